@@ -1,0 +1,180 @@
+"""A cleaned document with its provenance, on its way to parquet and back.
+
+In: what a reader found (a `Record`). Out: a `Document`, or a `Drop` that says why there is none;
+and `part-00000.parquet`, ... in a folder that appears whole or not at all. The one idea: each
+document carries the file and record it came from, so any trained token can be traced back to it.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from data import folders
+from data.errors import DataError
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("source", pa.string()),
+        ("text", pa.string()),
+        ("file", pa.string()),
+        ("record", pa.int64()),
+        ("url", pa.string()),
+        ("licence", pa.string()),
+        ("meta", pa.string()),
+    ]
+)
+GROUP_ROWS = 1024  # a row group is what one `read_row` decompresses
+GROUP_BYTES = 16 << 20
+FILE_BYTES = 512 << 20  # of text; about a third of that on the disk
+
+
+@dataclass(frozen=True)
+class Document:
+    """Cleaned text and where it came from; the columns of the parquet files, in their order."""
+
+    id: str  # unique in its source, and the same however the input was cut into files
+    source: str
+    text: str
+    file: str  # the input file, as it was asked for
+    record: int  # its place in that file, from 0 (line, row or member)
+    url: str = ""
+    licence: str = ""
+    meta: str = "{}"  # JSON of what else is known
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A record that gave no document, and why. `malformed`: it could not even be read."""
+
+    reason: str
+    file: str
+    record: int
+    detail: str = ""
+    malformed: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a reader found, before cleaning."""
+
+    file: str
+    record: int
+    text: str
+    url: str = ""
+    licence: str = ""
+    meta: dict = field(default_factory=dict)
+
+    def drop(self, reason: str, detail: str = "") -> Drop:
+        """Why this record gives no document."""
+        return Drop(reason, self.file, self.record, detail)
+
+    def document(self, source: str, text: str) -> Document | Drop:
+        """The document with this cleaned text, unless no text is left or it is not Unicode."""
+        if not text or text.isspace():
+            return self.drop("empty")
+        try:
+            digest = xxhash.xxh3_128_hexdigest(f"{self.url}\0{text}".encode())
+        except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
+            return self.drop("not Unicode")
+        meta = json.dumps(self.meta, sort_keys=True, default=str)
+        return Document(
+            f"{source}:{digest}", source, text, self.file, self.record, self.url, self.licence, meta
+        )
+
+
+def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
+    """Write `part-*.parquet` into `folder`, replacing it whole at the end. Raises DataError if none."""
+    temporary = folders.aside(folder)
+    names = [path.name for path in write_parts(documents, temporary)]
+    if not names:
+        raise DataError(f"{folder}: there was no document to write")
+    folders.commit(temporary, folder)
+    return [folder / name for name in names]
+
+
+def write_parts(documents: Iterable[Document], folder: Path) -> list[Path]:
+    """Write `part-*.parquet` straight into an existing folder, in memory bounded by a row group."""
+    paths: list[Path] = []
+    writer, in_file = None, 0
+    try:
+        for group, n_bytes in _groups(documents):
+            if writer is None:
+                paths.append(folder / f"part-{len(paths):05d}.parquet")
+                writer, in_file = pq.ParquetWriter(paths[-1], SCHEMA, compression="zstd"), 0
+            columns = [pa.array(column, kind.type) for column, kind in zip(zip(*group), SCHEMA)]
+            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+            in_file += n_bytes
+            if in_file >= FILE_BYTES:
+                writer.close()
+                writer = None
+    finally:
+        if writer is not None:
+            writer.close()
+    return paths
+
+
+def text_files(folder: Path) -> list[Path]:
+    """The parquet files of a folder of cleaned text, sorted. Raises DataError if there is none."""
+    files = sorted(folder.glob("*.parquet"))
+    if not files:
+        raise DataError(f"{folder}: no cleaned text (*.parquet); `relama prepare` makes it")
+    return files
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents of one file, a row group at a time."""
+    with _open(path) as file:
+        for group in range(file.num_row_groups):
+            for row in _read_group(file, group, path).to_pylist():
+                yield Document(**row)
+
+
+def read_row(path: Path, row: int) -> Document:
+    """One document by its row in the file; only its row group is read. Raises DataError."""
+    with _open(path) as file:
+        first = 0
+        for group in range(file.num_row_groups):
+            n_rows = file.metadata.row_group(group).num_rows
+            if first <= row < first + n_rows:
+                return Document(**_read_group(file, group, path).slice(row - first, 1).to_pylist()[0])
+            first += n_rows
+    raise DataError(f"{path}: no row {row} (the file has {first})")
+
+
+def _groups(documents: Iterable[Document]) -> Iterator[tuple[list[tuple], int]]:
+    """Rows for one row group each, and their bytes of text."""
+    rows, n_bytes = [], 0
+    for document in documents:
+        rows.append(astuple(document))
+        n_bytes += len(document.text.encode())
+        if len(rows) >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
+            yield rows, n_bytes
+            rows, n_bytes = [], 0
+    if rows:
+        yield rows, n_bytes
+
+
+def _open(path: Path) -> pq.ParquetFile:
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable parquet file ({error})") from None
+    absent = sorted(set(SCHEMA.names) - set(file.schema_arrow.names))
+    if absent:
+        raise DataError(
+            f"{path}: not cleaned text, it has no column {', '.join(absent)}; see `relama prepare`"
+        )
+    return file
+
+
+def _read_group(file: pq.ParquetFile, group: int, path: Path) -> pa.Table:
+    try:
+        return file.read_row_group(group, columns=SCHEMA.names)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: row group {group} cannot be read ({error})") from None

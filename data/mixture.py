@@ -1,0 +1,69 @@
+"""What is mixed, and where its token stores lie: names and weights, nothing heavy.
+
+In: the `data` group of the configuration. Out: the weight of each source that was chosen, and the
+folder of each one's tokens; what is missing is said at once, with the command that makes it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import DataError
+
+RECIPES = ("c4", "github")  # the sources that have a recipe of their own
+
+
+@dataclass
+class DataConfig:
+    """A mixture. Weights are relative: they need not sum to anything in particular."""
+
+    name: str
+    weights: dict[str, float]  # source: its share of the sampled tokens
+    sources: list[str] | None = None  # a subset of the weights' names; null: all of them
+    vocab_size: int | None = None  # of the tokenizer that the sample trains; null: a mixture brings its own
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValueError("data.weights: expected at least one source and its weight")
+        for source, weight in self.weights.items():
+            if not 0 < weight < float("inf"):
+                raise ValueError(
+                    f"data.weights.{source}={weight}: expected a weight above 0 "
+                    "(leave a source out with data.sources=[…])"
+                )
+        for source in self.sources or []:
+            if source not in self.weights:
+                raise ValueError(
+                    f"data.sources: {source!r} has no weight; the choices are: {', '.join(self.weights)} "
+                    f"(add your own with +data.weights.{source}=…)"
+                )
+        if self.sources == []:
+            raise ValueError(f"data.sources: expected some of: {', '.join(self.weights)}")
+        if self.vocab_size is not None and self.vocab_size < 300:  # 259 pieces are bytes and controls
+            raise ValueError(f"data.vocab_size={self.vocab_size}: expected at least 300")
+
+    def chosen(self) -> dict[str, float]:
+        """The chosen sources' relative weights, in the order of `weights`."""
+        return {s: w for s, w in self.weights.items() if self.sources is None or s in self.sources}
+
+
+def find_stores(corpora: Path, config: DataConfig) -> dict[str, Path]:
+    """The tokens folder of each chosen source. Raises DataError that names all that are missing."""
+    stores = {source: corpora / source / "tokens" for source in config.chosen()}
+    missing = [source for source, folder in stores.items() if not (folder / "manifest.json").is_file()]
+    if not missing:
+        return stores
+    remedy = _remedy(config, missing)
+    raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {remedy}")
+
+
+def _remedy(config: DataConfig, missing: list[str]) -> str:
+    if config.name == "sample":
+        return "make it with `relama prepare recipe=sample`"
+    recipe = next((source for source in missing if source in RECIPES), f"text source={missing[0]}")
+    hint = "" if "text" in recipe else " (recipe=text source=NAME for text that is already cleaned)"
+    ready = [source for source in config.chosen() if source not in missing]
+    subset = ",".join(ready) or "…"
+    return (
+        f"make each with `relama prepare recipe={recipe} input=… tokenizer=…`{hint}, "
+        f"or choose a subset with data.sources=[{subset}]"
+    )

@@ -1,0 +1,137 @@
+"""Documents go to parquet and come back as they were; folders appear whole or not at all."""
+
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import data.documents as documents
+from data import folders
+from data.documents import Document, Drop, Record, read_documents, read_row, text_files, write_documents
+from data.errors import DataError
+
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def some_documents(n: int) -> list[Document]:
+    return [
+        Document(f"s:{i}", "s", f"text {i} " * (i % 7 + 1), "a.jsonl", i, f"http://x/{i}") for i in range(n)
+    ]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(text, text, text, st.integers(0, 2**62)), min_size=1, max_size=20))
+def test_documents_come_back_from_parquet_as_they_were(tmp_path_factory, values):
+    docs = [Document(f"s:{i}", "s", body, file, n, url) for i, (body, file, url, n) in enumerate(values)]
+    paths = write_documents(docs, tmp_path_factory.mktemp("docs") / "text")
+    assert [doc for path in paths for doc in read_documents(path)] == docs
+
+
+def test_every_row_is_found_across_row_groups_and_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "GROUP_ROWS", 7)
+    monkeypatch.setattr(documents, "FILE_BYTES", 1000)
+    docs = some_documents(200)
+    paths = write_documents(docs, tmp_path / "text")
+    assert len(paths) > 2 and paths == text_files(tmp_path / "text")
+    rows = [(path, row) for path in paths for row in range(pq.ParquetFile(path).metadata.num_rows)]
+    assert [read_row(path, row) for path, row in rows] == docs
+
+
+def test_row_groups_stay_within_their_bound_of_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "GROUP_BYTES", 1000)
+    docs = [replace(doc, text="x" * 400) for doc in some_documents(20)]
+    (path,) = write_documents(docs, tmp_path / "text")
+    metadata = pq.ParquetFile(path).metadata
+    assert {metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)} == {3, 2}
+
+
+def test_reading_a_row_reads_only_its_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "GROUP_ROWS", 10)
+    (path,) = write_documents(some_documents(100), tmp_path / "text")
+    read = []
+    whole = documents._read_group
+    monkeypatch.setattr(documents, "_read_group", lambda *args: read.append(args[1]) or whole(*args))
+    assert read_row(path, 57).record == 57
+    assert read == [5]
+
+
+def test_a_row_that_is_not_there_is_refused_by_number(tmp_path):
+    (path,) = write_documents(some_documents(3), tmp_path / "text")
+    for row in (3, -1):
+        with pytest.raises(DataError, match=rf"no row {row} \(the file has 3\)"):
+            read_row(path, row)
+
+
+def test_a_folder_is_not_there_until_its_last_document_is(tmp_path):
+    def documents_then_failure():
+        yield from some_documents(3000)
+        assert not (tmp_path / "text").exists()
+        raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError):
+        write_documents(documents_then_failure(), tmp_path / "text")
+    assert not (tmp_path / "text").exists()
+    assert len(write_documents(some_documents(3), tmp_path / "text")) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["text"]
+
+
+def test_writing_again_replaces_the_folder_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "FILE_BYTES", 1)
+    monkeypatch.setattr(documents, "GROUP_ROWS", 1)
+    write_documents(some_documents(9), tmp_path / "text")
+    write_documents(some_documents(2), tmp_path / "text")
+    assert [path.name for path in text_files(tmp_path / "text")] == [
+        "part-00000.parquet",
+        "part-00001.parquet",
+    ]
+
+
+def test_no_documents_and_no_files_are_said_in_one_line(tmp_path):
+    with pytest.raises(DataError, match="no document to write"):
+        write_documents([], tmp_path / "text")
+    with pytest.raises(DataError, match="no cleaned text"):
+        text_files(tmp_path / "text")
+
+
+def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really")
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable parquet"):
+        read_row(tmp_path / "a.parquet", 0)
+    pq.write_table(pa.table({"content": ["x"]}), tmp_path / "b.parquet")
+    with pytest.raises(DataError, match=r"b\.parquet: not cleaned text"):
+        read_row(tmp_path / "b.parquet", 0)
+
+
+def test_a_truncated_file_is_refused_by_name(tmp_path):
+    (path,) = write_documents(some_documents(2000), tmp_path / "text")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"part-00000\.parquet"):
+        list(read_documents(path))
+
+
+def test_an_id_depends_on_what_the_document_is_and_not_on_where_it_lay():
+    one = Record("a.jsonl", 3, "raw", url="http://x").document("s", "clean")
+    elsewhere = Record("b/part-2.jsonl", 70, "raw", url="http://x", meta={"k": 1}).document("s", "clean")
+    assert isinstance(one, Document) and one.id == elsewhere.id and one.id.startswith("s:")
+    others = [
+        Record("a.jsonl", 3, "raw", url="http://y").document("s", "clean"),
+        Record("a.jsonl", 3, "raw", url="http://x").document("s", "clean "),
+    ]
+    assert len({one.id, *(other.id for other in others)}) == 3
+
+
+@pytest.mark.parametrize(("left", "reason"), [("", "empty"), (" \n\t", "empty"), ("a\ud800b", "not Unicode")])
+def test_text_that_cannot_be_trained_on_is_dropped_with_its_place(left, reason):
+    assert Record("a.jsonl", 3, "raw").document("s", left) == Drop(reason, "a.jsonl", 3)
+
+
+def test_a_lock_has_one_holder_and_waiting_is_announced(tmp_path):
+    said = []
+    with folders.locked(tmp_path / "lock"):  # noqa: SIM117
+        with pytest.raises(DataError, match="another process"), folders.locked(tmp_path / "lock"):
+            pass
+    with folders.locked(tmp_path / "lock", waiting=lambda: said.append("waiting")):
+        assert said == []  # nobody held it any more
