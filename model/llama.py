@@ -1,0 +1,181 @@
+"""The transformer of LLaMA as in the paper (arXiv 2302.13971, section 2.2): token ids in, logits or loss out.
+
+Pre-norm RMSNorm, rotary positions at every layer, causal attention, SwiGLU, no bias, embedding and
+output untied; parameters are named as in Meta's checkpoints. Nothing here knows of devices or ranks:
+how the model is cut over machines is decided in `model/parallelize`.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.loss import next_token_loss
+
+
+@dataclass
+class LlamaConfig:
+    """What makes one LLaMA differ from another. Raises ValueError with one line that names the key."""
+
+    dim: int = 4096  # width of the residual stream
+    n_layers: int = 32
+    n_heads: int = 32
+    vocab_size: int = -1  # -1: the tokenizer's, as in Meta's params.json
+    multiple_of: int = 256  # the hidden width of SwiGLU is rounded up to a multiple of it
+    norm_eps: float = 1e-6
+    max_seq_len: int = 2048  # positions the rotation table holds
+    rope_theta: float = 10000.0
+
+    def __post_init__(self) -> None:
+        for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"model.{key}={getattr(self, key)}: must be at least 1")
+        if self.vocab_size < 1 and self.vocab_size != -1:
+            raise ValueError(
+                f"model.vocab_size={self.vocab_size}: must be at least 1, or -1 for the tokenizer's"
+            )
+        if self.dim % self.n_heads:
+            raise ValueError(f"model.n_heads={self.n_heads}: must divide model.dim={self.dim}")
+        if self.head_dim % 2:
+            raise ValueError(
+                f"model.n_heads={self.n_heads}: a head of model.dim={self.dim} is {self.head_dim} wide; "
+                "rotary positions turn pairs, so it must be even"
+            )
+        for key in ("norm_eps", "rope_theta"):
+            if not 0 < getattr(self, key) < float("inf"):
+                raise ValueError(f"model.{key}={getattr(self, key)}: must be positive and finite")
+
+    @property
+    def head_dim(self) -> int:
+        return self.dim // self.n_heads
+
+    @property
+    def hidden_dim(self) -> int:
+        """Width of SwiGLU: two thirds of 4 dim, rounded up to `multiple_of` (section 2.2)."""
+        hidden = int(2 * (4 * self.dim) / 3)
+        return self.multiple_of * -(-hidden // self.multiple_of)
+
+
+class Llama(nn.Module):
+    """Token ids to next-token logits, or to the mean loss when the labels are given too."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        if config.vocab_size < 1:
+            raise ValueError(
+                "model.vocab_size=-1: give the tokenizer's vocabulary size before building the model"
+            )
+        self.config = config
+        self.tok_embeddings = nn.Embedding(config.vocab_size, config.dim)
+        self.layers = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = RMSNorm(config.dim, config.norm_eps)
+        self.output = nn.Linear(config.dim, config.vocab_size, bias=False)
+        self.register_buffer("rotations", None, persistent=False)
+        self.init_buffers()
+
+    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Logits (batch, seq, vocab) of `tokens` (batch, seq) int64; with `labels`, their mean loss in fp32.
+
+        The loss is computed here because it never holds all the logits (see `model/loss.py`).
+        """
+        if tokens.shape[1] > self.config.max_seq_len:
+            raise ValueError(f"{tokens.shape[1]} tokens: model.max_seq_len is {self.config.max_seq_len}")
+        rotations = self.rotations[: tokens.shape[1]]
+        hidden = self.tok_embeddings(tokens)  # (batch, seq, dim)
+        for layer in self.layers:
+            hidden = layer(hidden, rotations)
+        hidden = self.norm(hidden)
+        if labels is None:
+            return self.output(hidden)  # (batch, seq, vocab)
+        return next_token_loss(hidden, self.output.weight, labels)
+
+    def init_buffers(self) -> None:
+        """Compute the rotation table, on the device of the parameters."""
+        device = next(self.parameters()).device
+        self.rotations = rotation_table(
+            self.config.head_dim, self.config.max_seq_len, self.config.rope_theta, device
+        )
+
+    def _apply(self, fn, recurse: bool = True) -> "Llama":
+        # Moving, casting or emptying the model passes here: the table must follow it, and stay exact.
+        super()._apply(fn, recurse)
+        self.init_buffers()
+        return self
+
+
+class Block(nn.Module):
+    """One layer: attention and feed-forward, each normalised before and added to what came in."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.attention = Attention(config)
+        self.feed_forward = FeedForward(config)
+        self.attention_norm = RMSNorm(config.dim, config.norm_eps)
+        self.ffn_norm = RMSNorm(config.dim, config.norm_eps)
+
+    def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
+        x = x + self.attention(self.attention_norm(x), rotations)
+        return x + self.feed_forward(self.ffn_norm(x))
+
+
+class Attention(nn.Module):
+    """Causal multi-head attention with rotary positions."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.head_dim = config.head_dim
+        self.wq = nn.Linear(config.dim, config.dim, bias=False)
+        self.wk = nn.Linear(config.dim, config.dim, bias=False)
+        self.wv = nn.Linear(config.dim, config.dim, bias=False)
+        self.wo = nn.Linear(config.dim, config.dim, bias=False)
+
+    def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
+        heads = (-1, self.head_dim)  # tensor parallel leaves a part of the heads here
+        q = rotate(self.wq(x).unflatten(-1, heads), rotations)  # (batch, seq, n_heads, head_dim)
+        k = rotate(self.wk(x).unflatten(-1, heads), rotations)
+        v = self.wv(x).unflatten(-1, heads)
+        out = F.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
+        )  # (batch, n_heads, seq, head_dim)
+        return self.wo(out.transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """SwiGLU."""
+
+    def __init__(self, config: LlamaConfig) -> None:
+        super().__init__()
+        self.w1 = nn.Linear(config.dim, config.hidden_dim, bias=False)
+        self.w2 = nn.Linear(config.hidden_dim, config.dim, bias=False)
+        self.w3 = nn.Linear(config.dim, config.hidden_dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.w2(F.silu(self.w1(x)) * self.w3(x))
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm: computed in fp32, cast back, then scaled, in this order as in Meta's code."""
+
+    def __init__(self, dim: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
+        return (wide * scale).type_as(x) * self.weight
+
+
+def rotation_table(head_dim: int, seq_len: int, theta: float, device: torch.device) -> Tensor:
+    """e^(i·position·theta^(-2j/head_dim)), complex64 (seq_len, head_dim / 2)."""
+    frequencies = theta ** (-torch.arange(0, head_dim, 2, device=device).float() / head_dim)
+    angles = torch.outer(torch.arange(seq_len, device=device).float(), frequencies)
+    return torch.polar(torch.ones_like(angles), angles)
+
+
+def rotate(x: Tensor, rotations: Tensor) -> Tensor:
+    """Turn each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32."""
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # (batch, seq, n_heads, head_dim / 2)
+    return torch.view_as_real(pairs * rotations[:, None, :]).flatten(-2).type_as(x)
