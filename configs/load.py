@@ -35,6 +35,9 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
 
     Raises ConfigError with one line for anything that the schema does not allow.
     """
+    if "--help" in overrides or "-h" in overrides:
+        print(_help(name, schema))
+        raise SystemExit(0)
     _refuse_words_without_equals(overrides)
     GlobalHydra.instance().clear()
     try:
@@ -81,7 +84,11 @@ def entry(verb: Callable[[list[str]], int | None], argv: list[str] | None, error
 
 def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(schema), composed))
+        merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        if missing:
+            raise ConfigError(f"{missing[0]}: is required; give {missing[0]}=…")
+        return OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise ConfigError(_unknown_key(error.full_key or str(error.key), schema)) from None
     except OmegaConfBaseException as error:
@@ -90,6 +97,21 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
         raise ConfigError(f"{key}: {_first_line(error)}{expected}") from None
     except ValueError as error:  # a dataclass's own __post_init__
         raise ConfigError(_first_line(error)) from None
+
+
+def _help(name: str, schema: type) -> str:
+    lines = [f"keys of configs/{name}.yaml (give key=value):", ""]
+    for key, kind in _leaves(schema):
+        lines.append(f"  {key:<36}{getattr(kind, '__name__', None) or str(kind).replace('typing.', '')}")
+    for group in _groups(name):
+        choices = ", ".join(sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")))
+        lines.append(f"  {group + ' (group)':<36}{choices}")
+    return "\n".join(lines)
+
+
+def _groups(name: str) -> list[str]:
+    defaults = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
+    return [group for entry in defaults if isinstance(entry, dict) for group in entry]
 
 
 def _refuse_words_without_equals(overrides: list[str]) -> None:

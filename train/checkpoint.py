@@ -1,0 +1,223 @@
+"""Checkpoints: written aside, checksummed, renamed; recognised when damaged; free of layout.
+
+checkpoints/step-000123/ holds torch.distributed.checkpoint's files (model and AdamW state by parameter
+name, tensors only) and state.json: the step, the order's cursor, the data's fingerprints, the model's
+shape, and each file's size and checksum. A folder with that name is whole, or says that it is not.
+Nothing in the loop draws random numbers, so there is no random state to keep.
+"""
+
+import json
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+import xxhash
+from torch import nn
+from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_optimizer_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
+)
+
+from model.llama import LlamaConfig
+from train.config import RunError
+from train.distributed import first_rank_does, gather_objects
+
+VERSION = 1
+
+
+def step_folder(checkpoints: Path, step: int) -> Path:
+    return checkpoints / f"step-{step:06d}"
+
+
+def save(
+    checkpoints: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, *, keep: int
+) -> Path:
+    """Commit one checkpoint; all ranks call it. `state` needs "step" and is JSON.
+
+    Raises RunError if it cannot be written (a full disk): what was there before stays.
+    """
+    final = step_folder(checkpoints, state["step"])
+    aside = final.with_name(final.name + ".tmp")
+    try:
+        first_rank_does(lambda: (shutil.rmtree(aside, ignore_errors=True), aside.mkdir(parents=True)))
+        tensors = {
+            "model": get_model_state_dict(model),
+            "optimizer": get_optimizer_state_dict(model, optimizer)["state"],
+        }
+        dcp.save(tensors, storage_writer=FileSystemWriter(aside, sync_files=True))
+        mine = sorted(aside.glob(f"__{dist.get_rank()}_*.distcp"))
+        sums = {name: entry for part in gather_objects(_describe(mine)) for name, entry in part.items()}
+        first_rank_does(lambda: _commit(aside, final, state, sums, keep))
+    except (RunError, OSError, RuntimeError, CheckpointException) as error:
+        if dist.get_rank() == 0:
+            shutil.rmtree(aside, ignore_errors=True)
+        raise RunError(
+            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay: "
+            "mend that and run the same command again"
+        ) from None
+    return final
+
+
+def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
+    """The newest whole checkpoint and its state, or None; all ranks call it. Names the damaged ones it skips."""
+    found = first_rank_does(
+        lambda: sorted((path.name for path in checkpoints.glob("step-*") if _is_step(path)), key=_step_of)
+    )
+    for name in reversed(found):
+        folder = checkpoints / name
+        part = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        problems = [line for found in gather_objects(damage(folder, *part)) for line in found]
+        if not problems:
+            return folder, first_rank_does(lambda folder=folder: read_state(folder))
+        if part[0] == 0:
+            print(f"relama: {folder} is damaged ({problems[0]}); skipped for the one before it", flush=True)
+    return None
+
+
+def damage(folder: Path, part: int = 0, parts: int = 1) -> list[str]:
+    """What is wrong with a checkpoint, a line each; `part` of `parts` ranks checks its share of the files."""
+    try:
+        files = read_state(folder)["files"]
+    except RunError as error:
+        return [str(error)]
+    problems = []
+    for name, entry in sorted(files.items())[part::parts]:
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != entry["bytes"]:
+            problems.append(f"{name} has {path.stat().st_size} bytes, {entry['bytes']} were written")
+        elif _checksum(path) != entry["xxh3"]:
+            problems.append(f"{name} was altered (checksum)")
+    return problems
+
+
+def read_state(folder: Path) -> dict:
+    """state.json of a checkpoint. Raises RunError if it is missing, torn or altered."""
+    path = folder / "state.json"
+    try:
+        state = json.loads(path.read_text())
+        claimed = state.pop("xxh3")
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing: not a whole checkpoint") from None
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise RunError(f"{path} is not readable ({error})") from None
+    if claimed != xxhash.xxh3_128_hexdigest(_canonical(state)):
+        raise RunError(f"{path} was altered (checksum)")
+    if state["version"] != VERSION:
+        raise RunError(f"{path} has version {state['version']}, expected {VERSION}")
+    return state
+
+
+def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
+    """Fill model and optimizer (None: weights alone) in place, on whatever layout they are."""
+    tensors: dict = {"model": get_model_state_dict(model)}
+    if optimizer is not None:
+        full = get_optimizer_state_dict(model, optimizer)
+        tensors["optimizer"] = full["state"]
+    try:
+        dcp.load(tensors, storage_reader=FileSystemReader(folder))
+    except (OSError, RuntimeError, ValueError, CheckpointException) as error:
+        raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
+    set_model_state_dict(model, tensors["model"])
+    if optimizer is not None:
+        set_optimizer_state_dict(model, optimizer, {**full, "state": tensors["optimizer"]})
+
+
+def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
+    """Raises RunError, naming each difference, if the checkpoint's model is not `model`."""
+    there, here = dict(state["model"]), asdict(model)
+    differences = [
+        f"model.{key}: {there.get(key)} there, {value} here"
+        for key, value in here.items()
+        if there.get(key) != value and key != "max_seq_len"  # holds no weights
+    ]
+    if differences:
+        raise RunError(f"{folder}: a checkpoint of another model ({'; '.join(differences)}); give that model's values")
+
+
+def remove_leftovers(checkpoints: Path) -> None:
+    """What a killed save or clean-up left; rank 0 calls it under the run's lock."""
+    for path in checkpoints.glob("step-*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
+    sums |= _describe([aside / ".metadata"])
+    state = {"version": VERSION, **state, "files": sums}
+    state["xxh3"] = xxhash.xxh3_128_hexdigest(_canonical(state))
+    _write_durably(aside / "state.json", json.dumps(state, indent=1))
+    _sync_folder(aside)
+    if final.exists():  # a damaged one of the same step, trained again
+        _remove(final)
+    aside.rename(final)
+    _sync_folder(final.parent)
+    latest = final.parent / "latest.tmp"
+    _write_durably(latest, final.name + "\n")
+    latest.replace(final.parent / "latest")
+    whole = sorted(filter(_is_step, final.parent.glob("step-*")), key=lambda path: _step_of(path.name))
+    for old in whole[:-keep]:
+        _remove(old)
+
+
+def _remove(folder: Path) -> None:
+    """Renamed first: a half-removed checkpoint must not look like a damaged one."""
+    doomed = folder.with_name(folder.name + ".old.tmp")
+    shutil.rmtree(doomed, ignore_errors=True)
+    folder.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _describe(paths: list[Path]) -> dict[str, dict]:
+    return {path.name: {"bytes": path.stat().st_size, "xxh3": _checksum(path)} for path in paths}
+
+
+def _checksum(path: Path) -> str:
+    digest = xxhash.xxh3_128()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _canonical(state: dict) -> str:
+    return json.dumps(state, sort_keys=True)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _is_step(path: Path) -> bool:
+    return path.is_dir() and path.name.removeprefix("step-").isdigit()
+
+
+def _step_of(name: str) -> int:
+    return int(name.removeprefix("step-"))
+
+
+def _cause(error: BaseException) -> str:
+    """The first line of what really happened; DCP wraps each rank's failure."""
+    if isinstance(error, CheckpointException) and error.failures:
+        error = next(iter(error.failures.values()))[0]
+    lines = str(error).splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,180 @@
+"""Everything a training run is told, as typed dataclasses; `configs/train.yaml` fills them.
+
+Contradictory values are refused here, before anything starts, each in one line that names the key.
+`RUN_IDENTITY` lists the keys that make a run what it is: they may not change when it is resumed.
+"""
+
+from dataclasses import dataclass, field
+
+from data.mixture import DataConfig
+from model.llama import LlamaConfig
+
+# What a resumed run must agree on; everything else (layout, logging, stop_at, …) may change.
+RUN_IDENTITY = ("model", "data.weights", "data.sources", "optim", "seed", "steps", "seq_len", "global_batch", "init")
+
+
+class RunError(Exception):
+    """A run cannot start, go on or be read: one line that names the folder or key and the mend."""
+
+
+@dataclass
+class OptimConfig:
+    """AdamW and its schedule (paper §2.2, Table 2)."""
+
+    lr: float = 3.0e-4  # the peak
+    min_lr_ratio: float = 0.1  # the cosine ends at this share of the peak
+    warmup_steps: int | None = None  # null: min(2000, steps // 10)
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
+    eps: float = 1.0e-8
+    weight_decay: float = 0.1
+    clip: float = 1.0  # the largest gradient norm
+
+    def __post_init__(self) -> None:
+        _require(0 < self.lr <= 1, "optim.lr", self.lr, "above 0 and at most 1")
+        _require(0 <= self.min_lr_ratio <= 1, "optim.min_lr_ratio", self.min_lr_ratio, "between 0 and 1")
+        _require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            "optim.betas",
+            self.betas,
+            "two numbers from 0 up to, not including, 1",
+        )
+        _require(self.eps > 0, "optim.eps", self.eps, "above 0")
+        _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or above")
+        _require(self.clip > 0, "optim.clip", self.clip, "above 0")
+
+
+@dataclass
+class ParallelConfig:
+    """How the model is spread over the ranks."""
+
+    dp_shard: int = -1  # FSDP2 ranks; -1: all that the batch can use
+    activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full
+    compile: bool = False  # torch.compile each block
+
+    def __post_init__(self) -> None:
+        _require(self.dp_shard == -1 or self.dp_shard >= 1, "parallel.dp_shard", self.dp_shard, "-1 or at least 1")
+        _one_of("parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full"))
+
+
+@dataclass
+class CheckpointConfig:
+    """When the run is saved, and how many saves are kept."""
+
+    every: int = 1000  # steps; the last step is always saved
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
+        _require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
+
+
+@dataclass
+class ValidateConfig:
+    """Held-out loss per source, in the loop."""
+
+    every: int = 1000  # steps; 0: only at the end
+    sequences: int = 64  # at most, per source
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 0, "validate.every", self.every, "0 or above")
+        _require(self.sequences >= 1, "validate.sequences", self.sequences, "at least 1")
+
+
+@dataclass
+class LoggerConfig:
+    """wandb beside the run folder's own metrics.jsonl."""
+
+    wandb: str = "off"  # off | offline | online
+    project: str = "relama"
+
+    def __post_init__(self) -> None:
+        _one_of("logger.wandb", self.wandb, ("off", "offline", "online"))
+
+
+@dataclass
+class TrainConfig:
+    """One run. `steps` is the schedule's horizon, fixed at the start; `stop_at` ends it sooner."""
+
+    model: LlamaConfig
+    data: DataConfig
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    validate: ValidateConfig = field(default_factory=ValidateConfig)
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
+    run: str = "auto"  # a name under runs/, or a path
+    corpora: str = "corpora"  # the root folder of the prepared sources
+    seed: int = 0
+    steps: int = 1000
+    stop_at: int | None = None
+    seq_len: int | None = None  # null: model.max_seq_len
+    micro_batch: int = 1  # sequences a rank computes at once
+    global_batch: int = 4194304  # tokens a step (2²²)
+    init: str | None = None  # weights to start from: a run or a step folder
+    device: str = "auto"  # auto | cpu | cuda
+    threads: int | None = None  # CPU threads a rank; null: the cores divided among this machine's ranks
+    workers: int = 2  # threads that read batches ahead
+    verify_data: str = "auto"  # checksums of the token shards: auto (up to 2 GiB) | always | never
+    profile: bool = False  # a torch profile and a memory snapshot of profile_steps
+    profile_steps: list[int] = field(default_factory=lambda: [3, 5])  # first and last step, after the start
+
+    def __post_init__(self) -> None:
+        if self.seq_len is None:
+            self.seq_len = self.model.max_seq_len
+        if self.optim.warmup_steps is None:
+            self.optim.warmup_steps = min(2000, self.steps // 10)
+        self.data.weights = dict(self.data.chosen())
+        _require(self.steps >= 1, "steps", self.steps, "at least 1")
+        _require(
+            self.stop_at is None or 1 <= self.stop_at <= self.steps, "stop_at", self.stop_at, f"1 to steps={self.steps}"
+        )
+        _require(
+            0 <= self.optim.warmup_steps < self.steps,
+            "optim.warmup_steps",
+            self.optim.warmup_steps,
+            f"below steps={self.steps} (null scales it)",
+        )
+        _require(self.seq_len >= 1, "seq_len", self.seq_len, "at least 1")
+        _require(
+            self.seq_len <= self.model.max_seq_len,
+            "seq_len",
+            self.seq_len,
+            f"at most model.max_seq_len={self.model.max_seq_len}",
+        )
+        _require(self.micro_batch >= 1, "micro_batch", self.micro_batch, "at least 1 (sequences)")
+        step = self.seq_len * self.micro_batch
+        _require(
+            self.global_batch >= step and self.global_batch % step == 0,
+            "global_batch",
+            self.global_batch,
+            f"a multiple of seq_len × micro_batch = {self.seq_len} × {self.micro_batch} = {step} tokens "
+            f"(the nearest: {max(1, round(self.global_batch / step)) * step})",
+        )
+        _require(self.workers >= 1, "workers", self.workers, "at least 1")
+        _require(self.threads is None or self.threads >= 1, "threads", self.threads, "null or at least 1")
+        _require(
+            len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1],
+            "profile_steps",
+            self.profile_steps,
+            "[first,last], 1 ≤ first ≤ last",
+        )
+        _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _one_of("verify_data", self.verify_data, ("auto", "always", "never"))
+
+    @property
+    def batch_sequences(self) -> int:
+        """Sequences in one global batch."""
+        return self.global_batch // self.seq_len
+
+    @property
+    def last_step(self) -> int:
+        return self.stop_at or self.steps
+
+
+def _require(holds: bool, key: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{key}={value}: expected {expected}")
+
+
+def _one_of(key: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, key, value, "one of " + ", ".join(choices))

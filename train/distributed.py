@@ -1,0 +1,158 @@
+"""Ranks: how many of them work, which device each has, and how they speak.
+
+Everything a rank needs to know of the others is a `Ranks`. One process without torchrun is a group
+of one, so the rest of the trainer never asks whether it is distributed.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+
+from train.config import RunError, TrainConfig
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among the working ones."""
+
+    rank: int
+    world_size: int
+    local_rank: int
+    local_world_size: int
+    device: torch.device
+    mesh: DeviceMesh
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+
+def usable_ranks(batch_sequences: int, micro_batch: int, world_size: int) -> int:
+    """The largest part of the world that divides the batch into whole micro-batches."""
+    micro_batches = batch_sequences // micro_batch
+    return max(ranks for ranks in range(1, world_size + 1) if micro_batches % ranks == 0)
+
+
+def choose_world(config: TrainConfig) -> int:
+    """How many ranks will work; says so where some are left idle. Raises RunError for a dp_shard that cannot be."""
+    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    usable = usable_ranks(config.batch_sequences, config.micro_batch, world_size)
+    wanted = config.parallel.dp_shard
+    if wanted not in (-1, usable):
+        raise RunError(
+            f"parallel.dp_shard={wanted}: {world_size} ranks were started and {usable} of them divide the batch "
+            f"({config.batch_sequences} sequences in micro-batches of {config.micro_batch}); "
+            f"set parallel.dp_shard=-1 or {usable}"
+        )
+    if usable < world_size and os.environ.get("RANK") == "0":
+        print(
+            f"relama: {world_size} ranks do not divide the batch of {config.batch_sequences} sequences "
+            f"(micro_batch={config.micro_batch}): {usable} work, {world_size - usable} stay idle",
+            file=sys.stderr,
+        )
+    return usable
+
+
+def is_idle(world_size: int) -> bool:
+    return int(os.environ.get("RANK", 0)) >= world_size
+
+
+def device_type(asked: str) -> str:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise RunError("device=cuda: no CUDA device is available here; set device=cpu")
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return asked
+
+
+def set_up(world_size: int, device: str = "auto", threads: int | None = None) -> Ranks:
+    """Join the process group of the `world_size` working ranks: gloo on CPUs, NCCL on GPUs."""
+    local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    local_world_size = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), world_size)
+    kind = device_type(device)
+    if kind == "cuda":
+        torch.cuda.set_device(local_rank)
+        torch.set_float32_matmul_precision("high")  # TF32 for what stays in fp32
+    else:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(threads or max(1, cores // local_world_size))
+    rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size)
+    return Ranks(
+        rank=rank,
+        world_size=world_size,
+        local_rank=local_rank,
+        local_world_size=local_world_size,
+        device=torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind),
+        mesh=init_device_mesh(kind, (world_size,), mesh_dim_names=("dp_shard",)),
+    )
+
+
+def join_process_group(backend: str, world_size: int) -> int:
+    """Returns this rank. After a restart the agent's store still holds the dead attempt's keys, hence the prefix."""
+    if "MASTER_ADDR" not in os.environ:
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+        return 0
+    rank = int(os.environ["RANK"])
+    agent_serves = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    store = dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        world_size=None if agent_serves else world_size,
+        is_master=rank == 0 and not agent_serves,
+        timeout=timedelta(minutes=10),
+    )
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    dist.init_process_group(
+        backend, store=dist.PrefixStore(f"attempt{attempt}", store), rank=rank, world_size=world_size
+    )
+    return rank
+
+
+def tear_down() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def first_rank_does(work: Callable[[], T]) -> T:
+    """Rank 0 does `work`; all ranks get its result, or its RunError."""
+    if not dist.is_initialized():
+        return work()
+    box: list = [None, None]
+    if dist.get_rank() == 0:
+        try:
+            box[0] = work()
+        except (RunError, OSError) as error:
+            box[1] = str(error)
+    dist.broadcast_object_list(box, src=0)
+    if box[1] is not None:
+        raise RunError(box[1])
+    return box[0]
+
+
+def gather_objects(value: T) -> list[T]:
+    """Each rank's value, in order of rank, on all ranks."""
+    if not dist.is_initialized():
+        return [value]
+    values: list = [None] * dist.get_world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def die_with_parent() -> None:
+    """Workers of a killed torchrun must not live on and write (Linux's PR_SET_PDEATHSIG)."""
+    if "TORCHELASTIC_RUN_ID" in os.environ and sys.platform == "linux":
+        parent = os.getppid()
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit(1)

@@ -1,0 +1,37 @@
+"""`torchrun train/main.py model=7b data=mix`, or `relama train …` in one process: parse, build, run."""
+
+import sys
+
+from configs.load import entry, load
+from data.errors import DataError
+from train.allocator import raise_malloc_thresholds
+from train.config import RunError, TrainConfig
+from train.distributed import choose_world, die_with_parent, is_idle, set_up, tear_down
+from train.setup import open_data
+
+
+def run(argv: list[str]) -> int:
+    config = load("train", TrainConfig, argv)
+    world_size = choose_world(config)
+    stores, heldout, model_config = open_data(config)
+    if is_idle(world_size):
+        return 0
+    from train.trainer import Trainer  # a second of imports that a refused config does not wait for
+
+    ranks = set_up(world_size, config.device, config.threads)
+    try:
+        trainer = Trainer(config, model_config, ranks, stores, heldout)
+        trainer.build()
+        return trainer.run()
+    finally:
+        tear_down()
+
+
+def main(argv: list[str] | None = None) -> int:
+    die_with_parent()
+    raise_malloc_thresholds()
+    return entry(run, argv, errors=(RunError, DataError))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What a step was worth: to a live line, metrics.jsonl and wandb.
+
+A line of metrics.jsonl holds step, loss, grad_norm, lr, tokens, tokens_per_second (all the time since the
+line before), tokens_per_second_computing (without waiting for data, validation, checkpoints), mfu (null
+where the device's peak is unknown), memory_gib (peak), epochs per source, seconds, and validation when done.
+"""
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from train.config import LoggerConfig, RunError
+
+# Dense bf16 peak FLOP/s by device name as CUDA reports it (the vendors' data sheets). An unknown device has none.
+DEVICE_PEAKS = {
+    "NVIDIA A100": 312e12,
+    "NVIDIA A800": 312e12,
+    "NVIDIA H100 80GB HBM3": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H200": 989e12,
+    "NVIDIA B200": 2250e12,
+    "NVIDIA L40S": 362e12,
+    "NVIDIA GeForce RTX 4090": 165e12,
+    "NVIDIA GeForce RTX 3090": 71e12,
+}
+
+
+def device_peak(name: str) -> float | None:
+    """Peak bf16 FLOP/s of a CUDA device, None if it is not known."""
+    return next((peak for known, peak in DEVICE_PEAKS.items() if name.startswith(known)), None)
+
+
+class Clock:
+    """Where the time since the last line went: named stretches, and the whole."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._start = time.perf_counter()
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def stretch(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begin
+
+    def total(self) -> float:
+        return time.perf_counter() - self._start
+
+
+def peak_memory_gib(device: torch.device) -> float:
+    """Peak memory of this rank: of the GPU, or of the process on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+class Journal:
+    """metrics.jsonl, the live line and wandb; only rank 0 has one."""
+
+    def __init__(self, path: Path, steps: int, logger: LoggerConfig, run_config: dict) -> None:
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - held for the run
+        self._steps = steps
+        self._live = sys.stderr.isatty()
+        self._started: tuple[float, int] | None = None
+        self._last_print = 0.0
+        self._wandb = _start_wandb(logger, path.parent, run_config)
+
+    def write(self, line: dict) -> None:
+        self._file.write(json.dumps(line) + "\n")
+        self._file.flush()
+        if self._wandb:
+            self._wandb.log(_flat(line), step=line["step"])
+        self._show(line)
+
+    def say(self, text: str) -> None:
+        """A sentence of its own, above the live line."""
+        print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
+
+    def close(self, failed: bool = False) -> None:
+        if self._live:
+            print(file=sys.stderr)
+        self._file.close()
+        if self._wandb:
+            self._wandb.finish(exit_code=int(failed), quiet=True)
+
+    def _show(self, line: dict) -> None:
+        now, step = time.monotonic(), line["step"]
+        if self._started is None:
+            self._started = (now, step)
+        is_due = self._live or now - self._last_print >= 2 or step == self._steps
+        if not is_due:
+            return
+        self._last_print = now
+        begin, first = self._started
+        left = (now - begin) / (step - first) * (self._steps - step) if step > first else None
+        mfu = "unknown" if line["mfu"] is None else f"{line['mfu']:.1%}"
+        epochs = " ".join(f"{source} {count:.2f}" for source, count in line["epochs"].items())
+        text = (
+            f"step {step}/{self._steps}  loss {line['loss']:.4f}  lr {line['lr']:.2e}  "
+            f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
+            f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
+        )
+        print(f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", file=sys.stderr, flush=True)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, a torn last one left out. Raises RunError if there are none."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    except FileNotFoundError:
+        lines = []
+    whole = [json.loads(line) for line in lines if line.endswith("\n")]
+    if not whole:
+        raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
+    return whole
+
+
+def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> object | None:
+    if logger.wandb == "off":
+        return None
+    import wandb  # a second of start-up that only its users pay
+
+    return wandb.init(
+        project=logger.project,
+        name=folder.name,
+        id=folder.name,
+        resume="allow",
+        dir=folder,
+        mode=logger.wandb,
+        config=run_config,
+        settings=wandb.Settings(silent=True, console="off"),
+    )
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    flat = {}
+    for key, value in tree.items():
+        flat |= _flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"

@@ -1,0 +1,54 @@
+"""`profile=true`: a torch profile and a memory snapshot of chosen steps, in the run folder."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+
+
+class Profiler:
+    """Records steps `first` … `last` counted from where this process began; `off` records none."""
+
+    def __init__(self, folder: Path, first: int, last: int, rank: int, device: torch.device) -> None:
+        self._folder = folder / "profile"
+        self._first, self._last, self._rank, self._device = first, last, rank, device
+        self._step = 0
+        self._recording: ExitStack | None = None
+
+    def begin_step(self) -> None:
+        self._step += 1
+        if self._step != self._first:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._recording = ExitStack()
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        if self._device.type == "cuda":
+            activities.append(torch.profiler.ProfilerActivity.CUDA)
+            torch.cuda.memory._record_memory_history()
+        self._profile = self._recording.enter_context(
+            torch.profiler.profile(activities=activities, profile_memory=True, record_shapes=True)
+        )
+
+    def end_step(self) -> None:
+        if self._recording is not None and self._step == self._last:
+            self.close()
+
+    def close(self) -> None:
+        """Write what was recorded; also when the run ends before the last chosen step."""
+        if self._recording is None:
+            return
+        self._recording.close()
+        self._recording = None
+        name = f"rank{self._rank}"
+        self._profile.export_chrome_trace(str(self._folder / f"{name}.trace.json.gz"))
+        by_time, by_memory = (
+            ("self_cuda_time_total", "self_cuda_memory_usage")
+            if self._device.type == "cuda"
+            else ("self_cpu_time_total", "self_cpu_memory_usage")
+        )
+        table = self._profile.key_averages()
+        (self._folder / f"{name}.time.txt").write_text(table.table(sort_by=by_time, row_limit=40))
+        (self._folder / f"{name}.memory.txt").write_text(table.table(sort_by=by_memory, row_limit=40))
+        if self._device.type == "cuda":
+            torch.cuda.memory._dump_snapshot(str(self._folder / f"{name}.memory.pickle"))
+            torch.cuda.memory._record_memory_history(enabled=None)

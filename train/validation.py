@@ -1,0 +1,73 @@
+"""Held-out loss per source: loss, perplexity and bits per byte on documents that are never trained on."""
+
+import math
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from data.store import TokenStore
+from train.distributed import Ranks
+
+
+def validate(
+    model: nn.Module,
+    stores: dict[str, TokenStore],
+    piece_bytes: np.ndarray,
+    ranks: Ranks,
+    *,
+    seq_len: int,
+    sequences: int,
+    batch: int,
+) -> dict[str, dict[str, float]]:
+    """The first `sequences` held-out sequences of each source, shared among the ranks; all ranks call it.
+
+    `piece_bytes` (vocab,): bytes of text that each token stands for. A source whose held-out text is
+    shorter than one sequence is measured on what there is.
+    """
+    was_training = model.training
+    model.eval()
+    try:
+        return {
+            source: _of_source(model, store, piece_bytes, ranks, seq_len, sequences, batch)
+            for source, store in stores.items()
+        }
+    finally:
+        model.train(was_training)
+
+
+@torch.no_grad()
+def _of_source(
+    model: nn.Module,
+    store: TokenStore,
+    piece_bytes: np.ndarray,
+    ranks: Ranks,
+    seq_len: int,
+    sequences: int,
+    batch: int,
+) -> dict[str, float]:
+    seq_len = min(seq_len, store.n_tokens - 1)
+    count = min(store.n_sequences(seq_len), sequences)
+    sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
+    for begin in range(0, count, batch * ranks.world_size):
+        first = begin + ranks.rank * batch
+        mine = range(first, min(first + batch, count))
+        # FSDP gathers in each forward, so a rank with nothing left runs one too, and counts it for nothing.
+        tokens = np.stack([store.sequence(i, seq_len) for i in mine or [0]]).astype(np.int64)
+        inputs = torch.from_numpy(tokens[:, :-1]).to(ranks.device)
+        labels = torch.from_numpy(tokens[:, 1:]).to(ranks.device)
+        loss = model(inputs, labels).item()
+        sums += torch.tensor(
+            [loss * len(mine) * seq_len, len(mine) * seq_len, len(mine) and piece_bytes[tokens[:, 1:]].sum()],
+            dtype=torch.float64,
+        )
+    sums = sums.to(ranks.device)
+    dist.all_reduce(sums)
+    nats, tokens_seen, bytes_seen = sums.tolist()
+    return {
+        "loss": nats / tokens_seen,
+        "perplexity": math.exp(min(nats / tokens_seen, 700.0)),
+        "bits_per_byte": nats / math.log(2) / max(1.0, bytes_seen),
+        "tokens": int(tokens_seen),
+    }
