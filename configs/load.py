@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
-from typing import TypeVar, get_type_hints
+from typing import TypeVar, get_origin, get_type_hints
 
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
@@ -39,13 +40,21 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         print(_help(name, schema))
         raise SystemExit(0)
     _refuse_words_without_equals(overrides)
+    # A key that the schema knows may be given whether or not the YAML mentions it (Hydra's ++).
+    known = dict(_leaves(schema))
+    mappings = tuple(f"{key}." for key, kind in known.items() if get_origin(kind) is dict)
+    overrides = [
+        f"++{word}" if word.partition("=")[0] in known or word.startswith(mappings) else word for word in overrides
+    ]
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONFIGS), version_base="1.3"):
-            composed = compose(config_name=name, overrides=overrides)
+            composed = compose(config_name=name, overrides=overrides, return_hydra_config=True)
+        HydraConfig.instance().set_config(composed)  # so that ${hydra:runtime.choices…} resolves
+        composed = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
         OmegaConf.resolve(composed)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_hydra_line(error, schema, overrides)) from None
+        raise ConfigError(_hydra_line(error, schema)) from None
     return _to_dataclass(composed, schema)
 
 
@@ -116,12 +125,15 @@ def _groups(name: str) -> list[str]:
 
 def _refuse_words_without_equals(overrides: list[str]) -> None:
     for word in overrides:
-        if "=" not in word and not word.startswith("~"):
+        if "=" not in word or word.startswith(("~", "-")):
             raise ConfigError(f"{word!r}: expected key=value (for example steps=100)")
 
 
-def _hydra_line(error: Exception, schema: type, overrides: list[str]) -> str:
+def _hydra_line(error: Exception, schema: type) -> str:
     text = str(error)
+    if isinstance(error, OverrideParseException):
+        word = error.override.removeprefix("++")
+        return f"{word}: not readable as key=value ({_first_line(error)}); quote special characters: key=\"'…'\""
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing:
         group, _, choice = missing[1].rpartition("/")
@@ -141,7 +153,9 @@ def _hydra_line(error: Exception, schema: type, overrides: list[str]) -> str:
 def _unknown_key(key: str, schema: type) -> str:
     known = dict(_leaves(schema))
     parent = key.rpartition(".")[0]
-    siblings = [name for name in known if name.rpartition(".")[0] == parent] or list(known)
+    siblings = [name for name in known if name.rpartition(".")[0] == parent]
+    if not parent or not siblings:
+        siblings = [field.name for field in fields(schema)]
     near = difflib.get_close_matches(key, list(known), n=1, cutoff=0.75)
     hint = f"did you mean {near[0]}? " if near else ""
     return f"{key}: unknown key; {hint}the choices are: {', '.join(siblings)}"

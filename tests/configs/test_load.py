@@ -1,0 +1,95 @@
+"""Words on the command line become a typed config, or one line that says why not."""
+
+import pytest
+
+from configs.load import ConfigError, from_yaml, load, save
+from train.config import TrainConfig
+
+REFUSED = {
+    "optim.lrr=1": ["optim.lrr", "optim.lr"],
+    "+optim.lrr=1": ["optim.lrr", "optim.lr"],
+    "+nonsense=1": ["nonsense", "unknown key", "steps"],
+    "nonsense=1": ["nonsense", "unknown key"],
+    "model=9b": ["model=9b", "7b", "tiny"],
+    "optim=sgd": ["optim=sgd", "adamw"],
+    "optimizer=adamw": ["optimizer"],
+    "steps=many": ["steps", "many"],
+    "steps=1.5": ["steps", "1.5"],
+    "steps=0": ["steps=0"],
+    "optim.betas=[0.9]": ["optim.betas"],
+    "optim.lr=-1": ["optim.lr", "above 0"],
+    "optim.lr=nan": ["optim.lr", "above 0"],
+    "optim.lr=50": ["optim.lr", "at most 1"],
+    "optim.warmup_steps=300": ["optim.warmup_steps", "steps=300"],
+    "global_batch=1000": ["global_batch=1000", "multiple of"],
+    "global_batch=0": ["global_batch=0"],
+    "micro_batch=3": ["global_batch", "micro_batch"],
+    "micro_batch=0": ["micro_batch=0"],
+    "seq_len=512": ["seq_len=512", "model.max_seq_len=256"],
+    "seq_len=0": ["seq_len=0"],
+    "model.n_heads=3": ["model.n_heads", "model.dim"],
+    "model.dim=four": ["model.dim", "four"],
+    "data.sources=[wikipedia]": ["data.sources", "wikipedia", "python_code"],
+    "data.weights.python_code=0": ["data.weights.python_code"],
+    "parallel.activation_checkpointing=some": ["parallel.activation_checkpointing", "selective"],
+    "parallel.dp_shard=0": ["parallel.dp_shard"],
+    "logger.wandb=yes_please": ["logger.wandb", "offline"],
+    "stop_at=1000": ["stop_at=1000", "steps=300"],
+    "device=tpu": ["device=tpu", "cuda"],
+    "profile_steps=[5,3]": ["profile_steps"],
+    "checkpoint=5": ["checkpoint"],
+    "steps": ["steps", "key=value"],
+    "--steps=3": ["--steps"],
+    "steps=": ["steps"],
+    "steps=[": ["steps=["],
+    "~optim": ["~optim", "key=value"],
+}
+
+
+@pytest.mark.parametrize("override", REFUSED)
+def test_what_cannot_be_is_refused_in_one_line_that_names_the_key(override):
+    with pytest.raises(ConfigError) as caught:
+        load("train", TrainConfig, [override])
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in REFUSED[override]:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("model", "lr", "steps"),
+    [("7b", 3.0e-4, 238419), ("13b", 3.0e-4, 238419), ("33b", 1.5e-4, 333786), ("65b", 1.5e-4, 333786)],
+)
+def test_the_papers_sizes_bring_the_papers_settings(model, lr, steps):
+    config = load("train", TrainConfig, [f"model={model}", "data=mix"])
+    assert (config.optim.lr, config.steps, config.global_batch, config.seq_len) == (lr, steps, 2**22, 2048)
+    assert config.optim.warmup_steps == 2000
+    assert sum(config.data.weights.values()) == pytest.approx(100)
+
+
+def test_a_source_of_ones_own_joins_a_mixture_by_name():
+    config = load("train", TrainConfig, ["data=mix", "data.weights.mine=5", "data.sources=[c4,mine]"])
+    assert config.data.weights == {"c4": 15.0, "mine": 5.0}
+
+
+def test_a_small_runs_warm_up_is_scaled_down():
+    assert load("train", TrainConfig, ["steps=50"]).optim.warmup_steps == 5
+
+
+def test_the_command_line_wins_over_the_size():
+    config = load("train", TrainConfig, ["model=7b", "optim.lr=0.001", "steps=5000"])
+    assert (config.optim.lr, config.steps) == (0.001, 5000)
+
+
+def test_a_saved_config_reads_back_as_it_was(tmp_path):
+    config = load("train", TrainConfig, ["model=7b", "data=mix", "data.sources=[c4,books]"])
+    save(config, tmp_path / "config.yaml")
+    assert from_yaml(tmp_path / "config.yaml", TrainConfig) == config
+    assert list(config.data.weights) == ["c4", "books"]
+
+
+def test_a_damaged_saved_config_is_refused_by_name(tmp_path):
+    for text in ("steps: [", "- 1", "steps: many", "unknown: 1"):
+        (tmp_path / "config.yaml").write_text(text)
+        with pytest.raises(ConfigError):
+            from_yaml(tmp_path / "config.yaml", TrainConfig)
