@@ -78,14 +78,15 @@ class Record:
         """The document with this cleaned text, unless no text is left or it is not Unicode."""
         if not text or text.isspace():
             return self.drop("empty")
+        file = self.file.encode(errors="backslashreplace").decode()  # a file's name may be any bytes
         try:
             digest = xxhash.xxh3_128_hexdigest(f"{self.url}\0{text}".encode())
+            self.licence.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
             return self.drop("not Unicode")
         meta = json.dumps(self.meta, sort_keys=True, default=str)
-        return Document(
-            f"{source}:{digest}", source, text, self.file, self.record, self.url, self.licence, meta
-        )
+        name = f"{source}:{digest}"
+        return Document(name, source, text, file, self.record, self.url, self.licence, meta)
 
 
 def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:

@@ -1,0 +1,84 @@
+"""Files of rows: JSON lines (plain, gzip or zstd) and parquet, one dict at a time.
+
+A line that is not a JSON object is set aside with its position, and reading goes on; a file that
+breaks off gives the rows before the break, then raises one of `UNREADABLE`.
+"""
+
+import io
+import json
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.documents import Drop
+from data.errors import DataError
+
+UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
+SUFFIXES = (*_LINES, ".parquet")
+
+
+def has_rows(path: Path) -> bool:
+    """Whether the file's name is that of JSON lines or parquet."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files of rows under a folder, sorted; hidden ones are left out."""
+    return [path for path in visible_files(folder) if has_rows(path)]
+
+
+def visible_files(folder: Path) -> list[Path]:
+    """All regular files under a folder, sorted, without hidden files and folders."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+
+
+def expected(path: Path, what: str) -> DataError:
+    """The error for an input that this recipe does not read."""
+    kind = "no such file or folder" if not path.exists() else "nothing here to read"
+    return DataError(f"input={path}: {kind}; expected {what}")
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
+    """Each row with its place from 0, or a malformed `Drop` in its stead."""
+    if path.name.lower().endswith(".parquet"):
+        return _parquet_rows(path)
+    return _json_lines(path)
+
+
+def open_plain(path: Path) -> io.BufferedReader:
+    """The file's bytes, decompressed by its suffix."""
+    stream = pa.input_stream(str(path), compression=_COMPRESSIONS.get(path.suffix.lower()))
+    return io.BufferedReader(stream, 1 << 20)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
+    with open_plain(path) as lines:
+        for number, line in enumerate(lines):
+            if line.isspace():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                yield Drop("malformed record", str(path), number, f"not JSON: {error}", malformed=True)
+                continue
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                detail = f"expected a JSON object on each line, not a {type(row).__name__}"
+                yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
+    number = 0
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=256):
+            for row in batch.to_pylist():
+                yield number, row
+                number += 1
