@@ -110,7 +110,7 @@ def read_state(folder: Path) -> dict:
         raise RunError(f"{path} is missing: not a whole checkpoint") from None
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise RunError(f"{path} is not readable ({error})") from None
-    if claimed != xxhash.xxh3_128_hexdigest(_canonical(state)):
+    if claimed != xxhash.xxh3_128_hexdigest(_canonical(state).encode()):
         raise RunError(f"{path} was altered (checksum)")
     if state["version"] != VERSION:
         raise RunError(f"{path} has version {state['version']}, expected {VERSION}")
@@ -153,7 +153,7 @@ def remove_leftovers(checkpoints: Path) -> None:
 def _commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
     sums |= _describe([aside / ".metadata"])
     state = {"version": VERSION, **state, "files": sums}
-    state["xxh3"] = xxhash.xxh3_128_hexdigest(_canonical(state))
+    state["xxh3"] = xxhash.xxh3_128_hexdigest(_canonical(state).encode())
     _write_durably(aside / "state.json", json.dumps(state, indent=1))
     _sync_folder(aside)
     if final.exists():  # a damaged one of the same step, trained again

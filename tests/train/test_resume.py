@@ -1,0 +1,142 @@
+"""A run that was stopped, however it was stopped, ends as the one that never was."""
+
+import os
+import random
+import signal
+
+import pytest
+
+from tests.runs import end, learned, metrics, run, same_tensors, start, succeed, wait_for_step, workers_of
+
+STEPS = 40
+SETTINGS = (f"steps={STEPS}", "checkpoint.every=6", "validate.every=15")
+LAST = f"checkpoints/step-{STEPS:06d}"
+
+pytestmark = pytest.mark.distributed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpora, tmp_path_factory):
+    """One run of each world size that nothing happened to."""
+    folders = {}
+    for ranks in (0, 2):
+        folders[ranks] = tmp_path_factory.mktemp("undisturbed") / str(ranks)
+        succeed(f"corpora={corpora}", f"run={folders[ranks]}", *SETTINGS, ranks=ranks)
+    return folders
+
+
+def stop(how: str, process) -> None:
+    if how == "kill -9 of a worker":
+        os.kill(random.choice(workers_of(process)), signal.SIGKILL)
+    elif how == "Ctrl-C in a terminal":  # reaches the agent and its workers alike
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        os.kill(process.pid, {"SIGTERM": signal.SIGTERM, "kill -9": signal.SIGKILL}[how])
+
+
+@pytest.mark.parametrize(
+    ("how", "ranks"),
+    [
+        ("Ctrl-C in a terminal", 0),
+        ("SIGTERM", 0),
+        ("kill -9", 0),
+        ("Ctrl-C in a terminal", 2),
+        ("SIGTERM", 2),
+        ("kill -9", 2),
+        ("kill -9 of a worker", 2),
+    ],
+)
+def test_a_run_stopped_anywhere_and_resumed_equals_the_one_never_stopped(
+    how, ranks, undisturbed, corpora, tmp_path
+):
+    folder = tmp_path / "run"
+    overrides = (f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    at = random.randint(1, STEPS - 8)
+    print(f"stopped once step {at} was logged")  # shown if the test fails
+    process = start(*overrides, ranks=ranks)
+    try:
+        wait_for_step(folder, at, process)
+        stop(how, process)
+        process.wait(timeout=60)
+    finally:
+        end(process)
+    assert process.returncode != 0
+    assert not (folder / LAST).exists()
+    succeed(*overrides, ranks=ranks)
+    assert learned(folder) == learned(undisturbed[ranks])
+    assert [m.get("validation") for m in metrics(folder)] == [m.get("validation") for m in metrics(undisturbed[ranks])]
+    same_tensors(folder / LAST, undisturbed[ranks] / LAST)
+
+
+def test_a_graceful_stop_loses_no_step(corpora, tmp_path):
+    folder = tmp_path / "run"
+    overrides = (f"corpora={corpora}", f"run={folder}", "steps=4000", "checkpoint.every=4000")
+    process = start(*overrides)
+    try:
+        wait_for_step(folder, 5, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    finally:
+        end(process)
+    last = metrics(folder)[-1]["step"]
+    assert (folder / "checkpoints" / "latest").read_text().strip() == f"step-{last:06d}"
+
+
+def test_another_world_size_sees_the_same_samples(undisturbed, corpora, tmp_path):
+    """The loss of a step is a function of its samples: equal at every step, to rounding, on 1, 2 and 3 ranks."""
+    one = learned(undisturbed[0])
+    two = learned(undisturbed[2])
+    three = tmp_path / "three"
+    finished = succeed(f"corpora={corpora}", f"run={three}", *SETTINGS, ranks=3)
+    assert "2 work, 1 stay idle" in finished.stderr  # 8 sequences: 2 is the largest part of 3 that divides them
+    assert learned(three) == two
+    for here, there in zip(one, two, strict=True):
+        assert here[0] == there[0] and here[1] == pytest.approx(there[1], rel=2e-5)
+
+
+def test_a_run_goes_on_at_another_world_size_and_micro_batch(undisturbed, corpora, tmp_path):
+    folder = tmp_path / "run"
+    overrides = (f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    succeed(*overrides, "stop_at=11", ranks=2)
+    succeed(*overrides, "stop_at=23")
+    succeed(*overrides, "micro_batch=2", ranks=2)
+    for here, there in zip(learned(folder), learned(undisturbed[0]), strict=True):
+        assert here[1] == pytest.approx(there[1], rel=2e-4)
+
+
+def test_starting_a_finished_run_again_says_so(undisturbed, corpora):
+    again = succeed(f"corpora={corpora}", f"run={undisturbed[0]}", *SETTINGS)
+    assert "has finished" in again.stdout
+    assert len(metrics(undisturbed[0])) == STEPS
+
+
+def test_a_run_folder_that_holds_another_run_is_refused(undisturbed, corpora):
+    before = (undisturbed[0] / "config.yaml").read_text()
+    refused = run(f"corpora={corpora}", f"run={undisturbed[0]}", *SETTINGS, "optim.lr=0.001")
+    assert refused.returncode == 1
+    assert "holds another run (optim.lr: 0.003 there, 0.001 asked)" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    assert (undisturbed[0] / "config.yaml").read_text() == before
+
+
+def test_a_run_has_one_owner(corpora, tmp_path):
+    folder = tmp_path / "run"
+    overrides = (f"corpora={corpora}", f"run={folder}", "steps=100000")
+    process = start(*overrides)
+    try:
+        wait_for_step(folder, 1, process)
+        refused = run(*overrides)
+        assert refused.returncode == 1
+        assert f"is being trained by another process (pid {process.pid}" in refused.stderr
+    finally:
+        end(process)
+
+
+def test_init_takes_the_weights_alone(undisturbed, corpora, tmp_path):
+    fresh = succeed(
+        f"corpora={corpora}", f"run={tmp_path / 'new'}", "steps=3", "seed=5", f"init={undisturbed[0]}"
+    )
+    assert "from the weights of" in fresh.stdout
+    first = metrics(tmp_path / "new")[0]
+    assert first["step"] == 1
+    assert first["loss"] < metrics(undisturbed[0])[0]["loss"] - 0.5  # it has learned something already
