@@ -34,7 +34,7 @@ class DataConfig:
             if source not in self.weights:
                 raise ValueError(
                     f"data.sources: {source!r} has no weight; the choices are: {', '.join(self.weights)} "
-                    f"(add your own with +data.weights.{source}=…)"
+                    f"(add your own with data.weights.{source}=…)"
                 )
         if self.sources == []:
             raise ValueError(f"data.sources: expected some of: {', '.join(self.weights)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.documents import Document, Drop, Record
@@ -133,6 +133,7 @@ def test_only_the_paragraphs_that_speak_of_the_licence_go():
 lines = st.lists(st.text("abc #/*-<!(licence)\"'\t", max_size=12), max_size=8).map("\n".join)
 
 
+@settings(deadline=None)
 @given(lines, st.sampled_from(["a.py", "a.c", "a.md", "a.sql", "a.php", "a.lua"]))
 def test_stripping_only_ever_removes_lines_and_doing_it_twice_changes_nothing(text, path):
     stripped = strip_licence(text, language(path))
@@ -142,6 +143,7 @@ def test_stripping_only_ever_removes_lines_and_doing_it_twice_changes_nothing(te
     assert strip_licence(stripped, language(path)) == stripped
 
 
+@settings(deadline=None)
 @given(st.text("xyz =#/*\n", max_size=60), st.sampled_from([header for header in HEADERS if not header[1]]))
 def test_files_that_differ_in_their_header_alone_become_equal(code, header):
     path, _, comment, _ = header

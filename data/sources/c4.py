@@ -1,0 +1,38 @@
+"""C4: the public English files, taken as they are (RECIPE §2).
+
+In: `c4-train.NNNNN-of-01024.json.gz` (text, timestamp, url), or the same rows as JSON lines or
+parquet. Out: a document for each row. Its validation files are never trained on.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.documents import Document, Drop, Record
+from data.sources import rows, text
+
+VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+DEDUPLICATE = False  # C4 was deduplicated when it was made
+
+_INPUT = "c4-train.*.json.gz, JSON lines or parquet with text and url, or a folder of these"
+
+
+def inputs(path: Path) -> list[Path]:
+    """The files to read; in a folder, all but C4's own validation files."""
+    if path.is_file() and rows.has_rows(path):
+        return [path]
+    found = [file for file in rows.files_in(path) if "validation" not in file.name]
+    if not found:
+        raise rows.expected(path, _INPUT)
+    return found
+
+
+def read(path: Path) -> Iterator[Record | Drop]:
+    """Each row of a file."""
+    return text.read_rows(path)
+
+
+def clean(record: Record, *, source: str = "c4") -> Document | Drop:
+    """The page as it is; without its URL it is not C4, and cannot be held out with CommonCrawl's."""
+    if not record.url:
+        return record.drop("no url")
+    return record.document(source, record.text)

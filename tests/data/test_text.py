@@ -1,0 +1,132 @@
+"""Text that is already cleaned is carried over as it is, whoever laid it out."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.documents import Document, Drop, Record
+from data.errors import DataError
+from data.sources import rows, text
+
+characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+
+
+def records(path: Path) -> list[Record]:
+    return [item for item in text.read(path) if isinstance(item, Record)]
+
+
+@settings(deadline=None)
+@given(st.lists(characters, max_size=8), st.sampled_from(["jsonl", "json.gz", "jsonl.zst", "parquet"]))
+def test_any_text_comes_through_every_layout_unchanged(tmp_path_factory, bodies, kind):
+    path = tmp_path_factory.mktemp("text") / f"file.{kind}"
+    lines = "".join(json.dumps({"text": body}) + "\n" for body in bodies).encode()
+    if kind == "parquet":
+        pq.write_table(pa.table({"text": pa.array(bodies, pa.string())}), path)
+    elif kind.endswith("zst"):
+        path.write_bytes(pa.compress(lines, "zstd", asbytes=True))
+    else:
+        path.write_bytes(gzip.compress(lines) if kind.endswith("gz") else lines)
+    found = records(path)
+    assert [record.text for record in found] == bodies
+    assert [record.record for record in found] == list(range(len(bodies)))
+    for record, body in zip(found, bodies):
+        cleaned = text.clean(record, source="s")
+        assert cleaned.text == body if body.strip() else cleaned.reason == "empty"
+
+
+def test_redpajama_and_dolma_keep_their_urls_and_what_else_is_known(tmp_path):
+    rows_in = [
+        {"text": "one", "meta": {"url": "http://r", "language": "en"}, "id": "r1"},
+        {"text": "two", "metadata": {"url": "http://d"}, "id": "d1", "source": "cc"},
+        {"id": "7", "url": "http://w", "title": "Seven", "text": "three"},
+        {"content": "four", "license": "cc-by-4.0"},
+        {"text": "five", "meta": "{'url': 'a string, as the Hub has it'}"},
+    ]
+    (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows_in)))
+    found = [text.clean(record, source="s") for record in records(tmp_path / "x.jsonl")]
+    assert [document.text for document in found] == ["one", "two", "three", "four", "five"]
+    assert [document.url for document in found] == ["http://r", "http://d", "http://w", "", ""]
+    assert found[3].licence == "cc-by-4.0"
+    assert json.loads(found[0].meta) == {"language": "en", "id": "r1"}
+    assert json.loads(found[2].meta) == {"title": "Seven", "id": "7"}
+
+
+def test_real_dolma_and_redpajama_files_are_read_whole(shared_data):
+    counts = {path.name: len(records(path)) for path in text.inputs(shared_data / "c4")}
+    assert list(counts.values()) == [10, 10, 10]
+    dolma = records(shared_data / "c4" / "dolma-cc_en_head-0091.jsonl.gz")
+    assert all(record.url.startswith("http") and "language" in record.meta for record in dolma)
+
+
+def test_a_text_file_is_one_document_and_its_line_ends_are_unix(tmp_path):
+    (tmp_path / "a.txt").write_bytes("\ufeffone\r\n\r\ntwo\r\n".encode())
+    (tmp_path / "b.md").write_text("# title\n")
+    first, second = [records(path) for path in text.inputs(tmp_path)]
+    assert [record.text for record in first + second] == ["one\n\ntwo\n", "# title\n"]
+
+
+def test_a_readme_beside_rows_is_not_a_document(tmp_path):
+    (tmp_path / "README.md").write_text("about")
+    (tmp_path / ".hidden.jsonl").write_text("{}")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "x.jsonl").write_text('{"text": "x"}')
+    assert text.inputs(tmp_path) == [tmp_path / "deep" / "x.jsonl"]
+
+
+def test_malformed_rows_are_set_aside_with_their_place(tmp_path):
+    lines = [
+        b'{"text": "a"}',
+        b"{",
+        b"[]",
+        b'{"text": 3}',
+        b"",
+        b'{"other": "x"}',
+        b'{"text": "\xff"}',
+        b'{"text": "b"}',
+    ]
+    (tmp_path / "x.jsonl").write_bytes(b"\n".join(lines))
+    items = list(text.read(tmp_path / "x.jsonl"))
+    assert [item.record for item in items if isinstance(item, Record)] == [0, 7]
+    assert [item.record for item in items if isinstance(item, Drop) and item.malformed] == [1, 2, 3, 5, 6]
+
+
+def test_half_a_character_is_dropped_and_not_written(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "a\\ud800"}\n{"text": "fine"}')
+    outcomes = [text.clean(record, source="s") for record in records(tmp_path / "x.jsonl")]
+    assert outcomes[0].reason == "not Unicode" and isinstance(outcomes[1], Document)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst", "x.parquet"])
+def test_a_file_that_breaks_off_gives_what_was_before_the_break(tmp_path, name):
+    lines = "".join(json.dumps({"text": f"{i} " * 50}) + "\n" for i in range(20_000)).encode()
+    path = tmp_path / name
+    if name.endswith("parquet"):
+        path.write_bytes(b"PAR1" + lines)
+    else:
+        whole = gzip.compress(lines) if name.endswith("gz") else pa.compress(lines, "zstd", asbytes=True)
+        path.write_bytes(whole[: len(whole) * 2 // 3])
+    seen = 0
+    with pytest.raises(rows.UNREADABLE):
+        for item in text.read(path):
+            assert item.record == seen
+            seen += 1
+    assert (seen > 5_000) == (not name.endswith("parquet"))
+
+
+def test_a_text_file_of_another_encoding_is_malformed(tmp_path):
+    (tmp_path / "a.txt").write_bytes("é".encode("latin-1"))
+    (item,) = text.read(tmp_path / "a.txt")
+    assert item.malformed and "UTF-8" in item.detail
+
+
+def test_inputs_that_are_not_there_are_refused_by_name(tmp_path):
+    (tmp_path / "a.pdf").write_text("x")
+    for name, words in {"missing": "no such file", "a.pdf": "nothing here", ".": "nothing here"}.items():
+        with pytest.raises(DataError, match=words):
+            text.inputs(tmp_path / name)
