@@ -1,0 +1,232 @@
+"""The order of the data: a global sample number in, (source, epoch, sequence) out.
+
+Pure functions of integers, without state, files or random generators. Every block of samples holds each
+source exactly as often as its weight says, in an order drawn from (seed, block); each source is walked
+epoch by epoch, each epoch a permutation drawn from (seed, source, epoch). So resuming, changing the world
+size, auditing and explaining a step are all the same function of one integer.
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+MAX_BLOCK = 100_000
+ROUNDS = 8
+MASK = 2**64 - 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where one training sequence stands."""
+
+    source: str
+    epoch: int
+    index: int  # of the source's sequences
+    k: int  # how many of the source's sequences came before it in the run
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of the run with one mixture over one version of the data."""
+
+    start: int  # its first sample number
+    block: dict[str, int]  # samples of each source in a block
+    first: dict[str, int]  # k of each source where the segment starts
+    n_sequences: dict[str, int]
+    seq_len: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """The whole order of a run; `skipped` are ranges [start, stop) of sample numbers left out (loss spikes)."""
+
+    seed: int
+    segments: tuple[Segment, ...]
+    skipped: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def start(
+        cls, *, seed: int, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
+    ) -> "Order":
+        """The order of a new run. Raises ValueError for weights that cannot be a block, or an empty source."""
+        return cls(seed, (_segment(0, weights, dict.fromkeys(weights, 0), n_sequences, seq_len),))
+
+    def change(
+        self, n: int, *, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
+    ) -> "Order":
+        """The same order up to sample `n`, another mixture from there on; each source goes on where it was."""
+        at = self._number(n)
+        reached = self._count(at)
+        first = {source: reached.get(source, 0) for source in weights}
+        kept = tuple(segment for segment in self.segments if segment.start < at)
+        return Order(
+            self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped
+        )
+
+    def skip(self, start: int, stop: int) -> "Order":
+        """The same order without the samples that stand at [start, stop) now."""
+        ranges = sorted((*self.skipped, (self._number(start), self._number(stop - 1) + 1)))
+        merged: list[tuple[int, int]] = []
+        for low, high in ranges:
+            if merged and low <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
+            else:
+                merged.append((low, high))
+        return Order(self.seed, self.segments, tuple(merged))
+
+    @property
+    def n_sequences(self) -> dict[str, int]:
+        return self.segments[-1].n_sequences
+
+    def seq_len(self, n: int) -> int:
+        return self._segment_of(self._number(n)).seq_len
+
+    def locate(self, n: int) -> Sample:
+        """The sequence that is the run's sample `n` (0, 1, …), in constant time and memory."""
+        number = self._number(n)
+        segment = self._segment_of(number)
+        block, place = divmod(number - segment.start, sum(segment.block.values()))
+        sources, ranks = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
+        source = list(segment.block)[sources[place]]
+        k = segment.first[source] + block * segment.block[source] + int(ranks[place])
+        total = segment.n_sequences[source]
+        epoch, j = divmod(k, total)
+        return Sample(source, epoch, permute(j, total, self.seed, source, epoch), k)
+
+    def consumed(self, n: int) -> dict[str, int]:
+        """How many sequences of each source stand before sample `n`, the skipped ones left out."""
+        number = self._number(n)
+        counts = self._count(number)
+        for start, stop in self.skipped:
+            if stop <= number:
+                before, after = self._count(start), self._count(stop)
+                counts = {s: c - after.get(s, 0) + before.get(s, 0) for s, c in counts.items()}
+        return counts
+
+    def to_json(self) -> dict:
+        return {"seed": self.seed, "segments": [asdict(s) for s in self.segments], "skipped": list(self.skipped)}
+
+    @classmethod
+    def from_json(cls, state: dict) -> "Order":
+        segments = tuple(Segment(**segment) for segment in state["segments"])
+        return cls(state["seed"], segments, tuple((start, stop) for start, stop in state["skipped"]))
+
+    def _number(self, n: int) -> int:
+        """Sample `n` counted as if nothing were skipped."""
+        for start, stop in self.skipped:
+            if n < start:
+                break
+            n += stop - start
+        return n
+
+    def _segment_of(self, number: int) -> Segment:
+        return next(segment for segment in reversed(self.segments) if segment.start <= number)
+
+    def _count(self, number: int) -> dict[str, int]:
+        """Sequences of each source before `number`, nothing skipped."""
+        counts: dict[str, int] = {}
+        for segment in self.segments:
+            if segment.start > number or (segment.start == number and counts):
+                break
+            block, place = divmod(number - segment.start, sum(segment.block.values()))
+            sources, _ = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
+            for position, (source, share) in enumerate(segment.block.items()):
+                within = int(np.count_nonzero(sources[:place] == position))
+                counts[source] = segment.first[source] + block * share + within
+        return counts
+
+
+def block_of(weights: Mapping[str, object]) -> dict[str, int]:
+    """The smallest whole numbers in the ratio of `weights`, read as exact decimals (Table 1: they sum to 200).
+
+    Raises ValueError for a weight that is not positive, or weights so fine that a block exceeds MAX_BLOCK.
+    """
+    exact = {source: Fraction(Decimal(str(weight))) for source, weight in weights.items()}
+    for source, weight in exact.items():
+        if weight <= 0:
+            raise ValueError(f"data.weights.{source}={weights[source]}: expected a weight above 0")
+    scale = math.lcm(*(weight.denominator for weight in exact.values()))
+    whole = {source: int(weight * scale) for source, weight in exact.items()}
+    divisor = math.gcd(*whole.values())
+    block = {source: count // divisor for source, count in whole.items()}
+    if sum(block.values()) > MAX_BLOCK:
+        raise ValueError(
+            f"data.weights: need blocks of {sum(block.values()):,} samples to be exact, at most {MAX_BLOCK:,} are "
+            "allowed; round the weights to fewer decimals"
+        )
+    return block
+
+
+def samples_of(
+    step: int, micro: int, *, dp_rank: int, dp_size: int, micro_batch: int, global_batch: int
+) -> range:
+    """The sample numbers of a rank's micro-batch: rank r takes n ≡ r (mod dp_size) of each global batch."""
+    first = step * global_batch + micro * micro_batch * dp_size + dp_rank
+    return range(first, first + micro_batch * dp_size, dp_size)
+
+
+def permute(j: int, n: int, *key: object) -> int:
+    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network that walks its cycle.
+
+    Constant memory; the network's domain is under twice `n`, so it walks fewer than two steps on average.
+    """
+    bits = max(4, (n - 1).bit_length())
+    low = bits // 2
+    high = bits - low
+    keys = _round_keys(key)
+    while True:
+        left, right = j >> low, j & ((1 << low) - 1)
+        for turn in range(0, ROUNDS, 2):
+            left ^= _mix(right ^ keys[turn]) >> (64 - high)
+            right ^= _mix(left ^ keys[turn + 1]) >> (64 - low)
+        j = left << low | right
+        if j < n:
+            return j
+
+
+@lru_cache(maxsize=1024)
+def _round_keys(key: tuple) -> tuple[int, ...]:
+    digest = hashlib.blake2b(repr(key).encode(), digest_size=8 * ROUNDS).digest()
+    return tuple(int.from_bytes(digest[8 * turn : 8 * turn + 8], "little") for turn in range(ROUNDS))
+
+
+def _mix(x: int) -> int:
+    """splitmix64's finaliser (Steele, Lea and Flood 2014): every bit of `x` moves every bit of the result."""
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & MASK
+    x = (x ^ x >> 27) * 0x94D049BB133111EB & MASK
+    return x ^ x >> 31
+
+
+@lru_cache(maxsize=64)
+def _block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """For each place of a block: which source stands there, and how many of it stand before in the block."""
+    key = _round_keys(("block", seed, start, block))[0]
+    places = np.arange(sum(counts), dtype=np.uint64)
+    x = places + np.uint64(key)  # wraps
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    shuffled = np.argsort(x ^ (x >> np.uint64(31)), kind="stable")
+    sources = np.repeat(np.arange(len(counts)), counts)[shuffled]
+    ranks = np.empty(len(sources), dtype=np.int64)
+    for source, count in enumerate(counts):
+        ranks[sources == source] = np.arange(count)
+    return sources, ranks
+
+
+def _segment(
+    start: int,
+    weights: Mapping[str, object],
+    first: dict[str, int],
+    n_sequences: Mapping[str, int],
+    seq_len: int,
+) -> Segment:
+    for source in weights:
+        if n_sequences[source] < 1:
+            raise ValueError(f"{source}: too few tokens for one sequence of {seq_len}")
+    return Segment(start, block_of(weights), first, {s: n_sequences[s] for s in weights}, seq_len)
