@@ -97,7 +97,7 @@ class Trainer:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
             return 0
         micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.world_size)
-        piece_bytes = Tokenizer(self.path / "tokenizer.model").piece_bytes()
+        tokenizer = Tokenizer(self.path / "tokenizer.model")
         flops = flops_per_token(self.model_config, config.seq_len)
         peak = self._peak_flops()
         profiler = self._profiler()
@@ -121,7 +121,7 @@ class Trainer:
                             line["validation"] = validate(
                                 self.model,
                                 self.heldout,
-                                piece_bytes,
+                                tokenizer,
                                 self.ranks,
                                 seq_len=config.seq_len,
                                 sequences=config.validate.sequences,

@@ -55,7 +55,7 @@ def run(argv: list[str]) -> None:
         results = validate(
             model,
             stores,
-            tokenizer.piece_bytes(),
+            tokenizer,
             ranks,
             seq_len=seq_len,
             sequences=config.sequences,

@@ -8,13 +8,14 @@ import torch.distributed as dist
 from torch import nn
 
 from data.store import TokenStore
+from data.tokenizer import Tokenizer
 from train.distributed import Ranks
 
 
 def validate(
     model: nn.Module,
     stores: dict[str, TokenStore],
-    piece_bytes: np.ndarray,
+    tokenizer: Tokenizer,
     ranks: Ranks,
     *,
     seq_len: int,
@@ -23,14 +24,13 @@ def validate(
 ) -> dict[str, dict[str, float]]:
     """The first `sequences` held-out sequences of each source, shared among the ranks; all ranks call it.
 
-    `piece_bytes` (vocab,): bytes of text that each token stands for. A source whose held-out text is
-    shorter than one sequence is measured on what there is.
+    A source whose held-out text is shorter than one sequence is measured on what there is.
     """
     was_training = model.training
     model.eval()
     try:
         return {
-            source: _of_source(model, store, piece_bytes, ranks, seq_len, sequences, batch)
+            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch)
             for source, store in stores.items()
         }
     finally:
@@ -41,7 +41,7 @@ def validate(
 def _of_source(
     model: nn.Module,
     store: TokenStore,
-    piece_bytes: np.ndarray,
+    tokenizer: Tokenizer,
     ranks: Ranks,
     seq_len: int,
     sequences: int,
@@ -59,7 +59,7 @@ def _of_source(
         labels = torch.from_numpy(tokens[:, 1:]).to(ranks.device)
         loss = model(inputs, labels).item()
         sums += torch.tensor(
-            [loss * len(mine) * seq_len, len(mine) * seq_len, len(mine) and piece_bytes[tokens[:, 1:]].sum()],
+            [loss * len(mine) * seq_len, len(mine) * seq_len, len(mine) and tokenizer.text_bytes(tokens)],
             dtype=torch.float64,
         )
     sums = sums.to(ranks.device)

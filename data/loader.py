@@ -1,0 +1,81 @@
+"""This rank's micro-batches, in the order's order, read ahead on threads.
+
+In: the order, the stores and this rank's place. Out: (inputs, labels), each (micro_batch, seq_len) int64.
+Only the order decides what comes, so nothing here is worth saving: any step can be the first.
+"""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.order import Order, samples_of
+from data.store import TokenStore
+
+
+class Loader:
+    """Batches of one data-parallel rank; ranks of one tensor, pipeline or context group make equal ones."""
+
+    def __init__(
+        self,
+        order: Order,
+        stores: dict[str, TokenStore],
+        *,
+        micro_batch: int,
+        global_batch: int,
+        dp_rank: int = 0,
+        dp_size: int = 1,
+        workers: int = 2,
+        prefetch: int = 4,
+    ) -> None:
+        """`micro_batch` and `global_batch` in sequences. Raises ValueError if they do not divide."""
+        if global_batch % (micro_batch * dp_size):
+            raise ValueError(
+                f"global_batch={global_batch} sequences: expected a multiple of micro_batch × ranks = "
+                f"{micro_batch} × {dp_size}"
+            )
+        self._order, self._stores = order, stores
+        self._place = {"dp_rank": dp_rank, "dp_size": dp_size, "micro_batch": micro_batch, "global_batch": global_batch}
+        self._micro_batches = global_batch // (micro_batch * dp_size)
+        self._ahead = max(workers, prefetch)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
+        self.wait_seconds = 0.0  # that the consumer spent waiting
+
+    def batches(self, start_step: int, stop_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The micro-batches of steps start_step … stop_step - 1; what a reading thread raises is raised here."""
+        places = ((step, micro) for step in range(start_step, stop_step) for micro in range(self._micro_batches))
+        pending: deque[Future] = deque()
+        for place in places:
+            pending.append(self._pool.submit(self._read, *place))
+            if len(pending) > self._ahead:
+                yield self._wait(pending.popleft())
+        while pending:
+            yield self._wait(pending.popleft())
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> "Loader":
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()
+
+    def _wait(self, future: Future) -> tuple[Tensor, Tensor]:
+        begin = time.perf_counter()
+        try:
+            return future.result()
+        finally:
+            self.wait_seconds += time.perf_counter() - begin
+
+    def _read(self, step: int, micro: int) -> tuple[Tensor, Tensor]:
+        rows = []
+        for n in samples_of(step, micro, **self._place):
+            sample = self._order.locate(n)
+            rows.append(self._stores[sample.source].sequence(sample.index, self._order.seq_len(n)))
+        tokens = torch.from_numpy(np.stack(rows).astype(np.int64))  # (micro_batch, seq_len + 1)
+        return tokens[:, :-1], tokens[:, 1:]
