@@ -44,7 +44,8 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
     known = dict(_leaves(schema))
     mappings = tuple(f"{key}." for key, kind in known.items() if get_origin(kind) is dict)
     overrides = [
-        f"++{word}" if word.partition("=")[0] in known or word.startswith(mappings) else word for word in overrides
+        f"++{word}" if word.partition("=")[0] in known or word.startswith(mappings) else word
+        for word in overrides
     ]
     GlobalHydra.instance().clear()
     try:
@@ -133,7 +134,9 @@ def _hydra_line(error: Exception, schema: type) -> str:
     text = str(error)
     if isinstance(error, OverrideParseException):
         word = error.override.removeprefix("++")
-        return f"{word}: not readable as key=value ({_first_line(error)}); quote special characters: key=\"'…'\""
+        return (
+            f"{word}: not readable as key=value ({_first_line(error)}); quote special characters: key=\"'…'\""
+        )
     missing = re.search(r"Could not find '([^']+)'", text)
     if missing:
         group, _, choice = missing[1].rpartition("/")

@@ -24,16 +24,16 @@ def main(argv: list[str] | None = None) -> int:
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        print(f"relama: error: {verb}: no such verb; {hint}the verbs are: {', '.join(VERBS)}", file=sys.stderr)
+        print(
+            f"relama: error: {verb}: no such verb; {hint}the verbs are: {', '.join(VERBS)}", file=sys.stderr
+        )
         return 2
     return importlib.import_module(VERBS[verb][0]).main(overrides)
 
 
 def usage() -> str:
     lines = [f"  {verb:<11}{meaning}" for verb, (_, meaning) in VERBS.items()]
-    return "\n".join(
-        ["usage: relama VERB key=value …   (relama VERB --help lists its keys)", "", *lines]
-    )
+    return "\n".join(["usage: relama VERB key=value …   (relama VERB --help lists its keys)", "", *lines])
 
 
 if __name__ == "__main__":

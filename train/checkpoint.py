@@ -67,7 +67,7 @@ def save(
 
 
 def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
-    """The newest whole checkpoint and its state, or None; all ranks call it. Names the damaged ones it skips."""
+    """The newest whole checkpoint and its state, or None; names the damaged ones. All ranks call it."""
     found = first_rank_does(
         lambda: sorted((path.name for path in checkpoints.glob("step-*") if _is_step(path)), key=_step_of)
     )
@@ -141,7 +141,9 @@ def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
         if there.get(key) != value and key != "max_seq_len"  # holds no weights
     ]
     if differences:
-        raise RunError(f"{folder}: a checkpoint of another model ({'; '.join(differences)}); give that model's values")
+        raise RunError(
+            f"{folder}: a checkpoint of another model ({'; '.join(differences)}); give that model's values"
+        )
 
 
 def remove_leftovers(checkpoints: Path) -> None:

@@ -10,7 +10,17 @@ from data.mixture import DataConfig
 from model.llama import LlamaConfig
 
 # What a resumed run must agree on; everything else (layout, logging, stop_at, …) may change.
-RUN_IDENTITY = ("model", "data.weights", "data.sources", "optim", "seed", "steps", "seq_len", "global_batch", "init")
+RUN_IDENTITY = (
+    "model",
+    "data.weights",
+    "data.sources",
+    "optim",
+    "seed",
+    "steps",
+    "seq_len",
+    "global_batch",
+    "init",
+)
 
 
 class RunError(Exception):
@@ -52,8 +62,12 @@ class ParallelConfig:
     compile: bool = False  # torch.compile each block
 
     def __post_init__(self) -> None:
-        _require(self.dp_shard == -1 or self.dp_shard >= 1, "parallel.dp_shard", self.dp_shard, "-1 or at least 1")
-        _one_of("parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full"))
+        _require(
+            self.dp_shard == -1 or self.dp_shard >= 1, "parallel.dp_shard", self.dp_shard, "-1 or at least 1"
+        )
+        _one_of(
+            "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")
+        )
 
 
 @dataclass
@@ -126,7 +140,10 @@ class TrainConfig:
         self.data.weights = dict(self.data.chosen())
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(
-            self.stop_at is None or 1 <= self.stop_at <= self.steps, "stop_at", self.stop_at, f"1 to steps={self.steps}"
+            self.stop_at is None or 1 <= self.stop_at <= self.steps,
+            "stop_at",
+            self.stop_at,
+            f"1 to steps={self.steps}",
         )
         _require(
             0 <= self.optim.warmup_steps < self.steps,

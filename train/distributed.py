@@ -45,14 +45,14 @@ def usable_ranks(batch_sequences: int, micro_batch: int, world_size: int) -> int
 
 
 def choose_world(config: TrainConfig) -> int:
-    """How many ranks will work; says so where some are left idle. Raises RunError for a dp_shard that cannot be."""
+    """How many ranks will work; says so where some stay idle. RunError for a dp_shard that cannot be."""
     world_size = int(os.environ.get("WORLD_SIZE", 1))
     usable = usable_ranks(config.batch_sequences, config.micro_batch, world_size)
     wanted = config.parallel.dp_shard
     if wanted not in (-1, usable):
         raise RunError(
-            f"parallel.dp_shard={wanted}: {world_size} ranks were started and {usable} of them divide the batch "
-            f"({config.batch_sequences} sequences in micro-batches of {config.micro_batch}); "
+            f"parallel.dp_shard={wanted}: {world_size} ranks were started and {usable} of them divide the "
+            f"batch ({config.batch_sequences} sequences in micro-batches of {config.micro_batch}); "
             f"set parallel.dp_shard=-1 or {usable}"
         )
     if usable < world_size and os.environ.get("RANK") == "0":
@@ -99,7 +99,7 @@ def set_up(world_size: int, device: str = "auto", threads: int | None = None) ->
 
 
 def join_process_group(backend: str, world_size: int) -> int:
-    """Returns this rank. After a restart the agent's store still holds the dead attempt's keys, hence the prefix."""
+    """Returns this rank. The prefix: after a restart the agent's store still holds the dead attempt's keys."""
     if "MASTER_ADDR" not in os.environ:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         return 0

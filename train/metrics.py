@@ -17,7 +17,7 @@ import torch
 
 from train.config import LoggerConfig, RunError
 
-# Dense bf16 peak FLOP/s by device name as CUDA reports it (the vendors' data sheets). An unknown device has none.
+# Dense bf16 peak FLOP/s by device name as CUDA reports it (the vendors' data sheets); others have none.
 DEVICE_PEAKS = {
     "NVIDIA A100": 312e12,
     "NVIDIA A800": 312e12,
@@ -112,7 +112,12 @@ class Journal:
             f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
             f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
         )
-        print(f"\r{text}\x1b[K" if self._live else text, end="" if self._live else "\n", file=sys.stderr, flush=True)
+        print(
+            f"\r{text}\x1b[K" if self._live else text,
+            end="" if self._live else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def read_metrics(path: Path) -> list[dict]:

@@ -24,7 +24,8 @@ table { border-collapse: collapse; width: 100%; } .wide { overflow-x: auto; }
 td, th { text-align: left; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #ddd; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); gap: 1rem; }
-svg { width: 100%; height: auto; } pre { background: #f5f5f5; padding: .8rem; overflow-x: auto; font-size: .85rem; }
+svg { width: 100%; height: auto; } pre { background: #f5f5f5; padding: .8rem; overflow-x: auto;
+      font-size: .85rem; }
 @media print { body { max-width: none; } .plots { grid-template-columns: 1fr 1fr; } }
 """
 
@@ -70,10 +71,17 @@ def _summary(path: Path, config: TrainConfig, lines: list[dict]) -> str:
     mfus = [line["mfu"] for line in recent if line["mfu"] is not None]
     return _table(
         [
-            ("model", f"dim {model.dim}, {model.n_layers} layers, {model.n_heads} heads, vocabulary {model.vocab_size:,}"),
+            (
+                "model",
+                f"dim {model.dim}, {model.n_layers} layers, {model.n_heads} heads, "
+                f"vocabulary {model.vocab_size:,}",
+            ),
             ("parameters", f"{n_params(model):,}"),
             ("step", f"{last['step']:,} of {config.steps:,}"),
-            ("tokens", f"{last['tokens']:,} ({config.global_batch:,} a step, sequences of {config.seq_len:,})"),
+            (
+                "tokens",
+                f"{last['tokens']:,} ({config.global_batch:,} a step, sequences of {config.seq_len:,})",
+            ),
             ("loss", f"{last['loss']:.4f}"),
             ("tokens per second", f"{rate:,.0f} (mean of the second half, stalls included)"),
             ("MFU", f"{sum(mfus) / len(mfus):.1%}" if mfus else "unknown (the device's peak is not known)"),
@@ -91,10 +99,16 @@ def _heldout(lines: list[dict]) -> str:
     last = measured[-1]
     rows = "".join(
         f"<tr><td>{html.escape(source)}</td>"
-        + "".join(f'<td class="number">{value}</td>' for value in (
-            f"{result['loss']:.4f}", f"{result['perplexity']:.2f}", f"{result['bits_per_byte']:.4f}",
-            f"{result['tokens']:,}", f"{last['epochs'][source]:.3f}",
-        ))
+        + "".join(
+            f'<td class="number">{value}</td>'
+            for value in (
+                f"{result['loss']:.4f}",
+                f"{result['perplexity']:.2f}",
+                f"{result['bits_per_byte']:.4f}",
+                f"{result['tokens']:,}",
+                f"{last['epochs'][source]:.3f}",
+            )
+        )
         + "</tr>"
         for source, result in last["validation"].items()
     )
@@ -121,7 +135,9 @@ def _plots(lines: list[dict]) -> list[str]:
         return lambda axes: axes.plot(steps, [line[key] for line in lines], linewidth=1)
 
     def rates(axes) -> None:
-        axes.plot(steps, [line["tokens_per_second_computing"] for line in lines], linewidth=1, label="computing")
+        axes.plot(
+            steps, [line["tokens_per_second_computing"] for line in lines], linewidth=1, label="computing"
+        )
         axes.plot(steps, [line["tokens_per_second"] for line in lines], linewidth=1, label="with stalls")
 
     drawings = [("loss (nats per token)", losses), ("epochs by source", epochs), ("learning rate", one("lr"))]
@@ -148,11 +164,14 @@ def _svg(title: str, draw: Callable) -> str:
 def _again(config: TrainConfig) -> str:
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.platform()}"
     command = f"relama train run={config.run}"
-    return f"<p>{html.escape(versions)}. The same command goes on from the last checkpoint.</p><pre>{html.escape(command)}</pre>"
+    told = f"{html.escape(versions)}. The same command goes on from the last checkpoint."
+    return f"<p>{told}</p><pre>{html.escape(command)}</pre>"
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> str:
-    cells = "".join(f"<tr><th>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>" for key, value in rows)
+    cells = "".join(
+        f"<tr><th>{html.escape(key)}</th><td>{html.escape(value)}</td></tr>" for key, value in rows
+    )
     return f'<div class="wide"><table>{cells}</table></div>'
 
 

@@ -80,7 +80,9 @@ class RunFolder:
             before, now = asdict(from_yaml(saved, TrainConfig)), asdict(config)
         except ConfigError as error:
             raise RunError(f"{saved}: damaged ({error}); choose another run=NAME") from None
-        changed = [line for key in RUN_IDENTITY for line in _differences(key, _at(before, key), _at(now, key))]
+        changed = [
+            line for key in RUN_IDENTITY for line in _differences(key, _at(before, key), _at(now, key))
+        ]
         if changed:
             raise RunError(
                 f"{self.path}: holds another run ({'; '.join(changed)}); give run=NAME for a new run, "

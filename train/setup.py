@@ -43,8 +43,8 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
     for source, store in train.items():
         if store.n_sequences(config.seq_len) < 1:
             raise RunError(
-                f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of seq_len={config.seq_len}; "
-                f"prepare more text for {source}, or leave it out with data.sources=[…]"
+                f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of "
+                f"seq_len={config.seq_len}; prepare more text for {source}, or leave it out with data.sources=[…]"
             )
     _verify(config, [*train.values(), *heldout.values()])
     return train, heldout, _with_vocabulary(config.model, next(iter(train.values())))
@@ -64,7 +64,8 @@ def _with_vocabulary(model: LlamaConfig, store: TokenStore) -> LlamaConfig:
     if model.vocab_size not in (-1, store.vocab_size):
         raise RunError(
             f"{store.folder / 'manifest.json'}: a vocabulary of {store.vocab_size}, but model.vocab_size="
-            f"{model.vocab_size}; prepare the tokens with a tokenizer of that size, or set model.vocab_size=-1"
+            f"{model.vocab_size}; prepare the tokens with a tokenizer of that size, or "
+            "set model.vocab_size=-1"
         )
     return replace(model, vocab_size=store.vocab_size)
 
@@ -92,8 +93,8 @@ def _memory_problem(config: TrainConfig) -> list[str]:
     if free is None or share <= free:
         return []
     return [
-        f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state over "
-        f"{world_size} rank(s), and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun --nnodes, "
+        f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
+        f"over {world_size} rank(s), and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun --nnodes, "
         "--nproc_per_node) or a smaller model=tiny|small|7b|…"
     ]
 

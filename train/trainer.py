@@ -116,7 +116,9 @@ class Trainer:
                     self.step_done = step
                     line |= self._rates(clock, flops, peak)
                     clock.restart()  # what follows the step is counted on the next line
-                    if step == config.last_step or (config.validate.every and step % config.validate.every == 0):
+                    if step == config.last_step or (
+                        config.validate.every and step % config.validate.every == 0
+                    ):
                         with clock.stretch("validate"):
                             line["validation"] = validate(
                                 self.model,
@@ -163,8 +165,8 @@ class Trainer:
             self.stopped_by = self._signal or signal.SIGTERM
         if not torch.isfinite(norm) or loss != loss:
             raise RunError(
-                f"step {step}: loss {loss}, gradient norm {norm.item()}: nothing of this step reached the weights; "
-                f"read its data with `relama explain run={self.config.run} step={step}`, lower optim.lr, "
+                f"step {step}: loss {loss}, gradient norm {norm.item()}: nothing of this step reached the "
+                f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower optim.lr, "
                 "and run the same command from the last checkpoint"
             )
         with clock.stretch("compute"):
@@ -219,17 +221,19 @@ class Trainer:
         checkpoint.refuse_other_shape(folder, state, self.model_config)
         for source, fingerprint in state["fingerprints"].items():
             if self.fingerprints.get(source) != fingerprint:
-                where = self.stores[source].folder if source in self.stores else f"{self.config.corpora}/{source}"
+                where = (
+                    self.stores[source].folder if source in self.stores else f"{self.config.corpora}/{source}"
+                )
                 raise RunError(
-                    f"{where}: not the tokens that {folder} was trained on (fingerprint {fingerprint[:12]}… there); "
+                    f"{where}: not the tokens that {folder} was trained on ({fingerprint[:12]}… there); "
                     "bring those back, or start a new run=NAME with init= this checkpoint"
                 )
 
     def _refuse_other_tokenizer(self, folder: Path, state: dict) -> None:
         if state["tokenizer"] != self.tokenizer_fingerprint:
             raise RunError(
-                f"init={folder}: trained with another tokenizer than {self.config.corpora} was prepared with; "
-                "prepare the tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
+                f"init={folder}: trained with another tokenizer than {self.config.corpora}; prepare the "
+                "tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
             )
 
     def _write_what_is_known(self) -> None:
@@ -296,7 +300,9 @@ class Trainer:
     def _farewell(self) -> int:
         if self.stopped_by:
             name = signal.Signals(self.stopped_by).name
-            self._say(f"stopped by {name} after step {self.step_done}, saved; the same command goes on from there")
+            self._say(
+                f"stopped by {name} after step {self.step_done}, saved; the same command goes on from there"
+            )
             return 128 + self.stopped_by
         self._say(
             f"{self.path}: step {self.step_done} of {self.config.steps} done. "

@@ -1,4 +1,4 @@
-"""`weights=PATH`: from a run folder or a step folder to a whole checkpoint, or a plain model on one device."""
+"""`weights=PATH`: from a run or step folder to a whole checkpoint, or a plain model on one device."""
 
 from pathlib import Path
 
@@ -23,7 +23,9 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
             raise RunError(f"{path}: no whole checkpoint in this run yet")
         return found
     if not (path / "state.json").exists():
-        raise RunError(f"{path}: neither a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123)")
+        raise RunError(
+            f"{path}: neither a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123)"
+        )
     problems = checkpoint.damage(path)
     if problems:
         raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")

@@ -1,0 +1,191 @@
+"""What a user can get wrong, or a disk can do: one clear line, a non-zero exit, nothing lost."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
+
+SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
+
+
+@pytest.fixture(scope="module")
+def trained(corpora, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    succeed(f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    return folder
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """The trained run, to damage."""
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def refused(*overrides: str, **options) -> str:
+    """Its one line of error."""
+    finished = run(*overrides, **options)
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    lines = [line for line in finished.stderr.splitlines() if line.startswith("relama: error")]
+    assert len(lines) == 1, finished.stderr
+    assert "Traceback" not in finished.stderr
+    return lines[0]
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def alter(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [truncate, alter, os.remove])
+@pytest.mark.parametrize("name", ["__0_0.distcp", "state.json", ".metadata"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(harm, name, copy, trained, corpora):
+    newest = copy / "checkpoints" / "step-000012"
+    harm(newest / name)
+    finished = succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)
+    assert f"{newest} is damaged ({name}" in finished.stdout.replace(str(newest) + "/", "")
+    assert "after step 8" in finished.stdout
+    assert learned(copy) == learned(trained)
+    same_tensors(newest, trained / "checkpoints" / "step-000012")
+
+
+def test_a_half_written_checkpoint_is_no_checkpoint(copy, corpora):
+    (copy / "checkpoints" / "step-000012").rename(copy / "checkpoints" / "step-000012.tmp")
+    finished = succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)
+    assert "after step 8" in finished.stdout
+    assert not list((copy / "checkpoints").glob("*.tmp"))
+
+
+def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpora):
+    """The file size limit is the kernel's: a write past it fails as on a full disk (EFBIG for ENOSPC)."""
+    shutil.rmtree(copy / "checkpoints" / "step-000012")
+
+    def small_files_only():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    line = refused(f"corpora={corpora}", f"run={copy}", *SETTINGS, preexec_fn=small_files_only)
+    assert "step-000012: could not be saved" in line
+    assert "checkpoints before it stay" in line
+    assert sorted(path.name for path in (copy / "checkpoints").iterdir()) == [
+        "latest",
+        "step-000004",
+        "step-000008",
+    ]
+    succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)  # space was made
+    same_tensors(copy / "checkpoints" / "step-000012", trained / "checkpoints" / "step-000012")
+
+
+def test_a_checkpoint_of_another_shape_is_refused_by_key(trained, corpora, tmp_path):
+    line = refused(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={trained}", "model.dim=64")
+    assert "model.dim: 32 there, 64 here" in line
+
+
+def test_a_checkpoint_of_other_data_is_refused_by_folder(copy, corpora, tmp_path):
+    other = tmp_path / "corpora"
+    shutil.copytree(corpora, other)
+    manifest = other / "python_docs" / "tokens" / "manifest.json"
+    shutil.rmtree(manifest.parent)
+    shutil.copytree(corpora / "python_code" / "tokens", manifest.parent)
+    line = refused(f"corpora={other}", f"run={copy}", "data.name=own", *SETTINGS)
+    assert "python_docs" in line
+
+
+def test_init_from_nothing_says_what_was_expected(corpora, tmp_path):
+    line = refused(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={tmp_path / 'nowhere'}")
+    assert "nowhere" in line and "step-" in line
+
+
+def test_a_folder_that_is_not_a_run_is_left_alone(corpora, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.jpg").write_text("x")
+    line = refused(f"corpora={corpora}", f"run={tmp_path / 'photos'}")
+    assert "not a run folder" in line
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["one.jpg"]
+
+
+@pytest.mark.parametrize("harm", ["missing", "empty", "truncated", "altered"])
+def test_a_damaged_token_shard_is_named(harm, corpora, tmp_path):
+    own = tmp_path / "corpora"
+    shutil.copytree(corpora, own)
+    shard = own / "python_code" / "tokens" / "train-00000.bin"
+    content = bytearray(shard.read_bytes())
+    if harm == "missing":
+        shard.unlink()
+    else:
+        content[1000] ^= 1
+        shard.write_bytes({"empty": b"", "truncated": content[:-2], "altered": content}[harm])
+    line = refused(f"corpora={own}", f"run={tmp_path / 'run'}", "data.name=own")
+    assert "train-00000.bin" in line
+    assert not (tmp_path / "run" / "checkpoints" / "latest").exists()
+
+
+def test_a_manifest_of_another_vocabulary_is_refused(corpora, tmp_path):
+    line = refused(f"corpora={corpora}", f"run={tmp_path / 'run'}", "model.vocab_size=32000")
+    assert "manifest.json" in line and "model.vocab_size=32000" in line
+
+
+def test_missing_corpora_and_memory_are_said_at_once(tmp_path):
+    line = refused(
+        "model=65b",
+        "data=mix",
+        f"corpora={tmp_path}",
+        "model.dim=8192",
+        "model.n_layers=80",
+        "model.n_heads=64",
+    )
+    assert "commoncrawl" in line and "relama prepare" in line
+    assert "GiB" in line
+
+
+def test_the_users_own_words_on_a_bare_machine(tmp_path):
+    words = [sys.executable, "-m", "torch.distributed.run", str(REPOSITORY / "train" / "main.py")]
+    finished = subprocess.run(
+        [*words, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert finished.returncode == 1
+    assert finished.stderr.count("relama: error") == 1
+    assert "relama prepare" in finished.stderr
+
+
+def test_a_wrong_word_is_said_by_one_rank(tmp_path):
+    finished = subprocess.run(command("optim.lrr=1", ranks=2), capture_output=True, text=True, timeout=120)
+    assert finished.returncode == 1
+    assert finished.stderr.count("relama: error") == 1
+    assert "optim.lr?" in finished.stderr
+
+
+def test_a_loss_that_is_not_a_number_never_reaches_the_weights(corpora, tmp_path):
+    line = refused(
+        f"corpora={corpora}",
+        f"run={tmp_path / 'run'}",
+        "steps=40",
+        "optim.lr=1",
+        "optim.clip=1e30",
+        "optim.warmup_steps=0",
+        "optim.weight_decay=1e30",
+        "checkpoint.every=1",
+    )
+    assert "nothing of this step reached the weights" in line
+    assert all(m["loss"] == m["loss"] for m in metrics(tmp_path / "run"))
+
+
+def test_torn_metrics_are_cut_back_to_the_checkpoint(copy, trained, corpora):
+    shutil.rmtree(copy / "checkpoints" / "step-000012")
+    with open(copy / "metrics.jsonl", "a") as file:
+        file.write('{"step": 13, "lo')
+    succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)
+    assert learned(copy) == learned(trained)
+    json.loads((copy / "order.json").read_text())
