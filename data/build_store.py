@@ -10,14 +10,16 @@ import json
 import math
 import multiprocessing
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
@@ -25,13 +27,14 @@ from data import folders
 from data.documents import text_files
 from data.errors import DataError
 from data.progress import Progress
-from data.store import DOCUMENT, VERSION, checksum, manifest_checksum
+from data.store import DOCUMENT, TOKENIZER, VERSION, checksum, manifest_checksum
 from data.tokenizer import Tokenizer
 
-SHARD_BYTES = 1 << 30  # of text a shard, about
+SHARD_BYTES = 1 << 30  # of text a shard, about; its tokens are held in memory twice while it is written
+TEXT_AGAIN = "make it again with `relama prepare … stage=text`"
 SPLITS = ("train", "heldout")
-# A document in a run: where its tokens are, how much text they stand for, and its row in the text file.
-ENTRY = np.dtype([("start", "<u8"), ("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
+# A document in a run: how many tokens, of how much text, and its row in the text file.
+ENTRY = np.dtype([("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
 KEY = np.dtype("<u8")
 
 
@@ -91,11 +94,12 @@ def build_store(
         progress.show(f"{done / 1e6:,.0f} of {size / 1e6:,.0f} MB of text tokenised")
     jobs = [(split, shard) for split in SPLITS for shard in range(plan.shards[split])]
     shards = {}
-    for made in _each(partial(_write_shard, plan), jobs, workers):
-        shards[made["file"]] = made
-        progress.show(f"{len(shards)} of {len(jobs)} shards written")
+    for n_done, made in enumerate(_each(partial(_write_shard, plan), jobs, workers), start=1):
+        if made is not None:
+            shards[made["file"]] = made
+        progress.show(f"{n_done} of {len(jobs)} shards written")
     shutil.rmtree(folder / "runs")
-    shutil.copyfile(tokenizer.path, folder / "tokenizer.model")
+    shutil.copyfile(tokenizer.path, folder / TOKENIZER)
     manifest = _manifest(plan, source, tokenizer, text_folder, output, shards)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     folders.commit(folder, output)
@@ -115,7 +119,7 @@ def is_heldout(url: str, text: str, share: float) -> bool:
 
 
 def normalised(url: str) -> str:
-    """A URL without what two crawls of one page differ in: scheme, www., case of the host, final slash, fragment."""
+    """A URL without what two crawls of a page differ in: scheme, www., case of host, last slash, fragment."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:
@@ -125,16 +129,24 @@ def normalised(url: str) -> str:
     return host + parts.path.rstrip("/") + query
 
 
-def _each(work, items, workers: int) -> Iterator:
+def _each(work: Callable, items: Iterable, workers: int) -> Iterator:
     """`work` of each item, here or in `workers` processes; in any order."""
     items = list(items)
-    if min(workers, len(items)) <= 1:
+    workers = min(workers, len(items))
+    if workers <= 1:
         yield from map(work, items)
         return
     # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
-    with ProcessPoolExecutor(min(workers, len(items)), mp_context=multiprocessing.get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(work, item) for item in items]):
-            yield future.result()
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            for future in as_completed([pool.submit(work, item) for item in items]):
+                yield future.result()
+        except BrokenProcessPool:
+            raise DataError(
+                f"a tokenising process was killed, out of memory perhaps; try fewer workers than {workers}"
+            ) from None
+        finally:  # after a failure, what has not begun need not
+            pool.shutdown(cancel_futures=True)
 
 
 def _encode_file(plan: _Plan, file: int) -> int:
@@ -143,17 +155,19 @@ def _encode_file(plan: _Plan, file: int) -> int:
     bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
     documents: list[np.ndarray] = []
     keys, sizes, apart = [], [], []
-    for name, url, text in _rows(plan.files[file], documents, tokenizer, bos, eos):
-        keys.append(xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64))
-        sizes.append(len(text.encode()))
-        apart.append(is_heldout(url, text, plan.heldout))
+    for names, urls, texts in _row_groups(plan.files[file]):
+        documents += [
+            np.concatenate([bos, ids.astype(plan.dtype), eos]) for ids in tokenizer.encode_batch(texts)
+        ]
+        keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
+        sizes += [len(text.encode()) for text in texts]
+        apart += [is_heldout(url, text, plan.heldout) for url, text in zip(urls, texts)]
     keys, sizes, apart = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(apart, bool)
     for split in SPLITS:
         rows = np.flatnonzero(apart == (split == "heldout"))
         rows = rows[np.argsort(keys[rows], kind="stable")]
         entries = np.zeros(len(rows), ENTRY)
         entries["tokens"] = [len(documents[row]) for row in rows]
-        entries["start"] = np.cumsum(entries["tokens"], dtype=np.uint64) - entries["tokens"]
         entries["bytes"], entries["row"] = sizes[rows], rows
         keys[rows].tofile(plan.run(file, split, "keys"))
         entries.tofile(plan.run(file, split, "entries"))
@@ -163,61 +177,61 @@ def _encode_file(plan: _Plan, file: int) -> int:
     return int(sizes.sum())
 
 
-def _rows(
-    path: Path, documents: list[np.ndarray], tokenizer: Tokenizer, bos: np.ndarray, eos: np.ndarray
-) -> Iterator[tuple[str, str, str]]:
-    """(id, url, text) of each row of a text file; its tokens are appended to `documents`."""
+def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """The ids, URLs and texts of a text file, a row group at a time."""
     try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024, columns=["id", "url", "text"]):
-                texts = batch.column("text").to_pylist()
-                documents += [np.concatenate([bos, ids.astype(bos.dtype), eos]) for ids in tokenizer.encode_batch(texts)]
-                yield from zip(batch.column("id").to_pylist(), batch.column("url").to_pylist(), texts)
-    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
-        raise DataError(f"{path}: cannot be read ({error}); make it again with `relama prepare … stage=text`") from None
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=["id", "url", "text"])
+                yield tuple(table.column(name).to_pylist() for name in ("id", "url", "text"))
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
 
 
-def _write_shard(plan: _Plan, job: tuple[str, int]) -> dict:
-    """Reduce: write one shard of one split; returns its entry of the manifest."""
+def _write_shard(plan: _Plan, job: tuple[str, int]) -> dict | None:
+    """Reduce: write one shard of one split; returns its entry of the manifest, None if it would be empty."""
     split, shard = job
-    # Whole numbers: the bounds must meet exactly.
-    low, high = (-(-(2**64) * edge // plan.shards[split]) for edge in (shard, shard + 1))
-    keys, entries, files = [np.empty(0, KEY)], [np.empty(0, ENTRY)], [np.empty(0, np.uint32)]
-    runs = {}
-    for file in range(len(plan.files)):
-        in_run = _mapped(plan.run(file, split, "keys"), KEY)
-        start = int(np.searchsorted(in_run, np.uint64(low)))
-        stop = len(in_run) if high == 2**64 else int(np.searchsorted(in_run, np.uint64(high)))
-        if start < stop:
-            keys.append(in_run[start:stop])
-            entries.append(_mapped(plan.run(file, split, "entries"), ENTRY)[start:stop])
-            files.append(np.full(stop - start, file, np.uint32))
-            runs[file] = _mapped(plan.run(file, split, "tokens"), plan.dtype)
-    table, files = np.concatenate(entries), np.concatenate(files)
-    order = np.lexsort((table["row"], files, np.concatenate(keys)))
+    runs = [(file, *_part_of_run(plan, file, split, shard)) for file in range(len(plan.files))]
+    runs = [run for run in runs if len(run[1])]
+    if not runs:
+        return None
+    keys, entries = np.concatenate([run[1] for run in runs]), np.concatenate([run[2] for run in runs])
+    tokens = np.concatenate([run[3] for run in runs])
+    files = np.repeat([run[0] for run in runs], [len(run[1]) for run in runs])
+    stops = np.cumsum(entries["tokens"], dtype=np.int64)
+    order = np.lexsort((entries["row"], files, keys))
     path = plan.folder / f"{split}-{shard:05d}.bin"
     with open(path, "wb") as out:
         for place in order:
-            start = int(table["start"][place])
-            out.write(runs[int(files[place])][start : start + int(table["tokens"][place])])
-    documents = np.empty(len(table), DOCUMENT)
-    documents["end"] = np.cumsum(table["tokens"][order], dtype=np.uint64)
-    documents["file"], documents["row"] = files[order], table["row"][order]
+            out.write(tokens[stops[place] - entries["tokens"][place] : stops[place]])
+    documents = np.empty(len(entries), DOCUMENT)
+    documents["end"] = np.cumsum(entries["tokens"][order], dtype=np.uint64)
+    documents["file"], documents["row"] = files[order], entries["row"][order]
     documents.tofile(path.with_suffix(".docs"))
     return {
         "file": path.name,
-        "tokens": int(table["tokens"].sum()),
-        "documents": len(table),
-        "bytes": int(table["bytes"].sum()),
+        "tokens": len(tokens),
+        "documents": len(documents),
+        "bytes": int(entries["bytes"].sum(dtype=np.int64)),
         "xxh3": checksum(path),
         "documents_file": path.with_suffix(".docs").name,
         "documents_xxh3": checksum(path.with_suffix(".docs")),
     }
 
 
-def _mapped(path: Path, dtype: np.dtype) -> np.ndarray:
-    """A file as an array, read in place; an empty file cannot be mapped."""
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.empty(0, dtype)
+def _part_of_run(plan: _Plan, file: int, split: str, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys, entries and tokens of a run's documents that fall to `shard`: one stretch of each file."""
+    # Whole numbers: the bounds of neighbours must meet exactly.
+    low, high = (-(-(2**64) * edge // plan.shards[split]) for edge in (shard, shard + 1))
+    keys = np.fromfile(plan.run(file, split, "keys"), KEY)
+    start = int(np.searchsorted(keys, np.uint64(low)))
+    stop = len(keys) if high == 2**64 else int(np.searchsorted(keys, np.uint64(high)))
+    entries = np.fromfile(plan.run(file, split, "entries"), ENTRY, stop)
+    first = int(entries["tokens"][:start].sum(dtype=np.int64))
+    count = int(entries["tokens"][start:].sum(dtype=np.int64))
+    path = plan.run(file, split, "tokens")
+    tokens = np.fromfile(path, plan.dtype, count, offset=first * plan.dtype.itemsize)
+    return keys[start:stop], entries[start:], tokens
 
 
 def _text_bytes(path: Path) -> int:
@@ -227,8 +241,8 @@ def _text_bytes(path: Path) -> int:
             column = file.schema_arrow.names.index("text")
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
             return sum(group.column(column).total_uncompressed_size for group in groups)
-    except (OSError, ValueError) as error:  # pyarrow's errors are one or the other
-        raise DataError(f"{path}: not cleaned text ({error}); make it again with `relama prepare … stage=text`") from None
+    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: there is no such column
+        raise DataError(f"{path}: not cleaned text ({error}); {TEXT_AGAIN}") from None
 
 
 @lru_cache(maxsize=1)
@@ -242,7 +256,7 @@ def _manifest(
 ) -> dict:
     splits = {}
     for split in SPLITS:
-        names = sorted(name for name in shards if name.startswith(split) and shards[name]["tokens"])
+        names = sorted(name for name in shards if name.startswith(split))
         part = [shards[name] for name in names]
         sums = {key: sum(shard[key] for shard in part) for key in ("tokens", "documents", "bytes")}
         splits[split] = {**sums, "shards": part}

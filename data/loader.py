@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,18 +40,19 @@ class Loader:
                 f"{micro_batch} × {dp_size}"
             )
         self._order, self._stores = order, stores
-        self._place = {"dp_rank": dp_rank, "dp_size": dp_size, "micro_batch": micro_batch, "global_batch": global_batch}
+        self._samples_of = partial(
+            samples_of, dp_rank=dp_rank, dp_size=dp_size, micro_batch=micro_batch, global_batch=global_batch
+        )
         self._micro_batches = global_batch // (micro_batch * dp_size)
         self._ahead = max(workers, prefetch)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
         self.wait_seconds = 0.0  # that the consumer spent waiting
 
     def batches(self, start_step: int, stop_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The micro-batches of steps start_step … stop_step - 1; what a reading thread raises is raised here."""
-        places = ((step, micro) for step in range(start_step, stop_step) for micro in range(self._micro_batches))
+        """The micro-batches of steps start_step … stop_step - 1; a reading thread's error is raised here."""
         pending: deque[Future] = deque()
-        for place in places:
-            pending.append(self._pool.submit(self._read, *place))
+        for number in range(start_step * self._micro_batches, stop_step * self._micro_batches):
+            pending.append(self._pool.submit(self._read, *divmod(number, self._micro_batches)))
             if len(pending) > self._ahead:
                 yield self._wait(pending.popleft())
         while pending:
@@ -74,7 +76,7 @@ class Loader:
 
     def _read(self, step: int, micro: int) -> tuple[Tensor, Tensor]:
         rows = []
-        for n in samples_of(step, micro, **self._place):
+        for n in self._samples_of(step, micro):
             sample = self._order.locate(n)
             rows.append(self._stores[sample.source].sequence(sample.index, self._order.seq_len(n)))
         tokens = torch.from_numpy(np.stack(rows).astype(np.int64))  # (micro_batch, seq_len + 1)

@@ -44,7 +44,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Order:
-    """The whole order of a run; `skipped` are ranges [start, stop) of sample numbers left out (loss spikes)."""
+    """The whole order of a run; `skipped` are ranges [start, stop) of samples left out (loss spikes)."""
 
     seed: int
     segments: tuple[Segment, ...]
@@ -54,20 +54,18 @@ class Order:
     def start(
         cls, *, seed: int, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
     ) -> "Order":
-        """The order of a new run. Raises ValueError for weights that cannot be a block, or an empty source."""
+        """The order of a new run. Raises ValueError for weights that make no block, or an empty source."""
         return cls(seed, (_segment(0, weights, dict.fromkeys(weights, 0), n_sequences, seq_len),))
 
     def change(
         self, n: int, *, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
     ) -> "Order":
-        """The same order up to sample `n`, another mixture from there on; each source goes on where it was."""
+        """The same order up to sample `n`, another mixture from there on; a source goes on where it was."""
         at = self._number(n)
         reached = self._count(at)
         first = {source: reached.get(source, 0) for source in weights}
         kept = tuple(segment for segment in self.segments if segment.start < at)
-        return Order(
-            self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped
-        )
+        return Order(self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped)
 
     def skip(self, start: int, stop: int) -> "Order":
         """The same order without the samples that stand at [start, stop) now."""
@@ -110,7 +108,8 @@ class Order:
         return counts
 
     def to_json(self) -> dict:
-        return {"seed": self.seed, "segments": [asdict(s) for s in self.segments], "skipped": list(self.skipped)}
+        segments = [asdict(segment) for segment in self.segments]
+        return {"seed": self.seed, "segments": segments, "skipped": [list(pair) for pair in self.skipped]}
 
     @classmethod
     def from_json(cls, state: dict) -> "Order":
@@ -131,10 +130,11 @@ class Order:
     def _count(self, number: int) -> dict[str, int]:
         """Sequences of each source before `number`, nothing skipped."""
         counts: dict[str, int] = {}
-        for segment in self.segments:
-            if segment.start > number or (segment.start == number and counts):
+        stops = [segment.start for segment in self.segments[1:]] + [number]
+        for segment, stop in zip(self.segments, stops):
+            if segment.start > number:
                 break
-            block, place = divmod(number - segment.start, sum(segment.block.values()))
+            block, place = divmod(min(stop, number) - segment.start, sum(segment.block.values()))
             sources, _ = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
             for position, (source, share) in enumerate(segment.block.items()):
                 within = int(np.count_nonzero(sources[:place] == position))
@@ -143,7 +143,7 @@ class Order:
 
 
 def block_of(weights: Mapping[str, object]) -> dict[str, int]:
-    """The smallest whole numbers in the ratio of `weights`, read as exact decimals (Table 1: they sum to 200).
+    """The smallest whole numbers in the ratio of `weights`, read as exact decimals (Table 1: 200 in all).
 
     Raises ValueError for a weight that is not positive, or weights so fine that a block exceeds MAX_BLOCK.
     """
@@ -157,8 +157,8 @@ def block_of(weights: Mapping[str, object]) -> dict[str, int]:
     block = {source: count // divisor for source, count in whole.items()}
     if sum(block.values()) > MAX_BLOCK:
         raise ValueError(
-            f"data.weights: need blocks of {sum(block.values()):,} samples to be exact, at most {MAX_BLOCK:,} are "
-            "allowed; round the weights to fewer decimals"
+            f"data.weights: need blocks of {sum(block.values()):,} samples to be exact, at most "
+            f"{MAX_BLOCK:,} are allowed; round the weights to fewer decimals"
         )
     return block
 
@@ -172,9 +172,9 @@ def samples_of(
 
 
 def permute(j: int, n: int, *key: object) -> int:
-    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network that walks its cycle.
+    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network, cycle-walking.
 
-    Constant memory; the network's domain is under twice `n`, so it walks fewer than two steps on average.
+    Constant memory; the network's domain is under twice `n`, so it takes fewer than two turns on average.
     """
     bits = max(4, (n - 1).bit_length())
     low = bits // 2
@@ -203,7 +203,7 @@ def _mix(x: int) -> int:
     return x ^ x >> 31
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)
 def _block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of a block: which source stands there, and how many of it stand before in the block."""
     key = _round_keys(("block", seed, start, block))[0]
@@ -229,4 +229,6 @@ def _segment(
     for source in weights:
         if n_sequences[source] < 1:
             raise ValueError(f"{source}: too few tokens for one sequence of {seq_len}")
-    return Segment(start, block_of(weights), first, {s: n_sequences[s] for s in weights}, seq_len)
+    names = sorted(weights)  # the order must not depend on how a config lists its sources
+    block = block_of({name: weights[name] for name in names})
+    return Segment(start, block, first, {name: n_sequences[name] for name in names}, seq_len)

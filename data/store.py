@@ -5,6 +5,7 @@ A split's shards, one after the other, are one stream of tokens; each document i
 manifest is written last, so a folder without one is not a store. `data/build_store.py` writes it.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ import xxhash
 from data.errors import DataError
 
 VERSION = 1
+TOKENIZER = "tokenizer.model"
+MAPPED = 64  # shards of a store at once
 # A document's end within its shard, and the text file and row that it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
 AGAIN = "make it again with `relama prepare … stage=tokens`"
@@ -33,7 +36,7 @@ class Span:
 
 
 class TokenStore:
-    """One split of one source's tokens, read in place. Raises DataError, naming the file, for a damaged one."""
+    """One split of one source's tokens, read in place. Raises DataError that names a damaged file."""
 
     def __init__(self, folder: Path, split: str, manifest: dict) -> None:
         self.folder, self.split = folder, split
@@ -52,8 +55,11 @@ class TokenStore:
         for shard in self._shards:
             self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
-        self._tokens = lru_cache(maxsize=None)(self._map_tokens)
-        self._documents = lru_cache(maxsize=None)(self._map_documents)
+        if not (folder / TOKENIZER).is_file():
+            raise DataError(f"{folder / TOKENIZER}: missing; {AGAIN}")
+        # A mapped file holds a file descriptor, of which there are some 1,000.
+        self._tokens = lru_cache(maxsize=MAPPED)(self._map_tokens)
+        self._documents = lru_cache(maxsize=MAPPED)(self._map_documents)
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
@@ -66,9 +72,10 @@ class TokenStore:
     def verify(self) -> None:
         """Read every shard and compare its checksum. Raises DataError that names the first that differs."""
         for shard in self._shards:
-            for name, expected in ((shard["file"], shard["xxh3"]), (shard["documents_file"], shard["documents_xxh3"])):
-                if checksum(self.folder / name) != expected:
-                    raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
+            self._check_content(shard["file"], shard["xxh3"])
+            self._check_content(shard["documents_file"], shard["documents_xxh3"])
+        if hashlib.sha256((self.folder / TOKENIZER).read_bytes()).hexdigest() != self.tokenizer_fingerprint:
+            raise DataError(f"{self.folder / TOKENIZER}: not the tokenizer that made these tokens; {AGAIN}")
 
     def n_sequences(self, seq_len: int) -> int:
         """How many sequences of `seq_len` tokens the split holds, with a last label each."""
@@ -115,10 +122,10 @@ class TokenStore:
         return self.folder / self._shards[shard]["file"], token - first
 
     def _map_tokens(self, shard: int) -> np.ndarray:
-        return np.memmap(self.folder / self._shards[shard]["file"], dtype=self.dtype, mode="r")
+        return np.asarray(np.memmap(self.folder / self._shards[shard]["file"], self.dtype, "r"))
 
     def _map_documents(self, shard: int) -> np.ndarray:
-        return np.memmap(self.folder / self._shards[shard]["documents_file"], dtype=DOCUMENT, mode="r")
+        return np.asarray(np.memmap(self.folder / self._shards[shard]["documents_file"], DOCUMENT, "r"))
 
     def _check_size(self, name: str, expected: int) -> None:
         path = self.folder / name
@@ -128,6 +135,10 @@ class TokenStore:
             raise DataError(f"{path}: missing; the manifest beside it names it; {AGAIN}") from None
         if size != expected:
             raise DataError(f"{path}: {size:,} bytes, the manifest says {expected:,}; {AGAIN}")
+
+    def _check_content(self, name: str, expected: str) -> None:
+        if checksum(self.folder / name) != expected:
+            raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
 
 
 def read_manifest(folder: Path) -> dict:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ PROBES = (
     "\n\n\tdef f(x):\n        return  x\r\n",
     "0123456789 3.14159 1e-05",
     "naïve café, Ελλάδα, Привет, 你好, 🙂🏽\u200d",
+    "ﬁ ① Ａ ｶﾞ",  # what a normalisation other than the identity changes
     "e\u0301 \u00a0 \ufeff \ufffd \x00 \x7f \u2028",
     f"{SPACE}a {SPACE}{SPACE} b{SPACE}",
     "a" * 300 + " " * 70 + "\n" * 20,
@@ -53,7 +55,7 @@ class Tokenizer:
 
     @property
     def backend(self) -> str:
-        """"gigatoken" or "sentencepiece"."""
+        """`gigatoken` or `sentencepiece`."""
         return "sentencepiece" if self._fast is None else "gigatoken"
 
     @property
@@ -70,9 +72,10 @@ class Tokenizer:
         if self._fast is None:
             return [self._reference_ids(text) for text in texts]
         is_safe = [self._literal.search(text) is None for text in texts]
-        rows = self._fast.encode_batch([text for text, safe in zip(texts, is_safe) if safe], parallel=False).layout
+        safe_texts = [text for text, safe in zip(texts, is_safe) if safe]
+        rows = self._fast.encode_batch(safe_texts, parallel=False).layout
         offsets, ids = np.asarray(rows.offsets), np.asarray(rows.content.data).astype(np.int32)
-        fast = (ids[start:stop] for start, stop in zip(offsets[:-1], offsets[1:]))
+        fast = (ids[start:stop] for start, stop in pairwise(offsets))
         return [next(fast) if safe else self._reference_ids(text) for text, safe in zip(texts, is_safe)]
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -89,7 +92,7 @@ class Tokenizer:
 
     @cached_property
     def _piece_bytes(self) -> np.ndarray:
-        """UTF-8 bytes that each id stands for, (vocab,): a byte piece 1, a control piece 0."""
+        """UTF-8 bytes that each id stands for, (vocab,) int64: a byte piece 1, a control piece 0."""
         model = self._reference
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for i in range(self.vocab_size):
@@ -119,16 +122,23 @@ class Tokenizer:
             return None, "sentencepiece (pip install -e '.[data]' brings an encoder about ten times faster)"
         try:
             fast = gigatoken.Tokenizer.from_sentencepiece(self.path)
-            for probe in PROBES:
+            for probe in (*PROBES, *self._every_piece()):
                 if self._reference.encode(probe) != [int(i) for i in fast.encode(probe)]:
                     return None, f"sentencepiece (gigatoken differs from it on {probe[:20]!r})"
         except Exception as error:  # whatever a foreign loader raises, the reference stands
             return None, f"sentencepiece (gigatoken cannot load this model: {str(error).splitlines()[0]})"
         return fast, "gigatoken, equal to sentencepiece on every probe"
 
+    def _every_piece(self) -> tuple[str, str]:
+        """Two texts with each piece of the vocabulary in them, apart and run together."""
+        model = self._reference
+        sizes = self._piece_bytes
+        pieces = [model.id_to_piece(i) for i in range(self.vocab_size) if sizes[i] and not model.is_byte(i)]
+        return " ".join(pieces), "".join(pieces).replace(SPACE, " ")
+
     @cached_property
     def _literal(self) -> re.Pattern:
-        """Control, unknown, byte and user-defined pieces, written out."""
+        """Control, unknown and byte pieces, written out in a text."""
         model = self._reference
         special = [
             model.id_to_piece(i)
