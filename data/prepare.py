@@ -2,31 +2,31 @@
 
 In: files in a source's own format. Out: `corpora/<source>/text/part-*.parquet`, a `report.json` that
 counts every record by what became of it, and `tokens/`. The one idea: a recipe is three plain
-functions (`inputs`, `read`, `clean`) that know nothing of who runs them; here they run in one process.
+functions (`inputs`, `read`, `clean`) that know nothing of who runs them (`data/run_recipe.py` does).
 """
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-
-import xxhash
+from typing import TYPE_CHECKING
 
 from data import folders
-from data.documents import Document, Drop, Record, write_parts
+from data.documents import text_files
 from data.errors import DataError
 from data.progress import Progress
+from data.run_recipe import clean_all, read_all, write_text
 from data.sources import c4, github, text
-from data.sources.rows import UNREADABLE
+
+if TYPE_CHECKING:
+    from data.tokenizer import Tokenizer
 
 RECIPES = {"github": github, "c4": c4, "text": text}
 STAGES = ("text", "tokens", "all")
 # Sources of the paper's mixture without a recipe: their text comes already cleaned.
 BROUGHT = ("commoncrawl", "wikipedia", "books", "arxiv", "stackexchange")
-EXAMPLES = 3  # of each reason, in the report
 
 
 @dataclass
@@ -46,15 +46,18 @@ class PrepareConfig:
     workers: int | None = None  # processes that tokenise; null: one for each core
 
     def __post_init__(self) -> None:
-        choices = ", ".join([*RECIPES, "sample"])
         if self.recipe in BROUGHT:
             raise ValueError(
                 f"recipe={self.recipe}: no recipe of its own yet; bring text that is already cleaned with "
                 f"`relama prepare recipe=text source={self.recipe} input=… tokenizer=…`"
             )
         if self.recipe not in (*RECIPES, "sample"):
-            raise ValueError(f"recipe={self.recipe}: expected one of {choices}")
+            raise ValueError(f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, sample")
         if self.recipe == "sample":
+            if self.input or self.output or self.tokenizer or self.source:
+                raise ValueError(
+                    "recipe=sample: makes its own text and tokenizer; it takes corpora= and no more"
+                )
             return
         if self.stage not in STAGES:
             raise ValueError(f"stage={self.stage}: expected one of {', '.join(STAGES)}")
@@ -84,103 +87,43 @@ class PrepareConfig:
         return Path(self.output or Path(self.corpora) / self.source)
 
 
-@dataclass
-class Report:
-    """What became of every record; written beside the text."""
-
-    settings: dict
-    read: int = 0
-    kept: int = 0
-    text_bytes: int = 0
-    dropped: dict[str, dict] = field(default_factory=dict)
-
-    def drop(self, drop: Drop) -> None:
-        counted = self.dropped.setdefault(drop.reason, {"count": 0, "examples": []})
-        counted["count"] += 1
-        if len(counted["examples"]) < EXAMPLES:
-            counted["examples"].append({"file": drop.file, "record": drop.record, "detail": drop.detail})
-
-    def summary(self) -> str:
-        """One line: what was read, kept and dropped."""
-        reasons = sorted(self.dropped.items(), key=lambda item: -item[1]["count"])
-        dropped = ", ".join(f"{reason} {counted['count']:,}" for reason, counted in reasons) or "none"
-        size = f"{self.text_bytes / 1e6:,.1f} MB"
-        return f"{self.read:,} records read, {self.kept:,} kept ({size}); dropped: {dropped}"
-
-
 def prepare(config: PrepareConfig) -> None:
     """Run the stages asked for. Raises DataError; leaves nothing behind that only looks finished."""
     if config.recipe == "sample":
-        from data.sample import prepare_sample  # it needs this module
+        from data.sample import prepare_sample
 
         prepare_sample(Path(config.corpora))
         return
-    folder = config.folder
-    tokenize = _tokenizing(config) if config.tokenizer and config.stage != "text" else None
+    # Whatever can be wrong with the request is found before hours are spent on it.
+    units = _units(config) if config.stage != "tokens" else text_files(config.folder / "text")
+    tokenizer = None
+    if config.tokenizer and config.stage != "text":
+        from data.tokenizer import Tokenizer  # an import that stage=text does not wait for
+
+        tokenizer = Tokenizer(Path(config.tokenizer))
     try:
-        with folders.locked(folder / ".lock"):
+        with folders.locked(config.folder / ".lock"):
             if config.stage != "tokens":
-                _prepare_text(config, folder)
-            if tokenize is not None:
-                tokenize()
+                _prepare_text(config, units)
+            if tokenizer is not None:
+                _prepare_tokens(config, tokenizer)
     except OSError as error:  # what cannot be read is dropped and counted: this is the output
-        raise DataError(f"{folder}: cannot be written ({error})") from None
-    print(_next_step(config, tokenized=tokenize is not None))
+        raise DataError(f"{config.folder}: cannot be written ({error})") from None
+    print(_next_step(config, tokenized=tokenizer is not None))
 
 
-def _tokenizing(config: PrepareConfig) -> Callable[[], object]:
-    """The stage from text to tokens, with its tokenizer opened before hours are spent on the text."""
-    from data.store import build_store  # imports that stage=text does not wait for
-    from data.tokenizer import Tokenizer
-
-    return partial(
-        build_store,
-        config.folder / "text",
-        config.folder / "tokens",
-        Tokenizer(Path(config.tokenizer)),
-        source=config.source,
-        seed=config.seed,
-        heldout=config.heldout,
-        workers=config.workers or os.cpu_count() or 1,
-    )
-
-
-def write_text(
-    items: Iterable[Document | Drop], folder: Path, settings: dict, *, deduplicate: bool, progress: Progress
-) -> Report:
-    """Write `folder/text` and `folder/report.json`. Raises DataError if no document is left."""
-    report = Report(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folders.aside(folder / "text")
-    items = _deduplicated(items) if deduplicate else items
-    with _Quarantine(folder / "quarantine.jsonl") as quarantine:
-        write_parts(_counted(items, report, quarantine, progress), temporary)
-    folders.write_whole(folder / "report.json", json.dumps(asdict(report), indent=1))
-    if not report.kept:
-        temporary.rmdir()
-        raise DataError(f"{folder}: no document was left; {report.summary()} (see {folder / 'report.json'})")
-    folders.commit(temporary, folder / "text")
-    progress.say(report.summary())
-    return report
-
-
-def read_all(units: list[Path], read: Callable[[Path], Iterable[Record | Drop]]) -> Iterator[Record | Drop]:
-    """The records of all files, in order; a file that breaks off is set aside from there on."""
-    for unit in units:
-        position = 0
-        try:
-            for item in read(unit):
-                yield item
-                position = item.record + 1
-        except UNREADABLE as error:
-            detail = f"the file cannot be read from here on: {error}"
-            yield Drop("malformed file", str(unit), position, detail, malformed=True)
-
-
-def _prepare_text(config: PrepareConfig, folder: Path) -> None:
+def _units(config: PrepareConfig) -> list[Path]:
+    """What the recipe reads one by one, in order, each once."""
     recipe = RECIPES[config.recipe]
-    units = [unit for path in config.input for unit in recipe.inputs(Path(path).expanduser())]
-    units = list(dict.fromkeys(units))
+    try:
+        units = [unit for path in config.input for unit in recipe.inputs(Path(path).expanduser())]
+    except OSError as error:
+        raise DataError(f"input={','.join(config.input)}: cannot be read ({error})") from None
+    return list(dict.fromkeys(units))
+
+
+def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
+    folder, recipe = config.folder, RECIPES[config.recipe]
     settings = {
         "recipe": config.recipe,
         "version": recipe.VERSION,
@@ -195,7 +138,7 @@ def _prepare_text(config: PrepareConfig, folder: Path) -> None:
     clean = partial(recipe.clean, source=config.source)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
-    items = (item if isinstance(item, Drop) else clean(item) for item in read_all(units, recipe.read))
+    items = clean_all(read_all(units, recipe.read), clean)
     write_text(items, folder, settings, deduplicate=recipe.DEDUPLICATE, progress=progress)
 
 
@@ -216,58 +159,29 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
     return True
 
 
-def _deduplicated(items: Iterable[Document | Drop]) -> Iterator[Document | Drop]:
-    """Keeps the first of each text. Holds a hash of each: about 100 bytes a document."""
-    seen = set()
-    for item in items:
-        if isinstance(item, Document):
-            digest = xxhash.xxh3_128_digest(item.text.encode())
-            if digest in seen:
-                item = Drop("duplicate", item.file, item.record)
-            else:
-                seen.add(digest)
-        yield item
+def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
+    """stage=tokens makes the store anew; stage=all leaves one that is newer than its text."""
+    from data.build_store import build_store  # imports that stage=text does not wait for
+    from data.store import read_manifest
 
-
-def _counted(
-    items: Iterable[Document | Drop], report: Report, quarantine: "_Quarantine", progress: Progress
-) -> Iterator[Document]:
-    for item in items:
-        report.read += 1
-        if isinstance(item, Document):
-            report.kept += 1
-            report.text_bytes += len(item.text.encode())
-            yield item
-        else:
-            report.drop(item)
-            if item.malformed:
-                quarantine.write(item)
-        size = f"{report.text_bytes / 1e6:,.1f} MB"
-        progress.show(f"{report.read:,} records read, {report.kept:,} kept, {size}, now in {item.file}")
-
-
-class _Quarantine:
-    """`quarantine.jsonl`: the file, place and fault of every malformed record; no file if there is none."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._aside = path.with_name(path.name + ".tmp")
-        self._file = None
-
-    def __enter__(self) -> "_Quarantine":
-        return self
-
-    def write(self, drop: Drop) -> None:
-        if self._file is None:
-            self._file = self._aside.open("w")
-        place = {"file": drop.file, "record": drop.record, "reason": drop.reason, "detail": drop.detail}
-        print(json.dumps(place), file=self._file)
-
-    def __exit__(self, *failure: object) -> None:
-        self._path.unlink(missing_ok=True)
-        if self._file is not None:
-            self._file.close()
-            self._aside.replace(self._path)
+    text_folder, output = config.folder / "text", config.folder / "tokens"
+    made = output / "manifest.json"
+    newest = max((path.stat().st_mtime_ns for path in text_folder.glob("*.parquet")), default=0)
+    if config.stage == "all" and made.exists() and made.stat().st_mtime_ns >= newest:
+        manifest = read_manifest(output)
+        settings = (manifest["tokenizer"]["fingerprint"], manifest["seed"], manifest["heldout"])
+        if settings == (tokenizer.fingerprint, config.seed, config.heldout):
+            Progress(config.source).say(f"{output} is there already, made with these settings")
+            return
+    build_store(
+        text_folder,
+        output,
+        tokenizer,
+        source=config.source,
+        seed=config.seed,
+        heldout=config.heldout,
+        workers=config.workers or os.cpu_count() or 1,
+    )
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:

@@ -10,8 +10,8 @@ class Progress:
     def __init__(self, label: str) -> None:
         self._label = label
         self._live = sys.stderr.isatty()
-        self._next = 0.0
         self.started = time.monotonic()
+        self._next = self.started + (0.0 if self._live else 10.0)
 
     def show(self, words: str) -> None:
         """The state in passing; most calls return at once."""

@@ -15,6 +15,8 @@ from data import folders
 from data.documents import Document, read_documents, text_files, write_documents
 from data.main import main
 from data.prepare import PrepareConfig
+from data.store import TokenStore
+from data.train_tokenizer import train_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software ...
@@ -173,6 +175,45 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_is_who
     assert not list(made.glob("*.tmp"))
 
 
+@pytest.fixture(scope="session")
+def tokenizer(tmp_path_factory) -> Path:
+    """A small one of our own, from this room's sources."""
+    model = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
+    texts = [path.read_text() for path in sorted((ROOT / "data").rglob("*.py"))]
+    return train_tokenizer(texts, model, vocab_size=500)
+
+
+def tokens(folder: Path, split: str = "train") -> TokenStore:
+    return TokenStore.open(folder / "tokens", split)
+
+
+def test_with_a_tokenizer_the_tokens_follow_in_the_same_command(tmp_path, tokenizer, capsys):
+    source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(2000)])
+    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.1"]
+    assert prepare(tmp_path, *words) == 0
+    assert "data.weights.mine=1 data.sources=[mine]" in capsys.readouterr().out
+    made = tmp_path / "corpora" / "mine"
+    train, heldout = tokens(made), tokens(made, "heldout")
+    train.verify()
+    assert train.n_documents + heldout.n_documents == 2000 and 100 < heldout.n_documents < 300
+    spans = [*train.documents(0, train.n_tokens), *heldout.documents(0, heldout.n_tokens)]
+    assert sorted(span.row for span in spans) == list(range(2000))
+
+
+def test_a_store_that_is_there_is_left_and_stage_tokens_makes_it_again(tmp_path, tokenizer, capsys):
+    source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(50)])
+    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}"]
+    made = tmp_path / "corpora" / "mine" / "tokens" / "manifest.json"
+    assert prepare(tmp_path, *words) == 0
+    first = made.stat().st_ino, made.read_bytes()
+    assert prepare(tmp_path, *words) == 0
+    assert (made.stat().st_ino, made.read_bytes()) == first
+    assert prepare(tmp_path, *words, "stage=tokens") == 0
+    assert made.stat().st_ino != first[0] and made.read_bytes() == first[1]
+    assert prepare(tmp_path, *words, "seed=1") == 0
+    assert json.loads(made.read_text())["seed"] == 1
+
+
 def test_a_second_run_on_the_same_folder_is_refused_while_the_first_works(tmp_path, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     with folders.locked(tmp_path / "corpora" / "mine" / ".lock"):
@@ -198,7 +239,9 @@ def test_a_second_run_on_the_same_folder_is_refused_while_the_first_works(tmp_pa
         (["recipe=c4", "input=x", "inptu=y"], ["inptu", "input"]),
         (["recipe=c4", "input=x", "seed=one"], ["seed"]),
         (["recipe=c4", "input=/no/such/place"], ["input=/no/such/place", "c4-train"]),
-        (["recipe=c4", "input=README.md", "tokenizer=/no/such.model"], ["/no/such.model"]),
+        (["recipe=text", "source=x", "input=README.md", "tokenizer=/no/such.model"], ["/no/such.model"]),
+        (["recipe=c4", "stage=tokens", "tokenizer=x"], ["corpora/c4/text", "no cleaned text"]),
+        (["recipe=sample", "input=x"], ["recipe=sample", "corpora="]),
     ],
 )
 def test_bad_requests_end_in_one_line_that_says_what_was_expected(tmp_path, capsys, words, said):
@@ -206,6 +249,7 @@ def test_bad_requests_end_in_one_line_that_says_what_was_expected(tmp_path, caps
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and error[0].startswith("relama: error: ")
     assert all(word in error[0] for word in said)
+    assert not (tmp_path / "corpora").exists()
 
 
 def test_the_configuration_file_and_the_dataclass_agree_and_the_script_runs(tmp_path):
