@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.load import entry, load
-from data.documents import read_row
+from data.documents import Document, read_row
 from data.errors import DataError
-from data.order import Order
-from data.store import TokenStore
+from data.order import Order, Sample
+from data.store import Span, TokenStore
 from data.tokenizer import Tokenizer
 
 
@@ -23,60 +23,92 @@ class ExplainConfig:
 
     run: str  # a name under runs/, or a path
     step: int  # 1, 2, …
-    limit: int | None = 4  # sequences; null: all of the global batch
-    width: int | None = 400  # characters of text of each; null: all
+    limit: int | None = None  # sequences; null: all of the global batch
+    width: int | None = 400  # characters of text of each document; null: all
 
     def __post_init__(self) -> None:
+        if self.step < 1:
+            raise ValueError(f"step={self.step}: expected 1 or above; a run's first step is 1")
         for key in ("limit", "width"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: expected null or at least 1")
 
+    @property
+    def folder(self) -> Path:
+        is_path = "/" in self.run or self.run in (".", "..")
+        return Path(self.run) if is_path else Path("runs") / self.run
+
 
 def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:
-    """Lines on each sequence of `step`. Raises DataError for a step, run or store that is not there."""
-    known = _read_order(folder)
-    order, batch = Order.from_json(known["order"]), known["global_batch"]
-    if step < 1:
-        raise DataError(f"step={step}: expected 1 or above; a run's first step is 1")
-    stores = {source: TokenStore.open(Path(path)) for source, path in known["stores"].items()}
-    for source, store in stores.items():
-        if store.fingerprint != known["fingerprints"][source]:
-            raise DataError(f"{store.folder}: not the tokens that {folder} was trained on (fingerprint)")
+    """The lines to print on `step`. Raises DataError for a run, store or text that is not there."""
+    order, batch, stores = _read_run(folder)
     tokenizer = Tokenizer(next(iter(stores.values())).folder / "tokenizer.model")
     first = (step - 1) * batch
     shown = min(batch, limit or batch)
-    yield f"step {step}: samples {first:,} to {first + batch - 1:,}" + (
-        f", the first {shown} shown (limit=null shows all)" if shown < batch else ""
-    )
+    rest = "" if shown == batch else f" (limit={shown}: the first {shown} of them)"
+    yield f"step {step:,}: samples {first:,} to {first + batch - 1:,}{rest}"
     for n in range(first, first + shown):
         sample, seq_len = order.locate(n), order.seq_len(n)
-        store, start = stores[sample.source], sample.index * seq_len
-        shard, offset = store.place_of(start)
-        yield f"\nsample {n:,}: {sample.source}, epoch {sample.epoch}, sequence {sample.index:,}"
-        yield f"  tokens {offset:,} to {offset + seq_len:,} of {shard}"
-        for span in store.documents(start, start + seq_len + 1):
-            document = read_row(span.text_file, span.row)
-            about = ", ".join(part for part in (document.url, document.licence) if part)
-            yield f"  document {document.id}: record {document.record} of {document.file}" + (f" ({about})" if about else "")
-            yield f"    row {span.row} of {span.text_file}"
-        text = tokenizer.decode(store.sequence(sample.index, seq_len).tolist())
-        yield "  text: " + repr(text if width is None else text[:width])
+        yield from _explain_sample(n, sample, seq_len, stores[sample.source], tokenizer, width)
 
 
-def _read_order(folder: Path) -> dict:
+def _explain_sample(
+    n: int, sample: Sample, seq_len: int, store: TokenStore, tokenizer: Tokenizer, width: int | None
+) -> Iterator[str]:
+    start, stop = sample.index * seq_len, sample.index * seq_len + seq_len + 1
+    shard, offset = store.place_of(start)
+    yield ""
+    yield f"sample {n:,}: {sample.source}, epoch {sample.epoch}, sequence {sample.index:,}"
+    yield f"  {seq_len} tokens and the last label, from token {offset:,} of {shard}"
+    for span in store.documents(start, stop):
+        document = _read_document(span)
+        low, high = max(start, span.start), min(stop, span.stop)
+        length = span.stop - span.start
+        yield f"  document {document.id}, tokens {low - span.start:,} to {high - span.start:,} of {length:,}"
+        yield f"    record {document.record:,} of {document.file}"
+        yield f"    url {document.url or 'unknown'}, licence {document.licence or 'unknown'}"
+        yield f"    row {span.row:,} of {span.text_file}"
+        text = tokenizer.decode(store.read(low, high))
+        cut = "" if width is None or len(text) <= width else f" … {len(text) - width:,} characters more"
+        yield from (f"    | {_printable(line)}" for line in (text[:width] + cut).split("\n"))
+
+
+def _read_document(span: Span) -> Document:
+    if not span.text_file.is_file():
+        raise DataError(
+            f"{span.text_file}: missing; the cleaned text must stay where its tokens were made from"
+        )
+    return read_row(span.text_file, span.row)
+
+
+def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
+    """The order, the global batch (sequences) and the stores of a run, which must be those it was trained on."""
     path = folder / "order.json"
     try:
-        return json.loads(path.read_text())
+        known = json.loads(path.read_text(encoding="utf-8"))
+        order, batch = Order.from_json(known["order"]), int(known["global_batch"])
+        folders, fingerprints = known["stores"], known["fingerprints"]
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; expected the folder of a training run (run=NAME or a path)") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: not readable ({error})") from None
+        raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
+    stores = {source: TokenStore.open(Path(place)) for source, place in folders.items()}
+    for source, store in stores.items():
+        if store.fingerprint != fingerprints[source]:
+            raise DataError(
+                f"{store.folder}: not the tokens that {folder} was trained on (fingerprint); bring those back"
+            )
+    return order, batch, stores
+
+
+def _printable(text: str) -> str:
+    """What a terminal would obey is written out."""
+    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def run(argv: list[str]) -> None:
     config = load("explain", ExplainConfig, argv)
-    folder = Path(config.run) if "/" in config.run else Path("runs") / config.run
-    for line in explain(folder, config.step, config.limit, config.width):
+    for line in explain(config.folder, config.step, config.limit, config.width):
         print(line)
 
 
