@@ -82,7 +82,7 @@ def _read_document(span: Span) -> Document:
 
 
 def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
-    """The order, the global batch (sequences) and the stores of a run, which must be those it was trained on."""
+    """Order, global batch (sequences) and stores of a run, which must be those it was trained on."""
     path = folder / "order.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

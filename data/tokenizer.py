@@ -45,8 +45,12 @@ class Tokenizer:
             raise DataError(
                 f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH"
             ) from None
-        except (OSError, RuntimeError) as error:
-            raise DataError(f"{path}: not a SentencePiece model ({str(error).splitlines()[0]})") from None
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        except RuntimeError:
+            raise DataError(f"{path}: not a SentencePiece model") from None
+        if not content:
+            raise DataError(f"{path}: empty, expected a SentencePiece model")
         self.fingerprint = hashlib.sha256(content).hexdigest()
         self.vocab_size = self._reference.vocab_size()
         self.bos_id, self.eos_id = self._reference.bos_id(), self._reference.eos_id()
