@@ -221,6 +221,22 @@ def test_a_second_run_on_the_same_folder_is_refused_while_the_first_works(tmp_pa
     assert "another process" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("recipe", [["recipe=sample"], ["recipe=text", "source=mine"]])
+def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, recipe):
+    rows = [{"text": f"{i} {'x' * i}"} for i in range(3000)]
+    words = [*recipe, f"corpora={tmp_path / 'corpora'}"]
+    words += [f"input={lines(tmp_path / 'x.jsonl', rows)}"] if "source=mine" in recipe else []
+    code = (
+        "import resource, sys; from data.main import main; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); sys.exit(main(sys.argv[1:]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert "relama: error: " in ran.stderr.splitlines()[-1] and "cannot be written" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not list((tmp_path / "corpora").glob("*/text"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
