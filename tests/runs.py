@@ -28,6 +28,7 @@ SMALL = [
     "optim.lr=0.003",
     "validate.sequences=4",
     "validate.every=0",
+    "threads=1",
 ]
 
 

@@ -10,7 +10,8 @@ import ctypes
 # malloc.h
 M_TRIM_THRESHOLD = -1
 M_MMAP_THRESHOLD = -3
-NEVER = 2**31 - 1  # mallopt takes an int
+LARGEST = 2**31 - 1  # mallopt takes an int
+NEVER = -1
 
 
 def raise_malloc_thresholds() -> bool:
@@ -18,4 +19,4 @@ def raise_malloc_thresholds() -> bool:
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "gnu_get_libc_version"):
         return False
-    return bool(libc.mallopt(M_MMAP_THRESHOLD, NEVER) and libc.mallopt(M_TRIM_THRESHOLD, NEVER))
+    return bool(libc.mallopt(M_MMAP_THRESHOLD, LARGEST) and libc.mallopt(M_TRIM_THRESHOLD, NEVER))

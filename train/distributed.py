@@ -99,7 +99,7 @@ def set_up(world_size: int, device: str = "auto", threads: int | None = None) ->
 
 
 def join_process_group(backend: str, world_size: int) -> int:
-    """Returns this rank. The prefix: after a restart the agent's store still holds the dead attempt's keys."""
+    """Returns this rank. The prefix: after a restart the agent's store still holds the dead attempt keys."""
     if "MASTER_ADDR" not in os.environ:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         return 0

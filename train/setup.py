@@ -44,7 +44,7 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
         if store.n_sequences(config.seq_len) < 1:
             raise RunError(
                 f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of "
-                f"seq_len={config.seq_len}; prepare more text for {source}, or leave it out with data.sources=[…]"
+                f"seq_len={config.seq_len}; prepare more for {source}, or leave it out (data.sources=[…])"
             )
     _verify(config, [*train.values(), *heldout.values()])
     return train, heldout, _with_vocabulary(config.model, next(iter(train.values())))
@@ -94,8 +94,8 @@ def _memory_problem(config: TrainConfig) -> list[str]:
         return []
     return [
         f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {world_size} rank(s), and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun --nnodes, "
-        "--nproc_per_node) or a smaller model=tiny|small|7b|…"
+        f"over {world_size} rank(s), and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun "
+        "--nnodes, --nproc_per_node) or a smaller model=tiny|small|7b|…"
     ]
 
 

@@ -166,8 +166,8 @@ class Trainer:
         if not torch.isfinite(norm) or loss != loss:
             raise RunError(
                 f"step {step}: loss {loss}, gradient norm {norm.item()}: nothing of this step reached the "
-                f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower optim.lr, "
-                "and run the same command from the last checkpoint"
+                f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower "
+                "optim.lr, and run the same command from the last checkpoint"
             )
         with clock.stretch("compute"):
             self.optimizer.step()
