@@ -163,9 +163,8 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        wide = x.float()
-        scale = torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return (wide * scale).type_as(x) * self.weight
+        # Given the weight, rms_norm would scale before casting back.
+        return F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight
 
 
 def rotation_table(head_dim: int, seq_len: int, theta: float, device: torch.device) -> Tensor:

@@ -1,10 +1,69 @@
-"""The mean cross-entropy of the next token, in fp32."""
+"""The mean cross-entropy of the next token, in fp32, without ever holding all the logits.
 
+With 32,000 words the logits dwarf every other activation. So the last projection, the loss and their
+gradients are computed together, a few rows at a time: a chunk's logits become its gradient in place,
+are multiplied into the two gradients that leave this file, and are forgotten. No product is computed
+twice; the idea is that of Liger's fused linear cross-entropy (arXiv 2410.10989).
+"""
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CHUNK = 2**24  # logits held at once: 64 MiB in fp32, and enough rows for a matrix product at full speed
 
 
 def next_token_loss(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of `labels` (batch, seq) under the logits hidden @ weight.T: hidden (batch, seq, dim)."""
-    logits = F.linear(hidden, weight).flatten(0, 1)  # (batch * seq, vocab)
-    return F.cross_entropy(logits.float(), labels.flatten())
+    """Mean loss, a scalar in fp32, of `labels` (batch, seq) under the logits hidden @ weight.T.
+
+    `hidden` is (batch, seq, dim), `weight` (vocab, dim); each label lies in [0, vocab).
+    """
+    train = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
+    return _ProjectedCrossEntropy.apply(hidden.flatten(0, 1), weight, labels.flatten(), train)
+
+
+class _ProjectedCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, hidden: Tensor, weight: Tensor, labels: Tensor, train: bool) -> Tensor:
+        tokens, vocab = len(labels), len(weight)
+        chunks = -(-tokens * vocab // CHUNK)
+        total = hidden.new_zeros((), dtype=torch.float32)
+        if train:
+            grad_hidden = torch.empty_like(hidden)
+            grad_weight = torch.zeros_like(weight, dtype=torch.float32)  # bf16 would round at every chunk
+        first = 0
+        for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
+            log_p = F.log_softmax(x @ weight.t(), dim=-1, dtype=torch.float32)  # (rows, vocab)
+            total += F.nll_loss(log_p, y, reduction="sum")
+            if train:
+                grad = log_p.exp_()  # of the sum of losses by the logits: p, less 1 at the label
+                grad[torch.arange(len(y), device=y.device), y] -= 1
+                grad = grad.to(weight.dtype)
+                torch.mm(grad, weight, out=grad_hidden[first : first + len(y)])
+                _accumulate(grad_weight, grad.t(), x)
+            first += len(y)
+        if train:
+            ctx.save_for_backward(grad_hidden, grad_weight)
+        ctx.tokens, ctx.weight_dtype = tokens, weight.dtype
+        return total / tokens
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        grad_hidden, grad_weight = ctx.saved_tensors
+        scale = grad_loss / ctx.tokens
+        return (
+            (grad_hidden * scale).to(grad_hidden.dtype),
+            (grad_weight * scale).to(ctx.weight_dtype),
+            None,
+            None,
+        )
+
+
+def _accumulate(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b, in total's dtype."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b

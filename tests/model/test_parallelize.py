@@ -65,11 +65,15 @@ def test_every_layout_has_the_weights_loss_and_gradients_of_one_plain_model(shap
     model = Llama(CONFIG)
     initialize(model, seed=3)
     loss, gradients = plain()
-    for parallel_loss, weights, parallel_gradients in run_ranks(laid_out, shape[0], shape, names, "selective"):
+    for parallel_loss, weights, parallel_gradients in run_ranks(
+        laid_out, shape[0], shape, names, "selective"
+    ):
         assert parallel_loss == pytest.approx(loss, rel=1e-6)
         for name, parameter in model.named_parameters():
             assert weights[name] == parameter.tolist(), name
-            torch.testing.assert_close(torch.tensor(parallel_gradients[name]), gradients[name], rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(
+                torch.tensor(parallel_gradients[name]), gradients[name], rtol=1e-4, atol=1e-6
+            )
 
 
 @pytest.mark.parametrize("mode", ["selective", "full"])
