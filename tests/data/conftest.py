@@ -1,0 +1,72 @@
+"""Shared by the tests of this room: a small tokenizer, and stores of two sources made with it."""
+
+from pathlib import Path
+
+import pytest
+
+import data.documents
+from data.build_store import build_store
+from data.documents import Document, write_documents
+from data.store import TokenStore
+from data.tokenizer import Tokenizer
+from data.train_tokenizer import train_tokenizer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def real_texts() -> list[str]:
+    """Code and prose that lie in every clone, in pieces of some hundred characters."""
+    paths = [
+        *sorted(REPOSITORY.glob("data/*.py")),
+        *sorted(REPOSITORY.glob("model/*.py")),
+        REPOSITORY / "LICENSE",
+    ]
+    whole = [path.read_text(encoding="utf-8") for path in paths]
+    return [text[start : start + 700] for text in whole for start in range(0, len(text), 700)]
+
+
+@pytest.fixture(scope="session")
+def model_file(tmp_path_factory, real_texts) -> Path:
+    """A freshly trained tokenizer.model of 600 pieces."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    return train_tokenizer(real_texts, folder / "tokenizer.model", vocab_size=600)
+
+
+@pytest.fixture(scope="session")
+def tokenizer(model_file) -> Tokenizer:
+    return Tokenizer(model_file)
+
+
+@pytest.fixture(scope="session")
+def documents(real_texts) -> list[Document]:
+    """Some with a URL, some without, one very short."""
+    texts = [*real_texts, "a"]
+    urls = [f"https://example.org/{i}" if i % 3 else "" for i in range(len(texts))]
+    return [
+        Document(f"s:{i}", "prose", text, "dump.jsonl", i, url, "mit")
+        for i, (text, url) in enumerate(zip(texts, urls))
+    ]
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory, documents, tokenizer) -> Path:
+    """corpora/{prose,code}/{text,tokens}, each of several text files and shards. Not to be written to."""
+    root = tmp_path_factory.mktemp("corpora")
+    halves = {"prose": documents[::2], "code": documents[1::2]}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data.documents, "GROUP_ROWS", 5)
+        patch.setattr(data.documents, "FILE_BYTES", 20_000)
+        for source, part in halves.items():
+            write_documents(part, root / source / "text")
+    for source in halves:
+        folder = root / source
+        build_store(
+            folder / "text", folder / "tokens", tokenizer, source=source, heldout=0.1, shard_bytes=15_000
+        )
+    return root
+
+
+@pytest.fixture(scope="session")
+def stores(corpora) -> dict[str, TokenStore]:
+    return {source: TokenStore.open(corpora / source / "tokens") for source in ("code", "prose")}
