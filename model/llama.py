@@ -99,6 +99,7 @@ class Llama(nn.Module):
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
         # Moving, casting or emptying the model passes here: the table must follow it, and stay exact.
+        self.rotations = None
         super()._apply(fn, recurse)
         self.init_buffers()
         return self

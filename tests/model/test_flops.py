@@ -1,0 +1,36 @@
+"""The published sizes, counted."""
+
+import pytest
+import torch
+
+from configs.load import load
+from model.flops import flops_per_token, n_params
+from model.llama import Llama, LlamaConfig
+from train.config import TrainConfig
+
+# RECIPE §4 and §5.
+PUBLISHED = {
+    "7b": (6_738_415_616, 11008, "4.125e+10"),
+    "13b": (13_015_864_320, 13824, "7.963e+10"),
+    "33b": (32_528_943_616, 17920, "1.988e+11"),
+    "65b": (65_285_660_672, 22016, "3.982e+11"),
+}
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_the_published_sizes_count_exactly(size):
+    config = load("train", TrainConfig, [f"model={size}"]).model
+    parameters, hidden, flops = PUBLISHED[size]
+    with torch.device("meta"):
+        model = Llama(config)
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters == n_params(config)
+    assert config.hidden_dim == hidden
+    assert f"{flops_per_token(config, 2048):.3e}" == flops
+
+
+def test_flops_are_six_per_weight_of_a_product_and_half_of_the_attention_square():
+    config = LlamaConfig(dim=8, n_layers=3, n_heads=2, vocab_size=10, multiple_of=4)
+    assert config.hidden_dim == 24
+    weights = 3 * (4 * 8 * 8 + 3 * 8 * 24) + 8 * 10
+    # Forward and backward of the scores and of the values, each 2·seq·dim a token, halved by causality.
+    assert flops_per_token(config, 100) == 6 * weights + 3 * (3 * 2 * 2 * 100 * 8) // 2

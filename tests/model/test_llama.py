@@ -1,0 +1,216 @@
+"""The transformer against transformers' own, and what it refuses."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import LlamaConfig as TheirConfig
+from transformers import LlamaForCausalLM
+
+from model.initialize import initialize
+from model.llama import Llama, LlamaConfig, RMSNorm, rotate, rotation_table
+
+CONFIG = LlamaConfig(
+    dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48, norm_eps=1e-5
+)
+# RECIPE §6: Meta's names to Hugging Face's.
+THEIR_NAMES = {
+    "attention.wq": "self_attn.q_proj",
+    "attention.wk": "self_attn.k_proj",
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+
+
+def their_name(name: str) -> str:
+    outer = {
+        "tok_embeddings.weight": "model.embed_tokens.weight",
+        "norm.weight": "model.norm.weight",
+        "output.weight": "lm_head.weight",
+    }
+    if name in outer:
+        return outer[name]
+    _, layer, inner = name.split(".", 2)
+    return f"model.layers.{layer}.{THEIR_NAMES[inner.removesuffix('.weight')]}.weight"
+
+
+def to_theirs(name: str, tensor: torch.Tensor, n_heads: int) -> torch.Tensor:
+    """Meta's adjacent pairs of q and k rows to Hugging Face's halves; a gradient is permuted alike."""
+    if not name.endswith(("wq.weight", "wk.weight")):
+        return tensor
+    rows, columns = tensor.shape
+    pairs = tensor.view(n_heads, rows // n_heads // 2, 2, columns)
+    return pairs.transpose(1, 2).reshape(rows, columns)
+
+
+def both(config: LlamaConfig, dtype: torch.dtype) -> tuple[Llama, LlamaForCausalLM]:
+    ours = Llama(config)
+    initialize(ours, seed=5)
+    with torch.no_grad():  # scales of 1 would hide what scales
+        for name, parameter in ours.named_parameters():
+            if name.endswith("norm.weight"):
+                parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(len(name)))
+    ours = ours.to(dtype)
+    theirs = LlamaForCausalLM(
+        TheirConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.dim,
+            intermediate_size=config.hidden_dim,
+            num_hidden_layers=config.n_layers,
+            num_attention_heads=config.n_heads,
+            max_position_embeddings=config.max_seq_len,
+            rms_norm_eps=config.norm_eps,
+            attn_implementation="sdpa",
+        )
+    ).to(dtype)
+    weights = {their_name(n): to_theirs(n, p.detach(), config.n_heads) for n, p in ours.named_parameters()}
+    theirs.load_state_dict(weights, strict=True)
+    return ours, theirs
+
+
+def batch(config: LlamaConfig) -> tuple[torch.Tensor, torch.Tensor]:
+    tokens = torch.randint(
+        0, config.vocab_size, (3, config.max_seq_len + 1), generator=torch.Generator().manual_seed(0)
+    )
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
+    return ((ours.double() - theirs.double()).norm() / theirs.double().norm()).item()
+
+
+# bf16 keeps 8 bits: a product of a few dozen rounded layers is right to a few parts in a hundred.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
+@pytest.mark.parametrize("n_heads", [2, 4])
+def test_logits_and_every_gradient_equal_those_of_transformers(n_heads, dtype, tolerance):
+    config = replace(CONFIG, n_heads=n_heads)
+    ours, theirs = both(config, dtype)
+    inputs, labels = batch(config)
+    our_logits, their_logits = ours(inputs), theirs(inputs).logits
+    assert our_logits.dtype == dtype
+    assert relative_error(our_logits, their_logits) < tolerance
+    if dtype == torch.float32:
+        torch.testing.assert_close(our_logits, their_logits, rtol=1e-5, atol=1e-5)
+    our_loss = ours(inputs, labels)
+    their_loss = F.cross_entropy(their_logits.float().flatten(0, 1), labels.flatten())
+    assert our_loss.dtype == torch.float32
+    assert our_loss.item() == pytest.approx(their_loss.item(), rel=tolerance)
+    our_loss.backward()
+    their_loss.backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        expected = gradients.pop(their_name(name))
+        assert relative_error(to_theirs(name, parameter.grad, n_heads), expected) < tolerance, name
+    assert not gradients
+
+
+def test_bf16_is_no_further_from_the_exact_logits_than_transformers_bf16():
+    exact, _ = both(CONFIG, torch.float64)
+    ours, theirs = both(CONFIG, torch.bfloat16)
+    inputs, _ = batch(CONFIG)
+    with torch.no_grad():
+        truth = exact(inputs)
+        assert relative_error(ours(inputs), truth) < 1.1 * relative_error(theirs(inputs).logits, truth)
+
+
+def test_the_norm_is_computed_in_fp32_cast_back_and_only_then_scaled():
+    x = torch.randn(5, 64, generator=torch.Generator().manual_seed(0)).bfloat16()
+    norm = RMSNorm(64, eps=1e-2).bfloat16()
+    torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+    wide = x.float()
+    normalised = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-2)).bfloat16()
+    assert torch.equal(norm(x), normalised * norm.weight)
+
+
+def test_parameters_are_named_as_in_metas_checkpoints_and_nothing_else_is_saved():
+    layer = [
+        "attention.wq",
+        "attention.wk",
+        "attention.wv",
+        "attention.wo",
+        "feed_forward.w1",
+        "feed_forward.w2",
+        "feed_forward.w3",
+        "attention_norm",
+        "ffn_norm",
+    ]
+    expected = {"tok_embeddings.weight", "norm.weight", "output.weight"}
+    expected |= {f"layers.{i}.{name}.weight" for i in range(CONFIG.n_layers) for name in layer}
+    model = Llama(CONFIG)
+    assert set(model.state_dict()) == expected == {name for name, _ in model.named_parameters()}
+
+
+def test_a_token_never_sees_those_after_it():
+    model = Llama(CONFIG)
+    initialize(model, seed=0)
+    inputs, _ = batch(CONFIG)
+    changed = inputs.clone()
+    changed[:, 20] = (changed[:, 20] + 1) % CONFIG.vocab_size
+    before, after = model(inputs), model(changed)
+    torch.testing.assert_close(before[:, :20], after[:, :20], rtol=0, atol=1e-6)
+    assert (before[:, 20:] - after[:, 20:]).abs().amax(dim=-1).min() > 1e-4
+
+
+def test_rotation_turns_adjacent_pairs_by_their_positions_angle():
+    x = torch.randn(2, 7, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    turned = rotate(x, rotation_table(8, 7, 10000.0, torch.device("cpu")))
+    for position in range(7):
+        for pair in range(4):
+            angle = torch.tensor(position * 10000.0 ** (-2 * pair / 8), dtype=torch.float64)
+            a, b = x[:, position, :, 2 * pair], x[:, position, :, 2 * pair + 1]
+            expected = torch.stack((a * angle.cos() - b * angle.sin(), a * angle.sin() + b * angle.cos()), -1)
+            torch.testing.assert_close(
+                turned[:, position, :, 2 * pair : 2 * pair + 2], expected, rtol=1e-5, atol=1e-5
+            )
+
+
+def test_the_rotation_table_survives_the_meta_device_and_casts():
+    reference = Llama(CONFIG).rotations
+    with torch.device("meta"):
+        model = Llama(CONFIG)
+    assert model.rotations.is_meta
+    model.to_empty(device="cpu")
+    assert torch.equal(model.rotations, reference)
+    assert torch.equal(model.to(torch.bfloat16).rotations, reference)
+    assert torch.equal(model.double().rotations, reference)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_heads": 3}, "model.n_heads=3: must divide model.dim=64"),
+        ({"n_heads": 64}, "model.n_heads=64: a head of model.dim=64 is 1 wide"),
+        ({"n_heads": 0}, "model.n_heads=0: must be at least 1"),
+        ({"dim": -8}, "model.dim=-8: must be at least 1"),
+        ({"n_layers": 0}, "model.n_layers=0: must be at least 1"),
+        ({"vocab_size": 0}, "model.vocab_size=0: must be at least 1, or -1"),
+        ({"multiple_of": 0}, "model.multiple_of=0: must be at least 1"),
+        ({"max_seq_len": 0}, "model.max_seq_len=0: must be at least 1"),
+        ({"norm_eps": 0.0}, "model.norm_eps=0.0: must be positive"),
+        ({"norm_eps": float("nan")}, "model.norm_eps=nan: must be positive"),
+        ({"rope_theta": float("inf")}, "model.rope_theta=inf: must be positive and finite"),
+    ],
+    ids=json.dumps,
+)
+def test_an_impossible_shape_is_refused_in_one_line_that_names_the_key(change, message):
+    with pytest.raises(ValueError) as refusal:
+        replace(CONFIG, **change)
+    assert str(refusal.value).startswith(message)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_model_cannot_be_built_before_its_vocabulary_is_known():
+    with pytest.raises(ValueError, match=r"^model\.vocab_size=-1: "):
+        Llama(replace(CONFIG, vocab_size=-1))
+
+
+def test_more_tokens_than_positions_are_refused():
+    with pytest.raises(ValueError, match="49 tokens: model.max_seq_len is 48"):
+        Llama(CONFIG)(torch.zeros(1, 49, dtype=torch.int64))
