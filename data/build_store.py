@@ -33,6 +33,7 @@ from data.tokenizer import Tokenizer
 SHARD_BYTES = 1 << 30  # of text a shard, about; its tokens are held in memory twice while it is written
 TEXT_AGAIN = "make it again with `relama prepare … stage=text`"
 SPLITS = ("train", "heldout")
+COLUMNS = ("id", "url", "text")  # of a document: what a store is made from
 # A document in a run: how many tokens, of how much text, and its row in the text file.
 ENTRY = np.dtype([("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
 KEY = np.dtype("<u8")
@@ -182,8 +183,10 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
     try:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=["id", "url", "text"])
-                yield tuple(table.column(name).to_pylist() for name in ("id", "url", "text"))
+                table = file.read_row_group(group, columns=list(COLUMNS))
+                if any(table.column(name).null_count for name in COLUMNS):
+                    raise DataError(f"{path}: a document without {' or '.join(COLUMNS)}; {TEXT_AGAIN}")
+                yield tuple(table.column(name).to_pylist() for name in COLUMNS)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
 
@@ -238,10 +241,15 @@ def _text_bytes(path: Path) -> int:
     """Of the text column, uncompressed, by the file's own account."""
     try:
         with pq.ParquetFile(path) as file:
+            absent = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if absent:
+                raise DataError(
+                    f"{path}: not cleaned text, it has no column {', '.join(absent)}; {TEXT_AGAIN}"
+                )
             column = file.schema_arrow.names.index("text")
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
             return sum(group.column(column).total_uncompressed_size for group in groups)
-    except (OSError, ValueError, pa.ArrowException) as error:  # ValueError: there is no such column
+    except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: not cleaned text ({error}); {TEXT_AGAIN}") from None
 
 

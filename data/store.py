@@ -90,13 +90,13 @@ class TokenStore:
         if not 0 <= start <= stop <= self.n_tokens:
             raise IndexError(f"{self.folder}: tokens {start} to {stop} of {self.n_tokens}")
         shard = int(np.searchsorted(self._ends, start, side="right"))
-        parts = []
+        parts = [np.empty(0, self.dtype)]
         while start < stop:
             first = int(self._ends[shard]) - self._shards[shard]["tokens"]
             end = min(stop, int(self._ends[shard]))
             parts.append(self._tokens(shard)[start - first : end - first])
             start, shard = end, shard + 1
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # one shard's are not copied
 
     def documents(self, start: int, stop: int) -> Iterator[Span]:
         """The documents that overlap tokens [start, stop), in order."""
