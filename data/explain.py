@@ -94,7 +94,7 @@ def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
         raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
     stores = {source: TokenStore.open(Path(place)) for source, place in folders.items()}
     for source, store in stores.items():
-        if store.fingerprint != fingerprints[source]:
+        if store.fingerprint != fingerprints.get(source):
             raise DataError(
                 f"{store.folder}: not the tokens that {folder} was trained on (fingerprint); bring those back"
             )

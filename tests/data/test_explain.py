@@ -1,0 +1,169 @@
+"""Any step is explained down to the file and record, from the order and the stores alone."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.explain import explain, main
+from data.loader import Loader
+from data.order import Order
+from data.store import TokenStore
+
+SEQ_LEN, BATCH = 100, 6
+
+
+@pytest.fixture
+def run(tmp_path, stores) -> Path:
+    """A run folder with what the trainer writes of the order."""
+    folder = tmp_path / "runs" / "mine"
+    folder.mkdir(parents=True)
+    write_order(folder, stores)
+    return folder
+
+
+def write_order(folder: Path, stores: dict[str, TokenStore]) -> Order:
+    sizes = {source: store.n_sequences(SEQ_LEN) for source, store in stores.items()}
+    order = Order.start(seed=9, weights={"prose": 2, "code": 1}, n_sequences=sizes, seq_len=SEQ_LEN)
+    known = {
+        "order": order.to_json(),
+        "global_batch": BATCH,
+        "stores": {source: str(store.folder) for source, store in stores.items()},
+        "fingerprints": {source: store.fingerprint for source, store in stores.items()},
+    }
+    (folder / "order.json").write_text(json.dumps(known))
+    return order
+
+
+def order_of(run: Path) -> Order:
+    return Order.from_json(json.loads((run / "order.json").read_text())["order"])
+
+
+@pytest.mark.parametrize("step", [1, 2, 777, 10**8])
+def test_what_is_printed_are_the_documents_that_the_loader_gives_to_the_step(
+    run, stores, documents, tokenizer, step
+):
+    with Loader(order_of(run), stores, micro_batch=BATCH, global_batch=BATCH) as loader:
+        ((inputs, _),) = loader.batches(step - 1, step)
+    samples = "\n".join(explain(run, step)).split("\n\nsample ")[1:]
+    assert len(samples) == BATCH
+    by_record = {document.record: document for document in documents}
+    for row, words in zip(inputs.numpy(), samples):
+        found = re.findall(
+            r"document (\S+), tokens ([\d,]+) to ([\d,]+) of .*\n    record ([\d,]+) of (\S+)", words
+        )
+        tokens = []
+        for name, low, high, record, file in found:
+            low, high, record = (int(number.replace(",", "")) for number in (low, high, record))
+            document = by_record[record]
+            assert (document.id, document.file) == (name, file)
+            whole = [tokenizer.bos_id, *tokenizer.encode(document.text).tolist(), tokenizer.eos_id]
+            tokens += whole[low:high]
+        assert tokens[:SEQ_LEN] == row.tolist() and len(tokens) == SEQ_LEN + 1
+
+
+def test_the_shard_and_the_place_are_where_the_tokens_are(run, stores):
+    order = order_of(run)
+    text = "\n".join(explain(run, 3))
+    places = re.findall(r"from token ([\d,]+) of (\S+)", text)
+    for n, (place, shard) in enumerate(places, start=2 * BATCH):
+        sample = order.locate(n)
+        first = stores[sample.source].sequence(sample.index, SEQ_LEN)[:1]
+        assert np.fromfile(shard, "<u2")[int(place.replace(",", ""))] == first
+        assert f"sample {n}: {sample.source}, epoch {sample.epoch}, sequence {sample.index}" in text
+
+
+def test_url_licence_and_text_are_shown(run, corpora, documents, stores):
+    text = "\n".join(explain(run, 1))
+    assert "licence mit" in text and "url https://example.org/" in text and "url unknown" in text
+    sample = order_of(run).locate(0)
+    start = sample.index * SEQ_LEN
+    span = next(stores[sample.source].documents(start, start + SEQ_LEN + 1))
+    assert f"row {span.row} of {span.text_file}" in text
+
+
+def test_the_text_between_the_bars_is_the_documents_own(run, documents):
+    bodies = [document.text for document in documents]
+    blocks = re.findall(r"(?:^    \| .*\n?)+", "\n".join(explain(run, 2)), flags=re.MULTILINE)
+    assert len(blocks) >= BATCH
+    for block in blocks:
+        text = "\n".join(line.removeprefix("    | ") for line in block.rstrip("\n").split("\n"))
+        text = text.strip("\ufffd")  # a sequence may begin or end inside of a character
+        assert any(text.strip() in body for body in bodies)
+
+
+def test_limit_and_width_shorten_and_say_so(run):
+    lines = list(explain(run, 1, limit=2, width=10))
+    assert "limit=2" in lines[0] and sum(line.startswith("sample ") for line in lines) == 2
+    assert any(line.endswith("characters more") for line in lines)
+    text = [line for line in lines if line.startswith("    | ")]
+    assert all(len(line.removeprefix("    | ").partition(" … ")[0]) <= 10 for line in text)
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    from data.explain import _printable
+
+    assert _printable("a\x1b[31m\tb\r\u202eé") == "a\\x1b[31m\tb\\r\\u202eé"
+
+
+def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
+    monkeypatch.chdir(run.parent.parent)
+    assert main(["run=mine", "step=4", "limit=1"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("step 4: samples 18 to 23 (limit=1") and "document " in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run=RUN", "step=0"], "step=0: expected 1 or above"),
+        (["run=RUN", "step=-3"], "step=-3: expected 1 or above"),
+        (["run=RUN", "step=one"], "step: "),
+        (["run=RUN"], "step: is required"),
+        (["step=1"], "run: is required"),
+        (["run=RUN/no", "step=1"], "order.json: missing; expected run=NAME"),
+        (["run=RUN", "step=1", "limit=0"], "limit=0: expected null or at least 1"),
+        (["run=RUN", "step=1", "width=-1"], "width=-1: expected null or at least 1"),
+        (["run=RUN", "step=1", "length=5"], "length: unknown key"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(run, words, said, capsys):
+    assert main([word.replace("RUN", str(run)) for word in words]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"order": {"seed": 1}}', "null"])
+def test_an_order_that_is_none_is_refused_in_one_line(run, content, capsys):
+    (run / "order.json").write_text(content)
+    assert main([f"run={run}", "step=1"]) == 1
+    error = capsys.readouterr().err
+    assert "order.json: not the order of a run" in error and error.count("\n") == 1
+
+
+@pytest.fixture
+def copied(corpora, tmp_path) -> dict[str, TokenStore]:
+    root = shutil.copytree(corpora, tmp_path / "corpora")
+    return {source: TokenStore.open(root / source / "tokens") for source in ("code", "prose")}
+
+
+def test_text_that_is_gone_is_said_by_name(run, copied, tmp_path, capsys):
+    write_order(run, copied)
+    shutil.rmtree(tmp_path / "corpora" / "prose" / "text")
+    assert main([f"run={run}", "step=1"]) == 1
+    assert re.search(r"prose/text/part-\d+\.parquet: missing; the cleaned text", capsys.readouterr().err)
+
+
+def test_tokens_that_are_gone_or_were_made_again_are_said_by_name(run, copied, tmp_path, capsys):
+    write_order(run, copied)
+    known = json.loads((run / "order.json").read_text())
+    known["fingerprints"]["code"] = "another"
+    (run / "order.json").write_text(json.dumps(known))
+    assert main([f"run={run}", "step=1"]) == 1
+    assert "code/tokens: not the tokens that" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "corpora" / "code" / "tokens")
+    assert main([f"run={run}", "step=1"]) == 1
+    assert "manifest.json: missing" in capsys.readouterr().err
