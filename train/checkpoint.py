@@ -124,7 +124,7 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
         full = get_optimizer_state_dict(model, optimizer)
         tensors["optimizer"] = full["state"]
     try:
-        dcp.load(tensors, storage_reader=FileSystemReader(folder))
+        dcp.load(tensors, storage_reader=FileSystemReader(folder), no_dist=not dist.is_initialized())
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
     set_model_state_dict(model, tensors["model"])

@@ -1,6 +1,7 @@
 """What a run stands on, checked before anything starts: the data, the tokenizer, the memory."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
     if config.data.name == "sample":
         from data.sample import prepare_sample  # the text side is heavy, and a prepared run has no need of it
 
-        prepare_sample(Path(config.corpora))
+        prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size or 4096)
     missing = []
     try:
         folders = find_stores(Path(config.corpora), config.data)
@@ -38,7 +39,7 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
     if missing:
         raise RunError("; and ".join(missing))
     train = {source: TokenStore.open(folder, "train") for source, folder in folders.items()}
-    heldout = {source: TokenStore.open(folder, "heldout") for source, folder in folders.items()}
+    heldout = open_heldout(folders)
     _refuse_mixed_tokenizers(train)
     for source, store in train.items():
         if store.n_sequences(config.seq_len) < 1:
@@ -48,6 +49,19 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
             )
     _verify(config, [*train.values(), *heldout.values()])
     return train, heldout, _with_vocabulary(config.model, next(iter(train.values())))
+
+
+def open_heldout(folders: dict[str, Path]) -> dict[str, TokenStore]:
+    """The held-out store of each source that has one; says which have none."""
+    stores = {source: TokenStore.open(folder, "heldout") for source, folder in folders.items()}
+    empty = [source for source, store in stores.items() if store.n_tokens < 2]
+    if empty and os.environ.get("RANK", "0") == "0":
+        print(
+            f"relama: nothing was held out of {', '.join(empty)}, so it is not validated "
+            "(relama prepare … stage=tokens heldout=0.01 sets more apart)",
+            file=sys.stderr,
+        )
+    return {source: store for source, store in stores.items() if source not in empty}
 
 
 def _refuse_mixed_tokenizers(stores: dict[str, TokenStore]) -> None:

@@ -116,9 +116,7 @@ class Trainer:
                     self.step_done = step
                     line |= self._rates(clock, flops, peak)
                     clock.restart()  # what follows the step is counted on the next line
-                    if step == config.last_step or (
-                        config.validate.every and step % config.validate.every == 0
-                    ):
+                    if self._validates_after(step):
                         with clock.stretch("validate"):
                             line["validation"] = validate(
                                 self.model,
@@ -179,6 +177,10 @@ class Trainer:
             "lr": rate,
             "tokens": step * self.config.global_batch,
         }
+
+    def _validates_after(self, step: int) -> bool:
+        every = self.config.validate.every
+        return bool(self.heldout) and (step == self.config.last_step or (every > 0 and step % every == 0))
 
     def save(self) -> None:
         """Commit a checkpoint of the step just done."""

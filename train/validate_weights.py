@@ -6,10 +6,10 @@ from pathlib import Path
 from configs.load import entry, load
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
-from data.store import TokenStore
 from data.tokenizer import Tokenizer
 from train.config import RunError
 from train.distributed import set_up, tear_down
+from train.setup import open_heldout
 from train.validation import validate
 from train.weights import find_checkpoint, load_model
 
@@ -35,10 +35,9 @@ class ValidateWeightsConfig:
 def run(argv: list[str]) -> None:
     config = load("validate", ValidateWeightsConfig, argv)
     _, state = find_checkpoint(Path(config.weights))
-    stores = {
-        source: TokenStore.open(folder, "heldout")
-        for source, folder in find_stores(Path(config.corpora), config.data).items()
-    }
+    stores = open_heldout(find_stores(Path(config.corpora), config.data))
+    if not stores:
+        raise RunError(f"{config.corpora}: nothing was held out, so there is nothing to validate on")
     for store in stores.values():
         if store.tokenizer_fingerprint != state["tokenizer"]:
             raise RunError(

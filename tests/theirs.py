@@ -1,0 +1,67 @@
+"""transformers' LlamaForCausalLM with our model's shape and weights (RECIPE §6)."""
+
+import torch
+from torch import nn
+from transformers import LlamaConfig as TheirConfig
+from transformers import LlamaForCausalLM
+
+from model.llama import Llama, LlamaConfig
+
+OUTER = {
+    "tok_embeddings.weight": "model.embed_tokens.weight",
+    "norm.weight": "model.norm.weight",
+    "output.weight": "lm_head.weight",
+}
+INNER = {
+    "attention.wq": "self_attn.q_proj",
+    "attention.wk": "self_attn.k_proj",
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+
+
+def their_name(name: str) -> str:
+    """Meta's parameter name to Hugging Face's."""
+    if name in OUTER:
+        return OUTER[name]
+    _, layer, inner = name.split(".", 2)
+    return f"model.layers.{layer}.{INNER[inner.removesuffix('.weight')]}.weight"
+
+
+def to_theirs(name: str, tensor: torch.Tensor, n_heads: int) -> torch.Tensor:
+    """Meta's adjacent pairs of q and k rows to Hugging Face's halves; a gradient is permuted alike."""
+    if not name.endswith(("wq.weight", "wk.weight")):
+        return tensor
+    rows, columns = tensor.shape
+    pairs = tensor.view(n_heads, rows // n_heads // 2, 2, columns)
+    return pairs.transpose(1, 2).reshape(rows, columns)
+
+
+def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
+    """Theirs, in the dtype of ours and with the same weights."""
+    theirs = LlamaForCausalLM(
+        TheirConfig(
+            vocab_size=config.vocab_size,
+            hidden_size=config.dim,
+            intermediate_size=config.hidden_dim,
+            num_hidden_layers=config.n_layers,
+            num_attention_heads=config.n_heads,
+            max_position_embeddings=config.max_seq_len,
+            rms_norm_eps=config.norm_eps,
+            tie_word_embeddings=False,
+            use_cache=False,
+            attn_implementation="sdpa",
+        )
+    )
+    theirs = theirs.to(next(ours.parameters()).dtype)
+    target: dict[str, nn.Parameter] = dict(theirs.named_parameters())
+    with torch.no_grad():
+        for name, parameter in ours.named_parameters():
+            target.pop(their_name(name)).copy_(to_theirs(name, parameter, config.n_heads))
+    assert not target, f"weights of theirs that ours has not: {list(target)}"
+    return theirs
