@@ -9,6 +9,7 @@ Nothing in the loop draws random numbers, so there is no random state to keep.
 import json
 import os
 import shutil
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 
@@ -124,7 +125,9 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
         full = get_optimizer_state_dict(model, optimizer)
         tensors["optimizer"] = full["state"]
     try:
-        dcp.load(tensors, storage_reader=FileSystemReader(folder), no_dist=not dist.is_initialized())
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # `generate` means to be alone
+            dcp.load(tensors, storage_reader=FileSystemReader(folder), no_dist=not dist.is_initialized())
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
     set_model_state_dict(model, tensors["model"])

@@ -7,6 +7,7 @@ Contradictory values are refused here, before anything starts, each in one line 
 from dataclasses import dataclass, field
 
 from data.mixture import DataConfig
+from data.order import block_of
 from model.llama import LlamaConfig
 
 # What a resumed run must agree on; everything else (layout, logging, stop_at, …) may change.
@@ -138,6 +139,7 @@ class TrainConfig:
         if self.optim.warmup_steps is None:
             self.optim.warmup_steps = min(2000, self.steps // 10)
         self.data.weights = dict(self.data.chosen())
+        block_of(self.data.weights)  # refuses weights that no block holds exactly
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(
             self.stop_at is None or 1 <= self.stop_at <= self.steps,

@@ -22,6 +22,8 @@ def run(argv: list[str]) -> int:
     try:
         trainer = Trainer(config, model_config, ranks, stores, heldout)
         trainer.build()
+        if trainer.folder:
+            trainer.folder.write_command(argv)
         return trainer.run()
     finally:
         tear_down()

@@ -93,7 +93,7 @@ class Journal:
             print(file=sys.stderr)
         self._file.close()
         if self._wandb:
-            self._wandb.finish(exit_code=int(failed), quiet=True)
+            self._wandb.finish(exit_code=int(failed))
 
     def _show(self, line: dict) -> None:
         now, step = time.monotonic(), line["step"]

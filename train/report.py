@@ -46,7 +46,7 @@ def render(path: Path) -> str:
         ("Run", _summary(path, config, lines)),
         ("Held out", _heldout(lines)),
         ("Curves", f'<div class="plots">{"".join(_plots(lines))}</div>'),
-        ("Again", _again(config)),
+        ("Again", _again(path)),
         ("Config", f"<pre>{html.escape((path / 'config.yaml').read_text())}</pre>"),
     ]
     body = "".join(f"<h2>{title}</h2>{content}" for title, content in sections)
@@ -161,9 +161,9 @@ def _svg(title: str, draw: Callable) -> str:
     return "<div>" + text.getvalue()[text.getvalue().index("<svg") :] + "</div>"
 
 
-def _again(config: TrainConfig) -> str:
+def _again(path: Path) -> str:
     versions = f"Python {platform.python_version()}, torch {torch.__version__}, {platform.platform()}"
-    command = f"relama train run={config.run}"
+    command = (path / "command.txt").read_text().strip()
     told = f"{html.escape(versions)}. The same command goes on from the last checkpoint."
     return f"<p>{told}</p><pre>{html.escape(command)}</pre>"
 

@@ -1,11 +1,12 @@
 """The folder of a run: one owner at a time, one config for ever, metrics that end where the weights do.
 
-runs/<name>/  config.yaml  order.json  tokenizer.model  metrics.jsonl  checkpoints/  report.html
+runs/<name>/  config.yaml  command.txt  order.json  tokenizer.model  metrics.jsonl  checkpoints/  report.html
 """
 
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import time
 from dataclasses import asdict
@@ -52,6 +53,10 @@ class RunFolder:
         aside = self.path / "order.json.tmp"
         aside.write_text(json.dumps(order, indent=1))
         aside.replace(self.path / "order.json")
+
+    def write_command(self, words: list[str]) -> None:
+        """What was typed, for the report's "run it again"."""
+        (self.path / "command.txt").write_text(shlex.join(["relama", "train", *words]) + "\n")
 
     def keep_tokenizer(self, model: Path) -> None:
         if not (self.path / "tokenizer.model").exists():

@@ -6,7 +6,7 @@ one integer. What a run leaves is in its folder: config, order, metrics, checkpo
 
 import os
 import signal
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -43,7 +43,8 @@ class Trainer:
         stores: dict[str, TokenStore],
         heldout: dict[str, TokenStore],
     ) -> None:
-        self.config, self.model_config, self.ranks = config, model_config, ranks
+        self.config = replace(config, model=model_config)  # resolved: what is saved with the run
+        self.model_config, self.ranks = model_config, ranks
         self.stores, self.heldout = stores, heldout
         self.step_done = 0
         self.stopped_by: int | None = None  # the signal that ended the run, known to all ranks
@@ -201,6 +202,7 @@ class Trainer:
         checkpoint.remove_leftovers(self.folder.checkpoints)
 
     def _resume_or_start(self) -> None:
+        config = self.config
         found = checkpoint.newest_whole(self.path / "checkpoints")
         if found:
             folder, state = found
@@ -208,15 +210,19 @@ class Trainer:
             checkpoint.load(folder, self.model, self.optimizer)
             self.step_done, self.order = state["step"], Order.from_json(state["order"])
             self._say(f"resuming {self.path} after step {self.step_done}")
-        elif self.config.init:
-            folder, state = find_checkpoint(Path(self.config.init))
+        elif config.init:
+            folder, state = find_checkpoint(Path(config.init))
             checkpoint.refuse_other_shape(folder, state, self.model_config)
             self._refuse_other_tokenizer(folder, state)
             checkpoint.load(folder, self.model, None)
             self._say(f"starting {self.path} from the weights of {folder}")
         else:
-            initialize(self.model, self.config.seed)
+            initialize(self.model, config.seed)
             self._say(f"starting {self.path}")
+        if config.data.sources is not None:
+            total = sum(config.data.weights.values())
+            shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
+            self._say(f"data.sources leaves, weights renormalised: {', '.join(shares)}")
         first_rank_does(self._write_what_is_known)
 
     def _refuse_other_data(self, folder: Path, state: dict) -> None:

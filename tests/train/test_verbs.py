@@ -1,0 +1,227 @@
+"""The verbs around training, on a run of a few steps: each says what is there, or one line on what is not."""
+
+import html.parser
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import train.generation
+import train.report
+import train.validate_weights
+from data.order import Order
+from data.store import TokenStore
+from data.tokenizer import Tokenizer
+from tests.runs import REPOSITORY, metrics, succeed
+from train.weights import load_model
+
+WORDS = [
+    a + b + c
+    for a in ("ka", "lo", "mi", "tur", "ven")
+    for b in ("ra", "sel", "bo")
+    for c in ("", "n", "dim", "th")
+]
+
+
+@pytest.fixture(scope="module")
+def trained(corpora, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    succeed(f"corpora={corpora}", f"run={folder}", "steps=6", "checkpoint.every=3", "validate.every=3")
+    return folder
+
+
+def test_a_line_of_metrics_has_what_scripts_rely_on(trained):
+    lines = metrics(trained)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    promised = (
+        "loss",
+        "grad_norm",
+        "lr",
+        "tokens",
+        "tokens_per_second",
+        "tokens_per_second_computing",
+        "mfu",
+    )
+    for line in lines:
+        assert all(isinstance(line[key], int | float) for key in promised)
+        assert 0 < line["mfu"] < 1
+        assert line["tokens_per_second"] <= line["tokens_per_second_computing"]
+        assert line["tokens"] == 512 * line["step"]
+    assert ["validation" in line for line in lines] == [False, False, True, False, False, True]
+
+
+def test_epochs_are_the_orders_own_count(trained, corpora):
+    for source in ("python_code", "python_docs"):
+        count = TokenStore.open(corpora / source / "tokens").n_sequences(64)
+        known = json.loads((trained / "order.json").read_text())
+        expected = Order.from_json(known["order"]).consumed(6 * 8)[source] / count
+        assert metrics(trained)[-1]["epochs"][source] == expected
+
+
+def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, capsys):
+    words = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
+    assert train.validate_weights.main(words) == 0
+    table = capsys.readouterr().out
+    model, _, _ = load_model(trained, torch.device("cpu"))
+    for source in ("python_code", "python_docs"):
+        store = TokenStore.open(corpora / source / "tokens", "heldout")
+        tokenizer = Tokenizer(trained / "tokenizer.model")
+        nats, text = 0.0, 0
+        for i in range(5):
+            row = torch.from_numpy(store.sequence(i, 64).astype("int64"))
+            log_p = torch.log_softmax(model(row[None, :-1])[0].detach().double(), -1)
+            nats -= log_p[torch.arange(64), row[1:]].sum().item()
+            text += tokenizer.text_bytes(row.numpy())
+        shown = re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+320", table)
+        assert float(shown[1]) == pytest.approx(nats / 320, abs=1e-4)
+        assert float(shown[2]) == pytest.approx(nats / text / 0.6931471805599453, abs=1e-4)
+
+
+def test_held_out_documents_are_never_trained_on(corpora):
+    """By their rows in the cleaned text: the two splits part it."""
+    for source in ("python_code", "python_docs"):
+        rows = {}
+        for split in ("train", "heldout"):
+            store = TokenStore.open(corpora / source / "tokens", split)
+            rows[split] = {(span.text_file, span.row) for span in store.documents(0, store.n_tokens)}
+            assert len(rows[split]) == store.n_documents > 0
+        assert not rows["train"] & rows["heldout"]
+
+
+def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
+    words = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
+    assert train.generation.main(words) == 0
+    printed = capsys.readouterr().out
+    model, _, _ = load_model(trained, torch.device("cpu"))
+    tokenizer = Tokenizer(trained / "tokenizer.model")
+    tokens = [tokenizer.bos_id, *tokenizer.encode("def").tolist()]
+    for _ in range(5):
+        token = int(model(torch.tensor([tokens]))[0, -1].argmax())
+        if token == tokenizer.eos_id:
+            break
+        tokens.append(token)
+    assert printed.rstrip("\n") == tokenizer.decode(tokens[1:]).rstrip("\n")
+
+
+def test_generation_is_drawn_from_the_seed(trained, capsys):
+    said = []
+    for seed in (1, 1, 2):
+        assert train.generation.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
+
+
+def test_top_p_keeps_the_token_that_crosses_p():
+    logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
+    drawn = {
+        train.generation.sample(logits, 1.0, 0.6, torch.Generator().manual_seed(seed)) for seed in range(200)
+    }
+    assert drawn == {0, 1}
+
+
+def test_a_report_is_one_page_that_needs_nothing_else(trained):
+    assert train.report.main([f"run={trained}"]) == 0
+    page = (trained / "report.html").read_text()
+
+    class Outside(html.parser.HTMLParser):
+        found: list = []  # noqa: RUF012
+
+        def handle_starttag(self, tag, attributes):
+            words = dict(attributes)
+            if tag in ("script", "link", "img", "iframe") or str(words.get("href", "#"))[:1] != "#":
+                self.found.append((tag, attributes))
+
+    parser = Outside()
+    parser.feed(page)
+    assert not parser.found
+    assert page.count("<svg") == 6
+    assert "relama train model=tiny data=sample" in page
+    assert f"{metrics(trained)[-1]['validation']['python_docs']['bits_per_byte']:.4f}" in page
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "said"),
+    [
+        (train.generation.main, ["weights=nowhere"], "nowhere: neither a run folder"),
+        (train.generation.main, [], "weights: is required"),
+        (train.generation.main, ["weights=RUN", "prompt=" + "word " * 300], "the model's context is 256"),
+        (train.generation.main, ["weights=RUN", "top_p=0"], "top_p=0"),
+        (train.generation.main, ["weights=RUN", "temperature=-1"], "temperature=-1"),
+        (train.validate_weights.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
+        (train.validate_weights.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
+        (train.validate_weights.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
+        (train.report.main, ["run=nowhere"], "not a run folder"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(main, words, said, trained, corpora, capsys):
+    words = [w.replace("RUN", str(trained)).replace("CORPORA", f"corpora={corpora}") for w in words]
+    assert main(words) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and said in lines[0]
+
+
+def test_a_profile_and_a_memory_table_of_the_chosen_steps(corpora, tmp_path):
+    run = tmp_path / "run"
+    succeed(f"corpora={corpora}", f"run={run}", "steps=4", "profile=true", "profile_steps=[2,3]")
+    files = {path.name: path.stat().st_size for path in (run / "profile").iterdir()}
+    assert files.keys() == {"rank0.trace.json.gz", "rank0.time.txt", "rank0.memory.txt"}
+    assert "aten::mm" in (run / "profile" / "rank0.time.txt").read_text()
+
+
+def test_wandb_offline_needs_no_network_and_no_key(corpora, tmp_path):
+    run = tmp_path / "run"
+    succeed(
+        f"corpora={corpora}",
+        f"run={run}",
+        "steps=2",
+        "logger=wandb",
+        env={**_environment(), "WANDB_API_KEY": ""},
+    )
+    assert list((run / "wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_a_subset_is_said_with_its_renormalised_weights(corpora, tmp_path):
+    said = succeed(
+        f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1", "data.sources=[python_docs]"
+    ).stdout
+    assert "python_docs 100.0%" in said
+    assert list(metrics(tmp_path / "run")[0]["epochs"]) == ["python_docs"]
+
+
+def test_ones_own_text_from_files_to_a_trained_model(tmp_path):
+    """The README's four commands."""
+    (tmp_path / "texts").mkdir()
+    for i in range(300):
+        (tmp_path / "texts" / f"{i}.txt").write_text(
+            f"Document {i}. " + " ".join(random.Random(i).choices(WORDS, k=80))
+        )
+    corpora = f"corpora={tmp_path / 'corpora'}"
+    own = ("data=mix", "data.weights.mine=1", "data.sources=[mine]", corpora)
+    model = tmp_path / "corpora" / "tokenizer" / "tokenizer.model"
+    prepare = ("prepare", "recipe=text", "source=mine", corpora)
+    for words in (
+        (*prepare, f"input={tmp_path / 'texts'}", "stage=text"),
+        ("tokenizer", *own, "vocab_size=320"),
+        (*prepare, "stage=tokens", f"tokenizer={model}", "heldout=0.05"),
+        ("train", "model=tiny", *own, "steps=2", f"run={tmp_path / 'run'}"),
+        ("explain", f"run={tmp_path / 'run'}", "step=2", "limit=1"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "launch.cli", *words],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+    assert re.search(r"texts/\d+\.txt", done.stdout)
+    assert metrics(tmp_path / "run")[-1]["validation"]["mine"]["tokens"] > 0
+
+
+def _environment() -> dict:
+    return {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
