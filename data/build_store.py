@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ KEY = np.dtype("<u8")
 class _Plan:
     """What every process needs to know."""
 
-    tokenizer: Path
+    tokenizer: Tokenizer
     folder: Path
     files: tuple[Path, ...]
     dtype: np.dtype
@@ -76,7 +76,7 @@ def build_store(
     folder = folders.aside(output)
     (folder / "runs").mkdir()
     plan = _Plan(
-        tokenizer=tokenizer.path,
+        tokenizer=tokenizer,
         folder=folder,
         files=files,
         dtype=np.dtype("<u2" if tokenizer.vocab_size <= 65536 else "<u4"),
@@ -101,7 +101,7 @@ def build_store(
         progress.show(f"{n_done} of {len(jobs)} shards written")
     shutil.rmtree(folder / "runs")
     shutil.copyfile(tokenizer.path, folder / TOKENIZER)
-    manifest = _manifest(plan, source, tokenizer, text_folder, output, shards)
+    manifest = _manifest(plan, source, text_folder, output, shards)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
     folders.commit(folder, output)
     train = manifest["splits"]["train"]
@@ -152,7 +152,7 @@ def _each(work: Callable, items: Iterable, workers: int) -> Iterator:
 
 def _encode_file(plan: _Plan, file: int) -> int:
     """Map: write one text file's run; returns its bytes of text."""
-    tokenizer = _tokenizer(plan.tokenizer)
+    tokenizer = plan.tokenizer
     bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
     documents: list[np.ndarray] = []
     keys, sizes, apart = [], [], []
@@ -253,15 +253,7 @@ def _text_bytes(path: Path) -> int:
         raise DataError(f"{path}: not cleaned text ({error}); {TEXT_AGAIN}") from None
 
 
-@lru_cache(maxsize=1)
-def _tokenizer(path: Path) -> Tokenizer:
-    """One for each process."""
-    return Tokenizer(path)
-
-
-def _manifest(
-    plan: _Plan, source: str, tokenizer: Tokenizer, text_folder: Path, output: Path, shards: dict[str, dict]
-) -> dict:
+def _manifest(plan: _Plan, source: str, text_folder: Path, output: Path, shards: dict[str, dict]) -> dict:
     splits = {}
     for split in SPLITS:
         names = sorted(name for name in shards if name.startswith(split))
@@ -274,10 +266,7 @@ def _manifest(
         "source": source,
         "dtype": plan.dtype.str,
         "tokenizer": {
-            "fingerprint": tokenizer.fingerprint,
-            "vocab_size": tokenizer.vocab_size,
-            "bos_id": tokenizer.bos_id,
-            "eos_id": tokenizer.eos_id,
+            key: getattr(plan.tokenizer, key) for key in ("fingerprint", "vocab_size", "bos_id", "eos_id")
         },
         "seed": plan.seed,
         "heldout": plan.heldout,

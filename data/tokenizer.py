@@ -7,9 +7,8 @@ of a document, so such texts go to sentencepiece. `backend_note` says which of t
 
 import hashlib
 import re
-from collections.abc import Sequence
-from functools import cached_property
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ import sentencepiece
 from data.errors import DataError
 
 SPACE = "\u2581"  # sentencepiece's mark of a space
+REMEMBERED = 1 << 28  # characters; half a second of loading for ten of encoding, and some 400 MB of words
 # What tokenizers get wrong first; a faster encoder must agree on all of it before it is used.
 PROBES = (
     "",
@@ -57,6 +57,10 @@ class Tokenizer:
         if min(self.bos_id, self.eos_id) < 0:
             raise DataError(f"{path}: a tokenizer without BOS or EOS; both mark the documents (RECIPE §3)")
 
+    def __reduce__(self) -> tuple:
+        """Sent to another process as its path, opened there once."""
+        return _opened, (self.path,)
+
     @property
     def backend(self) -> str:
         """`gigatoken` or `sentencepiece`."""
@@ -67,20 +71,15 @@ class Tokenizer:
         return self._choice[1]
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of `text`, (n,) int32, without BOS and EOS."""
-        return self.encode_batch([text])[0]
+        """The ids of `text`, (n,) int32, without BOS and EOS; lone surrogates become U+FFFD."""
+        text = _encodable(text)
+        if self._fast is None or self._literal.search(text):
+            return np.array(self._reference.encode(text), dtype=np.int32)
+        return self._fast.encode(text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The ids of each text, (n,) int32, without BOS and EOS; lone surrogates become U+FFFD."""
-        texts = [_encodable(text) for text in texts]
-        if self._fast is None:
-            return [self._reference_ids(text) for text in texts]
-        is_safe = [self._literal.search(text) is None for text in texts]
-        safe_texts = [text for text, safe in zip(texts, is_safe) if safe]
-        rows = self._fast.encode_batch(safe_texts, parallel=False).layout
-        offsets, ids = np.asarray(rows.offsets), np.asarray(rows.content.data).astype(np.int32)
-        fast = (ids[start:stop] for start, stop in pairwise(offsets))
-        return [next(fast) if safe else self._reference_ids(text) for text, safe in zip(texts, is_safe)]
+        """The ids of each text, as `encode` gives them."""
+        return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._reference.decode([int(i) for i in ids])
@@ -110,35 +109,32 @@ class Tokenizer:
     def _adds_space(self) -> bool:
         return self._reference.encode("a", out_type=str)[0].startswith(SPACE)
 
-    def _reference_ids(self, text: str) -> np.ndarray:
-        return np.array(self._reference.encode(text), dtype=np.int32)
-
     @property
-    def _fast(self):
+    def _fast(self) -> "_Gigatoken | None":
         return self._choice[0]
 
     @cached_property
-    def _choice(self) -> tuple[object | None, str]:
+    def _choice(self) -> tuple["_Gigatoken | None", str]:
         """The faster encoder, or None, and what is to be said of it."""
         try:
             import gigatoken
         except ImportError:
             return None, "sentencepiece (pip install -e '.[data]' brings an encoder about ten times faster)"
         try:
-            fast = gigatoken.Tokenizer.from_sentencepiece(self.path)
-            for probe in (*PROBES, *self._every_piece()):
-                if self._reference.encode(probe) != [int(i) for i in fast.encode(probe)]:
+            fast = _Gigatoken(
+                partial(gigatoken.Tokenizer.from_sentencepiece, self._reference.serialized_model_proto())
+            )
+            for probe in (*PROBES, self._every_piece()):
+                if self._reference.encode(probe) != fast.encode(probe).tolist():
                     return None, f"sentencepiece (gigatoken differs from it on {probe[:20]!r})"
         except Exception as error:  # whatever a foreign loader raises, the reference stands
             return None, f"sentencepiece (gigatoken cannot load this model: {str(error).splitlines()[0]})"
         return fast, "gigatoken, equal to sentencepiece on every probe"
 
-    def _every_piece(self) -> tuple[str, str]:
-        """Two texts with each piece of the vocabulary in them, apart and run together."""
-        model = self._reference
-        sizes = self._piece_bytes
-        pieces = [model.id_to_piece(i) for i in range(self.vocab_size) if sizes[i] and not model.is_byte(i)]
-        return " ".join(pieces), "".join(pieces).replace(SPACE, " ")
+    def _every_piece(self) -> str:
+        """A text with each piece of the vocabulary in it."""
+        sizes, model = self._piece_bytes, self._reference
+        return " ".join(model.id_to_piece(i) for i in np.flatnonzero(sizes).tolist() if not model.is_byte(i))
 
     @cached_property
     def _literal(self) -> re.Pattern:
@@ -150,6 +146,25 @@ class Tokenizer:
             if model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
         ]
         return re.compile("|".join(map(re.escape, sorted(special))))
+
+
+@lru_cache(maxsize=1)
+def _opened(path: Path) -> Tokenizer:
+    return Tokenizer(path)
+
+
+class _Gigatoken:
+    """The faster encoder, loaded anew now and then: it remembers every word that it has seen."""
+
+    def __init__(self, load: Callable) -> None:
+        self._load = load
+        self._encoder, self._seen = load(), 0
+
+    def encode(self, text: str) -> np.ndarray:
+        self._seen += len(text)
+        if self._seen > REMEMBERED:
+            self._encoder, self._seen = self._load(), 0
+        return self._encoder.encode(text).view(np.int32)
 
 
 def _encodable(text: str) -> str:

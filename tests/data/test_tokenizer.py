@@ -141,8 +141,8 @@ class Deviant:
     def __init__(self, right: sentencepiece.SentencePieceProcessor) -> None:
         self._right = right
 
-    def encode(self, text: str) -> list[int]:
-        return self._right.encode(text.replace("你", "好"))
+    def encode(self, text: str) -> np.ndarray:
+        return np.array(self._right.encode(text.replace("你", "好")), np.uint32)
 
 
 def test_an_encoder_that_differs_is_not_used_and_it_is_said(tokenizer, monkeypatch):
