@@ -112,9 +112,10 @@ def take_turns(model: Path, turns: int, characters: int, folder: Path) -> None:
     tables = [pq.read_table(path, columns=["text"]) for path in sorted((folder / "text").iterdir())]
     texts = [text.as_py() for table in tables for text in table.column("text")]
     size = sum(len(text.encode()) for text in texts)
+    lengths = [len(text) for text in texts]
     print(
-        f"{size / 1e6:.1f} MB of text in {len(texts):,} documents (median {statistics.median(map(len, texts)):,.0f}"
-        f", longest {max(map(len, texts)):,} characters), {model.name}, one core, best of {turns} turns"
+        f"{size / 1e6:.1f} MB of text in {len(texts):,} documents (median {statistics.median(lengths):,.0f}, "
+        f"longest {max(lengths):,} characters), {model.name}, one core, best of {turns} turns"
     )
     results: dict[str, list[dict]] = {name: [] for name in CONTESTANTS}
     for turn in range(turns):
