@@ -5,8 +5,8 @@ cd "$(dirname "$0")/.."
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
-say "1/4  relama train model=tiny data=sample run=demo"
-relama train model=tiny data=sample run=demo
+say "1/4  relama train model=tiny data=sample run=demo steps=200"
+relama train model=tiny data=sample run=demo steps=200
 
 say "2/4  relama validate weights=runs/demo data=sample"
 relama validate weights=runs/demo data=sample
