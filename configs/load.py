@@ -93,6 +93,10 @@ def entry(verb: Callable[[list[str]], int | None], argv: list[str] | None, error
 
 
 def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
+    for key, kind in get_type_hints(schema).items():
+        if is_dataclass(kind) and key in composed and not isinstance(composed[key], DictConfig):
+            parts = ", ".join(f"{key}.{field.name}" for field in fields(kind))
+            raise ConfigError(f"{key}={composed[key]}: not a value but a group of keys: {parts}")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
         missing = sorted(OmegaConf.missing_keys(merged))
