@@ -174,7 +174,7 @@ class _Sentences:
                     self.long += size
                 elif line:
                     self.used += size
-                    yield line.replace("\0", "")  # SentencePiece refuses NUL; it has a byte piece
+                    yield line
 
 
 def _too_little(vocab_size: int, error: str) -> str:

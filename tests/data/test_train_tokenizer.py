@@ -47,6 +47,7 @@ def test_the_settings_are_those_of_the_recipe(model_file):
     assert {key: getattr(trainer, key) for key in RECIPE} == pytest.approx(RECIPE)
     assert (normalizer.name, normalizer.add_dummy_prefix) == ("identity", True)
     assert not normalizer.remove_extra_whitespaces
+    assert trainer.num_threads == 16  # on any machine: it is written into the model
     assert [piece.piece for piece in pieces[:4]] == ["<unk>", "<s>", "</s>", "<0x00>"]
     assert [piece.type for piece in pieces[3:259]] == [6] * 256 and len(pieces) == 600
 
@@ -154,9 +155,10 @@ def test_lines_too_long_for_sentencepiece_are_counted(tmp_path, real_texts, caps
 
 
 def test_nul_in_a_text_is_learnt_around(tmp_path, real_texts):
-    path = train_tokenizer(["a\0b", *real_texts], tmp_path / "tokenizer.model", vocab_size=600)
+    path = train_tokenizer(["a\0b"] * 500 + real_texts, tmp_path / "tokenizer.model", vocab_size=600)
     tokenizer = Tokenizer(path)
     assert tokenizer.decode(tokenizer.encode("a\0b")) == "a\0b"
+    assert 3 in tokenizer.encode("a\0b")  # the byte's piece, and none of its own
 
 
 def config(root, **changes) -> TokenizerConfig:
