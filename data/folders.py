@@ -25,13 +25,13 @@ def aside(folder: Path) -> Path:
 def commit(temporary: Path, folder: Path) -> None:
     """Put `temporary` in the place of `folder`, its contents safely on the disk first."""
     for path in [*sorted(temporary.rglob("*")), temporary]:
-        _sync(path)
+        sync(path)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)
     temporary.rename(folder)
-    _sync(folder.parent)
+    sync(folder.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -39,9 +39,9 @@ def write_whole(path: Path, text: str) -> None:
     """Write a small text file that is either there with all of its content, or not."""
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
-    _sync(temporary)
+    sync(temporary)
     temporary.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 @contextmanager
@@ -62,7 +62,8 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         yield
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -7,7 +7,6 @@ Nothing in the loop draws random numbers, so there is no random state to keep.
 """
 
 import json
-import os
 import shutil
 import warnings
 from dataclasses import asdict
@@ -27,6 +26,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from data import folders
+from data.store import checksum
 from model.llama import LlamaConfig
 from train.config import RunError
 from train.distributed import first_rank_does, gather_objects
@@ -96,7 +97,7 @@ def damage(folder: Path, part: int = 0, parts: int = 1) -> list[str]:
             problems.append(f"{name} is missing")
         elif path.stat().st_size != entry["bytes"]:
             problems.append(f"{name} has {path.stat().st_size} bytes, {entry['bytes']} were written")
-        elif _checksum(path) != entry["xxh3"]:
+        elif checksum(path) != entry["xxh3"]:
             problems.append(f"{name} was altered (checksum)")
     return problems
 
@@ -159,15 +160,12 @@ def _commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> Non
     sums |= _describe([aside / ".metadata"])
     state = {"version": VERSION, **state, "files": sums}
     state["xxh3"] = xxhash.xxh3_128_hexdigest(_canonical(state).encode())
-    _write_durably(aside / "state.json", json.dumps(state, indent=1))
-    _sync_folder(aside)
+    folders.write_whole(aside / "state.json", json.dumps(state, indent=1))
     if final.exists():  # a damaged one of the same step, trained again
         _remove(final)
     aside.rename(final)
-    _sync_folder(final.parent)
-    latest = final.parent / "latest.tmp"
-    _write_durably(latest, final.name + "\n")
-    latest.replace(final.parent / "latest")
+    folders.sync(final.parent)
+    folders.write_whole(final.parent / "latest", final.name + "\n")
     whole = sorted(filter(_is_step, final.parent.glob("step-*")), key=lambda path: _step_of(path.name))
     for old in whole[:-keep]:
         _remove(old)
@@ -182,34 +180,11 @@ def _remove(folder: Path) -> None:
 
 
 def _describe(paths: list[Path]) -> dict[str, dict]:
-    return {path.name: {"bytes": path.stat().st_size, "xxh3": _checksum(path)} for path in paths}
-
-
-def _checksum(path: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return {path.name: {"bytes": path.stat().st_size, "xxh3": checksum(path)} for path in paths}
 
 
 def _canonical(state: dict) -> str:
     return json.dumps(state, sort_keys=True)
-
-
-def _write_durably(path: Path, text: str) -> None:
-    with open(path, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _is_step(path: Path) -> bool:
