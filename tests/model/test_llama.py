@@ -212,5 +212,5 @@ def test_a_model_cannot_be_built_before_its_vocabulary_is_known():
 
 
 def test_more_tokens_than_positions_are_refused():
-    with pytest.raises(ValueError, match="49 tokens: model.max_seq_len is 48"):
+    with pytest.raises(ValueError, match=r"^49 tokens: model\.max_seq_len is 48"):
         Llama(CONFIG)(torch.zeros(1, 49, dtype=torch.int64))
