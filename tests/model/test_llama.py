@@ -6,48 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import LlamaConfig as TheirConfig
 from transformers import LlamaForCausalLM
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig, RMSNorm, rotate, rotation_table
+from tests.theirs import their_model, their_name, to_theirs
 
 CONFIG = LlamaConfig(
     dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48, norm_eps=1e-5
 )
-# RECIPE §6: Meta's names to Hugging Face's.
-THEIR_NAMES = {
-    "attention.wq": "self_attn.q_proj",
-    "attention.wk": "self_attn.k_proj",
-    "attention.wv": "self_attn.v_proj",
-    "attention.wo": "self_attn.o_proj",
-    "feed_forward.w1": "mlp.gate_proj",
-    "feed_forward.w2": "mlp.down_proj",
-    "feed_forward.w3": "mlp.up_proj",
-    "attention_norm": "input_layernorm",
-    "ffn_norm": "post_attention_layernorm",
-}
-
-
-def their_name(name: str) -> str:
-    outer = {
-        "tok_embeddings.weight": "model.embed_tokens.weight",
-        "norm.weight": "model.norm.weight",
-        "output.weight": "lm_head.weight",
-    }
-    if name in outer:
-        return outer[name]
-    _, layer, inner = name.split(".", 2)
-    return f"model.layers.{layer}.{THEIR_NAMES[inner.removesuffix('.weight')]}.weight"
-
-
-def to_theirs(name: str, tensor: torch.Tensor, n_heads: int) -> torch.Tensor:
-    """Meta's adjacent pairs of q and k rows to Hugging Face's halves; a gradient is permuted alike."""
-    if not name.endswith(("wq.weight", "wk.weight")):
-        return tensor
-    rows, columns = tensor.shape
-    pairs = tensor.view(n_heads, rows // n_heads // 2, 2, columns)
-    return pairs.transpose(1, 2).reshape(rows, columns)
 
 
 def both(config: LlamaConfig, dtype: torch.dtype) -> tuple[Llama, LlamaForCausalLM]:
@@ -58,21 +25,7 @@ def both(config: LlamaConfig, dtype: torch.dtype) -> tuple[Llama, LlamaForCausal
             if name.endswith("norm.weight"):
                 parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(len(name)))
     ours = ours.to(dtype)
-    theirs = LlamaForCausalLM(
-        TheirConfig(
-            vocab_size=config.vocab_size,
-            hidden_size=config.dim,
-            intermediate_size=config.hidden_dim,
-            num_hidden_layers=config.n_layers,
-            num_attention_heads=config.n_heads,
-            max_position_embeddings=config.max_seq_len,
-            rms_norm_eps=config.norm_eps,
-            attn_implementation="sdpa",
-        )
-    ).to(dtype)
-    weights = {their_name(n): to_theirs(n, p.detach(), config.n_heads) for n, p in ours.named_parameters()}
-    theirs.load_state_dict(weights, strict=True)
-    return ours, theirs
+    return ours, their_model(config, ours)
 
 
 def batch(config: LlamaConfig) -> tuple[torch.Tensor, torch.Tensor]:
