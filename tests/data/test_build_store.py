@@ -108,7 +108,7 @@ def test_another_seed_is_another_order_of_the_same_documents(documents, tokenize
         orders.append([span.row for span in store.documents(0, store.n_tokens)])
     assert sorted(orders[0]) == sorted(orders[1]) and orders[0] != orders[1] == orders[2]
     rows = np.array(orders[0])
-    assert abs(np.corrcoef(rows, np.arange(len(rows)))[0, 1]) < 0.3  # no trace of the order of the text
+    assert abs(np.corrcoef(rows, np.arange(len(rows)))[0, 1]) < 0.4  # no trace of the order of the text
 
 
 def test_what_is_held_out_depends_on_the_url_and_not_on_the_seed_or_the_source(documents):
