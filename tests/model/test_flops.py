@@ -34,3 +34,26 @@ def test_flops_are_six_per_weight_of_a_product_and_half_of_the_attention_square(
     weights = 3 * (4 * 8 * 8 + 3 * 8 * 24) + 8 * 10
     # Forward and backward of the scores and of the values, each 2·seq·dim a token, halved by causality.
     assert flops_per_token(config, 100) == 6 * weights + 3 * (3 * 2 * 2 * 100 * 8) // 2
+
+
+@pytest.mark.parametrize(
+    ("size", "rate", "steps", "eps"),
+    [
+        ("7b", 3.0e-4, 238_419, 1e-6),
+        ("13b", 3.0e-4, 238_419, 1e-6),
+        ("33b", 1.5e-4, 333_786, 1e-6),
+        ("65b", 1.5e-4, 333_786, 1e-5),
+    ],
+)
+def test_a_published_size_brings_the_papers_schedule(size, rate, steps, eps):
+    config = load("train", TrainConfig, [f"model={size}"])
+    assert (config.optim.lr, config.steps, config.global_batch) == (rate, steps, 2**22)
+    assert (config.optim.warmup_steps, config.seq_len) == (2000, 2048)
+    assert (config.model.norm_eps, config.model.vocab_size) == (eps, 32000)
+
+
+def test_the_small_sizes_take_the_tokenizers_vocabulary():
+    for size, shape in {"tiny": (128, 4, 4, 256), "small": (512, 8, 8, 512)}.items():
+        model = load("train", TrainConfig, [f"model={size}"]).model
+        assert (model.dim, model.n_layers, model.n_heads, model.max_seq_len) == shape
+        assert model.vocab_size == -1
