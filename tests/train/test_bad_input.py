@@ -10,6 +10,10 @@ import sys
 
 import pytest
 
+from data.build_store import build_store
+from data.documents import read_documents, text_files
+from data.tokenizer import Tokenizer
+from data.train_tokenizer import train_tokenizer
 from tests.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
@@ -135,6 +139,17 @@ def test_a_damaged_token_shard_is_named(harm, corpora, tmp_path):
 def test_a_manifest_of_another_vocabulary_is_refused(corpora, tmp_path):
     line = refused(f"corpora={corpora}", f"run={tmp_path / 'run'}", "model.vocab_size=32000")
     assert "manifest.json" in line and "model.vocab_size=32000" in line
+
+
+def test_stores_of_two_tokenizers_are_refused(corpora, tmp_path):
+    own = tmp_path / "corpora"
+    shutil.copytree(corpora, own)
+    docs = own / "python_docs"
+    texts = (document.text for path in text_files(docs / "text") for document in read_documents(path))
+    model = train_tokenizer(texts, tmp_path / "other.model", vocab_size=2000)
+    build_store(docs / "text", docs / "tokens", Tokenizer(model), source="python_docs", heldout=0.03)
+    line = refused(f"corpora={own}", f"run={tmp_path / 'run'}", "data.name=own")
+    assert "python_docs" in line and "another tokenizer" in line
 
 
 def test_missing_corpora_and_memory_are_said_at_once(tmp_path):
