@@ -28,8 +28,6 @@ class Ranks:
 
     rank: int
     world_size: int
-    local_rank: int
-    local_world_size: int
     device: torch.device
     mesh: DeviceMesh
 
@@ -91,8 +89,6 @@ def set_up(world_size: int, device: str = "auto", threads: int | None = None) ->
     return Ranks(
         rank=rank,
         world_size=world_size,
-        local_rank=local_rank,
-        local_world_size=local_world_size,
         device=torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind),
         mesh=init_device_mesh(kind, (world_size,), mesh_dim_names=("dp_shard",)),
     )

@@ -31,8 +31,9 @@ class RunFolder:
         foreign = self.path.is_dir() and any(self.path.iterdir()) and not (self.path / ".lock").exists()
         if foreign:
             raise RunError(f"{self.path}: is not a run folder and not empty; choose another run=NAME")
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path / ".lock")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = _lock(self.path / ".lock")  # first of all: it marks the folder as a run's
+        self.checkpoints.mkdir(exist_ok=True)
         self._refuse_another_run(config)
 
     @property
