@@ -8,11 +8,9 @@ whose hash of the URL (or of the text, where there is none) is below `heldout` g
 
 import json
 import math
-import multiprocessing
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
-from data import folders
+from data import engine, folders, remote
 from data.documents import text_files
+from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
 from data.store import DOCUMENT, TOKENIZER, VERSION, checksum, manifest_checksum
@@ -55,6 +54,14 @@ class _Plan:
         """One of a run's three files: `keys` (sorted), `entries` and `tokens`, in the keys' order."""
         return self.folder / "runs" / f"{file:06d}-{split}.{what}"
 
+    def encoded(self, file: int) -> Path:
+        """Says that a file's run is whole, and how many bytes of text it holds."""
+        return self.folder / "runs" / f"{file:06d}.json"
+
+    def written(self, split: str, shard: int) -> Path:
+        """Says that a shard is whole: its entry of the manifest, null if it is empty."""
+        return self.folder / "runs" / f"{split}-{shard:05d}.json"
+
 
 def build_store(
     text_folder: Path,
@@ -64,17 +71,18 @@ def build_store(
     source: str,
     seed: int = 0,
     heldout: float = 0.001,
-    workers: int = 1,
+    on: EngineConfig = engine.INLINE,
     shard_bytes: int = SHARD_BYTES,
 ) -> dict:
     """Make the store of `text_folder` in `output`, which appears whole or not at all; returns its manifest.
 
-    Raises DataError if the text cannot be read.
+    One that was killed goes on where it was. Raises DataError if the text cannot be read.
     """
     files = tuple(text_files(text_folder))
-    size = sum(_text_bytes(path) for path in files)
-    folder = folders.aside(output)
-    (folder / "runs").mkdir()
+    sizes = [_text_bytes(path) for path in files]
+    stamps = [[path.name, *remote.stamp(path)] for path in files]
+    settings = {"tokenizer": tokenizer.fingerprint, "seed": seed, "heldout": heldout}
+    folder = _work_folder(output, settings | {"shard_bytes": shard_bytes, "text": stamps})
     plan = _Plan(
         tokenizer=tokenizer,
         folder=folder,
@@ -83,23 +91,33 @@ def build_store(
         seed=seed,
         heldout=heldout,
         shards={
-            "train": max(1, math.ceil(size / shard_bytes)),
-            "heldout": max(1, math.ceil(size * heldout / shard_bytes)),
+            "train": max(1, math.ceil(sum(sizes) / shard_bytes)),
+            "heldout": max(1, math.ceil(sum(sizes) * heldout / shard_bytes)),
         },
     )
     progress = Progress(source)
     progress.say(f"tokenising with {tokenizer.backend_note}")
-    done = 0
-    for n_bytes in _each(partial(_encode_file, plan), range(len(files)), workers):
-        done += n_bytes
-        progress.show(f"{done / 1e6:,.0f} of {size / 1e6:,.0f} MB of text tokenised")
+    logs = output.parent / "logs"
+    todo = [file for file in range(len(files)) if not plan.encoded(file).exists()]
+    before, started = sum(sizes) - sum(sizes[file] for file in todo), time.monotonic()
+
+    def encoding() -> None:
+        done = before + sum(sizes[file] for file in todo if plan.encoded(file).exists())
+        rate = (done - before) / (time.monotonic() - started) / 1e6
+        progress.show(f"{done / 1e6:,.0f} of {sum(sizes) / 1e6:,.0f} MB of text tokenised ({rate:.1f} MB/s)")
+
+    engine.run(on, "encode", partial(_encode_file, plan), todo, logs, encoding)
     jobs = [(split, shard) for split in SPLITS for shard in range(plan.shards[split])]
-    shards = {}
-    for n_done, made in enumerate(_each(partial(_write_shard, plan), jobs, workers), start=1):
-        if made is not None:
-            shards[made["file"]] = made
-        progress.show(f"{n_done} of {len(jobs)} shards written")
+    todo = [place for place, job in enumerate(jobs) if not plan.written(*job).exists()]
+
+    def writing() -> None:
+        progress.show(f"{sum(plan.written(*job).exists() for job in jobs)} of {len(jobs)} shards written")
+
+    engine.run(on, "shards", partial(_write_shard, plan, jobs), todo, logs, writing)
+    made = [json.loads(plan.written(*job).read_text()) for job in jobs]
+    shards = {entry["file"]: entry for entry in made if entry is not None}
     shutil.rmtree(folder / "runs")
+    (folder / "settings.json").unlink()
     shutil.copyfile(tokenizer.path, folder / TOKENIZER)
     manifest = _manifest(plan, source, text_folder, output, shards)
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1))
@@ -130,28 +148,22 @@ def normalised(url: str) -> str:
     return host + parts.path.rstrip("/") + query
 
 
-def _each(work: Callable, items: Iterable, workers: int) -> Iterator:
-    """`work` of each item, here or in `workers` processes; in any order."""
-    items = list(items)
-    workers = min(workers, len(items))
-    if workers <= 1:
-        yield from map(work, items)
-        return
-    # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            for future in as_completed([pool.submit(work, item) for item in items]):
-                yield future.result()
-        except BrokenProcessPool:
-            raise DataError(
-                f"a tokenising process was killed, out of memory perhaps; try fewer workers than {workers}"
-            ) from None
-        finally:  # after a failure, what has not begun need not
-            pool.shutdown(cancel_futures=True)
+def _work_folder(output: Path, settings: dict) -> Path:
+    """Where a store is made: one that was begun with the same settings goes on, another is thrown away."""
+    folder = output.with_name(output.name + ".tmp")
+    try:
+        begun = json.loads((folder / "settings.json").read_text())
+    except (OSError, ValueError):
+        begun = None
+    if begun != settings:
+        folders.aside(output)
+        (folder / "runs").mkdir()
+        folders.write_whole(folder / "settings.json", json.dumps(settings))
+    return folder
 
 
-def _encode_file(plan: _Plan, file: int) -> int:
-    """Map: write one text file's run; returns its bytes of text."""
+def _encode_file(plan: _Plan, file: int) -> None:
+    """Map: write one text file's run."""
     tokenizer = plan.tokenizer
     bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
     documents: list[np.ndarray] = []
@@ -175,7 +187,16 @@ def _encode_file(plan: _Plan, file: int) -> int:
         with open(plan.run(file, split, "tokens"), "wb") as tokens:
             for row in rows:
                 tokens.write(documents[row])
-    return int(sizes.sum())
+    for path in plan.folder.glob(f"runs/{file:06d}-*"):
+        folders.sync(path)
+    _say_whole(plan.encoded(file), int(sizes.sum()))
+
+
+def _say_whole(path: Path, what: object) -> None:
+    """Said last, once what it speaks of is on the disk."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(what))
+    temporary.replace(path)
 
 
 def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
@@ -191,13 +212,14 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
         raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
 
 
-def _write_shard(plan: _Plan, job: tuple[str, int]) -> dict | None:
-    """Reduce: write one shard of one split; returns its entry of the manifest, None if it would be empty."""
-    split, shard = job
+def _write_shard(plan: _Plan, jobs: list[tuple[str, int]], place: int) -> None:
+    """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
+    split, shard = jobs[place]
     runs = [(file, *_part_of_run(plan, file, split, shard)) for file in range(len(plan.files))]
     runs = [run for run in runs if len(run[1])]
     if not runs:
-        return None
+        _say_whole(plan.written(split, shard), None)
+        return
     keys, entries = np.concatenate([run[1] for run in runs]), np.concatenate([run[2] for run in runs])
     tokens = np.concatenate([run[3] for run in runs])
     files = np.repeat([run[0] for run in runs], [len(run[1]) for run in runs])
@@ -211,7 +233,7 @@ def _write_shard(plan: _Plan, job: tuple[str, int]) -> dict | None:
     documents["end"] = np.cumsum(entries["tokens"][order], dtype=np.uint64)
     documents["file"], documents["row"] = files[order], entries["row"][order]
     documents.tofile(path.with_suffix(".docs"))
-    return {
+    entry = {
         "file": path.name,
         "tokens": len(tokens),
         "documents": len(documents),
@@ -220,6 +242,9 @@ def _write_shard(plan: _Plan, job: tuple[str, int]) -> dict | None:
         "documents_file": path.with_suffix(".docs").name,
         "documents_xxh3": checksum(path.with_suffix(".docs")),
     }
+    folders.sync(path)
+    folders.sync(path.with_suffix(".docs"))
+    _say_whole(plan.written(split, shard), entry)
 
 
 def _part_of_run(plan: _Plan, file: int, split: str, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -31,6 +31,7 @@ SCHEMA = pa.schema(
 )
 GROUP_ROWS = 1024  # a row group is what one `read_row` decompresses
 GROUP_BYTES = 16 << 20
+EXCERPT = 300  # characters of a dropped text
 FILE_BYTES = 512 << 20  # of text; about a third of that on the disk
 
 
@@ -57,6 +58,7 @@ class Drop:
     record: int
     detail: str = ""
     malformed: bool = False
+    text: str = field(default="", compare=False)  # how it began, for the report's examples
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ class Record:
 
     def drop(self, reason: str, detail: str = "") -> Drop:
         """Why this record gives no document."""
-        return Drop(reason, self.file, self.record, detail)
+        beginning = self.text[:EXCERPT].encode(errors="backslashreplace").decode()
+        return Drop(reason, self.file, self.record, detail, text=beginning)
 
     def document(self, source: str, text: str) -> Document | Drop:
         """The document with this cleaned text, unless no text is left or it is not Unicode."""
@@ -99,14 +102,14 @@ def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def write_parts(documents: Iterable[Document], folder: Path) -> list[Path]:
-    """Write `part-*.parquet` straight into an existing folder, in memory bounded by a row group."""
+def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part") -> list[Path]:
+    """Write `<prefix>-*.parquet` straight into an existing folder, in memory bounded by a row group."""
     paths: list[Path] = []
     writer, in_file = None, 0
     try:
         for group, n_bytes in _groups(documents):
             if writer is None:
-                paths.append(folder / f"part-{len(paths):05d}.parquet")
+                paths.append(folder / f"{prefix}-{len(paths):05d}.parquet")
                 writer, in_file = pq.ParquetWriter(paths[-1], SCHEMA, compression="zstd"), 0
             columns = [pa.array(column, kind.type) for column, kind in zip(zip(*group), SCHEMA)]
             writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))

@@ -5,45 +5,48 @@ counts every record by what became of it, and `tokens/`. The one idea: a recipe 
 functions (`inputs`, `read`, `clean`) that know nothing of who runs them (`data/run_recipe.py` does).
 """
 
+import importlib
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from data import folders
+from data import folders, remote
 from data.documents import text_files
+from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.run_recipe import clean_all, read_all, write_text
-from data.sources import c4, github, text
 
 if TYPE_CHECKING:
     from data.tokenizer import Tokenizer
 
-RECIPES = {"github": github, "c4": c4, "text": text}
+RECIPES = ("c4", "github", "wikipedia", "books", "arxiv", "stackexchange", "text")  # data/sources/<name>.py
 STAGES = ("text", "tokens", "all")
 # Sources of the paper's mixture without a recipe: their text comes already cleaned.
-BROUGHT = ("commoncrawl", "wikipedia", "books", "arxiv", "stackexchange")
+BROUGHT = ("commoncrawl",)
 
 
 @dataclass
 class PrepareConfig:
     """What to prepare, from what, and where to; `configs/prepare.yaml` fills it."""
 
-    recipe: str = ""  # github | c4 | text | sample
-    input: list[str] = field(default_factory=list)  # files and folders
+    recipe: str = ""  # one of RECIPES | sample | all
+    input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
     corpora: str = "corpora"
-    output: str | None = None  # null: <corpora>/<source>
+    output: str | None = None  # null: <corpora>/<source>; a URL: a copy of that
     stage: str = "all"  # text | tokens | all; without a tokenizer all is text
     tokenizer: str | None = None  # a SentencePiece model
+    vocab_size: int = 32000  # recipe=all: of the tokenizer that it trains
     seed: int = 0  # of the order in which documents are put in the token store
     heldout: float = 0.001  # share of the documents set apart for validation
     licences: list[str] | None = None  # recipe=github: those accepted; null: the paper's
-    workers: int | None = None  # processes that tokenise; null: one for each core
+    max_broken: float = 0.1  # share of the inputs that may break off before their end
+    record_seconds: float = 60.0  # that cleaning one record may take
+    engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
         if self.recipe in BROUGHT:
@@ -51,8 +54,8 @@ class PrepareConfig:
                 f"recipe={self.recipe}: no recipe of its own yet; bring text that is already cleaned with "
                 f"`relama prepare recipe=text source={self.recipe} input=… tokenizer=…`"
             )
-        if self.recipe not in (*RECIPES, "sample"):
-            raise ValueError(f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, sample")
+        if self.recipe not in (*RECIPES, "sample", "all"):
+            raise ValueError(f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, sample, all")
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(
@@ -61,6 +64,11 @@ class PrepareConfig:
             return
         if self.stage not in STAGES:
             raise ValueError(f"stage={self.stage}: expected one of {', '.join(STAGES)}")
+        if self.recipe == "all" and (len(self.input) != 1 or self.output or self.source):
+            raise ValueError(
+                "recipe=all: takes one YAML file that says where each dump lies (input=dumps.yaml, with "
+                "`wikipedia: PATH` on a line), and corpora="
+            )
         if self.recipe == "text" and not self.source:
             raise ValueError(
                 "source: recipe=text needs the name of its source (source=wikipedia, source=novels)"
@@ -74,28 +82,38 @@ class PrepareConfig:
             )
         if self.stage != "tokens" and not self.input:
             raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
-        if self.licences is not None and self.recipe != "github":
+        if self.licences is not None and self.recipe not in ("github", "all"):
             raise ValueError(f"licences: only recipe=github chooses by licence, not recipe={self.recipe}")
         if not 0 <= self.heldout < 1:
             raise ValueError(f"heldout={self.heldout}: expected a share from 0 up to, not including, 1")
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers={self.workers}: expected null or at least 1")
+        if not 0 <= self.max_broken <= 1:
+            raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
+        if not self.record_seconds > 0:
+            raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0")
 
     @property
     def folder(self) -> Path:
-        """Where this source's text and tokens go."""
-        return Path(self.output or Path(self.corpora) / self.source)
+        """Where this source's text and tokens are made."""
+        if self.output and not remote.is_remote(self.output):
+            return Path(self.output)
+        return Path(self.corpora) / self.source
 
 
 def prepare(config: PrepareConfig) -> None:
     """Run the stages asked for. Raises DataError; leaves nothing behind that only looks finished."""
+    config.engine.check()
     if config.recipe == "sample":
         from data.sample import prepare_sample
 
         prepare_sample(Path(config.corpora))
         return
+    if config.recipe == "all":
+        from data.prepare_all import prepare_all
+
+        prepare_all(config)
+        return
     # Whatever can be wrong with the request is found before hours are spent on it.
-    units = _units(config) if config.stage != "tokens" else text_files(config.folder / "text")
+    units = find_units(config) if config.stage != "tokens" else text_files(config.folder / "text")
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokenizer import Tokenizer  # an import that stage=text does not wait for
@@ -107,39 +125,63 @@ def prepare(config: PrepareConfig) -> None:
                 _prepare_text(config, units)
             if tokenizer is not None:
                 _prepare_tokens(config, tokenizer)
+            if config.output and remote.is_remote(config.output):
+                remote.publish(config.folder, config.output)
     except OSError as error:  # what cannot be read is dropped and counted: this is the output
-        raise DataError(f"{config.folder}: cannot be written ({error})") from None
+        raise DataError(f"{config.output or config.folder}: cannot be written ({error})") from None
     print(_next_step(config, tokenized=tokenizer is not None))
 
 
-def _units(config: PrepareConfig) -> list[Path]:
-    """What the recipe reads one by one, in order, each once."""
-    recipe = RECIPES[config.recipe]
+def recipe_of(config: PrepareConfig) -> ModuleType:
+    """The module of a source. Raises DataError if a package that it needs is not installed."""
     try:
-        units = [unit for path in config.input for unit in recipe.inputs(Path(path).expanduser())]
-    except OSError as error:
+        return importlib.import_module(f"data.sources.{config.recipe}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("data", "configs"):
+            raise
+        raise DataError(
+            f"recipe={config.recipe}: needs the package {error.name} (pip install -e '.[data]')"
+        ) from None
+
+
+def find_units(config: PrepareConfig) -> list[Path]:
+    """What the recipe reads one by one, in order, each once. Raises DataError."""
+    recipe = recipe_of(config)
+    try:
+        units = [unit for path in config.input for unit in recipe.inputs(remote.place(path))]
+    except (OSError, ValueError) as error:
         raise DataError(f"input={','.join(config.input)}: cannot be read ({error})") from None
     return list(dict.fromkeys(units))
 
 
 def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
-    folder, recipe = config.folder, RECIPES[config.recipe]
+    from data.run_recipe import Recipe, make_text
+
+    folder, module = config.folder, recipe_of(config)
     settings = {
         "recipe": config.recipe,
-        "version": recipe.VERSION,
+        "version": module.VERSION,
         "source": config.source,
         "licences": sorted(config.licences) if config.licences is not None else None,
-        "input": [[str(unit), unit.stat().st_size if unit.is_file() else None] for unit in units],
     }
     progress = Progress(config.source)
-    if _is_prepared(folder, settings):
+    if _is_prepared(folder, settings | {"input": [[str(unit), *remote.stamp(unit)] for unit in units]}):
         progress.say(f"{folder / 'text'} is there already, made with these settings")
         return
-    clean = partial(recipe.clean, source=config.source)
+    clean = partial(module.clean, source=config.source)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
-    items = clean_all(read_all(units, recipe.read), clean)
-    write_text(items, folder, settings, deduplicate=recipe.DEDUPLICATE, progress=progress)
+    recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "parts", None))
+    make_text(
+        recipe,
+        units,
+        folder,
+        settings,
+        progress=progress,
+        on=config.engine,
+        max_broken=config.max_broken,
+        record_seconds=config.record_seconds,
+    )
 
 
 def _is_prepared(folder: Path, settings: dict) -> bool:
@@ -180,7 +222,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
         source=config.source,
         seed=config.seed,
         heldout=config.heldout,
-        workers=config.workers or os.cpu_count() or 1,
+        on=config.engine,
     )
 
 

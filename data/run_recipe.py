@@ -1,138 +1,414 @@
-"""Runs a recipe in one process: every record is written, or counted with the reason why not.
+"""Runs a recipe: raw units in, `text/`, `report.json` and `quarantine.jsonl` out, on any engine.
 
-In: a recipe's items. Out: `text/part-*.parquet`; `report.json`, what became of the records and examples
-of each reason; `quarantine.jsonl`, the place of each record that could not be read. A file that breaks
-off does not end the run; a run that keeps nothing is an error, and one that was killed leaves no `text/`.
+The units are put into groups by their sizes alone. Each group is read and cleaned by one task, into a
+folder that appears whole; duplicates are found over all groups, range by range of a hash; then each
+group is written without them. So a killed run goes on where it was, and the text is the same, byte for
+byte, on every engine and for any number of tasks. Every record is kept, or counted under a reason.
 """
 
 import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import xxhash
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from data import folders
-from data.documents import Document, Drop, Record, write_parts
+from data import duplicates, engine, folders
+from data.accounts import BROKEN, Quarantine, Report, account, megabytes
+from data.documents import Document, Drop, Record, read_documents, write_parts
+from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.sources.rows import UNREADABLE
+from data.remote import fetched, stamp
 
-EXAMPLES = 3  # of each reason, in the report
-
-
-@dataclass
-class Report:
-    """What became of every record; written beside the text."""
-
-    settings: dict
-    read: int = 0
-    kept: int = 0
-    text_bytes: int = 0
-    dropped: dict[str, dict] = field(default_factory=dict)
-
-    def drop(self, drop: Drop) -> None:
-        counted = self.dropped.setdefault(drop.reason, {"count": 0, "examples": []})
-        counted["count"] += 1
-        if len(counted["examples"]) < EXAMPLES:
-            counted["examples"].append({"file": drop.file, "record": drop.record, "detail": drop.detail})
-
-    def summary(self) -> str:
-        """One line: what was read, kept and dropped."""
-        reasons = sorted(self.dropped.items(), key=lambda item: -item[1]["count"])
-        dropped = ", ".join(f"{reason} {counted['count']:,}" for reason, counted in reasons) or "none"
-        size = f"{self.text_bytes / 1e6:,.1f} MB"
-        return f"{self.read:,} records read, {self.kept:,} kept ({size}); dropped: {dropped}"
+GROUP_BYTES = 128 << 20  # of raw input, about: what one task reads before it commits
+RECORD_SECONDS = 60.0  # the time that cleaning one record may take
+LIVE_SECONDS = 1.0  # how often a task tells how far it is
 
 
-def write_text(
-    items: Iterable[Document | Drop], folder: Path, settings: dict, *, deduplicate: bool, progress: Progress
+@dataclass(frozen=True)
+class Piece:
+    """A unit, or one of the parts in which a large one is read."""
+
+    unit: Path
+    size: int  # bytes
+    part: int = 0
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a source does with its files: plain functions, that any process can be sent."""
+
+    read: Callable[..., Iterable[Record | Drop]]  # of a local path; and part=, parts= where `parts` is given
+    clean: Callable[[Record], Document | Drop]
+    duplicates: str | None = None  # None | "exact" | "contained"
+    parts: Callable[[Path], int] | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    recipe: Recipe
+    groups: tuple[tuple[Piece, ...], ...]
+    folder: Path  # of the work in progress
+    seconds: float
+
+    def done(self, group: int) -> Path:
+        """What a group's reading made: its documents, their hashes, its report and its quarantine."""
+        return self.folder / "read" / f"{group:05d}"
+
+    def marks(self, part: int) -> Path:
+        return self.folder / "duplicates" / f"{part:05d}.npy"
+
+    def written(self, group: int) -> Path:
+        """The report of a group whose text is written; that comes last."""
+        return self.folder / "written" / f"{group:05d}.json"
+
+    def text(self) -> Path:
+        return self.folder / "text"
+
+
+def make_text(
+    recipe: Recipe,
+    units: list[Path],
+    folder: Path,
+    settings: dict,
+    *,
+    progress: Progress,
+    on: EngineConfig = engine.INLINE,
+    max_broken: float = 1.0,
+    record_seconds: float = RECORD_SECONDS,
 ) -> Report:
-    """Write `folder/text` and `folder/report.json`. Raises DataError if no document is left."""
-    report = Report(settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folders.aside(folder / "text")
-    items = _deduplicated(items) if deduplicate else items
-    with _Quarantine(folder / "quarantine.jsonl") as quarantine:
-        write_parts(_counted(items, report, quarantine, progress), temporary)
-    folders.write_whole(folder / "report.json", json.dumps(asdict(report), indent=1))
+    """Write `folder/text`, `folder/report.json` and perhaps `folder/quarantine.jsonl`.
+
+    `settings` tell what is made; work in progress that was made with others is refused. Raises DataError
+    for that, if no document is left, or if more than the share `max_broken` of the units broke off.
+    """
+    started = time.monotonic()
+    stamps = [stamp(unit) for unit in units]
+    settings = settings | {"input": [[str(unit), *mark] for unit, mark in zip(units, stamps)]}
+    pieces = [piece for unit, (size, _) in zip(units, stamps) for piece in _pieces(recipe, unit, size)]
+    plan = _Plan(recipe, _grouped(pieces), _work_folder(folder, settings), record_seconds)
+    everything = range(len(plan.groups))
+
+    _stage(
+        plan,
+        on,
+        "read",
+        partial(_read_group, plan),
+        [g for g in everything if not plan.done(g).exists()],
+        progress,
+    )
+    report = _sum(plan.done(group) / "report.json" for group in everything)
+    broken = report.dropped.get(BROKEN, {"count": 0})["count"]
+    if broken > max_broken * len(pieces):
+        raise DataError(
+            f"{folder}: {broken} of {len(pieces)} inputs cannot be read to their end, more than "
+            f"max_broken={max_broken}; get them again, or accept what they hold with max_broken=1 "
+            f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
+        )
+    _find_duplicates(plan, on, report.kept, progress)
+    todo = [group for group in everything if not plan.written(group).exists()]
+    _stage(plan, on, "write", partial(_write_group, plan), todo, progress)
+    report = _sum(plan.written(group) for group in everything)
+    account = {"settings": settings, "seconds": round(time.monotonic() - started, 1), **report.as_dict()}
+    folders.write_whole(folder / "report.json", json.dumps(account, indent=1, ensure_ascii=False))
+    quarantined = _quarantined(plan, folder)
     if not report.kept:
-        temporary.rmdir()
+        shutil.rmtree(plan.folder)
         raise DataError(f"{folder}: no document was left; {report.summary()} (see {folder / 'report.json'})")
-    folders.commit(temporary, folder / "text")
-    progress.say(report.summary())
+    folders.commit(plan.text(), folder / "text")
+    shutil.rmtree(plan.folder)
+    progress.say(report.summary() + (f"; see {quarantined}" if quarantined else ""))
     return report
 
 
-def read_all(units: list[Path], read: Callable[[Path], Iterable[Record | Drop]]) -> Iterator[Record | Drop]:
-    """The records of all files, in order; a file that breaks off is set aside from there on."""
-    for unit in units:
-        position = 0
-        try:
-            for item in read(unit):
-                yield item
+def _pieces(recipe: Recipe, unit: Path, size: int) -> list[Piece]:
+    parts = recipe.parts(unit) if recipe.parts else 1
+    return [Piece(unit, size // parts, part, parts) for part in range(parts)]
+
+
+def _grouped(pieces: list[Piece]) -> tuple[tuple[Piece, ...], ...]:
+    """Neighbours together, until they are GROUP_BYTES."""
+    groups, size = [[]], 0
+    for piece in pieces:
+        if groups[-1] and size + piece.size > GROUP_BYTES:
+            groups.append([])
+            size = 0
+        groups[-1].append(piece)
+        size += piece.size
+    return tuple(tuple(group) for group in groups)
+
+
+def _work_folder(folder: Path, settings: dict) -> Path:
+    """Where this run goes on, or begins. Raises DataError if another one was left unfinished there."""
+    work = folder / "text.work"
+    known = work / "settings.json"
+    if known.exists():
+        begun = json.loads(known.read_text())
+        different = sorted(key for key in {*begun, *settings} if begun.get(key) != settings.get(key))
+        if different:
+            raise DataError(
+                f"{work}: an unfinished run with another {', '.join(different)}; "
+                "give the same again to go on with it, or delete this folder to begin anew"
+            )
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+        for name in ("read", "live", "duplicates", "written", "text"):
+            (work / name).mkdir(parents=True)
+        folders.write_whole(known, json.dumps(settings))
+    return work
+
+
+def _stage(
+    plan: _Plan, on: EngineConfig, name: str, work: engine.Work, items: list[int], progress: Progress
+) -> None:
+    sizes = [sum(piece.size for piece in group) for group in plan.groups]
+    total, before = sum(sizes), sum(sizes) - sum(sizes[item] for item in items)
+    started = time.monotonic()
+
+    def status() -> None:
+        if name == "write":
+            left = sum(not plan.written(item).exists() for item in items)
+            progress.show(f"writing, {len(items) - left:,} of {len(items):,} groups")
+            return
+        live = [_live(plan, item, sizes[item]) for item in items]
+        done = before + sum(size for size, _ in live)
+        rate = (done - before) / max(1e-3, time.monotonic() - started)
+        wait = f", about {_duration((total - done) / rate)} left" if rate and done < total else ""
+        progress.show(
+            f"{megabytes(done)} of {megabytes(total)} read ({rate / 1e6:.1f} MB/s{wait}), "
+            f"{sum(records for _, records in live):,} records"
+        )
+
+    engine.run(on, name, work, items, plan.folder / "logs", status)
+
+
+def _live(plan: _Plan, group: int, size: int) -> tuple[int, int]:
+    """Bytes and records that a group's task has read so far."""
+    try:
+        done, records = json.loads((plan.folder / "live" / f"{group:05d}.json").read_text())
+        return min(done, size), records
+    except (OSError, ValueError):
+        return 0, 0
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+# ---- the tasks
+
+
+def _read_group(plan: _Plan, group: int) -> None:
+    """Read and clean one group; `plan.done(group)` appears whole."""
+    temporary = folders.aside(_own(plan.done(group)))
+    report, quarantine, hashes = Report(), Quarantine(temporary / "quarantine.jsonl"), duplicates.Hashes()
+    documents = account(_documents(plan, group), report, quarantine)
+    if plan.recipe.duplicates == "exact":
+        documents = _hashed(documents, hashes)
+    write_parts(documents, temporary, f"part-{group:05d}")
+    quarantine.close()
+    if plan.recipe.duplicates == "exact":
+        hashes.write(temporary / "hashes.npy")
+    (temporary / "report.json").write_text(json.dumps(report.as_dict()))
+    _commit_once(temporary, plan.done(group))
+
+
+def _documents(plan: _Plan, group: int) -> Iterator[Document | Drop]:
+    done = records = 0
+    shown = time.monotonic()
+    for piece in plan.groups[group]:
+        for item in _read_piece(plan.recipe, piece):
+            yield _cleaned(plan, item)
+            records += 1
+            if time.monotonic() > shown + LIVE_SECONDS:
+                shown = time.monotonic()
+                (plan.folder / "live" / f"{group:05d}.json").write_text(json.dumps([done, records]))
+        done += piece.size
+    (plan.folder / "live" / f"{group:05d}.json").write_text(json.dumps([done, records]))
+
+
+def _read_piece(recipe: Recipe, piece: Piece) -> Iterator[Record | Drop]:
+    """The records of one unit; one that breaks off is set aside from there on."""
+    position = 0
+    read = partial(recipe.read, part=piece.part, parts=piece.parts) if recipe.parts else recipe.read
+    try:
+        with fetched(piece.unit) as path:
+            for item in read(path):
+                yield item if path == piece.unit else _renamed(item, path, piece.unit)
                 position = item.record + 1
-        except UNREADABLE as error:
-            detail = f"the file cannot be read from here on: {error}"
-            yield Drop("malformed file", str(unit), position, detail, malformed=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a foreign reader raises, the run goes on and the file is counted
+        detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
+        yield Drop(BROKEN, str(piece.unit), position, detail, malformed=True)
 
 
-def clean_all(
-    items: Iterable[Record | Drop], clean: Callable[[Record], Document | Drop]
-) -> Iterator[Document | Drop]:
-    """Each record cleaned; what was dropped before passes through, to be counted."""
-    return (item if isinstance(item, Drop) else clean(item) for item in items)
+def _renamed(item: Record | Drop, path: Path, unit: Path) -> Record | Drop:
+    """What was read from a copy names the place that it was copied from."""
+    from dataclasses import replace
+
+    return replace(item, file=item.file.replace(str(path), str(unit), 1))
 
 
-def _deduplicated(items: Iterable[Document | Drop]) -> Iterator[Document | Drop]:
-    """Keeps the first of each text. Holds a hash of each: about 100 bytes a document."""
-    seen = set()
-    for item in items:
-        if isinstance(item, Document):
-            digest = xxhash.xxh3_128_digest(item.text.encode())
-            if digest in seen:
-                item = Drop("duplicate", item.file, item.record)
-            else:
-                seen.add(digest)
-        yield item
+def _cleaned(plan: _Plan, item: Record | Drop) -> Document | Drop:
+    if isinstance(item, Drop):
+        return item
+    try:
+        with _at_most(plan.seconds):
+            return plan.recipe.clean(item)
+    except MemoryError:
+        raise
+    except _TooLong:
+        return item.drop("took too long", f"more than {plan.seconds:g} s")
+    except Exception as error:
+        from dataclasses import replace
+
+        return replace(item.drop("cannot be cleaned", f"{type(error).__name__}: {error}"), malformed=True)
 
 
-def _counted(
-    items: Iterable[Document | Drop], report: Report, quarantine: "_Quarantine", progress: Progress
-) -> Iterator[Document]:
-    for item in items:
-        report.read += 1
-        if isinstance(item, Document):
-            report.kept += 1
-            report.text_bytes += len(item.text.encode())
-            yield item
-        else:
-            report.drop(item)
-            if item.malformed:
-                quarantine.write(item)
-        size = f"{report.text_bytes / 1e6:,.1f} MB"
-        progress.show(f"{report.read:,} records read, {report.kept:,} kept, {size}, now in {item.file}")
+class _TooLong(BaseException):
+    """Raised inside a recipe; not an Exception, so that none of its own handlers takes it."""
 
 
-class _Quarantine:
-    """`quarantine.jsonl`: the file, place and fault of every malformed record; no file if there is none."""
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises _TooLong in the block after so many seconds; in the main thread, where signals arrive."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGALRM, _alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._aside = path.with_name(path.name + ".tmp")
-        self._file = None
 
-    def __enter__(self) -> "_Quarantine":
-        return self
+def _alarm(number: int, frame: object) -> None:
+    raise _TooLong
 
-    def write(self, drop: Drop) -> None:
-        if self._file is None:
-            self._file = self._aside.open("w")
-        place = {"file": drop.file, "record": drop.record, "reason": drop.reason, "detail": drop.detail}
-        print(json.dumps(place), file=self._file)
 
-    def __exit__(self, *failure: object) -> None:
-        self._path.unlink(missing_ok=True)
-        if self._file is not None:
-            self._file.close()
-            self._aside.replace(self._path)
+def _hashed(documents: Iterable[Document], hashes: duplicates.Hashes) -> Iterator[Document]:
+    for document in documents:
+        hashes.add(document)
+        yield document
+
+
+def _find_duplicates(plan: _Plan, on: EngineConfig, n_documents: int, progress: Progress) -> None:
+    if plan.recipe.duplicates is None:
+        return
+    if plan.recipe.duplicates == "exact":
+        parts = duplicates.n_parts(n_documents)
+        todo = [part for part in range(parts) if not plan.marks(part).exists()]
+        status = partial(progress.show, "looking for duplicates")
+        engine.run(on, "duplicates", partial(_mark_part, plan, parts), todo, plan.folder / "logs", status)
+
+
+def _mark_part(plan: _Plan, parts: int, part: int) -> None:
+    runs = [plan.done(group) / "hashes.npy" for group in range(len(plan.groups))]
+    temporary = _own(plan.marks(part))
+    with temporary.open("wb") as file:
+        np.save(file, duplicates.mark(runs, part, parts))
+    folders.sync(temporary)
+    temporary.replace(plan.marks(part))
+
+
+def _write_group(plan: _Plan, group: int) -> None:
+    """Put one group's documents into the text, without those that are marked."""
+    parts = sorted(plan.done(group).glob("*.parquet"))
+    report = _sum([plan.done(group) / "report.json"])
+    marked = [np.load(path) for path in sorted((plan.folder / "duplicates").glob("*.npy"))]
+    rows = {int(row) for marks in marked for row in marks["row"][marks["group"] == group]}
+    first = 0
+    for part in parts:
+        n_rows = pq.ParquetFile(part).metadata.num_rows
+        going = {row - first for row in rows if first <= row < first + n_rows}
+        first += n_rows
+        goal = plan.text() / part.name
+        if not going:
+            if not goal.exists():
+                os.link(part, goal)
+            continue
+        for row, document in enumerate(read_documents(part)):
+            if row in going:
+                report.drop_kept(document, Drop("duplicate", document.file, document.record, document.id))
+        if len(going) < n_rows:
+            temporary = _own(goal)
+            _copy_without(part, temporary, going)
+            temporary.replace(goal)
+    folders.write_whole(plan.written(group), json.dumps(report.as_dict()))
+
+
+def _copy_without(part: Path, goal: Path, going: set[int]) -> None:
+    first = 0
+    with (
+        pq.ParquetFile(part) as file,
+        pq.ParquetWriter(goal, file.schema_arrow, compression="zstd") as writer,
+    ):
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            keep = [first + row not in going for row in range(table.num_rows)]
+            first += table.num_rows
+            if any(keep):
+                writer.write_table(table.filter(pa.array(keep)))
+
+
+# ---- files
+
+
+def _own(path: Path) -> Path:
+    """A name beside `path` for this process alone: a task may run twice at once on a cluster."""
+    return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}")
+
+
+def _commit_once(temporary: Path, goal: Path) -> None:
+    for path in [*sorted(temporary.rglob("*")), temporary]:
+        folders.sync(path)
+    try:
+        temporary.rename(goal)
+    except OSError:
+        if not goal.exists():
+            raise
+        shutil.rmtree(temporary)  # another process made the same
+    folders.sync(goal.parent)
+
+
+def _sum(paths: Iterable[Path]) -> Report:
+    total = Report()
+    for path in paths:
+        total.add(Report(**json.loads(path.read_text())))
+    return total
+
+
+def _quarantined(plan: _Plan, folder: Path) -> Path | None:
+    """All groups' quarantined records in one file, in their order; none if there are none."""
+    goal = folder / "quarantine.jsonl"
+    goal.unlink(missing_ok=True)
+    found = [path for g in range(len(plan.groups)) if (path := plan.done(g) / "quarantine.jsonl").exists()]
+    if not found:
+        return None
+    aside = goal.with_name(goal.name + ".tmp")
+    with aside.open("wb") as out:
+        for path in found:
+            with path.open("rb") as lines:
+                shutil.copyfileobj(lines, out)
+    aside.replace(goal)
+    return goal

@@ -68,7 +68,7 @@ def _is_whole(corpora: Path, made: dict) -> bool:
 def _make(corpora: Path, made: dict, progress: Progress) -> None:
     """Everything is made aside; the folders are put in place one by one, the marker with the last."""
     from data.build_store import build_store  # a second of imports that a made sample does not wait for
-    from data.run_recipe import clean_all, write_text
+    from data.run_recipe import Recipe, make_text
     from data.sources import github, text
     from data.tokenizer import Tokenizer
     from data.train_tokenizer import train_tokenizer
@@ -78,11 +78,12 @@ def _make(corpora: Path, made: dict, progress: Progress) -> None:
     settings = {"recipe": "sample", **made}
     clean_code = partial(github.clean, source="python_code", accepted=frozenset({_LICENCE}))
     clean_docs = partial(text.clean, source="python_docs")
-    for source, items in {
-        "python_code": clean_all(_code(), clean_code),
-        "python_docs": clean_all(_documentation(), clean_docs),
+    library = _library()
+    for source, recipe in {
+        "python_code": Recipe(_code, clean_code, "exact"),
+        "python_docs": Recipe(_documentation, clean_docs, "exact"),
     }.items():
-        write_text(items, new / source, settings, deduplicate=True, progress=Progress(source))
+        make_text(recipe, [library], new / source, settings, progress=Progress(source))
     progress.say("training a tokenizer on it")
     model = new / "sample" / "tokenizer.model"
     train_tokenizer(_by_weight(new), model, vocab_size=made["vocab_size"])
@@ -111,19 +112,30 @@ def _by_weight(folder: Path) -> Iterator[str]:
             left -= len(document.text.encode())
 
 
-def _code() -> Iterator:
+def _library() -> Path:
+    """A file of the standard library; raises DataError where it came without what the sample is made of."""
+    root = Path(sysconfig.get_path("stdlib"))
+    if not (root / "os.py").is_file():
+        raise DataError(f"{root}: no Python sources (.py); data=sample needs a Python installed with them")
+    try:
+        from pydoc_data import topics  # noqa: F401
+    except ImportError:
+        raise DataError(
+            "pydoc_data.topics: this Python came without its documentation, which data=sample is made of; "
+            "install the full standard library (Debian: libpython3-stdlib) or bring your own text "
+            "(`relama prepare recipe=text`)"
+        ) from None
+    return root / "os.py"
+
+
+def _code(library: Path) -> Iterator:
     """The standard library's Python files as the GitHub recipe reads them, each with its URL."""
     from data.documents import Record
     from data.sources import github
 
-    root = Path(sysconfig.get_path("stdlib"))
-    found = False
-    for item in github.read_folder(root, skipped=_SKIPPED, licence=_LICENCE):
+    for item in github.read_folder(library.parent, skipped=_SKIPPED, licence=_LICENCE):
         if _is_source(item.file):
-            found = True
             yield replace(item, url=_url(item.meta["path"])) if isinstance(item, Record) else item
-    if not found:
-        raise DataError(f"{root}: no Python sources (.py); data=sample needs a Python installed with them")
 
 
 def _is_source(file: str) -> bool:
@@ -137,21 +149,15 @@ def _url(path: str) -> str:
     return f"https://github.com/python/cpython/blob/{branch}/Lib/{path}"
 
 
-def _documentation() -> Iterator:
+def _documentation(library: Path) -> Iterator:
     """The language reference's topics, and the docstrings of each module."""
+    from pydoc_data import topics
+
     from data.documents import Record
 
-    try:
-        from pydoc_data import topics
-    except ImportError:
-        raise DataError(
-            "pydoc_data.topics: this Python came without its documentation, which data=sample is made of; "
-            "install the full standard library (Debian: libpython3-stdlib) or bring your own text "
-            "(`relama prepare recipe=text`)"
-        ) from None
     for place, (name, body) in enumerate(sorted(topics.topics.items())):
         yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENCE, {"topic": name})
-    for source in _code():
+    for source in _code(library):
         if not isinstance(source, Record):  # counted with the code
             continue
         module = source.meta["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -11,7 +11,7 @@ from data.documents import Document, Drop, Record
 from data.sources import rows, text
 
 VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
-DEDUPLICATE = False  # C4 was deduplicated when it was made
+DUPLICATES = None  # C4 was deduplicated when it was made
 
 _INPUT = "c4-train.*.json.gz, JSON lines or parquet with text and url, or a folder of these"
 

@@ -16,7 +16,7 @@ from data.sources import licences, rows
 from data.sources.comments import language, strip_licence
 
 VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
-DEDUPLICATE = True
+DUPLICATES = "exact"
 ACCEPTED = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"})  # paper §2.1
 
 MAX_BYTES = 1 << 20  # BigQuery's table holds no larger file either

@@ -12,7 +12,7 @@ from data.documents import Document, Drop, Record
 from data.sources import rows
 
 VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
-DEDUPLICATE = True
+DUPLICATES = "exact"
 
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
 _INPUT = "JSON lines (.jsonl, .json; .gz or .zst), .parquet, .txt or .md, or a folder of these"

@@ -18,6 +18,7 @@ import data.build_store
 import data.documents
 from data.build_store import build_store, is_heldout, normalised
 from data.documents import Document, read_row, write_documents
+from data.engine import EngineConfig
 from data.errors import DataError
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
@@ -84,9 +85,9 @@ def test_the_manifest_counts_what_is_there(documents, tokenizer, stores, corpora
 
 def test_the_bytes_do_not_depend_on_the_number_of_processes(documents, tokenizer, tmp_path, monkeypatch):
     folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
-    build(folder, tokenizer, workers=1)
+    build(folder, tokenizer, on=EngineConfig(workers=1))
     one = files(folder / "tokens")
-    build(folder, tokenizer, workers=3)
+    build(folder, tokenizer, on=EngineConfig(workers=3))
     assert files(folder / "tokens") == one
 
 
@@ -212,7 +213,7 @@ def test_a_build_that_fails_leaves_the_store_that_was_there(documents, tokenizer
     damaged.write_bytes(content[:8] + bytes(200) + content[208:])
     for workers in (1, 2):
         with pytest.raises(DataError, match="stage=text") as refused:
-            build(folder, tokenizer, workers=workers)
+            build(folder, tokenizer, on=EngineConfig(workers=workers))
         assert str(damaged) in str(refused.value)
     assert files(folder / "tokens") == before
 

@@ -102,7 +102,7 @@ def test_output_is_put_where_it_is_asked_for(tmp_path):
     assert [document.source for document in documents(tmp_path / "there")] == ["mine"]
 
 
-def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest_is_kept(tmp_path):
+def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest_is_kept(tmp_path, capsys):
     folder = tmp_path / "in"
     folder.mkdir()
     good = [{"text": f"document {i} " * 30} for i in range(9000)]
@@ -110,8 +110,14 @@ def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest
     (folder / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     (folder / "b.parquet").write_bytes(b"not parquet")
     (folder / "c.jsonl").write_text('{"text": "fine"}\n{"text": \n{"txt": 1}\n{"text": "fine too"}\n')
-    assert prepare(tmp_path, "recipe=text", "source=mine", f"input={folder}") == 0
+    words = ["recipe=text", "source=mine", f"input={folder}"]
+    assert prepare(tmp_path, *words) == 1  # two inputs of three: more than a tenth
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert all(part in error for part in ("2 of 3 inputs", "max_broken=1", "a.jsonl.gz", "quarantine.jsonl"))
     made = tmp_path / "corpora" / "mine"
+    read = {path: path.stat().st_mtime_ns for path in made.rglob("*.parquet")}
+    assert prepare(tmp_path, *words, "max_broken=1") == 0
+    assert {path.stat().st_mtime_ns for path in text_files(made / "text")} == set(read.values()), "not redone"
     texts = [document.text for document in documents(made)]
     assert texts[-2:] == ["fine", "fine too"] and texts[:-2] == [
         row["text"] for row in good[: len(texts) - 2]
@@ -164,7 +170,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_is_who
     lines(source, [{"text": f"document {i} " * 50} for i in range(20_000)])
     made = tmp_path / "corpora" / "mine"
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not list(made.glob("text.tmp/*.parquet")):
+    while not list(made.glob("text.work/read/*/*.parquet")):
         assert run.poll() is None
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
@@ -240,9 +246,11 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], ["recipe", "github, c4, text, sample"]),
-        (["recipe=gihtub"], ["recipe=gihtub", "github, c4, text, sample"]),
-        (["recipe=wikipedia", "input=x"], ["relama prepare recipe=text source=wikipedia input="]),
+        ([], ["recipe", "c4, github, wikipedia, books, arxiv, stackexchange, text, sample, all"]),
+        (
+            ["recipe=gihtub"],
+            ["recipe=gihtub", "c4, github, wikipedia, books, arxiv, stackexchange, text, sample, all"],
+        ),
         (["recipe=commoncrawl"], ["relama prepare recipe=text source=commoncrawl input="]),
         (["recipe=text", "input=x"], ["source"]),
         (["recipe=c4"], ["input"]),
@@ -251,7 +259,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=c4", "input=x", "licences=mit"], ["licences", "recipe=github"]),
         (["recipe=text", "source=../x", "input=x"], ["source=../x"]),
         (["recipe=c4", "input=x", "heldout=1.5"], ["heldout=1.5"]),
-        (["recipe=c4", "input=x", "workers=0"], ["workers=0"]),
+        (["recipe=c4", "input=x", "engine.workers=0"], ["engine.workers=0"]),
         (["recipe=c4", "input=x", "inptu=y"], ["inptu", "input"]),
         (["recipe=c4", "input=x", "seed=one"], ["seed"]),
         (["recipe=c4", "input=/no/such/place"], ["input=/no/such/place", "c4-train"]),
@@ -270,7 +278,7 @@ def test_bad_requests_end_in_one_line_that_says_what_was_expected(tmp_path, caps
 
 def test_the_configuration_file_and_the_dataclass_agree_and_the_script_runs(tmp_path):
     defaults = yaml.safe_load((ROOT / "configs" / "prepare.yaml").read_text())
-    assert set(defaults) == set(PrepareConfig.__dataclass_fields__)
+    assert set(defaults) - {"defaults"} | {"engine"} == set(PrepareConfig.__dataclass_fields__)
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path}"]
     ran = subprocess.run([sys.executable, "data/main.py", *words], cwd=ROOT, capture_output=True, text=True)

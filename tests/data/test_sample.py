@@ -140,7 +140,7 @@ def test_asked_for_again_it_is_there_at_once_and_nothing_heavy_is_imported(corpo
 
 def test_killed_while_it_is_made_it_is_not_taken_for_whole_and_the_next_to_ask_makes_it(tmp_path):
     process = ask(tmp_path)
-    while not (tmp_path / ".sample.tmp" / "python_docs" / "text.tmp").exists():
+    while not (tmp_path / ".sample.tmp" / "python_docs" / "text.work").exists():
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
@@ -194,11 +194,11 @@ def test_a_python_without_its_documentation_is_refused_in_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     monkeypatch.delattr(sys.modules.get("pydoc_data", sys), "topics", raising=False)
     with pytest.raises(DataError, match="pydoc_data") as refusal:
-        list(sample._documentation())
+        sample._library()
     assert "\n" not in str(refusal.value)
 
 
 def test_a_python_without_its_sources_is_refused_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
     with pytest.raises(DataError, match="no Python sources"):
-        list(sample._code())
+        sample._library()

@@ -1,0 +1,132 @@
+"""What became of every record: counts by reason with examples, languages, lengths; and the quarantine.
+
+In: the documents and drops of one task. Out: a `Report` that can be added to another's, so that the sum
+over any division of the input is the same; beside it a line in `quarantine.jsonl` for every record that
+could not be read, with its file, place and fault.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from data.documents import EXCERPT, Document, Drop
+
+EXAMPLES = 3  # of each reason
+BROKEN = "malformed file"  # the reason of a file that could not be read to its end
+
+
+@dataclass
+class Report:
+    """Counts of records, by what became of them."""
+
+    read: int = 0
+    kept: int = 0
+    text_bytes: int = 0
+    dropped: dict[str, dict] = field(default_factory=dict)  # reason: count, examples
+    languages: dict[str, int] = field(default_factory=dict)  # documents, where a source knows it
+    lengths: dict[str, int] = field(default_factory=dict)  # documents whose bytes are below 2^key
+
+    def keep(self, document: Document) -> None:
+        size = len(document.text.encode())
+        self.read += 1
+        self.kept += 1
+        self.text_bytes += size
+        self._shape(document, size, 1)
+
+    def drop(self, drop: Drop) -> None:
+        self.read += 1
+        self._count(drop)
+
+    def drop_kept(self, document: Document, drop: Drop) -> None:
+        """A document that was counted as kept goes after all."""
+        size = len(document.text.encode())
+        self.kept -= 1
+        self.text_bytes -= size
+        self._shape(document, size, -1)
+        self._count(drop)
+
+    def add(self, other: "Report") -> None:
+        """The counts of both; of the examples the first."""
+        self.read += other.read
+        self.kept += other.kept
+        self.text_bytes += other.text_bytes
+        for reason, theirs in other.dropped.items():
+            ours = self.dropped.setdefault(reason, {"count": 0, "examples": []})
+            ours["count"] += theirs["count"]
+            ours["examples"] = (ours["examples"] + theirs["examples"])[:EXAMPLES]
+        for ours, theirs in ((self.languages, other.languages), (self.lengths, other.lengths)):
+            for key, count in theirs.items():
+                _add(ours, key, count)
+
+    def summary(self) -> str:
+        """One line: what was read, kept and dropped."""
+        reasons = sorted(self.dropped.items(), key=lambda item: (-item[1]["count"], item[0]))
+        dropped = ", ".join(f"{reason} {counted['count']:,}" for reason, counted in reasons) or "none"
+        kept = f"{self.kept:,} kept ({megabytes(self.text_bytes)})"
+        return f"{self.read:,} records read, {kept}; dropped: {dropped}"
+
+    def as_dict(self) -> dict:
+        """For JSON: the keys of every table in an order of their own, not that of the tasks."""
+        plain = asdict(self)
+        for name in ("dropped", "languages"):
+            plain[name] = dict(sorted(plain[name].items()))
+        plain["lengths"] = dict(sorted(plain["lengths"].items(), key=lambda item: int(item[0])))
+        return plain
+
+    def _count(self, drop: Drop) -> None:
+        counted = self.dropped.setdefault(drop.reason, {"count": 0, "examples": []})
+        counted["count"] += 1
+        if len(counted["examples"]) < EXAMPLES:
+            example = {"file": drop.file, "record": drop.record, "detail": drop.detail[:EXCERPT]}
+            counted["examples"].append(example | ({"text": drop.text} if drop.text else {}))
+
+    def _shape(self, document: Document, size: int, count: int) -> None:
+        _add(self.lengths, str(size.bit_length()), count)
+        if '"language"' in document.meta:
+            _add(self.languages, str(json.loads(document.meta).get("language")), count)
+
+
+def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quarantine") -> Iterator[Document]:
+    """The documents, everything counted on the way."""
+    for item in items:
+        if isinstance(item, Document):
+            report.keep(item)
+            yield item
+        else:
+            report.drop(item)
+            if item.malformed:
+                quarantine.write(item)
+
+
+class Quarantine:
+    """A JSON line for every malformed record; no file where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = None
+
+    def write(self, drop: Drop) -> None:
+        if self._file is None:
+            self._file = self._path.open("w", encoding="utf-8", errors="backslashreplace")
+        place = {
+            "file": drop.file,
+            "record": drop.record,
+            "reason": drop.reason,
+            "detail": drop.detail[:EXCERPT],
+        }
+        print(json.dumps(place), file=self._file)
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _add(counts: dict[str, int], key: str, count: int) -> None:
+    counts[key] = counts.get(key, 0) + count
+    if counts[key] == 0:
+        del counts[key]

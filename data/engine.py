@@ -1,0 +1,224 @@
+"""Where the tasks of a stage run: on this machine's cores, or as tasks of a Slurm or a Ray cluster.
+
+A stage is a function of one integer, called once for each item that is not done yet; what it makes is
+a file that appears whole, so a task may be killed, or run twice, and nothing depends on how the items
+are divided. Slurm and Ray are reached through datatrove's executors; they need the extra `data` (and
+`ray`), and a file system that all nodes share.
+"""
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import DataError
+
+if TYPE_CHECKING:
+    from datatrove.executor.base import PipelineExecutor
+
+KINDS = ("local", "slurm", "ray")
+Work = Callable[[int], None]
+_work: Work | None = None  # in a pool's process: what it was sent once
+
+
+@dataclass
+class EngineConfig:
+    """Where to run; `configs/engine/` fills it."""
+
+    name: str = "local"  # local | slurm | ray
+    workers: int | None = None  # tasks at the same time; null: one for each core, on a cluster no limit
+    tasks: int = 1000  # on a cluster: into how many tasks a stage is cut at most
+    cpus: int = 1  # of a task
+    memory_gb: int = 4  # of a task
+    partition: str | None = None  # Slurm's; it must be named
+    time: str = "24:00:00"  # a Slurm task's limit
+    setup: str | None = None  # a shell line before each Slurm task; null: activates this environment
+    sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
+    address: str | None = None  # of the Ray cluster; null: a local one is started
+
+    def __post_init__(self) -> None:
+        if self.name not in KINDS:
+            raise ValueError(f"engine={self.name}: expected one of {', '.join(KINDS)}")
+        for key in ("workers", "tasks", "cpus", "memory_gb"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ValueError(f"engine.{key}={value}: expected at least 1")
+        if self.name == "slurm" and not self.partition:
+            raise ValueError("engine.partition: Slurm needs one (`sinfo` lists them)")
+
+    def check(self) -> None:
+        """Raises DataError if what the engine needs is not installed here."""
+        if self.name == "slurm" and shutil.which("sbatch") is None:
+            raise DataError("engine=slurm: there is no sbatch here; run this on a login node of the cluster")
+        for package, extra in {
+            "slurm": (("datatrove", "data"),),
+            "ray": (("datatrove", "data"), ("ray", "ray")),
+        }.get(self.name, ()):
+            try:
+                __import__(package)
+            except ImportError:
+                raise DataError(
+                    f"engine={self.name}: needs {package} (pip install -e '.[{extra}]')"
+                ) from None
+
+
+INLINE = EngineConfig(workers=1)
+
+
+def run(
+    config: EngineConfig, name: str, work: Work, items: list[int], logs: Path, status: Callable[[], None]
+) -> None:
+    """`work(item)` for each item, in any order; `status` is called now and then while they run.
+
+    `work` can be pickled. `logs` is a folder for the cluster's own files. Raises what `work` raises
+    (local), or DataError that names the log of the task that failed.
+    """
+    if not items:
+        return
+    with _calling(status):
+        if config.name == "local":
+            _run_local(work, items, min(config.workers or os.cpu_count() or 1, len(items)))
+        else:
+            _run_cluster(config, name, work, items, logs)
+
+
+def _run_local(work: Work, items: list[int], workers: int) -> None:
+    if workers == 1:
+        for item in items:
+            work(item)
+        return
+    # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_receive, initargs=(work,)) as pool:
+        try:
+            for future in as_completed([pool.submit(_do, item) for item in items]):
+                future.result()
+        except BrokenProcessPool:
+            raise DataError(
+                "a worker process was killed, out of memory perhaps; what is finished is kept: run the same "
+                f"command again, with fewer workers than {workers} (engine.workers=…)"
+            ) from None
+        finally:  # after a failure, what has not begun need not
+            pool.shutdown(cancel_futures=True)
+
+
+def _receive(work: Work) -> None:
+    global _work
+    _work = work
+
+
+def _do(item: int) -> None:
+    _work(item)
+
+
+class _Share:
+    """One task of a cluster's stage: every `world_size`-th item. The form of a datatrove step."""
+
+    def __init__(self, work: Work, items: list[int]) -> None:
+        self.work, self.items = work, items
+
+    def __call__(self, data: object, rank: int = 0, world_size: int = 1) -> None:
+        for item in self.items[rank::world_size]:
+            self.work(item)
+
+
+def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], logs: Path) -> None:
+    logs = logs.resolve() / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    executor = (
+        _slurm(config, name, work, items, logs) if config.name == "slurm" else _ray(config, work, items, logs)
+    )
+    try:
+        executor.run()
+    except subprocess.CalledProcessError as error:
+        raise DataError(
+            f"engine=slurm: sbatch refused the job ({(error.stderr or str(error)).strip()})"
+        ) from None
+    if config.name == "slurm":
+        _wait(executor, logs)
+    left = executor.get_incomplete_ranks(skip_completed=True)
+    if left:
+        raise DataError(
+            f"{name}: {len(left)} of {executor.world_size} tasks failed; what is finished is kept. The logs "
+            f"lie in {logs} (first: task {left[0]}); mend the cause and run the same command again"
+        )
+
+
+def _slurm(config: EngineConfig, name: str, work: Work, items: list[int], logs: Path) -> "PipelineExecutor":
+    from datatrove.executor import SlurmPipelineExecutor
+
+    return SlurmPipelineExecutor(
+        [_Share(work, items)],
+        tasks=min(config.tasks, len(items)),
+        workers=config.workers or -1,
+        time=config.time,
+        partition=config.partition,
+        cpus_per_task=config.cpus,
+        mem_per_cpu_gb=max(1, config.memory_gb // config.cpus),
+        job_name=f"relama-{name}",
+        qos=config.sbatch.get("qos"),
+        env_command=config.setup or f"export PATH={_environment()}:$PATH",
+        sbatch_args={key: value for key, value in config.sbatch.items() if key != "qos"},
+        logging_dir=str(logs),
+    )
+
+
+def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "PipelineExecutor":
+    import ray
+    from datatrove.executor import RayPipelineExecutor
+
+    if not ray.is_initialized():
+        ray.init(address=config.address, log_to_driver=False)
+    return RayPipelineExecutor(
+        [_Share(work, items)],
+        tasks=min(config.tasks, len(items)),
+        workers=config.workers or -1,
+        cpus_per_task=config.cpus,
+        mem_per_cpu_gb=max(1, config.memory_gb // config.cpus),
+        logging_dir=str(logs),
+    )
+
+
+def _environment() -> str:
+    """The folder of this environment's commands, datatrove's `launch_pickled_pipeline` among them."""
+    import sys
+
+    return str(Path(sys.executable).parent)
+
+
+def _wait(executor: "PipelineExecutor", logs: Path) -> None:
+    """Until every task is done, or Slurm no longer knows the job."""
+    while executor.get_incomplete_ranks(skip_completed=True):
+        queue = subprocess.run(
+            ["squeue", "--noheader", f"--jobs={executor.job_id}"], capture_output=True, text=True
+        )
+        if queue.returncode != 0 or not queue.stdout.strip():
+            time.sleep(5)  # a shared file system may show the last task's mark a little later
+            return
+        time.sleep(1)
+
+
+@contextmanager
+def _calling(status: Callable[[], None]) -> Iterator[None]:
+    """Calls `status` twice a second from a thread of its own."""
+    done = threading.Event()
+
+    def loop() -> None:
+        while not done.wait(0.5):
+            status()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
