@@ -132,7 +132,10 @@ class _Share:
 
 
 def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], logs: Path) -> None:
+    from loguru import logger
+
     logs = logs.resolve() / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    logger.disable("datatrove")  # here; its tasks write their own logs
     executor = (
         _slurm(config, name, work, items, logs) if config.name == "slurm" else _ray(config, work, items, logs)
     )

@@ -8,6 +8,7 @@ functions (`inputs`, `read`, `clean`) that know nothing of who runs them (`data/
 import importlib
 import json
 import re
+import shutil
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -166,6 +167,7 @@ def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
     }
     progress = Progress(config.source)
     if _is_prepared(folder, settings | {"input": [[str(unit), *remote.stamp(unit)] for unit in units]}):
+        shutil.rmtree(folder / "text.work", ignore_errors=True)  # of a run killed when it was all but over
         progress.say(f"{folder / 'text'} is there already, made with these settings")
         return
     clean = partial(module.clean, source=config.source)

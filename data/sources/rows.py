@@ -21,6 +21,7 @@ UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
 SUFFIXES = (*_LINES, ".parquet")
+MAX_LINE = 64 << 20  # bytes: some forty books; a longer one is passed over without being held
 
 
 def has_rows(path: Path) -> bool:
@@ -59,8 +60,12 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    with open_plain(path) as lines:
-        for number, line in enumerate(lines):
+    with open_plain(path) as file:
+        for number, line in enumerate(_bounded_lines(file)):
+            if line is None:
+                detail = f"a line above {MAX_LINE >> 20} MiB"
+                yield Drop("malformed record", str(path), number, detail, malformed=True)
+                continue
             if line.isspace():
                 continue
             try:
@@ -73,6 +78,17 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             else:
                 detail = f"expected a JSON object on each line, not a {type(row).__name__}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
+    """Each line; None for one above MAX_LINE."""
+    while line := file.readline(MAX_LINE + 1):
+        if len(line) <= MAX_LINE:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE)
+        yield None
 
 
 def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
