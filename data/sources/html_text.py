@@ -1,0 +1,158 @@
+"""The text of a post, out of its HTML: what a reader sees, without the mark-up.
+
+Paragraphs are parted by an empty line, `<br>` and the author's own line ends break lines, list items
+keep their dash or number, table cells a bar between them, and code stands as it was written. Entities
+are decoded once, by the HTML parser (libxml2, fed event by event: no tree, so depth costs nothing).
+Comments, scripts, images and the targets of links go.
+"""
+
+import re
+
+from lxml import etree
+
+_PARTED = """address article aside blockquote center details div dl figure figcaption footer form h1 h2 h3 h4
+h5 h6 header hr main nav ol p pre section table ul"""  # by an empty line
+_LINES = "caption dd dt li summary tr"  # by a line end
+_BLOCKS = dict.fromkeys(_PARTED.split(), 2) | dict.fromkeys(_LINES.split(), 1)
+_LISTS, _CELLS = {"ul", "ol"}, {"td", "th"}
+_SILENT = {"script", "style", "template", "noscript", "iframe", "object", "svg", "head", "title"}
+_SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
+_SPACES = re.compile(f"[{_SPACE}]+")
+_EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
+_BAR = " | "
+_INDENT, _DEEPEST = "  ", 8  # of a list in a list; levels that are indented
+
+
+def html_to_text(html: str) -> str:
+    """Plain text of an HTML fragment; no line of its prose begins or ends with white space."""
+    if "<" not in html and "&" not in html:
+        return _one_space(html)
+    parser = etree.HTMLParser(target=_Text(), encoding="utf-8")
+    parser.feed(html.encode())
+    return parser.close()
+
+
+def _one_space(text: str) -> str:
+    """Runs of white space become one space, or one line end if they hold one."""
+    return _SPACES.sub(lambda run: "\n" if "\n" in run[0] else " ", text).strip(_SPACE)
+
+
+class _Text:
+    """Takes the parser's events and puts the text together."""
+
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._data: list[str] = []  # text since the last tag: the parser gives it in pieces
+        self._breaks = 0  # line ends due before the next word
+        self._space = ""  # or white space due before it, on the same line
+        self._mark = ""  # of a list item that has no word yet
+        self._lists: list[int | None] = []  # each open list's next number; None: it has dashes
+        self._cells = 0  # of this row of a table
+        self._silent = 0  # elements open whose text is none
+        self._pre = 0  # <pre> that are open,
+        self._code: list[str] = []  # and what stands in them
+
+    def data(self, text: str) -> None:
+        self._data.append(text)
+
+    def start(self, tag: str, attributes: dict) -> None:
+        self._flush()
+        if tag in _SILENT:
+            self._silent += 1
+        elif tag == "br":
+            self._break_line()
+        elif tag in _CELLS:
+            self._cells += 1
+            if self._cells > 1:
+                self._part(_BAR)
+        elif tag in _BLOCKS:
+            self._part(self._lines(tag))
+            self._open(tag, attributes)
+
+    def end(self, tag: str) -> None:
+        self._flush()
+        if tag in _SILENT:
+            self._silent -= 1
+        elif tag in _BLOCKS:
+            self._close(tag)
+            self._part(self._lines(tag))
+
+    def close(self) -> str:
+        self._flush()
+        if self._pre:
+            self._put_code()
+        return "".join(self._out)
+
+    def _open(self, tag: str, attributes: dict) -> None:
+        if tag == "pre":
+            self._pre += 1
+        elif tag == "ul":
+            self._lists.append(None)
+        elif tag == "ol":
+            first = attributes.get("start", "")
+            self._lists.append(int(first) if re.fullmatch("[0-9]{1,9}", first) else 1)
+        elif tag == "tr":
+            self._cells = 0
+        elif tag == "li":
+            number = self._lists[-1] if self._lists else None
+            if number is not None:
+                self._lists[-1] = number + 1
+            depth = min(len(self._lists), _DEEPEST) - 1
+            self._mark = _INDENT * depth + ("- " if number is None else f"{number}. ")
+
+    def _close(self, tag: str) -> None:
+        if tag == "pre":
+            self._pre -= 1
+            if not self._pre:
+                self._put_code()
+        elif tag in _LISTS and self._lists:
+            self._lists.pop()
+        elif tag == "li":
+            self._mark = ""  # there was nothing in it
+
+    def _lines(self, tag: str) -> int:
+        return 1 if tag in _LISTS and self._lists else _BLOCKS[tag]
+
+    def _part(self, by: int | str) -> None:
+        """What is due before the next word: line ends, or else white space."""
+        if not self._out or self._mark or self._pre:
+            return
+        if isinstance(by, int):
+            self._breaks, self._space = max(self._breaks, by), ""
+        elif not self._breaks:
+            self._space = max(self._space, by, key=("", " ", "\n", _BAR).index)
+
+    def _break_line(self) -> None:
+        if self._pre:
+            self._code.append("\n")
+        elif self._out and not self._mark:
+            self._breaks, self._space = min(self._breaks + 1, 2), ""
+
+    def _flush(self) -> None:
+        text = "".join(self._data)
+        self._data.clear()
+        if not text or self._silent:
+            return
+        if self._pre:
+            self._code.append(text)
+            return
+        words = _one_space(text)
+        if words and text[0] not in _SPACE:
+            self._put(words)
+        else:
+            self._part("\n" if "\n" in text[: len(text) - len(text.lstrip(_SPACE))] else " ")
+            if words:
+                self._put(words)
+        if words and text[-1] in _SPACE:
+            self._part("\n" if "\n" in text[len(text.rstrip(_SPACE)) :] else " ")
+
+    def _put_code(self) -> None:
+        code = "".join(self._code).replace("\r\n", "\n").replace("\r", "\n")
+        self._code.clear()
+        code = _EMPTY_LINES.sub("", code).rstrip()
+        if code:
+            self._put(code)
+
+    def _put(self, words: str) -> None:
+        self._out += ["\n" * self._breaks or self._space, self._mark, words]
+        self._breaks, self._space, self._mark = 0, "", ""
