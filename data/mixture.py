@@ -9,7 +9,8 @@ from pathlib import Path
 
 from data.errors import DataError
 
-RECIPES = ("c4", "github")  # the sources that have a recipe of their own
+# The sources that have a recipe of their own.
+RECIPES = ("c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
 
 
 @dataclass

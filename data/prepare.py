@@ -15,16 +15,18 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from data import folders, remote
+from data import folders, mixture, remote
 from data.documents import text_files
 from data.engine import EngineConfig
 from data.errors import DataError
+from data.mixture import DataConfig
 from data.progress import Progress
+from data.source_report import write_page
 
 if TYPE_CHECKING:
     from data.tokenizer import Tokenizer
 
-RECIPES = ("c4", "github", "wikipedia", "books", "arxiv", "stackexchange", "text")  # data/sources/<name>.py
+RECIPES = (*mixture.RECIPES, "text")  # data/sources/<name>.py
 STAGES = ("text", "tokens", "all")
 # Sources of the paper's mixture without a recipe: their text comes already cleaned.
 BROUGHT = ("commoncrawl",)
@@ -34,6 +36,7 @@ BROUGHT = ("commoncrawl",)
 class PrepareConfig:
     """What to prepare, from what, and where to; `configs/prepare.yaml` fills it."""
 
+    data: DataConfig  # recipe=all: the weights by which the tokenizer sees the sources
     recipe: str = ""  # one of RECIPES | sample | all
     input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
@@ -126,6 +129,8 @@ def prepare(config: PrepareConfig) -> None:
                 _prepare_text(config, units)
             if tokenizer is not None:
                 _prepare_tokens(config, tokenizer)
+            if (config.folder / "report.json").is_file():
+                write_page(config.folder)
             if config.output and remote.is_remote(config.output):
                 remote.publish(config.folder, config.output)
     except OSError as error:  # what cannot be read is dropped and counted: this is the output

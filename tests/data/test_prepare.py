@@ -80,6 +80,7 @@ def test_without_a_tokenizer_the_text_is_written_and_the_next_command_said(tmp_p
     said = capsys.readouterr().out
     assert "recipe=text source=mine stage=tokens tokenizer=" in said
     assert sorted(path.name for path in (tmp_path / "corpora" / "mine").glob("[!.]*")) == [
+        "report.html",
         "report.json",
         "text",
     ]
@@ -278,7 +279,7 @@ def test_bad_requests_end_in_one_line_that_says_what_was_expected(tmp_path, caps
 
 def test_the_configuration_file_and_the_dataclass_agree_and_the_script_runs(tmp_path):
     defaults = yaml.safe_load((ROOT / "configs" / "prepare.yaml").read_text())
-    assert set(defaults) - {"defaults"} | {"engine"} == set(PrepareConfig.__dataclass_fields__)
+    assert set(defaults) - {"defaults"} | {"engine", "data"} == set(PrepareConfig.__dataclass_fields__)
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path}"]
     ran = subprocess.run([sys.executable, "data/main.py", *words], cwd=ROOT, capture_output=True, text=True)

@@ -1,0 +1,127 @@
+"""recipe=all: every source from one list of dumps, to text, then one tokenizer, then all token stores.
+
+In: a YAML file with `source: path` (or a list of paths) on each line. Out: what `relama prepare` makes of
+each, and `corpora/tokenizer/tokenizer.model`. Everything that can be refused is refused before the first
+byte is read, and what the run will need is said; each step is skipped where it is done already.
+"""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from data import remote
+from data.accounts import megabytes
+from data.errors import DataError
+from data.prepare import BROUGHT, RECIPES, PrepareConfig, find_units, prepare
+from data.progress import Progress
+from data.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
+
+# Raw MB/s a core, and bytes of cleaned text a raw byte: tests/benchmarks/sources.py, on small real
+# samples; real dumps differ, so what is said from them is said as "about".
+MEASURED = {
+    "c4": (40.0, 2.5),
+    "github": (8.0, 0.8),
+    "wikipedia": (2.0, 1.5),
+    "books": (5.0, 1.0),
+    "arxiv": (2.0, 2.0),
+    "stackexchange": (5.0, 0.7),
+    "text": (40.0, 1.5),
+}
+TOKENS_PER_BYTE = 0.3  # RECIPE §1: 2.8 to 4 bytes a token, two bytes each
+ENCODING = 10.0  # MB/s a core
+WORKER_MEMORY = 2.0  # GB, the most that one needs
+
+
+def prepare_all(config: PrepareConfig) -> None:
+    """Run the stages asked for over all sources of the list. Raises DataError."""
+    sources = read_list(Path(config.input[0]), config)
+    weights = {name: config.data.weights.get(name) for name in sources}
+    unweighted = [name for name, weight in weights.items() if weight is None]
+    if unweighted:
+        raise DataError(
+            f"{config.input[0]}: {unweighted[0]} has no weight in the mixture; "
+            f"give data.weights.{unweighted[0]}=…"
+        )
+    model = Path(config.tokenizer or Path(config.corpora) / "tokenizer" / "tokenizer.model")
+    _say_needs(config, sources)
+    if config.stage != "tokens":
+        for source in sources.values():
+            prepare(source)
+    if config.stage == "text":
+        return
+    if not model.is_file():
+        if config.tokenizer:
+            raise DataError(f"tokenizer={model}: no such file; leave it out and one is trained")
+        mixture = replace(config.data, sources=list(sources))
+        training = TokenizerConfig(mixture, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
+        train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
+    for source in sources.values():
+        prepare(replace(source, stage="all", tokenizer=str(model)))
+    missing = [name for name in config.data.chosen() if name not in sources]
+    subset = f" data.sources=[{','.join(sources)}]" if missing else ""
+    print(
+        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit corpora={config.corpora}; "
+        f"torchrun train/main.py model=7b data=mix{subset} corpora={config.corpora}"
+    )
+
+
+def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
+    """The request for each source in the list's order. Raises DataError that names the line's fault."""
+    try:
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"input={path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(listed, dict) or not listed:
+        raise DataError(
+            f"input={path}: expected `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"
+        )
+    requests = {}
+    for name, inputs in listed.items():
+        inputs = [inputs] if isinstance(inputs, str) else inputs
+        if not isinstance(inputs, list) or not all(isinstance(one, str) for one in inputs) or not inputs:
+            raise DataError(f"input={path}: {name}: expected a path or a list of paths")
+        recipe = name if name in RECIPES else "text"
+        if name in BROUGHT:
+            Progress("all").say(f"{name} has no recipe of its own yet: taken as text that is already cleaned")
+        try:
+            requests[name] = replace(
+                config,
+                recipe=recipe,
+                source=str(name),
+                input=inputs,
+                stage="text",
+                tokenizer=None,
+                licences=config.licences if recipe == "github" else None,
+            )
+        except ValueError as error:
+            raise DataError(f"input={path}: {name}: {error}") from None
+    return requests
+
+
+def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:
+    """Disk, time and memory, as far as they can be known; and whether the disk has room."""
+    cores = config.engine.workers or (os.cpu_count() or 1 if config.engine.name == "local" else 1)
+    raw = text = seconds = 0.0
+    for name, source in sources.items():
+        size = sum(remote.stamp(unit)[0] for unit in find_units(source))
+        speed, ratio = MEASURED[source.recipe]
+        Progress("all").say(f"{name}: {megabytes(size)} of raw input")
+        raw += size
+        text += size * ratio
+        seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
+    # Cleaned text is zstd, at about 0.4 of its size, and lies twice on the disk until a source is finished.
+    disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
+    training = 4 * min(text, TokenizerConfig.max_bytes) / 1e9
+    Progress("all").say(
+        f"{megabytes(raw)} in all; about {disk / 1e9:.1f} GB of disk, {seconds / cores / 3600:.1f} hours on "
+        f"{cores} cores, and up to {max(training, WORKER_MEMORY * cores):.0f} GB of memory"
+    )
+    place = Path(config.corpora)
+    while not place.exists():
+        place = place.absolute().parent
+    free = shutil.disk_usage(place).free
+    if free < disk:
+        Progress("all").say(f"{config.corpora}: only {free / 1e9:.1f} GB are free there")
