@@ -7,7 +7,8 @@ document carries the file and record it came from, so any trained token can be t
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ SCHEMA = pa.schema(
         ("meta", pa.string()),
     ]
 )
+_columns = attrgetter(*SCHEMA.names)
 GROUP_ROWS = 1024  # a row group is what one `read_row` decompresses
 GROUP_BYTES = 16 << 20
 EXCERPT = 300  # characters of a dropped text
@@ -155,7 +157,7 @@ def _groups(documents: Iterable[Document]) -> Iterator[tuple[list[tuple], int]]:
     """Rows for one row group each, and their bytes of text."""
     rows, n_bytes = [], 0
     for document in documents:
-        rows.append(astuple(document))
+        rows.append(_columns(document))
         n_bytes += len(document.text.encode())
         if len(rows) >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
             yield rows, n_bytes

@@ -61,7 +61,7 @@ def test_only_what_is_missing_is_named_and_what_is_there_is_offered(tmp_path):
     with pytest.raises(DataError) as refusal:
         find_stores(tmp_path, mixture("mix", sources=["c4", "github", "books"]))
     assert "no token store for books;" in str(refusal.value)
-    assert "recipe=text source=books" in str(refusal.value)
+    assert "recipe=books" in str(refusal.value)
     assert "data.sources=[c4,github]" in str(refusal.value)
     found = find_stores(tmp_path, mixture("mix", sources=["github", "c4"]))
     assert found == {source: tmp_path / source / "tokens" for source in ("c4", "github")}
