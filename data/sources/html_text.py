@@ -2,8 +2,8 @@
 
 Paragraphs are parted by an empty line, `<br>` and the author's own line ends break lines, list items
 keep their dash or number, table cells a bar between them, and code stands as it was written. Entities
-are decoded once, by the HTML parser (libxml2, fed event by event: no tree, so depth costs nothing).
-Comments, scripts, images and the targets of links go.
+are decoded once, by the HTML parser; comments, scripts, images and the targets of links go. The parser
+is libxml2, event by event and without a tree: lexbor's takes time by the square of the depth.
 """
 
 import re
@@ -16,33 +16,48 @@ _LINES = "caption dd dt li summary tr"  # by a line end
 _BLOCKS = dict.fromkeys(_PARTED.split(), 2) | dict.fromkeys(_LINES.split(), 1)
 _LISTS, _CELLS = {"ul", "ol"}, {"td", "th"}
 _SILENT = {"script", "style", "template", "noscript", "iframe", "object", "svg", "head", "title"}
+_PARTING = {*_BLOCKS, *_CELLS, *_SILENT, "br"}  # all other tags leave no trace
 _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
-_SPACES = re.compile(f"[{_SPACE}]+")
+_SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _BAR = " | "
 _INDENT, _DEEPEST = "  ", 8  # of a list in a list; levels that are indented
+_MANY_TAGS, _PIECE = 20_000, 4096  # a post of more tags is parsed in pieces of so many characters
+_IDLE: list[etree.HTMLParser] = []  # to make one takes longer than a short post does
 
 
 def html_to_text(html: str) -> str:
     """Plain text of an HTML fragment; no line of its prose begins or ends with white space."""
     if "<" not in html and "&" not in html:
         return _one_space(html)
-    parser = etree.HTMLParser(target=_Text(), encoding="utf-8")
-    parser.feed(html.encode())
-    return parser.close()
+    try:
+        parser = _IDLE.pop()
+    except IndexError:
+        parser = etree.HTMLParser(target=_Text(), encoding="utf-8")
+    # An end tag without a beginning is looked for in all that is open, where no signal can interrupt.
+    piece = len(html) if html.count("<") < _MANY_TAGS else _PIECE
+    for start in range(0, len(html), piece):
+        parser.feed(html[start : start + piece].encode())
+    text = parser.close()
+    _IDLE.append(parser)  # one that was interrupted is not used again
+    return text
 
 
 def _one_space(text: str) -> str:
     """Runs of white space become one space, or one line end if they hold one."""
-    return _SPACES.sub(lambda run: "\n" if "\n" in run[0] else " ", text).strip(_SPACE)
+    lines = [line for line in (line.strip(_SPACE) for line in text.split("\n")) if line]
+    text = "\n".join(lines)
+    if "  " in text or "\t" in text or "\r" in text or "\f" in text:
+        return _SPACES.sub(" ", text)
+    return text
 
 
 class _Text:
-    """Takes the parser's events and puts the text together."""
+    """Takes tags and words in their order and puts the text together."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
-        self._data: list[str] = []  # text since the last tag: the parser gives it in pieces
+        self._data: list[str] = []  # text since the last tag that parts: others stand inside of it
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # or white space due before it, on the same line
         self._mark = ""  # of a list item that has no word yet
@@ -56,6 +71,8 @@ class _Text:
         self._data.append(text)
 
     def start(self, tag: str, attributes: dict) -> None:
+        if tag not in _PARTING:
+            return
         self._flush()
         if tag in _SILENT:
             self._silent += 1
@@ -70,6 +87,8 @@ class _Text:
             self._open(tag, attributes)
 
     def end(self, tag: str) -> None:
+        if tag not in _PARTING:
+            return
         self._flush()
         if tag in _SILENT:
             self._silent -= 1
@@ -81,7 +100,9 @@ class _Text:
         self._flush()
         if self._pre:
             self._put_code()
-        return "".join(self._out)
+        text = "".join(self._out)
+        self.__init__()  # for the next post
+        return text
 
     def _open(self, tag: str, attributes: dict) -> None:
         if tag == "pre":
@@ -129,22 +150,22 @@ class _Text:
             self._breaks, self._space = min(self._breaks + 1, 2), ""
 
     def _flush(self) -> None:
+        if not self._data:
+            return
         text = "".join(self._data)
         self._data.clear()
-        if not text or self._silent:
+        if self._silent:
             return
         if self._pre:
             self._code.append(text)
             return
         words = _one_space(text)
-        if words and text[0] not in _SPACE:
-            self._put(words)
-        else:
+        if not words or text[0] in _SPACE:
             self._part("\n" if "\n" in text[: len(text) - len(text.lstrip(_SPACE))] else " ")
-            if words:
-                self._put(words)
-        if words and text[-1] in _SPACE:
-            self._part("\n" if "\n" in text[len(text.rstrip(_SPACE)) :] else " ")
+        if words:
+            self._put(words)
+            if text[-1] in _SPACE:
+                self._part("\n" if "\n" in text[len(text.rstrip(_SPACE)) :] else " ")
 
     def _put_code(self) -> None:
         code = "".join(self._code).replace("\r\n", "\n").replace("\r", "\n")

@@ -1,12 +1,15 @@
 """Posts' HTML as a reader sees it: words in their order, code as written, lines where lines were."""
 
 import re
+import signal
+import time
 from html import escape, unescape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.sources import html_text
 from data.sources.html_text import html_to_text
 
 
@@ -105,10 +108,43 @@ def test_any_soup_gives_text_with_lines_trimmed_and_blocks_an_empty_line_apart(h
         assert re.findall("word", unescape(seen)) == re.findall("word", text)
 
 
-def test_depth_and_size_are_no_matter():
-    for tag in ("div", "b", "ul", "li", "blockquote", "pre", "table"):
-        html = f"<{tag}>" * 100_000 + "deep" + f"</{tag}>" * 100_000 + "<p>after"
-        text = html_to_text(html)
-        assert "deep" in text and text.endswith("after") and len(text) < 200
+@given(soup)
+def test_a_post_parsed_in_pieces_is_the_same(html):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html_text, "_MANY_TAGS", 0)
+        patch.setattr(html_text, "_PIECE", 7)
+        pieces = html_to_text(html)
+    assert pieces == html_to_text(html)
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "ul", "li", "blockquote", "pre", "table"])
+def test_depth_is_no_matter(tag):
+    html = f"<{tag}>" * 100_000 + "deep" + f"</{tag}>" * 100_000 + "<p>after"
+    text = html_to_text(html)
+    assert "deep" in text and text.endswith("after") and len(text) < 200
+
+
+def test_size_is_no_matter():
     assert html_to_text("<p>x</p>" * 100_000).count("x") == 100_000
     assert len(html_to_text("<p>" + "x" * (11 << 20) + "</p>")) == 11 << 20
+
+
+def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_whole():
+    class Late(BaseException):
+        pass
+
+    def late(number: int, frame: object) -> None:
+        raise Late
+
+    html = "<div>" * 300_000 + "</b>" * 300_000
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    started = time.monotonic()
+    try:
+        with pytest.raises(Late):
+            html_to_text(html)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 10
+    assert html_to_text("<p>whole</p>") == "whole"
