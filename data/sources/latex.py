@@ -1,0 +1,312 @@
+r"""LaTeX to the text that is trained on: no comments, no front matter, no bibliography, no user macros.
+
+In: the LaTeX of one paper. Out: LaTeX from its first section on, with the author's own macros written
+out. The one idea: a paper is passed over three times by one compiled pattern each, linear in its length:
+for comments (here, where `\input` may be followed too), for macros (`latex_macros`), and for structure.
+A regular expression finds the marks; what they mean is decided by a scan that knows verbatim text.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+
+from data.sources.latex_macros import VERBATIM, ends_in_word, expand, inline_end, line_rest
+
+MAX_TEXT = 32 << 20  # characters of one paper with all that it inputs
+_FAILURES = 3  # unclosed \iffalse after which no more are looked for
+
+# What `strip_comments` asks for the text of a file: the command's name, and its argument or arguments.
+Resolve = Callable[[str, str, str], str | None]
+
+_MARK = re.compile(
+    r"%|\\(?:[\\%]"
+    r"|(?P<verb>verb|lstinline|mintinline)(?![A-Za-z])"
+    r"|begin[ \t]*\{(?P<env>"
+    + "|".join([*map(re.escape, VERBATIM), "comment", "filecontents"])
+    + r")(?P<star>\*?)\}"
+    r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
+    r"|(?P<false>iffalse)(?![A-Za-z@])|(?P<fi>fi)(?![A-Za-z@])"
+    r"|(?P<file>input|include|subfile|subfileinclude|InputIfFileExists|import|subimport|inputfrom"
+    r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
+    r"|documentstyle|endinput)(?![A-Za-z@]))"
+)
+_ARGUMENT = re.compile(r'[ \t]*(?:\n[ \t]*)?(?:\{([^{}]*)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+))')
+_BRACED = re.compile(r"\s*\{([^{}]*)\}")
+_OPTION = re.compile(r"\s*\[[^\]]{0,1000}\]")
+_LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}")
+_CONDITIONAL = re.compile(r"%[^\n]*|\\(?:(if[A-Za-z@]*|else|fi)(?![A-Za-z@])|.)", re.DOTALL)
+_NOT_CONDITIONAL = re.compile(
+    r"iff$|ifthenelse|if(?:cs)?(?:def|undef|string|empty|blank|num|dim|bool|toggle|strequal|in)"
+)
+_FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
+_PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
+
+_STRUCTURE = re.compile(
+    r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*[\[{])"
+    r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
+    r"|begin\s*\{(?P<begin>document|thebibliography|chapthebibliography|references|bibdiv|biblist)\*?\}"
+    r"|end\s*\{(?P<end>document|frontmatter|abstract)\}"
+    r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
+    r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
+    r"|(?P<plainend>end)(?=\s*\Z)"
+    r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
+    r"(?![A-Za-z@])\*?"
+    r"|(?P<bbl>input\s*\{[^{}]*\.bbl\}))"
+)
+# Headings of what stands around a paper; one with no other heading is a letter, whose body has none.
+_AROUND = re.compile(
+    r"\s*(?:\[[^\]]{0,200}\])?\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*"
+    r"(?:acknowledge?ment|references\b|bibliography|literature cited"
+    r"|appendi|supplement|supporting inf|author contrib|data avail|code avail|funding|conflicts? of|competing"
+    r"|notes? added|key\s?words|pacs|msc|jel|(?:mathematics )?subject class)",
+    re.IGNORECASE,
+)
+_REFERENCES = re.compile(
+    r"\\(?:sub)*(?:section|chapter)\*?\s*\{\s*(?:references|bibliography|literature(?: cited)?)\s*\}\s*"
+    r"(?:\\addcontentsline\s*\{[^{}]*\}\s*\{[^{}]*\}\s*\{[^{}]*\}\s*)?\Z",
+    re.IGNORECASE,
+)
+_BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
+
+
+def clean_latex(text: str) -> str:
+    """The paper from its first section on, in plain LaTeX. Raises `latex_macros.TooMuch` for a bomb."""
+    expanded, opaque = expand(strip_comments(text))
+    return _body(expanded, opaque)
+
+
+def strip_comments(text: str, resolve: Resolve | None = None) -> str:
+    r"""The text without its comments, read as TeX reads it: `\%` and verbatim text are none.
+
+    A line that holds nothing but a comment goes whole; at the end of another, `%` takes the line's end
+    with it, as in TeX, where a blank would else appear. `comment` environments and `\iffalse … \fi` are
+    comments. With `resolve`, what it returns stands where `\input` and its kin stood.
+    """
+    if "%" not in text and "\\" not in text:
+        return text
+    return "".join(_pieces(text, resolve))
+
+
+def _pieces(text: str, resolve: Resolve | None) -> Iterator[str]:
+    start = position = failures = 0
+    unclosed: set[str] = set()
+    closers: list[int] = []  # the ends of \\else parts that stay
+    while mark := _MARK.search(text, position):
+        position = mark.end()
+        if mark.group() == "%":
+            stop, position = _comment(text, mark.start())
+            if stop > start:
+                yield text[start:stop]
+            start = position
+        elif mark.lastgroup is None:  # \\ or \%
+            continue
+        elif mark["verb"]:
+            position = inline_end(text, position)
+        elif mark["url"]:
+            group = _LINE_GROUP.match(text, position)
+            position = group.end() if group else position
+        elif mark["env"]:
+            name = mark["env"] + mark["star"]
+            close = f"\\end{{{name}}}"
+            end = -1 if name in unclosed else text.find(close, position)
+            if end < 0:
+                unclosed.add(name)
+                continue
+            position = end + len(close)
+            if mark["env"] not in VERBATIM:
+                yield text[start : mark.start()]
+                if mark["env"] == "filecontents" and resolve:
+                    resolve("filecontents", "", text[mark.end() : end])
+                start = position = _own_line(text, mark.start(), position)
+        elif mark["false"]:
+            skipped = _false_end(text, position) if failures < _FAILURES and len(closers) < 10 else None
+            if skipped is None:
+                failures += 1
+                continue
+            yield text[start : mark.start()]
+            begin, end = skipped
+            if begin < end:  # after \\else: it stays, and its \\fi goes
+                closers.append(end)
+                start = position = begin
+            else:
+                start = position = _own_line(text, mark.start(), end)
+        elif mark["fi"]:
+            if closers and closers[-1] == position:
+                closers.pop()
+                yield text[start : mark.start()]
+                start = position
+        elif mark["file"] == "endinput":
+            yield text[start : mark.start()]
+            return
+        elif resolve:
+            found, end = _resolved(text, position, mark["file"], resolve)
+            if found is not None:
+                keep = end if mark["file"] in _PACKAGES else mark.start()
+                yield text[start:keep]
+                yield found
+                start = position = end
+    yield text[start:]
+
+
+def _comment(text: str, percent: int) -> tuple[int, int]:
+    """Where the text before a comment ends, and where reading goes on."""
+    line_end = text.find("\n", percent)
+    line_end = len(text) if line_end < 0 else line_end
+    stop = percent
+    while stop and text[stop - 1] in " \t":
+        stop -= 1
+    if stop == 0 or text[stop - 1] == "\n":
+        return stop, min(line_end + 1, len(text))
+    if stop < percent:
+        return stop, line_end
+    position = line_end
+    while position < len(text):
+        position += 1
+        while text[position : position + 1] in (" ", "\t"):
+            position += 1
+        if text[position : position + 1] != "%":
+            break
+        position = text.find("\n", position)
+        position = len(text) if position < 0 else position
+    following = text[position : position + 1]
+    if following in ("", "\n") or (following.isalpha() and ends_in_word(text, stop)):
+        return stop, line_end
+    return stop, position
+
+
+def _own_line(text: str, start: int, end: int) -> int:
+    """Past the line's end where the piece from start to end has its lines to itself."""
+    before = text.rfind("\n", max(0, start - 200), start) + 1
+    alone = (before or start < 200) and not text[before:start].strip(" \t")
+    return line_rest(text, end) if alone else end
+
+
+def _false_end(text: str, position: int) -> tuple[int, int] | None:
+    r"""Where the text that stays begins and ends: both after \fi, or from \else to \fi."""
+    depth, kept = 1, 0
+    for mark in _CONDITIONAL.finditer(text, position):
+        word = mark[1]
+        if word is None or _NOT_CONDITIONAL.match(word):
+            continue
+        if word == "fi":
+            depth -= 1
+            if depth == 0:
+                return (kept or mark.end()), mark.end()
+        elif word == "else":
+            kept = kept or (mark.end() if depth == 1 else 0)
+        else:
+            depth += 1
+    return None
+
+
+def _resolved(text: str, position: int, command: str, resolve: Resolve) -> tuple[str | None, int]:
+    """The text of the file or files that a command names, and where the command ends."""
+    if command in _PACKAGES:
+        option = _OPTION.match(text, position)
+        names = _BRACED.match(text, option.end() if option else position)
+        if names is None:
+            return None, position
+        kind = ".sty" if command in ("usepackage", "RequirePackage") else ".cls"
+        options = option.group().strip(" \n\t[]").split(",") if option and command == "documentstyle" else []
+        wanted = [name.strip() + kind for name in names[1].split(",")] + [
+            name.strip() + ".sty" for name in options
+        ]
+        found = [resolve(command, "", name) for name in wanted]
+        found = [f"\n\\makeatletter\n{content}\n\\makeatother\n" for content in found if content is not None]
+        return ("".join(found) or None), names.end()
+    folder = ""
+    if command in _FOLDERED:
+        first = _BRACED.match(text, position)
+        if first is None:
+            return None, position
+        folder, position = first[1].strip(), first.end()
+    argument = _ARGUMENT.match(text, position)
+    if argument is None or (argument[1] is None and command != "input"):
+        return None, position
+    name = next(name for name in argument.groups() if name is not None).strip().strip('"')
+    found = resolve(command, folder, name)
+    if found is not None and not found.endswith("\n") and command != "input":
+        found += "\n"
+    return found, argument.end()
+
+
+def _body(text: str, opaque: list[tuple[int, int]]) -> str:
+    """From the first heading to the end of the document, without the bibliography."""
+    starts = [start for start, _ in opaque]
+
+    def is_opaque(position: int) -> bool:
+        place = bisect_right(starts, position) - 1
+        return place >= 0 and position < opaque[place][1]
+
+    begin = titled = position = 0
+    headings: list[re.Match] = []
+    gone: list[tuple[int, int]] = []
+    end = len(text)
+    while mark := _STRUCTURE.search(text, position):
+        position = mark.end()
+        if is_opaque(mark.start()):
+            continue
+        if mark["section"]:
+            if not _AROUND.match(text, position):
+                headings.append(mark)
+        elif "document" in (mark["begin"], mark["ams"]):
+            if begin == 0:
+                begin = titled = position
+                headings, gone = [], []
+        elif mark["begin"] or mark["ams"] == "Refs":
+            close = "\\endRefs" if mark["ams"] else f"\\end{{{mark['begin']}}}"
+            stop = text.find(close, position)
+            position = stop + len(close) if stop >= 0 else _document_end(text, position)
+            gone.append((mark.start(), position))
+        elif mark["bib"] or mark["bbl"]:
+            position = _arguments_end(text, position)
+            gone.append((mark.start(), position))
+        elif mark["end"] == "abstract":  # its paragraphs may have headings of their own
+            headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
+        elif mark["maketitle"] or mark["end"] == "frontmatter":
+            titled = position
+        elif mark["end"] or mark["ams"] or not begin:
+            end = mark.start()
+            break
+    start = min(headings[0].start() if headings else max(begin, titled), end)
+    pieces = []
+    for first, last in gone:
+        if start <= first < end:
+            heading = _REFERENCES.search(text, max(start, first - 400), first)
+            pieces.append((start, heading.start() if heading else first))
+            start = min(last, end)
+    pieces.append((start, end))
+    body = "".join(_tidied(text, pieces, opaque)).strip("\n").rstrip()
+    return body + "\n" if body else ""
+
+
+def _document_end(text: str, position: int) -> int:
+    end = text.find("\\end{document}", position)
+    return end if end >= 0 else len(text)
+
+
+def _arguments_end(text: str, position: int) -> int:
+    option = _OPTION.match(text, position)
+    position = option.end() if option else position
+    group = _BRACED.match(text, position)
+    return group.end() if group else position
+
+
+def _tidied(text: str, pieces: list[tuple[int, int]], opaque: list[tuple[int, int]]) -> Iterator[str]:
+    """The pieces of the text with no more than one blank line in a row, but for what is opaque."""
+    plain: list[str] = []
+    place = 0
+    for start, end in pieces:
+        while place < len(opaque) and opaque[place][0] < end:
+            first, last = opaque[place]
+            if last > start:
+                plain.append(text[start : max(start, first)])
+                yield _BLANK_LINES.sub("\n\n", "".join(plain))
+                plain = []
+                yield text[max(start, first) : min(last, end)]
+                start = min(last, end)
+            if last > end:
+                break
+            place += 1
+        plain.append(text[start:end])
+    yield _BLANK_LINES.sub("\n\n", "".join(plain))
