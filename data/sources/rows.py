@@ -1,4 +1,4 @@
-"""Files of rows: JSON lines (plain, gzip or zstd) and parquet, one dict at a time.
+"""Files of rows: JSON lines (plain, gzip or zstd), parquet and saved datasets, one dict at a time.
 
 A line that is not a JSON object is set aside with its position, and reading goes on; a file that
 breaks off gives the rows before the break, then raises one of `UNREADABLE`.
@@ -20,18 +20,19 @@ from data.errors import DataError
 UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
-SUFFIXES = (*_LINES, ".parquet")
+SUFFIXES = (*_LINES, ".parquet", ".arrow")
+_ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # beside a saved dataset
 MAX_LINE = 64 << 20  # bytes: some forty books; a longer one is passed over without being held
 
 
 def has_rows(path: Path) -> bool:
-    """Whether the file's name is that of JSON lines or parquet."""
+    """Whether the file's name is that of JSON lines, parquet or arrow."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def files_in(folder: Path) -> list[Path]:
     """All files of rows under a folder, sorted; hidden ones are left out."""
-    return [path for path in visible_files(folder) if has_rows(path)]
+    return [path for path in visible_files(folder) if has_rows(path) and path.name not in _ABOUT]
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -50,6 +51,8 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its place from 0, or a malformed `Drop` in its stead."""
     if path.name.lower().endswith(".parquet"):
         return _parquet_rows(path)
+    if path.name.lower().endswith(".arrow"):
+        return _arrow_rows(path)
     return _json_lines(path)
 
 
@@ -95,6 +98,16 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
     number = 0
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=256):
+            for row in batch.to_pylist():
+                yield number, row
+                number += 1
+
+
+def _arrow_rows(path: Path) -> Iterator[tuple[int, dict]]:
+    """What `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
+    number = 0
+    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as batches:
+        for batch in batches:
             for row in batch.to_pylist():
                 yield number, row
                 number += 1

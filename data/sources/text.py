@@ -15,7 +15,7 @@ VERSION = 1  # of what this recipe gives: raise it when the same input gives oth
 DUPLICATES = "exact"
 
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
-_INPUT = "JSON lines (.jsonl, .json; .gz or .zst), .parquet, .txt or .md, or a folder of these"
+_INPUT = "JSON lines (.jsonl, .json; .gz or .zst), .parquet, .arrow, .txt or .md, or a folder of these"
 
 
 def inputs(path: Path) -> list[Path]:
