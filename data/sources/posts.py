@@ -75,12 +75,11 @@ class Rows:
             self._decoder = codecs.getincrementaldecoder("utf-16")()
         if self._decoder:
             data = self._decode(data)
-        self._pending += data
-        if len(self._pending) >= PIECE:
-            whole = len(self._pending) // PIECE * PIECE
-            for start in range(0, whole, PIECE):
-                self._parse(bytes(self._pending[start : start + PIECE]))
-            del self._pending[:whole]
+        for start in range(0, len(data), PIECE):
+            self._pending += data[start : start + PIECE]
+            if len(self._pending) >= PIECE:
+                self._parse(bytes(self._pending[:PIECE]))
+                del self._pending[:PIECE]
 
     def close(self) -> None:
         """There is no more. Raises Unreadable if that is not the end of the XML."""
@@ -108,9 +107,11 @@ class Rows:
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text
         if hasattr(self._parser, "SetReparseDeferralEnabled"):  # else a whole row may be kept back
             self._parser.SetReparseDeferralEnabled(False)
         self._depth = self._idle = 0
+        self._stray = False  # words where only rows should stand, since the last row
         self._parser.Parse(prefix, False)
         self._origin = self._bytes - len(prefix)  # what expat counts from
 
@@ -155,10 +156,13 @@ class Rows:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         self._idle = 0
+        self._stray = False
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise Unreadable(f"not a Posts.xml: more than {MAX_DEPTH} elements in each other")
         if tag != "row":
+            if self._depth > 1:
+                self._skip("malformed record", f"an element {tag[:20]} in the place of a row")
             return
         if sum(map(len, attributes.values())) > MAX_ROW:
             self._skip(TOO_LARGE, attributes.get("Id", "")[:20])
@@ -169,6 +173,12 @@ class Rows:
     def _end(self, tag: str) -> None:
         self._idle = 0
         self._depth -= 1
+
+    def _text(self, text: str) -> None:
+        self._idle = 0
+        if not self._stray and not text.isspace():
+            self._stray = True
+            self._skip("malformed record", f"text in the place of a row: {text[:40]}")
 
     def _refuse(self, *declared: object) -> None:
         raise Unreadable("not a Posts.xml: it has a DTD, which is not read")
