@@ -7,6 +7,7 @@ what a killed run leaves behind has another name, and the next run throws it awa
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,11 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
             waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def own(path: Path) -> Path:
+    """A name beside `path` for this process alone: on a cluster a task may run twice at once."""
+    return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
 
 
 def sync(path: Path) -> None:

@@ -10,22 +10,20 @@ import json
 import os
 import shutil
 import signal
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data import duplicates, engine, folders
+from data import duplicates, engine, find_duplicates, folders
 from data.accounts import BROKEN, Quarantine, Report, account, megabytes
-from data.documents import Document, Drop, Record, read_documents, write_parts
+from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
@@ -66,9 +64,6 @@ class _Plan:
     def done(self, group: int) -> Path:
         """What a group's reading made: its documents, their hashes, its report and its quarantine."""
         return self.folder / "read" / f"{group:05d}"
-
-    def marks(self, part: int) -> Path:
-        return self.folder / "duplicates" / f"{part:05d}.npy"
 
     def written(self, group: int) -> Path:
         """The report of a group whose text is written; that comes last."""
@@ -117,7 +112,16 @@ def make_text(
             f"max_broken={max_broken}; get them again, or accept what they hold with max_broken=1 "
             f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
         )
-    _find_duplicates(plan, on, report.kept, progress)
+    if recipe.duplicates and report.kept:
+        status = partial(progress.show, f"looking for duplicates among {report.kept:,} documents")
+        find_duplicates.find(
+            recipe.duplicates,
+            [plan.done(group) for group in everything],
+            report.kept,
+            plan.folder / "duplicates",
+            on,
+            status,
+        )
     todo = [group for group in everything if not plan.written(group).exists()]
     _stage(plan, on, "write", partial(_write_group, plan), todo, progress)
     report = _sum(plan.written(group) for group in everything)
@@ -218,7 +222,7 @@ def _duration(seconds: float) -> str:
 
 def _read_group(plan: _Plan, group: int) -> None:
     """Read and clean one group; `plan.done(group)` appears whole."""
-    temporary = folders.aside(_own(plan.done(group)))
+    temporary = folders.aside(folders.own(plan.done(group)))
     report, quarantine, hashes = Report(), Quarantine(temporary / "quarantine.jsonl"), duplicates.Hashes()
     documents = account(_documents(plan, group), report, quarantine)
     if plan.recipe.duplicates == "exact":
@@ -312,35 +316,15 @@ def _hashed(documents: Iterable[Document], hashes: duplicates.Hashes) -> Iterato
         yield document
 
 
-def _find_duplicates(plan: _Plan, on: EngineConfig, n_documents: int, progress: Progress) -> None:
-    if plan.recipe.duplicates is None:
-        return
-    if plan.recipe.duplicates == "exact":
-        parts = duplicates.n_parts(n_documents)
-        todo = [part for part in range(parts) if not plan.marks(part).exists()]
-        status = partial(progress.show, "looking for duplicates")
-        engine.run(on, "duplicates", partial(_mark_part, plan, parts), todo, plan.folder / "logs", status)
-
-
-def _mark_part(plan: _Plan, parts: int, part: int) -> None:
-    runs = [plan.done(group) / "hashes.npy" for group in range(len(plan.groups))]
-    temporary = _own(plan.marks(part))
-    with temporary.open("wb") as file:
-        np.save(file, duplicates.mark(runs, part, parts))
-    folders.sync(temporary)
-    temporary.replace(plan.marks(part))
-
-
 def _write_group(plan: _Plan, group: int) -> None:
     """Put one group's documents into the text, without those that are marked."""
     parts = sorted(plan.done(group).glob("*.parquet"))
     report = _sum([plan.done(group) / "report.json"])
-    marked = [np.load(path) for path in sorted((plan.folder / "duplicates").glob("*.npy"))]
-    rows = {int(row) for marks in marked for row in marks["row"][marks["group"] == group]}
+    rows = find_duplicates.marked(plan.folder / "duplicates", group)
     first = 0
     for part in parts:
         n_rows = pq.ParquetFile(part).metadata.num_rows
-        going = {row - first for row in rows if first <= row < first + n_rows}
+        going = {row - first: detail for row, detail in rows.items() if first <= row < first + n_rows}
         first += n_rows
         goal = plan.text() / part.name
         if not going:
@@ -349,15 +333,20 @@ def _write_group(plan: _Plan, group: int) -> None:
             continue
         for row, document in enumerate(read_documents(part)):
             if row in going:
-                report.drop_kept(document, Drop("duplicate", document.file, document.record, document.id))
+                report.drop_kept(document, _duplicate(document, going[row]))
         if len(going) < n_rows:
-            temporary = _own(goal)
+            temporary = folders.own(goal)
             _copy_without(part, temporary, going)
             temporary.replace(goal)
     folders.write_whole(plan.written(group), json.dumps(report.as_dict()))
 
 
-def _copy_without(part: Path, goal: Path, going: set[int]) -> None:
+def _duplicate(document: Document, detail: str) -> Drop:
+    reason = "contained in another" if detail else "duplicate"
+    return Drop(reason, document.file, document.record, detail or document.id, text=document.text[:EXCERPT])
+
+
+def _copy_without(part: Path, goal: Path, going: Container[int]) -> None:
     first = 0
     with (
         pq.ParquetFile(part) as file,
@@ -372,11 +361,6 @@ def _copy_without(part: Path, goal: Path, going: set[int]) -> None:
 
 
 # ---- files
-
-
-def _own(path: Path) -> Path:
-    """A name beside `path` for this process alone: a task may run twice at once on a cluster."""
-    return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}")
 
 
 def _commit_once(temporary: Path, goal: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import data.find_duplicates
 import data.run_recipe
 from data import engine
 from data.documents import Document, Drop, Record, read_documents, text_files
@@ -169,9 +170,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expec
 
 
 def test_an_input_that_changed_between_two_runs_is_refused(dump, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(
-        data.run_recipe, "_find_duplicates", lambda *_: (_ for _ in ()).throw(DataError("cut"))
-    )
+    monkeypatch.setattr(data.find_duplicates, "find", _cut)
     assert prepare(dump, tmp_path / "c", "engine.workers=1") == 1
     monkeypatch.undo()
     changed = dump / "3.jsonl"
@@ -179,6 +178,34 @@ def test_an_input_that_changed_between_two_runs_is_refused(dump, tmp_path, monke
     assert prepare(dump, tmp_path / "c", "engine.workers=1") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "unfinished run with another input" in error and "delete" in error
+
+
+def test_a_book_that_stands_in_another_goes_and_the_report_says_where(tmp_path, expected_books):
+    assert main([*expected_books, f"corpora={tmp_path / 'one'}", "engine.workers=1"]) == 0
+    assert main([*expected_books, f"corpora={tmp_path / 'two'}", "engine.workers=2"]) == 0
+    assert fingerprint(tmp_path / "one" / "books") == fingerprint(tmp_path / "two" / "books")
+    kept = [d for path in text_files(tmp_path / "one/books/text") for d in read_documents(path)]
+    assert [Path(document.file).name for document in kept] == ["1.txt", "2.txt", "whole.txt"]
+    report = json.loads((tmp_path / "one/books/report.json").read_text())
+    dropped = report["dropped"]["contained in another"]
+    assert dropped["count"] == 2 and report["kept"] == 3 and report["read"] == 5
+    (whole,) = [document.id for document in kept if document.file.endswith("whole.txt")]
+    assert {Path(example["file"]).name for example in dropped["examples"]} == {"half.txt", "most.txt"}
+    assert all(f"stand in {whole}" in example["detail"] for example in dropped["examples"])
+
+
+@pytest.fixture
+def expected_books(tmp_path) -> list[str]:
+    folder, draw = tmp_path / "library", random.Random(1)
+    folder.mkdir()
+    words = ["".join(draw.choices("abcdefghij", k=5)) for _ in range(3000)]
+    long = " ".join(draw.choices(words, k=30_000))
+    books = {"1": " ".join(draw.choices(words, k=20_000)), "2": " ".join(draw.choices(words, k=20_000))}
+    books |= {"whole": long, "half": long[: len(long) // 2]}
+    books["most"] = long[: int(len(long) * 0.6)] + " ".join(draw.choices(words, k=1000))
+    for name, text in books.items():
+        (folder / f"{name}.txt").write_text(text)
+    return ["recipe=books", f"input={folder}"]
 
 
 def _cut(*_: object) -> None:
