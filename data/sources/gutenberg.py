@@ -1,0 +1,186 @@
+"""A Project Gutenberg text taken apart: the book itself, and what its header says of it.
+
+In: a whole file as text, with any of the headers and footers that Gutenberg has put around its books
+since 1991, or with none. Out: a `Book`. The one idea: marks at the beginnings of lines say where the
+book begins and ends; what bears none of them is the user's own and is taken whole.
+"""
+
+import re
+from dataclasses import dataclass
+
+HEAD = 100_000  # characters in which a header ends; with two small prints one takes 30,000
+TAIL = 30_000  # the licence and the small print take 20,000
+CREDITS = 12  # paragraphs of credits and notes above a book, at most
+
+_FLAGS = re.MULTILINE | re.IGNORECASE
+_START = re.compile(
+    r"^[ \t]*\*{2,}[ \t]*(?:START|BEGINNING) OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS
+)
+_END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS)
+_SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
+_LAST_LINE = re.compile(
+    r"^[ \t]*(?:this is )?(?:the )?(?:end|ende|fin|fine|einde)(?: of| de| di| van)?"
+    r"(?: the| this| dieses| diese| dit)? proje[ck]t gutenberg.*",
+    _FLAGS,
+)
+_LICENCE = re.compile(
+    r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
+)
+_GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
+_ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
+
+_NUMBER = re.compile(r"\be-?(?:book|text)\s*(?:#|no\.?|number)\s*(\d{1,6})\b", re.IGNORECASE)
+_FIELD = r"^{}:[ \t]*(\S.*(?:\n[ \t]+\S.*)*)"
+_FIELDS = {name: re.compile(_FIELD.format(name), re.MULTILINE) for name in ("Title", "Author", "Language")}
+_FIRST_LINE = re.compile(
+    r"project gutenberg(?:['’]s)?\s+(?:e-?(?:text|book),?\s+of\s+)?(?P<title>.+?),?\s+by\s+(?P<author>.+)",
+    re.IGNORECASE,
+)
+_COPYRIGHTED = re.compile(
+    r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
+)
+
+_BLANK_LINES = re.compile(r"(?:[ \t\f]*\n)+|[ \t\f]+\Z")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n|\s*\Z")
+_CREDIT = re.compile(
+    r"\W*(?:"
+    r"(?:(?:this|the)\s+)?(?:project\s+gutenberg\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
+    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+|first\s+)?"
+    r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
+    r"[^\n]{0,60}\s(?:by|from)\b"
+    r"|(?:this\s+)?e-?text\s+(?:was\s+)?created\s+by\b|credits:|html\s+version\s+by\b|updated:"
+    r"|(?:the\s+|this\s+)?project\s+gutenberg(?:['’]s\s|\s+e-?(?:text|book))"
+    r"|note:\s+(?:project\s+gutenberg|the\s+original|images\s+of)"
+    r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"
+    r"|images\s+of\s+the\s+original|see\s+https?://"
+    r"|transcriber['’]?s?['’]?\s+notes?\b)",
+    re.IGNORECASE,
+)
+_PROOFREADERS = re.compile(r"pgdp\.net|distributed\s+proofread|proofreading\s+team", re.IGNORECASE)
+_CREDIT_LENGTH = 3000  # characters of one such paragraph, at most
+_CLOSING_NOTES = re.compile(r"^\W*transcriber['’]?s?['’]?\s+notes?\W*$", _FLAGS)
+_CLOSING_LENGTH = 8000
+
+
+@dataclass(frozen=True)
+class Book:
+    """A book without Gutenberg's words around it, and what those said."""
+
+    text: str
+    is_gutenberg: bool  # whether it bore any of the marks
+    number: int | None = None
+    title: str = ""
+    author: str = ""
+    language: str = ""
+    copyrighted: bool = False
+
+
+def open_book(text: str) -> Book:
+    """The book in a file whose lines end in `\\n`; its text is empty where there is only a licence."""
+    start, begun = _start(text)
+    pieces, ended = [], False
+    while True:
+        end = _END.search(text, start)
+        if end is None:
+            stop = _last_stop(text, start, TAIL)
+            ended = ended or stop < len(text)
+            pieces.append(text[start:stop])
+            break
+        ended = True
+        pieces.append(text[start : _last_stop(text, start, 1500, end.start())])
+        following = _START.search(text, end.end())  # another whole book below it
+        if following is None:
+            break
+        start = _after_mark(text, following)
+    if not (begun or ended):
+        return Book(text, False)
+    header = text[: min(_start(text)[0] or HEAD // 5, HEAD)]
+    return Book(
+        "\n\n\n".join(filter(None, map(_without_credits, pieces))),
+        True,
+        copyrighted=bool(_COPYRIGHTED.search(header) or _COPYRIGHTED.search(text, max(0, len(text) - TAIL))),
+        **_facts(header),
+    )
+
+
+def _start(text: str) -> tuple[int, bool]:
+    """Where the header ends, and whether there is one."""
+    mark = _START.search(text, 0, HEAD)
+    if mark:
+        start = _after_mark(text, mark)
+        while again := _START.search(text, start, start + 5000):  # the mark stands twice
+            start = _after_mark(text, again)
+        return start, True
+    small_print = _SMALL_PRINT_END.search(text, 0, HEAD)
+    if small_print and not _END.search(text, 0, small_print.start()):
+        return small_print.end(), True
+    top = text[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]
+    if not _GUTENBERG.search(top) or _END.match(top) or _LICENCE.match(top):
+        return 0, False
+    start = 0
+    for found in re.finditer(r"(?:[^\n]*\S[^\n]*\n?)+", text[:20_000]):  # paragraphs
+        if _ABOUT_FILE.search(found[0]) and not _LAST_LINE.match(found[0]):
+            start = found.end()
+    return start, True
+
+
+def _after_mark(text: str, mark: re.Match) -> int:
+    """The end of a mark, whose title may run over some lines before its closing asterisks."""
+    if mark[0].rstrip().endswith("*"):
+        return mark.end()
+    lines = re.compile(r"(?:\n[^\n]*\S[^\n]*){1,3}?\*\*\*[ \t]*$", re.MULTILINE).match(text, mark.end())
+    return lines.end() if lines else mark.end()
+
+
+def _last_stop(text: str, start: int, tail: int, end: int | None = None) -> int:
+    """Where a book ends that begins at `start`: at the lines `End of Project Gutenberg's …` or a licence.
+
+    They count in the last `tail` characters only: volumes put together keep such lines between them.
+    """
+    end = len(text) if end is None else end
+    near = max(start, end - tail)
+    near = text.rfind("\n", start, near) + 1 or near
+    found = [mark.search(text, near, end) for mark in (_LAST_LINE, _LICENCE)]
+    return min([mark.start() for mark in found if mark], default=end)
+
+
+def _without_credits(text: str) -> str:
+    """The book without the paragraphs on who made the file above it, and the notes of these below it."""
+    for _ in range(CREDITS):
+        text = text[_blank(text) :]
+        end = _PARAGRAPH_END.search(text).start()
+        paragraph = text[:end]
+        if paragraph.startswith("[") and "]" not in paragraph and _CREDIT.match(paragraph):
+            end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
+        is_credit = _CREDIT.match(paragraph) or _PROOFREADERS.search(paragraph)
+        if not paragraph or not is_credit or len(paragraph) > _CREDIT_LENGTH:
+            break
+        text = text[end:]
+    notes = _CLOSING_NOTES.search(text, max(0, len(text) - _CLOSING_LENGTH))
+    if notes and notes.start():
+        text = text[: notes.start()]
+    return text.rstrip()
+
+
+def _blank(text: str) -> int:
+    lines = _BLANK_LINES.match(text)
+    return lines.end() if lines else 0
+
+
+def _facts(header: str) -> dict:
+    """Number, title, author and language, as far as the header has them."""
+    facts = {
+        name.lower(): _line(found[1]) for name, mark in _FIELDS.items() if (found := mark.search(header))
+    }
+    number = _NUMBER.search(header)
+    if number:
+        facts["number"] = int(number[1])
+    if "title" not in facts:
+        top = _FIRST_LINE.search(_line(header[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]))
+        if top:
+            facts |= {"title": top["title"].strip("* "), "author": top["author"].strip("* ")} | facts
+    return facts
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
