@@ -249,11 +249,12 @@ def _records(kept: _Files, file: str, number: int, name: str) -> Iterator[Record
         yield Drop(reason, file, number, name)
     for main in mains:
         meta = {"main": main, "name": name}
+        url = arxiv_url(posixpath.basename(name)) or arxiv_url(posixpath.basename(main))
         if len(mains) == 1 and paper.files[main].lstrip().startswith(b"%auto-ignore"):
             yield Drop("withdrawn", file, number, name)
             continue
         try:
-            yield Record(file, number, paper.text(main), arxiv_url(posixpath.basename(name)), "", meta)
+            yield Record(file, number, paper.text(main), url, "", meta)
         except TooLong as error:
             yield Drop("too large", file, number, f"{name}: {error}", malformed=True)
 
@@ -317,6 +318,8 @@ def _read_paper(raw: BinaryIO, name: str, file: str, number: int) -> Iterator[Re
             for member, tar in _members(stream):
                 if member.isreg() and not _climbs(member.name) and kept.wants(member.name, member.size):
                     kept.contents[member.name] = _content(tar.extractfile(member))
+            while stream.read(MAX_READ):  # to its end, where gzip has its checksum
+                pass
         else:
             kept.contents[_stem(name) + ".tex"] = _content(stream)
     except _TooLarge as error:

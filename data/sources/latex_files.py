@@ -8,11 +8,12 @@ import codecs
 import json
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from data.sources.latex import MAX_TEXT, strip_comments
 
 MAX_DEPTH = 20  # of files in files; a file inside itself is not read again
+MAX_INPUTS = 2000  # files read for one main file, each as often as it is input
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in the order in which they are preferred
 
 # inputenc's names that are not Python's.
@@ -40,33 +41,28 @@ _CODECS = {
     "ks": "euc_kr",
 }
 _INPUTENC = re.compile(
-    rb"^[^%\n]*?\\(?:usepackage\s*\[([^\]]{1,60})\]\s*\{inputenc\}|inputencoding\s*\{([^}]{1,30})\}"
-    rb"|begin\s*\{CJK\*?\}\s*(?:\[[^\]]{0,30}\]\s*)?\{([^}]{1,30})\})",
-    re.MULTILINE,
+    r"\\(?:usepackage\s*\[([^\]]{1,60})\]\s*\{inputenc\}|inputencoding\s*\{([^}]{1,30})\}"
+    r"|begin\s*\{CJK\*?\}\s*(?:\[[^\]]{0,30}\]\s*)?\{([^}]{1,30})\})"
 )
-_CLASS = re.compile(
-    r"^[^%\n]*?\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{([^}]*)\}", re.MULTILINE
-)
-_BEGIN = re.compile(r"^[^%\n]*?\\begin\s*\{document\}", re.MULTILINE)
-_END = re.compile(r"^[^%\n]*?\\end\s*\{document\}", re.MULTILINE)
+_CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{([^}]*)\}")
+_BEGIN = re.compile(r"\\begin\s*\{document\}")
+_END = re.compile(r"\\end\s*\{document\}")
 _PLAIN = re.compile(
-    r"^[^%\n]*?\\(?:bye(?![A-Za-z])|magnification|input\s*\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)"
-    r"|end\s*\Z)",
-    re.MULTILINE,
+    r"\\(?:bye(?![A-Za-z])|magnification|input\s*\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*\Z)"
 )
 _INPUTS = re.compile(
-    r"^[^%\n]*?\\(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*\{?\s*\"?([^\s{}\"\\]+)", re.MULTILINE
+    r"\\(?:(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*\{?\s*\"?([^\s{}\"\\]+)"
+    r"|(?:sub)?(?:import|inputfrom|includefrom)\s*\{([^{}]*)\}\s*\{([^{}]*)\})"
 )
-_FOLDERED_INPUTS = re.compile(
-    r"^[^%\n]*?\\(?:sub)?(?:import|inputfrom|includefrom)\s*\{([^{}]*)\}\s*\{([^{}]*)\}", re.MULTILINE
-)
+_PERCENT = re.compile(r"(?<!\\)%")
 _FILECONTENTS = re.compile(r"\s*(?:\[[^\]]{0,100}\])?\s*\{([^{}]*)\}\n?")
+_CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
 
 
 class TooLong(Exception):
-    """The paper with all that it inputs is longer than `MAX_TEXT`."""
+    """The paper with all that it inputs is beyond `MAX_TEXT` or `MAX_INPUTS`."""
 
 
 def decode(content: bytes, main: bytes = b"") -> str:
@@ -88,10 +84,10 @@ def _decode(content: bytes, main: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    for declaration in (_INPUTENC.search(content), _INPUTENC.search(main)):
+    for declaration in (_first(_INPUTENC, file.decode("latin-1")) for file in (content, main)):
         if declaration is None:
             continue
-        name = next(group for group in declaration.groups() if group).decode("latin-1")
+        name = next(group for group in declaration.groups() if group)
         name = name.split(",")[-1].strip().lower()
         if name.startswith("utf"):
             break
@@ -121,7 +117,7 @@ class Paper:
         self.name = name
         self.made: dict[str, str] = {}  # by filecontents, or decoded
         self.main = b""
-        self.length = 0
+        self.length = self.inputs = 0  # of what was read for a main file
 
     def mains(self) -> list[str]:
         """The main files: what arXiv's 00README names, else those that begin a document.
@@ -130,9 +126,7 @@ class Paper:
         of the rest the least deep count, and a usual name (`MAIN_NAMES`, or the paper's own) is alone.
         What is left are papers of their own. Without any, plain TeX; then whatever TeX no file inputs.
         """
-        tex = sorted(
-            path for path in self.files if not path.lower().endswith(_MACROS) and not _is_readme(path)
-        )
+        tex = sorted(path for path, content in self.files.items() if _may_be_main(path, content))
         named, ignored = self._readme()
         if found := [path for path in named if path in self.files]:
             return found
@@ -140,8 +134,8 @@ class Paper:
         ignorable = [path for path, text in texts.items() if text.startswith("%auto-ignore")]
         if len(ignorable) < len(texts):
             texts = {path: text for path, text in texts.items() if path not in ignorable}
-        classes = {path: found[1].strip() for path, text in texts.items() if (found := _CLASS.search(text))}
-        begun = [path for path, text in texts.items() if _BEGIN.search(text)]
+        classes = {path: found[1].strip() for path, text in texts.items() if (found := _first(_CLASS, text))}
+        begun = [path for path, text in texts.items() if _first(_BEGIN, text)]
         tex_named = [path for path in texts if path.lower().endswith((".tex", ".ltx", ".latex"))]
         whole = [path for path in begun if classes.get(path) not in (None, *_PARTS)]
         for candidates in (
@@ -149,8 +143,8 @@ class Paper:
             [path for path in classes if classes[path] not in _PARTS],
             [path for path in begun if path in classes],
             begun,
-            [path for path, text in texts.items() if _PLAIN.search(text)],
-            tex_named or ([*texts] if len(texts) == 1 else []),
+            [path for path, text in texts.items() if _first(_PLAIN, text)],
+            tex_named or [path for path, text in texts.items() if len(texts) == 1 and "\\" in text],
         ):
             if candidates:
                 return self._roots(candidates, texts)
@@ -162,8 +156,8 @@ class Paper:
             return candidates
         inputs = set()
         for path, text in texts.items():
-            names = [("", name) for name in _INPUTS.findall(text)] + _FOLDERED_INPUTS.findall(text)
-            inputs |= {self._find(folder, name, path) for folder, name in names} - {path}
+            named = {(mark[2] or "", mark[1] or mark[3]) for mark in _uncommented(_INPUTS, text)}
+            inputs |= {self._find(folder, name, path) for folder, name in named} - {path}
         roots = [path for path in candidates if path not in inputs] or candidates
         depth = min(path.count("/") for path in roots)
         roots = [path for path in roots if path.count("/") == depth]
@@ -194,19 +188,20 @@ class Paper:
 
     def text(self, main: str) -> str:
         """A main file with what it inputs. Raises TooLong."""
-        self.main, self.length = self.files[main], 0
-        self.made = {}
+        self.main, self.made = self.files[main], {}
+        self.length = self.inputs = 0
         return self._assembled(main, (main,), posixpath.dirname(main))
 
     def _assembled(self, path: str, chain: tuple[str, ...], folder: str) -> str:
         """The file's text; `folder` is where TeX runs, and `chain` the files that are being read."""
         text = self.made[path] if path in self.made else decode(self.files[path], self.main)
-        if len(chain) > 1 and (begin := _BEGIN.search(text)) and _CLASS.search(text, 0, begin.end()):
-            end = _END.search(text, begin.end())
-            text = text[begin.end() : end.end() - len("\\end{document}") if end else len(text)]
+        if len(chain) > 1 and (begin := _first(_BEGIN, text)) and _first(_CLASS, text):
+            end = next((mark for mark in _uncommented(_END, text) if mark.start() > begin.end()), None)
+            text = text[begin.end() : end.start() if end else len(text)]
         self.length += len(text)
-        if self.length > MAX_TEXT:
-            raise TooLong(f"more than {MAX_TEXT >> 20} MiB with all that it inputs")
+        self.inputs += 1
+        if self.length > MAX_TEXT or self.inputs > MAX_INPUTS:
+            raise TooLong(f"more than {MAX_TEXT >> 20} MiB or {MAX_INPUTS:,} files with all that it inputs")
 
         def resolve(command: str, subfolder: str, name: str) -> str | None:
             if command == "filecontents":
@@ -238,12 +233,32 @@ class Paper:
         return None
 
 
+def _uncommented(pattern: re.Pattern, text: str) -> Iterator[re.Match]:
+    """What matches outside of comments, as far as its own line tells."""
+    for mark in pattern.finditer(text):
+        line = text.rfind("\n", max(0, mark.start() - 1000), mark.start()) + 1
+        if not _PERCENT.search(text, line, mark.start()):
+            yield mark
+
+
+def _first(pattern: re.Pattern, text: str) -> re.Match | None:
+    return next(_uncommented(pattern, text), None)
+
+
 def _readme_json(text: str) -> Iterable[tuple[str, str]]:
     try:
         sources = json.loads(text)["sources"]
         return [(str(entry["filename"]), str(entry["usage"])) for entry in sources if "usage" in entry]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
+
+
+def _may_be_main(path: str, content: bytes) -> bool:
+    head = content[: 1 << 16]
+    is_text = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or (
+        len(head.translate(None, _CONTROLS)) >= 0.97 * len(head)
+    )
+    return is_text and not path.lower().endswith(_MACROS) and not _is_readme(path)
 
 
 def _is_readme(path: str) -> bool:

@@ -138,6 +138,14 @@ def _append(out: list[str], piece: str) -> None:
     out.append(piece)
 
 
+def _append_value(out: list[str], before: str, value: str) -> None:
+    r"""Adds a value; a [ that it begins with does not become an option of the \\ or \item before it."""
+    _append(out, before)
+    if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
+        out.append("{}")
+    _append(out, value)
+
+
 class _Expander:
     def __init__(self, text: str) -> None:
         self.text = text
@@ -172,8 +180,7 @@ class _Expander:
             elif word in macros:
                 found = self._top_call(word, position)
                 if found is not None:
-                    _append(self.out, text[start : mark.start()])
-                    _append(self.out, found[0])
+                    _append_value(self.out, text[start : mark.start()], found[0])
                     start = position = found[1]
             elif word in _DEFINERS:
                 begin = prefix_start if prefix_end == mark.start() else mark.start()
@@ -425,8 +432,7 @@ class _Expander:
                 continue
             found = self._call(text, name, position, active, depth)
             if found is not None:
-                _append(out, text[start : mark.start()])
-                _append(out, found[0])
+                _append_value(out, text[start : mark.start()], found[0])
                 start = position = found[1]
         _append(out, text[start:])
         return "".join(out)
