@@ -61,8 +61,6 @@ def libraries(texts: list[str]) -> dict[str, Callable[[], object]]:
         ],
         "arxiv-latex-cleaner: comments out": lambda: [
             cleaner._remove_comments_and_commands_to_delete(text.splitlines(keepends=True), SETTINGS)
-                text.splitlines(keepends=True), CLEANER
-            )
             for text in texts
         ],
         "ours: comments out": lambda: [strip_comments(text) for text in texts],
