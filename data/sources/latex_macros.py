@@ -36,9 +36,10 @@ _SETTING = re.compile(
     r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
 )
 _COMMANDS = frozenset({"newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"})
+_DOCUMENT_COMMANDS = frozenset(f"{verb}DocumentCommand" for verb in ("New", "Renew", "Provide", "Declare"))
 _DEFS = frozenset({"def", "gdef", "edef", "xdef"})
 _ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
-_DEFINERS = _COMMANDS | _DEFS | _ENVIRONMENTS | {"let", "DeclareMathOperator"}
+_DEFINERS = _COMMANDS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | {"let", "DeclareMathOperator"}
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 _PROGRAMS = re.compile(
     r"@|##|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
@@ -62,6 +63,7 @@ _NAME = re.compile(r"\s*(\*?)\s*(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 _PARAMETERS = re.compile(r"\s*([^#{}\\]*)((?:#[1-9][^#{}\\]*)*)(?=\{)")
+_SIGNATURE = re.compile(r"\s*(?:O\s*\{([^{}]*)\})?\s*((?:\+?m\s*)*)")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
@@ -238,23 +240,32 @@ class _Expander:
         if found is None:
             return None
         name, position = found[2] or found[3], found.end()
-        count = default = None
-        if word != "DeclareMathOperator":
-            count = _COUNT.match(text, position)
-            if count:
-                option = self.read.option(text, count.end())
-                default, position = option or (None, count.end())
+        if word in _DOCUMENT_COMMANDS:
+            signature, position = self.read.argument(text, position) or ("", position)
+            count, default = _signature(signature)
+        elif word in _COMMANDS:
+            count, default, position = self._count(position)
+        else:
+            count, default = 0, None
         body, position = self.read.argument(text, position) or (None, 0)
         if body is None:
             return None
         if word == "DeclareMathOperator":
             body = f"\\operatorname{found[1]}{{{body}}}"
-        if word == "providecommand" and name in self.macros:
+        if word.startswith(("provide", "Provide")) and name in self.macros:
             return True, position
-        macro = _macro(body, int(count[1]) if count else 0)
-        if macro and default is not None:
+        macro = _macro(body, count)
+        if macro:
             macro.default = default
         return self._take(name, macro), position
+
+    def _count(self, position: int) -> tuple[int, str | None, int]:
+        """The number of arguments in [ ] here, the first one's default if it is optional, and their end."""
+        count = _COUNT.match(self.text, position)
+        if count is None:
+            return 0, None, position
+        default, position = self.read.option(self.text, count.end()) or (None, count.end())
+        return int(count[1]), default, position
 
     def _define_def(self, word: str, position: int) -> tuple[bool, int] | None:
         found = _NAME.match(self.text, position)
@@ -278,11 +289,7 @@ class _Expander:
         found = _ENVIRONMENT.match(self.text, position)
         if found is None:
             return None
-        position = found.end()
-        count = _COUNT.match(self.text, position)
-        if count:
-            option = self.read.option(self.text, count.end())
-            position = option[1] if option else count.end()
+        _, _, position = self._count(found.end())
         for _ in range(2):
             group = self.read.argument(self.text, position)
             if group is None:
@@ -443,6 +450,14 @@ class _Expander:
         return arguments, position
 
 
+def _signature(signature: str) -> tuple[int, str | None]:
+    """The number of a document command's arguments and the first one's default; -1 where they are others."""
+    found = _SIGNATURE.fullmatch(signature)
+    if found is None:
+        return -1, None
+    return found[2].count("m") + (found[1] is not None), found[1]
+
+
 def _macro(body: str, arguments: int) -> Macro | None:
     """What a definition's body stands for; None if it programs."""
     spaced = _XSPACE.search(body) is not None
@@ -457,6 +472,10 @@ def _macro(body: str, arguments: int) -> Macro | None:
         body = body.strip()
     pieces: list[str | int] = re.split(r"#([1-9])", body)
     pieces[1::2] = map(int, pieces[1::2])
-    if max(pieces[1::2], default=0) > arguments or any("#" in piece for piece in pieces[::2]):
+    if (
+        max(pieces[1::2], default=0) > arguments
+        or arguments < 0
+        or any("#" in piece for piece in pieces[::2])
+    ):
         return None
     return Macro(pieces, arguments, spaced=spaced)

@@ -181,6 +181,7 @@ def test_stripping_is_a_fixed_point_and_only_takes_away(text):
             "<<\\emph{\\bf a}>>",  # a value inside values is not expanded again
         ),
         ("\\def\\a{[1]}\\item\\a \\\\\\a", "\\item{}[1] \\\\{}[1]"),
+        ("\\NewDocumentCommand{\\p}{O{2} m +m}{#1#2#3}\\p{a}{b}\\p[c]de", "2abcde"),
         ("\\def\\n{\\\\}\\n[2pt]", "\\\\[2pt]"),
         ("\\renewcommand{\\figurename}{Fig}\\figurename", "\\renewcommand{\\figurename}{Fig}Fig"),
     ],
@@ -210,6 +211,7 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
         "\\newcommand{\\a}[1]{#2}\\a{1}",
         "\\newcommand{\\a}{never closed \\a",
         "\\let\\a=x\\a",
+        "\\NewDocumentCommand{\\a}{s m}{#2}\\a{1}",
     ],
 )
 def test_what_programs_or_redefines_latex_itself_is_left_alone(text):
