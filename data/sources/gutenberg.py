@@ -46,7 +46,7 @@ _PARAGRAPH_END = re.compile(r"\n[ \t\f]*\n")
 _CREDIT = re.compile(
     r"\W*(?:"
     r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
-    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+|first\s+)?"
+    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
     r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
     r"[^\n]{0,60}\s(?:by|from)\b"
     r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
