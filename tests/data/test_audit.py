@@ -128,6 +128,8 @@ def test_shares_off_table_1_are_said_from_the_tolerance_on(seven):
     assert audited(seven, "tokens=1000", "data.weights.c4=15.5").findings == []
     (line,) = audited(seven, "tokens=1000", "data.weights.c4=17").findings
     assert line.startswith("SHARE: c4 is 16.7% of the mixture, 15.0% in the paper")
+    (line,) = audited(seven, "tokens=1000", "data.weights.c4=13").findings
+    assert line.startswith("SHARE: c4 is 13.3% of the mixture")
     assert audited(seven, "tokens=1000", "data.weights.c4=17", "share_tolerance=0.2").findings == []
 
 

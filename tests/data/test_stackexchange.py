@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from xml.sax.saxutils import quoteattr
 
+import py7zr
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +22,6 @@ from hypothesis import strategies as st
 from data.documents import Document, Drop
 from data.errors import DataError
 from data.sources import posts, stackexchange
-
-py7zr = pytest.importorskip("py7zr", reason="py7zr is not installed (the extra `data`)")
 
 SITE = "tea.stackexchange.com"
 BZIP2 = [{"id": py7zr.FILTER_BZIP2}]
