@@ -12,8 +12,8 @@ novel less than 1 % stands in another. Four stages, each of tasks that need the 
 
 **Who stays.** Books are ranked by their number of different shingles, ties by (file, row). From the top, a
 book goes if more than 90 % of it stands in a higher one that stays: of two that hold each other the
-longer stays; of A in B in C with A not in C, B goes and A stays. What goes never depends on how the books
-lie in files, nor on the number of tasks.
+longer stays; of A in B in C with A not in C, B goes and A stays. Equal books go where the first of them
+goes. What goes never depends on how the books lie in files, nor on the number of tasks.
 
 **What may be missed.** Every eighth hash is kept (FracMinHash), of books up to 1,024 shingles every
 one. So equal books, and short books in short ones, are always found. A short book in a long one is missed
