@@ -182,6 +182,7 @@ def test_stripping_is_a_fixed_point_and_only_takes_away(text):
         ),
         ("\\def\\a{[1]}\\item\\a \\\\\\a", "\\item{}[1] \\\\{}[1]"),
         ("\\NewDocumentCommand{\\p}{O{2} m +m}{#1#2#3}\\p{a}{b}\\p[c]de", "2abcde"),
+        ("\\newcommand{\\a}[1][x]{<#1>}{\\a[}]", "{<x>[}]"),  # the group ends before its ]
         ("\\def\\n{\\\\}\\n[2pt]", "\\\\[2pt]"),
         ("\\renewcommand{\\figurename}{Fig}\\figurename", "\\renewcommand{\\figurename}{Fig}Fig"),
     ],
@@ -384,6 +385,11 @@ def test_sections_before_the_document_and_in_definitions_and_verbatim_are_none()
     assert clean_latex(text + "\\verb|\\section{v}| \\section{A} text") == "\\section{A} text\n"
 
 
+def test_a_heading_in_the_preamble_is_none():
+    text = "\\AtEndDocument{\\section{End}\\bibliography{x}}\\begin{document}\nfront\n\\section{A}\ntext\n"
+    assert clean_latex(text) == "\\section{A}\ntext\n"
+
+
 def test_a_section_made_by_a_macro_counts():
     assert body("\\newcommand{\\sect}[1]{\\section{#1}}front\n\\sect{A}\ntext") == "\\section{A}\ntext\n"
 
@@ -475,7 +481,7 @@ def test_a_paper_of_many_bombs_is_given_up():
         "\\def\\f#1;{<#1>}" + "\\f " * 100_000,
         "\\newcommand{\\f" * 50_000,
         "\\def\\f#1" * 50_000,
-        "\\begin{verbatim}" * 50_000,
+        "\\begin{verbatim}" * 100_000,
         "\\begin{comment}" * 50_000,
         "\\begin{thebibliography}" * 50_000,
         "\\iffalse" * 50_000,
