@@ -95,16 +95,13 @@ _GONE = "\x03"  # where something was dropped
 _KEPT, _END = "\x01", "\x02"  # around the number of a verbatim text
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 _LABEL = 2000  # characters in which an external link must end
+_TAIL = 200
 _COPIES = 50  # how often the page's characters may be copied out of nested templates and links
 
 _QUOTES = re.compile(r"''+")
 _MAGIC = re.compile(r"__([^\W\d_]{2,40})__")
 _CONVERTED = re.compile(r"-\{([^{}]*)\}-")  # the Serbian Wikipedia's two scripts
 _ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
-_EMPTY_BRACKETS = re.compile(rf" ?\([\s,;:/{_GONE}]*\)")
-_AFTER_BRACKET = re.compile(rf"\(([\s,;{_GONE}]+)")
-_BEFORE_BRACKET = re.compile(rf"(?<![\s,;{_GONE}])([\s,;{_GONE}]+)\)")
-_GAP = re.compile(rf"(?<! )( *){_GONE}[ {_GONE}]*")
 _SPACES = re.compile(r"[^\S\n]+")
 _PLACE = re.compile(rf"{_KEPT}(\d+){_END}")
 _PIPE_TRICK = re.compile(r"^(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?$", re.DOTALL)
@@ -131,7 +128,7 @@ def wikitext_to_text(source: str, title: str = "", namespaces: Namespaces | None
     text = source.replace("\r\n", "\n").translate(_CONTROLS) if _has_controls(source) else source
     text = _without_opaque(text, verbatim)
     text = _Page(title, namespaces or Namespaces()).read(text)
-    text = _decode(_without_gaps(_plain(text)))
+    text = _without_gaps(_plain(text)).replace("&nbsp;", " ")
     lines = _lines(text)
     if not lines:
         return ""
@@ -432,21 +429,24 @@ def _apostrophes(found: re.Match) -> str:
 
 def _without_gaps(text: str) -> str:
     """No empty brackets, doubled spaces or stray commas where something was dropped."""
-    if _GONE not in text:
-        return text
-    text = _EMPTY_BRACKETS.sub(lambda found: "" if _GONE in found[0] else found[0], text)
-    text = _AFTER_BRACKET.sub(lambda found: "(" if _GONE in found[1] else found[0], text)
-    text = _BEFORE_BRACKET.sub(lambda found: ")" if _GONE in found[1] else found[0], text)
-    return _GAP.sub(_gap, text)
-
-
-def _gap(found: re.Match) -> str:
-    following = found.string[found.end() : found.end() + 1]
-    return " " if " " in found[0] and following and following not in ".,;:!?)]\n" else ""
-
-
-def _decode(text: str) -> str:
-    return text.replace("&nbsp;", " ") if "&nbsp;" in text else text
+    first, *rest = text.split(_GONE)
+    pieces, space = [first], False
+    for piece in rest:
+        if len(pieces[-1]) > 2 * _TAIL:  # so that what is cut below is short
+            pieces[-1:] = [pieces[-1][:-_TAIL], pieces[-1][-_TAIL:]]
+        left = pieces[-1].rstrip(" ")
+        space = space or left != pieces[-1] or piece.startswith(" ")
+        pieces[-1], piece = left, piece.lstrip(" ")
+        if left.endswith("("):
+            piece, space = piece.lstrip(" ,;:/"), False
+            if piece.startswith(")"):
+                pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
+        elif piece.startswith(")"):
+            pieces[-1] = left.rstrip(" ,;")
+        if piece:
+            pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
+            space = False
+    return "".join(pieces)
 
 
 def _lines(text: str) -> list[str]:
