@@ -37,14 +37,19 @@ def with_gensim() -> Callable[[str, str], str]:
     return lambda title, text: filter_wiki(text)
 
 
-def with_wikiextractor() -> Callable[[str, str], str]:
-    """Its own cleaning, templates dropped. Its patterns with flags in their middle are mended: Python 3.11
-    and later refuse them."""
+def with_wikiextractor(expand: bool = True) -> Callable[[str, str], str]:
+    """Its own cleaning; its default expands templates, of which none are known here.
+
+    Its patterns with flags in their middle are mended: Python 3.11 and later refuse them.
+    """
     compiled = re.compile
-    re.compile = lambda pattern, flags=0: compiled(
-        pattern.replace("(?i)", "") if isinstance(pattern, str) and "(?i)" in pattern else pattern,
-        flags | re.I if isinstance(pattern, str) and "(?i)" in pattern else flags,
-    )
+
+    def mended(pattern: str | re.Pattern, flags: int = 0) -> re.Pattern:
+        if isinstance(pattern, str) and "(?i)" in pattern:
+            return compiled(pattern.replace("(?i)", ""), flags | re.I)
+        return compiled(pattern, flags)
+
+    re.compile = mended
     try:
         from wikiextractor import extract
     finally:
@@ -53,7 +58,7 @@ def with_wikiextractor() -> Callable[[str, str], str]:
 
     def run(title: str, text: str) -> str:
         extractor = extract.Extractor("1", "1", "https://en.wikipedia.org", title, [text])
-        return "\n".join(extractor.clean_text(text, expand_templates=False))
+        return "\n".join(extractor.clean_text(text, expand_templates=expand))
 
     return run
 
@@ -61,6 +66,7 @@ def with_wikiextractor() -> Callable[[str, str], str]:
 LIBRARIES = {
     "mwparserfromhell": with_mwparserfromhell,
     "wikiextractor": with_wikiextractor,
+    "… --no-templates": lambda: with_wikiextractor(expand=False),
     "gensim": with_gensim,
 }
 

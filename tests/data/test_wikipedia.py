@@ -324,11 +324,9 @@ def test_a_page_of_any_size_is_passed_over_in_bounded_memory(tmp_path, monkeypat
     monkeypatch.setattr(wikidump, "MAX_PAGE", 100_000)
     monkeypatch.setattr(wikidump, "PIECE", 1000)
     content = dump(page(1), page(2, "x" * 1_000_000), page(3))
-    for path in (
-        write(tmp_path, content),
-        write(tmp_path, _streams(content, [400_000, 900_000]), NAME + ".bz2"),
-    ):
-        for parts in (1, 2, 3):
+    for cuts in ([], [400_000, 900_000], [50_000, 900_000], [99_000, 1_000_500]):
+        path = write(tmp_path, _streams(content, cuts), NAME + ".bz2")
+        for parts in (1, 2, 3, 50):
             items = [item for part in range(parts) for item in read_all(path, part, parts)[0]]
             assert [getattr(item, "reason", "") for item in items] == ["", "page too large", ""]
             assert items[1].malformed
