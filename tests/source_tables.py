@@ -4,6 +4,7 @@ From the raw samples of ../shared/data; `tests/data/test_source_tables.py` makes
 and from fixtures of our own, and checks that every record is accounted for.
 """
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -32,7 +33,8 @@ examples to read.
 def run(source: str, inputs: list[str], folder: Path) -> dict:
     """Prepare one source's text; its report. Raises AssertionError if that fails."""
     words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={folder / source}"]
-    code = prepare([*words, "stage=text", "engine.workers=1", "max_broken=1"])
+    with contextlib.redirect_stdout(sys.stderr):
+        code = prepare([*words, "stage=text", "engine.workers=1", "max_broken=1"])
     assert code == 0, f"relama prepare {' '.join(words)}"
     return json.loads((folder / source / "report.json").read_text())
 
