@@ -42,6 +42,7 @@ class Fault:
 
     detail: str
     position: int
+    whole: bool = False  # it ends where it should: the next one follows
 
 
 def read_records(path: Path) -> Iterator[WarcPage | Fault]:
@@ -69,14 +70,18 @@ def _read_from(
 ) -> Generator[WarcPage | Fault, None, int | None]:
     """Records from `start` on, up to the first fault; returns a place in that one, None at the end."""
     held: WarcPage | None = None  # its length is believed once something follows it
+    any_begun = False
     try:
         for record in ArchiveIterator(file, parse_http=False, quirks_mode=quirks):
+            any_begun = True
             if held:
                 yield held
                 held = None
             taken = _take(record)
             if isinstance(taken, Fault):
                 yield taken
+                if taken.whole:
+                    continue
                 return taken.position + 1
             held = taken
     except OSError as error:
@@ -90,9 +95,23 @@ def _read_from(
         yield held
         yield Fault(f"not a WARC record: {error}", end)
         return end + 1
-    if held:
-        yield held
+    if not any_begun:
+        yield Fault("no record begins here", start)
+        return start + 1
+    if held is None:
+        return None
+    yield held
+    # fastwarc takes some damage for the file's end.
+    end = _end_if_whole(file, held.position, packed)
+    if end is not None and _is_more(file, end):
+        yield Fault("not a WARC record", end)
+        return end + 1
     return None
+
+
+def _is_more(file: BinaryIO, position: int) -> bool:
+    file.seek(position)
+    return bool(file.read(_HEAD).strip(b"\r\n\0"))
 
 
 def _take(record: WarcRecord) -> WarcPage | Fault:
@@ -119,10 +138,13 @@ def _take(record: WarcRecord) -> WarcPage | Fault:
 
 
 def _take_response(record: WarcRecord, url: str, date: str, position: int) -> WarcPage | Fault:
-    record.parse_http(auto_decode="all")
-    body = record.reader.read(MAX_RECORD + 1)
+    try:
+        record.parse_http(auto_decode="all")
+        body = record.reader.read(MAX_RECORD + 1)
+    except OSError as error:
+        return Fault(f"HTTP: {error}", position, whole=True)
     if len(body) > MAX_RECORD:
-        return Fault(f"unpacks to more than {MAX_RECORD >> 20} MiB", position)
+        return Fault(f"unpacks to more than {MAX_RECORD >> 20} MiB", position, whole=True)
     http, status = record.http_headers, 0
     if http is not None and http.status_code:
         status = int(http.status_code)

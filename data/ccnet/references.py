@@ -1,0 +1,49 @@
+"""Whether a page looks like those that Wikipedia cites: a linear fastText classifier.
+
+In: text and a model with the labels `__label__wiki` and `__label__cc`, RedPajama's names. Out: the
+probability of the first. The model is floret's (what `recipe=ccnet-models` trains) or fastText's.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from data.errors import DataError
+
+FILE = "references.bin"
+CITED, OTHER = "__label__wiki", "__label__cc"
+
+
+def as_line(text: str) -> str:
+    """The text as the classifier reads it, in training and after."""
+    return " ".join(text.split())
+
+
+def probability(text: str, model: Path) -> float:
+    """That Wikipedia would cite the page: from 0 to 1."""
+    labels, scores = load(model).predict(as_line(text), k=2)
+    return next((min(float(score), 1.0) for label, score in zip(labels, scores) if label == CITED), 0.0)
+
+
+@lru_cache(maxsize=2)
+def load(model: Path) -> Any:
+    """The classifier, once a process. Raises DataError if the file is not one."""
+    if not model.is_file():
+        raise DataError(
+            f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it (docs/commoncrawl.md)"
+        )
+    import fasttext
+    import floret
+
+    for library in (floret, fasttext):
+        try:
+            classifier = library.load_model(str(model))
+            labels = classifier.predict("a", k=2)[0]
+        except (ValueError, MemoryError, RuntimeError):
+            continue
+        if {*labels} <= {CITED, OTHER} and labels:
+            return classifier
+        raise DataError(
+            f"{model}: expected the labels {CITED} and {OTHER}, found {', '.join(labels) or 'none'}"
+        )
+    raise DataError(f"{model}: not a fastText or floret classifier")
