@@ -12,8 +12,8 @@ novel less than 1 % stands in another. Four stages, each of tasks that need the 
 
 **Who stays.** Books are ranked by their number of different shingles, ties by (file, row). From the top, a
 book goes if more than 90 % of it stands in a higher one that stays: of two that hold each other the
-longer stays; of A in B in C with A not in C, B goes and A stays. What goes never depends on how the books
-lie in files, nor on the number of tasks.
+longer stays; of A in B in C with A not in C, B goes and A stays. Equal books go where the first of them
+goes. What goes never depends on how the books lie in files, nor on the number of tasks.
 
 **What may be missed.** Every eighth hash is kept (FracMinHash), of books up to 1,024 shingles every
 one. So equal books, and short books in short ones, are always found. A short book in a long one is missed
@@ -26,6 +26,7 @@ Shingles are compared by 64-bit hashes: two books of 10^5 have a false one in co
 """
 
 import re
+import shutil
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def _words(text: str) -> list[str]:
 
 def sketch(text_file: Path, run: Path) -> None:
     """Write the folder `run`: what its books are, and their sampled hashes in sorted files."""
-    temporary = folders.aside(run)
+    temporary = folders.aside(folders.own(run))
     books, waiting, n_waiting, n_files = [], [], 0, 0
     for row, text in enumerate(_texts(text_file)):
         found = shingles(text)
@@ -143,7 +144,7 @@ def sketch(text_file: Path, run: Path) -> None:
             waiting, n_waiting, n_files = [], 0, n_files + 1
     _write_sorted(waiting, temporary / f"hashes-{n_files:05d}.npy")
     np.save(temporary / "books.npy", np.array(books, BOOK))
-    folders.commit(temporary, run)
+    _commit_once(temporary, run)
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -162,6 +163,17 @@ def _entries(hashes: np.ndarray, row: int) -> np.ndarray:
 def _write_sorted(waiting: list[np.ndarray], path: Path) -> None:
     entries = np.concatenate(waiting) if waiting else np.empty(0, ENTRY)
     np.save(path, entries[np.argsort(entries["hash"], kind="stable")])
+
+
+def _commit_once(temporary: Path, goal: Path) -> None:
+    for path in [*sorted(temporary.iterdir()), temporary]:
+        folders.sync(path)
+    try:
+        temporary.rename(goal)
+    except OSError:
+        if not goal.exists():
+            raise
+        shutil.rmtree(temporary)  # another process made the same
 
 
 # ---- candidates
@@ -193,10 +205,10 @@ def candidates(runs: list[Path], part: int, parts: int, out: Path) -> None:
         _pairs(owners, lookups[short[lookups] == tier], higher[short[lookups] == tier], tier)
         for tier in (False, True)
     ]
-    temporary = folders.aside(out)
+    temporary = folders.aside(folders.own(out))
     np.save(temporary / "looked_up.npy", looked_up)
     np.save(temporary / "pairs.npy", np.sort(np.concatenate(tables), order=["book", "holder"]))
-    folders.commit(temporary, out)
+    _commit_once(temporary, out)
 
 
 class Books:
@@ -301,8 +313,9 @@ def measure(
     for book, holder in _candidates(books, counts, part, parts):
         one, other = (_shingles_of(books, text_files, number, held) for number in (book, holder))
         measured.append((book, holder, np.isin(one, other, assume_unique=True).sum()))
-    temporary = out.with_name(out.name + ".tmp.npy")
-    np.save(temporary, np.array(measured, SHARED))
+    temporary = folders.own(out)
+    with temporary.open("wb") as file:
+        np.save(file, np.array(measured, SHARED))
     folders.sync(temporary)
     temporary.replace(out)
 

@@ -57,7 +57,8 @@ def fetched(unit: Path) -> Iterator[Path]:
         return
     folder = tempfile.mkdtemp(prefix="relama-")
     try:
-        copy = Path(folder, unit.name)
+        copy = Path(folder, unit.parent.name or "root", unit.name)  # a folder's name may say what it is
+        copy.parent.mkdir()
         unit.fs.get(unit.path, str(copy), recursive=not unit.is_file())
         yield copy
     finally:

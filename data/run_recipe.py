@@ -6,6 +6,7 @@ group is written without them. So a killed run goes on where it was, and the tex
 byte, on every engine and for any number of tasks. Every record is kept, or counted under a reason.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -277,6 +278,8 @@ def _read_piece(recipe: Recipe, piece: Piece) -> Iterator[Record | Drop]:
     except MemoryError:
         raise
     except Exception as error:  # whatever a foreign reader raises, the run goes on and the file is counted
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a reader's temporary folder is full: not the input's fault
         detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
         yield Drop(BROKEN, str(piece.unit), position, detail, malformed=True)
 

@@ -18,9 +18,9 @@ from typing import BinaryIO
 
 from data.documents import Document, Drop, Record
 from data.sources import rows, text
-from data.sources.latex import clean_latex
+from data.sources.latex import body, strip_comments
 from data.sources.latex_files import Paper, TooLong
-from data.sources.latex_macros import TooMuch
+from data.sources.latex_macros import TooMuch, expand
 
 VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = "exact"
@@ -105,6 +105,11 @@ def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
         return record.document(source, clean_latex(latex))
     except TooMuch as error:
         return record.drop("macros explode", str(error))
+
+
+def clean_latex(latex: str) -> str:
+    """A paper from its first section on, its macros written out. Raises TooMuch."""
+    return body(*expand(strip_comments(latex)))
 
 
 def arxiv_url(name: str) -> str:

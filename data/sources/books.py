@@ -86,7 +86,8 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
             return record.drop(f"shorter than {MIN_CHARACTERS} characters", str(len(book.text)))
         if len(book.text) < _MEDIA_LENGTH and len(_MEDIA.findall(book.text)) > 1:
             return record.drop("an index of sound or film")
-    known = {"title": book.title, "author": book.author, "language": book.language}
+    title = record.meta.get("title") or record.meta.get("short_book_title") or book.title  # PG19's
+    known = {"title": title, "author": book.author, "language": book.language}
     licence = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
     cleaned = replace(
         record,
@@ -126,11 +127,7 @@ def _read_text(path: Path) -> Iterator[Record | Drop]:
 
 def _read_zip(path: Path) -> Iterator[Record | Drop]:
     """The texts of a zip, each read into memory up to the bound; nothing of it is written."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - (64 << 10) - 22))
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if int.from_bytes(tail[at + 12 : at + 16], "little") > MAX_DIRECTORY or b"PK\x06\x07" in tail:
+    if _directory_bytes(path) > MAX_DIRECTORY:
         yield Drop("malformed record", str(path), 0, "a zip of too many members", malformed=True)
         return
     with zipfile.ZipFile(path) as members:
@@ -150,6 +147,15 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
             yield _record(path, number, raw, {"member": member.filename})
+
+
+def _directory_bytes(path: Path) -> int:
+    """How large a zip says that its list of members is, which is read whole when it is opened."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (64 << 10) - 22))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0  # zip64: 4 GiB
 
 
 def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
@@ -172,7 +178,7 @@ def _decoded(raw: bytes, codec: str) -> str | None:
 
 def _codec(name: str) -> str:
     """Python's name for what a header calls an encoding; empty if that is none of a text's."""
-    for word in (name.strip(), *re.findall(r"[\w-]+", name)):
+    for word in (name.strip(), *re.findall(r"[\w-]+", name), name.replace("-", "")):
         try:
             found = codecs.lookup(word.replace("ISO Latin-", "latin").replace("Codepage ", "cp"))
         except (LookupError, ValueError):
@@ -187,7 +193,7 @@ def _is_western(raw: bytes, content: str) -> bool:
     above = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
     letters = sum(map(str.isalpha, content)) if above > len(raw) // 10 else len(raw)
     return (
-        not _CONTROLS.search(content)
+        len(_CONTROLS.findall(content)) <= len(content) // 1000
         and above <= 0.4 * letters  # Cyrillic or Greek bytes would be nearly all of them
         and sum(map(len, _UTF8_BYTES.findall(raw))) <= 0.5 * above  # broken UTF-8
         and len(_IN_WORDS.findall(content)) <= 0.1 * above  # signs in words: a DOS code page

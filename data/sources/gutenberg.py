@@ -19,13 +19,14 @@ _START = re.compile(
 _END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PROJECT GUTENBERG.*", _FLAGS)
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
-    r"^[ \t]*(?:this is )?(?:the )?(?:end|ende|fin|fine|einde)(?: of| de| di| van)?"
-    r"(?: the| this| dieses| diese| dit)? proje[ck]t gutenberg.*",
+    r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fine|einde)\b[ \w]{0,25}?"
+    r"\s(?:proje[ck]t gutenb[eu]rg|e-?texte?s?\b).*",
     _FLAGS,
 )
 _LICENCE = re.compile(
     r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
 )
+_ENDS = (_END, _LAST_LINE, _LICENCE)
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
 
@@ -40,25 +41,27 @@ _COPYRIGHTED = re.compile(
     r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
 )
 
-_BLANK_LINES = re.compile(r"(?:[ \t\f]*\n)+|[ \t\f]+\Z")
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n|\s*\Z")
+_BLANK_LINES = re.compile(r"(?:[ \t\f]*\n)*")
+_PARAGRAPH_END = re.compile(r"\n[ \t\f]*\n")
 _CREDIT = re.compile(
     r"\W*(?:"
-    r"(?:(?:this|the)\s+)?(?:project\s+gutenberg\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
-    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+|first\s+)?"
+    r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
+    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
     r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
     r"[^\n]{0,60}\s(?:by|from)\b"
-    r"|(?:this\s+)?e-?text\s+(?:was\s+)?created\s+by\b|credits:|html\s+version\s+by\b|updated:"
-    r"|(?:the\s+|this\s+)?project\s+gutenberg(?:['’]s\s|\s+e-?(?:text|book))"
-    r"|note:\s+(?:project\s+gutenberg|the\s+original|images\s+of)"
+    r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
     r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"
     r"|images\s+of\s+the\s+original|see\s+https?://"
-    r"|transcriber['’]?s?['’]?\s+notes?\b)",
+    r"|transcriber['’]?s?['’]?\s+notes?\b"
+    r"|[*=_-]+\s*\Z)",  # a rule between such paragraphs
     re.IGNORECASE,
 )
-_PROOFREADERS = re.compile(r"pgdp\.net|distributed\s+proofread|proofreading\s+team", re.IGNORECASE)
+_OF_THE_MAKERS = re.compile(
+    r"pgdp\.net|distributed\s+proofread|proofreading\s+team|project\s+gutenberg|\be-?texts?\b|\S@\S+\.\w",
+    re.IGNORECASE,
+)
 _CREDIT_LENGTH = 3000  # characters of one such paragraph, at most
-_CLOSING_NOTES = re.compile(r"^\W*transcriber['’]?s?['’]?\s+notes?\W*$", _FLAGS)
+_CLOSING_NOTES = re.compile(r"^[^\w\n]*transcriber['’]?s?['’]?[ \t]+notes?[^\w\n]*$", _FLAGS)
 _CLOSING_LENGTH = 8000
 
 
@@ -77,24 +80,22 @@ class Book:
 
 def open_book(text: str) -> Book:
     """The book in a file whose lines end in `\\n`; its text is empty where there is only a licence."""
-    start, begun = _start(text)
-    pieces, ended = [], False
-    while True:
-        end = _END.search(text, start)
-        if end is None:
-            stop = _last_stop(text, start, TAIL)
-            ended = ended or stop < len(text)
-            pieces.append(text[start:stop])
-            break
+    top, begun = _start(text)
+    start, pieces, ended = top, [], False
+    while end := _END.search(text, start):
         ended = True
         pieces.append(text[start : _last_stop(text, start, 1500, end.start())])
         following = _START.search(text, end.end())  # another whole book below it
         if following is None:
             break
         start = _after_mark(text, following)
+    else:
+        stop = _last_stop(text, start, TAIL, len(text))
+        ended = ended or stop < len(text)
+        pieces.append(text[start:stop])
     if not (begun or ended):
         return Book(text, False)
-    header = text[: min(_start(text)[0] or HEAD // 5, HEAD)]
+    header = text[: top or HEAD // 5]
     return Book(
         "\n\n\n".join(filter(None, map(_without_credits, pieces))),
         True,
@@ -108,8 +109,9 @@ def _start(text: str) -> tuple[int, bool]:
     mark = _START.search(text, 0, HEAD)
     if mark:
         start = _after_mark(text, mark)
-        while again := _START.search(text, start, start + 5000):  # the mark stands twice
-            start = _after_mark(text, again)
+        end = _END.search(text, start, start + 5000)
+        while again := _START.search(text, start, end.start() if end else start + 5000):
+            start = _after_mark(text, again)  # the mark stands twice
         return start, True
     small_print = _SMALL_PRINT_END.search(text, 0, HEAD)
     if small_print and not _END.search(text, 0, small_print.start()):
@@ -117,54 +119,60 @@ def _start(text: str) -> tuple[int, bool]:
     top = text[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]
     if not _GUTENBERG.search(top) or _END.match(top) or _LICENCE.match(top):
         return 0, False
-    start = 0
-    for found in re.finditer(r"(?:[^\n]*\S[^\n]*\n?)+", text[:20_000]):  # paragraphs
-        if _ABOUT_FILE.search(found[0]) and not _LAST_LINE.match(found[0]):
-            start = found.end()
+    head = text[: HEAD // 5]
+    head = head[: min([mark.start() for each in _ENDS if (mark := each.search(head))], default=None)]
+    start = place = 0
+    for paragraph in _PARAGRAPH_END.split(head):
+        place = text.index(paragraph, place) + len(paragraph)
+        if _ABOUT_FILE.search(paragraph):
+            start = place
     return start, True
 
 
 def _after_mark(text: str, mark: re.Match) -> int:
     """The end of a mark, whose title may run over some lines before its closing asterisks."""
+    end = mark.end()
     if mark[0].rstrip().endswith("*"):
-        return mark.end()
-    lines = re.compile(r"(?:\n[^\n]*\S[^\n]*){1,3}?\*\*\*[ \t]*$", re.MULTILINE).match(text, mark.end())
-    return lines.end() if lines else mark.end()
+        return end
+    for line in text[end + 1 : end + 1000].split("\n")[:3]:
+        end += 1 + len(line)
+        if not line.strip():
+            break
+        if line.rstrip().endswith("***"):
+            return end
+    return mark.end()
 
 
-def _last_stop(text: str, start: int, tail: int, end: int | None = None) -> int:
+def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     """Where a book ends that begins at `start`: at the lines `End of Project Gutenberg's …` or a licence.
 
     They count in the last `tail` characters only: volumes put together keep such lines between them.
     """
-    end = len(text) if end is None else end
     near = max(start, end - tail)
     near = text.rfind("\n", start, near) + 1 or near
-    found = [mark.search(text, near, end) for mark in (_LAST_LINE, _LICENCE)]
+    found = [mark.search(text, near, end) for mark in _ENDS]
     return min([mark.start() for mark in found if mark], default=end)
 
 
 def _without_credits(text: str) -> str:
     """The book without the paragraphs on who made the file above it, and the notes of these below it."""
+    paragraph = ""
     for _ in range(CREDITS):
-        text = text[_blank(text) :]
-        end = _PARAGRAPH_END.search(text).start()
-        paragraph = text[:end]
+        text = text[_BLANK_LINES.match(text).end() :]
+        names_book = _GUTENBERG.search(paragraph)
+        stop = _PARAGRAPH_END.search(text)
+        end = stop.start() if stop else len(text)
+        paragraph = text[: min(end, _CREDIT_LENGTH)]
         if paragraph.startswith("[") and "]" not in paragraph and _CREDIT.match(paragraph):
             end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
-        is_credit = _CREDIT.match(paragraph) or _PROOFREADERS.search(paragraph)
-        if not paragraph or not is_credit or len(paragraph) > _CREDIT_LENGTH:
+        by = names_book and re.match(r"\s*by\s[^\n]{,100}\Z", paragraph)
+        if not (_CREDIT.match(paragraph) or _OF_THE_MAKERS.search(paragraph) or by) or end > _CREDIT_LENGTH:
             break
         text = text[end:]
     notes = _CLOSING_NOTES.search(text, max(0, len(text) - _CLOSING_LENGTH))
     if notes and notes.start():
         text = text[: notes.start()]
     return text.rstrip()
-
-
-def _blank(text: str) -> int:
-    lines = _BLANK_LINES.match(text)
-    return lines.end() if lines else 0
 
 
 def _facts(header: str) -> dict:

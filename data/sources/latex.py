@@ -1,19 +1,38 @@
-r"""LaTeX to the text that is trained on: no comments, no front matter, no bibliography, no user macros.
+r"""LaTeX as it is read here: comments, arguments and the parts of a paper.
 
-In: the LaTeX of one paper. Out: LaTeX from its first section on, with the author's own macros written
-out. The one idea: a paper is passed over three times by one compiled pattern each, linear in its length:
-for comments (here, where `\input` may be followed too), for macros (`latex_macros`), and for structure.
-A regular expression finds the marks; what they mean is decided by a scan that knows verbatim text.
+In: the LaTeX of one paper. Out: it without comments (where `\input` may be followed too), and of that what
+stands from the first section on. The one idea: a compiled pattern finds the few marks that matter, and a
+scan that knows verbatim text says what they mean, in time linear in the length. The macros between the
+two steps are `latex_macros`'. Libraries are 4 to 80 times slower here (`tests/benchmarks/latex.py`).
 """
 
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-from data.sources.latex_macros import VERBATIM, ends_in_word, expand, inline_end, line_rest
-
+VERBATIM = (
+    "verbatim",
+    "Verbatim",
+    "BVerbatim",
+    "LVerbatim",
+    "SaveVerbatim",
+    "lstlisting",
+    "minted",
+    "alltt",
+    "verbatimtab",
+    "spverbatim",
+)
 MAX_TEXT = 32 << 20  # characters of one paper with all that it inputs
-_FAILURES = 3  # unclosed \iffalse after which no more are looked for
+MAX_GROUP = 1 << 18  # characters of one argument or definition
+MAX_OPTION = 4096  # characters of one optional or delimited argument
+_FAILURES = 20  # groups that do not end, after which none is looked for any more
+_FALSE_FAILURES = 3  # the same of \iffalse
+
+WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
+_SIMPLE_GROUP = re.compile(r"[ \t]*\n?[ \t]*\{([^{}\\]*)\}")
 
 # What `strip_comments` asks for the text of a file: the command's name, and its argument or arguments.
 Resolve = Callable[[str, str, str], str | None]
@@ -62,17 +81,16 @@ _AROUND = re.compile(
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(
-    r"\\(?:sub)*(?:section|chapter)\*?\s*\{\s*(?:references|bibliography|literature(?: cited)?)\s*\}\s*"
-    r"(?:\\addcontentsline\s*\{[^{}]*\}\s*\{[^{}]*\}\s*\{[^{}]*\}\s*)?\Z",
-    re.IGNORECASE,
+    r"\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*(?:references|bibliography|literature(?: cited)?)[\s:.]*\}", re.IGNORECASE
 )
+# Where references that are a section of their own end: with their environment or command, or before these.
+_REFERENCES_END = re.compile(
+    r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
+    r"|\\input\s*\{[^{}]*\.bbl\})|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
+    r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
+)
+_LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
-
-
-def clean_latex(text: str) -> str:
-    """The paper from its first section on, in plain LaTeX. Raises `latex_macros.TooMuch` for a bomb."""
-    expanded, opaque = expand(strip_comments(text))
-    return _body(expanded, opaque)
 
 
 def strip_comments(text: str, resolve: Resolve | None = None) -> str:
@@ -119,7 +137,7 @@ def _pieces(text: str, resolve: Resolve | None) -> Iterator[str]:
                     resolve("filecontents", "", text[mark.end() : end])
                 start = position = _own_line(text, mark.start(), position)
         elif mark["false"]:
-            skipped = _false_end(text, position) if failures < _FAILURES and len(closers) < 10 else None
+            skipped = _false_end(text, position) if failures < _FALSE_FAILURES and len(closers) < 10 else None
             if skipped is None:
                 failures += 1
                 continue
@@ -230,7 +248,10 @@ def _resolved(text: str, position: int, command: str, resolve: Resolve) -> tuple
     return found, argument.end()
 
 
-def _body(text: str, opaque: list[tuple[int, int]]) -> str:
+# ---- structure
+
+
+def body(text: str, opaque: list[tuple[int, int]]) -> str:
     """From the first heading to the end of the document, without the bibliography."""
     starts = [start for start, _ in opaque]
 
@@ -247,7 +268,11 @@ def _body(text: str, opaque: list[tuple[int, int]]) -> str:
         if is_opaque(mark.start()):
             continue
         if mark["section"]:
-            if not _AROUND.match(text, position):
+            if _REFERENCES.match(text, position):
+                link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
+                position = _references_end(text, position)
+                gone.append((link.start() if link else mark.start(), position))
+            elif not _AROUND.match(text, position):
                 headings.append(mark)
         elif "document" in (mark["begin"], mark["ams"]):
             if begin == 0:
@@ -272,12 +297,19 @@ def _body(text: str, opaque: list[tuple[int, int]]) -> str:
     pieces = []
     for first, last in gone:
         if start <= first < end:
-            heading = _REFERENCES.search(text, max(start, first - 400), first)
-            pieces.append((start, heading.start() if heading else first))
+            pieces.append((start, first))
             start = min(last, end)
     pieces.append((start, end))
     body = "".join(_tidied(text, pieces, opaque)).strip("\n").rstrip()
     return body + "\n" if body else ""
+
+
+def _references_end(text: str, position: int) -> int:
+    """Where the section of references ends whose heading ends here."""
+    end = _REFERENCES_END.search(text, position)
+    if end is None:
+        return len(text)
+    return end.end() if end["after"] else end.start()
 
 
 def _document_end(text: str, position: int) -> int:
@@ -310,3 +342,103 @@ def _tidied(text: str, pieces: list[tuple[int, int]], opaque: list[tuple[int, in
             place += 1
         plain.append(text[start:end])
     yield _BLANK_LINES.sub("\n\n", "".join(plain))
+
+
+# ---- arguments
+
+
+class Arguments:
+    """Reads arguments as TeX takes them; after `_FAILURES` that do not end it looks for no more."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def argument(self, text: str, position: int) -> tuple[str, int] | None:
+        """The group, control sequence or character here, and its end."""
+        simple = _SIMPLE_GROUP.match(text, position)
+        if simple:
+            return simple[1], simple.end()
+        position = BLANKS.match(text, position).end()
+        first = text[position : position + 1]
+        if first == "{":
+            end = self.group_end(text, position)
+            return (text[position + 1 : end - 1], end) if end >= 0 else None
+        if first == "\\":
+            token = WORD.match(text, position)
+            return (token.group(), token.end()) if token else None
+        return None if first in ("", "\n", "}", "$", "&", "#") else (first, position + 1)
+
+    def option(self, text: str, position: int) -> tuple[str, int] | None:
+        """The optional argument in [ ] here, and its end."""
+        opening = BLANKS.match(text, position).end()
+        if text[opening : opening + 1] != "[":
+            return None
+        return self._ended(_BRACKETS, "]", text, opening + 1)
+
+    def until(self, delimiter: str, text: str, position: int) -> tuple[str, int] | None:
+        r"""The argument of \def that ends at a delimiter outside of braces."""
+        return self._ended(
+            re.compile(f"\\\\.|{re.escape(delimiter)}|[{{}}]", re.DOTALL), delimiter, text, position
+        )
+
+    def _ended(self, pattern: re.Pattern, end: str, text: str, position: int) -> tuple[str, int] | None:
+        depth = 0
+        if self._failures >= _FAILURES:
+            return None
+        for mark in pattern.finditer(text, position, position + MAX_OPTION):
+            kind = mark.group()
+            if kind == end and depth == 0:
+                return text[position : mark.start()], mark.end()
+            depth += (kind == "{") - (kind == "}")
+            if depth < 0:
+                return None
+        self._failures += 1
+        return None
+
+    def group_end(self, text: str, opening: int) -> int:
+        """After the group that opens here; -1 if it does not close within `MAX_GROUP`."""
+        if self._failures >= _FAILURES:
+            return -1
+        depth = 0
+        for mark in _BRACES.finditer(text, opening, opening + MAX_GROUP):
+            kind = mark.group()
+            if kind == "{":
+                depth += 1
+            elif kind == "}":
+                depth -= 1
+                if depth == 0:
+                    return mark.end()
+        self._failures += 1
+        return -1
+
+
+def ends_in_word(text: str, end: int) -> bool:
+    r"""Whether a control word, as `\alpha`, ends just before `end`."""
+    start = end
+    while start and text[start - 1].isalpha():
+        start -= 1
+    start -= start < end and text[start - 1 : start] == "\0"  # latex_macros' mark
+    slashes = start
+    while slashes and text[slashes - 1] == "\\":
+        slashes -= 1
+    return start < end and (start - slashes) % 2 == 1
+
+
+def inline_end(text: str, position: int) -> int:
+    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it."""
+    option = _OPTION.match(text, position)
+    start = option.end() if option else position
+    if text[start : start + 1] == "*":
+        start += 1
+    opening = text[start : start + 1]
+    if opening in ("", "\n", " "):
+        return position
+    line = text[start + 1 : start + 4000].partition("\n")[0]
+    end = line.find("}" if opening == "{" else opening)
+    return start + 1 + end + 1 if end >= 0 else position
+
+
+def line_rest(text: str, end: int) -> int:
+    """After the line's end, if nothing but blanks is left of it; else `end`."""
+    newline = text.find("\n", end, end + 200)
+    return newline + 1 if newline >= 0 and not text[end:newline].strip(" \t") else end

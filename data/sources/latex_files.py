@@ -40,6 +40,7 @@ _CODECS = {
     "sjis": "shift_jis",
     "ks": "euc_kr",
 }
+_CODEC = re.compile(r"cp\d{3,4}|koi8-[rtu]|iso-?8859-\d{1,2}")  # Python's own names; others are no text's
 _INPUTENC = re.compile(
     r"\\(?:usepackage\s*\[([^\]]{1,60})\]\s*\{inputenc\}|inputencoding\s*\{([^}]{1,30})\}"
     r"|begin\s*\{CJK\*?\}\s*(?:\[[^\]]{0,30}\]\s*)?\{([^}]{1,30})\})"
@@ -89,12 +90,12 @@ def _decode(content: bytes, main: bytes) -> str:
             continue
         name = next(group for group in declaration.groups() if group)
         name = name.split(",")[-1].strip().lower()
-        if name.startswith("utf"):
-            break
         try:
-            return content.decode(_CODECS.get(name, name))
+            if name in _CODECS or _CODEC.fullmatch(name):
+                return content.decode(_CODECS.get(name, name))
         except (LookupError, UnicodeDecodeError):
-            break
+            pass
+        break
     return content.decode("utf-8-sig", errors="relama.cp1252")
 
 
@@ -219,14 +220,10 @@ class Paper:
         return strip_comments(text, resolve)
 
     def _find(self, subfolder: str, name: str, by: str, folder: str | None = None) -> str | None:
-        """The paper's file that a name in another stands for, or None: it is not there, or not inside."""
-        if name.startswith("/") or subfolder.startswith("/"):
-            return None
+        """The paper's file that a name in another stands for, or None if it has no such file."""
         main_folder = posixpath.dirname(by) if folder is None else folder
         for start in dict.fromkeys((main_folder, posixpath.dirname(by), "")):
             path = posixpath.normpath(posixpath.join(start, subfolder, name))
-            if path.startswith("../"):
-                continue
             for full in (path + ".tex", path):
                 if full in self.files or full in self.made:
                     return full

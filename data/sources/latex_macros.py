@@ -12,17 +12,13 @@ that program (conditionals, `\csname`, names with @, definitions inside definiti
 import re
 from dataclasses import dataclass
 
-_VERBATIM = (
-    "verbatim Verbatim BVerbatim LVerbatim SaveVerbatim lstlisting minted alltt verbatimtab spverbatim"
-)
-VERBATIM = tuple(_VERBATIM.split())
-MAX_GROUP = 1 << 18  # characters of one argument or definition
-MAX_OPTION = 4096  # characters of one optional or delimited argument
+from data.sources.latex import BLANKS, VERBATIM, WORD, Arguments, ends_in_word, inline_end, line_rest
+
 MAX_CALL = 1 << 16  # characters that one call may give, beside four times its arguments
 MAX_DEPTH = 32  # of values inside values
 _CALL_WORK = 1 << 22  # characters read and given for one call in the paper's own text
+_DONE = "\0"  # after the backslash of a name in a value that is not to be expanded again; TeX ignores it
 _GROWTH, _SLACK = 8, 4 << 20  # characters that all calls may give: times the paper's length, and beside it
-_FAILURES = 50  # unclosed groups after which none is looked for any more
 
 _STRUCTURE = (
     "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
@@ -33,10 +29,17 @@ _STRUCTURE = (
     " path verb left right hline tableofcontents document enddocument par relax"
 )
 PROTECTED = frozenset(_STRUCTURE.split())
+# What LaTeX itself uses: such a definition has an effect of its own, so it stays where it is.
+_SETTING = re.compile(
+    r"the(?:page|part|chapter|(?:sub)*section|(?:sub)?paragraph|equation|figure|table|footnote|enum[iv]+|theorem)$"
+    r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
+    r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
+)
 _COMMANDS = frozenset({"newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"})
+_DOCUMENT_COMMANDS = frozenset(f"{verb}DocumentCommand" for verb in ("New", "Renew", "Provide", "Declare"))
 _DEFS = frozenset({"def", "gdef", "edef", "xdef"})
 _ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
-_DEFINERS = _COMMANDS | _DEFS | _ENVIRONMENTS | {"let", "DeclareMathOperator"}
+_DEFINERS = _COMMANDS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | {"let", "DeclareMathOperator"}
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 _PROGRAMS = re.compile(
     r"@|##|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
@@ -56,19 +59,14 @@ _BASE = re.compile(
     re.DOTALL,
 )
 _BASE_AT = re.compile(_BASE.pattern.replace("[A-Za-z]+|.", "[A-Za-z@]+|."), re.DOTALL)
-_WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
-_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
-_BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
-_SIMPLE_GROUP = re.compile(r"[ \t]*\n?[ \t]*\{([^{}\\]*)\}")
-_BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
-_NAME = re.compile(r"\s*(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
+_NAME = re.compile(r"\s*(\*?)\s*(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
-_PARAMETERS = re.compile(r"[ \t]*([^#{}\\]*)((?:#[1-9][^#{}\\]*)*)(?=\{)")
+_PARAMETERS = re.compile(r"\s*([^#{}\\]*)((?:#[1-9][^#{}\\]*)*)(?=\{)")
+_SIGNATURE = re.compile(r"\s*(?:O\s*\{([^{}]*)\})?\s*((?:\+?m\s*)*)")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
-_OPTION = re.compile(r"\s*\[[^\]]{0,1000}\]")
 
 
 class TooMuch(Exception):
@@ -93,40 +91,9 @@ class Macro:
 
 def expand(text: str) -> tuple[str, list[tuple[int, int]]]:
     """The text with its macros expanded, and the spans of it that are verbatim or definitions left alone."""
-    expander = _Expander(text)
+    expander = _Expander(text.replace(_DONE, ""))
     expander.run()
     return "".join(expander.out), expander.opaque
-
-
-def ends_in_word(text: str, end: int) -> bool:
-    r"""Whether a control word, as `\alpha`, ends just before `end`."""
-    start = end
-    while start and text[start - 1].isalpha():
-        start -= 1
-    slashes = start
-    while slashes and text[slashes - 1] == "\\":
-        slashes -= 1
-    return start < end and (start - slashes) % 2 == 1
-
-
-def inline_end(text: str, position: int) -> int:
-    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it."""
-    option = _OPTION.match(text, position)
-    start = option.end() if option else position
-    if text[start : start + 1] == "*":
-        start += 1
-    opening = text[start : start + 1]
-    if opening in ("", "\n", " "):
-        return position
-    line = text[start + 1 : start + 4000].partition("\n")[0]
-    end = line.find("}" if opening == "{" else opening)
-    return start + 1 + end + 1 if end >= 0 else position
-
-
-def line_rest(text: str, end: int) -> int:
-    """After the line's end, if nothing but blanks is left of it; else `end`."""
-    newline = text.find("\n", end, end + 200)
-    return newline + 1 if newline >= 0 and not text[end:newline].strip(" \t") else end
 
 
 def _append(out: list[str], piece: str) -> None:
@@ -157,7 +124,7 @@ class _Expander:
         self.in_body = False
         self.cache: dict[str, str] = {}  # values of macros without arguments
         self.blocked = 0  # how often a macro was met inside its own value
-        self.failures = 0
+        self.read = Arguments()
         self.unclosed: set[str] = set()  # verbatim environments that do not end any more
         self.work, self.call_limit, self.budget = 0, 0, _GROWTH * len(text) + _SLACK
         self.counted, self.length = 0, 0  # pieces of `out` whose length is known, and that length
@@ -180,7 +147,7 @@ class _Expander:
             elif word in macros:
                 found = self._top_call(word, position)
                 if found is not None:
-                    _append_value(self.out, text[start : mark.start()], found[0])
+                    _append_value(self.out, text[start : mark.start()], found[0].replace(_DONE, ""))
                     start = position = found[1]
             elif word in _DEFINERS:
                 begin = prefix_start if prefix_end == mark.start() else mark.start()
@@ -197,7 +164,7 @@ class _Expander:
             elif word in _PREFIXES:
                 if prefix_end != mark.start():
                     prefix_start = mark.start()
-                prefix_end = _BLANKS.match(text, position).end()
+                prefix_end = BLANKS.match(text, position).end()
             elif word == "makeatletter":
                 pattern = _BASE_AT
             elif word == "makeatother":
@@ -252,7 +219,7 @@ class _Expander:
     # ---- definitions
 
     def _define(self, word: str, position: int) -> tuple[bool, int] | None:
-        """Whether the definition was taken, and its end; or None if it cannot be read."""
+        """Whether the definition is to go, and its end; or None if it cannot be read."""
         text = self.text
         if word in _ENVIRONMENTS:
             return self._skip_environment(position)
@@ -265,42 +232,50 @@ class _Expander:
             if target in self.macros:
                 macro = self.macros[target]
             elif target and "@" not in target and target not in ("relax", "undefined"):
-                macro = Macro(["\\" + target], final=True)
+                macro = Macro(["\\" + _DONE + target], final=True)
             return self._take(name, macro), found.end()
         if word in _DEFS:
             return self._define_def(word, position)
-        star = text[position : position + 1] == "*"
-        found = _NAME.match(text, position + star)
+        found = _NAME.match(text, position)
         if found is None:
             return None
-        name, position = found[1] or found[2], found.end()
-        count = default = None
-        if word != "DeclareMathOperator":
-            count = _COUNT.match(text, position)
-            if count:
-                option = self._bracket(text, count.end())
-                default, position = option or (None, count.end())
-        body, position = self._argument(text, position) or (None, 0)
+        name, position = found[2] or found[3], found.end()
+        if word in _DOCUMENT_COMMANDS:
+            signature, position = self.read.argument(text, position) or ("", position)
+            count, default = _signature(signature)
+        elif word in _COMMANDS:
+            count, default, position = self._count(position)
+        else:
+            count, default = 0, None
+        body, position = self.read.argument(text, position) or (None, 0)
         if body is None:
             return None
         if word == "DeclareMathOperator":
-            body = f"\\operatorname{'*' * star}{{{body}}}"
-        if word == "providecommand" and name in self.macros:
+            body = f"\\operatorname{found[1]}{{{body}}}"
+        if word.startswith(("provide", "Provide")) and name in self.macros:
             return True, position
-        macro = _macro(body, int(count[1]) if count else 0)
-        if macro and default is not None:
+        macro = _macro(body, count)
+        if macro:
             macro.default = default
         return self._take(name, macro), position
 
+    def _count(self, position: int) -> tuple[int, str | None, int]:
+        """The number of arguments in [ ] here, the first one's default if it is optional, and their end."""
+        count = _COUNT.match(self.text, position)
+        if count is None:
+            return 0, None, position
+        default, position = self.read.option(self.text, count.end()) or (None, count.end())
+        return int(count[1]), default, position
+
     def _define_def(self, word: str, position: int) -> tuple[bool, int] | None:
         found = _NAME.match(self.text, position)
-        if found is None or found[2] is None:
+        if found is None or found[1] or found[3] is None:
             return None
         parameters = _PARAMETERS.match(self.text, found.end())
         opening = parameters.end() if parameters else self.text.find("{", found.end(), found.end() + 1000)
-        end = self._group_end(self.text, opening) if opening >= 0 else -1
+        end = self.read.group_end(self.text, opening) if opening >= 0 else -1
         if end < 0:
-            self._put(found[2], None)
+            self._put(found[3], None)
             return None
         macro = None
         if parameters:
@@ -308,32 +283,28 @@ class _Expander:
             macro = _macro(self.text[opening + 1 : end - 1], len(after))
             if macro and (parameters[1] or any(after)):
                 macro.delimiters = [parameters[1], *after]
-        return self._take(found[2], macro, is_global=word in ("gdef", "xdef")), end
+        return self._take(found[3], macro, is_global=word in ("gdef", "xdef")), end
 
     def _skip_environment(self, position: int) -> tuple[bool, int] | None:
         found = _ENVIRONMENT.match(self.text, position)
         if found is None:
             return None
-        position = found.end()
-        count = _COUNT.match(self.text, position)
-        if count:
-            option = self._bracket(self.text, count.end())
-            position = option[1] if option else count.end()
+        _, _, position = self._count(found.end())
         for _ in range(2):
-            group = self._argument(self.text, position)
+            group = self.read.argument(self.text, position)
             if group is None:
                 return None
             position = group[1]
         return False, position
 
     def _take(self, name: str, macro: Macro | None, is_global: bool = False) -> bool:
-        """Whether uses of the name will be expanded from here on."""
+        """Uses of the name are expanded from here on, if it can be; whether its definition may go."""
         if name in PROTECTED or "@" in name:
             macro = None
         if self.in_body and self.depth and not is_global:
             self.undo.append((self.depth, name, self.macros.get(name)))
         self._put(name, macro)
-        return macro is not None
+        return macro is not None and not _SETTING.match(name)
 
     def _put(self, name: str, macro: Macro | None) -> None:
         self.cache.clear()
@@ -369,7 +340,7 @@ class _Expander:
             value, position = found
             last = _TRAILING.search(value, max(0, len(value) - 60))
             following = self.macros.get(last[1]) if last else None
-            if not following or not following.arguments or self.macros[name].final or last[1] in active:
+            if not following or not following.arguments or last[1] in active:
                 _append(out, value)
                 return "".join(out), position
             _append(out, value[: last.start()])  # its last macro takes its arguments from what follows
@@ -422,13 +393,16 @@ class _Expander:
             return text
         out: list[str] = []
         start = position = 0
-        while mark := _WORD.search(text, position):
+        while mark := WORD.search(text, position):
             position = mark.end()
             name = mark[1]
             if name not in self.macros:
                 continue
             if name in active:
                 self.blocked += 1
+                _append(out, text[start : mark.start()])
+                _append(out, "\\" + _DONE + name)
+                start = position
                 continue
             found = self._call(text, name, position, active, depth)
             if found is not None:
@@ -444,104 +418,44 @@ class _Expander:
             return self._delimited(macro.delimiters, text, position)
         arguments = []
         if macro.default is not None:
-            option = self._bracket(text, position)
+            option = self.read.option(text, position)
             value, position = option or (macro.default, position)
             arguments.append(value)
         while len(arguments) < macro.arguments:
-            found = self._argument(text, position)
+            found = self.read.argument(text, position)
             if found is None:
                 return None
             arguments.append(found[0])
             position = found[1]
         return arguments, position
 
-    def _argument(self, text: str, position: int) -> tuple[str, int] | None:
-        """One argument as TeX takes it: a group, a control sequence or a character."""
-        simple = _SIMPLE_GROUP.match(text, position)
-        if simple:
-            return simple[1], simple.end()
-        position = _BLANKS.match(text, position).end()
-        first = text[position : position + 1]
-        if first == "{":
-            end = self._group_end(text, position)
-            return (text[position + 1 : end - 1], end) if end >= 0 else None
-        if first == "\\":
-            token = _WORD.match(text, position)
-            return (token.group(), token.end()) if token else None
-        return None if first in ("", "\n", "}", "$", "&", "#") else (first, position + 1)
-
     def _delimited(self, delimiters: list[str], text: str, position: int) -> tuple[list[str], int] | None:
         lead, *after = delimiters
-        position = _BLANKS.match(text, position).end()
+        position = BLANKS.match(text, position).end()
         if not text.startswith(lead, position):
             return None
         position += len(lead)
         arguments = []
         for delimiter in after:
             if not delimiter:
-                found = self._argument(text, position)
+                found = self.read.argument(text, position)
             else:
-                found = self._until(delimiter, text, position)
+                found = self.read.until(delimiter, text, position)
             if found is None:
                 return None
             argument, position = found
-            if delimiter and argument[:1] == "{" and self._group_end(argument, 0) == len(argument):
+            if delimiter and argument[:1] == "{" and self.read.group_end(argument, 0) == len(argument):
                 argument = argument[1:-1]
             arguments.append(argument)
         return arguments, position
 
-    def _until(self, delimiter: str, text: str, position: int) -> tuple[str, int] | None:
-        r"""An argument of \def that ends at a delimiter outside of braces."""
-        if self.failures >= _FAILURES:
-            return None
-        depth = 0
-        pattern = re.compile(r"\\.|" + re.escape(delimiter) + "|[{}]", re.DOTALL)
-        for mark in pattern.finditer(text, position, position + MAX_OPTION):
-            kind = mark.group()
-            if kind == delimiter and depth == 0:
-                return text[position : mark.start()], mark.end()
-            depth += (kind == "{") - (kind == "}")
-            if depth < 0:
-                return None
-        self.failures += 1
-        return None
 
-    def _bracket(self, text: str, position: int) -> tuple[str, int] | None:
-        """The optional argument in [ ] here, and its end."""
-        opening = _BLANKS.match(text, position).end()
-        if text[opening : opening + 1] != "[":
-            return None
-        if self.failures >= _FAILURES:
-            return None
-        depth = 0
-        for mark in _BRACKETS.finditer(text, opening + 1, opening + MAX_OPTION):
-            kind = mark.group()
-            if kind == "{":
-                depth += 1
-            elif kind == "}":
-                depth -= 1
-                if depth < 0:
-                    return None
-            elif kind == "]" and depth == 0:
-                return text[opening + 1 : mark.start()], mark.end()
-        self.failures += 1
-        return None
-
-    def _group_end(self, text: str, opening: int) -> int:
-        """After the group that opens here; -1 if it does not close within `MAX_GROUP`."""
-        if self.failures >= _FAILURES:
-            return -1
-        depth = 0
-        for mark in _BRACES.finditer(text, opening, opening + MAX_GROUP):
-            kind = mark.group()
-            if kind == "{":
-                depth += 1
-            elif kind == "}":
-                depth -= 1
-                if depth == 0:
-                    return mark.end()
-        self.failures += 1
-        return -1
+def _signature(signature: str) -> tuple[int, str | None]:
+    """The number of a document command's arguments and the first one's default; -1 where they are others."""
+    found = _SIGNATURE.fullmatch(signature)
+    if found is None:
+        return -1, None
+    return found[2].count("m") + (found[1] is not None), found[1]
 
 
 def _macro(body: str, arguments: int) -> Macro | None:
@@ -558,6 +472,10 @@ def _macro(body: str, arguments: int) -> Macro | None:
         body = body.strip()
     pieces: list[str | int] = re.split(r"#([1-9])", body)
     pieces[1::2] = map(int, pieces[1::2])
-    if max(pieces[1::2], default=0) > arguments or any("#" in piece for piece in pieces[::2]):
+    if (
+        max(pieces[1::2], default=0) > arguments
+        or arguments < 0
+        or any("#" in piece for piece in pieces[::2])
+    ):
         return None
     return Macro(pieces, arguments, spaced=spaced)

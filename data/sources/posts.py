@@ -8,11 +8,10 @@ attributes. Where the XML is not well-formed, that row alone is set aside: insid
 import codecs
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from xml.parsers import expat
 
-if TYPE_CHECKING:
-    import py7zr
+import py7zr
 
 MAX_ROW = 16 << 20  # characters in a row; the longest post that the site takes is 30,000 before its HTML
 MAX_DEPTH = 100  # of elements in each other; Posts.xml has two
@@ -188,7 +187,7 @@ def _said(error: expat.ExpatError) -> str:
     return f"not well-formed: {expat.ErrorString(error.code)}"
 
 
-class _Into:
+class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
     """What py7zr writes a member to: it goes on to the parser, and is not kept."""
 
     def __init__(self, rows: Rows) -> None:
@@ -238,10 +237,8 @@ def _unpack(file: BinaryIO, path: Path, rows: Rows) -> None:
         raise Unreadable(f"the archive is damaged: {type(error).__name__}: {error}") from error
 
 
-def _archive(file: BinaryIO, path: Path) -> "py7zr.SevenZipFile":
+def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
     """The archive, if it is whole so far as its header tells, and not a bomb. Raises Unreadable."""
-    import py7zr  # of the extra `data`; Posts.xml needs none
-
     limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
     try:
         archive = py7zr.SevenZipFile(file, max_extract_size=limit)
@@ -272,7 +269,7 @@ def _dictionary(coder: dict) -> int:
     return 0
 
 
-def _member(archive: "py7zr.SevenZipFile") -> "py7zr.FileInfo":
+def _member(archive: py7zr.SevenZipFile) -> py7zr.FileInfo:
     """The one Posts.xml of an archive, wherever it says that it belongs: nothing is ever put there."""
     members = [member for member in archive.list() if not member.is_directory]
     found = [member for member in members if PurePosixPath(member.filename).name.lower() == "posts.xml"]

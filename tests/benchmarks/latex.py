@@ -22,7 +22,8 @@ from pylatexenc.latexwalker import LatexWalker
 
 from data.documents import Record
 from data.sources import arxiv
-from data.sources.latex import clean_latex, strip_comments
+from data.sources.arxiv import clean_latex
+from data.sources.latex import strip_comments
 from data.sources.latex_macros import expand
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "arxiv"

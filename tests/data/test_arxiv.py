@@ -359,6 +359,12 @@ def test_inputs_that_explode_are_dropped(tmp_path):
     assert time.process_time() - begin < 10
 
 
+def test_one_file_input_too_often_is_too_large(tmp_path):
+    often = "\\input{a}" * (latex_files.MAX_INPUTS + 1)
+    folder(tmp_path / "p", {"main.tex": WHOLE.replace("BODY", often), "a.tex": "a"})
+    assert texts(tmp_path / "p") == ["dropped: too large"]
+
+
 def test_a_long_chain_of_inputs_ends(tmp_path):
     chain = {f"f{i}.tex": f"\\input{{f{i + 1}}}" for i in range(1000)}
     folder(tmp_path / "p", {"main.tex": WHOLE.replace("BODY", "\\input{f0}"), **chain})
@@ -400,7 +406,8 @@ def test_what_is_not_declared_is_utf8_else_windows_1252_byte_by_byte():
     assert decode(bytes(range(1, 256)).replace(b"\r", b"")).encode() != b""
     assert decode(b"\xef\xbb\xbfa\r\nb\rc\0d") == "a\nb\ncd"
     assert decode("\ufeffä".encode("utf-16-le")) == decode("\ufeffä".encode("utf-16-be")) == "ä"
-    assert decode(b"\\usepackage[nonsense]{inputenc} \xe9") == "\\usepackage[nonsense]{inputenc} é"
+    for name in ("nonsense", "utf8x", "punycode", "unicode_escape", "zip"):
+        assert decode(b"\\usepackage[%s]{inputenc} \\n \xe9" % name.encode()).endswith("\\n é")
 
 
 @settings(deadline=None)
@@ -488,18 +495,33 @@ def test_damaged_papers_are_set_aside_and_the_next_is_read(tmp_path):
     assert found[-1].text == CLEANED
 
 
-@pytest.mark.parametrize("cut", [700, 1500, -1024])
+@pytest.mark.parametrize(
+    "cut", [700, 1300, 3072]
+)  # in the first paper's header, in its bytes, at the last's end
 def test_a_bulk_tar_that_breaks_off_gives_what_came_before(tmp_path, cut):
-    noise = random.Random(1).randbytes(1200)
-    path = bulk(
-        tmp_path, {"0704.0001.gz": paper(), "0704.0002.gz": gzip.compress(noise), "0704.0003.gz": paper()}
-    )
-    path.write_bytes(path.read_bytes().rstrip(b"\0") if cut < 0 else path.read_bytes()[: 1024 + cut])
+    noise = gzip.compress(random.Random(1).randbytes(1200))
+    path = bulk(tmp_path, {"0704.0001.gz": paper(), "0704.0002.gz": noise[:1024]})
+    path.write_bytes(path.read_bytes()[: min(cut + 512, 2560)])
     found = []
     with pytest.raises(rows.UNREADABLE):
         found.extend(arxiv.read(path))
-    reader = arxiv.read(path)
-    assert next(reader).url == "https://arxiv.org/abs/0704.0001"
+    assert next(arxiv.read(path)).url == "https://arxiv.org/abs/0704.0001"
+
+
+def test_a_bulk_tar_of_many_members_takes_no_more_memory(tmp_path):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for number in range(5000):
+            member = tarfile.TarInfo(f"folder{number}")
+            member.type = tarfile.DIRTYPE
+            tar.addfile(member)
+    path = tmp_path / "arXiv_src_0704_001.tar"
+    path.write_bytes(buffer.getvalue())
+    tracemalloc.start()
+    assert list(arxiv.read(path)) == []
+    memory = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert memory < 1 << 20
 
 
 def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):

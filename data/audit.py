@@ -1,0 +1,244 @@
+"""`relama audit`: the mixture that a run would see, beside Table 1 of the paper.
+
+In: the mixture and the manifests of the stores under `corpora`. Out: for each source its tokens, share,
+epochs at the run's length and bytes per token with the paper's beside them, and, loudly, what is missing
+or will be repeated too often. `strict=true` makes an error of that.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from configs.load import entry, load
+from data import folders
+from data.errors import DataError
+from data.mixture import DataConfig
+from data.store import TokenStore
+
+PAPER_TOKENS = 1.4e12
+PAPER_BATCH = 1 << 22
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A row of Table 1 (RECIPE §1); bytes per token are what its other columns imply."""
+
+    share: float
+    epochs: float  # at 1.4T tokens
+    bytes_per_token: float
+
+
+TABLE_1 = {
+    "commoncrawl": Paper(0.670, 1.10, 3.87),
+    "c4": Paper(0.150, 1.06, 3.95),
+    "github": Paper(0.045, 0.64, 3.33),
+    "wikipedia": Paper(0.045, 2.45, 3.23),
+    "books": Paper(0.045, 2.23, 3.01),
+    "arxiv": Paper(0.025, 1.06, 2.79),
+    "stackexchange": Paper(0.020, 1.03, 2.87),
+}
+BOOKS3 = (
+    "Books3, a part of the paper's books, is withdrawn and cannot be had; "
+    "what stands in for it you add yourself (docs/data.md)"
+)
+
+
+@dataclass
+class AuditConfig:
+    """What is audited, at which length, and by how much it may differ; `configs/audit.yaml` fills it."""
+
+    data: DataConfig
+    corpora: str = "corpora"
+    tokens: float | None = None  # the run's length; null: steps × global_batch, or else the paper's 1.4e12
+    steps: int | None = None
+    global_batch: int = PAPER_BATCH  # tokens
+    share_tolerance: float = 0.05  # of a share of Table 1
+    epochs_tolerance: float = 0.5  # above the epochs of Table 1, as a part of them
+    strict: bool = False  # whether a finding is an error
+    json: bool = False  # print JSON instead of the table
+    output: str | None = None  # a file for the same JSON
+
+    def __post_init__(self) -> None:
+        if self.tokens is not None and self.steps is not None:
+            raise ValueError(f"tokens={self.tokens:g}: give either tokens or steps, not both")
+        for key in ("tokens", "steps", "global_batch"):
+            value = getattr(self, key)
+            if value is not None and not 1 <= value < float("inf"):
+                raise ValueError(f"{key}={value}: expected at least 1")
+        for key in ("share_tolerance", "epochs_tolerance"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise ValueError(f"{key}={getattr(self, key)}: expected 0 or above")
+
+    @property
+    def length(self) -> float:
+        """Tokens that the run sees."""
+        if self.steps is not None:
+            return self.steps * self.global_batch
+        return PAPER_TOKENS if self.tokens is None else self.tokens
+
+
+@dataclass
+class Row:
+    """One source of the mixture; what cannot be known of it is None."""
+
+    source: str
+    share: float
+    tokens: int | None = None  # to train on
+    documents: int | None = None
+    bytes_per_token: float | None = None
+    epochs: float | None = None
+    heldout_tokens: int | None = None
+    heldout_documents: int | None = None
+    paper: Paper | None = None
+
+
+@dataclass
+class Audit:
+    """The whole account; `findings` are what is not as in the paper, `notes` what else should be known."""
+
+    length: float
+    rows: list[Row]
+    findings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def audit(config: AuditConfig) -> Audit:
+    """Read the manifests. Raises DataError for a damaged store, or two tokenizers."""
+    corpora = Path(config.corpora)
+    if not corpora.is_dir():
+        raise DataError(f"corpora={corpora}: no such folder; `relama prepare` makes it")
+    weights = config.data.chosen()
+    total = sum(weights.values())
+    tokenizers: dict[str, str] = {}
+    rows = [
+        _row(source, weight / total, corpora, config.length, tokenizers) for source, weight in weights.items()
+    ]
+    if len(set(tokenizers.values())) > 1:
+        each = ", ".join(f"{source} {fingerprint[:8]}" for source, fingerprint in tokenizers.items())
+        raise DataError(
+            f"{corpora}/: stores of different tokenizers ({each}); make them with one: "
+            "`relama prepare … stage=tokens tokenizer=…`"
+        )
+    return Audit(config.length, rows, list(_findings(rows, corpora, config)), list(_notes(rows, corpora)))
+
+
+def _row(source: str, share: float, corpora: Path, length: float, tokenizers: dict[str, str]) -> Row:
+    row = Row(source, share, paper=TABLE_1.get(source))
+    folder = corpora / source / "tokens"
+    if not (folder / "manifest.json").is_file():
+        return row
+    train, heldout = (TokenStore.open(folder, split) for split in ("train", "heldout"))
+    tokenizers[source] = train.tokenizer_fingerprint
+    row.tokens, row.documents = train.n_tokens, train.n_documents
+    row.heldout_tokens, row.heldout_documents = heldout.n_tokens, heldout.n_documents
+    if train.n_tokens:
+        row.bytes_per_token = train.n_bytes / train.n_tokens
+        row.epochs = length * share / train.n_tokens
+    return row
+
+
+def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[str]:
+    """What is missing, repeated too often, or sampled otherwise than in the paper."""
+    absent = [source for source in TABLE_1 if source not in {row.source for row in rows}]
+    if absent:
+        yield f"MISSING: {', '.join(absent)} of Table 1 not in the mixture"
+    for row in rows:
+        if row.tokens is None:
+            yield (
+                f"MISSING: {row.source} has no token store ({corpora / row.source / 'tokens'}); "
+                "make it with `relama prepare`"
+            )
+        elif not row.tokens:
+            yield f"MISSING: {row.source} has no tokens to train on"
+    for row in rows:
+        if row.paper and abs(row.share / row.paper.share - 1) > config.share_tolerance:
+            yield (
+                f"SHARE: {row.source} is {row.share:.1%} of the mixture, {row.paper.share:.1%} in the paper "
+                f"(more than {config.share_tolerance:.0%} off)"
+            )
+    for row in rows:
+        if row.paper and row.epochs and row.epochs > row.paper.epochs * (1 + config.epochs_tolerance):
+            yield (
+                f"REPEATED: {row.source} will be seen {_epochs(row.epochs)} times, {row.paper.epochs} in the "
+                f"paper (more than {config.epochs_tolerance:.0%} above)"
+            )
+
+
+def _notes(rows: list[Row], corpora: Path) -> Iterator[str]:
+    if any(row.source == "books" for row in rows):
+        yield f"MISSING: {BOOKS3}"
+    known = {row.source for row in rows}
+    others = sorted(
+        path.parent.parent.name
+        for path in corpora.glob("*/tokens/manifest.json")
+        if path.parent.parent.name not in known
+    )
+    if others:
+        yield f"not in the mixture, though it has a store: {', '.join(others)}"
+
+
+def table(found: Audit) -> Iterator[str]:
+    """The lines to print."""
+    heads = ("source", "tokens", "share", "paper", "epochs", "paper", "bytes/token", "paper")
+    lines = [(*heads, "documents", "held out")]
+    for row in found.rows:
+        paper = row.paper
+        lines.append(
+            (
+                row.source,
+                _count(row.tokens),
+                f"{row.share:.1%}",
+                f"{paper.share:.1%}" if paper else "–",
+                _epochs(row.epochs),
+                f"{paper.epochs:.2f}" if paper else "–",
+                "–" if row.bytes_per_token is None else f"{row.bytes_per_token:.2f}",
+                f"{paper.bytes_per_token:.2f}" if paper else "–",
+                _count(row.documents),
+                _count(row.heldout_documents),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    yield f"the mixture over {_count(found.length)} tokens, beside the paper's (Table 1, 1.4T tokens)"
+    yield ""
+    for name, *numbers in lines:
+        cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:]))]
+        yield "  ".join(cells)
+    if found.findings or found.notes:
+        yield ""
+        yield from (f"! {line}" for line in (*found.findings, *found.notes))
+
+
+def _count(number: float | None) -> str:
+    """Three figures, or all of a small number."""
+    if number is None:
+        return "–"
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if number >= unit:
+            return f"{number / unit:.3g}{letter}" if number < 1000 * unit else f"{number / unit:,.0f}{letter}"
+    return f"{number:,.0f}"
+
+
+def _epochs(epochs: float | None) -> str:
+    if epochs is None:
+        return "–"
+    return f"{epochs:.2f}" if epochs < 1000 else f"{epochs:,.0f}"
+
+
+def run(argv: list[str]) -> None:
+    config = load("audit", AuditConfig, argv)
+    found = audit(config)
+    account = json.dumps(asdict(found), indent=1)
+    for line in [account] if config.json else table(found):
+        print(line)
+    if config.output is not None:
+        try:
+            folders.write_whole(Path(config.output), account + "\n")
+        except OSError as error:
+            raise DataError(f"output={config.output}: cannot be written ({error})") from None
+    if config.strict and found.findings:
+        raise DataError(f"strict=true: {'; '.join(found.findings)}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(DataError,))
