@@ -62,6 +62,7 @@ class PrepareConfig:
         default_factory=list
     )  # of CCNet's steps: paragraphs, language, perplexity, references
     cited: list[str] = field(default_factory=list)  # recipe=ccnet-models: Wikipedia dumps, or lists of URLs
+    lm_pieces: int = 65536  # recipe=ccnet-models: of the language model's vocabulary (CCNet)
     min_examples: int = 1000  # of each class that the classifier is trained on
     stand_in: bool = False  # too few pages are cited: Wikipedia's own articles, and the card says so
     max_broken: float = 0.1  # share of the inputs that may break off before their end
@@ -97,7 +98,8 @@ class PrepareConfig:
             raise ValueError(
                 "tokenizer: stage=tokens needs one (tokenizer=PATH; `relama tokenizer` trains it)"
             )
-        if self.stage != "tokens" and not self.input:
+        no_input = self.recipe == "ccnet-models" and "references" in self.skip
+        if self.stage != "tokens" and not self.input and not no_input:
             raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
         if self.licences is not None and self.recipe not in ("github", "all"):
             raise ValueError(f"licences: only recipe=github chooses by licence, not recipe={self.recipe}")

@@ -21,7 +21,12 @@ def as_line(text: str) -> str:
 
 def probability(text: str, model: Path) -> float:
     """That Wikipedia would cite the page: from 0 to 1."""
-    labels, scores = load(model).predict(as_line(text), k=2)
+    return score(as_line(text), load(model))
+
+
+def score(line: str, classifier: Any) -> float:
+    """The same, of a line by a model that is loaded."""
+    labels, scores = classifier.predict(line, k=2)
     return next((min(float(score), 1.0) for label, score in zip(labels, scores) if label == CITED), 0.0)
 
 
