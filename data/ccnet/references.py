@@ -26,8 +26,9 @@ def probability(text: str, model: Path) -> float:
 
 def score(line: str, classifier: Any) -> float:
     """The same, of a line by a model that is loaded."""
-    labels, scores = classifier.predict(line, k=2)
-    return next((min(float(score), 1.0) for label, score in zip(labels, scores) if label == CITED), 0.0)
+    # `.f`: floret's own predict() fails under NumPy 2.
+    found = classifier.f.predict(line + "\n", 2, 0.0, "strict")
+    return next((min(float(share), 1.0) for share, label in found if label == CITED), 0.0)
 
 
 @lru_cache(maxsize=2)
@@ -43,7 +44,7 @@ def load(model: Path) -> Any:
     for library in (floret, fasttext):
         try:
             classifier = library.load_model(str(model))
-            labels = classifier.predict("a", k=2)[0]
+            labels = [label for _, label in classifier.f.predict("a\n", 2, 0.0, "strict")]
         except (ValueError, MemoryError, RuntimeError):
             continue
         if {*labels} <= {CITED, OTHER} and labels:

@@ -80,16 +80,16 @@ def train_classifier(
                 else:
                     out.write(f"{references.CITED if one.cited else references.OTHER} {line}\n")
         model = floret.train_supervised(input=str(training), thread=1, verbose=0)
-        temporary = folders.own(folder / references.FILE)
-        model.save_model(str(temporary))
-        folders.sync(temporary)
-        temporary.replace(folder / references.FILE)
     except (ValueError, RuntimeError) as error:
         raise DataError(f"{folder / references.FILE}: the classifier cannot be trained ({error})") from None
     finally:
         training.unlink(missing_ok=True)
     scores = np.array([references.score(line, model) for _, line in heldout])
     cited = np.array([is_cited for is_cited, _ in heldout], bool)
+    temporary = folders.own(folder / references.FILE)
+    model.save_model(str(temporary))
+    folders.sync(temporary)
+    temporary.replace(folder / references.FILE)
     return {
         "examples": len(chosen),
         "held_out": len(heldout),
