@@ -1,7 +1,6 @@
 """CCNet's rules against values worked out by hand, and its stages against plain sets."""
 
 import hashlib
-import json
 import random
 import re
 from collections import Counter
@@ -13,11 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import data.ccnet.repeats
-import data.run_recipe
+import data.folders
 from data.ccnet import paragraphs, repeats
 from data.documents import read_documents, text_files
-from data.main import main
-from tests.data.test_commoncrawl import packed, wet
+from tests.web import draw_pages, prepare, report, sentence, write_dump
 
 CONTROL = re.compile("[" + "".join(map(chr, [*range(32), *range(127, 160)])) + "]")
 
@@ -57,18 +55,6 @@ def test_all_lines_at_once_are_normalised_as_each_alone(lines):
     assert paragraphs.normalise("\n".join(lines)).split("\n") == [by_definition(line) for line in lines]
 
 
-def draw_pages(seed: int, n_files: int) -> list[list[list[int]]]:
-    """Pages of paragraph numbers; some occur often, some twice, most once."""
-    draw = random.Random(seed)
-    return [
-        [
-            [draw.choice((draw.randrange(9), draw.randrange(300), draw.randrange(10**9))) for _ in range(n)]
-            for n in (draw.randrange(1, 8) for _ in range(draw.randrange(1, 30)))
-        ]
-        for _ in range(n_files)
-    ]
-
-
 def kept_by_brute_force(files: list[list[list[int]]], group: int | None = None) -> list[list[list[int]]]:
     group = group or len(files)
     kept = []
@@ -79,6 +65,12 @@ def kept_by_brute_force(files: list[list[list[int]]], group: int | None = None) 
     return kept
 
 
+@pytest.fixture(scope="module")
+def no_sync():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
 @given(
     seed=st.integers(0, 10**6),
     n_files=st.integers(1, 9),
@@ -87,7 +79,9 @@ def kept_by_brute_force(files: list[list[list[int]]], group: int | None = None) 
     group=st.sampled_from([None, 1, 2, 3]),
 )
 @settings(max_examples=20, deadline=None)
-def test_the_two_stages_find_just_what_a_set_finds(tmp_path_factory, seed, n_files, tasks, size, group):
+def test_the_two_stages_find_just_what_a_set_finds(
+    tmp_path_factory, no_sync, seed, n_files, tasks, size, group
+):
     """Whatever the division into tasks and ranges; the hash 0 and the highest are hashes like any other."""
     files = draw_pages(seed, n_files)
     as_hash = {
@@ -95,6 +89,8 @@ def test_the_two_stages_find_just_what_a_set_finds(tmp_path_factory, seed, n_fil
     }
     as_hash |= {0: np.uint64(0), 1: np.uint64(2**64 - 1)}
     folder = tmp_path_factory.mktemp("runs")
+    no_sync.setattr(data.folders, "sync", lambda path: None)  # a third of a second on a slow disk
+    no_sync.setattr(data.ccnet.repeats, "RANGE", size)
     cut = [files[start::tasks] for start in range(tasks)]
     places = [list(range(n_files))[start::tasks] for start in range(tasks)]
     runs = [folder / f"run{number}" for number in range(tasks)]
@@ -104,9 +100,7 @@ def test_the_two_stages_find_just_what_a_set_finds(tmp_path_factory, seed, n_fil
         repeats.write_run(
             ((number, np.array([as_hash[p] for p in page], paragraphs.HASH)) for number, page in pages), run
         )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data.ccnet.repeats, "RANGE", size)
-        ranges = repeats.ranges(runs)
+    ranges = repeats.ranges(runs)
     reduced = [(which, folder / f"range{number}") for number, which in enumerate(ranges)]
     for which, made in random.Random(seed).sample(reduced, len(reduced)):
         repeats.reduce_range(runs, which, made)
@@ -122,72 +116,12 @@ def test_the_two_stages_find_just_what_a_set_finds(tmp_path_factory, seed, n_fil
     assert [found[place] for place in range(n_files)] == kept_by_brute_force(files, group)
 
 
-def sentence(number: int) -> str:
-    """English, and another for each number even with its digits made equal."""
-    words = [
-        "the",
-        "of",
-        "and",
-        "to",
-        "in",
-        "is",
-        "that",
-        "it",
-        "was",
-        "for",
-        "on",
-        "are",
-        "with",
-        "as",
-        "his",
-        "they",
-        "be",
-        "at",
-        "one",
-        "have",
-        "this",
-        "from",
-    ]
-    draw = random.Random(number)
-    return (
-        f"{' '.join(draw.choice(words) for _ in range(40))} {hashlib.md5(str(number).encode()).hexdigest()}."
-    )
-
-
-@pytest.fixture
-def dump(tmp_path) -> tuple[Path, list]:
-    """Seven WET files of pages that share paragraphs."""
-    folder, files = tmp_path / "dump", draw_pages(3, 7)
-    folder.mkdir()
-    for place, pages in enumerate(files):
-        records = [
-            wet(
-                number,
-                f"title {number}\n" + "\n".join(map(sentence, [*page, 10**10 + place * 100 + number, 5])),
-            )
-            for number, page in enumerate(pages)
-        ]
-        (folder / f"{place}.warc.wet.gz").write_bytes(packed(records))
-    return folder, files
-
-
-def prepare(dump: Path, corpora: Path, *words: str) -> int:
-    return main(["recipe=commoncrawl", f"input={dump}", f"corpora={corpora}", *words])
-
-
-def report(corpora: Path) -> dict:
-    return json.loads((corpora / "commoncrawl" / "report.json").read_text())
-
-
 @pytest.mark.parametrize("group", [None, 2])
-def test_every_copy_of_a_repeated_paragraph_goes_the_first_one_too(dump, tmp_path, group):
-    folder, files = dump
+def test_every_copy_of_a_repeated_paragraph_goes_the_first_one_too(tmp_path, group):
+    folder = tmp_path / "dump"
+    whole = write_dump(folder)
     words = ["skip=language,perplexity,references", "engine.workers=1", f"group={group or 'null'}"]
     assert prepare(folder, tmp_path / "c", *words) == 0
-    whole = [
-        [[*page, 10**10 + place * 100 + number, 5] for number, page in enumerate(pages)]
-        for place, pages in enumerate(files)
-    ]
     kept = kept_by_brute_force(whole, group)
     expected = {
         (f"{place}.warc.wet.gz", number): "\n".join(map(sentence, page))

@@ -11,36 +11,9 @@ pytest.importorskip("fastwarc", reason="fastwarc is not installed (pip install -
 from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources import commoncrawl, warc
+from tests.web import http, packed, wet
 
 LONG = "A line of some length that stands in the text of the page.\n" * 8
-
-
-def wet(number: int, text: str | bytes, *, without: str = "", **changed: str) -> bytes:
-    """One record as in a WET file; `changed`: header=value, `without`: a header left out."""
-    body = text if isinstance(text, bytes) else text.encode()
-    headers = {
-        "WARC-Type": "conversion",
-        "WARC-Target-URI": f"http://page.org/{number}",
-        "WARC-Date": "2024-05-18T01:58:10Z",
-        "WARC-Record-ID": f"<urn:uuid:{number}>",
-        "WARC-Identified-Content-Language": "eng",
-        "Content-Type": "text/plain",
-        "Content-Length": str(len(body)),
-    }
-    headers |= {name.replace("_", "-"): value for name, value in changed.items()}
-    headers.pop(without, None)
-    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"WARC/1.0\r\n{head}\r\n".encode() + body + b"\r\n\r\n"
-
-
-def http(number: int, html: bytes, head: str = "", status: str = "200 OK") -> bytes:
-    head = head or "Content-Type: text/html\r\n"
-    body = f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + html
-    return wet(number, body, WARC_Type="response", Content_Type="application/http; msgtype=response")
-
-
-def packed(records: list[bytes]) -> bytes:
-    return b"".join(map(gzip.compress, records))
 
 
 def read(tmp_path: Path, content: bytes, name: str = "x.warc.wet.gz") -> list[Record | Drop]:
