@@ -219,7 +219,7 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     while prepare(folder, tmp_path / "killed", *words) != 0:
         tries += 1
         assert tries < 60
-    assert tries > 5
+    assert tries > 3
     assert fingerprint(tmp_path / "killed") == expected
     monkeypatch.undo()
     code = (
@@ -331,14 +331,9 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
     texts = [PROSE[start : start + 900] for start in range(0, len(PROSE), 900)]
     articles = [Document(f"w:{n}", "wikipedia", text, "f", n) for n, text in enumerate(texts)]
     write_documents(articles, tmp_path / "wikipedia" / "text")
-    records = [
-        wet(
-            n,
-            f"t\n{sentence(n)}\n{sentence(1000 + n)}\n{'history museum' if n % 2 else 'casino bonus'} {n:x}z"
-            * 3,
-        )
-        for n in range(300)
-    ]
+    topics = ("casino bonus", "history museum")
+    texts = [f"t\n{sentence(n)}\n{sentence(1000 + n)} {topics[n % 2]}" for n in range(300)]
+    records = [wet(n, text) for n, text in enumerate(texts)]
     (tmp_path / "a.warc.wet.gz").write_bytes(packed(records))
     (tmp_path / "cited.txt").write_text("".join(f"https://www.page.org/{n}\n" for n in range(1, 300, 2)))
     words = [
