@@ -46,9 +46,9 @@ SAMPLE = 8  # every so manieth hash is kept
 SHORT = 1024  # shingles; of books up to this length every hash is kept
 CHOSEN = 64  # hashes of a book that are looked up
 MAX_SHARED = 1000  # books that share a hash and are looked at
-PART = 1 << 23  # hashes in a range, about: half a gigabyte while they are sorted
+PART = 1 << 22  # hashes in a range, about: a third of a gigabyte while they are sorted
 
-RUN = 1 << 23  # hashes sorted at a time
+RUN = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured
 PIECE = 1 << 20  # characters folded at a time
 

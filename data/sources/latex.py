@@ -3,7 +3,7 @@ r"""LaTeX as it is read here: comments, arguments and the parts of a paper.
 In: the LaTeX of one paper. Out: it without comments (where `\input` may be followed too), and of that what
 stands from the first section on. The one idea: a compiled pattern finds the few marks that matter, and a
 scan that knows verbatim text says what they mean, in time linear in the length. The macros between the
-two steps are `latex_macros`'. Libraries are 4 to 80 times slower here (`tests/benchmarks/latex.py`).
+two steps are `latex_macros`'. Libraries are 20 to 90 times slower here (`tests/benchmarks/latex.py`).
 """
 
 import re

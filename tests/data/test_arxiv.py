@@ -407,7 +407,7 @@ def test_what_is_not_declared_is_utf8_else_windows_1252_byte_by_byte():
     assert decode(b"\xef\xbb\xbfa\r\nb\rc\0d") == "a\nb\ncd"
     assert decode("\ufeffä".encode("utf-16-le")) == decode("\ufeffä".encode("utf-16-be")) == "ä"
     for name in ("nonsense", "utf8x", "punycode", "unicode_escape", "zip"):
-        assert decode(b"\\usepackage[%s]{inputenc} \\n \xe9" % name.encode()).endswith("\\n é")
+        assert decode(b"\\inputencoding{%s} \\n \xe9" % name.encode()).endswith("\\n é")
 
 
 @settings(deadline=None)
@@ -495,13 +495,11 @@ def test_damaged_papers_are_set_aside_and_the_next_is_read(tmp_path):
     assert found[-1].text == CLEANED
 
 
-@pytest.mark.parametrize(
-    "cut", [700, 1300, 3072]
-)  # in the first paper's header, in its bytes, at the last's end
+@pytest.mark.parametrize("cut", [1200, 1800, 2560])  # in the second's header, in its bytes, at its end
 def test_a_bulk_tar_that_breaks_off_gives_what_came_before(tmp_path, cut):
     noise = gzip.compress(random.Random(1).randbytes(1200))
     path = bulk(tmp_path, {"0704.0001.gz": paper(), "0704.0002.gz": noise[:1024]})
-    path.write_bytes(path.read_bytes()[: min(cut + 512, 2560)])
+    path.write_bytes(path.read_bytes()[:cut])
     found = []
     with pytest.raises(rows.UNREADABLE):
         found.extend(arxiv.read(path))

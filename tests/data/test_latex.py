@@ -182,7 +182,7 @@ def test_stripping_is_a_fixed_point_and_only_takes_away(text):
         ),
         ("\\def\\a{[1]}\\item\\a \\\\\\a", "\\item{}[1] \\\\{}[1]"),
         ("\\NewDocumentCommand{\\p}{O{2} m +m}{#1#2#3}\\p{a}{b}\\p[c]de", "2abcde"),
-        ("\\newcommand{\\a}[1][x]{<#1>}{\\a[}]", "{<x>[}]"),  # the group ends before its ]
+        ("\\newcommand{\\a}[1][x]{<#1>}{\\a[}{]}", "{<x>[}{]}"),  # the group ends before its ]
         ("\\def\\n{\\\\}\\n[2pt]", "\\\\[2pt]"),
         ("\\renewcommand{\\figurename}{Fig}\\figurename", "\\renewcommand{\\figurename}{Fig}Fig"),
     ],

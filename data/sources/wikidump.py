@@ -1,0 +1,330 @@
+"""The pages of a MediaWiki dump: XML, alone or packed, whole or in pieces that can be read in parallel.
+
+In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the site's facts, and each page's own XML, a page at a time. A
+bz2 of several streams is cut at its streams: a piece reads those that start in its share of the bytes,
+and every page that begins in them, to its end. Pages are found by their tags (a `<` in text is always
+written `&lt;`) and parsed one by one, without any DTD: a bad page or stream is set aside, and the next
+one read.
+"""
+
+import bz2
+import codecs
+import gzip
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from lxml import etree
+
+PIECE = 1 << 18  # bytes at a time, packed or not
+MAX_PAGE = 32 << 20  # bytes of a page's XML; MediaWiki's own limit on its text is 2 MiB
+MAX_HEAD = 4 << 20  # bytes before the first page
+# A stream begins with its level, then its first block or, if it is empty, its end (bzip2's format).
+_STREAM = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
+_MAGIC = 10  # bytes of it
+_PAGE, _PAGE_END = b"<page>", b"</page>"
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a dump says of itself."""
+
+    language: str = ""  # en; of what is no Wikipedia, its name
+    base: str = ""  # its pages' addresses begin with this
+    namespaces: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bad:
+    """What cannot be read, and where: a page's XML, or a stream of the file."""
+
+    reason: str
+    detail: str
+    place: int = 0
+
+
+class BrokenOff(OSError):
+    """The file ends too early, or cannot be read from some point on; what was read before stands."""
+
+
+def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
+    """Each page's XML in UTF-8, in the file's order; all parts together give each page once.
+
+    Raises BrokenOff after the last page that could be read.
+    """
+    head = _head(path)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        if part == 0:  # characters may be cut anywhere: read in one piece
+            yield from _split((data, False) for data in _utf8(_all_bytes(path)))
+    elif _is_bz2(path):
+        size = path.stat().st_size
+        yield from _split(_streams(path, size * part // parts, size * (part + 1) // parts))
+    elif part == 0:
+        yield from _split((data, False) for data in _all_bytes(path))
+
+
+def read_site(path: Path) -> Site:
+    """The facts before the first page; what is not there stays empty."""
+    head = _head(path)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        head = head.decode("utf-16", errors="ignore").encode()
+    language = re.search(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([\w-]+)", head)
+    begin, end = head.find(b"<siteinfo"), head.find(b"</siteinfo>")
+    try:
+        siteinfo = parse(head[begin:end] + b"</siteinfo>") if 0 <= begin < end else etree.Element("none")
+    except etree.XMLSyntaxError:
+        siteinfo = etree.Element("none")
+    names = {
+        int(space.get("key")): space.text or ""
+        for space in siteinfo.iter("namespace")
+        if re.fullmatch(r"-?\d{1,6}", space.get("key", ""))
+    }
+    address = siteinfo.findtext("base") or ""
+    base = address[: address.find("/wiki/") + len("/wiki/")] if "/wiki/" in address else ""
+    said = language[1].decode() if language else ""
+    return Site(_language(siteinfo.findtext("dbname") or "", base, said), base, names)
+
+
+def parse(xml: bytes) -> etree._Element:
+    """One element, bounded: no DTD is in it, no entity but XML's own is known. Raises XMLSyntaxError."""
+    parser = etree.XMLParser(
+        encoding="utf-8",
+        resolve_entities=False,
+        load_dtd=False,
+        no_network=True,
+        huge_tree=len(xml) > 9 << 20,  # else libxml2 refuses a text above 10 MB
+    )
+    root = etree.fromstring(xml, parser)
+    for node in root.iter(etree.Entity):
+        raise etree.XMLSyntaxError(f"unknown entity {node.text}", 0, 0, 0)
+    return root
+
+
+def _language(database: str, base: str, said: str) -> str:
+    """Of a Wikipedia; simplewiki says that it is `en`, and so does Wiktionary."""
+    if database.endswith("wiki") and len(database) > 4:
+        return database.removesuffix("wiki").replace("_", "-")
+    host = base.split("/")[2] if base.count("/") > 2 else ""
+    if host.endswith(".wikipedia.org"):
+        return host.removesuffix(".wikipedia.org")
+    return host or database or said
+
+
+def _is_bz2(path: Path) -> bool:
+    return path.name.lower().endswith(".bz2")
+
+
+def _head(path: Path) -> bytes:
+    """The beginning, unpacked, up to the first page."""
+    head = bytearray()
+    try:
+        for data in _all_bytes(path):
+            head += data
+            if b"<page>" in head or b"</siteinfo>" in head or len(head) > MAX_HEAD:
+                break
+            if b"<\0p\0a\0g\0e\0" in head or b"\0<\0p\0a\0g\0e" in head:
+                break
+    except BrokenOff:
+        pass  # said again where the pages are read
+    return bytes(head)
+
+
+# ---- bytes
+
+
+def _all_bytes(path: Path) -> Iterator[bytes]:
+    if _is_bz2(path):
+        for data, is_bad in _streams(path, 0, path.stat().st_size):
+            if isinstance(data, bytes) and not is_bad:
+                yield data
+        return
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    with opened(path, "rb") as file:
+        try:
+            while data := file.read(PIECE):
+                yield data
+        except (OSError, EOFError, ValueError) as error:
+            raise BrokenOff(f"{path.name}: {error}") from None
+        except Exception as error:
+            if type(error).__name__ != "error":  # zlib.error
+                raise
+            raise BrokenOff(f"{path.name}: {error}") from None
+
+
+def _utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-16")(errors="replace")
+    for data in pieces:
+        yield decoder.decode(data).encode(errors="replace")
+
+
+def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, bool]]:
+    """What the streams unpack to that start in [low, high); then, marked True, what comes after them.
+
+    In the stead of the rest of a corrupt stream, a Bad.
+    """
+    with path.open("rb") as file:
+        start = _first(file, low, high)
+        read = 0  # streams
+        while start is not None:
+            decoder = _Stream(file, start)
+            try:
+                for data in decoder:
+                    yield data, start >= high
+            except BrokenOff:
+                raise
+            except OSError as error:
+                following = _search(file, start + 1, None)
+                if following is None:
+                    raise BrokenOff(f"{path.name}: {error} (in the stream at byte {start:,})") from None
+                yield (
+                    Bad("corrupt bz2 stream", f"{error} (in the stream at byte {start:,})", start),
+                    start >= high,
+                )
+                start = following
+                continue
+            read += 1
+            start = _search(file, decoder.end, None)
+        if low == 0 and not read and path.stat().st_size:
+            raise BrokenOff(f"{path.name}: not a bz2 file")
+
+
+class _Stream:
+    """One bz2 stream, unpacked a piece at a time; `end` is the byte after it."""
+
+    def __init__(self, file: BinaryIO, start: int) -> None:
+        self._file, self._place = file, start
+        self.end = start
+
+    def __iter__(self) -> Iterator[bytes]:
+        decoder = bz2.BZ2Decompressor()
+        while not decoder.eof:
+            data = b""
+            if decoder.needs_input:
+                self._file.seek(self._place)
+                data = self._file.read(PIECE)
+                self._place += len(data)
+                if not data:
+                    raise BrokenOff(f"{self._file.name}: the bz2 data breaks off (byte {self._place:,})")
+            piece = decoder.decompress(data, PIECE)
+            if piece:
+                yield piece
+        self.end = self._place - len(decoder.unused_data)
+
+
+def _first(file: BinaryIO, low: int, high: int) -> int | None:
+    """The first stream that starts in [low, high): not a look-alike within one that starts before."""
+    start = _search(file, low, high)
+    if low == 0 or start is None:
+        return start
+    before = low
+    while (before := _search_back(file, before)) is not None:
+        place: int | None = before
+        try:
+            while place is not None and place < start:
+                stream = _Stream(file, place)
+                for _ in stream:
+                    pass
+                place = _search(file, stream.end, None)
+        except OSError:
+            if place != before:
+                return start  # a corrupt stream stands before it
+            continue  # itself a look-alike, or corrupt
+        return place if place is not None and place < high else None
+    return start
+
+
+def _search(file: BinaryIO, low: int, high: int | None) -> int | None:
+    """Where the next thing that looks like a stream starts, in [low, high)."""
+    place, kept = low, b""
+    while high is None or place < high + _MAGIC:
+        file.seek(place)
+        data = file.read(PIECE if high is None else min(PIECE, high + _MAGIC - 1 - place))
+        if not data:
+            return None
+        found = _STREAM.search(kept + data)
+        if found:
+            start = place - len(kept) + found.start()
+            return start if high is None or start < high else None
+        place += len(data)
+        kept = (kept + data)[-(_MAGIC - 1) :]
+    return None
+
+
+def _search_back(file: BinaryIO, high: int) -> int | None:
+    """Where the last one starts before `high`."""
+    end = high
+    while end > 0:
+        begin = max(0, end - PIECE)
+        file.seek(begin)
+        found = [hit.start() for hit in _STREAM.finditer(file.read(end - begin + _MAGIC - 1))]
+        if found and begin + found[-1] < end:
+            return begin + found[-1]
+        if len(found) > 1:
+            return begin + found[-2]
+        end = begin
+    return None
+
+
+# ---- pages
+
+
+def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
+    """Each `<page>…</page>` that begins before the first piece marked True, whole."""
+    held, searched, own, skipping = bytearray(), 0, -1, False
+    for data, is_after in pieces:
+        if isinstance(data, Bad):
+            if is_after and held[:6] != _PAGE and not skipping:
+                return
+            yield data
+            held.clear()
+            searched, skipping = 0, False
+            if is_after:
+                return
+            continue
+        if is_after and own < 0:
+            own = len(held)  # pages must begin before this
+        held += data
+        while True:
+            if not skipping and held[: len(_PAGE)] != _PAGE:
+                start = held.find(_PAGE)
+                if start < 0:
+                    tail = _overlap(held, _PAGE)
+                    own = _cut(held, len(held) - tail, own)
+                    searched = 0
+                    break
+                own = _cut(held, start, own)
+                searched = 0
+            if own >= 0 and own <= 0:
+                return
+            end = held.find(_PAGE_END, searched)
+            if end < 0:
+                searched = max(0, len(held) - len(_PAGE_END) + 1)
+                if len(held) > MAX_PAGE:  # passed over without being held
+                    skipping = True
+                    own = max(1, own) if own >= 0 else own
+                    del held[:searched]
+                    searched = 0
+                break
+            end += len(_PAGE_END)
+            if skipping:
+                yield Bad("page too large", f"above {MAX_PAGE >> 20} MiB of XML")
+            else:
+                yield bytes(held[:end])
+            skipping, searched = False, 0
+            own = _cut(held, end, own)
+        if own == 0:
+            return
+    if held[: len(_PAGE)] == _PAGE or skipping:
+        yield Bad("malformed page", "the page has no end")
+
+
+def _cut(held: bytearray, count: int, own: int) -> int:
+    del held[:count]
+    return own if own < 0 else max(0, own - count)
+
+
+def _overlap(held: bytearray, mark: bytes) -> int:
+    """How many bytes at the end may be the beginning of the mark."""
+    return next((n for n in range(len(mark) - 1, 0, -1) if held.endswith(mark[:n])), 0)
