@@ -258,7 +258,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=commoncrawl", "input=x", "group=0"], ["group=0"]),
         (["recipe=commoncrawl", "input=x", "cutoffs=520,340"], ["cutoffs", "340,520"]),
         (["recipe=commoncrawl", "input=x", "min_reference=25"], ["min_reference=25"]),
-        (["recipe=ccnet-models", "input=x", "skip=perplexity"], ["cited", "input"]),
+        (["recipe=ccnet-models", "input=x", "skip=perplexity"], ["input=x", "WET or WARC"]),
         (["recipe=text", "input=x"], ["source"]),
         (["recipe=c4"], ["input"]),
         (["recipe=c4", "input=x", "stage=txt"], ["stage=txt", "text, tokens, all"]),
