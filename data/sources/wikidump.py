@@ -11,6 +11,7 @@ import bz2
 import codecs
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ MAX_HEAD = 4 << 20  # bytes before the first page
 # A stream begins with its level, then its first block or, if it is empty, its end (bzip2's format).
 _STREAM = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
 _MAGIC = 10  # bytes of it
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PAGE, _PAGE_END = b"<page>", b"</page>"
 
 
@@ -55,7 +57,16 @@ def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
     Raises BrokenOff after the last page that could be read.
     """
     head = _head(path)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    n_found = 0
+    for page in _pages(path, head, part, parts):
+        n_found += 1
+        yield page
+    if part == 0 and not n_found and b"<mediawiki" not in head and not head.startswith(_UTF16):
+        raise BrokenOff(f"{path.name}: not a MediaWiki dump (it does not begin with <mediawiki>)")
+
+
+def _pages(path: Path, head: bytes, part: int, parts: int) -> Iterator[bytes | Bad]:
+    if head.startswith(_UTF16):
         if part == 0:  # characters may be cut anywhere: read in one piece
             yield from _split((data, False) for data in _utf8(_all_bytes(path)))
     elif _is_bz2(path):
@@ -68,7 +79,7 @@ def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
 def read_site(path: Path) -> Site:
     """The facts before the first page; what is not there stays empty."""
     head = _head(path)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if head.startswith(_UTF16):
         head = head.decode("utf-16", errors="ignore").encode()
     language = re.search(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([\w-]+)", head)
     begin, end = head.find(b"<siteinfo"), head.find(b"</siteinfo>")
@@ -84,6 +95,8 @@ def read_site(path: Path) -> Site:
     address = siteinfo.findtext("base") or ""
     base = address[: address.find("/wiki/") + len("/wiki/")] if "/wiki/" in address else ""
     said = language[1].decode() if language else ""
+    named = re.match(r"([a-z_]+)wiki-", path.name)  # where the head cannot be read
+    said = said or (named[1].replace("_", "-") if named else "")
     return Site(_language(siteinfo.findtext("dbname") or "", base, said), base, names)
 
 
@@ -145,11 +158,7 @@ def _all_bytes(path: Path) -> Iterator[bytes]:
         try:
             while data := file.read(PIECE):
                 yield data
-        except (OSError, EOFError, ValueError) as error:
-            raise BrokenOff(f"{path.name}: {error}") from None
-        except Exception as error:
-            if type(error).__name__ != "error":  # zlib.error
-                raise
+        except (OSError, EOFError, zlib.error) as error:
             raise BrokenOff(f"{path.name}: {error}") from None
 
 
@@ -169,6 +178,8 @@ def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, boo
         read = 0  # streams
         while start is not None:
             decoder = _Stream(file, start)
+            if start >= high:
+                yield b"", True
             try:
                 for data in decoder:
                     yield data, start >= high
@@ -258,11 +269,10 @@ def _search_back(file: BinaryIO, high: int) -> int | None:
     while end > 0:
         begin = max(0, end - PIECE)
         file.seek(begin)
-        found = [hit.start() for hit in _STREAM.finditer(file.read(end - begin + _MAGIC - 1))]
-        if found and begin + found[-1] < end:
-            return begin + found[-1]
-        if len(found) > 1:
-            return begin + found[-2]
+        starts = [found.start() for found in _STREAM.finditer(file.read(end - begin + _MAGIC - 1))]
+        starts = [start for start in starts if begin + start < end]
+        if starts:
+            return begin + starts[-1]
         end = begin
     return None
 
@@ -284,7 +294,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
                 return
             continue
         if is_after and own < 0:
-            own = len(held)  # pages must begin before this
+            own = max(1, len(held)) if skipping else len(held)  # pages must begin before this
         held += data
         while True:
             if not skipping and held[: len(_PAGE)] != _PAGE:
@@ -296,14 +306,14 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
                     break
                 own = _cut(held, start, own)
                 searched = 0
-            if own >= 0 and own <= 0:
+            if own == 0:
                 return
             end = held.find(_PAGE_END, searched)
             if end < 0:
                 searched = max(0, len(held) - len(_PAGE_END) + 1)
                 if len(held) > MAX_PAGE:  # passed over without being held
                     skipping = True
-                    own = max(1, own) if own >= 0 else own
+                    own = min(1, own)
                     del held[:searched]
                     searched = 0
                 break

@@ -13,20 +13,20 @@ nowrap|nobr|nobreak|j|tutto attaccato|small|smaller|small2|big|bigger|larger|res
 smallcaps|small caps|sub|sup|sub2|su|mvar|var|math|math2|italic|italics|noitalic|nobold|bold|kursiv|
 underline|uline|u|strikethrough|mono|code|codes|tt|kbd|samp|key|vanchor|visible anchor|visanc|abbr|
 abbrlink|tooltip|comment|quote|blockquote|bquote|cquote|quotation|rquote|quote box|quotebox|block quote|
-poemquote|poem quote|talk quote|zitat|zitat-de|zitat-en|citation bloc|citation|cita|citazione|cytat|
+poemquote|poem quote|talk quote|zitat|zitat-de|zitat-en|citation bloc|cita|citazione|cytat|
 citat|citát|citace|citaat|citação|citar|idézet|цитата|цитат|navod|цитирање|naveden|citas|cita bloque|
 início citação|blockcitat|poem|gedicht|poème|poezja|script|unicode|polytonic|music|nastaliq|lang-el|ill|
 illm|interlanguage link|interlanguage link multi|link-interwiki|nihongo2|nihongo4|hebrew|rtl-lang|
 ipa link|not a typo|proper name|as written|typo|okina|nee|né|née|plainlist|flatlist|indent|nb|num|
-formatnum|fmtn|gaps|exp|ind|date|wikicite|lj|0-9|ar|he|fr|fa|lang-grc|ensl|tsl|wl|nts|ntsh|sort2|keep|
-phonetic|nombre en romain|rom|romain|lsj|script/hebrew|script/arabic|qtalk|mark|highlight|nowiki|
+formatnum|fmtn|gaps|exp|ind|wikicite|lj|ar|he|fr|fa|lang-grc|ensl|tsl|wl|nts|sort2|keep|
+phonetic|nombre en romain|rom|romain|lsj|script/hebrew|script/arabic|qtalk|mark|highlight|
 clarify span|citation needed span|cn span|fact span|verify span|dubious span
 """
 # Text in the second, after a language or a colour; else in the first.
 _SECOND = """
 lang|langue|lang2|langx|языки|språk|sprog|kieli|w języku|vjazyce2|cizojazyčně|јез|jez|ez|nyelv|idioma|
 llengua|rtl|color|colour|font color|fontcolor|font|farbe|coloré|couleur|cizo jazyčně|transl|
-transliteration|ipablink|нп|нп1|нп2|нп3|нп4|нп5|не перевод|не переклад|iw|iw2|sortname2|sort|hs|popis|
+transliteration|ipablink|нп|нп1|нп2|нп3|нп4|нп5|не перевод|не переклад|iw|iw2|sortname2|sort|
 ruby|ruby-ja
 """
 # All that is written in it, side by side.
@@ -43,6 +43,7 @@ _JOINED |= {
     "unità": " ",
     "ordnung": " ",
 }
+_AT_MOST = {"date": 3, "sortname": 2, "m": 2}  # arguments; what follows is for the template itself
 _CHARACTERS = {
     "'": "'", "'s": "'s", "!": "|", "pipe": "|", "=": "=", "·": " ·", "•": " •", "dot": " ·",
     "bull": " •", "nbsp": " ", "space": " ", "spaces": " ", "thinsp": " ", "thin space": " ",
@@ -77,6 +78,9 @@ _BETWEEN = {
 _BETWEEN |= {"+/-": " ± ", "±": " ± ", "to(-)": " to ", "e": " × ", "&": " & ", ",": ", ", "*": " × "}
 _RULES: dict[str, Callable[[list[str], dict[str, str]], str]] = {}
 
+_OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
+_MONTHS += ("October", "November", "December")
 _CENTURY = re.compile(r"(?:[ivx]+e (?:siècle|s\.)|[ivx]+er siècle)$")
 _FUNCTIONS = ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap")
 _SPACES = re.compile(r"[\s_]+")
@@ -129,8 +133,12 @@ def _text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
 
 
 def _second(positional: list[str], named: dict[str, str]) -> str:
-    # {{transl|ru|ALA|text}} has its text last
-    return _text(positional[:3] if len(positional) < 3 else [*positional[:2]], named, 1)
+    return _text(positional, named, 1)
+
+
+def _citation(positional: list[str], named: dict[str, str]) -> str:
+    """A quotation in French; a reference in English, which names a title or an author."""
+    return "" if named.keys() & _OF_REFERENCES else _text(positional, named)
 
 
 def _transliteration(positional: list[str], named: dict[str, str]) -> str:
@@ -163,7 +171,11 @@ def _as_of(positional: list[str], named: dict[str, str]) -> str:
     if named.get("alt"):
         return named["alt"]
     start = "since" if "since" in named else "as of"
-    return f"{start if named.get('lc') else start.capitalize()} {' '.join(reversed(positional[:3]))}".strip()
+    year, month, day = [*positional, "", "", ""][:3]
+    if month.isdecimal() and 1 <= int(month) <= 12:
+        month = _MONTHS[int(month) - 1]
+    words = [start if named.get("lc") else start.capitalize(), day, month, year]
+    return " ".join(filter(None, words))
 
 
 def _value(positional: list[str], named: dict[str, str]) -> str:
@@ -195,7 +207,9 @@ def _rules() -> None:
     _RULES.update(dict.fromkeys(filter(None, split(_FIRST)), _text))
     _RULES.update(dict.fromkeys(filter(None, split(_SECOND)), _second))
     for name, between in _JOINED.items():
-        _RULES[name] = lambda positional, named, between=between: between.join(filter(None, positional))
+        _RULES[name] = lambda positional, named, name=name, between=between: between.join(
+            filter(None, positional[: _AT_MOST.get(name)])
+        )
     for name, character in _CHARACTERS.items():
         _RULES[name] = lambda positional, named, character=character: character
     for name, before in _BEFORE.items():
@@ -210,7 +224,7 @@ def _rules() -> None:
         _RULES[name] = _nihongo
     for name in ("s", "siècle", "s mini"):
         _RULES[name] = _century
-    _RULES.update({"as of": _as_of, "val": _value, "lien": _lien})
+    _RULES.update({"as of": _as_of, "citation": _citation, "val": _value, "lien": _lien})
 
 
 _rules()

@@ -300,7 +300,7 @@ class _Page:
             return
         ends = [*(bound - 1 for bound in bounds[1:]), len(out)]
         text = wikitemplates.render(name, ["".join(out[a:b]) for a, b in zip(bounds, ends)])
-        self._replace(start, _GONE if text is None else text)
+        self._replace(start, text or _GONE)
 
     def _replace(self, start: int, text: str) -> None:
         del self._out[start:]
@@ -443,6 +443,8 @@ def _without_gaps(text: str) -> str:
                 pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
         elif piece.startswith(")"):
             pieces[-1] = left.rstrip(" ,;")
+        elif piece.startswith((",", ";")):
+            pieces[-1] = left.rstrip(",;:")
         if piece:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
             space = False
@@ -486,7 +488,7 @@ def _heading(line: str) -> tuple[int, str]:
         return 0, ""
     level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
     inner = line[level:-level]
-    return (level, _SPACES.sub(" ", inner).strip()) if inner.strip() else (0, "")
+    return level, _SPACES.sub(" ", inner).strip()
 
 
 def _item(marks: str, numbers: dict[str, int]) -> str:
