@@ -13,7 +13,7 @@ for tool in cmake c++ make; do
 done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m pip download --quiet --no-deps --no-binary :all: --dest "$work" "kenlm==$version"
+"$python" -m pip download --quiet --no-deps --no-binary kenlm --dest "$work" "kenlm==$version"
 echo "$sum  $work/kenlm-$version.tar.gz" | sha256sum --check --quiet
 tar -xzf "$work/kenlm-$version.tar.gz" -C "$work"
 cmake -S "$work/kenlm-$version" -B "$work/build" -DCMAKE_BUILD_TYPE=Release > "$work/cmake.log" 2>&1 || {
