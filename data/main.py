@@ -6,7 +6,7 @@ from configs.load import entry, load
 from data.errors import DataError
 from data.prepare import PrepareConfig, prepare
 
-LISTS = ("input", "licences")
+LISTS = ("input", "licences", "languages", "cutoffs", "skip", "cited")
 
 
 def run(argv: list[str]) -> None:

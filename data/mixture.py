@@ -10,7 +10,7 @@ from pathlib import Path
 from data.errors import DataError
 
 # The sources that have a recipe of their own.
-RECIPES = ("c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
+RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
 
 
 @dataclass

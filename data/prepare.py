@@ -24,12 +24,13 @@ from data.progress import Progress
 from data.source_report import write_page
 
 if TYPE_CHECKING:
+    from data.ccnet.refine import CCNet
     from data.tokenizer import Tokenizer
 
 RECIPES = (*mixture.RECIPES, "text")  # data/sources/<name>.py
+MAKERS = ("ccnet-models", "sample", "all")  # recipes that are more, or other, than one source
 STAGES = ("text", "tokens", "all")
-# Sources of the paper's mixture without a recipe: their text comes already cleaned.
-BROUGHT = ("commoncrawl",)
+CCNET_STEPS = ("paragraphs", "language", "perplexity", "references")  # in their order
 
 
 @dataclass
@@ -37,7 +38,7 @@ class PrepareConfig:
     """What to prepare, from what, and where to; `configs/prepare.yaml` fills it."""
 
     data: DataConfig  # recipe=all: the weights by which the tokenizer sees the sources
-    recipe: str = ""  # one of RECIPES | sample | all
+    recipe: str = ""  # one of RECIPES | MAKERS
     input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
     corpora: str = "corpora"
@@ -48,18 +49,31 @@ class PrepareConfig:
     seed: int = 0  # of the order in which documents are put in the token store
     heldout: float = 0.001  # share of the documents set apart for validation
     licences: list[str] | None = None  # recipe=github: those accepted; null: the paper's
+    languages: list[str] = field(default_factory=lambda: ["en"])  # recipe=commoncrawl: those kept
+    min_language: float = 0.5  # fastText's probability of a page's language (CCNet)
+    group: int | None = None  # compare paragraphs within so many files (CCNet: 50); null: the whole input
+    models: str | None = (
+        None  # the folder of recipe=ccnet-models, or CCNet's own; null: <corpora>/ccnet-models
+    )
+    cutoffs: list[float] | None = None  # perplexities that end head and middle (CCNet's own English model:
+    # 340,520); null: the corpus's own 30th and 60th percentiles
+    min_reference: float = 0.25  # the classifier's probability (RedPajama)
+    skip: list[str] = field(
+        default_factory=list
+    )  # of CCNet's steps: paragraphs, language, perplexity, references
+    cited: list[str] = field(default_factory=list)  # recipe=ccnet-models: Wikipedia dumps, or lists of URLs
+    lm_pieces: int = 65536  # recipe=ccnet-models: of the language model's vocabulary (CCNet)
+    min_examples: int = 1000  # of each class that the classifier is trained on
+    stand_in: bool = False  # too few pages are cited: Wikipedia's own articles, and the card says so
     max_broken: float = 0.1  # share of the inputs that may break off before their end
     record_seconds: float = 60.0  # that cleaning one record may take
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
-        if self.recipe in BROUGHT:
+        if self.recipe not in (*RECIPES, *MAKERS):
             raise ValueError(
-                f"recipe={self.recipe}: no recipe of its own yet; bring text that is already cleaned with "
-                f"`relama prepare recipe=text source={self.recipe} input=… tokenizer=…`"
+                f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, {', '.join(MAKERS)}"
             )
-        if self.recipe not in (*RECIPES, "sample", "all"):
-            raise ValueError(f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, sample, all")
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(
@@ -84,16 +98,46 @@ class PrepareConfig:
             raise ValueError(
                 "tokenizer: stage=tokens needs one (tokenizer=PATH; `relama tokenizer` trains it)"
             )
-        if self.stage != "tokens" and not self.input:
+        no_input = self.recipe == "ccnet-models" and "references" in self.skip
+        if self.stage != "tokens" and not self.input and not no_input:
             raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
         if self.licences is not None and self.recipe not in ("github", "all"):
             raise ValueError(f"licences: only recipe=github chooses by licence, not recipe={self.recipe}")
+        self._check_ccnet()
         if not 0 <= self.heldout < 1:
             raise ValueError(f"heldout={self.heldout}: expected a share from 0 up to, not including, 1")
         if not 0 <= self.max_broken <= 1:
             raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
         if not self.record_seconds > 0:
             raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0")
+
+    def _check_ccnet(self) -> None:
+        for key in ("min_language", "min_reference"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"{key}={getattr(self, key)}: expected a probability from 0 to 1")
+        if self.group is not None and self.group < 1:
+            raise ValueError(f"group={self.group}: expected at least 1 file, or null for the whole input")
+        if not self.languages:
+            raise ValueError("languages: expected at least one, by ISO code (languages=en,de)")
+        for name in self.languages:
+            if not re.fullmatch(r"[a-z]{2,3}", name):
+                raise ValueError(f"languages={name}: expected ISO codes, as en or de")
+        unknown = sorted({*self.skip} - {*CCNET_STEPS})
+        if unknown:
+            raise ValueError(f"skip={unknown[0]}: expected some of {', '.join(CCNET_STEPS)}")
+        if "language" in self.skip and "perplexity" not in self.skip:
+            raise ValueError("skip=language: a perplexity is of a language; skip=language,perplexity")
+        if self.cutoffs is not None and not (
+            len(self.cutoffs) == 2 and 0 < self.cutoffs[0] <= self.cutoffs[1]
+        ):
+            raise ValueError(f"cutoffs={self.cutoffs}: expected two rising perplexities, as cutoffs=340,520")
+        if self.min_examples < 1:
+            raise ValueError(f"min_examples={self.min_examples}: expected at least 1")
+
+    @property
+    def models_folder(self) -> Path:
+        """Where CCNet's models lie, or are to lie."""
+        return Path(self.models or Path(self.corpora) / "ccnet-models")
 
     @property
     def folder(self) -> Path:
@@ -116,8 +160,18 @@ def prepare(config: PrepareConfig) -> None:
 
         prepare_all(config)
         return
+    if config.recipe == "ccnet-models":
+        from data.ccnet.train import train_models
+
+        train_models(config)
+        return
     # Whatever can be wrong with the request is found before hours are spent on it.
     units = find_units(config) if config.stage != "tokens" else text_files(config.folder / "text")
+    refine = None
+    if config.recipe == "commoncrawl" and config.stage != "tokens":
+        from data.ccnet.request import ccnet_of  # packages that no other recipe needs
+
+        refine = ccnet_of(config, units)
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokenizer import Tokenizer  # an import that stage=text does not wait for
@@ -126,7 +180,7 @@ def prepare(config: PrepareConfig) -> None:
     try:
         with folders.locked(config.folder / ".lock"):
             if config.stage != "tokens":
-                _prepare_text(config, units)
+                _prepare_text(config, units, refine)
             if tokenizer is not None:
                 _prepare_tokens(config, tokenizer)
             if (config.folder / "report.json").is_file():
@@ -160,7 +214,7 @@ def find_units(config: PrepareConfig) -> list[Path]:
     return list(dict.fromkeys(units))
 
 
-def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
+def _prepare_text(config: PrepareConfig, units: list[Path], refine: "CCNet | None" = None) -> None:
     from data.run_recipe import Recipe, make_text
 
     folder, module = config.folder, recipe_of(config)
@@ -170,6 +224,10 @@ def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
         "source": config.source,
         "licences": sorted(config.licences) if config.licences is not None else None,
     }
+    if refine is not None:
+        from data.ccnet.request import settings_of
+
+        settings |= settings_of(config)
     progress = Progress(config.source)
     if _is_prepared(folder, settings | {"input": [[str(unit), *remote.stamp(unit)] for unit in units]}):
         shutil.rmtree(folder / "text.work", ignore_errors=True)  # of a run killed when it was all but over
@@ -178,7 +236,7 @@ def _prepare_text(config: PrepareConfig, units: list[Path]) -> None:
     clean = partial(module.clean, source=config.source)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
-    recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "parts", None))
+    recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "parts", None), refine)
     make_text(
         recipe,
         units,
@@ -235,7 +293,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     if tokenized:
-        own = "" if config.source in (*RECIPES, *BROUGHT) else f"data.weights.{config.source}=1 "
+        own = "" if config.source in RECIPES else f"data.weights.{config.source}=1 "
         train = f"torchrun train/main.py data=mix {own}data.sources=[{config.source}]"
         return f"{config.folder / 'tokens'} is ready. Next: {train} corpora={config.corpora}"
     return (

@@ -15,13 +15,14 @@ import yaml
 from data import remote
 from data.accounts import megabytes
 from data.errors import DataError
-from data.prepare import BROUGHT, RECIPES, PrepareConfig, find_units, prepare
+from data.prepare import RECIPES, PrepareConfig, find_units, prepare
 from data.progress import Progress
 from data.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
 # Raw MB/s a core, and bytes of cleaned text a raw byte: tests/benchmarks/sources.py, on small real
 # samples; real dumps differ, so what is said from them is said as "about".
 MEASURED = {
+    "commoncrawl": (2.0, 0.3),
     "c4": (40.0, 2.5),
     "github": (8.0, 0.8),
     "wikipedia": (2.0, 1.5),
@@ -46,9 +47,13 @@ def prepare_all(config: PrepareConfig) -> None:
             f"give data.weights.{unweighted[0]}=…"
         )
     model = Path(config.tokenizer or Path(config.corpora) / "tokenizer" / "tokenizer.model")
+    models = _models_request(config, sources) if config.stage != "tokens" else None
     _say_needs(config, sources)
     if config.stage != "tokens":
-        for source in sources.values():
+        # CommonCrawl's models learn from Wikipedia's text.
+        for name, source in sorted(sources.items(), key=lambda item: item[0] == "commoncrawl"):
+            if name == "commoncrawl" and models:
+                prepare(models)
             prepare(source)
     if config.stage == "text":
         return
@@ -84,8 +89,6 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
         if not isinstance(inputs, list) or not all(isinstance(one, str) for one in inputs) or not inputs:
             raise DataError(f"input={path}: {name}: expected a path or a list of paths")
         recipe = name if name in RECIPES else "text"
-        if name in BROUGHT:
-            Progress("all").say(f"{name} has no recipe of its own yet: taken as text that is already cleaned")
         try:
             requests[name] = replace(
                 config,
@@ -99,6 +102,24 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
         except ValueError as error:
             raise DataError(f"input={path}: {name}: {error}") from None
     return requests
+
+
+def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> PrepareConfig | None:
+    """What trains CommonCrawl's models, if there are none to be asked. Raises DataError if nothing can."""
+    if "commoncrawl" not in sources or config.models:
+        return None
+    if {"perplexity", "references"} <= {*config.skip}:
+        return None
+    from data.ccnet.train_language_model import programs
+
+    if "wikipedia" not in sources:
+        raise DataError(
+            f"{config.input[0]}: commoncrawl's models learn from Wikipedia: list wikipedia, or give models=…"
+        )
+    if "perplexity" not in config.skip:
+        programs()
+    dumps = [str(unit) for unit in find_units(sources["wikipedia"]) if ".xml" in unit.suffixes]
+    return replace(sources["commoncrawl"], recipe="ccnet-models", cited=config.cited or dumps)
 
 
 def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:

@@ -53,6 +53,9 @@ class Recipe:
     clean: Callable[[Record], Document | Drop]
     duplicates: str | None = None  # None | "exact" | "contained"
     parts: Callable[[Path], int] | None = None
+    # Stages between reading and writing: (folders read, folders to make of the same shape, a folder for its
+    # own files, engine, progress) → facts for the report (data/ccnet/refine.py).
+    refine: Callable[[list[Path], list[Path], Path, EngineConfig, Progress], dict] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class _Plan:
     def done(self, group: int) -> Path:
         """What a group's reading made: its documents, their hashes, its report and its quarantine."""
         return self.folder / "read" / f"{group:05d}"
+
+    def finished(self, group: int) -> Path:
+        """What of it goes on to the text, duplicates apart."""
+        return self.folder / "refined" / f"{group:05d}" if self.recipe.refine else self.done(group)
 
     def written(self, group: int) -> Path:
         """The report of a group whose text is written; that comes last."""
@@ -113,6 +120,10 @@ def make_text(
             f"max_broken={max_broken}; get them again, or accept what they hold with max_broken=1 "
             f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
         )
+    facts = {}
+    if recipe.refine:
+        read, finished = map(list, zip(*((plan.done(group), plan.finished(group)) for group in everything)))
+        facts = recipe.refine(read, finished, plan.folder / "refine", on, progress)
     if recipe.duplicates and report.kept:
         status = partial(progress.show, f"looking for duplicates among {report.kept:,} documents")
         find_duplicates.find(
@@ -126,7 +137,12 @@ def make_text(
     todo = [group for group in everything if not plan.written(group).exists()]
     _stage(plan, on, "write", partial(_write_group, plan), todo, progress)
     report = _sum(plan.written(group) for group in everything)
-    account = {"settings": settings, "seconds": round(time.monotonic() - started, 1), **report.as_dict()}
+    account = {
+        "settings": settings,
+        "seconds": round(time.monotonic() - started, 1),
+        **facts,
+        **report.as_dict(),
+    }
     folders.write_whole(folder / "report.json", json.dumps(account, indent=1, ensure_ascii=False))
     quarantined = _quarantined(plan, folder)
     if not report.kept:
@@ -321,8 +337,8 @@ def _hashed(documents: Iterable[Document], hashes: duplicates.Hashes) -> Iterato
 
 def _write_group(plan: _Plan, group: int) -> None:
     """Put one group's documents into the text, without those that are marked."""
-    parts = sorted(plan.done(group).glob("*.parquet"))
-    report = _sum([plan.done(group) / "report.json"])
+    parts = sorted(plan.finished(group).glob("*.parquet"))
+    report = _sum([plan.finished(group) / "report.json"])
     rows = find_duplicates.marked(plan.folder / "duplicates", group)
     first = 0
     for part in parts:

@@ -21,6 +21,9 @@ from data.train_tokenizer import train_tokenizer
 ROOT = Path(__file__).resolve().parents[2]
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software ...
 The above copyright notice and this permission notice shall be included in all copies."""
+EVERY_RECIPE = (
+    "commoncrawl, c4, github, wikipedia, books, arxiv, stackexchange, text, ccnet-models, sample, all"
+)
 CODE = "def add(first, second):\n    return first + second\n"
 
 
@@ -247,12 +250,18 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], ["recipe", "c4, github, wikipedia, books, arxiv, stackexchange, text, sample, all"]),
+        ([], ["recipe", EVERY_RECIPE]),
         (
             ["recipe=gihtub"],
-            ["recipe=gihtub", "c4, github, wikipedia, books, arxiv, stackexchange, text, sample, all"],
+            ["recipe=gihtub", EVERY_RECIPE],
         ),
-        (["recipe=commoncrawl"], ["relama prepare recipe=text source=commoncrawl input="]),
+        (["recipe=commoncrawl", "input=x", "skip=language"], ["skip=language,perplexity"]),
+        (["recipe=commoncrawl", "input=x", "skip=dedup"], ["skip=dedup", "paragraphs, language"]),
+        (["recipe=commoncrawl", "input=x", "languages=English"], ["languages=English", "ISO"]),
+        (["recipe=commoncrawl", "input=x", "group=0"], ["group=0"]),
+        (["recipe=commoncrawl", "input=x", "cutoffs=520,340"], ["cutoffs", "340,520"]),
+        (["recipe=commoncrawl", "input=x", "min_reference=25"], ["min_reference=25"]),
+        (["recipe=ccnet-models", "input=x", "skip=perplexity"], ["input=x", "WET or WARC"]),
         (["recipe=text", "input=x"], ["source"]),
         (["recipe=c4"], ["input"]),
         (["recipe=c4", "input=x", "stage=txt"], ["stage=txt", "text, tokens, all"]),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.source_tables import INPUTS, run, table
+from tests.web import packed, sentence, wet
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software ...
 The above copyright notice and this permission notice shall be included in all copies."""
@@ -73,7 +74,14 @@ def text(folder: Path) -> None:
     (folder / "a.jsonl").write_text('{"text": "one"}\n{"text": "one"}\nnot json\n')
 
 
+def commoncrawl(folder: Path) -> None:
+    texts = [f"title\n{sentence(n)}\n{sentence(n + 9)}\n{sentence(5)}" for n in range(2)]
+    records = [wet(n, text) for n, text in enumerate([*texts, "too short"])]
+    (folder / "a.warc.wet.gz").write_bytes(packed([*records, wet(9, "", WARC_Type="metadata")]))
+
+
 DUMPS = {  # who writes it; records read and kept
+    "commoncrawl": (commoncrawl, 4, 2),
     "c4": (c4, 3, 1),
     "github": (github, 4, 1),
     "wikipedia": (wikipedia, 2, 1),

@@ -1,0 +1,79 @@
+"""The URLs that Wikipedia cites as references: from its dumps, or from a list.
+
+In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, named ones and list-defined ones too), or text
+files with a URL on each line. Out: the sorted 64-bit hashes of the normalised URLs in a file, so that any
+number of processes can look into it without holding it.
+"""
+
+import bz2
+import gzip
+import re
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree.ElementTree import ParseError, iterparse
+
+import numpy as np
+import xxhash
+
+from data import folders
+from data.build_store import normalised
+from data.errors import DataError
+
+_OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>(.*?)</ref\s*>", re.DOTALL | re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s|\[\]{}<>\"]+", re.IGNORECASE)
+
+
+def write_cited(paths: list[Path], output: Path) -> int:
+    """Write the hashes of all cited URLs; returns how many. Raises DataError for an unreadable file."""
+    found = array("Q")
+    for path in paths:
+        try:
+            found.extend(url_hash(url) for url in _urls(path))
+        except (OSError, EOFError, ParseError, UnicodeDecodeError) as error:
+            raise DataError(f"cited={path}: cannot be read to its end ({error})") from None
+    if not found:
+        raise DataError(
+            f"cited={','.join(map(str, paths))}: no URL in it; expected a Wikipedia dump or a list"
+        )
+    hashes = np.unique(np.frombuffer(found, np.uint64))
+    temporary = folders.own(output)
+    with temporary.open("wb") as file:
+        np.save(file, hashes)
+    temporary.replace(output)
+    return len(hashes)
+
+
+def is_cited(url: str, hashes: np.ndarray) -> bool:
+    """Whether the URL is among the sorted `hashes`."""
+    own = np.uint64(url_hash(url))
+    place = int(np.searchsorted(hashes, own))
+    return place < len(hashes) and bool(hashes[place] == own)
+
+
+def url_hash(url: str) -> int:
+    """64 bits of the URL as held-out documents are chosen by: scheme and `www.` make no difference."""
+    return xxhash.xxh3_64_intdigest(normalised(url).encode(errors="replace"))
+
+
+def references(wikitext: str) -> Iterator[str]:
+    """The URLs inside the references of one article."""
+    for reference in _REFERENCE.findall(_COMMENT.sub("", wikitext)):
+        for url in _URL.findall(reference):
+            yield url.rstrip(".,;:'")
+
+
+def _urls(path: Path) -> Iterator[str]:
+    with _OPENERS.get(path.suffix, open)(path, "rb") as file:
+        if ".xml" not in path.suffixes:
+            yield from (line.decode().strip() for line in file if line.strip())
+            return
+        events = iterparse(file, events=("start", "end"))
+        _, root = next(events)
+        for event, element in events:
+            if event == "end" and element.tag.rpartition("}")[2] == "page":
+                for text in element.iter(element.tag.replace("page", "text")):
+                    yield from references(text.text or "")
+                root.clear()

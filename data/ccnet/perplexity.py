@@ -1,0 +1,111 @@
+"""How unlike Wikipedia a text reads: perplexity under a SentencePiece and KenLM pair, as CCNet computes it.
+
+In: text and the two model files of its language, under CCNet's names (`en.sp.model`, `en.arpa.bin`). Out:
+10^(-log10 p / (tokens + 1)), the page taken as one line. Buckets: below the corpus's own 30th percentile is
+`head`, below its 60th `middle`, the rest `tail`; another model's thresholds mean nothing here.
+"""
+
+import unicodedata
+from functools import lru_cache
+from pathlib import Path
+
+import kenlm
+import numpy as np
+import sentencepiece
+
+from data.ccnet.paragraphs import CONTROLS
+from data.errors import DataError
+
+HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
+MOST = 1_000_000  # a perplexity above counts as this; in tenths it bounds the table of counts
+# What CCNet writes for each of its punctuation marks.
+_PUNCTUATION = dict(
+    zip("，。、„”“«»」「《》´∶：？！（）；–．～’━〈〉【】％►", ',.,"""""""""\'::?!();-.~\'-<>[]%-')
+)
+_PUNCTUATION |= {"—": " - ", "…": "...", "．": ". "}
+_NORMAL: dict[int, str | None] = dict.fromkeys(CONTROLS) | {ord(k): v for k, v in _PUNCTUATION.items()}
+_NORMAL |= {code: "0" for code in range(0x110000) if chr(code).isdecimal()}
+_ACCENTS = dict.fromkeys(code for code in range(0x110000) if unicodedata.category(chr(code)) == "Mn")
+
+
+def normalise(text: str) -> str:
+    """Lower case, no accents, digits 0, punctuation mapped, no control characters (newlines neither)."""
+    text = text.strip().lower()
+    if not text.isascii():
+        text = unicodedata.normalize("NFD", text).translate(_ACCENTS)
+    return text.translate(_NORMAL)
+
+
+class LanguageModel:
+    """The two models of one language."""
+
+    def __init__(self, pieces: Path, ngrams: Path) -> None:
+        """Raises DataError if either file is not a model, or they do not belong together."""
+        for path in (pieces, ngrams):
+            if not path.is_file():
+                raise DataError(
+                    f"{path}: no such model; `relama prepare recipe=ccnet-models` trains it "
+                    "(docs/commoncrawl.md)"
+                )
+        try:
+            self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(pieces))
+        except (RuntimeError, OSError) as error:
+            raise DataError(f"{pieces}: not a SentencePiece model ({_line(error)})") from None
+        self.ngrams = _load_ngrams(ngrams)
+        ids = range(0, self.pieces.vocab_size(), max(1, self.pieces.vocab_size() // 1000))
+        ordinary = [i for i in ids if not (self.pieces.is_control(i) or self.pieces.is_unknown(i))]
+        known = sum(self.pieces.id_to_piece(i) in self.ngrams for i in ordinary)
+        if known < len(ordinary) / 2:
+            raise DataError(
+                f"{ngrams}: knows {known} of {len(ordinary)} pieces of {pieces.name}: it was made with "
+                "another vocabulary; give the pair that was trained together"
+            )
+
+    def perplexity(self, text: str) -> float:
+        """Of the whole text as one line; at least 1."""
+        line = " ".join(self.pieces.encode(normalise(text), out_type=str))
+        return 10.0 ** (-self.ngrams.score(line) / (len(line.split()) + 1))
+
+
+@lru_cache(maxsize=8)
+def load(models: Path, language: str) -> LanguageModel:
+    """A language's models, once a process. Raises DataError."""
+    return LanguageModel(models / f"{language}.sp.model", models / f"{language}.arpa.bin")
+
+
+def tenths(perplexity: float) -> int:
+    """Rounded to a tenth, as CCNet keeps it, and counted in tenths."""
+    return round(10 * min(round(perplexity, 1), MOST))
+
+
+def cutoffs(counts: np.ndarray) -> tuple[float, float]:
+    """Of counts by `tenths`: below the first lie 30 % of the pages, below the second 60 %, or just more."""
+    below = np.cumsum(counts)
+    total = int(below[-1])
+    ranks = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
+    # One tenth above the page of that rank: a page is below if it reads no worse.
+    head, middle = ((int(np.searchsorted(below, max(1, rank))) + 1) / 10 for rank in ranks)
+    return head, middle
+
+
+def bucket(perplexity: float, head: float, middle: float) -> str:
+    """head, middle or tail."""
+    return "head" if perplexity < head else "middle" if perplexity < middle else "tail"
+
+
+def _load_ngrams(path: Path) -> kenlm.Model:
+    config = kenlm.Config()
+    config.show_progress = False
+    with path.open("rb") as file:
+        begins = file.read(64)
+    # KenLM reads any other file as text to its end before it complains.
+    if not begins.startswith(b"mmap lm http://kheafield.com/code") and b"\\data\\" not in begins:
+        raise DataError(f"{path}: not a KenLM model")
+    try:
+        return kenlm.Model(str(path), config)
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a KenLM model that can be read ({_line(error)})") from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

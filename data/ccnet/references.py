@@ -1,0 +1,55 @@
+"""Whether a page looks like those that Wikipedia cites: a linear fastText classifier.
+
+In: text and a model with the labels `__label__wiki` and `__label__cc`, RedPajama's names. Out: the
+probability of the first. The model is floret's (what `recipe=ccnet-models` trains) or fastText's.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from data.errors import DataError
+
+FILE = "references.bin"
+CITED, OTHER = "__label__wiki", "__label__cc"
+
+
+def as_line(text: str) -> str:
+    """The text as the classifier reads it, in training and after."""
+    return " ".join(text.split())
+
+
+def probability(text: str, model: Path) -> float:
+    """That Wikipedia would cite the page: from 0 to 1."""
+    return score(as_line(text), load(model))
+
+
+def score(line: str, classifier: Any) -> float:
+    """The same, of a line by a model that is loaded."""
+    # `.f`: floret's own predict() fails under NumPy 2.
+    found = classifier.f.predict(line + "\n", 2, 0.0, "strict")
+    return next((min(float(share), 1.0) for share, label in found if label == CITED), 0.0)
+
+
+@lru_cache(maxsize=2)
+def load(model: Path) -> Any:
+    """The classifier, once a process. Raises DataError if the file is not one."""
+    if not model.is_file():
+        raise DataError(
+            f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it (docs/commoncrawl.md)"
+        )
+    import fasttext
+    import floret
+
+    for library in (floret, fasttext):
+        try:
+            classifier = library.load_model(str(model))
+            labels = [label for _, label in classifier.f.predict("a\n", 2, 0.0, "strict")]
+        except (ValueError, MemoryError, RuntimeError):
+            continue
+        if {*labels} <= {CITED, OTHER} and labels:
+            return classifier
+        raise DataError(
+            f"{model}: expected the labels {CITED} and {OTHER}, found {', '.join(labels) or 'none'}"
+        )
+    raise DataError(f"{model}: not a fastText or floret classifier")

@@ -1,0 +1,210 @@
+"""CCNet over pages that are read: repeated paragraphs, language, perplexity and references, in its order.
+
+In: the folders that the groups' reading made (parquet and report.json). Out: folders of the same shape with
+what stays, every other page counted under its reason, and the facts found on the way (thresholds, numbers of
+paragraphs). Stages of tasks as in `data/run_recipe.py`: each makes a folder that appears whole, so the
+result is the same on every engine, after any restart.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from data import engine, folders
+from data.accounts import Quarantine, Report, account
+from data.ccnet import language, paragraphs, perplexity, references, repeats
+from data.documents import EXCERPT, Document, Drop, read_documents, write_parts
+from data.engine import EngineConfig
+from data.progress import Progress
+
+
+@dataclass(frozen=True)
+class CCNet:
+    """What is asked of a page; `relama prepare`'s keys of the same names."""
+
+    models: Path | None  # a folder with <language>.sp.model, <language>.arpa.bin and references.bin
+    languages: tuple[str, ...] = ("en",)
+    min_language: float = 0.5  # (CCNet)
+    cutoffs: tuple[float, float] | None = None  # perplexities; None: the corpus's own percentiles
+    min_reference: float = 0.25  # (RedPajama)
+    skip: frozenset[str] = frozenset()  # of paragraphs, language, perplexity, references
+    sets: dict[str, int] = field(default_factory=dict)  # file: set in which paragraphs are compared; else 0
+
+    def check(self) -> None:
+        """Load every model that will be asked. Raises DataError."""
+        if "language" not in self.skip:
+            language.load(language.model_file(self.models))
+        if "perplexity" not in self.skip:
+            for name in self.languages:
+                perplexity.load(self.models, name)
+        if "references" not in self.skip:
+            references.load(self.models / references.FILE)
+
+    def __call__(
+        self, groups: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
+    ) -> dict:
+        """Make `refined` from `groups`, with files of its own under `work`. Returns the facts."""
+        runs, scored = ([work / name / folder.name for folder in groups] for name in ("runs", "scored"))
+        for folder in (*runs[:1], *scored[:1], *refined[:1], work / "ranges" / "0"):
+            folder.parent.mkdir(parents=True, exist_ok=True)
+
+        def stage(name: str, made: list[Path], task: Callable[[int], None]) -> None:
+            todo = [item for item, path in enumerate(made) if not path.exists()]
+            status = partial(_say, progress, name, [made[item] for item in todo])
+            engine.run(on, name, task, todo, work.parent / "logs", status)
+
+        reduced: list[tuple[repeats.Range, Path]] = []
+        if "paragraphs" not in self.skip:
+            stage("hash", runs, partial(_hash, self, groups, runs))
+            cut = repeats.ranges(runs)
+            reduced = [(which, work / "ranges" / f"{place:06d}") for place, which in enumerate(cut)]
+            stage("compare", [path for _, path in reduced], partial(_compare, runs, reduced))
+        stage("score", scored, partial(_score, self, groups, runs, reduced, scored))
+        limits = self._limits(scored)
+        stage("select", refined, partial(_select, self, limits, scored, refined))
+        numbers = [json.loads((folder / "paragraphs.json").read_text()) for folder in scored]
+        return {
+            "cutoffs": {name: {"head": head, "middle": middle} for name, (head, middle) in limits.items()},
+            "paragraphs": {key: sum(number[key] for number in numbers) for key in ("read", "removed")},
+        }
+
+    def _limits(self, scored: list[Path]) -> dict[str, tuple[float, float]]:
+        """For each language that has pages, the perplexities that end head and middle."""
+        if "perplexity" in self.skip:
+            return {}
+        if self.cutoffs:
+            return dict.fromkeys(self.languages, self.cutoffs)
+        limits = {}
+        for name in self.languages:
+            counts = np.zeros(10 * perplexity.MOST + 1, np.int64)
+            for folder in scored:
+                values, numbers = np.load(folder / f"perplexity-{name}.npy")
+                counts[values] += numbers
+            if counts.any():
+                limits[name] = perplexity.cutoffs(counts)
+        return limits
+
+
+def _hash(ccnet: CCNet, groups: list[Path], runs: list[Path], group: int) -> None:
+    pages = ((ccnet.sets.get(page.file, 0), paragraphs.hashes(page.text)) for page in _pages(groups[group]))
+    repeats.write_run(pages, runs[group])
+
+
+def _compare(runs: list[Path], reduced: list[tuple[repeats.Range, Path]], item: int) -> None:
+    which, folder = reduced[item]
+    repeats.reduce_range(runs, which, folder)
+
+
+def _score(
+    ccnet: CCNet,
+    groups: list[Path],
+    runs: list[Path],
+    reduced: list[tuple[repeats.Range, Path]],
+    scored: list[Path],
+    group: int,
+) -> None:
+    """Remove what is repeated, keep the languages asked for, and measure each page's perplexity."""
+    counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
+
+    def work() -> Iterator[Document | Drop]:
+        repeated = repeats.repeated(runs[group], group, reduced) if reduced else {}
+        unique = _unique(ccnet, groups[group], runs[group], repeated, counted) if reduced else None
+        for page in unique or _pages(groups[group]):
+            item = page if isinstance(page, Drop) else _judged(ccnet, page)
+            if isinstance(item, Document) and "perplexity" not in ccnet.skip:
+                meta = json.loads(item.meta)
+                numbers[meta["language"]].append(perplexity.tenths(meta["perplexity"]))
+            yield item
+
+    temporary = _refined(work(), groups[group], scored[group])
+    (temporary / "paragraphs.json").write_text(json.dumps(counted))
+    for name, tenths in numbers.items():
+        np.save(
+            temporary / f"perplexity-{name}.npy", np.array(np.unique(tenths, return_counts=True), np.int64)
+        )
+    repeats.commit(temporary, scored[group])
+
+
+def _unique(
+    ccnet: CCNet, group: Path, run: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
+) -> Iterator[Document | Drop]:
+    """The pages without the paragraphs that occur more than once, the first copy included."""
+    sizes = (page.text.count("\n") + 1 for page in _pages(group))
+    for page, hashes in zip(_pages(group), repeats.read_order(run, sizes)):
+        going = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
+        counted["read"] += len(hashes)
+        counted["removed"] += int(going.sum())
+        if going.all():
+            yield _drop(page, "every paragraph is repeated")
+        else:
+            yield replace(page, text=paragraphs.without(page.text, going))
+
+
+def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
+    found: dict[str, str | float] = {}
+    if "language" not in ccnet.skip:
+        name, score = language.identify(page.text, language.model_file(ccnet.models))
+        if score < ccnet.min_language:
+            return _drop(page, "no sure language", f"{name} {score:.2f}")
+        if name not in ccnet.languages:
+            return _drop(page, f"language {name}", f"{score:.2f}")
+        found |= {"language": name, "language_score": round(score, 4)}
+    if "perplexity" not in ccnet.skip:
+        found["perplexity"] = round(perplexity.load(ccnet.models, found["language"]).perplexity(page.text), 1)
+    return _with_meta(page, found) if found else page
+
+
+def _select(
+    ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], group: int
+) -> None:
+    """Keep head and middle, and of these the pages like those that Wikipedia cites."""
+    chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[group]))
+    repeats.commit(_refined(chosen, scored[group], refined[group]), refined[group])
+
+
+def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document) -> Document | Drop:
+    found: dict[str, str | float] = {}
+    if limits:
+        meta = json.loads(page.meta)
+        found["bucket"] = perplexity.bucket(meta["perplexity"], *limits[meta["language"]])
+        if found["bucket"] == "tail":
+            return _drop(page, "perplexity: tail", f"{meta['perplexity']}")
+    if "references" not in ccnet.skip:
+        probability = references.probability(page.text, ccnet.models / references.FILE)
+        if probability < ccnet.min_reference:
+            return _drop(page, "unlike Wikipedia's references", f"{probability:.3f}")
+        found["reference"] = round(probability, 4)
+    return _with_meta(page, found) if found else page
+
+
+def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path:
+    """A folder for `goal` with the pages that stay, all of `before`'s pages and drops counted."""
+    temporary = folders.aside(folders.own(goal))
+    report = Report(**json.loads((before / "report.json").read_text()))
+    report = Report(read=report.read - report.kept, dropped=report.dropped)
+    quarantine = Quarantine(temporary / "quarantine.jsonl")
+    write_parts(account(items, report, quarantine), temporary, f"part-{goal.name}")
+    quarantine.close()
+    (temporary / "report.json").write_text(json.dumps(report.as_dict()))
+    return temporary
+
+
+def _pages(folder: Path) -> Iterator[Document]:
+    for path in sorted(folder.glob("*.parquet")):
+        yield from read_documents(path)
+
+
+def _with_meta(page: Document, found: dict[str, str | float]) -> Document:
+    return replace(page, meta=json.dumps(json.loads(page.meta) | found, sort_keys=True))
+
+
+def _drop(page: Document, reason: str, detail: str = "") -> Drop:
+    return Drop(reason, page.file, page.record, detail, text=page.text[:EXCERPT])
+
+
+def _say(progress: Progress, name: str, made: list[Path]) -> None:
+    progress.show(f"{name}: {sum(path.exists() for path in made):,} of {len(made):,}")

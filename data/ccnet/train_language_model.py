@@ -1,0 +1,103 @@
+"""The language model of CCNet's quality step: SentencePiece (unigram) and KenLM (5-grams) on Wikipedia.
+
+In: paragraphs of prepared Wikipedia text. Out: `<language>.sp.model` and `<language>.arpa.bin`, the names
+CCNet's own models have. KenLM's programs are built by `data/ccnet/build_kenlm.sh`.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import sentencepiece
+
+from data import folders
+from data.ccnet.perplexity import normalise
+from data.errors import DataError
+
+ORDER = 5  # (CCNet)
+MAX_SENTENCES = 10_000_000  # that SentencePiece learns from, drawn at random; KenLM counts all
+
+
+def programs() -> tuple[str, str]:
+    """Paths of lmplz and build_binary. Raises DataError with what to run."""
+    here = Path(sys.executable).parent
+    found = [shutil.which(name) or shutil.which(name, path=str(here)) for name in ("lmplz", "build_binary")]
+    if not all(found):
+        raise DataError(
+            "recipe=ccnet-models: KenLM's lmplz and build_binary are not installed; "
+            "`bash data/ccnet/build_kenlm.sh` builds them"
+        )
+    return found[0], found[1]
+
+
+def train_language_model(
+    texts: Iterable[str], folder: Path, language: str, *, pieces: int, memory_gb: int
+) -> dict[str, int]:
+    """Write the two models into `folder`, each whole, the n-grams last. Returns counts for the card.
+
+    Raises DataError if there is too little text for so many `pieces`, or KenLM fails.
+    """
+    lmplz, build_binary = programs()
+    with tempfile.TemporaryDirectory(prefix="relama-", dir=folder) as work:
+        lines, spaced = Path(work, "lines"), Path(work, "pieces")
+        n_lines = n_bytes = 0
+        with lines.open("w", encoding="utf-8") as out:
+            for text in texts:
+                for line in map(normalise, text.split("\n")):
+                    if line:
+                        n_lines, n_bytes = n_lines + 1, n_bytes + len(line.encode())
+                        out.write(line + "\n")
+        model = _train_pieces(lines, pieces, language)
+        processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+        with lines.open(encoding="utf-8") as read, spaced.open("w", encoding="utf-8") as out:
+            for line in read:
+                out.write(" ".join(processor.encode(line.rstrip("\n"), out_type=str)) + "\n")
+        ngrams, packed = Path(work, "arpa"), Path(work, "bin")
+        count = ["--order", str(ORDER), "--discount_fallback", "--skip_symbols"]
+        count += ["--memory", f"{memory_gb}G", "--temp_prefix", f"{work}/", "--text", str(spaced)]
+        _run([lmplz, *count, "--arpa", str(ngrams)])
+        _run([build_binary, "-T", f"{work}/", "trie", str(ngrams), str(packed)])
+        temporary = folders.own(folder / f"{language}.sp.model")
+        temporary.write_bytes(model)
+        temporary.replace(folder / f"{language}.sp.model")
+        folders.sync(packed)
+        packed.replace(folder / f"{language}.arpa.bin")
+    return {"paragraphs": n_lines, "bytes": n_bytes, "pieces": processor.vocab_size(), "order": ORDER}
+
+
+def _train_pieces(lines: Path, pieces: int, language: str) -> bytes:
+    model = io.BytesIO()
+    sentencepiece.set_random_generator_seed(0)
+    try:
+        with lines.open(encoding="utf-8") as read:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=(line.rstrip("\n") for line in read),
+                model_writer=model,
+                model_type="unigram",
+                vocab_size=pieces,
+                character_coverage=0.9995,
+                input_sentence_size=MAX_SENTENCES,
+                shuffle_input_sentence=True,
+                max_sentence_length=4096,
+                num_threads=16,
+                minloglevel=2,
+            )
+    except RuntimeError as error:
+        most = re.search(r"value <= (\d+)", str(error))
+        mend = f"give more text or lm_pieces={most[1]}" if most else "give more text, or more pieces"
+        raise DataError(
+            f"lm_pieces={pieces}: the Wikipedia text in {language} is too little for it ({mend})"
+        ) from None
+    return model.getvalue()
+
+
+def _run(command: list[str]) -> None:
+    ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
+    if ran.returncode:
+        last = " ".join((ran.stderr.strip().splitlines() or ["no word"])[-1].split())
+        raise DataError(f"{Path(command[0]).name} failed ({last[:300]})")
