@@ -9,11 +9,11 @@ from torch import Tensor
 
 from configs.load import entry, load
 from data.errors import DataError
-from data.tokenizer import Tokenizer
+from model.formats.weights import FormatError
 from model.llama import Llama
 from train.config import RunError
 from train.distributed import device_type
-from train.weights import load_model
+from train.weights import load_model, open_weights, tokenizer_of
 
 
 @dataclass
@@ -72,8 +72,9 @@ def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Ge
 
 def run(argv: list[str]) -> None:
     config = load("generate", GenerateConfig, argv)
-    model, folder, _ = load_model(Path(config.weights), torch.device(device_type(config.device)))
-    tokenizer = Tokenizer(folder / "tokenizer.model")
+    weights = open_weights(Path(config.weights))
+    tokenizer = tokenizer_of(weights)
+    model = load_model(weights, torch.device(device_type(config.device)))
     tokens = [tokenizer.bos_id, *map(int, tokenizer.encode(config.prompt))]
     if len(tokens) >= model.config.max_seq_len:
         raise RunError(
@@ -101,4 +102,4 @@ def run(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return entry(run, argv, errors=(RunError, DataError))
+    return entry(run, argv, errors=(RunError, DataError, FormatError))

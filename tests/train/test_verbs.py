@@ -18,7 +18,7 @@ from data.order import Order
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
 from tests.runs import REPOSITORY, metrics, succeed
-from train.weights import load_model
+from train.weights import load_model, open_weights
 
 WORDS = [
     a + b + c
@@ -67,7 +67,7 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
     words = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
     assert train.validate_weights.main(words) == 0
     table = capsys.readouterr().out
-    model, _, _ = load_model(trained, torch.device("cpu"))
+    model = load_model(open_weights(trained), torch.device("cpu"))
     for source in ("python_code", "python_docs"):
         store = TokenStore.open(corpora / source / "tokens", "heldout")
         tokenizer = Tokenizer(trained / "tokenizer.model")
@@ -97,7 +97,7 @@ def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
     words = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
     assert train.generation.main(words) == 0
     printed = capsys.readouterr().out
-    model, _, _ = load_model(trained, torch.device("cpu"))
+    model = load_model(open_weights(trained), torch.device("cpu"))
     tokenizer = Tokenizer(trained / "tokenizer.model")
     tokens = [tokenizer.bos_id, *tokenizer.encode("def").tolist()]
     for _ in range(5):
