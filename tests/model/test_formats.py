@@ -158,7 +158,7 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("another model's file", "norm.weight differs from consolidated.00.pth's"),
         ("another rotary", "rope.freqs is not theta"),
         ("truncated", "consolidated.01.pth: truncated"),
-        ("empty", "consolidated.01.pth: truncated"),
+        ("empty", "consolidated.01.pth: refused"),
         ("hostile", "asks for exec"),
         ("hostile, old", "refused"),
         ("no params", "params.json: is missing"),
@@ -250,7 +250,7 @@ def test_what_cannot_be_written_leaves_nothing(weights, tmp_path):
     large = Weights(Path("memory"), CONFIG, lambda name: weights.read(name) * 1e6)
     with pytest.raises(FormatError, match="dtype=bfloat16"):
         write(large, tmp_path / "large", "hf", torch.float16)
-    with pytest.raises(FormatError, match="does not divide model[.]n_heads"):
+    with pytest.raises(FormatError, match=r"does not divide model[.]n_heads"):
         odd = LlamaConfig(dim=60, n_heads=6, n_layers=1, vocab_size=208)
         write_meta(Weights(Path("memory"), odd, None), tmp_path / "odd", shards=4, dtype=torch.float32)
 
