@@ -59,7 +59,7 @@ PIECES = [
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=30))
 def test_ids_are_ours_on_any_string(both, parts):
-    """Control tokens written out stay text; spaces are kept; BOS comes once and decoding gives the text back."""
+    """Control tokens written out stay text; spaces are kept; BOS comes once."""
     ours, theirs, _ = both
     text = "".join(parts)
     ids = theirs.encode(text)

@@ -116,6 +116,18 @@ def test_generation_is_drawn_from_the_seed(trained, capsys):
     assert said[0] == said[1] != said[2]
 
 
+def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys):
+    lines = ["def", "import os, sys", "class A(object):"]
+    (tmp_path / "prompts.txt").write_text("\n".join(lines))
+    settings = [f"weights={trained}", "max_tokens=8", "temperature=0"]
+    alone = []
+    for line in lines:
+        assert train.generation.main([*settings, f"prompt='{line}'"]) == 0
+        alone.append(capsys.readouterr().out)
+    assert train.generation.main([*settings, f"prompts={tmp_path / 'prompts.txt'}", "batch=2"]) == 0
+    assert capsys.readouterr().out == f"{train.generation.BETWEEN}\n".join(alone)
+
+
 def test_top_p_keeps_the_token_that_crosses_p():
     logits = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
     drawn = {
@@ -147,11 +159,14 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 @pytest.mark.parametrize(
     ("main", "words", "said"),
     [
-        (train.generation.main, ["weights=nowhere"], "nowhere: neither a run folder"),
-        (train.generation.main, [], "weights: is required"),
+        (train.generation.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
+        (train.generation.main, ["prompt=x"], "weights: is required"),
+        (train.generation.main, ["weights=RUN"], "prompt: empty"),
+        (train.generation.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
+        (train.generation.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
         (train.generation.main, ["weights=RUN", "prompt=" + "word " * 300], "the model's context is 256"),
-        (train.generation.main, ["weights=RUN", "top_p=0"], "top_p=0"),
-        (train.generation.main, ["weights=RUN", "temperature=-1"], "temperature=-1"),
+        (train.generation.main, ["weights=RUN", "prompt=x", "top_p=0"], "top_p=0"),
+        (train.generation.main, ["weights=RUN", "prompt=x", "temperature=-1"], "temperature=-1"),
         (train.validate_weights.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
