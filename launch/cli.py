@@ -14,6 +14,7 @@ VERBS = {
     "generate": ("train.generation", "continue a prompt with a trained model"),
     "export": ("train.export", "weights out to Hugging Face's or Meta's format"),
     "import": ("train.import_weights", "Hugging Face's or Meta's weights as a checkpoint"),
+    "evaluate": ("train.evaluate", "the paper's benchmarks by lm-eval, beside its figures"),
     "report": ("train.report", "one page on a run, with plots"),
 }
 

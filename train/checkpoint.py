@@ -85,7 +85,8 @@ def save_weights(
     shells = {name: torch.empty(1).expand(shape) for name, shape in shapes.items()}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
-        writer = FileSystemWriter(aside, sync_files=True)
+        # A file for each tensor: a file's tensors are all held until it is closed.
+        writer = FileSystemWriter(aside, single_file_per_rank=False, sync_files=True)
         dcp.save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
     _commit(aside, final, state, _describe(sorted(aside.glob("*.distcp"))), keep=1)
 

@@ -80,6 +80,7 @@ def write_meta(
             part = {name: _cut(name, weights.read(name), rank, shards, dtype) for name in names}
             part["rope.freqs"] = rotary_frequencies(config)
             torch.save(part, folder / f"consolidated.{rank:02d}.pth")
+            del part  # before the next one is made
         (folder / "params.json").write_text(json.dumps(_params(config, tokenizer)))
         if tokenizer:
             (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
