@@ -25,7 +25,7 @@ class RelamaLM(TemplateLM):
         super().__init__()
         self.model, self.text, self.batch = model, tokenizer, batch
         self.max_length = model.config.max_seq_len
-        self.device = next(model.parameters()).device
+        self._device = next(model.parameters()).device
 
     @property
     def eot_token_id(self) -> int:

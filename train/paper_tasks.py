@@ -1,9 +1,9 @@
-"""From a task file, or the harness's own task, to an lm-eval task, on the Hub's data or files in its format."""
+"""From a task file, or the harness's own task, to an lm-eval task on the Hub's data, or on local files."""
 
 from pathlib import Path
 
+import lm_eval.tasks
 from lm_eval.api.task import ConfigurableTask
-from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
@@ -14,31 +14,32 @@ SPLITS = ("train", "validation", "test")
 class OverAnswer(ConfigurableTask):
     """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing."""
 
-    def construct_requests(self, doc: dict, ctx: str, **kwargs) -> list:
+    def construct_requests(self, doc: dict, ctx: str, **kwargs):
         requests = super().construct_requests(doc, ctx, **kwargs)
-        for request in requests:
-            context, continuation = request.arguments
-            if context == "" and "acc_mutual_info" in self._metric_fn_list:
-                request.arguments = ("Answer:", continuation)
+        if "acc_mutual_info" in self._metric_fn_list:
+            for request in requests:
+                context, continuation = request.arguments
+                request.arguments = (context or "Answer:", continuation)
         return requests
 
 
-def build_task(source: Path | str, local: Path | None, shots: int) -> ConfigurableTask:
-    """The task of a file, or of that name in the harness; `local` holds SPLIT.jsonl in the data's own format.
+def harness_task(name: str) -> Path:
+    """The file of a task of the harness's own."""
+    return Path(lm_eval.tasks.__file__).parent / f"{name}.yaml"
+
+
+def build_task(source: Path, local: Path | None, shots: int) -> ConfigurableTask:
+    """The task of a file; `local` holds SPLIT.jsonl in the data's own format, in the Hub's place.
 
     Raises RunError if the data is missing or is no JSON lines.
     """
-    if isinstance(source, Path):
-        config = load_yaml(source)
-    else:
-        config = load_yaml(TaskManager().task_index[source].yaml_path)
-        config["task"] = source
+    config = load_yaml(source)
     config = {key: value for key, value in config.items() if key not in ("tag", "group")}
     config["num_fewshot"] = shots
     if local is not None:
         config |= _local(local, config, shots)
     try:
-        return OverAnswer(config=config)
+        task = OverAnswer(config=config)
     except Exception as error:  # whatever the datasets library raises, the data could not be had
         where = (
             f"{local}"
@@ -47,6 +48,13 @@ def build_task(source: Path | str, local: Path | None, shots: int) -> Configurab
         )
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{where}: {config['task']}'s data could not be read ({line})") from None
+    examples = config.get("fewshot_split") or config["training_split"]
+    if shots and len(task.dataset[examples]) < shots:
+        raise RunError(
+            f"{local or config['dataset_path']}: {len(task.dataset[examples])} documents in {examples}, and "
+            f"{config['task']} is asked with {shots} shots; give more, or other tasks=[…]"
+        )
+    return task
 
 
 def _local(folder: Path, config: dict, shots: int) -> dict:

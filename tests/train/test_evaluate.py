@@ -1,4 +1,4 @@
-"""The harness on our model: as lm-eval's own `hf` model on the export, and the paper's protocol computed plainly."""
+"""The harness on our model: as lm-eval's `hf` model on the export; the paper's protocol computed plainly."""
 
 import json
 import math
@@ -19,7 +19,8 @@ from train.weights import load_model, open_weights, tokenizer_of
 lm_eval = pytest.importorskip("lm_eval")
 
 # Two or three documents of each benchmark, in the fields of the published data; written for this test.
-WORDS = "the river runs past an old mill where two children fish for trout every summer".split()
+TEXT = "the river runs past an old mill where two children fish for trout every summer"
+WORDS = TEXT.split()
 
 
 def documents() -> dict[str, list[dict]]:
@@ -165,7 +166,7 @@ def test_log_likelihoods_are_those_of_lm_evals_hf_model(both):
         ("Answer:", " yes"),
         ("trailing  ", "spaces é"),
         (text * 30, " too long for the context"),
-        ("<s> written </s>", " out"),
+        ("a literal <s> or </s>", " is text"),
     ]
     ours, theirs = (lm.loglikelihood(requests("loglikelihood", pairs), disable_tqdm=True) for lm in both)
     for (log_p, greedy), (their_log_p, their_greedy) in zip(ours, theirs):
@@ -221,19 +222,19 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
 
 def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_path, capsys):
     assert run(folder, benchmarks, tmp_path, "tasks=[nq,triviaqa,gsm8k]", "protocols=[paper]", "limit=1") == 1
-    assert "64" in capsys.readouterr().err  # three documents are no 64 shots
+    assert "3 documents in train, and nq is asked with 5 shots" in capsys.readouterr().err
     from train.evaluate import Benchmark, score
     from train.harness import RelamaLM
 
     weights = open_weights(folder)
     lm = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=2)
     lm._continue = lambda contexts, settings: [" A miller" for _ in contexts]
-    for name, usual in (("nq", "nq_open"), ("triviaqa", "triviaqa")):
+    for name, usual in (("nq", "nq_open/nq_open"), ("triviaqa", "triviaqa/default")):
         benchmark = Benchmark(name, 1, usual, "exact_match,remove_whitespace")
         for protocol in ("paper", "usual"):
             assert score(lm, benchmark, protocol, str(benchmarks), None)["score"] == 1
     lm._continue = lambda contexts, settings: [" so 0 + 2 = 2\n#### 2" for _ in contexts]
-    found = score(lm, Benchmark("gsm8k", 2, "gsm8k"), "paper", str(benchmarks), None)
+    found = score(lm, Benchmark("gsm8k", 2, None), "paper", str(benchmarks), None)
     assert found["score"] == pytest.approx(1 / 9) and found["documents"] == 9
 
 
@@ -258,13 +259,13 @@ def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
         scores = [log_p(context, f" {choice}") / len(choice) for choice in choices]
         right += scores.index(max(scores)) == row["label"]
     lm = RelamaLM(model, tokenizer, 4)
-    assert score(lm, Benchmark("piqa", 0, "piqa"), "paper", str(benchmarks), None)["score"] == right / 3
+    assert score(lm, Benchmark("piqa", 0, None), "paper", str(benchmarks), None)["score"] == right / 3
     right = 0
     for row in documents()["openbookqa"]:
         context, choices = f"{row['question_stem']}\nAnswer:", row["choices"]["text"]
         scores = [log_p(context, f" {choice}") - log_p("Answer:", f" {choice}") for choice in choices]
         right += scores.index(max(scores)) == 1
-    found = score(lm, Benchmark("openbookqa", 0, "openbookqa"), "paper", str(benchmarks), None)
+    found = score(lm, Benchmark("openbookqa", 0, None), "paper", str(benchmarks), None)
     assert math.isclose(found["score"], right / 3)
 
 
@@ -277,7 +278,7 @@ def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
         (["limit=0"], "limit=0"),
         (["tasks=[piqa]", "benchmarks=nowhere"], "validation.jsonl: is missing"),
         (["tasks=[piqa]", "benchmarks=BAD"], "data could not be read"),
-        (["tasks=[piqa]", "benchmarks=OTHER"], "not in piqa's format"),
+        (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
 def test_what_cannot_be_evaluated_is_said_in_one_line(folder, benchmarks, tmp_path, capsys, words, said):
