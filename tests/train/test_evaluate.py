@@ -291,3 +291,13 @@ def test_what_cannot_be_evaluated_is_said_in_one_line(folder, benchmarks, tmp_pa
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1 and said in lines[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
+    from train.paper_tasks import build_task
+
+    for name, choices in (("openbookqa", 4), ("boolq", 2)):
+        task = build_task(train.evaluate.TASKS / f"{name}.yaml", benchmarks / name, 0)
+        asked = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
+        contexts = [request.arguments[0] for request in asked]
+        assert contexts == ["a context"] * choices + ["Answer:"] * choices
