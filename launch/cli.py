@@ -12,6 +12,9 @@ VERBS = {
     "explain": ("data.explain", "what any step of a run was trained on"),
     "validate": ("train.validate_weights", "held-out loss, perplexity and bits per byte per source"),
     "generate": ("train.generation", "continue a prompt with a trained model"),
+    "export": ("train.export", "weights out to Hugging Face's or Meta's format"),
+    "import": ("train.import_weights", "Hugging Face's or Meta's weights as a checkpoint"),
+    "evaluate": ("train.evaluate", "the paper's benchmarks by lm-eval, beside its figures"),
     "report": ("train.report", "one page on a run, with plots"),
 }
 

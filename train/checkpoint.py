@@ -9,6 +9,7 @@ Nothing in the loop draws random numbers, so there is no random state to keep.
 import json
 import shutil
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import xxhash
 from torch import nn
-from torch.distributed.checkpoint import FileSystemReader, FileSystemWriter
+from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemReader, FileSystemWriter, StorageReader
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
@@ -66,6 +67,28 @@ def save(
             "mend that and run the same command again"
         ) from None
     return final
+
+
+def save_weights(
+    checkpoints: Path, shapes: dict[str, tuple[int, ...]], read: Callable[[str], torch.Tensor], state: dict
+) -> None:
+    """A checkpoint of weights alone, fp32, by one process; each tensor is read when it is written."""
+
+    class Planner(DefaultSavePlanner):
+        def resolve_data(self, item):
+            return read(item.index.fqn.removeprefix("model."))
+
+    final = step_folder(checkpoints, state["step"])
+    aside = final.with_name(final.name + ".tmp")
+    aside.mkdir(parents=True)
+    # Stands for the tensors: their shapes without their memory.
+    shells = {name: torch.empty(1).expand(shape) for name, shape in shapes.items()}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
+        # A file for each tensor: a file's tensors are all held until it is closed.
+        writer = FileSystemWriter(aside, single_file_per_rank=False, sync_files=True)
+        dcp.save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
+    _commit(aside, final, state, _describe(sorted(aside.glob("*.distcp"))), keep=1)
 
 
 def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
@@ -119,8 +142,16 @@ def read_state(folder: Path) -> dict:
     return state
 
 
-def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None) -> None:
-    """Fill model and optimizer (None: weights alone) in place, on whatever layout they are."""
+def load(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    reader: StorageReader | None = None,
+) -> None:
+    """Fill model and optimizer (None: weights alone) in place, on whatever layout they are.
+
+    `reader` gives tensors of another format than our own.
+    """
     tensors: dict = {"model": get_model_state_dict(model)}
     if optimizer is not None:
         full = get_optimizer_state_dict(model, optimizer)
@@ -128,7 +159,9 @@ def load(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer | None
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # `generate` means to be alone
-            dcp.load(tensors, storage_reader=FileSystemReader(folder), no_dist=not dist.is_initialized())
+            dcp.load(
+                tensors, storage_reader=reader or FileSystemReader(folder), no_dist=not dist.is_initialized()
+            )
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
     set_model_state_dict(model, tensors["model"])

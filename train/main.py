@@ -4,6 +4,7 @@ import sys
 
 from configs.load import entry, load
 from data.errors import DataError
+from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
 from train.distributed import choose_world, die_with_parent, is_idle, set_up, tear_down
@@ -32,7 +33,7 @@ def run(argv: list[str]) -> int:
 def main(argv: list[str] | None = None) -> int:
     die_with_parent()
     raise_malloc_thresholds()
-    return entry(run, argv, errors=(RunError, DataError))
+    return entry(run, argv, errors=(RunError, DataError, FormatError))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from data.order import Order
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
 from model.flops import flops_per_token
+from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
@@ -29,7 +30,7 @@ from train.peak import measured_sgemm_peak
 from train.profiler import Profiler
 from train.run_folder import RunFolder
 from train.validation import validate
-from train.weights import find_checkpoint
+from train.weights import fill, model_state, open_weights, same_tokenizer
 
 
 class Trainer:
@@ -211,11 +212,11 @@ class Trainer:
             self.step_done, self.order = state["step"], Order.from_json(state["order"])
             self._say(f"resuming {self.path} after step {self.step_done}")
         elif config.init:
-            folder, state = find_checkpoint(Path(config.init))
-            checkpoint.refuse_other_shape(folder, state, self.model_config)
-            self._refuse_other_tokenizer(folder, state)
-            checkpoint.load(folder, self.model, None)
-            self._say(f"starting {self.path} from the weights of {folder}")
+            weights = open_weights(Path(config.init))
+            checkpoint.refuse_other_shape(weights.path, model_state(weights), self.model_config)
+            self._refuse_other_tokenizer(weights)
+            fill(self.model, weights)
+            self._say(f"starting {self.path} from the weights of {weights.path}")
         else:
             initialize(self.model, config.seed)
             self._say(f"starting {self.path}")
@@ -237,11 +238,11 @@ class Trainer:
                     "bring those back, or start a new run=NAME with init= this checkpoint"
                 )
 
-    def _refuse_other_tokenizer(self, folder: Path, state: dict) -> None:
-        if state["tokenizer"] != self.tokenizer_fingerprint:
+    def _refuse_other_tokenizer(self, weights: Weights) -> None:
+        if not same_tokenizer(weights, self.tokenizer_fingerprint, self.model_config.vocab_size):
             raise RunError(
-                f"init={folder}: trained with another tokenizer than {self.config.corpora}; prepare the "
-                "tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
+                f"init={weights.path}: trained with another tokenizer than {self.config.corpora}; prepare "
+                "the tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
             )
 
     def _write_what_is_known(self) -> None:

@@ -7,18 +7,19 @@ from configs.load import entry, load
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
 from data.tokenizer import Tokenizer
+from model.formats.weights import FormatError
 from train.config import RunError
 from train.distributed import set_up, tear_down
 from train.setup import open_heldout
 from train.validation import validate
-from train.weights import find_checkpoint, load_model
+from train.weights import load_model, open_weights, same_tokenizer
 
 
 @dataclass
 class ValidateWeightsConfig:
     """What to measure, on which data."""
 
-    weights: str  # a run folder, its name, or a step folder
+    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
     data: DataConfig
     corpora: str = "corpora"
     sequences: int = 1000000  # at most, per source
@@ -34,19 +35,19 @@ class ValidateWeightsConfig:
 
 def run(argv: list[str]) -> None:
     config = load("validate", ValidateWeightsConfig, argv)
-    _, state = find_checkpoint(Path(config.weights))
     stores = open_heldout(find_stores(Path(config.corpora), config.data))
     if not stores:
         raise RunError(f"{config.corpora}: nothing was held out, so there is nothing to validate on")
+    weights = open_weights(Path(config.weights))
     for store in stores.values():
-        if store.tokenizer_fingerprint != state["tokenizer"]:
+        if not same_tokenizer(weights, store.tokenizer_fingerprint, store.vocab_size):
             raise RunError(
                 f"{store.folder}: tokens of another tokenizer than {config.weights} was trained with; "
                 "give data= and corpora= of that run"
             )
     ranks = set_up(1, config.device)
     try:
-        model, _, step = load_model(Path(config.weights), ranks.device)
+        model = load_model(weights, ranks.device)
         seq_len = config.seq_len or model.config.max_seq_len
         if not 1 <= seq_len <= model.config.max_seq_len:
             raise RunError(f"seq_len={seq_len}: expected 1 to {model.config.max_seq_len}, the model's own")
@@ -62,7 +63,7 @@ def run(argv: list[str]) -> None:
         )
     finally:
         tear_down()
-    print(f"{config.weights}, step {step}, sequences of {seq_len} tokens")
+    print(f"{weights.path}, sequences of {seq_len} tokens")
     print(f"{'source':<16}{'loss':>10}{'perplexity':>14}{'bits/byte':>12}{'tokens':>12}")
     for source, result in results.items():
         print(
@@ -72,4 +73,4 @@ def run(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    return entry(run, argv, errors=(RunError, DataError))
+    return entry(run, argv, errors=(RunError, DataError, FormatError))

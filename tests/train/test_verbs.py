@@ -18,7 +18,7 @@ from data.order import Order
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
 from tests.runs import REPOSITORY, metrics, succeed
-from train.weights import load_model
+from train.weights import load_model, open_weights
 
 WORDS = [
     a + b + c
@@ -67,7 +67,7 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
     words = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
     assert train.validate_weights.main(words) == 0
     table = capsys.readouterr().out
-    model, _, _ = load_model(trained, torch.device("cpu"))
+    model = load_model(open_weights(trained), torch.device("cpu"))
     for source in ("python_code", "python_docs"):
         store = TokenStore.open(corpora / source / "tokens", "heldout")
         tokenizer = Tokenizer(trained / "tokenizer.model")
@@ -97,7 +97,7 @@ def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
     words = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
     assert train.generation.main(words) == 0
     printed = capsys.readouterr().out
-    model, _, _ = load_model(trained, torch.device("cpu"))
+    model = load_model(open_weights(trained), torch.device("cpu"))
     tokenizer = Tokenizer(trained / "tokenizer.model")
     tokens = [tokenizer.bos_id, *tokenizer.encode("def").tolist()]
     for _ in range(5):
@@ -114,6 +114,18 @@ def test_generation_is_drawn_from_the_seed(trained, capsys):
         assert train.generation.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"]) == 0
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != said[2]
+
+
+def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys):
+    lines = ["def", "import os, sys", "class A(object):"]
+    (tmp_path / "prompts.txt").write_text("\n".join(lines))
+    settings = [f"weights={trained}", "max_tokens=8", "temperature=0"]
+    alone = []
+    for line in lines:
+        assert train.generation.main([*settings, f"prompt='{line}'"]) == 0
+        alone.append(capsys.readouterr().out)
+    assert train.generation.main([*settings, f"prompts={tmp_path / 'prompts.txt'}", "batch=2"]) == 0
+    assert capsys.readouterr().out == f"{train.generation.BETWEEN}\n".join(alone)
 
 
 def test_top_p_keeps_the_token_that_crosses_p():
@@ -147,11 +159,14 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 @pytest.mark.parametrize(
     ("main", "words", "said"),
     [
-        (train.generation.main, ["weights=nowhere"], "nowhere: neither a run folder"),
-        (train.generation.main, [], "weights: is required"),
+        (train.generation.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
+        (train.generation.main, ["prompt=x"], "weights: is required"),
+        (train.generation.main, ["weights=RUN"], "prompt: empty"),
+        (train.generation.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
+        (train.generation.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
         (train.generation.main, ["weights=RUN", "prompt=" + "word " * 300], "the model's context is 256"),
-        (train.generation.main, ["weights=RUN", "top_p=0"], "top_p=0"),
-        (train.generation.main, ["weights=RUN", "temperature=-1"], "temperature=-1"),
+        (train.generation.main, ["weights=RUN", "prompt=x", "top_p=0"], "top_p=0"),
+        (train.generation.main, ["weights=RUN", "prompt=x", "temperature=-1"], "temperature=-1"),
         (train.validate_weights.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),

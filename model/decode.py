@@ -1,0 +1,79 @@
+"""The same model read forward a few tokens at a time: the keys and values of what it has read are kept.
+
+`Cache` is a batch of texts of different lengths; `next_logits` reads each text's next tokens and answers with
+the logits after the last of them. It computes what `Llama.forward` computes, at the new positions alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.llama import Llama, rotate
+
+
+class Cache:
+    """Keys and values of `batch` texts, room for `length` tokens each; text b has read `lengths[b]`."""
+
+    def __init__(self, model: Llama, batch: int, length: int) -> None:
+        if length > model.config.max_seq_len:
+            raise ValueError(f"{length} tokens: model.max_seq_len is {model.config.max_seq_len}")
+        config, weight = model.config, model.output.weight
+        shape = (batch, config.n_heads, length, config.head_dim)
+        self.keys = [weight.new_zeros(shape) for _ in range(config.n_layers)]
+        self.values = [weight.new_zeros(shape) for _ in range(config.n_layers)]
+        self.lengths = torch.zeros(batch, dtype=torch.long)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the texts `rows` (n,) alone."""
+        self.keys = [part[rows] for part in self.keys]
+        self.values = [part[rows] for part in self.values]
+        self.lengths = self.lengths[rows]
+
+
+@torch.no_grad()
+def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | None = None) -> Tensor:
+    """Logits (batch, vocab) after `tokens` (batch, n) int64, of which row b has `counts[b]` and then padding.
+
+    Padding comes last, where causal attention never sees it, and the next tokens take its place in the cache.
+    """
+    batch, n = tokens.shape
+    counts = torch.full((batch,), n) if counts is None else counts
+    positions = (cache.lengths[:, None] + torch.arange(n)).to(tokens.device)  # (batch, n)
+    end = int(cache.lengths.max()) + n
+    first = bool((cache.lengths == 0).all())
+    level = bool((cache.lengths == cache.lengths[0]).all())
+    mask = None
+    if not first and not (level and n == 1):  # otherwise plain causal attention, or all that is there
+        seen = torch.arange(end, device=tokens.device)
+        mask = (seen <= positions[..., None])[:, None]  # (batch, 1, n, end)
+    rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, head_dim / 2)
+    slots = positions.clamp(max=cache.keys[0].shape[2] - 1) if n > 1 else positions
+    hidden = model.tok_embeddings(tokens)
+    for layer, keys, values in zip(model.layers, cache.keys, cache.values):
+        normed, attention = layer.attention_norm(hidden), layer.attention
+        heads = (-1, attention.head_dim)
+        q = _turn(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)
+        k = _turn(attention.wk(normed).unflatten(-1, heads), rotations).transpose(1, 2)
+        v = attention.wv(normed).unflatten(-1, heads).transpose(1, 2)  # (batch, n_heads, n, head_dim)
+        if level:
+            begin = int(cache.lengths[0])
+            keys[:, :, begin:end], values[:, :, begin:end] = k, v
+        else:
+            rows = torch.arange(batch, device=tokens.device)[:, None]
+            keys[rows, :, slots] = k.transpose(1, 2)
+            values[rows, :, slots] = v.transpose(1, 2)
+        out = F.scaled_dot_product_attention(
+            q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, is_causal=first
+        )
+        hidden = hidden + attention.wo(out.transpose(1, 2).flatten(-2))
+        hidden = hidden + layer.feed_forward(layer.ffn_norm(hidden))
+    cache.lengths = cache.lengths + counts
+    last = hidden[torch.arange(batch), (counts - 1).to(tokens.device)]  # (batch, dim)
+    return model.output(model.norm(last))
+
+
+def _turn(x: Tensor, rotations: Tensor) -> Tensor:
+    """`rotate` with an angle of each text's own: rotations (batch, n, head_dim / 2)."""
+    batch, n = rotations.shape[:2]
+    flat = rotate(x.flatten(0, 1)[None], rotations.flatten(0, 1))  # (1, batch · n, n_heads, head_dim)
+    return flat.unflatten(1, (batch, n))[0]

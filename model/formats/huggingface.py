@@ -1,0 +1,293 @@
+"""Hugging Face's format of `LlamaForCausalLM`, both ways: config.json and safetensors, whole or in shards.
+
+Names are theirs, and the rows of q and k are permuted: Meta turns adjacent pairs of a head by the rotary
+angle, Hugging Face turns pairs half a head apart (RECIPE §6). Nothing else differs.
+"""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from model.formats.weights import (
+    DTYPES,
+    FormatError,
+    Weights,
+    cast,
+    parameter_shapes,
+    refuse_other_dtype,
+    refuse_other_names,
+    refuse_other_rotary,
+    refuse_other_shape,
+    refuse_unless_whole_number,
+    written_whole,
+)
+from model.llama import LlamaConfig
+
+OUTER = {"tok_embeddings": "model.embed_tokens", "norm": "model.norm", "output": "lm_head"}
+INNER = {
+    "attention.wq": "self_attn.q_proj",
+    "attention.wk": "self_attn.k_proj",
+    "attention.wv": "self_attn.v_proj",
+    "attention.wo": "self_attn.o_proj",
+    "feed_forward.w1": "mlp.gate_proj",
+    "feed_forward.w2": "mlp.down_proj",
+    "feed_forward.w3": "mlp.up_proj",
+    "attention_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+}
+# What a config may say, or leave out, and still be LLaMA: anything else changes what is computed.
+FIXED = {
+    "model_type": "llama",
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "tie_word_embeddings": False,
+    "rope_interleaved": False,
+    "quantization_config": None,
+}
+INDEX = "model.safetensors.index.json"
+# safetensors' names of dtypes.
+STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def is_huggingface(folder: Path) -> bool:
+    return (folder / "config.json").is_file() or any(folder.glob("*.safetensors"))
+
+
+def open_huggingface(folder: Path) -> Weights:
+    """The weights in `folder`: its config and every tensor's name, shape and dtype are checked.
+
+    Raises FormatError.
+    """
+    config = _config(folder / "config.json")
+    files = _files(folder)
+    for name, shape in parameter_shapes(config).items():
+        files_name = their_name(name)
+        if files_name not in files:
+            raise FormatError(f"{folder}: {files_name} is missing; expected a LLaMA's weights, whole")
+        with _opened(files[files_name]) as file:
+            part = file.get_slice(files_name)
+            refuse_other_shape(files[files_name], files_name, part.get_shape(), shape)
+            refuse_other_dtype(files[files_name], files_name, STORED.get(part.get_dtype(), part.get_dtype()))
+    for name in [name for name in files if name.endswith("rotary_emb.inv_freq")]:
+        with _opened(files[name]) as file:
+            refuse_other_rotary(files[name], name, file.get_tensor(name), config)
+        del files[name]
+    refuse_other_names(folder, set(files), {their_name(name) for name in parameter_shapes(config)})
+    tokenizer = folder / "tokenizer.model"
+    return Weights(
+        folder, config, partial(_read, files, config), tokenizer=tokenizer if tokenizer.is_file() else None
+    )
+
+
+def write_huggingface(
+    weights: Weights,
+    output: Path,
+    *,
+    dtype: torch.dtype,
+    shard_bytes: int,
+    extra: dict[str, str | bytes] | None = None,
+    bos_id: int = 1,
+    eos_id: int = 2,
+) -> None:
+    """Write `weights` in files of at most `shard_bytes` (or one tensor), holding one at a time.
+
+    `extra` are further files (the tokenizer's) by name. Raises FormatError.
+    """
+    plan = list(_plan(weights.config, dtype, shard_bytes))
+    weight_map = {}
+    with written_whole(output) as folder:
+        for number, names in enumerate(plan, 1):
+            file = (
+                f"model-{number:05d}-of-{len(plan):05d}.safetensors" if len(plan) > 1 else "model.safetensors"
+            )
+            part = {
+                their_name(name): cast(name, to_halves(name, weights.read(name), weights.config), dtype)
+                for name in names
+            }
+            save_file({name: part[name].contiguous() for name in part}, folder / file, {"format": "pt"})
+            weight_map |= dict.fromkeys(part, file)
+            del part
+        if len(plan) > 1:
+            total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+            index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+            (folder / INDEX).write_text(json.dumps(index, indent=1))
+        ids = {"bos_token_id": bos_id, "eos_token_id": eos_id}
+        _write_json(folder / "config.json", _their_config(weights.config, dtype) | ids)
+        # Meta's settings (RECIPE §6).
+        sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
+        _write_json(folder / "generation_config.json", ids | sampling)
+        for name, content in (extra or {}).items():
+            (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def their_name(name: str) -> str:
+    """Meta's name of a parameter to Hugging Face's."""
+    stem = name.removesuffix(".weight")
+    if stem in OUTER:
+        return f"{OUTER[stem]}.weight"
+    _, layer, inner = stem.split(".", 2)
+    return f"model.layers.{layer}.{INNER[inner]}.weight"
+
+
+def to_halves(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
+    """Rows of q and k from Meta's order to theirs: in a head, new row a·hd/2 + i is old row 2i + a."""
+    if not name.endswith(("wq.weight", "wk.weight")):
+        return tensor
+    pairs = tensor.unflatten(0, (config.n_heads, config.head_dim // 2, 2))
+    return pairs.transpose(1, 2).flatten(0, 2)
+
+
+def to_pairs(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
+    """The inverse of `to_halves`."""
+    if not name.endswith(("wq.weight", "wk.weight")):
+        return tensor
+    halves = tensor.unflatten(0, (config.n_heads, 2, config.head_dim // 2))
+    return halves.transpose(1, 2).flatten(0, 2)
+
+
+def _read(files: dict[str, Path], config: LlamaConfig, name: str) -> Tensor:
+    # Opened anew for each tensor: what was mapped of the files before is given back.
+    with _opened(files[their_name(name)]) as file:
+        tensor = file.get_tensor(their_name(name))
+    return to_pairs(name, tensor, config).clone(memory_format=torch.contiguous_format)
+
+
+def _opened(path: Path) -> safe_open:
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise FormatError(f"{path}: is missing; expected every file that the index names") from None
+    except (SafetensorError, OSError) as error:
+        raise FormatError(f"{path}: truncated, or not safetensors ({error})") from None
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """In which file each tensor lies, as the files themselves say."""
+    index = folder / INDEX
+    if index.is_file():
+        try:
+            weight_map = json.loads(index.read_text())["weight_map"]
+            claimed = {name: folder / Path(file).name for name, file in weight_map.items()}
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+            raise FormatError(f"{index}: not an index of safetensors ({error!r})") from None
+        paths = sorted(set(claimed.values()))
+    else:
+        claimed, paths = None, [folder / "model.safetensors"]
+        if not paths[0].is_file():
+            pickled = next(folder.glob("*.bin"), None)
+            mend = f"{pickled.name} is a pickle: save it with safetensors" if pickled else "or its index"
+            raise FormatError(f"{folder}: no model.safetensors ({mend})")
+    files = {}
+    for path in paths:
+        with _opened(path) as file:
+            files |= dict.fromkeys(file.keys(), path)
+    if claimed is not None and claimed != files:
+        name = min(name for name in {*claimed, *files} if claimed.get(name) != files.get(name))
+        raise FormatError(
+            f"{index}: {name} is not in the file that the index says ({claimed.get(name)}, found in "
+            f"{files.get(name)}): files of different models are mixed, or one is not whole"
+        )
+    return files
+
+
+def _config(path: Path) -> LlamaConfig:
+    try:
+        theirs = json.loads(path.read_text())
+        rope = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        theta = float(rope.get("rope_theta", theirs.get("rope_theta", 10000.0)))
+    except FileNotFoundError:
+        raise FormatError(f"{path}: is missing; Hugging Face's folders have it beside the weights") from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise FormatError(f"{path}: not readable as a model's config ({error})") from None
+    for key, value in FIXED.items():
+        if theirs.get(key, value) != value:
+            raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as LLaMA has")
+    if kind != "default" or rope.get("partial_rotary_factor", 1.0) != 1.0:
+        raise FormatError(f"{path}: a rotary layout of kind {kind!r}; LLaMA's is the default, unscaled")
+    counts = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
+    refuse_unless_whole_number(path, theirs, *counts)
+    dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
+    if theirs.get("num_key_value_heads") not in (None, heads):
+        raise FormatError(
+            f"{path}: num_key_value_heads={theirs['num_key_value_heads']}: grouped queries; LLaMA has one "
+            f"key and value for each of its {heads} heads"
+        )
+    if theirs.get("head_dim") not in (None, dim // heads):
+        raise FormatError(f"{path}: head_dim={theirs['head_dim']}: expected {dim} / {heads}")
+    try:
+        return LlamaConfig(
+            dim=dim,
+            n_layers=theirs["num_hidden_layers"],
+            n_heads=heads,
+            vocab_size=theirs["vocab_size"],
+            multiple_of=_multiple_of(path, dim, hidden),
+            norm_eps=theirs.get("rms_norm_eps", 1e-6),
+            max_seq_len=theirs.get("max_position_embeddings", 2048),
+            rope_theta=theta,
+        )
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from None
+
+
+def _multiple_of(path: Path, dim: int, hidden: int) -> int:
+    """Meta's rounding that gives this width, which their config does not keep: 256 where it can be."""
+    for multiple in (256, *(2**power for power in range(12, -1, -1)), hidden):
+        try:
+            fits = LlamaConfig(dim=dim, n_heads=1, multiple_of=multiple).hidden_dim == hidden
+        except ValueError:
+            fits = False
+        if fits:
+            return multiple
+    raise FormatError(
+        f"{path}: intermediate_size={hidden}: below two thirds of 4 × {dim}, which LLaMA's rounds up"
+    )
+
+
+def _their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        **{
+            key: value
+            for key, value in FIXED.items()
+            if key not in ("rope_interleaved", "quantization_config")
+        },
+        "hidden_size": config.dim,
+        "intermediate_size": config.hidden_dim,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.n_heads,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.max_seq_len,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        "rope_scaling": None,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "torch_dtype": next(name for name, known in DTYPES.items() if known == dtype),
+    }
+
+
+def _plan(config: LlamaConfig, dtype: torch.dtype, shard_bytes: int) -> Iterator[list[str]]:
+    """The names in each file, in the model's order."""
+    part: list[str] = []
+    size = 0
+    for name, shape in parameter_shapes(config).items():
+        here = torch.Size(shape).numel() * dtype.itemsize
+        if part and size + here > shard_bytes:
+            yield part
+            part, size = [], 0
+        part.append(name)
+        size += here
+    yield part
+
+
+def _write_json(path: Path, values: dict) -> None:
+    path.write_text(json.dumps(values, indent=2) + "\n")

@@ -1,0 +1,205 @@
+"""Meta's format, both ways: params.json, consolidated.NN.pth (one a model-parallel rank), tokenizer.model.
+
+As LLaMA was released (RECIPE §6): each file is a pickled dict of tensors, cut over the ranks along the
+dimension that fairscale's layers cut. The files are only ever read with torch's restricted unpickler.
+"""
+
+import json
+import pickle
+import re
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.formats.weights import (
+    FormatError,
+    Weights,
+    cast,
+    parameter_shapes,
+    refuse_other_dtype,
+    refuse_other_names,
+    refuse_other_rotary,
+    refuse_other_shape,
+    refuse_unless_whole_number,
+    rotary_frequencies,
+    written_whole,
+)
+from model.llama import LlamaConfig
+
+SHARDS = (1, 2, 4, 8)
+# Which dimension of a matrix is cut; the norms are whole on every rank.
+CUT = {"wq": 0, "wk": 0, "wv": 0, "w1": 0, "w3": 0, "output": 0, "wo": 1, "w2": 1, "tok_embeddings": 1}
+# params.json's keys; what later LLaMAs added is read when it changes nothing.
+OPTIONAL = {"rope_theta": 10000.0, "n_kv_heads": None, "ffn_dim_multiplier": None, "use_scaled_rope": False}
+NOT_SHAPE = ("max_seq_len", "max_batch_size")
+
+
+def is_meta(folder: Path) -> bool:
+    return (folder / "params.json").is_file() or any(folder.glob("consolidated.*.pth"))
+
+
+def open_meta(folder: Path, max_seq_len: int = 2048) -> Weights:
+    """The weights in `folder`, every shard's names, shapes and dtypes checked.
+
+    Meta's files do not say how long the context is: LLaMA's was 2,048. Raises FormatError.
+    """
+    shards = _shards(folder)
+    first = _load(shards[0])
+    config = _config(folder, first, len(shards), max_seq_len)
+    expected = parameter_shapes(config)
+    for path in shards:
+        _check(path, _load(path), first, expected, len(shards), config)
+    tokenizer = next((p for p in (folder, folder.parent) if (p / "tokenizer.model").is_file()), None)
+    return Weights(
+        folder, config, partial(_read, shards), tokenizer=tokenizer and tokenizer / "tokenizer.model"
+    )
+
+
+def write_meta(
+    weights: Weights, output: Path, *, shards: int, dtype: torch.dtype, tokenizer: Path | None = None
+) -> None:
+    """Write `weights` as `shards` files of `dtype`; holds one of them at a time. Raises FormatError."""
+    config = weights.config
+    if shards not in SHARDS:
+        raise FormatError(f"shards={shards}: expected one of {', '.join(map(str, SHARDS))}")
+    for key, size in (("n_heads", config.n_heads), ("vocab_size", config.vocab_size)):
+        if size % shards:
+            raise FormatError(f"shards={shards}: does not divide model.{key}={size}")
+    if config.hidden_dim % shards:
+        raise FormatError(f"shards={shards}: does not divide the feed-forward's width {config.hidden_dim}")
+    if config.rope_theta != 10000.0:
+        raise FormatError(
+            f"model.rope_theta={config.rope_theta:g}: LLaMA's params.json has no place for it (10000 is in "
+            "its code); export format=hf"
+        )
+    names = parameter_shapes(config)
+    with written_whole(output) as folder:
+        for rank in range(shards):
+            part = {name: _cut(name, weights.read(name), rank, shards, dtype) for name in names}
+            part["rope.freqs"] = rotary_frequencies(config)
+            torch.save(part, folder / f"consolidated.{rank:02d}.pth")
+            del part  # before the next one is made
+        (folder / "params.json").write_text(json.dumps(_params(config, tokenizer)))
+        if tokenizer:
+            (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
+
+
+def _params(config: LlamaConfig, tokenizer: Path | None) -> dict:
+    keys = ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")
+    # -1: Meta's code takes the tokenizer's.
+    return {key: getattr(config, key) for key in keys} | {
+        "vocab_size": -1 if tokenizer else config.vocab_size
+    }
+
+
+def _cut(name: str, tensor: Tensor, rank: int, shards: int, dtype: torch.dtype) -> Tensor:
+    """Rank's part, in storage of its own: torch.save writes the whole storage behind a view."""
+    dim = _dim(name)
+    part = tensor if dim is None else tensor.chunk(shards, dim)[rank]
+    return cast(name, part, dtype).clone(memory_format=torch.contiguous_format)
+
+
+def _dim(name: str) -> int | None:
+    return CUT.get(name.split(".")[-2])
+
+
+def _read(shards: list[Path], name: str) -> Tensor:
+    # Opened anew for each tensor: what was mapped of the files before is given back.
+    dim = _dim(name)
+    parts = [_load(path)[name] for path in (shards[:1] if dim is None else shards)]
+    return parts[0].clone() if len(parts) == 1 else torch.cat(parts, dim)
+
+
+def _shards(folder: Path) -> list[Path]:
+    found = sorted(folder.glob("consolidated.*.pth"))
+    if not found:
+        raise FormatError(f"{folder}: has params.json and no consolidated.00.pth; expected Meta's files")
+    if len(found) not in SHARDS:
+        raise FormatError(f"{folder}: {len(found)} files consolidated.NN.pth; expected 1, 2, 4 or 8")
+    for number, path in enumerate(found):
+        if path.name != f"consolidated.{number:02d}.pth":
+            raise FormatError(
+                f"{folder}: consolidated.{number:02d}.pth is missing, and {path.name} is there; expected "
+                f"consolidated.00.pth to consolidated.{len(found) - 1:02d}.pth of one model"
+            )
+    return found
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    """The shard's tensors, mapped, not read."""
+    try:
+        tensors = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except pickle.UnpicklingError as error:
+        asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"global (\S+)", str(error))
+        what = f"its pickle asks for {asked[1]}" if asked else "not a pickle of tensors alone"
+        raise FormatError(f"{path}: refused, {what}; expected tensors, and nothing was executed") from None
+    except (OSError, RuntimeError, EOFError, ValueError) as error:
+        if "mmap can only be used" in str(error):
+            raise FormatError(
+                f"{path}: refused, not torch.save's zip format (nothing was executed); expected Meta's files"
+            ) from None
+        line = (str(error).splitlines() or ["empty"])[0]
+        raise FormatError(f"{path}: truncated, or not written by torch.save ({line})") from None
+    if not isinstance(tensors, dict) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise FormatError(f"{path}: expected a dict of tensors by name")
+    return tensors
+
+
+def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: int) -> LlamaConfig:
+    path = folder / "params.json"
+    try:
+        params = json.loads(path.read_text())
+        keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
+    except FileNotFoundError:
+        raise FormatError(f"{path}: is missing; Meta's folders have it beside consolidated.00.pth") from None
+    except KeyError as error:
+        raise FormatError(f"{path}: {error.args[0]} is missing") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise FormatError(f"{path}: not readable as JSON ({error})") from None
+    refuse_unless_whole_number(path, keys, "dim", "multiple_of", "n_heads", "n_layers")
+    vocab_size = params.pop("vocab_size", -1)
+    rope_theta = float(params.get("rope_theta", 10000.0))
+    for key, value in params.items():
+        allowed = (rope_theta,) if key == "rope_theta" else (OPTIONAL.get(key), None)
+        if key == "n_kv_heads":
+            allowed = (None, keys["n_heads"])
+        if key not in NOT_SHAPE and (key not in OPTIONAL or value not in allowed):
+            raise FormatError(f"{path}: {key}={value}: LLaMA has no such thing; not a model of this kind")
+    if "output.weight" not in first:
+        raise FormatError(f"{folder / 'consolidated.00.pth'}: output.weight is missing")
+    rows = first["output.weight"].shape[0] * shards
+    if vocab_size not in (-1, rows):
+        raise FormatError(
+            f"{path}: vocab_size={vocab_size}, but output.weight has {rows} rows over {shards} file(s): "
+            "another vocabulary, or a part of the shards"
+        )
+    try:
+        return LlamaConfig(**keys, vocab_size=rows, rope_theta=rope_theta, max_seq_len=max_seq_len)
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from None
+
+
+def _check(
+    path: Path,
+    tensors: dict[str, Tensor],
+    first: dict[str, Tensor],
+    expected: dict[str, tuple[int, ...]],
+    shards: int,
+    config: LlamaConfig,
+) -> None:
+    rotary = {name: tensors.pop(name) for name in list(tensors) if name.endswith("rope.freqs")}
+    refuse_other_names(path, set(tensors), set(expected))
+    for name, tensor in tensors.items():
+        dim, shape = _dim(name), list(expected[name])
+        if dim is not None:
+            shape[dim] //= shards
+        refuse_other_shape(path, f"{name} of one of {shards} file(s)", tensor.shape, shape)
+        refuse_other_dtype(path, name, tensor.dtype)
+        if tensor.dtype != first[name].dtype or (dim is None and not torch.equal(tensor, first[name])):
+            raise FormatError(
+                f"{path}: {name} differs from consolidated.00.pth's: files of different models are mixed"
+            )
+    for name, frequencies in rotary.items():
+        refuse_other_rotary(path, name, frequencies, config)

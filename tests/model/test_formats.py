@@ -1,0 +1,267 @@
+"""Meta's and Hugging Face's formats: exact both ways, read by what we did not write; what is refused."""
+
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM
+
+from model.formats.huggingface import open_huggingface, write_huggingface
+from model.formats.meta import open_meta, write_meta
+from model.formats.weights import DTYPES, FormatError, Weights, parameter_shapes
+from model.initialize import initialize
+from model.llama import Llama, LlamaConfig
+from tests.metas import metas_logits
+from tests.ranks import run_ranks
+from tests.theirs import their_model
+
+CONFIG = LlamaConfig(
+    dim=64, n_layers=2, n_heads=8, vocab_size=208, multiple_of=64, norm_eps=1e-5, max_seq_len=2048
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Llama:
+    model = Llama(CONFIG)
+    initialize(model, seed=3)
+    with torch.no_grad():  # scales of 1 would hide a norm that went elsewhere
+        for number, parameter in enumerate(model.parameters()):
+            if parameter.dim() == 1:
+                parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(number))
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def weights(model) -> Weights:
+    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return Weights(Path("memory"), CONFIG, tensors.__getitem__)
+
+
+def tokens() -> torch.Tensor:
+    return torch.randint(0, CONFIG.vocab_size, (2, 40), generator=torch.Generator().manual_seed(0))
+
+
+def filled(weights: Weights) -> Llama:
+    model = Llama(weights.config)
+    model.load_state_dict({name: weights.read(name).float() for name in parameter_shapes(weights.config)})
+    return model.eval()
+
+
+def write(weights: Weights, folder: Path, way: str, dtype: torch.dtype = torch.float32) -> Weights:
+    """`way`: hf, hf in small files, or meta in that many files."""
+    if way.startswith("hf"):
+        write_huggingface(weights, folder, dtype=dtype, shard_bytes=10**9 if way == "hf" else 40_000)
+        return open_huggingface(folder)
+    write_meta(weights, folder, shards=int(way[-1]), dtype=dtype)
+    return open_meta(folder)
+
+
+@pytest.mark.parametrize("dtype", DTYPES.values(), ids=DTYPES)
+@pytest.mark.parametrize("way", ["hf", "hf small", "meta 1", "meta 2", "meta 4", "meta 8"])
+def test_every_tensor_comes_back_bit_equal_or_rounded_once(weights, tmp_path, way, dtype):
+    there = write(weights, tmp_path / "there", way, dtype)
+    other = "meta 2" if way.startswith("hf") else "hf small"
+    back = write(there, tmp_path / "back", other, dtype)  # from their format to the other one
+    assert there.config == back.config == CONFIG
+    for name in parameter_shapes(CONFIG):
+        expected = weights.read(name).to(dtype)
+        for found in (there.read(name), back.read(name)):
+            assert found.dtype == dtype and found.is_contiguous()
+            assert torch.equal(found, expected), name
+    assert not (tmp_path / "there.tmp").exists()
+
+
+def test_transformers_loads_the_export_and_gives_our_logits(model, weights, tmp_path):
+    write(weights, tmp_path / "hf", "hf small")
+    theirs, said = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
+    assert not said["missing_keys"] and not said["unexpected_keys"] and not said["mismatched_keys"]
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(tokens()).logits, model(tokens()), rtol=1e-5, atol=1e-5)
+    assert theirs.config.rms_norm_eps == 1e-5 and theirs.config.max_position_embeddings == 2048
+    assert theirs.generation_config.top_p == 0.95 and theirs.generation_config.top_k in (0, None)
+
+
+def test_a_model_that_transformers_saved_gives_its_logits(model, tmp_path):
+    theirs = their_model(CONFIG, model)
+    theirs.save_pretrained(tmp_path / "theirs", max_shard_size="60KB")
+    assert len(list((tmp_path / "theirs").glob("*.safetensors"))) > 1
+    ours = filled(open_huggingface(tmp_path / "theirs"))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
+
+
+def _rank_of_metas(folder: str) -> torch.Tensor:
+    return metas_logits(
+        folder, CONFIG.hidden_dim, CONFIG.vocab_size, tokens(), dist.get_rank(), dist.get_world_size()
+    ).tolist()
+
+
+@pytest.mark.distributed
+def test_fairscales_own_layers_load_the_shards_and_give_our_logits(model, weights, tmp_path):
+    write(weights, tmp_path / "meta", "meta 2")
+    for logits in run_ranks(_rank_of_metas, 2, str(tmp_path / "meta")):
+        with torch.no_grad():
+            torch.testing.assert_close(torch.tensor(logits), model(tokens()), rtol=1e-5, atol=1e-5)
+
+
+class Hostile:
+    def __reduce__(self):
+        return (exec, ("import pathlib; pathlib.Path('owned').write_text('executed')",))
+
+
+def damaged_meta(folder: Path, how: str) -> None:
+    first, second = folder / "consolidated.00.pth", folder / "consolidated.01.pth"
+    tensors = torch.load(second, weights_only=True)
+    params = json.loads((folder / "params.json").read_text())
+    if how == "one file of two":
+        second.unlink()
+    elif how == "a gap":
+        second.rename(folder / "consolidated.02.pth")
+    elif how == "a tensor less":
+        del tensors["layers.1.attention.wo.weight"]
+        torch.save(tensors, second)
+    elif how == "another model's file":
+        tensors["norm.weight"] = tensors["norm.weight"] + 1
+        torch.save(tensors, second)
+    elif how == "another rotary":
+        tensors["rope.freqs"] = tensors["rope.freqs"] / 2
+        torch.save(tensors, second)
+    elif how == "truncated":
+        second.write_bytes(second.read_bytes()[:-2000])
+    elif how == "empty":
+        second.write_bytes(b"")
+    elif how == "hostile":
+        torch.save({"norm.weight": Hostile()}, second)
+    elif how == "hostile, old":
+        second.write_bytes(pickle.dumps(Hostile()))
+    elif how == "no params":
+        (folder / "params.json").unlink()
+    elif how == "torn params":
+        (folder / "params.json").write_text("{")
+    else:
+        key, value = how.split("=")
+        (folder / "params.json").write_text(json.dumps(params | {key: json.loads(value)}))
+    assert first.exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("one file of two", "over 1 file(s): another vocabulary, or a part of the shards"),
+        ("a gap", "consolidated.01.pth is missing"),
+        ("a tensor less", "layers.1.attention.wo.weight is missing"),
+        ("another model's file", "norm.weight differs from consolidated.00.pth's"),
+        ("another rotary", "rope.freqs is not theta"),
+        ("truncated", "consolidated.01.pth: truncated"),
+        ("empty", "consolidated.01.pth: refused"),
+        ("hostile", "asks for exec"),
+        ("hostile, old", "refused"),
+        ("no params", "params.json: is missing"),
+        ("torn params", "not readable as JSON"),
+        ("vocab_size=416", "vocab_size=416, but output.weight has 208 rows"),
+        ("dim=128", "expected [208, 64] by its config"),
+        ("dim=-1", "dim=-1: expected a whole number"),
+        ("n_layers=3", "layers.2."),
+        ("n_kv_heads=2", "n_kv_heads=2"),
+        ("use_scaled_rope=true", "use_scaled_rope=True"),
+        ("rope_theta=500000", "rope.freqs is not theta"),
+    ],
+)
+def test_metas_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path, monkeypatch, how, said):
+    monkeypatch.chdir(tmp_path)
+    write_meta(weights, tmp_path / "m", shards=2, dtype=torch.float32)
+    params = json.loads((tmp_path / "m" / "params.json").read_text())
+    (tmp_path / "m" / "params.json").write_text(json.dumps(params | {"vocab_size": 208}))
+    damaged_meta(tmp_path / "m", how)
+    with pytest.raises(FormatError) as error:
+        open_meta(tmp_path / "m")
+    assert said in str(error.value) and str(tmp_path / "m") in str(error.value)
+    assert not (tmp_path / "owned").exists()
+
+
+def damaged_huggingface(folder: Path, how: str) -> None:
+    files = sorted(folder.glob("*.safetensors"))
+    config = json.loads((folder / "config.json").read_text())
+    if how == "a file less":
+        files[1].unlink()
+    elif how == "truncated":
+        files[1].write_bytes(files[1].read_bytes()[:-100])
+    elif how == "mixed":
+        shutil.copy(files[0], files[1])
+    elif how == "a tensor less":
+        tensors = load_file(files[1])
+        name = min(tensors)
+        del tensors[name]
+        save_file(tensors, files[1])
+    elif how == "pickled":
+        for path in [*files, folder / "model.safetensors.index.json"]:
+            path.unlink()
+        (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Hostile()))
+    elif how == "no config":
+        (folder / "config.json").unlink()
+    elif how == "another rotary":
+        tensors = load_file(files[1])
+        name = "model.layers.0.self_attn.rotary_emb.inv_freq"
+        save_file(tensors | {name: torch.ones(4)}, files[1])
+        index = json.loads((folder / "model.safetensors.index.json").read_text())
+        index["weight_map"][name] = files[1].name
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    else:
+        key, value = how.split("=")
+        (folder / "config.json").write_text(json.dumps(config | {key: json.loads(value)}))
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("a file less", "is missing; expected every file that the index names"),
+        ("truncated", "truncated, or not safetensors"),
+        ("mixed", "is not in the file that the index says"),
+        ("a tensor less", "is not in the file that the index says"),
+        ("pickled", "pytorch_model.bin is a pickle"),
+        ("no config", "config.json: is missing"),
+        ("another rotary", "inv_freq is not theta"),
+        ("vocab_size=100", "has shape [208, 64], expected [100, 64]"),
+        ("num_hidden_layers=3", "model.layers.2."),
+        ("num_hidden_layers=1", "model.layers.1."),
+        ("num_key_value_heads=2", "grouped queries"),
+        ('rope_scaling={"rope_type":"llama3"}', "a rotary layout of kind 'llama3'"),
+        ('model_type="mistral"', "model_type=mistral"),
+        ("tie_word_embeddings=true", "tie_word_embeddings=True"),
+        ("attention_bias=true", "attention_bias=True"),
+        ("intermediate_size=100", "intermediate_size=100"),
+        ("hidden_size=null", "hidden_size=None"),
+    ],
+)
+def test_hugging_faces_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path, how, said):
+    write(weights, tmp_path / "h", "hf small")
+    damaged_huggingface(tmp_path / "h", how)
+    with pytest.raises(FormatError) as error:
+        open_huggingface(tmp_path / "h")
+    assert said in str(error.value) and str(tmp_path / "h") in str(error.value)
+
+
+def test_what_cannot_be_written_leaves_nothing(weights, tmp_path):
+    large = Weights(Path("memory"), CONFIG, lambda name: weights.read(name) * 1e6)
+    with pytest.raises(FormatError, match="dtype=bfloat16"):
+        write(large, tmp_path / "large", "hf", torch.float16)
+    with pytest.raises(FormatError, match=r"does not divide model[.]n_heads"):
+        odd = LlamaConfig(dim=60, n_heads=6, n_layers=1, vocab_size=208)
+        write_meta(Weights(Path("memory"), odd, None), tmp_path / "odd", shards=4, dtype=torch.float32)
+
+    def full_disk(name: str) -> torch.Tensor:
+        if name == "norm.weight":
+            raise OSError(28, "No space left on device")
+        return weights.read(name)
+
+    with pytest.raises(FormatError, match="No space left"):
+        write(Weights(Path("memory"), CONFIG, full_disk), tmp_path / "full", "hf small")
+    assert not list(tmp_path.iterdir())
+    write(weights, tmp_path / "there", "hf")
+    with pytest.raises(FormatError, match="is there already"):
+        write(weights, tmp_path / "there", "hf")

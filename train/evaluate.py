@@ -1,0 +1,223 @@
+"""`relama evaluate weights=PATH suite=paper`: lm-eval's tasks on our weights, beside the paper's figures.
+
+Two protocols, in two columns that are never mixed: the paper's (likelihood per character, or over "Answer:";
+its task files are in configs/evaluation/paper) and the harness's usual one. Each task's result is a file in
+the output folder: a command that was stopped goes on with the next task.
+"""
+
+import difflib
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from configs.load import CONFIGS, entry, load
+from data import folders
+from data.errors import DataError
+from model.formats.weights import FormatError, Weights
+from train.config import RunError
+from train.distributed import device_type
+from train.paper_scores import PAPER_SCORES, SIZES, size_of
+from train.weights import load_model, open_weights, tokenizer_of
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A row of the table: its task file, its shots, and the task that the harness's users run."""
+
+    name: str
+    shots: int
+    usual: str | None  # the harness's own task, as its file in lm_eval/tasks; None: it has none
+    usual_metric: str = "acc,none"
+
+
+TABLE_3 = (
+    Benchmark("boolq", 0, "super_glue/boolq/default"),
+    Benchmark("piqa", 0, "piqa/piqa", "acc_norm,none"),
+    Benchmark("siqa", 0, "siqa/siqa"),
+    Benchmark("hellaswag", 0, "hellaswag/hellaswag", "acc_norm,none"),
+    Benchmark("winogrande", 0, "winogrande/default"),
+    Benchmark("arc_easy", 0, "arc/arc_easy", "acc_norm,none"),
+    Benchmark("arc_challenge", 0, "arc/arc_challenge", "acc_norm,none"),
+    Benchmark("openbookqa", 0, "openbookqa/openbookqa", "acc_norm,none"),
+)
+SUITES = {
+    "table3": TABLE_3,
+    "paper": (
+        *TABLE_3,
+        *(Benchmark("nq", k, "nq_open/nq_open", "exact_match,remove_whitespace") for k in (0, 1, 5, 64)),
+        *(
+            Benchmark("triviaqa", k, "triviaqa/default", "exact_match,remove_whitespace")
+            for k in (0, 1, 5, 64)
+        ),
+        Benchmark("race_middle", 0, None),
+        Benchmark("race_high", 0, None),  # the harness's `race` asks an article's last question alone
+        Benchmark("gsm8k", 8, "gsm8k/gsm8k", "exact_match,strict-match"),
+    ),
+}
+NOT_RUN = (
+    "not run: MMLU (57 tasks of the harness's own; lm_eval --tasks mmlu on an export), MATH and GSM8k by "
+    "majority (256 and 100 samples each), HumanEval and MBPP (run generated code), RealToxicityPrompts (a "
+    "hosted service), TruthfulQA (a fine-tuned judge), WinoGender and CrowS-Pairs"
+)
+TASKS = CONFIGS / "evaluation" / "paper"
+KNOWN = sorted({benchmark.name for benchmark in SUITES["paper"]})
+
+
+@dataclass
+class EvaluateConfig:
+    """Which weights, on what."""
+
+    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    suite: str = "paper"  # paper | table3
+    tasks: list[str] | None = None  # some of the suite's alone
+    protocols: list[str] | None = None  # paper, usual; null: both
+    benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl in the place of the Hub's data
+    output: str | None = None  # null: the run's folder, evaluation/
+    batch: int = 8
+    limit: int | None = None  # documents of each task; null: all
+    size: str | None = None  # 7b | 13b | 33b | 65b: the paper's column; null: by the model's shape
+    tokenizer: str | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for key, chosen, choices in (
+            ("suite", [self.suite], list(SUITES)),
+            ("tasks", self.tasks or [], KNOWN),
+            ("protocols", self.protocols or [], ["paper", "usual"]),
+            ("size", [self.size] if self.size else [], list(SIZES)),
+        ):
+            for value in chosen:
+                if value not in choices:
+                    near = difflib.get_close_matches(value, choices, n=2, cutoff=0.4)
+                    hint = f"did you mean {' or '.join(near)}? " if near else ""
+                    raise ValueError(
+                        f"{key}: {value}: no such choice; {hint}it is one of {', '.join(choices)}"
+                    )
+        for key in ("batch", "limit"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")
+
+
+def run(argv: list[str]) -> None:
+    config = load("evaluate", EvaluateConfig, argv)
+    try:
+        import lm_eval  # noqa: F401
+    except ImportError:
+        raise RunError("relama evaluate needs lm-eval: pip install -e '.[eval]'") from None
+    weights = open_weights(Path(config.weights))
+    tokenizer = tokenizer_of(weights, config.tokenizer)
+    output = Path(config.output) if config.output else _default_output(weights)
+    lm = None
+    rows = []
+    for benchmark in SUITES[config.suite]:
+        if config.tasks and benchmark.name not in config.tasks:
+            continue
+        scores: dict[str, float | None] = {}
+        for protocol in config.protocols or ["paper", "usual"]:
+            if protocol == "usual" and benchmark.usual is None:
+                continue
+            path = output / f"{benchmark.name}-{benchmark.shots}shot-{protocol}.json"
+            key = _identity(weights, benchmark, protocol, config)
+            scores[protocol] = _cached(path, key)
+            if scores[protocol] is None:
+                from train.harness import RelamaLM  # seconds of imports
+
+                if lm is None:
+                    model = load_model(weights, torch.device(device_type(config.device)))
+                    lm = RelamaLM(model, tokenizer, config.batch)
+                result = score(lm, benchmark, protocol, config.benchmarks, config.limit)
+                output.mkdir(parents=True, exist_ok=True)
+                folders.write_whole(path, json.dumps({"identity": key} | result, indent=1) + "\n")
+                scores[protocol] = result["score"]
+        rows.append((benchmark, scores))
+    size = config.size or size_of(weights.config)
+    text = table(rows, size, weights, config)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "table.md").write_text(text)
+    print(text, end="")
+
+
+def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int | None) -> dict:
+    """One task by one protocol: its score from 0 to 1, the metric's name and the number of documents."""
+    import lm_eval
+    from jinja2 import UndefinedError
+    from lm_eval.tasks import TaskManager
+
+    from train.paper_tasks import build_task, harness_task
+
+    source = TASKS / f"{benchmark.name}.yaml" if protocol == "paper" else harness_task(benchmark.usual)
+    folder = Path(local) / benchmark.name if local else None
+    task = build_task(source, folder, benchmark.shots)
+    try:
+        found = lm_eval.simple_evaluate(
+            lm,
+            tasks=[task],
+            num_fewshot=benchmark.shots,
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=False,
+            task_manager=TaskManager(include_defaults=False),  # the index of all tasks takes seconds
+        )
+    except (KeyError, ValueError, UndefinedError) as error:  # of a document further down
+        where = folder or "the Hub's data"
+        raise RunError(
+            f"{where}: not in {benchmark.name}'s format ({type(error).__name__}: {error}); see {TASKS}"
+        ) from None
+    metrics = next(iter(found["results"].values()))
+    if protocol == "usual":
+        metric = benchmark.usual_metric
+    else:
+        metric = next(name for name in metrics if "," in name and "stderr" not in name)
+    count = next(iter(found["n-samples"].values()))["effective"]
+    return {"score": metrics[metric], "metric": metric, "documents": count}
+
+
+def table(rows: list, size: str | None, weights: Weights, config: EvaluateConfig) -> str:
+    """Markdown: the paper's figure, ours by its protocol, and ours by the harness's usual one."""
+    lines = [
+        f"# {weights.path}" + (f", the first {config.limit} documents of each task" if config.limit else ""),
+        "",
+        f"| task | shots | paper, {size or 'no such size'} | ours, paper's protocol | ours, harness's |",
+        "|---|---|---|---|---|",
+    ]
+    for benchmark, scores in rows:
+        published = PAPER_SCORES.get(size, {}).get((benchmark.name, benchmark.shots))
+        cells = [f"{scores[p] * 100:.1f}" if p in scores else "–" for p in ("paper", "usual")]
+        shown = "–" if published is None else f"{published:.1f}"
+        lines.append(f"| {benchmark.name} | {benchmark.shots} | {shown} | {cells[0]} | {cells[1]} |")
+    return "\n".join([*lines, "", NOT_RUN, ""])
+
+
+def _default_output(weights: Weights) -> Path:
+    if weights.step is None:
+        raise RunError(f"weights={weights.path}: is no run of ours; give output=FOLDER for the results")
+    return weights.path.parents[1] / "evaluation" / weights.path.name
+
+
+def _identity(weights: Weights, benchmark: Benchmark, protocol: str, config: EvaluateConfig) -> str:
+    """What a cached result must agree on: the weights' files, the task file, the data and the limit."""
+    files = sorted(path for path in weights.path.iterdir() if path.is_file())
+    stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
+    local = Path(config.benchmarks) / benchmark.name if config.benchmarks else None
+    data = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in (sorted(local.iterdir()) if local and local.is_dir() else [])
+    ]
+    parts = [str(weights.path.resolve()), stamps, task, benchmark.shots, str(local), data, config.limit]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _cached(path: Path, identity: str) -> float | None:
+    try:
+        saved = json.loads(path.read_text())
+        return saved["score"] if saved["identity"] == identity else None
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError, FormatError))
