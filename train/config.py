@@ -59,16 +59,15 @@ class ParallelConfig:
     """How the model is spread over the ranks."""
 
     dp_replicate: int = 1  # whole copies of what dp_shard cuts (HSDP)
-    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five: what fills the world
+    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these four: what fills the world
     cp: int = 1  # ranks that share each sequence
     tp: int = 1  # ranks that share each matrix, and the activations between
-    pp: int = 1  # groups of ranks that share the layers
     reshard: str = "auto"  # free a block's weights after forward: auto | always | never
     activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full
     compile: bool = False  # torch.compile each block
 
     def __post_init__(self) -> None:
-        for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
+        for key in ("dp_replicate", "dp_shard", "cp", "tp"):
             size = getattr(self, key)
             _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
         _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))

@@ -1,4 +1,4 @@
-"""Where each rank stands: the world cut along pp × dp_replicate × dp_shard × cp × tp into one DeviceMesh.
+"""Where each rank stands: the world cut along dp_replicate × dp_shard × cp × tp into one DeviceMesh.
 
 In: what was asked for and what must fit (world, model, sequence, batch). Out: a layout that works, or one
 line that says why none does and which near ones would; nothing here talks to another rank until `build`.
@@ -13,7 +13,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from model.llama import LlamaConfig
 
-DIMENSIONS = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
+DIMENSIONS = ("dp_replicate", "dp_shard", "cp", "tp")
 
 
 class LayoutError(ValueError):
@@ -28,11 +28,10 @@ class Layout:
     dp_shard: int = 1  # FSDP2
     cp: int = 1  # parts of each sequence
     tp: int = 1  # parts of each matrix
-    pp: int = 1  # groups of layers
 
     @property
     def world_size(self) -> int:
-        return self.dp_replicate * self.dp_shard * self.cp * self.tp * self.pp
+        return self.dp_replicate * self.dp_shard * self.cp * self.tp
 
     @property
     def dp_size(self) -> int:
@@ -56,13 +55,10 @@ class Limits:
     model: LlamaConfig
     seq_len: int
     micro_batches: int  # in one global batch
-    stages_per_rank: int = 1  # pipeline stages on each pp rank
 
     def problem(self, layout: Layout) -> str | None:
         """Why `layout` cannot run this model on this batch, as "key=value: reason"; None if it can."""
         model, tp = self.model, layout.tp
-        if layout.pp > 1:
-            return f"parallel.pp={layout.pp}: pipeline parallel is not built yet"
         for name, size in (
             ("n_heads", model.n_heads),
             ("hidden_dim", model.hidden_dim),
@@ -76,18 +72,10 @@ class Limits:
                 f"{keys if layout.cp > 1 else f'parallel.tp={tp}'}: seq_len={self.seq_len} is not a multiple "
                 f"of {layout.sequence_multiple}, so it cannot be cut evenly over those ranks"
             )
-        stages = layout.pp * self.stages_per_rank
-        if layout.pp > 1 and stages > model.n_layers:
-            return f"parallel.pp={layout.pp}: {stages} stages, but the model has {model.n_layers} layers"
         if self.micro_batches % layout.dp_size:
             return (
                 f"parallel.dp_replicate × dp_shard = {layout.dp_replicate} × {layout.dp_shard}: does not "
                 f"divide the batch's {self.micro_batches} micro-batches (global_batch, micro_batch)"
-            )
-        if layout.pp > 1 and self.micro_batches // layout.dp_size < stages:
-            return (
-                f"parallel.pp={layout.pp}: {stages} stages need as many micro-batches of each data-parallel "
-                f"rank, and there are {self.micro_batches // layout.dp_size} (a smaller micro_batch)"
             )
         return None
 
@@ -172,5 +160,5 @@ def _all(world_size: int) -> Iterator[Layout]:
                 for others in factors(rest // size, count - 1):
                     yield (size, *others)
 
-    for dp_shard, tp, cp, pp, dp_replicate in factors(world_size, 5):
-        yield Layout(dp_replicate=dp_replicate, dp_shard=dp_shard, cp=cp, tp=tp, pp=pp)
+    for dp_shard, tp, cp, dp_replicate in factors(world_size, 4):
+        yield Layout(dp_replicate=dp_replicate, dp_shard=dp_shard, cp=cp, tp=tp)

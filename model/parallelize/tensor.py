@@ -68,7 +68,7 @@ def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Ten
 def vocabulary_cross_entropy(
     logits: Tensor, labels: Tensor, *, first: int, group: dist.ProcessGroup
 ) -> tuple[Tensor, Tensor]:
-    """`model.loss.cross_entropy` of all words, where `logits` (rows, words) are of the words from `first` on."""
+    """`model.loss.cross_entropy`, where `logits` (rows, words) are of the words from `first` on."""
     logits = logits.float()
     top = logits.amax(dim=-1)
     dist.all_reduce(top, dist.ReduceOp.MAX, group)

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
@@ -137,6 +138,35 @@ def test_checkpointing_changes_neither_loss_nor_gradients(mode):
     assert other["losses"] == plain["losses"]
     for name, gradient in plain["gradients"].items():
         assert torch.equal(other["gradients"][name], gradient), name
+
+
+class Products(TorchDispatchMode):
+    """Counts the matrix products that really run, attention's among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        name = str(op)
+        self.count += name.startswith(("aten.mm.", "aten.addmm", "aten.linear.")) or "attention" in name
+        return op(*args, **(kwargs or {}))
+
+
+def products(mode: str) -> int:
+    model = Llama(CONFIG)
+    initialize(model, seed=3)
+    checkpoint_activations(model, mode)
+    with Products() as counted:
+        model(*batch(0)).backward()
+    return counted.count
+
+
+def test_selective_recomputes_no_matrix_product_and_no_attention():
+    plain = products("none")
+    # 7 matrices and attention in a layer's forward; a layer's last product is needed by nothing in backward.
+    assert products("selective") == plain
+    assert products("full") > plain + 6 * CONFIG.n_layers
 
 
 def test_an_unknown_checkpointing_mode_is_refused_by_key():
