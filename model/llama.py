@@ -74,20 +74,27 @@ class Llama(nn.Module):
         self.register_buffer("rotations", None, persistent=False)
         self.init_buffers()
 
-    def forward(self, tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor, labels: Tensor | None = None, positions: Tensor | None = None
+    ) -> Tensor:
         """Logits (batch, seq, vocab) of `tokens` (batch, seq) int64; with `labels`, their mean loss in fp32.
 
-        The loss is computed here because it never holds all the logits (see `model/loss.py`).
+        `positions` (seq,) says where the tokens stand, if not at 0, 1, …. The loss is computed here
+        because it never holds all the logits (see `model/loss.py`).
         """
         if tokens.shape[1] > self.config.max_seq_len:
             raise ValueError(f"{tokens.shape[1]} tokens: model.max_seq_len is {self.config.max_seq_len}")
-        rotations = self.rotations[: tokens.shape[1]]
+        rotations = self.rotations[: tokens.shape[1]] if positions is None else self.rotations[positions]
         hidden = self.tok_embeddings(tokens)  # (batch, seq, dim)
         for layer in self.layers:
             hidden = layer(hidden, rotations)
         hidden = self.norm(hidden)
         if labels is None:
             return self.output(hidden)  # (batch, seq, vocab)
+        return self.loss(hidden, labels)
+
+    def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of `labels` (batch, seq), from the last norm's output (batch, seq, dim)."""
         return next_token_loss(hidden, self.output.weight, labels)
 
     def init_buffers(self) -> None:
@@ -136,10 +143,12 @@ class Attention(nn.Module):
         q = rotate(self.wq(x).unflatten(-1, heads), rotations)  # (batch, seq, n_heads, head_dim)
         k = rotate(self.wk(x).unflatten(-1, heads), rotations)
         v = self.wv(x).unflatten(-1, heads)
-        out = F.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), is_causal=True
-        )  # (batch, n_heads, seq, head_dim)
+        out = self.attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         return self.wo(out.transpose(1, 2).flatten(-2))
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Each position's mean of the values up to its own; all are (batch, n_heads, seq, head_dim)."""
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class FeedForward(nn.Module):

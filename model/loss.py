@@ -6,26 +6,42 @@ are multiplied into the two gradients that leave this file, and are forgotten. N
 twice; the idea is that of Liger's fused linear cross-entropy (arXiv 2410.10989).
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 2**26  # logits held at once: 256 MiB in fp32; fewer rows make slower matrix products
+# (logits (rows, words), labels (rows,)) → their summed loss and its gradient by the logits, both in fp32.
+CrossEntropy = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def next_token_loss(hidden: Tensor, weight: Tensor, labels: Tensor) -> Tensor:
+def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """The summed loss of `labels` (rows,) and its gradient by `logits` (rows, vocab)."""
+    log_p = F.log_softmax(logits, dim=-1, dtype=torch.float32)
+    loss = F.nll_loss(log_p, labels, reduction="sum")
+    grad = log_p.exp_()  # p, less 1 at the label
+    grad[torch.arange(len(labels), device=labels.device), labels] -= 1
+    return loss, grad
+
+
+def next_token_loss(
+    hidden: Tensor, weight: Tensor, labels: Tensor, cross_entropy: CrossEntropy = cross_entropy
+) -> Tensor:
     """Mean loss, a scalar in fp32, of `labels` (batch, seq) under the logits hidden @ weight.T.
 
-    `hidden` is (batch, seq, dim), `weight` (vocab, dim); each label lies in [0, vocab).
+    `hidden` is (batch, seq, dim), `weight` (vocab, dim); each label lies in [0, vocab). Another
+    `cross_entropy` may be given where `weight` is a part of the vocabulary.
     """
     train = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
-    return _ProjectedCrossEntropy.apply(hidden.flatten(0, 1), weight, labels.flatten(), train)
+    return _ProjectedCrossEntropy.apply(hidden.flatten(0, 1), weight, labels.flatten(), cross_entropy, train)
 
 
 class _ProjectedCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden: Tensor, weight: Tensor, labels: Tensor, train: bool) -> Tensor:
+    def forward(ctx, hidden: Tensor, weight: Tensor, labels: Tensor, cross_entropy, train: bool) -> Tensor:
         tokens, vocab = len(labels), len(weight)
         chunks = -(-tokens * vocab // CHUNK)
         total = hidden.new_zeros((), dtype=torch.float32)
@@ -34,11 +50,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             grad_weight = torch.zeros_like(weight, dtype=torch.float32)  # bf16 would round at every chunk
         first = 0
         for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
-            log_p = F.log_softmax(x @ weight.t(), dim=-1, dtype=torch.float32)  # (rows, vocab)
-            total += F.nll_loss(log_p, y, reduction="sum")
+            loss, grad = cross_entropy(x @ weight.t(), y)
+            total += loss
             if train:
-                grad = log_p.exp_()  # of the sum of losses by the logits: p, less 1 at the label
-                grad[torch.arange(len(y), device=y.device), y] -= 1
                 grad = grad.to(weight.dtype)
                 torch.mm(grad, weight, out=grad_hidden[first : first + len(y)])
                 _accumulate(grad_weight, grad.t(), x)
@@ -50,12 +64,13 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
         grad_hidden, grad_weight = ctx.saved_tensors
         scale = grad_loss / ctx.tokens
         return (
             (grad_hidden * scale).to(grad_hidden.dtype),
             (grad_weight * scale).to(ctx.weight_dtype),
+            None,
             None,
             None,
         )

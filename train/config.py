@@ -58,14 +58,19 @@ class OptimConfig:
 class ParallelConfig:
     """How the model is spread over the ranks."""
 
-    dp_shard: int = -1  # FSDP2 ranks; -1: all that the batch can use
+    dp_replicate: int = 1  # whole copies of what dp_shard cuts (HSDP)
+    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these four: what fills the world
+    cp: int = 1  # ranks that share each sequence
+    tp: int = 1  # ranks that share each matrix, and the activations between
+    reshard: str = "auto"  # free a block's weights after forward: auto | always | never
     activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full
     compile: bool = False  # torch.compile each block
 
     def __post_init__(self) -> None:
-        _require(
-            self.dp_shard == -1 or self.dp_shard >= 1, "parallel.dp_shard", self.dp_shard, "-1 or at least 1"
-        )
+        for key in ("dp_replicate", "dp_shard", "cp", "tp"):
+            size = getattr(self, key)
+            _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
+        _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         _one_of(
             "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")
         )

@@ -15,8 +15,10 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh
 
+from model.llama import LlamaConfig
+from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import RunError, TrainConfig
 
 T = TypeVar("T")
@@ -30,36 +32,43 @@ class Ranks:
     world_size: int
     device: torch.device
     mesh: DeviceMesh
+    layout: Layout
+    dp_rank: int = 0  # among those that see different samples
 
     @property
     def is_first(self) -> bool:
         return self.rank == 0
 
-
-def usable_ranks(batch_sequences: int, micro_batch: int, world_size: int) -> int:
-    """The largest part of the world that divides the batch into whole micro-batches."""
-    micro_batches = batch_sequences // micro_batch
-    return max(ranks for ranks in range(1, world_size + 1) if micro_batches % ranks == 0)
+    @property
+    def dp_size(self) -> int:
+        return self.layout.dp_size
 
 
-def choose_world(config: TrainConfig) -> int:
-    """How many ranks will work; says so where some stay idle. RunError for a dp_shard that cannot be."""
+def choose_layout(config: TrainConfig) -> Layout:
+    """Where the started ranks will stand; says so where some stay idle. RunError if they cannot stand so."""
     world_size = int(os.environ.get("WORLD_SIZE", 1))
-    usable = usable_ranks(config.batch_sequences, config.micro_batch, world_size)
-    wanted = config.parallel.dp_shard
-    if wanted not in (-1, usable):
-        raise RunError(
-            f"parallel.dp_shard={wanted}: {world_size} ranks were started and {usable} of them divide the "
-            f"batch ({config.batch_sequences} sequences in micro-batches of {config.micro_batch}); "
-            f"set parallel.dp_shard=-1 or {usable}"
-        )
-    if usable < world_size and os.environ.get("RANK") == "0":
+    layout = layout_of(config, config.model, world_size)
+    if layout.world_size < world_size and os.environ.get("RANK") == "0":
         print(
             f"relama: {world_size} ranks do not divide the batch of {config.batch_sequences} sequences "
-            f"(micro_batch={config.micro_batch}): {usable} work, {world_size - usable} stay idle",
+            f"(micro_batch={config.micro_batch}): {layout.world_size} work, "
+            f"{world_size - layout.world_size} stay idle",
             file=sys.stderr,
         )
-    return usable
+    return layout
+
+
+def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layout:
+    """The layout that `config` asks of `world_size` ranks for `model`. RunError if it does not fit."""
+    parallel = config.parallel
+    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
+    limits = Limits(
+        model=model, seq_len=config.seq_len, micro_batches=config.batch_sequences // config.micro_batch
+    )
+    try:
+        return choose(wanted, world_size, limits)
+    except LayoutError as error:
+        raise RunError(str(error)) from None
 
 
 def is_idle(world_size: int) -> bool:
@@ -74,8 +83,9 @@ def device_type(asked: str) -> str:
     return asked
 
 
-def set_up(world_size: int, device: str = "auto", threads: int | None = None) -> Ranks:
-    """Join the process group of the `world_size` working ranks: gloo on CPUs, NCCL on GPUs."""
+def set_up(layout: Layout, device: str = "auto", threads: int | None = None) -> Ranks:
+    """Join the process group of the layout's working ranks: gloo on CPUs, NCCL on GPUs."""
+    world_size = layout.world_size
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     local_world_size = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), world_size)
     kind = device_type(device)
@@ -86,11 +96,14 @@ def set_up(world_size: int, device: str = "auto", threads: int | None = None) ->
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(threads or max(1, cores // local_world_size))
     rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size)
+    mesh = build(layout, kind)
     return Ranks(
         rank=rank,
         world_size=world_size,
         device=torch.device(kind, local_rank) if kind == "cuda" else torch.device(kind),
-        mesh=init_device_mesh(kind, (world_size,), mesh_dim_names=("dp_shard",)),
+        mesh=mesh,
+        layout=layout,
+        dp_rank=dp_rank(mesh),
     )
 
 

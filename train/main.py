@@ -7,19 +7,20 @@ from data.errors import DataError
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
-from train.distributed import choose_world, die_with_parent, is_idle, set_up, tear_down
+from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
 from train.setup import open_data
 
 
 def run(argv: list[str]) -> int:
     config = load("train", TrainConfig, argv)
-    world_size = choose_world(config)
+    layout = choose_layout(config)
     stores, heldout, model_config = open_data(config)
-    if is_idle(world_size):
+    layout_of(config, model_config, layout.world_size)  # again, now that the vocabulary is known
+    if is_idle(layout.world_size):
         return 0
     from train.trainer import Trainer  # a second of imports that a refused config does not wait for
 
-    ranks = set_up(world_size, config.device, config.threads)
+    ranks = set_up(layout, config.device, config.threads)
     try:
         trainer = Trainer(config, model_config, ranks, stores, heldout)
         trainer.build()

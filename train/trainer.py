@@ -73,6 +73,7 @@ class Trainer:
             ranks.mesh,
             activation_checkpointing=config.parallel.activation_checkpointing,
             compile=config.parallel.compile,
+            reshard=config.parallel.reshard,
             param_dtype=torch.bfloat16 if on_gpu else torch.float32,
             reduce_dtype=torch.float32,
         )
@@ -84,8 +85,8 @@ class Trainer:
             self.stores,
             micro_batch=config.micro_batch,
             global_batch=config.batch_sequences,
-            dp_rank=ranks.rank,
-            dp_size=ranks.world_size,
+            dp_rank=ranks.dp_rank,
+            dp_size=ranks.dp_size,
             workers=config.workers,
         )
 
@@ -98,7 +99,7 @@ class Trainer:
         if self.step_done >= config.last_step:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
             return 0
-        micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.world_size)
+        micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.dp_size)
         tokenizer = Tokenizer(self.path / "tokenizer.model")
         flops = flops_per_token(self.model_config, config.seq_len)
         peak = self._peak_flops()

@@ -8,6 +8,7 @@ from data.errors import DataError
 from data.mixture import DataConfig, find_stores
 from data.tokenizer import Tokenizer
 from model.formats.weights import FormatError
+from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.distributed import set_up, tear_down
 from train.setup import open_heldout
@@ -45,7 +46,7 @@ def run(argv: list[str]) -> None:
                 f"{store.folder}: tokens of another tokenizer than {config.weights} was trained with; "
                 "give data= and corpora= of that run"
             )
-    ranks = set_up(1, config.device)
+    ranks = set_up(Layout(), config.device)
     try:
         model = load_model(weights, ranks.device)
         seq_len = config.seq_len or model.config.max_seq_len

@@ -24,7 +24,8 @@ def validate(
 ) -> dict[str, dict[str, float]]:
     """The first `sequences` held-out sequences of each source, shared among the ranks; all ranks call it.
 
-    A source whose held-out text is shorter than one sequence is measured on what there is.
+    A source whose held-out text is shorter than one sequence is measured on what there is (the most that
+    can be cut evenly, where ranks share a sequence).
     """
     was_training = model.training
     model.eval()
@@ -32,6 +33,7 @@ def validate(
         return {
             source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch)
             for source, store in stores.items()
+            if store.n_tokens > ranks.layout.sequence_multiple
         }
     finally:
         model.train(was_training)
@@ -48,10 +50,11 @@ def _of_source(
     batch: int,
 ) -> dict[str, float]:
     seq_len = min(seq_len, store.n_tokens - 1)
+    seq_len -= seq_len % ranks.layout.sequence_multiple
     count = min(store.n_sequences(seq_len), sequences)
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
-    for begin in range(0, count, batch * ranks.world_size):
-        first = begin + ranks.rank * batch
+    for begin in range(0, count, batch * ranks.dp_size):
+        first = begin + ranks.dp_rank * batch
         mine = range(first, min(first + batch, count))
         # FSDP gathers in each forward, so a rank with nothing left runs one too, and counts it for nothing.
         tokens = np.stack([store.sequence(i, seq_len) for i in mine or [0]]).astype(np.int64)
@@ -64,6 +67,7 @@ def _of_source(
         )
     sums = sums.to(ranks.device)
     dist.all_reduce(sums)
+    sums /= ranks.world_size // ranks.dp_size  # ranks of one sample each counted it
     nats, tokens_seen, bytes_seen = sums.tolist()
     return {
         "loss": nats / tokens_seen,

@@ -1,0 +1,70 @@
+"""Context parallel: each rank computes a part of every sequence; keys and values are gathered for attention.
+
+A sequence is cut into 2 × ranks chunks, and rank r has the chunks r and 2 × ranks - 1 - r: one early and
+one late, so that under the causal mask all ranks attend to equally much. Each chunk attends to the keys
+up to its own end; gathering is differentiable and its backward scatters the gradients' sums.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.distributed._functional_collectives import all_gather_single_autograd
+from torch.distributed.device_mesh import DeviceMesh
+from torch.nn.attention.bias import causal_lower_right
+
+from model.llama import Llama
+
+
+def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
+    """Make `model` take whole sequences and compute this rank's part: the loss is the mean over that part.
+
+    The sequence length must be a multiple of 2 × ranks.
+    """
+    part = _Part(mesh)
+    whole = model.forward
+
+    def forward(tokens: Tensor, labels: Tensor | None = None) -> Tensor:
+        mine = part.of(tokens.shape[1]).to(tokens.device)
+        return whole(tokens[:, mine], None if labels is None else labels[:, mine], mine)
+
+    model.forward = forward
+    for layer in model.layers:
+        layer.attention.attend = part.attend
+
+
+def chunks_of(rank: int, size: int) -> tuple[int, int]:
+    """The two of a sequence's 2 × size chunks that `rank` has."""
+    return rank, 2 * size - 1 - rank
+
+
+class _Part:
+    """What this rank has of the sequences in work."""
+
+    def __init__(self, mesh: DeviceMesh) -> None:
+        self.mesh, self.size = mesh, mesh.size()
+        self.chunks = chunks_of(mesh.get_local_rank(), self.size)
+
+    def of(self, seq_len: int) -> Tensor:
+        """Where this rank's tokens stand in a sequence. Raises ValueError if it cannot be cut evenly."""
+        if seq_len % (2 * self.size):
+            raise ValueError(f"{seq_len} tokens: parallel.cp={self.size} needs a multiple of {2 * self.size}")
+        chunk = seq_len // (2 * self.size)
+        self.ends = [(number + 1) * chunk for number in self.chunks]
+        # is_causal would align the mask's top left corner; here the last query sees the last key.
+        self.masks = [causal_lower_right(chunk, end) for end in self.ends]
+        return torch.cat([torch.arange(end - chunk, end) for end in self.ends])
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """`Attention.attend` for the two chunks; q, k, v are (batch, n_heads, seq / size, head_dim)."""
+        k, v = self._gather(torch.stack((k, v)))  # (batch, n_heads, seq, head_dim)
+        outs = [
+            F.scaled_dot_product_attention(queries, k[:, :, :end], v[:, :, :end], attn_mask=mask)
+            for queries, end, mask in zip(q.chunk(2, dim=2), self.ends, self.masks, strict=True)
+        ]
+        return torch.cat(outs, dim=2)
+
+    def _gather(self, mine: Tensor) -> Tensor:
+        """All ranks' (2, batch, n_heads, seq / size, head_dim) in the order of the sequence."""
+        gathered = all_gather_single_autograd(mine.contiguous(), 3, self.mesh.get_group())
+        chunks = gathered.chunk(2 * self.size, dim=3)  # rank 0's early and late one, rank 1's, …
+        return torch.cat((*chunks[0::2], *reversed(chunks[1::2])), dim=3)

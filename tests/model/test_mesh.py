@@ -1,0 +1,53 @@
+"""Layouts chosen, and refused, without any process group."""
+
+import math
+from dataclasses import asdict
+
+import pytest
+
+from model.llama import LlamaConfig
+from model.parallelize.mesh import Layout, LayoutError, Limits, choose
+
+MODEL = LlamaConfig(dim=64, n_layers=2, n_heads=4, vocab_size=128, multiple_of=64, max_seq_len=64)
+LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "world_size", "chosen"),
+    [
+        (Layout(dp_shard=-1), 1, Layout()),
+        (Layout(dp_shard=-1, tp=2), 8, Layout(dp_shard=4, tp=2)),
+        (Layout(dp_shard=-1, dp_replicate=2, cp=2), 16, Layout(dp_shard=4, dp_replicate=2, cp=2)),
+        (Layout(dp_shard=2, tp=-1), 8, Layout(dp_shard=2, tp=4)),
+        (Layout(dp_shard=-1), 7, Layout(dp_shard=4)),  # 3 stay idle: 8 micro-batches
+    ],
+)
+def test_minus_one_fills_the_world(wanted, world_size, chosen):
+    assert choose(wanted, world_size, LIMITS) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "world_size", "words"),
+    [
+        (Layout(tp=3), 3, ["parallel.tp=3", "n_heads=4"]),
+        (Layout(tp=8), 8, ["parallel.tp=8", "n_heads=4"]),
+        (Layout(cp=64), 64, ["parallel.cp=64", "seq_len=64", "multiple of 128"]),
+        (Layout(dp_shard=16), 16, ["16", "8 micro-batches"]),
+        (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "4 rank(s)"]),
+        (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "4 rank(s)"]),
+        (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),
+    ],
+)
+def test_what_cannot_be_is_refused_with_layouts_that_can(wanted, world_size, words):
+    with pytest.raises(LayoutError) as caught:
+        choose(wanted, world_size, LIMITS)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    for word in words:
+        assert word in message
+    if "these would work: " in message:  # they do
+        for suggestion in message.split("these would work: ")[1].split(", or "):
+            sizes = (word.removeprefix("parallel.").split("=") for word in suggestion.split())
+            layout = Layout(**{name: int(size) for name, size in sizes})
+            assert choose(layout, world_size, LIMITS) == layout
+            assert math.prod(asdict(layout).values()) == world_size

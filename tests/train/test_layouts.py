@@ -1,0 +1,106 @@
+"""One run over many layouts: what one leaves, any other continues, and the numbers do not tell them apart."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from model.initialize import initialize
+from model.llama import Llama, LlamaConfig
+from model.parallelize import mesh as meshes
+from model.parallelize.apply import parallelize
+from model.parallelize.mesh import Layout
+from tests.ranks import run_ranks
+from tests.runs import learned, metrics, run, same_tensors, succeed
+from train import checkpoint
+from train.config import OptimConfig
+from train.optimizer import build_optimizer
+
+CONFIG = LlamaConfig(dim=24, n_layers=2, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
+CHAIN = [
+    Layout(dp_shard=4),
+    Layout(dp_shard=2, tp=2),
+    Layout(cp=2, tp=2),
+    Layout(dp_replicate=2, dp_shard=2),
+]
+
+pytestmark = pytest.mark.distributed
+
+
+def pass_on(chain: list[dict], folder: Path) -> list[float]:
+    """One step of AdamW on the first layout, then each loads what the one before saved, and saves it again.
+
+    Returns the loss that each layout sees next.
+    """
+    torch.set_num_threads(1)
+    tokens = torch.randint(0, CONFIG.vocab_size, (4, 17), generator=torch.Generator().manual_seed(1))
+    losses = []
+    for step, sizes in enumerate(chain, start=1):
+        layout = Layout(**sizes)
+        mesh = meshes.build(layout, "cpu")
+        with torch.device("meta"):
+            model = Llama(CONFIG)
+        model = parallelize(model, mesh)
+        model.to_empty(device="cpu")
+        optimizer = build_optimizer(model, OptimConfig(warmup_steps=0))
+        mine = tokens.chunk(layout.dp_size)[meshes.dp_rank(mesh)]
+        if step == 1:
+            initialize(model, seed=0)
+            model(mine[:, :-1], mine[:, 1:]).backward()
+            optimizer.step()
+        else:
+            checkpoint.load(checkpoint.step_folder(folder, step - 1), model, optimizer)
+        state = {"step": step, "model": asdict(CONFIG)}
+        checkpoint.save(folder, model, optimizer, state, keep=len(chain))
+        with torch.no_grad():
+            loss = model(mine[:, :-1], mine[:, 1:])
+        dist.all_reduce(loss)
+        losses.append(loss.item() / dist.get_world_size())
+    return losses
+
+
+def test_weights_and_optimizer_pass_through_every_layout_to_the_bit(tmp_path):
+    losses = run_ranks(pass_on, 4, [asdict(layout) for layout in CHAIN], tmp_path)[0]
+    assert losses == pytest.approx([losses[0]] * len(CHAIN), rel=1e-6)
+    for step in range(2, len(CHAIN) + 1):
+        same_tensors(checkpoint.step_folder(tmp_path, 1), checkpoint.step_folder(tmp_path, step))
+
+
+def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpora, tmp_path):
+    settings = (f"corpora={corpora}", "steps=6", "checkpoint.every=100", "validate.every=2")
+    alone, moved = tmp_path / "alone", tmp_path / "moved"
+    succeed(*settings, f"run={alone}")
+    succeed(*settings, f"run={moved}", "stop_at=2", "parallel.tp=2", ranks=2)
+    succeed(*settings, f"run={moved}", "stop_at=4", "parallel.cp=2", ranks=2)
+    succeed(*settings, f"run={moved}")
+    for here, there in zip(learned(moved), learned(alone), strict=True):
+        assert here[0] == there[0]
+        assert here[1:3] == pytest.approx(there[1:3], rel=1e-4)
+    for here, there in zip(metrics(moved), metrics(alone), strict=True):
+        if "validation" in there:
+            for source, result in there["validation"].items():
+                assert here["validation"][source] == pytest.approx(result, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["parallel.tp=4", "model.n_heads=2"], ["parallel.tp=4", "n_heads=2", "parallel.tp=2"]),
+        (["parallel.dp_shard=3"], ["dp_shard 3", "4 rank(s)", "parallel.dp_shard=4"]),
+        (
+            ["parallel.cp=4", "seq_len=68", "global_batch=544"],
+            ["parallel.cp=4", "seq_len=68", "multiple of 8"],
+        ),
+    ],
+)
+def test_a_layout_that_cannot_be_is_refused_in_a_line_with_ones_that_can(overrides, words, tmp_path, corpora):
+    environment = {"RANK": "0", "WORLD_SIZE": "4"}  # no process group is needed to refuse
+    refused = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", *overrides, env=os.environ | environment)
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    for word in words:
+        assert word in refused.stderr
+    assert not (tmp_path / "run").exists()
