@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from data.mixture import DataConfig
 from data.order import block_of
 from model.llama import LlamaConfig
+from model.parallelize.schedules import refuse_schedule
 
 # What a resumed run must agree on; everything else (layout, logging, stop_at, …) may change.
 RUN_IDENTITY = (
@@ -59,21 +60,26 @@ class ParallelConfig:
     """How the model is spread over the ranks."""
 
     dp_replicate: int = 1  # whole copies of what dp_shard cuts (HSDP)
-    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these four: what fills the world
+    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five: what fills the world
     cp: int = 1  # ranks that share each sequence
     tp: int = 1  # ranks that share each matrix, and the activations between
+    pp: int = 1  # ranks that share the layers; micro-batches flow from one to the next
+    schedule: str = "1f1b"  # of pp: gpipe | 1f1b | interleaved | zero_bubble | zbv | dualpipe
+    stages_per_rank: int | None = None  # of pp; null: as the schedule does (interleaved, zbv, dualpipe: 2)
     reshard: str = "auto"  # free a block's weights after forward: auto | always | never
     activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full
     compile: bool = False  # torch.compile each block
 
     def __post_init__(self) -> None:
-        for key in ("dp_replicate", "dp_shard", "cp", "tp"):
+        for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
             size = getattr(self, key)
             _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
         _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         _one_of(
             "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")
         )
+        if self.pp != 1:
+            refuse_schedule(self.schedule, self.stages_per_rank, self.activation_checkpointing, self.compile)
 
 
 @dataclass

@@ -63,7 +63,11 @@ def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layou
     parallel = config.parallel
     wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
     limits = Limits(
-        model=model, seq_len=config.seq_len, micro_batches=config.batch_sequences // config.micro_batch
+        model=model,
+        seq_len=config.seq_len,
+        micro_batches=config.batch_sequences // config.micro_batch,
+        schedule=parallel.schedule,
+        stages_per_rank=parallel.stages_per_rank,
     )
     try:
         return choose(wanted, world_size, limits)

@@ -48,11 +48,12 @@ class Clock:
 
     @contextmanager
     def stretch(self, name: str) -> Iterator[None]:
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), sum(self.spent.values())
         try:
             yield
         finally:
-            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begin
+            within = sum(self.spent.values()) - before  # a stretch inside this one counts for itself
+            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begin - within
 
     def total(self) -> float:
         return time.perf_counter() - self._start

@@ -21,6 +21,7 @@ from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
+from model.parallelize.gradients import clip_gradients, forward_backward
 from train import checkpoint
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
@@ -74,10 +75,14 @@ class Trainer:
             activation_checkpointing=config.parallel.activation_checkpointing,
             compile=config.parallel.compile,
             reshard=config.parallel.reshard,
+            schedule=config.parallel.schedule,
+            stages_per_rank=config.parallel.stages_per_rank,
             param_dtype=torch.bfloat16 if on_gpu else torch.float32,
             reduce_dtype=torch.float32,
         )
         self.model.to_empty(device=ranks.device)
+        if ranks.layout.pp > 1:
+            self._say(self.model.describe())
         self.optimizer = build_optimizer(self.model, config.optim)
         self._resume_or_start()
         self.loader = Loader(
@@ -148,17 +153,9 @@ class Trainer:
         rate = learning_rate(step, self.config.steps, self.config.optim)
         set_learning_rate(self.optimizer, rate)
         total = torch.zeros(2, device=self.ranks.device)  # loss, and whether a rank was told to stop
-        for micro in range(micro_batches):
-            with clock.stretch("data"):
-                inputs, labels = (part.to(self.ranks.device, non_blocking=True) for part in next(batches))
-            self.model.set_requires_gradient_sync(micro == micro_batches - 1)
-            with clock.stretch("compute"):
-                loss = self.model(inputs, labels) / micro_batches
-                loss.backward()
-                total[0] += loss.detach()
         with clock.stretch("compute"):
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.optim.clip)
-            norm = getattr(norm, "full_tensor", lambda: norm)()
+            total[0] = forward_backward(self.model, self._read(batches, micro_batches, clock), micro_batches)
+            norm = clip_gradients(self.model, self.config.optim.clip)
         total[1] = 0.0 if self._signal is None else 1.0
         dist.all_reduce(total)
         loss = total[0].item() / self.ranks.world_size
@@ -180,6 +177,13 @@ class Trainer:
             "lr": rate,
             "tokens": step * self.config.global_batch,
         }
+
+    def _read(self, batches, count: int, clock: Clock):
+        """The next `count` micro-batches, (inputs, labels) each, on the device."""
+        for _ in range(count):
+            with clock.stretch("data"):
+                batch = tuple(part.to(self.ranks.device, non_blocking=True) for part in next(batches))
+            yield batch
 
     def _validates_after(self, step: int) -> bool:
         every = self.config.validate.every

@@ -1,6 +1,7 @@
 """A plain Llama in, the same model laid over a mesh out; the model itself knows nothing of it.
 
-The order matters. Tensor and context parallel change what a block computes; activation checkpointing
+The order matters. Pipeline parallel decides which layers a rank has at all; the rest happens to each of its
+stages. Tensor and context parallel change what a block computes; activation checkpointing
 wraps that arithmetic, compile sees what it will recompute, and FSDP2 goes outermost: it gathers a block's
 weights (of this tp rank) before any of that runs, also when backward recomputes. All of them replace
 `forward` or hook onto it, so no parameter changes its name.
@@ -14,6 +15,7 @@ from model.parallelize.activation_checkpointing import checkpoint_activations
 from model.parallelize.context import context_parallel
 from model.parallelize.fsdp import shard
 from model.parallelize.mesh import along
+from model.parallelize.pipeline import Pipeline, cut
 from model.parallelize.tensor import tensor_parallel
 
 
@@ -24,21 +26,30 @@ def parallelize(
     activation_checkpointing: str = "none",
     compile: bool = False,
     reshard: str = "auto",
+    schedule: str = "1f1b",
+    stages_per_rank: int | None = None,
     param_dtype: torch.dtype = torch.float32,
     reduce_dtype: torch.dtype = torch.float32,
-) -> Llama:
+) -> Llama | Pipeline:
     """Lay `model` (meta device or not) over `mesh`, one of `model.parallelize.mesh.build`.
 
     The parameters become DTensors of the dtype they have; blocks compute in `param_dtype` and gradients
-    are averaged in `reduce_dtype`. Raises ValueError, naming the key, for an unknown choice.
+    are averaged in `reduce_dtype`. What comes back is called like the model was, and holds this rank's
+    part of it. Raises ValueError, naming the key, for an unknown choice.
     """
-    if tp := along(mesh, "tp"):
-        tensor_parallel(model, tp)
-    if cp := along(mesh, "cp"):
-        context_parallel(model, cp)
-    checkpoint_activations(model, activation_checkpointing)
-    if compile:
-        for layer in model.layers:
-            layer.forward = torch.compile(layer.forward)
-    shard(model, mesh, param_dtype=param_dtype, reduce_dtype=reduce_dtype, reshard=reshard)
-    return model
+    tp, cp, pp = (along(mesh, name) for name in ("tp", "cp", "pp"))
+    stages = cut(model, pp, schedule, stages_per_rank) if pp else {0: model}
+    for stage in stages.values():
+        if tp:
+            tensor_parallel(stage, tp)
+        if cp:
+            context_parallel(stage, cp)
+        checkpoint_activations(stage, activation_checkpointing)
+        if compile:
+            for layer in stage.layers:
+                layer.forward = torch.compile(layer.forward)
+        shard(stage, mesh, param_dtype=param_dtype, reduce_dtype=reduce_dtype, reshard=reshard)
+    if not pp:
+        return model
+    parts = mesh["cp"].size() * mesh["tp"].size()
+    return Pipeline(stages, pp, schedule, dtype=param_dtype, sequence_parts=parts)

@@ -18,14 +18,17 @@ from model.llama import Llama
 def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
     """Make `model` take whole sequences and compute this rank's part: the loss is the mean over that part.
 
-    The sequence length must be a multiple of 2 × ranks.
+    The sequence length must be a multiple of 2 × ranks. A pipeline's later stages take this rank's part
+    (3 dimensions), and `positions` to say how long the whole is.
     """
     part = _Part(mesh)
     whole = model.forward
 
-    def forward(tokens: Tensor, labels: Tensor | None = None) -> Tensor:
-        mine = part.of(tokens.shape[1]).to(tokens.device)
-        return whole(tokens[:, mine], None if labels is None else labels[:, mine], mine)
+    def forward(tokens: Tensor, labels: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
+        seq_len = tokens.shape[1] if positions is None else len(positions)
+        mine = part.of(seq_len).to(tokens.device)
+        tokens = tokens[:, mine] if tokens.ndim == 2 else tokens
+        return whole(tokens, None if labels is None else labels[:, mine], mine)
 
     model.forward = forward
     for layer in model.layers:

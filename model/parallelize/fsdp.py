@@ -25,14 +25,15 @@ def shard(
     """Shard each block, then what is left (embedding, last norm, output).
 
     `reshard`: whether a block's weights are freed after forward and gathered again for backward. `auto`
-    frees them unless one rank holds all anyway. Raises ValueError for an unknown choice.
+    frees them unless one rank holds all anyway, or a pipeline's every micro-batch would gather them again.
+    Raises ValueError for an unknown choice.
     """
     if reshard not in RESHARD:
         raise ValueError(f"parallel.reshard={reshard}: expected one of {', '.join(RESHARD)}")
-    mesh = data_mesh(mesh)
+    pipelined, mesh = mesh["pp"].size() > 1, data_mesh(mesh)
     policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
     # One rank holds all weights anyway: freeing them after forward would only copy them once more.
-    frees = {"auto": mesh.size(-1) > 1, "always": True, "never": False}[reshard]
+    frees = {"auto": mesh.size(-1) > 1 and not pipelined, "always": True, "never": False}[reshard]
     for layer in model.layers:
         fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=frees)
     # Backward begins with the root's weights, so they stay.

@@ -1,8 +1,9 @@
-"""Where each rank stands: the world cut along dp_replicate × dp_shard × cp × tp into one DeviceMesh.
+"""Where each rank stands: the world cut along pp × dp_replicate × dp_shard × cp × tp into one DeviceMesh.
 
 In: what was asked for and what must fit (world, model, sequence, batch). Out: a layout that works, or one
 line that says why none does and which near ones would; nothing here talks to another rank until `build`.
-The last dimension varies fastest, so the ranks that talk most (tp) are neighbours on one machine.
+The last dimension varies fastest, so the ranks that talk most (tp) are neighbours on one machine, and
+those that talk least (pp: a micro-batch's activations, once each way) are farthest apart.
 """
 
 import math
@@ -12,8 +13,9 @@ from dataclasses import asdict, dataclass, replace
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
 from model.llama import LlamaConfig
+from model.parallelize import schedules
 
-DIMENSIONS = ("dp_replicate", "dp_shard", "cp", "tp")
+DIMENSIONS = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
 
 
 class LayoutError(ValueError):
@@ -28,10 +30,11 @@ class Layout:
     dp_shard: int = 1  # FSDP2
     cp: int = 1  # parts of each sequence
     tp: int = 1  # parts of each matrix
+    pp: int = 1  # parts of the stack of layers
 
     @property
     def world_size(self) -> int:
-        return self.dp_replicate * self.dp_shard * self.cp * self.tp
+        return self.dp_replicate * self.dp_shard * self.cp * self.tp * self.pp
 
     @property
     def dp_size(self) -> int:
@@ -55,6 +58,8 @@ class Limits:
     model: LlamaConfig
     seq_len: int
     micro_batches: int  # in one global batch
+    schedule: str = "1f1b"  # of the pipeline
+    stages_per_rank: int | None = None  # None: as the schedule does
 
     def problem(self, layout: Layout) -> str | None:
         """Why `layout` cannot run this model on this batch, as "key=value: reason"; None if it can."""
@@ -77,7 +82,13 @@ class Limits:
                 f"parallel.dp_replicate × dp_shard = {layout.dp_replicate} × {layout.dp_shard}: does not "
                 f"divide the batch's {self.micro_batches} micro-batches (global_batch, micro_batch)"
             )
-        return None
+        return schedules.problem(
+            layout.pp,
+            model.n_layers,
+            self.micro_batches // layout.dp_size,
+            self.schedule,
+            self.stages_per_rank,
+        )
 
 
 def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
@@ -160,5 +171,5 @@ def _all(world_size: int) -> Iterator[Layout]:
                 for others in factors(rest // size, count - 1):
                     yield (size, *others)
 
-    for dp_shard, tp, cp, dp_replicate in factors(world_size, 4):
-        yield Layout(dp_replicate=dp_replicate, dp_shard=dp_shard, cp=cp, tp=tp)
+    for dp_shard, tp, cp, dp_replicate, pp in factors(world_size, 5):
+        yield Layout(dp_replicate=dp_replicate, dp_shard=dp_shard, cp=cp, tp=tp, pp=pp)

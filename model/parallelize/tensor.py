@@ -50,7 +50,10 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
         "norm": SequenceParallel(),
         "output": ColwiseParallel(input_layouts=SEQUENCE, output_layouts=Replicate()),
     }
-    parallelize_module(model, mesh, ends)
+    # A pipeline's stage may lack an end: something without weights stands there.
+    parallelize_module(
+        model, mesh, {name: ends[name] for name in ends if [*getattr(model, name).parameters()]}
+    )
     model.loss = partial(_loss, model, mesh)
 
 

@@ -1,6 +1,6 @@
 """The same numbers on every layout: weights, losses, gradients, norms, and what ten steps make of them."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize import mesh as meshes
 from model.parallelize.activation_checkpointing import checkpoint_activations
 from model.parallelize.apply import parallelize
+from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from tests.ranks import run_ranks
 
@@ -36,6 +37,25 @@ LAYOUTS = {
         Layout(cp=2, tp=2),
     ],
 }
+# Layers that no number of stages divides.
+DEEPER = replace(CONFIG, n_layers=5)
+PIPELINES = {
+    2: [
+        (Layout(pp=2), "gpipe", "none", "never"),
+        (Layout(pp=2), "1f1b", "selective", "always"),
+        (Layout(pp=2), "interleaved", "full", "auto"),
+        (Layout(pp=2), "zero_bubble", "none", "auto"),
+        (Layout(pp=2), "zbv", "full", "auto"),
+        (Layout(pp=2), "dualpipe", "none", "auto"),
+    ],
+    4: [
+        (Layout(pp=2, dp_shard=2), "1f1b", "selective", "always"),
+        (Layout(pp=2, dp_replicate=2), "interleaved", "none", "auto"),
+        (Layout(pp=2, tp=2), "zero_bubble", "none", "auto"),
+        (Layout(pp=2, cp=2), "zbv", "none", "auto"),
+        (Layout(pp=4), "1f1b", "none", "auto"),
+    ],
+}
 
 
 def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -46,30 +66,44 @@ def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(model: torch.nn.Module, dp_rank: int, dp_size: int, accumulate: int, max_norm: float = 1.0) -> dict:
-    """Ten steps: what they must agree on. `accumulate` micro-batches on each rank."""
+    """Ten steps: what they must agree on. `accumulate` micro-batches on each rank.
+
+    A bare Llama is trained by torch alone, what is laid over a mesh as the trainer does it.
+    """
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4, weight_decay=0.1, fused=True)
     seen: dict = {"initial": named(model), "losses": [], "norms": []}
     for step in range(STEPS):
         inputs, labels = (part.chunk(dp_size)[dp_rank] for part in batch(step))
-        total = torch.zeros(())
-        for micro, (x, y) in enumerate(zip(inputs.chunk(accumulate), labels.chunk(accumulate))):
-            if hasattr(model, "set_requires_gradient_sync"):
-                model.set_requires_gradient_sync(micro == accumulate - 1)
-            loss = model(x, y) / accumulate
-            loss.backward()
-            total += loss.detach()
+        micro_batches = zip(inputs.chunk(accumulate), labels.chunk(accumulate), strict=True)
+        if type(model) is Llama:
+            losses = [model(x, y) / accumulate for x, y in micro_batches]
+            total = sum(losses)
+            total.backward()
+            total = total.detach()
+        else:
+            total = forward_backward(model, micro_batches, accumulate)
         if step == 0:
             seen["gradients"] = {name: whole(p.grad) for name, p in model.named_parameters()}
-        if dist.is_initialized():
-            dist.all_reduce(total)
-            total /= dist.get_world_size()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
-        seen["losses"].append(total.item())
+        if type(model) is Llama:
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
+        else:
+            norm = clip_gradients(model, max_norm)
+        seen["losses"].append(mean_over_ranks(total).item())
         seen["norms"].append(whole(norm).item())
         optimizer.step()
         optimizer.zero_grad()
     seen["weights"] = named(model)
+    with torch.no_grad():  # as in validation
+        total = model(*(part.chunk(dp_size)[dp_rank] for part in batch(0)))
+    seen["losses"].append(mean_over_ranks(total).item())
     return seen
+
+
+def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
+    if dist.is_initialized():
+        dist.all_reduce(value)
+        value /= dist.get_world_size()
+    return value
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
@@ -82,8 +116,8 @@ def named(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: whole(parameter) for name, parameter in model.named_parameters()}
 
 
-def alone(mode: str = "none", accumulate: int = 1) -> dict:
-    model = Llama(CONFIG)
+def alone(mode: str = "none", accumulate: int = 1, config: LlamaConfig = CONFIG) -> dict:
+    model = Llama(config)
     initialize(model, seed=3)
     checkpoint_activations(model, mode)
     return train(model, 0, 1, accumulate)
@@ -92,16 +126,22 @@ def alone(mode: str = "none", accumulate: int = 1) -> dict:
 def differences(seen: dict, expected: dict) -> list[str]:
     """What is not equal to fp32 rounding: the weights before to the bit, the rest to 1e-5 and 1e-4."""
     found = []
-    for name, tensor in expected["initial"].items():
-        if not torch.equal(seen["initial"][name], tensor):
+    if dist.is_initialized():  # a pipeline's ranks have different parameters
+        names: list = [None] * dist.get_world_size()
+        dist.all_gather_object(names, sorted(seen["weights"]))
+        if set().union(*names) != expected["weights"].keys():
+            found.append("not all parameters are there")
+    for name, tensor in seen["initial"].items():
+        if not torch.equal(expected["initial"][name], tensor):
             found.append(f"initial {name}")
     for key in ("losses", "norms"):
         for step, (here, there) in enumerate(zip(seen[key], expected[key])):
             if abs(here - there) > 1e-5 * abs(there):
                 found.append(f"{key} at step {step}: {here} here, {there} alone")
     for key in ("gradients", "weights"):
-        for name, tensor in expected[key].items():
-            error = ((seen[key][name] - tensor).norm() / tensor.norm()).item()
+        for name, tensor in seen[key].items():
+            there = expected[key][name]
+            error = ((tensor - there).norm() / there.norm()).item()
             if not error < 1e-5:
                 found.append(f"{key} of {name}: {error:.1e}")
     return found
@@ -125,10 +165,32 @@ def on_layouts(layouts: list[dict]) -> list[str]:
     return problems
 
 
+def on_pipelines(pipelines: list[tuple]) -> list[str]:
+    """The same for pipelines, with micro-batches of one sequence."""
+    expected = alone(config=DEEPER)
+    problems = []
+    for layout, schedule, mode, reshard in pipelines:
+        mesh = meshes.build(layout, "cpu")
+        with torch.device("meta"):
+            model = Llama(DEEPER)
+        model = parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard, schedule=schedule)
+        model.to_empty(device="cpu")
+        initialize(model, seed=3)
+        seen = train(model, meshes.dp_rank(mesh), layout.dp_size, BATCH // layout.dp_size)
+        problems += [f"{layout} {schedule}: {line}" for line in differences(seen, expected)]
+    return problems
+
+
+def on_all(world_size: int) -> list[str]:
+    return on_layouts([asdict(layout) for layout in LAYOUTS[world_size]]) + on_pipelines(
+        PIPELINES[world_size]
+    )
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize("world_size", LAYOUTS)
 def test_ten_steps_on_every_layout_are_the_single_process_s(world_size):
-    for problems in run_ranks(on_layouts, world_size, [asdict(layout) for layout in LAYOUTS[world_size]]):
+    for problems in run_ranks(on_all, world_size, world_size):
         assert not problems, "\n".join(problems)
 
 

@@ -1,0 +1,39 @@
+"""One step's gradients, on any layout: micro-batches in, summed gradients and their norm out.
+
+Without a pipeline, micro-batches are computed one after the other and their gradients add up; under
+pipeline parallel they are what flows through the stages.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+
+from model.llama import Llama
+from model.parallelize.pipeline import Pipeline
+
+MicroBatches = Iterable[tuple[Tensor, Tensor]]  # (inputs, labels), each (batch, seq)
+
+
+def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int) -> Tensor:
+    """Gradients of the mean loss of `count` micro-batches; returns a scalar whose mean over ranks it is."""
+    if isinstance(model, Pipeline):
+        return model.forward_backward(batches)
+    total = torch.zeros((), device=next(model.parameters()).device)
+    for micro, (inputs, labels) in enumerate(batches):
+        model.set_requires_gradient_sync(micro == count - 1)
+        loss = model(inputs, labels) / count
+        loss.backward()
+        total += loss.detach()
+    return total
+
+
+def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
+    """Scale the gradients to a norm of at most `max_norm`; returns the norm they had, over all ranks."""
+    norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
+    norm = getattr(norm, "full_tensor", lambda: norm)()
+    if isinstance(model, Pipeline):
+        norm = model.norm_over_stages(norm)
+    clip_grads_with_norm_(model.parameters(), max_norm, norm)
+    return norm

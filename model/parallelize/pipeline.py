@@ -1,0 +1,173 @@
+"""Pipeline parallel: the layers cut into stages on different ranks, through which micro-batches pass.
+
+A stage is a `Llama` without the layers of the others; what it lacks at an end is an Identity, so that
+`Llama.forward` carries the hidden states of the stage before as it carries the embedded tokens, and every
+parameter keeps its name in the whole model. The order of the stages' work, and their talk, is
+torch.distributed.pipelining's. Micro-batches are what gradient accumulation would compute in turn.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+
+from model.llama import Llama
+from model.parallelize.schedules import SCHEDULES, costs, rank_of, split
+
+
+def cut(model: Llama, mesh: DeviceMesh, schedule: str, stages_per_rank: int | None) -> dict[int, Llama]:
+    """This rank's stages of `model`, whose layers they share, by their number."""
+    kind, rank, size = SCHEDULES[schedule], mesh.get_local_rank(), mesh.size()
+    total = size * (stages_per_rank or kind.stages)
+    layers = split(model.config, total)
+    return {
+        number: _stage(model, layers[number], number == 0, number == total - 1)
+        for number in range(total)
+        if rank_of(number, size, kind) == rank
+    }
+
+
+def _stage(model: Llama, layers: range, first: bool, last: bool) -> Llama:
+    with torch.device("meta"):
+        stage = Llama(model.config)
+    for number, layer in model.layers.named_children():
+        if int(number) in layers:
+            setattr(stage.layers, number, layer)
+        else:
+            delattr(stage.layers, number)
+    stage.tok_embeddings = model.tok_embeddings if first else nn.Identity()
+    stage.norm, stage.output = (model.norm, model.output) if last else (nn.Identity(), nn.Identity())
+    stage.init_buffers()
+    return stage
+
+
+class Pipeline(nn.Module):
+    """This rank's stages as one model: its parameters, by their names, and a call that gives the loss."""
+
+    def __init__(
+        self,
+        stages: dict[int, Llama],
+        mesh: DeviceMesh,
+        schedule: str,
+        dtype: torch.dtype,
+        sequence_parts: int,
+    ) -> None:
+        """`stages` by number, laid over their other dimensions; `dtype` of what passes between them, of
+        which a rank has one of `sequence_parts` of each sequence."""
+        super().__init__()
+        self.kind, self.group = SCHEDULES[schedule], mesh.get_group()
+        self.rank, self.size = mesh.get_local_rank(), mesh.size()
+        self.stages = stages  # a dict: not registered, so that each parameter has one name
+        self.total = self.size * len(stages)
+        self.config = next(iter(stages.values())).config
+        self.dtype, self.sequence_parts = dtype, sequence_parts
+        self._schedules: dict[tuple, object] = {}
+        self.layers = nn.Module()
+        for number, stage in stages.items():
+            for name, part in stage.layers.named_children():
+                self.layers.add_module(name, part)
+            for name in ("tok_embeddings", "norm", "output"):
+                if not isinstance(part := getattr(stage, name), nn.Identity):
+                    self.add_module(name, part)
+            _take_what_comes(stage, last=number == self.total - 1)
+
+    def forward_backward(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Gradients of the micro-batches' mean loss; returns a scalar whose mean over all ranks it is."""
+        batches = list(batches)
+        inputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))  # (count × batch, seq)
+        losses: list[Tensor] = []
+        schedule = self._schedule(len(batches), *batches[0][0].shape)
+        # Each stage needs the labels: the last for its loss, all to know the sequence's length.
+        schedule.step(inputs, target=labels, labels=labels, losses=losses, return_outputs=False)
+        return self._share(sum(losses).detach() if losses else None)
+
+    def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
+        """For evaluation, by all stages' ranks: a scalar whose mean over all ranks is the loss of `labels`."""
+        hidden, shape = tokens, self._hidden_shape(*tokens.shape)
+        for number, stage in self.stages.items():
+            before, after = (rank_of(n, self.size, self.kind) for n in (number - 1, number + 1))
+            if number > 0 and before != self.rank:
+                hidden = torch.empty(shape, dtype=self.dtype, device=tokens.device)
+                dist.recv(hidden, group=self.group, group_src=before)
+            hidden = stage(hidden, labels)
+            if number + 1 < self.total and after != self.rank:
+                dist.send(hidden.contiguous(), group=self.group, group_dst=after)
+        return self._share(hidden if self.total - 1 in self.stages else None)
+
+    def norm_over_stages(self, norm: Tensor) -> Tensor:
+        """The norm of all stages' gradients, from that of this rank's."""
+        square = norm.square()
+        dist.all_reduce(square, group=self.group)
+        return square.sqrt()
+
+    def describe(self) -> str:
+        """What each stage has, in a line."""
+        layer_work, head_work, layer_size, end_size = costs(self.config)
+        layers = " | ".join(f"{part[0]}-{part[-1]}" for part in split(self.config, self.total))
+        return (
+            f"{self.size} pp ranks, {self.kind.torch_name}, stages of layers {layers}; the head is the work of "
+            f"{head_work / layer_work:.1f} layers, and it and the embedding hold what {end_size / layer_size:.1f} do"
+        )
+
+    def _share(self, loss: Tensor | None) -> Tensor:
+        """Only the last stage's rank knows the loss: counted so that the mean over all ranks is right."""
+        if loss is None:
+            return torch.zeros((), device=next(self.parameters()).device)
+        return loss * self.size
+
+    def _hidden_shape(self, batch: int, seq_len: int) -> tuple[int, int, int]:
+        return batch, seq_len // self.sequence_parts, self.config.dim
+
+    def _schedule(self, count: int, batch: int, seq_len: int):
+        """The schedule of `count` micro-batches of that shape, made once: it holds what they arrive in."""
+        key = (count, batch, seq_len)
+        if key not in self._schedules:
+            self._schedules = {key: self._new_schedule(*key)}
+        return self._schedules[key]
+
+    def _new_schedule(self, count: int, batch: int, seq_len: int):
+        from torch.distributed.pipelining import PipelineStage  # half a second that others do not wait for
+        from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
+
+        tokens = torch.empty(batch, seq_len, dtype=torch.int64, device="meta")
+        hidden = torch.empty(
+            self._hidden_shape(batch, seq_len), dtype=self.dtype, device="meta", requires_grad=True
+        )
+        loss = torch.empty((), device="meta", requires_grad=True)
+        stages = [
+            PipelineStage(
+                stage,
+                number,
+                self.total,
+                next(self.parameters()).device,
+                input_args=hidden if number else tokens,
+                output_args=hidden if number < self.total - 1 else loss,
+                group=self.group,
+            )
+            for number, stage in self.stages.items()
+        ]
+        schedule = get_schedule_class(self.kind.torch_name)
+        return schedule(
+            stages if issubclass(schedule, PipelineScheduleMulti) else stages[0],
+            count,
+            loss_fn=lambda loss, _labels: loss / count,
+            scale_grads=False,
+        )
+
+    def _apply(self, fn, recurse: bool = True) -> "Pipeline":
+        for stage in self.stages.values():  # each has a rotation table too
+            stage._apply(fn, recurse)
+        return self
+
+
+def _take_what_comes(stage: Llama, last: bool) -> None:
+    """Make `stage` take tokens or hidden states, with the labels, which tell the whole sequence's length."""
+    whole = stage.forward
+
+    def forward(arriving: Tensor, labels: Tensor) -> Tensor:
+        positions = torch.arange(labels.shape[1], device=arriving.device)
+        return whole(arriving, labels if last else None, positions)
+
+    stage.forward = forward

@@ -1,0 +1,115 @@
+"""The schedules of pipeline parallel: what each asks of layers and micro-batches, and who has which layers.
+
+Numbers in, numbers or one line of refusal out: nothing here needs a process group, so a layout that cannot
+be is refused before one starts. The schedules themselves are torch.distributed.pipelining's.
+"""
+
+from dataclasses import dataclass, replace
+
+from model.flops import flops_per_token, n_params
+from model.llama import LlamaConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An order of work: its class in torch.distributed.pipelining, and what it asks of the stages."""
+
+    torch_name: str
+    stages: int = 1  # on each rank, if not told otherwise
+    most_stages: int = 1  # on each rank
+    v_shaped: bool = False  # the last stage is on the first rank; else stage s is on rank s mod ranks
+    splits_backward: bool = False  # the weights' gradients are computed later than the inputs'
+    per_rank: int = 1  # the fewest micro-batches, for each rank
+    rounds: bool = False  # micro-batches go in equal rounds of as many as there are ranks, or more
+
+
+MANY = 1000
+SCHEDULES = {
+    "gpipe": Schedule("GPipe"),  # arXiv 1811.06965
+    "1f1b": Schedule("1F1B"),  # arXiv 1806.03377
+    # arXiv 2104.04473
+    "interleaved": Schedule("Interleaved1F1B", stages=2, most_stages=MANY, rounds=True),
+    # ZB1P of arXiv 2401.10241
+    "zero_bubble": Schedule("InterleavedZeroBubble", most_stages=MANY, splits_backward=True, rounds=True),
+    # ZB-V of the same
+    "zbv": Schedule("ZBVZeroBubble", stages=2, most_stages=2, v_shaped=True, splits_backward=True),
+    # arXiv 2412.19437, cut in half
+    "dualpipe": Schedule(
+        "DualPipeV", stages=2, most_stages=2, v_shaped=True, splits_backward=True, per_rank=2
+    ),
+}
+
+
+def refuse_schedule(schedule: str, stages_per_rank: int | None, checkpointing: str, compile: bool) -> None:
+    """Raises ValueError, naming the key, for an unknown schedule, or one that cannot be with the rest."""
+    if schedule not in SCHEDULES:
+        raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
+    kind = SCHEDULES[schedule]
+    least = 2 if kind.stages == 2 else 1
+    if stages_per_rank is not None and not least <= stages_per_rank <= kind.most_stages:
+        expected = f"null or {least}" + (" or more" if kind.most_stages == MANY else "")
+        raise ValueError(
+            f"parallel.stages_per_rank={stages_per_rank}: expected {expected} with "
+            f"parallel.schedule={schedule}"
+        )
+    if not kind.splits_backward:
+        return
+    # A block's backward runs twice; a compiled one, or what selective checkpointing kept, serves once.
+    for key, wrong, right in (
+        ("compile", "true" * compile, "false"),
+        ("activation_checkpointing", checkpointing if checkpointing == "selective" else "", "none or full"),
+    ):
+        if wrong:
+            raise ValueError(
+                f"parallel.{key}={wrong}: cannot be with parallel.schedule={schedule}, which splits "
+                f"backward in two; set parallel.{key}={right}, or parallel.schedule=1f1b or interleaved"
+            )
+
+
+def problem(
+    pp: int, n_layers: int, micro_batches: int, schedule: str, stages_per_rank: int | None
+) -> str | None:
+    """Why `pp` ranks cannot share these layers and micro-batches (of one pipeline); None if they can."""
+    if pp == 1:
+        return None
+    kind, keys = SCHEDULES[schedule], f"parallel.pp={pp} with parallel.schedule={schedule}"
+    stages, least = pp * (stages_per_rank or kind.stages), pp * kind.per_rank
+    if stages > n_layers:
+        return f"{keys}: {stages} stages, more than the model's n_layers={n_layers}"
+    if micro_batches < least:
+        return (
+            f"{keys}: {micro_batches} micro-batch(es) a step are fewer than the {least} that fill the pipeline "
+            "(global_batch, micro_batch)"
+        )
+    if kind.rounds and micro_batches % (micro_batches // pp):
+        return (
+            f"{keys}: {micro_batches} micro-batches a step cannot be cut into {micro_batches // pp} equal rounds "
+            "(global_batch, micro_batch)"
+        )
+    return None
+
+
+def split(config: LlamaConfig, stages: int) -> list[range]:
+    """The layers of each stage: the busiest has the least work, then the fullest the fewest parameters."""
+    layer_work, head_work, layer_size, end_size = costs(config)
+    work = [0.0] * (stages - 1) + [head_work / layer_work]
+    size = [0.0] * stages
+    size[0] += end_size / layer_size
+    size[-1] += end_size / layer_size
+    counts = [1] * stages
+    for _ in range(config.n_layers - stages):
+        counts[min(range(stages), key=lambda s: (work[s] + counts[s], size[s] + counts[s]))] += 1
+    return [range(sum(counts[:s]), sum(counts[: s + 1])) for s in range(stages)]
+
+
+def costs(config: LlamaConfig) -> tuple[int, int, int, int]:
+    """FLOPs of a token in a layer and in the head, parameters of a layer and of an end."""
+    one, two = (replace(config, n_layers=n) for n in (1, 2))
+    layer_work = flops_per_token(two, config.max_seq_len) - flops_per_token(one, config.max_seq_len)
+    head_work = flops_per_token(one, config.max_seq_len) - layer_work
+    return layer_work, head_work, n_params(two) - n_params(one), config.vocab_size * config.dim
+
+
+def rank_of(number: int, ranks: int, kind: Schedule) -> int:
+    """Which rank has stage `number`."""
+    return min(number, 2 * ranks - 1 - number) if kind.v_shaped else number % ranks
