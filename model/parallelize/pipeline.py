@@ -84,7 +84,7 @@ class Pipeline(nn.Module):
         return self._share(sum(losses).detach() if losses else None)
 
     def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """For evaluation, by all stages' ranks: a scalar whose mean over all ranks is the loss of `labels`."""
+        """For evaluation, by all stages: a scalar whose mean over all ranks is the loss of `labels`."""
         hidden, shape = tokens, self._hidden_shape(*tokens.shape)
         for number, stage in self.stages.items():
             before, after = (rank_of(n, self.size, self.kind) for n in (number - 1, number + 1))
@@ -107,8 +107,9 @@ class Pipeline(nn.Module):
         layer_work, head_work, layer_size, end_size = costs(self.config)
         layers = " | ".join(f"{part[0]}-{part[-1]}" for part in split(self.config, self.total))
         return (
-            f"{self.size} pp ranks, {self.kind.torch_name}, stages of layers {layers}; the head is the work of "
-            f"{head_work / layer_work:.1f} layers, and it and the embedding hold what {end_size / layer_size:.1f} do"
+            f"{self.size} pp ranks, {self.kind.torch_name}, stages of layers {layers}; the head is the work "
+            f"of {head_work / layer_work:.1f} layers, and it and the embedding each hold what "
+            f"{end_size / layer_size:.1f} do"
         )
 
     def _share(self, loss: Tensor | None) -> Tensor:

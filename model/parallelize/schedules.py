@@ -78,13 +78,13 @@ def problem(
         return f"{keys}: {stages} stages, more than the model's n_layers={n_layers}"
     if micro_batches < least:
         return (
-            f"{keys}: {micro_batches} micro-batch(es) a step are fewer than the {least} that fill the pipeline "
-            "(global_batch, micro_batch)"
+            f"{keys}: {micro_batches} micro-batch(es) a step are fewer than the {least} that fill the "
+            "pipeline (global_batch, micro_batch)"
         )
     if kind.rounds and micro_batches % (micro_batches // pp):
         return (
-            f"{keys}: {micro_batches} micro-batches a step cannot be cut into {micro_batches // pp} equal rounds "
-            "(global_batch, micro_batch)"
+            f"{keys}: {micro_batches} micro-batches a step cannot be cut into {micro_batches // pp} equal "
+            "rounds (global_batch, micro_batch)"
         )
     return None
 

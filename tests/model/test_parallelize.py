@@ -166,7 +166,7 @@ def on_layouts(layouts: list[dict]) -> list[str]:
 
 
 def on_pipelines(pipelines: list[tuple]) -> list[str]:
-    """The same for pipelines, with micro-batches of one sequence."""
+    """The same for pipelines, with micro-batches of two sequences."""
     expected = alone(config=DEEPER)
     problems = []
     for layout, schedule, mode, reshard in pipelines:
@@ -176,7 +176,7 @@ def on_pipelines(pipelines: list[tuple]) -> list[str]:
         model = parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard, schedule=schedule)
         model.to_empty(device="cpu")
         initialize(model, seed=3)
-        seen = train(model, meshes.dp_rank(mesh), layout.dp_size, BATCH // layout.dp_size)
+        seen = train(model, meshes.dp_rank(mesh), layout.dp_size, BATCH // layout.dp_size // 2)
         problems += [f"{layout} {schedule}: {line}" for line in differences(seen, expected)]
     return problems
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import DeviceMesh
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
+from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from tests.ranks import run_ranks
 from tests.runs import learned, metrics, run, same_tensors, succeed
@@ -19,54 +21,74 @@ from train import checkpoint
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
 
-CONFIG = LlamaConfig(dim=24, n_layers=2, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
+CONFIG = LlamaConfig(dim=24, n_layers=4, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
 CHAIN = [
-    Layout(dp_shard=4),
-    Layout(dp_shard=2, tp=2),
-    Layout(cp=2, tp=2),
-    Layout(dp_replicate=2, dp_shard=2),
+    (Layout(dp_shard=4), ""),
+    (Layout(dp_shard=2, tp=2), ""),
+    (Layout(pp=2, tp=2), "zbv"),
+    (Layout(cp=2, tp=2), ""),
+    (Layout(pp=4), "1f1b"),
+    (Layout(pp=2, dp_shard=2), "interleaved"),
+    (Layout(dp_replicate=2, dp_shard=2), ""),
 ]
 
 pytestmark = pytest.mark.distributed
 
 
-def pass_on(chain: list[dict], folder: Path) -> list[float]:
-    """One step of AdamW on the first layout, then each loads what the one before saved, and saves it again.
+def pass_on(chain: list[tuple], folder: Path) -> list[float]:
+    """One step on the first layout, then each loads what the one before saved, and saves it again.
 
-    Returns the loss that each layout sees next.
+    Returns the loss that each layout sees next. Each also takes one more step, and so does a twin from its
+    files: their weights must agree to the bit.
     """
     torch.set_num_threads(1)
     tokens = torch.randint(0, CONFIG.vocab_size, (4, 17), generator=torch.Generator().manual_seed(1))
     losses = []
-    for step, sizes in enumerate(chain, start=1):
-        layout = Layout(**sizes)
+    for number, (layout, schedule) in enumerate(chain, start=1):
         mesh = meshes.build(layout, "cpu")
-        with torch.device("meta"):
-            model = Llama(CONFIG)
-        model = parallelize(model, mesh)
-        model.to_empty(device="cpu")
-        optimizer = build_optimizer(model, OptimConfig(warmup_steps=0))
         mine = tokens.chunk(layout.dp_size)[meshes.dp_rank(mesh)]
-        if step == 1:
+        model, optimizer = lay(mesh, schedule)
+        if number == 1:
             initialize(model, seed=0)
-            model(mine[:, :-1], mine[:, 1:]).backward()
-            optimizer.step()
+            step(model, optimizer, mine)
         else:
-            checkpoint.load(checkpoint.step_folder(folder, step - 1), model, optimizer)
-        state = {"step": step, "model": asdict(CONFIG)}
-        checkpoint.save(folder, model, optimizer, state, keep=len(chain))
+            checkpoint.load(checkpoint.step_folder(folder, number - 1), model, optimizer)
         with torch.no_grad():
             loss = model(mine[:, :-1], mine[:, 1:])
         dist.all_reduce(loss)
         losses.append(loss.item() / dist.get_world_size())
+        state = {"step": number, "model": asdict(CONFIG)}
+        checkpoint.save(folder, model, optimizer, state, keep=len(chain))
+        twin, its_optimizer = lay(mesh, schedule)
+        checkpoint.load(checkpoint.step_folder(folder, number), twin, its_optimizer)
+        step(model, optimizer, mine)
+        step(twin, its_optimizer, mine)
+        for (name, here), there in zip(model.named_parameters(), twin.parameters(), strict=True):
+            assert torch.equal(here.to_local(), there.to_local()), f"{layout}: {name}"
     return losses
 
 
+def lay(mesh: DeviceMesh, schedule: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    with torch.device("meta"):
+        model = Llama(CONFIG)
+    model = parallelize(model, mesh, schedule=schedule)
+    model.to_empty(device="cpu")
+    return model, build_optimizer(model, OptimConfig(warmup_steps=0))
+
+
+def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokens: torch.Tensor) -> None:
+    """Over micro-batches of one sequence."""
+    forward_backward(model, [(part[:, :-1], part[:, 1:]) for part in tokens.split(1)], len(tokens))
+    clip_gradients(model, 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
 def test_weights_and_optimizer_pass_through_every_layout_to_the_bit(tmp_path):
-    losses = run_ranks(pass_on, 4, [asdict(layout) for layout in CHAIN], tmp_path)[0]
+    losses = run_ranks(pass_on, 4, CHAIN, tmp_path)[0]
     assert losses == pytest.approx([losses[0]] * len(CHAIN), rel=1e-6)
-    for step in range(2, len(CHAIN) + 1):
-        same_tensors(checkpoint.step_folder(tmp_path, 1), checkpoint.step_folder(tmp_path, step))
+    for number in range(2, len(CHAIN) + 1):
+        same_tensors(checkpoint.step_folder(tmp_path, 1), checkpoint.step_folder(tmp_path, number))
 
 
 def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpora, tmp_path):
@@ -74,7 +96,11 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
     alone, moved = tmp_path / "alone", tmp_path / "moved"
     succeed(*settings, f"run={alone}")
     succeed(*settings, f"run={moved}", "stop_at=2", "parallel.tp=2", ranks=2)
-    succeed(*settings, f"run={moved}", "stop_at=4", "parallel.cp=2", ranks=2)
+    succeed(*settings, f"run={moved}", "stop_at=3", "parallel.cp=2", ranks=2)
+    piped = succeed(
+        *(*settings, f"run={moved}", "stop_at=4", "parallel.pp=2", "parallel.schedule=zero_bubble"), ranks=2
+    )
+    assert "stages of layers 0-0 | 1-1" in piped.stdout
     succeed(*settings, f"run={moved}")
     for here, there in zip(learned(moved), learned(alone), strict=True):
         assert here[0] == there[0]
