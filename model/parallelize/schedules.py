@@ -15,28 +15,25 @@ class Schedule:
     """An order of work: its class in torch.distributed.pipelining, and what it asks of the stages."""
 
     torch_name: str
-    stages: int = 1  # on each rank, if not told otherwise
-    most_stages: int = 1  # on each rank
+    stages: int = 1  # on each rank, if not told otherwise; the fewest too
+    more_stages: bool = False  # or more
     v_shaped: bool = False  # the last stage is on the first rank; else stage s is on rank s mod ranks
     splits_backward: bool = False  # the weights' gradients are computed later than the inputs'
-    per_rank: int = 1  # the fewest micro-batches, for each rank
-    rounds: bool = False  # micro-batches go in equal rounds of as many as there are ranks, or more
+    micro_batches: int = 1  # the fewest, for each rank
+    rounds: bool = False  # they go in equal rounds of as many as there are ranks, or more
 
 
-MANY = 1000
 SCHEDULES = {
     "gpipe": Schedule("GPipe"),  # arXiv 1811.06965
     "1f1b": Schedule("1F1B"),  # arXiv 1806.03377
     # arXiv 2104.04473
-    "interleaved": Schedule("Interleaved1F1B", stages=2, most_stages=MANY, rounds=True),
+    "interleaved": Schedule("Interleaved1F1B", stages=2, more_stages=True, rounds=True),
     # ZB1P of arXiv 2401.10241
-    "zero_bubble": Schedule("InterleavedZeroBubble", most_stages=MANY, splits_backward=True, rounds=True),
+    "zero_bubble": Schedule("InterleavedZeroBubble", more_stages=True, splits_backward=True, rounds=True),
     # ZB-V of the same
-    "zbv": Schedule("ZBVZeroBubble", stages=2, most_stages=2, v_shaped=True, splits_backward=True),
+    "zbv": Schedule("ZBVZeroBubble", stages=2, v_shaped=True, splits_backward=True),
     # arXiv 2412.19437, cut in half
-    "dualpipe": Schedule(
-        "DualPipeV", stages=2, most_stages=2, v_shaped=True, splits_backward=True, per_rank=2
-    ),
+    "dualpipe": Schedule("DualPipeV", stages=2, v_shaped=True, splits_backward=True, micro_batches=2),
 }
 
 
@@ -45,9 +42,9 @@ def refuse_schedule(schedule: str, stages_per_rank: int | None, checkpointing: s
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
     kind = SCHEDULES[schedule]
-    least = 2 if kind.stages == 2 else 1
-    if stages_per_rank is not None and not least <= stages_per_rank <= kind.most_stages:
-        expected = f"null or {least}" + (" or more" if kind.most_stages == MANY else "")
+    most = stages_per_rank if kind.more_stages else kind.stages
+    if stages_per_rank is not None and not kind.stages <= stages_per_rank <= most:
+        expected = f"null or {kind.stages}" + " or more" * kind.more_stages
         raise ValueError(
             f"parallel.stages_per_rank={stages_per_rank}: expected {expected} with "
             f"parallel.schedule={schedule}"
@@ -73,7 +70,7 @@ def problem(
     if pp == 1:
         return None
     kind, keys = SCHEDULES[schedule], f"parallel.pp={pp} with parallel.schedule={schedule}"
-    stages, least = pp * (stages_per_rank or kind.stages), pp * kind.per_rank
+    stages, least = pp * (stages_per_rank or kind.stages), pp * kind.micro_batches
     if stages > n_layers:
         return f"{keys}: {stages} stages, more than the model's n_layers={n_layers}"
     if micro_batches < least:

@@ -52,7 +52,7 @@ PIPELINES = {
         (Layout(pp=2, dp_shard=2), "1f1b", "selective", "always"),
         (Layout(pp=2, dp_replicate=2), "interleaved", "none", "auto"),
         (Layout(pp=2, tp=2), "zero_bubble", "none", "auto"),
-        (Layout(pp=2, cp=2), "zbv", "none", "auto"),
+        (Layout(pp=2, cp=2), "zbv", "none", "always"),
         (Layout(pp=4), "1f1b", "none", "auto"),
     ],
 }
