@@ -33,6 +33,7 @@ REFUSED = {
     "data.weights.python_code=0": ["data.weights.python_code"],
     "parallel.activation_checkpointing=some": ["parallel.activation_checkpointing", "selective"],
     "parallel.dp_shard=0": ["parallel.dp_shard"],
+    "parallel={pp:2,schedule:zigzag}": ["parallel.schedule=zigzag", "interleaved"],
     "logger.wandb=yes_please": ["logger.wandb", "offline"],
     "stop_at=1000": ["stop_at=1000", "steps=300"],
     "device=tpu": ["device=tpu", "cuda"],

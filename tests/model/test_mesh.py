@@ -20,6 +20,8 @@ LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
         (Layout(dp_shard=-1, dp_replicate=2, cp=2), 16, Layout(dp_shard=4, dp_replicate=2, cp=2)),
         (Layout(dp_shard=2, tp=-1), 8, Layout(dp_shard=2, tp=4)),
         (Layout(dp_shard=-1), 7, Layout(dp_shard=4)),  # 3 stay idle: 8 micro-batches
+        (Layout(dp_shard=-1, pp=2, tp=2), 8, Layout(dp_shard=2, pp=2, tp=2)),
+        (Layout(dp_shard=-1, pp=2), 16, Layout(dp_shard=4, pp=2)),  # at least 2 micro-batches a pipeline
     ],
 )
 def test_minus_one_fills_the_world(wanted, world_size, chosen):
@@ -33,6 +35,8 @@ def test_minus_one_fills_the_world(wanted, world_size, chosen):
         (Layout(tp=8), 8, ["parallel.tp=8", "n_heads=4"]),
         (Layout(cp=64), 64, ["parallel.cp=64", "seq_len=64", "multiple of 128"]),
         (Layout(dp_shard=16), 16, ["16", "8 micro-batches"]),
+        (Layout(pp=4), 4, ["parallel.pp=4", "1f1b", "4 stages", "n_layers=2", "parallel.pp=2"]),
+        (Layout(pp=2, dp_shard=8), 16, ["parallel.pp=2", "1 micro-batch", "fewer than the 2"]),
         (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "4 rank(s)"]),
         (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "4 rank(s)"]),
         (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),

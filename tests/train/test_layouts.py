@@ -115,6 +115,14 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
     ("overrides", "words"),
     [
         (["parallel.tp=4", "model.n_heads=2"], ["parallel.tp=4", "n_heads=2", "parallel.tp=2"]),
+        (
+            ["parallel.pp=4", "model.n_layers=3"],
+            ["parallel.pp=4", "4 stages", "n_layers=3", "parallel.dp_shard=2 parallel.pp=2"],
+        ),
+        (
+            ["parallel.pp=2", "parallel.dp_shard=2", "global_batch=128"],
+            ["parallel.pp=2", "1 micro-batch", "fewer than the 2", "parallel.tp=2"],
+        ),
         (["parallel.dp_shard=3"], ["dp_shard 3", "4 rank(s)", "parallel.dp_shard=4"]),
         (
             ["parallel.cp=4", "seq_len=68", "global_batch=544"],
