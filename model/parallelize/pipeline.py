@@ -132,6 +132,9 @@ class Pipeline(nn.Module):
         from torch.distributed.pipelining import PipelineStage  # half a second that others do not wait for
         from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
 
+        device = next(self.parameters()).device
+        # NCCL connects a group at its first collective; a first batch of sends and receives could hang.
+        dist.all_reduce(torch.zeros((), device=device), group=self.group)
         tokens = torch.empty(batch, seq_len, dtype=torch.int64, device="meta")
         hidden = torch.empty(
             self._hidden_shape(batch, seq_len), dtype=self.dtype, device="meta", requires_grad=True
@@ -142,7 +145,7 @@ class Pipeline(nn.Module):
                 stage,
                 number,
                 self.total,
-                next(self.parameters()).device,
+                device,
                 input_args=hidden if number else tokens,
                 output_args=hidden if number < self.total - 1 else loss,
                 group=self.group,

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
 
+from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize import mesh as meshes
@@ -20,6 +21,7 @@ from tests.runs import learned, metrics, run, same_tensors, succeed
 from train import checkpoint
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
+from train.weights import fill
 
 CONFIG = LlamaConfig(dim=24, n_layers=4, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
 CHAIN = [
@@ -39,7 +41,7 @@ def pass_on(chain: list[tuple], folder: Path) -> list[float]:
     """One step on the first layout, then each loads what the one before saved, and saves it again.
 
     Returns the loss that each layout sees next. Each also takes one more step, and so does a twin from its
-    files: their weights must agree to the bit.
+    files: their weights must agree to the bit. And each takes weights that came in another format.
     """
     torch.set_num_threads(1)
     tokens = torch.randint(0, CONFIG.vocab_size, (4, 17), generator=torch.Generator().manual_seed(1))
@@ -63,9 +65,23 @@ def pass_on(chain: list[tuple], folder: Path) -> list[float]:
         checkpoint.load(checkpoint.step_folder(folder, number), twin, its_optimizer)
         step(model, optimizer, mine)
         step(twin, its_optimizer, mine)
-        for (name, here), there in zip(model.named_parameters(), twin.parameters(), strict=True):
-            assert torch.equal(here.to_local(), there.to_local()), f"{layout}: {name}"
+        same_parameters(model, twin, f"{layout}: after one more step")
+        initialize(model, seed=1)
+        fill(twin, drawn(seed=1))
+        same_parameters(model, twin, f"{layout}: of another format")
     return losses
+
+
+def same_parameters(model: torch.nn.Module, twin: torch.nn.Module, when: str) -> None:
+    for (name, here), there in zip(model.named_parameters(), twin.parameters(), strict=True):
+        assert torch.equal(here.to_local(), there.to_local()), f"{when}: {name}"
+
+
+def drawn(seed: int) -> Weights:
+    """Weights of another format than ours, read a tensor at a time."""
+    model = Llama(CONFIG)
+    initialize(model, seed)
+    return Weights(Path("drawn"), CONFIG, model.state_dict().__getitem__)
 
 
 def lay(mesh: DeviceMesh, schedule: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
