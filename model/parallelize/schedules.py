@@ -51,10 +51,11 @@ def refuse_schedule(schedule: str, stages_per_rank: int | None, checkpointing: s
         )
     if not kind.splits_backward:
         return
-    # A block's backward runs twice; a compiled one, or what selective checkpointing kept, serves once.
+    # Backward runs once for the inputs and once more for each weight: a compiled one, or what selective
+    # checkpointing kept, serves once, and full checkpointing would recompute the block each time.
     for key, wrong, right in (
-        ("compile", "true" * compile, "false"),
-        ("activation_checkpointing", checkpointing if checkpointing == "selective" else "", "none or full"),
+        ("compile", "true" if compile else None, "false"),
+        ("activation_checkpointing", None if checkpointing == "none" else checkpointing, "none"),
     ):
         if wrong:
             raise ValueError(

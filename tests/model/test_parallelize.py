@@ -45,7 +45,7 @@ PIPELINES = {
         (Layout(pp=2), "1f1b", "selective", "always"),
         (Layout(pp=2), "interleaved", "full", "auto"),
         (Layout(pp=2), "zero_bubble", "none", "auto"),
-        (Layout(pp=2), "zbv", "full", "auto"),
+        (Layout(pp=2), "zbv", "none", "auto"),
         (Layout(pp=2), "dualpipe", "none", "auto"),
     ],
     4: [
