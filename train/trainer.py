@@ -22,6 +22,7 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from train import checkpoint
+from train.certificate import Certifier
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
@@ -85,6 +86,7 @@ class Trainer:
             keep=config.checkpoint.keep,
             asynchronous=config.checkpoint.asynchronous,
         )
+        self.certifier = Certifier(self.saver, config.checkpoint.verify, ranks.device)
         self._resume_or_start()
         self.loader = Loader(
             self.order,
@@ -140,6 +142,14 @@ class Trainer:
                         journal.write(line)
                         if "validation" in line:
                             journal.say(_validation_line(step, line["validation"]))
+                    self.certifier.saw(step, line["loss"])
+                    if self.certifier.is_due(step) and not self.stopped_by:
+                        with clock.stretch("certificate"):
+                            self.certifier.certify(
+                                self.model,
+                                self.optimizer,
+                                lambda first, last: self._replay(first, last, micro_batches),
+                            )
                     ends = step == config.last_step or self.stopped_by is not None
                     if ends or step % config.checkpoint.every == 0:
                         with clock.stretch("checkpoint"):
@@ -191,6 +201,13 @@ class Trainer:
             "tokens": step * self.config.global_batch,
         }
 
+    def _replay(self, first: int, last: int, micro_batches: int) -> dict[int, float]:
+        """Do these steps again, for the certificate; their losses. Nothing of them is logged."""
+        batches = self.loader.batches(first - 1, last)
+        return {
+            step: self.step(step, micro_batches, batches, Clock())["loss"] for step in range(first, last + 1)
+        }
+
     def _validates_after(self, step: int) -> bool:
         every = self.config.validate.every
         return bool(self.heldout) and (step == self.config.last_step or (every > 0 and step % every == 0))
@@ -206,6 +223,7 @@ class Trainer:
             "tokenizer": self.tokenizer_fingerprint,
         }
         self.saver.save(self.model, self.optimizer, state, wait=wait)
+        self.certifier.saved(self.step_done)
 
     def _claim_folder(self) -> None:
         self.folder = RunFolder(self.config)
@@ -270,7 +288,7 @@ class Trainer:
 
     def _rates(self, clock: Clock, flops: float, peak: float | None) -> dict:
         seconds, spent = clock.total(), clock.spent
-        stalls = sum(spent.get(name, 0.0) for name in ("data", "validate", "checkpoint"))
+        stalls = sum(spent.get(name, 0.0) for name in ("data", "validate", "checkpoint", "certificate"))
         per_second = self.config.global_batch / seconds
         consumed = self.order.consumed(self.step_done * self.config.batch_sequences)
         return {
