@@ -23,6 +23,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from train import checkpoint
+from train.certificate import Certifier
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
@@ -30,6 +31,7 @@ from train.optimizer import build_optimizer, learning_rate, set_learning_rate
 from train.peak import measured_sgemm_peak
 from train.profiler import Profiler
 from train.run_folder import RunFolder
+from train.saver import Saver
 from train.validation import validate
 from train.weights import fill, model_state, open_weights, same_tokenizer
 
@@ -84,6 +86,12 @@ class Trainer:
         if ranks.layout.pp > 1:
             self._say(self.model.describe())
         self.optimizer = build_optimizer(self.model, config.optim)
+        self.saver = Saver(
+            self.path / "checkpoints",
+            keep=config.checkpoint.keep,
+            asynchronous=config.checkpoint.asynchronous,
+        )
+        self.certifier = Certifier(self.saver, config.checkpoint.verify, ranks.device)
         self._resume_or_start()
         self.loader = Loader(
             self.order,
@@ -139,11 +147,21 @@ class Trainer:
                         journal.write(line)
                         if "validation" in line:
                             journal.say(_validation_line(step, line["validation"]))
-                    if step == config.last_step or step % config.checkpoint.every == 0 or self.stopped_by:
+                    self.certifier.saw(step, line["loss"])
+                    if self.certifier.is_due(step) and not self.stopped_by:
+                        with clock.stretch("certificate"):
+                            self.certifier.certify(
+                                self.model,
+                                self.optimizer,
+                                lambda first, last: self._replay(first, last, micro_batches),
+                            )
+                    ends = step == config.last_step or self.stopped_by is not None
+                    if ends or step % config.checkpoint.every == 0:
                         with clock.stretch("checkpoint"):
-                            self.save()
+                            self.save(wait=ends)
             failed = False
         finally:
+            self.saver.close()
             profiler and profiler.close()
             journal and journal.close(failed)
         return self._farewell()
@@ -167,6 +185,8 @@ class Trainer:
                 f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower "
                 "optim.lr, and run the same command from the last checkpoint"
             )
+        with clock.stretch("checkpoint"):
+            self.saver.before_update()
         with clock.stretch("compute"):
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -185,12 +205,19 @@ class Trainer:
                 batch = tuple(part.to(self.ranks.device, non_blocking=True) for part in next(batches))
             yield batch
 
+    def _replay(self, first: int, last: int, micro_batches: int) -> dict[int, float]:
+        """Do these steps again, for the certificate; their losses. Nothing of them is logged."""
+        batches = self.loader.batches(first - 1, last)
+        return {
+            step: self.step(step, micro_batches, batches, Clock())["loss"] for step in range(first, last + 1)
+        }
+
     def _validates_after(self, step: int) -> bool:
         every = self.config.validate.every
         return bool(self.heldout) and (step == self.config.last_step or (every > 0 and step % every == 0))
 
-    def save(self) -> None:
-        """Commit a checkpoint of the step just done."""
+    def save(self, *, wait: bool) -> None:
+        """Save the step just done; with `wait`, return (or raise RunError) when that is settled."""
         state = {
             "step": self.step_done,
             "tokens": self.step_done * self.config.global_batch,
@@ -199,9 +226,8 @@ class Trainer:
             "fingerprints": self.fingerprints,
             "tokenizer": self.tokenizer_fingerprint,
         }
-        checkpoint.save(
-            self.path / "checkpoints", self.model, self.optimizer, state, keep=self.config.checkpoint.keep
-        )
+        self.saver.save(self.model, self.optimizer, state, wait=wait)
+        self.certifier.saved(self.step_done)
 
     def _claim_folder(self) -> None:
         self.folder = RunFolder(self.config)
@@ -266,7 +292,7 @@ class Trainer:
 
     def _rates(self, clock: Clock, flops: float, peak: float | None) -> dict:
         seconds, spent = clock.total(), clock.spent
-        stalls = sum(spent.get(name, 0.0) for name in ("data", "validate", "checkpoint"))
+        stalls = sum(spent.get(name, 0.0) for name in ("data", "validate", "checkpoint", "certificate"))
         per_second = self.config.global_batch / seconds
         consumed = self.order.consumed(self.step_done * self.config.batch_sequences)
         return {
