@@ -1,0 +1,147 @@
+"""Faults on runs until enough have been survived; what came of each.
+
+Every run is kept alive as torchrun and a scheduler would, struck at random moments, and must end bitwise as
+the undisturbed run of its number of ranks did. A fault counts once the run is beyond where the fault met it.
+"""
+
+import random
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.faults import KINDS, NEED_NO_RESTART
+from tests.chaos.run import SETTINGS, Run, same_end, train
+
+PATIENCE = 240.0  # seconds in which a run must have recovered from one fault
+
+
+class RunLost(Exception):
+    """A run that did not recover, or did not end as it should have."""
+
+
+@dataclass
+class Survived:
+    """One fault, and what it cost."""
+
+    kind: str
+    ranks: int
+    step: int  # reached when it struck
+    seconds: float  # until the run was beyond that step
+    repeated: int  # steps done again
+
+
+class Campaign:
+    """Undisturbed runs by number of ranks, and the faults survived so far."""
+
+    def __init__(
+        self,
+        work: Path,
+        corpora: Path,
+        seed: int,
+        kinds: list[str],
+        settings: tuple[str, ...] = SETTINGS,
+    ) -> None:
+        self.work, self.corpora, self.kinds, self.settings = work, corpora, kinds, settings
+        self.rng = random.Random(seed)
+        self.survived: list[Survived] = []
+        self.runs = 0
+        self._undisturbed: dict[int, Run] = {}
+        self._next: Iterator[str] = self._shuffled()
+
+    def strike(self, ranks: int, faults: int) -> None:
+        """One run of `ranks`, struck `faults` times (fewer if it ends sooner). Raises RunLost."""
+        undisturbed = self.undisturbed(ranks)
+        self.runs += 1
+        run = Run(self.work / f"run-{self.runs}", self.corpora, ranks, self.settings)
+        run.start()
+        try:
+            for _ in range(faults):
+                if not self._wait_for_a_moment(run):
+                    break
+                self._one(run, next(self._next))
+            deadline = time.monotonic() + PATIENCE
+            while run.keep_alive():
+                if time.monotonic() > deadline + 600:
+                    raise RunLost(f"{run.folder}: no end\n{run.log_tail()}")
+                time.sleep(0.05)
+            try:
+                same_end(run, undisturbed)
+            except AssertionError as error:
+                raise RunLost(f"{run.folder}: not the undisturbed run's end: {error}") from None
+        finally:
+            run.stop()
+        run.remove()
+
+    def undisturbed(self, ranks: int) -> Run:
+        if ranks not in self._undisturbed:
+            folder = self.work / f"undisturbed-{ranks}"
+            self._undisturbed[ranks] = train(Run(folder, self.corpora, ranks, self.settings))
+        return self._undisturbed[ranks]
+
+    def table(self) -> str:
+        """By kind: how many, seconds to recover (median, worst), steps repeated (median, worst)."""
+        head = "| fault | survived | recovery s, median | worst | steps repeated, median | worst |"
+        lines = [head, "|---|---|---|---|---|---|"]
+        groups = [(kind, [one for one in self.survived if one.kind == kind]) for kind in self.kinds]
+        for kind, group in [*groups, ("**all**", self.survived)]:
+            if group:
+                seconds = [one.seconds for one in group]
+                repeated = [one.repeated for one in group]
+                lines.append(
+                    f"| {kind} | {len(group)} | {statistics.median(seconds):.1f} | {max(seconds):.1f} "
+                    f"| {statistics.median(repeated):g} | {max(repeated)} |"
+                )
+        return "\n".join(lines)
+
+    def _shuffled(self) -> Iterator[str]:
+        """Every kind as often as every other, in random order."""
+        while True:
+            yield from self.rng.sample(self.kinds, len(self.kinds))
+
+    def _wait_for_a_moment(self, run: Run) -> bool:
+        """A random moment from now; False if the run came to its end before it."""
+        steps = self.rng.choice((0, 0, self.rng.randint(1, 6), self.rng.randint(1, 25)))
+        begin, deadline = run.last_step(), time.monotonic() + PATIENCE
+        pause = time.monotonic() + self.rng.uniform(0, 0.5)
+        while run.last_step() < begin + steps or time.monotonic() < pause:
+            if not run.keep_alive():
+                return False
+            if time.monotonic() > deadline:
+                raise RunLost(f"{run.folder}: stands still at step {run.last_step()}\n{run.log_tail()}")
+            time.sleep(0.01)
+        return run.keep_alive()
+
+    def _one(self, run: Run, kind: str) -> None:
+        run.new_resumptions()
+        reached = run.last_step()
+        begin = time.monotonic()
+        KINDS[kind](run, self.rng)
+        resumed: list[int] = []
+        alive = True
+        while alive and time.monotonic() < begin + PATIENCE:
+            now = run.last_step()
+            resumed += run.new_resumptions()
+            if not resumed:
+                reached = max(reached, now) if kind not in NEED_NO_RESTART else reached
+            if now > reached and (resumed or kind in NEED_NO_RESTART):
+                break
+            alive = run.keep_alive()
+            time.sleep(0.01)
+        else:
+            if alive:
+                raise RunLost(f"{run.folder}: not recovered from: {kind}\n{run.log_tail()}")
+        one = Survived(
+            kind,
+            run.ranks,
+            reached,
+            time.monotonic() - begin,
+            max(0, reached - min(resumed)) if resumed else 0,
+        )
+        self.survived.append(one)
+        print(
+            f"{len(self.survived):4} {kind:32} ranks {one.ranks}  step {one.step:4}  "
+            f"{one.seconds:5.1f} s  {one.repeated} steps repeated",
+            flush=True,
+        )

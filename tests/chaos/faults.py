@@ -1,0 +1,195 @@
+"""The faults: each is inflicted on a live `Run` at once, with random places drawn from `rng`.
+
+What damages files also kills, for damage shows only to whoever reads them next. `KINDS` names them all.
+"""
+
+import os
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.chaos.run import Run, kill
+
+Fault = Callable[[Run, random.Random], None]
+
+
+def kill_a_rank(run: Run, rng: random.Random) -> None:
+    for worker in _some(run, rng):
+        kill(worker, signal.SIGKILL)
+
+
+def crash_a_rank(run: Run, rng: random.Random) -> None:
+    for worker in _some(run, rng):
+        kill(worker, signal.SIGSEGV)
+
+
+def kill_every_rank(run: Run, rng: random.Random) -> None:
+    for worker in run.workers:
+        kill(worker, signal.SIGKILL)
+
+
+def kill_the_agent(run: Run, rng: random.Random) -> None:
+    """The node's end, as far as one machine can show it: nobody is left to restart the workers."""
+    kill(run.agent.pid, signal.SIGKILL)
+
+
+def preempt(run: Run, rng: random.Random) -> None:
+    kill(run.agent.pid, signal.SIGTERM)
+
+
+def interrupt(run: Run, rng: random.Random) -> None:
+    """Ctrl-C in a terminal: to torchrun and its workers alike."""
+    os.killpg(run.agent.pid, signal.SIGINT)
+
+
+def stop_a_rank(run: Run, rng: random.Random) -> None:
+    """A hang: the others wait in a collective for ever, unless the watchdog ends them."""
+    for worker in _some(run, rng):
+        kill(worker, signal.SIGSTOP)
+
+
+def pause(run: Run, rng: random.Random) -> None:
+    """Everything stands still for a moment (a suspended machine, a stalled file system)."""
+    workers = run.workers
+    for worker in workers:
+        kill(worker, signal.SIGSTOP)
+    time.sleep(rng.uniform(0.2, 1.5))
+    for worker in workers:
+        kill(worker, signal.SIGCONT)
+
+
+def kill_during_a_save(run: Run, rng: random.Random) -> None:
+    deadline = time.monotonic() + 20
+    while not run.is_saving() and run.agent.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, 0.05))
+    kill_every_rank(run, rng)
+
+
+def flip_a_bit(run: Run, rng: random.Random) -> None:
+    path = _file_of_newest(run, rng)
+    if path:
+        with open(path, "r+b") as file:
+            place = rng.randrange(path.stat().st_size)
+            file.seek(place)
+            byte = file.read(1)[0] ^ (1 << rng.randrange(8))
+            file.seek(place)
+            file.write(bytes([byte]))
+    kill_a_rank(run, rng)
+
+
+def truncate_a_file(run: Run, rng: random.Random) -> None:
+    path = _file_of_newest(run, rng)
+    if path:
+        os.truncate(path, rng.randrange(path.stat().st_size))
+    kill_a_rank(run, rng)
+
+
+def delete_a_file(run: Run, rng: random.Random) -> None:
+    path = _file_of_newest(run, rng)
+    if path:
+        path.unlink(missing_ok=True)
+    kill_a_rank(run, rng)
+
+
+def delete_a_checkpoint(run: Run, rng: random.Random) -> None:
+    newest = run.newest_checkpoint()
+    if newest:
+        shutil.rmtree(newest, ignore_errors=True)
+    kill_a_rank(run, rng)
+
+
+def tear_state(run: Run, rng: random.Random) -> None:
+    newest = run.newest_checkpoint()
+    if newest:
+        _tear(newest / "state.json", rng)
+    kill_a_rank(run, rng)
+
+
+def tear_latest(run: Run, rng: random.Random) -> None:
+    _tear(run.checkpoints / "latest", rng)
+    kill_a_rank(run, rng)
+
+
+def tear_metrics(run: Run, rng: random.Random) -> None:
+    """The last line half-written, as a node that dies leaves it; perhaps zeros after it."""
+    for worker in run.workers:  # nobody may write while it is torn
+        kill(worker, signal.SIGSTOP)
+    try:
+        with open(run.metrics, "r+b") as file:
+            content = file.read()
+            last_line = content.rfind(b"\n", 0, max(0, len(content) - 1)) + 1
+            if _steps_after(content[last_line:], run):
+                file.truncate(rng.randrange(last_line, max(last_line + 1, len(content))))
+            file.seek(0, os.SEEK_END)
+            file.write(b"\0" * rng.choice((0, 0, 100)))
+    except OSError:
+        pass  # the run has not written any
+    kill_every_rank(run, rng)
+
+
+def fill_the_disk(run: Run, rng: random.Random) -> None:
+    """To the last byte, for some seconds; only where the run's folder is a file system of its own."""
+    ballast = run.folder.parent / "ballast"
+    try:
+        with open(ballast, "wb", buffering=0) as file:
+            while file.write(b"\0" * 65536):
+                pass
+    except OSError:
+        pass  # full
+    try:
+        deadline = time.monotonic() + rng.uniform(1, 4)
+        while time.monotonic() < deadline:
+            run.keep_alive()
+            time.sleep(0.05)
+    finally:
+        ballast.unlink(missing_ok=True)
+
+
+KINDS: dict[str, Fault] = {
+    "a rank killed (SIGKILL)": kill_a_rank,
+    "a rank crashed (SIGSEGV)": crash_a_rank,
+    "every rank killed": kill_every_rank,
+    "torchrun killed": kill_the_agent,
+    "preempted (SIGTERM)": preempt,
+    "Ctrl-C": interrupt,
+    "a rank hangs (SIGSTOP)": stop_a_rank,
+    "all ranks pause, then go on": pause,
+    "killed during a save": kill_during_a_save,
+    "checkpoint: a bit flipped": flip_a_bit,
+    "checkpoint: a file truncated": truncate_a_file,
+    "checkpoint: a file deleted": delete_a_file,
+    "checkpoint: deleted": delete_a_checkpoint,
+    "state.json torn": tear_state,
+    "latest torn": tear_latest,
+    "metrics.jsonl torn": tear_metrics,
+    "disk full": fill_the_disk,
+}
+# After these a run may go on without a restart.
+NEED_NO_RESTART = {"all ranks pause, then go on", "disk full"}
+
+
+def _some(run: Run, rng: random.Random) -> list[int]:
+    workers = run.workers
+    return [rng.choice(workers)] if workers else []
+
+
+def _file_of_newest(run: Run, rng: random.Random) -> Path | None:
+    newest = run.newest_checkpoint()
+    files = sorted(path for path in newest.iterdir() if path.stat().st_size) if newest else []
+    return rng.choice(files) if files else None
+
+
+def _tear(path: Path, rng: random.Random) -> None:
+    with suppress(OSError, ValueError):  # not there, or empty already
+        os.truncate(path, rng.randrange(path.stat().st_size))
+
+
+def _steps_after(line: bytes, run: Run) -> bool:
+    """Whether a line's step is newer than every checkpoint: what a save relies on is on the disk by then."""
+    newest = run.newest_checkpoint()
+    return newest is None or run.last_step() > int(newest.name[5:])

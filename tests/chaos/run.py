@@ -1,0 +1,160 @@
+"""A training run as on a cluster: torchrun restarts dead workers, a scheduler starts torchrun again.
+
+In: a folder, a number of ranks. Out: what is known from outside while it lives (the step reached, the process
+ids, each resumption) and, at its end, whether it is bitwise the run that nothing happened to.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from tests.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
+
+STEPS = 400
+SETTINGS = (
+    f"steps={STEPS}",
+    "checkpoint.every=10",
+    "checkpoint.keep=3",
+    "validate.every=100",
+    "watchdog.timeout=6",
+)
+MAX_RESTARTS = 1000
+_RESUMED = re.compile(r"relama: (?:resuming \S+ after step (\d+)|starting )")
+
+
+class Run:
+    """One training; `keep_alive` starts it again whenever it ended before its last step."""
+
+    def __init__(self, folder: Path, corpora: Path, ranks: int, settings: tuple[str, ...] = SETTINGS) -> None:
+        self.folder, self.ranks, self._log = folder, ranks, folder.with_name(folder.name + ".log")
+        self._command = [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc_per_node", str(ranks), "--max-restarts", str(MAX_RESTARTS)),
+            *(
+                str(REPOSITORY / "train" / "main.py"),
+                *SMALL,
+                f"corpora={corpora}",
+                f"run={folder}",
+                *settings,
+            ),
+        ]
+        self.agent: subprocess.Popen | None = None
+        self.starts = 0  # of torchrun
+        self._read = 0  # bytes of the log
+
+    def start(self) -> None:
+        self.starts += 1
+        with open(self._log, "ab") as log:
+            self.agent = subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # a signal to it reaches nobody else
+                env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+            )
+
+    def keep_alive(self) -> bool:
+        """Whether the run goes on: False once it has finished. A scheduler requeues what ended otherwise."""
+        code = self.agent.poll()
+        if code is None:
+            return True
+        if code == 0:
+            return False
+        self.start()
+        return True
+
+    @property
+    def workers(self) -> list[int]:
+        return workers_of(self.agent)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def metrics(self) -> Path:
+        return self.folder / "metrics.jsonl"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The newest committed one, by name; it may be damaged."""
+        found = [path for path in self.checkpoints.glob("step-*") if path.name[5:].isdigit()]
+        return max(found, key=lambda path: int(path.name[5:]), default=None)
+
+    def is_saving(self) -> bool:
+        return any(self.checkpoints.glob("step-*.tmp"))
+
+    def last_step(self) -> int:
+        """The last step in metrics.jsonl; 0 if there is none."""
+        try:
+            with open(self.metrics, "rb") as file:
+                file.seek(max(0, self.metrics.stat().st_size - 4096))
+                lines = file.read().split(b"\n")[:-1]
+        except OSError:
+            return 0
+        for line in reversed(lines):
+            try:
+                return int(json.loads(line)["step"])
+            except (ValueError, KeyError, TypeError):
+                continue
+        return 0
+
+    def new_resumptions(self) -> list[int]:
+        """The step that each start since the last call went on from."""
+        try:
+            with open(self._log, "rb") as file:
+                file.seek(self._read)
+                text = file.read()
+        except OSError:
+            return []
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [int(step or 0) for step in _RESUMED.findall(whole.decode(errors="replace"))]
+
+    def stop(self) -> None:
+        """Whatever is left of it, stopped processes too."""
+        if self.agent is None:
+            return
+        for worker in self.workers:
+            kill(worker, signal.SIGKILL)
+        end(self.agent)
+
+    def log_tail(self, lines: int = 40) -> str:
+        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._log.unlink(missing_ok=True)
+
+
+def kill(pid: int, signum: int) -> None:
+    with suppress(ProcessLookupError):  # gone by itself in the meantime
+        os.kill(pid, signum)
+
+
+def train(run: Run, timeout: float = 600) -> Run:
+    """Run to the end, undisturbed."""
+    run.start()
+    deadline = time.monotonic() + timeout
+    try:
+        while run.keep_alive():
+            assert run.starts == 1, run.log_tail()
+            assert time.monotonic() < deadline, f"took longer than {timeout} s\n{run.log_tail()}"
+            time.sleep(0.05)
+    finally:
+        run.stop()
+    return run
+
+
+def same_end(run: Run, undisturbed: Run) -> None:
+    """Raises AssertionError unless weights, AdamW's state and all that was learned are bitwise equal."""
+    assert learned(run.folder) == learned(undisturbed.folder), "metrics.jsonl differs"
+    last = [one.newest_checkpoint() for one in (run, undisturbed)]
+    assert last[0].name == last[1].name, f"ended at {last[0].name}, the other at {last[1].name}"
+    same_tensors(*last)
