@@ -12,13 +12,20 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 import xxhash
 from torch import nn
-from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemReader, FileSystemWriter, StorageReader
+from torch.distributed.checkpoint import (
+    DefaultSavePlanner,
+    FileSystemReader,
+    FileSystemWriter,
+    SavePlanner,
+    StorageReader,
+)
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
@@ -33,6 +40,7 @@ from model.llama import LlamaConfig
 from train.config import RunError
 from train.distributed import first_rank_does, gather_objects
 
+T = TypeVar("T")
 VERSION = 1
 
 
@@ -43,30 +51,86 @@ def step_folder(checkpoints: Path, step: int) -> Path:
 def save(
     checkpoints: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, *, keep: int
 ) -> Path:
-    """Commit one checkpoint; all ranks call it. `state` needs "step" and is JSON.
+    """Commit one checkpoint at once; all ranks call it. `state` needs "step" and is JSON.
 
     Raises RunError if it cannot be written (a full disk): what was there before stays.
     """
+    return write(checkpoints, tensors_of(model, optimizer), state, keep=keep)
+
+
+def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
+    """All that a checkpoint holds, by parameter name: the live tensors, on whatever layout they are."""
+    tensors: dict = {"model": get_model_state_dict(model)}
+    if optimizer is not None:
+        tensors["optimizer"] = get_optimizer_state_dict(model, optimizer)["state"]
+    return tensors
+
+
+def write(
+    checkpoints: Path,
+    tensors: dict,
+    state: dict,
+    *,
+    keep: int,
+    planner: SavePlanner | None = None,
+    first: Callable[[], None] | None = None,
+    group: dist.ProcessGroup | None = None,
+) -> Path:
+    """Commit one checkpoint of `tensors`; all ranks of `group` (None: the default one) call it.
+
+    `first` is done before all else; `planner` may write copies in place of the tensors. Raises RunError, on
+    all ranks, if any of them cannot: what was there before stays.
+    """
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    alone = not dist.is_initialized()
     try:
-        first_rank_does(lambda: (shutil.rmtree(aside, ignore_errors=True), aside.mkdir(parents=True)))
-        tensors = {
-            "model": get_model_state_dict(model),
-            "optimizer": get_optimizer_state_dict(model, optimizer)["state"],
-        }
-        dcp.save(tensors, storage_writer=FileSystemWriter(aside, sync_files=True))
-        mine = sorted(aside.glob(f"__{dist.get_rank()}_*.distcp"))
-        sums = {name: entry for part in gather_objects(_describe(mine)) for name, entry in part.items()}
-        first_rank_does(lambda: _commit(aside, final, state, sums, keep))
+        if first:
+            _together(first, group)
+        _together(lambda: rank == 0 and _fresh(aside), group)
+        with warnings.catch_warnings():
+            if alone:
+                warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
+            dcp.save(
+                tensors,
+                storage_writer=FileSystemWriter(aside, sync_files=True),
+                planner=planner,
+                process_group=group,
+                no_dist=alone,
+            )
+        parts = _together(lambda: _describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
+        sums = {name: entry for part in parts for name, entry in part.items()}
+        _together(lambda: rank == 0 and _commit(aside, final, state, sums, keep), group)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
-        if dist.get_rank() == 0:
+        if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
         raise RunError(
             f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay: "
             "mend that and run the same command again"
         ) from None
     return final
+
+
+def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]:
+    """Each rank does `work`; all get all results, or RunError with what the first that failed says."""
+    try:
+        mine = (work(), None)
+    except (RunError, OSError, RuntimeError, MemoryError, TypeError) as error:
+        mine = (None, str(error) or type(error).__name__)
+    outcomes: list = [mine]
+    if dist.is_initialized():
+        outcomes = [None] * dist.get_world_size(group)
+        dist.all_gather_object(outcomes, mine, group=group)
+    for _, error in outcomes:
+        if error is not None:
+            raise RunError(error)
+    return [result for result, _ in outcomes]
+
+
+def _fresh(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
 
 
 def save_weights(

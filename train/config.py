@@ -88,10 +88,18 @@ class CheckpointConfig:
 
     every: int = 1000  # steps; the last step is always saved
     keep: int = 3
+    asynchronous: bool = True  # written while training goes on, from one copy of the state in memory
+    verify: int = 0  # steps after a save that are replayed from it and must come out the same; 0: none
 
     def __post_init__(self) -> None:
         _require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
         _require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
+        _require(
+            0 <= self.verify < self.every,
+            "checkpoint.verify",
+            self.verify,
+            f"0 (none), or fewer steps than checkpoint.every={self.every}",
+        )
 
 
 @dataclass

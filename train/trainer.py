@@ -30,6 +30,7 @@ from train.optimizer import build_optimizer, learning_rate, set_learning_rate
 from train.peak import measured_sgemm_peak
 from train.profiler import Profiler
 from train.run_folder import RunFolder
+from train.saver import Saver
 from train.validation import validate
 from train.weights import fill, model_state, open_weights, same_tokenizer
 
@@ -84,6 +85,11 @@ class Trainer:
         if ranks.layout.pp > 1:
             self._say(self.model.describe())
         self.optimizer = build_optimizer(self.model, config.optim)
+        self.saver = Saver(
+            self.path / "checkpoints",
+            keep=config.checkpoint.keep,
+            asynchronous=config.checkpoint.asynchronous,
+        )
         self._resume_or_start()
         self.loader = Loader(
             self.order,
@@ -139,11 +145,13 @@ class Trainer:
                         journal.write(line)
                         if "validation" in line:
                             journal.say(_validation_line(step, line["validation"]))
-                    if step == config.last_step or step % config.checkpoint.every == 0 or self.stopped_by:
+                    ends = step == config.last_step or self.stopped_by is not None
+                    if ends or step % config.checkpoint.every == 0:
                         with clock.stretch("checkpoint"):
-                            self.save()
+                            self.save(wait=ends)
             failed = False
         finally:
+            self.saver.close()
             profiler and profiler.close()
             journal and journal.close(failed)
         return self._farewell()
@@ -167,6 +175,8 @@ class Trainer:
                 f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower "
                 "optim.lr, and run the same command from the last checkpoint"
             )
+        with clock.stretch("checkpoint"):
+            self.saver.before_update()
         with clock.stretch("compute"):
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -189,8 +199,8 @@ class Trainer:
         every = self.config.validate.every
         return bool(self.heldout) and (step == self.config.last_step or (every > 0 and step % every == 0))
 
-    def save(self) -> None:
-        """Commit a checkpoint of the step just done."""
+    def save(self, *, wait: bool) -> None:
+        """Save the step just done; with `wait`, return (or raise RunError) when that is settled."""
         state = {
             "step": self.step_done,
             "tokens": self.step_done * self.config.global_batch,
@@ -199,9 +209,7 @@ class Trainer:
             "fingerprints": self.fingerprints,
             "tokenizer": self.tokenizer_fingerprint,
         }
-        checkpoint.save(
-            self.path / "checkpoints", self.model, self.optimizer, state, keep=self.config.checkpoint.keep
-        )
+        self.saver.save(self.model, self.optimizer, state, wait=wait)
 
     def _claim_folder(self) -> None:
         self.folder = RunFolder(self.config)
