@@ -1,12 +1,11 @@
-"""Checkpoints: written aside, checksummed, renamed; recognised when damaged; free of layout.
+"""Checkpoints: a model and its optimizer to a folder and back, whatever layout each is on.
 
-checkpoints/step-000123/ holds torch.distributed.checkpoint's files (model and AdamW state by parameter
-name, tensors only) and state.json: the step, the order's cursor, the data's fingerprints, the model's
-shape, and each file's size and checksum. A folder with that name is whole, or says that it is not.
-Nothing in the loop draws random numbers, so there is no random state to keep.
+A folder holds torch.distributed.checkpoint's files (model and AdamW state by parameter name, tensors only)
+and state.json: the step, the order's cursor, the data's fingerprints, the model's shape. How a folder comes
+to be whole, and is known to be, is in train/checkpoint_folder.py; here are the tensors. Nothing in the loop
+draws random numbers, so there is no random state to keep.
 """
 
-import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -17,15 +16,8 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
-import xxhash
 from torch import nn
-from torch.distributed.checkpoint import (
-    DefaultSavePlanner,
-    FileSystemReader,
-    FileSystemWriter,
-    SavePlanner,
-    StorageReader,
-)
+from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemWriter, SavePlanner, StorageReader
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
@@ -34,18 +26,34 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from data import folders
-from data.store import checksum
 from model.llama import LlamaConfig
+from train.checkpoint_folder import (
+    commit,
+    damage,
+    describe,
+    newest_whole,
+    read_state,
+    remove_leftovers,
+    step_folder,
+)
 from train.config import RunError
-from train.distributed import first_rank_does, gather_objects
+from train.reader import CheckpointReader
+
+__all__ = [
+    "damage",
+    "load",
+    "newest_whole",
+    "read_state",
+    "refuse_other_shape",
+    "remove_leftovers",
+    "save",
+    "save_weights",
+    "step_folder",
+    "tensors_of",
+    "write",
+]
 
 T = TypeVar("T")
-VERSION = 1
-
-
-def step_folder(checkpoints: Path, step: int) -> Path:
-    return checkpoints / f"step-{step:06d}"
 
 
 def save(
@@ -94,14 +102,14 @@ def write(
                 warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
             dcp.save(
                 tensors,
-                storage_writer=FileSystemWriter(aside, sync_files=True),
-                planner=planner,
+                storage_writer=_Writer(aside),
+                planner=planner or _Planner(),
                 process_group=group,
                 no_dist=alone,
             )
-        parts = _together(lambda: _describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
+        parts = _together(lambda: describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
-        _together(lambda: rank == 0 and _commit(aside, final, state, sums, keep), group)
+        _together(lambda: rank == 0 and commit(aside, final, state, sums, keep), group)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
@@ -128,6 +136,20 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
     return [result for result, _ in outcomes]
 
 
+class _Writer(FileSystemWriter):
+    """torch's, without what differs between two saves of one state: a random id, the folder's path."""
+
+    def storage_meta(self) -> None:
+        return None
+
+
+class _Planner(DefaultSavePlanner):
+    """The tensors as they are, row by row: train/reader.py relies on that."""
+
+    def resolve_data(self, write_item):
+        return super().resolve_data(write_item).contiguous()
+
+
 def _fresh(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -140,7 +162,7 @@ def save_weights(
 
     class Planner(DefaultSavePlanner):
         def resolve_data(self, item):
-            return read(item.index.fqn.removeprefix("model."))
+            return read(item.index.fqn.removeprefix("model.")).contiguous()
 
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
@@ -150,60 +172,9 @@ def save_weights(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
         # A file for each tensor: a file's tensors are all held until it is closed.
-        writer = FileSystemWriter(aside, single_file_per_rank=False, sync_files=True)
+        writer = _Writer(aside, single_file_per_rank=False)
         dcp.save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
-    _commit(aside, final, state, _describe(sorted(aside.glob("*.distcp"))), keep=1)
-
-
-def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
-    """The newest whole checkpoint and its state, or None; names the damaged ones. All ranks call it."""
-    found = first_rank_does(
-        lambda: sorted((path.name for path in checkpoints.glob("step-*") if _is_step(path)), key=_step_of)
-    )
-    for name in reversed(found):
-        folder = checkpoints / name
-        part = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-        problems = [line for found in gather_objects(damage(folder, *part)) for line in found]
-        if not problems:
-            return folder, first_rank_does(lambda folder=folder: read_state(folder))
-        if part[0] == 0:
-            print(f"relama: {folder} is damaged ({problems[0]}); skipped for the one before it", flush=True)
-    return None
-
-
-def damage(folder: Path, part: int = 0, parts: int = 1) -> list[str]:
-    """What is wrong with a checkpoint, a line each; `part` of `parts` ranks checks its share of the files."""
-    try:
-        files = read_state(folder)["files"]
-    except RunError as error:
-        return [str(error)]
-    problems = []
-    for name, entry in sorted(files.items())[part::parts]:
-        path = folder / name
-        if not path.is_file():
-            problems.append(f"{name} is missing")
-        elif path.stat().st_size != entry["bytes"]:
-            problems.append(f"{name} has {path.stat().st_size} bytes, {entry['bytes']} were written")
-        elif checksum(path) != entry["xxh3"]:
-            problems.append(f"{name} was altered (checksum)")
-    return problems
-
-
-def read_state(folder: Path) -> dict:
-    """state.json of a checkpoint. Raises RunError if it is missing, torn or altered."""
-    path = folder / "state.json"
-    try:
-        state = json.loads(path.read_text())
-        claimed = state.pop("xxh3")
-    except FileNotFoundError:
-        raise RunError(f"{path} is missing: not a whole checkpoint") from None
-    except (OSError, ValueError, KeyError, AttributeError) as error:
-        raise RunError(f"{path} is not readable ({error})") from None
-    if claimed != xxhash.xxh3_128_hexdigest(_canonical(state).encode()):
-        raise RunError(f"{path} was altered (checksum)")
-    if state["version"] != VERSION:
-        raise RunError(f"{path} has version {state['version']}, expected {VERSION}")
-    return state
+    commit(aside, final, state, describe(sorted(aside.glob("*.distcp"))), keep=1)
 
 
 def load(
@@ -224,7 +195,7 @@ def load(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # `generate` means to be alone
             dcp.load(
-                tensors, storage_reader=reader or FileSystemReader(folder), no_dist=not dist.is_initialized()
+                tensors, storage_reader=reader or CheckpointReader(folder), no_dist=not dist.is_initialized()
             )
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
@@ -245,51 +216,6 @@ def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
         raise RunError(
             f"{folder}: a checkpoint of another model ({'; '.join(differences)}); give that model's values"
         )
-
-
-def remove_leftovers(checkpoints: Path) -> None:
-    """What a killed save or clean-up left; rank 0 calls it under the run's lock."""
-    for path in checkpoints.glob("step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
-
-
-def _commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
-    sums |= _describe([aside / ".metadata"])
-    state = {"version": VERSION, **state, "files": sums}
-    state["xxh3"] = xxhash.xxh3_128_hexdigest(_canonical(state).encode())
-    folders.write_whole(aside / "state.json", json.dumps(state, indent=1))
-    if final.exists():  # a damaged one of the same step, trained again
-        _remove(final)
-    aside.rename(final)
-    folders.sync(final.parent)
-    folders.write_whole(final.parent / "latest", final.name + "\n")
-    whole = sorted(filter(_is_step, final.parent.glob("step-*")), key=lambda path: _step_of(path.name))
-    for old in whole[:-keep]:
-        _remove(old)
-
-
-def _remove(folder: Path) -> None:
-    """Renamed first: a half-removed checkpoint must not look like a damaged one."""
-    doomed = folder.with_name(folder.name + ".old.tmp")
-    shutil.rmtree(doomed, ignore_errors=True)
-    folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
-
-
-def _describe(paths: list[Path]) -> dict[str, dict]:
-    return {path.name: {"bytes": path.stat().st_size, "xxh3": checksum(path)} for path in paths}
-
-
-def _canonical(state: dict) -> str:
-    return json.dumps(state, sort_keys=True)
-
-
-def _is_step(path: Path) -> bool:
-    return path.is_dir() and path.name.removeprefix("step-").isdigit()
-
-
-def _step_of(name: str) -> int:
-    return int(name.removeprefix("step-"))
 
 
 def _cause(error: BaseException) -> str:

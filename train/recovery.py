@@ -1,8 +1,8 @@
 """Numbers that go wrong: a spike of the loss or of the gradient norm, or one that is no number.
 
-In: each step's loss and norm, the same on all ranks. Out: a decision (warn, skip the update, rewind, stop) that
-is on the disk before it acts and in every later checkpoint, so that a resumed run takes it again. A rewind
-leaves out the samples before and at the spike by a hole in the order, which is a function of integers as before.
+In: each step's loss and norm, the same on all ranks. Out: a decision (warn, skip the update, rewind, stop)
+that is on the disk before it acts and in every later checkpoint, so that a resumed run takes it again. A
+rewind leaves out the samples before and at the spike: a hole in the order, a function of integers as before.
 """
 
 import json
@@ -33,8 +33,8 @@ class Recovery:
     def judge(self, step: int, loss: float, norm: float) -> dict | None:
         """What to do about `step`, before its update; None: nothing is wrong.
 
-        A decision has step, action (warn, skip, rewind or stop), why, loss and grad_norm (null if not finite),
-        and `again` if the log has it: the step is trained a second time.
+        A decision has step, action (warn, skip, rewind or stop), why, loss and grad_norm (null if not
+        finite), and `again` if the log has it: the step is trained a second time.
         """
         why = self._problem(loss, norm)
         finite = math.isfinite(loss) and math.isfinite(norm)
@@ -132,9 +132,9 @@ def is_abandoned(state: dict, logged: list[dict]) -> bool:
 
 def stop_line(decision: dict, run: str) -> str:
     return (
-        f"step {decision['step']}: {decision['why']}: nothing of this step reached the weights; read its data "
-        f"with `relama explain run={run} step={decision['step']}`, lower optim.lr or set recovery=skip or "
-        "recovery=rewind, and run the same command from the last checkpoint"
+        f"step {decision['step']}: {decision['why']}: nothing of this step reached the weights; read its "
+        f"data with `relama explain run={run} step={decision['step']}`, lower optim.lr or set recovery=skip "
+        "or recovery=rewind, and run the same command from the last checkpoint"
     )
 
 

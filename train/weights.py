@@ -14,7 +14,7 @@ import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed._shard._utils import narrow_tensor_by_index
-from torch.distributed.checkpoint import FileSystemReader, LoadPlan, LoadPlanner, StorageReader
+from torch.distributed.checkpoint import LoadPlan, LoadPlanner, StorageReader
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     Metadata,
@@ -31,6 +31,7 @@ from model.formats.weights import Weights, parameter_shapes
 from model.llama import Llama, LlamaConfig
 from train import checkpoint
 from train.config import RunError
+from train.reader import CheckpointReader
 from train.run_folder import run_path
 
 
@@ -134,7 +135,7 @@ class _OneTensor:
         tensors = {"model": {name: torch.empty(self._shapes[name])}}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
-            dcp.load(tensors, storage_reader=FileSystemReader(self._folder), no_dist=True)
+            dcp.load(tensors, storage_reader=CheckpointReader(self._folder), no_dist=True)
         return tensors["model"][name]
 
 

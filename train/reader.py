@@ -1,0 +1,206 @@
+"""Reads our checkpoints: nothing in them is executed, no other file is opened, no more is read than asked.
+
+torch.distributed.checkpoint's own reader unpickles `.metadata` without limits, unpickles what that file
+claims is not a tensor, follows its paths anywhere, and reads a whole saved chunk for any piece of it. Here a
+name outside the list below is refused before it is looked up, all entries are tensors in files of this
+folder, and the bytes of a piece are read from where they lie.
+"""
+
+import io
+import math
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator
+from itertools import groupby, product
+from pathlib import Path, PurePosixPath
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint import FileSystemReader, LoadPlan, LoadPlanner
+from torch.distributed.checkpoint import metadata as dcp_metadata
+from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, TensorStorageMetadata
+from torch.futures import Future
+
+from train.config import RunError
+
+_METADATA = "torch.distributed.checkpoint.metadata"
+# All that the metadata of a checkpoint of tensors is made of. BytesStorageMetadata is not here: what it
+# stands for is unpickled by torch without limits.
+_ALLOWED = {
+    (_METADATA, name): getattr(dcp_metadata, name)
+    for name in (
+        "Metadata",
+        "MetadataIndex",
+        "TensorStorageMetadata",
+        "TensorProperties",
+        "ChunkStorageMetadata",
+        "StorageMeta",
+        "_MEM_FORMAT_ENCODING",
+    )
+} | {
+    ("torch.distributed.checkpoint.filesystem", "_StorageInfo"): _StorageInfo,
+    ("torch", "Size"): torch.Size,
+    ("torch.serialization", "_get_layout"): {"torch.strided": torch.strided}.__getitem__,
+    ("pathlib", "PosixPath"): PurePosixPath,  # the folder's name when it was written; never opened
+    **{
+        ("torch", str(dtype).removeprefix("torch.")): dtype
+        for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64)
+    },
+}
+_DATA_FILE = re.compile(r"__\d+_\d+\.distcp")
+
+
+class CheckpointReader(FileSystemReader):
+    """For `torch.distributed.checkpoint.load`. Raises RunError for what is not as we write it."""
+
+    def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
+        return read_metadata(Path(self.path))
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        def file_of(item) -> str:
+            return self.storage_data[item.storage_index].relative_path
+
+        for name, items in groupby(sorted(plan.items, key=file_of), key=file_of):
+            with open(Path(self.path) / name, "rb", buffering=0) as file:
+                for item in items:
+                    dtype, sizes = self._chunks[item.storage_index]
+                    begin = _data_offset(file, self.storage_data[item.storage_index], dtype, sizes)
+                    piece = _read_piece(file, begin, dtype, sizes, item.storage_offsets, item.lengths)
+                    target = planner.resolve_tensor(item).detach()
+                    target.copy_(piece)
+                    planner.commit_tensor(item, target)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    def set_up_storage_reader(self, metadata: Metadata, *args: object, **kwargs: object) -> None:
+        super().set_up_storage_reader(metadata, *args, **kwargs)
+        # By storage index: the dtype and the sizes of each saved chunk.
+        self._chunks = {
+            MetadataIndex(name, chunk.offsets): (entry.properties.dtype, chunk.sizes)
+            for name, entry in metadata.state_dict_metadata.items()
+            for chunk in entry.chunks
+        }
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """The `.metadata` of a checkpoint. Raises RunError if it asks for or points to what it should not."""
+    path = folder / ".metadata"
+    try:
+        metadata = _Unpickler(io.BytesIO(path.read_bytes())).load()
+        for entry in metadata.state_dict_metadata.values():
+            _require(isinstance(entry, TensorStorageMetadata), "an entry is not a tensor")
+        for info in metadata.storage_data.values():
+            name = info.relative_path
+            _require(bool(_DATA_FILE.fullmatch(name)), f"it points to {name!r}, not a file of this folder")
+            _require(not info.transform_descriptors, f"{name} is transformed ({info.transform_descriptors})")
+    except Exception as error:  # an unpickler may raise anything
+        raise RunError(
+            f"{path}: not the metadata of a checkpoint of ours ({error}); nothing of it was executed"
+        ) from None
+    return metadata
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> object:
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"its pickle asks for {module}.{name}") from None
+
+    def persistent_load(self, pid: object) -> object:
+        raise pickle.UnpicklingError("its pickle has a persistent id")
+
+
+def _data_offset(file: io.FileIO, info: _StorageInfo, dtype: torch.dtype, sizes: torch.Size) -> int:
+    """Where in `file` the numbers of a tensor begin: torch.save keeps them raw, in one entry of a zip."""
+    try:
+        entry = zipfile.ZipFile(_Slice(file, info.offset, info.length)).getinfo("archive/data/0")
+    except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+        raise RunError(f"{file.name}: no tensor at byte {info.offset} ({error})") from None
+    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != math.prod(sizes) * dtype.itemsize:
+        raise RunError(
+            f"{file.name}: {entry.file_size} bytes at byte {info.offset}, expected {tuple(sizes)} of {dtype}"
+        )
+    header = info.offset + entry.header_offset
+    name, extra = (int.from_bytes(os.pread(file.fileno(), 2, header + at), "little") for at in (26, 28))
+    return header + 30 + name + extra
+
+
+def _read_piece(
+    file: io.FileIO,
+    begin: int,
+    dtype: torch.dtype,
+    sizes: torch.Size,
+    offsets: torch.Size,
+    lengths: torch.Size,
+) -> Tensor:
+    """The piece at `offsets` of `lengths` of a row-major tensor of `sizes` that begins at byte `begin`."""
+    piece = torch.empty(lengths, dtype=dtype)
+    if piece.numel() == 0:
+        return piece
+    room = memoryview(piece.reshape(-1).view(torch.uint8).numpy())
+    place = 0
+    for first, count in _runs(sizes, offsets, lengths):
+        stop = place + count * dtype.itemsize
+        _read_exactly(file, begin + first * dtype.itemsize, room[place:stop])
+        place = stop
+    return piece
+
+
+def _runs(sizes: torch.Size, offsets: torch.Size, lengths: torch.Size) -> Iterator[tuple[int, int]]:
+    """The stretches of consecutive elements (first, count) that make up a piece, in order."""
+    cut = len(sizes)  # the dimensions from here on are whole
+    while cut > 0 and lengths[cut - 1] == sizes[cut - 1]:
+        cut -= 1
+    strides = [math.prod(sizes[dim + 1 :]) for dim in range(len(sizes))]
+    start = sum(offset * stride for offset, stride in zip(offsets, strides, strict=True))
+    count = math.prod(lengths[max(0, cut - 1) :])
+    for row in product(*(range(length) for length in lengths[: max(0, cut - 1)])):
+        yield start + sum(place * stride for place, stride in zip(row, strides, strict=False)), count
+
+
+def _read_exactly(file: io.FileIO, begin: int, room: memoryview) -> None:
+    while room:
+        count = os.preadv(file.fileno(), [room], begin)
+        if count == 0:
+            raise RunError(f"{file.name}: ends at byte {begin}, expected {len(room)} bytes more")
+        begin, room = begin + count, room[count:]
+
+
+class _Slice(io.RawIOBase):
+    """`length` bytes of a file from `begin` on, as a file."""
+
+    def __init__(self, file: io.FileIO, begin: int, length: int) -> None:
+        self._file, self._begin, self._length, self._place = file, begin, length, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        place = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._length}[whence]
+        if place < 0:
+            raise OSError("before the beginning")
+        self._place = place
+        return place
+
+    def readinto(self, buffer) -> int:
+        count = max(0, min(len(buffer), self._length - self._place))
+        content = os.pread(self._file.fileno(), count, self._begin + self._place)
+        buffer[: len(content)] = content
+        self._place += len(content)
+        return len(content)
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ValueError(problem)
