@@ -37,6 +37,10 @@ class Certifier:
         """A save of this step has begun."""
         self._saved, self._losses = (step, {}) if self._steps else (None, {})
 
+    def forget(self) -> None:
+        """The run went back to a checkpoint: what was being followed is no longer part of it."""
+        self._saved = None
+
     def saw(self, step: int, loss: float) -> None:
         """A step was done."""
         if self._saved is not None:

@@ -39,6 +39,11 @@ def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
     return None
 
 
+def whole_steps(checkpoints: Path) -> list[int]:
+    """The steps of the checkpoints whose state can be read, oldest first; the tensors are not looked at."""
+    return [int(_number(folder)) for folder in _steps(checkpoints) if _is_readable(folder)]
+
+
 def damage_seen_by_all(folder: Path) -> list[str]:
     """`damage`, the files shared among the ranks; all ranks call it."""
     part = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
@@ -97,7 +102,7 @@ def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None
     state = json.loads(json.dumps({"version": VERSION, **state, "files": sums}))  # as it will be read
     folders.write_whole(aside / "state.json", render(state))
     if final.exists():  # a damaged one of the same step, trained again
-        _remove(final)
+        remove(final)
     aside.rename(final)
     folders.sync(final.parent)
     folders.write_whole(final.parent / "latest", final.name + "\n")
@@ -110,7 +115,7 @@ def retain(checkpoints: Path, keep: int) -> None:
     verified = next((folder for folder in reversed(steps) if is_verified(folder)), None)
     for folder in steps[:-keep]:
         if folder != verified:
-            _remove(folder)
+            remove(folder)
 
 
 def mark_verified(folder: Path, losses: dict[int, float]) -> None:
@@ -147,12 +152,20 @@ def _sum(state: dict) -> str:
     return xxhash.xxh3_128_hexdigest(json.dumps(state, sort_keys=True).encode())
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Renamed first: a half-removed checkpoint must not look like a damaged one."""
     doomed = folder.with_name(folder.name + ".old.tmp")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _is_readable(folder: Path) -> bool:
+    try:
+        read_state(folder)
+    except RunError:
+        return False
+    return True
 
 
 def _steps(checkpoints: Path) -> list[Path]:

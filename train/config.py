@@ -126,6 +126,35 @@ class LoggerConfig:
 
 
 @dataclass
+class RecoveryConfig:
+    """What is done about a step whose loss or gradient norm is a spike, or no number (train/recovery.py)."""
+
+    policy: str = "warn"  # warn | skip (leave the update out) | rewind (go back, leave the samples out)
+    sigma: float = 6.0  # a spike: so many standard deviations above the mean (OLMo-core's SkipStepAdamW)
+    window: int = 128  # steps that mean and deviation are taken over; judged from half of them on (the same)
+    back: int = 100  # steps from a spike back to where its samples are left out (PaLM, arXiv 2204.02311 §5.1)
+    limit: int = 10  # updates left out one after another, or rewinds in the run, until it gives up
+
+    def __post_init__(self) -> None:
+        _one_of("recovery.policy", self.policy, ("warn", "skip", "rewind"))
+        _require(self.sigma > 0, "recovery.sigma", self.sigma, "above 0")
+        for key in ("window", "back", "limit"):
+            _require(getattr(self, key) >= 1, f"recovery.{key}", getattr(self, key), "at least 1")
+
+
+@dataclass
+class WatchdogConfig:
+    """When a run that stands still is ended, and how often the ranks are compared."""
+
+    timeout: float = 600.0  # seconds without progress (ten times that at the start and between steps); 0: off
+    compare_every: int = 100  # steps; 0: never
+
+    def __post_init__(self) -> None:
+        _require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")
+        _require(self.compare_every >= 0, "watchdog.compare_every", self.compare_every, "0 or above (steps)")
+
+
+@dataclass
 class TrainConfig:
     """One run. `steps` is the schedule's horizon, fixed at the start; `stop_at` ends it sooner."""
 
@@ -136,6 +165,8 @@ class TrainConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+    watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     run: str = "auto"  # a name under runs/, or a path
     corpora: str = "corpora"  # the root folder of the prepared sources
     seed: int = 0

@@ -5,7 +5,9 @@ line before), tokens_per_second_computing (without waiting for data, validation,
 where the device's peak is unknown), memory_gib (peak), epochs per source, seconds, and validation when done.
 """
 
+import errno
 import json
+import os
 import resource
 import sys
 import time
@@ -71,19 +73,40 @@ class Journal:
     """metrics.jsonl, the live line and wandb; only rank 0 has one."""
 
     def __init__(self, path: Path, steps: int, logger: LoggerConfig, run_config: dict) -> None:
-        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - held for the run
+        self._path = path
+        self._unwritten: list[str] = []  # lines that the disk had no room for
+        self.reopen()
         self._steps = steps
         self._live = sys.stderr.isatty()
         self._started: tuple[float, int] | None = None
         self._last_print = 0.0
         self._wandb = _start_wandb(logger, path.parent, run_config)
 
+    def reopen(self) -> None:
+        """The file was replaced: go on at its end."""
+        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
+
     def write(self, line: dict) -> None:
-        self._file.write(json.dumps(line) + "\n")
-        self._file.flush()
+        self._unwritten.append(json.dumps(line) + "\n")
+        self._write_out()
         if self._wandb:
             self._wandb.log(_flat(line), step=line["step"])
         self._show(line)
+
+    def _write_out(self) -> None:
+        """All lines that wait; where the disk is full they go on waiting, and none stays half-written."""
+        before = self._file.seek(0, os.SEEK_END)
+        whole = "".join(self._unwritten).encode()
+        try:
+            written = self._file.write(whole)
+            if written < len(whole):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self._file.truncate(before)
+            if len(self._unwritten) == 1:
+                self.say(f"warning: {self._path}: {error.strerror}; training goes on, and the lines wait")
+        else:
+            self._unwritten.clear()
 
     def say(self, text: str) -> None:
         """A sentence of its own, above the live line."""
@@ -108,8 +131,9 @@ class Journal:
         left = (now - begin) / (step - first) * (self._steps - step) if step > first else None
         mfu = "unknown" if line["mfu"] is None else f"{line['mfu']:.1%}"
         epochs = " ".join(f"{source} {count:.2f}" for source, count in line["epochs"].items())
+        loss = "not finite" if line["loss"] is None else f"{line['loss']:.4f}"
         text = (
-            f"step {step}/{self._steps}  loss {line['loss']:.4f}  lr {line['lr']:.2e}  "
+            f"step {step}/{self._steps}  loss {loss}  lr {line['lr']:.2e}  "
             f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
             f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
         )

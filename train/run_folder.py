@@ -65,15 +65,19 @@ class RunFolder:
             (self.path / "tokenizer.model.tmp").replace(self.path / "tokenizer.model")
 
     def cut_metrics(self, step: int) -> None:
-        """Drop what was logged after `step`, and a torn last line: those steps will be trained again."""
+        """Drop what was logged after `step`, and damaged lines: those steps will be trained again."""
         if not self.metrics.exists():
             return
         aside = self.path / "metrics.jsonl.tmp"
         with open(self.metrics, encoding="utf-8", errors="replace") as lines, open(aside, "w") as kept:
             for line in lines:
-                if not line.endswith("\n") or json.loads(line)["step"] > step:
+                at = _step_of(line)
+                if at is None:
+                    print(f"relama: warning: {self.metrics}: a damaged line is dropped", flush=True)
+                elif at > step:
                     break
-                kept.write(line)
+                else:
+                    kept.write(line)
             kept.flush()
             os.fsync(kept.fileno())
         aside.replace(self.metrics)
@@ -94,6 +98,14 @@ class RunFolder:
                 f"{self.path}: holds another run ({'; '.join(changed)}); give run=NAME for a new run, "
                 "or the same values to go on"
             )
+
+
+def _step_of(line: str) -> int | None:
+    """The step of a line of metrics; None if it is torn or damaged."""
+    try:
+        return int(json.loads(line)["step"]) if line.endswith("\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def read_run_config(path: Path) -> TrainConfig:

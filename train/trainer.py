@@ -4,8 +4,11 @@ The data's order is a function of the step alone, so a resumed run needs the wei
 one integer. What a run leaves is in its folder: config, order, metrics, checkpoints.
 """
 
+import copy
+import math
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,17 +25,21 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
-from train import checkpoint
+from train import checkpoint, goodput, recovery
 from train.certificate import Certifier
+from train.checkpoint_folder import read_state, remove, whole_steps
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
 from train.optimizer import build_optimizer, learning_rate, set_learning_rate
 from train.peak import measured_sgemm_peak
 from train.profiler import Profiler
+from train.recovery import Recovery
 from train.run_folder import RunFolder
 from train.saver import Saver
+from train.stragglers import Stragglers
 from train.validation import validate
+from train.watchdog import LONG, Watchdog
 from train.weights import fill, model_state, open_weights, same_tokenizer
 
 
@@ -53,17 +60,23 @@ class Trainer:
         self.step_done = 0
         self.stopped_by: int | None = None  # the signal that ended the run, known to all ranks
         self._signal: int | None = None  # the signal that this rank got
+        self.rewinding = False
+        self._warm = False
         self.folder: RunFolder | None = None  # rank 0's
         first_rank_does(self._claim_folder)
         self.path = Path(first_rank_does(lambda: str(self.folder.path)))
-        self.order = Order.start(
-            seed=config.seed,
-            weights=config.data.chosen(),
-            n_sequences={source: store.n_sequences(config.seq_len) for source, store in stores.items()},
-            seq_len=config.seq_len,
-        )
+        self.order = self._first_order()
         self.tokenizer_fingerprint = next(iter(stores.values())).tokenizer_fingerprint
         self.fingerprints = {source: store.fingerprint for source, store in stores.items()}
+
+    def _first_order(self) -> Order:
+        config = self.config
+        return Order.start(
+            seed=config.seed,
+            weights=config.data.chosen(),
+            n_sequences={name: store.n_sequences(config.seq_len) for name, store in self.stores.items()},
+            seq_len=config.seq_len,
+        )
 
     def build(self) -> None:
         """Model, optimizer, and where the last whole checkpoint left them."""
@@ -85,7 +98,8 @@ class Trainer:
         self.model.to_empty(device=ranks.device)
         if ranks.layout.pp > 1:
             self._say(self.model.describe())
-        self.optimizer = build_optimizer(self.model, config.optim)
+        self.recovery = Recovery(config.recovery)
+        self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
         self.saver = Saver(
             self.path / "checkpoints",
             keep=config.checkpoint.keep,
@@ -93,14 +107,16 @@ class Trainer:
         )
         self.certifier = Certifier(self.saver, config.checkpoint.verify, ranks.device)
         self._resume_or_start()
-        self.loader = Loader(
+
+    def _loader(self) -> Loader:
+        return Loader(
             self.order,
             self.stores,
-            micro_batch=config.micro_batch,
-            global_batch=config.batch_sequences,
-            dp_rank=ranks.dp_rank,
-            dp_size=ranks.dp_size,
-            workers=config.workers,
+            micro_batch=self.config.micro_batch,
+            global_batch=self.config.batch_sequences,
+            dp_rank=self.ranks.dp_rank,
+            dp_size=self.ranks.dp_size,
+            workers=self.config.workers,
         )
 
     def run(self) -> int:
@@ -119,98 +135,156 @@ class Trainer:
         profiler = self._profiler()
         journal = self._journal()
         self._listen_for_signals()
+        self.watchdog = Watchdog(
+            self.path / "hangs", self.ranks.rank, config.watchdog.timeout, self.step_done
+        )
         failed = True
         try:
-            with self.loader as loader:
-                batches = loader.batches(self.step_done, config.last_step)
-                clock = Clock()
-                while self.step_done < config.last_step and not self.stopped_by:
-                    step = self.step_done + 1
-                    profiler and profiler.begin_step()
-                    line = self.step(step, micro_batches, batches, clock)
-                    profiler and profiler.end_step()
-                    self.step_done = step
-                    line |= self._rates(clock, flops, peak)
-                    clock.restart()  # what follows the step is counted on the next line
-                    if self._validates_after(step):
-                        with clock.stretch("validate"):
-                            line["validation"] = validate(
-                                self.model,
-                                self.heldout,
-                                tokenizer,
-                                self.ranks,
-                                seq_len=config.seq_len,
-                                sequences=config.validate.sequences,
-                                batch=config.micro_batch,
-                            )
-                    if journal:
-                        journal.write(line)
-                        if "validation" in line:
-                            journal.say(_validation_line(step, line["validation"]))
-                    self.certifier.saw(step, line["loss"])
-                    if self.certifier.is_due(step) and not self.stopped_by:
-                        with clock.stretch("certificate"):
-                            self.certifier.certify(
-                                self.model,
-                                self.optimizer,
-                                lambda first, last: self._replay(first, last, micro_batches),
-                            )
-                    ends = step == config.last_step or self.stopped_by is not None
-                    if ends or step % config.checkpoint.every == 0:
-                        with clock.stretch("checkpoint"):
-                            self.save(wait=ends)
+            while self._goes_on():
+                with self._loader() as self.loader:
+                    batches = self.loader.batches(self.step_done, config.last_step)
+                    clock = Clock()
+                    while self._goes_on():
+                        step = self.step_done + 1
+                        profiler and profiler.begin_step()
+                        line = self.step(step, micro_batches, batches, clock)
+                        profiler and profiler.end_step()
+                        if self.rewinding:
+                            break
+                        self.step_done = step
+                        line |= self._rates(clock, flops, peak)
+                        if ranks := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
+                            line["ranks"] = ranks
+                        clock.restart()  # what follows the step is counted on the next line
+                        if self._validates_after(step):
+                            self.watchdog.beat(f"validating after step {step}", LONG)
+                            with clock.stretch("validate"):
+                                line["validation"] = validate(
+                                    self.model,
+                                    self.heldout,
+                                    tokenizer,
+                                    self.ranks,
+                                    seq_len=config.seq_len,
+                                    sequences=config.validate.sequences,
+                                    batch=config.micro_batch,
+                                )
+                        if journal:
+                            journal.write(line)
+                            for sentence in _sentences(line):
+                                journal.say(sentence)
+                        self.certifier.saw(step, _number(line["loss"]))
+                        if self.certifier.is_due(step) and not self.stopped_by:
+                            self.watchdog.beat(f"certifying at step {step}", LONG)
+                            with clock.stretch("certificate"):
+                                self.certifier.certify(
+                                    self.model,
+                                    self.optimizer,
+                                    lambda first, last: self._replay(first, last, micro_batches),
+                                )
+                        if not self._goes_on() or step % config.checkpoint.every == 0:
+                            self.watchdog.beat(f"saving after step {step}", LONG)
+                            with clock.stretch("checkpoint"):
+                                self.save(wait=not self._goes_on())
+                if self.rewinding:
+                    self._rewind(journal)
             failed = False
         finally:
+            self.watchdog.beat("ending", LONG)
             self.saver.close()
             profiler and profiler.close()
             journal and journal.close(failed)
+            self.watchdog.close()
+            self._note_end("failed" if failed else None)
         return self._farewell()
+
+    def _goes_on(self) -> bool:
+        return self.step_done < self.config.last_step and not self.stopped_by
 
     def step(self, step: int, micro_batches: int, batches, clock: Clock) -> dict:
         """One optimizer step over the global batch; returns its line of metrics.jsonl."""
         rate = learning_rate(step, self.config.steps, self.config.optim)
         set_learning_rate(self.optimizer, rate)
-        total = torch.zeros(2, device=self.ranks.device)  # loss, and whether a rank was told to stop
+        # The loss, the norm and whether a rank was told to stop: all ranks then decide alike.
+        total = torch.zeros(3, device=self.ranks.device)
         with clock.stretch("compute"):
             total[0] = forward_backward(self.model, self._read(batches, micro_batches, clock), micro_batches)
-            norm = clip_gradients(self.model, self.config.optim.clip)
-        total[1] = 0.0 if self._signal is None else 1.0
+            total[1] = clip_gradients(self.model, self.config.optim.clip)
+        total[2] = 0.0 if self._signal is None else 1.0
         dist.all_reduce(total)
-        loss = total[0].item() / self.ranks.world_size
-        if total[1].item():  # all ranks agree on the step after which they stop
+        loss, norm = (total[:2] / self.ranks.world_size).tolist()
+        if total[2].item():
             self.stopped_by = self._signal or signal.SIGTERM
-        if not torch.isfinite(norm) or loss != loss:
-            raise RunError(
-                f"step {step}: loss {loss}, gradient norm {norm.item()}: nothing of this step reached the "
-                f"weights; read its data with `relama explain run={self.config.run} step={step}`, lower "
-                "optim.lr, and run the same command from the last checkpoint"
-            )
-        with clock.stretch("checkpoint"):
-            self.saver.before_update()
-        with clock.stretch("compute"):
-            self.optimizer.step()
-            self.optimizer.zero_grad()
+        decision = self.recovery.judge(step, loss, norm)
+        if decision and "again" not in decision:
+            self._decide(decision)
+        if decision is None or decision["action"] == "warn":
+            with clock.stretch("checkpoint"):
+                self.saver.before_update()
+            with clock.stretch("compute"):
+                self.optimizer.step()
+        self.optimizer.zero_grad()
         return {
             "step": step,
-            "loss": loss,
-            "grad_norm": norm.item(),
+            "loss": loss if math.isfinite(loss) else None,
+            "grad_norm": norm if math.isfinite(norm) else None,
             "lr": rate,
             "tokens": step * self.config.global_batch,
+            **({"decision": decision["action"]} if decision else {}),
         }
+
+    def _decide(self, decision: dict) -> None:
+        """Make a new decision known: to the log, before it acts, and to the user. Raises RunError to stop."""
+        step, batch = decision["step"], self.config.batch_sequences
+        if decision["action"] == "rewind":
+            self.saver.wait()
+            steps = first_rank_does(lambda: whole_steps(self.path / "checkpoints"))
+            decision = recovery.rewind(decision, steps, self.config.recovery.back, batch)
+            self.rewinding = True
+        first_rank_does(
+            lambda: recovery.log(self.path, decision | recovery.seen(self.order, self.stores, step, batch))
+        )
+        if decision["action"] == "stop":
+            raise RunError(recovery.stop_line(decision, self.config.run))
+        self.recovery.decisions.append(decision)
+        acts = {
+            "warn": "a warning (recovery=skip and recovery=rewind would act)",
+            "skip": "its update is left out",
+            "rewind": f"back to step {decision.get('to_step')}, and on without the samples since step "
+            f"{decision.get('samples', [0])[0] // batch}",
+        }
+        self._say(f"step {step}: {decision['why']}: {acts[decision['action']]}")
+
+    def _rewind(self, journal: Journal | None) -> None:
+        """Go back to where the last decision says: as a restart does, in the same process."""
+        self.rewinding = False
+        self.watchdog.beat("going back to a checkpoint", LONG)
+        self.certifier.forget()
+        self._note_end("rewound")
+        self._resume_or_start()
+        journal and journal.reopen()
 
     def _read(self, batches, count: int, clock: Clock):
         """The next `count` micro-batches, (inputs, labels) each, on the device."""
         for _ in range(count):
+            self.watchdog.beat(f"training after step {self.step_done}", 1.0 if self._warm else LONG)
             with clock.stretch("data"):
                 batch = tuple(part.to(self.ranks.device, non_blocking=True) for part in next(batches))
             yield batch
+        self._warm = True  # the first step may compile, and connect all ranks
 
     def _replay(self, first: int, last: int, micro_batches: int) -> dict[int, float]:
         """Do these steps again, for the certificate; their losses. Nothing of them is logged."""
         batches = self.loader.batches(first - 1, last)
-        return {
-            step: self.step(step, micro_batches, batches, Clock())["loss"] for step in range(first, last + 1)
-        }
+        recovery = self.recovery
+        self.recovery = Recovery(self.config.recovery)
+        self.recovery.resume(self._saved_recovery, recovery.decisions, self.order)
+        try:
+            return {
+                step: _number(self.step(step, micro_batches, batches, Clock())["loss"])
+                for step in range(first, last + 1)
+            }
+        finally:
+            self.recovery = recovery
 
     def _validates_after(self, step: int) -> bool:
         every = self.config.validate.every
@@ -225,7 +299,9 @@ class Trainer:
             "order": self.order.to_json(),
             "fingerprints": self.fingerprints,
             "tokenizer": self.tokenizer_fingerprint,
+            "recovery": copy.deepcopy(self.recovery.state()),
         }
+        self._saved_recovery = state["recovery"]
         self.saver.save(self.model, self.optimizer, state, wait=wait)
         self.certifier.saved(self.step_done)
 
@@ -234,7 +310,11 @@ class Trainer:
         checkpoint.remove_leftovers(self.folder.checkpoints)
 
     def _resume_or_start(self) -> None:
+        """Model, optimizer, order and decisions as the newest whole checkpoint has them, or new."""
         config = self.config
+        logged = first_rank_does(self._read_decisions)
+        self.optimizer = build_optimizer(self.model, config.optim)
+        state = None
         found = checkpoint.newest_whole(self.path / "checkpoints")
         if found:
             folder, state = found
@@ -251,11 +331,24 @@ class Trainer:
         else:
             initialize(self.model, config.seed)
             self._say(f"starting {self.path}")
+        if state is None:
+            self.step_done, self.order = 0, self._first_order()
+        self.order = self.recovery.resume(state and state.get("recovery"), logged, self.order)
         if config.data.sources is not None:
             total = sum(config.data.weights.values())
             shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
             self._say(f"data.sources leaves, weights renormalised: {', '.join(shares)}")
         first_rank_does(self._write_what_is_known)
+
+    def _read_decisions(self) -> list[dict]:
+        """The run's log of decisions; checkpoints that one of them went back behind are removed."""
+        logged = recovery.read_log(self.path)
+        checkpoints = self.path / "checkpoints"
+        for step in whole_steps(checkpoints) if recovery.rewinds(logged) else []:
+            folder = checkpoint.step_folder(checkpoints, step)
+            if recovery.is_abandoned(read_state(folder), logged):
+                remove(folder)
+        return logged
 
     def _refuse_other_data(self, folder: Path, state: dict) -> None:
         checkpoint.refuse_other_shape(folder, state, self.model_config)
@@ -277,6 +370,7 @@ class Trainer:
             )
 
     def _write_what_is_known(self) -> None:
+        goodput.started(self.path, self.step_done, self.ranks.world_size)
         any_store = next(iter(self.stores.values()))
         self.folder.keep_tokenizer(any_store.folder / "tokenizer.model")
         self.folder.write_config(self.config)
@@ -337,7 +431,18 @@ class Trainer:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
 
+    def _note_end(self, how: str | None) -> None:
+        if self.ranks.is_first:
+            stopped = signal.Signals(self.stopped_by).name if self.stopped_by else "finished"
+            goodput.ended(self.path, self.step_done, how or stopped)
+
     def _farewell(self) -> int:
+        if self.ranks.is_first and (life := goodput.account(self.path)) and life["starts"] > 1:
+            self._say(
+                f"goodput {life['goodput']:.1%} of {life['seconds']:,.0f} s since its first start: "
+                f"{life['starts']} starts, {life['steps_repeated']} steps trained again, "
+                f"{life['seconds_down']:,.0f} s down"
+            )
         if self.stopped_by:
             name = signal.Signals(self.stopped_by).name
             self._say(
@@ -355,9 +460,17 @@ class Trainer:
             print(f"relama: {text}", flush=True)
 
 
-def _validation_line(step: int, results: dict[str, dict[str, float]]) -> str:
-    parts = (
-        f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte"
-        for source, result in results.items()
-    )
-    return f"held out after step {step}: " + "; ".join(parts)
+def _number(loss: float | None) -> float:
+    return math.inf if loss is None else loss
+
+
+def _sentences(line: dict) -> Iterator[str]:
+    """What of a line of metrics is said in words."""
+    if "validation" in line:
+        parts = (
+            f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte"
+            for source, result in line["validation"].items()
+        )
+        yield f"held out after step {line['step']}: " + "; ".join(parts)
+    for rank, times in line.get("ranks", {}).get("slow", {}).items():
+        yield f"slow: {rank} computes at 1/{times} of the usual speed; all others wait for it"

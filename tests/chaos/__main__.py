@@ -1,4 +1,4 @@
-"""`python -m tests.chaos --faults 100 --seed 0`: training under random faults, and the table of docs/faults.md.
+"""`python -m tests.chaos --faults 100 --seed 0`: training under random faults; the table of docs/faults.md.
 
 Non-zero exit if a run is lost or does not end bitwise as the undisturbed one. With root, the runs lie on a
 small tmpfs so that the disk can be filled; without, that kind is left out, and the last line says so.

@@ -1,0 +1,95 @@
+"""How much of a run's life was training that lasts: its starts and stops, and what each restart cost.
+
+attempts.jsonl in the run folder has a line for each start (the step it went on from, the last step that the
+one before had logged, and when) and for each end that was one; a killed attempt has none, and its end is
+the last change of metrics.jsonl. Appended to, never rewritten: what is lost is part of the account.
+"""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from train.metrics import read_metrics
+
+LOG = "attempts.jsonl"
+
+
+def started(folder: Path, step: int, world_size: int) -> None:
+    """Note a start that goes on after `step`; before the metrics are cut back to it."""
+    metrics = folder / "metrics.jsonl"
+    reached, seen = step, None
+    if metrics.exists():
+        seen = metrics.stat().st_mtime
+        reached = max(step, _last_step(metrics))
+    _append(
+        folder, {"event": "start", "step": step, "reached": reached, "last_seen": seen, "ranks": world_size}
+    )
+
+
+def ended(folder: Path, step: int, how: str) -> None:
+    """Note an end that the run itself saw: `how` is finished, failed, rewound or a signal's name."""
+    _append(folder, {"event": "end", "step": step, "how": how})
+
+
+def account(folder: Path) -> dict | None:
+    """The run's life so far, in seconds and steps; None where nothing was noted.
+
+    goodput: the share of the life in which steps were computed that are still part of the run.
+    """
+    events = read(folder)
+    if not events:
+        return None
+    try:
+        lines = read_metrics(folder / "metrics.jsonl")
+    except Exception:  # none yet: nothing was computed that lasts
+        lines = []
+    computed = sum(line["seconds"].get("compute", 0.0) for line in lines)
+    starts = [event for event in events if event["event"] == "start"]
+    ends = [event["time"] for event in events if event["event"] == "end"]
+    metrics = folder / "metrics.jsonl"
+    last = max([starts[-1]["time"], *ends[-1:], *([metrics.stat().st_mtime] if lines else [])])
+    life = max(last - starts[0]["time"], 1e-9)
+    return {
+        "seconds": life,
+        "goodput": min(1.0, computed / life),
+        "starts": len(starts),
+        "steps_repeated": sum(event["reached"] - event["step"] for event in starts),
+        "seconds_down": sum(
+            max(0.0, event["time"] - event["last_seen"]) for event in starts[1:] if event["last_seen"]
+        ),
+    }
+
+
+def read(folder: Path) -> list[dict]:
+    """The events in order; a line torn by a full disk or a kill is passed over."""
+    path = folder / LOG
+    if not path.exists():
+        return []
+    events = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            events.append(json.loads(line))
+        except ValueError:
+            continue
+    return [event for event in events if isinstance(event, dict) and "event" in event]
+
+
+def _last_step(metrics: Path) -> int:
+    for line in reversed(metrics.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return 0
+
+
+def _append(folder: Path, event: dict) -> None:
+    event = {**event, "time": time.time()}
+    try:
+        with open(folder / LOG, "a", encoding="utf-8") as file:
+            file.write(json.dumps(event) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:  # an account is not worth a run
+        print(f"relama: warning: {folder / LOG}: {error}; this start or end is not counted", flush=True)

@@ -1,0 +1,88 @@
+"""A run that stands still is ended, so that it can be started again, and leaves what it was waiting for.
+
+Every rank watches itself: without a sign of progress for the time allowed, the Python stacks of all its
+threads (and on GPUs NCCL's flight recorder) go to runs/NAME/hangs/, and the process ends. A C timer stands
+behind the watching thread, for a rank that holds the interpreter's lock. Time in which the process itself
+was stopped (Ctrl-Z, a debugger) does not count.
+"""
+
+import faulthandler
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+EXIT_CODE = 75  # sysexits' EX_TEMPFAIL: try again
+LONG = 10.0  # times the timeout, for what may take long: the start, validation, saving
+GRACE = 3.0  # seconds between the dump and the end: the other ranks dump in it too
+POLL = 1.0
+
+
+class Watchdog:
+    """`beat` at every sign of progress; does nothing with timeout 0."""
+
+    def __init__(self, folder: Path, rank: int, timeout: float, step: int = 0) -> None:
+        self._folder, self._rank, self._timeout = folder, rank, timeout
+        self._closed = threading.Event()
+        self._file = None
+        self.beat(f"starting after step {step}", LONG)
+        if timeout:
+            threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+
+    def beat(self, doing: str, patience: float = 1.0) -> None:
+        """Progress: from now on `doing`, which may take `patience` × the timeout."""
+        self._last = (time.monotonic(), doing, patience * self._timeout)
+
+    def close(self) -> None:
+        self._closed.set()
+        faulthandler.cancel_dump_traceback_later()
+
+    def _watch(self) -> None:
+        poll = min(POLL, self._timeout / 4)
+        looked = time.monotonic()
+        while not self._closed.wait(poll):
+            now = time.monotonic()
+            last, doing, allowed = self._last
+            if now - looked > 4 * poll + 1:  # this process was stopped, or starved
+                self._last = (now, doing, allowed)
+            elif now - last > allowed:
+                self._end(doing, now - last)
+            else:
+                self._arm(allowed - (now - last) + 60)
+            looked = now
+
+    def _arm(self, seconds: float) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = open(self._folder / f"rank{self._rank}-locked.txt", "w")  # noqa: SIM115 - for C
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
+
+    def _end(self, doing: str, seconds: float) -> None:
+        faulthandler.cancel_dump_traceback_later()
+        stem = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-rank{self._rank}"
+        path = self._folder / f"{stem}.txt"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with open(path, "w") as file:
+                file.write(f"rank {self._rank}: no progress for {seconds:.0f} s: {doing}\n")
+                file.flush()
+                faulthandler.dump_traceback(file, all_threads=True)
+            _dump_flight_recorder(self._folder / f"{stem}-nccl.pickle")
+        finally:
+            print(
+                f"relama: rank {self._rank}: no progress for {seconds:.0f} s ({doing}); its stacks are in "
+                f"{path}; it ends, to be started again (watchdog.timeout=0 turns this off)",
+                file=sys.stderr,
+                flush=True,
+            )
+            time.sleep(GRACE)
+            os._exit(EXIT_CODE)
+
+
+def _dump_flight_recorder(path: Path) -> None:
+    """What each collective of this rank was doing; torch's own tools read it. CUDA alone has one."""
+    import torch
+
+    if torch.cuda.is_available() and torch.distributed.is_nccl_available():
+        path.write_bytes(torch._C._distributed_c10d._dump_fr_trace())
