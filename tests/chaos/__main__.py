@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=100, help="at least so many are survived")
     parser.add_argument("--seed", type=int, default=None, help="of the moments and places; drawn if left out")
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4], help="of the runs, in turn")
-    parser.add_argument("--per-run", type=int, default=20, help="faults on one run")
+    parser.add_argument("--per-run", type=int, default=25, help="faults on one run")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="parts of their names")
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed

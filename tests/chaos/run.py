@@ -17,13 +17,18 @@ from pathlib import Path
 
 from tests.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
-STEPS = 400
+STEPS = 240
 SETTINGS = (
     f"steps={STEPS}",
+    "seq_len=32",  # a step is milliseconds, so that a run meets many faults
+    "global_batch=128",
+    "model.dim=16",
     "checkpoint.every=10",
     "checkpoint.keep=3",
-    "validate.every=100",
+    "validate.every=80",
+    "validate.sequences=2",
     "watchdog.timeout=6",
+    "verify_data=never",
 )
 MAX_RESTARTS = 1000
 _RESUMED = re.compile(r"relama: (?:resuming \S+ after step (\d+)|starting )")
