@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.errors import DataError
 from data.order import Order, samples_of
 from data.store import TokenStore
 
@@ -71,6 +72,10 @@ class Loader:
         begin = time.perf_counter()
         try:
             return future.result()
+        except OSError as error:
+            raise DataError(
+                f"tokens could not be read ({error}); bring them back, and run it again"
+            ) from None
         finally:
             self.wait_seconds += time.perf_counter() - begin
 

@@ -1,5 +1,6 @@
 """`torchrun train/main.py model=7b data=mix`, or `relama train …` in one process: parse, build, run."""
 
+import os
 import sys
 
 from configs.load import entry, load
@@ -8,7 +9,9 @@ from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
 from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
+from train.run_folder import run_path
 from train.setup import open_data
+from train.watchdog import Watchdog
 
 
 def run(argv: list[str]) -> int:
@@ -20,14 +23,17 @@ def run(argv: list[str]) -> int:
         return 0
     from train.trainer import Trainer  # a second of imports that a refused config does not wait for
 
-    ranks = set_up(layout, config.device, config.threads)
+    rank = int(os.environ.get("RANK", 0))
+    watchdog = Watchdog(run_path(config.run) / "hangs", rank, config.watchdog.timeout)
     try:
-        trainer = Trainer(config, model_config, ranks, stores, heldout)
+        ranks = set_up(layout, config.device, config.threads)
+        trainer = Trainer(config, model_config, ranks, stores, heldout, watchdog)
         trainer.build()
         if trainer.folder:
             trainer.folder.write_command(argv)
         return trainer.run()
     finally:
+        watchdog.close()
         tear_down()
 
 

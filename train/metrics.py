@@ -93,6 +93,16 @@ class Journal:
             self._wandb.log(_flat(line), step=line["step"])
         self._show(line)
 
+    def settle(self) -> bool:
+        """Whether all lines are on the disk: a checkpoint that outlives its metrics would leave a hole."""
+        if self._unwritten:
+            self._write_out()
+        try:
+            os.fsync(self._file.fileno())
+        except OSError:
+            return False
+        return not self._unwritten
+
     def _write_out(self) -> None:
         """All lines that wait; where the disk is full they go on waiting, and none stays half-written."""
         before = self._file.seek(0, os.SEEK_END)

@@ -53,10 +53,11 @@ class Trainer:
         ranks: Ranks,
         stores: dict[str, TokenStore],
         heldout: dict[str, TokenStore],
+        watchdog: Watchdog,
     ) -> None:
         self.config = replace(config, model=model_config)  # resolved: what is saved with the run
         self.model_config, self.ranks = model_config, ranks
-        self.stores, self.heldout = stores, heldout
+        self.stores, self.heldout, self.watchdog = stores, heldout, watchdog
         self.step_done = 0
         self.stopped_by: int | None = None  # the signal that ended the run, known to all ranks
         self._signal: int | None = None  # the signal that this rank got
@@ -135,9 +136,6 @@ class Trainer:
         profiler = self._profiler()
         journal = self._journal()
         self._listen_for_signals()
-        self.watchdog = Watchdog(
-            self.path / "hangs", self.ranks.rank, config.watchdog.timeout, self.step_done
-        )
         failed = True
         try:
             while self._goes_on():
@@ -184,7 +182,8 @@ class Trainer:
                         if not self._goes_on() or step % config.checkpoint.every == 0:
                             self.watchdog.beat(f"saving after step {step}", LONG)
                             with clock.stretch("checkpoint"):
-                                self.save(wait=not self._goes_on())
+                                if self._is_settled(journal):
+                                    self.save(wait=not self._goes_on())
                 if self.rewinding:
                     self._rewind(journal)
             failed = False
@@ -193,9 +192,20 @@ class Trainer:
             self.saver.close()
             profiler and profiler.close()
             journal and journal.close(failed)
-            self.watchdog.close()
             self._note_end("failed" if failed else None)
         return self._farewell()
+
+    def _is_settled(self, journal: Journal | None) -> bool:
+        """Whether the metrics so far are on the disk; RunError if they are not and the run ends here."""
+        settled = first_rank_does(lambda: journal.settle())
+        if not settled and not self._goes_on():
+            raise RunError(
+                f"{self.path / 'metrics.jsonl'}: no room for its last lines, so step {self.step_done} is not "
+                "saved; make room and run the same command: it goes on from the checkpoint before"
+            )
+        if not settled:
+            self._say(f"warning: no room for metrics: step {self.step_done} is not saved, training goes on")
+        return settled
 
     def _goes_on(self) -> bool:
         return self.step_done < self.config.last_step and not self.stopped_by

@@ -8,6 +8,7 @@ was stopped (Ctrl-Z, a debugger) does not count.
 
 import faulthandler
 import os
+import signal
 import sys
 import threading
 import time
@@ -22,11 +23,11 @@ POLL = 1.0
 class Watchdog:
     """`beat` at every sign of progress; does nothing with timeout 0."""
 
-    def __init__(self, folder: Path, rank: int, timeout: float, step: int = 0) -> None:
+    def __init__(self, folder: Path, rank: int, timeout: float) -> None:
         self._folder, self._rank, self._timeout = folder, rank, timeout
         self._closed = threading.Event()
         self._file = None
-        self.beat(f"starting after step {step}", LONG)
+        self.beat("starting", LONG)
         if timeout:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
@@ -53,31 +54,63 @@ class Watchdog:
             looked = now
 
     def _arm(self, seconds: float) -> None:
-        if self._file is None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = open(self._folder / f"rank{self._rank}-locked.txt", "w")  # noqa: SIM115 - for C
-        faulthandler.dump_traceback_later(seconds, exit=True, file=self._file)
+        try:
+            if self._file is None and self._is_run_folder():
+                self._folder.mkdir(exist_ok=True)
+                self._file = open(self._folder / f"rank{self._rank}-locked.txt", "w")  # noqa: SIM115 - for C
+        except OSError:
+            pass  # a full disk: to stderr, then
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self._file or sys.stderr)
+
+    def _is_run_folder(self) -> bool:
+        """Until it is one, nothing may lie in it."""
+        return (self._folder.parent / ".lock").exists()
 
     def _end(self, doing: str, seconds: float) -> None:
         faulthandler.cancel_dump_traceback_later()
-        stem = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-rank{self._rank}"
-        path = self._folder / f"{stem}.txt"
+        line = f"rank {self._rank}: no progress for {seconds:.0f} s ({doing})"
+        where = "are above"
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with open(path, "w") as file:
-                file.write(f"rank {self._rank}: no progress for {seconds:.0f} s: {doing}\n")
-                file.flush()
-                faulthandler.dump_traceback(file, all_threads=True)
-            _dump_flight_recorder(self._folder / f"{stem}-nccl.pickle")
+            if self._is_run_folder():
+                where = f"are in {self._dump(line)}"
+            else:
+                faulthandler.dump_traceback(sys.stderr, all_threads=True)
+        except OSError as error:
+            where = f"could not be written ({error})"
         finally:
             print(
-                f"relama: rank {self._rank}: no progress for {seconds:.0f} s ({doing}); its stacks are in "
-                f"{path}; it ends, to be started again (watchdog.timeout=0 turns this off)",
+                f"relama: {line}; its stacks {where}; it ends, to be started again "
+                "(watchdog.timeout=0 turns this off)",
                 file=sys.stderr,
                 flush=True,
             )
             time.sleep(GRACE)
+            _kill_the_stopped()
             os._exit(EXIT_CODE)
+
+    def _dump(self, line: str) -> Path:
+        stem = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-rank{self._rank}"
+        path = self._folder / f"{stem}.txt"
+        self._folder.mkdir(exist_ok=True)
+        with open(path, "w") as file:
+            file.write(line + "\n")
+            file.flush()
+            faulthandler.dump_traceback(file, all_threads=True)
+        _dump_flight_recorder(self._folder / f"{stem}-nccl.pickle")
+        return path
+
+
+def _kill_the_stopped() -> None:
+    """This node's ranks that a SIGSTOP holds hear no SIGTERM: torchrun would wait 30 s for them."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if state == "T" and int(parent) == os.getppid():
+                os.kill(int(path.parent.name), signal.SIGKILL)
+        except (OSError, ValueError):
+            continue  # gone by now
 
 
 def _dump_flight_recorder(path: Path) -> None:

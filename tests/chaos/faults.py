@@ -32,6 +32,16 @@ def kill_every_rank(run: Run, rng: random.Random) -> None:
         kill(worker, signal.SIGKILL)
 
 
+def kill_while_starting(run: Run, rng: random.Random) -> None:
+    """Twice: the second time falls anywhere between the imports and the first steps."""
+    kill_every_rank(run, rng)
+    again = time.monotonic() + rng.uniform(1, 12)
+    while time.monotonic() < again:
+        run.keep_alive()
+        time.sleep(0.05)
+    kill_a_rank(run, rng)
+
+
 def kill_the_agent(run: Run, rng: random.Random) -> None:
     """The node's end, as far as one machine can show it: nobody is left to restart the workers."""
     kill(run.agent.pid, signal.SIGKILL)
@@ -154,6 +164,7 @@ KINDS: dict[str, Fault] = {
     "a rank killed (SIGKILL)": kill_a_rank,
     "a rank crashed (SIGSEGV)": crash_a_rank,
     "every rank killed": kill_every_rank,
+    "killed again while starting": kill_while_starting,
     "torchrun killed": kill_the_agent,
     "preempted (SIGTERM)": preempt,
     "Ctrl-C": interrupt,

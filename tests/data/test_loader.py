@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.errors import DataError
 from data.loader import Loader
 from data.order import Order, samples_of
 from data.store import TokenStore
@@ -106,7 +107,7 @@ def test_an_error_of_a_reading_thread_is_raised_where_its_batch_is_taken(order, 
             raise OSError("the disk is gone")
 
     loader = Loader(order, Broken(stores), micro_batch=1, global_batch=1)
-    with loader, pytest.raises(OSError, match="the disk is gone"):
+    with loader, pytest.raises(DataError, match="tokens could not be read"):
         next(loader.batches(0, 10))
 
 

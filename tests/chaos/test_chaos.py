@@ -1,0 +1,29 @@
+"""A short chaos: a few faults of different sorts on a run of two ranks, which ends as if there were none."""
+
+import os
+
+import pytest
+
+from data.sample import prepare_sample
+from tests.chaos.campaign import Campaign
+from tests.chaos.run import SETTINGS
+
+pytestmark = pytest.mark.distributed
+
+# One of each sort: torchrun restarts, the scheduler restarts, the watchdog ends it, a checkpoint is refused.
+KINDS = [
+    "killed during a save",
+    "torchrun killed",
+    "a rank hangs (SIGSTOP)",
+    "checkpoint: a bit flipped",
+]
+SHORT = (*SETTINGS, "steps=60", "validate.every=25")
+
+
+def test_a_run_under_random_faults_ends_bitwise_as_the_undisturbed_one(tmp_path):
+    seed = int.from_bytes(os.urandom(4), "little")
+    print(f"seed {seed}")  # shown if the test fails
+    prepare_sample(tmp_path / "corpora")
+    campaign = Campaign(tmp_path, tmp_path / "corpora", seed, KINDS, SHORT)
+    campaign.strike(ranks=2, faults=len(KINDS))
+    assert len(campaign.survived) == len(KINDS), "the run ended before all faults had struck"
