@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4], help="of the runs, in turn")
     parser.add_argument("--per-run", type=int, default=25, help="faults on one run")
     parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="parts of their names")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="after these, no new fault")
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed
     kinds = [kind for kind in KINDS if any(part in kind for part in options.kinds)]
@@ -38,9 +39,9 @@ def main() -> int:
             kinds.remove("disk full")
         corpora = Path(folder) / "corpora"
         prepare_sample(corpora)
-        campaign = Campaign(disk or Path(folder), corpora, seed, kinds)
+        campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=begin + 60 * options.minutes)
         try:
-            while len(campaign.survived) < options.faults:
+            while len(campaign.survived) < options.faults and not campaign.is_late:
                 left = options.faults - len(campaign.survived)
                 ranks = options.ranks[campaign.runs % len(options.ranks)]
                 campaign.strike(ranks, min(left, options.per_run))

@@ -42,13 +42,19 @@ class Campaign:
         seed: int,
         kinds: list[str],
         settings: tuple[str, ...] = SETTINGS,
+        until: float = float("inf"),
     ) -> None:
+        """`until`: time.monotonic() after which no fault strikes, and the run at hand goes to its end."""
         self.work, self.corpora, self.kinds, self.settings = work, corpora, kinds, settings
-        self.rng = random.Random(seed)
+        self.rng, self._until = random.Random(seed), until
         self.survived: list[Survived] = []
         self.runs = 0
         self._undisturbed: dict[int, Run] = {}
         self._next: Iterator[str] = self._shuffled()
+
+    @property
+    def is_late(self) -> bool:
+        return time.monotonic() > self._until
 
     def strike(self, ranks: int, faults: int) -> None:
         """One run of `ranks`, struck `faults` times (fewer if it ends sooner). Raises RunLost."""
@@ -58,7 +64,7 @@ class Campaign:
         run.start()
         try:
             for _ in range(faults):
-                if not self._wait_for_a_moment(run):
+                if self.is_late or not self._wait_for_a_moment(run):
                     break
                 self._one(run, next(self._next))
             deadline = time.monotonic() + PATIENCE
