@@ -13,6 +13,7 @@ from pathlib import Path
 from train.metrics import read_metrics
 
 LOG = "attempts.jsonl"
+STALLS = ("data", "validate", "checkpoint", "certificate")
 
 
 def started(folder: Path, step: int, world_size: int) -> None:
@@ -44,7 +45,7 @@ def account(folder: Path) -> dict | None:
         lines = read_metrics(folder / "metrics.jsonl")
     except Exception:  # none yet: nothing was computed that lasts
         lines = []
-    computed = sum(line["seconds"].get("compute", 0.0) for line in lines)
+    computed = sum(_computing(line["seconds"]) for line in lines)
     starts = [event for event in events if event["event"] == "start"]
     ends = [event["time"] for event in events if event["event"] == "end"]
     metrics = folder / "metrics.jsonl"
@@ -59,6 +60,11 @@ def account(folder: Path) -> dict | None:
             max(0.0, event["time"] - event["last_seen"]) for event in starts[1:] if event["last_seen"]
         ),
     }
+
+
+def _computing(seconds: dict[str, float]) -> float:
+    """What is left of a step without its stalls; a GPU computes behind the stretch that says so."""
+    return seconds["total"] - sum(seconds.get(name, 0.0) for name in STALLS)
 
 
 def read(folder: Path) -> list[dict]:
