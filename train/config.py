@@ -79,7 +79,13 @@ class ParallelConfig:
             "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")
         )
         if self.pp != 1:
-            refuse_schedule(self.schedule, self.stages_per_rank, self.activation_checkpointing, self.compile)
+            refuse_schedule(
+                self.schedule,
+                self.stages_per_rank,
+                activation_checkpointing=self.activation_checkpointing,
+                compile=self.compile,
+                reshard=self.reshard,
+            )
 
 
 @dataclass

@@ -37,7 +37,9 @@ SCHEDULES = {
 }
 
 
-def refuse_schedule(schedule: str, stages_per_rank: int | None, checkpointing: str, compile: bool) -> None:
+def refuse_schedule(
+    schedule: str, stages_per_rank: int | None, *, activation_checkpointing: str, compile: bool, reshard: str
+) -> None:
     """Raises ValueError, naming the key, for an unknown schedule, or one that cannot be with the rest."""
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
@@ -52,15 +54,17 @@ def refuse_schedule(schedule: str, stages_per_rank: int | None, checkpointing: s
     if not kind.splits_backward:
         return
     # Backward runs once for the inputs and once more for each weight: a compiled one, or what selective
-    # checkpointing kept, serves once, and full checkpointing would recompute the block each time.
-    for key, wrong, right in (
-        ("compile", "true" if compile else None, "false"),
-        ("activation_checkpointing", None if checkpointing == "none" else checkpointing, "none"),
+    # checkpointing kept, serves once; full checkpointing would recompute the block each time; and a weight
+    # that was freed is not there to take its gradient.
+    for key, value, works in (
+        ("compile", str(compile).lower(), ("false",)),
+        ("activation_checkpointing", activation_checkpointing, ("none",)),
+        ("reshard", reshard, ("auto", "never")),
     ):
-        if wrong:
+        if value not in works:
             raise ValueError(
-                f"parallel.{key}={wrong}: cannot be with parallel.schedule={schedule}, which splits "
-                f"backward in two; set parallel.{key}={right}, or parallel.schedule=1f1b or interleaved"
+                f"parallel.{key}={value}: cannot be with parallel.schedule={schedule}, which splits "
+                f"backward in two; set parallel.{key}={works[0]}, or parallel.schedule=1f1b or interleaved"
             )
 
 
