@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+MEND = ": mend that and run the same command again"
 
 
 def save(
@@ -114,8 +115,7 @@ def write(
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
         raise RunError(
-            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay: "
-            "mend that and run the same command again"
+            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay{MEND}"
         ) from None
     return final
 

@@ -100,4 +100,5 @@ class Saver:
         except RunError as error:
             self._error = error
             if not self._is_last_word and (not dist.is_initialized() or dist.get_rank() == 0):
-                print(f"relama: warning: {error}; training goes on, the next save tries again", flush=True)
+                what = str(error).removesuffix(checkpoint.MEND)
+                print(f"relama: warning: {what}; training goes on, the next save tries again", flush=True)
