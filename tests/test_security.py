@@ -131,8 +131,13 @@ def test_a_manifest_that_names_a_file_elsewhere_is_refused(name, key, tmp_path):
 
 @pytest.mark.parametrize("name", ["../model.safetensors", "/etc/passwd", ".."])
 def test_an_index_that_names_a_file_elsewhere_is_refused(name, tmp_path):
-    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 16}
-    config = sizes | {"vocab_size": 9, "max_position_embeddings": 8, "rms_norm_eps": 1e-6, "model_type": "llama"}
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 32}
+    config = sizes | {
+        "vocab_size": 9,
+        "max_position_embeddings": 8,
+        "rms_norm_eps": 1e-6,
+        "model_type": "llama",
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": name}}))
     with pytest.raises(FormatError) as refusal:
@@ -203,7 +208,11 @@ def test_saved_configs_and_errors_hold_no_secret(tmp_path, monkeypatch):
     assert yaml.safe_load(text)["weights"] == {"a": 1.0}
     words = ["input=https://me:hunter22@host/x", "recipe=text", "source=mine", "tokenizer=nowhere"]
     finished = subprocess.run(
-        [sys.executable, REPOSITORY / "data" / "main.py", *words], capture_output=True, text=True, timeout=120, cwd=tmp_path
+        [sys.executable, REPOSITORY / "data" / "main.py", *words],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
     )
     assert finished.returncode == 1
     assert "hunter22" not in finished.stdout + finished.stderr

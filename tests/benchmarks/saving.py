@@ -1,22 +1,23 @@
 """How long a save keeps training waiting: ours, and torch.distributed.checkpoint's own async_save.
 
-    nice -n 10 python tests/benchmarks/saving.py [gigabytes=1.1] [saves=4] [folder=FOLDER] [threads=1]
+    nice -n 10 python tests/benchmarks/saving.py [gigabytes=1.1] [saves=4] [threads=1] [folder=FOLDER]
 
-One process trains a small LLaMA whose weights and AdamW state are that large and saves every few steps, each
-save of the one before being done. What a save keeps training waiting is the time in its call and, of ours,
-in the wait before the weights change. The time of the write is from the call to the committed folder (ours:
-checksums, and everything on the disk, too). A second figure is how much slower the steps beside a write are
-than those without: on a CPU copying and writing take cores from training, on a GPU they do not.
+One process trains a LLaMA whose weights and AdamW state are that large, and saves again when the save before
+is done. Blocked is what a save keeps training from going on: the time in its call and, of ours, in the wait
+before the weights change. The write's time runs from the call to the committed folder: of ours, that has
+checksums and everything fsynced; torch's is fsynced too. On a CPU copying and writing also take a core's
+time from the steps beside them, so these are shown as well.
 """
 
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import Future
 from pathlib import Path
+from statistics import mean
 
 import torch
 import torch.distributed as dist
@@ -32,24 +33,19 @@ from train.saver import Saver
 from train.staging import local_parts
 
 SEQ_LEN, MICRO_BATCHES = 128, 2
+LAYER = 12 * 768 * 768  # parameters of one, about
 
 
 class Ours:
-    name = "relama"
-
-    def __init__(self, folder: Path, asynchronous: bool = True) -> None:
+    def __init__(self, folder: Path, asynchronous: bool) -> None:
         self._saver = Saver(folder, keep=1, asynchronous=asynchronous)
-        self.name = "relama, asynchronous" if asynchronous else "relama, checkpoint.asynchronous=false"
+        self.before_update = self._saver.before_update
 
-    def save(self, model: Llama, optimizer: torch.optim.Optimizer, number: int) -> None:
-        self._saver.save(model, optimizer, {"step": number})
-
-    def before_update(self) -> None:
-        self._saver.before_update()
+    def save(self, run: "Run", number: int) -> None:
+        self._saver.save(run.model, run.optimizer, {"step": number})
 
     def is_done(self) -> bool:
-        thread = self._saver._thread
-        return thread is None or not thread.is_alive()
+        return self._saver._thread is None or not self._saver._thread.is_alive()
 
     def close(self) -> None:
         assert self._saver.wait()
@@ -58,54 +54,135 @@ class Ours:
 class Theirs:
     def __init__(self, folder: Path, how: AsyncCheckpointerType) -> None:
         self._folder, self._how = folder, how
-        self._pending: Future | None = None
-        self.name = f"dcp.async_save, {how.value}"
+        self.before_update = lambda: None
 
-    def save(self, model: Llama, optimizer: torch.optim.Optimizer, number: int) -> None:
+    def save(self, run: "Run", number: int) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
         self._pending = dcp.async_save(
-            tensors_of(model, optimizer),
+            tensors_of(run.model, run.optimizer),
             storage_writer=dcp.FileSystemWriter(step_folder(self._folder, number)),
             async_checkpointer_type=self._how,
         )
 
-    def before_update(self) -> None:
-        pass
-
     def is_done(self) -> bool:
-        return self._pending is None or self._pending.done()
+        return self._pending.done()
 
     def close(self) -> None:
         self._pending.result()
 
 
-def measure(how: Ours | Theirs, step: Callable, saves: int) -> dict:
-    """Saves and steps in turn; the blocked and the write's seconds of each save, and the steps'."""
-    blocked, writes, beside, memory = [], [], [], _memory()
-    alone = [step(None)[0] for _ in range(4)]
+class Run:
+    """A model in training, some gigabytes of state large."""
+
+    def __init__(self, gigabytes: float) -> None:
+        layers = max(1, round((gigabytes * 1e9 / 12 - 2 * 4096 * 768) / LAYER))
+        config = LlamaConfig(dim=768, n_layers=layers, n_heads=12, vocab_size=4096, max_seq_len=SEQ_LEN)
+        torch.manual_seed(0)
+        self.model = Llama(config)
+        self.optimizer = build_optimizer(self.model, OptimConfig(warmup_steps=0))
+        self.step(lambda: None)
+        parts = local_parts(tensors_of(self.model, self.optimizer))
+        self.bytes = sum(part.nbytes for _, part in parts)
+
+    def step(self, before_update: Callable[[], None]) -> tuple[float, float]:
+        """Its seconds, and those waited in `before_update`."""
+        begin = time.perf_counter()
+        for _ in range(MICRO_BATCHES):
+            tokens = torch.randint(0, 4096, (1, SEQ_LEN + 1))
+            self.model(tokens[:, :-1], tokens[:, 1:]).backward()
+        at = time.perf_counter()
+        before_update()
+        waited = time.perf_counter() - at
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=False)  # so that no step allocates
+        return time.perf_counter() - begin, waited
+
+
+class Watch(threading.Thread):
+    """When a save is done, and the most memory that this process and its children hold meanwhile."""
+
+    def __init__(self, is_done: Callable[[], bool]) -> None:
+        super().__init__(daemon=True)
+        self._is_done, self.memory, self.ended = is_done, 0, 0.0
+        self.start()
+
+    def run(self) -> None:
+        while not self._is_done():
+            self.memory = max(self.memory, held())
+            time.sleep(0.01)
+        self.ended = time.perf_counter()
+
+
+def held() -> int:
+    """Bytes of memory that this process holds, files' pages left out."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines if ":" in line)
+    return sum(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
+
+
+def measure(how: Ours | Theirs, run: Run, saves: int) -> dict:
+    """Saves, each with steps until it is done."""
+    before = held()
+    alone = [run.step(lambda: None)[0] for _ in range(4)][1:]
+    blocked, writes, beside, memory = [], [], [], 0
     for number in range(1, saves + 1):
         begin = time.perf_counter()
-        how.save(step.model, step.optimizer, number)
+        how.save(run, number)
         blocked.append(time.perf_counter() - begin)
-        first = True
-        while first or not how.is_done():
-            seconds, waited = step(how if first else None)
+        watch = Watch(how.is_done)
+        while True:
+            seconds, waited = run.step(how.before_update)
             blocked[-1] += waited
-            if not how.is_done():
-                beside.append(seconds - waited)
-            first = False
-        writes.append(_done_at(how) - begin)
-        memory = max(memory, _memory())
-        alone.append(step(None)[0])
+            if how.is_done():
+                break
+            beside.append(seconds - waited)
+        watch.join()
+        writes.append(watch.ended - begin)
+        memory = max(memory, watch.memory, held())
     how.close()
-    return {"blocked": blocked, "writes": writes, "alone": alone, "beside": beside, "memory": memory}
+    return {
+        "write": mean(writes[1:]),
+        "first": blocked[0],
+        "later": mean(blocked[1:]),
+        "worst": max(blocked[1:]),
+        "alone": mean(alone),
+        "beside": mean(beside) if beside else None,
+        "memory": memory - before,
+    }
 
 
-def _done_at(how: Ours | Theirs) -> float:
-    return time.perf_counter() if how.ended is None else how.ended
+def main(argv: list[str]) -> None:
+    given = {"gigabytes": "1.1", "saves": "4", "threads": "1", "folder": tempfile.gettempdir()}
+    given |= dict(word.split("=", 1) for word in argv)
+    torch.set_num_threads(int(given["threads"]))
+    raise_malloc_thresholds()
+    warnings.filterwarnings("ignore")
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    run = Run(float(given["gigabytes"]))
+    print(f"state: {run.bytes / 1e9:.2f} GB of weights and AdamW's moments; {given['threads']} thread(s)\n")
+    print(
+        "| | write s | blocked, first s | blocked, later s (worst) | share of the write "
+        "| step alone s | step beside s | extra memory, copies of the state |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    rivals = {
+        "relama, asynchronous": lambda folder: Ours(folder, asynchronous=True),
+        "relama, checkpoint.asynchronous=false": lambda folder: Ours(folder, asynchronous=False),
+        "dcp.async_save, thread": lambda folder: Theirs(folder, AsyncCheckpointerType.THREAD),
+        "dcp.async_save, process": lambda folder: Theirs(folder, AsyncCheckpointerType.PROCESS),
+    }
+    for name, make in rivals.items():
+        with tempfile.TemporaryDirectory(dir=given["folder"]) as folder:
+            found = measure(make(Path(folder) / "checkpoints"), run, int(given["saves"]))
+        beside = "–" if found["beside"] is None else f"{found['beside']:.2f}"
+        print(
+            f"| {name} | {found['write']:.2f} | {found['first']:.3f} | {found['later']:.3f} "
+            f"({found['worst']:.3f}) | {found['later'] / found['write']:.1%} | {found['alone']:.2f} "
+            f"| {beside} | {found['memory'] / run.bytes:.2f} |",
+            flush=True,
+        )
+    dist.destroy_process_group()
 
 
-def _memory() -> int:
-    """Bytes that this process holds now, files' pages left out."""
-    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return sum(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
+if __name__ == "__main__":
+    main(sys.argv[1:])
