@@ -124,7 +124,7 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
     """Each rank does `work`; all get all results, or RunError with what the first that failed says."""
     try:
         mine = (work(), None)
-    except (RunError, OSError, RuntimeError, MemoryError, TypeError) as error:
+    except Exception as error:  # whatever it is: the others wait for this rank
         mine = (None, str(error) or type(error).__name__)
     outcomes: list = [mine]
     if dist.is_initialized():

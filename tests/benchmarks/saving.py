@@ -32,7 +32,7 @@ from train.optimizer import build_optimizer
 from train.saver import Saver
 from train.staging import local_parts
 
-SEQ_LEN, MICRO_BATCHES = 128, 2
+SEQ_LEN, MICRO_BATCHES = 128, 1
 LAYER = 12 * 768 * 768  # parameters of one, about
 
 
