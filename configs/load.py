@@ -23,6 +23,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from configs.redact import redact, redact_tree
+
 CONFIGS = Path(__file__).resolve().parent
 T = TypeVar("T")
 
@@ -60,8 +62,8 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
 
 
 def save(config: object, path: Path) -> None:
-    """Write a config dataclass as YAML, the same text for the same values."""
-    path.write_text(yaml.safe_dump(asdict(config), sort_keys=False, allow_unicode=True))
+    """Write a config dataclass as YAML, the same text for the same values, without secrets."""
+    path.write_text(yaml.safe_dump(redact_tree(asdict(config)), sort_keys=False, allow_unicode=True))
 
 
 def from_yaml(path: Path, schema: type[T]) -> T:
@@ -85,7 +87,9 @@ def entry(verb: Callable[[list[str]], int | None], argv: list[str] | None, error
     except (ConfigError, *errors) as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
-            print(f"relama: error{where}: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+            print(
+                f"relama: error{where}: {redact(' '.join(str(error).split()))}", file=sys.stderr, flush=True
+            )
         return 1
     except BrokenPipeError:  # `relama explain … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

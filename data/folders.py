@@ -63,6 +63,11 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
         yield
 
 
+def is_plain(name: object) -> bool:
+    """Whether this is the name of something directly in a folder: no way to lead out of it."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
+
+
 def own(path: Path) -> Path:
     """A name beside `path` for this process alone: on a cluster a task may run twice at once."""
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")

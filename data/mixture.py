@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import DataError
+from data.folders import is_plain
 
 # The sources that have a recipe of their own.
 RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
@@ -26,6 +27,8 @@ class DataConfig:
         if not self.weights:
             raise ValueError("data.weights: expected at least one source and its weight")
         for source, weight in self.weights.items():
+            if not is_plain(source):
+                raise ValueError(f"data.weights: {source!r}: expected a folder's plain name, without slashes")
             if not 0 < weight < float("inf"):
                 raise ValueError(
                     f"data.weights.{source}={weight}: expected a weight above 0 "

@@ -172,6 +172,8 @@ def prepare(config: PrepareConfig) -> None:
         from data.ccnet.request import ccnet_of  # packages that no other recipe needs
 
         refine = ccnet_of(config, units)
+    if config.output and remote.is_remote(config.output):
+        remote.refuse_credentials(config.output)
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokenizer import Tokenizer  # an import that stage=text does not wait for

@@ -4,6 +4,7 @@ Readers work on local files alone: a remote unit is fetched to a temporary folde
 and its documents still name the URL. What is made is made locally and then copied to its URL.
 """
 
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import DataError
+
+_SIGNED = re.compile(
+    r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
+    r"(api|access|secret)?_?key|password|secret)="
+)
 
 
 def is_remote(path: str | Path) -> bool:
@@ -21,6 +27,7 @@ def place(path: str) -> Path:
     """The path, or for a URL an object with pathlib's methods. Raises DataError if that cannot be opened."""
     if not is_remote(path):
         return Path(path).expanduser()
+    refuse_credentials(path)
     try:
         from upath import UPath
 
@@ -29,6 +36,19 @@ def place(path: str) -> Path:
         raise DataError(
             f"{path}: cannot be opened ({error}); URLs need the extra `data` (pip install -e '.[data]')"
         ) from None
+
+
+def refuse_credentials(url: str) -> None:
+    """Raises DataError for a URL with a password or signature in it: provenance would keep it."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    if "@" in host or _SIGNED.search(rest):
+        plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
+        raise DataError(
+            f"{plain}: was given with a password, token or signature in the URL, which the corpus would "
+            "keep; give it without, and the credentials as the store's own tools take them (AWS_*, "
+            "HF_TOKEN, ~/.netrc, …)"
+        )
 
 
 def stamp(unit: Path) -> tuple[int, str]:

@@ -17,6 +17,7 @@ import numpy as np
 import xxhash
 
 from data.errors import DataError
+from data.folders import is_plain
 
 VERSION = 1
 TOKENIZER = "tokenizer.model"
@@ -133,6 +134,11 @@ class TokenStore:
         return np.asarray(np.memmap(self.folder / self._shards[shard]["documents_file"], DOCUMENT, "r"))
 
     def _check_size(self, name: str, expected: int) -> None:
+        if not is_plain(name):
+            raise DataError(
+                f"{self.folder / 'manifest.json'}: names {name!r}, which is no file of its folder: it is not "
+                f"one of ours; {AGAIN}"
+            )
         path = self.folder / name
         try:
             size = path.stat().st_size

@@ -102,7 +102,8 @@ class Certifier:
         checkpoint.load(folder, model, optimizer)
         again = replay(min(losses), max(losses))
         for step, loss in losses.items():
-            if not math.isclose(again[step], loss, rel_tol=self._tolerance, abs_tol=0.0):
+            both_nan = math.isnan(loss) and math.isnan(again[step])
+            if not both_nan and not math.isclose(again[step], loss, rel_tol=self._tolerance, abs_tol=0.0):
                 return f"step {step}: loss {loss!r}, and {again[step]!r} replayed from it"
         return None
 

@@ -54,6 +54,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+MEND = ": mend that and run the same command again"
 
 
 def save(
@@ -114,8 +115,7 @@ def write(
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
         raise RunError(
-            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay: "
-            "mend that and run the same command again"
+            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay{MEND}"
         ) from None
     return final
 
@@ -124,7 +124,7 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
     """Each rank does `work`; all get all results, or RunError with what the first that failed says."""
     try:
         mine = (work(), None)
-    except (RunError, OSError, RuntimeError, MemoryError, TypeError) as error:
+    except Exception as error:  # whatever it is: the others wait for this rank
         mine = (None, str(error) or type(error).__name__)
     outcomes: list = [mine]
     if dist.is_initialized():

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from configs.redact import redact_tree
 from train.config import LoggerConfig, RunError
 
 # Dense bf16 peak FLOP/s by device name as CUDA reports it (the vendors' data sheets); others have none.
@@ -179,8 +180,9 @@ def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> object
         resume="allow",
         dir=folder,
         mode=logger.wandb,
-        config=run_config,
-        settings=wandb.Settings(silent=True, console="off"),
+        config=redact_tree(run_config),
+        # Its metadata would hold the command line, the machine's name and the clone's remote.
+        settings=wandb.Settings(silent=True, console="off", x_disable_meta=True, disable_git=True),
     )
 
 

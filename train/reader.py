@@ -56,8 +56,12 @@ _DATA_FILE = re.compile(r"__\d+_\d+\.distcp")
 class CheckpointReader(FileSystemReader):
     """For `torch.distributed.checkpoint.load`. Raises RunError for what is not as we write it."""
 
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._metadata = read_metadata(folder)  # here: torch would log the error of a later reading at length
+
     def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
-        return read_metadata(Path(self.path))
+        return self._metadata
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
         def file_of(item) -> str:

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from configs.load import ConfigError, from_yaml, save
+from configs.redact import redact
 from train.config import RUN_IDENTITY, RunError, TrainConfig
 
 
@@ -57,7 +58,8 @@ class RunFolder:
 
     def write_command(self, words: list[str]) -> None:
         """What was typed, for the report's "run it again"."""
-        (self.path / "command.txt").write_text(shlex.join(["relama", "train", *words]) + "\n")
+        told = shlex.join(["relama", "train", *map(redact, words)])
+        (self.path / "command.txt").write_text(told + "\n")
 
     def keep_tokenizer(self, model: Path) -> None:
         if not (self.path / "tokenizer.model").exists():

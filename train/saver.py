@@ -97,7 +97,8 @@ class Saver:
         self._error = None
         try:
             checkpoint.write(self.checkpoints, tensors, state, keep=self._keep, group=self._group, **how)
-        except RunError as error:
-            self._error = error
+        except Exception as error:  # whatever it is: a thread's end must not pass for a commit
+            self._error = error if isinstance(error, RunError) else RunError(f"not saved ({error!r})")
             if not self._is_last_word and (not dist.is_initialized() or dist.get_rank() == 0):
-                print(f"relama: warning: {error}; training goes on, the next save tries again", flush=True)
+                what = str(self._error).removesuffix(checkpoint.MEND)
+                print(f"relama: warning: {what}; training goes on, the next save tries again", flush=True)

@@ -174,9 +174,12 @@ def _files(folder: Path) -> dict[str, Path]:
     if index.is_file():
         try:
             weight_map = json.loads(index.read_text())["weight_map"]
-            claimed = {name: folder / Path(file).name for name, file in weight_map.items()}
+            claimed = {name: folder / file for name, file in weight_map.items()}
+            elsewhere = [file for file in weight_map.values() if Path(file).name != file or file == ".."]
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise FormatError(f"{index}: not an index of safetensors ({error!r})") from None
+        if elsewhere:
+            raise FormatError(f"{index}: names {elsewhere[0]!r}, which is no file of its folder; refused")
         paths = sorted(set(claimed.values()))
     else:
         claimed, paths = None, [folder / "model.safetensors"]

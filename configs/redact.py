@@ -1,0 +1,43 @@
+"""What must not be written down: passwords, keys and tokens, wherever a text quotes them.
+
+One function, for all that is saved, printed or sent elsewhere: configs, commands, errors, wandb.
+"""
+
+import os
+import re
+
+MASK = "***"
+_SECRET = (
+    r"pass(?:word|wd|phrase)|secret|credentials?|signature|sig"
+    r"|(?:\w*[_-])?(?:api|access|private|secret)_?key(?:_id)?"
+)
+_TOKEN = r"(?:\w*[_-])?(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
+# https://user:password@host and https://token@host
+_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
+# key=value and key: value, of a command line, a URL's query, YAML or JSON.
+_BY_NAME = re.compile(
+    rf"(?i)(?<![a-z])((?:[\w-]+[_.-])?(?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,;}}]+"
+)
+_SECRET_VARIABLE = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?(_id)?$")
+# The tokens that people paste, by their issuers' own prefixes.
+_BY_SHAPE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_|glpat-|wandb_v1_|AKIA|xox[bp]-)[A-Za-z0-9_-]{12,}")
+
+
+def redact(text: str) -> str:
+    """`text` with each secret in it replaced by ***: by its name, its shape, its place in a URL, or because
+    a variable of the environment with a telling name (HF_TOKEN, WANDB_API_KEY, …) has that value."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_VARIABLE.search(name):
+            text = text.replace(value, MASK)
+    text = _IN_URL.sub(f"{MASK}@", text)
+    text = _BY_NAME.sub(rf"\g<1>{MASK}", text)
+    return _BY_SHAPE.sub(MASK, text)
+
+
+def redact_tree(tree: object) -> object:
+    """The same for each text in nested dicts and lists."""
+    if isinstance(tree, dict):
+        return {key: redact_tree(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [redact_tree(value) for value in tree]
+    return redact(tree) if isinstance(tree, str) else tree
