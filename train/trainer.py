@@ -61,6 +61,7 @@ class Trainer:
         self.step_done = 0
         self.stopped_by: int | None = None  # the signal that ended the run, known to all ranks
         self._signal: int | None = None  # the signal that this rank got
+        self._owes_a_save = False  # the disk had no room when one was due
         self.rewinding = False
         self._warm = False
         self.folder: RunFolder | None = None  # rank 0's
@@ -179,7 +180,8 @@ class Trainer:
                                     self.optimizer,
                                     lambda first, last: self._replay(first, last, micro_batches),
                                 )
-                        if not self._goes_on() or step % config.checkpoint.every == 0:
+                        due = step % config.checkpoint.every == 0 or self._owes_a_save
+                        if due or not self._goes_on():
                             self.watchdog.beat(f"saving after step {step}", LONG)
                             with clock.stretch("checkpoint"):
                                 if self._is_settled(journal):
@@ -203,8 +205,11 @@ class Trainer:
                 f"{self.path / 'metrics.jsonl'}: no room for its last lines, so step {self.step_done} is not "
                 "saved; make room and run the same command: it goes on from the checkpoint before"
             )
-        if not settled:
-            self._say(f"warning: no room for metrics: step {self.step_done} is not saved, training goes on")
+        if not settled and not self._owes_a_save:
+            self._say(
+                f"warning: no room for metrics: step {self.step_done} is not saved, a later one will be"
+            )
+        self._owes_a_save = not settled
         return settled
 
     def _goes_on(self) -> bool:

@@ -6,19 +6,15 @@ small tmpfs so that the disk can be filled; without, that kind is left out, and 
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from data.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
+from tests.chaos.disk import small_disk
 from tests.chaos.faults import KINDS
-
-DISK = "160m"  # holds two runs of three checkpoints each, and one being written
 
 
 def main() -> int:
@@ -61,22 +57,6 @@ def main() -> int:
     if disk is None:
         print("not tried: disk full (mounting a tmpfs needs root)")
     return 0 if lost is None else 1
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Path | None]:
-    """A tmpfs of its own; None where it cannot be mounted."""
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(folder)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        yield None
-        return
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,12 @@ import pytest
 
 from data.sample import prepare_sample
 from tests.chaos.campaign import Campaign
+from tests.chaos.disk import small_disk
 from tests.chaos.run import SETTINGS
 
 pytestmark = pytest.mark.distributed
 
-# Of the sorts that no test of resuming has: half a save, a hang that the watchdog ends, a checkpoint refused.
+# What no test of resuming does; and, where a disk can be mounted for it, one that is full.
 KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit flipped"]
 SHORT = (*SETTINGS, "steps=60", "validate.every=25")
 
@@ -19,6 +20,8 @@ def test_a_run_under_random_faults_ends_bitwise_as_the_undisturbed_one(tmp_path)
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")  # shown if the test fails
     prepare_sample(tmp_path / "corpora")
-    campaign = Campaign(tmp_path, tmp_path / "corpora", seed, KINDS, SHORT)
-    campaign.strike(ranks=2, faults=len(KINDS))
-    assert len(campaign.survived) == len(KINDS), "the run ended before all faults had struck"
+    with small_disk(tmp_path / "disk") as disk:
+        kinds = [*KINDS, "disk full"] if disk else KINDS
+        campaign = Campaign(disk or tmp_path, tmp_path / "corpora", seed, kinds, SHORT)
+        campaign.strike(ranks=2, faults=len(kinds))
+    assert len(campaign.survived) == len(kinds), "the run ended before all faults had struck"

@@ -1,0 +1,24 @@
+"""A disk so small that it can be filled: a tmpfs, where the tests may mount one."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SIZE = "160m"  # holds three runs of three checkpoints each, and one being written
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path | None]:
+    """A tmpfs of its own; None where it cannot be mounted."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
+    try:
+        subprocess.run(mount, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
