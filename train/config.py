@@ -63,6 +63,7 @@ class ParallelConfig:
     dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five: what fills the world
     cp: int = 1  # ranks that share each sequence
     tp: int = 1  # ranks that share each matrix, and the activations between
+    tensor: str = "dtensor"  # of tp: dtensor (with sequence parallel) | fairscale (as LLaMA was trained)
     pp: int = 1  # ranks that share the layers; micro-batches flow from one to the next
     schedule: str = "1f1b"  # of pp: gpipe | 1f1b | interleaved | zero_bubble | zbv | dualpipe
     stages_per_rank: int | None = None  # of pp; null: as the schedule does (interleaved, zbv, dualpipe: 2)
@@ -74,6 +75,7 @@ class ParallelConfig:
         for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
             size = getattr(self, key)
             _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
+        _one_of("parallel.tensor", self.tensor, ("dtensor", "fairscale"))
         _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         _one_of(
             "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")

@@ -92,6 +92,7 @@ class Trainer:
             activation_checkpointing=config.parallel.activation_checkpointing,
             compile=config.parallel.compile,
             reshard=config.parallel.reshard,
+            tensor=config.parallel.tensor,
             schedule=config.parallel.schedule,
             stages_per_rank=config.parallel.stages_per_rank,
             param_dtype=torch.bfloat16 if on_gpu else torch.float32,

@@ -26,6 +26,7 @@ def parallelize(
     activation_checkpointing: str = "none",
     compile: bool = False,
     reshard: str = "auto",
+    tensor: str = "dtensor",
     schedule: str = "1f1b",
     stages_per_rank: int | None = None,
     param_dtype: torch.dtype = torch.float32,
@@ -40,7 +41,11 @@ def parallelize(
     tp, cp, pp = (along(mesh, name) for name in ("tp", "cp", "pp"))
     stages = cut(model, pp, schedule, stages_per_rank) if pp else {0: model}
     for stage in stages.values():
-        if tp:
+        if tp and tensor == "fairscale":
+            from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # others do without
+
+            fairscale_tensor_parallel(stage, tp)
+        elif tp:
             tensor_parallel(stage, tp)
         if cp:
             context_parallel(stage, cp)
@@ -51,5 +56,6 @@ def parallelize(
         shard(stage, mesh, param_dtype=param_dtype, reduce_dtype=reduce_dtype, reshard=reshard)
     if not pp:
         return model
-    parts = mesh["cp"].size() * mesh["tp"].size()
+    # fairscale's layers leave the sequence whole between the matrices.
+    parts = mesh["cp"].size() * (mesh["tp"].size() if tensor == "dtensor" else 1)
     return Pipeline(stages, pp, schedule, dtype=param_dtype, sequence_parts=parts)

@@ -1,6 +1,6 @@
 """The same numbers on every layout: weights, losses, gradients, norms, and what ten steps make of them."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 import torch
@@ -37,6 +37,10 @@ LAYOUTS = {
         Layout(cp=2, tp=2),
     ],
 }
+FAIRSCALE = {
+    2: [Layout(tp=2)],
+    4: [Layout(dp_shard=2, tp=2), Layout(cp=2, tp=2)],
+}
 # Layers that no number of stages divides.
 DEEPER = replace(CONFIG, n_layers=5)
 PIPELINES = {
@@ -52,6 +56,7 @@ PIPELINES = {
         (Layout(pp=2, dp_shard=2), "interleaved", "none", "always"),
         (Layout(pp=2, dp_replicate=2), "1f1b", "selective", "auto"),
         (Layout(pp=2, tp=2), "zero_bubble", "none", "auto"),
+        (Layout(pp=2, tp=2), "zero_bubble", "none", "auto", "fairscale"),
         (Layout(pp=2, cp=2), "zbv", "none", "auto"),
         (Layout(pp=4), "1f1b", "none", "auto"),
     ],
@@ -147,21 +152,22 @@ def differences(seen: dict, expected: dict) -> list[str]:
     return found
 
 
-def on_layouts(layouts: list[dict]) -> list[str]:
+def on_layouts(layouts: list[Layout], tensor: str = "dtensor") -> list[str]:
     """Every layout of this world size in one process group: what differs, each by its layout's name."""
     torch.set_num_threads(1)
     expected = alone()
     problems = []
-    for layout in (Layout(**sizes) for sizes in layouts):
+    for layout in layouts:
         for accumulate, mode, reshard in WAYS[: 4 // layout.world_size]:
             mesh = meshes.build(layout, "cpu")
             with torch.device("meta"):
                 model = Llama(CONFIG)
-            parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard)
+            parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard, tensor=tensor)
+            problems += [] if tensor == "dtensor" else plain_layers(model)
             model.to_empty(device="cpu")
             initialize(model, seed=3)
             seen = train(model, meshes.dp_rank(mesh), layout.dp_size, accumulate)
-            problems += [f"{layout} ({accumulate=}): {line}" for line in differences(seen, expected)]
+            problems += [f"{layout} {tensor} ({accumulate=}): {line}" for line in differences(seen, expected)]
     return problems
 
 
@@ -169,11 +175,12 @@ def on_pipelines(pipelines: list[tuple]) -> list[str]:
     """The same for pipelines, with micro-batches of two sequences."""
     expected = alone(config=DEEPER)
     problems = []
-    for layout, schedule, mode, reshard in pipelines:
+    for layout, schedule, mode, reshard, *tensor in pipelines:
+        ways = {"activation_checkpointing": mode, "reshard": reshard, "schedule": schedule}
         mesh = meshes.build(layout, "cpu")
         with torch.device("meta"):
             model = Llama(DEEPER)
-        model = parallelize(model, mesh, activation_checkpointing=mode, reshard=reshard, schedule=schedule)
+        model = parallelize(model, mesh, tensor=(*tensor, "dtensor")[0], **ways)
         model.to_empty(device="cpu")
         initialize(model, seed=3)
         seen = train(model, meshes.dp_rank(mesh), layout.dp_size, BATCH // layout.dp_size // 2)
@@ -181,10 +188,19 @@ def on_pipelines(pipelines: list[tuple]) -> list[str]:
     return problems
 
 
+def plain_layers(model: Llama) -> list[str]:
+    """The matrices that fairscale does not compute."""
+    return [
+        f"{name} is not fairscale's"
+        for name, layer in model.named_modules()
+        if name.endswith(("wq", "wk", "wv", "wo", "w1", "w2", "w3", "output", "tok_embeddings"))
+        and not any(kind.__module__.startswith("fairscale.") for kind in type(layer).__mro__)
+    ]
+
+
 def on_all(world_size: int) -> list[str]:
-    return on_layouts([asdict(layout) for layout in LAYOUTS[world_size]]) + on_pipelines(
-        PIPELINES[world_size]
-    )
+    problems = on_layouts(LAYOUTS[world_size]) + on_layouts(FAIRSCALE[world_size], "fairscale")
+    return problems + on_pipelines(PIPELINES[world_size])
 
 
 @pytest.mark.distributed

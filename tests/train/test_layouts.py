@@ -24,9 +24,10 @@ from train.optimizer import build_optimizer
 from train.weights import fill
 
 CONFIG = LlamaConfig(dim=24, n_layers=4, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
-CHAIN = [
+CHAIN = [  # with a pipeline's schedule, or "fairscale" for its layers
     (Layout(dp_shard=4), ""),
     (Layout(dp_shard=2, tp=2), ""),
+    (Layout(dp_shard=2, tp=2), "fairscale"),
     (Layout(pp=2, tp=2), "zbv"),
     (Layout(cp=2, tp=2), ""),
     (Layout(pp=4), "1f1b"),
@@ -87,7 +88,8 @@ def drawn(seed: int) -> Weights:
 def lay(mesh: DeviceMesh, schedule: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     with torch.device("meta"):
         model = Llama(CONFIG)
-    model = parallelize(model, mesh, schedule=schedule)
+    ways = {"tensor": "fairscale"} if schedule == "fairscale" else {"schedule": schedule}
+    model = parallelize(model, mesh, **ways)
     model.to_empty(device="cpu")
     return model, build_optimizer(model, OptimConfig(warmup_steps=0))
 
@@ -111,7 +113,7 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
     settings = (f"corpora={corpora}", "steps=6", "checkpoint.every=100", "validate.every=2")
     alone, moved = tmp_path / "alone", tmp_path / "moved"
     succeed(*settings, f"run={alone}")
-    succeed(*settings, f"run={moved}", "stop_at=2", "parallel.tp=2", ranks=2)
+    succeed(*settings, f"run={moved}", "stop_at=2", "parallel.tp=2", "parallel.tensor=fairscale", ranks=2)
     succeed(*settings, f"run={moved}", "stop_at=3", "parallel.cp=2", ranks=2)
     piped = succeed(
         *(*settings, f"run={moved}", "stop_at=4", "parallel.pp=2", "parallel.schedule=zero_bubble"), ranks=2

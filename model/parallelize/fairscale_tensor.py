@@ -1,0 +1,127 @@
+"""Tensor parallel by fairscale's layers, with which LLaMA itself was trained (paper §2.4, Meta's model.py).
+
+The cuts are those of `tensor.py`, but for the embedding, which is cut by width as in Meta's code; there is no
+sequence parallel, so between the matrices every tp rank holds the whole sequence. To all others each
+parameter is a DTensor over the tp ranks: so FSDP2 cuts it further, a norm counts it once, and a checkpoint is
+the one that every layout writes. Only fairscale's arithmetic sees the part of this rank.
+"""
+
+from functools import partial
+
+import fairscale.nn.model_parallel.initialize as fairscale_groups
+import torch.nn.functional as F
+from fairscale.nn.model_parallel.layers import ColumnParallelLinear, ParallelEmbedding, RowParallelLinear
+from fairscale.nn.model_parallel.mappings import (
+    copy_to_model_parallel_region,
+    reduce_from_model_parallel_region,
+)
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import Placement, Replicate, Shard, distribute_tensor
+
+from model.llama import Llama, RMSNorm
+from model.loss import next_token_loss
+from model.parallelize.tensor import vocabulary_cross_entropy
+
+
+def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
+    """Put fairscale's layers in the place of the plain ones, in place, over the tp ranks of `mesh`."""
+    # Its own set-up would make groups for all of the world, and could be called only once.
+    fairscale_groups._MODEL_PARALLEL_GROUP = mesh.get_group()
+    for layer in model.layers:
+        attention, feed_forward = layer.attention, layer.feed_forward
+        for name in ("wq", "wk", "wv"):
+            setattr(attention, name, _column(getattr(attention, name), mesh))
+        attention.wo = _row(attention.wo, mesh)
+        for name in ("w1", "w3"):
+            setattr(feed_forward, name, _column(getattr(feed_forward, name), mesh))
+        feed_forward.w2 = _row(feed_forward.w2, mesh)
+        layer.attention_norm = _norm(layer.attention_norm, mesh)
+        layer.ffn_norm = _norm(layer.ffn_norm, mesh)
+    # A pipeline's stage may lack an end: something without weights stands there.
+    if isinstance(model.tok_embeddings, nn.Embedding):
+        model.tok_embeddings = _embedding(model.tok_embeddings, mesh)
+    if isinstance(model.output, nn.Linear):
+        model.norm = _norm(model.norm, mesh)
+        model.output = _column(model.output, mesh, gather=True)
+    model.loss = partial(_loss, model, mesh)
+
+
+class _Local:
+    """A layer whose `weight` is a DTensor to all others, and while it computes this rank's part of it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.__dict__["weight"] = local_weight(self)  # found before the parameter of that name
+        try:
+            return super().forward(x)
+        finally:
+            del self.__dict__["weight"]
+
+
+class Column(_Local, ColumnParallelLinear):
+    """Cut by output."""
+
+
+class Row(_Local, RowParallelLinear):
+    """Cut by input; each rank's input is its part already."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        # As fairscale's, which would sum in place the product that selective checkpointing keeps.
+        return reduce_from_model_parallel_region(F.linear(x, local_weight(self)).clone())
+
+
+class Embedding(_Local, ParallelEmbedding):
+    """Cut by width."""
+
+
+class Norm(_Local, RMSNorm):
+    """Whole on every rank."""
+
+
+def local_weight(layer: nn.Module) -> Tensor:
+    """This rank's part of a layer's weight; gradients pass."""
+    return layer._parameters["weight"].to_local()
+
+
+def _column(linear: nn.Linear, mesh: DeviceMesh, gather: bool = False) -> Column:
+    # Made one feature wide: fairscale would draw and cut the whole matrix on every rank.
+    layer = Column(1, mesh.size(), bias=False, gather_output=gather, init_method=_nothing)
+    layer.in_features, layer.out_features = linear.in_features, linear.out_features
+    layer.output_size_per_partition = linear.out_features // mesh.size()
+    return _with_weight(layer, linear.weight, mesh, Shard(0))
+
+
+def _row(linear: nn.Linear, mesh: DeviceMesh) -> Row:
+    layer = Row(mesh.size(), 1, bias=False, input_is_parallel=True, init_method=_nothing)
+    layer.in_features, layer.out_features = linear.in_features, linear.out_features
+    layer.input_size_per_partition = linear.in_features // mesh.size()
+    return _with_weight(layer, linear.weight, mesh, Shard(1))
+
+
+def _embedding(embedding: nn.Embedding, mesh: DeviceMesh) -> Embedding:
+    layer = Embedding(1, mesh.size(), init_method=_nothing)
+    layer.num_embeddings, layer.embedding_dim = embedding.num_embeddings, embedding.embedding_dim
+    layer.embedding_dim_per_partition = embedding.embedding_dim // mesh.size()
+    return _with_weight(layer, embedding.weight, mesh, Shard(1))
+
+
+def _norm(norm: RMSNorm, mesh: DeviceMesh) -> Norm:
+    return _with_weight(Norm(1, norm.eps), norm.weight, mesh, Replicate())
+
+
+def _with_weight(layer: nn.Module, whole: Tensor, mesh: DeviceMesh, placement: Placement) -> nn.Module:
+    layer._parameters["weight"] = nn.Parameter(distribute_tensor(whole.detach(), mesh, [placement]))
+    return layer
+
+
+def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:
+    """`Llama.loss` where each rank has a part of the vocabulary; `hidden` is whole."""
+    weight = local_weight(model.output)
+    cross_entropy = partial(
+        vocabulary_cross_entropy, first=mesh.get_local_rank() * len(weight), group=mesh.get_group()
+    )
+    return next_token_loss(copy_to_model_parallel_region(hidden), weight, labels, cross_entropy)
+
+
+def _nothing(weight: Tensor) -> Tensor:
+    return weight
