@@ -8,7 +8,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "dev")
 
 
 class OverAnswer(ConfigurableTask):
@@ -28,14 +28,18 @@ def harness_task(name: str) -> Path:
     return Path(lm_eval.tasks.__file__).parent / f"{name}.yaml"
 
 
-def build_task(source: Path, local: Path | None, shots: int) -> ConfigurableTask:
+def build_task(source: Path, local: Path | None, shots: int, subject: str | None = None) -> ConfigurableTask:
     """The task of a file; `local` holds SPLIT.jsonl in the data's own format, in the Hub's place.
+
+    `subject` takes the place of SUBJECT, in a file that serves many.
 
     Raises RunError if the data is missing or is no JSON lines.
     """
     config = load_yaml(source)
     config = {key: value for key, value in config.items() if key not in ("tag", "group")}
     config["num_fewshot"] = shots
+    if subject:
+        config |= {"task": f"{config['task'].partition('_')[0]}_{subject}", "dataset_name": subject}
     if local is not None:
         config |= _local(local, config, shots)
     try:

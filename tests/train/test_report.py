@@ -126,7 +126,10 @@ def start(first_step: int, ranks: int, device: str = "NVIDIA A100-SXM4-80GB") ->
 def test_a_run_with_everything_is_one_whole_page(run):
     write(run / "starts.jsonl", [start(1, 64), start(51, 32), start(500, 8)])
     write(run / "attempts.jsonl", [{"attempt": 1, "cause": "node <lost>", "goodput": 0.91, "steps": [1, 2]}])
-    said = [{"step": 100, "prompt": "A & B", "text": "the later text"}, {"step": 50, "prompt": "A & B", "text": "<b>"}]
+    said = [
+        {"step": step, "prompt": "A & B", "text": text}
+        for step, text in ((100, "the later text"), (50, "<b>"))
+    ]
     write(run / "samples.jsonl", said)
     folder = run / "evaluation" / "step-000100"
     result = {"identity": "x", "metric": "acc", "documents": 123}
