@@ -59,7 +59,7 @@ def run(argv: list[str]) -> None:
     found, absent = _audited(mixture, may_be_absent=compared is not None and "corpora" not in given)
     conforms = compared and conformance(compared.config, compared.tokenizer, size)
     account = json.dumps(_account(found, conforms), indent=1)
-    lines = [*(table(found) if found else [absent]), *(_table(conforms, compared) if conforms else [])]
+    lines = [*(table(found) if found else [f"! {absent}"]), *(_table(conforms, compared) if conforms else [])]
     for line in [account] if mixture.json else lines:
         print(line)
     if mixture.output is not None:
@@ -109,7 +109,7 @@ def _at_its_length(asked: AuditConfig, config: TrainConfig, corpora: str | None)
 
 def _audited(config: AuditConfig, may_be_absent: bool) -> tuple[Audit | None, str]:
     if may_be_absent and not Path(config.corpora).is_dir():
-        return None, f"! {config.corpora}: no such folder yet, so the mixture's tokens were not audited"
+        return None, f"{config.corpora}: no such folder yet, so the mixture's tokens were not audited"
     return audit(config), ""
 
 

@@ -165,7 +165,8 @@ def _of_values(config: TrainConfig, size: str) -> Iterator[Deviation]:
         yield Deviation("global_batch", f"{config.global_batch:,} tokens", "4M", TABLE_2)
     tokens, theirs = config.steps * config.global_batch, SIZES[size]["tokens"]
     if abs(tokens / theirs - 1) > ROUNDING:
-        here = f"{config.steps:,} × global_batch = {tokens:.4g} tokens"
+        shown = f"{tokens:,}" if tokens < 1e9 else f"{tokens / 1e12:.3g}T"
+        here = f"{config.steps:,} × global_batch = {shown} tokens"
         yield Deviation("steps", here, f"{theirs / 1e12:.1f}T tokens", TABLE_2)
 
 

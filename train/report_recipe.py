@@ -82,7 +82,7 @@ def samples(run: RunRecord) -> str:
     parts = []
     for prompt in dict.fromkeys(line["prompt"] for line in found):
         said = [line for line in found if line["prompt"] == prompt]
-        rows = [(f"{line['step']:,}", line["text"].strip("\n") or "(nothing)") for line in said]
+        rows = [(f"{line['step']:,}", _said(line["text"])) for line in said]
         parts.append(f"<h3>{_escape(prompt)}…</h3>{table(('step', 'it goes on'), rows, words=2)}")
     told = "Greedy continuations at the checkpoints that were there when reports were made."
     return paragraph(told, "soft") + f'<div class="samples">{"".join(parts)}</div>'
@@ -222,6 +222,10 @@ def _carbon(device_hours: float | None, watts: float | None) -> tuple[str, str, 
         return shown, "–", "–"
     energy = device_hours * watts * PUE / 1e6
     return shown, f"{energy:.3g}", f"{energy * KG_PER_KWH:.3g}"
+
+
+def _said(text: str) -> str:
+    return text.strip("\n") if text.strip() else "(blanks alone)" if text else "(nothing: it ended)"
 
 
 def _text(path: Path) -> str:

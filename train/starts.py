@@ -79,7 +79,8 @@ def _device_name(device: torch.device) -> str:
         name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         name = platform.processor() or "CPU"
-    return f"{torch.get_num_threads()} threads of {name}"
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' * (threads != 1)} of {name}"
 
 
 def _versions() -> dict[str, str]:

@@ -158,7 +158,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     assert train.report.main([f"run={trained}"]) == 0  # a second time makes no sample again
     assert (trained / "samples.jsonl").read_text().splitlines() == said
     assert [start["first_step"] for start in read_starts(trained)] == [1]
-    assert "1 × 1 threads of" in page
+    assert "1 × 1 thread of" in page
     assert "relama train model=tiny data=sample" in page
     assert f"{metrics(trained)[-1]['validation']['python_docs']['bits_per_byte']:.4f}" in page
 
