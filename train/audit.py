@@ -35,27 +35,18 @@ class Compared:
 
 
 def run(argv: list[str]) -> None:
-    given = dict(word.lstrip("+").partition("=")[::2] for word in argv if "=" in word)
-    run_name, size = given.pop("run", None), given.pop("size", None)
+    given = {_key(word): word.partition("=")[2] for word in argv if "=" in word}
+    size = given.get("size")
     if size is not None and size not in SIZES:
         raise RunError(f"size={size}: expected one of {', '.join(SIZES)}")
-    words = [word for word in argv if word.lstrip("+").partition("=")[0] not in ("run", "size")]
-    trains = [word for word in words if _room(word) in OF_TRAIN - OF_AUDIT]
     if "--help" in argv or "-h" in argv:
         print("with run=NAME, or any key of relama train, that config is compared with the paper's tables;")
         print(f"size={'|'.join(SIZES)} chooses with whose (null: the nearest by shape)\n")
-    compared = None
-    if run_name is not None:
-        if trains:
-            raise RunError(f"{trains[0]}: give run=NAME, or the keys of a run to come, not both")
-        compared = _of_run(run_path(run_name), words)
-    elif trains:
-        compared = _of_words([word for word in words if _room(word) in OF_TRAIN | SHARED])
-    if compared is None:
-        mixture = load("audit", AuditConfig, words)
-    else:
-        own = [word for word in words if word not in trains and _room(word) not in SHARED]
-        mixture = _at_its_length(load("audit", AuditConfig, own), compared.config, given.get("corpora"))
+    words = [word for word in argv if _key(word) not in ("run", "size")]
+    compared = _compared(given.get("run"), words)
+    if compared is None and size is not None:
+        raise RunError(f"size={size}: of what? give run=NAME, or the keys of a run to come (model=7b)")
+    mixture = _mixture(words, compared)
     found, absent = _audited(mixture, may_be_absent=compared is not None and "corpora" not in given)
     conforms = compared and conformance(compared.config, compared.tokenizer, size)
     account = json.dumps(_account(found, conforms), indent=1)
@@ -74,16 +65,25 @@ def run(argv: list[str]) -> None:
 
 def compare_run(path: Path, size: str | None = None) -> Conformance:
     """The conformance of the run at `path`, by its own config and tokenizer. Raises RunError."""
-    compared = _of_run(path, [])
+    compared = _of_run(path)
     return conformance(compared.config, compared.tokenizer, size)
 
 
-def _of_run(path: Path, words: list[str]) -> Compared:
-    config = read_run_config(path)
+def _compared(run_name: str | None, words: list[str]) -> Compared | None:
+    """The config that is compared: a run's, that of a run's words, or none."""
+    trains = [word for word in words if _is_of_train(word)]
+    if run_name is None:
+        return _of_words([word for word in words if _room(word) in OF_TRAIN]) if trains else None
     for word in words:
-        if _room(word) in SHARED - {"corpora"}:
-            raise RunError(f"{word}: a run has its own; give run=NAME or {word.partition('=')[0]}=, not both")
-    kept = path / "tokenizer.model"
+        if word in trains or _room(word) in SHARED - {"corpora"}:
+            raise RunError(
+                f"{word}: a run has its own; give run=NAME, or the keys of a run to come, not both"
+            )
+    return _of_run(run_path(run_name))
+
+
+def _of_run(path: Path) -> Compared:
+    config, kept = read_run_config(path), path / "tokenizer.model"
     return Compared(config, tokenizer_settings(kept), str(kept), str(path))
 
 
@@ -101,10 +101,18 @@ def _of_words(words: list[str]) -> Compared:
     return Compared(config, settings, "none made yet: what `relama tokenizer` will do", " ".join(words))
 
 
-def _at_its_length(asked: AuditConfig, config: TrainConfig, corpora: str | None) -> AuditConfig:
-    """What is asked, over the run's mixture and corpora."""
+def _mixture(words: list[str], compared: Compared | None) -> AuditConfig:
+    """What is audited: what the words say, or a run's mixture at its length."""
+    if compared is None:
+        return load("audit", AuditConfig, words)
+    its = OF_TRAIN - OF_AUDIT | SHARED - {
+        "corpora"
+    }  # what its config says; whatever else is audit's, or wrong
+    asked = load("audit", AuditConfig, [word for word in words if _room(word) not in its])
+    config = compared.config
     length = {} if asked.tokens else {"steps": config.steps, "global_batch": config.global_batch}
-    return replace(asked, data=config.data, corpora=corpora or config.corpora, **length)
+    corpora = asked.corpora if any(_key(word) == "corpora" for word in words) else config.corpora
+    return replace(asked, data=config.data, corpora=corpora, **length)
 
 
 def _audited(config: AuditConfig, may_be_absent: bool) -> tuple[Audit | None, str]:
@@ -131,9 +139,17 @@ def _table(found: Conformance, compared: Compared) -> Iterator[str]:
     yield from (f"  {line}" for line in found.silent)
 
 
+def _key(word: str) -> str:
+    return word.lstrip("+").partition("=")[0]
+
+
 def _room(word: str) -> str:
     """The first part of a word's key: optim of optim.lr=1e-3."""
-    return word.lstrip("+").partition("=")[0].partition(".")[0]
+    return _key(word).partition(".")[0]
+
+
+def _is_of_train(word: str) -> bool:
+    return _room(word) in OF_TRAIN - OF_AUDIT
 
 
 def main(argv: list[str] | None = None) -> int:

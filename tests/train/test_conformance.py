@@ -151,7 +151,10 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
     ("words", "part"),
     [
         (["run=nowhere"], "not a run folder"),
-        (["run=nowhere", "model=7b"], "model=7b: give run=NAME, or the keys of a run to come, not both"),
+        (["run=nowhere", "model=7b"], "model=7b: a run has its own; give run=NAME, or the keys"),
+        (["run=nowhere", "steps=5"], "steps=5: a run has its own"),
+        (["size=7b"], "size=7b: of what?"),
+        (["model=7b", "nonsense=1"], "nonsense: unknown key"),
         (["size=8b", "model=7b"], "size=8b: expected one of 7b, 13b, 33b, 65b"),
         (["model=9b"], "model is one of"),
         (["model=7b", "optim.lrr=1"], "did you mean optim.lr"),
