@@ -11,8 +11,20 @@ from train.config import RunError
 SPLITS = ("train", "validation", "test", "dev")
 
 
-class OverAnswer(ConfigurableTask):
-    """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing."""
+class PaperTask(ConfigurableTask):
+    """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing.
+
+    An answer that is none of the choices is refused: lm-eval warns, and counts the question as wrong.
+    """
+
+    def doc_to_target(self, doc, doc_to_target=None):
+        answer = super().doc_to_target(doc, doc_to_target)
+        if self.OUTPUT_TYPE == "multiple_choice" and not self.multiple_input:
+            choices = self.doc_to_choice(doc)
+            place = int(answer) if str(answer).strip().isdigit() else answer
+            if place not in (range(len(choices)) if isinstance(place, int) else choices):
+                raise ValueError(f"the answer {answer!r} is none of the {len(choices)} choices")
+        return answer
 
     def construct_requests(self, doc: dict, ctx: str, **kwargs):
         requests = super().construct_requests(doc, ctx, **kwargs)
@@ -43,7 +55,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
     if local is not None:
         config |= _local(local, config, shots)
     try:
-        task = OverAnswer(config=config)
+        task = PaperTask(config=config)
     except Exception as error:  # whatever the datasets library raises, the data could not be had
         where = (
             f"{local}"

@@ -392,3 +392,35 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
         asked = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
         contexts = [request.arguments[0] for request in asked]
         assert contexts == ["a context"] * choices + ["Answer:"] * choices
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"choices": ["one", "two", "three"]}, "no element 3"),
+        ({"choices": None}, "data could not be read"),
+        ({"answer": 7}, "the answer 7 is none of the 4 choices"),
+        ({"answer": -1}, "the answer -1 is none of the 4 choices"),
+        ({"answer": "E"}, "the answer 'E' is none of the 4 choices"),
+    ],
+)
+def test_questions_in_another_format_are_refused_in_one_line(
+    folder, mmlu, tmp_path, capsys, change, said, monkeypatch
+):
+    from train.evaluate import SUITES
+
+    bad = 0 if "choices" in change else 3
+    (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
+    monkeypatch.setitem(SUITES, "paper", (train.evaluate.replace(benchmark, subjects=SUBJECTS[:1]),))
+    copied = tmp_path / "data" / "mmlu" / SUBJECTS[0]
+    copied.mkdir(parents=True)
+    for split in ("dev", "test"):
+        rows = [
+            row | (change if (split, i) == ("test", bad) else {})
+            for i, row in enumerate(questions(SUBJECTS[0], 5))
+        ]
+        (copied / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, tmp_path / "data", tmp_path / "out", "tasks=[mmlu]", "protocols=[paper]") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
+    assert len(lines) == 1 and said in lines[0]
+    assert not (tmp_path / "out").exists()

@@ -4,6 +4,7 @@ import html.parser
 import json
 import random
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from train.charts import DOTTED, Line, axis, line_chart, short
 from train.config import TrainConfig
 from train.report import main
 from train.report_recipe import PAPER_HOURS, _carbon
+from train.starts import command
 
 SECTIONS = [
     *("summary", "loss", "optimisation", "speed", "mixture", "samples"),
@@ -265,3 +267,14 @@ def test_an_axis_holds_its_values_between_few_round_numbers():
         "3e-4",
         "1.25e-5",
     ]
+
+
+def test_a_start_is_recorded_as_it_was_typed(monkeypatch):
+    words = ["model=7b", "data.sources=[c4, books]", "run=it's"]
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    assert shlex.split(command(words)) == ["relama", "train", *words]
+    for local, world, nodes in ((8, 8, []), (8, 64, ["--nnodes", "8"])):
+        for key, value in (("RUN_ID", "x"), ("LOCAL_WORLD_SIZE", str(local)), ("WORLD_SIZE", str(world))):
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID" if key == "RUN_ID" else key, value)
+        expected = ["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words]
+        assert shlex.split(command(words)) == expected
