@@ -172,8 +172,8 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
     usual = harness_task(benchmark.usual.format(benchmark.subject)) if benchmark.usual else None
     source = TASKS / f"{benchmark.name}.yaml" if protocol == "paper" else usual
     folder = benchmark.local(local)
-    task = build_task(source, folder, benchmark.shots, benchmark.subject)
     try:
+        task = build_task(source, folder, benchmark.shots, benchmark.subject)
         found = lm_eval.simple_evaluate(
             lm,
             tasks=[task],
@@ -183,7 +183,13 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
             log_samples=False,
             task_manager=TaskManager(include_defaults=False),  # the index of all tasks takes seconds
         )
-    except (KeyError, ValueError, UndefinedError) as error:  # of a document further down
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        UndefinedError,
+    ) as error:  # of a document further down
         where = folder or "the Hub's data"
         raise RunError(
             f"{where}: not in {benchmark.name}'s format ({type(error).__name__}: {error}); see {TASKS}"

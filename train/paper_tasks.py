@@ -11,20 +11,8 @@ from train.config import RunError
 SPLITS = ("train", "validation", "test", "dev")
 
 
-class PaperTask(ConfigurableTask):
-    """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing.
-
-    An answer that is none of the choices is refused: lm-eval warns, and counts the question as wrong.
-    """
-
-    def doc_to_target(self, doc, doc_to_target=None):
-        answer = super().doc_to_target(doc, doc_to_target)
-        if self.OUTPUT_TYPE == "multiple_choice" and not self.multiple_input:
-            choices = self.doc_to_choice(doc)
-            place = int(answer) if str(answer).strip().isdigit() else answer
-            if place not in (range(len(choices)) if isinstance(place, int) else choices):
-                raise ValueError(f"the answer {answer!r} is none of the {len(choices)} choices")
-        return answer
+class OverAnswer(ConfigurableTask):
+    """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing."""
 
     def construct_requests(self, doc: dict, ctx: str, **kwargs):
         requests = super().construct_requests(doc, ctx, **kwargs)
@@ -55,7 +43,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
     if local is not None:
         config |= _local(local, config, shots)
     try:
-        task = PaperTask(config=config)
+        task = OverAnswer(config=config)
     except Exception as error:  # whatever the datasets library raises, the data could not be had
         where = (
             f"{local}"
@@ -64,6 +52,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
         )
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{where}: {config['task']}'s data could not be read ({line})") from None
+    _refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
     examples = config.get("fewshot_split") or config["training_split"]
     if shots and len(task.dataset[examples]) < shots:
         raise RunError(
@@ -71,6 +60,19 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
             f"{config['task']} is asked with {shots} shots; give more, or other tasks=[…]"
         )
     return task
+
+
+def _refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
+    """An answer that is none of the choices: lm-eval would warn, and count the question as wrong."""
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
+        return
+    for number, doc in enumerate(task.eval_docs):
+        answer, choices = task.doc_to_target(doc), task.doc_to_choice(doc)
+        place = int(answer) if str(answer).strip().isdigit() else answer
+        if place not in (range(len(choices)) if isinstance(place, int) else choices):
+            raise RunError(
+                f"{where}: document {number}: the answer {answer!r} is none of its {len(choices)} choices"
+            )
 
 
 def _local(folder: Path, config: dict, shots: int) -> dict:

@@ -399,9 +399,10 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
     [
         ({"choices": ["one", "two", "three"]}, "no element 3"),
         ({"choices": None}, "data could not be read"),
-        ({"answer": 7}, "the answer 7 is none of the 4 choices"),
-        ({"answer": -1}, "the answer -1 is none of the 4 choices"),
-        ({"answer": "E"}, "the answer 'E' is none of the 4 choices"),
+        ({"question": None}, "not in mmlu's format"),
+        ({"answer": 7}, "the answer 7 is none of its 4 choices"),
+        ({"answer": -1}, "the answer -1 is none of its 4 choices"),
+        ({"answer": "E"}, "the answer 'E' is none of its 4 choices"),
     ],
 )
 def test_questions_in_another_format_are_refused_in_one_line(
