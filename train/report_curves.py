@@ -1,7 +1,6 @@
 """What happened in a run, for the report: the figures at the top, curves, speed and where the time went."""
 
 from datetime import UTC, datetime
-from itertools import pairwise
 
 from model.flops import n_params
 from train.charts import COLOURS, INK, Line, line_chart, share_bar
@@ -29,7 +28,7 @@ def summary(run: RunRecord) -> str:
     memory = max((value for value in run.column("memory_gib") if value is not None), default=None)
     return tiles(
         [
-            ("training loss, mean of the last tenth", f"{_last_tenth(run):.4f}"),
+            ("training loss, mean of the last tenth", _figure(_last_tenth(run), 4)),
             ("steps", f"{last['step']:,} of {config.steps:,}"),
             ("tokens", f"{count(last.get('tokens'))} of {count(config.steps * config.global_batch)}"),
             ("parameters", count(n_params(model))),
@@ -49,7 +48,7 @@ def summary(run: RunRecord) -> str:
 def losses(run: RunRecord) -> str:
     """Train and held-out loss, and the last held-out figures by source."""
     steps, tint = run.column("step"), colours(run)
-    lines = [Line("train", steps, run.column("loss"), "#9a9a9a", last=f"{_last_tenth(run):.3f}")]
+    lines = [Line("train", steps, run.column("loss"), "#9a9a9a", last=_figure(_last_tenth(run), 3))]
     bits = []
     for source in dict.fromkeys(name for line in run.measured for name in line["validation"]):
         at = [line["step"] for line in run.measured if source in line["validation"]]
@@ -101,9 +100,7 @@ def speed(run: RunRecord) -> str:
 
 def _goodput(run: RunRecord) -> str:
     """What the attempts say, in their own words; without them, what the steps and starts can say."""
-    resumed = [
-        now["first_step"] for before, now in pairwise(run.starts) if before["first_step"] <= now["first_step"]
-    ]
+    resumed = [start["first_step"] for start in run.starts[1:]]
     said = f"{len(run.starts)} start{'s' * (len(run.starts) != 1)} recorded"
     said += f", going on at step {', '.join(f'{step:,}' for step in resumed[:20])}" if resumed else ""
     text = paragraph(
@@ -141,6 +138,10 @@ def _cell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
+def _figure(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
 def _heldout(run: RunRecord) -> str:
     if not run.measured:
         return paragraph("Nothing held out was measured yet.", "soft")
@@ -159,6 +160,6 @@ def _heldout(run: RunRecord) -> str:
     return paragraph(f"After step {last['step']:,}:", "soft") + table(heads, rows)
 
 
-def _last_tenth(run: RunRecord) -> float:
+def _last_tenth(run: RunRecord) -> float | None:
     known = [loss for loss in run.column("loss")[-max(1, len(run.lines) // 10) :] if loss is not None]
-    return sum(known) / len(known) if known else float("nan")
+    return sum(known) / len(known) if known else None
