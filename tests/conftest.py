@@ -1,4 +1,4 @@
-"""Shared by all tests: where the real samples lie, if they do."""
+"""Shared by all tests: where the real samples lie, if they do; and the embedded sample, prepared once."""
 
 from pathlib import Path
 
@@ -13,3 +13,13 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real samples are not on this machine ({SHARED_DATA})")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory) -> Path:
+    """The embedded sample, prepared once."""
+    from data.sample import prepare_sample
+
+    folder = tmp_path_factory.mktemp("corpora")
+    prepare_sample(folder)
+    return folder

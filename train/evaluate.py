@@ -8,7 +8,7 @@ the output folder: a command that was stopped goes on with the next task.
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from data.errors import DataError
 from model.formats.weights import FormatError, Weights
 from train.config import RunError
 from train.distributed import device_type
+from train.mmlu import SUBJECTS, over_all_questions
 from train.paper_scores import PAPER_SCORES, SIZES, size_of
 from train.weights import load_model, open_weights, tokenizer_of
 
@@ -31,6 +32,21 @@ class Benchmark:
     shots: int
     usual: str | None  # the harness's own task, as its file in lm_eval/tasks; None: it has none
     usual_metric: str = "acc,none"
+    subjects: tuple[str, ...] = ()  # each a task of its own; their score is over all documents
+    subject: str | None = None
+
+    def parts(self) -> list["Benchmark"]:
+        """Itself, or a benchmark of each subject."""
+        return [replace(self, subject=subject, subjects=()) for subject in self.subjects] or [self]
+
+    def file(self, protocol: str) -> Path:
+        """Its result's, in the output folder."""
+        name = f"{self.subject or self.name}-{self.shots}shot-{protocol}.json"
+        return Path(self.name) / name if self.subject else Path(name)
+
+    def local(self, benchmarks: str | None) -> Path | None:
+        """Where its data lies in a folder of local benchmarks."""
+        return Path(benchmarks) / self.name / (self.subject or "") if benchmarks else None
 
 
 TABLE_3 = (
@@ -54,13 +70,13 @@ SUITES = {
         ),
         Benchmark("race_middle", 0, None),
         Benchmark("race_high", 0, None),  # the harness's `race` asks an article's last question alone
+        Benchmark("mmlu", 5, "mmlu/default/mmlu_{}", subjects=SUBJECTS),
         Benchmark("gsm8k", 8, "gsm8k/gsm8k", "exact_match,strict-match"),
     ),
 }
 NOT_RUN = (
-    "not run: MMLU (57 tasks of the harness's own; lm_eval --tasks mmlu on an export), MATH and GSM8k by "
-    "majority (256 and 100 samples each), HumanEval and MBPP (run generated code), RealToxicityPrompts (a "
-    "hosted service), TruthfulQA (a fine-tuned judge), WinoGender and CrowS-Pairs"
+    "not run: MATH and GSM8k by majority (256 and 100 samples each), HumanEval and MBPP (run generated "
+    "code), RealToxicityPrompts (a hosted service), TruthfulQA (a fine-tuned judge), WinoGender, CrowS-Pairs"
 )
 TASKS = CONFIGS / "evaluation" / "paper"
 KNOWN = sorted({benchmark.name for benchmark in SUITES["paper"]})
@@ -115,23 +131,28 @@ def run(argv: list[str]) -> None:
     for benchmark in SUITES[config.suite]:
         if config.tasks and benchmark.name not in config.tasks:
             continue
-        scores: dict[str, float | None] = {}
+        scores: dict[str, float] = {}
         for protocol in config.protocols or ["paper", "usual"]:
             if protocol == "usual" and benchmark.usual is None:
                 continue
-            path = output / f"{benchmark.name}-{benchmark.shots}shot-{protocol}.json"
-            key = _identity(weights, benchmark, protocol, config)
-            scores[protocol] = _cached(path, key)
-            if scores[protocol] is None:
-                from train.harness import RelamaLM  # seconds of imports
+            results = {}
+            for part in benchmark.parts():
+                path, key = output / part.file(protocol), _identity(weights, part, protocol, config)
+                result = _cached(path, key)
+                if result is None:
+                    from train.harness import RelamaLM  # seconds of imports
 
-                if lm is None:
-                    model = load_model(weights, torch.device(device_type(config.device)))
-                    lm = RelamaLM(model, tokenizer, config.batch)
-                result = score(lm, benchmark, protocol, config.benchmarks, config.limit)
-                output.mkdir(parents=True, exist_ok=True)
-                folders.write_whole(path, json.dumps({"identity": key} | result, indent=1) + "\n")
-                scores[protocol] = result["score"]
+                    if lm is None:
+                        model = load_model(weights, torch.device(device_type(config.device)))
+                        lm = RelamaLM(model, tokenizer, config.batch)
+                    result = {"identity": key} | score(lm, part, protocol, config.benchmarks, config.limit)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    _keep(path, result)
+                results[part.subject] = result
+            if benchmark.subjects:
+                result = over_all_questions(results)
+                _keep(output / benchmark.file(protocol), result)
+            scores[protocol] = result["score"]
         rows.append((benchmark, scores))
     size = config.size or size_of(weights.config)
     text = table(rows, size, weights, config)
@@ -148,10 +169,11 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
 
     from train.paper_tasks import build_task, harness_task
 
-    source = TASKS / f"{benchmark.name}.yaml" if protocol == "paper" else harness_task(benchmark.usual)
-    folder = Path(local) / benchmark.name if local else None
-    task = build_task(source, folder, benchmark.shots)
+    usual = harness_task(benchmark.usual.format(benchmark.subject)) if benchmark.usual else None
+    source = TASKS / f"{benchmark.name}.yaml" if protocol == "paper" else usual
+    folder = benchmark.local(local)
     try:
+        task = build_task(source, folder, benchmark.shots, benchmark.subject)
         found = lm_eval.simple_evaluate(
             lm,
             tasks=[task],
@@ -161,7 +183,13 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
             log_samples=False,
             task_manager=TaskManager(include_defaults=False),  # the index of all tasks takes seconds
         )
-    except (KeyError, ValueError, UndefinedError) as error:  # of a document further down
+    except (
+        KeyError,
+        IndexError,
+        TypeError,
+        ValueError,
+        UndefinedError,
+    ) as error:  # of a document further down
         where = folder or "the Hub's data"
         raise RunError(
             f"{where}: not in {benchmark.name}'s format ({type(error).__name__}: {error}); see {TASKS}"
@@ -202,19 +230,25 @@ def _identity(weights: Weights, benchmark: Benchmark, protocol: str, config: Eva
     files = sorted(path for path in weights.path.iterdir() if path.is_file())
     stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
-    local = Path(config.benchmarks) / benchmark.name if config.benchmarks else None
+    local = benchmark.local(config.benchmarks)
     data = [
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for path in (sorted(local.iterdir()) if local and local.is_dir() else [])
     ]
-    parts = [str(weights.path.resolve()), stamps, task, benchmark.shots, str(local), data, config.limit]
+    parts = [str(weights.path.resolve()), stamps, task, benchmark.subject, benchmark.shots]
+    parts += [str(local), data, config.limit]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _cached(path: Path, identity: str) -> float | None:
+def _keep(path: Path, result: dict) -> None:
+    folders.write_whole(path, json.dumps(result, indent=1) + "\n")
+
+
+def _cached(path: Path, identity: str) -> dict | None:
     try:
         saved = json.loads(path.read_text())
-        return saved["score"] if saved["identity"] == identity else None
+        whole = saved["identity"] == identity and {"score", "metric", "documents"} <= saved.keys()
+        return saved if whole else None
     except (OSError, ValueError, KeyError):
         return None
 

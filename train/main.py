@@ -11,6 +11,7 @@ from train.config import RunError, TrainConfig
 from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
 from train.run_folder import run_path
 from train.setup import open_data
+from train.starts import record_start
 from train.watchdog import Watchdog
 
 
@@ -31,6 +32,7 @@ def run(argv: list[str]) -> int:
         trainer.build()
         if trainer.folder:
             trainer.folder.write_command(argv)
+            record_start(trainer.path, argv, trainer.step_done + 1, ranks)
         return trainer.run()
     finally:
         watchdog.close()

@@ -157,12 +157,26 @@ class Journal:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The lines of a metrics.jsonl, a torn last one left out. Raises RunError if there are none."""
+    """A metrics.jsonl's lines, a torn last one left out. RunError if there are none, or for a damaged one."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     except FileNotFoundError:
         lines = []
-    whole = [json.loads(line) for line in lines if line.endswith("\n")]
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+    whole = []
+    for number, line in enumerate(lines, 1):
+        if not line.endswith("\n"):
+            break
+        try:
+            values = json.loads(line)
+            if not {"step", "loss"} <= values.keys():
+                raise ValueError("no step and loss")
+        except (ValueError, AttributeError) as error:
+            raise RunError(
+                f"{path}: line {number} is damaged ({error}): expected a step's JSON; take the line out"
+            ) from None
+        whole.append(values)
     if not whole:
         raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
     return whole

@@ -8,7 +8,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "dev")
 
 
 class OverAnswer(ConfigurableTask):
@@ -28,14 +28,18 @@ def harness_task(name: str) -> Path:
     return Path(lm_eval.tasks.__file__).parent / f"{name}.yaml"
 
 
-def build_task(source: Path, local: Path | None, shots: int) -> ConfigurableTask:
+def build_task(source: Path, local: Path | None, shots: int, subject: str | None = None) -> ConfigurableTask:
     """The task of a file; `local` holds SPLIT.jsonl in the data's own format, in the Hub's place.
+
+    `subject` takes the place of SUBJECT, in a file that serves many.
 
     Raises RunError if the data is missing or is no JSON lines.
     """
     config = load_yaml(source)
     config = {key: value for key, value in config.items() if key not in ("tag", "group")}
     config["num_fewshot"] = shots
+    if subject:
+        config |= {"task": f"{config['task'].partition('_')[0]}_{subject}", "dataset_name": subject}
     if local is not None:
         config |= _local(local, config, shots)
     try:
@@ -48,6 +52,7 @@ def build_task(source: Path, local: Path | None, shots: int) -> ConfigurableTask
         )
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{where}: {config['task']}'s data could not be read ({line})") from None
+    _refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
     examples = config.get("fewshot_split") or config["training_split"]
     if shots and len(task.dataset[examples]) < shots:
         raise RunError(
@@ -55,6 +60,19 @@ def build_task(source: Path, local: Path | None, shots: int) -> ConfigurableTask
             f"{config['task']} is asked with {shots} shots; give more, or other tasks=[…]"
         )
     return task
+
+
+def _refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
+    """An answer that is none of the choices: lm-eval would warn, and count the question as wrong."""
+    if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
+        return
+    for number, doc in enumerate(task.eval_docs):
+        answer, choices = task.doc_to_target(doc), task.doc_to_choice(doc)
+        place = int(answer) if str(answer).strip().isdigit() else answer
+        if place not in (range(len(choices)) if isinstance(place, int) else choices):
+            raise RunError(
+                f"{where}: document {number}: the answer {answer!r} is none of its {len(choices)} choices"
+            )
 
 
 def _local(folder: Path, config: dict, shots: int) -> dict:

@@ -117,6 +117,34 @@ def benchmarks(tmp_path_factory) -> Path:
     return root
 
 
+SUBJECTS = ("abstract_algebra", "high_school_us_history")
+
+
+def questions(subject: str, count: int) -> list[dict]:
+    """In the fields of the published data (cais/mmlu)."""
+    return [
+        {
+            "question": f" Who fishes for {WORDS[i]}?",
+            "subject": subject,
+            "choices": [f"{word} {i}" for word in WORDS[i : i + 4]],
+            "answer": (i + len(subject)) % 4,
+        }
+        for i in range(count)
+    ]
+
+
+@pytest.fixture(scope="module")
+def mmlu(tmp_path_factory) -> Path:
+    """Two subjects, of unequal size."""
+    root = tmp_path_factory.mktemp("mmlu")
+    for count, subject in zip((3, 9), SUBJECTS):
+        (root / "mmlu" / subject).mkdir(parents=True)
+        for split, rows in (("dev", questions(subject, 5)), ("test", questions(subject, count))):
+            path = root / "mmlu" / subject / f"{split}.jsonl"
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return root
+
+
 @pytest.fixture(scope="module")
 def folder(corpora, tmp_path_factory) -> Path:
     """Random weights and the sample's tokenizer, exported as `relama export format=hf` does."""
@@ -269,6 +297,68 @@ def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
     assert math.isclose(found["score"], right / 3)
 
 
+def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folder, mmlu):
+    """Against the prompt of the benchmark's own code, built here by hand, and a loop over our own model."""
+    from train.evaluate import SUITES, score
+    from train.harness import RelamaLM
+
+    weights = open_weights(folder)
+    model, tokenizer = load_model(weights, torch.device("cpu")), tokenizer_of(weights)
+    (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
+    assert len(benchmark.parts()) == 57 and benchmark.shots == 5
+    lm, seen = RelamaLM(model, tokenizer, 4), []
+    answer_all = lm.loglikelihood
+    lm.loglikelihood = lambda requests: seen.extend(r.args for r in requests) or answer_all(requests)
+    for part in benchmark.parts():
+        if part.subject not in SUBJECTS:
+            continue
+
+        def asked(row: dict, answer: str = "") -> str:
+            letters = "".join(f"{letter}. {choice}\n" for letter, choice in zip("ABCD", row["choices"]))
+            return f"{row['question'].strip()}\n{letters}Answer:{answer}"
+
+        about = part.subject.replace("_", " ")
+        head = f"The following are multiple choice questions (with answers) about {about}.\n\n"
+        head += "".join(asked(row, f" {'ABCD'[row['answer']]}\n\n") for row in questions(part.subject, 5))
+        right, tests = 0, questions(part.subject, 3 if part.subject == SUBJECTS[0] else 9)
+        for row in tests:
+            tokens = [tokenizer.bos_id, *tokenizer.encode(head + asked(row)).tolist()]
+            assert len(tokens) < weights.config.max_seq_len  # else its beginning would be cut
+            with torch.no_grad():
+                logits = model(torch.tensor([tokens]))[0, -1]
+            ids = [tokenizer.encode(head + asked(row, f" {letter}")).tolist()[-1] for letter in "ABCD"]
+            right += int(logits[ids].argmax()) == row["answer"]
+        for protocol in ("paper", "usual"):
+            seen.clear()
+            found = score(lm, part, protocol, str(mmlu), None)
+            assert set(seen) == {(head + asked(row), f" {letter}") for row in tests for letter in "ABCD"}
+            assert found["score"] == pytest.approx(right / len(tests)) and found["documents"] == len(tests)
+
+
+def test_mmlu_is_one_row_over_all_questions_and_goes_on_by_subject(
+    folder, mmlu, tmp_path, capsys, monkeypatch
+):
+    from train.evaluate import SUITES
+
+    (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
+    words = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
+    assert run(folder, mmlu, tmp_path, *words) == 1  # the other subjects' data is not there
+    assert "mmlu/anatomy/dev.jsonl: is missing" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "mmlu").iterdir()] == ["abstract_algebra-5shot-paper.json"]
+    two = train.evaluate.replace(benchmark, subjects=SUBJECTS)
+    monkeypatch.setitem(train.evaluate.SUITES, "paper", (two,))
+    kept = (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text()
+    assert run(folder, mmlu, tmp_path, *words) == 0
+    assert (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text() == kept
+    first, second = (
+        json.loads((tmp_path / "mmlu" / f"{subject}-5shot-paper.json").read_text())["score"]
+        for subject in SUBJECTS
+    )
+    whole = json.loads((tmp_path / "mmlu-5shot-paper.json").read_text())
+    assert whole["score"] == pytest.approx((3 * first + 9 * second) / 12) and whole["documents"] == 12
+    assert f"| mmlu | 5 | 46.9 | {whole['score'] * 100:.1f} | – |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -277,6 +367,7 @@ def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
         (["size=8b"], "size: 8b: no such choice"),
         (["limit=0"], "limit=0"),
         (["tasks=[piqa]", "benchmarks=nowhere"], "validation.jsonl: is missing"),
+        (["tasks=[mmlu]"], "abstract_algebra/dev.jsonl: is missing; expected mmlu_abstract_algebra"),
         (["tasks=[piqa]", "benchmarks=BAD"], "data could not be read"),
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
@@ -301,3 +392,36 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
         asked = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
         contexts = [request.arguments[0] for request in asked]
         assert contexts == ["a context"] * choices + ["Answer:"] * choices
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"choices": ["one", "two", "three"]}, "no element 3"),
+        ({"choices": None}, "data could not be read"),
+        ({"question": None}, "not in mmlu's format"),
+        ({"answer": 7}, "the answer 7 is none of its 4 choices"),
+        ({"answer": -1}, "the answer -1 is none of its 4 choices"),
+        ({"answer": "E"}, "the answer 'E' is none of its 4 choices"),
+    ],
+)
+def test_questions_in_another_format_are_refused_in_one_line(
+    folder, mmlu, tmp_path, capsys, change, said, monkeypatch
+):
+    from train.evaluate import SUITES
+
+    bad = 0 if "choices" in change else 3
+    (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
+    monkeypatch.setitem(SUITES, "paper", (train.evaluate.replace(benchmark, subjects=SUBJECTS[:1]),))
+    copied = tmp_path / "data" / "mmlu" / SUBJECTS[0]
+    copied.mkdir(parents=True)
+    for split in ("dev", "test"):
+        rows = [
+            row | (change if (split, i) == ("test", bad) else {})
+            for i, row in enumerate(questions(SUBJECTS[0], 5))
+        ]
+        (copied / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(folder, tmp_path / "data", tmp_path / "out", "tasks=[mmlu]", "protocols=[paper]") == 1
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
+    assert len(lines) == 1 and said in lines[0]
+    assert not (tmp_path / "out").exists()

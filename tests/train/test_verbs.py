@@ -18,6 +18,7 @@ from data.order import Order
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
 from tests.runs import REPOSITORY, metrics, succeed
+from train.starts import read_starts
 from train.weights import load_model, open_weights
 
 WORDS = [
@@ -151,7 +152,13 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     parser = Outside()
     parser.feed(page)
     assert not parser.found
-    assert page.count("<svg") == 6
+    assert page.count("<svg") == 8  # of which one is the bar of where the time went
+    said = (trained / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in said] == [3, 3, 3, 6, 6, 6]
+    assert train.report.main([f"run={trained}"]) == 0  # a second time makes no sample again
+    assert (trained / "samples.jsonl").read_text().splitlines() == said
+    assert [start["first_step"] for start in read_starts(trained)] == [1]
+    assert "1 × 1 thread of" in page
     assert "relama train model=tiny data=sample" in page
     assert f"{metrics(trained)[-1]['validation']['python_docs']['bits_per_byte']:.4f}" in page
 

@@ -1,0 +1,215 @@
+"""A run's config beside what the paper, Meta's code and LLaMA's own tokenizer.model say (RECIPE §1, §3, §4).
+
+In: a training config, and the settings recorded in a SentencePiece model. Out: a line for each published
+value that differs, and, apart from them, what nobody published and how it is here. The published values
+stand below as data, each with where it was read; nothing is inferred from our own defaults.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+
+from data.audit import TABLE_1
+from model.flops import n_params
+from model.llama import LlamaConfig
+from train.config import RunError, TrainConfig
+
+TABLE_2, CODE, SECTION_2 = "Table 2", "Meta's code", "§2.2"
+PARAMS_JSON, TOKENIZER = "Meta's params.json", "LLaMA's tokenizer.model"
+ROUNDING = 0.05  # the paper's 4M and 1.4T have one figure and two
+
+# By size: what Table 2 and the shipped params.json say of it alone.
+SIZES = {
+    "7b": {"dim": 4096, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-6, "lr": 3.0e-4, "tokens": 1.0e12},
+    "13b": {"dim": 5120, "n_heads": 40, "n_layers": 40, "norm_eps": 1e-6, "lr": 3.0e-4, "tokens": 1.0e12},
+    "33b": {"dim": 6656, "n_heads": 52, "n_layers": 60, "norm_eps": 1e-6, "lr": 1.5e-4, "tokens": 1.4e12},
+    "65b": {"dim": 8192, "n_heads": 64, "n_layers": 80, "norm_eps": 1e-5, "lr": 1.5e-4, "tokens": 1.4e12},
+}
+# Of every size.
+COMMON = {
+    "model.vocab_size": (32000, TOKENIZER),
+    "model.multiple_of": (256, PARAMS_JSON),
+    "model.max_seq_len": (2048, CODE),
+    "model.rope_theta": (10000.0, CODE),
+    "seq_len": (2048, CODE),
+    "optim.betas": ([0.9, 0.95], SECTION_2),
+    "optim.weight_decay": (0.1, SECTION_2),
+    "optim.clip": (1.0, SECTION_2),
+    "optim.warmup_steps": (2000, SECTION_2),
+    "optim.min_lr_ratio": (0.1, SECTION_2),
+    "init": (None, "trained from random weights"),
+    "stop_at": (None, "trained to the schedule's end"),
+}
+# What LLaMA's tokenizer.model records of how it was trained, and of its normalisation.
+TOKENIZER_SETTINGS = {
+    "model_type": "bpe",
+    "vocab_size": 32000,
+    "character_coverage": 0.99995,
+    "input_sentence_size": 200_000_000,
+    "shuffle_input_sentence": True,
+    "max_sentence_length": 4192,
+    "max_sentencepiece_length": 16,
+    "seed_sentencepiece_size": 1_000_000,
+    "split_digits": True,
+    "split_by_number": True,
+    "split_by_whitespace": True,
+    "split_by_unicode_script": True,
+    "allow_whitespace_only_pieces": True,
+    "byte_fallback": True,
+    "hard_vocab_limit": True,
+    "unk_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "pad_id": -1,
+    "normalization_rule_name": "identity",
+    "add_dummy_prefix": True,
+    "remove_extra_whitespaces": False,
+}
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One published value that is another here."""
+
+    key: str
+    here: object
+    paper: object
+    where: str  # it was read
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_shown(self.here)}; LLaMA: {_shown(self.paper)} ({self.where})"
+
+
+@dataclass
+class Conformance:
+    """`compared` published values of LLaMA `size`, the ones that differ, and what is not published."""
+
+    size: str
+    compared: int
+    deviations: list[Deviation]
+    silent: list[str]
+
+
+def conformance(config: TrainConfig, tokenizer: dict, size: str | None = None) -> Conformance:
+    """Compare `config`, and a tokenizer's settings, with LLaMA `size`; None: the size that is nearest."""
+    size = size or nearest_size(config.model)
+    if config.model.vocab_size == -1:
+        config = replace(config, model=replace(config.model, vocab_size=tokenizer["vocab_size"]))
+    found = [
+        *_of_values(config, size),
+        *_of_mixture(config.data.weights),
+        *(
+            Deviation(f"tokenizer {key}", tokenizer.get(key), value, TOKENIZER)
+            for key, value in TOKENIZER_SETTINGS.items()
+            if not _same(tokenizer.get(key), value)
+        ),
+    ]
+    compared = len(published(size)) + 2 + len(TABLE_1) + len(TOKENIZER_SETTINGS)
+    return Conformance(size, compared, found, list(_silent(config)))
+
+
+def published(size: str) -> dict[str, tuple[object, str]]:
+    """The config's keys that must equal a published value: (the value, where it was read)."""
+    shape = SIZES[size]
+    return {
+        **{f"model.{key}": (shape[key], TABLE_2) for key in ("dim", "n_heads", "n_layers")},
+        "model.norm_eps": (shape["norm_eps"], PARAMS_JSON),
+        "optim.lr": (shape["lr"], TABLE_2),
+        **COMMON,
+    }
+
+
+def nearest_size(model: LlamaConfig) -> str:
+    """The size that agrees in most of width, heads and layers; among equals, in the number of parameters."""
+
+    ours = n_params(replace(model, vocab_size=32000))
+
+    def distance(size: str) -> tuple[int, float]:
+        shape = {key: SIZES[size][key] for key in ("dim", "n_heads", "n_layers")}
+        same = sum(getattr(model, key) == value for key, value in shape.items())
+        theirs = n_params(LlamaConfig(**shape, vocab_size=32000))
+        return -same, abs(math.log(ours / theirs))
+
+    return min(SIZES, key=distance)
+
+
+def tokenizer_settings(path: Path) -> dict:
+    """What a SentencePiece model records of its training and normalisation. Raises RunError if it is none."""
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto()
+    try:
+        model.ParseFromString(path.read_bytes())
+    except (OSError, DecodeError) as error:
+        raise RunError(f"{path}: not a readable SentencePiece model ({error})") from None
+    spec, normalizer = model.trainer_spec, model.normalizer_spec
+    kinds = spec.DESCRIPTOR.fields_by_name["model_type"].enum_type.values_by_number
+    settings = {"model_type": kinds[spec.model_type].name.lower(), "normalization_rule_name": normalizer.name}
+    for key in TOKENIZER_SETTINGS:
+        if key not in settings:
+            settings[key] = getattr(spec if hasattr(spec, key) else normalizer, key)
+    return settings
+
+
+def _of_values(config: TrainConfig, size: str) -> Iterator[Deviation]:
+    for key, (value, where) in published(size).items():
+        here = config
+        for part in key.split("."):
+            here = getattr(here, part)
+        if not _same(here, value):
+            yield Deviation(key, here, value, where)
+    if abs(config.global_batch / 4e6 - 1) > ROUNDING:
+        yield Deviation("global_batch", f"{config.global_batch:,} tokens", "4M", TABLE_2)
+    tokens, theirs = config.steps * config.global_batch, SIZES[size]["tokens"]
+    if abs(tokens / theirs - 1) > ROUNDING:
+        shown = f"{tokens:,}" if tokens < 1e9 else f"{tokens / 1e12:.3g}T"
+        here = f"{config.steps:,} × global_batch = {shown} tokens"
+        yield Deviation("steps", here, f"{theirs / 1e12:.1f}T tokens", TABLE_2)
+
+
+def _of_mixture(weights: dict[str, float]) -> Iterator[Deviation]:
+    """Weights are relative: they are put on the scale on which most of the sources agree with Table 1."""
+    total = sum(weights.values())
+    known = [weights[source] / row.share for source, row in TABLE_1.items() if source in weights]
+    scale = median(known) if known else total
+    for source, row in TABLE_1.items():
+        if source not in weights:
+            yield Deviation(f"data.weights.{source}", "not in the mixture", f"{row.share:.1%}", "Table 1")
+        elif not _same(weights[source] / scale, row.share):
+            here = f"{weights[source]:g} ({weights[source] / total:.1%} of the mixture)"
+            yield Deviation(f"data.weights.{source}", here, f"{row.share:.1%}", "Table 1")
+    for source in weights:
+        if source not in TABLE_1:
+            share = f"{weights[source] / total:.1%} of the mixture"
+            yield Deviation(f"data.weights.{source}", share, "no such source", "Table 1")
+
+
+def _silent(config: TrainConfig) -> Iterator[str]:
+    """What nobody published, and how it is here."""
+    yield "initial weights: truncated normal, drawn by name from the seed (model/initialize.py)"
+    yield f"seed: {config.seed}"
+    yield f"optim.eps: {config.optim.eps:g}"
+    yield "which parameters decay: the matrices, not the norms' scales"
+    yield "precision: fp32 weights and optimizer; computed in bf16 on GPUs, in fp32 on CPUs"
+    yield "packing: documents between BOS and EOS in one stream, cut into sequences; attention crosses them"
+    yield "dropout: none, as in Meta's code"
+    yield f"what 4M tokens are: {config.global_batch:,}, in sequences of {config.seq_len:,}"
+    yield f"micro_batch: {config.micro_batch} (how the batch is laid over GPUs does not change it)"
+    yield "which dumps: five of CommonCrawl, unnamed; and the days of all others (docs/data.md)"
+
+
+def _same(here: object, value: object) -> bool:
+    if isinstance(value, list):
+        return isinstance(here, list) and len(here) == len(value) and all(map(_same, here, value))
+    if isinstance(value, float) and isinstance(here, int | float):
+        return math.isclose(here, value, rel_tol=1e-6)
+    return here == value
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "null"
+    return f"{value:g}" if isinstance(value, float) else str(value)
