@@ -11,7 +11,7 @@ install: $(INSTALLED)
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Relama needs Python 3.11 or newer; give PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[data,ray,report,eval,dev]'
+	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[data,ray,eval,dev]'
 	touch $@
 
 demo: $(INSTALLED)

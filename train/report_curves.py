@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from model.flops import n_params
 from train.charts import COLOURS, INK, Line, line_chart, share_bar
+from train.goodput import account
 from train.page import block, count, hours, paragraph, table, tiles
 from train.run_record import RunRecord
 
@@ -113,10 +114,25 @@ def _goodput(run: RunRecord) -> str:
         ),
         "soft",
     )
+    life = account(run.path)
+    if life:
+        text = _life(life) + text
     for name, lines in (("Attempts", run.attempts), ("Decisions", run.decisions)):
         if lines:
             text += f"<h3>{name}</h3>" + _plain_table(lines)
     return text
+
+
+def _life(life: dict) -> str:
+    """`train.goodput.account` in figures."""
+    return tiles(
+        [
+            ("goodput: of its life, in steps that count", f"{life['goodput']:.1%}"),
+            ("life, from the first start", hours(life["seconds"] / 3600)),
+            (f"in which it was down, {life['starts']} starts", hours(life["seconds_down"] / 3600)),
+            ("steps done again", f"{life['steps_repeated']:,}"),
+        ]
+    )
 
 
 def _plain_table(lines: list[dict], most: int = 9, rows: int = 50) -> str:

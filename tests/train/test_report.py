@@ -157,6 +157,16 @@ def test_a_run_with_everything_is_one_whole_page(run):
     assert "--nproc_per_node 8" not in words  # that start came to no step that counts
 
 
+def test_goodput_is_the_account_of_the_runs_life(run):
+    begin = (run / "metrics.jsonl").stat().st_mtime - 7200
+    starts = [(0, 0, None, begin), (40, 47, begin + 3000, begin + 3600)]
+    keys = ("step", "reached", "last_seen", "time")
+    write(run / "attempts.jsonl", [{"event": "start", "ranks": 8} | dict(zip(keys, each)) for each in starts])
+    words = " ".join(page_of(run).text.split())
+    assert "37.5% goodput" in words and "2.0 h life" in words and "10.0 min in which it was down" in words
+    assert "7 steps done again" in words
+
+
 def test_hours_and_carbon_are_counted_as_in_the_paper(run):
     for size, paper in {"7b": (36, 14), "13b": (59, 23), "33b": (233, 90), "65b": (449, 173)}.items():
         _, energy, carbon = _carbon(PAPER_HOURS[size], 400)
