@@ -99,7 +99,7 @@ class Run:
 
 
 class Watch(threading.Thread):
-    """When a save is done, and the most memory that this process and its children hold meanwhile."""
+    """When a save is done, and the most memory that this process holds meanwhile."""
 
     def __init__(self, is_done: Callable[[], bool]) -> None:
         super().__init__(daemon=True)
