@@ -6,6 +6,7 @@ small tmpfs so that the disk can be filled; without, that kind is left out, and 
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -30,9 +31,10 @@ def main() -> int:
     kinds = [kind for kind in KINDS if any(part in kind for part in options.kinds)]
     print(f"seed {seed}", flush=True)
     begin = time.monotonic()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the runs end with it
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as disk:
         if disk is None:
-            kinds.remove("disk full")
+            kinds = [kind for kind in kinds if kind != "disk full"]
         corpora = Path(folder) / "corpora"
         prepare_sample(corpora)
         campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=begin + 60 * options.minutes)

@@ -143,7 +143,7 @@ def tear_metrics(run: Run, rng: random.Random) -> None:
 
 
 def fill_the_disk(run: Run, rng: random.Random) -> None:
-    """To the last byte, for some seconds; only where the run's folder is a file system of its own."""
+    """To the last byte, for a moment; only where the run's folder is a file system of its own."""
     ballast = run.folder.parent / "ballast"
     try:
         with open(ballast, "wb", buffering=0) as file:
@@ -152,7 +152,7 @@ def fill_the_disk(run: Run, rng: random.Random) -> None:
     except OSError:
         pass  # full
     try:
-        deadline = time.monotonic() + rng.uniform(1, 4)
+        deadline = time.monotonic() + rng.uniform(0.3, 2)
         while time.monotonic() < deadline:
             run.keep_alive()
             time.sleep(0.05)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
-STEPS = 240
+STEPS = 400
 SETTINGS = (
     f"steps={STEPS}",
     "seq_len=32",  # a step is milliseconds, so that a run meets many faults
@@ -25,7 +25,7 @@ SETTINGS = (
     "model.dim=16",
     "checkpoint.every=10",
     "checkpoint.keep=3",
-    "validate.every=80",
+    "validate.every=100",
     "validate.sequences=2",
     "watchdog.timeout=6",
     "verify_data=never",

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.distributed
 
 # What no test of resuming does; and, where a disk can be mounted for it, one that is full.
 KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit flipped"]
-SHORT = (*SETTINGS, "steps=60", "validate.every=25")
+SHORT = (*SETTINGS, "steps=120", "validate.every=50")
 
 
 def test_a_run_under_random_faults_ends_bitwise_as_the_undisturbed_one(tmp_path):
@@ -23,5 +23,5 @@ def test_a_run_under_random_faults_ends_bitwise_as_the_undisturbed_one(tmp_path)
     with small_disk(tmp_path / "disk") as disk:
         kinds = [*KINDS, "disk full"] if disk else KINDS
         campaign = Campaign(disk or tmp_path, tmp_path / "corpora", seed, kinds, SHORT)
-        campaign.strike(ranks=2, faults=len(kinds))
-    assert len(campaign.survived) == len(kinds), "the run ended before all faults had struck"
+        while len(campaign.survived) < len(kinds):  # a run may end before all have struck
+            campaign.strike(ranks=2, faults=len(kinds) - len(campaign.survived))
