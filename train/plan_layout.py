@@ -143,7 +143,9 @@ def _collectives(step: Step, mode: str) -> list[str]:
 def _operations(steps: dict[str, Step], mode: str, config: "PlanConfig", layout: Layout) -> list[str]:
     useful = flops_per_token(config.model, config.seq_len) * config.global_batch / layout.world_size
     done = ", ".join(f"{step.flops / 1e12:,.1f} with {name}" for name, step in steps.items())
-    line = f"TFLOPs of this rank in a step: {useful / 1e12:,.1f} of the model (as MFU counts); computed: {done}"
+    line = (
+        f"TFLOPs of this rank in a step: {useful / 1e12:,.1f} of the model (as MFU counts); computed: {done}"
+    )
     peak = device_peak(config.device) if config.device else None
     if peak is None:
         return [line]

@@ -94,7 +94,9 @@ def budget(config: PlanConfig) -> list[str]:
         f"{hours / 24 / config.world_size:,.1f} days on {config.world_size:,} GPUs",
     ]
     if config.device == A100:
-        lines.append(f"{mwh:,.0f} MWh ({WATTS} W, PUE {PUE}), {mwh * CARBON:,.0f} t CO₂eq ({CARBON} kg a kWh)")
+        lines.append(
+            f"{mwh:,.0f} MWh ({WATTS} W, PUE {PUE}), {mwh * CARBON:,.0f} t CO₂eq ({CARBON} kg a kWh)"
+        )
     return [
         *lines,
         f"storage: {tokens * 2 / 1e12:.2f} TB for each token once, as uint16; {size * 12 / 1e9:,.0f} GB a "
