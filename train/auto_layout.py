@@ -13,7 +13,7 @@ from train.distributed import device_type
 
 
 def settle(config: TrainConfig) -> TrainConfig:
-    """`config` with a layout in place of `parallel=auto`; rank 0 says which and why. RunError if none fits."""
+    """`config` with a layout in place of `parallel=auto`; rank 0 says why. RunError if none fits."""
     parallel = config.parallel
     if not parallel.auto:
         return config

@@ -32,7 +32,7 @@ class Step:
 
 
 def extrapolate(two: Trace, three: Trace, n_layers: int, micro_batches: int, traced: int) -> Step:
-    """The step of `n_layers` layers and `micro_batches`, of which `traced` (all, or at least 3) were traced."""
+    """The step of `n_layers` and `micro_batches`, of which `traced` (all, or at least 3) were traced."""
 
     def at(a: float, b: float) -> float:
         return a + (n_layers - SHALLOW[0]) * (b - a)
@@ -71,7 +71,7 @@ def _ends(stretches: dict[tuple, object], depth: int) -> dict[tuple, object]:
 
 
 def _sum(counted: dict[tuple, tuple], more: int) -> dict[tuple, tuple]:
-    """Summed over stretches (a key's first part), as if a micro-batch in the middle came `more` times again."""
+    """Summed over stretches (a key's first part), with the second micro-batch `more` times again."""
     total: dict[tuple, list] = defaultdict(lambda: [0] * len(next(iter(counted.values()))))
     for ((_, _, time), *key), values in counted.items():
         for place, value in enumerate(values):

@@ -49,7 +49,7 @@ def fake_world(layout: Layout, rank: int = 0) -> Iterator[DeviceMesh]:
 
 @dataclass
 class Trace:
-    """What one step did. A stretch is a part of the step: (its name, its layer or None, which time it runs)."""
+    """What one step did. A stretch is a part of it: (its name, its layer or None, which time it runs)."""
 
     n_params: int  # of the whole model, or of this rank's stages
     held: dict[str, int]  # bytes by kind at the step's end, before the gradients are freed

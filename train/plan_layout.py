@@ -57,9 +57,7 @@ def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
         stages_per_rank=parallel.stages_per_rank,
     )
     if wanted.pp != 1:
-        raise RunError(
-            f"parallel.pp={wanted.pp}: stages are not planned yet (their ranks differ); plan with parallel.pp=1"
-        )
+        raise RunError(f"parallel.pp={wanted.pp}: a stage is not planned yet; plan with parallel.pp=1")
     try:
         if not parallel.auto:
             return choose(wanted, config.world_size, limits), parallel.activation_checkpointing, ""

@@ -23,6 +23,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from train import checkpoint
+from train.attention_kernel import attention_kernel
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
@@ -83,6 +84,8 @@ class Trainer:
         self.model.to_empty(device=ranks.device)
         if ranks.layout.pp > 1:
             self._say(self.model.describe())
+        kernel = attention_kernel(self.model_config, ranks.layout, config.seq_len, ranks.device)
+        self._say(f"attention by SDPA's kernel: {kernel}")
         self.optimizer = build_optimizer(self.model, config.optim)
         self._resume_or_start()
         self.loader = Loader(
