@@ -4,6 +4,7 @@ In: a model, its batch and a layout. Out: what the rank holds, what it needs at 
 checkpointing and whether a GPU has it, each collective, and its operations, traced on fake ranks.
 """
 
+import logging
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -80,6 +81,8 @@ def trace(config: "PlanConfig", layout: Layout, modes: tuple[str, ...]) -> dict[
     micro_batches = config.micro_batches // layout.dp_size
     traced = min(TRACED, micro_batches)
     steps = {}
+    # Two all-reduces for the norm, over dp and tp: it warns of each.
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     with fake_world(layout) as mesh:
         for mode in modes:
             print(f"relama: tracing activation_checkpointing={mode}", file=sys.stderr)

@@ -84,8 +84,6 @@ class Trainer:
         self.model.to_empty(device=ranks.device)
         if ranks.layout.pp > 1:
             self._say(self.model.describe())
-        kernel = attention_kernel(self.model_config, ranks.layout, config.seq_len, ranks.device)
-        self._say(f"attention by SDPA's kernel: {kernel}")
         self.optimizer = build_optimizer(self.model, config.optim)
         self._resume_or_start()
         self.loader = Loader(
@@ -107,6 +105,8 @@ class Trainer:
         if self.step_done >= config.last_step:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
             return 0
+        kernel = attention_kernel(self.model_config, self.ranks.layout, config.seq_len, self.ranks.device)
+        self._say(f"attention by SDPA's kernel: {kernel}")
         micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.dp_size)
         tokenizer = Tokenizer(self.path / "tokenizer.model")
         flops = flops_per_token(self.model_config, config.seq_len)

@@ -1,9 +1,10 @@
 """What each of 2,048 GPUs sends in a step: `python tests/benchmarks/communication.py`.
 
-The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4), traced on fake ranks,
-beside the least that the layout allows: each block's weights once for forward and once for backward of every
-micro-batch, the ends once, gradients reduced once, and under tensor parallel the sequence gathered and
-scattered twice in a block's forward and twice in its backward. All by rings, which no algorithm undercuts.
+The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4),
+traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
+for backward of every micro-batch, the ends once, gradients reduced once, and under tensor parallel the
+sequence gathered and scattered twice in a block's forward and twice in its backward. All by rings, which no
+algorithm undercuts.
 """
 
 import argparse

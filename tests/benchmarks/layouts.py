@@ -146,7 +146,7 @@ def start(name: str) -> list[subprocess.Popen]:
 
 
 def ask(workers: list[subprocess.Popen], steps: int) -> dict:
-    """Let a contestant run `steps` steps while the others wait: the slowest rank's times, the largest peak."""
+    """Let a contestant run `steps` steps while the others wait; the slowest rank's times."""
     for worker in workers:
         worker.stdin.write(f"{steps}\n")
         worker.stdin.flush()
@@ -184,8 +184,8 @@ def take_turns(names: list[str], turns: int, steps: int) -> None:
 def report(seconds: dict[str, list[float]], peaks: dict[str, int]) -> None:
     tokens = SEQUENCES * MODEL.max_seq_len
     print(
-        f"\ndim {MODEL.dim}, {MODEL.n_layers} layers, vocabulary {MODEL.vocab_size}, {SEQUENCES} sequences of "
-        f"{MODEL.max_seq_len} a step; goal: at least 0.97 of plain PyTorch"
+        f"\ndim {MODEL.dim}, {MODEL.n_layers} layers, vocabulary {MODEL.vocab_size}, {SEQUENCES} sequences "
+        f"of {MODEL.max_seq_len} a step; goal: at least 0.97 of plain PyTorch"
     )
     print(f"{'':<22}{'tokens/s':>10}{'best':>10}{'ratio':>8}{'best':>8}{'peak a process':>16}")
     for name, times in seconds.items():
