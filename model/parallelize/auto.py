@@ -39,7 +39,7 @@ def choose_auto(
     """The first layout by cost whose estimate is within `memory` (bytes of a device).
 
     What is not -1 in `wanted`, and a `mode` other than "auto", is kept. `width`: bytes of a computed number.
-    Raises LayoutError, with the smallest world that would do, if none is.
+    Raises LayoutError, with the smallest world by doubling that would do, if none is.
     """
 
     def needs(layout: Layout, mode: str) -> Memory:
@@ -72,7 +72,7 @@ def choose_auto(
         choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # says what is wrong
         raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) is as asked: {wanted}")
     larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
-    mend = f"the smallest that would do has {larger} ranks" if larger else "no number of them would"
+    mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number of ranks would do"
     raise LayoutError(
         f"parallel=auto: the least that {world_size} rank(s) need is {_gib(nearest.memory.peak)} GiB each "
         f"({nearest.layout}, activation_checkpointing={nearest.mode}), of {_gib(USABLE * memory)} that can be "

@@ -116,11 +116,11 @@ def test_the_estimate_is_within_a_tenth_of_the_trace(layout, micro_batches):
             assert told.peak == pytest.approx(traced, rel=0.1), mode
 
 
-def auto(model: LlamaConfig, world: int, gib: float, wanted: Layout | None = None):
+def auto(model: LlamaConfig, world: int, gib: float, wanted: Layout | None = None, per_node: int = 8):
     wanted = wanted or Layout(dp_replicate=-1, dp_shard=-1, cp=-1, tp=-1)
     limits = Limits(model=model, seq_len=2048, micro_batches=2048)
     return choose_auto(
-        wanted, "auto", world, limits, memory=gib * 2**30, ranks_per_node=min(8, world), micro_batch=1
+        wanted, "auto", world, limits, memory=gib * 2**30, ranks_per_node=per_node, micro_batch=1
     )
 
 
@@ -135,12 +135,12 @@ def test_auto_takes_the_cheapest_that_fits_and_keeps_what_is_set_by_hand():
 
 
 def test_auto_refuses_what_cannot_fit_and_names_the_smallest_world_that_would():
-    with pytest.raises(LayoutError, match=r"the smallest that would do has \d+ ranks") as refused:
-        auto(SIZE_65B, 2, 80)
-    larger = int(re.search(r"would do has (\d+) ranks", str(refused.value))[1])
-    assert auto(SIZE_65B, larger, 80).layout.world_size == larger
+    with pytest.raises(LayoutError, match=r"until it fits, \d+ ranks would do") as refused:
+        auto(SIZE_65B, 2, 80, per_node=2)
+    larger = int(re.search(r"fits, (\d+) ranks", str(refused.value))[1])
+    assert auto(SIZE_65B, larger, 80, per_node=2).layout.world_size == larger
     with pytest.raises(LayoutError):
-        auto(SIZE_65B, larger // 2, 80)
+        auto(SIZE_65B, larger // 2, 80, per_node=2)
 
 
 def test_the_plan_of_65b_by_the_paper_s_accounting(capsys):
@@ -156,7 +156,8 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
     assert main(words) == 0
     text = capsys.readouterr().out
     for part in (
-        f"{n_params(LlamaConfig(128, 4, 4, 32000)):,} parameters on 16 ranks: parallel.dp_shard=8 parallel.tp=2",
+        f"{n_params(LlamaConfig(128, 4, 4, 32000)):,} parameters on 16 ranks",
+        "parallel.dp_shard=8 parallel.tp=2",
         "optimizer (AdamW's",
         "selective",
         "reduce_scatter",
