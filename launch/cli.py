@@ -15,6 +15,7 @@ VERBS = {
     "export": ("train.export", "weights out to Hugging Face's or Meta's format"),
     "import": ("train.import_weights", "Hugging Face's or Meta's weights as a checkpoint"),
     "evaluate": ("train.evaluate", "the paper's benchmarks by lm-eval, beside its figures"),
+    "plan": ("train.planner", "what a size needs: GPU-hours, memory, what each rank sends"),
     "report": ("train.report", "one page on a run, with plots"),
 }
 

@@ -68,8 +68,9 @@ class ParallelConfig:
     schedule: str = "1f1b"  # of pp: gpipe | 1f1b | interleaved | zero_bubble | zbv | dualpipe
     stages_per_rank: int | None = None  # of pp; null: as the schedule does (interleaved, zbv, dualpipe: 2)
     reshard: str = "auto"  # free a block's weights after forward: auto | always | never
-    activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full
+    activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full; auto with auto
     compile: bool = False  # torch.compile each block
+    auto: bool = False  # parallel=auto: choose what is -1, so that it fits (model/parallelize/auto.py)
 
     def __post_init__(self) -> None:
         for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
@@ -77,9 +78,8 @@ class ParallelConfig:
             _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
         _one_of("parallel.tensor", self.tensor, ("dtensor", "fairscale"))
         _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
-        _one_of(
-            "parallel.activation_checkpointing", self.activation_checkpointing, ("none", "selective", "full")
-        )
+        modes = ("none", "selective", "full") + ("auto",) * self.auto
+        _one_of("parallel.activation_checkpointing", self.activation_checkpointing, modes)
         if self.pp != 1:
             refuse_schedule(
                 self.schedule,

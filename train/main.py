@@ -7,6 +7,7 @@ from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
+from train.auto_layout import settle
 from train.config import RunError, TrainConfig
 from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
 from train.run_folder import run_path
@@ -16,7 +17,7 @@ from train.watchdog import Watchdog
 
 
 def run(argv: list[str]) -> int:
-    config = load("train", TrainConfig, argv)
+    config = settle(load("train", TrainConfig, argv))
     layout = choose_layout(config)
     stores, heldout, model_config = open_data(config)
     layout_of(config, model_config, layout.world_size)  # again, now that the vocabulary is known

@@ -26,6 +26,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from train import checkpoint, goodput, recovery
+from train.attention_kernel import attention_kernel
 from train.certificate import Certifier
 from train.checkpoint_folder import read_state, remove, whole_steps
 from train.config import RunError, TrainConfig
@@ -131,6 +132,8 @@ class Trainer:
         if self.step_done >= config.last_step:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
             return 0
+        kernel = attention_kernel(self.model_config, self.ranks.layout, config.seq_len, self.ranks.device)
+        self._say(f"attention by SDPA's kernel: {kernel}")
         micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.dp_size)
         tokenizer = Tokenizer(self.path / "tokenizer.model")
         flops = flops_per_token(self.model_config, config.seq_len)

@@ -1,0 +1,130 @@
+"""`parallel=auto`: a layout that fits, from the model, the memory of a device and the number of ranks.
+
+Numbers in, a layout and the reason for it out; no rank is asked, so all come to the same. The order of trial
+is that of cost: more ranks a matrix talk at every layer, but within a machine; selective checkpointing
+recomputes no product; cutting sequences only helps where there are more ranks than sequences; full
+checkpointing computes a third more and comes last.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from model.parallelize.activation_checkpointing import MODES
+from model.parallelize.estimate import Memory, estimate
+from model.parallelize.mesh import Layout, LayoutError, Limits, choose
+
+# Of a device's memory: the rest is for CUDA, NCCL's buffers and what the allocator cannot use. Not measured.
+USABLE = 0.92
+
+
+@dataclass(frozen=True)
+class Choice:
+    layout: Layout
+    mode: str  # of activation checkpointing
+    memory: Memory
+    reason: str
+
+
+def choose_auto(
+    wanted: Layout,
+    mode: str,
+    world_size: int,
+    limits: Limits,
+    *,
+    memory: float,
+    ranks_per_node: int,
+    micro_batch: int,
+    width: int = 2,
+) -> Choice:
+    """The first layout by cost whose estimate is within `memory` (bytes of a device).
+
+    What is not -1 in `wanted`, and a `mode` other than "auto", is kept. `width`: bytes of a computed number.
+    Raises LayoutError, with the smallest world by doubling that would do, if none is.
+    """
+
+    def needs(layout: Layout, mode: str) -> Memory:
+        return estimate(
+            limits.model,
+            layout,
+            seq_len=limits.seq_len,
+            micro_batch=micro_batch,
+            micro_batches=limits.micro_batches // layout.dp_size,
+            mode=mode,
+            width=width,
+        )
+
+    def fitting(world: int) -> tuple[Choice | None, Choice | None, int]:
+        """The first that fits, the smallest of all, and how many were tried before."""
+        tried: list[Choice] = []
+        for layout, way in _candidates(wanted, mode, world, limits, ranks_per_node):
+            found = Choice(layout, way, needs(layout, way), "")
+            if found.memory.peak <= USABLE * memory:
+                return found, None, len(tried)
+            tried.append(found)
+        return None, min(tried, key=lambda choice: choice.memory.peak, default=None), len(tried)
+
+    found, nearest, before = fitting(world_size)
+    if found:
+        room = f"{_gib(found.memory.peak)} of {_gib(memory)} GiB a rank, by estimate"
+        why = f"the first of {before + 1} tried in order of cost" if before else "the cheapest there is"
+        return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
+    if nearest is None:
+        choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # says what is wrong
+        raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) is as asked: {wanted}")
+    larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
+    mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number of ranks would do"
+    raise LayoutError(
+        f"parallel=auto: the least that {world_size} rank(s) need is {_gib(nearest.memory.peak)} GiB each "
+        f"({nearest.layout}, activation_checkpointing={nearest.mode}), of {_gib(USABLE * memory)} that can be "
+        f"used; {mend}, or take a smaller model, micro_batch or seq_len"
+    )
+
+
+def _candidates(
+    wanted: Layout, mode: str, world: int, limits: Limits, ranks_per_node: int
+) -> Iterator[tuple[Layout, str]]:
+    """Layouts that can be, in order of cost."""
+    tps = [n for n in range(1, ranks_per_node + 1) if ranks_per_node % n == 0]
+    found = []
+    for tp in tps if wanted.tp == -1 else [wanted.tp]:
+        for cp in (1, 2, 4, 8, 16) if wanted.cp == -1 else [wanted.cp]:
+            shards = -1 if wanted.dp_shard == -1 else wanted.dp_shard
+            try:
+                layout = choose(replace(_fixed(wanted), tp=tp, cp=cp, dp_shard=shards), world, limits)
+            except LayoutError:
+                continue
+            found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
+    yield from sorted(
+        found,
+        key=lambda pair: (
+            -pair[0].world_size,  # no rank idle
+            pair[1] == "full",
+            pair[0].cp,
+            pair[0].tp,
+            MODES.index(pair[1]),
+        ),
+    )
+
+
+def _fixed(wanted: Layout) -> Layout:
+    """What is not tried out: 1 unless asked for."""
+    return replace(
+        wanted,
+        **{name: max(1, getattr(wanted, name)) for name in ("dp_replicate", "tp", "cp", "pp")},
+    )
+
+
+def _larger(world: int, limits: Limits) -> Iterator[int]:
+    """Worlds beyond `world` that the batch can use, up to 16 ranks for each micro-batch."""
+    most = limits.micro_batches * 16 * 8
+    while (world := world * 2) <= most:
+        yield world
+
+
+def _idle(layout: Layout, world_size: int) -> str:
+    idle = world_size - layout.world_size
+    return f"; {idle} rank(s) stay idle, which the batch cannot use" if idle else ""
+
+
+def _gib(size: float) -> str:
+    return f"{size / 2**30:,.2f}" if size < 2**30 else f"{size / 2**30:,.1f}"

@@ -1,0 +1,64 @@
+"""What each of 2,048 GPUs sends in a step: `python tests/benchmarks/communication.py`.
+
+The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4),
+traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
+for backward of every micro-batch, the ends once, gradients reduced once, and under tensor parallel the
+sequence gathered and scattered twice in a block's forward and twice in its backward. All by rings, which no
+algorithm undercuts.
+"""
+
+import argparse
+
+from configs.load import load
+from model.parallelize.mesh import Layout
+from train.plan_layout import settle_layout, trace
+from train.planner import PlanConfig
+
+SIZES = ("7b", "13b", "33b", "65b")
+BF16, FP32 = 2, 4
+
+
+def least_bytes(config: PlanConfig, layout: Layout) -> float:
+    """Bytes that a rank must send in a step, by the layout alone (dp_shard × tp, nothing checkpointed)."""
+    model, tp, dp = config.model, layout.tp, layout.dp_shard
+    micro_batches = config.micro_batches // layout.dp_size
+    block = (4 * model.dim**2 + 3 * model.dim * model.hidden_dim) / tp + 2 * model.dim
+    ends = 2 * model.vocab_size * model.dim / tp + model.dim
+    gathered = micro_batches * BF16 * (2 * model.n_layers * block + ends)
+    reduced = FP32 * (model.n_layers * block + ends)
+    weights = (gathered + reduced) * (dp - 1) / dp
+    sequence = config.micro_batch * config.seq_len * model.dim * BF16 * (tp - 1) / tp
+    # Forward and backward: 4 a block each; the embedding's and the head's once each.
+    return weights + micro_batches * sequence * (8 * model.n_layers + 4)
+
+
+def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
+    """(size, layout, micro-batches, GB sent, least GB, ratio)."""
+    found = []
+    for size in sizes:
+        heads = load("plan", PlanConfig, [f"model={size}"]).model.n_heads  # 52 of 33B: 4 ranks at most
+        for tp in (1, max(n for n in (2, 4, 8) if heads % n == 0)):
+            words = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
+            config = load("plan", PlanConfig, words)
+            layout, _, _ = settle_layout(config)
+            sent = trace(config, layout, ("none",))["none"].sent
+            least = least_bytes(config, layout)
+            micro_batches = config.micro_batches // layout.dp_size
+            found.append((size, str(layout), micro_batches, sent / 1e9, least / 1e9, sent / least))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--world-size", type=int, default=2048)
+    words = parser.parse_args()
+    print("| size | layout | micro-batches a rank | GB sent | least | ratio |")
+    print("|---|---|---|---|---|---|")
+    for size, layout, count, sent, least, ratio in rows(tuple(words.sizes.split(",")), words.world_size):
+        name = layout.replace("parallel.", "")
+        print(f"| {size} | {name} | {count} | {sent:.1f} | {least:.1f} | {ratio:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
