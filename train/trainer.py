@@ -21,7 +21,7 @@ from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
-from train import checkpoint
+from train import checkpoint, markers
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
@@ -91,13 +91,14 @@ class Trainer:
         )
 
     def run(self) -> int:
-        """Train to the last step, or to a SIGINT or SIGTERM; returns the exit code.
+        """Train to the last step, or to a SIGINT, SIGTERM or SIGUSR1; returns the exit code.
 
         Raises RunError if it cannot go on.
         """
         config = self.config
         if self.step_done >= config.last_step:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
+            self._mark(markers.FINISHED)
             return 0
         micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.dp_size)
         tokenizer = Tokenizer(self.path / "tokenizer.model")
@@ -247,6 +248,7 @@ class Trainer:
             )
 
     def _write_what_is_known(self) -> None:
+        markers.clear(self.path)
         any_store = next(iter(self.stores.values()))
         self.folder.keep_tokenizer(any_store.folder / "tokenizer.model")
         self.folder.write_config(self.config)
@@ -296,7 +298,7 @@ class Trainer:
         return Profiler(self.path, first, last, self.ranks.rank, self.ranks.device)
 
     def _listen_for_signals(self) -> None:
-        """The first SIGINT or SIGTERM ends the run after its step, saved."""
+        """The first SIGINT, SIGTERM or SIGUSR1 (a scheduler's warning) ends the run after its step, saved."""
 
         def stop(signum: int, _frame: object) -> None:
             self._signal = signum
@@ -306,19 +308,27 @@ class Trainer:
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGUSR1, stop)
 
     def _farewell(self) -> int:
-        if self.stopped_by:
+        if self.stopped_by and self.step_done < self.config.last_step:
             name = signal.Signals(self.stopped_by).name
+            if self.stopped_by != signal.SIGINT:  # a person's own
+                self._mark(markers.PREEMPTED, signal=name)
             self._say(
                 f"stopped by {name} after step {self.step_done}, saved; the same command goes on from there"
             )
             return 128 + self.stopped_by
+        self._mark(markers.FINISHED)
         self._say(
             f"{self.path}: step {self.step_done} of {self.config.steps} done. "
             f"Next: relama generate weights={self.path} prompt=…, relama report run={self.path}"
         )
         return 0
+
+    def _mark(self, name: str, **what: object) -> None:
+        if self.ranks.is_first:
+            markers.leave(self.path, name, step=self.step_done, **what)
 
     def _say(self, text: str) -> None:
         if self.ranks.is_first:
