@@ -4,6 +4,7 @@ launch/  job.sh (what Slurm was given)  job-123.log  job.json, or job-HOST.json 
 """
 
 import json
+import re
 import shlex
 import time
 from dataclasses import asdict, dataclass
@@ -24,6 +25,14 @@ class Job:
 
 def job_folder(run: Path) -> Path:
     return run / "launch"
+
+
+def word_for(run: Path) -> str:
+    """`run=…` of this folder as a shell and Hydra read it."""
+    name = run.name if run == Path("runs") / run.name else str(run)
+    if re.fullmatch(r"[\w./-]+", name):
+        return f"run={name}"
+    return shlex.quote("run='" + name.replace("\\", "\\\\").replace("'", "\\'") + "'")
 
 
 def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[str]) -> Job:

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from configs.load import ConfigError
 from launch.config import LaunchConfig
-from launch.job import Job, keep, kept
+from launch.job import Job, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
 
 
 def command(config: LaunchConfig, words: list[str]) -> list[str]:
+    """torchrun on this machine: alone, or one of several that meet at `cluster.rendezvous`."""
     if config.max_nodes == 1:
         return torchrun(config, ["--standalone"], words)
     endpoint = config.cluster.rendezvous
@@ -34,7 +35,7 @@ def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -
     for job in kept(run):
         if job.cluster == "local" and job.host == host and is_alive(job):
             raise ConfigError(
-                f"{run}: process {job.id} has it already; `relama launch stop run={run}` ends that"
+                f"{run}: process {job.id} has it already; `relama launch stop {word_for(run)}` ends that"
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
     print(f"relama: {text(config, words)}", flush=True)
@@ -49,13 +50,15 @@ def is_alive(job: Job) -> bool:
 
 
 def status(job: Job) -> str:
+    """One line: whether it runs, and where its log is."""
     if job.host != socket.gethostname():
         return f"torchrun, process {job.id} on {job.host}; ask there"
     state = "is running" if is_alive(job) else "has ended"
     return f"torchrun, process {job.id} {state}; its log is the terminal of {job.at}"
 
 
-def stop(job: Job) -> str:
+def stop(_run: Path, job: Job) -> str:
+    """As Ctrl-C would; the run saves and ends."""
     if job.host != socket.gethostname():
         raise ConfigError(f"process {job.id} is on {job.host}: stop it there")
     if not is_alive(job):

@@ -13,7 +13,8 @@ from data.errors import DataError
 from data.mixture import find_stores
 from launch import local, slurm
 from launch.config import LaunchConfig
-from launch.job import job_folder, kept
+from launch.job import job_folder, kept, word_for
+from train import markers
 from train.config import RunError, TrainConfig
 from train.distributed import layout_of
 from train.run_folder import refuse_foreign, run_path
@@ -38,7 +39,7 @@ def run(argv: list[str]) -> None:
         return local.start(config, path, words, argv)
     job = slurm.submit(config, path, words, argv)
     print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
-    print(f"relama: relama launch status run={train.run} | relama launch stop run={train.run}")
+    print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
 
 
 def text(config: LaunchConfig, path: Path, words: list[str], typed: list[str]) -> str:
@@ -86,10 +87,19 @@ def ask(verb: str, words: list[str]) -> None:
     if not jobs:
         raise ConfigError(f"{path}: nothing was launched for this run; give run=NAME of one that was")
     for job in jobs:
-        if verb == "status":
-            print(f"{path}: {slurm.status(job) if job.cluster == 'slurm' else local.status(job)}")
-        else:
-            print(f"{path}: {slurm.stop(path, job) if job.cluster == 'slurm' else local.stop(job)}")
+        place = slurm if job.cluster == "slurm" else local
+        said = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
+        print(f"{path}: {said}")
+
+
+def progress(path: Path) -> str:
+    """How far the run in `path` is, by its metrics and markers."""
+    metrics = path / "metrics.jsonl"
+    lines = metrics.read_text(errors="replace").splitlines() if metrics.exists() else []
+    done = f"; {len(lines)} steps are done" if lines else ""
+    if (path / markers.FINISHED).exists():
+        return f"{done}, the run has finished"
+    return f"{done}, saved on a signal" if (path / markers.PREEMPTED).exists() else done
 
 
 def _key(word: str) -> str:

@@ -1,7 +1,7 @@
 """`cluster=slurm`: the job script, submitted with sbatch; what squeue says of it; its stop.
 
 The script is written for a person to read. Each word of the command line stands in it quoted, on a line
-of its own; each option of sbatch with its special characters escaped as sbatch reads them.
+of its own; each option of sbatch quoted as sbatch reads it.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from configs.load import ConfigError
 from launch.config import LaunchConfig
-from launch.job import Job, job_folder, keep, kept
+from launch.job import Job, job_folder, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
 from train import markers
 
@@ -24,6 +24,8 @@ class Shell(str):
 def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> str:
     """The text of the job script for `run` (absolute); `words` are train's overrides."""
     cluster = config.cluster
+    if re.search(r"[\\%]", str(run)):
+        raise ConfigError(f"run={run}: Slurm would read the \\ or % in its log's path; give another run=")
     options = {
         "job-name": "relama-" + re.sub(r"[^\w.-]+", "-", run.name),
         "nodes": config.nodes.replace(":", "-"),
@@ -37,7 +39,7 @@ def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         "no-kill": "" if config.is_elastic else None,
         "open-mode": "append",
         "chdir": str(Path.cwd()),
-        "output": str(job_folder(run)).replace("%", "%%") + "/job-%j.log",
+        "output": f"{job_folder(run)}/job-%j.log",
         **cluster.sbatch,
     }
     environment = {**ENVIRONMENT, **cluster.environment}
@@ -85,10 +87,9 @@ trap : TERM # Slurm has sent it to the training too; see what became of that
 
 {training} &
 training=$!
-while kill -0 "$training" 2>/dev/null; do
-    wait "$training"
-    code=$?
-done
+while kill -0 "$training" 2>/dev/null; do sleep 1; done # not wait: two signals at once, and it loses one
+wait "$training"
+code=$?
 
 if [ -e "$run/{finished}" ]; then
     echo "relama: job $SLURM_JOB_ID: the run has finished"
@@ -102,6 +103,8 @@ elif [ -e "$run/{preempted}" ] || [ -n "$told" ] || [ "$(newest)" != "$before" ]
     if [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
         echo "relama: job $SLURM_JOB_ID: back into the queue, to go on after $(newest)"
         scontrol requeue "$SLURM_JOB_ID"
+    else
+        echo "relama: job $SLURM_JOB_ID: ended by Slurm after $(newest)"
     fi
 else
     echo "relama: job $SLURM_JOB_ID: failed (torchrun: $code) and made no new checkpoint: not requeued"
@@ -116,17 +119,17 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
     for job in kept(run):
         state = _state(job) if job.cluster == "slurm" else ""
         if state:
-            raise ConfigError(
-                f"{run}: job {job.id} ({state}) has it already; `relama launch stop run={run}` ends that"
-            )
-    folder, new = job_folder(run), not run.exists()
+            mend = f"`relama launch stop {word_for(run)}` ends that"
+            raise ConfigError(f"{run}: job {job.id} ({state}) has it already; {mend}")
+    text, folder = script(config, run.absolute(), words, typed), job_folder(run)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)  # Slurm does not make the log's folder
-    path = folder / "job.sh"
-    path.write_text(script(config, run, words, typed))
-    answer = _ask("sbatch", "--parsable", str(path))
+    answer = _ask("sbatch", "--parsable", given=text)
     if answer.returncode != 0:
-        shutil.rmtree(run if new else folder, ignore_errors=True)
+        for path in made:
+            path.rmdir()
         raise ConfigError(f"sbatch refused the job: {_line(answer.stderr)}")
+    (folder / "job.sh").write_text(text)
     number = answer.stdout.strip().partition(";")[0]
     log = str(folder / f"job-{number}.log")
     return keep(run, "slurm", number, "", log, typed)
@@ -135,7 +138,7 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
 def status(job: Job) -> str:
     """One line: what Slurm says of the job, and where its log is."""
     _need("squeue")
-    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T, %M of %l, on %N %r, from %S")
+    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T, %M of %l, %R")
     said = _line(answer.stdout) if answer.returncode == 0 else ""
     return f"Slurm job {job.id}: {said or 'no longer in the queue'}; log: {job.log}"
 
@@ -162,8 +165,10 @@ def _state(job: Job) -> str:
 
 
 def _directive(name: str, value: str) -> str:
-    escaped = re.sub(r"([^\w@%+=:,./-])", r"\\\1", value)
-    return f"#SBATCH --{name}={escaped}" if value else f"#SBATCH --{name}"
+    """One `#SBATCH` line; sbatch reads double quotes, and a backslash before a quote or another."""
+    if not re.fullmatch(r"[\w@%+=:,./-]*", value):
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
 
 
 def _quote(word: str) -> str:
@@ -177,8 +182,8 @@ def _need(program: str) -> None:
         )
 
 
-def _ask(*words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(words, capture_output=True, text=True)
+def _ask(*words: str, given: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(words, input=given, capture_output=True, text=True)
 
 
 def _line(text: str) -> str:
