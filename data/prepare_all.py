@@ -19,17 +19,18 @@ from data.prepare import RECIPES, PrepareConfig, find_units, prepare
 from data.progress import Progress
 from data.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
-# Raw MB/s a core, and bytes of cleaned text a raw byte: tests/benchmarks/sources.py, on small real
-# samples; real dumps differ, so what is said from them is said as "about".
+# MB/s a core of input as it lies on the disk, and bytes of cleaned text for each such byte: measured on small
+# real samples (tests/benchmarks/sources.py, docs/sources.md); c4 and commoncrawl from their unpacked figures
+# at 2.6 and 4 unpacked bytes a byte. Real dumps differ, so what is said from them is said as "about".
 MEASURED = {
-    "commoncrawl": (2.0, 0.3),
-    "c4": (40.0, 2.5),
-    "github": (8.0, 0.8),
-    "wikipedia": (2.0, 1.5),
-    "books": (5.0, 1.0),
-    "arxiv": (2.0, 2.0),
-    "stackexchange": (5.0, 0.7),
-    "text": (40.0, 1.5),
+    "commoncrawl": (1.4, 0.3),
+    "c4": (6.4, 2.5),
+    "github": (4.9, 0.7),
+    "wikipedia": (1.1, 1.6),
+    "books": (4.7, 0.9),
+    "arxiv": (5.9, 1.0),
+    "stackexchange": (5.6, 0.4),
+    "text": (15.0, 1.4),
 }
 TOKENS_PER_BYTE = 0.3  # RECIPE §1: 2.8 to 4 bytes a token, two bytes each
 ENCODING = 10.0  # MB/s a core

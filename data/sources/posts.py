@@ -6,6 +6,7 @@ attributes. Where the XML is not well-formed, that row alone is set aside: insid
 """
 
 import codecs
+import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -22,6 +23,7 @@ MAX_DICTIONARY = 1 << 30  # bytes that a decompressor may hold; 7-Zip's own larg
 TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
+_INSTRUCTION = re.compile(rb"<\?(?!xml)")
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods
 
 
@@ -116,6 +118,7 @@ class Rows:
 
     def _parse(self, data: bytes) -> None:
         """One piece, well-formed or not."""
+        data = self._without_instructions(data)
         self._tail = (self._tail + data)[-32:]
         end = self._bytes + len(data)
         data = self._carry + data
@@ -139,6 +142,12 @@ class Rows:
             break
         self._bytes = end
         self._carry = b"" if self._parser else data[1 - len(_ROW) :]
+
+    def _without_instructions(self, data: bytes) -> bytes:
+        """Of the same length; a `<?`, perhaps a damaged `<row`, would hide all that follows: it is broken."""
+        if data.startswith(b"?") and self._tail.endswith(b"<"):
+            data = b"\x01" + data[1:]
+        return _INSTRUCTION.sub(b"<\x01", data)
 
     def _recover(self, error: expat.ExpatError, first: int) -> int:
         """Where in the piece that begins at byte `first` to look for the next row."""

@@ -12,6 +12,7 @@ pytest.importorskip("fastwarc", reason="fastwarc is not installed (pip install -
 pytest.importorskip("kenlm", reason="ufal-kenlm is not installed (pip install -e '.[data]')")
 pytest.importorskip("floret", reason="floret is not installed (pip install -e '.[data]')")
 
+from data.audit import main as audit
 from data.main import main
 from data.store import TokenStore
 from tests.runs import metrics, succeed
@@ -39,5 +40,9 @@ def test_seven_sources_become_one_mixture_that_trains(tmp_path, shared_data, cap
     report = json.loads((corpora / "commoncrawl" / "report.json").read_text())
     assert report["settings"]["stand_in"] is True and report["cutoffs"]["en"]["head"] > 1
     assert report["read"] == report["kept"] + sum(reason["count"] for reason in report["dropped"].values())
+    capsys.readouterr()
+    assert audit([f"corpora={corpora}", "tokens=100000"]) == 0
+    table = capsys.readouterr().out
+    assert all(name in table for name in SOURCES) and "Books3" in table
     succeed("data=mix", f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=2")
     assert len(metrics(tmp_path / "run")) == 2

@@ -51,7 +51,7 @@ def test_all_missing_stores_are_named_at_once_with_the_command_that_makes_them(t
         find_stores(tmp_path, mixture("mix"))
     line = str(refusal.value)
     assert all(source in line for source in mixture("mix").weights) and "\n" not in line
-    assert "relama prepare recipe=c4 input=" in line and "recipe=text source=NAME" in line
+    assert "relama prepare recipe=commoncrawl input=" in line and "recipe=text source=NAME" in line
 
 
 def test_only_what_is_missing_is_named_and_what_is_there_is_offered(tmp_path):
