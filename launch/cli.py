@@ -8,6 +8,7 @@ VERBS = {
     "prepare": ("data.main", "raw dumps to cleaned text to verified tokens"),
     "tokenizer": ("data.train_tokenizer", "train a SentencePiece tokenizer on the mixture's text"),
     "train": ("train.main", "train in one process (many: torchrun train/main.py …)"),
+    "launch": ("launch.main", "train on a cluster or by torchrun here; launch status, launch stop"),
     "audit": ("train.audit", "the mixture's tokens and epochs, and a run's config, beside the paper's"),
     "explain": ("data.explain", "what any step of a run was trained on"),
     "validate": ("train.validate_weights", "held-out loss, perplexity and bits per byte per source"),

@@ -20,6 +20,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import RunError, TrainConfig
+from train.rendezvous import name_of_this_start
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ def set_up(layout: Layout, device: str = "auto", threads: int | None = None) -> 
 
 
 def join_process_group(backend: str, world_size: int) -> int:
-    """Returns this rank. The prefix: after a restart the agent's store still holds the dead attempt keys."""
+    """Returns this rank. The prefix: after a restart the agent's store still holds the dead start's keys."""
     if "MASTER_ADDR" not in os.environ:
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         return 0
@@ -125,10 +126,8 @@ def join_process_group(backend: str, world_size: int) -> int:
         is_master=rank == 0 and not agent_serves,
         timeout=timedelta(minutes=10),
     )
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    dist.init_process_group(
-        backend, store=dist.PrefixStore(f"attempt{attempt}", store), rank=rank, world_size=world_size
-    )
+    store = dist.PrefixStore(name_of_this_start(store, rank, world_size), store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     return rank
 
 

@@ -1,6 +1,7 @@
 """The folder of a run: one owner at a time, one config for ever, metrics that end where the weights do.
 
 runs/<name>/  config.yaml  command.txt  order.json  tokenizer.model  metrics.jsonl  checkpoints/  report.html
+             launch/ (job scripts, logs)  preempted.json or finished.json
 """
 
 import fcntl
@@ -22,16 +23,21 @@ def run_path(run: str) -> Path:
     return Path(run) if os.sep in run or run in (".", "..") else Path("runs") / run
 
 
+def refuse_foreign(path: Path) -> None:
+    """Raises RunError if what lies at `path` is no run's; `relama launch` may have been there first."""
+    if path.exists() and not path.is_dir():
+        raise RunError(f"{path}: is a file, expected a run folder; choose another run=NAME")
+    others = path.is_dir() and any(entry.name != "launch" for entry in path.iterdir())
+    if others and not (path / ".lock").exists():
+        raise RunError(f"{path}: is not a run folder and not empty; choose another run=NAME")
+
+
 class RunFolder:
     """Rank 0's hold on the folder. Raises RunError if another process, or another run, has it."""
 
     def __init__(self, config: TrainConfig) -> None:
         self.path = run_path(config.run)
-        if self.path.exists() and not self.path.is_dir():
-            raise RunError(f"{self.path}: is a file, expected a run folder; choose another run=NAME")
-        foreign = self.path.is_dir() and any(self.path.iterdir()) and not (self.path / ".lock").exists()
-        if foreign:
-            raise RunError(f"{self.path}: is not a run folder and not empty; choose another run=NAME")
+        refuse_foreign(self.path)
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.path / ".lock")  # first of all: it marks the folder as a run's
         self.checkpoints.mkdir(exist_ok=True)

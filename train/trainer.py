@@ -25,7 +25,7 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
-from train import checkpoint, goodput, recovery
+from train import checkpoint, goodput, markers, recovery
 from train.attention_kernel import attention_kernel
 from train.certificate import Certifier
 from train.checkpoint_folder import read_state, remove, whole_steps
@@ -124,13 +124,14 @@ class Trainer:
         )
 
     def run(self) -> int:
-        """Train to the last step, or to a SIGINT or SIGTERM; returns the exit code.
+        """Train to the last step, or to a SIGINT, SIGTERM or SIGUSR1; returns the exit code.
 
         Raises RunError if it cannot go on.
         """
         config = self.config
         if self.step_done >= config.last_step:
             self._say(f"{self.path} has finished: {self.step_done} of {config.last_step} steps are done")
+            self._mark(markers.FINISHED)
             return 0
         kernel = attention_kernel(self.model_config, self.ranks.layout, config.seq_len, self.ranks.device)
         self._say(f"attention by SDPA's kernel: {kernel}")
@@ -390,6 +391,7 @@ class Trainer:
 
     def _write_what_is_known(self) -> None:
         goodput.started(self.path, self.step_done, self.ranks.world_size)
+        markers.clear(self.path)
         any_store = next(iter(self.stores.values()))
         self.folder.keep_tokenizer(any_store.folder / "tokenizer.model")
         self.folder.write_config(self.config)
@@ -439,7 +441,7 @@ class Trainer:
         return Profiler(self.path, first, last, self.ranks.rank, self.ranks.device)
 
     def _listen_for_signals(self) -> None:
-        """The first SIGINT or SIGTERM ends the run after its step, saved."""
+        """The first SIGINT, SIGTERM or SIGUSR1 (a scheduler's warning) ends the run after its step, saved."""
 
         def stop(signum: int, _frame: object) -> None:
             self._signal = signum
@@ -449,6 +451,7 @@ class Trainer:
 
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGUSR1, stop)
 
     def _note_end(self, how: str | None) -> None:
         if self.ranks.is_first:
@@ -462,17 +465,24 @@ class Trainer:
                 f"{life['starts']} starts, {life['steps_repeated']} steps trained again, "
                 f"{life['seconds_down']:,.0f} s down"
             )
-        if self.stopped_by:
+        if self.stopped_by and self.step_done < self.config.last_step:
             name = signal.Signals(self.stopped_by).name
+            if self.stopped_by != signal.SIGINT:  # a person's own
+                self._mark(markers.PREEMPTED, signal=name)
             self._say(
                 f"stopped by {name} after step {self.step_done}, saved; the same command goes on from there"
             )
             return 128 + self.stopped_by
+        self._mark(markers.FINISHED)
         self._say(
             f"{self.path}: step {self.step_done} of {self.config.steps} done. "
             f"Next: relama generate weights={self.path} prompt=…, relama report run={self.path}"
         )
         return 0
+
+    def _mark(self, name: str, **what: object) -> None:
+        if self.ranks.is_first:
+            markers.leave(self.path, name, step=self.step_done, **what)
 
     def _say(self, text: str) -> None:
         if self.ranks.is_first:

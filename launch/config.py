@@ -1,0 +1,115 @@
+"""What a launch is told: where, how many machines and processes; `configs/launch.yaml` fills it.
+
+Everything else on the command line is the training run's and is checked as such before anything is
+submitted. Bad values are refused here, each in one line that names the key.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+KINDS = ("local", "slurm")
+# What Slurm writes for a time: minutes[:seconds], hours:minutes:seconds, days-hours[:minutes[:seconds]].
+_TIME = re.compile(
+    r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
+    r"(?P<D>\d+)-(?P<DH>\d+)(?::(?P<DM>\d+)(?::(?P<DS>\d+))?)?"
+)
+
+
+@dataclass
+class ClusterConfig:
+    """Where to run; `configs/cluster/` fills it."""
+
+    name: str = "local"  # local | slurm
+    grace: int = 300  # seconds between the warning and the end, in which the run is saved
+    rendezvous: str | None = None  # local, on several machines: HOST:PORT of one of them
+    partition: str | None = None  # Slurm's; null: its default
+    time: str | None = None  # Slurm's limit of one job; the run goes on in the next; null: the partition's
+    setup: str | None = None  # a shell file that the job sources first
+    environment: dict[str, str] = field(default_factory=dict)  # variables of the job
+    sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
+
+    def __post_init__(self) -> None:
+        _require(self.name in KINDS, "cluster", self.name, f"one of {', '.join(KINDS)}")
+        _require(self.grace >= 1, "cluster.grace", self.grace, "at least 1 second")
+        if self.name == "slurm":
+            _require(
+                self.rendezvous is None, "cluster.rendezvous", self.rendezvous, "null: Slurm's job has it"
+            )
+        if self.rendezvous is not None:
+            pattern = r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+"
+            _require(
+                bool(re.fullmatch(pattern, self.rendezvous)),
+                "cluster.rendezvous",
+                self.rendezvous,
+                "HOST:PORT",
+            )
+        if self.time is not None:
+            limit = seconds(self.time)
+            _require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
+            _require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
+        for name in self.environment:
+            _require(
+                bool(re.fullmatch(r"[A-Za-z_]\w*", name)), "cluster.environment", name, "a variable's name"
+            )
+        for name in self.sbatch:
+            _require(
+                bool(re.fullmatch(r"[a-z][a-z-]*", name)), "cluster.sbatch", name, "a long option's name"
+            )
+
+
+@dataclass
+class LaunchConfig:
+    """How many processes, and where."""
+
+    cluster: ClusterConfig
+    nodes: str = "1"  # machines, or MIN:MAX
+    gpus: int = 0  # of a machine
+    processes: int | None = None  # of a machine; null: one for each GPU, or one
+    cpus: int | None = None  # of a machine, for Slurm
+    max_restarts: int = 10  # of the workers, after one died
+    dry_run: bool = False  # print what would run, and touch nothing
+
+    def __post_init__(self) -> None:
+        valid = re.fullmatch(r"\d+(:\d+)?", self.nodes) and 1 <= self.min_nodes <= self.max_nodes
+        _require(bool(valid), "nodes", self.nodes, "at least 1, or MIN:MAX")
+        _require(self.gpus >= 0, "gpus", self.gpus, "0 or more")
+        _require(self.processes is None or self.processes >= 1, "processes", self.processes, "at least 1")
+        _require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
+        _require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
+        if self.cluster.name == "local" and self.max_nodes > 1 and not self.cluster.rendezvous:
+            raise ValueError(
+                f"nodes={self.nodes}: with cluster=local, several machines need cluster.rendezvous=HOST:PORT "
+                "of one of them, and this command on each; or cluster=slurm"
+            )
+
+    @property
+    def min_nodes(self) -> int:
+        return int(self.nodes.partition(":")[0])
+
+    @property
+    def max_nodes(self) -> int:
+        return int(self.nodes.rpartition(":")[2])
+
+    @property
+    def is_elastic(self) -> bool:
+        return self.min_nodes < self.max_nodes
+
+    @property
+    def processes_per_node(self) -> int:
+        return self.processes or self.gpus or 1
+
+
+def seconds(time: str) -> int:
+    """A Slurm time as seconds; 0 if it is none."""
+    match = _TIME.fullmatch(time)
+    if not match:
+        return 0
+    part = {name: int(value or 0) for name, value in match.groupdict().items()}
+    days, hours = part["D"], part["H"] + part["DH"]
+    minutes = part["m"] + part["M"] + part["DM"]
+    return ((days * 24 + hours) * 60 + minutes) * 60 + part["s"] + part["S"] + part["DS"]
+
+
+def _require(holds: bool, key: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"{key}={value}: expected {expected}")

@@ -1,0 +1,60 @@
+"""What was launched for a run, kept in runs/NAME/launch/ so that `status` and `stop` find it.
+
+launch/  job.sh (what Slurm was given)  job-123.log  job.json, or job-HOST.json for torchrun on a machine
+"""
+
+import json
+import re
+import shlex
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Job:
+    """One launch of a run."""
+
+    cluster: str  # slurm | local
+    id: str  # the job's number, or a process id
+    host: str  # where it was launched
+    log: str  # empty: the terminal
+    command: str  # what was typed
+    at: str
+
+
+def job_folder(run: Path) -> Path:
+    return run / "launch"
+
+
+def word_for(run: Path) -> str:
+    """`run=…` of this folder as a shell and Hydra read it."""
+    name = run.name if run == Path("runs") / run.name else str(run)
+    if re.fullmatch(r"[\w./-]+", name):
+        return f"run={name}"
+    return shlex.quote("run='" + name.replace("\\", "\\\\").replace("'", "\\'") + "'")
+
+
+def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[str]) -> Job:
+    """Remember what was launched, and forget that an earlier one was told to stop."""
+    folder = job_folder(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stop").unlink(missing_ok=True)
+    at = time.strftime("%Y-%m-%d %H:%M:%S")
+    job = Job(cluster, number, host, log, shlex.join(["relama", "launch", *words]), at)
+    path = folder / ("job.json" if cluster == "slurm" else f"job-{host}.json")
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(json.dumps(asdict(job), indent=1))
+    aside.replace(path)
+    return job
+
+
+def kept(run: Path) -> list[Job]:
+    """What was launched for `run`, the newest last."""
+    found = []
+    for path in job_folder(run).glob("job*.json"):
+        try:
+            found.append(Job(**json.loads(path.read_text())))
+        except (ValueError, TypeError):
+            continue  # not ours
+    return sorted(found, key=lambda job: job.at)

@@ -1,0 +1,67 @@
+"""`cluster=local`: torchrun on this machine, in the foreground, in place of this process."""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+from configs.load import ConfigError
+from launch.config import LaunchConfig
+from launch.job import Job, keep, kept, word_for
+from launch.torchrun import ENVIRONMENT, torchrun
+
+
+def command(config: LaunchConfig, words: list[str]) -> list[str]:
+    """torchrun on this machine: alone, or one of several that meet at `cluster.rendezvous`."""
+    if config.max_nodes == 1:
+        return torchrun(config, ["--standalone"], words)
+    endpoint = config.cluster.rendezvous
+    rendezvous = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={endpoint}"]
+    return torchrun(config, rendezvous, words)
+
+
+def text(config: LaunchConfig, words: list[str]) -> str:
+    """The command as a shell would need it."""
+    return shlex.join(
+        ["env", *(f"{key}={value}" for key, value in ENVIRONMENT.items()), *command(config, words)]
+    )
+
+
+def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> None:
+    """Becomes torchrun; does not come back."""
+    host = socket.gethostname()
+    for job in kept(run):
+        if job.cluster == "local" and job.host == host and is_alive(job):
+            raise ConfigError(
+                f"{run}: process {job.id} has it already; `relama launch stop {word_for(run)}` ends that"
+            )
+    keep(run, "local", str(os.getpid()), host, "", typed)
+    print(f"relama: {text(config, words)}", flush=True)
+    words = command(config, words)
+    os.execvpe(words[0], words, {**os.environ, **ENVIRONMENT, **config.cluster.environment})
+
+
+def is_alive(job: Job) -> bool:
+    """Whether the torchrun of `job` runs here: its process id may be another's by now."""
+    shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
+    return "torch.distributed.run" in shown.stdout
+
+
+def status(job: Job) -> str:
+    """One line: whether it runs, and where its log is."""
+    if job.host != socket.gethostname():
+        return f"torchrun, process {job.id} on {job.host}; ask there"
+    state = "is running" if is_alive(job) else "has ended"
+    return f"torchrun, process {job.id} {state}; its log is the terminal of {job.at}"
+
+
+def stop(_run: Path, job: Job) -> str:
+    """As Ctrl-C would; the run saves and ends."""
+    if job.host != socket.gethostname():
+        raise ConfigError(f"process {job.id} is on {job.host}: stop it there")
+    if not is_alive(job):
+        return f"process {job.id} has ended already"
+    os.kill(int(job.id), signal.SIGTERM)
+    return f"process {job.id} was told to stop: it saves first"

@@ -1,0 +1,114 @@
+"""`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch status|stop run=NAME`.
+
+In: the launch's own keys, and any of train's. Both are checked, and the layout against the number of
+processes, before anything starts: a job must not wait for days in a queue to be refused then.
+"""
+
+import difflib
+import sys
+from pathlib import Path
+
+from configs.load import ConfigError, entry, load
+from data.errors import DataError
+from data.mixture import find_stores
+from launch import local, slurm
+from launch.config import LaunchConfig
+from launch.job import job_folder, kept, word_for
+from train import markers
+from train.config import RunError, TrainConfig
+from train.distributed import layout_of
+from train.run_folder import refuse_foreign, run_path
+
+KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_run")
+
+
+def run(argv: list[str]) -> None:
+    if argv[:1] in (["status"], ["stop"]):
+        return ask(argv[0], argv[1:])
+    mine, words = split(argv)
+    config = load("launch", LaunchConfig, mine)
+    train = check(config, words)
+    path = run_path(train.run)
+    if config.dry_run:
+        print(text(config, path, words, argv), end="")
+        return None
+    refuse_foreign(path)
+    if train.data.name != "sample":  # which a run makes for itself
+        find_stores(Path(train.corpora), train.data)
+    if config.cluster.name == "local":
+        return local.start(config, path, words, argv)
+    job = slurm.submit(config, path, words, argv)
+    print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
+    print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
+
+
+def text(config: LaunchConfig, path: Path, words: list[str], typed: list[str]) -> str:
+    """What would run: the job script, or torchrun's command."""
+    if config.cluster.name == "local":
+        return local.text(config, words) + "\n"
+    return slurm.script(config, path.absolute(), words, typed)
+
+
+def split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The launch's own words, and train's. Refuses line breaks: a script has them in comments, too."""
+    for word in argv:
+        if not word.isprintable():
+            raise ConfigError(f"{word!r}: holds a character that cannot be printed")
+    mine = [word for word in argv if _key(word).partition(".")[0] in KEYS or word in ("-h", "--help")]
+    return mine, [word for word in argv if word not in mine]
+
+
+def check(config: LaunchConfig, words: list[str]) -> TrainConfig:
+    """Train's config, if it can run on so many processes. Raises ConfigError or RunError."""
+    try:
+        train = load("train", TrainConfig, words)
+    except ConfigError as error:
+        for word in words:
+            near = difflib.get_close_matches(_key(word), KEYS, n=1, cutoff=0.75)
+            if near and str(error).startswith(f"{_key(word)}: unknown key"):
+                raise ConfigError(f"{_key(word)}: unknown key; did you mean {near[0]}?") from None
+        raise
+    for nodes in {config.min_nodes, config.max_nodes}:
+        processes = nodes * config.processes_per_node
+        layout = layout_of(train, train.model, processes)
+        if layout.world_size < processes:
+            print(
+                f"relama: of {processes} processes on {nodes} nodes {layout.world_size} will work",
+                file=sys.stderr,
+            )
+    return train
+
+
+def ask(verb: str, words: list[str]) -> None:
+    """`status` and `stop`: of the run that these words would train."""
+    _, words = split(words)
+    path = run_path(load("train", TrainConfig, words).run)
+    jobs = kept(path)
+    if not jobs:
+        raise ConfigError(f"{path}: nothing was launched for this run; give run=NAME of one that was")
+    for job in jobs:
+        place = slurm if job.cluster == "slurm" else local
+        said = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
+        print(f"{path}: {said}")
+
+
+def progress(path: Path) -> str:
+    """How far the run in `path` is, by its metrics and markers."""
+    metrics = path / "metrics.jsonl"
+    lines = metrics.read_text(errors="replace").splitlines() if metrics.exists() else []
+    done = f"; {len(lines)} steps are done" if lines else ""
+    if (path / markers.FINISHED).exists():
+        return f"{done}, the run has finished"
+    return f"{done}, saved on a signal" if (path / markers.PREEMPTED).exists() else done
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0].lstrip("+~")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,190 @@
+"""`cluster=slurm`: the job script, submitted with sbatch; what squeue says of it; its stop.
+
+The script is written for a person to read. Each word of the command line stands in it quoted, on a line
+of its own; each option of sbatch quoted as sbatch reads it.
+"""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from configs.load import ConfigError
+from launch.config import LaunchConfig
+from launch.job import Job, job_folder, keep, kept, word_for
+from launch.torchrun import ENVIRONMENT, torchrun
+from train import markers
+
+
+class Shell(str):
+    """A word that the job's shell shall expand."""
+
+
+def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> str:
+    """The text of the job script for `run` (absolute); `words` are train's overrides."""
+    cluster = config.cluster
+    if re.search(r"[\\%]", str(run)):
+        raise ConfigError(f"run={run}: Slurm would read the \\ or % in its log's path; give another run=")
+    options = {
+        "job-name": "relama-" + re.sub(r"[^\w.-]+", "-", run.name),
+        "nodes": config.nodes.replace(":", "-"),
+        "ntasks-per-node": "1",
+        "cpus-per-task": str(config.cpus) if config.cpus else None,
+        "gpus-per-node": str(config.gpus) if config.gpus else None,
+        "partition": cluster.partition,
+        "time": cluster.time,
+        "signal": f"B:USR1@{cluster.grace}",
+        "requeue": "",
+        "no-kill": "" if config.is_elastic else None,
+        "open-mode": "append",
+        "chdir": str(Path.cwd()),
+        "output": f"{job_folder(run)}/job-%j.log",
+        **cluster.sbatch,
+    }
+    environment = {**ENVIRONMENT, **cluster.environment}
+    # Once one machine's torchrun has ended, the others have the grace and a minute, or no limit if elastic.
+    srun = ["srun", f"--wait={0 if config.is_elastic else cluster.grace + 60}"]
+    srun += ["--no-kill"] if config.is_elastic else []
+    srun += [f"--cpus-per-task={config.cpus}"] if config.cpus else []  # srun does not take the job's
+    rendezvous = [
+        "--rdzv-backend=c10d",
+        Shell('--rdzv-endpoint="$endpoint"'),
+        Shell('--rdzv-id="$SLURM_JOB_ID"'),
+    ]
+    training = [*srun, *torchrun(config, rendezvous, words)]
+    return _SCRIPT.format(
+        command=shlex.join(["relama", "launch", *typed]),
+        options="\n".join(_directive(name, value) for name, value in options.items() if value is not None),
+        run=shlex.quote(str(run)),
+        setup=f"source {shlex.quote(str(Path(cluster.setup).absolute()))}\n" if cluster.setup else "",
+        exports="\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
+        training=" \\\n    ".join(_quote(word) for word in training).replace(_MODULE, " -m "),
+        preempted=markers.PREEMPTED,
+        finished=markers.FINISHED,
+    )
+
+
+_MODULE = " \\\n    -m \\\n    "  # `python -m torch.distributed.run` stays in one line
+_SCRIPT = """\
+#!/usr/bin/env bash
+# {command}
+{options}
+
+run={run}
+newest() {{ cat "$run/checkpoints/latest" 2>/dev/null; }}
+{setup}{exports}
+endpoint=$(hostname):$((10000 + SLURM_JOB_ID % 20000)) # this script runs on the job's first machine
+
+rm -f "$run/{preempted}" "$run/{finished}"
+before=$(newest)
+
+# Before the time limit, or a preemption, Slurm sends SIGUSR1 to this script: training saves and ends.
+told=
+training=
+trap 'told=yes; [ -z "$training" ] || kill -USR1 "$training"' USR1
+trap : TERM # Slurm has sent it to the training too; see what became of that
+
+{training} &
+training=$!
+while kill -0 "$training" 2>/dev/null; do sleep 1; done # not wait: two signals at once, and it loses one
+wait "$training"
+code=$?
+
+if [ -e "$run/{finished}" ]; then
+    echo "relama: job $SLURM_JOB_ID: the run has finished"
+    exit 0
+elif [ -e "$run/launch/stop" ]; then
+    echo "relama: job $SLURM_JOB_ID: stopped as asked; the same command goes on"
+    exit 0
+elif [ -e "$run/{preempted}" ] || [ -n "$told" ] || [ "$(newest)" != "$before" ]; then
+    # Saved when told to, or broken after a new checkpoint: go on from there. If Slurm is ending this job
+    # itself, it requeues it or somebody cancelled it, and neither is for this script to change.
+    if [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
+        echo "relama: job $SLURM_JOB_ID: back into the queue, to go on after $(newest)"
+        scontrol requeue "$SLURM_JOB_ID"
+    else
+        echo "relama: job $SLURM_JOB_ID: ended by Slurm after $(newest)"
+    fi
+else
+    echo "relama: job $SLURM_JOB_ID: failed (torchrun: $code) and made no new checkpoint: not requeued"
+fi
+exit "$code"
+"""
+
+
+def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> Job:
+    """Hand the script to Slurm. ConfigError with sbatch's own words if it refuses; then nothing is left."""
+    _need("sbatch")
+    for job in kept(run):
+        state = _state(job) if job.cluster == "slurm" else ""
+        if state:
+            mend = f"`relama launch stop {word_for(run)}` ends that"
+            raise ConfigError(f"{run}: job {job.id} ({state}) has it already; {mend}")
+    text, folder = script(config, run.absolute(), words, typed), job_folder(run)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)  # Slurm does not make the log's folder
+    answer = _ask("sbatch", "--parsable", given=text)
+    if answer.returncode != 0:
+        for path in made:
+            path.rmdir()
+        raise ConfigError(f"sbatch refused the job: {_line(answer.stderr)}")
+    (folder / "job.sh").write_text(text)
+    number = answer.stdout.strip().partition(";")[0]
+    log = str(folder / f"job-{number}.log")
+    return keep(run, "slurm", number, "", log, typed)
+
+
+def status(job: Job) -> str:
+    """One line: what Slurm says of the job, and where its log is."""
+    _need("squeue")
+    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T, %M of %l, %R")
+    said = _line(answer.stdout) if answer.returncode == 0 else ""
+    return f"Slurm job {job.id}: {said or 'no longer in the queue'}; log: {job.log}"
+
+
+def stop(run: Path, job: Job) -> str:
+    """A running job saves and ends without going back into the queue; a waiting one is cancelled."""
+    _need("scancel")
+    state = _state(job)
+    if not state:
+        return f"Slurm job {job.id} has ended already"
+    (job_folder(run) / "stop").touch()
+    told = ["--batch", "--signal=USR1"] if state == "RUNNING" else []
+    answer = _ask("scancel", *told, job.id)
+    if answer.returncode != 0:
+        raise ConfigError(f"scancel: {_line(answer.stderr)}")
+    done = "was told to stop: it saves first" if told else "was cancelled"
+    return f"Slurm job {job.id} ({state}) {done}; log: {job.log}"
+
+
+def _state(job: Job) -> str:
+    """Slurm's word for the job, such as RUNNING; empty once it has ended."""
+    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T")
+    return _line(answer.stdout) if answer.returncode == 0 else ""
+
+
+def _directive(name: str, value: str) -> str:
+    """One `#SBATCH` line; sbatch reads double quotes, and a backslash before a quote or another."""
+    if not re.fullmatch(r"[\w@%+=:,./-]*", value):
+        value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
+
+
+def _quote(word: str) -> str:
+    return word if isinstance(word, Shell) else shlex.quote(word)
+
+
+def _need(program: str) -> None:
+    if shutil.which(program) is None:
+        raise ConfigError(
+            f"cluster=slurm: there is no {program} here; run this on a login node of the cluster"
+        )
+
+
+def _ask(*words: str, given: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(words, input=given, capture_output=True, text=True)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,72 @@
+"""A launch that cannot be is refused in one line, before anything is submitted or written."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from launch.main import main
+
+REFUSED = [
+    (["cluster=kubernetes"], "cluster=kubernetes: no such choice; cluster is one of: local, slurm"),
+    (["nodes=0"], "nodes=0: expected at least 1, or MIN:MAX"),
+    (["nodes=3:2"], "nodes=3:2: expected at least 1, or MIN:MAX"),
+    (["nodes=2"], "cluster=local, several machines need cluster.rendezvous=HOST:PORT"),
+    (["nodes=2", "cluster.rendezvous=there"], "cluster.rendezvous=there: expected HOST:PORT"),
+    (["processes=0"], "processes=0: expected at least 1"),
+    (["cluster=slurm", "cluster.time=soon"], "cluster.time=soon: expected Slurm's hours:minutes:seconds"),
+    (["cluster=slurm", "cluster.time=5"], "cluster.time=5: expected more than cluster.grace=300 s"),
+    (["cluster=slurm", "cluster.sbatch.Bad=1"], "cluster.sbatch=Bad: expected a long option's name"),
+    (["cluster=slurm", "cluster.environment.'A-B'=1"], "cluster.environment"),
+    (["node=2"], "node: unknown key; did you mean nodes?"),
+    (["cluster.partitoin=x"], "cluster.partitoin: unknown key; did you mean cluster.partition?"),
+    (["stepz=2"], "stepz: unknown key; did you mean steps?"),
+    (["steps=0"], "steps=0: expected at least 1"),
+    (["steps"], "'steps': expected key=value"),
+    (["run=a\ntouch b"], "holds a character that cannot be printed"),
+    (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but 2 rank(s) were started"),
+    (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
+    (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
+    (["cluster=slurm"], "there is no sbatch here; run this on a login node"),
+    (["status"], "nothing was launched for this run"),
+    (["stop", "run=x"], "nothing was launched for this run"),
+]
+
+
+@pytest.fixture
+def nowhere(tmp_path, monkeypatch) -> Path:
+    """An empty folder to work in, and no command of Slurm's on the path."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("words", "expected"), REFUSED, ids=lambda value: " ".join(value)[:30])
+def test_it_is_refused_in_one_line(words, expected, nowhere, capsys):
+    assert main(words) == 1
+    printed = capsys.readouterr()
+    assert expected in printed.err and len(printed.err.splitlines()) == 1 and printed.out == ""
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_what_sbatch_says_is_passed_on_and_nothing_is_left(nowhere, capsys):
+    sbatch = nowhere / "bin" / "sbatch"
+    sbatch.write_text(
+        "#!/bin/sh\necho 'sbatch: error: no such partition' >&2\necho 'sbatch: bye' >&2\nexit 1\n"
+    )
+    sbatch.chmod(0o755)
+    os.symlink("/bin/sh", nowhere / "bin" / "sh")
+    assert main(["cluster=slurm", "run=r"]) == 1
+    error = capsys.readouterr().err
+    assert error == "relama: error: sbatch refused the job: sbatch: error: no such partition sbatch: bye\n"
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_refused(nowhere, capsys):
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").touch()
+    assert main(["run=./mine"]) == 1
+    assert "is not a run folder and not empty" in capsys.readouterr().err
+    assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]

@@ -1,0 +1,183 @@
+"""The job script, run by a real bash with Slurm's commands replaced by ones that write down what they got."""
+
+import os
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from configs.load import load
+from launch.config import LaunchConfig
+from launch.main import main
+from launch.slurm import script
+
+NASTY = [
+    "a b",
+    "it's",
+    'say "so"',
+    "$(touch canary)",
+    "`touch canary`",
+    "; touch canary #",
+    "$HOME",
+    "*",
+    "é{a,b}",
+]
+
+
+def make(tmp_path: Path, *launch: str, run: str = "run", words: list[str] | None = None) -> Path:
+    """The script of a run in `tmp_path`, saved."""
+    config = load("launch", LaunchConfig, ["cluster=slurm", "nodes=2", *launch])
+    path = tmp_path / "job.sh"
+    path.write_text(script(config, tmp_path / run, words or [], [*launch, *(words or [])]))
+    return path
+
+
+def fake(tmp_path: Path, name: str, body: str) -> None:
+    """A command `name` that appends its arguments to `name.called` and then does `body`."""
+    (tmp_path / "bin").mkdir(exist_ok=True)
+    path = tmp_path / "bin" / name
+    called = shlex.quote(str(tmp_path / f"{name}.called"))
+    path.write_text(f'#!/bin/bash\nprintf "%s\\0" "$@" >> {called}\n{body}\n')
+    path.chmod(0o755)
+
+
+def called(tmp_path: Path, name: str) -> list[str]:
+    """The arguments that `name` got; none if it was not called."""
+    path = tmp_path / f"{name}.called"
+    return path.read_text().split("\0")[:-1] if path.exists() else []
+
+
+def start(tmp_path: Path, path: Path) -> subprocess.Popen:
+    """The script, as Slurm would run it on the first of its machines."""
+    fake(tmp_path, "scontrol", "")
+    if not (tmp_path / "bin" / "squeue").exists():
+        fake(tmp_path, "squeue", "echo RUNNING")
+    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "SLURM_JOB_ID": "20017"}
+    return subprocess.Popen(
+        ["bash", str(path)],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(tmp_path: Path, path: Path) -> tuple[int, str]:
+    process = start(tmp_path, path)
+    out, err = process.communicate(timeout=20)
+    assert err == ""
+    return process.returncode, out
+
+
+def test_every_word_reaches_torchrun_as_it_was_typed_and_none_is_executed(tmp_path):
+    setup = tmp_path / "set up'$(touch canary).sh"
+    setup.write_text("export SET_UP=yes\n")
+    words = [f"corpora={nasty}" for nasty in NASTY]
+    launch = [f"cluster.environment.E{i}='{n}'" for i, n in enumerate(NASTY) if "'" not in n]
+    quoted = str(setup).replace("'", "\\'")
+    folder = "run " + " ".join(NASTY)
+    path = make(tmp_path, *launch, f"cluster.setup='{quoted}'", run=folder, words=words)
+    fake(tmp_path, "srun", 'printf \'%s\\0\' "$SET_UP" "$E0" "$E3" >> environment')
+    assert subprocess.run(["bash", "-n", path]).returncode == 0
+    code, out = finish(tmp_path, path)
+    assert (code, "failed (torchrun: 0) and made no new checkpoint" in out) == (0, True)
+    got = called(tmp_path, "srun")
+    assert got[-len(words) :] == words
+    assert f"--rdzv-endpoint={os.uname().nodename}:10017" in got
+    assert "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1" in got
+    assert (tmp_path / "environment").read_text().split("\0") == ["yes", "a b", "$(touch canary)", ""]
+    assert not list(tmp_path.rglob("canary"))
+
+
+def test_what_the_training_left_decides_whether_the_job_goes_back_into_the_queue(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "launch").mkdir()
+    latest = run / "checkpoints" / "latest"
+    path = make(tmp_path)
+    cases = [  # what srun leaves, whether Slurm says RUNNING, the exit code, whether it is requeued
+        ("touch run/finished.json; exit 1", "RUNNING", 0, False),
+        ("touch run/preempted.json; exit 1", "RUNNING", 1, True),
+        ("touch run/preempted.json; exit 1", "COMPLETING", 1, False),  # scancel, or Slurm requeues it itself
+        ("exit 1", "RUNNING", 1, False),
+        ("echo step-000007 > run/checkpoints/latest; exit 3", "RUNNING", 3, True),
+        ("touch run/preempted.json run/launch/stop; exit 1", "RUNNING", 0, False),
+    ]
+    for body, state, expected, requeued in cases:
+        latest.write_text("step-000003\n")
+        for name in (
+            "finished.json",
+            "preempted.json",
+        ):  # of the job before: they must not speak for this one
+            (run / name).touch()
+        (run / "launch" / "stop").unlink(missing_ok=True)
+        (tmp_path / "scontrol.called").unlink(missing_ok=True)
+        fake(tmp_path, "srun", body)
+        fake(tmp_path, "squeue", f"echo {state}")
+        code, out = finish(tmp_path, path)
+        assert (code, called(tmp_path, "scontrol")) == (expected, ["requeue", "20017"] if requeued else []), (
+            body
+        )
+        assert out.startswith("relama: job 20017: ") and len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("leaves", ["touch run/preempted.json; ", ""])
+def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
+    """Even if training was not far enough to save: there was nothing to lose, and it starts again."""
+    (tmp_path / "run").mkdir()
+    fake(
+        tmp_path, "srun", f"trap 'sleep 0.5; {leaves}exit 1' USR1; touch ready; while :; do sleep 0.05; done"
+    )
+    process = start(tmp_path, make(tmp_path))
+    try:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "ready").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)  # Slurm's own end of a job; the script waits for the training
+        process.send_signal(signal.SIGUSR1)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert called(tmp_path, "scontrol") == ["requeue", "20017"]
+
+
+def test_the_options_of_sbatch_are_in_the_script(tmp_path):
+    text = make(
+        tmp_path, "gpus=8", "cpus=64", "cluster.partition=big", "cluster.sbatch.account='a \"b'"
+    ).read_text()
+    lines = text.splitlines()
+    for option in (
+        "requeue",
+        "signal=B:USR1@300",
+        "open-mode=append",
+        "nodes=2",
+        "gpus-per-node=8",
+        "cpus-per-task=64",
+        "partition=big",
+        'account="a \\"b"',
+        f"output={tmp_path}/run/launch/job-%j.log",
+    ):
+        assert f"#SBATCH --{option}" in lines
+    assert "    --nproc-per-node=8 \\" in lines and "    --cpus-per-task=64 \\" in lines
+
+
+def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["model=tiny", "data=mix", "run=r", "corpora=nowhere"]
+    assert main(["cluster=slurm", "nodes=1:2", "processes=2", "dry_run=true", *words]) == 0
+    printed = capsys.readouterr().out
+    assert (
+        "#SBATCH --nodes=1-2" in printed
+        and "--nnodes=1:2" in printed
+        and "    corpora=nowhere &\n" in printed
+    )
+    assert main(["processes=2", "dry_run=true", *words]) == 0
+    command = shlex.split(capsys.readouterr().out)
+    assert command[-len(words) :] == words and "--nproc-per-node=2" in command
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,116 @@
+"""A real Slurm, a controller and two nodes on this machine: what it does to a run, and how the run ends."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from launch.main import main
+from tests.runs import SMALL, learned, metrics, same_tensors, succeed
+from tests.slurm import cluster, require_slurm
+
+pytestmark = pytest.mark.distributed
+STEPS = 200
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    require_slurm()
+    with cluster(tmp_path_factory.mktemp("slurm")) as environment:
+        yield environment
+
+
+@pytest.fixture
+def login(slurm, tmp_path, monkeypatch):
+    """A login node: this process, in a folder that the nodes see too."""
+    for key in [key for key in os.environ if key.startswith("SLURM_")]:
+        monkeypatch.delenv(key)
+    for key in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(key, slurm[key])
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ask(*words: str) -> str:
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def wait(what, log, timeout: float = 180) -> None:
+    deadline = time.monotonic() + timeout
+    while not what():
+        text = log.read_text()[-3000:] if log.exists() else "no log"
+        assert time.monotonic() < deadline, f"{ask('squeue')}\n{text}"
+        time.sleep(0.1)
+
+
+def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(login, corpora, capsys):
+    settings = [*SMALL, f"corpora={corpora}", f"steps={STEPS}", f"checkpoint.every={STEPS}"]
+    succeed(*settings, f"run={login / 'undisturbed'}", ranks=2)
+
+    words = ["cluster=slurm", "nodes=2", "cluster.time=30", "cluster.grace=60", *settings, "run=preempted"]
+    run = login / "runs" / "preempted"
+    steps = lambda: len(metrics(run)) if (run / "metrics.jsonl").exists() else 0  # noqa: E731
+    assert main(["launch", *words][1:]) == 0
+    said = capsys.readouterr().out
+    job = said.split("Slurm job ")[1].split()[0]
+    log = run / "launch" / f"job-{job}.log"
+    assert f"log: runs/preempted/launch/job-{job}.log" in said and "relama launch stop run=preempted" in said
+
+    def grown(by: int):
+        before = steps()
+        return lambda: steps() >= before + by
+
+    def resumed(times: int):
+        return lambda: log.read_text().count("relama: resuming") == times
+
+    wait(grown(5), log)
+    assert main(words) == 1  # while it runs, nobody else may have it
+    assert f"job {job} (RUNNING) has it already" in capsys.readouterr().err
+    ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time limit
+    wait(resumed(1), log)
+    assert "stopped by SIGUSR1" in log.read_text()
+    wait(grown(5), log)
+    ask("sbatch", "--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null", "--wrap=true")
+    wait(resumed(2), log)
+    assert "stopped by SIGTERM" in log.read_text()
+    wait(grown(5), log)
+
+    assert main(["status", "run=preempted"]) == 0
+    said = capsys.readouterr().out
+    assert f"Slurm job {job}: RUNNING" in said and "steps are done" in said
+    assert main(["stop", "run=preempted"]) == 0
+    assert "it saves first" in capsys.readouterr().out
+    wait(lambda: job not in ask("squeue", "--noheader", "--format=%i"), log)
+    assert "stopped as asked" in log.read_text() and 15 <= steps() < STEPS
+    assert (run / "preempted.json").exists()
+
+    assert main(words) == 0
+    last = run / "launch" / f"job-{int(job) + 2}.log"  # the urgent one came between
+    wait(lambda: (run / "finished.json").exists(), last)
+    assert not (run / "preempted.json").exists()
+    assert len(metrics(run)) == STEPS
+    assert learned(run) == learned(login / "undisturbed")
+    final = f"checkpoints/step-{STEPS:06d}"
+    same_tensors(run / final, login / "undisturbed" / final)
+    wait(lambda: "the run has finished" in last.read_text(), last)
+    capsys.readouterr()
+    assert main(["status", "run=preempted"]) == 0
+    assert "the run has finished" in capsys.readouterr().out
+
+
+def test_a_partition_that_is_not_there_is_refused_in_slurms_words(login, capsys):
+    assert main(["cluster=slurm", "cluster.partition=nowhere", "run=r"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("relama: error: sbatch refused the job: ") and "invalid partition" in error
+    assert len(error.splitlines()) == 1 and not (login / "runs").exists()
+
+
+def test_the_log_lies_in_the_runs_folder_whatever_its_name(login):
+    name = 'a b"; $(touch canary) #'
+    assert main(["cluster=slurm", "nodes=2", "cluster.sbatch.hold=''", f"run='{name}'"]) == 0
+    shown = ask("scontrol", "--oneliner", "show", "job")
+    ask("scancel", "--state=PENDING")
+    assert f"StdOut={login}/runs/{name}/launch/job-" in shown
+    assert not list(login.rglob("canary"))
