@@ -523,6 +523,8 @@ def test_a_paper_of_many_bombs_is_given_up():
         "\\newcommand{\\f}[1][]{<#1>}" + "\\f[" * 100_000,
         "\\def\\f#1;{<#1>}" + "\\f " * 100_000,
         "\\newcommand{\\f" * 50_000,
+        "\\def\\f" + " " * 300_000,
+        "\\newcommand" + " " * 300_000,
         "\\def\\f#1" * 50_000,
         "\\begin{verbatim}" * 100_000,
         "\\begin{comment}" * 50_000,
