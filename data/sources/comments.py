@@ -84,12 +84,18 @@ def strip_licence(text: str, comments: Comments) -> str:
     if not speaking:
         return text
     first, last = speaking[0][0], speaking[-1][1]
-    while first > top and _is_bare(lines[first - 1]):
-        first -= 1
-    while last < end and _is_bare(lines[last]):
-        last += 1
+    above = [stop for _, stop in paragraphs if stop <= first]
+    below = [start for start, _ in paragraphs if start >= last]
+    first -= _rim(lines[above[-1] : first][::-1]) if above else first - top
+    last = last + _rim(lines[last : below[0]]) if below else end
     kept_above = [""] if first > 0 and last < len(lines) else []
     return "\n".join([*lines[:first], *kept_above, *lines[last:]])
+
+
+def _rim(gap: list[str]) -> int:
+    """How many lines between a licence and the next comment go with it: its ruler, then blank ones."""
+    count = next((number for number, line in enumerate(gap) if not line.strip()), len(gap))
+    return next((number for number in range(count, len(gap)) if gap[number].strip()), len(gap))
 
 
 def _after_first_lines(lines: list[str]) -> int:

@@ -76,13 +76,18 @@ _STRUCTURE = re.compile(
 _AROUND = re.compile(
     r"\s*(?:\[[^\]]{0,200}\])?\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*"
     r"(?:acknowledge?ment|references\b|bibliography|literature cited"
-    r"|appendi|supplement|supporting inf|author contrib|data avail|code avail|funding|conflicts? of|competing"
-    r"|notes? added|key\s?words|pacs|msc|jel|(?:mathematics )?subject class)",
+    r"|appendi(?:x|ces)\b|supplement(?:s|ary|al)?\b|supporting inf|author contrib|(?:data|code) availability"
+    r"|funding(?:[\s:.]*\}| (?:information|statement|sources)\b)|conflicts? of interest"
+    r"|competing (?:financial )?interests?\b|notes? added|key\s?words\b|pacs\b|msc\b|jel\b"
+    r"|(?:mathematics )?subject class)",
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(
-    r"\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*(?:references|bibliography|literature(?: cited)?)[\s:.]*\}", re.IGNORECASE
+    r"\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*(?:references|bibliography|literature cited|(?P<literature>literature))"
+    r"[\s:.]*\}",
+    re.IGNORECASE,
 )
+_BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
 # Where references that are a section of their own end: with their environment or command, or before these.
 _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
@@ -268,9 +273,10 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         if is_opaque(mark.start()):
             continue
         if mark["section"]:
-            if _REFERENCES.match(text, position):
+            references_end = _references_end(text, position)
+            if references_end is not None:
                 link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
-                position = _references_end(text, position)
+                position = references_end
                 gone.append((link.start() if link else mark.start(), position))
             elif not _AROUND.match(text, position):
                 headings.append(mark)
@@ -304,12 +310,20 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
     return body + "\n" if body else ""
 
 
-def _references_end(text: str, position: int) -> int:
-    """Where the section of references ends whose heading ends here."""
-    end = _REFERENCES_END.search(text, position)
+def _references_end(text: str, position: int) -> int | None:
+    """Where the section of references ends whose heading is here; None if it is none, but a review, say."""
+    heading = _REFERENCES.match(text, position)
+    if heading is None:
+        return None
+    end = _REFERENCES_END.search(text, heading.end())
     if end is None:
         return len(text)
-    return end.end() if end["after"] else end.start()
+    if end["after"]:
+        return end.end()
+    is_last = end.group().startswith("\\end")
+    if heading["literature"] and not is_last and not _BIBLIOGRAPHY.search(text, position, end.start()):
+        return None
+    return end.start()
 
 
 def _document_end(text: str, position: int) -> int:

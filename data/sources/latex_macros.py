@@ -59,10 +59,10 @@ _BASE = re.compile(
     re.DOTALL,
 )
 _BASE_AT = re.compile(_BASE.pattern.replace("[A-Za-z]+|.", "[A-Za-z@]+|."), re.DOTALL)
-_NAME = re.compile(r"\s*(\*?)\s*(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
+_NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
-_PARAMETERS = re.compile(r"\s*([^#{}\\]*)((?:#[1-9][^#{}\\]*)*)(?=\{)")
+_PARAMETERS = re.compile(r"\s*+([^#{}\\]{0,1000}+)((?:#[1-9][^#{}\\]{0,1000}+){0,9}+)(?=\{)")
 _SIGNATURE = re.compile(r"\s*(?:O\s*\{([^{}]*)\})?\s*((?:\+?m\s*)*)")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")

@@ -17,7 +17,8 @@ poemquote|poem quote|talk quote|zitat|zitat-de|zitat-en|citation bloc|cita|citaz
 citat|citát|citace|citaat|citação|citar|idézet|цитата|цитат|navod|цитирање|naveden|citas|cita bloque|
 início citação|blockcitat|poem|gedicht|poème|poezja|script|unicode|polytonic|music|nastaliq|lang-el|ill|
 illm|interlanguage link|interlanguage link multi|link-interwiki|nihongo2|nihongo4|hebrew|rtl-lang|
-ipa link|not a typo|proper name|as written|typo|okina|nee|né|née|plainlist|flatlist|indent|nb|num|
+ipa link|not a typo|proper name|as written|typo|okina|nee|né|née|plainlist|flatlist|
+columns-list|columns list|col-list|collist|indent|nb|num|
 formatnum|fmtn|gaps|exp|ind|wikicite|lj|ar|he|fr|fa|lang-grc|ensl|tsl|wl|nts|sort2|keep|
 phonetic|nombre en romain|rom|romain|lsj|script/hebrew|script/arabic|qtalk|mark|highlight|
 clarify span|citation needed span|cn span|fact span|verify span|dubious span

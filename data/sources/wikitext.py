@@ -96,6 +96,7 @@ _KEPT, _END = "\x01", "\x02"  # around the number of a verbatim text
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 _LABEL = 2000  # characters in which an external link must end
 _TAIL = 200
+_HEADING = 300  # characters of a heading on either side of a tag in it, at most
 _COPIES = 50  # how often the page's characters may be copied out of nested templates and links
 
 _QUOTES = re.compile(r"''+")
@@ -391,6 +392,8 @@ class _Page:
         elif name[0] == "h" and name[1:].isdigit() and "1" <= name[1:] <= "6":
             marks = "=" * int(name[1:])
             self._out.append(f" {marks}\n" if is_closing else f"\n{marks} ")
+        elif name in _BLOCKS and _in_heading(found):
+            self._out.append(" ")
         elif name in _BLOCKS:
             self._out.append("\n\n" if name == "p" else "\n")
         elif name not in _INLINE:
@@ -401,6 +404,14 @@ def _begins_line(text: str, place: int) -> bool:
     """Whether only indentation stands before this on its line."""
     line = text.rfind("\n", max(0, place - 40), place) + 1
     return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
+
+
+def _in_heading(found: re.Match) -> bool:
+    """Whether this stands in a line that begins and ends as a heading does."""
+    text, (begin, end) = found.string, found.span()
+    before = text[max(0, begin - _HEADING) : begin].rpartition("\n")[2]
+    after = text[end : end + _HEADING].partition("\n")[0]
+    return before.startswith("=") and after.rstrip().endswith("=")
 
 
 def _prefix(name: str) -> str:

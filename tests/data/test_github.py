@@ -130,6 +130,29 @@ def test_only_the_paragraphs_that_speak_of_the_licence_go():
     assert strip_licence(text, language("a.py")) == "# foo.py: adds.\n\n# It adds two numbers.\nx = 1"
 
 
+@pytest.mark.parametrize(
+    ("path", "licence", "comment"),
+    [
+        ("a.c", "/*\n * Copyright (c) 2010 X\n * Licensed to you\n */", "/**\n * Adds two numbers.\n */"),
+        ("a.js", "// Copyright 2010 X", "/*\n * Adds two numbers.\n */"),
+        ("a.html", "<!--\nCopyright X\n-->", "<!--\nNotes\n-->"),
+        ("a.hs", "-- Copyright X\n-- All rights reserved", "{-\nAdds two numbers.\n-}"),
+        ("a.ps1", "# Copyright X", "<#\n.SYNOPSIS\n Adds.\n#>"),
+        ("a.lua", "-- Copyright X", "--[[\nAdds.\n]]"),
+        ("a.py", "####\n# Copyright X\n####", "#####\n# Adds.\n#####"),
+    ],
+)
+def test_the_comment_above_or_below_a_licence_stays_whole(path, licence, comment):
+    code = "\nint add(int a);\n"
+    assert strip_licence(f"{licence}\n\n{comment}{code}", language(path)) == comment + code
+    assert strip_licence(f"{comment}\n\n{licence}\n{code}", language(path)) == f"{comment}\n{code}"
+
+
+def test_blocks_that_touch_a_licence_keep_their_marks():
+    first, licence, last = "/*\n * foo.c\n */\n", "/*\n * Copyright X\n */\n", "/*\n * Adds.\n */\nint x;"
+    assert strip_licence(first + licence + last, language("a.c")) == first + "\n" + last
+
+
 lines = st.lists(st.text("abc #/*-<!(licence)\"'\t", max_size=12), max_size=8).map("\n".join)
 
 

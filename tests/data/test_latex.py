@@ -418,6 +418,49 @@ def test_the_bibliography_goes_and_the_appendix_after_it_stays(bibliography):
     assert body(text) == "\\section{A}\ntext\n\n\\appendix\n\\section{B}\nmore\n"
 
 
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Jellium model",
+        "PACSystems at work",
+        "MSCs in culture",
+        "Competing orders",
+        "Funding liquidity",
+        "Supplementing data with priors",
+        "Appending to a list",
+        "Keyword spotting",
+        "Conflicts of norms",
+        "Literature",
+    ],
+)
+def test_a_first_section_is_not_taken_for_what_stands_around_a_paper(title):
+    text = f"\\section{{{title}}}\nWe review it.\n\\section{{B}}\nmore"
+    assert body("front\n" + text) == text + "\n"
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["Acknowledgements", "Funding", "Funding information", "Competing interests", "JEL codes", "Keywords:"]
+    + ["Competing Financial Interests", "Supplementary material", "Appendix", "Conflict of interest"],
+)
+def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
+    text = f"We show.\n\n\\section*{{{title}}}\nThanks.\n"
+    assert body("\\maketitle\n" + text) == text
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "[1] A. Author, Title.",
+        "\\begin{thebibliography}{9}\\bibitem{a} A.\\end{thebibliography}",
+        "\\bibitem{a} A.\n\\appendix",
+    ],
+)
+def test_literature_that_is_a_bibliography_goes(listed):
+    text = f"\\section{{A}}\ntext\n\\section*{{Literature}}\n{listed}\n"
+    assert body(text).replace("\\appendix", "").strip() == "\\section{A}\ntext"
+
+
 def test_what_follows_the_end_of_the_document_goes():
     assert body("\\section{A}\ntext\n\\end{document}\n\\section{B}") == "\\section{A}\ntext\n"
     assert body("\\def\\ed{\\end{document}}\\section{A}\ntext\n\\ed\nB") == "\\section{A}\ntext\n"
@@ -480,6 +523,8 @@ def test_a_paper_of_many_bombs_is_given_up():
         "\\newcommand{\\f}[1][]{<#1>}" + "\\f[" * 100_000,
         "\\def\\f#1;{<#1>}" + "\\f " * 100_000,
         "\\newcommand{\\f" * 50_000,
+        "\\def\\f" + " " * 300_000,
+        "\\newcommand" + " " * 300_000,
         "\\def\\f#1" * 50_000,
         "\\begin{verbatim}" * 100_000,
         "\\begin{comment}" * 50_000,
