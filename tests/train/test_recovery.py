@@ -1,4 +1,4 @@
-"""Spikes and numbers that are none: decided once, on the disk before they act, taken again when resumed."""
+"""Spikes and numbers that are none: decided once, on the disk before they act, and again on every resume."""
 
 import json
 import math
