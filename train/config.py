@@ -79,7 +79,13 @@ class ParallelConfig:
         modes = ("none", "selective", "full") + ("auto",) * self.auto
         _one_of("parallel.activation_checkpointing", self.activation_checkpointing, modes)
         if self.pp != 1:
-            refuse_schedule(self.schedule, self.stages_per_rank, self.activation_checkpointing, self.compile)
+            refuse_schedule(
+                self.schedule,
+                self.stages_per_rank,
+                activation_checkpointing=self.activation_checkpointing,
+                compile=self.compile,
+                reshard=self.reshard,
+            )
 
 
 @dataclass

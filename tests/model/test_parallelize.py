@@ -49,10 +49,10 @@ PIPELINES = {
         (Layout(pp=2), "dualpipe", "none", "auto"),
     ],
     4: [
-        (Layout(pp=2, dp_shard=2), "1f1b", "selective", "always"),
-        (Layout(pp=2, dp_replicate=2), "interleaved", "none", "auto"),
+        (Layout(pp=2, dp_shard=2), "interleaved", "none", "always"),
+        (Layout(pp=2, dp_replicate=2), "1f1b", "selective", "auto"),
         (Layout(pp=2, tp=2), "zero_bubble", "none", "auto"),
-        (Layout(pp=2, cp=2), "zbv", "none", "always"),
+        (Layout(pp=2, cp=2), "zbv", "none", "auto"),
         (Layout(pp=4), "1f1b", "none", "auto"),
     ],
 }
@@ -190,7 +190,7 @@ def on_all(world_size: int) -> list[str]:
 @pytest.mark.distributed
 @pytest.mark.parametrize("world_size", LAYOUTS)
 def test_ten_steps_on_every_layout_are_the_single_process_s(world_size):
-    for problems in run_ranks(on_all, world_size, world_size):
+    for problems in run_ranks(on_all, world_size, world_size, timeout=300):
         assert not problems, "\n".join(problems)
 
 

@@ -17,6 +17,14 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from model.llama import LlamaConfig
 from model.parallelize.schedules import SCHEDULES, costs, problem, rank_of, refuse_schedule, split
 
+PLAIN = {
+    "schedule": "1f1b",
+    "stages_per_rank": None,
+    "activation_checkpointing": "none",
+    "compile": False,
+    "reshard": "auto",
+}
+
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
 def test_what_is_not_refused_torch_s_schedules_can_run_and_never_wait_in_a_circle(ranks):
@@ -88,23 +96,24 @@ def test_the_papers_sizes_are_cut_with_less_where_the_head_is():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (("half", None, "none", False), ["parallel.schedule=half", "zero_bubble"]),
-        (("1f1b", 2, "none", False), ["parallel.stages_per_rank=2", "null or 1 ", "1f1b"]),
-        (("interleaved", 1, "none", False), ["parallel.stages_per_rank=1", "2 or more"]),
-        (("zbv", 3, "none", False), ["parallel.stages_per_rank=3", "null or 2 "]),
-        (("zbv", None, "selective", False), ["activation_checkpointing=selective", "zbv", "=none"]),
-        (("zbv", None, "full", False), ["activation_checkpointing=full", "zbv", "=none"]),
-        (("zero_bubble", None, "none", True), ["parallel.compile=true", "zero_bubble", "1f1b"]),
+        ({"schedule": "half"}, ["parallel.schedule=half", "zero_bubble"]),
+        ({"stages_per_rank": 2}, ["parallel.stages_per_rank=2", "null or 1 ", "1f1b"]),
+        ({"schedule": "interleaved", "stages_per_rank": 1}, ["parallel.stages_per_rank=1", "2 or more"]),
+        ({"schedule": "zbv", "stages_per_rank": 3}, ["parallel.stages_per_rank=3", "null or 2 "]),
+        ({"schedule": "zbv", "activation_checkpointing": "full"}, ["activation_checkpointing=full", "=none"]),
+        ({"schedule": "zero_bubble", "compile": True}, ["parallel.compile=true", "zero_bubble", "1f1b"]),
+        ({"schedule": "dualpipe", "reshard": "always"}, ["parallel.reshard=always", "parallel.reshard=auto"]),
     ],
 )
 def test_what_cannot_be_together_is_refused_by_key(given, words):
     with pytest.raises(ValueError) as caught:
-        refuse_schedule(*given)
+        refuse_schedule(**PLAIN | given)
     assert len(str(caught.value).splitlines()) == 1
     for word in words:
         assert word in str(caught.value)
 
 
 def test_what_can_be_together_is_not_refused():
-    refuse_schedule("interleaved", 3, "selective", True)
-    refuse_schedule("zero_bubble", None, "none", False)
+    refuse_schedule(**PLAIN)
+    refuse_schedule("interleaved", 3, activation_checkpointing="selective", compile=True, reshard="always")
+    refuse_schedule("zero_bubble", None, activation_checkpointing="none", compile=False, reshard="never")

@@ -101,7 +101,7 @@ def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokens: torch
 
 
 def test_weights_and_optimizer_pass_through_every_layout_to_the_bit(tmp_path):
-    losses = run_ranks(pass_on, 4, CHAIN, tmp_path)[0]
+    losses = run_ranks(pass_on, 4, CHAIN, tmp_path, timeout=300)[0]
     assert losses == pytest.approx([losses[0]] * len(CHAIN), rel=1e-6)
     for number in range(2, len(CHAIN) + 1):
         same_tensors(checkpoint.step_folder(tmp_path, 1), checkpoint.step_folder(tmp_path, number))
