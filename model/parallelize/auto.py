@@ -72,7 +72,7 @@ def choose_auto(
         choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # says what is wrong
         raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) is as asked: {wanted}")
     larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
-    mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number of ranks would do"
+    mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number would do"
     raise LayoutError(
         f"parallel=auto: the least that {world_size} rank(s) need is {_gib(nearest.memory.peak)} GiB each "
         f"({nearest.layout}, activation_checkpointing={nearest.mode}), of {_gib(USABLE * memory)} that can be "

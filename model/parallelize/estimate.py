@@ -49,36 +49,40 @@ def estimate(
     ends = (1 if layout.pp > 1 else 2) * end + dim
     weights = layers * layer + ends
     tokens = micro_batch * seq_len / layout.cp
-    kept = tokens * _kept_of_a_layer(model, tp, mode, width)
-    in_work = min(layout.pp, micro_batches)
-    block = tokens * _kept_of_a_layer(model, tp, "none", width) if mode != "none" else 0
+    kept = layers * tokens * _kept_of_a_layer(model, tp, mode, width) * min(layout.pp, micro_batches)
+    block = 0 if mode == "none" else tokens * _kept_of_a_layer(model, tp, "none", width)
     logits = min(CHUNK, tokens * model.vocab_size / tp)
-    # Logits and their gradient in fp32 and once in `width`, the head's gradient, hidden states around them.
-    head = logits * (2 * FP32 + width) + end * FP32 + tokens * dim * width * 4
-    accumulated = weights * FP32 if micro_batches > 1 else 2 * layer * (FP32 + width)
+    # Logits and their gradient in fp32 and in `width`, the head's gradient, hidden states around them.
+    head = logits * 2 * (FP32 + width) + end * FP32 + tokens * dim * width * 4
     keeps_whole = layout.pp > 1 or shards == 1
-    gathered = (weights if keeps_whole else ends + 3 * layer) * width
-    if shards == 1 and width == FP32:
-        gathered = 0.0  # the weights themselves
-    return Memory(
-        state=3 * FP32 * weights / shards,
-        gradients=accumulated + weights * FP32 / shards,
-        gathered=gathered,
-        activations=layers * kept * in_work + max(head, block),
+    accumulated = weights * FP32 if micro_batches > 1 else 0
+
+    def moment(activations: float, layers_gathered: float, layer_gradients: float) -> Memory:
+        gathered = (weights if keeps_whole else ends + layers_gathered * layer) * width
+        reduced = accumulated or layer_gradients * layer
+        return Memory(
+            state=3 * FP32 * weights / shards,
+            gradients=reduced + (end * width if layer_gradients else 0) + weights * FP32 / shards,
+            gathered=0.0 if shards == 1 and width == FP32 else gathered,  # else they are the weights
+            activations=activations,
+        )
+
+    moments = (
+        moment(kept + head, 1, 0),  # the loss
+        moment(kept + block, 2, width),  # the last block, computed again where it is, in backward
+        moment(kept, 2.5, FP32),  # and its gradients on their way, the next block's weights coming in
     )
+    return max(moments, key=lambda memory: memory.peak)
 
 
 def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> float:
-    """Bytes that a layer keeps of one token for its backward."""
+    """Bytes that a layer keeps of one token for its backward: its input, and what `mode` keeps besides."""
     dim, hidden = model.dim, model.hidden_dim
     if mode == "full":
         return dim / tp * width
-    products = 4 * dim + 2 * hidden  # wq wk wv, attention's, w1 w3, cut by tp; wo's and w2's: by sequence
-    kept = (products + 2 * dim) / tp * width + model.n_heads / tp * FP32
-    if mode == "selective":
-        return kept + dim / tp * width
-    gathered = 2 * dim * width  # the norms' outputs, of the whole sequence, for the next matrices
-    rotated = 2 * dim / tp * (width + FP32)
-    swiglu = 2 * hidden / tp * width
-    norms = 2 * (dim / tp) * width
-    return kept + gathered + rotated + swiglu + norms
+    whole = 2 * dim  # of the whole sequence, however it is cut
+    sums = model.n_heads / tp * FP32  # attention's, a row
+    if mode == "selective":  # wq wk wv, attention, w1 w3; and wo and w2, before they are summed over tp
+        return ((5 * dim + 2 * hidden) / tp + whole) * width + sums
+    # Norms' inputs and outputs, q k v, attention, SwiGLU's four; and what the matrices take, gathered over tp.
+    return ((10 * dim + 4 * hidden) / tp + whole) * width + sums
