@@ -1,7 +1,7 @@
 """GitHub: source files under accepted licences, without their licence headers.
 
-In: folders of repositories, snapshots (`.tar.gz`), or BigQuery exports (JSON lines or parquet with
-content, path, repo_name, license). Out: a document for each file worth reading (paper §2.1;
+In: folders of repositories, snapshots (`.tar.gz`), or rows (JSON lines or parquet: BigQuery's exports
+and the usual code datasets). Out: a document for each file worth reading (paper §2.1;
 RECIPE §2 has RedPajama's thresholds and its mistakes). Duplicates are found on what is left.
 """
 

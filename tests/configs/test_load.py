@@ -97,8 +97,10 @@ def test_a_damaged_saved_config_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize(
     "value",
-    ["/tmp/ünï", "/tmp/a(b)", "/tmp/a,b", "a b", "it's", "a\\", "\\'a\\\\", "{a}", "[a]", "a=b", "1e5", "007", "true", '"a']
-    + ["~/a", "a:b", "东京", "a\\b", "$a"],
+    [
+        *("/tmp/ünï", "/tmp/a(b)", "/tmp/a,b", "~/a b", "it's", '"a', "东京", "a:b", "a=b", "{a}", "[a]", "$a"),
+        *("a\\", "a\\b", "\\'a\\\\", "1e5", "007", "true"),
+    ],
 )
 def test_a_text_is_taken_as_the_shell_gives_it(value):
     assert load("train", TrainConfig, [f"corpora={value}"]).corpora == value

@@ -189,7 +189,7 @@ def test_ones_own_book_may_begin_with_project_gutenberg(first):
 
 def test_a_header_without_a_mark_is_told_by_its_first_line_its_credit_or_the_files_end():
     body = "The story goes. " * 20
-    for first in ("Project Gutenberg's The Voyage, by Ann Author", "Produced by Project Gutenberg volunteers"):
+    for first in ("Project Gutenberg's The Voyage, by Ann Author", "Produced by Project Gutenberg folk"):
         assert gutenberg.open_book(f"{first}\n\n{body}\n").text == body.strip()
     whole = f"Project Gutenberg Classics\n\n{body}\n\nEnd of Project Gutenberg's Voyage\n"
     assert gutenberg.open_book(whole).text == body.strip()
