@@ -45,6 +45,8 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
     # A key that the schema knows may be given whether or not the YAML mentions it (Hydra's ++).
     known = dict(_leaves(schema))
     mappings = tuple(f"{key}." for key, kind in known.items() if get_origin(kind) is dict)
+    texts = {key for key, kind in known.items() if kind in (str, str | None)}
+    overrides = [_as_text(word) if word.partition("=")[0] in texts else word for word in overrides]
     overrides = [
         f"++{word}" if word.partition("=")[0] in known or word.startswith(mappings) else word
         for word in overrides
@@ -130,6 +132,20 @@ def _help(name: str, schema: type) -> str:
 def _groups(name: str) -> list[str]:
     defaults = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
     return [group for entry in defaults if isinstance(entry, dict) for group in entry]
+
+
+def quoted(value: str) -> str:
+    """A text in Hydra's words: it reads back as it is, whatever its characters."""
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
+
+
+def _as_text(word: str) -> str:
+    """`output=/tmp/a,b` quoted for Hydra's parser, unless it is null, an interpolation or quoted already."""
+    key, _, value = word.partition("=")
+    is_quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
+    if value.lower() in ("", "null") or "${" in value or is_quoted:
+        return word
+    return f"{key}={quoted(value)}"
 
 
 def _refuse_words_without_equals(overrides: list[str]) -> None:

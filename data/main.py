@@ -1,8 +1,9 @@
 """`python data/main.py recipe=github input=…` or `relama prepare …`: parse, prepare, nothing else."""
 
+import os
 import sys
 
-from configs.load import entry, load
+from configs.load import entry, load, quoted
 from data.errors import DataError
 from data.prepare import PrepareConfig, prepare
 
@@ -18,12 +19,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _as_list(word: str) -> str:
-    """`input=a,b` in Hydra's words, `input=['a','b']`: any path can be given as the shell gives it."""
+    """`input=a,b` in Hydra's words, `input=['a','b']`: any path can be given as the shell gives it.
+
+    A path that is there is one path, with its commas.
+    """
     key, equals, value = word.partition("=")
     if key not in LISTS or not equals or value.startswith("[") or value == "null":
         return word
-    escaped = [part.replace("\\", "\\\\").replace("'", "\\'") for part in value.split(",") if part]
-    return f"{key}=[" + ",".join(f"'{part}'" for part in escaped) + "]"
+    parts = [value] if os.path.exists(value) else value.split(",")
+    return f"{key}=[" + ",".join(quoted(part) for part in parts if part) + "]"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ functions (`inputs`, `read`, `clean`) that know nothing of who runs them (`data/
 import importlib
 import json
 import re
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from functools import partial
@@ -294,12 +295,16 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:
+    folder = config.folder
     if tokenized:
-        own = "" if config.source in RECIPES else f"data.weights.{config.source}=1 "
-        train = f"torchrun train/main.py data=mix {own}data.sources=[{config.source}]"
-        return f"{config.folder / 'tokens'} is ready. Next: {train} corpora={config.corpora}"
+        own = "" if folder.name in RECIPES else f"data.weights.{folder.name}=1 "
+        train = f"torchrun train/main.py data=mix {own}data.sources=[{folder.name}]"
+        return f"{folder / 'tokens'} is ready. Next: {train} corpora={shlex.quote(str(folder.parent))}"
+    where = f"output={shlex.quote(config.output)} " if config.output else ""
+    if where == "" or remote.is_remote(config.output):
+        where += f"corpora={shlex.quote(config.corpora)} "
     return (
-        f"{config.folder / 'text'} is ready. Next, its tokens: relama prepare recipe={config.recipe} "
-        f"source={config.source} stage=tokens tokenizer=PATH corpora={config.corpora}"
-        " (`relama tokenizer` trains a tokenizer on what is prepared)"
+        f"{folder / 'text'} is ready. Next, its tokens: relama prepare recipe={config.recipe} "
+        f"source={config.source} stage=tokens tokenizer=PATH {where}"
+        "(`relama tokenizer` trains a tokenizer on what is prepared)"
     )

@@ -6,6 +6,7 @@ byte is read, and what the run will need is said; each step is skipped where it 
 """
 
 import os
+import shlex
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -68,9 +69,10 @@ def prepare_all(config: PrepareConfig) -> None:
         prepare(replace(source, stage="all", tokenizer=str(model)))
     missing = [name for name in config.data.chosen() if name not in sources]
     subset = f" data.sources=[{','.join(sources)}]" if missing else ""
+    corpora = shlex.quote(config.corpora)
     print(
-        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit corpora={config.corpora}; "
-        f"torchrun train/main.py model=7b data=mix{subset} corpora={config.corpora}"
+        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit corpora={corpora}; "
+        f"torchrun train/main.py model=7b data=mix{subset} corpora={corpora}"
     )
 
 

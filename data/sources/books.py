@@ -17,7 +17,7 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.sources import gutenberg, rows, text
 
-VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = "contained"
 
 MAX_BYTES = 32 << 20  # of a book: Webster's dictionary has 28 MB; what is larger is the human genome
@@ -28,7 +28,11 @@ COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
 _PACKED = (".gz", ".zst")
-_NO_BOOKS = re.compile(r"(readme|licen[cs]e|copying)\b[^/]*", re.IGNORECASE)
+_OTHER_FORMATS = (".epub", ".mobi", ".azw", ".azw3", ".fb2", ".pdf", ".djvu", ".doc", ".docx", ".odt", ".rtf")
+_OTHER_FORMATS += (".html", ".htm", ".md")
+_NO_BOOKS = re.compile(
+    r"(?:readme|licen[cs]e|copying)(?:[-._]\w+)?(?:\.txt(?:\.utf-?8)?)?(?:\.(?:gz|zst|zip))?", re.IGNORECASE
+)
 _INPUT = "Gutenberg's .txt, .zip or .gz, your own .txt, rows (.jsonl, .parquet), or a folder of these"
 
 _GUTENBERG_URL = re.compile(r"gutenberg\.(?:org|net)/(?:ebooks|files|etext|cache/epub)/(\d+)", re.IGNORECASE)
@@ -52,17 +56,21 @@ _IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z]
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read; in a folder all but those named README or LICENSE."""
+    """The files to read, and in a folder also those that `read` leaves out under a reason."""
     if path.is_file() and _is_book(path):
         return [path]
-    found = [file for file in rows.visible_files(path) if _is_book(file) and not _NO_BOOKS.match(file.name)]
-    if not found:
+    found = [file for file in rows.visible_files(path) if _is_book(file) or _is_other(file)]
+    if all(_is_other(file) for file in found):
         raise rows.expected(path, _INPUT)
     return found
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
     """The one book of a text file, each text of a zip, each row of a file of rows."""
+    if _NO_BOOKS.fullmatch(path.name):
+        return iter([Drop("named as a note or a licence", str(path), 0, path.name)])
+    if _is_other(path):
+        return iter([Drop("not a format that is read", str(path), 0, path.name)])
     if rows.has_rows(path):
         return text.read_rows(path)
     if path.name.lower().endswith(".zip"):
@@ -216,6 +224,10 @@ def _is_book(path: Path) -> bool:
     name = path.name.lower()
     plain = name.removesuffix(".gz").removesuffix(".zst")
     return rows.has_rows(path) or plain.endswith(_TEXTS) or name.endswith(".zip") or _is_numbered_gz(name)
+
+
+def _is_other(path: Path) -> bool:
+    return path.name.lower().endswith(_OTHER_FORMATS)
 
 
 def _is_numbered_gz(name: str) -> bool:

@@ -1,7 +1,7 @@
 """GitHub: source files under accepted licences, without their licence headers.
 
-In: folders of repositories, snapshots (`.tar.gz`), or BigQuery exports (JSON lines or parquet with
-content, path, repo_name, license). Out: a document for each file worth reading (paper §2.1;
+In: folders of repositories, snapshots (`.tar.gz`), or rows (JSON lines or parquet: BigQuery's exports
+and the usual code datasets). Out: a document for each file worth reading (paper §2.1;
 RECIPE §2 has RedPajama's thresholds and its mistakes). Duplicates are found on what is left.
 """
 
@@ -54,6 +54,13 @@ _GENERATED_LINES = 10  # where such a mark is looked for
 # more letters to a token than LLaMA's own (a median of 2.6 against 1.8), so the threshold is the milder.
 _TOKENS = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+")
 _SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
+# What code datasets call the columns: BigQuery, github-code, The Stack, RedPajama.
+_COLUMNS = {
+    "content": ("content", "code", "text"),
+    "path": ("path", "sample_path", "max_stars_repo_path", "file_path"),
+    "repository": ("repo_name", "sample_repo_name", "max_stars_repo_name", "repo"),
+    "licence": ("license", "licence", "max_stars_repo_licenses", "licenses"),
+}
 _INPUT = "folders of repositories, .tar.gz snapshots, or BigQuery exports (.json.gz, .jsonl, .parquet)"
 
 
@@ -68,7 +75,8 @@ def inputs(path: Path) -> list[Path]:
     children = [child for child in sorted(path.iterdir()) if child.name[0] != "."] if path.is_dir() else []
     if not children:
         raise rows.expected(path, _INPUT)
-    if (path / ".git").exists() or any(licences.is_licence_file(child.name) for child in children):
+    names = [child.name for child in children]
+    if (path / ".git").exists() or licences.FOLDER in names or any(map(licences.is_licence_file, names)):
         return [path]
     return [child for child in children if child.is_dir() or _is_packed(child)] or [path]
 
@@ -107,14 +115,14 @@ def read_folder(
 
     `licence` is what covers it where its own top folder does not say.
     """
-    files, found = [], {}
+    files, texts = [], {}
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(set(subfolders) - _SKIPPED_FOLDERS - skipped)
         paths = [Path(folder, name) for name in sorted(names)]
         files += [path for path in paths if path.is_file() and not path.is_symlink()]
-        texts = {path.name: _read_text(path) for path in paths if licences.is_licence_file(path.name)}
-        if texts:
-            found[Path(folder).relative_to(root).as_posix()] = licences.folder_licence(texts)
+        places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
+        texts |= {place: _read_text(root / place) for place in places if licences.covered_folder(place)}
+    found = _licences(texts)
     if licence and found.get(".", licences.UNKNOWN) == licences.UNKNOWN:
         found["."] = licence
     for path in files:
@@ -126,6 +134,16 @@ def read_folder(
             yield Drop("malformed record", str(path), 0, str(error), malformed=True)
 
 
+def _licences(texts: dict[PurePosixPath, str]) -> dict[str, str]:
+    """{folder: licence} from the licence files' texts."""
+    folders: dict[PurePosixPath, dict[str, str]] = {}
+    for place, text in texts.items():
+        folder = licences.covered_folder(place)
+        if folder:
+            folders.setdefault(folder, {})[str(place.relative_to(folder))] = text
+    return {str(folder): licences.folder_licence(files) for folder, files in folders.items()}
+
+
 def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
     """The files of a packed repository: passed through for its licences, and again for its files."""
     repository = archive.name[: archive.name.lower().rindex(".t")]
@@ -134,13 +152,10 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
         for member in members:
             path = _place(member)
             paths += [path] if member.isfile() else []
-            if member.isfile() and licences.is_licence_file(path.name) and member.size <= MAX_BYTES:
-                text = members.extractfile(member).read().decode(errors="replace")
-                texts.setdefault(path.parent, {})[path.name] = text
+            if member.isfile() and licences.covered_folder(path) and member.size <= MAX_BYTES:
+                texts[path] = members.extractfile(member).read().decode(errors="replace")
     top = os.path.commonpath([path.parent for path in paths]) if paths else "."
-    found = {
-        folder.relative_to(top).as_posix(): licences.folder_licence(files) for folder, files in texts.items()
-    }
+    found = _licences({path.relative_to(top): text for path, text in texts.items()})
     with tarfile.open(archive) as members:
         for number, member in enumerate(members):
             path = _place(member)
@@ -165,21 +180,44 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
             yield row
             continue
         number, columns = row
-        content, place = columns.get("content"), columns.get("path") or columns.get("sample_path")
-        if isinstance(place, str) and "content" in columns and content is None:
+        if isinstance(columns.get("meta"), dict):  # RedPajama's
+            columns = columns["meta"] | columns
+        content, place, repository, licence = (_column(columns, kind) for kind in _COLUMNS)
+        if isinstance(content, bytes):
+            try:
+                content = content.decode()
+            except UnicodeDecodeError:
+                yield Drop("not UTF-8", str(path), number, str(place))
+                continue
+        if isinstance(place, str) and content is None and {*_COLUMNS["content"]} & columns.keys():
             yield Drop("binary", str(path), number, place)
         elif not isinstance(content, str) or not isinstance(place, str):
-            detail = f"expected content and path, found {', '.join(columns)}"
+            found = ", ".join(f"{name} ({type(value).__name__})" for name, value in columns.items())
+            wanted = " and ".join(" or ".join(_COLUMNS[kind]) for kind in ("content", "path"))
+            detail = f"expected strings as {wanted}; found {found or 'nothing'}"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
         else:
-            repository = (
-                columns.get("repo_name") or columns.get("sample_repo_name") or columns.get("repo") or ""
-            )
-            licence = columns.get("license") or columns.get("licence") or "none"
+            repository = str(next(iter(_listed(repository)), ""))
             url = f"https://github.com/{repository}/blob/HEAD/{place}" if repository else ""
             meta = {"repository": repository, "path": place}
             unread = _unwanted(str(path), number, place, len(content))
-            yield unread or Record(str(path), number, content, url, str(licence), meta)
+            yield unread or Record(str(path), number, content, url, _licence(licence), meta)
+
+
+def _column(columns: dict, kind: str) -> object:
+    """What stands under the first of a column's names that holds anything."""
+    found = (columns[name] for name in _COLUMNS[kind] if columns.get(name) is not None)
+    return next(found, None)
+
+
+def _listed(value: object) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _licence(value: object) -> str:
+    """One name, or a list of what was found in the repository, all of which must then be accepted."""
+    names = [one.get("name") if isinstance(one, dict) else one for one in _listed(value)]
+    return " AND ".join(licences.spdx(str(name)) for name in names if name) or "none"
 
 
 def _record(

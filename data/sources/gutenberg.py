@@ -37,6 +37,12 @@ _FIRST_LINE = re.compile(
     r"project gutenberg(?:['’]s)?\s+(?:e-?(?:text|book),?\s+of\s+)?(?P<title>.+?),?\s+by\s+(?P<author>.+)",
     re.IGNORECASE,
 )
+# A file without a START mark is Gutenberg's if it begins so; one's own book may speak of it too.
+_TITLE_LINE = re.compile(
+    r"\W*(?:(?:this\s+is\s+)?the\s+)?project\s+gutenberg(?:['’]s)?\s+"
+    r"(?:e-?(?:text|book),?\s+(?:of|entitled)\s|[^.!?]{1,200},\s+by\s+[^\n]{2,80}(?:\n|\Z))",
+    re.IGNORECASE,
+)
 _COPYRIGHTED = re.compile(
     r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
 )
@@ -119,6 +125,9 @@ def _start(text: str) -> tuple[int, bool]:
     top = text[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]
     if not _GUTENBERG.search(top) or _END.match(top) or _LICENCE.match(top):
         return 0, False
+    ends = any(mark.search(text, max(0, len(text) - TAIL)) for mark in _ENDS)
+    if not (ends or _TITLE_LINE.match(top) or _CREDIT.match(top)):
+        return 0, False
     head = text[: HEAD // 5]
     head = head[: min([mark.start() for each in _ENDS if (mark := each.search(head))], default=None)]
     start = place = 0
@@ -170,7 +179,7 @@ def _without_credits(text: str) -> str:
             break
         text = text[end:]
     notes = _CLOSING_NOTES.search(text, max(0, len(text) - _CLOSING_LENGTH))
-    if notes and notes.start():
+    if notes and notes.start() > len(text) * 2 // 3:  # above a short work it is no closing note
         text = text[: notes.start()]
     return text.rstrip()
 

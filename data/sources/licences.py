@@ -47,15 +47,40 @@ _KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "cc": (("creative commons",), ()),
 }
 _NAMES = ("license", "licence", "copying")
+_FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE, ...
+    r"(?:un|(?:mit|apache|bsd|isc|mpl|psf|[al]?gpl)[-_.\d]*)?(?:licen[cs]e|copying)(?:[-._]|$)", re.IGNORECASE
+)
+FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; in lower case it often holds those of others
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
 UNKNOWN = "unknown"
+_LONG_NAMES = {  # as GitHub and package indices write them, without quotes, commas, "the" and "version"
+    "mit license": "mit",
+    "apache license 2.0": "apache-2.0",
+    "apache 2.0": "apache-2.0",
+    "bsd 2-clause simplified license": "bsd-2-clause",
+    "bsd 2-clause license": "bsd-2-clause",
+    "bsd 3-clause new or revised license": "bsd-3-clause",
+    "bsd 3-clause license": "bsd-3-clause",
+    "isc license": "isc",
+    "mozilla public license 2.0": "mpl-2.0",
+    "gnu general public license v2.0": "gpl-2.0",
+    "gnu general public license v3.0": "gpl-3.0",
+}
 
 
 def is_licence_file(name: str) -> bool:
-    """Whether a file of this name holds a licence: LICENSE, COPYING.txt, LICENSE-MIT, ..."""
-    path = PurePosixPath(name.lower())
-    return path.suffix not in _NOT_TEXT and re.split(r"[-._]", path.name)[0] in _NAMES
+    """Whether a file of this name holds a licence: LICENSE, COPYING.txt, MIT-LICENSE, ..."""
+    return PurePosixPath(name.lower()).suffix not in _NOT_TEXT and _FILE.match(name) is not None
+
+
+def covered_folder(path: PurePosixPath) -> PurePosixPath | None:
+    """The folder that a licence file covers, its own or the one with LICENSES/ in it; None if it is none."""
+    if is_licence_file(path.name):
+        return path.parent
+    if path.parent.name == FOLDER and path.suffix.lower() in _TEXT:
+        return path.parent.parent
+    return None
 
 
 def recognise(text: str) -> str:
@@ -73,13 +98,14 @@ def recognise(text: str) -> str:
 
 
 def folder_licence(files: Mapping[str, str]) -> str:
-    """The licence of a folder from its licence files {name: text}.
+    """The licence of a folder from its licence files {path in it: text}.
 
-    LICENSE and COPYING hold together (AND); LICENSE-MIT beside LICENSE-APACHE leave the choice (OR).
+    LICENSE and COPYING hold together (AND), and so do those in LICENSES/, each for some of the files;
+    LICENSE-MIT beside LICENSE-APACHE leave the choice (OR).
     """
     whole = {name + suffix for name in _NAMES for suffix in _TEXT}
     plain = {name: text for name, text in files.items() if name.lower() in whole}
-    joint = " AND " if plain else " OR "
+    joint = " AND " if plain or any("/" in name for name in files) else " OR "
     return joint.join(sorted({recognise(text) for text in (plain or files).values()}))
 
 
@@ -89,6 +115,12 @@ def nearest(path: str, licences: Mapping[str, str]) -> str:
         if str(folder) in licences:
             return licences[str(folder)]
     return "none"
+
+
+def spdx(name: str) -> str:
+    """A licence's SPDX name in lower case, from that or from its common long name."""
+    plain = " ".join(re.sub(r'[",]|\b(?:the|version)\b', " ", name.lower()).split())
+    return _LONG_NAMES.get(plain, name.strip().lower())
 
 
 def is_accepted(expression: str, accepted: frozenset[str]) -> bool:

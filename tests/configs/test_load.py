@@ -94,3 +94,19 @@ def test_a_damaged_saved_config_is_refused_by_name(tmp_path):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(ConfigError):
             from_yaml(tmp_path / "config.yaml", TrainConfig)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("/tmp/ünï", "/tmp/a(b)", "/tmp/a,b", "~/a b", "it's", '"a', "东京", "a:b", "a=b", "{a}", "[a]", "$a"),
+        *("a\\", "a\\b", "\\'a\\\\", "1e5", "007", "true"),
+    ],
+)
+def test_a_text_is_taken_as_the_shell_gives_it(value):
+    assert load("train", TrainConfig, [f"corpora={value}"]).corpora == value
+
+
+def test_null_quotes_and_interpolations_of_a_text_mean_what_they_do_in_hydra():
+    assert load("train", TrainConfig, ["corpora='a,b'"]).corpora == "a,b"
+    assert load("train", TrainConfig, ["corpora=${run}/x", "run=é"]).corpora == "é/x"

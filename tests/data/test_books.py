@@ -174,6 +174,32 @@ def test_what_bears_no_mark_of_gutenberg_is_taken_whole(tmp_path):
     assert only(read_bytes(tmp_path, "1984.txt", quoted.encode())).text == quoted
 
 
+@pytest.mark.parametrize(
+    "first",
+    [
+        "My own book on Project Gutenberg and its history",
+        "Project Gutenberg was founded by Michael Hart.\nHe typed.",
+        "The Project Gutenberg ebook collection is large.",
+    ],
+)
+def test_ones_own_book_may_begin_with_project_gutenberg(first):
+    mine = f"{first}\n\nIts etexts are many.\n\n" + "word " * 100
+    assert gutenberg.open_book(mine) == gutenberg.Book(mine, False)
+
+
+def test_a_header_without_a_mark_is_told_by_its_first_line_its_credit_or_the_files_end():
+    body = "The story goes. " * 20
+    for first in ("Project Gutenberg's The Voyage, by Ann Author", "Produced by Project Gutenberg folk"):
+        assert gutenberg.open_book(f"{first}\n\n{body}\n").text == body.strip()
+    whole = f"Project Gutenberg Classics\n\n{body}\n\nEnd of Project Gutenberg's Voyage\n"
+    assert gutenberg.open_book(whole).text == body.strip()
+
+
+def test_a_transcribers_note_above_a_short_work_does_not_end_it():
+    poem = "THE RAVEN\n\nby A\n\nTranscriber's Note\n\nSo printed.\n\n" + "Once upon a time.\n\n" * 50
+    assert gutenberg.open_book(gutenberg_file(poem)).text == poem.strip()
+
+
 def test_two_books_in_one_file_both_stay_without_what_stands_between():
     whole = gutenberg_file("First. " * 30) + gutenberg_file("Second. " * 30)
     text = books.clean(Record("x.txt", 0, whole)).text
@@ -224,7 +250,25 @@ def test_a_mirror_of_texts_zips_and_gz_is_read_in_any_layout(tmp_path):
         (tmp_path / name).write_text("no book")
     items = read(tmp_path)
     assert [item.text for item in items if isinstance(item, Document)] == [BODY + "\n"] * 6
-    assert [item.reason for item in items if isinstance(item, Drop)] == ["no plain text in it"]
+    assert [(item.reason, Path(item.file).name) for item in items if isinstance(item, Drop)] == [
+        ("no plain text in it", "4321-h.zip"),
+        ("named as a note or a licence", "LICENSE.txt"),
+        ("named as a note or a licence", "README.txt"),
+    ]
+
+
+def test_a_book_is_never_left_out_silently_for_its_name_or_format(tmp_path):
+    names = ["license to kill.txt", "Readme First - a novel.txt", "Copying Machines.txt", "b.TXT"]
+    for name in [*names, "c.epub", "d.PDF", "licence-MIT.txt", "readme.txt.utf-8"]:
+        (tmp_path / name).write_text(name)
+    items = read(tmp_path)
+    assert {item.text.strip() for item in items if isinstance(item, Document)} == {*names}
+    assert {(item.reason, item.detail) for item in items if isinstance(item, Drop)} == {
+        ("not a format that is read", "c.epub"),
+        ("not a format that is read", "d.PDF"),
+        ("named as a note or a licence", "licence-MIT.txt"),
+        ("named as a note or a licence", "readme.txt.utf-8"),
+    }
 
 
 def test_rows_are_books_too(tmp_path):

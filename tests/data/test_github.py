@@ -247,6 +247,29 @@ def test_two_named_licences_leave_the_choice_and_two_plain_ones_do_not(tmp_path)
     assert outcome(both)["a.py"] == "dropped: licence gpl-3.0 AND mit"
 
 
+@pytest.mark.parametrize(
+    ("files", "licence"),
+    [
+        ({"MIT-LICENSE": MIT}, "mit"),
+        ({"MIT-LICENSE.txt": MIT}, "mit"),
+        ({"APACHE-LICENSE-2.0.txt": APACHE}, "apache-2.0"),
+        ({"UNLICENSE": "Free.", "LICENSE-MIT": MIT}, "mit OR unknown"),
+        ({"LICENSES/MIT.txt": MIT}, "mit"),
+        ({"LICENSES/MIT.txt": MIT, "LICENSES/GPL-3.0-only.txt": GPL}, "gpl-3.0 AND mit"),
+        ({"LICENSES/GPL-3.0-only.txt": GPL, "LICENSE": MIT}, "mit"),
+        ({"licence_check.py": MIT, "notice.txt": MIT, "relicense.txt": MIT}, "none"),
+    ],
+)
+def test_a_licence_file_is_known_by_its_name_or_folder(tmp_path, files, licence):
+    root = repository(tmp_path / "lib", {"src/a.py": CODE} | files)
+    with tarfile.open(tmp_path / "lib.tar.gz", "w:gz") as archive:
+        archive.add(root, "lib-1.0")
+    for path in (root, tmp_path / "lib.tar.gz"):
+        records = [item for item in github.read(path) if isinstance(item, Record)]
+        assert [record.licence for record in records if record.meta["path"] == "src/a.py"] == [licence]
+    assert licence == "none" or github.inputs(root) == [root]
+
+
 def test_a_folder_is_a_repository_if_it_has_a_licence_and_holds_repositories_if_not(tmp_path):
     repository(tmp_path / "all" / "one", {"LICENSE": MIT, "a.py": CODE})
     repository(tmp_path / "all" / "two", {"b.py": CODE})
@@ -296,6 +319,50 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
     ]
     first = next(github.read(tmp_path / "000.parquet"))
     assert first.url == "https://github.com/o/r/blob/HEAD/a.py" and first.meta["repository"] == "o/r"
+
+
+@pytest.mark.parametrize(
+    ("row", "licence"),
+    [
+        ({"code": CODE, "repo_name": "o/r", "path": "a.py", "license": "mit", "size": 9}, "mit"),
+        (
+            {
+                "content": CODE,
+                "max_stars_repo_path": "a.py",
+                "max_stars_repo_name": "o/r",
+                "max_stars_repo_licenses": ["MIT", "Apache-2.0"],
+            },
+            "mit AND apache-2.0",
+        ),
+        ({"content": CODE, "path": "a.py", "repo_name": ["o/r", "p/s"], "license": "MIT License"}, "mit"),
+        (
+            {"content": CODE, "path": "a.py", "repo_name": "o/r"}
+            | {"license": 'BSD 3-Clause "New" or "Revised" License'},
+            "bsd-3-clause",
+        ),
+        ({"text": CODE, "meta": {"repo_name": "o/r", "path": "a.py", "license": [{"name": "mit"}]}}, "mit"),
+        ({"content": CODE.encode(), "path": "a.py", "repo_name": "o/r", "license": ["mit", "gpl-2.0"]}, ""),
+    ],
+)
+def test_the_columns_of_usual_code_datasets_are_known(tmp_path, row, licence):
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    (record,) = github.read(tmp_path / "a.parquet")
+    cleaned = github.clean(record)
+    assert record.text == CODE and record.meta == {"repository": "o/r", "path": "a.py"}
+    if licence:
+        assert cleaned.licence == licence and cleaned.url == "https://github.com/o/r/blob/HEAD/a.py"
+    else:
+        assert cleaned.reason == "licence mit AND gpl-2.0"
+
+
+def test_a_row_without_its_columns_says_what_it_has(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"content": ["x"], "filename": "a.py"}\n')
+    (drop,) = github.read(tmp_path / "a.jsonl")
+    assert drop.malformed and "content (list), filename (str)" in drop.detail
+    assert "content or code or text" in drop.detail and "max_stars_repo_path" in drop.detail
+    pq.write_table(pa.table({"content": [b"\xff"], "path": ["a.py"]}), tmp_path / "b.parquet")
+    (drop,) = github.read(tmp_path / "b.parquet")
+    assert drop.reason == "not UTF-8" and drop.detail == "a.py"
 
 
 def test_malformed_rows_are_set_aside_with_their_place_and_reading_goes_on(tmp_path):

@@ -440,8 +440,17 @@ def test_a_first_section_is_not_taken_for_what_stands_around_a_paper(title):
 
 @pytest.mark.parametrize(
     "title",
-    ["Acknowledgements", "Funding", "Funding information", "Competing interests", "JEL codes", "Keywords:"]
-    + ["Competing Financial Interests", "Supplementary material", "Appendix", "Conflict of interest"],
+    [
+        "Acknowledgements",
+        "Funding",
+        "Funding information",
+        "Competing Financial Interests",
+        "Conflict of interest",
+        "Supplementary material",
+        "Appendix",
+        "Keywords:",
+        "JEL codes",
+    ],
 )
 def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
     text = f"We show.\n\n\\section*{{{title}}}\nThanks.\n"

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from configs.load import load
 from data import folders
 from data.documents import Document, read_documents, text_files, write_documents
 from data.main import main
 from data.prepare import PrepareConfig
 from data.store import TokenStore
 from data.train_tokenizer import train_tokenizer
+from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software ...
@@ -104,6 +107,22 @@ def test_output_is_put_where_it_is_asked_for(tmp_path):
         == 0
     )
     assert [document.source for document in documents(tmp_path / "there")] == ["mine"]
+
+
+def test_a_comma_in_an_input_that_is_there_parts_nothing(tmp_path):
+    source = lines(tmp_path / "x,y.jsonl", [{"text": "one"}])
+    assert prepare(tmp_path, "recipe=text", "source=mine", f"input={source}") == 0
+    assert [document.file for document in documents(tmp_path / "corpora" / "mine")] == [str(source)]
+
+
+def test_the_next_command_works_as_it_is_said_where_output_was_given(tmp_path, tokenizer, capsys):
+    source, there = lines(tmp_path / "x.jsonl", [{"text": "one"}] * 1), tmp_path / "é, (it's)" / "mine"
+    assert main(["recipe=text", "source=mine", f"input={source}", f"output={there}"]) == 0
+    said = capsys.readouterr().out.partition("relama prepare ")[2].partition(" (`relama")[0]
+    assert main(shlex.split(said.replace("tokenizer=PATH", f"tokenizer={tokenizer}"))) == 0
+    said = shlex.split(capsys.readouterr().out.partition("torchrun train/main.py ")[2])
+    config = load("train", TrainConfig, said)
+    assert config.data.chosen() == {"mine": 1.0} and config.corpora == str(there.parent)
 
 
 def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest_is_kept(tmp_path, capsys):

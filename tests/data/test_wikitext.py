@@ -45,7 +45,10 @@ CASES = {
     "lists": ("# a\n# b\n## c\n# d\n* e\n** f\n; g : h\n: i\n# j", None),
     "headings": ("== A ==\n=== B ===\n== C ==\n{{d}}\n== E ==\nf\n=== G ===\n==== H ====\ni\n== J ==", None),
     "a heading with a break": ("a\n==Foo<br>Bar== \nb\n= c<br/>d", "a\n\nFoo Bar\n\nb\n= c\nd"),
-    "lists in columns": ("{{columns-list|colwidth=9em|\n* a = b\n* [[c]]\n}}\n{{Col-list|\n* d\n}}", "- a = b\n- c\n- d"),
+    "lists in columns": (
+        "{{columns-list|colwidth=9em|\n* a = b\n* [[c]]\n}}\n{{Col-list|\n* d\n}}",
+        "- a = b\n- c\n- d",
+    ),
     "a heading of templates only": ("== {{a}} ==\nb", "b"),
     "quotations": ("{{quote|Long ''text'' of [[a|b]].|Someone}}", "Long text of b."),
     "languages": (
