@@ -2,8 +2,8 @@
 
 In: traces of 3 and of 4 layers, of few micro-batches. Out: what a model of any depth and any number of
 micro-batches does. Within a stretch of the step memory grows by the same bytes with each layer, so the peaks
-of the first and the last layer's stretches, which bound those between, and of what lies around the layers,
-give the whole peak; counts and operations just add up.
+of the two first and the two last layers' stretches, which bound those between, and of what lies around the
+layers, give the whole peak; counts and operations just add up.
 """
 
 from collections import defaultdict
