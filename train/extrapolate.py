@@ -1,9 +1,9 @@
 """A deep model's step from two shallow ones: exact, because every layer does the same.
 
-In: traces of 2 and of 3 layers, of few micro-batches. Out: what a model of any depth and any number of
+In: traces of 3 and of 4 layers, of few micro-batches. Out: what a model of any depth and any number of
 micro-batches does. Within a stretch of the step memory grows by the same bytes with each layer, so the peaks
-of the first and the last layer's stretches, which bound those between, and of what lies around the layers,
-give the whole peak; counts and operations just add up.
+of the two first and the two last layers' stretches, which bound those between, and of what lies around the
+layers, give the whole peak; counts and operations just add up.
 """
 
 from collections import defaultdict
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from train.fake_ranks import Trace
 
-SHALLOW = 2, 3  # layers: a first and a last one, and one between
+SHALLOW = 3, 4  # layers: with fewer, none has both a reduction behind it and a gathering before it
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Step:
         return sum(sent for _, sent in self.collectives.values())
 
 
-def extrapolate(two: Trace, three: Trace, n_layers: int, micro_batches: int, traced: int) -> Step:
+def extrapolate(one: Trace, other: Trace, n_layers: int, micro_batches: int, traced: int) -> Step:
     """The step of `n_layers` and `micro_batches`, of which `traced` (all, or at least 3) were traced."""
 
     def at(a: float, b: float) -> float:
@@ -40,16 +40,16 @@ def extrapolate(two: Trace, three: Trace, n_layers: int, micro_batches: int, tra
     def by_key(a: dict, b: dict) -> dict:
         return {key: at(a.get(key, 0), b.get(key, 0)) for key in a | b}
 
-    peaks = [_ends(trace.peaks, depth) for trace, depth in zip((two, three), SHALLOW, strict=True)]
+    peaks = [_ends(trace.peaks, depth) for trace, depth in zip((one, other), SHALLOW, strict=True)]
     whole = {stretch: by_key(peaks[0][stretch], peaks[1][stretch]) for stretch in peaks[0]}
     where = max(whole, key=lambda stretch: sum(whole[stretch].values()))
-    most = [_ends(trace.most_activations, depth) for trace, depth in zip((two, three), SHALLOW, strict=True)]
+    most = [_ends(trace.most_activations, depth) for trace, depth in zip((one, other), SHALLOW, strict=True)]
     more = micro_batches - traced
-    sums = [_sum(trace.collectives, more) for trace in (two, three)]
-    flops = [_sum({(key,): (value,) for key, value in trace.flops.items()}, more) for trace in (two, three)]
+    sums = [_sum(trace.collectives, more) for trace in (one, other)]
+    flops = [_sum({(key,): (value,) for key, value in trace.flops.items()}, more) for trace in (one, other)]
     return Step(
-        n_params=at(two.n_params, three.n_params),
-        held=by_key(two.held, three.held),
+        n_params=at(one.n_params, other.n_params),
+        held=by_key(one.held, other.held),
         peak=whole[where],
         peak_stretch=where[0],
         most_activations=max(by_key(*most).values()),
@@ -61,12 +61,13 @@ def extrapolate(two: Trace, three: Trace, n_layers: int, micro_batches: int, tra
 
 
 def _ends(stretches: dict[tuple, object], depth: int) -> dict[tuple, object]:
-    """Those of the first and the last layer and around them, called alike whatever the depth."""
-    names = {None: "", 0: "first", depth - 1: "last"}
+    """Those of the outer layers and around them, called alike whatever the depth."""
+    names = [(None, ""), (0, "first"), (1, "second"), (depth - 2, "next to last"), (depth - 1, "last")]
     return {
-        (f"{part} {names[layer]}".strip(), time): value
+        (f"{part} {name}".strip(), time): value
         for (part, layer, time), value in stretches.items()
-        if layer in names
+        for which, name in names
+        if layer == which
     }
 
 

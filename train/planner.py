@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from configs.load import entry, load
 from model.flops import flops_per_token, n_params
 from model.llama import LlamaConfig
-from train.config import OptimConfig, ParallelConfig, RunError
+from train.config import CheckpointConfig, OptimConfig, ParallelConfig, RunError, ValidateConfig
 from train.metrics import device_peak
 
 # Memory in GiB as CUDA reports it, and the name that DEVICE_PEAKS knows. Data sheets count in GB.
@@ -43,6 +43,8 @@ class PlanConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     world_size: int = 2048  # GPUs
     gpus_per_node: int = 8
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # a size sets it; not planned
+    validate: ValidateConfig = field(default_factory=ValidateConfig)  # the same
     gpu: str = "a100-80"  # a name, or its memory in GiB
     layout: bool = False  # trace one rank
     steps: int = 1000

@@ -75,7 +75,7 @@ def choose_auto(
     mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number would do"
     raise LayoutError(
         f"parallel=auto: the least that {world_size} rank(s) need is {_gib(nearest.memory.peak)} GiB each "
-        f"({nearest.layout}, activation_checkpointing={nearest.mode}), of {_gib(USABLE * memory)} that can be "
+        f"({nearest.layout}, checkpointing {nearest.mode}), of {_gib(USABLE * memory)} that can be "
         f"used; {mend}, or take a smaller model, micro_batch or seq_len"
     )
 

@@ -84,5 +84,5 @@ def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> floa
     sums = model.n_heads / tp * FP32  # attention's, a row
     if mode == "selective":  # wq wk wv, attention, w1 w3; and wo and w2, before they are summed over tp
         return ((5 * dim + 2 * hidden) / tp + whole) * width + sums
-    # Norms' inputs and outputs, q k v, attention, SwiGLU's four; and what the matrices take, gathered over tp.
+    # Norms' inputs and outputs, q k v, attention, SwiGLU's four; and the matrices' inputs, gathered over tp.
     return ((10 * dim + 4 * hidden) / tp + whole) * width + sums

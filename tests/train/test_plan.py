@@ -15,13 +15,13 @@ from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.estimate import estimate
 from model.parallelize.mesh import Layout, LayoutError, Limits
 from train.config import OptimConfig
-from train.extrapolate import extrapolate
+from train.extrapolate import SHALLOW, extrapolate
 from train.fake_ranks import fake_world
 from train.optimizer import build_optimizer
 from train.planner import main
 from train.trace_step import Work, trace_step
 
-MODEL = LlamaConfig(dim=256, n_layers=5, n_heads=8, vocab_size=1000, max_seq_len=256)
+MODEL = LlamaConfig(dim=256, n_layers=6, n_heads=8, vocab_size=1000, max_seq_len=256)
 SIZE_7B = LlamaConfig(dim=4096, n_layers=32, n_heads=32, vocab_size=32000)
 SIZE_65B = LlamaConfig(dim=8192, n_layers=80, n_heads=64, vocab_size=32000)
 
@@ -37,7 +37,7 @@ def test_two_shallow_models_tell_the_deep_one_to_the_byte(layout, micro_batches,
     traced = min(3, micro_batches)
     with fake_world(layout) as mesh:
         work = Work(256, 2, traced, mode)
-        shallow = [trace_step(replace(MODEL, n_layers=n), mesh, work) for n in (2, 3)]
+        shallow = [trace_step(replace(MODEL, n_layers=n), mesh, work) for n in SHALLOW]
         real = trace_step(MODEL, mesh, replace(work, micro_batches=micro_batches))
     told = extrapolate(*shallow, MODEL.n_layers, micro_batches, traced)
     assert told.n_params == real.n_params == n_params(MODEL)
@@ -108,7 +108,7 @@ def test_the_estimate_is_within_a_tenth_of_the_trace(layout, micro_batches):
     with fake_world(layout) as mesh:
         for mode in ("none", "selective", "full"):
             work = Work(2048, 1, micro_batches, mode)
-            shallow = [trace_step(replace(SIZE_7B, n_layers=n), mesh, work) for n in (2, 3)]
+            shallow = [trace_step(replace(SIZE_7B, n_layers=n), mesh, work) for n in SHALLOW]
             traced = sum(extrapolate(*shallow, 32, micro_batches, micro_batches).peak.values())
             told = estimate(
                 SIZE_7B, layout, seq_len=2048, micro_batch=1, micro_batches=micro_batches, mode=mode
@@ -170,7 +170,7 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
     ("words", "says"),
     [
         (["gpu=h1000"], "gpu=h1000: expected one of"),
-        (["layout=true", "parallel.tp=3"], "parallel.tp=3: does not divide"),
+        (["layout=true", "parallel.tp=64"], "parallel.tp=64: does not divide"),
         (["layout=true", "parallel.pp=2"], "parallel.pp=2"),
         (["layout=true", "model=65b", "world_size=8", "parallel=auto"], "parallel=auto: the least that 8"),
     ],
