@@ -1,0 +1,38 @@
+"""`cluster=local`: torchrun in the foreground, asked and stopped from another terminal."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch.main import main
+from tests.runs import SMALL, end, wait_for_step
+
+pytestmark = pytest.mark.distributed
+
+
+def test_a_local_run_is_asked_stopped_and_goes_on(corpora, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [*SMALL, f"corpora={corpora}", "run=r", "steps=5000", "checkpoint.every=5000"]
+    run = Path("runs/r")
+    command = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *words]
+    with open("log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for_step(run, 3, process, timeout=240)
+        assert main(["processes=2", *words]) == 1
+        assert "has it already; `relama launch stop run=r` ends that" in capsys.readouterr().err
+        assert main(["status", "run=r"]) == 0
+        assert f"process {process.pid} is running" in capsys.readouterr().out
+        assert main(["stop", "run=r"]) == 0
+        process.wait(timeout=120)
+    finally:
+        end(process)
+    assert "stopped by SIGTERM" in Path("log").read_text() and (run / "preempted.json").exists()
+    capsys.readouterr()
+    assert main(["status", "run=r"]) == 0
+    assert "has ended" in (said := capsys.readouterr().out) and "saved on a signal" in said
+    words[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
+    assert subprocess.run([*command[:5], *words, "steps=5000"], capture_output=True).returncode == 0
+    assert (run / "finished.json").exists()
