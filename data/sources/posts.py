@@ -6,7 +6,6 @@ attributes. Where the XML is not well-formed, that row alone is set aside: insid
 """
 
 import codecs
-import re
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -23,7 +22,7 @@ MAX_DICTIONARY = 1 << 30  # bytes that a decompressor may hold; 7-Zip's own larg
 TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
-_INSTRUCTION = re.compile(rb"<\?(?!xml)")
+_DECLARATION = len(codecs.BOM_UTF8) + 1  # bytes: a file's own `<?xml` begins before
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods
 
 
@@ -145,9 +144,10 @@ class Rows:
 
     def _without_instructions(self, data: bytes) -> bytes:
         """Of the same length; a `<?`, perhaps a damaged `<row`, would hide all that follows: it is broken."""
-        if data.startswith(b"?") and self._tail.endswith(b"<"):
+        if data.startswith(b"?") and self._tail.endswith(b"<") and self._bytes > _DECLARATION:
             data = b"\x01" + data[1:]
-        return _INSTRUCTION.sub(b"<\x01", data)
+        start = max(0, _DECLARATION - self._bytes)
+        return data[:start] + data[start:].replace(b"<?", b"<\x01")
 
     def _recover(self, error: expat.ExpatError, first: int) -> int:
         """Where in the piece that begins at byte `first` to look for the next row."""
