@@ -115,7 +115,7 @@ def _peaks(steps: dict[str, Step], config: "PlanConfig") -> list[str]:
     lines = [
         f"at most, in GiB, of {usable / 2**30:.1f} that can be used on {config.gpu} "
         f"({config.memory / 2**30:.1f}, less {1 - USABLE:.0%} for CUDA, NCCL and the allocator)",
-        f"  {'checkpointing':<16}" + "".join(f"{head:>15}" for head in heads),
+        f"  {'checkpointing':<16}" + "".join(f"{head:>15}" for head in heads[:-1]) + f"  {heads[-1]}",
     ]
     for mode, step in steps.items():
         total = sum(step.peak.values())
@@ -127,7 +127,7 @@ def _peaks(steps: dict[str, Step], config: "PlanConfig") -> list[str]:
             "yes" if total <= usable else "no",
             step.peak_stretch,
         )
-        lines.append(f"  {mode:<16}" + "".join(f"{cell:>15}" for cell in cells))
+        lines.append(f"  {mode:<16}" + "".join(f"{cell:>15}" for cell in cells[:-1]) + f"  {cells[-1]}")
     return lines
 
 
