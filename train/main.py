@@ -27,6 +27,7 @@ def run(argv: list[str]) -> int:
 
     rank = int(os.environ.get("RANK", 0))
     watchdog = Watchdog(run_path(config.run) / "hangs", rank, config.watchdog.timeout)
+    trainer = None
     try:
         ranks = set_up(layout, config.device, config.threads)
         trainer = Trainer(config, model_config, ranks, stores, heldout, watchdog)
@@ -36,6 +37,8 @@ def run(argv: list[str]) -> int:
             record_start(trainer.path, argv, trainer.step_done + 1, ranks)
         return trainer.run()
     finally:
+        if trainer and trainer.folder:
+            trainer.folder.release()
         watchdog.close()
         tear_down()
 

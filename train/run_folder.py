@@ -43,6 +43,10 @@ class RunFolder:
         self.checkpoints.mkdir(exist_ok=True)
         self._refuse_another_run(config)
 
+    def release(self) -> None:
+        """Let another run have the folder."""
+        self._lock.close()
+
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"

@@ -163,7 +163,7 @@ def test_goodput_is_the_account_of_the_runs_life(run):
     keys = ("step", "reached", "last_seen", "time")
     write(run / "attempts.jsonl", [{"event": "start", "ranks": 8} | dict(zip(keys, each)) for each in starts])
     words = " ".join(page_of(run).text.split())
-    assert "37.5% goodput" in words and "2.0 h life" in words and "10.0 min in which it was down" in words
+    assert "47.5% goodput" in words and "2.0 h life" in words and "10.0 min in which it was down" in words
     assert "7 steps done again" in words
 
 
