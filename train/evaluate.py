@@ -18,7 +18,7 @@ from data import folders
 from data.errors import DataError
 from model.formats.weights import FormatError, Weights
 from train.config import RunError
-from train.distributed import Ranks, first_rank_does
+from train.distributed import Ranks, first_rank_does, gather_objects
 from train.inference import InferenceParallel, load_over, started
 from train.mmlu import SUBJECTS, over_all_questions
 from train.paper_scores import PAPER_SCORES, SIZES, size_of
@@ -152,7 +152,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
                     if lm is None:
                         model = load_over(weights, ranks, config.parallel)
                         lm = RelamaLM(model, tokenizer, config.batch, ranks.layout)
-                    result = {"identity": key} | score(lm, part, protocol, config.benchmarks, config.limit)
+                    found = score(lm, part, protocol, config.benchmarks, config.limit)
+                    result = {"identity": key} | gather_objects(found)[0]
                     first_rank_does(partial(_keep, path, result))
                 results[part.subject] = result
             if benchmark.subjects:
@@ -166,8 +167,11 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
     print(text, end="")
 
 
-def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int | None) -> dict:
-    """One task by one protocol: its score from 0 to 1, the metric's name and the number of documents."""
+def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int | None) -> dict | None:
+    """One task by one protocol: its score from 0 to 1, the metric's name and the number of documents.
+
+    None on ranks to which lm-eval does not tell: each machine's first has it.
+    """
     import lm_eval
     from jinja2 import UndefinedError
     from lm_eval.tasks import TaskManager
@@ -199,6 +203,8 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
         raise RunError(
             f"{where}: not in {benchmark.name}'s format ({type(error).__name__}: {error}); see {TASKS}"
         ) from None
+    if found is None:
+        return None
     metrics = next(iter(found["results"].values()))
     if protocol == "usual":
         metric = benchmark.usual_metric
