@@ -17,11 +17,21 @@ class Cache:
     def __init__(self, model: Llama, batch: int, length: int) -> None:
         if length > model.config.max_seq_len:
             raise ValueError(f"{length} tokens: model.max_seq_len is {model.config.max_seq_len}")
-        config, weight = model.config, model.output.weight
-        shape = (batch, config.n_heads, length, config.head_dim)
-        self.keys = [weight.new_zeros(shape) for _ in range(config.n_layers)]
-        self.values = [weight.new_zeros(shape) for _ in range(config.n_layers)]
+        self.length = length
+        self.keys: list[Tensor] = []  # of each layer (batch, n_heads, length, head_dim), once it has read
+        self.values: list[Tensor] = []
         self.lengths = torch.zeros(batch, dtype=torch.long)
+
+    def layer(self, number: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """A layer's keys and values; room for them is made when the first, `like`, come.
+
+        Tensor parallel leaves a part of the heads here, and only they say how many.
+        """
+        if number == len(self.keys):
+            batch, heads, _, head_dim = like.shape
+            for kept in (self.keys, self.values):
+                kept.append(like.new_zeros(batch, heads, self.length, head_dim))
+        return self.keys[number], self.values[number]
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the texts `rows` (n,) alone."""
@@ -47,14 +57,15 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
         seen = torch.arange(end, device=tokens.device)
         mask = (seen <= positions[..., None])[:, None]  # (batch, 1, n, end)
     rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, head_dim / 2)
-    slots = positions.clamp(max=cache.keys[0].shape[2] - 1) if n > 1 else positions
+    slots = positions.clamp(max=cache.length - 1) if n > 1 else positions
     hidden = model.tok_embeddings(tokens)
-    for layer, keys, values in zip(model.layers, cache.keys, cache.values):
+    for number, layer in enumerate(model.layers):
         normed, attention = layer.attention_norm(hidden), layer.attention
         heads = (-1, attention.head_dim)
         q = _turn(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)
         k = _turn(attention.wk(normed).unflatten(-1, heads), rotations).transpose(1, 2)
         v = attention.wv(normed).unflatten(-1, heads).transpose(1, 2)  # (batch, n_heads, n, head_dim)
+        keys, values = cache.layer(number, k)
         if level:
             begin = int(cache.lengths[0])
             keys[:, :, begin:end], values[:, :, begin:end] = k, v

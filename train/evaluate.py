@@ -2,26 +2,27 @@
 
 Two protocols, in two columns that are never mixed: the paper's (likelihood per character, or over "Answer:";
 its task files are in configs/evaluation/paper) and the harness's usual one. Each task's result is a file in
-the output folder: a command that was stopped goes on with the next task.
+the output folder: a command that was stopped goes on with the next task. Under torchrun the ranks share out
+each task's requests, and with parallel.tp each copy of the model lies over several of them.
 """
 
 import difflib
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-
-import torch
 
 from configs.load import CONFIGS, entry, load
 from data import folders
 from data.errors import DataError
 from model.formats.weights import FormatError, Weights
 from train.config import RunError
-from train.distributed import device_type
+from train.distributed import Ranks, first_rank_does, gather_objects
+from train.inference import InferenceParallel, load_over, started
 from train.mmlu import SUBJECTS, over_all_questions
 from train.paper_scores import PAPER_SCORES, SIZES, size_of
-from train.weights import load_model, open_weights, tokenizer_of
+from train.weights import open_weights, tokenizer_of
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class EvaluateConfig:
     size: str | None = None  # 7b | 13b | 33b | 65b: the paper's column; null: by the model's shape
     tokenizer: str | None = None
     device: str = "auto"
+    parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:
         for key, chosen, choices in (
@@ -123,6 +125,11 @@ def run(argv: list[str]) -> None:
         import lm_eval  # noqa: F401
     except ImportError:
         raise RunError("relama evaluate needs lm-eval: pip install -e '.[eval]'") from None
+    with started(config.parallel, config.device, copies=True) as ranks:
+        _evaluate(config, ranks)
+
+
+def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     output = Path(config.output) if config.output else _default_output(weights)
@@ -138,31 +145,33 @@ def run(argv: list[str]) -> None:
             results = {}
             for part in benchmark.parts():
                 path, key = output / part.file(protocol), _identity(weights, part, protocol, config)
-                result = _cached(path, key)
+                result = first_rank_does(partial(_cached, path, key))
                 if result is None:
                     from train.harness import RelamaLM  # seconds of imports
 
                     if lm is None:
-                        model = load_model(weights, torch.device(device_type(config.device)))
-                        lm = RelamaLM(model, tokenizer, config.batch)
-                    result = {"identity": key} | score(lm, part, protocol, config.benchmarks, config.limit)
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    _keep(path, result)
+                        model = load_over(weights, ranks, config.parallel)
+                        lm = RelamaLM(model, tokenizer, config.batch, ranks.layout)
+                    found = score(lm, part, protocol, config.benchmarks, config.limit)
+                    result = {"identity": key} | gather_objects(found)[0]
+                    first_rank_does(partial(_keep, path, result))
                 results[part.subject] = result
             if benchmark.subjects:
                 result = over_all_questions(results)
-                _keep(output / benchmark.file(protocol), result)
+                first_rank_does(partial(_keep, output / benchmark.file(protocol), result))
             scores[protocol] = result["score"]
         rows.append((benchmark, scores))
     size = config.size or size_of(weights.config)
     text = table(rows, size, weights, config)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "table.md").write_text(text)
+    first_rank_does(partial(_write, output / "table.md", text))
     print(text, end="")
 
 
-def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int | None) -> dict:
-    """One task by one protocol: its score from 0 to 1, the metric's name and the number of documents."""
+def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int | None) -> dict | None:
+    """One task by one protocol: its score from 0 to 1, the metric's name and the number of documents.
+
+    None on ranks to which lm-eval does not tell: each machine's first has it.
+    """
     import lm_eval
     from jinja2 import UndefinedError
     from lm_eval.tasks import TaskManager
@@ -194,6 +203,8 @@ def score(lm, benchmark: Benchmark, protocol: str, local: str | None, limit: int
         raise RunError(
             f"{where}: not in {benchmark.name}'s format ({type(error).__name__}: {error}); see {TASKS}"
         ) from None
+    if found is None:
+        return None
     metrics = next(iter(found["results"].values()))
     if protocol == "usual":
         metric = benchmark.usual_metric
@@ -241,7 +252,12 @@ def _identity(weights: Weights, benchmark: Benchmark, protocol: str, config: Eva
 
 
 def _keep(path: Path, result: dict) -> None:
-    folders.write_whole(path, json.dumps(result, indent=1) + "\n")
+    _write(path, json.dumps(result, indent=1) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.write_whole(path, text)
 
 
 def _cached(path: Path, identity: str) -> dict | None:

@@ -1,11 +1,12 @@
 """`relama generate weights=PATH prompt="…"`: continue prompts, token by token, as Meta's code samples.
 
 Weights of any format. One prompt streams to the terminal; a file of them (prompts=FILE, a line each) is
-continued in batches, and each text is printed when its batch is done.
+continued in batches, and each text is printed when its batch is done. With parallel.tp the model lies over
+several ranks: torchrun --nproc_per_node 2 -m launch.cli generate parallel.tp=2 …
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -18,8 +19,9 @@ from model.decode import Cache, next_logits
 from model.formats.weights import FormatError
 from model.llama import Llama
 from train.config import RunError
-from train.distributed import device_type
-from train.weights import load_model, open_weights, tokenizer_of
+from train.distributed import Ranks
+from train.inference import InferenceParallel, load_over, started
+from train.weights import open_weights, tokenizer_of
 
 BETWEEN = "-" * 40  # printed between the texts of a file of prompts
 
@@ -38,6 +40,7 @@ class GenerateConfig:
     seed: int = 0
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"
+    parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:
         if bool(self.prompt) == bool(self.prompts):
@@ -106,10 +109,15 @@ def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Ge
 def run(argv: list[str]) -> None:
     config = load("generate", GenerateConfig, argv)
     texts = [config.prompt] if config.prompt else _lines(Path(config.prompts))
+    with started(config.parallel, config.device, copies=False) as ranks:
+        _continue(config, texts, ranks)
+
+
+def _continue(config: GenerateConfig, texts: list[str], ranks: Ranks) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     prompts = [_tokens(tokenizer, text, weights.config.max_seq_len) for text in texts]
-    model = load_model(weights, torch.device(device_type(config.device)))
+    model = load_over(weights, ranks, config.parallel)
     generator = torch.Generator().manual_seed(config.seed)
     for begin in range(0, len(prompts), config.batch):
         part = prompts[begin : begin + config.batch]

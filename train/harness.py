@@ -5,24 +5,33 @@ training: without it LLaMA's scores drop. Equal to lm-eval's own `hf` model on t
 `add_bos_token=True`. Needs the extra `eval`.
 """
 
+from collections.abc import Callable
+
 import torch
+import torch.distributed as dist
 from lm_eval import utils
 from lm_eval.api.model import TemplateLM
 from torch import Tensor
 
 from data.tokenizer import Tokenizer
 from model.llama import Llama
+from model.parallelize.mesh import Layout
 from train.config import RunError
+from train.distributed import gather_objects
 from train.generation import generate
 
 MAX_GENERATED = 256  # tokens, where a task does not say: lm-eval's default
 
 
 class RelamaLM(TemplateLM):
-    """`model` on its device; `batch` texts are computed at once."""
+    """`model` on its device, or over `layout`; `batch` texts are computed at once by each copy of it.
 
-    def __init__(self, model: Llama, tokenizer: Tokenizer, batch: int) -> None:
+    lm-eval runs alike on every rank, all with the whole answers; only the computing is shared out.
+    """
+
+    def __init__(self, model: Llama, tokenizer: Tokenizer, batch: int, layout: Layout | None = None) -> None:
         super().__init__()
+        self.layout = layout or Layout()
         self.model, self.text, self.batch = model, tokenizer, batch
         self.max_length = model.config.max_seq_len
         self._device = next(model.parameters()).device
@@ -39,9 +48,23 @@ class RelamaLM(TemplateLM):
         bos = [] if add_special_tokens is False else [self.text.bos_id]
         return [*bos, *self.text.encode(string).tolist()]
 
-    @torch.no_grad()
+    def _share_out(self, compute: Callable[[list], list], requests: list) -> list:
+        """All answers, in order; each copy of the model has computed every copies-th."""
+        copies, tp = self.layout.dp_size, self.layout.tp
+        if copies == 1:
+            return compute(requests)
+        answers: list = [None] * len(requests)
+        mine = compute(requests[dist.get_rank() // tp :: copies])
+        for copy, part in enumerate(gather_objects(mine)[::tp]):
+            answers[copy::copies] = part
+        return answers
+
     def _loglikelihood_tokens(self, requests: list, **kwargs) -> list[tuple[float, bool]]:
         """(log-likelihood, whether greedy decoding would say it) of each continuation."""
+        return self._share_out(self._likelihoods, requests)
+
+    @torch.no_grad()
+    def _likelihoods(self, requests: list) -> list[tuple[float, bool]]:
         answers: list = [None] * len(requests)
         longest_first = sorted(range(len(requests)), key=lambda i: -len(requests[i][1]) - len(requests[i][2]))
         for begin in range(0, len(requests), self.batch):
@@ -77,6 +100,9 @@ class RelamaLM(TemplateLM):
 
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
         """What follows each context, up to the first of its stop strings."""
+        return self._share_out(self._continuations, requests)
+
+    def _continuations(self, requests: list) -> list[str]:
         answers: list = [None] * len(requests)
         order = sorted(
             range(len(requests)), key=lambda i: (str(requests[i].args[1]), len(requests[i].args[0]))

@@ -28,8 +28,14 @@ from model.loss import next_token_loss
 SEQUENCE = Shard(1)  # of an activation (batch, seq, dim)
 
 
-def tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
-    """Cut the matrices, the activations between them and the loss over `mesh`, in place."""
+def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) -> None:
+    """Cut the matrices, the activations between them and the loss over `mesh`, in place.
+
+    Without `sequence` the activations between stay whole, to read any number of tokens: not for training.
+    """
+    if not sequence:
+        _whole_sequences(model, mesh)
+        return
     by_output, by_input = ColwiseParallel, partial(RowwiseParallel, output_layouts=SEQUENCE)
     for layer in model.layers:
         plan = {
@@ -55,6 +61,22 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
         model, mesh, {name: ends[name] for name in ends if [*getattr(model, name).parameters()]}
     )
     model.loss = partial(_loss, model, mesh)
+
+
+def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
+    plan = {
+        **{f"attention.{name}": ColwiseParallel() for name in ("wq", "wk", "wv")},
+        "attention.wo": RowwiseParallel(),
+        **{f"feed_forward.{name}": ColwiseParallel() for name in ("w1", "w3")},
+        "feed_forward.w2": RowwiseParallel(),
+    }
+    for layer in model.layers:
+        parallelize_module(layer, mesh, plan)
+    ends = {
+        "tok_embeddings": RowwiseParallel(input_layouts=Replicate()),
+        "output": ColwiseParallel(output_layouts=Replicate()),
+    }
+    parallelize_module(model, mesh, ends)
 
 
 def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:
