@@ -3,18 +3,21 @@
 Numbers in, a layout and the reason for it out; no rank is asked, so all come to the same. The order of trial
 is that of cost: more ranks a matrix talk at every layer, but within a machine; selective checkpointing
 recomputes no product; cutting sequences only helps where there are more ranks than sequences; full
-checkpointing computes a third more and comes last.
+checkpointing computes a third more and comes last. Where rows do not divide by the ranks, copies
+(`dp_replicate`) of fewer shards send less than padded ones.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from model.parallelize.activation_checkpointing import MODES
-from model.parallelize.estimate import Memory, estimate
+from model.parallelize.estimate import Memory, estimate, padding
 from model.parallelize.mesh import Layout, LayoutError, Limits, choose
 
 # Of a device's memory: the rest is for CUDA, NCCL's buffers and what the allocator cannot use. Not measured.
 USABLE = 0.92
+PADDED = 0.05  # a share of padding beyond which copies are made instead
+COPIES = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,13 @@ def _candidates(
     found = []
     for tp in tps if wanted.tp == -1 else [wanted.tp]:
         for cp in (1, 2, 4, 8, 16) if wanted.cp == -1 else [wanted.cp]:
-            shards = -1 if wanted.dp_shard == -1 else wanted.dp_shard
-            try:
-                layout = choose(replace(_fixed(wanted), tp=tp, cp=cp, dp_shard=shards), world, limits)
-            except LayoutError:
-                continue
-            found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
+            for copies in COPIES if wanted.dp_replicate == -1 else [wanted.dp_replicate]:
+                try:
+                    tried = replace(_fixed(wanted), tp=tp, cp=cp, dp_replicate=copies)
+                    layout = choose(tried, world, limits)
+                except LayoutError:
+                    continue
+                found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
     yield from sorted(
         found,
         key=lambda pair: (
@@ -101,6 +105,8 @@ def _candidates(
             pair[1] == "full",
             pair[0].cp,
             pair[0].tp,
+            padding(limits.model, pair[0]) > PADDED,
+            pair[0].dp_replicate,
             MODES.index(pair[1]),
         ),
     )

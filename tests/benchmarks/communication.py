@@ -1,15 +1,20 @@
 """What each of 2,048 GPUs sends in a step: `python tests/benchmarks/communication.py`.
 
-The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4),
+The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4), and
+where FSDP2 would pad the rows, also with the copies that `parallel=auto` makes of fewer shards,
 traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
-for backward of every micro-batch, the ends once, gradients reduced once, and under tensor parallel the
-sequence gathered and scattered twice in a block's forward and twice in its backward. All by rings, which no
-algorithm undercuts.
+for backward of every micro-batch, the ends once, gradients reduced once (those of a shard once more over its
+copies), and under tensor parallel the sequence gathered and scattered twice in a block's forward and twice in
+its backward. All by rings, which no algorithm undercuts.
 """
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from configs.load import load
+from model.parallelize.auto import PADDED
+from model.parallelize.estimate import padding
 from model.parallelize.mesh import Layout
 from train.plan_layout import settle_layout, trace
 from train.planner import PlanConfig
@@ -19,14 +24,14 @@ BF16, FP32 = 2, 4
 
 
 def least_bytes(config: PlanConfig, layout: Layout) -> float:
-    """Bytes that a rank must send in a step, by the layout alone (dp_shard × tp, nothing checkpointed)."""
-    model, tp, dp = config.model, layout.tp, layout.dp_shard
+    """Bytes that a rank must send in a step, by the layout alone (HSDP × tp, nothing checkpointed)."""
+    model, tp, dp, copies = config.model, layout.tp, layout.dp_shard, layout.dp_replicate
     micro_batches = config.micro_batches // layout.dp_size
     block = (4 * model.dim**2 + 3 * model.dim * model.hidden_dim) / tp + 2 * model.dim
     ends = 2 * model.vocab_size * model.dim / tp + model.dim
     gathered = micro_batches * BF16 * (2 * model.n_layers * block + ends)
     reduced = FP32 * (model.n_layers * block + ends)
-    weights = (gathered + reduced) * (dp - 1) / dp
+    weights = (gathered + reduced) * (dp - 1) / dp + 2 * reduced / dp * (copies - 1) / copies
     sequence = config.micro_batch * config.seq_len * model.dim * BF16 * (tp - 1) / tp
     # Forward and backward: 4 a block each; the embedding's and the head's once each.
     return weights + micro_batches * sequence * (8 * model.n_layers + 4)
@@ -41,11 +46,25 @@ def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
             words = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
             config = load("plan", PlanConfig, words)
             layout, _, _ = settle_layout(config)
-            sent = trace(config, layout, ("none",))["none"].sent
-            least = least_bytes(config, layout)
-            micro_batches = config.micro_batches // layout.dp_size
-            found.append((size, str(layout), micro_batches, sent / 1e9, least / 1e9, sent / least))
+            found.append(row(size, config, layout))
+            if padding(config.model, layout) > PADDED:
+                config = load("plan", PlanConfig, [*words, "parallel=auto", "gpu=a100-80"])
+                layout, _, _ = settle_layout(config)
+                found.append(row(size, config, layout))
     return found
+
+
+def row(size: str, config: PlanConfig, layout: Layout) -> tuple:
+    """One line of the table, traced in a process of its own: DTensor remembers groups that are gone."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        sent = process.submit(sent_in_a_step, config, layout).result()
+    least = least_bytes(config, layout)
+    return size, str(layout), config.micro_batches // layout.dp_size, sent / 1e9, least / 1e9, sent / least
+
+
+def sent_in_a_step(config: PlanConfig, layout: Layout) -> float:
+    """Bytes."""
+    return trace(config, layout, ("none",))["none"].sent
 
 
 def main() -> None:

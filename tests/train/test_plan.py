@@ -126,7 +126,8 @@ def auto(model: LlamaConfig, world: int, gib: float, wanted: Layout | None = Non
 
 def test_auto_takes_the_cheapest_that_fits_and_keeps_what_is_set_by_hand():
     roomy = auto(SIZE_7B, 2048, 80)
-    assert (roomy.layout, roomy.mode) == (Layout(dp_shard=2048), "none")
+    assert (roomy.layout, roomy.mode) == (Layout(dp_replicate=2, dp_shard=1024), "none")
+    assert auto(SIZE_65B, 2048, 80).layout.dp_replicate == 1
     for world, gib in ((2048, 80), (2048, 40), (512, 80)):
         choice = auto(SIZE_65B, world, gib)
         assert choice.layout.world_size == world and choice.memory.peak <= USABLE * gib * 2**30
