@@ -156,10 +156,12 @@ class WatchdogConfig:
 
     timeout: float = 600.0  # seconds without progress (ten times that at the start and between steps); 0: off
     compare_every: int = 100  # steps; 0: never
+    communication_every: int = 1000  # steps, of which one is watched by torch's profiler; 0: never
 
     def __post_init__(self) -> None:
         _require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")
-        _require(self.compare_every >= 0, "watchdog.compare_every", self.compare_every, "0 or above (steps)")
+        for key in ("compare_every", "communication_every"):
+            _require(getattr(self, key) >= 0, f"watchdog.{key}", getattr(self, key), "0 or above (steps)")
 
 
 @dataclass

@@ -2,7 +2,8 @@
 
 A line of metrics.jsonl holds step, loss, grad_norm, lr, tokens, tokens_per_second (all the time since the
 line before), tokens_per_second_computing (without waiting for data, validation, checkpoints), mfu (null
-where the device's peak is unknown), memory_gib (peak), epochs per source, seconds, and validation when done.
+where the device's peak is unknown), memory_gib (peak), epochs per source, seconds (`communication`, on steps
+that were watched for it, is a part of `compute`), and validation when done.
 """
 
 import errno

@@ -29,6 +29,7 @@ from train import checkpoint, goodput, markers, recovery
 from train.attention_kernel import attention_kernel
 from train.certificate import Certifier
 from train.checkpoint_folder import read_state, remove, whole_steps
+from train.communication import Communication
 from train.config import RunError, TrainConfig
 from train.distributed import Ranks, first_rank_does, gather_objects
 from train.metrics import Clock, Journal, device_peak, peak_memory_gib
@@ -104,6 +105,10 @@ class Trainer:
             self._say(self.model.describe())
         self.recovery = Recovery(config.recovery)
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
+        # Two profiles at once cannot be.
+        self.communication = Communication(
+            0 if config.profile else config.watchdog.communication_every, ranks.device
+        )
         self.saver = Saver(
             self.path / "checkpoints",
             keep=config.checkpoint.keep,
@@ -151,7 +156,8 @@ class Trainer:
                     while self._goes_on():
                         step = self.step_done + 1
                         profiler and profiler.begin_step()
-                        line = self.step(step, micro_batches, batches, clock)
+                        with self.communication.watch(step, clock):
+                            line = self.step(step, micro_batches, batches, clock)
                         profiler and profiler.end_step()
                         if self.rewinding:
                             break
@@ -501,5 +507,8 @@ def _sentences(line: dict) -> Iterator[str]:
             for source, result in line["validation"].items()
         )
         yield f"held out after step {line['step']}: " + "; ".join(parts)
+    if "communication" in (seconds := line["seconds"]):
+        share = seconds["communication"] / (seconds["total"] or 1)
+        yield f"step {line['step']}: {share:.1%} of it was communication that no computing hid"
     for rank, times in line.get("ranks", {}).get("slow", {}).items():
         yield f"slow: {rank} computes at 1/{times} of the usual speed; all others wait for it"
