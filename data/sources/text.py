@@ -5,13 +5,16 @@ them out, or plain `.txt` and `.md` files. Out: a document for each. Only what c
 is left out: empty text, halves of characters, and exact duplicates.
 """
 
+import ast
+import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
 from data.sources import rows
 
-VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
@@ -72,9 +75,19 @@ def _flat(columns: dict) -> dict:
     """The columns beside the text, with RedPajama's `meta` and Dolma's `metadata` opened."""
     inner = {}
     for name in ("meta", "metadata"):
-        if isinstance(columns.get(name), dict):
-            inner |= columns.pop(name)
+        if isinstance(value := _opened(columns.get(name)), dict):
+            inner |= value
+            del columns[name]
     return inner | columns
+
+
+def _opened(value: object) -> object:
+    """What is written in a string: JSON, or a Python literal, as RedPajama's `meta` is on the Hub."""
+    for reader in (json.loads, ast.literal_eval):
+        if isinstance(value, str):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return reader(value)
+    return value
 
 
 def _is_plain(path: Path) -> bool:

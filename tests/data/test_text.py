@@ -46,12 +46,17 @@ def test_redpajama_and_dolma_keep_their_urls_and_what_else_is_known(tmp_path):
         {"text": "two", "metadata": {"url": "http://d"}, "id": "d1", "source": "cc"},
         {"id": "7", "url": "http://w", "title": "Seven", "text": "three"},
         {"content": "four", "license": "cc-by-4.0"},
-        {"text": "five", "meta": "{'url': 'a string, as the Hub has it'}"},
+        {"text": "five", "meta": "{'url': 'http://hub', 'stars': None}"},
+        {"text": "six", "meta": '{"url": "http://json", "fork": true}'},
+        {"text": "seven", "meta": "{'no': end"},
     ]
     (tmp_path / "x.jsonl").write_text("\n".join(map(json.dumps, rows_in)))
     found = [text.clean(record, source="s") for record in records(tmp_path / "x.jsonl")]
-    assert [document.text for document in found] == ["one", "two", "three", "four", "five"]
-    assert [document.url for document in found] == ["http://r", "http://d", "http://w", "", ""]
+    assert [document.text for document in found] == ["one", "two", "three", "four", "five", "six", "seven"]
+    urls = ["http://r", "http://d", "http://w", "", "http://hub", "http://json", ""]
+    assert [document.url for document in found] == urls
+    assert json.loads(found[4].meta) == {"stars": None} and json.loads(found[5].meta) == {"fork": True}
+    assert json.loads(found[6].meta) == {"meta": "{'no': end"}
     assert found[3].licence == "cc-by-4.0"
     assert json.loads(found[0].meta) == {"language": "en", "id": "r1"}
     assert json.loads(found[2].meta) == {"title": "Seven", "id": "7"}
