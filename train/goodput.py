@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 from train.metrics import read_metrics
+from train.throughput import STALLS
 
 LOG = "attempts.jsonl"
-STALLS = ("data", "validate", "checkpoint", "certificate")
 
 
 def started(folder: Path, step: int, world_size: int) -> None:

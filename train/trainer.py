@@ -19,7 +19,6 @@ from data.loader import Loader
 from data.order import Order
 from data.store import TokenStore
 from data.tokenizer import Tokenizer
-from model.flops import flops_per_token
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
@@ -31,15 +30,15 @@ from train.certificate import Certifier
 from train.checkpoint_folder import read_state, remove, whole_steps
 from train.communication import Communication
 from train.config import RunError, TrainConfig
-from train.distributed import Ranks, first_rank_does, gather_objects
-from train.metrics import Clock, Journal, device_peak, peak_memory_gib
+from train.distributed import Ranks, first_rank_does
+from train.metrics import Clock, Journal
 from train.optimizer import build_optimizer, learning_rate, set_learning_rate
-from train.peak import measured_sgemm_peak
 from train.profiler import Profiler
 from train.recovery import Recovery
 from train.run_folder import RunFolder
 from train.saver import Saver
 from train.stragglers import Stragglers
+from train.throughput import Throughput
 from train.validation import validate
 from train.watchdog import LONG, Watchdog
 from train.weights import fill, model_state, open_weights, same_tokenizer
@@ -142,8 +141,7 @@ class Trainer:
         self._say(f"attention by SDPA's kernel: {kernel}")
         micro_batches = config.batch_sequences // (config.micro_batch * self.ranks.dp_size)
         tokenizer = Tokenizer(self.path / "tokenizer.model")
-        flops = flops_per_token(self.model_config, config.seq_len)
-        peak = self._peak_flops()
+        throughput = Throughput(config, self.ranks)
         profiler = self._profiler()
         journal = self._journal()
         self._listen_for_signals()
@@ -162,7 +160,7 @@ class Trainer:
                         if self.rewinding:
                             break
                         self.step_done = step
-                        line |= self._rates(clock, flops, peak)
+                        line |= throughput.of(step, self.order, clock)
                         if ranks := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
                             line["ranks"] = ranks
                         clock.restart()  # what follows the step is counted on the next line
@@ -410,30 +408,6 @@ class Trainer:
             }
         )
         self.folder.cut_metrics(self.step_done)
-
-    def _rates(self, clock: Clock, flops: float, peak: float | None) -> dict:
-        seconds, spent = clock.total(), clock.spent
-        stalls = sum(spent.get(name, 0.0) for name in ("data", "validate", "checkpoint", "certificate"))
-        per_second = self.config.global_batch / seconds
-        consumed = self.order.consumed(self.step_done * self.config.batch_sequences)
-        return {
-            "tokens_per_second": per_second,
-            "tokens_per_second_computing": self.config.global_batch / max(1e-9, seconds - stalls),
-            "mfu": None if peak is None else per_second * flops / peak,
-            "memory_gib": peak_memory_gib(self.ranks.device),
-            "epochs": {source: count / self.order.n_sequences[source] for source, count in consumed.items()},
-            "seconds": {"total": seconds, **spent},
-        }
-
-    def _peak_flops(self) -> float | None:
-        """FLOP/s of all ranks together: measured on CPUs, from the data sheet on GPUs, None if unknown."""
-        if self.ranks.device.type == "cuda":
-            mine = device_peak(torch.cuda.get_device_name(self.ranks.device))
-        else:
-            dist.barrier()  # all at once, as they will compute
-            mine = measured_sgemm_peak(torch.get_num_threads())
-        peaks = gather_objects(mine)
-        return None if None in peaks else sum(peaks)
 
     def _journal(self) -> Journal | None:
         if not self.ranks.is_first:
