@@ -17,12 +17,14 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from torch.distributed.device_mesh import init_device_mesh
 
 from model.flops import flops_per_token
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
+from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
+from model.parallelize.gradients import clip_gradients, forward_backward
+from model.parallelize.mesh import Layout
 from train.allocator import raise_malloc_thresholds
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
@@ -53,15 +55,14 @@ def relama_step(shape: Shape):
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with torch.device("meta"):
         model = Llama(shape.model)
-    model = parallelize(model, init_device_mesh("cpu", (1,), mesh_dim_names=("dp_shard",)))
+    model = parallelize(model, meshes.build(Layout(), "cpu"))
     model.to_empty(device="cpu")
     initialize(model, seed=0)
     optimizer = build_optimizer(model, OptimConfig())
 
     def step(inputs: torch.Tensor, labels: torch.Tensor) -> float:
-        loss = model(inputs, labels)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        loss = forward_backward(model, [(inputs, labels)], 1)
+        clip_gradients(model, 1.0)
         optimizer.step()
         optimizer.zero_grad()
         return loss.item()
