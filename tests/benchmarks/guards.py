@@ -16,7 +16,7 @@ from pathlib import Path
 from data.sample import prepare_sample
 
 RELAMA = [sys.executable, "-m", "launch.cli", "train", "model=small", "model.vocab_size=-1"]
-SETTINGS = ["global_batch=4096", "micro_batch=4", "validate.every=0", "checkpoint.every=100000"]
+SETTINGS = ["global_batch=2048", "micro_batch=4", "validate.every=0", "checkpoint.every=100000"]
 ON = ["recovery=skip", "watchdog.timeout=600", "watchdog.compare_every=10"]
 OFF = ["recovery=warn", "recovery.window=1000000", "watchdog.timeout=0", "watchdog.compare_every=0"]
 WARM_UP = 3  # first steps of a run, left out
@@ -25,8 +25,8 @@ GOAL = 0.01
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python tests/benchmarks/guards.py")
-    parser.add_argument("--rounds", type=int, default=5, help="runs with and without, in turn")
-    parser.add_argument("--steps", type=int, default=30, help="of each run")
+    parser.add_argument("--rounds", type=int, default=4, help="runs with and without, in turn")
+    parser.add_argument("--steps", type=int, default=14, help="of each run")
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {"off": [], "on": []}
     with tempfile.TemporaryDirectory() as folder:
