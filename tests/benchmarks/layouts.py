@@ -2,8 +2,8 @@
 
 Same small model, loss, optimizer and clipping; 1 process × 2 threads, or 2 processes × 1 thread. "Plain" is
 the loop that a newcomer writes with torch alone: nothing, DistributedDataParallel, or `fully_shard` around
-the same modules. The contestants take turns, so that what else the machine does meets all alike. A peak is
-what a process held at most since it started, torch itself included.
+the same modules. Each of ours takes turns with its rival, so that what else the machine does meets both
+alike. A peak is what a process held at most since it started, torch itself included.
 """
 
 import argparse
@@ -160,7 +160,8 @@ def ask(workers: list[subprocess.Popen], steps: int) -> dict:
     }
 
 
-def take_turns(names: list[str], turns: int, steps: int) -> None:
+def take_turns(names: list[str], turns: int, steps: int) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Seconds of every step and the peak of each; they are in memory together."""
     groups: dict[str, list[subprocess.Popen]] = {}
     seconds: dict[str, list[float]] = {name: [] for name in names}
     peaks = {}
@@ -169,7 +170,7 @@ def take_turns(names: list[str], turns: int, steps: int) -> None:
             groups[name] = start(name)
             ask(groups[name], WARM_UP)
         for turn in range(turns):
-            print(f"turn {turn + 1} of {turns}", file=sys.stderr, flush=True)
+            print(f"{' and '.join(names)}: turn {turn + 1} of {turns}", file=sys.stderr, flush=True)
             for name in names if turn % 2 == 0 else reversed(names):
                 answer = ask(groups[name], steps)
                 seconds[name] += answer["seconds"]
@@ -178,7 +179,7 @@ def take_turns(names: list[str], turns: int, steps: int) -> None:
         for worker in (worker for group in groups.values() for worker in group):
             worker.kill()
             worker.wait()
-    report(seconds, peaks)
+    return seconds, peaks
 
 
 def report(seconds: dict[str, list[float]], peaks: dict[str, int]) -> None:
@@ -213,7 +214,17 @@ def main() -> None:
         contestant(words.contestant, words.rank, words.port)
         return
     only = words.only.split(";") if words.only else [""]
-    take_turns([name for name in CONTESTANTS if any(part in name for part in only)], words.turns, words.steps)
+    chosen = [name for name in CONTESTANTS if any(part in name for part in only)]
+    rivals = {who.against for who in CONTESTANTS.values()} & set(chosen)
+    seconds: dict[str, list[float]] = {}
+    peaks: dict[str, int] = {}
+    for name in chosen:
+        if name in rivals:
+            continue
+        pair = [name for name in (CONTESTANTS[name].against, name) if name in chosen]
+        times, most = take_turns(pair, words.turns, words.steps)
+        seconds, peaks = seconds | times, peaks | most
+    report(seconds, peaks)
 
 
 if __name__ == "__main__":
