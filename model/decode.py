@@ -62,8 +62,8 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     for number, layer in enumerate(model.layers):
         normed, attention = layer.attention_norm(hidden), layer.attention
         heads = (-1, attention.head_dim)
-        q = _turn(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)
-        k = _turn(attention.wk(normed).unflatten(-1, heads), rotations).transpose(1, 2)
+        q = rotate(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)
+        k = rotate(attention.wk(normed).unflatten(-1, heads), rotations).transpose(1, 2)
         v = attention.wv(normed).unflatten(-1, heads).transpose(1, 2)  # (batch, n_heads, n, head_dim)
         keys, values = cache.layer(number, k)
         if level:
@@ -81,10 +81,3 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     cache.lengths = cache.lengths + counts
     last = hidden[torch.arange(batch), (counts - 1).to(tokens.device)]  # (batch, dim)
     return model.output(model.norm(last))
-
-
-def _turn(x: Tensor, rotations: Tensor) -> Tensor:
-    """`rotate` with an angle of each text's own: rotations (batch, n, head_dim / 2)."""
-    batch, n = rotations.shape[:2]
-    flat = rotate(x.flatten(0, 1)[None], rotations.flatten(0, 1))  # (1, batch · n, n_heads, head_dim)
-    return flat.unflatten(1, (batch, n))[0]

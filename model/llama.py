@@ -185,6 +185,9 @@ def rotation_table(head_dim: int, seq_len: int, theta: float, device: torch.devi
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:
-    """Turn each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32."""
+    """Turn each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32.
+
+    rotations: (seq, head_dim / 2), or (batch, seq, head_dim / 2) where each text has positions of its own.
+    """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # (batch, seq, n_heads, head_dim / 2)
-    return torch.view_as_real(pairs * rotations[:, None, :]).flatten(-2).type_as(x)
+    return torch.view_as_real(pairs * rotations.unsqueeze(-2)).flatten(-2).type_as(x)

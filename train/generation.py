@@ -81,7 +81,7 @@ def generate(
         for row, tokens in enumerate(read):
             padded[row, : len(tokens)] = torch.tensor(tokens)
         logits = next_logits(model, cache, padded.to(device), counts).float().cpu()
-        drawn = [sample(row, temperature, top_p, generator) for row in logits]
+        drawn = sample(logits, temperature, top_p, generator)
         going_on = []
         for row, (which, token) in enumerate(zip(alive, drawn)):
             if token == eos_id:
@@ -96,10 +96,15 @@ def generate(
         counts = torch.ones(len(alive), dtype=torch.long)
 
 
-def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
-    """One token of `logits` (vocab,): top-p keeps the token that crosses p, as in Meta's generation.py."""
+def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> list[int]:
+    """A token for each row of `logits` (batch, vocab)."""
     if temperature == 0:
-        return int(logits.argmax())
+        return logits.argmax(-1).tolist()
+    return [_draw(row, temperature, top_p, generator) for row in logits]
+
+
+def _draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
+    """One token of `logits` (vocab,): top-p keeps the token that crosses p, as in Meta's generation.py."""
     probabilities, order = torch.sort(torch.softmax(logits / temperature, dim=-1), descending=True)
     before = probabilities.cumsum(-1) - probabilities
     probabilities[before > top_p] = 0.0
