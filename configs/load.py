@@ -72,7 +72,7 @@ def from_yaml(path: Path, schema: type[T]) -> T:
     """Read back what `save` wrote. Raises ConfigError if the file does not fit `schema`."""
     try:
         composed = OmegaConf.load(path)
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not a readable config ({_first_line(error)})") from None
     if not isinstance(composed, DictConfig):
         raise ConfigError(f"{path}: expected a mapping of keys to values")

@@ -37,7 +37,9 @@ def commit(temporary: Path, folder: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small text file that is either there with all of its content, or not."""
+    """Write a small text file that is either there with all of its content, or not. Raises OSError."""
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder; give a file's name")
     temporary = path.with_name(path.name + ".tmp")
     temporary.write_text(text, encoding="utf-8")
     sync(temporary)

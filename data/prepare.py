@@ -109,8 +109,8 @@ class PrepareConfig:
             raise ValueError(f"heldout={self.heldout}: expected a share from 0 up to, not including, 1")
         if not 0 <= self.max_broken <= 1:
             raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
-        if not self.record_seconds > 0:
-            raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0")
+        if not 0 < self.record_seconds <= 1e9:
+            raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0, at most 1e9")
 
     def _check_ccnet(self) -> None:
         for key in ("min_language", "min_reference"):
@@ -297,7 +297,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     folder = config.folder
     if tokenized:
-        own = "" if folder.name in RECIPES else f"data.weights.{folder.name}=1 "
+        own = "" if folder.name in mixture.RECIPES else f"data.weights.{folder.name}=1 "
         train = f"torchrun train/main.py data=mix {own}data.sources=[{folder.name}]"
         return f"{folder / 'tokens'} is ready. Next: {train} corpora={shlex.quote(str(folder.parent))}"
     where = f"output={shlex.quote(config.output)} " if config.output else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from data import remote
+from data import mixture, remote
 from data.accounts import megabytes
 from data.errors import DataError
 from data.prepare import RECIPES, PrepareConfig, find_units, prepare
@@ -62,17 +62,19 @@ def prepare_all(config: PrepareConfig) -> None:
     if not model.is_file():
         if config.tokenizer:
             raise DataError(f"tokenizer={model}: no such file; leave it out and one is trained")
-        mixture = replace(config.data, sources=list(sources))
-        training = TokenizerConfig(mixture, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
+        listed = replace(config.data, sources=list(sources))
+        training = TokenizerConfig(listed, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
         train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
     for source in sources.values():
         prepare(replace(source, stage="all", tokenizer=str(model)))
     missing = [name for name in config.data.chosen() if name not in sources]
-    subset = f" data.sources=[{','.join(sources)}]" if missing else ""
-    corpora = shlex.quote(config.corpora)
+    own = [name for name in sources if name not in mixture.RECIPES]
+    words = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]
+    words += [f"data.sources=[{','.join(sources)}]"] if missing else []
+    words = shlex.join([*words, f"corpora={config.corpora}"])
     print(
-        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit corpora={corpora}; "
-        f"torchrun train/main.py model=7b data=mix{subset} corpora={corpora}"
+        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {words}; "
+        f"torchrun train/main.py model=7b data=mix {words}"
     )
 
 

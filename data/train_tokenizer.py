@@ -192,6 +192,10 @@ def _too_little(vocab_size: int, error: str) -> str:
 
 def run(argv: list[str]) -> None:
     config = load("tokenizer", TokenizerConfig, argv)
+    if config.path.is_dir():
+        raise DataError(
+            f"output={config.path}: is a folder; give a file's name, such as tokenizer.model in it"
+        )
     texts = sample_texts(config)
     try:
         train_tokenizer(

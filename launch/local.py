@@ -45,8 +45,13 @@ def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -
 
 def is_alive(job: Job) -> bool:
     """Whether the torchrun of `job` runs here: its process id may be another's by now."""
-    shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
-    return "torch.distributed.run" in shown.stdout
+    if not Path("/proc").is_dir():  # not Linux
+        shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
+        return "torch.distributed.run" in shown.stdout
+    try:
+        return b"torch.distributed.run" in Path(f"/proc/{int(job.id)}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return False
 
 
 def status(job: Job) -> str:

@@ -42,7 +42,7 @@ def run(argv: list[str]) -> None:
     if "--help" in argv or "-h" in argv:
         print("with run=NAME, or any key of relama train, that config is compared with the paper's tables;")
         print(f"size={'|'.join(SIZES)} chooses with whose (null: the nearest by shape)\n")
-    words = [word for word in argv if _key(word) not in ("run", "size")]
+    words = [word for word in argv if "=" not in word or _key(word) not in ("run", "size")]
     compared = _compared(given.get("run"), words)
     if compared is None and size is not None:
         raise RunError(f"size={size}: of what? give run=NAME, or the keys of a run to come (model=7b)")

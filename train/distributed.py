@@ -81,6 +81,9 @@ def is_idle(world_size: int) -> bool:
 
 
 def device_type(asked: str) -> str:
+    """cpu or cuda. Raises RunError."""
+    if asked not in ("auto", "cpu", "cuda"):
+        raise RunError(f"device={asked}: expected one of auto, cpu, cuda")
     if asked == "cuda" and not torch.cuda.is_available():
         raise RunError("device=cuda: no CUDA device is available here; set device=cpu")
     if asked == "auto":

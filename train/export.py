@@ -36,8 +36,8 @@ class ExportConfig:
                 raise ValueError(f"{key}={getattr(self, key)}: expected one of {expected}")
         if self.format == "hf" and self.shards != 1:
             raise ValueError(f"shards={self.shards}: is for format=meta; for hf give max_shard_gb=")
-        if not self.max_shard_gb > 0:
-            raise ValueError(f"max_shard_gb={self.max_shard_gb}: expected above 0")
+        if not 0 < self.max_shard_gb < float("inf"):
+            raise ValueError(f"max_shard_gb={self.max_shard_gb}: expected above 0, and finite")
 
 
 def run(argv: list[str]) -> None:

@@ -43,7 +43,8 @@ def run(argv: list[str]) -> None:
         checkpoint.save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
         (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
     print(
-        f"{config.output}: {weights.path} as a checkpoint; relama generate weights={config.output} prompt=…, "
+        f"{config.output}: {weights.path} as a checkpoint, of {shape.max_seq_len:,} tokens' context "
+        f"(max_seq_len=); relama generate weights={config.output} prompt=…, "
         f"or torchrun train/main.py … init={config.output}"
     )
 

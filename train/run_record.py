@@ -26,7 +26,7 @@ class RunRecord:
     config: TrainConfig
     lines: list[dict]  # of metrics.jsonl, in order of step
     starts: list[dict]
-    attempts: list[dict]  # what the launcher and the recovery wrote, in their own words
+    attempts: list[dict]  # starts and ends, by train.goodput
     decisions: list[dict]
 
     @classmethod

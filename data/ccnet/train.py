@@ -55,6 +55,9 @@ def train_models(config: "PrepareConfig") -> None:
     units = find_units(replace(config, recipe="commoncrawl")) if wants_classifier else []
     if wants_classifier and not config.cited:
         raise DataError("cited: expected a Wikipedia dump or a list of URLs (cited=PATH,PATH)")
+    for path in config.cited if wants_classifier else []:
+        if not Path(path).is_file():
+            raise DataError(f"cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
     with folders.locked(folder / ".lock"):
         for name in languages:
             Progress("ccnet-models").say(f"{name}: language model, {config.lm_pieces:,} pieces")

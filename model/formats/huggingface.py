@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.flops import n_params
 from model.formats.weights import (
     DTYPES,
     FormatError,
@@ -115,7 +116,7 @@ def write_huggingface(
             weight_map |= dict.fromkeys(part, file)
             del part
         if len(plan) > 1:
-            total = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+            total = n_params(weights.config) * dtype.itemsize
             index = {"metadata": {"total_size": total}, "weight_map": weight_map}
             (folder / INDEX).write_text(json.dumps(index, indent=1))
         ids = {"bos_token_id": bos_id, "eos_token_id": eos_id}

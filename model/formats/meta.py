@@ -43,7 +43,7 @@ def is_meta(folder: Path) -> bool:
 def open_meta(folder: Path, max_seq_len: int = 2048) -> Weights:
     """The weights in `folder`, every shard's names, shapes and dtypes checked.
 
-    Meta's files do not say how long the context is: LLaMA's was 2,048. Raises FormatError.
+    Meta's files seldom say how long the context is: LLaMA's was 2,048. Raises FormatError.
     """
     shards = _shards(folder)
     first = _load(shards[0])
@@ -152,17 +152,20 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
     try:
         params = json.loads(path.read_text())
         keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
+        rope_theta = float(10000.0 if params.get("rope_theta") is None else params["rope_theta"])
     except FileNotFoundError:
         raise FormatError(f"{path}: is missing; Meta's folders have it beside consolidated.00.pth") from None
     except KeyError as error:
         raise FormatError(f"{path}: {error.args[0]} is missing") from None
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError) as error:
         raise FormatError(f"{path}: not readable as JSON ({error})") from None
     refuse_unless_whole_number(path, keys, "dim", "multiple_of", "n_heads", "n_layers")
     vocab_size = params.pop("vocab_size", -1)
-    rope_theta = float(params.get("rope_theta", 10000.0))
+    if params.get("max_seq_len") is not None:
+        refuse_unless_whole_number(path, params, "max_seq_len")
+        max_seq_len = params["max_seq_len"]
     for key, value in params.items():
-        allowed = (rope_theta,) if key == "rope_theta" else (OPTIONAL.get(key), None)
+        allowed = (rope_theta, None) if key == "rope_theta" else (OPTIONAL.get(key), None)
         if key == "n_kv_heads":
             allowed = (None, keys["n_heads"])
         if key not in NOT_SHAPE and (key not in OPTIONAL or value not in allowed):

@@ -124,7 +124,10 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
 def build(layout: Layout, device_type: str) -> DeviceMesh:
     """The mesh of all working ranks, with a dimension for each of DIMENSIONS, size 1 or not."""
     shape = tuple(getattr(layout, name) for name in DIMENSIONS)
-    return init_device_mesh(device_type, shape, mesh_dim_names=DIMENSIONS)
+    mesh = init_device_mesh(device_type, shape, mesh_dim_names=DIMENSIONS)
+    if layout.tp > 1 and layout.world_size > layout.tp:
+        mesh["dp_shard", "cp", "tp"]._flatten("parts")  # DTensor sums a norm over them in one go where it can
+    return mesh
 
 
 def dp_rank(mesh: DeviceMesh) -> int:

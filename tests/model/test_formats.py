@@ -143,6 +143,8 @@ def damaged_meta(folder: Path, how: str) -> None:
         (folder / "params.json").unlink()
     elif how == "torn params":
         (folder / "params.json").write_text("{")
+    elif how == "a list":
+        (folder / "params.json").write_text("[]")
     else:
         key, value = how.split("=")
         (folder / "params.json").write_text(json.dumps(params | {key: json.loads(value)}))
@@ -163,6 +165,9 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("hostile, old", "refused"),
         ("no params", "params.json: is missing"),
         ("torn params", "not readable as JSON"),
+        ("a list", "not readable as JSON"),
+        ('rope_theta="x"', "not readable as JSON"),
+        ("max_seq_len=0", "max_seq_len=0: expected a whole number"),
         ("vocab_size=416", "vocab_size=416, but output.weight has 208 rows"),
         ("dim=128", "expected [208, 64] by its config"),
         ("dim=-1", "dim=-1: expected a whole number"),
@@ -182,6 +187,21 @@ def test_metas_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path,
         open_meta(tmp_path / "m")
     assert said in str(error.value) and str(tmp_path / "m") in str(error.value)
     assert not (tmp_path / "owned").exists()
+
+
+def test_a_context_that_params_json_names_is_kept(weights, tmp_path):
+    write_meta(weights, tmp_path / "m", shards=1, dtype=torch.float32)
+    path = tmp_path / "m" / "params.json"
+    assert open_meta(tmp_path / "m").config.max_seq_len == 2048
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"max_seq_len": 64, "rope_theta": None}))
+    assert open_meta(tmp_path / "m").config.max_seq_len == 64
+
+
+def test_the_index_has_the_size_of_the_tensors(weights, tmp_path):
+    write(weights, tmp_path / "h", "hf small")
+    size = sum(t.nbytes for file in (tmp_path / "h").glob("*.safetensors") for t in load_file(file).values())
+    index = json.loads((tmp_path / "h" / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == size
 
 
 def damaged_huggingface(folder: Path, how: str) -> None:

@@ -165,6 +165,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     [
         (train.generation.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
         (train.generation.main, ["prompt=x"], "weights: is required"),
+        (train.generation.main, ["weights=RUN", "prompt=x", "device=gpu"], "device=gpu: expected one of"),
         (train.generation.main, ["weights=RUN"], "prompt: empty"),
         (train.generation.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
         (train.generation.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
@@ -175,6 +176,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
         (train.validate_weights.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
         (train.report.main, ["run=nowhere"], "not a run folder"),
+        (train.report.main, ["run=RUN", "output=."], "is a folder"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(main, words, said, trained, corpora, capsys):
