@@ -13,6 +13,7 @@ TIMES = {
     "data": "waiting for data",
     "validate": "validating",
     "checkpoint": "saving",
+    "certificate": "replaying for certificates",
 }
 EPOCH = 1.5e9  # seconds: floats from 2017 on are shown as the times that they are
 
@@ -96,7 +97,18 @@ def speed(run: RunRecord) -> str:
     spent.append(("other", max(0.0, run.seconds() - sum(seconds for _, seconds in spent))))
     bar = share_bar("Where the time of these steps went", spent) if run.seconds() else ""
     unknown = "" if mfu else paragraph("MFU: unknown, since the device's peak is not known.", "soft")
-    return f'<div class="charts">{charts}{mfu}</div>{unknown}<h3>Goodput</h3>{bar}{_goodput(run)}'
+    below = f"{unknown}{_communication(run)}<h3>Goodput</h3>{bar}{_goodput(run)}"
+    return f'<div class="charts">{charts}{mfu}</div>{below}'
+
+
+def _communication(run: RunRecord) -> str:
+    """Of the steps that were watched for it; nothing where none was."""
+    watched = [line["seconds"] for line in run.lines if "communication" in (line.get("seconds") or {})]
+    if not watched:
+        return ""
+    share = sum(each["communication"] for each in watched) / sum(each["total"] for each in watched)
+    steps = f"{len(watched)} watched step{'s' * (len(watched) != 1)}"
+    return paragraph(f"Communication that no computing hid: {share:.1%} of {steps}.", "soft")
 
 
 def _goodput(run: RunRecord) -> str:

@@ -157,6 +157,15 @@ def test_a_run_with_everything_is_one_whole_page(run):
     assert "--nproc_per_node 8" not in words  # that start came to no step that counts
 
 
+def test_communication_is_shown_of_the_steps_that_were_watched(run):
+    assert "no computing hid" not in page_of(run).text
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines[9::10]:
+        line["seconds"]["communication"] = line["seconds"]["total"] / 8
+    write(run / "metrics.jsonl", lines)
+    assert f"no computing hid: 12.5% of {len(lines) // 10} watched steps" in page_of(run).text
+
+
 def test_goodput_is_the_account_of_the_runs_life(run):
     begin = (run / "metrics.jsonl").stat().st_mtime - 7200
     starts = [(0, 0, None, begin), (40, 47, begin + 3000, begin + 3600)]
