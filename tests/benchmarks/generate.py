@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--prompt", type=int, default=64, help="tokens")
     parser.add_argument("--new", type=int, default=64, help="tokens")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
@@ -69,8 +69,8 @@ def main() -> None:
         prompts = torch.randint(3, CONFIG.vocab_size, (batch, words.prompt), generator=draw).tolist()
         assert relama(prompts) == transformers(prompts), "the two do not say the same"
         seconds: dict[str, list[float]] = {"relama": [], "transformers": []}
-        for _ in range(words.turns):
-            for side in (relama, transformers):
+        for turn in range(words.turns):
+            for side in (relama, transformers) if turn % 2 else (transformers, relama):
                 start = time.perf_counter()
                 side(prompts)
                 seconds[side.__name__].append(time.perf_counter() - start)
