@@ -19,7 +19,7 @@ from data.documents import Document, Drop, Record, write_parts
 from data.errors import DataError
 from data.sources import books, gutenberg
 
-SAMPLES = Path("/work/shared/data/books")
+SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "data" / "books"
 real = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"no real samples in {SAMPLES}")
 
 LICENCE = """Updated editions will replace the previous one.
