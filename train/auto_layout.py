@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from model.parallelize.auto import choose_auto
+from model.parallelize.auto import choose_auto, refuse_unestimated
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
 from train.config import RunError, TrainConfig
 from train.distributed import device_type
@@ -22,6 +22,9 @@ def settle(config: TrainConfig) -> TrainConfig:
     on_gpu = device_type(config.device) == "cuda"
     model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
     try:
+        refuse_unestimated(
+            reshard=parallel.reshard, tensor=parallel.tensor, schedule=parallel.schedule, pp=parallel.pp
+        )
         choice = choose_auto(
             Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),
             parallel.activation_checkpointing,

@@ -144,7 +144,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
                 continue
             results = {}
             for part in benchmark.parts():
-                path, key = output / part.file(protocol), _identity(weights, part, protocol, config)
+                path = output / part.file(protocol)
+                key = _identity(weights, part, protocol, config, tokenizer.fingerprint)
                 result = first_rank_does(partial(_cached, path, key))
                 if result is None:
                     from train.harness import RelamaLM  # seconds of imports
@@ -236,8 +237,10 @@ def _default_output(weights: Weights) -> Path:
     return weights.path.parents[1] / "evaluation" / weights.path.name
 
 
-def _identity(weights: Weights, benchmark: Benchmark, protocol: str, config: EvaluateConfig) -> str:
-    """What a cached result must agree on: the weights' files, the task file, the data and the limit."""
+def _identity(
+    weights: Weights, benchmark: Benchmark, protocol: str, config: EvaluateConfig, tokenizer: str
+) -> str:
+    """What a cached result must agree on: weights, tokenizer, task file, data and limit."""
     files = sorted(path for path in weights.path.iterdir() if path.is_file())
     stamps = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
@@ -247,7 +250,7 @@ def _identity(weights: Weights, benchmark: Benchmark, protocol: str, config: Eva
         for path in (sorted(local.iterdir()) if local and local.is_dir() else [])
     ]
     parts = [str(weights.path.resolve()), stamps, task, benchmark.subject, benchmark.shots]
-    parts += [str(local), data, config.limit]
+    parts += [str(local), data, config.limit, tokenizer]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

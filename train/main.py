@@ -19,7 +19,7 @@ from train.watchdog import Watchdog
 def run(argv: list[str]) -> int:
     config = settle(load("train", TrainConfig, argv))
     layout = choose_layout(config)
-    stores, heldout, model_config = open_data(config)
+    stores, heldout, model_config = open_data(config, layout)
     layout_of(config, model_config, layout.world_size)  # again, now that the vocabulary is known
     if is_idle(layout.world_size):
         return 0

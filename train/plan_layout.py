@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from model.flops import flops_per_token
 from model.parallelize.activation_checkpointing import MODES
-from model.parallelize.auto import USABLE, choose_auto
+from model.parallelize.auto import USABLE, choose_auto, refuse_unestimated
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
 from train.config import RunError
 from train.extrapolate import SHALLOW, Step, extrapolate
@@ -59,7 +59,15 @@ def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
     )
     if wanted.pp != 1:
         raise RunError(f"parallel.pp={wanted.pp}: a stage is not planned yet; plan with parallel.pp=1")
+    if parallel.tensor != "dtensor":
+        raise RunError(
+            f"parallel.tensor={parallel.tensor}: is not planned yet; plan with parallel.tensor=dtensor"
+        )
     try:
+        if parallel.auto:
+            refuse_unestimated(
+                reshard=parallel.reshard, tensor=parallel.tensor, schedule=parallel.schedule, pp=wanted.pp
+            )
         if not parallel.auto:
             return choose(wanted, config.world_size, limits), parallel.activation_checkpointing, ""
         choice = choose_auto(

@@ -12,6 +12,7 @@ from data.mixture import find_stores
 from data.store import TokenStore
 from model.flops import n_params
 from model.llama import LlamaConfig
+from model.parallelize.mesh import Layout
 from train.config import RunError, TrainConfig
 from train.distributed import device_type
 
@@ -21,7 +22,9 @@ BYTES_PER_PARAMETER = 16
 QUICK_TO_VERIFY = 2 * 2**30
 
 
-def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, TokenStore], LlamaConfig]:
+def open_data(
+    config: TrainConfig, layout: Layout
+) -> tuple[dict[str, TokenStore], dict[str, TokenStore], LlamaConfig]:
     """The training and held-out stores of each source, and the model's config with the vocabulary filled in.
 
     Raises one error that names all that is missing: corpora, memory, or both.
@@ -35,7 +38,7 @@ def open_data(config: TrainConfig) -> tuple[dict[str, TokenStore], dict[str, Tok
         folders = find_stores(Path(config.corpora), config.data)
     except DataError as error:
         folders, missing = {}, [str(error)]
-    missing += _memory_problem(config)
+    missing += _memory_problem(config, layout)
     if missing:
         raise RunError("; and ".join(missing))
     train = {source: TokenStore.open(folder, "train") for source, folder in folders.items()}
@@ -93,22 +96,23 @@ def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
             store.verify()
 
 
-def _memory_problem(config: TrainConfig) -> list[str]:
+def _memory_problem(config: TrainConfig, layout: Layout) -> list[str]:
     """One line if this machine's ranks cannot hold their share of the training state."""
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    parts = layout.world_size // layout.dp_replicate  # of one copy
     model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
     total = n_params(model) * BYTES_PER_PARAMETER
     if device_type(config.device) == "cuda":
         free, place = torch.cuda.get_device_properties(0).total_memory, "each GPU"
-        share = total / world_size
+        share = total / parts
     else:
         free, place = _available_memory(), "this machine"
-        share = total * int(os.environ.get("LOCAL_WORLD_SIZE", 1)) / world_size
+        share = total * min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), layout.world_size) / parts
     if free is None or share <= free:
         return []
+    copies = f" (parallel.dp_replicate={layout.dp_replicate} copies)" if layout.dp_replicate > 1 else ""
     return [
         f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {world_size} rank(s), and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun "
+        f"over {parts} rank(s){copies}, and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun "
         "--nnodes, --nproc_per_node) or a smaller model=tiny|small|7b|…"
     ]
 

@@ -83,6 +83,20 @@ def choose_auto(
     )
 
 
+def refuse_unestimated(*, reshard: str, tensor: str, schedule: str, pp: int) -> None:
+    """Raises LayoutError for a key that the estimate of memory knows nothing of."""
+    for key, value, known in (
+        ("reshard", reshard, ("auto", "always")),
+        ("tensor", tensor, ("dtensor",)),
+        ("schedule", schedule, ("1f1b",) if pp > 1 else (schedule,)),
+    ):
+        if value not in known:
+            raise LayoutError(
+                f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
+                f"or take parallel.{key}={known[0]}"
+            )
+
+
 def _candidates(
     wanted: Layout, mode: str, world: int, limits: Limits, ranks_per_node: int
 ) -> Iterator[tuple[Layout, str]]:

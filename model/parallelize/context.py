@@ -26,7 +26,7 @@ def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
 
     def forward(tokens: Tensor, labels: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         seq_len = tokens.shape[1] if positions is None else len(positions)
-        mine = part.of(seq_len).to(tokens.device)
+        mine = part.of(seq_len, tokens.device)
         tokens = tokens[:, mine] if tokens.ndim == 2 else tokens
         return whole(tokens, None if labels is None else labels[:, mine], mine)
 
@@ -47,7 +47,7 @@ class _Part:
         self.mesh, self.size = mesh, mesh.size()
         self.chunks = chunks_of(mesh.get_local_rank(), self.size)
 
-    def of(self, seq_len: int) -> Tensor:
+    def of(self, seq_len: int, device: torch.device) -> Tensor:
         """Where this rank's tokens stand in a sequence. Raises ValueError if it cannot be cut evenly."""
         if seq_len % (2 * self.size):
             raise ValueError(f"{seq_len} tokens: parallel.cp={self.size} needs a multiple of {2 * self.size}")
@@ -55,7 +55,7 @@ class _Part:
         self.ends = [(number + 1) * chunk for number in self.chunks]
         # is_causal would align the mask's top left corner; here the last query sees the last key.
         self.masks = [causal_lower_right(chunk, end) for end in self.ends]
-        return torch.cat([torch.arange(end - chunk, end) for end in self.ends])
+        return torch.cat([torch.arange(end - chunk, end, device=device) for end in self.ends])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """`Attention.attend` for the two chunks; q, k, v are (batch, n_heads, seq / size, head_dim)."""

@@ -173,6 +173,8 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
         (["gpu=h1000"], "gpu=h1000: expected one of"),
         (["layout=true", "parallel.tp=64"], "parallel.tp=64: does not divide"),
         (["layout=true", "parallel.pp=2"], "parallel.pp=2"),
+        (["layout=true", "parallel.tp=8", "parallel.tensor=fairscale"], "parallel.tensor=fairscale: is not"),
+        (["layout=true", "parallel=auto", "parallel.reshard=never"], "parallel.reshard=never: parallel=auto"),
         (["layout=true", "model=65b", "world_size=8", "parallel=auto"], "parallel=auto: the least that 8"),
     ],
 )
