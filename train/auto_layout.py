@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import torch
 
-from model.parallelize.auto import choose_auto, refuse_unestimated
+from model.parallelize.auto import choose_auto
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
 from train.config import RunError, TrainConfig
 from train.distributed import device_type
@@ -22,9 +22,6 @@ def settle(config: TrainConfig) -> TrainConfig:
     on_gpu = device_type(config.device) == "cuda"
     model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
     try:
-        refuse_unestimated(
-            reshard=parallel.reshard, tensor=parallel.tensor, schedule=parallel.schedule, pp=parallel.pp
-        )
         choice = choose_auto(
             Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),
             parallel.activation_checkpointing,
@@ -39,6 +36,8 @@ def settle(config: TrainConfig) -> TrainConfig:
             memory=_memory_of_a_rank(on_gpu, ranks_per_node),
             ranks_per_node=ranks_per_node,
             micro_batch=config.micro_batch,
+            reshard=parallel.reshard,
+            tensor=parallel.tensor,
             width=2 if on_gpu else 4,
         )
     except LayoutError as error:

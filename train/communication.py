@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import torch
 from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
 from train.metrics import Clock
@@ -18,7 +19,7 @@ Stretch = tuple[float, float]  # (begin, end)
 
 
 class Communication:
-    """Watches this rank's every `every`th step (0: none). It costs that step about a third more on a CPU."""
+    """Watches this rank's every `every`th step (0: none). On a CPU that step takes half as long again."""
 
     def __init__(self, every: int, device: torch.device) -> None:
         self._every, self._device = every, device
@@ -56,7 +57,7 @@ def _length(stretches: list[Stretch]) -> float:
     return total
 
 
-def _on_gpu(events: list) -> tuple[list[Stretch], list[Stretch]]:
+def _on_gpu(events: list[FunctionEvent]) -> tuple[list[Stretch], list[Stretch]]:
     """NCCL's kernels, and all others (copies too)."""
     kernels = [event for event in events if event.device_type == DeviceType.CUDA]
     return (
@@ -65,7 +66,7 @@ def _on_gpu(events: list) -> tuple[list[Stretch], list[Stretch]]:
     )
 
 
-def _on_cpu(events: list) -> tuple[list[Stretch], list[Stretch]]:
+def _on_cpu(events: list[FunctionEvent]) -> tuple[list[Stretch], list[Stretch]]:
     """Gloo's work on its threads, and torch's operations."""
     return (
         [_stretch(event) for event in events if event.name.startswith("gloo:")],
@@ -73,5 +74,5 @@ def _on_cpu(events: list) -> tuple[list[Stretch], list[Stretch]]:
     )
 
 
-def _stretch(event: object) -> Stretch:
+def _stretch(event: FunctionEvent) -> Stretch:
     return event.time_range.start, event.time_range.end

@@ -59,7 +59,7 @@ class OptimConfig:
 class ParallelConfig:
     """How the model is spread over the ranks."""
 
-    dp_replicate: int = 1  # whole copies of what dp_shard cuts (HSDP)
+    dp_replicate: int | None = None  # copies of what dp_shard cuts (HSDP); null: 1, or as rows need (mesh.py)
     dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five: what fills the world
     cp: int = 1  # ranks that share each sequence
     tp: int = 1  # ranks that share each matrix, and the activations between
@@ -75,7 +75,8 @@ class ParallelConfig:
     def __post_init__(self) -> None:
         for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
             size = getattr(self, key)
-            _require(size == -1 or size >= 1, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
+            fits = size is None or size == -1 or size >= 1
+            _require(fits, f"parallel.{key}", size, "-1 (to fill the world) or at least 1")
         _one_of("parallel.tensor", self.tensor, ("dtensor", "fairscale"))
         _one_of("parallel.reshard", self.reshard, ("auto", "always", "never"))
         modes = ("none", "selective", "full") + ("auto",) * self.auto

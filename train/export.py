@@ -11,7 +11,7 @@ from configs.load import entry, load
 from data.errors import DataError
 from data.tokenizer_json import hugging_face_files
 from model.formats.huggingface import write_huggingface
-from model.formats.meta import SHARDS, write_meta
+from model.formats.meta import META_CONTEXT, SHARDS, write_meta
 from model.formats.weights import DTYPES, FormatError
 from train.config import RunError
 from train.weights import open_weights, tokenizer_of
@@ -57,6 +57,10 @@ def run(argv: list[str]) -> None:
         )
     else:
         write_meta(weights, output, shards=config.shards, dtype=dtype, tokenizer=tokenizer.path)
+        if (context := weights.config.max_seq_len) != META_CONTEXT:
+            print(
+                f"params.json has no place for the context: give max_seq_len={context} where it is read again"
+            )
     sizes = [path.stat().st_size for path in output.iterdir()]
     print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
 

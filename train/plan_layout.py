@@ -4,14 +4,13 @@ In: a model, its batch and a layout. Out: what the rank holds, what it needs at 
 checkpointing and whether a GPU has it, each collective, and its operations, traced on fake ranks.
 """
 
-import logging
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.flops import flops_per_token
 from model.parallelize.activation_checkpointing import MODES
-from model.parallelize.auto import USABLE, choose_auto, refuse_unestimated
+from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
 from train.config import RunError
 from train.extrapolate import SHALLOW, Step, extrapolate
@@ -64,10 +63,6 @@ def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
             f"parallel.tensor={parallel.tensor}: is not planned yet; plan with parallel.tensor=dtensor"
         )
     try:
-        if parallel.auto:
-            refuse_unestimated(
-                reshard=parallel.reshard, tensor=parallel.tensor, schedule=parallel.schedule, pp=wanted.pp
-            )
         if not parallel.auto:
             return choose(wanted, config.world_size, limits), parallel.activation_checkpointing, ""
         choice = choose_auto(
@@ -78,6 +73,7 @@ def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
             memory=config.memory,
             ranks_per_node=min(config.gpus_per_node, config.world_size),
             micro_batch=config.micro_batch,
+            reshard=parallel.reshard,
         )
     except LayoutError as error:
         raise RunError(str(error)) from None
@@ -89,8 +85,6 @@ def trace(config: "PlanConfig", layout: Layout, modes: tuple[str, ...]) -> dict[
     micro_batches = config.micro_batches // layout.dp_size
     traced = min(TRACED, micro_batches)
     steps = {}
-    # Two all-reduces for the norm, over dp and tp: it warns of each.
-    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     with fake_world(layout) as mesh:
         for mode in modes:
             print(f"relama: tracing activation_checkpointing={mode}", file=sys.stderr)

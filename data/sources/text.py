@@ -83,10 +83,11 @@ def _flat(columns: dict) -> dict:
 
 def _opened(value: object) -> object:
     """What is written in a string: JSON, or a Python literal, as RedPajama's `meta` is on the Hub."""
+    if not isinstance(value, str):
+        return value
     for reader in (json.loads, ast.literal_eval):
-        if isinstance(value, str):
-            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-                return reader(value)
+        with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+            return reader(value)
     return value
 
 

@@ -29,10 +29,11 @@ from model.formats.weights import (
 from model.llama import LlamaConfig
 
 SHARDS = (1, 2, 4, 8)
+META_CONTEXT = 2048  # LLaMA's, where params.json does not say (section 2.2; RECIPE §6)
 # Which dimension of a matrix is cut; the norms are whole on every rank.
 CUT = {"wq": 0, "wk": 0, "wv": 0, "w1": 0, "w3": 0, "output": 0, "wo": 1, "w2": 1, "tok_embeddings": 1}
 # params.json's keys; what later LLaMAs added is read when it changes nothing.
-OPTIONAL = {"rope_theta": 10000.0, "n_kv_heads": None, "ffn_dim_multiplier": None, "use_scaled_rope": False}
+OPTIONAL = {"n_kv_heads": None, "ffn_dim_multiplier": None, "use_scaled_rope": False}
 NOT_SHAPE = ("max_seq_len", "max_batch_size")
 
 
@@ -40,7 +41,7 @@ def is_meta(folder: Path) -> bool:
     return (folder / "params.json").is_file() or any(folder.glob("consolidated.*.pth"))
 
 
-def open_meta(folder: Path, max_seq_len: int = 2048) -> Weights:
+def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
     """The weights in `folder`, every shard's names, shapes and dtypes checked.
 
     Meta's files seldom say how long the context is: LLaMA's was 2,048. Raises FormatError.
@@ -152,7 +153,6 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
     try:
         params = json.loads(path.read_text())
         keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
-        rope_theta = float(10000.0 if params.get("rope_theta") is None else params["rope_theta"])
     except FileNotFoundError:
         raise FormatError(f"{path}: is missing; Meta's folders have it beside consolidated.00.pth") from None
     except KeyError as error:
@@ -164,10 +164,11 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
     if params.get("max_seq_len") is not None:
         refuse_unless_whole_number(path, params, "max_seq_len")
         max_seq_len = params["max_seq_len"]
+    rope_theta = params.pop("rope_theta", None) or 10000.0
+    if not isinstance(rope_theta, int | float):
+        raise FormatError(f"{path}: rope_theta={rope_theta}: expected a number")
     for key, value in params.items():
-        allowed = (rope_theta, None) if key == "rope_theta" else (OPTIONAL.get(key), None)
-        if key == "n_kv_heads":
-            allowed = (None, keys["n_heads"])
+        allowed = (OPTIONAL.get(key), None, *([keys["n_heads"]] if key == "n_kv_heads" else []))
         if key not in NOT_SHAPE and (key not in OPTIONAL or value not in allowed):
             raise FormatError(f"{path}: {key}={value}: LLaMA has no such thing; not a model of this kind")
     if "output.weight" not in first:
@@ -179,7 +180,7 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
             "another vocabulary, or a part of the shards"
         )
     try:
-        return LlamaConfig(**keys, vocab_size=rows, rope_theta=rope_theta, max_seq_len=max_seq_len)
+        return LlamaConfig(**keys, vocab_size=rows, rope_theta=float(rope_theta), max_seq_len=max_seq_len)
     except (ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from None
 

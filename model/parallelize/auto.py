@@ -3,21 +3,18 @@
 Numbers in, a layout and the reason for it out; no rank is asked, so all come to the same. The order of trial
 is that of cost: more ranks a matrix talk at every layer, but within a machine; selective checkpointing
 recomputes no product; cutting sequences only helps where there are more ranks than sequences; full
-checkpointing computes a third more and comes last. Where rows do not divide by the ranks, copies
-(`dp_replicate`) of fewer shards send less than padded ones.
+checkpointing computes a third more and comes last.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from model.parallelize.activation_checkpointing import MODES
-from model.parallelize.estimate import Memory, estimate, padding
+from model.parallelize.estimate import Memory, estimate
 from model.parallelize.mesh import Layout, LayoutError, Limits, choose
 
 # Of a device's memory: the rest is for CUDA, NCCL's buffers and what the allocator cannot use. Not measured.
 USABLE = 0.92
-PADDED = 0.05  # a share of padding beyond which copies are made instead
-COPIES = (1, 2, 4, 8, 16)
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,22 @@ def choose_auto(
     memory: float,
     ranks_per_node: int,
     micro_batch: int,
+    reshard: str = "auto",
+    tensor: str = "dtensor",
     width: int = 2,
 ) -> Choice:
     """The first layout by cost whose estimate is within `memory` (bytes of a device).
 
     What is not -1 in `wanted`, and a `mode` other than "auto", is kept. `width`: bytes of a computed number.
-    Raises LayoutError, with the smallest world by doubling that would do, if none is.
+    Raises LayoutError, with the smallest world by doubling that would do, if none is, and for what the
+    estimate does not know.
     """
+    for key, value, known in (("tensor", tensor, "dtensor"), ("schedule", limits.schedule, "1f1b")):
+        if value != known and (key == "tensor" or wanted.pp > 1):
+            raise LayoutError(
+                f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
+                f"or take parallel.{key}={known}"
+            )
 
     def needs(layout: Layout, mode: str) -> Memory:
         return estimate(
@@ -53,6 +59,7 @@ def choose_auto(
             micro_batch=micro_batch,
             micro_batches=limits.micro_batches // layout.dp_size,
             mode=mode,
+            reshard=reshard,
             width=width,
         )
 
@@ -83,20 +90,6 @@ def choose_auto(
     )
 
 
-def refuse_unestimated(*, reshard: str, tensor: str, schedule: str, pp: int) -> None:
-    """Raises LayoutError for a key that the estimate of memory knows nothing of."""
-    for key, value, known in (
-        ("reshard", reshard, ("auto", "always")),
-        ("tensor", tensor, ("dtensor",)),
-        ("schedule", schedule, ("1f1b",) if pp > 1 else (schedule,)),
-    ):
-        if value not in known:
-            raise LayoutError(
-                f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
-                f"or take parallel.{key}={known[0]}"
-            )
-
-
 def _candidates(
     wanted: Layout, mode: str, world: int, limits: Limits, ranks_per_node: int
 ) -> Iterator[tuple[Layout, str]]:
@@ -105,13 +98,11 @@ def _candidates(
     found = []
     for tp in tps if wanted.tp == -1 else [wanted.tp]:
         for cp in (1, 2, 4, 8, 16) if wanted.cp == -1 else [wanted.cp]:
-            for copies in COPIES if wanted.dp_replicate == -1 else [wanted.dp_replicate]:
-                try:
-                    tried = replace(_fixed(wanted), tp=tp, cp=cp, dp_replicate=copies)
-                    layout = choose(tried, world, limits)
-                except LayoutError:
-                    continue
-                found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
+            try:
+                layout = choose(replace(_fixed(wanted), tp=tp, cp=cp), world, limits)
+            except LayoutError:
+                continue
+            found += [(layout, way) for way in (MODES if mode == "auto" else (mode,))]
     yield from sorted(
         found,
         key=lambda pair: (
@@ -119,19 +110,15 @@ def _candidates(
             pair[1] == "full",
             pair[0].cp,
             pair[0].tp,
-            padding(limits.model, pair[0]) > PADDED,
-            pair[0].dp_replicate,
             MODES.index(pair[1]),
         ),
     )
 
 
 def _fixed(wanted: Layout) -> Layout:
-    """What is not tried out: 1 unless asked for."""
-    return replace(
-        wanted,
-        **{name: max(1, getattr(wanted, name)) for name in ("dp_replicate", "tp", "cp", "pp")},
-    )
+    """What is not tried out: 1 unless asked for, and copies as `choose` makes them."""
+    sizes = {name: max(1, getattr(wanted, name)) for name in ("tp", "cp", "pp")}
+    return replace(wanted, dp_replicate=None if wanted.dp_replicate == -1 else wanted.dp_replicate, **sizes)
 
 
 def _larger(world: int, limits: Limits) -> Iterator[int]:

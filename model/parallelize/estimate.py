@@ -36,6 +36,7 @@ def estimate(
     micro_batch: int,
     micro_batches: int,
     mode: str,
+    reshard: str = "auto",
     width: int = 2,
 ) -> Memory:
     """Peak of the fullest rank. `micro_batches`: of this rank; `width`: bytes of a computed number.
@@ -54,7 +55,7 @@ def estimate(
     logits = min(CHUNK, tokens * model.vocab_size / tp)
     # Logits and their gradient in fp32 and in `width`, the head's gradient, hidden states around them.
     head = logits * 2 * (FP32 + width) + end * FP32 + tokens * dim * width * 4
-    keeps_whole = layout.pp > 1 or shards == 1
+    keeps_whole = shards == 1 or reshard == "never" or (layout.pp > 1 and reshard == "auto")
     accumulated = weights * FP32 if micro_batches > 1 else 0
 
     def moment(activations: float, layers_gathered: float, layer_gradients: float) -> Memory:
@@ -73,19 +74,6 @@ def estimate(
         moment(kept, 2.5, FP32),  # and its gradients on their way, the next block's weights coming in
     )
     return max(moments, key=lambda memory: memory.peak)
-
-
-def padding(model: LlamaConfig, layout: Layout) -> float:
-    """What FSDP2 adds to a block's matrices to cut their rows evenly, as a share of them.
-
-    6,656 rows over 2,048 ranks are 3.25 each, kept and sent as 4.
-    """
-    dim, hidden, shards = model.dim, model.hidden_dim, layout.dp_shard * layout.cp
-    cut, whole = 3 * [(dim, dim)] + 2 * [(hidden, dim)], [(dim, dim), (dim, hidden)]  # by tp: rows, columns
-    matrices = [(rows // layout.tp, columns) for rows, columns in cut]
-    matrices += [(rows, columns // layout.tp) for rows, columns in whole]
-    padded = sum(-(-rows // shards) * shards * columns for rows, columns in matrices)
-    return padded / sum(rows * columns for rows, columns in matrices) - 1
 
 
 def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> float:

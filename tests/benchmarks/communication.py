@@ -1,7 +1,7 @@
 """What each of 2,048 GPUs sends in a step: `python tests/benchmarks/communication.py`.
 
-The four sizes of the paper on the default layout (FSDP2) and with 8 ranks a matrix (33B, of 52 heads: 4), and
-where FSDP2 would pad the rows, also with the copies that `parallel=auto` makes of fewer shards,
+The four sizes of the paper on the default layout and with 8 ranks a matrix (33B, of 52 heads: 4), and where
+that makes copies of fewer shards, which FSDP2 need not pad, also without them,
 traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
 for backward of every micro-batch, the ends once, gradients reduced once (those of a shard once more over its
 copies), and under tensor parallel the sequence gathered and scattered twice in a block's forward and twice in
@@ -13,8 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from configs.load import load
-from model.parallelize.auto import PADDED
-from model.parallelize.estimate import padding
 from model.parallelize.mesh import Layout
 from train.plan_layout import settle_layout, trace
 from train.planner import PlanConfig
@@ -47,9 +45,8 @@ def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
             config = load("plan", PlanConfig, words)
             layout, _, _ = settle_layout(config)
             found.append(row(size, config, layout))
-            if padding(config.model, layout) > PADDED:
-                config = load("plan", PlanConfig, [*words, "parallel=auto", "gpu=a100-80"])
-                layout, _, _ = settle_layout(config)
+            if layout.dp_replicate > 1:  # and what it would be without
+                layout, _, _ = settle_layout(load("plan", PlanConfig, [*words, "parallel.dp_replicate=1"]))
                 found.append(row(size, config, layout))
     return found
 

@@ -166,7 +166,7 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("no params", "params.json: is missing"),
         ("torn params", "not readable as JSON"),
         ("a list", "not readable as JSON"),
-        ('rope_theta="x"', "not readable as JSON"),
+        ('rope_theta="x"', "rope_theta=x: expected a number"),
         ("max_seq_len=0", "max_seq_len=0: expected a whole number"),
         ("vocab_size=416", "vocab_size=416, but output.weight has 208 rows"),
         ("dim=128", "expected [208, 64] by its config"),

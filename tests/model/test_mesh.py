@@ -1,12 +1,12 @@
 """Layouts chosen, and refused, without any process group."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from model.llama import LlamaConfig
-from model.parallelize.mesh import Layout, LayoutError, Limits, choose
+from model.parallelize.mesh import Layout, LayoutError, Limits, choose, padding
 
 MODEL = LlamaConfig(dim=64, n_layers=2, n_heads=4, vocab_size=128, multiple_of=64, max_seq_len=64)
 LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
@@ -26,6 +26,22 @@ LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
 )
 def test_minus_one_fills_the_world(wanted, world_size, chosen):
     assert choose(wanted, world_size, LIMITS) == chosen
+
+
+@pytest.mark.parametrize(
+    ("dim", "world_size", "tp", "copies"),
+    [(4096, 8, 1, 1), (8192, 2048, 1, 1), (6656, 2048, 1, 4), (6656, 2048, 4, 2), (6656, 512, 1, 1)],
+)
+def test_unless_told_there_are_copies_where_fsdp_would_pad_the_rows(dim, world_size, tp, copies):
+    model = LlamaConfig(dim=dim, n_heads=dim // 128, n_layers=2, vocab_size=32000)
+    limits = Limits(model=model, seq_len=2048, micro_batches=2048)
+    wanted = Layout(dp_replicate=None, dp_shard=-1, tp=tp)
+    shards = world_size // tp // copies
+    assert choose(wanted, world_size, limits) == Layout(dp_replicate=copies, dp_shard=shards, tp=tp)
+    by_hand = choose(replace(wanted, dp_replicate=1), world_size, limits)
+    assert by_hand == Layout(dp_shard=world_size // tp, tp=tp)
+    if copies > 1:
+        assert padding(model, by_hand) > 0.05 >= padding(model, choose(wanted, world_size, limits))
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,20 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from configs.load import load
 from data.build_store import build_store
 from data.documents import read_documents, text_files
 from data.tokenizer import Tokenizer
 from data.train_tokenizer import train_tokenizer
+from model.flops import n_params
+from model.parallelize.mesh import Layout
 from tests.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
+from train import setup
+from train.config import TrainConfig
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
 
@@ -163,6 +169,16 @@ def test_missing_corpora_and_memory_are_said_at_once(tmp_path):
     )
     assert "commoncrawl" in line and "relama prepare" in line
     assert "GiB" in line
+
+
+def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch):
+    config = load("train", TrainConfig, ["model=small", "data=mix"])
+    monkeypatch.setattr(
+        setup, "_available_memory", lambda: n_params(replace(config.model, vocab_size=32000)) * 8
+    )
+    assert setup._memory_problem(config, Layout(dp_shard=4)) == []
+    (line,) = setup._memory_problem(config, Layout(dp_replicate=4))
+    assert "over 1 rank(s) (parallel.dp_replicate=4 copies)" in line
 
 
 def test_the_users_own_words_on_a_bare_machine(tmp_path):

@@ -246,6 +246,11 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
     monkeypatch.setattr(train.evaluate, "score", None)  # a second time nothing is computed
     assert run(folder, benchmarks, tmp_path, few, "size=7b") == 0
     assert capsys.readouterr().out == table == (tmp_path / "table.md").read_text()
+    other = tokenizer_of(open_weights(folder))
+    other.fingerprint = "another tokenizer of that size"
+    monkeypatch.setattr(train.evaluate, "tokenizer_of", lambda *_: other)
+    with pytest.raises(TypeError, match="not callable"):  # its scores are not these
+        run(folder, benchmarks, tmp_path, few, "size=7b")
 
 
 def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_path, capsys):
