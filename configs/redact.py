@@ -5,6 +5,7 @@ One function, for all that is saved, printed or sent elsewhere: configs, command
 
 import os
 import re
+import shlex
 
 MASK = "***"
 _SECRET = (
@@ -15,9 +16,11 @@ _TOKEN = r"(?:\w*[_-])?(?:auth|access|bearer|api|hf|session|security)[_-]?token|
 # https://user:password@host and https://token@host
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 # key=value and key: value, of a command line, a URL's query, YAML or JSON.
-_BY_NAME = re.compile(
-    rf"(?i)(?<![a-z])((?:[\w-]+[_.-])?(?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*['\"]?)[^\s'\"&,;}}]+"
-)
+_NAME = rf"(?i)(?<![a-z])((?:[\w-]+[_.-])?(?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
+_BY_NAME = re.compile(rf"{_NAME}['\"]?)[^\s'\"&,;}}]+")
+_QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # blanks and all
+_WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=).+")
+_BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{8,}")
 _SECRET_VARIABLE = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?(_id)?$")
 # The tokens that people paste, by their issuers' own prefixes.
 _BY_SHAPE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_|glpat-|wandb_v1_|AKIA|xox[bp]-)[A-Za-z0-9_-]{12,}")
@@ -30,8 +33,18 @@ def redact(text: str) -> str:
         if len(value) >= 8 and _SECRET_VARIABLE.search(name):
             text = text.replace(value, MASK)
     text = _IN_URL.sub(f"{MASK}@", text)
+    text = _QUOTED.sub(rf"\g<1>{MASK}\2", text)
     text = _BY_NAME.sub(rf"\g<1>{MASK}", text)
+    text = _BEARER.sub(rf"\g<1>{MASK}", text)
     return _BY_SHAPE.sub(MASK, text)
+
+
+def redact_words(words: list[str]) -> str:
+    """The words of a command as one line for a shell; of a `key=value` word the value goes whole."""
+    masked = [_WORD.fullmatch(word) for word in words]
+    return shlex.join(
+        f"{match[1]}{MASK}" if match else redact(word) for match, word in zip(masked, words, strict=True)
+    )
 
 
 def redact_tree(tree: object) -> object:

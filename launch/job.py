@@ -10,6 +10,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from configs.redact import redact_words
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,7 +43,7 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
     at = time.strftime("%Y-%m-%d %H:%M:%S")
-    job = Job(cluster, number, host, log, shlex.join(["relama", "launch", *words]), at)
+    job = Job(cluster, number, host, log, redact_words(["relama", "launch", *words]), at)
     path = folder / ("job.json" if cluster == "slurm" else f"job-{host}.json")
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(asdict(job), indent=1))

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from configs.load import ConfigError
+from configs.redact import redact_words
 from launch.config import LaunchConfig
 from launch.job import Job, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
@@ -24,9 +25,16 @@ def command(config: LaunchConfig, words: list[str]) -> list[str]:
 
 def text(config: LaunchConfig, words: list[str]) -> str:
     """The command as a shell would need it."""
-    return shlex.join(
-        ["env", *(f"{key}={value}" for key, value in ENVIRONMENT.items()), *command(config, words)]
-    )
+    return shlex.join(_words(config, words))
+
+
+def _words(config: LaunchConfig, words: list[str]) -> list[str]:
+    set_first = (f"{key}={value}" for key, value in _environment(config).items())
+    return ["env", *set_first, *command(config, words)]
+
+
+def _environment(config: LaunchConfig) -> dict[str, str]:
+    return {**ENVIRONMENT, **config.cluster.environment}
 
 
 def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> None:
@@ -38,9 +46,9 @@ def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -
                 f"{run}: process {job.id} has it already; `relama launch stop {word_for(run)}` ends that"
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
-    print(f"relama: {text(config, words)}", flush=True)
+    print(f"relama: {redact_words(_words(config, words))}", flush=True)
     words = command(config, words)
-    os.execvpe(words[0], words, {**os.environ, **ENVIRONMENT, **config.cluster.environment})
+    os.execvpe(words[0], words, {**os.environ, **_environment(config)})
 
 
 def is_alive(job: Job) -> bool:

@@ -86,10 +86,16 @@ def ask(verb: str, words: list[str]) -> None:
     jobs = kept(path)
     if not jobs:
         raise ConfigError(f"{path}: nothing was launched for this run; give run=NAME of one that was")
+    problems = []  # one job's must not keep the next from being asked
     for job in jobs:
         place = slurm if job.cluster == "slurm" else local
-        said = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
-        print(f"{path}: {said}")
+        try:
+            said = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
+            print(f"{path}: {said}")
+        except ConfigError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("; ".join(problems))
 
 
 def progress(path: Path) -> str:
@@ -99,6 +105,8 @@ def progress(path: Path) -> str:
     done = f"; {len(lines)} steps are done" if lines else ""
     if (path / markers.FINISHED).exists():
         return f"{done}, the run has finished"
+    if (path / markers.STOPPED).exists():
+        return f"{done}, ended by recovery (see {markers.STOPPED})"
     return f"{done}, saved on a signal" if (path / markers.PREEMPTED).exists() else done
 
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 from configs.load import ConfigError
+from configs.redact import redact_words
 from launch.config import LaunchConfig
 from launch.job import Job, job_folder, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
@@ -54,7 +55,7 @@ def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
     ]
     training = [*srun, *torchrun(config, rendezvous, words)]
     return _SCRIPT.format(
-        command=shlex.join(["relama", "launch", *typed]),
+        command=redact_words(["relama", "launch", *typed]),
         options="\n".join(_directive(name, value) for name, value in options.items() if value is not None),
         run=shlex.quote(str(run)),
         setup=f"source {shlex.quote(str(Path(cluster.setup).absolute()))}\n" if cluster.setup else "",
@@ -62,6 +63,7 @@ def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         training=" \\\n    ".join(_quote(word) for word in training).replace(_MODULE, " -m "),
         preempted=markers.PREEMPTED,
         finished=markers.FINISHED,
+        stopped=markers.STOPPED,
     )
 
 
@@ -76,7 +78,7 @@ newest() {{ cat "$run/checkpoints/latest" 2>/dev/null; }}
 {setup}{exports}
 endpoint=$(hostname):$((10000 + SLURM_JOB_ID % 20000)) # this script runs on the job's first machine
 
-rm -f "$run/{preempted}" "$run/{finished}"
+rm -f "$run/{preempted}" "$run/{finished}" "$run/{stopped}"
 before=$(newest)
 
 # Before the time limit, or a preemption, Slurm sends SIGUSR1 to this script: training saves and ends.
@@ -91,16 +93,24 @@ while kill -0 "$training" 2>/dev/null; do sleep 1; done # not wait: two signals 
 wait "$training"
 code=$?
 
-if [ -e "$run/{finished}" ]; then
+if [ "$code" = 0 ] || [ -e "$run/{finished}" ]; then
     echo "relama: job $SLURM_JOB_ID: the run has finished"
     exit 0
-elif [ -e "$run/launch/stop" ]; then
+elif [ -e "$run/launch/stop" ] && [ -e "$run/{preempted}" ]; then
     echo "relama: job $SLURM_JOB_ID: stopped as asked; the same command goes on"
     exit 0
+elif [ -e "$run/launch/stop" ]; then
+    echo "relama: job $SLURM_JOB_ID: stopped as asked, unsaved (torchrun: $code): goes on after $(newest)"
+elif [ -e "$run/{stopped}" ]; then
+    echo "relama: job $SLURM_JOB_ID: ended by recovery (see {stopped}): not requeued"
 elif [ -e "$run/{preempted}" ] || [ -n "$told" ] || [ "$(newest)" != "$before" ]; then
     # Saved when told to, or broken after a new checkpoint: go on from there. If Slurm is ending this job
     # itself, it requeues it or somebody cancelled it, and neither is for this script to change.
-    if [ "$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
+    for try in 1 2 3 4 5 6; do # the controller may be busy
+        state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T) && break
+        sleep 5
+    done
+    if [ "$state" = RUNNING ]; then
         echo "relama: job $SLURM_JOB_ID: back into the queue, to go on after $(newest)"
         scontrol requeue "$SLURM_JOB_ID"
     else
@@ -129,7 +139,10 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         for path in made:
             path.rmdir()
         raise ConfigError(f"sbatch refused the job: {_line(answer.stderr)}")
-    (folder / "job.sh").write_text(text)
+    kept_script = folder / "job.sh"
+    kept_script.touch()
+    kept_script.chmod(0o600)  # cluster.environment stands in it, and may hold a secret
+    kept_script.write_text(text)
     number = answer.stdout.strip().partition(";")[0]
     log = str(folder / f"job-{number}.log")
     return keep(run, "slurm", number, "", log, typed)
@@ -138,9 +151,9 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
 def status(job: Job) -> str:
     """One line: what Slurm says of the job, and where its log is."""
     _need("squeue")
-    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T, %M of %l, %R")
-    said = _line(answer.stdout) if answer.returncode == 0 else ""
-    return f"Slurm job {job.id}: {said or 'no longer in the queue'}; log: {job.log}"
+    return (
+        f"Slurm job {job.id}: {_asked(job, '%T, %M of %l, %R') or 'no longer in the queue'}; log: {job.log}"
+    )
 
 
 def stop(run: Path, job: Job) -> str:
@@ -160,8 +173,17 @@ def stop(run: Path, job: Job) -> str:
 
 def _state(job: Job) -> str:
     """Slurm's word for the job, such as RUNNING; empty once it has ended."""
-    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", "--format=%T")
-    return _line(answer.stdout) if answer.returncode == 0 else ""
+    return _asked(job, "%T")
+
+
+def _asked(job: Job, form: str) -> str:
+    """What squeue says of the job, empty once it has ended. Raises ConfigError if it does not answer."""
+    answer = _ask("squeue", "--noheader", f"--jobs={job.id}", f"--format={form}")
+    if answer.returncode == 0:
+        return _line(answer.stdout)
+    if "Invalid job id" in answer.stderr:  # so long ago that it is forgotten
+        return ""
+    raise ConfigError(f"squeue does not answer ({_line(answer.stderr)}); try again")
 
 
 def _directive(name: str, value: str) -> str:

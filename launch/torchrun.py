@@ -1,9 +1,11 @@
 """The torchrun command of a launch, as a list of words; the same on this machine and inside a Slurm job.
 
 The settings are those without which a run is not saved or restarted: signals that schedulers send reach
-the workers, which have `cluster.grace` seconds to save, and each start gets a store of its own.
+the workers, which have `cluster.grace` seconds to save (30 when a machine joins: torchrun has no switch for
+that), and each start gets a store of its own.
 """
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from launch.config import LaunchConfig
 
 TRAIN = Path(__file__).resolve().parents[1] / "train" / "main.py"
 # SIGUSR1 is not among torchrun's own.
-SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 # torchrun's agents keep the address of their first store, so that a machine which joins later may be sent
 # to another's; without sharing, each start makes a new one.
 ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
@@ -19,13 +21,16 @@ ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 def torchrun(config: LaunchConfig, rendezvous: list[str], words: list[str]) -> list[str]:
     """`python -m torch.distributed.run … train/main.py …`; `words` are train's overrides."""
+    # torchrun would end by a SIGHUP that nohup said to ignore.
+    ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
+    signals = ",".join(name for name in SIGNALS if name != ignored)
     return [
         *(sys.executable, "-m", "torch.distributed.run"),
         f"--nnodes={config.nodes}",
         f"--nproc-per-node={config.processes_per_node}",
         *rendezvous,
         f"--max-restarts={config.max_restarts}",
-        f"--signals-to-handle={SIGNALS}",
+        f"--signals-to-handle={signals}",
         f"--shutdown-timeout={config.cluster.grace}",
         str(TRAIN),
         *words,

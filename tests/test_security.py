@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from configs.load import save
-from configs.redact import MASK, redact
+from configs.redact import MASK, redact, redact_words
 from data import remote
 from data.errors import DataError
 from data.folders import is_plain
@@ -177,6 +177,8 @@ SECRETS = [
     "aws_secret_access_key: hunter22",
     "seen in a traceback: hunter22-of-the-environment",
     "pasted hf_abcdefghijklmnopqrstuv hunter",
+    "password='the old hunter22'",
+    "Authorization: Bearer hunter22hunter22",
 ]
 INNOCENT = [
     "tokenizer=/data/tokenizer.model tokens: 123",
@@ -197,6 +199,13 @@ def test_a_secret_is_masked(text, monkeypatch):
 @pytest.mark.parametrize("text", INNOCENT)
 def test_what_is_no_secret_stays(text):
     assert redact(text) == text
+
+
+def test_a_command_is_written_down_without_its_secrets():
+    words = ["relama", "launch", "cluster.environment.WANDB_API_KEY=old hunter22", "run=a b", "tokenizer=x y"]
+    assert redact_words(words) == (
+        "relama launch 'cluster.environment.WANDB_API_KEY=***' 'run=a b' 'tokenizer=x y'"
+    )
 
 
 def test_saved_configs_and_errors_hold_no_secret(tmp_path, monkeypatch):

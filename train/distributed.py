@@ -91,8 +91,16 @@ def device_type(asked: str) -> str:
     return asked
 
 
-def set_up(layout: Layout, device: str = "auto", threads: int | None = None) -> Ranks:
-    """Join the process group of the layout's working ranks: gloo on CPUs, NCCL on GPUs."""
+def set_up(
+    layout: Layout,
+    device: str = "auto",
+    threads: int | None = None,
+    patience: timedelta = timedelta(minutes=10),
+) -> Ranks:
+    """Join the process group of the layout's working ranks: gloo on CPUs, NCCL on GPUs.
+
+    `patience`: how long the first to come wait for the last.
+    """
     world_size = layout.world_size
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
     local_world_size = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), world_size)
@@ -103,7 +111,7 @@ def set_up(layout: Layout, device: str = "auto", threads: int | None = None) -> 
     else:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(threads or max(1, cores // local_world_size))
-    rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size)
+    rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
     mesh = build(layout, kind)
     return Ranks(
         rank=rank,
@@ -115,9 +123,9 @@ def set_up(layout: Layout, device: str = "auto", threads: int | None = None) -> 
     )
 
 
-def join_process_group(backend: str, world_size: int) -> int:
+def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
     """Returns this rank. The prefix: after a restart the agent's store still holds the dead start's keys."""
-    if "MASTER_ADDR" not in os.environ:
+    if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set the first for everybody
         dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
         return 0
     rank = int(os.environ["RANK"])
@@ -127,7 +135,7 @@ def join_process_group(backend: str, world_size: int) -> int:
         int(os.environ["MASTER_PORT"]),
         world_size=None if agent_serves else world_size,
         is_master=rank == 0 and not agent_serves,
-        timeout=timedelta(minutes=10),
+        timeout=patience,
     )
     store = dist.PrefixStore(name_of_this_start(store, rank, world_size), store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)

@@ -6,10 +6,10 @@ the last change of metrics.jsonl. Appended to, never rewritten: what is lost is 
 """
 
 import json
-import os
 import time
 from pathlib import Path
 
+from train import json_lines
 from train.metrics import read_metrics
 from train.throughput import STALLS
 
@@ -34,19 +34,19 @@ def ended(folder: Path, step: int, how: str) -> None:
 
 
 def account(folder: Path) -> dict | None:
-    """The run's life so far, in seconds and steps; None where nothing was noted.
+    """The run's life so far, in seconds and steps; None where no start was noted.
 
     goodput: the share of the life in which steps were computed that are still part of the run.
     """
     events = read(folder)
-    if not events:
+    starts = [event for event in events if event["event"] == "start"]
+    if not starts:
         return None
     try:
         lines = read_metrics(folder / "metrics.jsonl")
     except Exception:  # none yet: nothing was computed that lasts
         lines = []
     computed = sum(_computing(line["seconds"]) for line in lines)
-    starts = [event for event in events if event["event"] == "start"]
     ends = [event["time"] for event in events if event["event"] == "end"]
     metrics = folder / "metrics.jsonl"
     last = max([starts[-1]["time"], *ends[-1:], *([metrics.stat().st_mtime] if lines else [])])
@@ -69,16 +69,7 @@ def _computing(seconds: dict[str, float]) -> float:
 
 def read(folder: Path) -> list[dict]:
     """The events in order; a line torn by a full disk or a kill is passed over."""
-    path = folder / LOG
-    if not path.exists():
-        return []
-    events = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            events.append(json.loads(line))
-        except ValueError:
-            continue
-    return [event for event in events if isinstance(event, dict) and "event" in event]
+    return [event for event in json_lines.read(folder / LOG) if "event" in event]
 
 
 def _last_step(metrics: Path) -> int:
@@ -93,9 +84,6 @@ def _last_step(metrics: Path) -> int:
 def _append(folder: Path, event: dict) -> None:
     event = {**event, "time": time.time()}
     try:
-        with open(folder / LOG, "a", encoding="utf-8") as file:
-            file.write(json.dumps(event) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        json_lines.append(folder / LOG, event)
     except OSError as error:  # an account is not worth a run
         print(f"relama: warning: {folder / LOG}: {error}; this start or end is not counted", flush=True)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 
 from configs.load import entry, load
 from data.errors import DataError
@@ -10,10 +11,11 @@ from train.allocator import raise_malloc_thresholds
 from train.auto_layout import settle
 from train.config import RunError, TrainConfig
 from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
+from train.rendezvous import tell_the_idle, wait_for_the_end
 from train.run_folder import run_path
 from train.setup import open_data
 from train.starts import record_start
-from train.watchdog import Watchdog
+from train.watchdog import LONG, Watchdog
 
 
 def run(argv: list[str]) -> int:
@@ -21,21 +23,28 @@ def run(argv: list[str]) -> int:
     layout = choose_layout(config)
     stores, heldout, model_config = open_data(config, layout)
     layout_of(config, model_config, layout.world_size)  # again, now that the vocabulary is known
+    rank = int(os.environ.get("RANK", 0))
+    # One rank of a machine may have been reading all tokens, and the others wait for it.
+    patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(layout.world_size):
-        return 0
+        return wait_for_the_end(rank, patience)
     from train.trainer import Trainer  # a second of imports that a refused config does not wait for
 
-    rank = int(os.environ.get("RANK", 0))
     watchdog = Watchdog(run_path(config.run) / "hangs", rank, config.watchdog.timeout)
+    if config.watchdog.timeout:
+        watchdog.beat("starting", max(LONG, patience.total_seconds() / config.watchdog.timeout))
     trainer = None
     try:
-        ranks = set_up(layout, config.device, config.threads)
+        ranks = set_up(layout, config.device, config.threads, patience)
         trainer = Trainer(config, model_config, ranks, stores, heldout, watchdog)
         trainer.build()
         if trainer.folder:
             trainer.folder.write_command(argv)
             record_start(trainer.path, argv, trainer.step_done + 1, ranks)
-        return trainer.run()
+        code = trainer.run()
+        if code == 0 and trainer.folder:
+            tell_the_idle(range(ranks.world_size, int(os.environ.get("WORLD_SIZE", 1))))
+        return code
     finally:
         if trainer and trainer.folder:
             trainer.folder.release()

@@ -1,8 +1,8 @@
 """How a run ended, left in its folder for the job script that started it.
 
 torchrun turns every exit code of a worker into 1, so a script cannot tell a preempted run, which must
-go back into the queue, from a finished or a broken one. `preempted.json` or `finished.json` tells it;
-each appears whole, and a run that starts or goes on removes both.
+go back into the queue, from a finished or a broken one. `preempted.json`, `finished.json` or `stopped.json`
+tells it; each appears whole, and a run that starts or goes on removes them.
 """
 
 import json
@@ -10,8 +10,11 @@ import os
 import time
 from pathlib import Path
 
+from train.config import RunError
+
 PREEMPTED = "preempted.json"
 FINISHED = "finished.json"
+STOPPED = "stopped.json"  # by recovery: to start again by itself would only come to the same stop
 
 
 def leave(folder: Path, name: str, **what: object) -> None:
@@ -25,5 +28,12 @@ def leave(folder: Path, name: str, **what: object) -> None:
 
 
 def clear(folder: Path) -> None:
-    for name in (PREEMPTED, FINISHED):
+    for name in (PREEMPTED, FINISHED, STOPPED):
         (folder / name).unlink(missing_ok=True)
+
+
+def refuse_stopped(folder: Path) -> None:
+    """Raises RunError with recovery's reason, if that ended the run and torchrun starts it again."""
+    path = folder / STOPPED
+    if path.exists() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+        raise RunError(json.loads(path.read_text())["why"])

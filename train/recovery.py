@@ -7,7 +7,6 @@ rewind leaves out the samples before and at the spike: a hole in the order, a fu
 
 import json
 import math
-import os
 import statistics
 from collections import Counter, deque
 from pathlib import Path
@@ -16,6 +15,7 @@ from data.documents import read_row
 from data.errors import DataError
 from data.order import Order
 from data.store import TokenStore
+from train import json_lines
 from train.config import RecoveryConfig, RunError
 
 LOG = "decisions.jsonl"
@@ -157,10 +157,7 @@ def seen(order: Order, stores: dict[str, TokenStore], step: int, batch: int) -> 
 
 def log(folder: Path, decision: dict) -> None:
     """Append to the run's decisions.jsonl; returns when it is on the disk."""
-    with open(folder / LOG, "a", encoding="utf-8") as file:
-        file.write(json.dumps(decision) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    json_lines.append(folder / LOG, decision)
 
 
 def read_log(folder: Path) -> list[dict]:

@@ -5,12 +5,14 @@ between machines (a change of members counts on none, a dead worker only on its 
 the environment names a start. Here rank 0 names it, and speaks to each rank by a name as new.
 """
 
+import os
 import uuid
 from datetime import timedelta
 
 import torch.distributed as dist
 
 LONGEST_WAIT = 5.0  # seconds until a rank looks again whether rank 0 has come
+FINISHED = "relama/finished"  # a key of the store
 
 
 def name_of_this_start(store: dist.Store, rank: int, world_size: int) -> str:
@@ -37,3 +39,42 @@ def name_of_this_start(store: dist.Store, rank: int, world_size: int) -> str:
             if waited > store.timeout.total_seconds():
                 raise
             wait = min(LONGEST_WAIT, 2 * wait)
+
+
+def wait_for_the_end(rank: int, patience: timedelta) -> int:
+    """A rank that has no work stays until the run has finished; returns its exit code.
+
+    Were all ranks of a machine to end before, its torchrun would end too, and close the rendezvous for all
+    others: none could start again. torchrun ends the waiting ranks with the others.
+    """
+    try:
+        store = _store(patience)
+        while not _is_set(store, FINISHED, timedelta(minutes=1)):
+            pass
+        store.set(f"{FINISHED}/{rank}", "")
+        return 0
+    except dist.DistError:  # rank 0 has gone, and the others with it
+        return 1
+
+
+def tell_the_idle(ranks: range) -> None:
+    """Rank 0: the run has finished, and `ranks`, which wait for that, may go; returns when they know."""
+    if ranks:
+        store = _store(timedelta(minutes=1))
+        store.set(FINISHED, "")
+        for rank in ranks:
+            _is_set(store, f"{FINISHED}/{rank}", timedelta(seconds=30))
+
+
+def _store(patience: timedelta) -> dist.TCPStore:
+    """The one that the ranks meet at: torchrun's, or rank 0's own."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return dist.TCPStore(host, port, is_master=False, wait_for_workers=False, timeout=patience)
+
+
+def _is_set(store: dist.Store, key: str, patience: timedelta) -> bool:
+    try:
+        store.wait([key], patience)
+        return True
+    except dist.DistStoreError:
+        return False

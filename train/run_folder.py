@@ -1,20 +1,19 @@
 """The folder of a run: one owner at a time, one config for ever, metrics that end where the weights do.
 
 runs/<name>/  config.yaml  command.txt  order.json  tokenizer.model  metrics.jsonl  checkpoints/  report.html
-             launch/ (job scripts, logs)  preempted.json or finished.json
+             launch/ (job scripts, logs)  preempted.json, finished.json or stopped.json
 """
 
 import fcntl
 import json
 import os
-import shlex
 import shutil
 import time
 from dataclasses import asdict
 from pathlib import Path
 
 from configs.load import ConfigError, from_yaml, save
-from configs.redact import redact
+from configs.redact import redact_words
 from train.config import RUN_IDENTITY, RunError, TrainConfig
 
 
@@ -68,8 +67,7 @@ class RunFolder:
 
     def write_command(self, words: list[str]) -> None:
         """What was typed, for the report's "run it again"."""
-        told = shlex.join(["relama", "train", *map(redact, words)])
-        (self.path / "command.txt").write_text(told + "\n")
+        (self.path / "command.txt").write_text(redact_words(["relama", "train", *words]) + "\n")
 
     def keep_tokenizer(self, model: Path) -> None:
         if not (self.path / "tokenizer.model").exists():
@@ -141,6 +139,11 @@ def _lock(path: Path, patience: float = 15.0) -> object:
                 owner = handle.read().strip() or "unknown"
                 raise RunError(f"{path.parent}: is being trained by another process ({owner})") from None
             time.sleep(0.2)
+        except OSError as error:
+            raise RunError(
+                f"{path.parent}: this file system has no locks ({error.strerror}); mount it with flock, "
+                "or give run=PATH on another"
+            ) from None
     handle.truncate(0)
     handle.write(f"pid {os.getpid()} on {os.uname().nodename}\n")
     handle.flush()

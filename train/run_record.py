@@ -10,10 +10,11 @@ from pathlib import Path
 
 from data.tokenizer import Tokenizer
 from model.llama import LlamaConfig
+from train import json_lines
 from train.config import TrainConfig
 from train.metrics import read_metrics
 from train.run_folder import read_run_config
-from train.starts import json_lines, read_starts
+from train.starts import read_starts
 
 SECOND_HALF = 2  # rates are means of the lines from 1/2 on, when caches and clocks have settled
 
@@ -35,7 +36,7 @@ class RunRecord:
         config = read_run_config(path)
         lines = read_metrics(path / "metrics.jsonl")
         begun = [start for start in read_starts(path) if start["first_step"] <= lines[-1]["step"]]
-        others = (json_lines(path / name) for name in ("attempts.jsonl", "decisions.jsonl"))
+        others = (json_lines.read(path / name) for name in ("attempts.jsonl", "decisions.jsonl"))
         return cls(path, config, lines, begun, *others)
 
     @cached_property

@@ -5,18 +5,16 @@ their checkpoints: reports made along the way gather the samples of the whole ru
 ranks take no part in it.
 """
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from data.tokenizer import Tokenizer
-from train import checkpoint
+from train import checkpoint, json_lines
 from train.config import RunError
 from train.distributed import device_type
 from train.generation import generate
-from train.starts import json_lines
 from train.weights import load_model, open_weights
 
 NAME = "samples.jsonl"
@@ -26,7 +24,7 @@ TOKENS = 48
 
 def read_samples(path: Path) -> list[dict]:
     """The run's samples in order of step: {step, prompt, text}."""
-    kept = [line for line in json_lines(path / NAME) if {"step", "prompt", "text"} <= line.keys()]
+    kept = [line for line in json_lines.read(path / NAME) if {"step", "prompt", "text"} <= line.keys()]
     return sorted(kept, key=lambda line: line["step"])
 
 
@@ -46,9 +44,8 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
             yield f"{folder.name}: no samples of it ({' '.join(str(error).split())})"
             continue
         texts = _continued(model, tokenizer, new, tokens)
-        with open(path / NAME, "a", encoding="utf-8") as lines:
-            for prompt, text in zip(new, texts):
-                lines.write(json.dumps({"step": step, "prompt": prompt, "text": text}) + "\n")
+        said = ({"step": step, "prompt": prompt, "text": text} for prompt, text in zip(new, texts))
+        json_lines.append(path / NAME, *said)
 
 
 def _continued(model, tokenizer: Tokenizer, prompts: list[str], tokens: int) -> list[str]:

@@ -4,10 +4,8 @@ The command, the ranks and their device, the versions of what computes and the c
 report reads it; nothing of it is needed to resume.
 """
 
-import json
 import os
 import platform
-import shlex
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from configs.redact import redact_words
+from train import json_lines
 from train.distributed import Ranks
 
 NAME = "starts.jsonl"
@@ -35,39 +35,23 @@ def record_start(folder: Path, words: list[str], first_step: int, ranks: Ranks) 
         "versions": _versions(),
         "commit": _commit(),
     }
-    with open(folder / NAME, "a", encoding="utf-8") as lines:
-        lines.write(json.dumps(line) + "\n")
+    json_lines.append(folder / NAME, line)
 
 
 def read_starts(folder: Path) -> list[dict]:
     """The starts of the run at `folder`, oldest first; lines that are no starts are left out."""
-    return [line for line in json_lines(folder / NAME) if {"first_step", "command", "ranks"} <= line.keys()]
-
-
-def json_lines(path: Path) -> list[dict]:
-    """The objects of a file of JSON lines, whatever cannot be read left out; no file, no lines."""
-    try:
-        texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    found = []
-    for text in texts:
-        try:
-            line = json.loads(text)
-        except ValueError:
-            continue
-        if isinstance(line, dict):
-            found.append(line)
-    return found
+    return [
+        line for line in json_lines.read(folder / NAME) if {"first_step", "command", "ranks"} <= line.keys()
+    ]
 
 
 def command(words: list[str]) -> str:
-    """What was typed: under torchrun, the same number of processes on each of as many nodes."""
+    """What was typed, without secrets: under torchrun, as many processes on each of as many nodes."""
     if "TORCHELASTIC_RUN_ID" not in os.environ:
-        return shlex.join(["relama", "train", *words])
+        return redact_words(["relama", "train", *words])
     local, world = (int(os.environ.get(key, 1)) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
     nodes = ["--nnodes", str(world // local)] if world > local else []
-    return shlex.join(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words])
+    return redact_words(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words])
 
 
 def _device_name(device: torch.device) -> str:

@@ -128,7 +128,7 @@ class Trainer:
         )
 
     def run(self) -> int:
-        """Train to the last step, or to a SIGINT, SIGTERM or SIGUSR1; returns the exit code.
+        """Train to the last step, or to a SIGINT, SIGTERM, SIGHUP or SIGUSR1; returns the exit code.
 
         Raises RunError if it cannot go on.
         """
@@ -268,7 +268,10 @@ class Trainer:
             lambda: recovery.log(self.path, decision | recovery.seen(self.order, self.stores, step, batch))
         )
         if decision["action"] == "stop":
-            raise RunError(recovery.stop_line(decision, self.config.run))
+            why = recovery.stop_line(decision, self.config.run)
+            if step > self.step_done:  # not when a certificate does it again
+                self._mark(markers.STOPPED, why=why)
+            raise RunError(why)
         self.recovery.decisions.append(decision)
         acts = {
             "warn": "a warning (recovery=skip and recovery=rewind would act)",
@@ -331,6 +334,7 @@ class Trainer:
 
     def _claim_folder(self) -> None:
         self.folder = RunFolder(self.config)
+        markers.refuse_stopped(self.folder.path)
         checkpoint.remove_leftovers(self.folder.checkpoints)
 
     def _resume_or_start(self) -> None:
@@ -421,7 +425,7 @@ class Trainer:
         return Profiler(self.path, first, last, self.ranks.rank, self.ranks.device)
 
     def _listen_for_signals(self) -> None:
-        """The first SIGINT, SIGTERM or SIGUSR1 (a scheduler's warning) ends the run after its step, saved."""
+        """The first SIGINT, SIGTERM, SIGHUP or SIGUSR1 (a scheduler's) ends the run after its step, saved."""
 
         def stop(signum: int, _frame: object) -> None:
             self._signal = signum
@@ -432,6 +436,8 @@ class Trainer:
         signal.signal(signal.SIGINT, stop)
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGUSR1, stop)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup
+            signal.signal(signal.SIGHUP, stop)
 
     def _note_end(self, how: str | None) -> None:
         if self.ranks.is_first:

@@ -1,10 +1,12 @@
 """A launch that cannot be is refused in one line, before anything is submitted or written."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
+from launch.job import keep
 from launch.main import main
 
 REFUSED = [
@@ -70,3 +72,25 @@ def test_a_folder_of_something_else_is_refused(nowhere, capsys):
     assert main(["run=./mine"]) == 1
     assert "is not a run folder and not empty" in capsys.readouterr().err
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_job_on_another_machine_does_not_hide_the_next(nowhere, capsys):
+    run = Path("runs/r")
+    keep(run, "local", "1", "elsewhere", "", [])
+    keep(run, "local", "99999999", socket.gethostname(), "", [])
+    assert main(["stop", "run=r"]) == 1
+    printed = capsys.readouterr()
+    assert "process 99999999 has ended already" in printed.out
+    assert "process 1 is on elsewhere: stop it there" in printed.err
+
+
+def test_a_silent_controller_is_not_taken_for_an_ended_job(nowhere, capsys):
+    squeue = nowhere / "bin" / "squeue"
+    squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact controller' >&2\nexit 1\n")
+    squeue.chmod(0o755)
+    os.symlink("/bin/sh", nowhere / "bin" / "sh")
+    keep(Path("runs/r"), "slurm", "7", "", "log", [])
+    (nowhere / "bin" / "scancel").symlink_to(squeue)
+    for verb in ("status", "stop"):
+        assert main([verb, "run=r"]) == 1
+        assert "squeue does not answer (slurm_load_jobs error: Unable" in capsys.readouterr().err

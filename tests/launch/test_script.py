@@ -84,7 +84,7 @@ def test_every_word_reaches_torchrun_as_it_was_typed_and_none_is_executed(tmp_pa
     fake(tmp_path, "srun", 'printf \'%s\\0\' "$SET_UP" "$E0" "$E3" >> environment')
     assert subprocess.run(["bash", "-n", path]).returncode == 0
     code, out = finish(tmp_path, path)
-    assert (code, "failed (torchrun: 0) and made no new checkpoint" in out) == (0, True)
+    assert (code, "the run has finished" in out) == (0, True)
     got = called(tmp_path, "srun")
     assert got[-len(words) :] == words
     assert f"--rdzv-endpoint={os.uname().nodename}:10017" in got
@@ -106,14 +106,14 @@ def test_what_the_training_left_decides_whether_the_job_goes_back_into_the_queue
         ("exit 1", "RUNNING", 1, False),
         ("echo step-000007 > run/checkpoints/latest; exit 3", "RUNNING", 3, True),
         ("touch run/preempted.json run/launch/stop; exit 1", "RUNNING", 0, False),
+        ("touch run/launch/stop; exit 1", "RUNNING", 1, False),  # could not save
+        ("echo step-000007 > run/checkpoints/latest; touch run/stopped.json; exit 1", "RUNNING", 1, False),
+        ("touch run/preempted.json run/stopped.json; exit 0", "RUNNING", 0, False),
     ]
     for body, state, expected, requeued in cases:
         latest.write_text("step-000003\n")
-        for name in (
-            "finished.json",
-            "preempted.json",
-        ):  # of the job before: they must not speak for this one
-            (run / name).touch()
+        for name in ("finished.json", "preempted.json", "stopped.json"):
+            (run / name).touch()  # of the job before: they must not speak for this one
         (run / "launch" / "stop").unlink(missing_ok=True)
         (tmp_path / "scontrol.called").unlink(missing_ok=True)
         fake(tmp_path, "srun", body)
@@ -123,6 +123,15 @@ def test_what_the_training_left_decides_whether_the_job_goes_back_into_the_queue
             body
         )
         assert out.startswith("relama: job 20017: ") and len(out.splitlines()) == 1
+
+
+def test_a_busy_controller_is_asked_again(tmp_path):
+    (tmp_path / "run").mkdir()
+    path = make(tmp_path)
+    fake(tmp_path, "srun", "touch run/preempted.json; exit 1")
+    fake(tmp_path, "squeue", "[ -e asked ] && echo RUNNING || { touch asked; exit 1; }")
+    assert finish(tmp_path, path)[0] == 1
+    assert called(tmp_path, "scontrol") == ["requeue", "20017"]
 
 
 @pytest.mark.parametrize("leaves", ["touch run/preempted.json; ", ""])
@@ -181,3 +190,21 @@ def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, ca
     command = shlex.split(capsys.readouterr().out)
     assert command[-len(words) :] == words and "--nproc-per-node=2" in command
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_kept_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
+    """But job.sh, which has to set it, and is its owner's alone."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    fake(tmp_path, "sbatch", "cat > /dev/null; echo 7")
+    secret = "cluster.environment.WANDB_API_KEY='old hunter22'"
+    assert main(["cluster=slurm", secret, "run=r"]) == 0
+    job = tmp_path / "runs/r/launch/job.sh"
+    assert job.stat().st_mode & 0o777 == 0o600
+    assert [line for line in job.read_text().splitlines() if "hunter" in line] == [
+        "export WANDB_API_KEY='old hunter22'"
+    ]
+    kept = [path for path in (tmp_path / "runs").rglob("*") if path.is_file() and path != job]
+    assert kept and not any("hunter" in path.read_text() for path in kept)
+    printed = capsys.readouterr()
+    assert "hunter" not in printed.out + printed.err

@@ -60,11 +60,40 @@ def test_three_restarts_in_a_row_end_as_no_restart(corpora, tmp_path):
     assert learned(folder) == learned(tmp_path / "undisturbed")
 
 
-def test_a_machine_comes_and_is_lost_and_the_samples_stay_the_same(corpora, tmp_path):
-    folder = tmp_path / "run"
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("localhost", 0))
-        port = found.getsockname()[1]
+        return found.getsockname()[1]
+
+
+def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora, tmp_path):
+    """Were its torchrun to end first, it would close the rendezvous for all."""
+    folder = tmp_path / "run"
+    batch_of_one = [*SMALL, f"corpora={corpora}", "global_batch=64", "steps=200", "checkpoint.every=10"]
+    start = [
+        *("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=idle"),
+        f"--rdzv-endpoint=localhost:{free_port()}",
+        *(str(TRAIN), *batch_of_one, f"run={folder}"),
+    ]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    agents = [agent(log, *start) for log in logs]
+    try:
+        wait_for_step(folder, 60, agents[0], timeout=240)
+        trains = int((folder / ".lock").read_text().split()[1])
+        assert {trains} < {worker for process in agents for worker in workers_of(process)}
+        os.kill(trains, signal.SIGKILL)
+        assert [process.wait(timeout=240) for process in agents] == [0, 0], logs[0].read_text()[-3000:]
+    finally:
+        for process in agents:
+            end(process)
+    assert "".join(log.read_text() for log in logs).count("relama: resuming") == 1
+    succeed(*batch_of_one, f"run={tmp_path / 'alone'}")
+    assert learned(folder) == learned(tmp_path / "alone")
+
+
+def test_a_machine_comes_and_is_lost_and_the_samples_stay_the_same(corpora, tmp_path):
+    folder = tmp_path / "run"
+    port = free_port()
     words = [*SMALL, f"corpora={corpora}", "steps=5000", "checkpoint.every=5"]
     start = [
         *("--nnodes=1:2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=elastic"),

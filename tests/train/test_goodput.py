@@ -44,3 +44,5 @@ def test_a_start_notes_how_far_the_one_before_had_come(tmp_path):
 
 def test_an_unwritten_life_is_unknown(tmp_path):
     assert goodput.account(tmp_path) is None
+    (tmp_path / goodput.LOG).write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
+    assert goodput.account(tmp_path) is None  # its start was torn

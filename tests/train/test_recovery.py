@@ -12,7 +12,7 @@ import pytest
 from data.order import Order
 from tests.runs import REPOSITORY, SMALL, end, learned, metrics, same_tensors, start, succeed, wait_for_step
 from train.config import RecoveryConfig, RunError
-from train.recovery import LOG, Recovery, is_abandoned, read_log, rewind, rewinds, standing
+from train.recovery import LOG, Recovery, is_abandoned, log, read_log, rewind, rewinds, standing
 
 STEPS = 40
 # A rate and a bound at which ordinary steps are spikes.
@@ -114,6 +114,15 @@ def test_a_torn_last_decision_never_acted_and_a_damaged_one_ends_the_run(tmp_pat
         read_log(tmp_path)
 
 
+def test_a_decision_after_a_torn_one_can_be_read(tmp_path):
+    """The torn one never acted; left in the middle of the file, it would end every later start."""
+    log(tmp_path, {"step": 1, "action": "skip"})
+    with open(tmp_path / LOG, "ab") as file:
+        file.write('{"step": 2, "why": "é'.encode()[:-1])
+    log(tmp_path, {"step": 3, "action": "skip"})
+    assert [decision["step"] for decision in read_log(tmp_path)] == [1, 3]
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize(("policy", "ranks"), [("skip", 0), ("rewind", 2)])
 def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, corpora, tmp_path):
@@ -176,6 +185,26 @@ def test_a_loss_that_is_no_number_never_reaches_the_weights(policy, corpora, tmp
     losses = {m["step"]: m["loss"] for m in metrics(tmp_path)}
     assert losses.pop(12 if policy == "skip" else 0, None) is None
     assert len(losses) == (19 if policy == "skip" else 20) and all(map(math.isfinite, losses.values()))
+
+
+@pytest.mark.distributed
+def test_torchrun_does_not_train_on_after_a_stop_but_a_person_may(corpora, tmp_path):
+    """The twelfth call of a process is no number: a start after step 10 would meet none and finish."""
+    script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
+    script.write_text(NOT_A_NUMBER)
+    words = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]
+    torchrun = [*("-m", "torch.distributed.run", "--standalone", "--max-restarts=2"), str(script), *words]
+    ran = subprocess.run(
+        [sys.executable, *torchrun], cwd=REPOSITORY, capture_output=True, text=True, timeout=180
+    )
+    assert ran.returncode == 1 and "relama: resuming" not in ran.stdout
+    assert ran.stderr.count("relama: error: step 12: loss nan") == 3  # each start says why it ends
+    assert len(read_log(folder)) == 1 and metrics(folder)[-1]["step"] == 11
+    why = json.loads((folder / "stopped.json").read_text())["why"]
+    assert why.startswith("step 12: loss nan") and "recovery=skip" in why
+
+    succeed(f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5")
+    assert (folder / "finished.json").exists() and not (folder / "stopped.json").exists()
 
 
 def test_the_words_of_recovery_are_checked(corpora, tmp_path):

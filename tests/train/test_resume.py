@@ -3,10 +3,24 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from tests.runs import end, learned, metrics, run, same_tensors, start, succeed, wait_for_step, workers_of
+from tests.runs import (
+    SMALL,
+    command,
+    end,
+    learned,
+    metrics,
+    run,
+    same_tensors,
+    start,
+    succeed,
+    wait_for_step,
+    workers_of,
+)
 
 STEPS = 40
 SETTINGS = (f"steps={STEPS}", "checkpoint.every=6", "validate.every=15")
@@ -31,7 +45,8 @@ def stop(how: str, process) -> None:
     elif how == "Ctrl-C in a terminal":  # reaches the agent and its workers alike
         os.killpg(process.pid, signal.SIGINT)
     else:
-        os.kill(process.pid, {"SIGTERM": signal.SIGTERM, "kill -9": signal.SIGKILL}[how])
+        names = {"SIGTERM": signal.SIGTERM, "a lost terminal": signal.SIGHUP, "kill -9": signal.SIGKILL}
+        os.kill(process.pid, names[how])
 
 
 @pytest.mark.parametrize(
@@ -42,6 +57,7 @@ def stop(how: str, process) -> None:
         ("kill -9", 0),
         ("Ctrl-C in a terminal", 2),
         ("SIGTERM", 2),
+        ("a lost terminal", 2),
         ("kill -9", 2),
         ("kill -9 of a worker", 2),
     ],
@@ -70,14 +86,15 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_one_never_stopped(
     same_tensors(folder / LAST, undisturbed[ranks] / LAST)
 
 
-def test_a_graceful_stop_loses_no_step(corpora, tmp_path):
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_a_graceful_stop_loses_no_step(signum, corpora, tmp_path):
     folder = tmp_path / "run"
     overrides = (f"corpora={corpora}", f"run={folder}", "steps=4000", "checkpoint.every=4000")
     process = start(*overrides)
     try:
         wait_for_step(folder, 5, process)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        process.send_signal(signum)
+        assert process.wait(timeout=60) == 128 + signum
     finally:
         end(process)
     last = metrics(folder)[-1]["step"]
@@ -144,3 +161,24 @@ def test_init_takes_the_weights_alone(undisturbed, corpora, tmp_path):
     first = metrics(tmp_path / "new")[0]
     assert first["step"] == 1
     assert first["loss"] < metrics(undisturbed[0])[0]["loss"] - 0.5  # it has learned something already
+
+
+def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
+    """One process, and torchrun as `relama launch` starts it."""
+    words = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
+    torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *words]
+    for number, typed in enumerate((command(*words), torchrun)):
+        folder = tmp_path / str(number)
+        process = subprocess.Popen(
+            ["nohup", *typed, f"run={folder}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            wait_for_step(folder, 3, process)
+            os.killpg(process.pid, signal.SIGHUP)
+            assert process.wait(timeout=120) == 0
+        finally:
+            end(process)
+        assert (folder / "finished.json").exists()
