@@ -248,13 +248,15 @@ def _tensors(tree: object) -> list[Tensor]:
 
 def _group_names(mesh: DeviceMesh) -> dict[str, tuple[str, int]]:
     """Each process group's (dimensions, size), by its name; call it when the model is laid out."""
-    found = {dist.group.WORLD.group_name: ("world", dist.get_world_size())}
+    found = {}
     parts = {name: mesh[name] for name in DIMENSIONS}
-    if parts["cp"].size() > 1:
-        parts["dp_shard × cp"] = mesh["dp_shard", "cp"]._flatten("dp_shard_cp")
+    for names in (("dp_shard", "cp"), ("dp_shard", "cp", "tp")):
+        if parts[names[-1]].size() > 1:  # the model's layout flattens these
+            named = " × ".join(name for name in names if name != "cp" or parts["cp"].size() > 1)
+            parts[named] = mesh[names]._flatten("_".join(names))
     for name, part in parts.items():
         found[part.get_group().group_name] = (name, part.size())
-    return found
+    return found | {dist.group.WORLD.group_name: ("world", dist.get_world_size())}
 
 
 def _group_of(args: tuple) -> str:

@@ -1,7 +1,9 @@
 """Planning: what is traced on fake ranks is what the code does, and what torch's own tracker counts."""
 
 import re
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -176,6 +178,24 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
         "TFLOPs",
     ):
         assert part in text, part
+
+
+def ranks_that_speak(layout: Layout) -> set[str]:
+    with fake_world(layout) as mesh:
+        return {ranks for _, _, ranks in trace_step(MODEL, mesh, Work(256, 1, 1)).collectives}
+
+
+def test_the_groups_of_every_layout_are_known():
+    """A process each, for DTensor remembers groups that are gone."""
+    always = {"dp_replicate", "dp_shard"}
+    expected = {
+        Layout(2, 2, cp=1, tp=1): always,
+        Layout(2, 2, cp=1, tp=2): always | {"tp", "dp_shard × tp"},
+        Layout(2, 2, cp=2, tp=1): {"dp_replicate", "cp", "dp_shard × cp"},
+        Layout(2, 2, cp=2, tp=2): {"dp_replicate", "cp", "tp", "dp_shard × cp", "dp_shard × cp × tp"},
+    }
+    with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes:
+        assert dict(zip(expected, processes.map(ranks_that_speak, expected))) == expected
 
 
 @pytest.mark.parametrize(
