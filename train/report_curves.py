@@ -129,10 +129,31 @@ def _goodput(run: RunRecord) -> str:
     life = account(run.path)
     if life:
         text = _life(life) + text
-    for name, lines in (("Attempts", run.attempts), ("Decisions", run.decisions)):
-        if lines:
-            text += f"<h3>{name}</h3>" + _plain_table(lines)
+    if run.attempts:
+        text += "<h3>Attempts</h3>" + _plain_table(run.attempts)
+    if run.decisions:
+        text += "<h3>Decisions on spikes and numbers that are none</h3>" + _decisions(run)
     return text
+
+
+def _decisions(run: RunRecord, most: int = 50) -> str:
+    """What recovery did and why, and which sources and documents those steps saw."""
+    rows = [
+        [
+            f"{decision['step']:,}",
+            decision.get("action", "–"),
+            decision.get("why", "–"),
+            ", ".join(f"{source} {n}" for source, n in decision.get("sources", {}).items()),
+            ", ".join(decision.get("documents", [])),
+        ]
+        for decision in run.decisions
+        if "step" in decision
+    ]
+    heads = ["step", "action", "why", "sequences by source", "documents, the first of them"]
+    note = f"relama explain run={run.path} step=S shows the text of a step."
+    if len(rows) > most:
+        note = f"The last {most}; {len(rows) - most} came before. {note}"
+    return table(heads, rows[-most:], words=len(heads)) + paragraph(note, "soft")
 
 
 def _life(life: dict) -> str:

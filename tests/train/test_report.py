@@ -157,6 +157,14 @@ def test_a_run_with_everything_is_one_whole_page(run):
     assert "--nproc_per_node 8" not in words  # that start came to no step that counts
 
 
+def test_a_spike_stands_with_the_sources_and_documents_that_it_saw(run):
+    seen = {"sources": {"c4": 6, "books": 2}, "documents": ["a.example/<1>", "books/moby.txt"]}
+    write(run / "decisions.jsonl", [{"step": 1042, "action": "skip", "why": "loss 9.1, above"} | seen])
+    words = " ".join(page_of(run).text.split())
+    assert "1,042 skip loss 9.1, above c4 6, books 2 a.example/<1>, books/moby.txt" in words
+    assert "relama explain" in words
+
+
 def test_communication_is_shown_of_the_steps_that_were_watched(run):
     assert "no computing hid" not in page_of(run).text
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
