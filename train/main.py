@@ -39,8 +39,11 @@ def run(argv: list[str]) -> int:
         trainer = Trainer(config, model_config, ranks, stores, heldout, watchdog)
         trainer.build()
         if trainer.folder:
-            trainer.folder.write_command(argv)
-            record_start(trainer.path, argv, trainer.step_done + 1, ranks)
+            try:
+                trainer.folder.write_command(argv)
+                record_start(trainer.path, argv, trainer.step_done + 1, ranks)
+            except OSError as error:  # of use to the report only
+                print(f"relama: warning: {trainer.path}: {error}; this start is not recorded", flush=True)
         code = trainer.run()
         if code == 0 and trainer.folder:
             tell_the_idle(range(ranks.world_size, int(os.environ.get("WORLD_SIZE", 1))))

@@ -18,13 +18,16 @@ STOPPED = "stopped.json"  # by recovery: to start again by itself would only com
 
 
 def leave(folder: Path, name: str, **what: object) -> None:
-    """Write marker `name` with what is known; it is there whole or not at all."""
+    """Write marker `name` with what is known; it is there whole or not at all, which is said."""
     aside = folder / f"{name}.tmp"
-    with open(aside, "w") as file:
-        json.dump({**what, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(folder / name)
+    try:
+        with open(aside, "w") as file:
+            json.dump({**what, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(folder / name)
+    except OSError as error:  # the run ends as it does all the same
+        print(f"relama: warning: {folder / name}: could not be written ({error.strerror})", flush=True)
 
 
 def clear(folder: Path) -> None:
@@ -35,5 +38,7 @@ def clear(folder: Path) -> None:
 def refuse_stopped(folder: Path) -> None:
     """Raises RunError with recovery's reason, if that ended the run and torchrun starts it again."""
     path = folder / STOPPED
-    if path.exists() and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+    if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
+        path.unlink(missing_ok=True)
+    elif path.exists():
         raise RunError(json.loads(path.read_text())["why"])

@@ -182,3 +182,16 @@ def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
         finally:
             end(process)
         assert (folder / "finished.json").exists()
+
+
+def test_what_only_tells_of_a_run_may_fail_to_be_written(corpora, tmp_path):
+    """As on a full disk: it is said, and the run goes on and ends as it would."""
+    words = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
+    succeed(*words, "stop_at=3")
+    (tmp_path / "run/starts.jsonl").unlink()
+    for name in ("starts.jsonl", "finished.json.tmp"):
+        (tmp_path / "run" / name).mkdir()
+    said = succeed(*words).stdout
+    for name in ("starts.jsonl", "finished.json"):
+        assert [line for line in said.splitlines() if "warning" in line and name in line]
+    assert "step 6 of 6 done" in said and not (tmp_path / "run/finished.json").exists()
