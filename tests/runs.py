@@ -55,12 +55,13 @@ def succeed(*overrides: str, ranks: int = 0, **options) -> subprocess.CompletedP
 
 
 def start(*overrides: str, ranks: int = 0) -> subprocess.Popen:
-    """In a session of its own, so that a signal to it reaches nobody else."""
+    """In a session of its own, so that a signal to it reaches nobody else; as if the tests had no nohup."""
     return subprocess.Popen(
         command(*overrides, ranks=ranks),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
 
 

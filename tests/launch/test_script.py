@@ -73,7 +73,8 @@ def finish(tmp_path: Path, path: Path) -> tuple[int, str]:
     return process.returncode, out
 
 
-def test_every_word_reaches_torchrun_as_it_was_typed_and_none_is_executed(tmp_path):
+def test_every_word_reaches_torchrun_as_it_was_typed_and_none_is_executed(tmp_path, monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as if the tests had no nohup
     setup = tmp_path / "set up'$(touch canary).sh"
     setup.write_text("export SET_UP=yes\n")
     words = [f"corpora={nasty}" for nasty in NASTY]
