@@ -14,7 +14,7 @@ from configs.load import entry, load
 from data import folders
 from data.errors import DataError
 from data.mixture import DataConfig
-from data.store import TokenStore
+from data.tokens.store import TokenStore
 
 PAPER_TOKENS = 1.4e12
 PAPER_BATCH = 1 << 22

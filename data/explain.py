@@ -13,8 +13,8 @@ from configs.load import entry, load
 from data.documents import Document, read_row
 from data.errors import DataError
 from data.order import Order, Sample
-from data.store import Span, TokenStore
-from data.tokenizer import Tokenizer
+from data.tokens.store import Span, TokenStore
+from data.tokens.tokenizer import Tokenizer
 
 
 @dataclass

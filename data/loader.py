@@ -16,7 +16,7 @@ from torch import Tensor
 
 from data.errors import DataError
 from data.order import Order, samples_of
-from data.store import TokenStore
+from data.tokens.store import TokenStore
 
 
 class Loader:

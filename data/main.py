@@ -5,7 +5,7 @@ import sys
 
 from configs.load import entry, load, quoted
 from data.errors import DataError
-from data.prepare import PrepareConfig, prepare
+from data.prepare.source import PrepareConfig, prepare
 
 LISTS = ("input", "licences", "languages", "cutoffs", "skip", "cited")
 

@@ -6,18 +6,21 @@ import sys
 
 VERBS = {
     "prepare": ("data.main", "raw dumps to cleaned text to verified tokens"),
-    "tokenizer": ("data.train_tokenizer", "train a SentencePiece tokenizer on the mixture's text"),
+    "tokenizer": ("data.tokens.train_tokenizer", "train a SentencePiece tokenizer on the mixture's text"),
     "train": ("train.main", "train in one process (many: torchrun train/main.py …)"),
     "launch": ("launch.main", "train on a cluster or by torchrun here; launch status, launch stop"),
-    "audit": ("train.audit", "the mixture's tokens and epochs, and a run's config, beside the paper's"),
+    "audit": (
+        "train.recipe.audit",
+        "the mixture's tokens and epochs, and a run's config, beside the paper's",
+    ),
     "explain": ("data.explain", "what any step of a run was trained on"),
-    "validate": ("train.validate_weights", "held-out loss, perplexity and bits per byte per source"),
-    "generate": ("train.generation", "continue a prompt with a trained model"),
-    "export": ("train.export", "weights out to Hugging Face's or Meta's format"),
-    "import": ("train.import_weights", "Hugging Face's or Meta's weights as a checkpoint"),
-    "evaluate": ("train.evaluate", "the paper's benchmarks by lm-eval, beside its figures"),
-    "plan": ("train.planner", "what a size needs: GPU-hours, memory, what each rank sends"),
-    "report": ("train.report", "one page on a run, with plots"),
+    "validate": ("train.evaluation.validate", "held-out loss, perplexity and bits per byte per source"),
+    "generate": ("train.generation.main", "continue a prompt with a trained model"),
+    "export": ("train.weights.export", "weights out to Hugging Face's or Meta's format"),
+    "import": ("train.weights.import_", "Hugging Face's or Meta's weights as a checkpoint"),
+    "evaluate": ("train.evaluation.main", "the paper's benchmarks by lm-eval, beside its figures"),
+    "plan": ("train.plan.main", "what a size needs: GPU-hours, memory, what each rank sends"),
+    "report": ("train.report.main", "one page on a run, with plots"),
 }
 
 

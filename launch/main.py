@@ -14,10 +14,10 @@ from data.mixture import find_stores
 from launch import local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
-from train import markers
 from train.config import RunError, TrainConfig
-from train.distributed import layout_of
-from train.run_folder import refuse_foreign, run_path
+from train.ranks.setup import layout_of
+from train.run import markers
+from train.run.folder import refuse_foreign, run_path
 
 KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_run")
 

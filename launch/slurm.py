@@ -15,7 +15,7 @@ from configs.redact import redact_words
 from launch.config import LaunchConfig
 from launch.job import Job, job_folder, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
-from train import markers
+from train.run import markers
 
 
 class Shell(str):

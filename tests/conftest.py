@@ -18,7 +18,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory) -> Path:
     """The embedded sample, prepared once."""
-    from data.sample import prepare_sample
+    from data.prepare.sample import prepare_sample
 
     folder = tmp_path_factory.mktemp("corpora")
     prepare_sample(folder)

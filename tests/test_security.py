@@ -15,13 +15,13 @@ from data import remote
 from data.errors import DataError
 from data.folders import is_plain
 from data.mixture import DataConfig
-from data.store import TokenStore, manifest_checksum
+from data.tokens.store import TokenStore, manifest_checksum
 from model.formats.huggingface import open_huggingface
 from model.formats.weights import FormatError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ROOMS = ("configs", "data", "model", "train", "launch")
-# Calls that run what they read, or a shell; `train/reader.py` is the one place that unpickles, by a list.
+# Calls that run what they read, or a shell. Only `train/checkpoint/reader.py` unpickles, by a list.
 FORBIDDEN = {
     "os.system",
     "os.popen",

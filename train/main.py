@@ -8,14 +8,14 @@ from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
-from train.auto_layout import settle
 from train.config import RunError, TrainConfig
-from train.distributed import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
-from train.rendezvous import tell_the_idle, wait_for_the_end
-from train.run_folder import run_path
-from train.setup import open_data
-from train.starts import record_start
-from train.watchdog import LONG, Watchdog
+from train.plan.auto import settle
+from train.preflight import open_data
+from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
+from train.ranks.setup import choose_layout, die_with_parent, is_idle, layout_of, set_up, tear_down
+from train.ranks.watchdog import LONG, Watchdog
+from train.run.folder import run_path
+from train.run.starts import record_start
 
 
 def run(argv: list[str]) -> int:

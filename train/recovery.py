@@ -14,9 +14,9 @@ from pathlib import Path
 from data.documents import read_row
 from data.errors import DataError
 from data.order import Order
-from data.store import TokenStore
-from train import json_lines
+from data.tokens.store import TokenStore
 from train.config import RecoveryConfig, RunError
+from train.run import json_lines
 
 LOG = "decisions.jsonl"
 NAMED = 20  # documents that a decision names

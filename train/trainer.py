@@ -17,31 +17,34 @@ import torch.distributed as dist
 
 from data.loader import Loader
 from data.order import Order
-from data.store import TokenStore
-from data.tokenizer import Tokenizer
+from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
-from train import checkpoint, goodput, markers, recovery
+from train import recovery
 from train.attention_kernel import attention_kernel
-from train.certificate import Certifier
-from train.checkpoint_folder import read_state, remove, whole_steps
-from train.communication import Communication
+from train.checkpoint import tensors as checkpoint
+from train.checkpoint.certificate import Certifier
+from train.checkpoint.folder import read_state, remove, whole_steps
+from train.checkpoint.saver import Saver
 from train.config import RunError, TrainConfig
-from train.distributed import Ranks, first_rank_does
-from train.metrics import Clock, Journal
+from train.metrics.communication import Communication
+from train.metrics.journal import Clock, Journal
+from train.metrics.profiler import Profiler
+from train.metrics.stragglers import Stragglers
+from train.metrics.throughput import Throughput
 from train.optimizer import build_optimizer, learning_rate, set_learning_rate
-from train.profiler import Profiler
+from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.watchdog import LONG, Watchdog
 from train.recovery import Recovery
-from train.run_folder import RunFolder
-from train.saver import Saver
-from train.stragglers import Stragglers
-from train.throughput import Throughput
+from train.run import attempts as goodput
+from train.run import markers
+from train.run.folder import RunFolder
 from train.validation import validate
-from train.watchdog import LONG, Watchdog
-from train.weights import fill, model_state, open_weights, same_tokenizer
+from train.weights.open import fill, model_state, open_weights, same_tokenizer
 
 
 class Trainer:

@@ -7,9 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from data.store import TokenStore
-from data.tokenizer import Tokenizer
-from train.distributed import Ranks
+from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
+from train.ranks.setup import Ranks
 
 
 def validate(

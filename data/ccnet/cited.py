@@ -17,8 +17,8 @@ import numpy as np
 import xxhash
 
 from data import folders
-from data.build_store import normalised
 from data.errors import DataError
+from data.tokens.build import normalised
 
 _OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)

@@ -2,7 +2,7 @@
 
 In: the folders that the groups' reading made (parquet and report.json). Out: folders of the same shape with
 what stays, every other page counted under its reason, and the facts found on the way (thresholds, numbers of
-paragraphs). Stages of tasks as in `data/run_recipe.py`: each makes a folder that appears whole, so the
+paragraphs). Stages of tasks as in `data/prepare/recipe.py`: each makes a folder that appears whole, so the
 result is the same on every engine, after any restart.
 """
 

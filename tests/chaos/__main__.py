@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from data.sample import prepare_sample
+from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
 from tests.chaos.disk import small_disk
 from tests.chaos.faults import KINDS

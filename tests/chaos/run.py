@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from tests.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
+from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
 STEPS = 400
 SETTINGS = (

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from data.sample import prepare_sample
+from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign
 from tests.chaos.disk import small_disk
 from tests.chaos.run import SETTINGS

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 import data.documents
-from data.build_store import build_store
 from data.documents import Document, write_documents
-from data.store import TokenStore
-from data.tokenizer import Tokenizer
-from data.train_tokenizer import train_tokenizer
+from data.tokens.build import build_store
+from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.train_tokenizer import train_tokenizer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -8,11 +8,11 @@ import pytest
 
 from configs.load import load
 from data.audit import TABLE_1, AuditConfig, audit, main, table
-from data.build_store import build_store
 from data.documents import Document, write_documents
-from data.store import read_manifest
-from data.tokenizer import Tokenizer
-from data.train_tokenizer import train_tokenizer
+from data.tokens.build import build_store
+from data.tokens.store import read_manifest
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.train_tokenizer import train_tokenizer
 
 LENGTH = 100_000
 SIZES = {"commoncrawl": 40, "c4": 12, "github": 8, "wikipedia": 4, "books": 4, "arxiv": 4, "stackexchange": 4}

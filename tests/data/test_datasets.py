@@ -8,8 +8,8 @@ import yaml
 
 from data.documents import SCHEMA, read_documents, text_files
 from data.main import main
-from data.prepare_all import MEASURED
-from data.store import TokenStore
+from data.prepare.everything import MEASURED
+from data.tokens.store import TokenStore
 
 ROWS = {
     "text": [f"document {i}, with words enough" for i in range(300)],
@@ -114,6 +114,6 @@ def test_a_list_that_cannot_be_followed_is_refused_in_one_line(tmp_path, capsys,
 
 
 def test_every_recipe_has_a_measured_speed():
-    from data.prepare import RECIPES
+    from data.prepare.source import RECIPES
 
     assert set(MEASURED) == set(RECIPES)

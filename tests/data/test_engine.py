@@ -17,16 +17,16 @@ from pathlib import Path
 
 import pytest
 
-import data.find_duplicates
-import data.run_recipe
+import data.dedup.stages
+import data.prepare.recipe
 from data import engine
 from data.documents import Document, Drop, Record, read_documents, text_files
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.main import main
+from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
-from data.run_recipe import Recipe, make_text
-from tests.slurm import cluster, require_slurm
+from tests.support.slurm import cluster, require_slurm
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -46,7 +46,7 @@ def dump(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch):
-    monkeypatch.setattr(data.run_recipe, "GROUP_BYTES", 130_000)
+    monkeypatch.setattr(data.prepare.recipe, "GROUP_BYTES", 130_000)
 
 
 def prepare(dump: Path, corpora: Path, *words: str) -> int:
@@ -132,7 +132,7 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
     pytest.importorskip("datatrove", reason="datatrove is not installed (pip install -e '.[data]')")
     words = ["engine=ray", "engine.tasks=2", "engine.memory_gb=1", *tokenized]
     code = (
-        "import sys, data.run_recipe; data.run_recipe.GROUP_BYTES = 130_000\n"
+        "import sys, data.prepare.recipe; data.prepare.recipe.GROUP_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     words += ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'ray'}"]
@@ -144,7 +144,7 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
 
 def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expected, tmp_path, tokenized):
     code = (
-        "import sys, data.run_recipe; data.run_recipe.GROUP_BYTES = 130_000\n"
+        "import sys, data.prepare.recipe; data.prepare.recipe.GROUP_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     made = tmp_path / "killed" / "mine"
@@ -170,7 +170,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expec
 
 
 def test_an_input_that_changed_between_two_runs_is_refused(dump, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(data.find_duplicates, "find", _cut)
+    monkeypatch.setattr(data.dedup.stages, "find", _cut)
     assert prepare(dump, tmp_path / "c", "engine.workers=1") == 1
     monkeypatch.undo()
     changed = dump / "3.jsonl"

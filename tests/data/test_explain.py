@@ -11,7 +11,7 @@ import pytest
 from data.explain import explain, main
 from data.loader import Loader
 from data.order import Order
-from data.store import TokenStore
+from data.tokens.store import TokenStore
 
 SEQ_LEN, BATCH = 100, 6
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order, samples_of
-from data.store import TokenStore
+from data.tokens.store import TokenStore
 
 SEQ_LEN = 16
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from launch import cli
-from tests.runs import REPOSITORY
+from tests.support.runs import REPOSITORY
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
 MARK = "# not run here: "

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from launch.main import main
-from tests.runs import SMALL, end, wait_for_step
+from tests.support.runs import SMALL, end, wait_for_step
 
 pytestmark = pytest.mark.distributed
 

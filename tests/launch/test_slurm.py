@@ -7,8 +7,8 @@ import time
 import pytest
 
 from launch.main import main
-from tests.runs import SMALL, learned, metrics, same_tensors, succeed
-from tests.slurm import cluster, require_slurm
+from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
+from tests.support.slurm import cluster, require_slurm
 
 pytestmark = pytest.mark.distributed
 STEPS = 200

@@ -16,9 +16,9 @@ from model.formats.meta import open_meta, write_meta
 from model.formats.weights import DTYPES, FormatError, Weights, parameter_shapes
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
-from tests.metas import metas_logits
-from tests.ranks import run_ranks
-from tests.theirs import their_model
+from tests.support.metas import metas_logits
+from tests.support.ranks import run_ranks
+from tests.support.theirs import their_model
 
 CONFIG = LlamaConfig(
     dim=64, n_layers=2, n_heads=8, vocab_size=208, multiple_of=64, norm_eps=1e-5, max_seq_len=2048

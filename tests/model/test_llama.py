@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig, RMSNorm, rotate, rotation_table
-from tests.theirs import their_model, their_name, to_theirs
+from tests.support.theirs import their_model, their_name, to_theirs
 
 CONFIG = LlamaConfig(
     dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48, norm_eps=1e-5

@@ -15,7 +15,7 @@ from model.parallelize.activation_checkpointing import checkpoint_activations
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
-from tests.ranks import run_ranks
+from tests.support.ranks import run_ranks
 
 # Widths that data-parallel ranks cannot halve evenly.
 CONFIG = LlamaConfig(dim=40, n_layers=2, n_heads=4, vocab_size=108, multiple_of=12, max_seq_len=16)

@@ -12,14 +12,14 @@ from dataclasses import replace
 import pytest
 
 from configs.load import load
-from data.build_store import build_store
 from data.documents import read_documents, text_files
-from data.tokenizer import Tokenizer
-from data.train_tokenizer import train_tokenizer
+from data.tokens.build import build_store
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.train_tokenizer import train_tokenizer
 from model.flops import n_params
 from model.parallelize.mesh import Layout
-from tests.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
-from train import setup
+from tests.support.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
+from train import preflight as setup
 from train.config import TrainConfig
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests import runs
+from tests.support import runs
 
 COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 

@@ -16,12 +16,12 @@ from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
-from tests.ranks import run_ranks
-from tests.runs import learned, metrics, run, same_tensors, succeed
-from train import checkpoint
+from tests.support.ranks import run_ranks
+from tests.support.runs import learned, metrics, run, same_tensors, succeed
+from train.checkpoint import tensors as checkpoint
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
-from train.weights import fill
+from train.weights.open import fill
 
 CONFIG = LlamaConfig(dim=24, n_layers=4, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)
 CHAIN = [  # with a pipeline's schedule, or "fairscale" for its layers

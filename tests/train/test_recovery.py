@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 from data.order import Order
-from tests.runs import REPOSITORY, SMALL, end, learned, metrics, same_tensors, start, succeed, wait_for_step
+from tests.support.runs import (
+    REPOSITORY,
+    SMALL,
+    end,
+    learned,
+    metrics,
+    same_tensors,
+    start,
+    succeed,
+    wait_for_step,
+)
 from train.config import RecoveryConfig, RunError
 from train.recovery import LOG, Recovery, is_abandoned, log, read_log, rewind, rewinds, standing
 
@@ -208,7 +218,7 @@ def test_torchrun_does_not_train_on_after_a_stop_but_a_person_may(corpora, tmp_p
 
 
 def test_the_words_of_recovery_are_checked(corpora, tmp_path):
-    from tests.runs import run
+    from tests.support.runs import run
 
     refused = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", "recovery.policy=hope")
     assert refused.returncode == 1 and "recovery.policy=hope" in refused.stderr and "rewind" in refused.stderr

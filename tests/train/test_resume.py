@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.runs import (
+from tests.support.runs import (
     SMALL,
     command,
     end,

@@ -11,15 +11,15 @@ import sys
 import pytest
 import torch
 
-import train.generation
-import train.report
-import train.validate_weights
+import train.evaluation.validate
+import train.generation.main
+import train.report.main
 from data.order import Order
-from data.store import TokenStore
-from data.tokenizer import Tokenizer
-from tests.runs import REPOSITORY, metrics, succeed
-from train.starts import read_starts
-from train.weights import load_model, open_weights
+from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
+from tests.support.runs import REPOSITORY, metrics, succeed
+from train.run.starts import read_starts
+from train.weights.open import load_model, open_weights
 
 WORDS = [
     a + b + c
@@ -66,7 +66,7 @@ def test_epochs_are_the_orders_own_count(trained, corpora):
 
 def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, capsys):
     words = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
-    assert train.validate_weights.main(words) == 0
+    assert train.evaluation.validate.main(words) == 0
     table = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
     for source in ("python_code", "python_docs"):
@@ -126,12 +126,12 @@ def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys
         assert train.generation.main([*settings, f"prompt='{line}'"]) == 0
         alone.append(capsys.readouterr().out)
     assert train.generation.main([*settings, f"prompts={tmp_path / 'prompts.txt'}", "batch=2"]) == 0
-    assert capsys.readouterr().out == f"{train.generation.BETWEEN}\n".join(alone)
+    assert capsys.readouterr().out == f"{train.generation.main.BETWEEN}\n".join(alone)
 
 
 def test_top_p_keeps_the_token_that_crosses_p():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(200, 4)
-    assert set(train.generation.sample(logits, 1.0, 0.6, torch.Generator().manual_seed(0))) == {0, 1}
+    assert set(train.generation.main.sample(logits, 1.0, 0.6, torch.Generator().manual_seed(0))) == {0, 1}
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trained):
@@ -172,9 +172,9 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.generation.main, ["weights=RUN", "prompt=" + "word " * 300], "the model's context is 256"),
         (train.generation.main, ["weights=RUN", "prompt=x", "top_p=0"], "top_p=0"),
         (train.generation.main, ["weights=RUN", "prompt=x", "temperature=-1"], "temperature=-1"),
-        (train.validate_weights.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
-        (train.validate_weights.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
-        (train.validate_weights.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
+        (train.evaluation.validate.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
+        (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
+        (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
         (train.report.main, ["run=nowhere"], "not a run folder"),
         (train.report.main, ["run=RUN", "output=."], "is a folder"),
     ],

@@ -1,0 +1,250 @@
+"""Web pages to tokens beside datatrove, and paragraphs compared: `python benchmarks/commoncrawl.py`.
+
+The real pages of ../shared/data, in WARC files of one copy each. Each contestant is a fresh process on one
+core; processor time, its children's too, imports and start apart. datatrove runs its stock steps: WarcReader,
+Trafilatura (or resiliparse in the same frame), LanguageFilter (its model given by hand), a length filter and
+DocumentTokenizer. Deduplication: random hashes in files, then twice as many; time and memory are compared.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import resource
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+LANGUAGES = ["en", "de"]  # of the pages
+CONTESTANTS = {
+    "datatrove, trafilatura": "WarcReader → Trafilatura → LanguageFilter → length → DocumentTokenizer",
+    "datatrove, resiliparse": "the same with resiliparse",
+    "relama, the same steps": "relama prepare recipe=commoncrawl skip=paragraphs,perplexity,references",
+    "relama, all steps": "each file's paragraphs compared, perplexity and references too (--models)",
+    "relama, WET, all steps": "MB of text; novels, of which only the tail is dropped (--models)",
+}
+
+
+def write_warc(path: Path, copy: int) -> int:
+    """The HTML pages of the samples as a WARC file of its own; returns its bytes of HTML."""
+    pages = []
+    with tarfile.open(SHARED / "cc" / "trafilatura-html-pages.tar.gz") as archive:
+        for member in archive:
+            if member.isfile():
+                pages.append((f"https://example.org/{member.name}", archive.extractfile(member).read()))
+    from data.sources.commoncrawl.warc import WarcPage, read_records
+
+    for name in ("dolma-sample-0000", "iah-blackbook", "resiliparse-warcfile"):
+        for page in read_records(SHARED / "cc" / f"{name}.warc.gz"):
+            if isinstance(page, WarcPage) and page.status == 200 and page.content_type == "text/html":
+                pages.append((page.url, page.body))
+    with path.open("wb") as out:
+        for number, (url, html) in enumerate(pages):
+            body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html
+            head = (
+                f"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: {url}\r\n"
+                "WARC-Date: 2024-05-18T01:58:10Z\r\n"
+                f"WARC-Record-ID: <urn:uuid:{copy}-{number}>\r\n"
+                "Content-Type: application/http; msgtype=response\r\n"
+                "WARC-Identified-Payload-Type: text/html\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n"
+            )
+            out.write(gzip.compress(head.encode() + body + b"\r\n\r\n"))
+    return sum(len(html) for _, html in pages)
+
+
+def write_wet(path: Path) -> int:
+    """Novels as pages of 60 lines: English that no step but the last drops; returns its bytes of text."""
+    size, number = 0, 0
+    with path.open("wb") as out:
+        for novel in sorted((SHARED / "corpus").glob("*.txt"))[:12]:
+            lines = novel.read_text(errors="replace").splitlines()
+            for start in range(0, len(lines), 60):
+                body = ("\n".join(["title", *lines[start : start + 60]])).encode()
+                head = (
+                    f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://example.org/{number}\r\n"
+                    f"WARC-Date: 2024-05-18T01:58:10Z\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
+                    f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+                )
+                out.write(gzip.compress(head.encode() + body + b"\r\n\r\n"))
+                size, number = size + len(body), number + 1
+    return size
+
+
+def datatrove(extractor: str, folder: Path, output: Path, converted: Path) -> list:
+    from datatrove.pipeline.extractors import Trafilatura
+    from datatrove.pipeline.extractors.base import BaseExtractor
+    from datatrove.pipeline.filters import LambdaFilter, LanguageFilter
+    from datatrove.pipeline.readers import WarcReader
+    from datatrove.pipeline.tokens import DocumentTokenizer
+
+    class Resiliparse(BaseExtractor):
+        name = "resiliparse"
+
+        def __init__(self, timeout: float) -> None:
+            super().__init__(timeout)
+
+        def extract(self, text: str) -> str:
+            from resiliparse.extract.html2text import extract_plain_text
+
+            return extract_plain_text(text, main_content=True, alt_texts=False)
+
+    LanguageFilter._requires_dependencies = []  # fastText by another package's name
+    language = LanguageFilter(LANGUAGES, language_threshold=0.5)
+    language.model._model = _Lid()
+    return [
+        WarcReader(str(folder), glob_pattern="*.warc.gz"),
+        Trafilatura(timeout=30) if extractor == "trafilatura" else Resiliparse(timeout=30),
+        LambdaFilter(lambda document: len(document.text) >= 300),
+        language,
+        DocumentTokenizer(str(output), tokenizer_name_or_path=str(converted), eos_token="</s>"),
+    ]
+
+
+class _Lid:
+    """lid.176.ftz under the interface that datatrove expects."""
+
+    def __init__(self) -> None:
+        from data.ccnet import language
+
+        self.model = language.load(language.model_file(None))
+
+    def __deepcopy__(self, memo: dict) -> "_Lid":
+        return self
+
+    def predict(self, text: str, k: int) -> tuple:
+        import numpy as np
+
+        labels, scores = self.model.predict(text, k=k)
+        return labels, np.array(scores)
+
+
+def processor_seconds() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted: Path, models: str) -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    if name.startswith("datatrove"):
+        from datatrove.executor import LocalPipelineExecutor
+
+        steps = datatrove(name.split(", ")[1], folder, output / "tokens", converted)
+        pipeline = LocalPipelineExecutor(steps, tasks=1, workers=1, logging_dir=str(output / "logs"))
+        begin = processor_seconds()
+        pipeline.run()
+    else:
+        import data.prepare.recipe
+        import data.sources.commoncrawl.recipe
+        import data.tokens.build
+        from data.main import main
+
+        words = ["recipe=commoncrawl", f"input={folder}", f"output={output}", f"tokenizer={tokenizer}"]
+        words += [f"languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
+        same = name.endswith("the same steps")
+        words += ["skip=paragraphs,perplexity,references"] if same else ["group=1", f"models={models}"]
+        words += [] if same else ["languages=en"]
+        begin = processor_seconds()
+        assert main(words) == 0 and data.tokens.build.VERSION
+    seconds = processor_seconds() - begin
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    tokens = sum(path.stat().st_size for path in output.rglob("*") if path.suffix in (".ds", ".bin")) // 2
+    print(json.dumps({"seconds": seconds, "rss": rss, "tokens": tokens}), flush=True)
+
+
+def compare(hashes: int, tasks: int) -> None:
+    """Hashes through both stages; a third of them repeated."""
+    import numpy as np
+
+    from data.ccnet import repeats
+    from data.ccnet.paragraphs import HASH
+
+    repeats.RANGE = 1 << 21
+    each = hashes // tasks // 150 * 50  # a third of a task's
+    draw = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as place:
+        runs = [Path(place, f"run{task}") for task in range(tasks)]
+        begin = processor_seconds()
+        for run in runs:
+            new = draw.integers(0, 2**64, 2 * each, np.uint64)
+            old = np.random.default_rng(1).integers(0, 2**64, each, np.uint64)
+            pages = np.concatenate([new, old]).astype(HASH).reshape(-1, 50)
+            repeats.write_run(((0, page) for page in pages), run)
+        reduced = [(which, Path(place, f"range{n}")) for n, which in enumerate(repeats.ranges(runs))]
+        for which, folder in reduced:
+            repeats.reduce_range(runs, which, folder)
+        repeated = sum(len(repeats.repeated(run, n, reduced)[0]) for n, run in enumerate(runs))
+        seconds = processor_seconds() - begin
+        disk = sum(path.stat().st_size for path in Path(place).rglob("*") if path.is_file())
+    assert repeated == tasks * each
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "rss": rss, "disk": disk}), flush=True)
+
+
+def in_process(*words: str) -> dict:
+    ran = subprocess.run([sys.executable, __file__, *words], cwd=ROOT, capture_output=True, text=True)
+    if ran.returncode:
+        sys.exit(ran.stderr[-3000:])
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--copies", type=int, default=3, help="of the sample pages")
+    parser.add_argument("--models", default="", help="a folder of recipe=ccnet-models")
+    parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
+    parser.add_argument("--only", default="", help="contestants with this in their name")
+    parser.add_argument("--hashes", type=int, default=12_000_000)
+    parser.add_argument("--contestant", nargs=6, help=argparse.SUPPRESS)
+    parser.add_argument("--compare", nargs=2, type=int, help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.contestant:
+        name, folder, output, tokenizer, converted, models = words.contestant
+        contestant(name, Path(folder), Path(output), Path(tokenizer), Path(converted), models)
+        return
+    if words.compare:
+        compare(*words.compare)
+        return
+    if not SHARED.is_dir():
+        parser.error(f"{SHARED}: no such folder; this benchmark reads the real pages there")
+    import sentencepiece
+    from tokenise import hugging_face
+
+    with tempfile.TemporaryDirectory() as place:
+        dump, converted = Path(place, "dump"), Path(place, "tokenizer.json")
+        dump.mkdir()
+        raw = sum(write_warc(dump / f"{copy}.warc.gz", copy) for copy in range(words.copies))
+        wet = Path(place, "wet")
+        wet.mkdir()
+        wet_size = write_wet(wet / "0.warc.wet.gz")
+        hugging_face(sentencepiece.SentencePieceProcessor(model_file=str(words.tokenizer)), converted)
+        print(f"{raw / 1e6:.1f} MB of HTML, {words.tokenizer.name}, one core")
+        print(f"{'':24}{'MB/s':>8}{'tokens':>12}{'peak RSS':>12}")
+        for number, name in enumerate(CONTESTANTS):
+            if words.only not in name or (name.endswith("all steps") and not words.models):
+                continue
+            begin = time.monotonic()
+            folder, size = (wet, wet_size) if "WET" in name else (dump, raw)
+            given = [name, folder, Path(place, f"out{number}"), words.tokenizer, converted, words.models]
+            found = in_process("--contestant", *map(str, given))
+            print(
+                f"{name:24}{size / 1e6 / found['seconds']:8.2f}{found['tokens']:12,}"
+                f"{found['rss'] / 2**20:8.0f} MiB   {CONTESTANTS[name]} ({time.monotonic() - begin:.0f} s)",
+                flush=True,
+            )
+    for factor in (1, 2):
+        n = words.hashes * factor
+        found = in_process("--compare", str(n), str(20 * factor))
+        print(
+            f"{n:12,} hashes compared: {n / found['seconds'] / 1e6:.1f} million a second, "
+            f"peak RSS {found['rss'] / 2**20:.0f} MiB, {found['disk'] / n:.1f} bytes of disk each"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""What each of 2,048 GPUs sends in a step: `python benchmarks/communication.py`.
+
+The four sizes of the paper on the default layout and with 8 ranks a matrix (33B, of 52 heads: 4), and where
+that makes copies of fewer shards, which FSDP2 need not pad, also without them,
+traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
+for backward of every micro-batch, the ends once, gradients reduced once (those of a shard once more over its
+copies), and under tensor parallel the sequence gathered and scattered twice in a block's forward and twice in
+its backward. All by rings, which no algorithm undercuts.
+"""
+
+import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from configs.load import load
+from model.parallelize.mesh import Layout
+from train.plan.layout import settle_layout, trace
+from train.plan.main import PlanConfig
+
+SIZES = ("7b", "13b", "33b", "65b")
+BF16, FP32 = 2, 4
+
+
+def least_bytes(config: PlanConfig, layout: Layout) -> float:
+    """Bytes that a rank must send in a step, by the layout alone (HSDP × tp, nothing checkpointed)."""
+    model, tp, dp, copies = config.model, layout.tp, layout.dp_shard, layout.dp_replicate
+    micro_batches = config.micro_batches // layout.dp_size
+    block = (4 * model.dim**2 + 3 * model.dim * model.hidden_dim) / tp + 2 * model.dim
+    ends = 2 * model.vocab_size * model.dim / tp + model.dim
+    gathered = micro_batches * BF16 * (2 * model.n_layers * block + ends)
+    reduced = FP32 * (model.n_layers * block + ends)
+    weights = (gathered + reduced) * (dp - 1) / dp + 2 * reduced / dp * (copies - 1) / copies
+    sequence = config.micro_batch * config.seq_len * model.dim * BF16 * (tp - 1) / tp
+    # Forward and backward: 4 a block each; the embedding's and the head's once each.
+    return weights + micro_batches * sequence * (8 * model.n_layers + 4)
+
+
+def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
+    """(size, layout, micro-batches, GB sent, least GB, ratio)."""
+    found = []
+    for size in sizes:
+        heads = load("plan", PlanConfig, [f"model={size}"]).model.n_heads  # 52 of 33B: 4 ranks at most
+        for tp in (1, max(n for n in (2, 4, 8) if heads % n == 0)):
+            words = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
+            config = load("plan", PlanConfig, words)
+            layout, _, _ = settle_layout(config)
+            found.append(row(size, config, layout))
+            if layout.dp_replicate > 1:  # and what it would be without
+                layout, _, _ = settle_layout(load("plan", PlanConfig, [*words, "parallel.dp_replicate=1"]))
+                found.append(row(size, config, layout))
+    return found
+
+
+def row(size: str, config: PlanConfig, layout: Layout) -> tuple:
+    """One line of the table, traced in a process of its own: DTensor remembers groups that are gone."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        sent = process.submit(sent_in_a_step, config, layout).result()
+    least = least_bytes(config, layout)
+    return size, str(layout), config.micro_batches // layout.dp_size, sent / 1e9, least / 1e9, sent / least
+
+
+def sent_in_a_step(config: PlanConfig, layout: Layout) -> float:
+    """Bytes."""
+    return trace(config, layout, ("none",))["none"].sent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", default=",".join(SIZES))
+    parser.add_argument("--world-size", type=int, default=2048)
+    words = parser.parse_args()
+    print("| size | layout | micro-batches a rank | GB sent | least | ratio |")
+    print("|---|---|---|---|---|---|")
+    for size, layout, count, sent, least, ratio in rows(tuple(words.sizes.split(",")), words.world_size):
+        name = layout.replace("parallel.", "")
+        print(f"| {size} | {name} | {count} | {sent:.1f} | {least:.1f} | {ratio:.3f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""Raw dumps to cleaned text, source by source: `python benchmarks/sources.py`.
+
+The real samples of ../shared/data, copied until they are a useful size; one process on one core, imports
+apart. MB/s are of raw input as it lies on the disk (packed where dumps are packed), by processor time, so
+that a busy machine does not show. Each source is run again on twice as many copies: its memory should stay.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+INPUTS = {  # what of the samples each source reads
+    "c4": ["c4"],
+    "github": ["code"],
+    "wikipedia": ["wiki/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"],
+    "books": ["corpus", "books"],
+    "arxiv": ["arxiv"],
+    "stackexchange": ["stackexchange/coffee.Posts.xml", "stackexchange/meta.datascience.Posts.xml"],
+    "text": ["c4"],
+}
+
+
+def copies(source: str, megabytes: float, folder: Path) -> list[Path]:
+    """Folders with a copy of the source's samples each, `megabytes` in all or a little more."""
+    made, size = [], 0
+    while size < megabytes * 1e6:
+        copy = folder / f"copy-{len(made):03d}"
+        copy.mkdir(parents=True)
+        for name in INPUTS[source]:
+            origin = SHARED / name
+            if origin.is_dir():
+                shutil.copytree(origin, copy, dirs_exist_ok=True)
+            else:
+                shutil.copy(origin, copy)
+        if source == "c4":
+            as_c4(copy)
+        for path in copy.glob("*.Posts.xml"):  # a site of its own
+            path.rename(path.with_name(f"{len(made)}-{path.name}"))
+        made.append(copy)
+        size += sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())
+    return made
+
+
+def as_c4(folder: Path) -> None:
+    """The samples' texts in C4's own layout."""
+    from data.sources import text
+
+    rows = [row for path in text.inputs(folder) for row in text.read(path) if not hasattr(row, "reason")]
+    shutil.rmtree(folder)
+    folder.mkdir()
+    with (folder / "c4-train.00000-of-01024.json").open("w") as out:
+        for place, row in enumerate(rows):
+            out.write(json.dumps({"text": row.text, "url": f"https://example.org/{place}"}) + "\n")
+
+
+def contestant(source: str, output: str, inputs: list[str]) -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from data.main import main
+
+    words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={output}"]
+    begin = time.process_time()
+    code = main([*words, "stage=text", "engine.workers=1", "max_broken=1"])
+    seconds = time.process_time() - begin
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"code": code, "seconds": seconds, "rss": rss}), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sources", default=",".join(INPUTS))
+    parser.add_argument("--megabytes", type=float, default=16, help="of raw input; then twice that")
+    parser.add_argument("--contestant", nargs="+", help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.contestant:
+        source, output, *inputs = words.contestant
+        contestant(source, output, inputs)
+        return
+    if not SHARED.is_dir():
+        parser.error(f"{SHARED}: no such folder; this benchmark reads the raw samples there")
+    heads = ("raw MB", "MB/s", "text MB", "documents", "peak RSS", "with twice as much")
+    print(f"{'':16}" + "".join(f"{head:>{max(11, len(head) + 2)}}" for head in heads))
+    for source in words.sources.split(","):
+        row = []
+        for size in (words.megabytes, 2 * words.megabytes):
+            with tempfile.TemporaryDirectory() as place:
+                folders = copies(source, size, Path(place) / "in")
+                raw = sum(path.stat().st_size for f in folders for path in f.rglob("*") if path.is_file())
+                command = [sys.executable, __file__, "--contestant", source, f"{place}/out"]
+                ran = subprocess.run([*command, *map(str, folders)], cwd=ROOT, capture_output=True, text=True)
+                measured = json.loads(ran.stdout.splitlines()[-1]) if ran.stdout else {"code": 1}
+                if measured["code"]:
+                    sys.exit(f"{source}: {ran.stderr}")
+                report = json.loads(Path(place, "out", "report.json").read_text())
+                row.append((raw, measured, report))
+        (raw, measured, report), (_, twice, _) = row
+        print(
+            f"{source:16}{raw / 1e6:11.1f}{raw / 1e6 / measured['seconds']:11.2f}"
+            f"{report['text_bytes'] / 1e6:11.1f}{report['kept']:11,}{measured['rss'] / 2**20:7.0f} MiB"
+            f"{twice['rss'] / 2**20:16.0f} MiB",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,208 @@
+"""`relama prepare recipe=ccnet-models input=DUMPS cited=WIKIPEDIA`: the models that recipe=commoncrawl asks.
+
+In: prepared Wikipedia text, the dumps, and what Wikipedia cites. Out: a folder with a language model of each
+language, the classifier of references, and `card.json` and `card.md`, which say how they were made. A model
+that is there already is kept; too few cited pages are refused with the number needed.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xxhash
+
+from data import folders
+from data.ccnet import cited, references
+from data.ccnet.refine import CCNet
+from data.ccnet.train_classifier import balanced, examples, train_classifier
+from data.ccnet.train_language_model import programs, train_language_model
+from data.documents import Document, Drop, Record, read_documents, text_files
+from data.errors import DataError
+from data.prepare.ccnet import CARD
+from data.progress import Progress
+from data.remote import stamp
+from data.sources import commoncrawl
+
+if TYPE_CHECKING:
+    from data.prepare.source import PrepareConfig
+
+OTHERS = 2_000_000  # pages to draw the others from, about
+PAGE_BYTES = 3000  # of a packed dump, about
+FEWEST = 10  # examples of a class, even of a stand-in
+CITED_FILE = "cited.npy"
+
+
+def train_models(config: "PrepareConfig") -> None:
+    """Make what is missing of the models. Raises DataError."""
+    from data.prepare.source import find_units
+
+    folder, card = config.models_folder, {"stand_in": False}
+    if (folder / CARD).is_file():
+        card |= json.loads((folder / CARD).read_text())
+    languages = [name for name in config.languages if not (folder / f"{name}.arpa.bin").is_file()]
+    languages = [] if "perplexity" in config.skip else languages
+    wants_classifier = "references" not in config.skip and not (folder / references.FILE).is_file()
+    # Whatever is missing is said before anything is read.
+    if languages:
+        programs()
+    wikipedia = []
+    if languages or (wants_classifier and config.stand_in):
+        wikipedia = text_files(Path(config.corpora) / "wikipedia" / "text")
+    units = find_units(replace(config, recipe="commoncrawl")) if wants_classifier else []
+    if wants_classifier and not config.cited:
+        raise DataError("cited: expected a Wikipedia dump or a list of URLs (cited=PATH,PATH)")
+    for path in config.cited if wants_classifier else []:
+        if not Path(path).is_file():
+            raise DataError(f"cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
+    with folders.locked(folder / ".lock"):
+        for name in languages:
+            Progress("ccnet-models").say(f"{name}: language model, {config.lm_pieces:,} pieces")
+            texts = (page.text for page in _articles(wikipedia, name))
+            memory = config.engine.memory_gb
+            made = train_language_model(texts, folder, name, pieces=config.lm_pieces, memory_gb=memory)
+            card.setdefault("language_models", {})[name] = made
+            _write_card(folder, card)
+        if wants_classifier:
+            _classifier(config, folder, units, wikipedia, card)
+            _write_card(folder, card)
+    kinds = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".model")))
+    print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl models={folder} input=…")
+
+
+def _classifier(
+    config: "PrepareConfig", folder: Path, units: list[Path], wikipedia: list[Path], card: dict
+) -> None:
+    n_urls = cited.write_cited([Path(path) for path in config.cited], folder / CITED_FILE)
+    files = _sampled_pages(config, folder, units)
+
+    def pages() -> Iterator[Document]:
+        for path in files:
+            yield from read_documents(path)
+
+    def stood_in() -> Iterator[Document]:
+        yield from pages()
+        for page in _articles(wikipedia, config.languages[0]):
+            yield replace(page, meta='{"cited": true}')
+
+    found, stand_in = examples(pages()), False
+    chosen = balanced(found, config.seed)
+    least = config.min_examples
+    if len(chosen) < 2 * least and config.stand_in:
+        stand_in, least = True, FEWEST
+        found = examples(stood_in())
+        chosen = balanced(found, config.seed)
+    if len(chosen) < 2 * least:
+        n_cited = sum(one.cited for one in found)
+        raise DataError(
+            f"cited pages: of {n_urls:,} cited URLs, {n_cited:,} are among the pages, and "
+            f"{len(chosen) // 2:,} have another page of their length; the classifier needs {least:,} of "
+            "each: give more of the dumps, or min_examples=…; stand_in=true shows the path with "
+            "Wikipedia's own articles"
+        )
+    Progress("ccnet-models").say(f"classifier: {len(chosen) // 2:,} cited pages and as many others")
+    made = train_classifier(stood_in() if stand_in else pages(), chosen, folder, config.min_reference)
+    card["stand_in"], card["classifier"] = stand_in, made | {"cited_urls": n_urls, "dumps": len(units)}
+    if stand_in:
+        Progress("ccnet-models").say(
+            f"{folder / references.FILE} is a STAND-IN: it learned Wikipedia's own articles, not cited pages"
+        )
+
+
+def _sampled_pages(config: "PrepareConfig", folder: Path, units: list[Path]) -> list[Path]:
+    """Cited pages and a sample of the others, in the languages asked for, repeated paragraphs removed."""
+    from data.prepare.recipe import Recipe, make_text
+
+    share = min(1.0, OTHERS * PAGE_BYTES / max(1, sum(stamp(unit)[0] for unit in units)))
+    made = folder / "pages"
+    settings = {
+        "languages": config.languages,
+        "min_language": config.min_language,
+        "cited": [[path, *stamp(Path(path))] for path in config.cited],
+        "share": share,
+        "seed": config.seed,
+    }
+    inputs = {"input": [[str(unit), *stamp(unit)] for unit in units]}
+    if (made / "text").exists():
+        known = json.loads((made / "report.json").read_text())["settings"]
+        if known == json.loads(json.dumps(settings | inputs)):
+            return text_files(made / "text")
+        raise DataError(f"{made}: pages of another request; delete this folder to draw them anew")
+    clean = partial(_sampled, hashes=folder / CITED_FILE, share=share, seed=config.seed)
+    refine = CCNet(
+        None,
+        tuple(config.languages),
+        config.min_language,
+        skip=frozenset({"perplexity", "references"}),
+    )
+    make_text(
+        Recipe(commoncrawl.read, clean, refine=refine),
+        units,
+        made,
+        settings,
+        progress=Progress("ccnet-models"),
+        on=config.engine,
+        max_broken=config.max_broken,
+        record_seconds=config.record_seconds,
+    )
+    return text_files(made / "text")
+
+
+def _sampled(record: Record, *, hashes: Path, share: float, seed: int) -> Document | Drop:
+    """The page if it is cited, or drawn."""
+    known = cited.is_cited(record.url, _load(hashes))
+    if (
+        not known
+        and xxhash.xxh3_64_intdigest(f"{seed}/{record.url}".encode(errors="replace")) >= share * 2**64
+    ):
+        return record.drop("not drawn")
+    page = commoncrawl.clean(record, source="ccnet-models")
+    if isinstance(page, Drop):
+        return page
+    return replace(page, meta=json.dumps(json.loads(page.meta) | {"cited": known}, sort_keys=True))
+
+
+@lru_cache(maxsize=1)
+def _load(hashes: Path) -> np.ndarray:
+    return np.load(hashes, mmap_mode="r")
+
+
+def _articles(files: list[Path], language: str) -> Iterator[Document]:
+    for path in files:
+        for page in read_documents(path):
+            if json.loads(page.meta).get("language", language) == language:
+                yield page
+
+
+def _write_card(folder: Path, card: dict) -> None:
+    """For programs and for people."""
+    folders.write_whole(folder / CARD, json.dumps(card, indent=1))
+    lines = ["# Models of CCNet's steps", ""]
+    for name, made in card.get("language_models", {}).items():
+        lines.append(
+            f"- `{name}.sp.model`, `{name}.arpa.bin`: {made['paragraphs']:,} paragraphs "
+            f"({made['bytes'] / 1e6:,.1f} MB) of prepared Wikipedia text; {made['pieces']:,} pieces, "
+            f"{made['order']}-grams."
+        )
+    if made := card.get("classifier"):
+        if card["stand_in"]:
+            positives = (
+                "**A STAND-IN: its positives are Wikipedia's own articles, for want of pages that Wikipedia "
+                "cites. It shows the path; do not train on what it keeps.**"
+            )
+        else:
+            positives = (
+                f"Positives: pages of {made['dumps']:,} dump files whose URL is one of "
+                f"{made['cited_urls']:,} cited."
+            )
+        lines.append(
+            f"- `{references.FILE}`: floret's supervised classifier, default settings. {positives} "
+            f"Negatives: random pages of the same lengths. {made['examples']:,} examples, equal texts once, "
+            f"{made['held_out']:,} held out; on those: accuracy {made['accuracy']}, and at "
+            f"{made['threshold']} it keeps {made['kept_of_cited']} of the positives and "
+            f"{made['kept_of_others']} of the others."
+        )
+    folders.write_whole(folder / "card.md", "\n".join(lines) + "\n")

@@ -1,0 +1,153 @@
+"""recipe=all: every source from one list of dumps, to text, then one tokenizer, then all token stores.
+
+In: a YAML file with `source: path` (or a list of paths) on each line. Out: what `relama prepare` makes of
+each, and `corpora/tokenizer/tokenizer.model`. Everything that can be refused is refused before the first
+byte is read, and what the run will need is said; each step is skipped where it is done already.
+"""
+
+import os
+import shlex
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from data import mixture, remote
+from data.accounts import megabytes
+from data.errors import DataError
+from data.prepare.source import RECIPES, PrepareConfig, find_units, prepare
+from data.progress import Progress
+from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
+
+# MB/s a core of input as it lies on the disk, and bytes of cleaned text for each such byte: measured on small
+# real samples (benchmarks/sources.py, docs/sources.md); c4 and commoncrawl from their unpacked figures
+# at 2.6 and 4 unpacked bytes a byte. Real dumps differ, so what is said from them is said as "about".
+MEASURED = {
+    "commoncrawl": (1.4, 0.3),
+    "c4": (6.4, 2.5),
+    "github": (4.9, 0.7),
+    "wikipedia": (1.1, 1.6),
+    "books": (4.7, 0.9),
+    "arxiv": (5.9, 1.0),
+    "stackexchange": (5.6, 0.4),
+    "text": (15.0, 1.4),
+}
+TOKENS_PER_BYTE = 0.3  # RECIPE §1: 2.8 to 4 bytes a token, two bytes each
+ENCODING = 10.0  # MB/s a core
+WORKER_MEMORY = 2.0  # GB, the most that one needs
+
+
+def prepare_all(config: PrepareConfig) -> None:
+    """Run the stages asked for over all sources of the list. Raises DataError."""
+    sources = read_list(Path(config.input[0]), config)
+    weights = {name: config.data.weights.get(name) for name in sources}
+    unweighted = [name for name, weight in weights.items() if weight is None]
+    if unweighted:
+        raise DataError(
+            f"{config.input[0]}: {unweighted[0]} has no weight in the mixture; "
+            f"give data.weights.{unweighted[0]}=…"
+        )
+    model = Path(config.tokenizer or Path(config.corpora) / "tokenizer" / "tokenizer.model")
+    models = _models_request(config, sources) if config.stage != "tokens" else None
+    _say_needs(config, sources)
+    if config.stage != "tokens":
+        # CommonCrawl's models learn from Wikipedia's text.
+        for name, source in sorted(sources.items(), key=lambda item: item[0] == "commoncrawl"):
+            if name == "commoncrawl" and models:
+                prepare(models)
+            prepare(source)
+    if config.stage == "text":
+        return
+    if not model.is_file():
+        if config.tokenizer:
+            raise DataError(f"tokenizer={model}: no such file; leave it out and one is trained")
+        listed = replace(config.data, sources=list(sources))
+        training = TokenizerConfig(listed, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
+        train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
+    for source in sources.values():
+        prepare(replace(source, stage="all", tokenizer=str(model)))
+    missing = [name for name in config.data.chosen() if name not in sources]
+    own = [name for name in sources if name not in mixture.RECIPES]
+    words = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]
+    words += [f"data.sources=[{','.join(sources)}]"] if missing else []
+    words = shlex.join([*words, f"corpora={config.corpora}"])
+    print(
+        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {words}; "
+        f"torchrun train/main.py model=7b data=mix {words}"
+    )
+
+
+def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
+    """The request for each source in the list's order. Raises DataError that names the line's fault."""
+    try:
+        listed = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"input={path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(listed, dict) or not listed:
+        raise DataError(
+            f"input={path}: expected `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"
+        )
+    requests = {}
+    for name, inputs in listed.items():
+        inputs = [inputs] if isinstance(inputs, str) else inputs
+        if not isinstance(inputs, list) or not all(isinstance(one, str) for one in inputs) or not inputs:
+            raise DataError(f"input={path}: {name}: expected a path or a list of paths")
+        recipe = name if name in RECIPES else "text"
+        try:
+            requests[name] = replace(
+                config,
+                recipe=recipe,
+                source=str(name),
+                input=inputs,
+                stage="text",
+                tokenizer=None,
+                licences=config.licences if recipe == "github" else None,
+            )
+        except ValueError as error:
+            raise DataError(f"input={path}: {name}: {error}") from None
+    return requests
+
+
+def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> PrepareConfig | None:
+    """What trains CommonCrawl's models, if there are none to be asked. Raises DataError if nothing can."""
+    if "commoncrawl" not in sources or config.models:
+        return None
+    if {"perplexity", "references"} <= {*config.skip}:
+        return None
+    from data.ccnet.train_language_model import programs
+
+    if "wikipedia" not in sources:
+        raise DataError(
+            f"{config.input[0]}: commoncrawl's models learn from Wikipedia: list wikipedia, or give models=…"
+        )
+    if "perplexity" not in config.skip:
+        programs()
+    dumps = [str(unit) for unit in find_units(sources["wikipedia"]) if ".xml" in unit.suffixes]
+    return replace(sources["commoncrawl"], recipe="ccnet-models", cited=config.cited or dumps)
+
+
+def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:
+    """Disk, time and memory, as far as they can be known; and whether the disk has room."""
+    cores = config.engine.workers or (os.cpu_count() or 1 if config.engine.name == "local" else 1)
+    raw = text = seconds = 0.0
+    for name, source in sources.items():
+        size = sum(remote.stamp(unit)[0] for unit in find_units(source))
+        speed, ratio = MEASURED[source.recipe]
+        Progress("all").say(f"{name}: {megabytes(size)} of raw input")
+        raw += size
+        text += size * ratio
+        seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
+    # Cleaned text is zstd, at about 0.4 of its size, and lies twice on the disk until a source is finished.
+    disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
+    training = 4 * min(text, TokenizerConfig.max_bytes) / 1e9
+    Progress("all").say(
+        f"{megabytes(raw)} in all; about {disk / 1e9:.1f} GB of disk, {seconds / cores / 3600:.1f} hours on "
+        f"{cores} cores, and up to {max(training, WORKER_MEMORY * cores):.0f} GB of memory"
+    )
+    place = Path(config.corpora)
+    while not place.exists():
+        place = place.absolute().parent
+    free = shutil.disk_usage(place).free
+    if free < disk:
+        Progress("all").say(f"{config.corpora}: only {free / 1e9:.1f} GB are free there")

@@ -1,0 +1,188 @@
+"""The embedded sample: real text that every Python has, made once and without a network.
+
+In: this Python's standard library. Out: two sources, `python_code` (its files, by the GitHub recipe
+told to accept Python's licence) and `python_docs` (the language reference's topics, and docstrings,
+by the text recipe), a tokenizer trained on both, and their token stores. A module's code and its
+docstrings have one URL, so that they are held out together and neither gives the other away.
+"""
+
+import ast
+import json
+import platform
+import random
+import shutil
+import sysconfig
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from data.errors import DataError
+from data.folders import aside, commit, locked, write_whole
+from data.progress import Progress
+
+VERSION = 1  # raise it when the same Python would give another sample
+MADE_WITH = {"github": 2, "text": 2}  # the recipes' versions (a test compares); they are heavy to import
+WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
+HELDOUT = 0.03  # of so small a corpus a thousandth would be nothing
+TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
+
+# Tests are code about code; the rest is not Python's own, or differs from machine to machine.
+_SKIPPED = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip"})
+_LICENCE = "psf-2.0"
+
+
+def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
+    """Make the sample under `corpora` unless it is there, whole and of this Python; once for all who ask.
+
+    Raises DataError if this Python came without its sources or its documentation.
+    """
+    made = {
+        "version": VERSION,
+        "recipes": MADE_WITH,
+        "python": platform.python_version(),
+        "vocab_size": vocab_size,
+    }
+    if _is_whole(corpora, made):
+        return
+    progress = Progress("sample")
+    wait = partial(progress.say, "waiting for another process that is preparing it")
+    try:
+        with locked(corpora / ".sample.lock", waiting=wait):
+            if not _is_whole(corpora, made):
+                _make(corpora, made, progress)
+    except OSError as error:
+        raise DataError(f"{corpora}: the sample cannot be written ({error})") from None
+
+
+def _is_whole(corpora: Path, made: dict) -> bool:
+    try:
+        marker = json.loads((corpora / "sample" / "sample.json").read_text())
+    except (OSError, ValueError):
+        return False
+    manifests = [corpora / source / "tokens" / "manifest.json" for source in WEIGHTS]
+    return marker == made and all(manifest.is_file() for manifest in manifests)
+
+
+def _make(corpora: Path, made: dict, progress: Progress) -> None:
+    """Everything is made aside; the folders are put in place one by one, the marker with the last."""
+    from data.prepare.recipe import Recipe, make_text
+    from data.sources import github, text
+    from data.tokens.build import build_store  # a second of imports that a made sample does not wait for
+    from data.tokens.tokenizer import Tokenizer
+    from data.tokens.train_tokenizer import train_tokenizer
+
+    progress.say(f"preparing it once, from Python {made['python']}'s own sources, under {corpora}/")
+    new = aside(corpora / ".sample")
+    settings = {"recipe": "sample", **made}
+    clean_code = partial(github.clean, source="python_code", accepted=frozenset({_LICENCE}))
+    clean_docs = partial(text.clean, source="python_docs")
+    library = _library()
+    for source, recipe in {
+        "python_code": Recipe(_code, clean_code, "exact"),
+        "python_docs": Recipe(_documentation, clean_docs, "exact"),
+    }.items():
+        make_text(recipe, [library], new / source, settings, progress=Progress(source))
+    progress.say("training a tokenizer on it")
+    model = new / "sample" / "tokenizer.model"
+    train_tokenizer(_by_weight(new), model, vocab_size=made["vocab_size"])
+    tokenizer = Tokenizer(model)
+    for source in WEIGHTS:
+        build_store(new / source / "text", new / source / "tokens", tokenizer, source=source, heldout=HELDOUT)
+    write_whole(new / "sample" / "sample.json", json.dumps(made, indent=1))
+    (corpora / "sample" / "sample.json").unlink(missing_ok=True)
+    for name in (*WEIGHTS, "sample"):
+        commit(new / name, corpora / name)
+    shutil.rmtree(new)
+    progress.say(f"ready in {time.monotonic() - progress.started:.0f} s")
+
+
+def _by_weight(folder: Path) -> Iterator[str]:
+    """TOKENIZER_BYTES of both sources' documents, drawn at random by their weights."""
+    from data.documents import read_documents, text_files
+
+    for source, weight in WEIGHTS.items():
+        documents = [doc for path in text_files(folder / source / "text") for doc in read_documents(path)]
+        left = TOKENIZER_BYTES * weight / sum(WEIGHTS.values())
+        for document in random.Random(0).sample(documents, len(documents)):
+            if left <= 0:
+                break
+            yield document.text
+            left -= len(document.text.encode())
+
+
+def _library() -> Path:
+    """A file of the standard library; raises DataError where it came without what the sample is made of."""
+    root = Path(sysconfig.get_path("stdlib"))
+    if not (root / "os.py").is_file():
+        raise DataError(f"{root}: no Python sources (.py); data=sample needs a Python installed with them")
+    try:
+        from pydoc_data import topics  # noqa: F401
+    except ImportError:
+        raise DataError(
+            "pydoc_data.topics: this Python came without its documentation, which data=sample is made of; "
+            "install the full standard library (Debian: libpython3-stdlib) or bring your own text "
+            "(`relama prepare recipe=text`)"
+        ) from None
+    return root / "os.py"
+
+
+def _code(library: Path) -> Iterator:
+    """The standard library's Python files as the GitHub recipe reads them, each with its URL."""
+    from data.documents import Record
+    from data.sources import github
+
+    for item in github.read_folder(library.parent, skipped=_SKIPPED, licence=_LICENCE):
+        if _is_source(item.file):
+            yield replace(item, url=_url(item.meta["path"])) if isinstance(item, Record) else item
+
+
+def _is_source(file: str) -> bool:
+    """Python, and neither this machine's settings nor the topics, which are the other source."""
+    return file.endswith(".py") and not Path(file).name.startswith(("_sysconfig", "topics.py"))
+
+
+def _url(path: str) -> str:
+    """On the branch, not the release: what is held out does not change with every patch of Python."""
+    branch = ".".join(platform.python_version_tuple()[:2])
+    return f"https://github.com/python/cpython/blob/{branch}/Lib/{path}"
+
+
+def _documentation(library: Path) -> Iterator:
+    """The language reference's topics, and the docstrings of each module."""
+    from pydoc_data import topics
+
+    from data.documents import Record
+
+    for place, (name, body) in enumerate(sorted(topics.topics.items())):
+        yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENCE, {"topic": name})
+    for source in _code(library):
+        if not isinstance(source, Record):  # counted with the code
+            continue
+        module = source.meta["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        words = "\n\n".join(_docstrings(module, source.text))
+        if words:
+            yield replace(source, text=words + "\n", meta={"module": module})
+
+
+def _docstrings(module: str, code: str) -> list[str]:
+    """Each docstring of a module under the name and arguments of what it documents."""
+    try:
+        tree = ast.parse(code)
+    except (SyntaxError, ValueError):  # some files are broken on purpose
+        return []
+    found = []
+
+    def visit(node: ast.AST, heading: str, prefix: str) -> None:
+        words = ast.get_docstring(node)
+        if words:
+            found.append(f"{heading}\n\n{words}")
+        for child in node.body:
+            if isinstance(child, ast.ClassDef):
+                visit(child, f"class {prefix}{child.name}", f"{prefix}{child.name}.")
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                visit(child, f"{prefix}{child.name}({ast.unparse(child.args)})", f"{prefix}{child.name}.")
+
+    visit(tree, f"module {module}", f"{module}.")
+    return found

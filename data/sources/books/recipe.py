@@ -1,0 +1,235 @@
+"""Books: Project Gutenberg's plain texts without their headers, and the user's own (RECIPE §2).
+
+In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; `.zip` and
+`.gz` as mirrors hold them), one's own `.txt`, or rows such as PG19's. Out: a document for each book,
+its lines wrapped as they were, as in the paper's sources. Editions of one book are told apart later,
+by what they hold (`data/dedup/containment.py`).
+"""
+
+import codecs
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from data.documents import Document, Drop, Record
+from data.sources import rows, text
+from data.sources.books import gutenberg
+
+VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
+DUPLICATES = "contained"
+
+MAX_BYTES = 32 << 20  # of a book: Webster's dictionary has 28 MB; what is larger is the human genome
+MIN_CHARACTERS = 100  # of a book from Gutenberg: what is shorter says where something else lies
+MAX_DIRECTORY = 8 << 20  # bytes of a zip's directory: some hundred thousand members
+PUBLIC_DOMAIN = "public domain in the USA"
+COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
+
+_TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
+_PACKED = (".gz", ".zst")
+_OTHER_FORMATS = (".epub", ".mobi", ".azw", ".azw3", ".fb2", ".pdf", ".djvu", ".doc", ".docx", ".odt", ".rtf")
+_OTHER_FORMATS += (".html", ".htm", ".md")
+_NO_BOOKS = re.compile(
+    r"(?:readme|licen[cs]e|copying)(?:[-._]\w+)?(?:\.txt(?:\.utf-?8)?)?(?:\.(?:gz|zst|zip))?", re.IGNORECASE
+)
+_INPUT = "Gutenberg's .txt, .zip or .gz, your own .txt, rows (.jsonl, .parquet), or a folder of these"
+
+_GUTENBERG_URL = re.compile(r"gutenberg\.(?:org|net)/(?:ebooks|files|etext|cache/epub)/(\d+)", re.IGNORECASE)
+_NUMBERED = re.compile(r"(\d{1,6})(?:-\d{1,2})?$")  # 1342, 1342-0, 1342-8
+_PG_NUMBERED = re.compile(r"pg-?(\d{1,6})(?:\W|_|$)", re.IGNORECASE)  # pg1342
+_MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re.IGNORECASE)
+_MEDIA_LENGTH = 20_000  # characters of an index to them, at most
+
+_DECLARED = re.compile(rb"^[ \t]*Character set encoding:[ \t]*([^\r\n]{2,60})", re.MULTILINE | re.IGNORECASE)
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NO_CHARSETS = ("utf-7", "unicode", "raw", "idna", "punycode")
+_CONTROLS = re.compile("[\x01-\x08\x0e-\x19\x1b-\x1f\x7f-\x84\x86-\x9f\ufffd]")
+_UTF8_BYTES = re.compile(rb"[\xc3-\xf4][\x80-\xbf]+")
+_IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z])")
+
+
+def inputs(path: Path) -> list[Path]:
+    """The files to read, and in a folder also those that `read` leaves out under a reason."""
+    if path.is_file() and _is_book(path):
+        return [path]
+    found = [file for file in rows.visible_files(path) if _is_book(file) or _is_other(file)]
+    if all(_is_other(file) for file in found):
+        raise rows.expected(path, _INPUT)
+    return found
+
+
+def read(path: Path) -> Iterator[Record | Drop]:
+    """The one book of a text file, each text of a zip, each row of a file of rows."""
+    if _NO_BOOKS.fullmatch(path.name):
+        return iter([Drop("named as a note or a licence", str(path), 0, path.name)])
+    if _is_other(path):
+        return iter([Drop("not a format that is read", str(path), 0, path.name)])
+    if rows.has_rows(path):
+        return text.read_rows(path)
+    if path.name.lower().endswith(".zip"):
+        return _read_zip(path)
+    return _read_text(path)
+
+
+def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -> Document | Drop:
+    """The book alone; `copyrighted` also keeps those that Gutenberg has by leave of their owners."""
+    if "\0" in record.text:
+        return record.drop("binary")
+    whole = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
+    book = gutenberg.open_book(whole + "\n")
+    number = book.number or _number(record, book.is_gutenberg)
+    if book.is_gutenberg:
+        if not book.text:
+            return record.drop("only licence text" if whole else "empty")
+        if book.copyrighted and not copyrighted:
+            return record.drop("copyrighted", f"Gutenberg's number {number}")
+        if len(book.text) < MIN_CHARACTERS:
+            return record.drop(f"shorter than {MIN_CHARACTERS} characters", str(len(book.text)))
+        if len(book.text) < _MEDIA_LENGTH and len(_MEDIA.findall(book.text)) > 1:
+            return record.drop("an index of sound or film")
+    title = record.meta.get("title") or record.meta.get("short_book_title") or book.title  # PG19's
+    known = {"title": title, "author": book.author, "language": book.language}
+    licence = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
+    cleaned = replace(
+        record,
+        url=f"https://www.gutenberg.org/ebooks/{number}" if number else record.url,
+        licence=COPYRIGHTED if book.copyrighted else record.licence or licence,
+        meta=record.meta | {name: value for name, value in known.items() if value},
+    )
+    body = book.text.strip("\n").rstrip()
+    return cleaned.document(source, body and body + "\n")
+
+
+def decode(raw: bytes) -> str | None:
+    """The text of a file: by its byte order mark, as UTF-8, as its header says, or as Windows-1252.
+
+    Each is believed on proof alone; None if there is none.
+    """
+    for mark, codec in _BOMS.items():
+        if raw.startswith(mark):
+            return _decoded(raw, codec)
+    content = _decoded(raw, "utf-8")  # other text with bytes above 127 is UTF-8 by no accident
+    if content is not None:
+        return content
+    declared = _DECLARED.search(raw, 0, 20_000)
+    codec = _codec(declared[1].decode("latin-1")) if declared else ""
+    if codec and codec not in ("ascii", "utf-8", "iso8859-1", "cp1252"):
+        content = _decoded(raw, codec)
+        if content is not None and not _CONTROLS.search(content):
+            return content
+    content = _decoded(raw, "cp1252")  # which is Latin-1 where that has letters and signs
+    return content if content is not None and _is_western(raw, content) else None
+
+
+def _read_text(path: Path) -> Iterator[Record | Drop]:
+    with rows.open_plain(path) as file:
+        yield _record(path, 0, file.read(MAX_BYTES + 1), {})
+
+
+def _read_zip(path: Path) -> Iterator[Record | Drop]:
+    """The texts of a zip, each read into memory up to the bound; nothing of it is written."""
+    if _directory_bytes(path) > MAX_DIRECTORY:
+        yield Drop("malformed record", str(path), 0, "a zip of too many members", malformed=True)
+        return
+    with zipfile.ZipFile(path) as members:
+        found = [
+            (number, member)
+            for number, member in enumerate(members.infolist())
+            if member.filename.lower().endswith(_TEXTS) and not member.is_dir()
+        ]
+        if not found:
+            yield Drop("no plain text in it", str(path), 0, f"{len(members.infolist())} members")
+        for number, member in found:
+            try:
+                with members.open(member) as file:
+                    raw = file.read(MAX_BYTES + 1)
+            except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+                detail = f"{member.filename}: {type(error).__name__}: {error}"
+                yield Drop("malformed record", str(path), number, detail, malformed=True)
+                continue
+            yield _record(path, number, raw, {"member": member.filename})
+
+
+def _directory_bytes(path: Path) -> int:
+    """How large a zip says that its list of members is, which is read whole when it is opened."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - (64 << 10) - 22))
+        tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    return int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0  # zip64: 4 GiB
+
+
+def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
+    if len(raw) > MAX_BYTES:
+        detail = f"{meta.get('member', '')} a text above {MAX_BYTES >> 20} MiB".strip()
+        return Drop("malformed record", str(path), number, detail, malformed=True)
+    content = decode(raw)
+    if content is None:
+        detail = "its encoding is not known: neither UTF-8, nor Windows-1252, nor what it says itself"
+        return Drop("malformed record", str(path), number, detail, malformed=True)
+    return Record(str(path), number, content, meta=meta)
+
+
+def _decoded(raw: bytes, codec: str) -> str | None:
+    try:
+        return raw.decode(codec)
+    except UnicodeDecodeError:
+        return None
+
+
+def _codec(name: str) -> str:
+    """Python's name for what a header calls an encoding; empty if that is none of a text's."""
+    for word in (name.strip(), *re.findall(r"[\w-]+", name), name.replace("-", "")):
+        try:
+            found = codecs.lookup(word.replace("ISO Latin-", "latin").replace("Codepage ", "cp"))
+        except (LookupError, ValueError):
+            continue
+        if found._is_text_encoding and not found.name.startswith(_NO_CHARSETS):
+            return found.name
+    return ""
+
+
+def _is_western(raw: bytes, content: str) -> bool:
+    """Whether Windows-1252 made sense of the bytes: letters in words, few of them above 127, no debris."""
+    above = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
+    letters = sum(map(str.isalpha, content)) if above > len(raw) // 10 else len(raw)
+    return (
+        len(_CONTROLS.findall(content)) <= len(content) // 1000
+        and above <= 0.4 * letters  # Cyrillic or Greek bytes would be nearly all of them
+        and sum(map(len, _UTF8_BYTES.findall(raw))) <= 0.5 * above  # broken UTF-8
+        and len(_IN_WORDS.findall(content)) <= 0.1 * above  # signs in words: a DOS code page
+    )
+
+
+def _number(record: Record, is_gutenberg: bool) -> int | None:
+    """Gutenberg's number by the row's URL or, of a book that is Gutenberg's, by the file's name."""
+    found = _GUTENBERG_URL.search(record.url)
+    if found:
+        return int(found[1])
+    if record.url or ("member" not in record.meta and rows.has_rows(Path(record.file))):
+        return None
+    name = Path(record.meta.get("member", record.file).replace("\\", "/")).name.split(".")[0]
+    found = _PG_NUMBERED.match(name) or (is_gutenberg and _NUMBERED.match(name))
+    return int(found[1]) if found else None
+
+
+def _is_book(path: Path) -> bool:
+    name = path.name.lower()
+    plain = name.removesuffix(".gz").removesuffix(".zst")
+    return rows.has_rows(path) or plain.endswith(_TEXTS) or name.endswith(".zip") or _is_numbered_gz(name)
+
+
+def _is_other(path: Path) -> bool:
+    return path.name.lower().endswith(_OTHER_FORMATS)
+
+
+def _is_numbered_gz(name: str) -> bool:
+    return name.endswith(_PACKED) and bool(re.fullmatch(r"(?:pg)?\d+(?:-\d+)?\.(?:gz|zst)", name))

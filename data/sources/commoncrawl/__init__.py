@@ -1,0 +1,3 @@
+from data.sources.commoncrawl.recipe import DUPLICATES, VERSION, clean, inputs, read
+
+__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "read"]

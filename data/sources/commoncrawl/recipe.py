@@ -1,0 +1,104 @@
+"""CommonCrawl: the pages of WET files, or of WARC files with their text extracted by resiliparse.
+
+In: `*.warc.wet.gz` (old headers or new) or `*.warc.gz`. Out: a document for each page of 300 characters
+or more, its lines stripped, its title apart, as CCNet parses it (RECIPE §2). What of it stays is decided
+afterwards over the whole input: `data/ccnet/`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
+from resiliparse.parse.html import HTMLTree
+
+from data.documents import Document, Drop, Record
+from data.sources import rows
+from data.sources.commoncrawl.warc import Fault, WarcPage, read_records
+
+VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
+MIN_CHARACTERS = 300  # without the title (CCNet)
+
+_SUFFIXES = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc", ".warc.zst")
+_INPUT = "WET or WARC files (.warc.wet.gz, .warc.gz), or a folder of these"
+_HTML = ("text/html", "application/xhtml+xml")
+
+
+def inputs(path: Path) -> list[Path]:
+    """The WET and WARC files; WAT files, which lie beside them in a dump, hold no text."""
+    if path.is_file():
+        if not path.name.lower().endswith(_SUFFIXES):
+            raise rows.expected(path, _INPUT)
+        return [path]
+    found = rows.visible_files(path) if path.is_dir() else []
+    found = [file for file in found if file.name.lower().endswith(_SUFFIXES)]
+    if not found:
+        raise rows.expected(path, _INPUT)
+    return found
+
+
+def read(path: Path) -> Iterator[Record | Drop]:
+    """Every page; each other record, and each that cannot be read, as a drop."""
+    for number, item in enumerate(read_records(path)):
+        if isinstance(item, Fault):
+            yield Drop("malformed record", str(path), number, item.detail, malformed=True)
+        else:
+            yield _page(str(path), number, item)
+
+
+def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
+    """The page's lines without its title, or why it is left out."""
+    meta = dict(record.meta)
+    if meta.pop("html", False):
+        tree = HTMLTree.parse(record.text)
+        title = tree.title or ""
+        lines = _lines(extract_plain_text(tree, main_content=True, alt_texts=False))
+    else:
+        title, *lines = _lines(record.text) or [""]
+    text = "\n".join(lines)
+    if len(text) < MIN_CHARACTERS:
+        return record.drop(f"under {MIN_CHARACTERS} characters", str(len(text)))
+    meta["title"] = title
+    page = Record(record.file, record.record, text, record.url, record.licence, meta)
+    return page.document(source, text)
+
+
+def _page(file: str, number: int, page: WarcPage) -> Record | Drop:
+    if page.kind == "unknown":
+        return Drop("malformed record", file, number, "no WARC-Type, or an unknown one", malformed=True)
+    if page.kind not in ("conversion", "response") or page.url.startswith("dns:"):
+        return Drop("not a page", file, number, page.kind)
+    if not page.url:
+        return Drop("malformed record", file, number, "a page without WARC-Target-URI", malformed=True)
+    meta = {"date": page.date}
+    if page.kind == "response":
+        if page.status != 200:
+            return Drop("not a page", file, number, f"HTTP {page.status}")
+        if page.content_type.lower() not in _HTML:
+            return Drop("not a page", file, number, page.content_type or "no Content-Type")
+        return Record(file, number, _decode(page.body, page.charset), page.url, "", meta | {"html": True})
+    try:
+        text = page.body.decode()
+    except UnicodeDecodeError as error:
+        return Drop("malformed record", file, number, f"not UTF-8: {error}", malformed=True)
+    return Record(file, number, text, page.url, "", meta)
+
+
+def _decode(body: bytes, charset: str) -> str:
+    """HTML as text: what is valid UTF-8 is UTF-8, whatever its header claims; then header, meta, guess."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    for encoding in (map_encoding_to_html5(charset, fallback_utf8=False) if charset else None, None):
+        try:
+            return bytes_to_str(body, encoding or detect_encoding(body, from_html_meta=True))
+        except LookupError:
+            continue
+    return body.decode("windows-1252", errors="replace")
+
+
+def _lines(text: str) -> list[str]:
+    """As CCNet: stripped, the empty ones left out."""
+    return [line for line in map(str.strip, text.split("\n")) if line]

@@ -1,0 +1,183 @@
+"""The token store: flat, memory-mapped token shards with document ends, and a manifest that vouches for them.
+
+tokens/  manifest.json  tokenizer.model  train-00000.bin  train-00000.docs  heldout-00000.bin …
+A split's shards, one after the other, are one stream of tokens; each document is BOS ids EOS. The
+manifest is written last, so a folder without one is not a store. `data/tokens/build.py` writes it.
+"""
+
+import hashlib
+import json
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from data.errors import DataError
+from data.folders import is_plain
+
+VERSION = 1
+TOKENIZER = "tokenizer.model"
+MAPPED = 64  # shards of a store at once
+# A document's end within its shard, and the text file and row that it came from.
+DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
+AGAIN = "make it again with `relama prepare … stage=tokens`"
+
+
+@dataclass(frozen=True)
+class Span:
+    """A document's stretch [start, stop) of the token stream, and its row in the cleaned text."""
+
+    start: int
+    stop: int
+    text_file: Path
+    row: int
+
+
+class TokenStore:
+    """One split of one source's tokens, read in place. Raises DataError that names a damaged file."""
+
+    def __init__(self, folder: Path, split: str, manifest: dict) -> None:
+        self.folder, self.split = folder, split
+        self.source: str = manifest["source"]
+        self.dtype = np.dtype(manifest["dtype"])
+        self.vocab_size: int = manifest["tokenizer"]["vocab_size"]
+        self.tokenizer_fingerprint: str = manifest["tokenizer"]["fingerprint"]
+        self.fingerprint: str = manifest["xxh3"]
+        part = manifest["splits"][split]
+        self.n_tokens: int = part["tokens"]
+        self.n_documents: int = part["documents"]
+        self.n_bytes: int = part["bytes"]  # of text, UTF-8
+        self._files: list[str] = manifest["text_files"]
+        self._shards: list[dict] = part["shards"]
+        self._ends = np.cumsum([shard["tokens"] for shard in self._shards], dtype=np.int64)
+        for shard in self._shards:
+            self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
+            self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
+        if not (folder / TOKENIZER).is_file():
+            raise DataError(f"{folder / TOKENIZER}: missing; {AGAIN}")
+        # A mapped file holds a file descriptor, of which there are some 1,000.
+        self._tokens = lru_cache(maxsize=MAPPED)(self._map_tokens)
+        self._documents = lru_cache(maxsize=MAPPED)(self._map_documents)
+
+    @classmethod
+    def open(cls, folder: Path, split: str = "train") -> "TokenStore":
+        """The store in `folder`; sizes are checked here, contents by `verify`."""
+        manifest = read_manifest(folder)
+        if split not in manifest["splits"]:
+            raise DataError(f"{folder / 'manifest.json'}: no split {split}; {AGAIN}")
+        return cls(folder, split, manifest)
+
+    def verify(self) -> None:
+        """Read every shard and compare its checksum. Raises DataError that names the first that differs."""
+        for shard in self._shards:
+            self._check_content(shard["file"], shard["xxh3"])
+            self._check_content(shard["documents_file"], shard["documents_xxh3"])
+        if hashlib.sha256((self.folder / TOKENIZER).read_bytes()).hexdigest() != self.tokenizer_fingerprint:
+            raise DataError(f"{self.folder / TOKENIZER}: not the tokenizer that made these tokens; {AGAIN}")
+
+    def n_sequences(self, seq_len: int) -> int:
+        """How many sequences of `seq_len` tokens the split holds, with a last label each."""
+        return max(0, (self.n_tokens - 1) // seq_len)
+
+    def sequence(self, i: int, seq_len: int) -> np.ndarray:
+        """Tokens [seq_len·i, seq_len·i + seq_len + 1) of the stream, (seq_len + 1,)."""
+        return self.read(seq_len * i, seq_len * i + seq_len + 1)
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Tokens [start, stop) of the stream, across shards. Raises IndexError outside of it."""
+        if not 0 <= start <= stop <= self.n_tokens:
+            raise IndexError(f"{self.folder}: tokens {start} to {stop} of {self.n_tokens}")
+        shard = int(np.searchsorted(self._ends, start, side="right"))
+        parts = [np.empty(0, self.dtype)]
+        while start < stop:
+            first = int(self._ends[shard]) - self._shards[shard]["tokens"]
+            end = min(stop, int(self._ends[shard]))
+            parts.append(self._tokens(shard)[start - first : end - first])
+            start, shard = end, shard + 1
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # one shard's are not copied
+
+    def documents(self, start: int, stop: int) -> Iterator[Span]:
+        """The documents that overlap tokens [start, stop), in order."""
+        shard = int(np.searchsorted(self._ends, start, side="right"))
+        while start < stop and shard < len(self._shards):
+            first = int(self._ends[shard]) - self._shards[shard]["tokens"]
+            table = self._documents(shard)
+            place = int(np.searchsorted(table["end"], start - first, side="right"))
+            begin = first + (int(table["end"][place - 1]) if place else 0)
+            for document in table[place:]:
+                if begin >= stop:
+                    return
+                end = first + int(document["end"])
+                file = (self.folder / self._files[document["file"]]).resolve()
+                yield Span(begin, end, file, int(document["row"]))
+                begin = end
+            start, shard = int(self._ends[shard]), shard + 1
+
+    def place_of(self, token: int) -> tuple[Path, int]:
+        """The shard that holds a token of the stream, and its place in it (in tokens)."""
+        shard = int(np.searchsorted(self._ends, token, side="right"))
+        first = int(self._ends[shard]) - self._shards[shard]["tokens"]
+        return self.folder / self._shards[shard]["file"], token - first
+
+    def _map_tokens(self, shard: int) -> np.ndarray:
+        with open(self.folder / self._shards[shard]["file"], "rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if hasattr(mmap, "MADV_RANDOM"):  # else the system reads 128 KiB ahead of each sequence, for nothing
+            pages.madvise(mmap.MADV_RANDOM)
+        return np.frombuffer(pages, self.dtype)
+
+    def _map_documents(self, shard: int) -> np.ndarray:
+        return np.asarray(np.memmap(self.folder / self._shards[shard]["documents_file"], DOCUMENT, "r"))
+
+    def _check_size(self, name: str, expected: int) -> None:
+        if not is_plain(name):
+            raise DataError(
+                f"{self.folder / 'manifest.json'}: names {name!r}, which is no file of its folder: it is not "
+                f"one of ours; {AGAIN}"
+            )
+        path = self.folder / name
+        try:
+            size = path.stat().st_size
+        except OSError:
+            raise DataError(f"{path}: missing; the manifest beside it names it; {AGAIN}") from None
+        if size != expected:
+            raise DataError(f"{path}: {size:,} bytes, the manifest says {expected:,}; {AGAIN}")
+
+    def _check_content(self, name: str, expected: str) -> None:
+        if checksum(self.folder / name) != expected:
+            raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
+
+
+def read_manifest(folder: Path) -> dict:
+    """manifest.json of a store. Raises DataError if it is missing, torn, altered or of another version."""
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: missing, so this is no finished token store; {AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
+        raise DataError(f"{path}: not a manifest of version {VERSION}; {AGAIN}")
+    if manifest.get("xxh3") != manifest_checksum(manifest):
+        raise DataError(f"{path}: altered since it was written (checksum); {AGAIN}")
+    return manifest
+
+
+def manifest_checksum(manifest: dict) -> str:
+    """Of everything in it but the checksum itself."""
+    content = {key: value for key, value in manifest.items() if key != "xxh3"}
+    return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
+
+
+def checksum(path: Path) -> str:
+    """xxh3-128 of a file, read in pieces."""
+    digest = xxhash.xxh3_128()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return digest.hexdigest()

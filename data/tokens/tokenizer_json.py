@@ -1,0 +1,124 @@
+"""A SentencePiece BPE as the files that Hugging Face's AutoTokenizer loads, giving the same ids.
+
+transformers converts such models with other ids (doubled spaces first) and says nothing, so tokenizer.json
+is built here from the pieces' scores. What is written is tried against sentencepiece before it is returned.
+"""
+
+import json
+import random
+from pathlib import Path
+
+import sentencepiece
+
+from data.errors import DataError
+from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
+
+TRIALS = 2000  # random strings
+
+
+def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
+    """tokenizer.json, tokenizer_config.json, special_tokens_map.json and tokenizer.model, by name.
+
+    Raises DataError if the same ids cannot be had (a unigram model, another normalisation).
+    """
+    content = tokenizer.path.read_bytes()
+    model = sentencepiece.SentencePieceProcessor(model_proto=content)
+    fast = _build(tokenizer.path, model)
+    _try(tokenizer.path, model, fast)
+    special = {
+        "bos_token": model.id_to_piece(model.bos_id()),
+        "eos_token": model.id_to_piece(model.eos_id()),
+        "unk_token": model.id_to_piece(model.unk_id()),
+    }
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        **special,
+        "add_bos_token": True,
+        "add_eos_token": False,
+        # A control token written out in a text stays text, as with sentencepiece.
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": max_length,
+        "padding_side": "left",
+    }
+    return {
+        "tokenizer.model": content,
+        "tokenizer.json": fast.to_str(),
+        "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
+        "special_tokens_map.json": json.dumps(special, indent=2) + "\n",
+    }
+
+
+def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
+    """Raises DataError if a tokenizer.json in `folder` has other pieces than `tokenizer`."""
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        return
+    try:
+        vocab = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
+        theirs = {piece: int(i) for piece, i in vocab.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not a BPE of the tokenizers library ({error!r})") from None
+    model = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
+    ours = {model.id_to_piece(i): i for i in range(model.vocab_size())}
+    if ours != theirs:
+        piece = min(piece for piece in {*ours, *theirs} if ours.get(piece) != theirs.get(piece))
+        raise DataError(
+            f"{path}: {piece!r} is {theirs.get(piece, 'missing')} here and {ours.get(piece, 'missing')} in "
+            f"{tokenizer.path}: two tokenizers that differ; give tokenizer=PATH of the right one"
+        )
+
+
+def _build(path: Path, model: sentencepiece.SentencePieceProcessor):
+    """A `tokenizers.Tokenizer`; the pieces' scores give the order of the merges."""
+    from tokenizers import Tokenizer as Fast
+    from tokenizers import decoders, normalizers, processors
+    from tokenizers.models import BPE
+
+    pieces = [model.id_to_piece(i) for i in range(model.vocab_size())]
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    special = [i for i in range(len(pieces)) if model.is_control(i) or model.is_unknown(i)]
+    plain = [i for i in range(len(pieces)) if i not in set(special) and not model.is_byte(i)]
+    has_bytes = any(model.is_byte(i) for i in range(len(pieces)))
+    reachable = {pieces[i] for i in plain}
+    merges = []
+    for i in sorted(plain, key=lambda i: -model.get_score(i)):
+        splits = ((pieces[i][:at], pieces[i][at:]) for at in range(1, len(pieces[i])))
+        pairs = [pair for pair in splits if pair[0] in reachable and pair[1] in reachable]
+        merges += sorted(pairs, key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
+    unknown = pieces[model.unk_id()]
+    fast = Fast(BPE(vocab, merges, unk_token=unknown, fuse_unk=True, byte_fallback=has_bytes))
+    spaces = [normalizers.Prepend(SPACE)] if model.encode("a", out_type=str)[0].startswith(SPACE) else []
+    fast.normalizer = normalizers.Sequence([*spaces, normalizers.Replace(" ", SPACE)])
+    fast.decoder = decoders.Sequence(
+        [
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            *([decoders.Strip(" ", 1, 0)] if spaces else []),
+        ]
+    )
+    bos = pieces[model.bos_id()]
+    fast.post_processor = processors.TemplateProcessing(
+        single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, model.bos_id())]
+    )
+    fast.add_special_tokens([pieces[i] for i in special])
+    if fast.get_vocab_size() != len(pieces):
+        raise DataError(f"{path}: two pieces are the same; cannot be written as tokenizer.json")
+    return fast
+
+
+def _try(path: Path, model: sentencepiece.SentencePieceProcessor, fast) -> None:
+    fast.encode_special_tokens = True
+    words = [model.id_to_piece(i).replace(SPACE, " ") for i in range(model.vocab_size())]
+    draw = random.Random(0)
+    texts = [*PROBES, " ".join(words)]
+    for _ in range(TRIALS):
+        few = [*draw.choices(words, k=draw.randint(1, 4)), " ", "a", "\n"]
+        texts.append("".join(draw.choices(few, k=draw.randint(1, 40))))
+    for text in texts:
+        if fast.encode(text, add_special_tokens=False).ids != model.encode(text):
+            raise DataError(
+                f"{path}: tokenizer.json gives other ids than sentencepiece on {text[:40]!r}, so it is not "
+                "written; expected a BPE with identity normalisation (RECIPE §3); export format=meta keeps it"
+            )

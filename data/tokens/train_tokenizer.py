@@ -1,0 +1,210 @@
+"""`relama tokenizer data=… output=…`: SentencePiece with LLaMA's settings, on the mixture's text.
+
+In: cleaned text, sampled by the mixture's weights. Out: one `tokenizer.model`, refused if it does not
+give back the text it is given. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and
+cost it a restart (RECIPE §3).
+"""
+
+import io
+import random
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sentencepiece
+
+from configs.load import entry, load
+from data.documents import read_documents, text_files
+from data.errors import DataError
+from data.mixture import DataConfig
+from data.progress import Progress
+from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
+
+LONGEST = 4192  # bytes of a line; SentencePiece leaves longer ones out
+# Read from LLaMA's own tokenizer.model (RECIPE §3).
+SETTINGS = {
+    "model_type": "bpe",
+    "character_coverage": 0.99995,
+    "input_sentence_size": 200_000_000,
+    "shuffle_input_sentence": True,
+    "max_sentence_length": LONGEST,
+    "max_sentencepiece_length": 16,
+    "seed_sentencepiece_size": 1_000_000,
+    "split_digits": True,
+    "split_by_number": True,
+    "split_by_whitespace": True,
+    "split_by_unicode_script": True,
+    "allow_whitespace_only_pieces": True,
+    "byte_fallback": True,
+    "hard_vocab_limit": True,
+    "normalization_rule_name": "identity",
+    "add_dummy_prefix": True,
+    "remove_extra_whitespaces": False,
+    "unk_id": 0,
+    "bos_id": 1,
+    "eos_id": 2,
+    "pad_id": -1,
+    "unk_surface": " \u2047 ",
+}
+# SentencePiece writes their number into the model, which should not depend on the machine's cores.
+THREADS = 16
+CHECKED = 1000  # texts kept for the round trip
+
+
+@dataclass
+class TokenizerConfig:
+    """What the tokenizer learns from, and how large it becomes."""
+
+    data: DataConfig
+    corpora: str = "corpora"
+    output: str | None = None  # null: <corpora>/tokenizer/tokenizer.model
+    vocab_size: int = 32000
+    max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times that in memory
+    seed: int = 0
+    threads: int | None = None  # null: 16, whatever the machine
+
+    def __post_init__(self) -> None:
+        if self.vocab_size < 300:
+            raise ValueError(
+                f"vocab_size={self.vocab_size}: expected at least 300; 259 are bytes and controls"
+            )
+        for key in ("max_bytes", "threads"):
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")
+
+    @property
+    def path(self) -> Path:
+        return Path(self.output or Path(self.corpora) / "tokenizer" / "tokenizer.model")
+
+
+def train_tokenizer(
+    texts: Iterable[str], output: Path, *, vocab_size: int, seed: int = 0, threads: int | None = None
+) -> Path:
+    """Write the model trained on `texts` to `output`, whole or not at all.
+
+    Raises DataError if there is too little text for `vocab_size`, or if the model does not round-trip.
+    """
+    sentences = _Sentences(texts, seed)
+    sentencepiece.set_random_generator_seed(seed % 2**32)
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sentences),
+            model_writer=model,
+            vocab_size=vocab_size,
+            num_threads=threads or THREADS,
+            minloglevel=2,
+            **SETTINGS,
+        )
+    except RuntimeError as error:
+        raise DataError(_too_little(vocab_size, str(error))) from None
+    output.parent.mkdir(parents=True, exist_ok=True)
+    temporary = output.with_name(output.name + ".tmp")
+    temporary.write_bytes(model.getvalue())
+    try:
+        lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
+    except DataError:
+        temporary.unlink()
+        raise
+    temporary.replace(output)
+    left_out = (
+        f"; {sentences.long:,} bytes in lines above {LONGEST} bytes were left out" if sentences.long else ""
+    )
+    Progress("tokenizer").say(
+        f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
+        f"{len(sentences.kept):,} texts come back as they were, but for {lost:,} U+2581"
+    )
+    return output
+
+
+def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
+    """How many U+2581 the texts lost, which SentencePiece cannot keep; DataError for any other loss."""
+    lost = 0
+    for text in texts:
+        lost += text.count(SPACE)
+        back = tokenizer.decode(tokenizer.encode(text))
+        if back != text.replace(SPACE, " "):
+            at = next((i for i, (a, b) in enumerate(zip(text, back)) if a != b), min(len(text), len(back)))
+            around = slice(max(0, at - 10), at + 10)
+            raise DataError(
+                f"{tokenizer.path}: does not give back the text it encodes: {text[around]!r} became "
+                f"{back[around]!r}; train one with `relama tokenizer` (RECIPE §3's settings)"
+            )
+    return lost
+
+
+def sample_texts(config: TokenizerConfig) -> Iterator[str]:
+    """Text of each source by its weight, max_bytes in all; a source with less gives what it has."""
+    weights = config.data.chosen()
+    files = {source: text_files(Path(config.corpora) / source / "text") for source in weights}
+    for source, weight in weights.items():
+        left = share = int(config.max_bytes * weight / sum(weights.values()))
+        # Files in a drawn order, so that a cap does not mean the first crawl's first pages only.
+        for path in random.Random(f"{config.seed}/{source}").sample(files[source], len(files[source])):
+            if left <= 0:
+                break
+            for document in read_documents(path):
+                yield document.text
+                left -= len(document.text.encode())
+                if left <= 0:
+                    break
+        if left > 0:
+            words = f"only {share - left:,} bytes of text for a share of {share:,}; all of it is used"
+            Progress("tokenizer").say(f"{source} has {words}")
+
+
+class _Sentences:
+    """The lines of the texts (LLaMA has no newline piece); some texts are kept for the round trip."""
+
+    def __init__(self, texts: Iterable[str], seed: int) -> None:
+        self._texts, self._random = texts, random.Random(seed)
+        self.kept: list[str] = []
+        self.used = self.long = 0  # bytes
+
+    def __iter__(self) -> Iterator[str]:
+        for number, text in enumerate(self._texts):
+            if len(self.kept) < CHECKED:
+                self.kept.append(text[:10_000])
+            elif (place := self._random.randrange(number + 1)) < CHECKED:  # each text is as likely to be kept
+                self.kept[place] = text[:10_000]
+            for line in text.split("\n"):
+                size = len(line.encode())
+                if size > LONGEST:
+                    self.long += size
+                elif line:
+                    self.used += size
+                    yield line
+
+
+def _too_little(vocab_size: int, error: str) -> str:
+    """SentencePiece's complaint as one line with what would work."""
+    if most := re.search(r"value <= (\d+)", error):
+        problem = (
+            f"the text is too little for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
+        )
+    elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
+        problem = f"the bytes and the text's characters alone are {least[1]} pieces; give more than that"
+    else:
+        problem = "there is no text to learn from" + error.rpartition("]")[2].strip()
+    return f"vocab_size={vocab_size}: {problem}"
+
+
+def run(argv: list[str]) -> None:
+    config = load("tokenizer", TokenizerConfig, argv)
+    if config.path.is_dir():
+        raise DataError(
+            f"output={config.path}: is a folder; give a file's name, such as tokenizer.model in it"
+        )
+    texts = sample_texts(config)
+    try:
+        train_tokenizer(
+            texts, config.path, vocab_size=config.vocab_size, seed=config.seed, threads=config.threads
+        )
+    except OSError as error:
+        raise DataError(f"{config.path}: cannot be written ({error})") from None
+    print(f"{config.path} is ready. Next: relama prepare recipe=… stage=tokens tokenizer={config.path}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(DataError,))

@@ -1,0 +1,207 @@
+"""The embedded sample: whole, made once however many ask, and honest about what is held out."""
+
+import ast
+import json
+import re
+import signal
+import subprocess
+import sys
+import sysconfig
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from data.documents import read_documents, text_files
+from data.errors import DataError
+from data.mixture import DataConfig, find_stores
+from data.prepare import sample
+from data.prepare.sample import prepare_sample
+from data.sources import text
+from data.sources.github import recipe as github
+from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[3]
+CONFIG = DataConfig(**yaml.safe_load((ROOT / "configs" / "data" / "sample.yaml").read_text()))
+ASK = (
+    "import sys, pathlib, data.prepare.sample; data.prepare.sample.prepare_sample(pathlib.Path(sys.argv[1]))"
+)
+
+
+def ask(corpora: Path) -> subprocess.Popen:
+    """Another process that asks for the sample."""
+    return subprocess.Popen([sys.executable, "-c", ASK, corpora], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def is_whole(corpora: Path) -> bool:
+    """Every store opens, and every checksum holds."""
+    for folder in find_stores(corpora, CONFIG).values():
+        for split in ("train", "heldout"):
+            TokenStore.open(folder, split).verify()
+    return (corpora / "sample" / "tokenizer.model").is_file()
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory) -> Path:
+    """Made by three processes that asked at once; what they said is beside it."""
+    folder = tmp_path_factory.mktemp("sample") / "corpora"
+    asking = [ask(folder) for _ in range(3)]
+    said = [process.communicate()[1] for process in asking]
+    assert [process.returncode for process in asking] == [0, 0, 0], said
+    (folder.parent / "said.json").write_text(json.dumps(said))
+    return folder
+
+
+def test_asked_for_by_several_processes_at_once_it_is_made_once_and_whole(corpora):
+    said = json.loads((corpora.parent / "said.json").read_text())
+    assert sum("preparing it once" in words for words in said) == 1
+    assert all("preparing it once" in words or "waiting for another" in words for words in said)
+    assert is_whole(corpora)
+    assert not [path for path in corpora.rglob("*") if path.name.endswith((".tmp", ".old"))]
+
+
+def test_it_is_made_in_well_under_half_a_minute(corpora):
+    said = "".join(json.loads((corpora.parent / "said.json").read_text()))
+    assert int(re.search(r"ready in (\d+) s", said)[1]) < 60  # 9 s on two idle cores; tests share theirs
+
+
+def test_both_sources_are_large_enough_to_train_and_to_validate(corpora):
+    for folder in find_stores(corpora, CONFIG).values():
+        assert TokenStore.open(folder).n_tokens > 500_000
+        assert TokenStore.open(folder, "heldout").n_sequences(256) >= 16
+        assert TokenStore.open(folder).vocab_size == CONFIG.vocab_size
+
+
+def test_its_weights_are_those_its_tokenizer_learned_from():
+    assert CONFIG.chosen() == sample.WEIGHTS
+
+
+def test_no_module_is_held_out_of_one_source_and_trained_on_in_the_other(corpora):
+    splits: dict[str, set[str]] = {}
+    for folder in find_stores(corpora, CONFIG).values():
+        urls = {
+            path: [doc.url for doc in read_documents(path)] for path in text_files(folder.parent / "text")
+        }
+        for split in ("train", "heldout"):
+            store = TokenStore.open(folder, split)
+            for span in store.documents(0, store.n_tokens):
+                if url := urls[span.text_file][span.row]:
+                    splits.setdefault(url, set()).add(split)
+    assert len(splits) > 400
+    assert [url for url, places in splits.items() if len(places) > 1] == []
+    assert sum(places == {"heldout"} for places in splits.values()) >= 5
+
+
+def test_code_without_its_headers_is_the_same_program(corpora):
+    documents = [doc for path in text_files(corpora / "python_code" / "text") for doc in read_documents(path)]
+    for document in documents[::7]:
+        original = Path(document.file).read_bytes()
+        try:
+            program = ast.dump(ast.parse(original))
+        except (SyntaxError, ValueError):
+            continue
+        assert ast.dump(ast.parse(document.text)) == program, document.file
+
+
+def test_tests_and_other_peoples_packages_are_left_out_and_the_licence_is_pythons(corpora):
+    for source in ("python_code", "python_docs"):
+        for path in text_files(corpora / source / "text"):
+            for document in read_documents(path):
+                assert not {"test", "tests", "idle_test", "site-packages"} & {*Path(document.file).parts}
+                assert document.licence == "psf-2.0" and document.source == source
+
+
+def test_documentation_is_what_python_itself_shows(corpora):
+    documents = [doc for path in text_files(corpora / "python_docs" / "text") for doc in read_documents(path)]
+    topics = {json.loads(doc.meta)["topic"]: doc.text for doc in documents if "topic" in json.loads(doc.meta)}
+    modules = {
+        json.loads(doc.meta)["module"]: doc.text for doc in documents if "module" in json.loads(doc.meta)
+    }
+    assert "assert" in topics and len(topics) > 60
+    assert textwrap.__doc__.strip() in modules["textwrap"]
+    assert "textwrap.dedent(text)" in modules["textwrap"]
+    assert "class textwrap.TextWrapper" in modules["textwrap"]
+
+
+def test_its_tokenizer_gives_back_the_text_it_encodes(corpora):
+    tokenizer = Tokenizer(corpora / "sample" / "tokenizer.model")
+    documents = [doc for path in text_files(corpora / "python_code" / "text") for doc in read_documents(path)]
+    for document in documents[::40]:
+        assert tokenizer.decode(tokenizer.encode(document.text)) == document.text.replace("\u2581", " ")
+
+
+def test_asked_for_again_it_is_there_at_once_and_nothing_heavy_is_imported(corpora):
+    before = {path: path.stat().st_mtime_ns for path in corpora.rglob("*")}
+    code = f"{ASK}; print([name for name in ('pyarrow', 'numpy', 'sentencepiece') if name in sys.modules])"
+    ran = subprocess.run([sys.executable, "-c", code, corpora], cwd=ROOT, capture_output=True, text=True)
+    assert (ran.stdout.strip(), ran.stderr) == ("[]", "")
+    assert {path: path.stat().st_mtime_ns for path in corpora.rglob("*")} == before
+
+
+def test_killed_while_it_is_made_it_is_not_taken_for_whole_and_the_next_to_ask_makes_it(tmp_path):
+    process = ask(tmp_path)
+    while not (tmp_path / ".sample.tmp" / "python_docs" / "text.work").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with pytest.raises(DataError, match="python_code, python_docs"):
+        find_stores(tmp_path, CONFIG)
+    prepare_sample(tmp_path)
+    assert is_whole(tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["python_code", "python_docs", "sample"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "value"),
+    [("VERSION", 99), ("MADE_WITH", {"github": 99, "text": 1}), ("platform", None), ("vocab_size", 5000)],
+)
+def test_another_python_recipe_or_vocabulary_makes_it_anew(corpora, monkeypatch, changed, value):
+    made = []
+    monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
+    options = {}
+    if changed == "platform":
+        monkeypatch.setattr(sample.platform, "python_version", lambda: "3.99.0")
+    elif changed == "vocab_size":
+        options = {"vocab_size": value}
+    else:
+        monkeypatch.setattr(sample, changed, value)
+    prepare_sample(corpora, **options)
+    assert len(made) == 1
+    monkeypatch.undo()
+    prepare_sample(corpora)  # not made: _make would take its time and change the files
+    assert is_whole(corpora)
+
+
+@pytest.mark.parametrize("missing", ["sample/sample.json", "python_code/tokens/manifest.json"])
+def test_with_a_part_missing_it_is_made_anew(corpora, monkeypatch, missing):
+    made = []
+    monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
+    hidden = corpora / (missing + ".hidden")
+    (corpora / missing).rename(hidden)
+    try:
+        prepare_sample(corpora)
+    finally:
+        hidden.rename(corpora / missing)
+    assert len(made) == 1
+
+
+def test_a_change_of_its_recipes_is_a_change_of_the_sample():
+    assert sample.MADE_WITH == {"github": github.VERSION, "text": text.VERSION}
+
+
+def test_a_python_without_its_documentation_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
+    monkeypatch.delattr(sys.modules.get("pydoc_data", sys), "topics", raising=False)
+    with pytest.raises(DataError, match="pydoc_data") as refusal:
+        sample._library()
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_python_without_its_sources_is_refused_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    with pytest.raises(DataError, match="no Python sources"):
+        sample._library()

@@ -1,0 +1,150 @@
+"""Posts' HTML as a reader sees it: words in their order, code as written, lines where lines were."""
+
+import re
+import signal
+import time
+from html import escape, unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.sources.stackexchange import html_text
+from data.sources.stackexchange.html_text import html_to_text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One</p>\n\n<p>Two</p>", "One\n\nTwo"),
+        ("<p>w<b>or</b>d and  <i>space </i> here</p>", "word and space here"),
+        ("<p>the author's\n own line</p>", "the author's\nown line"),
+        ("<p>a<br>b<br/>\nc<br><br><br>d</p>", "a\nb\nc\n\nd"),
+        ("<h1>Title</h1><p>text</p><hr>more", "Title\n\ntext\n\nmore"),
+        ("<blockquote>\n  <p>said</p>\n</blockquote>\n<p>so</p>", "said\n\nso"),
+        ("<ul>\n<li>a</li>\n<li>b</li>\n</ul>", "- a\n- b"),
+        ("<ol><li>a</li><li>b</li></ol>", "1. a\n2. b"),
+        ('<ol start="9"><li>a<li>b</ol>', "9. a\n10. b"),
+        ('<ol start="-1e9"><li>a</ol>', "1. a"),
+        ("<ul><li>a<ul><li>b</li></ul></li><li></li><li>c</li></ul>", "- a\n  - b\n- c"),
+        ("<ul>\n<li><p>a</p>\n\n<p>b</p></li>\n<li><p>c</p></li>\n</ul>", "- a\n\nb\n\n- c"),
+        ("<ol><li><pre><code>x = 1\n</code></pre></li></ol>", "1. x = 1"),
+        (
+            "<table><tr><th>a</th><th>b</th></tr>\n<tr><td>1</td>\n<td>2</td></tr></table>x",
+            "a | b\n1 | 2\n\nx",
+        ),
+        ("<dl><dt>a</dt><dd>b</dd></dl>", "a\nb"),
+        ('see <a href="http://x.org">this</a><img src="i.png" alt="a picture">.', "see this."),
+        ("a<!-- language: lang-py -->b<script>alert(1)</script>c<style>p{}</style>", "abc"),
+        ("x<sup>2</sup> &amp;lt; &lt;i&gt; &#228; &nbsp;|", "x2 &lt; <i> ä \N{NO-BREAK SPACE}|"),
+        ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"),
+        ("  no \t mark-up \n at all ", "no mark-up\nat all"),
+        ("<p>never closed <b>at all", "never closed at all"),
+        ("</p></div>closed first<p>", "closed first"),
+        ("", ""),
+        ("<p> \n </p><ul><li> </li></ul><pre>\n\n</pre>", ""),
+    ],
+)
+def test_what_is_written_so_is_read_so(html, text):
+    assert html_to_text(html) == text
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'def f(a):\n    if a < 1 and b > 2:\n\n        return "\'&amp;"\n\treturn',
+        "    indented first\nthen not",
+        "* not a list\n1. nor this\n\n\n\nfar below",
+        "<p>html</p>\n<ul>\n  <li>in code</li>\n</ul>",
+        "tabs\tand  runs   of spaces",
+    ],
+)
+def test_code_stands_as_it_was_written(code):
+    html = f"<p>before</p>\n\n<pre><code>{escape(code)}\n</code></pre>\n\n<p>after</p>"
+    assert html_to_text(html) == f"before\n\n{code}\n\nafter"
+    spans = escape(code).replace(" ", "</span> <span>")
+    assert html_to_text(f'<pre class="lang-py"><code><span>{spans}</span></code></pre>') == code
+    assert html_to_text(f"<pre>{escape(code)}".replace("\n", "\r\n")) == code
+
+
+plain = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=30)
+
+
+@given(plain)
+def test_escaped_text_comes_back_with_its_words(text):
+    for html in (escape(text), f"<p>{escape(text)}</p>", f"<p><b>{escape(text)}</b><br></p>"):
+        assert html_to_text(html).split(" ") == re.sub("[ \t\n\f\r]+", " ", text).strip(" \t\n\f\r").split(
+            " "
+        )
+
+
+@given(plain)
+def test_code_comes_back_character_for_character(text):
+    assert html_to_text(f"<pre>|{escape(text)}|</pre>") == f"|{text}|"
+
+
+TAGS = "p b ul ol li pre code table tr td th br hr blockquote div h2 img script i dl dt dd a"
+tags = st.sampled_from(TAGS.split())
+soup = st.lists(
+    st.one_of(
+        st.builds("<{}>".format, tags),
+        st.builds("</{}>".format, tags),
+        st.sampled_from(
+            ["word", " ", "\n", "&lt;", "&amp;amp;", "<", "&", "ä😀", "<!--", "-->", '<p a="', "\x0b"]
+        ),
+    ),
+    max_size=30,
+).map("".join)
+
+
+@given(soup)
+def test_any_soup_gives_text_with_lines_trimmed_and_blocks_an_empty_line_apart(html):
+    text = html_to_text(html)
+    assert isinstance(text, str) and text == text.strip(" \n")
+    if "<pre" not in html:
+        assert "\n\n\n" not in text and not re.search(r"[ \t]\n|\n[ \t]+(?!- |[0-9]+\. )", text)
+    if "<" not in re.sub("</?[a-z0-9]+>", "", html) and not re.search("<(pre|script)", html):
+        seen = re.sub("<[^>]*>", " ", html)
+        assert re.findall("word", unescape(seen)) == re.findall("word", text)
+
+
+@given(soup)
+def test_a_post_parsed_in_pieces_is_the_same(html):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html_text, "_MANY_TAGS", 0)
+        patch.setattr(html_text, "_PIECE", 7)
+        pieces = html_to_text(html)
+    assert pieces == html_to_text(html)
+
+
+@pytest.mark.parametrize("tag", ["div", "b", "ul", "li", "blockquote", "pre", "table"])
+def test_depth_is_no_matter(tag):
+    html = f"<{tag}>" * 100_000 + "deep" + f"</{tag}>" * 100_000 + "<p>after"
+    text = html_to_text(html)
+    assert "deep" in text and text.endswith("after") and len(text) < 200
+
+
+def test_size_is_no_matter():
+    assert html_to_text("<p>x</p>" * 100_000).count("x") == 100_000
+    assert len(html_to_text("<p>" + "x" * (11 << 20) + "</p>")) == 11 << 20
+
+
+def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_whole():
+    class Late(BaseException):
+        pass
+
+    def late(number: int, frame: object) -> None:
+        raise Late
+
+    html = "<div>" * 300_000 + "</b>" * 300_000
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    started = time.monotonic()
+    try:
+        with pytest.raises(Late):
+            html_to_text(html)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 10
+    assert html_to_text("<p>whole</p>") == "whole"

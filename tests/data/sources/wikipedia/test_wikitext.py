@@ -1,0 +1,219 @@
+"""Wikitext to prose: what stays, what goes, mwparserfromhell as the oracle, and hostile pages."""
+
+import random
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.sources.wikipedia import recipe as wikipedia
+from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
+
+SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "wiki"
+ENGLISH = SHARED / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
+PORTUGUESE = SHARED / "ericlief-test.xml.bz2"
+
+CASES = {
+    "links": ("[[bus]]es, [[a (b)|c]], [[d (e)|]], [[:Category:F]]", "buses, c, d, Category:F"),
+    "a label with a pipe": ("[[a|b|c]]", "b|c"),
+    "external links": ("[http://a.b some ''label''] and [//a.b] [https://a.b [[c|d]]]", "some label and d"),
+    "brackets of prose": ("he [sic] said [...] [http://a.b\n", "he [sic] said [...] [http://a.b"),
+    "files": ("[[File:a.jpg|thumb|of [[b]] and {{c}}]]Text[[Image:x]]", "Text"),
+    "categories and languages": ("Text\n[[Category:X|y]]\n[[fr:Y]]\n[[be-tarask:Z]]", "Text"),
+    "bold and italics": ("'''''a''''' L'''b''' ''c''s ''''d''''", "a Lb cs 'd'"),
+    "templates": ("a{{b|c=[[d]]|{{e}}}} f {{g}}.", "a f."),
+    "an infobox before the text": ("{{Infobox\n| a = {{b}}\n| c = d\n}}\n'''A''' is.", "A is."),
+    "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a 1000"),
+    "brackets left empty": ("Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()", "Aa (Αα) and f()"),
+    "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
+    "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "ac"),
+    "references": ('a<ref>b</ref>c<ref name="d" />e<REF name=f>g\n\nh</REF >i', "acei"),
+    "comments": ("a<!-- b\n\n== c == -->d\n<!-- alone -->\ne", "ad\ne"),
+    "a comment without an end": ("a <!-- b", "a b"),
+    "nowiki": ("<nowiki>[[a]] ''b'' &lt; <ref></nowiki> c<nowiki/>d", "[[a]] ''b'' < <ref> cd"),
+    "comments in nowiki": ("<nowiki><!-- a --></nowiki>", "<!-- a -->"),
+    "formulas": ("e <math>\\frac{a}{b}\n< |c| {{d}}</math> f", "e $\\frac{a}{b} < |c| {{d}}$ f"),
+    "code": ("a\n<source lang=c>\nif (a[[0]] <b>)\n  c;\n</source>\nd", "a\nif (a[[0]] <b>)\n  c;\nd"),
+    "tags": ("H<sub>2</sub>O<br/>a <span style='b'>c</span> <x@y.z> 1 < 2 > 0", "H2O\na c <x@y.z> 1 < 2 > 0"),
+    "galleries": ("a\n<gallery>\nFile:b.jpg|c\n</gallery>\nd", "a\n\nd"),
+    "magic words": ("__NOTOC__ a __init__ __БЕЗСЪДЪРЖАНИЕ__", "a __init__"),
+    "entities": ("a&nbsp;b &amp;lt; &#956; &hearts; AT&T &lt;ref&gt; &bogus; &#xD800;", None),
+    "lists": ("# a\n# b\n## c\n# d\n* e\n** f\n; g : h\n: i\n# j", None),
+    "headings": ("== A ==\n=== B ===\n== C ==\n{{d}}\n== E ==\nf\n=== G ===\n==== H ====\ni\n== J ==", None),
+    "a heading with a break": ("a\n==Foo<br>Bar== \nb\n= c<br/>d", "a\n\nFoo Bar\n\nb\n= c\nd"),
+    "lists in columns": (
+        "{{columns-list|colwidth=9em|\n* a = b\n* [[c]]\n}}\n{{Col-list|\n* d\n}}",
+        "- a = b\n- c\n- d",
+    ),
+    "a heading of templates only": ("== {{a}} ==\nb", "b"),
+    "quotations": ("{{quote|Long ''text'' of [[a|b]].|Someone}}", "Long text of b."),
+    "languages": (
+        "{{lang|fr|mot}} {{lang-de|Wort}} {{transl|ru|ALA|slovo}} {{Lang|en|1=de|2=x}}",
+        "mot Wort slovo x",
+    ),
+    "measures": (
+        "{{convert|10|km|mi|abbr=on}}, {{cvt|1|to|2|ft}}, {{val|5|e=3|u=m}}",
+        "10 km, 1 to 2 ft, 5×10^3 m",
+    ),
+    "figures": ("{{frac|1|2}} {{frac|3|1|2}} {{chem|H|2|O}} {{circa|1900}}", "1/2 3 1/2 H2O c. 1900"),
+    "dates": ("{{as of|2014|5}}, {{s|XIX|e}}, {{XXe siècle}}", "As of May 2014, XIXe siècle, XXe siècle"),
+    "characters": ("a{{nbsp}}b{{'s}}{{snd}}c{{·}} d", "a b's – c · d"),
+    "nested templates that stay": ("{{small|{{nowrap|''a'' {{lang|fr|b}}}} {{c}}}}", "a b"),
+    "a reference that is a template": ("a {{citation|title=b|quote=c}}.", "a."),
+    "two scripts": ("-{а}- -{sr-ec:а|sr-el:b}-", None),
+    "a template without an end": ("a\n\n{{Infobox\n| b = c\nprose [[d]]", "a\n\nInfobox\nprose d"),
+    "a table without an end": ("a\n{| b\n|-\n| c\nprose", "a\nprose"),
+    "a link without an end": ("[[a b {{c|d [[e]] f}} g", "a b g"),
+    "marks that close nothing": ("a ]] b }} c</ref></div> d", "a ]] b c\n d"),
+}
+EXPECTED = {
+    "entities": "a b &lt; μ ♥ AT&T <ref> &bogus; \ufffd",
+    "lists": "1. a\n2. b\n  1. c\n3. d\n- e\n  - f\ng : h\ni\n1. j",
+    "headings": "E\n\nf\n\nG\n\nH\n\ni",
+    "two scripts": "а sr-el:b",
+    "marks that close nothing": "a ]] b c\nd",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_stays_of(name):
+    wikitext, text = CASES[name]
+    assert wikitext_to_text(wikitext) == EXPECTED.get(name, text)
+
+
+def test_the_title_stands_above_the_text_and_an_empty_page_is_empty():
+    assert wikitext_to_text("'''A''' is.", "A") == "A\n\nA is."
+    assert wikitext_to_text("{{PAGENAME}} is.", "A") == "A\n\nA is."
+    assert wikitext_to_text("{{stub}}\n== See also ==\n[[Category:A]]", "A") == ""
+
+
+def test_a_dumps_own_names_of_files_and_categories_are_known():
+    names = Namespaces.of({6: "Quelque fichier", 14: "Catégorie", 0: ""})
+    text = "[[Quelque_fichier:a.png|b]]c[[Catégorie:D]][[File:e]]"
+    assert wikitext_to_text(text, namespaces=names) == "c"
+    assert wikitext_to_text(text) == "bc"
+
+
+MARKS = [
+    "{{", "}}", "{{{", "}}}", "[[", "]]", "[", "]", "[http://a ", "|", "{|", "\n{|", "\n|}", "|}}",
+    "\n|-", "=", "\n== a ==\n", "''", "'''", "<ref>", "</ref>", "<ref/>", "<!--", "-->", "<nowiki>",
+    "</nowiki>", "<math>", "</math>", "<table>", "</table>", "<br>", "<li>", "\n* ", "\n# ", "\n: ",
+    "&amp;", "&#0;", "__TOC__", "-{", "}-", "(", ")", ", ", " ", "\n", "lang|fr|", "convert|1|km",
+    "as of|1", "File:", "Category:", "fr:", "\x01", "\x02", "\x03", "a", "Bb", "\x010\x02",
+]  # fmt: skip
+SOUP = st.lists(st.sampled_from(MARKS), max_size=40).map("".join)
+
+
+@given(SOUP)
+@settings(max_examples=200, deadline=None)
+def test_any_soup_of_marks_gives_text(soup):
+    text = wikitext_to_text(soup, "T")
+    assert not re.search("[\x00-\x08]", text)
+    assert text == "" or text.startswith("T\n\n")
+
+
+@given(st.lists(st.text("abcé, .;(1)!?-'\"ЖΩ", min_size=1, max_size=60), max_size=8))
+def test_prose_without_marks_keeps_every_word(paragraphs):
+    paragraphs = [" ".join(re.sub("''+|^[ ;]+", "", p).split()) for p in paragraphs]
+    source = "\n\n".join(p for p in paragraphs if p.strip("-*#:; "))
+    assert wikitext_to_text(source).split() == source.split()
+
+
+BOMBS = {
+    "templates": lambda n: "{{a|" * n + "x" + "}}" * n,
+    "templates that are kept": lambda n: "{{small|" * n + "x" * n + "}}" * n,
+    "templates without an end": lambda n: "{{small|b" * n,
+    "links": lambda n: "[[a|" * n + "x" + "]]" * n,
+    "links without an end": lambda n: "[[a|" * n,
+    "tables": lambda n: "\n{|\n|" * n + "\n|}" * n,
+    "tables without an end": lambda n: "\n{|" * n + "|}}" * n,
+    "braces": lambda n: "{" * n + "}" * (n - 1),
+    "brackets": lambda n: "[" * n + "]" * (n - 1),
+    "references without an end": lambda n: "<ref>" * n,
+    "comments without an end": lambda n: "<!--" * n,
+    "tags without an end": lambda n: "<ref " * n + "<div " * n,
+    "external links without an end": lambda n: "[http://a.b c " * n,
+    "empty brackets": lambda n: "(" * n + "{{a}})" * n,
+    "dropped marks": lambda n: "( {{a}} ;" * n,
+    "spaces": lambda n: " " * n + "\t" * n + "a",
+    "apostrophes and marks of lines": lambda n: "'" * n + "\n" + "=" * n + "\n" + "#*" * n + " a",
+    "nested lists": lambda n: "\n".join("#" * (i % 300 + 1) + " a" for i in range(n // 30)),
+    "underscores and entities": lambda n: "__A" * n + "&amp" * n + "-{" * n,
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_time_and_depth_are_bounded_for(name):
+    begin = time.process_time()
+    text = wikitext_to_text(BOMBS[name](100_000 if "templates" in name or "references" in name else 30_000))
+    assert time.process_time() - begin < 4  # quadratic work would take minutes
+    assert len(text) < 2_000_000
+
+
+def test_text_copied_out_of_nested_templates_is_bounded():
+    deep = "{{small|" * 20_000 + "prose " * 20_000 + "}}" * 20_000
+    begin = time.process_time()
+    assert wikitext_to_text("before " + deep + " after") == "before after"
+    assert time.process_time() - begin < 4
+    assert wikitext_to_text("{{small|" * 30 + "prose" + "}}" * 30) == "prose"
+
+
+# ---- real pages
+
+
+def _pages(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
+        pytest.skip(f"the real samples are not on this machine ({path})")
+    return [
+        (record.meta["title"], record.text)
+        for record in wikipedia.read(path)
+        if isinstance(record, wikipedia.Record)
+    ]
+
+
+def _sentences(text: str) -> list[str]:
+    words = (" ".join(re.findall(r"\w+", sentence)) for sentence in re.split(r"(?<=[.!?])\s+|\n", text))
+    return [sentence for sentence in words if sentence.count(" ") >= 5]
+
+
+@pytest.mark.parametrize("path", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
+def test_every_sentence_that_the_oracle_keeps_is_kept(path):
+    """What is dropped is taken out by the oracle's own parser; all else must be in both, in its order."""
+    mwparserfromhell = pytest.importorskip("mwparserfromhell")
+    dropped = {"ref", "references", "gallery", "table", "math", "timeline", "imagemap", "source", "score"}
+    sentences = missing = 0
+    examples = []
+    is_gone = re.compile(r"\s*(file|image|ficheiro|imagem|category|categoria|[a-z]{2,3}):", re.I)
+    pages = sorted((len(text), title, text) for title, text in _pages(path))
+    for _, title, text in random.Random(1).sample(pages[len(pages) // 4 : len(pages) * 5 // 8], 6):
+        code = mwparserfromhell.parse(text)
+        gone = [*code.filter_templates(), *code.filter_comments()]
+        gone += [node for node in code.filter_tags() if str(node.tag).strip().lower() in dropped]
+        gone += [node for node in code.filter_wikilinks() if is_gone.match(str(node.title))]
+        for node in gone:
+            with suppress(ValueError):  # within one that is gone already
+                code.remove(node)
+        ours = " ".join(re.findall(r"\w+", wikitext_to_text(text, title)))
+        bare = " ".join(re.findall(r"\w+", wikitext_to_text(str(code), title)))
+        for sentence in _sentences(code.strip_code(normalize=True, collapse=True)):
+            sentences += 1
+            if sentence not in bare and sentence not in ours:
+                missing += 1
+                examples.append((title, sentence))
+    assert sentences > 150
+    assert missing <= sentences * 0.005, examples
+
+
+def test_no_markup_is_left_in_real_pages():
+    left = re.compile(r"\[\[|\{\{|\{\||</?(?:ref|br|div|span|math)\b|&[a-z]+;|'''")
+    texts = [
+        re.sub(r"\$[^$\n]*\$", "", wikitext_to_text(text, title))
+        for path in (ENGLISH, PORTUGUESE)
+        for title, text in _pages(path)[:20]
+    ]
+    found = [text[max(0, hit.start() - 40) : hit.end() + 40] for text in texts for hit in left.finditer(text)]
+    assert len(found) <= 3, found

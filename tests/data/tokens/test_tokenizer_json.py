@@ -1,0 +1,98 @@
+"""The tokenizer as AutoTokenizer loads it: our ids on every document and on strings nobody would write."""
+
+import json
+
+import pytest
+import sentencepiece
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from data.errors import DataError
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.tokenizer_json import hugging_face_files, refuse_other_vocabulary
+
+CHARACTERS = 4000  # of each document
+
+
+@pytest.fixture(scope="module")
+def both(shared_data, tmp_path_factory):
+    """LLaMA's own tokenizer, ours and as AutoTokenizer loads the written files."""
+    ours = Tokenizer(shared_data / "tokenizer" / "llama-tokenizer.model")
+    folder = tmp_path_factory.mktemp("hf")
+    for name, content in hugging_face_files(ours, 2048).items():
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return ours, AutoTokenizer.from_pretrained(folder), folder
+
+
+def test_ids_are_ours_on_every_real_document(both, shared_data):
+    ours, theirs, _ = both
+    count = 0
+    for path in sorted(shared_data.rglob("*")):
+        if not path.is_file() or path.suffix in (".gz", ".bz2", ".7z", ".model", ".bin", ".ftz"):
+            continue
+        text = path.read_bytes()[: 4 * CHARACTERS].decode(errors="replace")[:CHARACTERS]
+        assert theirs.encode(text) == [ours.bos_id, *ours.encode(text)], path
+        count += 1
+    assert count > 90
+
+
+PIECES = [
+    "<s>",
+    "</s>",
+    "<unk>",
+    "<0x0A>",
+    " ",
+    "  ",
+    "\u2581",
+    "a",
+    "aa",
+    "é",
+    "\n",
+    "\r\n",
+    "\t",
+    "1",
+    "好",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=30))
+def test_ids_are_ours_on_any_string(both, parts):
+    """Control tokens written out stay text; spaces are kept; BOS comes once."""
+    ours, theirs, _ = both
+    text = "".join(parts)
+    ids = theirs.encode(text)
+    assert ids == [ours.bos_id, *ours.encode(text)]
+    assert theirs.decode(ids, skip_special_tokens=True) == ours.decode(ids)
+
+
+def test_special_tokens_are_known(both):
+    ours, theirs, _ = both
+    assert (theirs.bos_token_id, theirs.eos_token_id, theirs.model_max_length) == (1, 2, 2048)
+    assert len(theirs) == ours.vocab_size
+
+
+def test_a_tokenizer_whose_ids_cannot_be_kept_is_refused(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(f"words and more words {i} are here" for i in range(500)))
+    for name, options in {
+        "unigram": {"model_type": "unigram"},
+        "normalised": {"model_type": "bpe", "normalization_rule_name": "nfkc"},
+    }.items():
+        sentencepiece.SentencePieceTrainer.train(
+            input=str(text), model_prefix=str(tmp_path / name), vocab_size=310, byte_fallback=True, **options
+        )
+        with pytest.raises(DataError, match="other ids than sentencepiece"):
+            hugging_face_files(Tokenizer(tmp_path / f"{name}.model"), 256)
+
+
+def test_a_tokenizer_json_of_other_pieces_is_refused_by_name(both, tmp_path):
+    ours, _, folder = both
+    refuse_other_vocabulary(ours, folder)
+    theirs = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    vocab = theirs["model"]["vocab"]
+    vocab["ing"], vocab["the"] = vocab["the"], vocab["ing"]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(theirs))
+    with pytest.raises(DataError, match="two tokenizers that differ"):
+        refuse_other_vocabulary(ours, tmp_path)

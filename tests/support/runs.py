@@ -1,0 +1,134 @@
+"""Run Relama as a user does, in processes of its own, and read what it left."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.format_utils import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+# A model and batch so small that starting the process is what takes the time.
+SMALL = [
+    "model=tiny",
+    "data=sample",
+    "model.dim=32",
+    "model.n_layers=2",
+    "model.n_heads=2",
+    "seq_len=64",
+    "micro_batch=1",
+    "global_batch=512",
+    "optim.lr=0.003",
+    "validate.sequences=4",
+    "validate.every=0",
+    "threads=1",
+]
+
+
+def command(*overrides: str, ranks: int = 0) -> list[str]:
+    """`relama train …`, or `torchrun --nproc_per_node ranks train/main.py …`."""
+    if ranks == 0:
+        return [sys.executable, str(REPOSITORY / "train" / "main.py"), *SMALL, *overrides]
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)),
+        *(str(REPOSITORY / "train" / "main.py"), *SMALL, *overrides),
+    ]
+
+
+def run(*overrides: str, ranks: int = 0, timeout: float = 180, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*overrides, ranks=ranks), capture_output=True, text=True, timeout=timeout, **options
+    )
+
+
+def succeed(*overrides: str, ranks: int = 0, **options) -> subprocess.CompletedProcess:
+    finished = run(*overrides, ranks=ranks, **options)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished
+
+
+def start(*overrides: str, ranks: int = 0) -> subprocess.Popen:
+    """In a session of its own, so that a signal to it reaches nobody else; as if the tests had no nohup."""
+    return subprocess.Popen(
+        command(*overrides, ranks=ranks),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )
+
+
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen, timeout: float = 120) -> None:
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        metrics = folder / "metrics.jsonl"
+        if metrics.exists() and metrics.read_text().count("\n") >= step:
+            return
+        assert process.poll() is None, f"ended with {process.returncode} before step {step}"
+        time.sleep(0.02)
+    raise AssertionError(f"no step {step} within {timeout} s")
+
+
+def workers_of(process: subprocess.Popen) -> list[int]:
+    """The worker processes of a torchrun, oldest first."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            if parent == process.pid:
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+def end(process: subprocess.Popen) -> None:
+    """Whatever is left of it."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def learned(folder: Path) -> list[tuple]:
+    """What two equal runs must agree on at every step, to the last digit."""
+    return [(m["step"], m["loss"], m["grad_norm"], m["lr"], m["tokens"]) for m in metrics(folder)]
+
+
+def tensors(step_folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor of a checkpoint, model and optimizer, by name."""
+    state: dict = {}
+    _load_state_dict(
+        state,
+        storage_reader=dcp.FileSystemReader(step_folder),
+        planner=_EmptyStateDictLoadPlanner(),
+        no_dist=True,
+    )
+    return dict(_leaves(state))
+
+
+def _leaves(tree: dict, prefix: str = ""):
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def same_tensors(one: Path, other: Path) -> None:
+    """Bitwise."""
+    left, right = tensors(one), tensors(other)
+    assert left.keys() == right.keys() and left
+    for name in left:
+        assert torch.equal(left[name], right[name]), f"{name} differs"

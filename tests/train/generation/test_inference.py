@@ -1,0 +1,171 @@
+"""A model that reads over several ranks says what it says on one: every token, every score, on each rank."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+import train.evaluation.main
+import train.generation.main
+import train.weights.import_
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.tokenizer_json import hugging_face_files
+from model.formats.huggingface import write_huggingface
+from model.formats.meta import write_meta
+from model.formats.weights import Weights
+from model.initialize import initialize
+from model.llama import Llama, LlamaConfig
+from model.parallelize import mesh as meshes
+from model.parallelize.mesh import Layout
+from tests.support.ranks import run_ranks
+from train.generation.inference import InferenceParallel, load_over
+from train.ranks.setup import Ranks
+from train.weights.open import load_model, open_weights, tokenizer_of
+
+pytest.importorskip("lm_eval")
+pytestmark = pytest.mark.distributed
+
+TEXTS = ["def", "import os, sys", "class A(object):\n", "a longer text, to be read at once: " * 3, "x"]
+TASK = [{"goal": f"Catch {n} fish", "sol1": "a rod", "sol2": "a large net", "label": n % 2} for n in range(5)]
+
+
+@pytest.fixture(scope="module")
+def folders(corpora, tmp_path_factory) -> dict[str, Path]:
+    """One model in the three formats."""
+    root = tmp_path_factory.mktemp("inference")
+    tokenizer = Tokenizer(corpora / "python_docs" / "tokens" / "tokenizer.model")
+    config = LlamaConfig(
+        dim=32, n_layers=2, n_heads=2, vocab_size=tokenizer.vocab_size, multiple_of=64, max_seq_len=256
+    )
+    model = Llama(config)
+    initialize(model, seed=1)
+    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    tensors["output.weight"] = tensors["output.weight"] * 20  # no greedy token hangs on the last digit
+    weights = Weights(Path("memory"), config, tensors.__getitem__)
+    extra = hugging_face_files(tokenizer, config.max_seq_len)
+    write_huggingface(weights, root / "hf", dtype=torch.float32, shard_bytes=10**9, extra=extra)
+    write_meta(weights, root / "meta", shards=2, dtype=torch.float32, tokenizer=tokenizer.path)
+    assert train.weights.import_.main([f"weights={root / 'hf'}", f"output={root / 'run'}"]) == 0
+    return {name: root / name for name in ("hf", "meta", "run")}
+
+
+def continued(model: Llama, tokenizer: Tokenizer, temperature: float) -> list[tuple[int, int]]:
+    prompts = [[tokenizer.bos_id, *tokenizer.encode(text).tolist()] for text in TEXTS]
+    generator = torch.Generator().manual_seed(7)
+    options = {"max_tokens": 12, "temperature": temperature, "top_p": 0.95, "eos_id": tokenizer.eos_id}
+    return list(train.generation.main.generate(model, prompts, generator=generator, **options))
+
+
+def answers(lm) -> list[list]:
+    """One of each kind of lm-eval's requests."""
+    from lm_eval.api.instance import Instance
+
+    def ask(kind: str, arguments: list[tuple]) -> list:
+        return [Instance(kind, {}, each, number) for number, each in enumerate(arguments)]
+
+    settings = {"until": ["\n"], "do_sample": False, "max_gen_toks": 8}
+    return [
+        lm.loglikelihood(ask("loglikelihood", [(text, " and") for text in TEXTS]), disable_tqdm=True),
+        lm.loglikelihood_rolling(ask("loglikelihood_rolling", [(text * 9,) for text in TEXTS]), True),
+        lm.generate_until(ask("generate_until", [(text, settings) for text in TEXTS]), disable_tqdm=True),
+    ]
+
+
+def on_ranks(folders: dict[str, Path]) -> dict[str, list]:
+    """Two copies, each over two ranks: every format by both kinds of tensor parallel."""
+    from train.evaluation.harness import RelamaLM
+
+    layout, cpu = Layout(dp_replicate=2, tp=2), torch.device("cpu")
+    mesh = meshes.build(layout, "cpu")
+    ranks = Ranks(dist.get_rank(), 4, cpu, mesh, layout)
+    found = {}
+    for kind in ("dtensor", "fairscale"):
+        for name, folder in folders.items():
+            weights = open_weights(folder)
+            tokenizer = tokenizer_of(weights)
+            model = load_over(weights, ranks, InferenceParallel(2, kind))
+            found[f"{name} by {kind}"] = [continued(model, tokenizer, t) for t in (0.0, 0.8)]
+        fairscales = any("fairscale." in base.__module__ for base in type(model.output).__mro__)
+        assert fairscales == (kind == "fairscale")
+        assert model.layers[0].attention.wq.weight.to_local().shape == (16, 32)
+        found[f"scores by {kind}"] = answers(RelamaLM(model, tokenizer, 2, layout))
+    return found
+
+
+def test_tokens_and_scores_over_four_ranks_are_those_of_one(folders):
+    from train.evaluation.harness import RelamaLM
+
+    weights = open_weights(folders["hf"])
+    model, tokenizer = load_model(weights, torch.device("cpu")), tokenizer_of(weights)
+    tokens = [continued(model, tokenizer, temperature) for temperature in (0.0, 0.8)]
+    assert len(tokens[0]) > 40 and tokens[0] != tokens[1]
+    pairs, rolling, texts = answers(RelamaLM(model, tokenizer, 3))
+    for rank in run_ranks(on_ranks, 4, folders):
+        for name, found in rank.items():
+            if not name.startswith("scores"):
+                assert found == tokens, name
+                continue
+            assert [greedy for _, greedy in found[0]] == [greedy for _, greedy in pairs]
+            assert [score for score, _ in found[0]] == pytest.approx([score for score, _ in pairs], rel=1e-5)
+            assert found[1] == pytest.approx(rolling, rel=1e-5)
+            assert found[2] == texts and any(texts)
+
+
+def torchrun(verb: str, *words: str) -> subprocess.CompletedProcess:
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "launch.cli")
+    return subprocess.run(
+        [sys.executable, *launcher, verb, *words], capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_verbs_print_once_what_one_process_prints(folders, tmp_path, capsys):
+    words = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
+    assert train.generation.main(words) == 0
+    expected = capsys.readouterr().out
+    there = torchrun("generate", *words, "parallel.tp=2", "parallel.tensor=fairscale")
+    assert there.returncode == 0 and there.stdout == expected, there.stderr
+
+    (tmp_path / "piqa").mkdir()
+    for split in ("train", "validation"):
+        (tmp_path / "piqa" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TASK))
+    words = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
+    assert train.evaluation.main.main([*words, f"output={tmp_path / 'alone'}"]) == 0
+    table = capsys.readouterr().out
+    there = torchrun("evaluate", *words, f"output={tmp_path / 'two'}")
+    assert there.returncode == 0 and there.stdout.endswith(table), there.stdout + there.stderr
+    assert there.stdout.count("| piqa |") == 1
+    results = [
+        json.loads((tmp_path / name / "piqa-0shot-paper.json").read_text()) for name in ("alone", "two")
+    ]
+    assert results[0]["score"] == results[1]["score"] and results[0]["documents"] == results[1]["documents"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "world_size", "overrides", "said"),
+    [
+        (train.generation.main, 2, [], "parallel.tp=1: 2 rank(s) were started; expected as many"),
+        (train.generation.main, 1, ["parallel.tp=2"], "parallel.tp=2: 1 rank(s) were started"),
+        (train.evaluation.main, 3, ["parallel.tp=2"], "3 rank(s) were started; expected a multiple"),
+        (train.generation.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
+        (train.generation.main, 1, ["parallel.tensor=megatron"], "expected one of dtensor, fairscale"),
+    ],
+)
+def test_ranks_that_do_not_fit_are_refused(
+    folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, said
+):
+    monkeypatch.setenv("WORLD_SIZE", str(world_size))  # no process group is needed to refuse
+    words = ["prompt=x"] if verb is train.generation.main else [f"output={tmp_path}"]
+    assert verb.main([f"weights={folders['hf']}", *words, *overrides]) == 1
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+
+
+def test_heads_that_cannot_be_cut_are_refused_by_name(folders):
+    with pytest.raises(
+        train.generation.main.RunError, match=r"^parallel\.tp=4: does not divide .* n_heads=2"
+    ):
+        load_over(open_weights(folders["hf"]), None, InferenceParallel(4))

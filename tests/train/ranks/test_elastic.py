@@ -1,0 +1,131 @@
+"""Workers die again and again, machines come and go: the samples stay the same, and the run goes on."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from launch.torchrun import ENVIRONMENT, TRAIN
+from tests.support.runs import SMALL, end, learned, metrics, succeed, wait_for_step, workers_of
+
+pytestmark = pytest.mark.distributed
+
+
+def agent(log: Path, *words: str) -> subprocess.Popen:
+    """A torchrun with one or more workers, in a session of its own."""
+    with log.open("a") as out:
+        return subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", "--max-restarts=10", *words],
+            stdout=out,
+            stderr=out,
+            env={**os.environ, **(ENVIRONMENT if "--standalone" not in words else {})},
+            start_new_session=True,
+        )
+
+
+def wait_for(what: str, times: int, log: Path, process: subprocess.Popen, timeout: float = 240) -> None:
+    """Until `what` stands so often in the log."""
+    deadline = time.monotonic() + timeout
+    while log.read_text().count(what) < times:
+        assert process.poll() is None, log.read_text()[-3000:]
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.1)
+
+
+def steps_done(folder: Path) -> int:
+    return (folder / "metrics.jsonl").read_text().count("\n")
+
+
+def test_three_restarts_in_a_row_end_as_no_restart(corpora, tmp_path):
+    """On the store that torchrun's agent keeps through all of them."""
+    folder, log = tmp_path / "run", tmp_path / "log"
+    words = [*SMALL, f"corpora={corpora}", "steps=40", "checkpoint.every=4"]
+    process = agent(log, "--standalone", "--nproc-per-node=2", str(TRAIN), *words, f"run={folder}")
+    try:
+        for kill in range(3):
+            wait_for("relama: resuming" if kill else "relama: starting", max(kill, 1), log, process)
+            wait_for_step(folder, 6 * (kill + 1), process)
+            os.kill(workers_of(process)[kill % 2], signal.SIGKILL)
+        assert process.wait(timeout=180) == 0, log.read_text()[-3000:]
+    finally:
+        end(process)
+    assert log.read_text().count("relama: resuming") == 3
+    assert (folder / "finished.json").exists()
+    succeed(*words, f"run={tmp_path / 'undisturbed'}", ranks=2)
+    assert learned(folder) == learned(tmp_path / "undisturbed")
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        return found.getsockname()[1]
+
+
+def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora, tmp_path):
+    """Were its torchrun to end first, it would close the rendezvous for all."""
+    folder = tmp_path / "run"
+    batch_of_one = [*SMALL, f"corpora={corpora}", "global_batch=64", "steps=200", "checkpoint.every=10"]
+    start = [
+        *("--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=idle"),
+        f"--rdzv-endpoint=localhost:{free_port()}",
+        *(str(TRAIN), *batch_of_one, f"run={folder}"),
+    ]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    agents = [agent(log, *start) for log in logs]
+    try:
+        wait_for_step(folder, 60, agents[0], timeout=240)
+        trains = int((folder / ".lock").read_text().split()[1])
+        assert {trains} < {worker for process in agents for worker in workers_of(process)}
+        os.kill(trains, signal.SIGKILL)
+        assert [process.wait(timeout=240) for process in agents] == [0, 0], logs[0].read_text()[-3000:]
+    finally:
+        for process in agents:
+            end(process)
+    assert "".join(log.read_text() for log in logs).count("relama: resuming") == 1
+    succeed(*batch_of_one, f"run={tmp_path / 'alone'}")
+    assert learned(folder) == learned(tmp_path / "alone")
+
+
+def test_a_machine_comes_and_is_lost_and_the_samples_stay_the_same(corpora, tmp_path):
+    folder = tmp_path / "run"
+    port = free_port()
+    words = [*SMALL, f"corpora={corpora}", "steps=5000", "checkpoint.every=5"]
+    start = [
+        *("--nnodes=1:2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=elastic"),
+        f"--rdzv-endpoint=localhost:{port}",
+        "--rdzv-conf=last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3",
+        *(str(TRAIN), *words, f"run={folder}"),
+    ]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    agents = [agent(logs[0], *start)]
+    try:
+        wait_for_step(folder, 8, agents[0], timeout=240)
+        agents.append(agent(logs[1], *start))
+        wait_for("relama: resuming", 1, logs[0], agents[0])
+        assert "stopped by SIGTERM" in logs[0].read_text()  # to let the second in; it saved first
+        together = steps_done(folder)
+        wait_for_step(folder, together + 8, agents[0], timeout=240)
+        assert len(workers_of(agents[1])) == 1
+        os.kill(agents[1].pid, signal.SIGKILL)
+        wait_for("relama: resuming", 2, logs[0], agents[0])
+        wait_for_step(folder, steps_done(folder) + 5, agents[0], timeout=240)
+        agents[0].send_signal(signal.SIGTERM)
+        agents[0].wait(timeout=60)
+    finally:
+        for process in agents:
+            end(process)
+    done = metrics(folder)
+    assert [line["step"] for line in done] == list(range(1, len(done) + 1))
+    assert (folder / "preempted.json").exists()
+
+    alone = tmp_path / "alone"
+    succeed(*words, f"run={alone}", f"stop_at={len(done)}")
+    assert (folder / "order.json").read_text() == (alone / "order.json").read_text()
+    for here, there in zip(done, metrics(alone), strict=True):
+        assert here["loss"] == pytest.approx(there["loss"], rel=2e-4)
+        assert (here["tokens"], here["epochs"]) == (there["tokens"], there["epochs"])

@@ -1,0 +1,38 @@
+"""Ranks of one start find each other, whatever the starts before them left on the store."""
+
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+
+import pytest
+import torch.distributed as dist
+
+from train.ranks.rendezvous import name_of_this_start
+
+
+def test_each_start_gets_a_name_of_its_own_on_a_store_full_of_others_keys():
+    """Ranks come in any order; one that is there before rank 0 first finds the last start's name."""
+    server = dist.TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=20))
+
+    def rank(number: int, delay: float) -> str:
+        time.sleep(delay)
+        client = dist.TCPStore("localhost", server.port, is_master=False, timeout=timedelta(seconds=20))
+        return name_of_this_start(client, number, 3)
+
+    names = []
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(4):
+            delays = [random.choice([0, 0.6]) for _ in range(3)]
+            found = set(pool.map(rank, range(3), delays))
+            assert len(found) == 1
+            names += found
+    assert len(set(names)) == 4
+
+
+def test_a_rank_that_never_comes_is_not_waited_for_for_ever():
+    store = dist.TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=1))
+    with pytest.raises(dist.DistStoreError):
+        name_of_this_start(store, 0, 2)
+    with pytest.raises(dist.DistStoreError):
+        name_of_this_start(store, 1, 2)

@@ -1,0 +1,48 @@
+"""The account of a run's life is right for lives that are known to the second."""
+
+import json
+import os
+
+import pytest
+
+from train.run import attempts as goodput
+
+
+def line(step: int, total: float, **stalls: float) -> str:
+    return json.dumps({"step": step, "loss": 1.0, "seconds": {"total": total, **stalls}}) + "\n"
+
+
+def event(name: str, time: float, **what: object) -> str:
+    return json.dumps({"event": name, "time": time, **what}) + "\n"
+
+
+def test_a_life_of_two_starts_is_accounted_for(tmp_path):
+    """Steps 1 to 5 logged, killed at 60; from 2 on again at 80; 3 to 6 done at 120."""
+    (tmp_path / "attempts.jsonl").write_text(
+        event("start", 0, step=0, reached=0, last_seen=None, ranks=2)
+        + event("start", 80, step=2, reached=5, last_seen=60, ranks=2)
+        + '{"torn'
+    )
+    steps = [line(step, 10, data=1, checkpoint=2) for step in range(1, 7)]
+    (tmp_path / "metrics.jsonl").write_text("".join(steps))
+    os.utime(tmp_path / "metrics.jsonl", (120, 120))
+    life = goodput.account(tmp_path)
+    assert life["seconds"] == 120 and life["starts"] == 2
+    assert life["steps_repeated"] == 3
+    assert life["seconds_down"] == 20
+    assert life["goodput"] == pytest.approx(6 * 7 / 120)
+
+
+def test_a_start_notes_how_far_the_one_before_had_come(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text(line(1, 1) + line(2, 1) + '{"step": 3')
+    goodput.started(tmp_path, 1, world_size=2)
+    goodput.ended(tmp_path, 4, "SIGTERM")
+    start, end = goodput.read(tmp_path)
+    assert (start["step"], start["reached"], start["ranks"]) == (1, 2, 2)
+    assert (end["step"], end["how"]) == (4, "SIGTERM")
+
+
+def test_an_unwritten_life_is_unknown(tmp_path):
+    assert goodput.account(tmp_path) is None
+    (tmp_path / goodput.LOG).write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
+    assert goodput.account(tmp_path) is None  # its start was torn

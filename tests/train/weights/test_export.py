@@ -1,0 +1,163 @@
+"""Out to the other formats and in again by the verbs, and training that starts from what came in."""
+
+import shutil
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from data.tokens.tokenizer import Tokenizer
+from model.formats.weights import parameter_shapes
+from tests.support.runs import metrics, run, succeed
+from train.evaluation import validate
+from train.weights import export, import_
+from train.weights.open import load_model, open_weights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folders(corpora, tmp_path_factory):
+    """One run, exported and imported both ways."""
+    root = tmp_path_factory.mktemp("formats")
+    succeed(f"corpora={corpora}", f"run={root / 'run'}", "steps=2")
+    for verb, words in (
+        (
+            export,
+            (f"weights={root / 'run'}", "format=hf", f"output={root / 'hf'}", "max_shard_gb=0.0002"),
+        ),
+        (
+            export,
+            (f"weights={root / 'run'}", "format=meta", f"output={root / 'meta'}", "shards=2"),
+        ),
+        (import_, (f"weights={root / 'hf'}", f"output={root / 'from_hf'}")),
+        (
+            import_,
+            (f"weights={root / 'meta'}", f"output={root / 'from_meta'}", "max_seq_len=256"),
+        ),
+    ):
+        assert verb.main(list(words)) == 0
+    return root
+
+
+def test_every_tensor_is_the_checkpoints_in_every_format(folders):
+    ours = open_weights(folders / "run")
+    for name in ("hf", "meta", "from_hf", "from_meta"):
+        weights = open_weights(folders / name)
+        model = load_model(weights, CPU)
+        for key, parameter in model.named_parameters():
+            assert torch.equal(weights.read(key), ours.read(key)), (name, key)
+            assert torch.equal(parameter, ours.read(key)), (name, key)
+        if name != "meta":  # whose files do not say how long the context is
+            assert weights.config == ours.config
+    assert set(parameter_shapes(ours.config)) == {key for key, _ in model.named_parameters()}
+
+
+def test_transformers_reads_the_text_and_gives_our_logits(folders):
+    theirs = AutoModelForCausalLM.from_pretrained(folders / "hf")
+    their_tokenizer = AutoTokenizer.from_pretrained(folders / "hf")
+    text = "def  f(x):\n    return </s> é"
+    ids = their_tokenizer(text, return_tensors="pt").input_ids
+    tokenizer = Tokenizer(folders / "run" / "tokenizer.model")
+    assert ids[0].tolist() == [tokenizer.bos_id, *tokenizer.encode(text)]
+    with torch.no_grad():
+        ours = load_model(open_weights(folders / "run"), CPU)(ids)
+        torch.testing.assert_close(ours, theirs(ids).logits, rtol=1e-5, atol=1e-5)
+
+
+def test_held_out_loss_is_the_same_from_every_format(folders, corpora, capsys):
+    tables = []
+    for name in ("run", "hf", "meta", "from_hf"):
+        words = [
+            f"weights={folders / name}",
+            "data=sample",
+            f"corpora={corpora}",
+            "seq_len=64",
+            "sequences=3",
+        ]
+        assert validate.main(words) == 0
+        tables.append(capsys.readouterr().out.splitlines()[1:])
+    assert all(table == tables[0] for table in tables)
+
+
+@pytest.mark.distributed
+def test_training_from_any_format_on_two_ranks_is_training_from_the_checkpoint(folders, corpora, tmp_path):
+    losses = []
+    for name in ("run", "hf", "meta"):
+        ranks = 0 if name == "run" else 2
+        succeed(
+            f"corpora={corpora}", f"run={tmp_path / name}", f"init={folders / name}", "steps=2", ranks=ranks
+        )
+        losses.append([line["loss"] for line in metrics(tmp_path / name)])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    assert losses[2] == pytest.approx(losses[0], rel=1e-6)
+    assert losses[0][0] < 8.31  # ln 4096: what no weights at all would give
+
+
+def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_path):
+    said = run(f"corpora={corpora}", f"run={tmp_path / 'r'}", f"init={folders / 'hf'}", "model.n_layers=3")
+    assert said.returncode == 1
+    assert "model.n_layers: 2 there, 3 here" in said.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("main", "words", "said"),
+    [
+        (
+            export.main,
+            "weights=ROOT/run format=gguf output=OUT",
+            "format=gguf: expected one of hf, meta",
+        ),
+        (export.main, "weights=ROOT/run format=hf output=OUT dtype=int8", "dtype=int8"),
+        (
+            export.main,
+            "weights=ROOT/run format=hf output=OUT shards=2",
+            "for hf give max_shard_gb=",
+        ),
+        (export.main, "weights=ROOT/run format=meta output=OUT shards=3", "shards=3"),
+        (
+            export.main,
+            "weights=ROOT/run format=meta output=OUT shards=4",
+            "does not divide model.n_heads",
+        ),
+        (export.main, "weights=ROOT/run format=hf output=ROOT/hf", "is there already"),
+        (export.main, "weights=nowhere format=hf output=OUT", "nowhere: neither a run folder"),
+        (
+            export.main,
+            "weights=ROOT/run format=hf output=OUT tokenizer=OTHER",
+            "a vocabulary of 300",
+        ),
+        (import_.main, "weights=ROOT/run output=OUT", "is a checkpoint of ours already"),
+        (import_.main, "weights=ROOT/hf output=OUT tokenizer=OTHER", "a vocabulary of 300"),
+        (import_.main, "weights=ROOT/hf output=OUT max_seq_len=0", "max_seq_len=0"),
+        (import_.main, "weights=ROOT/bare output=OUT", "no tokenizer.model came with"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line_and_leaves_nothing(
+    main, words, said, folders, tmp_path, capsys, other_tokenizer
+):
+    if not (folders / "bare").exists():
+        shutil.copytree(folders / "hf", folders / "bare", ignore=shutil.ignore_patterns("tokenizer*"))
+    replaced = words.replace("ROOT", str(folders)).replace("OUT", str(tmp_path / "out"))
+    assert main(replaced.replace("OTHER", str(other_tokenizer)).split()) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and said in lines[0]
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.fixture(scope="module")
+def other_tokenizer(tmp_path_factory):
+    import sentencepiece
+
+    folder = tmp_path_factory.mktemp("other")
+    (folder / "text.txt").write_text("\n".join(f"words and more words {i} are here" for i in range(500)))
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "text.txt"),
+        model_prefix=str(folder / "other"),
+        vocab_size=300,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        minloglevel=2,
+    )
+    return folder / "other.model"

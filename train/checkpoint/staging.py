@@ -1,0 +1,78 @@
+"""One copy of the state, in memory that is kept from save to save, so that training can go on.
+
+In: the tensors that a checkpoint holds (this rank's part of each, on any device). Out: a planner by which
+torch.distributed.checkpoint writes the copy in their place. Pinned for tensors of a GPU; nothing is
+allocated again after the first save.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint import DefaultSavePlanner
+from torch.distributed.checkpoint.planner import WriteItem
+from torch.distributed.tensor import DTensor
+
+
+class Staging:
+    """This rank's part of the state, copied."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def copy(self, tensors: dict) -> None:
+        """Copy a tree of tensors in; returns when they may change again."""
+        parts = dict(local_parts(tensors))
+        for name in self._buffers.keys() - parts.keys():
+            del self._buffers[name]
+        for name, part in parts.items():
+            buffer = self._buffers.get(name)
+            if buffer is None or (buffer.shape, buffer.dtype) != (part.shape, part.dtype):
+                # Contiguous, whatever `part` is: train/checkpoint/reader.py relies on that.
+                buffer = torch.empty(part.shape, dtype=part.dtype, device="cpu", pin_memory=part.is_cuda)
+                self._buffers[name] = buffer
+            buffer.copy_(part, non_blocking=part.is_cuda)
+        _finish_copies(parts)
+
+    @torch.no_grad()
+    def restore(self, tensors: dict) -> None:
+        """Copy the same tree of tensors back."""
+        parts = dict(local_parts(tensors))
+        for name, part in parts.items():
+            part.copy_(self._buffers[name], non_blocking=part.is_cuda)
+        _finish_copies(parts)
+
+    def equals(self, tensors: dict) -> bool:
+        """Whether the tree still has the bits that were copied (this rank's part)."""
+        return all(torch.equal(part.cpu(), self._buffers[name]) for name, part in local_parts(tensors))
+
+    def planner(self) -> DefaultSavePlanner:
+        """Writes the copies where the tensors themselves are asked for."""
+        return _StagedPlanner(self._buffers)
+
+
+def local_parts(tensors: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Each tensor's part on this rank, by the name that torch.distributed.checkpoint gives it."""
+    for key, value in tensors.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from local_parts(value, f"{name}.")
+        elif isinstance(value, Tensor):
+            yield name, (value.to_local() if isinstance(value, DTensor) else value).detach()
+        else:
+            raise TypeError(f"{name} is a {type(value).__name__}: a checkpoint holds tensors alone")
+
+
+class _StagedPlanner(DefaultSavePlanner):
+    def __init__(self, buffers: dict[str, Tensor]) -> None:
+        super().__init__()
+        self._buffers = buffers
+
+    def resolve_data(self, write_item: WriteItem) -> Tensor:
+        return self._buffers[write_item.index.fqn]
+
+
+def _finish_copies(parts: dict[str, Tensor]) -> None:
+    for device in {part.device for part in parts.values() if part.is_cuda}:
+        torch.cuda.current_stream(device).synchronize()

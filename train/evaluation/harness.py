@@ -1,0 +1,158 @@
+"""Our model as EleutherAI's lm-eval sees one: log-likelihoods, of continuations and whole texts; generation.
+
+Tasks, prompts and metrics are the harness's; here are only tokens and logits. BOS begins every text, as in
+training: without it LLaMA's scores drop. Equal to lm-eval's own `hf` model on the exported weights, with
+`add_bos_token=True`. Needs the extra `eval`.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+from lm_eval import utils
+from lm_eval.api.model import TemplateLM
+from torch import Tensor
+
+from data.tokens.tokenizer import Tokenizer
+from model.llama import Llama
+from model.parallelize.mesh import Layout
+from train.config import RunError
+from train.generation.main import generate
+from train.ranks.setup import gather_objects
+
+MAX_GENERATED = 256  # tokens, where a task does not say: lm-eval's default
+
+
+class RelamaLM(TemplateLM):
+    """`model` on its device, or over `layout`; `batch` texts are computed at once by each copy of it.
+
+    lm-eval runs alike on every rank, all with the whole answers; only the computing is shared out.
+    """
+
+    def __init__(self, model: Llama, tokenizer: Tokenizer, batch: int, layout: Layout | None = None) -> None:
+        super().__init__()
+        self.layout = layout or Layout()
+        self.model, self.text, self.batch = model, tokenizer, batch
+        self.max_length = model.config.max_seq_len
+        self._device = next(model.parameters()).device
+
+    @property
+    def eot_token_id(self) -> int:
+        return self.text.eos_id
+
+    @property
+    def prefix_token_id(self) -> int:
+        return self.text.bos_id
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs) -> list[int]:
+        bos = [] if add_special_tokens is False else [self.text.bos_id]
+        return [*bos, *self.text.encode(string).tolist()]
+
+    def _share_out(self, compute: Callable[[list], list], requests: list) -> list:
+        """All answers, in order; each copy of the model has computed every copies-th."""
+        copies, tp = self.layout.dp_size, self.layout.tp
+        if copies == 1:
+            return compute(requests)
+        answers: list = [None] * len(requests)
+        mine = compute(requests[dist.get_rank() // tp :: copies])
+        for copy, part in enumerate(gather_objects(mine)[::tp]):
+            answers[copy::copies] = part
+        return answers
+
+    def _loglikelihood_tokens(self, requests: list, **kwargs) -> list[tuple[float, bool]]:
+        """(log-likelihood, whether greedy decoding would say it) of each continuation."""
+        return self._share_out(self._likelihoods, requests)
+
+    @torch.no_grad()
+    def _likelihoods(self, requests: list) -> list[tuple[float, bool]]:
+        answers: list = [None] * len(requests)
+        longest_first = sorted(range(len(requests)), key=lambda i: -len(requests[i][1]) - len(requests[i][2]))
+        for begin in range(0, len(requests), self.batch):
+            part = longest_first[begin : begin + self.batch]
+            texts = [[*requests[i][1], *requests[i][2]][-(self.max_length + 1) :] for i in part]
+            # Padding comes last, where causal attention never sees it.
+            width = max(len(text) for text in texts) - 1
+            inputs = torch.tensor([text[:-1] + [0] * (width - len(text) + 1) for text in texts])
+            logits = self.model(inputs.to(self.device))
+            for row, i in enumerate(part):
+                end, count = len(texts[row]) - 1, len(requests[i][2])
+                log_p = torch.log_softmax(logits[row, end - count : end].float(), dim=-1)  # (count, vocab)
+                answers[i] = _score(log_p, torch.tensor(requests[i][2], device=self.device))
+                self.cache_hook.add_partial("loglikelihood", requests[i][0], answers[i])
+        return answers
+
+    def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
+        """The log-likelihood of each whole text, in windows of the context that overlap by one token."""
+        windows, owners = [], []
+        for number, request in enumerate(requests):
+            for window in utils.get_rolling_token_windows(
+                token_list=self.tok_encode(request.args[0]),
+                prefix_token=self.prefix_token_id,
+                max_seq_len=self.max_length,
+                context_len=1,
+            ):
+                windows.append((None, *utils.make_disjoint_window(window)))
+                owners.append(number)
+        sums = [0.0] * len(requests)
+        for owner, (log_p, _) in zip(owners, self._loglikelihood_tokens(windows)):
+            sums[owner] += log_p
+        return sums
+
+    def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
+        """What follows each context, up to the first of its stop strings."""
+        return self._share_out(self._continuations, requests)
+
+    def _continuations(self, requests: list) -> list[str]:
+        answers: list = [None] * len(requests)
+        order = sorted(
+            range(len(requests)), key=lambda i: (str(requests[i].args[1]), len(requests[i].args[0]))
+        )
+        while order:
+            settings = requests[order[0]].args[1]
+            part = [i for i in order[: self.batch] if requests[i].args[1] == settings]
+            order = order[len(part) :]
+            for i, text in zip(part, self._continue([requests[i].args[0] for i in part], settings)):
+                answers[i] = text
+                self.cache_hook.add_partial("generate_until", requests[i].args, text)
+        return answers
+
+    def _continue(self, contexts: list[str], settings: dict) -> list[str]:
+        until = settings.get("until") or []
+        stops = [stop for stop in ([until] if isinstance(until, str) else until) if stop]
+        most = settings.get("max_gen_toks", settings.get("max_new_tokens", MAX_GENERATED))
+        if most >= self.max_length:
+            raise RunError(f"max_gen_toks={most}: expected below the model's context, {self.max_length}")
+        sampled = settings.get("do_sample", bool(settings.get("temperature", 0.0)))
+        prompts = [self.tok_encode(context)[-(self.max_length - most) :] for context in contexts]
+        new: list[list[int]] = [[] for _ in contexts]
+        texts, done = [""] * len(contexts), set()
+        for which, token in generate(
+            self.model,
+            prompts,
+            max_tokens=most,
+            temperature=settings.get("temperature", 1.0) if sampled else 0.0,
+            top_p=settings.get("top_p", 1.0),
+            generator=torch.Generator().manual_seed(0),
+            eos_id=self.eot_token_id,
+        ):
+            if which in done:
+                continue
+            new[which].append(token)
+            # The last tokens alone would lose the space that begins the first word.
+            texts[which] = self.text.decode(new[which])
+            if any(stop in texts[which] for stop in stops):
+                done.add(which)
+                if len(done) == len(contexts):
+                    break
+        return [_cut(text, stops) for text in texts]
+
+
+def _score(log_p: Tensor, tokens: Tensor) -> tuple[float, bool]:
+    chosen = log_p.gather(-1, tokens[:, None])
+    return chosen.sum().item(), bool((log_p.argmax(-1) == tokens).all())
+
+
+def _cut(text: str, stops: list[str]) -> str:
+    for stop in stops:
+        text = text.split(stop)[0]
+    return text

@@ -1,0 +1,48 @@
+"""How fast a step went: tokens a second with and without its stalls, and the share of the device's peak."""
+
+import torch
+import torch.distributed as dist
+
+from data.order import Order
+from model.flops import flops_per_token
+from train.config import TrainConfig
+from train.metrics.journal import Clock, device_peak, peak_memory_gib
+from train.metrics.peak import measured_sgemm_peak
+from train.ranks.setup import Ranks, gather_objects
+
+STALLS = ("data", "validate", "checkpoint", "certificate")  # of a step's seconds: nothing is computed in them
+
+
+class Throughput:
+    """Rates of a run's steps; all ranks make one, which on CPUs measures what they can do at most."""
+
+    def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
+        self._config, self._device = config, ranks.device
+        self._flops = flops_per_token(config.model, config.seq_len)
+        self._peak = _peak_flops(ranks.device)
+
+    def of(self, step: int, order: Order, clock: Clock) -> dict:
+        """The part of metrics.jsonl's line that speaks of time and place."""
+        config, seconds = self._config, clock.total()
+        stalls = sum(clock.spent.get(name, 0.0) for name in STALLS)
+        per_second = config.global_batch / seconds
+        consumed = order.consumed(step * config.batch_sequences)
+        return {
+            "tokens_per_second": per_second,
+            "tokens_per_second_computing": config.global_batch / max(1e-9, seconds - stalls),
+            "mfu": None if self._peak is None else per_second * self._flops / self._peak,
+            "memory_gib": peak_memory_gib(self._device),
+            "epochs": {source: count / order.n_sequences[source] for source, count in consumed.items()},
+            "seconds": {"total": seconds, **clock.spent},
+        }
+
+
+def _peak_flops(device: torch.device) -> float | None:
+    """FLOP/s of all ranks together: measured on CPUs, from the data sheet on GPUs, None if unknown."""
+    if device.type == "cuda":
+        mine = device_peak(torch.cuda.get_device_name(device))
+    else:
+        dist.barrier()  # all at once, as they will compute
+        mine = measured_sgemm_peak(torch.get_num_threads())
+    peaks = gather_objects(mine)
+    return None if None in peaks else sum(peaks)

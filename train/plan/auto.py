@@ -1,0 +1,61 @@
+"""Where `parallel=auto` becomes a layout: before any process group starts, alike on all ranks."""
+
+import os
+import sys
+from dataclasses import asdict, replace
+
+import torch
+
+from model.parallelize.auto import choose_auto
+from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
+from train.config import RunError, TrainConfig
+from train.ranks.setup import device_type
+
+
+def settle(config: TrainConfig) -> TrainConfig:
+    """`config` with a layout in place of `parallel=auto`; rank 0 says why. RunError if none fits."""
+    parallel = config.parallel
+    if not parallel.auto:
+        return config
+    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    ranks_per_node = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    on_gpu = device_type(config.device) == "cuda"
+    model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
+    try:
+        choice = choose_auto(
+            Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),
+            parallel.activation_checkpointing,
+            world_size,
+            Limits(
+                model=model,
+                seq_len=config.seq_len,
+                micro_batches=config.batch_sequences // config.micro_batch,
+                schedule=parallel.schedule,
+                stages_per_rank=parallel.stages_per_rank,
+            ),
+            memory=_memory_of_a_rank(on_gpu, ranks_per_node),
+            ranks_per_node=ranks_per_node,
+            micro_batch=config.micro_batch,
+            reshard=parallel.reshard,
+            tensor=parallel.tensor,
+            width=2 if on_gpu else 4,
+        )
+    except LayoutError as error:
+        raise RunError(str(error)) from None
+    if os.environ.get("RANK", "0") == "0":
+        print(
+            f"relama: parallel=auto: {choice.layout} parallel.activation_checkpointing={choice.mode} "
+            f"({choice.reason})",
+            file=sys.stderr,
+        )
+    sizes = asdict(choice.layout)
+    return replace(
+        config, parallel=replace(parallel, **sizes, activation_checkpointing=choice.mode, auto=False)
+    )
+
+
+def _memory_of_a_rank(on_gpu: bool, ranks_per_node: int) -> float:
+    """Bytes, the same on equal machines whatever else they do."""
+    if on_gpu:
+        return torch.cuda.get_device_properties(int(os.environ.get("LOCAL_RANK", 0))).total_memory
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / ranks_per_node

@@ -1,0 +1,154 @@
+"""`relama plan layout=true`: one rank of a large run, on paper; the text that is printed.
+
+In: a model, its batch and a layout. Out: what the rank holds, what it needs at most by kind of activation
+checkpointing and whether a GPU has it, each collective, and its operations, traced on fake ranks.
+"""
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from model.flops import flops_per_token
+from model.parallelize.activation_checkpointing import MODES
+from model.parallelize.auto import USABLE, choose_auto
+from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
+from train.config import RunError
+from train.metrics.journal import device_peak
+from train.plan.extrapolate import SHALLOW, Step, extrapolate
+from train.plan.fake_ranks import fake_world
+from train.plan.trace_step import Work, trace_step
+
+if TYPE_CHECKING:
+    from train.plan.main import PlanConfig
+
+TRACED = 3  # micro-batches: a first, one like all between, a last
+
+
+def plan_layout(config: "PlanConfig") -> list[str]:
+    """The whole text, by lines. RunError if the layout cannot be."""
+    layout, mode, reason = settle_layout(config)
+    steps = trace(config, layout, MODES)
+    step = steps[mode]
+    per_rank = config.micro_batches // layout.dp_size
+    return [
+        f"{step.n_params:,} parameters on {layout.world_size:,} ranks: {layout}{reason}",
+        f"rank 0: sequences of {config.seq_len:,} tokens, micro_batch={config.micro_batch}, {per_rank} "
+        "micro-batch(es) a step; fp32 weights and reduction, bf16 compute",
+        "",
+        *_what_stays(step),
+        "",
+        *_peaks(steps, config),
+        "",
+        *_collectives(step, mode),
+        "",
+        *_operations(steps, mode, config, layout),
+    ]
+
+
+def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
+    """Layout, activation checkpointing, and the reason where they were chosen here."""
+    parallel = config.parallel
+    wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
+    limits = Limits(
+        model=config.model,
+        seq_len=config.seq_len,
+        micro_batches=config.micro_batches,
+        schedule=parallel.schedule,
+        stages_per_rank=parallel.stages_per_rank,
+    )
+    if wanted.pp != 1:
+        raise RunError(f"parallel.pp={wanted.pp}: a stage is not planned yet; plan with parallel.pp=1")
+    if parallel.tensor != "dtensor":
+        raise RunError(
+            f"parallel.tensor={parallel.tensor}: is not planned yet; plan with parallel.tensor=dtensor"
+        )
+    try:
+        if not parallel.auto:
+            return choose(wanted, config.world_size, limits), parallel.activation_checkpointing, ""
+        choice = choose_auto(
+            wanted,
+            parallel.activation_checkpointing,
+            config.world_size,
+            limits,
+            memory=config.memory,
+            ranks_per_node=min(config.gpus_per_node, config.world_size),
+            micro_batch=config.micro_batch,
+            reshard=parallel.reshard,
+        )
+    except LayoutError as error:
+        raise RunError(str(error)) from None
+    return choice.layout, choice.mode, f", activation_checkpointing={choice.mode} ({choice.reason})"
+
+
+def trace(config: "PlanConfig", layout: Layout, modes: tuple[str, ...]) -> dict[str, Step]:
+    """Rank 0's step by kind of activation checkpointing."""
+    micro_batches = config.micro_batches // layout.dp_size
+    traced = min(TRACED, micro_batches)
+    steps = {}
+    with fake_world(layout) as mesh:
+        for mode in modes:
+            print(f"relama: tracing activation_checkpointing={mode}", file=sys.stderr)
+            work = Work(config.seq_len, config.micro_batch, traced, mode, config.parallel.reshard)
+            shallow = (replace(config.model, n_layers=depth) for depth in SHALLOW)
+            traces = [trace_step(model, mesh, work) for model in shallow]
+            steps[mode] = extrapolate(*traces, config.model.n_layers, micro_batches, traced)
+    return steps
+
+
+def _what_stays(step: Step) -> list[str]:
+    names = {
+        "parameters": "parameters, fp32",
+        "gradients": "gradients, fp32",
+        "optimizer": "optimizer (AdamW's two moments, fp32)",
+        "buffers": "rotation table",
+    }
+    rows = [(name, step.held[kind]) for kind, name in names.items()]
+    rows.append(("together", sum(size for _, size in rows)))
+    return [f"{'held, exactly':<42}{'bytes':>20}{'GiB':>10}", *(_row(*row) for row in rows)]
+
+
+def _row(name: str, size: float) -> str:
+    return f"  {name:<40}{size:>20,}{size / 2**30:>10.3f}"
+
+
+def _peaks(steps: dict[str, Step], config: "PlanConfig") -> list[str]:
+    usable = USABLE * config.memory
+    heads = ("activations", "gathered", "gradients", "all held", "fits", "where")
+    lines = [
+        f"at most, in GiB, of {usable / 2**30:.1f} that can be used on {config.gpu} "
+        f"({config.memory / 2**30:.1f}, less {1 - USABLE:.0%} for CUDA, NCCL and the allocator)",
+        f"  {'checkpointing':<16}" + "".join(f"{head:>15}" for head in heads[:-1]) + f"   {heads[-1]}",
+    ]
+    for mode, step in steps.items():
+        total = sum(step.peak.values())
+        cells = (
+            f"{step.most_activations / 2**30:.2f}",
+            f"{step.peak['gathered'] / 2**30:.2f}",
+            f"{step.peak['gradients'] / 2**30:.2f}",
+            f"{total / 2**30:.2f}",
+            "yes" if total <= usable else "no",
+        )
+        lines.append(f"  {mode:<16}" + "".join(f"{cell:>15}" for cell in cells) + f"   {step.peak_stretch}")
+    return lines
+
+
+def _collectives(step: Step, mode: str) -> list[str]:
+    lines = [
+        f"sent by this rank in a step, by rings (activation_checkpointing={mode})",
+        f"  {'operation':<16}{'over':<16}{'times':>10}{'GB':>14}",
+    ]
+    for (operation, ranks), (times, sent) in sorted(step.collectives.items(), key=lambda item: -item[1][1]):
+        lines.append(f"  {operation:<16}{ranks:<16}{times:>10,}{sent / 1e9:>14,.3f}")
+    return [*lines, f"  {'together':<42}{step.sent / 1e9:>14,.3f}"]
+
+
+def _operations(steps: dict[str, Step], mode: str, config: "PlanConfig", layout: Layout) -> list[str]:
+    useful = flops_per_token(config.model, config.seq_len) * config.global_batch / layout.world_size
+    done = ", ".join(f"{step.flops / 1e12:,.1f} with {name}" for name, step in steps.items())
+    line = (
+        f"TFLOPs of this rank in a step: {useful / 1e12:,.1f} of the model (as MFU counts); computed: {done}"
+    )
+    peak = device_peak(config.device) if config.device else None
+    if peak is None:
+        return [line]
+    return [line, f"at {config.gpu}'s peak of {peak / 1e12:,.0f} TFLOP/s: {steps[mode].flops / peak:.2f} s"]

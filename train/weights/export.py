@@ -1,0 +1,69 @@
+"""`relama export weights=PATH format=hf|meta output=FOLDER`: weights out to the tools that others use.
+
+A checkpoint's fp32 tensors are written as they are, or rounded once to the dtype asked for. From any format:
+export also turns Meta's files into Hugging Face's and back. Nothing is left if it fails.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from configs.load import entry, load
+from data.errors import DataError
+from data.tokens.tokenizer_json import hugging_face_files
+from model.formats.huggingface import write_huggingface
+from model.formats.meta import META_CONTEXT, SHARDS, write_meta
+from model.formats.weights import DTYPES, FormatError
+from train.config import RunError
+from train.weights.open import open_weights, tokenizer_of
+
+
+@dataclass
+class ExportConfig:
+    """What to write, and how."""
+
+    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    format: str  # hf | meta
+    output: str  # the folder to make
+    dtype: str = "float32"  # float32 | float16 | bfloat16
+    shards: int = 1  # meta: files, as many as model-parallel ranks: 1 | 2 | 4 | 8
+    max_shard_gb: float = 5.0  # hf: a file's size at most
+    tokenizer: str | None = None  # null: the one that came with the weights
+
+    def __post_init__(self) -> None:
+        for key, choices in (("format", ("hf", "meta")), ("dtype", tuple(DTYPES)), ("shards", SHARDS)):
+            if getattr(self, key) not in choices:
+                expected = ", ".join(map(str, choices))
+                raise ValueError(f"{key}={getattr(self, key)}: expected one of {expected}")
+        if self.format == "hf" and self.shards != 1:
+            raise ValueError(f"shards={self.shards}: is for format=meta; for hf give max_shard_gb=")
+        if not 0 < self.max_shard_gb < float("inf"):
+            raise ValueError(f"max_shard_gb={self.max_shard_gb}: expected above 0, and finite")
+
+
+def run(argv: list[str]) -> None:
+    config = load("export", ExportConfig, argv)
+    weights = open_weights(Path(config.weights))
+    tokenizer = tokenizer_of(weights, config.tokenizer)
+    output, dtype = Path(config.output), DTYPES[config.dtype]
+    if config.format == "hf":
+        write_huggingface(
+            weights,
+            output,
+            dtype=dtype,
+            shard_bytes=int(config.max_shard_gb * 1e9),
+            extra=hugging_face_files(tokenizer, weights.config.max_seq_len),
+            bos_id=tokenizer.bos_id,
+            eos_id=tokenizer.eos_id,
+        )
+    else:
+        write_meta(weights, output, shards=config.shards, dtype=dtype, tokenizer=tokenizer.path)
+        if (context := weights.config.max_seq_len) != META_CONTEXT:
+            print(
+                f"params.json has no place for the context: give max_seq_len={context} where it is read again"
+            )
+    sizes = [path.stat().st_size for path in output.iterdir()]
+    print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError, FormatError))

@@ -1,0 +1,53 @@
+"""`relama import weights=FOLDER output=FOLDER`: Hugging Face's or Meta's weights as a checkpoint of ours.
+
+The output looks like a run that has not begun (checkpoints/step-000000/ and tokenizer.model), so that every
+verb opens it and `relama train init=FOLDER` starts from it, on any layout. Tensors become fp32, which holds
+fp16 and bf16 exactly; one is held at a time.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from configs.load import entry, load
+from data.errors import DataError
+from model.formats.weights import FormatError, parameter_shapes, written_whole
+from train.checkpoint import tensors as checkpoint
+from train.config import RunError
+from train.weights.open import open_weights, tokenizer_of
+
+
+@dataclass
+class ImportConfig:
+    """What to read and where to put it."""
+
+    weights: str  # a Hugging Face folder or a Meta folder
+    output: str  # the folder to make
+    tokenizer: str | None = None  # null: the tokenizer.model that lies with the weights
+    max_seq_len: int | None = None  # the context; null: theirs (Meta's files do not say: LLaMA's 2048)
+
+    def __post_init__(self) -> None:
+        if self.max_seq_len is not None and self.max_seq_len < 1:
+            raise ValueError(f"max_seq_len={self.max_seq_len}: expected at least 1")
+
+
+def run(argv: list[str]) -> None:
+    config = load("import", ImportConfig, argv)
+    weights = open_weights(Path(config.weights))
+    if weights.step is not None:
+        raise RunError(f"weights={config.weights}: is a checkpoint of ours already; nothing to import")
+    tokenizer = tokenizer_of(weights, config.tokenizer)
+    shape = replace(weights.config, max_seq_len=config.max_seq_len or weights.config.max_seq_len)
+    state = {"step": 0, "model": asdict(shape), "tokenizer": tokenizer.fingerprint, "fingerprints": {}}
+    with written_whole(Path(config.output)) as folder:
+        checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
+        checkpoint.save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
+        (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
+    print(
+        f"{config.output}: {weights.path} as a checkpoint, of {shape.max_seq_len:,} tokens' context "
+        f"(max_seq_len=); relama generate weights={config.output} prompt=…, "
+        f"or torchrun train/main.py … init={config.output}"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError, FormatError))

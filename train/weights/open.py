@@ -1,0 +1,187 @@
+"""`weights=PATH`: one way to open weights of any format, and to fill a model with them on any layout.
+
+A run folder (its newest whole checkpoint), a step folder, a Hugging Face folder or a Meta folder: each is
+opened as `Weights`. A model takes them through torch.distributed.checkpoint, which knows its layout; no rank
+holds more than one whole tensor beside its own part.
+"""
+
+import warnings
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+import torch
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+from torch.distributed._shard._utils import narrow_tensor_by_index
+from torch.distributed.checkpoint import LoadPlan, LoadPlanner, StorageReader
+from torch.distributed.checkpoint.metadata import (
+    ChunkStorageMetadata,
+    Metadata,
+    TensorProperties,
+    TensorStorageMetadata,
+)
+from torch.futures import Future
+
+from data.tokens.tokenizer import Tokenizer
+from data.tokens.tokenizer_json import refuse_other_vocabulary
+from model.formats.huggingface import is_huggingface, open_huggingface
+from model.formats.meta import is_meta, open_meta
+from model.formats.weights import Weights, parameter_shapes
+from model.llama import Llama, LlamaConfig
+from train.checkpoint import tensors as checkpoint
+from train.checkpoint.reader import CheckpointReader
+from train.config import RunError
+from train.run.folder import run_path
+
+
+def open_weights(path: Path) -> Weights:
+    """The weights at `path`, of whatever format. Under a process group all ranks call it.
+
+    Raises RunError or FormatError, naming what is missing, damaged or of another kind.
+    """
+    if not path.exists() and run_path(str(path)).exists():
+        path = run_path(str(path))  # a run's bare name
+    if not (path / "checkpoints").is_dir() and not (path / "state.json").exists():
+        if is_huggingface(path):
+            return open_huggingface(path)
+        if is_meta(path):
+            return open_meta(path)
+    folder, state = find_checkpoint(path)
+    config = LlamaConfig(**state["model"])
+    tokenizer = folder.parents[1] / "tokenizer.model"
+    return Weights(
+        folder,
+        config,
+        _OneTensor(folder, config),
+        tokenizer=tokenizer if tokenizer.is_file() else None,
+        step=state["step"],
+        tokenizer_fingerprint=state["tokenizer"],
+    )
+
+
+def find_checkpoint(path: Path) -> tuple[Path, dict]:
+    """The checkpoint at `path` (a step folder), or the newest whole one of the run there, and its state.
+
+    Under a process group all ranks call it. Raises RunError if there is none, or if the one named is damaged.
+    """
+    if not path.exists() and run_path(str(path)).exists():
+        path = run_path(str(path))  # a run's bare name
+    if (path / "checkpoints").is_dir():
+        found = checkpoint.newest_whole(path / "checkpoints")
+        if found is None:
+            raise RunError(f"{path}: no whole checkpoint in this run yet")
+        return found
+    if not (path / "state.json").exists():
+        raise RunError(
+            f"{path}: neither a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), "
+            "nor Hugging Face's (config.json) or Meta's (params.json) weights"
+        )
+    problems = checkpoint.damage(path)
+    if problems:
+        raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")
+    return path, checkpoint.read_state(path)
+
+
+def fill(model: nn.Module, weights: Weights) -> None:
+    """Load `weights` into `model`, on whatever layout it is; all ranks call it."""
+    reader = None if weights.step is not None else _Reader(weights)
+    checkpoint.load(weights.path, model, None, reader=reader)
+
+
+def load_model(weights: Weights, device: torch.device) -> Llama:
+    """A plain model on one device, for inference."""
+    with torch.device("meta"):
+        model = Llama(weights.config)
+    model.to_empty(device=device)
+    fill(model, weights)
+    return model.eval()
+
+
+def tokenizer_of(weights: Weights, given: str | None = None) -> Tokenizer:
+    """The tokenizer that came with `weights`, or the one `given`; refused if it is of another vocabulary.
+
+    Raises DataError or RunError.
+    """
+    path = Path(given) if given else weights.tokenizer
+    if path is None:
+        raise RunError(f"{weights.path}: no tokenizer.model came with these weights; give tokenizer=PATH")
+    tokenizer = Tokenizer(path)
+    if tokenizer.vocab_size != weights.config.vocab_size:
+        raise RunError(
+            f"{path}: a vocabulary of {tokenizer.vocab_size}, and {weights.path} has "
+            f"{weights.config.vocab_size}: not the tokenizer of these weights; give tokenizer=PATH of theirs"
+        )
+    if weights.tokenizer_fingerprint not in (None, tokenizer.fingerprint):
+        raise RunError(f"{path}: not the tokenizer that {weights.path} was trained with; give tokenizer=PATH")
+    refuse_other_vocabulary(tokenizer, weights.path)
+    return tokenizer
+
+
+def same_tokenizer(weights: Weights, fingerprint: str, vocab_size: int) -> bool:
+    """Whether tokens made with that tokenizer are these weights'; by size alone if none came with them."""
+    if weights.tokenizer_fingerprint is None and weights.tokenizer is None:
+        return weights.config.vocab_size == vocab_size
+    return (weights.tokenizer_fingerprint or tokenizer_of(weights).fingerprint) == fingerprint
+
+
+class _OneTensor:
+    """Reads one tensor of a checkpoint of ours."""
+
+    def __init__(self, folder: Path, config: LlamaConfig) -> None:
+        self._folder, self._shapes = folder, parameter_shapes(config)
+
+    def __call__(self, name: str) -> Tensor:
+        tensors = {"model": {name: torch.empty(self._shapes[name])}}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
+            dcp.load(tensors, storage_reader=CheckpointReader(self._folder), no_dist=True)
+        return tensors["model"][name]
+
+
+class _Reader(StorageReader):
+    """Weights of another format as torch.distributed.checkpoint sees its own: each rank takes its part."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def reset(self, checkpoint_id=None) -> None:
+        pass
+
+    def read_metadata(self, *args, **kwargs) -> Metadata:
+        tensors = {}
+        for name, shape in parameter_shapes(self._weights.config).items():
+            size = torch.Size(shape)
+            chunk = ChunkStorageMetadata(offsets=torch.Size([0] * len(size)), sizes=size)
+            tensors[f"model.{name}"] = TensorStorageMetadata(TensorProperties(), size, [chunk])
+        return Metadata(tensors)
+
+    def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args, **kwargs) -> None:
+        pass
+
+    def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
+        return plan
+
+    def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
+        return plans
+
+    def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
+        by_name = sorted(plan.items, key=lambda item: item.storage_index.fqn)
+        for fqn, items in groupby(by_name, key=lambda item: item.storage_index.fqn):
+            tensor = self._weights.read(fqn.removeprefix("model."))
+            for item in items:
+                target = planner.resolve_tensor(item).detach()
+                target.copy_(narrow_tensor_by_index(tensor, item.storage_offsets, item.lengths))
+                planner.commit_tensor(item, target)
+        done: Future[None] = Future()
+        done.set_result(None)
+        return done
+
+    @classmethod
+    def validate_checkpoint_id(cls, checkpoint_id) -> bool:
+        return True
+
+
+def model_state(weights: Weights) -> dict:
+    """What `checkpoint.refuse_other_shape` compares."""
+    return {"model": asdict(weights.config)}
