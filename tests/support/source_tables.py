@@ -25,7 +25,7 @@ INPUTS = {
 }
 HEAD = """# What each source's recipe keeps and drops
 
-Made by `python -m tests.support.source_tables` from small real samples of each source in its raw format. Every
+Made by `python -m tests.support.source_tables` from small raw samples of each source. Every
 record read is kept or counted under a reason. `corpora/SOURCE/report.html` shows the same for your own dumps,
 with examples to read.
 """
