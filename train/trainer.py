@@ -31,8 +31,9 @@ from train.checkpoint.certificate import Certifier
 from train.checkpoint.folder import read_state, remove, whole_steps
 from train.checkpoint.saver import Saver
 from train.config import RunError, TrainConfig
+from train.metrics.clock import Clock
 from train.metrics.communication import Communication
-from train.metrics.journal import Clock, Journal
+from train.metrics.journal import Journal
 from train.metrics.profiler import Profiler
 from train.metrics.stragglers import Stragglers
 from train.metrics.throughput import Throughput

@@ -1,8 +1,7 @@
 """What the paper reports (arXiv 2302.13971, Tables 3 to 6, 8 and 9), by size, task and shots, in percent."""
 
-from model.llama import LlamaConfig
+from train.recipe.facts import SIZES
 
-SIZES = {"7b": (4096, 32), "13b": (5120, 40), "33b": (6656, 60), "65b": (8192, 80)}  # dim, layers
 ROWS = {
     ("boolq", 0): (76.5, 78.1, 83.1, 85.3),
     ("piqa", 0): (79.8, 80.1, 82.3, 82.8),
@@ -25,9 +24,6 @@ ROWS = {
     ("mmlu", 5): (35.1, 46.9, 57.8, 63.4),
     ("gsm8k", 8): (11.0, 17.8, 35.6, 50.9),
 }
-PAPER_SCORES = {size: {row: ROWS[row][place] for row in ROWS} for place, size in enumerate(SIZES)}
-
-
-def size_of(config: LlamaConfig) -> str | None:
-    """The paper's name of this shape, None if it has none."""
-    return next((size for size, shape in SIZES.items() if shape == (config.dim, config.n_layers)), None)
+PAPER_SCORES = {
+    size: {row: scores[index] for row, scores in ROWS.items()} for index, size in enumerate(SIZES)
+}

@@ -13,7 +13,7 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
-from train.metrics.journal import Clock
+from train.metrics.clock import Clock
 
 Stretch = tuple[float, float]  # (begin, end)
 

@@ -9,66 +9,12 @@ that were watched for it, is a part of `compute`), and validation when done.
 import errno
 import json
 import os
-import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-import torch
 
 from configs.redact import redact_tree
 from train.config import LoggerConfig, RunError
-
-# Dense bf16 peak FLOP/s by device name as CUDA reports it (the vendors' data sheets); others have none.
-DEVICE_PEAKS = {
-    "NVIDIA A100": 312e12,
-    "NVIDIA A800": 312e12,
-    "NVIDIA H100 80GB HBM3": 989e12,
-    "NVIDIA H100 PCIe": 756e12,
-    "NVIDIA H200": 989e12,
-    "NVIDIA B200": 2250e12,
-    "NVIDIA L40S": 362e12,
-    "NVIDIA GeForce RTX 4090": 165e12,
-    "NVIDIA GeForce RTX 3090": 71e12,
-}
-
-
-def device_peak(name: str) -> float | None:
-    """Peak bf16 FLOP/s of a CUDA device, None if it is not known."""
-    return next((peak for known, peak in DEVICE_PEAKS.items() if name.startswith(known)), None)
-
-
-class Clock:
-    """Where the time since the last line went: named stretches, and the whole."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self._start = time.perf_counter()
-        self.spent: dict[str, float] = {}
-
-    @contextmanager
-    def stretch(self, name: str) -> Iterator[None]:
-        begin, before = time.perf_counter(), sum(self.spent.values())
-        try:
-            yield
-        finally:
-            within = sum(self.spent.values()) - before  # a stretch inside this one counts for itself
-            self.spent[name] = self.spent.get(name, 0.0) + time.perf_counter() - begin - within
-
-    def total(self) -> float:
-        return time.perf_counter() - self._start
-
-
-def peak_memory_gib(device: torch.device) -> float:
-    """Peak memory of this rank: of the GPU, or of the process on a CPU."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss: bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
 class Journal:

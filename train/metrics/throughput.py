@@ -6,15 +6,15 @@ import torch.distributed as dist
 from data.order import Order
 from model.flops import flops_per_token
 from train.config import TrainConfig
-from train.metrics.journal import Clock, device_peak, peak_memory_gib
-from train.metrics.peak import measured_sgemm_peak
+from train.metrics.clock import Clock
+from train.metrics.hardware import gpu_of, measured_sgemm_peak, peak_memory_gib
 from train.ranks.setup import Ranks, gather_objects
 
-STALLS = ("data", "validate", "checkpoint", "certificate")  # of a step's seconds: nothing is computed in them
+STALLS = ("data", "validate", "checkpoint", "certificate")  # stretches of a step in which no model computes
 
 
 class Throughput:
-    """Rates of a run's steps; all ranks make one, which on CPUs measures what they can do at most."""
+    """Rates of a run's steps. Every rank constructs one: on CPUs that measures their peak, all at once."""
 
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._device = config, ranks.device
@@ -22,7 +22,7 @@ class Throughput:
         self._peak = _peak_flops(ranks.device)
 
     def of(self, step: int, order: Order, clock: Clock) -> dict:
-        """The part of metrics.jsonl's line that speaks of time and place."""
+        """The fields of a metrics.jsonl line about speed, memory and epochs."""
         config, seconds = self._config, clock.total()
         stalls = sum(clock.spent.get(name, 0.0) for name in STALLS)
         per_second = config.global_batch / seconds
@@ -40,9 +40,10 @@ class Throughput:
 def _peak_flops(device: torch.device) -> float | None:
     """FLOP/s of all ranks together: measured on CPUs, from the data sheet on GPUs, None if unknown."""
     if device.type == "cuda":
-        mine = device_peak(torch.cuda.get_device_name(device))
+        gpu = gpu_of(torch.cuda.get_device_name(device))
+        mine = gpu.peak if gpu else None
     else:
-        dist.barrier()  # all at once, as they will compute
+        dist.barrier()  # measure all ranks at once, as they will compute
         mine = measured_sgemm_peak(torch.get_num_threads())
     peaks = gather_objects(mine)
     return None if None in peaks else sum(peaks)

@@ -6,25 +6,21 @@ checkpointing and whether a GPU has it, each collective, and its operations, tra
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from model.flops import flops_per_token
 from model.parallelize.activation_checkpointing import MODES
 from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
 from train.config import RunError
-from train.metrics.journal import device_peak
+from train.plan.config import PlanConfig
 from train.plan.extrapolate import SHALLOW, Step, extrapolate
 from train.plan.fake_ranks import fake_world
 from train.plan.trace_step import Work, trace_step
 
-if TYPE_CHECKING:
-    from train.plan.main import PlanConfig
-
 TRACED = 3  # micro-batches: a first, one like all between, a last
 
 
-def plan_layout(config: "PlanConfig") -> list[str]:
+def plan_layout(config: PlanConfig) -> list[str]:
     """The whole text, by lines. RunError if the layout cannot be."""
     layout, mode, reason = settle_layout(config)
     steps = trace(config, layout, MODES)
@@ -45,7 +41,7 @@ def plan_layout(config: "PlanConfig") -> list[str]:
     ]
 
 
-def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
+def settle_layout(config: PlanConfig) -> tuple[Layout, str, str]:
     """Layout, activation checkpointing, and the reason where they were chosen here."""
     parallel = config.parallel
     wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
@@ -80,7 +76,7 @@ def settle_layout(config: "PlanConfig") -> tuple[Layout, str, str]:
     return choice.layout, choice.mode, f", activation_checkpointing={choice.mode} ({choice.reason})"
 
 
-def trace(config: "PlanConfig", layout: Layout, modes: tuple[str, ...]) -> dict[str, Step]:
+def trace(config: PlanConfig, layout: Layout, modes: tuple[str, ...]) -> dict[str, Step]:
     """Rank 0's step by kind of activation checkpointing."""
     micro_batches = config.micro_batches // layout.dp_size
     traced = min(TRACED, micro_batches)
@@ -111,7 +107,7 @@ def _row(name: str, size: float) -> str:
     return f"  {name:<40}{size:>20,}{size / 2**30:>10.3f}"
 
 
-def _peaks(steps: dict[str, Step], config: "PlanConfig") -> list[str]:
+def _peaks(steps: dict[str, Step], config: PlanConfig) -> list[str]:
     usable = USABLE * config.memory
     heads = ("activations", "gathered", "gradients", "all held", "fits", "where")
     lines = [
@@ -142,13 +138,13 @@ def _collectives(step: Step, mode: str) -> list[str]:
     return [*lines, f"  {'together':<42}{step.sent / 1e9:>14,.3f}"]
 
 
-def _operations(steps: dict[str, Step], mode: str, config: "PlanConfig", layout: Layout) -> list[str]:
+def _operations(steps: dict[str, Step], mode: str, config: PlanConfig, layout: Layout) -> list[str]:
     useful = flops_per_token(config.model, config.seq_len) * config.global_batch / layout.world_size
     done = ", ".join(f"{step.flops / 1e12:,.1f} with {name}" for name, step in steps.items())
     line = (
         f"TFLOPs of this rank in a step: {useful / 1e12:,.1f} of the model (as MFU counts); computed: {done}"
     )
-    peak = device_peak(config.device) if config.device else None
-    if peak is None:
+    if config.device is None:
         return [line]
+    peak = config.device.peak
     return [line, f"at {config.gpu}'s peak of {peak / 1e12:,.0f} TFLOP/s: {steps[mode].flops / peak:.2f} s"]

@@ -8,31 +8,17 @@ from pathlib import Path
 from data.audit import TABLE_1
 from data.errors import DataError
 from data.tokens.store import read_manifest
-from train.evaluation.paper_scores import PAPER_SCORES, size_of
+from train.evaluation.paper_scores import PAPER_SCORES
 from train.generation.samples import read_samples
+from train.metrics.hardware import gpu_of
 from train.recipe.audit import compare_run
+from train.recipe.facts import CARBON, GPU_HOURS, PUE, WATTS, size_of
 from train.report.charts import Line, line_chart
 from train.report.curves import colours
 from train.report.page import block, bullets, count, hours, paragraph, table
 from train.run.record import RunRecord
 
-PUE, KG_PER_KWH = 1.1, 0.385  # the paper's: data centre overhead, and the national mean of the USA
-# GPU-hours on A100-80GB at 400 W (Table 15; RECIPE §5).
-PAPER_HOURS = {"7b": 82_432, "13b": 135_168, "33b": 530_432, "65b": 1_022_362}
-PAPER_WATTS = 400
 PAPER_TOKENS = 1.4e12  # that Table 1's epochs are of
-# Board power in watts by the name that CUDA reports (the vendors' data sheets); others have none.
-WATTS = {
-    "NVIDIA A100": 400,
-    "NVIDIA A800": 400,
-    "NVIDIA H100 80GB HBM3": 700,
-    "NVIDIA H100 PCIe": 350,
-    "NVIDIA H200": 700,
-    "NVIDIA B200": 1000,
-    "NVIDIA L40S": 350,
-    "NVIDIA GeForce RTX 4090": 450,
-    "NVIDIA GeForce RTX 3090": 350,
-}
 
 
 def mixture(run: RunRecord) -> str:
@@ -125,12 +111,13 @@ def evaluation(run: RunRecord) -> str:
 def cost(run: RunRecord, watts: float | None) -> str:
     """GPU-hours, energy and carbon as the paper counts them (Table 15)."""
     size = compare_run(run.path).size
-    power = watts or next((w for name, w in WATTS.items() if (run.device or "").startswith(name)), None)
+    gpu = gpu_of(run.device or "")
+    power = watts or (gpu.watts if gpu else None)
     spent, done = run.device_hours, run.last["step"] / run.config.steps
     rows = [("this run, so far", *_carbon(spent, power))]
     if done < 1:
         rows.append(("this run, whole, at this speed", *_carbon(spent and spent / done, power)))
-    rows.append((f"LLaMA-{size.upper()}, Table 15", *_carbon(PAPER_HOURS[size], PAPER_WATTS)))
+    rows.append((f"LLaMA-{size.upper()}, Table 15", *_carbon(GPU_HOURS[size], WATTS)))
     if spent is None:
         told = "How many ranks there were was not recorded when this run began, so its hours are not known."
     elif power is None:
@@ -138,7 +125,7 @@ def cost(run: RunRecord, watts: float | None) -> str:
     else:
         told = f"{run.device}, taken as {power:g} W."
     return table(("", "device-hours", "MWh", "tCO₂eq"), rows) + paragraph(
-        f"Hours of all ranks × power × {PUE} (PUE), {KG_PER_KWH} kg CO₂eq a kWh. {told}", "soft"
+        f"Hours of all ranks × power × {PUE} (PUE), {CARBON} kg CO₂eq a kWh. {told}", "soft"
     )
 
 
@@ -221,7 +208,7 @@ def _carbon(device_hours: float | None, watts: float | None) -> tuple[str, str, 
     if watts is None:
         return shown, "–", "–"
     energy = device_hours * watts * PUE / 1e6
-    return shown, f"{energy:.3g}", f"{energy * KG_PER_KWH:.3g}"
+    return shown, f"{energy:.3g}", f"{energy * CARBON:.3g}"
 
 
 def _said(text: str) -> str:

@@ -12,9 +12,10 @@ import pytest
 
 from configs.load import load, save
 from train.config import TrainConfig
+from train.recipe.facts import GPU_HOURS
 from train.report.charts import DOTTED, Line, axis, line_chart, short
 from train.report.main import main
-from train.report.recipe import PAPER_HOURS, _carbon
+from train.report.recipe import _carbon
 from train.run.starts import command
 
 SECTIONS = [
@@ -186,7 +187,7 @@ def test_goodput_is_the_account_of_the_runs_life(run):
 
 def test_hours_and_carbon_are_counted_as_in_the_paper(run):
     for size, paper in {"7b": (36, 14), "13b": (59, 23), "33b": (233, 90), "65b": (449, 173)}.items():
-        _, energy, carbon = _carbon(PAPER_HOURS[size], 400)
+        _, energy, carbon = _carbon(GPU_HOURS[size], 400)
         assert abs(float(energy) - paper[0]) <= 1 and abs(float(carbon) - paper[1]) <= 1
     write(run / "starts.jsonl", [start(1, 640), start(51, 320)])
     words = " ".join(page_of(run).text.split())

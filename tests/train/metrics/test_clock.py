@@ -1,12 +1,12 @@
-"""What a line of metrics.jsonl counts."""
+"""Where a step's time is counted."""
 
-from train.metrics import journal as metrics
+from train.metrics import clock as clocks
 
 
 def test_a_stretch_within_another_counts_for_itself_alone(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(metrics.time, "perf_counter", lambda: now[0])
-    clock = metrics.Clock()
+    monkeypatch.setattr(clocks.time, "perf_counter", lambda: now[0])
+    clock = clocks.Clock()
     with clock.stretch("compute"):
         now[0] += 1
         for _ in range(2):

@@ -1,0 +1,55 @@
+"""What `relama plan` is asked: a model size with its batch and steps, on how many of which GPU."""
+
+import re
+from dataclasses import dataclass, field, replace
+
+from model.llama import LlamaConfig
+from train.config import CheckpointConfig, OptimConfig, ParallelConfig, ValidateConfig
+from train.metrics.hardware import GPU_NAMES, Gpu
+
+
+@dataclass
+class PlanConfig:
+    """`memory` (bytes of one GPU) and `device` (None if only the memory was given) follow from `gpu`."""
+
+    model: LlamaConfig
+    parallel: ParallelConfig
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    world_size: int = 2048  # GPUs
+    gpus_per_node: int = 8
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # set by model=; not planned
+    validate: ValidateConfig = field(default_factory=ValidateConfig)  # set by model=; not planned
+    gpu: str = "a100-80"  # a name, or the memory in GiB
+    layout: bool = False  # trace one rank of the layout
+    steps: int = 1000
+    seq_len: int | None = None  # null: model.max_seq_len
+    micro_batch: int = 1  # sequences
+    global_batch: int = 4194304  # tokens
+
+    def __post_init__(self) -> None:
+        if self.model.vocab_size < 1:
+            self.model = replace(self.model, vocab_size=32000)
+        self.seq_len = self.model.max_seq_len if self.seq_len is None else self.seq_len
+        for key in ("world_size", "gpus_per_node", "steps", "seq_len", "micro_batch"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")
+        if self.seq_len > self.model.max_seq_len:
+            raise ValueError(f"seq_len={self.seq_len}: expected at most {self.model.max_seq_len}")
+        tokens = self.seq_len * self.micro_batch
+        if self.global_batch < tokens or self.global_batch % tokens:
+            raise ValueError(f"global_batch={self.global_batch}: expected a multiple of {tokens} tokens")
+        self.memory, self.device = _memory_and_device(self.gpu)
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches in one global batch, over all ranks."""
+        assert self.seq_len is not None  # filled in when constructed
+        return self.global_batch // (self.seq_len * self.micro_batch)
+
+
+def _memory_and_device(gpu: str) -> tuple[float, Gpu | None]:
+    if gpu in GPU_NAMES:
+        return GPU_NAMES[gpu].memory[gpu] * 2**30, GPU_NAMES[gpu]
+    if re.fullmatch(r"\d+(\.\d+)?", gpu) and float(gpu) > 0:
+        return float(gpu) * 2**30, None
+    raise ValueError(f"gpu={gpu}: expected one of {', '.join(GPU_NAMES)}, or its memory in GiB")
