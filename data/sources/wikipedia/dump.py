@@ -1,10 +1,9 @@
-"""The pages of a MediaWiki dump: XML, alone or packed, whole or in pieces that can be read in parallel.
+"""The pages of a MediaWiki dump, compressed or not, read in one go or in parts that can run in parallel.
 
-In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the site's facts, and each page's own XML, a page at a time. A
-bz2 of several streams is cut at its streams: a piece reads those that start in its share of the bytes,
-and every page that begins in them, to its end. Pages are found by their tags (a `<` in text is always
-written `&lt;`) and parsed one by one, without any DTD: a bad page or stream is set aside, and the next
-one read.
+In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the site's facts, and the XML of one page at a time. A bz2 file is
+cut at its streams: a part reads the streams that start in its share of the bytes, and every page that begins
+in them, to its end. Pages are found by their tags (in text, `<` is always written `&lt;`) and parsed one by
+one, without a DTD. A bad page or stream is quarantined and reading continues with the next.
 """
 
 import bz2
@@ -17,30 +16,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
-PIECE = 1 << 18  # bytes at a time, packed or not
-MAX_PAGE = 32 << 20  # bytes of a page's XML; MediaWiki's own limit on its text is 2 MiB
+PIECE = 1 << 18  # bytes read or decompressed at a time
+MAX_PAGE = 32 << 20  # bytes of XML per page; MediaWiki limits the text to 2 MiB
 MAX_HEAD = 4 << 20  # bytes before the first page
-# A stream begins with its level, then its first block or, if it is empty, its end (bzip2's format).
+# A bzip2 stream begins with its level, then its first block or, if empty, its end.
 _STREAM = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
-_MAGIC = 10  # bytes of it
+_MAGIC = 10  # bytes that _STREAM matches
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PAGE, _PAGE_END = b"<page>", b"</page>"
 
 
 @dataclass(frozen=True)
 class Site:
-    """What a dump says of itself."""
+    """What a dump says about its site."""
 
-    language: str = ""  # en; of what is no Wikipedia, its name
-    base: str = ""  # its pages' addresses begin with this
+    language: str = ""  # of a Wikipedia: en; of another site: its name
+    base: str = ""  # page addresses begin with this
     namespaces: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Bad:
-    """What cannot be read, and where: a page's XML, or a stream of the file."""
+    """A page or a stream that cannot be read, and where it starts."""
 
     reason: str
     detail: str
@@ -48,13 +47,13 @@ class Bad:
 
 
 class BrokenOff(OSError):
-    """The file ends too early, or cannot be read from some point on; what was read before stands."""
+    """The file ends too early or cannot be read from some point on; pages read so far are good."""
 
 
 def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
-    """Each page's XML in UTF-8, in the file's order; all parts together give each page once.
+    """The XML of each page in UTF-8, in file order; the parts together give each page once.
 
-    Raises BrokenOff after the last page that could be read.
+    Raises BrokenOff after the last readable page.
     """
     head = _head(path)
     n_found = 0
@@ -67,7 +66,7 @@ def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
 
 def _pages(path: Path, head: bytes, part: int, parts: int) -> Iterator[bytes | Bad]:
     if head.startswith(_UTF16):
-        if part == 0:  # characters may be cut anywhere: read in one piece
+        if part == 0:  # a cut may fall inside a character: read in one part
             yield from _split((data, False) for data in _utf8(_all_bytes(path)))
     elif _is_bz2(path):
         size = path.stat().st_size
@@ -77,7 +76,7 @@ def _pages(path: Path, head: bytes, part: int, parts: int) -> Iterator[bytes | B
 
 
 def read_site(path: Path) -> Site:
-    """The facts before the first page; what is not there stays empty."""
+    """The facts before the first page; missing ones are empty."""
     head = _head(path)
     if head.startswith(_UTF16):
         head = head.decode("utf-16", errors="ignore").encode()
@@ -94,32 +93,32 @@ def read_site(path: Path) -> Site:
     }
     address = siteinfo.findtext("base") or ""
     base = address[: address.find("/wiki/") + len("/wiki/")] if "/wiki/" in address else ""
-    said = language[1].decode() if language else ""
-    named = re.match(r"([a-z_]+)wiki-", path.name)  # where the head cannot be read
-    said = said or (named[1].replace("_", "-") if named else "")
-    return Site(_language(siteinfo.findtext("dbname") or "", base, said), base, names)
+    declared = language[1].decode() if language else ""
+    named = re.match(r"([a-z_]+)wiki-", path.name)  # if the head cannot be read
+    declared = declared or (named[1].replace("_", "-") if named else "")
+    return Site(_language(siteinfo.findtext("dbname") or "", base, declared), base, names)
 
 
 def parse(xml: bytes) -> etree._Element:
-    """One element, bounded: no DTD is in it, no entity but XML's own is known. Raises XMLSyntaxError."""
+    """One element, without DTD or entities of its own. Raises XMLSyntaxError."""
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
         load_dtd=False,
         no_network=True,
-        huge_tree=len(xml) > 9 << 20,  # else libxml2 refuses a text above 10 MB
+        huge_tree=len(xml) > 9 << 20,  # libxml2 otherwise refuses texts above 10 MB
     )
     return etree.fromstring(xml, parser)
 
 
-def _language(database: str, base: str, said: str) -> str:
-    """Of a Wikipedia; simplewiki says that it is `en`, and so does Wiktionary."""
+def _language(database: str, base: str, declared: str) -> str:
+    """The Wikipedia's language; xml:lang alone would take simplewiki and Wiktionary for `en`."""
     if database.endswith("wiki") and len(database) > 4:
         return database.removesuffix("wiki").replace("_", "-")
     host = base.split("/")[2] if base.count("/") > 2 else ""
     if host.endswith(".wikipedia.org"):
         return host.removesuffix(".wikipedia.org")
-    return host or database or said
+    return host or database or declared
 
 
 def _is_bz2(path: Path) -> bool:
@@ -127,7 +126,7 @@ def _is_bz2(path: Path) -> bool:
 
 
 def _head(path: Path) -> bytes:
-    """The beginning, unpacked, up to the first page."""
+    """The decompressed beginning, up to the first page."""
     head = bytearray()
     try:
         for data in _all_bytes(path):
@@ -137,7 +136,7 @@ def _head(path: Path) -> bytes:
             if b"<\0p\0a\0g\0e\0" in head or b"\0<\0p\0a\0g\0e" in head:
                 break
     except BrokenOff:
-        pass  # said again where the pages are read
+        pass  # raised again when the pages are read
     return bytes(head)
 
 
@@ -166,9 +165,9 @@ def _utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, bool]]:
-    """What the streams unpack to that start in [low, high); then, marked True, what comes after them.
+    """The data of the streams that start in [low, high); then, marked True, of those after them.
 
-    In the stead of the rest of a corrupt stream, a Bad.
+    A Bad replaces the rest of a corrupt stream.
     """
     with path.open("rb") as file:
         start = _first(file, low, high)
@@ -199,7 +198,7 @@ def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, boo
 
 
 class _Stream:
-    """One bz2 stream, unpacked a piece at a time; `end` is the byte after it."""
+    """One bz2 stream, decompressed piece by piece; `end` is the byte after it."""
 
     def __init__(self, file: BinaryIO, start: int) -> None:
         self._file, self._place = file, start
@@ -222,7 +221,7 @@ class _Stream:
 
 
 def _first(file: BinaryIO, low: int, high: int) -> int | None:
-    """The first stream that starts in [low, high): not a look-alike within one that starts before."""
+    """The first stream that starts in [low, high), skipping look-alikes inside an earlier stream."""
     start = _search(file, low, high)
     if low == 0 or start is None:
         return start
@@ -237,14 +236,14 @@ def _first(file: BinaryIO, low: int, high: int) -> int | None:
                 place = _search(file, stream.end, None)
         except OSError:
             if place != before:
-                return start  # a corrupt stream stands before it
-            continue  # itself a look-alike, or corrupt
+                return start  # a corrupt stream precedes it
+            continue  # a look-alike, or corrupt
         return place if place is not None and place < high else None
     return start
 
 
 def _search(file: BinaryIO, low: int, high: int | None) -> int | None:
-    """Where the next thing that looks like a stream starts, in [low, high)."""
+    """The next place in [low, high) that looks like the start of a stream."""
     place, kept = low, b""
     while high is None or place < high + _MAGIC:
         file.seek(place)
@@ -261,7 +260,7 @@ def _search(file: BinaryIO, low: int, high: int | None) -> int | None:
 
 
 def _search_back(file: BinaryIO, high: int) -> int | None:
-    """Where the last one starts before `high`."""
+    """The last such place before `high`."""
     end = high
     while end > 0:
         begin = max(0, end - PIECE)
@@ -278,7 +277,7 @@ def _search_back(file: BinaryIO, high: int) -> int | None:
 
 
 def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
-    """Each `<page>…</page>` that begins before the first piece marked True, whole."""
+    """Each complete `<page>…</page>` that begins before the first piece marked True."""
     held, searched, own, skipping = bytearray(), 0, -1, False
     for data, is_after in pieces:
         if isinstance(data, Bad):
@@ -308,7 +307,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
             end = held.find(_PAGE_END, searched)
             if end < 0:
                 searched = max(0, len(held) - len(_PAGE_END) + 1)
-                if len(held) > MAX_PAGE:  # passed over without being held
+                if len(held) > MAX_PAGE:  # skipped without being held
                     skipping = True
                     own = min(1, own)
                     del held[:searched]
@@ -333,5 +332,5 @@ def _cut(held: bytearray, count: int, own: int) -> int:
 
 
 def _overlap(held: bytearray, mark: bytes) -> int:
-    """How many bytes at the end may be the beginning of the mark."""
+    """How many bytes at the end may begin the mark."""
     return next((n for n in range(len(mark) - 1, 0, -1) if held.endswith(mark[:n])), 0)

@@ -1,8 +1,8 @@
 """Wikipedia: articles in the paper's 20 languages, as prose (paper §2.1).
 
 In: `pages-articles[-multistream].xml.bz2` (also `.xml`, `.xml.gz`), or parquet of `wikimedia/wikipedia` (id,
-url, title, text). Out: a document for each article, its title above it. Namespace 0 alone, no redirects; a
-large bz2 is read in parts.
+url, title, text). Out: one document per article, its title above its text. Only namespace 0, no redirects.
+A large bz2 file is read in parts.
 """
 
 import re
@@ -11,20 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
 from data.documents import Document, Drop, Record
 from data.sources import rows
 from data.sources.wikipedia import dump
 from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
 
-VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
-DUPLICATES = "exact"  # a page that two of the dumps hold
+VERSION = 2  # raise it when the same input gives different text
+DUPLICATES = "exact"  # a page may be in two dumps
 LICENCE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
 LANGUAGES = frozenset(_PAPER.split())
-PART_BYTES = 64 << 20  # of a bz2: some minutes' work
-MAX_TEXT = 16 << 20  # characters of wikitext; MediaWiki's own limit is 2 MiB
+PART_BYTES = 64 << 20  # of a bz2 file: a few minutes of work
+MAX_TEXT = 16 << 20  # characters of wikitext; MediaWiki limits a page to 2 MiB
 
 _INPUT = "pages-articles[-multistream].xml.bz2, .xml or .xml.gz, .parquet, or a folder of these"
 _XML = re.compile(r"\.xml(-[\w-]+)?(\.bz2|\.gz)?$", re.IGNORECASE)
@@ -34,7 +34,7 @@ _REDIRECT = re.compile(
     r"|пренасочване|перенаправление|перенапр|перенаправлення|преусмери)\s*:?\s*\[\[",
     re.IGNORECASE,
 )
-_SAFE = ";@$!*(),/~:"  # what MediaWiki leaves as it is in its addresses
+_SAFE = ";@$!*(),/~:"  # characters that MediaWiki does not escape in addresses
 _NO_LANGUAGE = "language is not one of the 20"
 
 
@@ -53,19 +53,19 @@ def inputs(path: Path) -> list[Path]:
 
 
 def parts(path: Path) -> int:
-    """In how many pieces a file is read."""
+    """How many parts a file is read in."""
     return max(1, path.stat().st_size // PART_BYTES) if path.name.lower().endswith(".bz2") else 1
 
 
 def read(path: Path, part: int = 0, parts: int = 1) -> Iterator[Record | Drop]:
-    """Every page of a dump, or every row of a parquet file. The records of a dump are its pages' ids."""
+    """Every page of a dump, or every row of a parquet file. A dump's record numbers are page ids."""
     if path.name.lower().endswith(".parquet"):
         return _read_rows(path) if part == 0 else iter(())
     return _read_dump(path, part, parts)
 
 
 def clean(record: Record, *, source: str = "wikipedia") -> Document | Drop:
-    """The article as prose; parquet's text is that already."""
+    """The article as prose; text from parquet already is."""
     title = record.meta["title"]
     if "namespaces" not in record.meta:
         return record.document(source, f"{title}\n\n{record.text.strip()}" if record.text.strip() else "")
@@ -90,8 +90,8 @@ def _page(xml: bytes, file: str, site: dump.Site, namespaces: Namespaces) -> Rec
     try:
         page = dump.parse(xml)
     except etree.XMLSyntaxError as error:
-        said = re.search(rb"<id>\s*(\d{1,18})", xml)
-        number = int(said[1]) if said else 0
+        found = re.search(rb"<id>\s*(\d{1,18})", xml)
+        number = int(found[1]) if found else 0
         return Drop("malformed page", file, number, str(error), malformed=True)
     title, space = (page.findtext("title") or "").strip(), (page.findtext("ns") or "0").strip()
     number = (page.findtext("id") or "").strip()
@@ -106,29 +106,33 @@ def _page(xml: bytes, file: str, site: dump.Site, namespaces: Namespaces) -> Rec
     if page.find("redirect") is not None:
         return Drop("redirect", file, record, title)
     revisions = page.findall("revision")
-    revision = revisions[-1] if revisions else None  # of a dump with history, the newest
-    text = revision.findtext("text") if revision is not None else None
+    text = revisions[-1].findtext("text") if revisions else None  # with full history: the newest
     if not text:
         return Drop("no text", file, record, title)
     if len(text) > MAX_TEXT:
         return Drop("larger than 16 MiB", file, record, title, malformed=True)
+    revision = revisions[-1]
     model = revision.findtext("model") or "wikitext"
     if model != "wikitext":
         return Drop("not wikitext", file, record, f"{model}: {title}")
     meta = {"title": title, "language": site.language, "namespaces": namespaces}
-    if revision.findtext("id"):
-        meta["revision"] = int(revision.findtext("id")) if revision.findtext("id").isdecimal() else 0
+    if identity := revision.findtext("id"):
+        meta["revision"] = int(identity) if identity.isdecimal() else 0
     return Record(file, record, text, page_url(title, site.base, site.language), LICENCE, meta)
 
 
 def page_url(title: str, base: str = "", language: str = "") -> str:
-    """A page's canonical address, as MediaWiki writes it."""
+    """A page's canonical address in MediaWiki's form."""
     return (base or f"https://{language}.wikipedia.org/wiki/") + quote(title.replace(" ", "_"), safe=_SAFE)
 
 
 def _read_rows(path: Path) -> Iterator[Record | Drop]:
     named = re.search(r"(?:^|[./_-])(?:20\d{6})\.([a-z-]+)(?:[/.]|$)", str(path))
-    for number, row in rows.read_rows(path):
+    for item in rows.read_rows(path):
+        if isinstance(item, Drop):
+            yield item
+            continue
+        number, row = item
         title, text = row.get("title"), row.get("text")
         if not isinstance(title, str) or not isinstance(text, str):
             detail = f"expected title and text, found {', '.join(row)}"
@@ -139,15 +143,15 @@ def _read_rows(path: Path) -> Iterator[Record | Drop]:
         if language not in LANGUAGES:
             yield Drop(_NO_LANGUAGE, str(path), number, language or "unknown")
             continue
-        said = str(row.get("id") or "")
-        place = int(said) if re.fullmatch("[0-9]{1,18}", said) else number
+        identity = str(row.get("id") or "")
+        place = int(identity) if re.fullmatch("[0-9]{1,18}", identity) else number
         meta = {"title": title, "language": language}
         url = page_url(unquote(address) or title, "", language)
         yield Record(str(path), place, text, url, LICENCE, meta)
 
 
 def _address(url: object) -> tuple[str, str]:
-    """A row's host and page, where it has a Wikipedia's address."""
+    """Host and page of a row with a Wikipedia address; otherwise two empty strings."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     except ValueError:

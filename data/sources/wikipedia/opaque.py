@@ -1,0 +1,71 @@
+"""Comments, and tags whose content is not wikitext.
+
+In: wikitext. Out: wikitext in which each such stretch is removed or replaced by a placeholder, and the texts
+that the placeholders stand for.
+"""
+
+import html
+import re
+
+from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
+
+KEPT, END = "\x01", "\x02"  # around the number of a verbatim text
+_OPAQUE = re.compile(
+    rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
+)
+_PLACE = re.compile(rf"{KEPT}(\d+){END}")
+
+
+def without_opaque(text: str, verbatim: list[str]) -> str:
+    pieces, place, ends = [], 0, _Ends(text)
+    while found := _OPAQUE.search(text, place):
+        begin, after = found.span()
+        pieces.append(text[place:begin])
+        name = (found[1] or "").lower()
+        if not name:
+            end = ends.find("-->", after)
+            place = after if end is None else end[1]
+            # a comment that has its line for itself takes the line with it
+            if end and text[place : place + 1] == "\n" and (begin == 0 or text[begin - 1] == "\n"):
+                place += 1
+            continue
+        closing = None if found[2].endswith("/") else ends.find(rf"</{name}\s*>", after)
+        place = after if closing is None else closing[1]
+        if closing is None:
+            continue
+        content = text[after : closing[0]]
+        if name in FORMULAS and content.strip():
+            content = f"${' '.join(content.split())}$"
+        elif name in VERBATIM:
+            content = content.strip("\n") if name != "nowiki" else content
+        else:
+            content = ""
+        if content:
+            pieces.append(f"{KEPT}{len(verbatim)}{END}")
+            verbatim.append(
+                html.unescape(content) if "&" in content and name in ("nowiki", "pre") else content
+            )
+    pieces.append(text[place:])
+    return "".join(pieces)
+
+
+class _Ends:
+    """Where the next closing tag of each kind is; each stretch is searched once for each kind."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._next: dict[str, tuple[int, int] | None] = {}
+
+    def find(self, pattern: str, place: int) -> tuple[int, int] | None:
+        if pattern in self._next:
+            known = self._next[pattern]
+            if known is None or known[0] >= place:
+                return known
+        found = re.compile(pattern, re.IGNORECASE).search(self._text, place)
+        self._next[pattern] = found.span() if found else None
+        return self._next[pattern]
+
+
+def restored(text: str, verbatim: list[str]) -> str:
+    """The text with each placeholder replaced by what it stands for."""
+    return _PLACE.sub(lambda found: verbatim[int(found[1])], text) if verbatim else text

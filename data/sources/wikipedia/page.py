@@ -1,0 +1,243 @@
+"""Links, templates, tables and tags: one pass over the marks of a page.
+
+A stack holds what is open; all text is in one flat list. What is never closed is discarded, its text kept.
+Nothing recurses, nothing is read twice, and text copied out of nested links and templates is bounded.
+"""
+
+import re
+
+from data.sources.wikipedia import templates
+from data.sources.wikipedia.names import BLOCKS, INLINE, LANGUAGES, Namespaces, prefix_of
+
+GONE = "\x03"  # where something was dropped
+_PROTOCOL = (
+    r"(?:https?:|ftps?:|sftp:|gopher:|irc:|ircs:|git:|svn:|telnet:|nntp:|ssh:)?//|mailto:|news:|tel:|urn:"
+)
+_MARK = re.compile(
+    r"\{\{+|\{\||\|\}+|\}\}+|\|"
+    rf"|\[+(?:(?P<url>(?:{_PROTOCOL})[^\s\[\]<>\"|]*)[^\S\n]*)?"
+    r"|\]+"
+    r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>",
+    re.IGNORECASE,
+)
+_TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
+_LABEL = 2000  # characters in which an external link must end
+_HEADING = 300  # characters of a heading on either side of a tag in it, at most
+_COPIES = 50  # how often the page's characters may be copied out of nested templates and links
+_PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
+
+
+class Page:
+    """One pass over the marks. A frame is (kind, index in `out` of its text, indices of its arguments)."""
+
+    def __init__(self, title: str, namespaces: Namespaces) -> None:
+        self._title, self._namespaces = title, namespaces
+        self._out: list[str] = []
+        self._stack: list[tuple[int, int, list[int]]] = []
+        self._open = [0] * 6  # frames of each kind
+        self._copies = 0  # characters that may still be copied
+
+    def read(self, text: str) -> str:
+        out, place = self._out, 0
+        self._copies = _COPIES * len(text)
+        for found in _MARK.finditer(text):
+            begin, end = found.span()
+            if begin > place:
+                out.append(text[place:begin])
+            place = end
+            first = text[begin]
+            if first == "|":
+                self._pipe(text, begin, end)
+            elif first == "[":
+                self._open_links(text, found)
+            elif first == "]":
+                self._close_links(end - begin)
+            elif first == "<":
+                self._tag(found)
+            elif first == "}":
+                self._close_braces(end - begin)
+            elif text[begin + 1] == "|":
+                self._open_table(text, begin)
+            else:
+                self._open_braces(end - begin)
+        out.append(text[place:])
+        return self._joined()
+
+    def _joined(self) -> str:
+        """All text; after an unclosed table or template, without the lines of its body."""
+        broken = [start for kind, start, _ in self._stack if kind in (_TEMPLATE, _TABLE)]
+        if not broken:
+            return "".join(self._out)
+        rest = "".join(self._out[broken[0] :]).split("\n")
+        prose = [line for line in rest if not line.lstrip().startswith(("|", "!", "{|"))]
+        return "".join(self._out[: broken[0]]) + "\n".join(prose)
+
+    def _push(self, kind: int) -> None:
+        self._stack.append((kind, len(self._out), []))
+        self._open[kind] += 1
+
+    def _pop(self, *kinds: int) -> tuple[int, int, list[int]] | None:
+        """The innermost frame of these kinds; unclosed frames inside it are discarded."""
+        if not any(self._open[kind] for kind in kinds):
+            return None
+        while True:
+            frame = self._stack.pop()
+            self._open[frame[0]] -= 1
+            if frame[0] in kinds:
+                return frame
+
+    def _open_braces(self, count: int) -> None:
+        if count % 2:
+            count -= 3
+            for _ in range(count // 2):
+                self._push(_TEMPLATE)
+            self._push(_PARAMETER)
+        else:
+            for _ in range(count // 2):
+                self._push(_TEMPLATE)
+
+    def _close_braces(self, count: int) -> None:
+        while count >= 2:
+            frame = self._pop(_TEMPLATE, _PARAMETER)
+            if frame is None:
+                return
+            kind, start, bounds = frame
+            count -= 3 if kind == _PARAMETER and count > 2 else 2
+            if kind == _PARAMETER:
+                self._replace(start, GONE)
+            else:
+                self._template(start, bounds)
+        if count:
+            self._out.append("}")
+
+    def _template(self, start: int, bounds: list[int]) -> None:
+        out = self._out
+        name = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
+        if len(name) > 100 and ":" not in name:
+            self._replace(start, GONE)
+            return
+        if name.strip() == "PAGENAME":
+            self._replace(start, self._title)
+            return
+        self._copies -= sum(map(len, out[start:])) if bounds else 0
+        if self._copies < 0:
+            self._replace(start, GONE)
+            return
+        ends = [*(bound - 1 for bound in bounds[1:]), len(out)]
+        text = templates.render(name, ["".join(out[a:b]) for a, b in zip(bounds, ends)])
+        self._replace(start, text or GONE)
+
+    def _drop(self, kind: int) -> None:
+        """Close the innermost frame of this kind, if any, and remove its text."""
+        if frame := self._pop(kind):
+            self._replace(frame[1], GONE)
+
+    def _replace(self, start: int, text: str) -> None:
+        del self._out[start:]
+        self._out.append(text)
+
+    def _pipe(self, text: str, begin: int, end: int) -> None:
+        """`|`, `|}` that may end a table, or `|}}` that ends a template."""
+        braces = end - begin - 1
+        if braces and braces != 2 and self._open[_TABLE] and _begins_line(text, begin):
+            self._drop(_TABLE)
+            self._close_braces(braces - 1)
+            return
+        self._out.append("|")
+        if self._stack and self._stack[-1][0] in (_TEMPLATE, _LINK):
+            self._stack[-1][2].append(len(self._out))
+        if braces == 1:
+            self._out.append("}")
+        else:
+            self._close_braces(braces)
+
+    def _open_table(self, text: str, begin: int) -> None:
+        if _begins_line(text, begin):
+            self._push(_TABLE)
+        self._out.append("{|")
+
+    def _open_links(self, text: str, found: re.Match) -> None:
+        url, end = found["url"], found.end()
+        count = (found.start("url") if url else end) - found.start()
+        if url:
+            closing = text.find("]", end, end + _LABEL)
+            if closing >= 0 and text.find("\n", end, closing) < 0:
+                self._links(count - 1)
+                self._push(_EXTERNAL)
+            else:
+                self._links(count)
+                self._out.append(text[found.start("url") : end])
+        else:
+            self._links(count)
+            if count == 1 and end > found.start() + 1:
+                self._out.append(text[found.start() + 1 : end])
+
+    def _links(self, count: int) -> None:
+        if count % 2:
+            self._out.append("[")
+        for _ in range(count // 2):
+            self._push(_LINK)
+
+    def _close_links(self, count: int) -> None:
+        while count:
+            top = self._stack[-1][0] if self._stack else None
+            if top == _EXTERNAL:
+                self._pop(_EXTERNAL)
+                count -= 1
+            elif count >= 2 and self._open[_LINK]:
+                if frame := self._pop(_LINK):
+                    self._link(frame[1], frame[2])
+                count -= 2
+            else:
+                self._out.append("]")
+                count -= 1
+
+    def _link(self, start: int, bounds: list[int]) -> None:
+        out = self._out
+        target = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
+        prefix, colon, _ = target.partition(":")
+        prefix = prefix_of(prefix) if colon and len(prefix) < 60 else ""
+        is_file = prefix in self._namespaces.files or prefix in self._namespaces.categories
+        if target[:1] != ":" and (is_file or prefix in LANGUAGES):
+            self._replace(start, GONE)
+        elif "\n" in target:  # brackets around something else
+            return
+        elif not bounds:
+            self._replace(start, target.lstrip(": ") if target[:1] == ":" else target)
+        else:
+            self._copies -= sum(map(len, out[bounds[0] :]))
+            label = "".join(out[bounds[0] :]) if self._copies >= 0 else ""
+            self._replace(start, label if label.strip() else _PIPE_TRICK.sub(r"\1", target.lstrip(":"), 1))
+
+    def _tag(self, found: re.Match) -> None:
+        name, is_closing = found["tag"].lower(), bool(found["close"])
+        if name == "table":
+            if not is_closing:
+                self._push(_HTML_TABLE)
+            else:
+                self._drop(_HTML_TABLE)
+        elif name == "li" and not is_closing:
+            self._out.append("\n* ")
+        elif name[0] == "h" and name[1:].isdigit() and "1" <= name[1:] <= "6":
+            marks = "=" * int(name[1:])
+            self._out.append(f" {marks}\n" if is_closing else f"\n{marks} ")
+        elif name in BLOCKS and _in_heading(found):
+            self._out.append(" ")
+        elif name in BLOCKS:
+            self._out.append("\n\n" if name == "p" else "\n")
+        elif name not in INLINE:
+            self._out.append(found[0])
+
+
+def _begins_line(text: str, place: int) -> bool:
+    """Whether only indentation precedes this on its line."""
+    line = text.rfind("\n", max(0, place - 40), place) + 1
+    return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
+
+
+def _in_heading(found: re.Match) -> bool:
+    """Whether the tag is in a line that begins and ends as a heading does."""
+    text, (begin, end) = found.string, found.span()
+    before = text[max(0, begin - _HEADING) : begin].rpartition("\n")[2]
+    after = text[end : end + _HEADING].partition("\n")[0]
+    return before.startswith("=") and after.rstrip().endswith("=")
