@@ -37,23 +37,23 @@ LIVE_SECONDS = 1.0  # how often a task tells how far it is
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A unit, or one of the parts in which a large one is read."""
+class Slice:
+    """What a task reads of an input: all of it, or the `index`-th of `count` ranges."""
 
-    unit: Path
+    input: Path
     size: int  # bytes
-    part: int = 0
-    parts: int = 1
+    index: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What a source does with its files: plain functions, that any process can be sent."""
 
-    read: Callable[..., Iterable[Record | Drop]]  # of a local path; and part=, parts= where `parts` is given
+    read: Callable[..., Iterable[Record | Drop]]  # of a local path; also index=, n_slices= if sliced
     clean: Callable[[Record], Document | Drop]
     duplicates: str | None = None  # None | "exact" | "contained"
-    parts: Callable[[Path], int] | None = None
+    slices: Callable[[Path], int] | None = None  # how many slices a file is read in
     # Stages between reading and writing: (folders read, folders to make of the same shape, a folder for its
     # own files, engine, progress) → facts for the report (data/ccnet/refine.py).
     refine: Callable[[list[Path], list[Path], Path, EngineConfig, Progress], dict] | None = None
@@ -62,7 +62,7 @@ class Recipe:
 @dataclass(frozen=True)
 class _Plan:
     recipe: Recipe
-    groups: tuple[tuple[Piece, ...], ...]
+    groups: tuple[tuple[Slice, ...], ...]
     folder: Path  # of the work in progress
     seconds: float
 
@@ -101,8 +101,8 @@ def make_text(
     started = time.monotonic()
     stamps = [stamp(unit) for unit in units]
     settings = settings | {"input": [[str(unit), *mark] for unit, mark in zip(units, stamps)]}
-    pieces = [piece for unit, (size, _) in zip(units, stamps) for piece in _pieces(recipe, unit, size)]
-    plan = _Plan(recipe, _grouped(pieces), _work_folder(folder, settings), record_seconds)
+    slices = [one for unit, (size, _) in zip(units, stamps) for one in _slices(recipe, unit, size)]
+    plan = _Plan(recipe, _grouped(slices), _work_folder(folder, settings), record_seconds)
     everything = range(len(plan.groups))
 
     _stage(
@@ -115,9 +115,9 @@ def make_text(
     )
     report = _sum(plan.done(group) / "report.json" for group in everything)
     broken = report.dropped.get(BROKEN, {"count": 0})["count"]
-    if broken > max_broken * len(pieces):
+    if broken > max_broken * len(slices):
         raise DataError(
-            f"{folder}: {broken} of {len(pieces)} inputs cannot be read to their end, more than "
+            f"{folder}: {broken} of {len(slices)} inputs cannot be read to their end, more than "
             f"max_broken={max_broken}; get them again, or accept what they hold with max_broken=1 "
             f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
         )
@@ -155,20 +155,20 @@ def make_text(
     return report
 
 
-def _pieces(recipe: Recipe, unit: Path, size: int) -> list[Piece]:
-    parts = recipe.parts(unit) if recipe.parts else 1
-    return [Piece(unit, size // parts, part, parts) for part in range(parts)]
+def _slices(recipe: Recipe, unit: Path, size: int) -> list[Slice]:
+    count = recipe.slices(unit) if recipe.slices else 1
+    return [Slice(unit, size // count, index, count) for index in range(count)]
 
 
-def _grouped(pieces: list[Piece]) -> tuple[tuple[Piece, ...], ...]:
+def _grouped(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
     """Neighbours together, until they are GROUP_BYTES."""
     groups, size = [[]], 0
-    for piece in pieces:
-        if groups[-1] and size + piece.size > GROUP_BYTES:
+    for one in slices:
+        if groups[-1] and size + one.size > GROUP_BYTES:
             groups.append([])
             size = 0
-        groups[-1].append(piece)
-        size += piece.size
+        groups[-1].append(one)
+        size += one.size
     return tuple(tuple(group) for group in groups)
 
 
@@ -195,7 +195,7 @@ def _work_folder(folder: Path, settings: dict) -> Path:
 def _stage(
     plan: _Plan, on: EngineConfig, name: str, work: engine.Work, items: list[int], progress: Progress
 ) -> None:
-    sizes = [sum(piece.size for piece in group) for group in plan.groups]
+    sizes = [sum(one.size for one in group) for group in plan.groups]
     total, before = sum(sizes), sum(sizes) - sum(sizes[item] for item in items)
     started = time.monotonic()
 
@@ -256,25 +256,25 @@ def _read_group(plan: _Plan, group: int) -> None:
 def _documents(plan: _Plan, group: int) -> Iterator[Document | Drop]:
     done = records = 0
     shown = time.monotonic()
-    for piece in plan.groups[group]:
-        for item in _read_piece(plan.recipe, piece):
+    for one in plan.groups[group]:
+        for item in _read_slice(plan.recipe, one):
             yield _cleaned(plan, item)
             records += 1
             if time.monotonic() > shown + LIVE_SECONDS:
                 shown = time.monotonic()
                 (plan.folder / "live" / f"{group:05d}.json").write_text(json.dumps([done, records]))
-        done += piece.size
+        done += one.size
     (plan.folder / "live" / f"{group:05d}.json").write_text(json.dumps([done, records]))
 
 
-def _read_piece(recipe: Recipe, piece: Piece) -> Iterator[Record | Drop]:
-    """The records of one unit; one that breaks off is set aside from there on."""
+def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
+    """The records of one slice; one that breaks off is set aside from there on."""
     position = 0
-    read = partial(recipe.read, part=piece.part, parts=piece.parts) if recipe.parts else recipe.read
+    read = partial(recipe.read, index=one.index, n_slices=one.count) if recipe.slices else recipe.read
     try:
-        with fetched(piece.unit) as path:
+        with fetched(one.input) as path:
             for item in read(path):
-                yield item if path == piece.unit else _renamed(item, path, piece.unit)
+                yield item if path == one.input else _renamed(item, path, one.input)
                 position = item.record + 1
     except MemoryError:
         raise
@@ -282,7 +282,7 @@ def _read_piece(recipe: Recipe, piece: Piece) -> Iterator[Record | Drop]:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise  # a reader's temporary folder is full: not the input's fault
         detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
-        yield Drop(BROKEN, str(piece.unit), position, detail, malformed=True)
+        yield Drop(BROKEN, str(one.input), position, detail, malformed=True)
 
 
 def _renamed(item: Record | Drop, path: Path, unit: Path) -> Record | Drop:

@@ -239,7 +239,7 @@ def _prepare_text(config: PrepareConfig, units: list[Path], refine: "CCNet | Non
     clean = partial(module.clean, source=config.source)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
-    recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "parts", None), refine)
+    recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "slices", None), refine)
     make_text(
         recipe,
         units,

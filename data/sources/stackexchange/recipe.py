@@ -31,8 +31,8 @@ LICENCE = "cc-by-sa-4.0"  # of a post that does not say (dumps of before 2018 do
 RUN_BYTES = 64 << 20  # of XML, about, that are joined at once
 MAX_RUNS = 100  # files open at once are twice as many
 MAX_QUESTION = 32 << 20  # bytes of a question and its answers
-PART_BYTES = 8 << 30  # of XML, or a quarter of that packed, that one task reads; every task parses all of it
-MAX_PARTS = 16
+SLICE_BYTES = 8 << 30  # of XML, or a quarter of that packed, that one task reads; every task parses all of it
+MAX_SLICES = 16
 
 _INPUT = "Posts.xml, a site's .7z, or a folder of these"
 _QUESTION, _ANSWER = 1, 2
@@ -87,19 +87,19 @@ def inputs(path: Path) -> list[Path]:
     return sorted(file for _, _, file in largest)
 
 
-def parts(path: Path) -> int:
-    """In how many pieces a file is read."""
+def slices(path: Path) -> int:
+    """How many slices a file is read in."""
     size = path.stat().st_size * (4 if path.name.lower().endswith(".7z") else 1)
-    return min(MAX_PARTS, max(1, size // PART_BYTES))
+    return min(MAX_SLICES, max(1, size // SLICE_BYTES))
 
 
-def read(path: Path, part: int = 0, parts: int = 1) -> Iterator[Record | Drop]:
+def read(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[Record | Drop]:
     """Every question with its answers, and what is left over. Raises Unreadable after what could be read."""
     broken = None
-    n_runs = min(MAX_RUNS, max(1, unpacked_size(path) // parts // RUN_BYTES))
+    n_runs = min(MAX_RUNS, max(1, unpacked_size(path) // n_slices // RUN_BYTES))
     with tempfile.TemporaryDirectory(prefix="relama-posts-") as folder:
         with ExitStack() as files:
-            runs = _Runs(Path(folder), str(path), n_runs, part, parts, files)
+            runs = _Runs(Path(folder), str(path), n_runs, index, n_slices, files)
             try:
                 read_posts(path, Rows(runs.add, runs.bad))
             except Unreadable as error:
@@ -107,7 +107,7 @@ def read(path: Path, part: int = 0, parts: int = 1) -> Iterator[Record | Drop]:
         yield from runs.dropped()
         for run in range(n_runs):
             yield from runs.join(run, site_of(path))
-    if broken and part == 0:
+    if broken and index == 0:
         raise broken
 
 
@@ -174,9 +174,11 @@ class _Post:
 class _Runs:
     """Posts, each in the run that its question's id falls to: ranges of the spread ids."""
 
-    def __init__(self, folder: Path, file: str, n_runs: int, part: int, parts: int, files: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, file: str, n_runs: int, index: int, n_slices: int, files: ExitStack
+    ) -> None:
         self._folder, self._file = folder, file
-        self._first, self._all = part * n_runs, parts * n_runs
+        self._first, self._all = index * n_runs, n_slices * n_runs
         self._posts = [files.enter_context(self._path(run, "posts").open("wb")) for run in range(n_runs)]
         self._texts = [files.enter_context(self._path(run, "texts").open("wb")) for run in range(n_runs)]
         self._drops = files.enter_context(self._path(0, "drops").open("w"))

@@ -1,3 +1,3 @@
-from data.sources.wikipedia.recipe import DUPLICATES, VERSION, clean, inputs, parts, read
+from data.sources.wikipedia.recipe import DUPLICATES, VERSION, clean, inputs, read, slices
 
-__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "parts", "read"]
+__all__ = ["DUPLICATES", "VERSION", "clean", "inputs", "read", "slices"]

@@ -1,7 +1,7 @@
-"""The pages of a MediaWiki dump, compressed or not, read in one go or in parts that can run in parallel.
+"""The pages of a MediaWiki dump, compressed or not, read in one go or in slices that can run in parallel.
 
 In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the site's facts, and the XML of one page at a time. A bz2 file is
-cut at its streams: a part reads the streams that start in its share of the bytes, and every page that begins
+cut at its streams: a slice reads the streams that start in its share of the bytes, and every page that begins
 in them, to its end. Pages are found by their tags (in text, `<` is always written `&lt;`) and parsed one by
 one, without a DTD. A bad page or stream is quarantined and reading continues with the next.
 """
@@ -50,28 +50,28 @@ class BrokenOff(OSError):
     """The file ends too early or cannot be read from some point on; pages read so far are good."""
 
 
-def pages(path: Path, part: int = 0, parts: int = 1) -> Iterator[bytes | Bad]:
-    """The XML of each page in UTF-8, in file order; the parts together give each page once.
+def pages(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[bytes | Bad]:
+    """The XML of each page in UTF-8, in file order; the slices together give each page once.
 
     Raises BrokenOff after the last readable page.
     """
     head = _head(path)
     n_found = 0
-    for page in _pages(path, head, part, parts):
+    for page in _pages(path, head, index, n_slices):
         n_found += 1
         yield page
-    if part == 0 and not n_found and b"<mediawiki" not in head and not head.startswith(_UTF16):
+    if index == 0 and not n_found and b"<mediawiki" not in head and not head.startswith(_UTF16):
         raise BrokenOff(f"{path.name}: not a MediaWiki dump (it does not begin with <mediawiki>)")
 
 
-def _pages(path: Path, head: bytes, part: int, parts: int) -> Iterator[bytes | Bad]:
+def _pages(path: Path, head: bytes, index: int, n_slices: int) -> Iterator[bytes | Bad]:
     if head.startswith(_UTF16):
-        if part == 0:  # a cut may fall inside a character: read in one part
+        if index == 0:  # a cut may fall inside a character: read in one slice
             yield from _split((data, False) for data in _utf8(_all_bytes(path)))
     elif _is_bz2(path):
         size = path.stat().st_size
-        yield from _split(_streams(path, size * part // parts, size * (part + 1) // parts))
-    elif part == 0:
+        yield from _split(_streams(path, size * index // n_slices, size * (index + 1) // n_slices))
+    elif index == 0:
         yield from _split((data, False) for data in _all_bytes(path))
 
 

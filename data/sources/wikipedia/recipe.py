@@ -2,7 +2,7 @@
 
 In: `pages-articles[-multistream].xml.bz2` (also `.xml`, `.xml.gz`), or parquet of `wikimedia/wikipedia` (id,
 url, title, text). Out: one document per article, its title above its text. Only namespace 0, no redirects.
-A large bz2 file is read in parts.
+A large bz2 file is read in slices.
 """
 
 import re
@@ -23,7 +23,7 @@ DUPLICATES = "exact"  # a page may be in two dumps
 LICENCE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
 LANGUAGES = frozenset(_PAPER.split())
-PART_BYTES = 64 << 20  # of a bz2 file: a few minutes of work
+SLICE_BYTES = 64 << 20  # of a bz2 file: a few minutes of work
 MAX_TEXT = 16 << 20  # characters of wikitext; MediaWiki limits a page to 2 MiB
 
 _INPUT = "pages-articles[-multistream].xml.bz2, .xml or .xml.gz, .parquet, or a folder of these"
@@ -52,16 +52,16 @@ def inputs(path: Path) -> list[Path]:
     return found
 
 
-def parts(path: Path) -> int:
-    """How many parts a file is read in."""
-    return max(1, path.stat().st_size // PART_BYTES) if path.name.lower().endswith(".bz2") else 1
+def slices(path: Path) -> int:
+    """How many slices a file is read in."""
+    return max(1, path.stat().st_size // SLICE_BYTES) if path.name.lower().endswith(".bz2") else 1
 
 
-def read(path: Path, part: int = 0, parts: int = 1) -> Iterator[Record | Drop]:
+def read(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[Record | Drop]:
     """Every page of a dump, or every row of a parquet file. A dump's record numbers are page ids."""
     if path.name.lower().endswith(".parquet"):
-        return _read_rows(path) if part == 0 else iter(())
-    return _read_dump(path, part, parts)
+        return _read_rows(path) if index == 0 else iter(())
+    return _read_dump(path, index, n_slices)
 
 
 def clean(record: Record, *, source: str = "wikipedia") -> Document | Drop:
@@ -76,10 +76,10 @@ def clean(record: Record, *, source: str = "wikipedia") -> Document | Drop:
     return replace(record, meta=meta).document(source, text)
 
 
-def _read_dump(path: Path, part: int, parts: int) -> Iterator[Record | Drop]:
+def _read_dump(path: Path, index: int, n_slices: int) -> Iterator[Record | Drop]:
     site = dump.read_site(path)
     namespaces = Namespaces.of(site.namespaces)
-    for page in dump.pages(path, part, parts):
+    for page in dump.pages(path, index, n_slices):
         if isinstance(page, dump.Bad):
             yield Drop(page.reason, str(path), page.place, page.detail, malformed=True)
         else:

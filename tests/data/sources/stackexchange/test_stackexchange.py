@@ -67,8 +67,8 @@ def packed(path: Path, members: dict[str, bytes], **options) -> Path:
     return path
 
 
-def items(path: Path, part: int = 0, parts: int = 1) -> list[Document | Drop]:
-    found = stackexchange.read(path, part, parts)
+def items(path: Path, index: int = 0, n_slices: int = 1) -> list[Document | Drop]:
+    found = stackexchange.read(path, index, n_slices)
     return [item if isinstance(item, Drop) else stackexchange.clean(item) for item in found]
 
 
@@ -216,7 +216,7 @@ def test_a_question_too_large_to_join_is_dropped_post_by_post(tmp_path, monkeypa
     assert all(item.malformed for item in found if isinstance(item, Drop))
 
 
-# ---- the same from any order, number of runs and parts
+# ---- the same from any order, number of runs and slices
 
 ids = st.integers(1, 6)
 bodies = st.sampled_from(["<p>a</p>", "b &lt; c", "", "<pre>x\n y</pre>"])
@@ -249,14 +249,14 @@ def test_any_order_of_the_rows_gives_the_same_documents_in_the_same_order(rows, 
 
 @settings(deadline=None, max_examples=60)
 @given(some_posts, st.integers(1, 9), st.integers(1, 4))
-def test_runs_and_parts_change_nothing(rows, n_runs, n_parts):
+def test_runs_and_slices_change_nothing(rows, n_runs, n_slices):
     with tempfile.TemporaryDirectory() as folder:
         path = site(Path(folder), rows)
         whole = items(path)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(stackexchange, "RUN_BYTES", max(1, path.stat().st_size // n_runs))
             assert items(path) == whole
-            pieces = [item for part in range(n_parts) for item in items(path, part, n_parts)]
+            pieces = [item for index in range(n_slices) for item in items(path, index, n_slices)]
     assert documents(pieces) == documents(whole)
     assert Counter(map(repr, pieces)) == Counter(map(repr, whole))
 
@@ -610,7 +610,7 @@ def test_a_folder_without_posts_is_refused_by_name(tmp_path):
             stackexchange.inputs(path)
 
 
-def test_a_large_file_is_read_in_parts(tmp_path):
+def test_a_large_file_is_read_in_slices(tmp_path):
     class Large:
         def __init__(self, name: str, size: int) -> None:
             self.name, self.st_size = name, size
@@ -618,10 +618,10 @@ def test_a_large_file_is_read_in_parts(tmp_path):
         def stat(self) -> "Large":
             return self
 
-    assert stackexchange.parts(Large("Posts.xml", 1 << 30)) == 1
-    assert stackexchange.parts(Large("Posts.xml", 100 << 30)) == 12
-    assert stackexchange.parts(Large("stackoverflow.com-Posts.7z", 20 << 30)) == 10
-    assert stackexchange.parts(Large("Posts.xml", 10 << 40)) == stackexchange.MAX_PARTS
+    assert stackexchange.slices(Large("Posts.xml", 1 << 30)) == 1
+    assert stackexchange.slices(Large("Posts.xml", 100 << 30)) == 12
+    assert stackexchange.slices(Large("stackoverflow.com-Posts.7z", 20 << 30)) == 10
+    assert stackexchange.slices(Large("Posts.xml", 10 << 40)) == stackexchange.MAX_SLICES
 
 
 # ---- the real thing, beside a plain reading of it

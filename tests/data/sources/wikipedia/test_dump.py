@@ -14,7 +14,7 @@ from data.sources.wikipedia import dump as dump_reader
 from data.sources.wikipedia import recipe as wikipedia
 from tests.support.wikipedia import NAME, dump, head, page, read_all, write
 
-# ---- parts
+# ---- slices
 
 
 def _streams(content: bytes, cuts: list[int]) -> bytes:
@@ -46,8 +46,8 @@ def test_the_parts_of_a_bz2_give_every_page_once(tmp_path, name, seed):
     path = write(tmp_path, content, NAME + ".bz2")
     whole, broken = read_all(path)
     assert [item.record for item in whole] == list(range(60)) and not broken
-    for parts in (2, 3, 5, 11, 40):
-        pieces = [read_all(path, part, parts) for part in range(parts)]
+    for n_slices in (2, 3, 5, 11, 40):
+        pieces = [read_all(path, index, n_slices) for index in range(n_slices)]
         assert [item for items, _ in pieces for item in items] == whole
         assert not any(broken for _, broken in pieces)
 
@@ -60,16 +60,16 @@ def test_what_only_looks_like_a_stream_breaks_nothing(tmp_path, name, monkeypatc
     whole, _ = read_all(path)
     monkeypatch.setattr(dump_reader, "_STREAM", re.compile(rb"B(?=.{9})", re.DOTALL))
     assert content.count(b"B") > content.count(b"BZh9") + 20
-    for parts in (1, 2, 3, 7):
-        assert [item for part in range(parts) for item in read_all(path, part, parts)[0]] == whole
+    for n_slices in (1, 2, 3, 7):
+        assert [item for index in range(n_slices) for item in read_all(path, index, n_slices)[0]] == whole
 
 
 def test_parts_come_from_the_size_alone(tmp_path, monkeypatch):
     path = write(tmp_path, bytes(1000), NAME + ".bz2")
-    assert wikipedia.parts(path) == 1
-    monkeypatch.setattr(wikipedia, "PART_BYTES", 300)
-    assert wikipedia.parts(path) == 3
-    assert wikipedia.parts(write(tmp_path, bytes(1000))) == 1
+    assert wikipedia.slices(path) == 1
+    monkeypatch.setattr(wikipedia, "SLICE_BYTES", 300)
+    assert wikipedia.slices(path) == 3
+    assert wikipedia.slices(write(tmp_path, bytes(1000))) == 1
 
 
 # ---- damaged and hostile files
@@ -84,7 +84,7 @@ def test_a_truncated_bz2_gives_its_pages_up_to_there(tmp_path, name):
     assert "breaks off" in broken
     assert records == list(range(len(records)))
     assert len(records) > 20 or name == "single"  # all of a small single stream is one block
-    pieces = [read_all(path, part, 4) for part in range(4)]
+    pieces = [read_all(path, index, 4) for index in range(4)]
     assert [item.record for items, _ in pieces for item in items if isinstance(item, Record)] == records
     assert sum(bool(broken) for _, broken in pieces) == 1
 
@@ -97,8 +97,8 @@ def test_a_corrupt_stream_is_set_aside_and_the_next_is_read(tmp_path):
     bad = bytearray(streams[2])
     bad[len(bad) // 2] ^= 0xFF
     path = write(tmp_path, b"".join([*streams[:2], bytes(bad), *streams[3:]]), NAME + ".bz2")
-    for parts in (1, 2, 5, 9):
-        items = [item for part in range(parts) for item in read_all(path, part, parts)[0]]
+    for n_slices in (1, 2, 5, 9):
+        items = [item for index in range(n_slices) for item in read_all(path, index, n_slices)[0]]
         drops = [item for item in items if isinstance(item, Drop)]
         records = [item.record for item in items if isinstance(item, Record)]
         assert [(drop.reason, drop.malformed, drop.record) for drop in drops] == [
@@ -158,8 +158,8 @@ def test_a_page_of_any_size_is_passed_over_in_bounded_memory(tmp_path, monkeypat
     content = dump(page(1), page(2, "x" * 1_000_000), page(3))
     for cuts in ([], [400_000, 900_000], [50_000, 900_000], [99_000, 1_000_500]):
         path = write(tmp_path, _streams(content, cuts), NAME + ".bz2")
-        for parts in (1, 2, 3, 50):
-            items = [item for part in range(parts) for item in read_all(path, part, parts)[0]]
+        for n_slices in (1, 2, 3, 50):
+            items = [item for index in range(n_slices) for item in read_all(path, index, n_slices)[0]]
             assert [getattr(item, "reason", "") for item in items] == ["", "page too large", ""]
             assert items[1].malformed
 
@@ -183,7 +183,7 @@ def test_dumps_in_other_encodings_are_read(tmp_path, encoding, pack):
     content = "\ufeff" + content if encoding == "utf-16-be" else content
     suffix = {bytes: "", bz2.compress: ".bz2", gzip.compress: ".gz"}[pack]
     path = write(tmp_path, pack(content.encode(encoding)), NAME + suffix)
-    items = [item for part in range(3) for item in read_all(path, part, 3)[0]]
+    items = [item for index in range(3) for item in read_all(path, index, 3)[0]]
     assert [(item.record, item.text) for item in items] == [(1, "Prose ж."), (2, "Prose.")]
 
 
