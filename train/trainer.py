@@ -179,6 +179,7 @@ class Trainer:
                                     seq_len=config.seq_len,
                                     sequences=config.validate.sequences,
                                     batch=config.micro_batch,
+                                    seed=config.seed,
                                 )
                         if journal:
                             journal.write(line)
@@ -487,7 +488,8 @@ def _sentences(line: dict) -> Iterator[str]:
     """What of a line of metrics is said in words."""
     if "validation" in line:
         parts = (
-            f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte"
+            f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte "
+            f"({result['sequences']:,} of {result['of_sequences']:,} sequences)"
             for source, result in line["validation"].items()
         )
         yield f"held out after step {line['step']}: " + "; ".join(parts)

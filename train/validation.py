@@ -1,6 +1,7 @@
 """Held-out loss per source: loss, perplexity and bits per byte on documents that are never trained on."""
 
 import math
+import random
 
 import numpy as np
 import torch
@@ -21,17 +22,19 @@ def validate(
     seq_len: int,
     sequences: int,
     batch: int,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
-    """The first `sequences` held-out sequences of each source, shared among the ranks; all ranks call it.
+    """Loss on `sequences` held-out sequences of each source, chosen by `spread`; all ranks call it.
 
-    A source whose held-out text is shorter than one sequence is measured on what there is (the most that
-    can be cut evenly, where ranks share a sequence).
+    Each source's result has `loss` (nats per token), `perplexity`, `bits_per_byte`, `tokens`, and how many
+    sequences were read (`sequences`) of how many held out (`of_sequences`). A source with less held-out text
+    than one sequence is measured on one shorter sequence (which ranks that share it can divide evenly).
     """
     was_training = model.training
     model.eval()
     try:
         return {
-            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch)
+            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch, seed)
             for source, store in stores.items()
             if store.n_tokens > ranks.layout.sequence_multiple
         }
@@ -48,15 +51,17 @@ def _of_source(
     seq_len: int,
     sequences: int,
     batch: int,
+    seed: int,
 ) -> dict[str, float]:
     seq_len = min(seq_len, store.n_tokens - 1)
     seq_len -= seq_len % ranks.layout.sequence_multiple
-    count = min(store.n_sequences(seq_len), sequences)
+    available = store.n_sequences(seq_len)
+    chosen = spread(sequences, available, seed)
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
-    for begin in range(0, count, batch * ranks.dp_size):
+    for begin in range(0, len(chosen), batch * ranks.dp_size):
         first = begin + ranks.dp_rank * batch
-        mine = range(first, min(first + batch, count))
-        # FSDP gathers in each forward, so a rank with nothing left runs one too, and counts it for nothing.
+        mine = chosen[first : first + batch]
+        # FSDP gathers in each forward, so a rank with nothing left runs one too, and does not count it.
         tokens = np.stack([store.sequence(i, seq_len) for i in mine or [0]]).astype(np.int64)
         inputs = torch.from_numpy(tokens[:, :-1]).to(ranks.device)
         labels = torch.from_numpy(tokens[:, 1:]).to(ranks.device)
@@ -74,4 +79,14 @@ def _of_source(
         "perplexity": math.exp(min(nats / tokens_seen, 700.0)),
         "bits_per_byte": nats / math.log(2) / max(1.0, bytes_seen),
         "tokens": int(tokens_seen),
+        "sequences": len(chosen),
+        "of_sequences": available,
     }
+
+
+def spread(count: int, available: int, seed: int) -> list[int]:
+    """Which sequences to read: `count` of `available` evenly spaced from an offset set by `seed`; or all."""
+    if count >= available:
+        return list(range(available))
+    shift = random.Random(seed).random()
+    return [int((i + shift) * available / count) for i in range(count)]

@@ -1,6 +1,7 @@
 """The verbs around training, on a run of a few steps: each says what is there, or one line on what is not."""
 
 import html.parser
+import itertools
 import json
 import os
 import random
@@ -19,6 +20,7 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support.runs import REPOSITORY, metrics, succeed
 from train.run.starts import read_starts
+from train.validation import spread
 from train.weights.open import load_model, open_weights
 
 WORDS = [
@@ -73,7 +75,7 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
         store = TokenStore.open(corpora / source / "tokens", "heldout")
         tokenizer = Tokenizer(trained / "tokenizer.model")
         nats, text = 0.0, 0
-        for i in range(5):
+        for i in spread(5, store.n_sequences(64), seed=0):
             row = torch.from_numpy(store.sequence(i, 64).astype("int64"))
             log_p = torch.log_softmax(model(row[None, :-1])[0].detach().double(), -1)
             nats -= log_p[torch.arange(64), row[1:]].sum().item()
@@ -81,6 +83,32 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
         shown = re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+320", table)
         assert float(shown[1]) == pytest.approx(nats / 320, abs=1e-4)
         assert float(shown[2]) == pytest.approx(nats / text / 0.6931471805599453, abs=1e-4)
+
+
+def test_validate_without_data_gives_the_figures_of_the_runs_own_loop(trained, capsys):
+    assert train.evaluation.validate.main([f"weights={trained}", "sequences=4"]) == 0
+    table = capsys.readouterr().out
+    for source, result in metrics(trained)[-1]["validation"].items():
+        shown = re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+256\s+(.+)", table)
+        expected = (
+            f"{result['loss']:.4f}",
+            f"{result['bits_per_byte']:.4f}",
+            f"4 of {result['of_sequences']:,}",
+        )
+        assert shown.groups() == expected
+        assert result["sequences"] == 4 < result["of_sequences"]
+
+
+def test_validation_spreads_its_sequences_over_all_that_is_held_out():
+    for available, count in ((347, 64), (64, 64), (10, 64), (65, 64), (1_000_003, 7)):
+        for seed in range(20):
+            chosen = spread(count, available, seed)
+            assert len(set(chosen)) == len(chosen) == min(count, available)
+            assert chosen == sorted(chosen) == spread(count, available, seed)
+            assert chosen[0] >= 0 and chosen[-1] < available
+            gaps = {b - a for a, b in itertools.pairwise(chosen)}
+            assert count >= available or gaps <= {available // count, available // count + 1}
+    assert len({tuple(spread(7, 1_000_003, seed)) for seed in range(20)}) == 20
 
 
 def test_held_out_documents_are_never_trained_on(corpora):
@@ -96,7 +124,7 @@ def test_held_out_documents_are_never_trained_on(corpora):
 
 def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
     words = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
-    assert train.generation.main(words) == 0
+    assert train.generation.main.main(words) == 0
     printed = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
     tokenizer = Tokenizer(trained / "tokenizer.model")
@@ -112,7 +140,10 @@ def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
 def test_generation_is_drawn_from_the_seed(trained, capsys):
     said = []
     for seed in (1, 1, 2):
-        assert train.generation.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"]) == 0
+        assert (
+            train.generation.main.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"])
+            == 0
+        )
         said.append(capsys.readouterr().out)
     assert said[0] == said[1] != said[2]
 
@@ -123,9 +154,9 @@ def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys
     settings = [f"weights={trained}", "max_tokens=8", "temperature=0"]
     alone = []
     for line in lines:
-        assert train.generation.main([*settings, f"prompt='{line}'"]) == 0
+        assert train.generation.main.main([*settings, f"prompt='{line}'"]) == 0
         alone.append(capsys.readouterr().out)
-    assert train.generation.main([*settings, f"prompts={tmp_path / 'prompts.txt'}", "batch=2"]) == 0
+    assert train.generation.main.main([*settings, f"prompts={tmp_path / 'prompts.txt'}", "batch=2"]) == 0
     assert capsys.readouterr().out == f"{train.generation.main.BETWEEN}\n".join(alone)
 
 
@@ -135,7 +166,7 @@ def test_top_p_keeps_the_token_that_crosses_p():
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trained):
-    assert train.report.main([f"run={trained}"]) == 0
+    assert train.report.main.main([f"run={trained}"]) == 0
     page = (trained / "report.html").read_text()
 
     class Outside(html.parser.HTMLParser):
@@ -152,7 +183,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     assert page.count("<svg") == 8  # of which one is the bar of where the time went
     said = (trained / "samples.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in said] == [3, 3, 3, 6, 6, 6]
-    assert train.report.main([f"run={trained}"]) == 0  # a second time makes no sample again
+    assert train.report.main.main([f"run={trained}"]) == 0  # a second time makes no sample again
     assert (trained / "samples.jsonl").read_text().splitlines() == said
     assert [start["first_step"] for start in read_starts(trained)] == [1]
     assert "1 × 1 thread of" in page
@@ -163,20 +194,28 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 @pytest.mark.parametrize(
     ("main", "words", "said"),
     [
-        (train.generation.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
-        (train.generation.main, ["prompt=x"], "weights: is required"),
-        (train.generation.main, ["weights=RUN", "prompt=x", "device=gpu"], "device=gpu: expected one of"),
-        (train.generation.main, ["weights=RUN"], "prompt: empty"),
-        (train.generation.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
-        (train.generation.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
-        (train.generation.main, ["weights=RUN", "prompt=" + "word " * 300], "the model's context is 256"),
-        (train.generation.main, ["weights=RUN", "prompt=x", "top_p=0"], "top_p=0"),
-        (train.generation.main, ["weights=RUN", "prompt=x", "temperature=-1"], "temperature=-1"),
+        (train.generation.main.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
+        (train.generation.main.main, ["prompt=x"], "weights: is required"),
+        (
+            train.generation.main.main,
+            ["weights=RUN", "prompt=x", "device=gpu"],
+            "device=gpu: expected one of",
+        ),
+        (train.generation.main.main, ["weights=RUN"], "prompt: empty"),
+        (train.generation.main.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
+        (train.generation.main.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
+        (
+            train.generation.main.main,
+            ["weights=RUN", "prompt=" + "word " * 300],
+            "the model's context is 256",
+        ),
+        (train.generation.main.main, ["weights=RUN", "prompt=x", "top_p=0"], "top_p=0"),
+        (train.generation.main.main, ["weights=RUN", "prompt=x", "temperature=-1"], "temperature=-1"),
         (train.evaluation.validate.main, ["weights=RUN", "data=mix", "corpora=nowhere"], "relama prepare"),
         (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
         (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
-        (train.report.main, ["run=nowhere"], "not a run folder"),
-        (train.report.main, ["run=RUN", "output=."], "is a folder"),
+        (train.report.main.main, ["run=nowhere"], "not a run folder"),
+        (train.report.main.main, ["run=RUN", "output=."], "is a folder"),
     ],
 )
 def test_what_is_not_there_is_said_in_one_line(main, words, said, trained, corpora, capsys):

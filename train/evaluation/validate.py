@@ -1,32 +1,35 @@
-"""`relama validate weights=PATH data=…`: a checkpoint's held-out loss per source."""
+"""`relama validate weights=PATH`: held-out loss per source, by default on the data that the run trains on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.load import entry, load
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
+from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
-from model.formats.weights import FormatError
+from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
+from train.run.folder import read_run_config
 from train.validation import validate
 from train.weights.open import load_model, open_weights, same_tokenizer
 
 
 @dataclass
 class ValidateWeightsConfig:
-    """What to measure, on which data."""
+    """What to measure, on which data. Without `data=`, a run is measured on its own data."""
 
     weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
     data: DataConfig
     corpora: str = "corpora"
-    sequences: int = 1000000  # at most, per source
-    seq_len: int | None = None  # null: the model's own
+    sequences: int = 1000000  # at most, per source, spread evenly over what is held out
+    seq_len: int | None = None  # null: the run's, or else the model's context
     micro_batch: int = 4
     device: str = "auto"
+    seed: int = 0  # where the spread begins; a run's own data: its seed
 
     def __post_init__(self) -> None:
         for key in ("sequences", "micro_batch"):
@@ -36,41 +39,65 @@ class ValidateWeightsConfig:
 
 def run(argv: list[str]) -> None:
     config = load("validate", ValidateWeightsConfig, argv)
+    weights = open_weights(Path(config.weights))
+    config = _with_the_runs_data(config, weights, {word.partition("=")[0].partition(".")[0] for word in argv})
     stores = open_heldout(find_stores(Path(config.corpora), config.data))
     if not stores:
-        raise RunError(f"{config.corpora}: nothing was held out, so there is nothing to validate on")
-    weights = open_weights(Path(config.weights))
-    for store in stores.values():
-        if not same_tokenizer(weights, store.tokenizer_fingerprint, store.vocab_size):
-            raise RunError(
-                f"{store.folder}: tokens of another tokenizer than {config.weights} was trained with; "
-                "give data= and corpora= of that run"
-            )
+        raise RunError(f"{config.corpora}: no held-out data; expected some (relama prepare … heldout=0.01)")
+    _refuse_other_tokenizer(config, weights, stores)
+    seq_len = config.seq_len or weights.config.max_seq_len
+    if not 1 <= seq_len <= weights.config.max_seq_len:
+        raise RunError(f"seq_len={seq_len}: expected 1 to {weights.config.max_seq_len}, the model's context")
     ranks = set_up(Layout(), config.device)
     try:
-        model = load_model(weights, ranks.device)
-        seq_len = config.seq_len or model.config.max_seq_len
-        if not 1 <= seq_len <= model.config.max_seq_len:
-            raise RunError(f"seq_len={seq_len}: expected 1 to {model.config.max_seq_len}, the model's own")
-        tokenizer = Tokenizer(next(iter(stores.values())).folder / "tokenizer.model")
         results = validate(
-            model,
+            load_model(weights, ranks.device),
             stores,
-            tokenizer,
+            Tokenizer(next(iter(stores.values())).folder / "tokenizer.model"),
             ranks,
             seq_len=seq_len,
             sequences=config.sequences,
             batch=config.micro_batch,
+            seed=config.seed,
         )
     finally:
         tear_down()
-    print(f"{weights.path}, sequences of {seq_len} tokens")
-    print(f"{'source':<16}{'loss':>10}{'perplexity':>14}{'bits/byte':>12}{'tokens':>12}")
+    print(f"{weights.path} on {config.corpora}, sequences of {seq_len} tokens")
+    print("\n".join(table(results)))
+
+
+def table(results: dict[str, dict[str, float]]) -> list[str]:
+    """A line for each source, under a heading."""
+    lines = [f"{'source':<16}{'loss':>10}{'perplexity':>14}{'bits/byte':>12}{'tokens':>12}   sequences"]
     for source, result in results.items():
-        print(
+        lines.append(
             f"{source:<16}{result['loss']:>10.4f}{result['perplexity']:>14.2f}"
             f"{result['bits_per_byte']:>12.4f}{result['tokens']:>12,}"
+            f"   {result['sequences']:,} of {result['of_sequences']:,}"
         )
+    return lines
+
+
+def _with_the_runs_data(
+    config: ValidateWeightsConfig, weights: Weights, given: set[str]
+) -> ValidateWeightsConfig:
+    """With the run's data, sequence length and seed, where `weights` are a run's and no data= is given."""
+    if weights.step is None or "data" in given or not (weights.path.parents[1] / "config.yaml").exists():
+        return config
+    run = read_run_config(weights.path.parents[1])
+    own = {"corpora": run.corpora, "seq_len": run.seq_len, "seed": run.seed}
+    return replace(config, data=run.data, **{key: own[key] for key in own if key not in given})
+
+
+def _refuse_other_tokenizer(
+    config: ValidateWeightsConfig, weights: Weights, stores: dict[str, TokenStore]
+) -> None:
+    for store in stores.values():
+        if not same_tokenizer(weights, store.tokenizer_fingerprint, store.vocab_size):
+            raise RunError(
+                f"{store.folder}: made with a different tokenizer than {config.weights} was trained with; "
+                "give data= and corpora= of its run"
+            )
 
 
 def main(argv: list[str] | None = None) -> int:

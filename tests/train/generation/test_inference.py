@@ -124,7 +124,7 @@ def torchrun(verb: str, *words: str) -> subprocess.CompletedProcess:
 
 def test_the_verbs_print_once_what_one_process_prints(folders, tmp_path, capsys):
     words = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
-    assert train.generation.main(words) == 0
+    assert train.generation.main.main(words) == 0
     expected = capsys.readouterr().out
     there = torchrun("generate", *words, "parallel.tp=2", "parallel.tensor=fairscale")
     assert there.returncode == 0 and there.stdout == expected, there.stderr
@@ -147,19 +147,19 @@ def test_the_verbs_print_once_what_one_process_prints(folders, tmp_path, capsys)
 @pytest.mark.parametrize(
     ("verb", "world_size", "overrides", "said"),
     [
-        (train.generation.main, 2, [], "parallel.tp=1: 2 rank(s) were started; expected as many"),
-        (train.generation.main, 1, ["parallel.tp=2"], "parallel.tp=2: 1 rank(s) were started"),
-        (train.evaluation.main, 3, ["parallel.tp=2"], "3 rank(s) were started; expected a multiple"),
-        (train.generation.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
-        (train.generation.main, 1, ["parallel.tensor=megatron"], "expected one of dtensor, fairscale"),
+        (train.generation.main.main, 2, [], "parallel.tp=1: 2 rank(s) were started; expected as many"),
+        (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: 1 rank(s) were started"),
+        (train.evaluation.main.main, 3, ["parallel.tp=2"], "3 rank(s) were started; expected a multiple"),
+        (train.generation.main.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
+        (train.generation.main.main, 1, ["parallel.tensor=megatron"], "expected one of dtensor, fairscale"),
     ],
 )
 def test_ranks_that_do_not_fit_are_refused(
     folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, said
 ):
     monkeypatch.setenv("WORLD_SIZE", str(world_size))  # no process group is needed to refuse
-    words = ["prompt=x"] if verb is train.generation.main else [f"output={tmp_path}"]
-    assert verb.main([f"weights={folders['hf']}", *words, *overrides]) == 1
+    words = ["prompt=x"] if verb is train.generation.main.main else [f"output={tmp_path}"]
+    assert verb([f"weights={folders['hf']}", *words, *overrides]) == 1
     error = capsys.readouterr().err
     assert said in error and len(error.splitlines()) == 1
 
