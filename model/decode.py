@@ -1,7 +1,8 @@
-"""The same model read forward a few tokens at a time: the keys and values of what it has read are kept.
+"""Incremental decoding with a K/V cache.
 
-`Cache` is a batch of texts of different lengths; `next_logits` reads each text's next tokens and answers with
-the logits after the last of them. It computes what `Llama.forward` computes, at the new positions alone.
+`Cache` holds the keys and values of a batch of texts of different lengths. `next_logits` reads each text's
+next tokens and returns the logits after the last of them: what `Llama.forward` computes, at the new
+positions only.
 """
 
 import torch
@@ -12,20 +13,20 @@ from model.llama import Llama, rotate
 
 
 class Cache:
-    """Keys and values of `batch` texts, room for `length` tokens each; text b has read `lengths[b]`."""
+    """Keys and values of `batch` texts, with room for `length` tokens each; text b has read `lengths[b]`."""
 
     def __init__(self, model: Llama, batch: int, length: int) -> None:
         if length > model.config.max_seq_len:
             raise ValueError(f"{length} tokens: model.max_seq_len is {model.config.max_seq_len}")
         self.length = length
-        self.keys: list[Tensor] = []  # of each layer (batch, n_heads, length, head_dim), once it has read
+        self.keys: list[Tensor] = []  # per layer: (batch, n_heads, length, head_dim), once allocated
         self.values: list[Tensor] = []
         self.lengths = torch.zeros(batch, dtype=torch.long)
 
     def layer(self, number: int, like: Tensor) -> tuple[Tensor, Tensor]:
-        """A layer's keys and values; room for them is made when the first, `like`, come.
+        """A layer's keys and values, allocated when the first ones, `like`, arrive.
 
-        Tensor parallel leaves a part of the heads here, and only they say how many.
+        Only they know how many heads this rank has under tensor parallelism.
         """
         if number == len(self.keys):
             batch, heads, _, head_dim = like.shape
@@ -34,7 +35,7 @@ class Cache:
         return self.keys[number], self.values[number]
 
     def keep(self, rows: Tensor) -> None:
-        """Go on with the texts `rows` (n,) alone."""
+        """Continue with only the texts `rows` (n,)."""
         self.keys = [part[rows] for part in self.keys]
         self.values = [part[rows] for part in self.values]
         self.lengths = self.lengths[rows]
@@ -42,9 +43,9 @@ class Cache:
 
 @torch.no_grad()
 def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | None = None) -> Tensor:
-    """Logits (batch, vocab) after `tokens` (batch, n) int64, of which row b has `counts[b]` and then padding.
+    """Logits (batch, vocab) after `tokens` (batch, n) int64; row b has `counts[b]` tokens, then padding.
 
-    Padding comes last, where causal attention never sees it, and the next tokens take its place in the cache.
+    Padding comes last, where causal attention never sees it; the next tokens overwrite it in the cache.
     """
     batch, n = tokens.shape
     counts = torch.full((batch,), n) if counts is None else counts
@@ -53,7 +54,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     first = bool((cache.lengths == 0).all())
     level = bool((cache.lengths == cache.lengths[0]).all())
     mask = None
-    if not first and not (level and n == 1):  # otherwise plain causal attention, or all that is there
+    if not first and not (level and n == 1):  # else plain causal attention, or one token that sees everything
         seen = torch.arange(end, device=tokens.device)
         mask = (seen <= positions[..., None])[:, None]  # (batch, 1, n, end)
     rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, head_dim / 2)

@@ -1,10 +1,10 @@
-"""Initial weights that no layout changes: each value follows from (seed, parameter's name, position) alone.
+"""Initial weights, the same under every layout: each value depends only on (seed, parameter name, position).
 
-A parameter is drawn in blocks of whole rows, each from its own hash, so a rank draws the blocks that
-its shard touches, one at a time, and none ever holds the model. How LLaMA was initialised was not
-published. We take Meta lingua's scheme (`reset_parameters` of lingua/transformer.py): a normal of
-deviation fan_in^-1/2, redrawn beyond 3 deviations. It follows the width, so one rule serves tiny and
-65B alike, which a fixed 0.02 does not; lingua trained LLaMA-1's shapes with it.
+A parameter is drawn in blocks of complete rows, each from its own hash. A rank draws the blocks that its
+shard overlaps, one at a time, so no rank ever holds the model. How LLaMA was initialized was not published.
+We use Meta lingua's scheme (`reset_parameters` in lingua/transformer.py): a normal with a standard
+deviation of fan_in^-1/2, truncated at 3 deviations. Unlike a fixed 0.02, it follows the width, so one rule
+serves tiny and 65B; lingua trained LLaMA-1's shapes with it.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ CUT = 3.0  # deviations
 
 @torch.no_grad()
 def initialize(model: nn.Module, seed: int) -> None:
-    """Fill the parameters, plain or DTensor, in place: norms with 1, matrices with the truncated normal."""
+    """Fill plain or DTensor parameters in place: norms with 1, matrices from the truncated normal."""
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             parameter.fill_(1.0)
@@ -36,9 +36,7 @@ def _draw(parameter: Tensor, key: str) -> None:
         local = parameter.to_local()
         _, offset = compute_local_shape_and_global_offset(shape, parameter.device_mesh, parameter.placements)
     rows, columns = local.shape
-    height = max(
-        1, BLOCK // shape[1]
-    )  # rows of a block: of the whole parameter's shape, never of the shard's
+    height = max(1, BLOCK // shape[1])  # rows per block, from the full shape so that no layout changes it
     first, last = offset[0], offset[0] + rows
     for top in range(first - first % height, last, height):
         block = truncated_normal(f"{key}/{top // height}", min(height, shape[0] - top), shape[1])
@@ -48,8 +46,8 @@ def _draw(parameter: Tensor, key: str) -> None:
 
 
 def truncated_normal(key: str, rows: int, columns: int) -> Tensor:
-    """(rows, columns) fp32 of deviation columns^-1/2, cut at 3 deviations, from the hash of `key`."""
+    """(rows, columns) fp32 with deviation columns^-1/2, truncated at 3 deviations, from the hash of `key`."""
     generator = np.random.SFC64(int.from_bytes(hashlib.sha256(key.encode()).digest()))
     uniform = torch.from_numpy(np.random.Generator(generator).random((rows, columns), dtype=np.float32))
-    inside = math.erf(CUT / math.sqrt(2))  # the share of a normal within the cut
+    inside = math.erf(CUT / math.sqrt(2))  # the probability within the cut
     return uniform.mul_(2 * inside).sub_(inside).erfinv_().mul_(math.sqrt(2 / columns))

@@ -1,8 +1,8 @@
-"""The transformer of LLaMA as in the paper (arXiv 2302.13971, section 2.2): token ids in, logits or loss out.
+"""LLaMA's transformer as in the paper (arXiv 2302.13971, §2.2): token ids in, logits or loss out.
 
-Pre-norm RMSNorm, rotary positions at every layer, causal attention, SwiGLU, no bias, embedding and
-output untied; parameters are named as in Meta's checkpoints. Nothing here knows of devices or ranks:
-how the model is cut over machines is decided in `model/parallelize`.
+Pre-norm RMSNorm, rotary positions in every layer, causal attention, SwiGLU, no biases, embedding and output
+not tied. Parameters have the names of Meta's checkpoints. This file knows nothing of devices or ranks;
+`model/parallelize` spreads the model over them from outside.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from model.loss import next_token_loss
 
 @dataclass
 class LlamaConfig:
-    """What makes one LLaMA differ from another. Raises ValueError with one line that names the key."""
+    """The shape of one LLaMA. Raises ValueError in one line that names the key."""
 
     dim: int = 4096  # width of the residual stream
     n_layers: int = 32
     n_heads: int = 32
     vocab_size: int = -1  # -1: the tokenizer's, as in Meta's params.json
-    multiple_of: int = 256  # the hidden width of SwiGLU is rounded up to a multiple of it
+    multiple_of: int = 256  # SwiGLU's hidden dim is rounded up to a multiple of this
     norm_eps: float = 1e-6
-    max_seq_len: int = 2048  # positions the rotation table holds
+    max_seq_len: int = 2048  # positions in the rotation table
     rope_theta: float = 10000.0
 
     def __post_init__(self) -> None:
@@ -40,7 +40,7 @@ class LlamaConfig:
         if self.head_dim % 2:
             raise ValueError(
                 f"model.n_heads={self.n_heads}: a head of model.dim={self.dim} is {self.head_dim} wide; "
-                "rotary positions turn pairs, so it must be even"
+                "rotary embeddings rotate pairs, so it must be even"
             )
         for key in ("norm_eps", "rope_theta"):
             if not 0 < getattr(self, key) < float("inf"):
@@ -52,13 +52,13 @@ class LlamaConfig:
 
     @property
     def hidden_dim(self) -> int:
-        """Width of SwiGLU: two thirds of 4 dim, rounded up to `multiple_of` (section 2.2)."""
+        """SwiGLU's hidden dim: two thirds of 4·dim, rounded up to `multiple_of` (paper §2.2)."""
         hidden = int(2 * (4 * self.dim) / 3)
         return self.multiple_of * -(-hidden // self.multiple_of)
 
 
 class Llama(nn.Module):
-    """Token ids to next-token logits, or to the mean loss when the labels are given too."""
+    """Maps token ids to next-token logits, or to the mean loss if given labels."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ class Llama(nn.Module):
     def forward(
         self, tokens: Tensor, labels: Tensor | None = None, positions: Tensor | None = None
     ) -> Tensor:
-        """Logits (batch, seq, vocab) of `tokens` (batch, seq) int64; with `labels`, their mean loss in fp32.
+        """Logits (batch, seq, vocab) for `tokens` (batch, seq) int64; with `labels`, their mean loss in fp32.
 
-        `positions` (seq,) says where the tokens stand, if not at 0, 1, …. The loss is computed here
-        because it never holds all the logits (see `model/loss.py`).
+        `positions` (seq,) are the tokens' positions if not 0, 1, …. The loss is computed here because that
+        avoids holding all the logits (see `model/loss.py`).
         """
         if tokens.shape[1] > self.config.max_seq_len:
             raise ValueError(f"{tokens.shape[1]} tokens: model.max_seq_len is {self.config.max_seq_len}")
@@ -94,18 +94,18 @@ class Llama(nn.Module):
         return self.loss(hidden, labels)
 
     def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
-        """Mean loss of `labels` (batch, seq), from the last norm's output (batch, seq, dim)."""
+        """Mean loss of `labels` (batch, seq), given the last norm's output (batch, seq, dim)."""
         return next_token_loss(hidden, self.output.weight, labels)
 
     def init_buffers(self) -> None:
-        """Compute the rotation table, on the device of the parameters."""
+        """Compute the rotation table on the parameters' device."""
         device = next(self.parameters()).device
         self.rotations = rotation_table(
             self.config.head_dim, self.config.max_seq_len, self.config.rope_theta, device
         )
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
-        # Moving, casting or emptying the model passes here: the table must follow it, and stay exact.
+        # Called to move, cast or empty the model: the table moves with it but is never cast.
         self.rotations = None
         super()._apply(fn, recurse)
         self.init_buffers()
@@ -113,7 +113,7 @@ class Llama(nn.Module):
 
 
 class Block(nn.Module):
-    """One layer: attention and feed-forward, each normalised before and added to what came in."""
+    """One layer: attention and feed-forward, each on the normalized input and added to it."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class Attention(nn.Module):
         self.wo = nn.Linear(config.dim, config.dim, bias=False)
 
     def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
-        heads = (-1, self.head_dim)  # tensor parallel leaves a part of the heads here
+        heads = (-1, self.head_dim)  # under tensor parallelism, this rank's heads
         q = rotate(self.wq(x).unflatten(-1, heads), rotations)  # (batch, seq, n_heads, head_dim)
         k = rotate(self.wk(x).unflatten(-1, heads), rotations)
         v = self.wv(x).unflatten(-1, heads)
@@ -147,12 +147,12 @@ class Attention(nn.Module):
         return self.wo(out.transpose(1, 2).flatten(-2))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Each position's mean of the values up to its own; all are (batch, n_heads, seq, head_dim)."""
+        """Causal attention; q, k, v and the result are (batch, n_heads, seq, head_dim)."""
         return F.scaled_dot_product_attention(q, k, v, is_causal=True)
 
 
 class FeedForward(nn.Module):
-    """SwiGLU."""
+    """SwiGLU (arXiv 2002.05202): w2(silu(w1 x) · w3 x)."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -165,7 +165,7 @@ class FeedForward(nn.Module):
 
 
 class RMSNorm(nn.Module):
-    """Root mean square norm: computed in fp32, cast back, then scaled, in this order as in Meta's code."""
+    """Root mean square norm: computed in fp32, cast back, then scaled, in Meta's order."""
 
     def __init__(self, dim: int, eps: float) -> None:
         super().__init__()
@@ -173,21 +173,21 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        # Given the weight, rms_norm would scale before casting back.
+        # rms_norm would scale before casting back if it were given the weight.
         return F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight
 
 
 def rotation_table(head_dim: int, seq_len: int, theta: float, device: torch.device) -> Tensor:
-    """e^(i·position·theta^(-2j/head_dim)), complex64 (seq_len, head_dim / 2)."""
+    """e^(i · position · theta^(-2j / head_dim)), complex64 (seq_len, head_dim / 2)."""
     frequencies = theta ** (-torch.arange(0, head_dim, 2, device=device).float() / head_dim)
     angles = torch.outer(torch.arange(seq_len, device=device).float(), frequencies)
     return torch.polar(torch.ones_like(angles), angles)
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:
-    """Turn each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32.
+    """Rotate each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32.
 
-    rotations: (seq, head_dim / 2), or (batch, seq, head_dim / 2) where each text has positions of its own.
+    rotations: (seq, head_dim / 2), or (batch, seq, head_dim / 2) if each sequence has its own positions.
     """
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # (batch, seq, n_heads, head_dim / 2)
     return torch.view_as_real(pairs * rotations.unsqueeze(-2)).flatten(-2).type_as(x)

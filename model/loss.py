@@ -1,9 +1,9 @@
 """The mean cross-entropy of the next token, in fp32, without ever holding all the logits.
 
-With 32,000 words the logits dwarf every other activation. So the last projection, the loss and their
-gradients are computed together, a few rows at a time: a chunk's logits become its gradient in place,
-are multiplied into the two gradients that leave this file, and are forgotten. No product is computed
-twice; the idea is that of Liger's fused linear cross-entropy (arXiv 2410.10989).
+With a vocabulary of 32,000, the logits are larger than any other activation. So the output projection, the
+loss and their gradients are computed together, a chunk of rows at a time: a chunk's logits become their own
+gradient in place, are multiplied into the gradients of the hidden states and the weight, and are freed.
+Nothing is computed twice. The idea is from Liger's fused linear cross-entropy (arXiv 2410.10989).
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 2**26  # logits held at once: 256 MiB in fp32; fewer rows make slower matrix products
-# (logits (rows, words), labels (rows,)) → their summed loss and its gradient by the logits, both in fp32.
+# (logits (rows, vocab), labels (rows,)) → the summed loss and its gradient by the logits, both in fp32.
 CrossEntropy = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -22,7 +22,7 @@ def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """The summed loss of `labels` (rows,) and its gradient by `logits` (rows, vocab)."""
     log_p = F.log_softmax(logits, dim=-1, dtype=torch.float32)
     loss = F.nll_loss(log_p, labels, reduction="sum")
-    grad = log_p.exp_()  # p, less 1 at the label
+    grad = log_p.exp_()  # p, minus 1 at the label
     grad[torch.arange(len(labels), device=labels.device), labels] -= 1
     return loss, grad
 
@@ -32,8 +32,8 @@ def next_token_loss(
 ) -> Tensor:
     """Mean loss, a scalar in fp32, of `labels` (batch, seq) under the logits hidden @ weight.T.
 
-    `hidden` is (batch, seq, dim), `weight` (vocab, dim); each label lies in [0, vocab). Another
-    `cross_entropy` may be given where `weight` is a part of the vocabulary.
+    `hidden` is (batch, seq, dim), `weight` (vocab, dim), each label in [0, vocab). Pass another
+    `cross_entropy` if `weight` holds only a shard of the vocabulary.
     """
     train = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     return _ProjectedCrossEntropy.apply(hidden.flatten(0, 1), weight, labels.flatten(), cross_entropy, train)

@@ -1,7 +1,7 @@
-"""Hugging Face's format of `LlamaForCausalLM`, both ways: config.json and safetensors, whole or in shards.
+"""Read and write Hugging Face's `LlamaForCausalLM`: config.json and safetensors, in one file or in shards.
 
-Names are theirs, and the rows of q and k are permuted: Meta turns adjacent pairs of a head by the rotary
-angle, Hugging Face turns pairs half a head apart (RECIPE §6). Nothing else differs.
+Names differ, and the rows of q and k are permuted: Meta rotates adjacent pairs within a head, Hugging Face
+pairs half a head apart (docs/recipe.md §6). Nothing else differs.
 """
 
 import json
@@ -42,7 +42,7 @@ INNER = {
     "attention_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
-# What a config may say, or leave out, and still be LLaMA: anything else changes what is computed.
+# Values that a config may have or omit; any other value would change what is computed.
 FIXED = {
     "model_type": "llama",
     "hidden_act": "silu",
@@ -62,16 +62,13 @@ def is_huggingface(folder: Path) -> bool:
 
 
 def open_huggingface(folder: Path) -> Weights:
-    """The weights in `folder`: its config and every tensor's name, shape and dtype are checked.
-
-    Raises FormatError.
-    """
+    """The weights in `folder`. Raises FormatError if the config, or any name, shape or dtype, is wrong."""
     config = _config(folder / "config.json")
     files = _files(folder)
     for name, shape in parameter_shapes(config).items():
         files_name = their_name(name)
         if files_name not in files:
-            raise FormatError(f"{folder}: {files_name} is missing; expected a LLaMA's weights, whole")
+            raise FormatError(f"{folder}: {files_name} is missing; expected all of LLaMA's weights")
         with _opened(files[files_name]) as file:
             part = file.get_slice(files_name)
             refuse_other_shape(files[files_name], files_name, part.get_shape(), shape)
@@ -97,9 +94,9 @@ def write_huggingface(
     bos_id: int = 1,
     eos_id: int = 2,
 ) -> None:
-    """Write `weights` in files of at most `shard_bytes` (or one tensor), holding one at a time.
+    """Write `weights` in files of at most `shard_bytes` (or one tensor), with one file in memory at a time.
 
-    `extra` are further files (the tokenizer's) by name. Raises FormatError.
+    `extra` holds further files (the tokenizer's) by name. Raises FormatError.
     """
     plan = list(_plan(weights.config, dtype, shard_bytes))
     weight_map = {}
@@ -121,7 +118,7 @@ def write_huggingface(
             (folder / INDEX).write_text(json.dumps(index, indent=1))
         ids = {"bos_token_id": bos_id, "eos_token_id": eos_id}
         _write_json(folder / "config.json", _their_config(weights.config, dtype) | ids)
-        # Meta's settings (RECIPE §6).
+        # Meta's settings (docs/recipe.md §6).
         sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
         _write_json(folder / "generation_config.json", ids | sampling)
         for name, content in (extra or {}).items():
@@ -129,7 +126,7 @@ def write_huggingface(
 
 
 def their_name(name: str) -> str:
-    """Meta's name of a parameter to Hugging Face's."""
+    """Hugging Face's name for a parameter that Meta calls `name`."""
     stem = name.removesuffix(".weight")
     if stem in OUTER:
         return f"{OUTER[stem]}.weight"
@@ -138,7 +135,7 @@ def their_name(name: str) -> str:
 
 
 def to_halves(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
-    """Rows of q and k from Meta's order to theirs: in a head, new row a·hd/2 + i is old row 2i + a."""
+    """Permute rows of q and k to Hugging Face's order: in a head, new row a·hd/2 + i is old row 2i + a."""
     if not name.endswith(("wq.weight", "wk.weight")):
         return tensor
     pairs = tensor.unflatten(0, (config.n_heads, config.head_dim // 2, 2))
@@ -154,7 +151,7 @@ def to_pairs(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
 
 
 def _read(files: dict[str, Path], config: LlamaConfig, name: str) -> Tensor:
-    # Opened anew for each tensor: what was mapped of the files before is given back.
+    # Reopen for each tensor, to release what was mapped before.
     with _opened(files[their_name(name)]) as file:
         tensor = file.get_tensor(their_name(name))
     return to_pairs(name, tensor, config).clone(memory_format=torch.contiguous_format)
@@ -164,13 +161,13 @@ def _opened(path: Path) -> safe_open:
     try:
         return safe_open(path, framework="pt")
     except FileNotFoundError:
-        raise FormatError(f"{path}: is missing; expected every file that the index names") from None
+        raise FormatError(f"{path}: missing; expected every file named in the index") from None
     except (SafetensorError, OSError) as error:
         raise FormatError(f"{path}: truncated, or not safetensors ({error})") from None
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """In which file each tensor lies, as the files themselves say."""
+    """The file that holds each tensor, according to the files themselves."""
     index = folder / INDEX
     if index.is_file():
         try:
@@ -180,14 +177,14 @@ def _files(folder: Path) -> dict[str, Path]:
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise FormatError(f"{index}: not an index of safetensors ({error!r})") from None
         if elsewhere:
-            raise FormatError(f"{index}: names {elsewhere[0]!r}, which is no file of its folder; refused")
+            raise FormatError(f"{index}: names {elsewhere[0]!r}, which is not a file in its folder; refused")
         paths = sorted(set(claimed.values()))
     else:
         claimed, paths = None, [folder / "model.safetensors"]
         if not paths[0].is_file():
             pickled = next(folder.glob("*.bin"), None)
-            mend = f"{pickled.name} is a pickle: save it with safetensors" if pickled else "or its index"
-            raise FormatError(f"{folder}: no model.safetensors ({mend})")
+            fix = f"{pickled.name} is a pickle: convert it to safetensors" if pickled else "nor an index"
+            raise FormatError(f"{folder}: no model.safetensors ({fix})")
     files = {}
     for path in paths:
         with _opened(path) as file:
@@ -196,7 +193,7 @@ def _files(folder: Path) -> dict[str, Path]:
         name = min(name for name in {*claimed, *files} if claimed.get(name) != files.get(name))
         raise FormatError(
             f"{index}: {name} is not in the file that the index says ({claimed.get(name)}, found in "
-            f"{files.get(name)}): files of different models are mixed, or one is not whole"
+            f"{files.get(name)}): files of different models are mixed, or one is incomplete"
         )
     return files
 
@@ -208,21 +205,21 @@ def _config(path: Path) -> LlamaConfig:
         kind = rope.get("rope_type", rope.get("type", "default"))
         theta = float(rope.get("rope_theta", theirs.get("rope_theta", 10000.0)))
     except FileNotFoundError:
-        raise FormatError(f"{path}: is missing; Hugging Face's folders have it beside the weights") from None
+        raise FormatError(f"{path}: missing; Hugging Face keeps it in the folder of the weights") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise FormatError(f"{path}: not readable as a model's config ({error})") from None
     for key, value in FIXED.items():
         if theirs.get(key, value) != value:
-            raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as LLaMA has")
+            raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as in LLaMA")
     if kind != "default" or rope.get("partial_rotary_factor", 1.0) != 1.0:
-        raise FormatError(f"{path}: a rotary layout of kind {kind!r}; LLaMA's is the default, unscaled")
+        raise FormatError(f"{path}: rotary embeddings of type {kind!r}; expected LLaMA's default, unscaled")
     counts = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
     refuse_unless_whole_number(path, theirs, *counts)
     dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
     if theirs.get("num_key_value_heads") not in (None, heads):
         raise FormatError(
-            f"{path}: num_key_value_heads={theirs['num_key_value_heads']}: grouped queries; LLaMA has one "
-            f"key and value for each of its {heads} heads"
+            f"{path}: num_key_value_heads={theirs['num_key_value_heads']}: grouped-query attention; expected "
+            f"one key and value head for each of its {heads} heads"
         )
     if theirs.get("head_dim") not in (None, dim // heads):
         raise FormatError(f"{path}: head_dim={theirs['head_dim']}: expected {dim} / {heads}")
@@ -242,7 +239,7 @@ def _config(path: Path) -> LlamaConfig:
 
 
 def _multiple_of(path: Path, dim: int, hidden: int) -> int:
-    """Meta's rounding that gives this width, which their config does not keep: 256 where it can be."""
+    """A `multiple_of` that gives this hidden dim; the config does not store it. Prefers Meta's 256."""
     for multiple in (256, *(2**power for power in range(12, -1, -1)), hidden):
         try:
             fits = LlamaConfig(dim=dim, n_heads=1, multiple_of=multiple).hidden_dim == hidden
@@ -251,7 +248,7 @@ def _multiple_of(path: Path, dim: int, hidden: int) -> int:
         if fits:
             return multiple
     raise FormatError(
-        f"{path}: intermediate_size={hidden}: below two thirds of 4 × {dim}, which LLaMA's rounds up"
+        f"{path}: intermediate_size={hidden}: below two thirds of 4 × {dim}, which LLaMA rounds up"
     )
 
 
@@ -280,7 +277,7 @@ def _their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
 
 
 def _plan(config: LlamaConfig, dtype: torch.dtype, shard_bytes: int) -> Iterator[list[str]]:
-    """The names in each file, in the model's order."""
+    """The parameter names in each file, in the model's order."""
     part: list[str] = []
     size = 0
     for name, shape in parameter_shapes(config).items():

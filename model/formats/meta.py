@@ -1,7 +1,7 @@
-"""Meta's format, both ways: params.json, consolidated.NN.pth (one a model-parallel rank), tokenizer.model.
+"""Read and write Meta's format: params.json, consolidated.NN.pth (one per rank), tokenizer.model.
 
-As LLaMA was released (RECIPE §6): each file is a pickled dict of tensors, cut over the ranks along the
-dimension that fairscale's layers cut. The files are only ever read with torch's restricted unpickler.
+As LLaMA was released (docs/recipe.md §6): each file is a pickled dict of tensors, split over the ranks
+along the dimension that fairscale's layers split. They are only read with torch's restricted unpickler.
 """
 
 import json
@@ -29,10 +29,10 @@ from model.formats.weights import (
 from model.llama import LlamaConfig
 
 SHARDS = (1, 2, 4, 8)
-META_CONTEXT = 2048  # LLaMA's, where params.json does not say (section 2.2; RECIPE §6)
-# Which dimension of a matrix is cut; the norms are whole on every rank.
+META_CONTEXT = 2048  # used where params.json does not say (docs/recipe.md §4)
+# The dimension along which a matrix is split; norms are replicated.
 CUT = {"wq": 0, "wk": 0, "wv": 0, "w1": 0, "w3": 0, "output": 0, "wo": 1, "w2": 1, "tok_embeddings": 1}
-# params.json's keys; what later LLaMAs added is read when it changes nothing.
+# Keys that later LLaMAs added to params.json, accepted with values that change nothing.
 OPTIONAL = {"n_kv_heads": None, "ffn_dim_multiplier": None, "use_scaled_rope": False}
 NOT_SHAPE = ("max_seq_len", "max_batch_size")
 
@@ -42,9 +42,9 @@ def is_meta(folder: Path) -> bool:
 
 
 def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
-    """The weights in `folder`, every shard's names, shapes and dtypes checked.
+    """The weights in `folder`. Checks every shard's names, shapes and dtypes; raises FormatError.
 
-    Meta's files seldom say how long the context is: LLaMA's was 2,048. Raises FormatError.
+    `max_seq_len` applies where params.json has none, as in LLaMA's.
     """
     shards = _shards(folder)
     first = _load(shards[0])
@@ -61,7 +61,7 @@ def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
 def write_meta(
     weights: Weights, output: Path, *, shards: int, dtype: torch.dtype, tokenizer: Path | None = None
 ) -> None:
-    """Write `weights` as `shards` files of `dtype`; holds one of them at a time. Raises FormatError."""
+    """Write `weights` as `shards` files of `dtype`, with one in memory at a time. Raises FormatError."""
     config = weights.config
     if shards not in SHARDS:
         raise FormatError(f"shards={shards}: expected one of {', '.join(map(str, SHARDS))}")
@@ -69,11 +69,13 @@ def write_meta(
         if size % shards:
             raise FormatError(f"shards={shards}: does not divide model.{key}={size}")
     if config.hidden_dim % shards:
-        raise FormatError(f"shards={shards}: does not divide the feed-forward's width {config.hidden_dim}")
+        raise FormatError(
+            f"shards={shards}: does not divide the feed-forward's hidden dim {config.hidden_dim}"
+        )
     if config.rope_theta != 10000.0:
         raise FormatError(
-            f"model.rope_theta={config.rope_theta:g}: LLaMA's params.json has no place for it (10000 is in "
-            "its code); export format=hf"
+            f"model.rope_theta={config.rope_theta:g}: LLaMA's params.json cannot hold it (its code has "
+            "10000); use format=hf"
         )
     names = parameter_shapes(config)
     with written_whole(output) as folder:
@@ -81,7 +83,7 @@ def write_meta(
             part = {name: _cut(name, weights.read(name), rank, shards, dtype) for name in names}
             part["rope.freqs"] = rotary_frequencies(config)
             torch.save(part, folder / f"consolidated.{rank:02d}.pth")
-            del part  # before the next one is made
+            del part  # before building the next one
         (folder / "params.json").write_text(json.dumps(_params(config, tokenizer)))
         if tokenizer:
             (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
@@ -89,14 +91,14 @@ def write_meta(
 
 def _params(config: LlamaConfig, tokenizer: Path | None) -> dict:
     keys = ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")
-    # -1: Meta's code takes the tokenizer's.
+    # -1: Meta's code uses the tokenizer's.
     return {key: getattr(config, key) for key in keys} | {
         "vocab_size": -1 if tokenizer else config.vocab_size
     }
 
 
 def _cut(name: str, tensor: Tensor, rank: int, shards: int, dtype: torch.dtype) -> Tensor:
-    """Rank's part, in storage of its own: torch.save writes the whole storage behind a view."""
+    """The rank's shard in its own storage, because torch.save writes all of a view's storage."""
     dim = _dim(name)
     part = tensor if dim is None else tensor.chunk(shards, dim)[rank]
     return cast(name, part, dtype).clone(memory_format=torch.contiguous_format)
@@ -107,7 +109,7 @@ def _dim(name: str) -> int | None:
 
 
 def _read(shards: list[Path], name: str) -> Tensor:
-    # Opened anew for each tensor: what was mapped of the files before is given back.
+    # Reopen for each tensor, to release what was mapped before.
     dim = _dim(name)
     parts = [_load(path)[name] for path in (shards[:1] if dim is None else shards)]
     return parts[0].clone() if len(parts) == 1 else torch.cat(parts, dim)
@@ -116,25 +118,25 @@ def _read(shards: list[Path], name: str) -> Tensor:
 def _shards(folder: Path) -> list[Path]:
     found = sorted(folder.glob("consolidated.*.pth"))
     if not found:
-        raise FormatError(f"{folder}: has params.json and no consolidated.00.pth; expected Meta's files")
+        raise FormatError(f"{folder}: has params.json but no consolidated.00.pth; expected Meta's files")
     if len(found) not in SHARDS:
         raise FormatError(f"{folder}: {len(found)} files consolidated.NN.pth; expected 1, 2, 4 or 8")
     for number, path in enumerate(found):
         if path.name != f"consolidated.{number:02d}.pth":
             raise FormatError(
-                f"{folder}: consolidated.{number:02d}.pth is missing, and {path.name} is there; expected "
+                f"{folder}: consolidated.{number:02d}.pth is missing, but {path.name} exists; expected "
                 f"consolidated.00.pth to consolidated.{len(found) - 1:02d}.pth of one model"
             )
     return found
 
 
 def _load(path: Path) -> dict[str, Tensor]:
-    """The shard's tensors, mapped, not read."""
+    """The shard's tensors, memory-mapped."""
     try:
         tensors = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"global (\S+)", str(error))
-        what = f"its pickle asks for {asked[1]}" if asked else "not a pickle of tensors alone"
+        what = f"its pickle refers to {asked[1]}" if asked else "its pickle holds more than tensors"
         raise FormatError(f"{path}: refused, {what}; expected tensors, and nothing was executed") from None
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         if "mmap can only be used" in str(error):
@@ -154,7 +156,7 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
         params = json.loads(path.read_text())
         keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
     except FileNotFoundError:
-        raise FormatError(f"{path}: is missing; Meta's folders have it beside consolidated.00.pth") from None
+        raise FormatError(f"{path}: missing; Meta keeps it in the folder of consolidated.00.pth") from None
     except KeyError as error:
         raise FormatError(f"{path}: {error.args[0]} is missing") from None
     except (OSError, ValueError, AttributeError, TypeError) as error:
@@ -170,14 +172,16 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
     for key, value in params.items():
         allowed = (OPTIONAL.get(key), None, *([keys["n_heads"]] if key == "n_kv_heads" else []))
         if key not in NOT_SHAPE and (key not in OPTIONAL or value not in allowed):
-            raise FormatError(f"{path}: {key}={value}: LLaMA has no such thing; not a model of this kind")
+            raise FormatError(
+                f"{path}: {key}={value}: not a LLaMA setting; expected a model of LLaMA's architecture"
+            )
     if "output.weight" not in first:
         raise FormatError(f"{folder / 'consolidated.00.pth'}: output.weight is missing")
     rows = first["output.weight"].shape[0] * shards
     if vocab_size not in (-1, rows):
         raise FormatError(
             f"{path}: vocab_size={vocab_size}, but output.weight has {rows} rows over {shards} file(s): "
-            "another vocabulary, or a part of the shards"
+            "wrong vocabulary size, or missing shards"
         )
     try:
         return LlamaConfig(**keys, vocab_size=rows, rope_theta=float(rope_theta), max_seq_len=max_seq_len)

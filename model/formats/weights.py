@@ -1,7 +1,7 @@
-"""What every format of weights shares: the model's shape, and any tensor of it, read when it is asked for.
+"""What all weight formats share: the model's shape, and its tensors, each read on demand.
 
-A format is read by a function that checks a folder and returns `Weights`, and written by one that takes
-`Weights`. Tensors cross one at a time, so no conversion holds more than the file that it writes.
+Each format has a function that checks a folder and returns `Weights`, and one that writes `Weights`.
+Tensors are read one at a time, so a conversion holds no more than the file it is writing.
 """
 
 import os
@@ -20,23 +20,23 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 class FormatError(Exception):
-    """Weights that cannot be read or written: one line with the file, what was expected and the mend."""
+    """Weights that cannot be read or written: one line with the file, what was expected and how to fix it."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """A model's weights, wherever they lie."""
+    """A model's weights, wherever they are stored."""
 
     path: Path
     config: LlamaConfig
-    read: Callable[[str], Tensor]  # one tensor, whole and on the CPU, by its name in Meta's checkpoints
-    tokenizer: Path | None = None  # the SentencePiece model that came with them
-    step: int | None = None  # of our own checkpoints
-    tokenizer_fingerprint: str | None = None  # of the tokenizer they were trained with, as they say
+    read: Callable[[str], Tensor]  # a full tensor, on the CPU, by its name in Meta's checkpoints
+    tokenizer: Path | None = None  # the SentencePiece model found with them
+    step: int | None = None  # if from a Relama checkpoint
+    tokenizer_fingerprint: str | None = None  # of the tokenizer that they record being trained with
 
 
 def parameter_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter, by name, in the model's order."""
+    """Every parameter's shape by name, in the model's order."""
     with torch.device("meta"):
         return {name: tuple(tensor.shape) for name, tensor in Llama(config).named_parameters()}
 
@@ -46,7 +46,7 @@ def cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     rounded = tensor.to(dtype)
     if dtype == torch.float16 and (rounded.isinf() & ~tensor.isinf()).any():
         raise FormatError(
-            f"{name}: holds {tensor.abs().max().item():g}, and float16 ends at 65504; give dtype=bfloat16"
+            f"{name}: holds {tensor.abs().max().item():g}, above float16's 65504; use dtype=bfloat16"
         )
     return rounded
 
@@ -63,21 +63,21 @@ def refuse_other_rotary(path: Path, name: str, frequencies: Tensor, config: Llam
     if not same:
         raise FormatError(
             f"{path}: {name} is not theta^(-2j/{config.head_dim}) with theta={config.rope_theta:g}: "
-            "weights of another rotary layout, which LLaMA's cannot stand for"
+            "weights with other rotary embeddings than LLaMA's"
         )
 
 
 def refuse_other_names(path: Path, there: set[str], expected: set[str]) -> None:
-    """Raises FormatError that names a tensor that is missing, or one that LLaMA has not."""
-    for kind, names in (("is missing", expected - there), ("is no tensor of LLaMA's", there - expected)):
+    """Raise FormatError, naming the tensor, if one is missing or unknown to LLaMA."""
+    for kind, names in (("is missing", expected - there), ("is not a LLaMA tensor", there - expected)):
         if names:
             more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-            raise FormatError(f"{path}: {min(names)} {kind}{more}; expected a LLaMA's weights, whole")
+            raise FormatError(f"{path}: {min(names)} {kind}{more}; expected exactly LLaMA's weights")
 
 
 def refuse_other_shape(path: Path, name: str, there: tuple[int, ...], expected: tuple[int, ...]) -> None:
     if tuple(there) != tuple(expected):
-        raise FormatError(f"{path}: {name} has shape {list(there)}, expected {list(expected)} by its config")
+        raise FormatError(f"{path}: {name} has shape {list(there)}, but its config implies {list(expected)}")
 
 
 def refuse_other_dtype(path: Path, name: str, dtype: torch.dtype | str) -> None:
@@ -86,18 +86,18 @@ def refuse_other_dtype(path: Path, name: str, dtype: torch.dtype | str) -> None:
 
 
 def refuse_unless_whole_number(path: Path, values: dict, *keys: str) -> None:
-    """Raises FormatError if one of `keys` is missing from a config's `values`, or is no positive integer."""
+    """Raise FormatError if one of `keys` is not a positive integer in a config's `values`."""
     for key in keys:
         value = values.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise FormatError(f"{path}: {key}={value}: expected a whole number above 0")
+            raise FormatError(f"{path}: {key}={value}: expected a positive integer")
 
 
 @contextmanager
 def written_whole(output: Path) -> Iterator[Path]:
-    """A folder to write into, which becomes `output` when all is on disk; nothing is left if it fails."""
+    """A folder to write into. It becomes `output` once everything is on disk; a failure leaves nothing."""
     if output.exists():
-        raise FormatError(f"output={output}: is there already; choose another folder, or remove it")
+        raise FormatError(f"output={output}: already exists; choose another folder, or remove it")
     aside = output.with_name(output.name + ".tmp")
     shutil.rmtree(aside, ignore_errors=True)
     try:

@@ -1,7 +1,7 @@
-"""Which activations of a block are kept for backward, and which computed again.
+"""Which of a block's activations are kept for backward, and which are recomputed.
 
-`selective` is the paper's (section 2.4): keep what is expensive, the outputs of the linear layers and
-of attention, and recompute the rest. `full` keeps a block's input only.
+`selective` is the paper's (§2.4): keep the expensive outputs, those of the linear layers and of attention,
+and recompute the rest. `full` keeps only a block's input.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ EXPENSIVE = {
 
 
 def checkpoint_activations(model: Llama, mode: str) -> None:
-    """Make each block keep what `mode` says. Raises ValueError for an unknown one."""
+    """Apply `mode` to each block. Raises ValueError for an unknown mode."""
     if mode not in MODES:
         raise ValueError(f"parallel.activation_checkpointing={mode}: expected one of {', '.join(MODES)}")
     if mode == "none":

@@ -1,10 +1,10 @@
-"""A plain Llama in, the same model laid over a mesh out; the model itself knows nothing of it.
+"""A plain Llama in, the same model parallelized over a mesh out. The model itself does not know.
 
-The order matters. Pipeline parallel decides which layers a rank has at all; the rest happens to each of its
-stages. Tensor and context parallel change what a block computes; activation checkpointing
-wraps that arithmetic, compile sees what it will recompute, and FSDP2 goes outermost: it gathers a block's
-weights (of this tp rank) before any of that runs, also when backward recomputes. All of them replace
-`forward` or hook onto it, so no parameter changes its name.
+The order matters. Pipeline parallelism decides which layers a rank has; the rest applies to each of its
+stages. Tensor and context parallelism change what a block computes. Activation checkpointing wraps that
+arithmetic, and compile must see what it will recompute. FSDP2 is outermost: it gathers a block's weights
+(this tp rank's) before anything else runs, including recomputation in backward. All of them replace
+`forward` or hook onto it, so parameters keep their names.
 """
 
 import torch
@@ -32,17 +32,17 @@ def parallelize(
     param_dtype: torch.dtype = torch.float32,
     reduce_dtype: torch.dtype = torch.float32,
 ) -> Llama | Pipeline:
-    """Lay `model` (meta device or not) over `mesh`, one of `model.parallelize.mesh.build`.
+    """Parallelize `model` (on the meta device or not) over a `mesh` from `model.parallelize.mesh.build`.
 
-    The parameters become DTensors of the dtype they have; blocks compute in `param_dtype` and gradients
-    are averaged in `reduce_dtype`. What comes back is called like the model was, and holds this rank's
-    part of it. Raises ValueError, naming the key, for an unknown choice.
+    Parameters become DTensors and keep their dtype; blocks compute in `param_dtype`, and gradients are
+    averaged in `reduce_dtype`. The result is called as the model was and holds this rank's share of it.
+    Raises ValueError, naming the key, for an unknown choice.
     """
     tp, cp, pp = (along(mesh, name) for name in ("tp", "cp", "pp"))
     stages = cut(model, pp, schedule, stages_per_rank) if pp else {0: model}
     for stage in stages.values():
         if tp and tensor == "fairscale":
-            from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # others do without
+            from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # imports fairscale
 
             fairscale_tensor_parallel(stage, tp)
         elif tp:
@@ -56,6 +56,6 @@ def parallelize(
         shard(stage, mesh, param_dtype=param_dtype, reduce_dtype=reduce_dtype, reshard=reshard)
     if not pp:
         return model
-    # fairscale's layers leave the sequence whole between the matrices.
+    # between fairscale's layers, every tp rank holds all of its cp rank's sequence
     parts = mesh["cp"].size() * (mesh["tp"].size() if tensor == "dtensor" else 1)
     return Pipeline(stages, pp, schedule, dtype=param_dtype, sequence_parts=parts)

@@ -1,8 +1,8 @@
-"""`parallel=auto`: a layout that fits, from the model, the memory of a device and the number of ranks.
+"""`parallel=auto`: a layout that fits, given the model, a device's memory and the number of ranks.
 
-Numbers in, a layout and the reason for it out; no rank is asked, so all come to the same. The order of trial
-is that of cost: more ranks a matrix talk at every layer, but within a machine; selective checkpointing
-recomputes no product; cutting sequences only helps where there are more ranks than sequences; full
+Numbers in, a layout and the reason for it out. Ranks do not communicate; all reach the same result.
+Candidates are tried in order of cost: tp communicates in every layer, but within a machine; selective
+checkpointing recomputes no matrix product; cp only helps when there are more ranks than sequences; full
 checkpointing computes a third more and comes last.
 """
 
@@ -13,14 +13,14 @@ from model.parallelize.activation_checkpointing import MODES
 from model.parallelize.estimate import Memory, estimate
 from model.parallelize.mesh import Layout, LayoutError, Limits, choose
 
-# Of a device's memory: the rest is for CUDA, NCCL's buffers and what the allocator cannot use. Not measured.
+# The usable share of a device's memory; CUDA, NCCL's buffers and fragmentation take the rest. Not measured.
 USABLE = 0.92
 
 
 @dataclass(frozen=True)
 class Choice:
     layout: Layout
-    mode: str  # of activation checkpointing
+    mode: str  # activation checkpointing mode
     memory: Memory
     reason: str
 
@@ -38,17 +38,17 @@ def choose_auto(
     tensor: str = "dtensor",
     width: int = 2,
 ) -> Choice:
-    """The first layout by cost whose estimate is within `memory` (bytes of a device).
+    """The cheapest layout whose estimate fits in `memory` (bytes per device).
 
-    What is not -1 in `wanted`, and a `mode` other than "auto", is kept. `width`: bytes of a computed number.
-    Raises LayoutError, with the smallest world by doubling that would do, if none is, and for what the
-    estimate does not know.
+    Sizes other than -1 in `wanted`, and a `mode` other than "auto", are kept. `width`: bytes per computed
+    number. Raises LayoutError if none fits, naming the smallest world, by doubling, in which one would; and
+    for settings that the estimate does not cover.
     """
     for key, value, known in (("tensor", tensor, "dtensor"), ("schedule", limits.schedule, "1f1b")):
         if value != known and (key == "tensor" or wanted.pp > 1):
             raise LayoutError(
                 f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
-                f"or take parallel.{key}={known}"
+                f"or use parallel.{key}={known}"
             )
 
     def needs(layout: Layout, mode: str) -> Memory:
@@ -64,7 +64,7 @@ def choose_auto(
         )
 
     def fitting(world: int) -> tuple[Choice | None, Choice | None, int]:
-        """The first that fits, the smallest of all, and how many were tried before."""
+        """The first that fits, else the smallest, and how many were tried before."""
         tried: list[Choice] = []
         for layout, way in _candidates(wanted, mode, world, limits, ranks_per_node):
             found = Choice(layout, way, needs(layout, way), "")
@@ -75,25 +75,25 @@ def choose_auto(
 
     found, nearest, before = fitting(world_size)
     if found:
-        room = f"{_gib(found.memory.peak)} of {_gib(memory)} GiB a rank, by estimate"
-        why = f"the first of {before + 1} tried in order of cost" if before else "the cheapest there is"
+        room = f"{_gib(found.memory.peak)} of {_gib(memory)} GiB per rank, by estimate"
+        why = f"the first of {before + 1} tried in order of cost" if before else "the cheapest candidate"
         return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
     if nearest is None:
-        choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # says what is wrong
-        raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) is as asked: {wanted}")
+        choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # raises with the reason
+        raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) matches {wanted}")
     larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
-    mend = f"doubled until it fits, {larger} ranks would do" if larger else "no number would do"
+    fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
     raise LayoutError(
-        f"parallel=auto: the least that {world_size} rank(s) need is {_gib(nearest.memory.peak)} GiB each "
-        f"({nearest.layout}, checkpointing {nearest.mode}), of {_gib(USABLE * memory)} that can be "
-        f"used; {mend}, or take a smaller model, micro_batch or seq_len"
+        f"parallel=auto: {world_size} rank(s) need at least {_gib(nearest.memory.peak)} GiB each "
+        f"({nearest.layout}, checkpointing {nearest.mode}), but only {_gib(USABLE * memory)} are "
+        f"usable; {fix}, or use a smaller model, micro_batch or seq_len"
     )
 
 
 def _candidates(
     wanted: Layout, mode: str, world: int, limits: Limits, ranks_per_node: int
 ) -> Iterator[tuple[Layout, str]]:
-    """Layouts that can be, in order of cost."""
+    """Valid layouts in order of cost."""
     tps = [n for n in range(1, ranks_per_node + 1) if ranks_per_node % n == 0]
     found = []
     for tp in tps if wanted.tp == -1 else [wanted.tp]:
@@ -106,7 +106,7 @@ def _candidates(
     yield from sorted(
         found,
         key=lambda pair: (
-            -pair[0].world_size,  # no rank idle
+            -pair[0].world_size,  # fewest idle ranks first
             pair[1] == "full",
             pair[0].cp,
             pair[0].tp,
@@ -116,13 +116,13 @@ def _candidates(
 
 
 def _fixed(wanted: Layout) -> Layout:
-    """What is not tried out: 1 unless asked for, and copies as `choose` makes them."""
+    """Sizes that are not searched: 1 unless requested; replicas as `choose` picks them."""
     sizes = {name: max(1, getattr(wanted, name)) for name in ("tp", "cp", "pp")}
     return replace(wanted, dp_replicate=None if wanted.dp_replicate == -1 else wanted.dp_replicate, **sizes)
 
 
 def _larger(world: int, limits: Limits) -> Iterator[int]:
-    """Worlds beyond `world` that the batch can use, up to 16 ranks for each micro-batch."""
+    """Larger worlds that the batch can use, by doubling, up to 16 tp × 8 cp ranks per micro-batch."""
     most = limits.micro_batches * 16 * 8
     while (world := world * 2) <= most:
         yield world
@@ -130,7 +130,7 @@ def _larger(world: int, limits: Limits) -> Iterator[int]:
 
 def _idle(layout: Layout, world_size: int) -> str:
     idle = world_size - layout.world_size
-    return f"; {idle} rank(s) stay idle, which the batch cannot use" if idle else ""
+    return f"; {idle} rank(s) stay idle because the batch cannot use them" if idle else ""
 
 
 def _gib(size: float) -> str:

@@ -1,8 +1,8 @@
-"""Context parallel: each rank computes a part of every sequence; keys and values are gathered for attention.
+"""Context parallelism: each rank computes part of every sequence and gathers keys and values for attention.
 
-A sequence is cut into 2 × ranks chunks, and rank r has the chunks r and 2 × ranks - 1 - r: one early and
-one late, so that under the causal mask all ranks attend to equally much. Each chunk attends to the keys
-up to its own end; gathering is differentiable and its backward scatters the gradients' sums.
+A sequence is split into 2 × ranks chunks, and rank r has chunks r and 2 × ranks - 1 - r: one early, one
+late, so that the causal mask gives all ranks equal work. Each chunk attends to the keys up to its own end.
+The gather is differentiable; its backward reduce-scatters the gradients.
 """
 
 import torch
@@ -16,10 +16,10 @@ from model.llama import Llama
 
 
 def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
-    """Make `model` take whole sequences and compute this rank's part: the loss is the mean over that part.
+    """Make `model` take full sequences and compute this rank's part; the loss is that part's mean.
 
-    The sequence length must be a multiple of 2 × ranks. A pipeline's later stages take this rank's part
-    (3 dimensions), and `positions` to say how long the whole is.
+    The sequence length must be a multiple of 2 × ranks. A pipeline's later stages take this rank's part of
+    the hidden states (3 dimensions), with `positions` for the full sequence's length.
     """
     part = _Part(mesh)
     whole = model.forward
@@ -36,24 +36,24 @@ def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
 
 
 def chunks_of(rank: int, size: int) -> tuple[int, int]:
-    """The two of a sequence's 2 × size chunks that `rank` has."""
+    """Which two of a sequence's 2 × size chunks `rank` has."""
     return rank, 2 * size - 1 - rank
 
 
 class _Part:
-    """What this rank has of the sequences in work."""
+    """This rank's part of the current sequences."""
 
     def __init__(self, mesh: DeviceMesh) -> None:
         self.mesh, self.size = mesh, mesh.size()
         self.chunks = chunks_of(mesh.get_local_rank(), self.size)
 
     def of(self, seq_len: int, device: torch.device) -> Tensor:
-        """Where this rank's tokens stand in a sequence. Raises ValueError if it cannot be cut evenly."""
+        """The positions of this rank's tokens. Raises ValueError if the sequence cannot be split evenly."""
         if seq_len % (2 * self.size):
             raise ValueError(f"{seq_len} tokens: parallel.cp={self.size} needs a multiple of {2 * self.size}")
         chunk = seq_len // (2 * self.size)
         self.ends = [(number + 1) * chunk for number in self.chunks]
-        # is_causal would align the mask's top left corner; here the last query sees the last key.
+        # is_causal aligns the mask at the top left; here the last query must see the last key.
         self.masks = [causal_lower_right(chunk, end) for end in self.ends]
         return torch.cat([torch.arange(end - chunk, end, device=device) for end in self.ends])
 
@@ -67,7 +67,7 @@ class _Part:
         return torch.cat(outs, dim=2)
 
     def _gather(self, mine: Tensor) -> Tensor:
-        """All ranks' (2, batch, n_heads, seq / size, head_dim) in the order of the sequence."""
+        """All ranks' (2, batch, n_heads, seq / size, head_dim), in sequence order."""
         gathered = all_gather_single_autograd(mine.contiguous(), 3, self.mesh.get_group())
-        chunks = gathered.chunk(2 * self.size, dim=3)  # rank 0's early and late one, rank 1's, …
+        chunks = gathered.chunk(2 * self.size, dim=3)  # rank 0's early and late chunk, rank 1's, …
         return torch.cat((*chunks[0::2], *reversed(chunks[1::2])), dim=3)

@@ -1,8 +1,8 @@
-"""How much memory one rank needs, by formulas: a model, a layout and a batch in, bytes out, at once.
+"""A rank's memory by formula: model, layout and batch in, bytes out, instantly.
 
-What stays (weights, gradients, optimizer) is counted as the code cuts it; activations are the sum of what
-each operation of a block keeps for backward. `relama plan layout=true` traces the code instead of trusting
-formulas; a test holds the two together.
+Weights, gradients and optimizer state are counted as the code shards them; activations are the sum of what
+each operation of a block keeps for backward. `relama plan layout=true` traces the code instead; a test
+compares the two.
 """
 
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Memory:
     """Bytes on one rank."""
 
     state: float  # fp32 weights, and AdamW's two moments
-    gradients: float  # at their most: whole and in fp32 while micro-batches accumulate
-    gathered: float  # weights that FSDP holds whole
+    gradients: float  # at their peak: unsharded and in fp32 while micro-batches accumulate
+    gathered: float  # weights that FSDP has unsharded
     activations: float
 
     @property
@@ -39,9 +39,9 @@ def estimate(
     reshard: str = "auto",
     width: int = 2,
 ) -> Memory:
-    """Peak of the fullest rank. `micro_batches`: of this rank; `width`: bytes of a computed number.
+    """The fullest rank's peak. `micro_batches`: per rank; `width`: bytes per computed number.
 
-    Under pipeline parallel: the first stage by 1F1B, with as many micro-batches in work as it holds at most.
+    With a pipeline: the first stage under 1F1B, with as many micro-batches in flight as it ever holds.
     """
     dim, tp, shards = model.dim, layout.tp, layout.dp_shard * layout.cp
     layers = -(-model.n_layers // layout.pp)
@@ -53,7 +53,7 @@ def estimate(
     kept = layers * tokens * _kept_of_a_layer(model, tp, mode, width) * min(layout.pp, micro_batches)
     block = 0 if mode == "none" else tokens * _kept_of_a_layer(model, tp, "none", width)
     logits = min(CHUNK, tokens * model.vocab_size / tp)
-    # Logits and their gradient in fp32 and in `width`, the head's gradient, hidden states around them.
+    # Logits and their gradients in fp32 and in `width`, the head's gradient, hidden states.
     head = logits * 2 * (FP32 + width) + end * FP32 + tokens * dim * width * 4
     keeps_whole = shards == 1 or reshard == "never" or (layout.pp > 1 and reshard == "auto")
     accumulated = weights * FP32 if micro_batches > 1 else 0
@@ -64,26 +64,28 @@ def estimate(
         return Memory(
             state=3 * FP32 * weights / shards,
             gradients=reduced + (end * width if layer_gradients else 0) + weights * FP32 / shards,
-            gathered=0.0 if shards == 1 and width == FP32 else gathered,  # else they are the weights
+            gathered=0.0
+            if shards == 1 and width == FP32
+            else gathered,  # otherwise they are the weights themselves
             activations=activations,
         )
 
     moments = (
         moment(kept + head, 1, 0),  # the loss
-        moment(kept + block, 2, width),  # the last block, computed again where it is, in backward
-        moment(kept, 2.5, FP32),  # and its gradients on their way, the next block's weights coming in
+        moment(kept + block, 2, width),  # the last block recomputed in backward
+        moment(kept, 2.5, FP32),  # its gradients being reduced, the next block's weights arriving
     )
     return max(moments, key=lambda memory: memory.peak)
 
 
 def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> float:
-    """Bytes that a layer keeps of one token for its backward: its input, and what `mode` keeps besides."""
+    """Bytes that a layer keeps per token for backward: its input, and whatever `mode` keeps."""
     dim, hidden = model.dim, model.hidden_dim
     if mode == "full":
         return dim / tp * width
-    whole = 2 * dim  # of the whole sequence, however it is cut
-    sums = model.n_heads / tp * FP32  # attention's, a row
-    if mode == "selective":  # wq wk wv, attention, w1 w3; and wo and w2, before they are summed over tp
+    whole = 2 * dim  # of the full sequence, however it is split
+    sums = model.n_heads / tp * FP32  # attention's log-sum-exp, one per row
+    if mode == "selective":  # wq wk wv, attention, w1 w3; and wo, w2 before their sum over tp
         return ((5 * dim + 2 * hidden) / tp + whole) * width + sums
-    # Norms' inputs and outputs, q k v, attention, SwiGLU's four; and the matrices' inputs, gathered over tp.
+    # Norms' inputs and outputs, q k v, attention, SwiGLU's four; the matrices' inputs, gathered over tp.
     return ((10 * dim + 4 * hidden) / tp + whole) * width + sums

@@ -1,9 +1,9 @@
-"""Tensor parallel by fairscale's layers, with which LLaMA itself was trained (paper §2.4, Meta's model.py).
+"""Tensor parallelism by fairscale's layers, with which LLaMA was trained (paper §2.4, Meta's model.py).
 
-The cuts are those of `tensor.py`, but for the embedding, which is cut by width as in Meta's code; there is no
-sequence parallel, so between the matrices every tp rank holds the whole sequence. To all others each
-parameter is a DTensor over the tp ranks: so FSDP2 cuts it further, a norm counts it once, and a checkpoint is
-the one that every layout writes. Only fairscale's arithmetic sees the part of this rank.
+Matrices are split as in `tensor.py`, except the embedding, split by dim as in Meta's code. There is no
+sequence parallelism: between matrices every tp rank holds the full sequence. Outside, each parameter is a
+DTensor over the tp ranks, so FSDP2 shards it further, a norm counts it once, and checkpoints equal those of
+every layout. Only fairscale's arithmetic sees this rank's shard.
 """
 
 from functools import partial
@@ -25,8 +25,8 @@ from model.parallelize.tensor import vocabulary_cross_entropy
 
 
 def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
-    """Put fairscale's layers in the place of the plain ones, in place, over the tp ranks of `mesh`."""
-    # Its own set-up would make groups for all of the world, and could be called only once.
+    """Replace the model's layers with fairscale's, in place, over the tp ranks of `mesh`."""
+    # fairscale's own set-up would create groups for the entire world and can run only once.
     fairscale_groups._MODEL_PARALLEL_GROUP = mesh.get_group()
     for layer in model.layers:
         attention, feed_forward = layer.attention, layer.feed_forward
@@ -38,7 +38,7 @@ def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
         feed_forward.w2 = _row(feed_forward.w2, mesh)
         layer.attention_norm = _norm(layer.attention_norm, mesh)
         layer.ffn_norm = _norm(layer.ffn_norm, mesh)
-    # A pipeline's stage may lack an end: something without weights stands there.
+    # A pipeline stage may lack an end and have an Identity, without weights, in its place.
     if isinstance(model.tok_embeddings, nn.Embedding):
         model.tok_embeddings = _embedding(model.tok_embeddings, mesh)
     if isinstance(model.output, nn.Linear):
@@ -48,10 +48,10 @@ def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
 
 
 class _Local:
-    """A layer whose `weight` is a DTensor to all others, and while it computes this rank's part of it."""
+    """A layer whose `weight` is a DTensor, except while it computes: then it is this rank's shard."""
 
     def forward(self, x: Tensor) -> Tensor:
-        self.__dict__["weight"] = local_weight(self)  # found before the parameter of that name
+        self.__dict__["weight"] = local_weight(self)  # takes precedence over the parameter of that name
         try:
             return super().forward(x)
         finally:
@@ -59,32 +59,32 @@ class _Local:
 
 
 class Column(_Local, ColumnParallelLinear):
-    """Cut by output."""
+    """Split by output."""
 
 
 class Row(_Local, RowParallelLinear):
-    """Cut by input; each rank's input is its part already."""
+    """Split by input; each rank's input is already its part."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # As fairscale's, which would sum in place the product that selective checkpointing keeps.
+        # Unlike fairscale's, do not reduce in place the product that selective checkpointing keeps.
         return reduce_from_model_parallel_region(F.linear(x, local_weight(self)).clone())
 
 
 class Embedding(_Local, ParallelEmbedding):
-    """Cut by width."""
+    """Split by dim."""
 
 
 class Norm(_Local, RMSNorm):
-    """Whole on every rank."""
+    """Replicated on every rank."""
 
 
 def local_weight(layer: nn.Module) -> Tensor:
-    """This rank's part of a layer's weight; gradients pass."""
+    """This rank's shard of a layer's weight; differentiable."""
     return layer._parameters["weight"].to_local()
 
 
 def _column(linear: nn.Linear, mesh: DeviceMesh, gather: bool = False) -> Column:
-    # Made one feature wide: fairscale would draw and cut the whole matrix on every rank.
+    # Construct it one feature wide: fairscale would draw and split the full matrix on every rank.
     layer = Column(1, mesh.size(), bias=False, gather_output=gather, init_method=_nothing)
     layer.in_features, layer.out_features = linear.in_features, linear.out_features
     layer.output_size_per_partition = linear.out_features // mesh.size()
@@ -115,7 +115,7 @@ def _with_weight(layer: nn.Module, whole: Tensor, mesh: DeviceMesh, placement: P
 
 
 def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:
-    """`Llama.loss` where each rank has a part of the vocabulary; `hidden` is whole."""
+    """`Llama.loss` with the vocabulary sharded; `hidden` is replicated."""
     weight = local_weight(model.output)
     cross_entropy = partial(
         vocabulary_cross_entropy, first=mesh.get_local_rank() * len(weight), group=mesh.get_group()

@@ -1,7 +1,7 @@
-"""One step's gradients, on any layout: micro-batches in, summed gradients and their norm out.
+"""One step's gradients under any layout: micro-batches in, summed gradients and their norm out.
 
-Without a pipeline, micro-batches are computed one after the other and their gradients add up; under
-pipeline parallel they are what flows through the stages.
+Without a pipeline, micro-batches run one after another and their gradients accumulate; with one, they flow
+through the pipeline's stages.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ MicroBatches = Iterable[tuple[Tensor, Tensor]]  # (inputs, labels), each (batch,
 
 
 def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int) -> Tensor:
-    """Gradients of the mean loss of `count` micro-batches; returns a scalar whose mean over ranks it is."""
+    """Compute gradients of `count` micro-batches' mean loss, which is the result's mean over ranks."""
     if isinstance(model, Pipeline):
         return model.forward_backward(batches)
     total = torch.zeros((), device=next(model.parameters()).device)
@@ -30,7 +30,7 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
 
 
 def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
-    """Scale the gradients to a norm of at most `max_norm`; returns the norm they had, over all ranks."""
+    """Scale the gradients to a norm of at most `max_norm`; returns their norm before, over all ranks."""
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     norm = getattr(norm, "full_tensor", lambda: norm)()
     if isinstance(model, Pipeline):

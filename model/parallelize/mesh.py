@@ -1,9 +1,9 @@
-"""Where each rank stands: the world cut along pp × dp_replicate × dp_shard × cp × tp into one DeviceMesh.
+"""The layout of ranks: pp × dp_replicate × dp_shard × cp × tp in one DeviceMesh.
 
-In: what was asked for and what must fit (world, model, sequence, batch). Out: a layout that works, or one
-line that says why none does and which near ones would; nothing here talks to another rank until `build`.
-The last dimension varies fastest, so the ranks that talk most (tp) are neighbours on one machine, and
-those that talk least (pp: a micro-batch's activations, once each way) are farthest apart.
+In: the requested sizes and what they must divide (world, model, sequence, batch). Out: a layout that works,
+or one line that says why none does and which similar ones would. No rank communicates before `build`. The
+last dimension varies fastest, so the ranks that communicate most (tp) are neighbors on one machine, and
+those that communicate least (pp: a micro-batch's activations, once each way) are farthest apart.
 """
 
 import math
@@ -16,23 +16,23 @@ from model.llama import LlamaConfig
 from model.parallelize import schedules
 
 DIMENSIONS = ("pp", "dp_replicate", "dp_shard", "cp", "tp")
-PADDED = 0.05  # a share of padding beyond which there are copies of fewer shards instead
+PADDED = 0.05  # the share of padding above which we make replicas with fewer shards instead
 COPIES = (2, 4, 8, 16)
 
 
 class LayoutError(ValueError):
-    """A layout that cannot be: one line that names the key and the nearest layouts that would work."""
+    """An impossible layout: one line that names the key and the nearest layouts that would work."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Ranks along each dimension; -1 in one of them, until it is chosen: whatever fills the world."""
+    """Ranks along each dimension. Before `choose`, one may be -1: whatever fills the world."""
 
-    dp_replicate: int | None = 1  # whole copies of what dp_shard cuts; None, until chosen: see `choose`
+    dp_replicate: int | None = 1  # complete copies; None before `choose` picks a number
     dp_shard: int = 1  # FSDP2
-    cp: int = 1  # parts of each sequence
-    tp: int = 1  # parts of each matrix
-    pp: int = 1  # parts of the stack of layers
+    cp: int = 1  # ranks that share each sequence
+    tp: int = 1  # ranks that share each matrix
+    pp: int = 1  # pipeline stages, or a multiple of them
 
     @property
     def world_size(self) -> int:
@@ -40,12 +40,12 @@ class Layout:
 
     @property
     def dp_size(self) -> int:
-        """Ranks that see different samples."""
+        """The number of ranks that see different samples."""
         return self.dp_replicate * self.dp_shard
 
     @property
     def sequence_multiple(self) -> int:
-        """A sequence is cut into two parts for each cp rank, and what a rank has over its tp ranks."""
+        """What seq_len must divide by: two chunks per cp rank, and a cp rank's part over its tp ranks."""
         return math.lcm(2 * self.cp if self.cp > 1 else 1, self.cp * self.tp)
 
     def __str__(self) -> str:
@@ -60,8 +60,8 @@ class Limits:
     model: LlamaConfig
     seq_len: int
     micro_batches: int  # in one global batch
-    schedule: str = "1f1b"  # of the pipeline
-    stages_per_rank: int | None = None  # None: as the schedule does
+    schedule: str = "1f1b"  # pipeline schedule
+    stages_per_rank: int | None = None  # None: the schedule's default
 
     def problem(self, layout: Layout) -> str | None:
         """Why `layout` cannot run this model on this batch, as "key=value: reason"; None if it can."""
@@ -69,7 +69,7 @@ class Limits:
         for name, size in (
             ("n_heads", model.n_heads),
             ("hidden_dim", model.hidden_dim),
-            ("vocab_size", max(model.vocab_size, 0)),  # -1: not known yet
+            ("vocab_size", max(model.vocab_size, 0)),  # -1: not yet known
         ):
             if size % tp:
                 return f"parallel.tp={tp}: does not divide the model's {name}={size}"
@@ -77,7 +77,7 @@ class Limits:
             keys = f"parallel.cp={layout.cp}" + (f" with parallel.tp={tp}" if tp > 1 else "")
             return (
                 f"{keys if layout.cp > 1 else f'parallel.tp={tp}'}: seq_len={self.seq_len} is not a multiple "
-                f"of {layout.sequence_multiple}, so it cannot be cut evenly over those ranks"
+                f"of {layout.sequence_multiple}, so those ranks cannot share it evenly"
             )
         if self.micro_batches % layout.dp_size:
             return (
@@ -94,11 +94,11 @@ class Limits:
 
 
 def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
-    """`wanted` with its -1 filled. Data-parallel ranks that the batch cannot use stay idle.
+    """`wanted` with its -1 filled in. Data-parallel ranks that the batch cannot use are left idle.
 
-    dp_replicate=None is 1, or where dp_shard is to fill the world and FSDP2 would pad the rows, as few copies
-    as leave less than PADDED of that: fewer shards, and less is sent. Raises LayoutError if it is not the
-    world's size or does not fit `limits`.
+    dp_replicate=None becomes 1. But if dp_shard fills the world and FSDP2 would pad the rows, it becomes
+    the fewest replicas that keep padding below PADDED, because padding is sent too. Raises LayoutError if
+    the layout does not have the world's size or does not fit `limits`.
     """
     if wanted.dp_replicate is None:
         plain = choose(replace(wanted, dp_replicate=1), world_size, limits)
@@ -120,7 +120,7 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
     if not free:
         return _checked(wanted, wanted, world_size, limits)
     rest = world_size // fixed
-    if free[0].startswith("dp_"):  # fewer of these leave ranks idle, but change nothing else
+    if free[0].startswith("dp_"):  # using fewer leaves ranks idle but changes nothing else
         rest = next(
             (n for n in range(rest, 0, -1) if not limits.problem(replace(wanted, **{free[0]: n}))),
             rest,
@@ -129,9 +129,9 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
 
 
 def padding(model: LlamaConfig, layout: Layout) -> float:
-    """What FSDP2 adds to a block's matrices to cut their rows evenly, as a share of them.
+    """What FSDP2 pads a block's matrices by to shard their rows evenly, as a share of them.
 
-    6,656 rows over 2,048 ranks are 3.25 each, kept and sent as 4.
+    6,656 rows over 2,048 ranks are 3.25 rows each, stored and sent as 4.
     """
     dim, hidden, shards = model.dim, model.hidden_dim, layout.dp_shard * layout.cp
     cut, whole = 3 * [(dim, dim)] + 2 * [(hidden, dim)], [(dim, dim), (dim, hidden)]  # by tp: rows, columns
@@ -142,26 +142,26 @@ def padding(model: LlamaConfig, layout: Layout) -> float:
 
 
 def build(layout: Layout, device_type: str) -> DeviceMesh:
-    """The mesh of all working ranks, with a dimension for each of DIMENSIONS, size 1 or not."""
+    """The mesh of all ranks in use, with every one of DIMENSIONS, even those of size 1."""
     shape = tuple(getattr(layout, name) for name in DIMENSIONS)
     mesh = init_device_mesh(device_type, shape, mesh_dim_names=DIMENSIONS)
-    if layout.tp > 1:  # DTensor finds it, and sums a norm over all of them at once
+    if layout.tp > 1:  # DTensor finds this mesh and reduces a norm in one collective
         mesh["dp_shard", "cp", "tp"]._flatten("dp_shard_cp_tp")
     return mesh
 
 
 def dp_rank(mesh: DeviceMesh) -> int:
-    """This rank's number among those that see different samples."""
+    """This rank's index among those that see different samples."""
     return mesh.get_local_rank("dp_replicate") * mesh["dp_shard"].size() + mesh.get_local_rank("dp_shard")
 
 
 def along(mesh: DeviceMesh, name: str) -> DeviceMesh | None:
-    """The ranks along one dimension; None where the mesh does not have it, or has one rank of it."""
+    """The submesh along one dimension, or None if it is absent or of size 1."""
     return mesh[name] if name in mesh.mesh_dim_names and mesh[name].size() > 1 else None
 
 
 def _unpadded(plain: Layout, limits: Limits) -> Layout:
-    """`plain` with as many of its shards made copies as its rows need."""
+    """`plain` with as many replicas as its rows need."""
     divided = (
         replace(plain, dp_replicate=copies, dp_shard=plain.dp_shard // copies)
         for copies in (1, *COPIES)
@@ -178,7 +178,7 @@ def _checked(layout: Layout, wanted: Layout, world_size: int, limits: Limits) ->
 
 
 def _near(wanted: Layout, world_size: int, limits: Limits) -> str:
-    """ "; these would work: …", the three nearest to what was asked."""
+    """The end of a refusal: the three working layouts nearest to the requested one."""
 
     def distance(layout: Layout) -> float:
         asked = asdict(wanted)
@@ -193,7 +193,7 @@ def _near(wanted: Layout, world_size: int, limits: Limits) -> str:
 
 
 def _all(world_size: int) -> Iterator[Layout]:
-    """Every way to write the world's size as a product of the dimensions."""
+    """Every factorization of the world size into the five dimensions."""
 
     def factors(rest: int, count: int) -> Iterator[tuple[int, ...]]:
         if count == 1:

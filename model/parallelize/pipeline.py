@@ -1,9 +1,9 @@
-"""Pipeline parallel: the layers cut into stages on different ranks, through which micro-batches pass.
+"""Pipeline parallelism: layers split into stages on different ranks, through which micro-batches flow.
 
-A stage is a `Llama` without the layers of the others; what it lacks at an end is an Identity, so that
-`Llama.forward` carries the hidden states of the stage before as it carries the embedded tokens, and every
-parameter keeps its name in the whole model. The order of the stages' work, and their talk, is
-torch.distributed.pipelining's. Micro-batches are what gradient accumulation would compute in turn.
+A stage is a `Llama` without the other stages' layers. A missing embedding or head is an Identity, so that
+`Llama.forward` passes on hidden states from the previous stage as it would embedded tokens, and every
+parameter keeps its full name. torch.distributed.pipelining schedules the stages and their communication.
+The micro-batches are those of gradient accumulation.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ from model.parallelize.schedules import SCHEDULES, costs, rank_of, split
 
 
 def cut(model: Llama, mesh: DeviceMesh, schedule: str, stages_per_rank: int | None) -> dict[int, Llama]:
-    """This rank's stages of `model`, whose layers they share, by their number."""
+    """This rank's stages by number; they share `model`'s layers."""
     kind, rank, size = SCHEDULES[schedule], mesh.get_local_rank(), mesh.size()
     total = size * (stages_per_rank or kind.stages)
     layers = split(model.config, total)
@@ -44,7 +44,7 @@ def _stage(model: Llama, layers: range, first: bool, last: bool) -> Llama:
 
 
 class Pipeline(nn.Module):
-    """This rank's stages as one model: its parameters, by their names, and a call that gives the loss."""
+    """This rank's stages as one module, with their parameters by full name."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class Pipeline(nn.Module):
         dtype: torch.dtype,
         sequence_parts: int,
     ) -> None:
-        """`stages` by number, laid over their other dimensions; `dtype` of what passes between them, of
-        which a rank has one of `sequence_parts` of each sequence."""
+        """`stages` by number, already parallelized over the other dimensions. Hidden states of `dtype` pass
+        between them; each rank has one of `sequence_parts` parts of a sequence."""
         super().__init__()
         self.kind, self.group = SCHEDULES[schedule], mesh.get_group()
         self.rank, self.size = mesh.get_local_rank(), mesh.size()
-        self.stages = stages  # a dict: not registered, so that each parameter has one name
+        self.stages = stages  # a dict, so not registered: each parameter has one name
         self.total = self.size * len(stages)
         self.config = next(iter(stages.values())).config
         self.dtype, self.sequence_parts = dtype, sequence_parts
@@ -71,20 +71,20 @@ class Pipeline(nn.Module):
             for name in ("tok_embeddings", "norm", "output"):
                 if not isinstance(part := getattr(stage, name), nn.Identity):
                     self.add_module(name, part)
-            _take_what_comes(stage, last=number == self.total - 1)
+            _accept_hidden_states(stage, last=number == self.total - 1)
 
     def forward_backward(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Gradients of the micro-batches' mean loss; returns a scalar whose mean over all ranks it is."""
+        """Compute gradients of the micro-batches' mean loss, which is the result's mean over ranks."""
         batches = list(batches)
         inputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))  # (count × batch, seq)
         losses: list[Tensor] = []
         schedule = self._schedule(len(batches), *batches[0][0].shape)
-        # Each stage needs the labels: the last for its loss, all to know the sequence's length.
+        # All stages need the labels: the last for its loss, the others for the sequence's length.
         schedule.step(inputs, target=labels, labels=labels, losses=losses, return_outputs=False)
         return self._share(sum(losses).detach() if losses else None)
 
     def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
-        """For evaluation, by all stages: a scalar whose mean over all ranks is the loss of `labels`."""
+        """For evaluation, called on all stages: a scalar whose mean over ranks is the loss of `labels`."""
         hidden, shape = tokens, self._hidden_shape(*tokens.shape)
         for number, stage in self.stages.items():
             before, after = (rank_of(n, self.size, self.kind) for n in (number - 1, number + 1))
@@ -97,23 +97,23 @@ class Pipeline(nn.Module):
         return self._share(hidden if self.total - 1 in self.stages else None)
 
     def norm_over_stages(self, norm: Tensor) -> Tensor:
-        """The norm of all stages' gradients, from that of this rank's."""
+        """The norm of all stages' gradients, given this rank's."""
         square = norm.square()
         dist.all_reduce(square, group=self.group)
         return square.sqrt()
 
     def describe(self) -> str:
-        """What each stage has, in a line."""
+        """One line on what each stage has."""
         layer_work, head_work, layer_size, end_size = costs(self.config)
         layers = " | ".join(f"{part[0]}-{part[-1]}" for part in split(self.config, self.total))
         return (
-            f"{self.size} pp ranks, {self.kind.torch_name}, stages of layers {layers}; the head is the work "
-            f"of {head_work / layer_work:.1f} layers, and it and the embedding each hold what "
-            f"{end_size / layer_size:.1f} do"
+            f"{self.size} pp ranks, {self.kind.torch_name}, stages of layers {layers}; the head costs as "
+            f"much as {head_work / layer_work:.1f} layers, and it and the embedding each have the parameters "
+            f"of {end_size / layer_size:.1f}"
         )
 
     def _share(self, loss: Tensor | None) -> Tensor:
-        """Only the last stage's rank knows the loss: counted so that the mean over all ranks is right."""
+        """Only the last stage's rank has the loss; scale it so that the mean over all ranks is the loss."""
         if loss is None:
             return torch.zeros((), device=next(self.parameters()).device)
         return loss * self.size
@@ -122,14 +122,14 @@ class Pipeline(nn.Module):
         return batch, seq_len // self.sequence_parts, self.config.dim
 
     def _schedule(self, count: int, batch: int, seq_len: int):
-        """The schedule of `count` micro-batches of that shape, made once: it holds what they arrive in."""
+        """The schedule for `count` micro-batches of this shape. Cached: it holds receive buffers."""
         key = (count, batch, seq_len)
         if key not in self._schedules:
             self._schedules = {key: self._new_schedule(*key)}
         return self._schedules[key]
 
     def _new_schedule(self, count: int, batch: int, seq_len: int):
-        from torch.distributed.pipelining import PipelineStage  # half a second that others do not wait for
+        from torch.distributed.pipelining import PipelineStage  # takes half a second to import
         from torch.distributed.pipelining.schedules import PipelineScheduleMulti, get_schedule_class
 
         device = next(self.parameters()).device
@@ -161,13 +161,13 @@ class Pipeline(nn.Module):
         )
 
     def _apply(self, fn, recurse: bool = True) -> "Pipeline":
-        for stage in self.stages.values():  # each has a rotation table too
+        for stage in self.stages.values():  # each has its own rotation table
             stage._apply(fn, recurse)
         return self
 
 
-def _take_what_comes(stage: Llama, last: bool) -> None:
-    """Make `stage` take tokens or hidden states, with the labels, which tell the whole sequence's length."""
+def _accept_hidden_states(stage: Llama, last: bool) -> None:
+    """Make `stage` take tokens or hidden states, and the labels, which tell the full sequence's length."""
     whole = stage.forward
 
     def forward(arriving: Tensor, labels: Tensor) -> Tensor:

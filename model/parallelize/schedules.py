@@ -1,7 +1,7 @@
-"""The schedules of pipeline parallel: what each asks of layers and micro-batches, and who has which layers.
+"""Pipeline schedules: what each requires of layers and micro-batches, and which rank has which layers.
 
-Numbers in, numbers or one line of refusal out: nothing here needs a process group, so a layout that cannot
-be is refused before one starts. The schedules themselves are torch.distributed.pipelining's.
+Numbers in, numbers or a one-line refusal out. Nothing here needs a process group, so impossible layouts are
+refused before one starts. The schedules themselves are torch.distributed.pipelining's.
 """
 
 from dataclasses import dataclass, replace
@@ -12,15 +12,15 @@ from model.llama import LlamaConfig
 
 @dataclass(frozen=True)
 class Schedule:
-    """An order of work: its class in torch.distributed.pipelining, and what it asks of the stages."""
+    """A schedule: its class in torch.distributed.pipelining, and what it requires of the stages."""
 
     torch_name: str
-    stages: int = 1  # on each rank, if not told otherwise; the fewest too
-    more_stages: bool = False  # or more
-    v_shaped: bool = False  # the last stage is on the first rank; else stage s is on rank s mod ranks
-    splits_backward: bool = False  # the weights' gradients are computed later than the inputs'
-    micro_batches: int = 1  # the fewest, for each rank
-    rounds: bool = False  # they go in equal rounds of as many as there are ranks, or more
+    stages: int = 1  # per rank: the default and the minimum
+    more_stages: bool = False  # allows more than `stages` per rank
+    v_shaped: bool = False  # the last stage is on the first rank; otherwise stage s is on rank s mod ranks
+    splits_backward: bool = False  # computes weight gradients after input gradients
+    micro_batches: int = 1  # minimum per rank
+    rounds: bool = False  # needs equal rounds of at least as many micro-batches as ranks
 
 
 SCHEDULES = {
@@ -30,9 +30,9 @@ SCHEDULES = {
     "interleaved": Schedule("Interleaved1F1B", stages=2, more_stages=True, rounds=True),
     # ZB1P of arXiv 2401.10241
     "zero_bubble": Schedule("InterleavedZeroBubble", more_stages=True, splits_backward=True, rounds=True),
-    # ZB-V of the same
+    # ZB-V of arXiv 2401.10241
     "zbv": Schedule("ZBVZeroBubble", stages=2, v_shaped=True, splits_backward=True),
-    # arXiv 2412.19437, cut in half
+    # DualPipe of arXiv 2412.19437, cut in half
     "dualpipe": Schedule("DualPipeV", stages=2, v_shaped=True, splits_backward=True, micro_batches=2),
 }
 
@@ -40,7 +40,7 @@ SCHEDULES = {
 def refuse_schedule(
     schedule: str, stages_per_rank: int | None, *, activation_checkpointing: str, compile: bool, reshard: str
 ) -> None:
-    """Raises ValueError, naming the key, for an unknown schedule, or one that cannot be with the rest."""
+    """Raise ValueError, naming the key, for an unknown schedule or one that conflicts with other keys."""
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
     kind = SCHEDULES[schedule]
@@ -53,9 +53,9 @@ def refuse_schedule(
         )
     if not kind.splits_backward:
         return
-    # Backward runs once for the inputs and once more for each weight: a compiled one, or what selective
-    # checkpointing kept, serves once; full checkpointing would recompute the block each time; and a weight
-    # that was freed is not there to take its gradient.
+    # Backward runs once for the inputs and again for the weights. Compiled graphs and what selective
+    # checkpointing kept can be used only once, full checkpointing would recompute the block each time, and a
+    # freed weight cannot receive its gradient.
     for key, value, works in (
         ("compile", str(compile).lower(), ("false",)),
         ("activation_checkpointing", activation_checkpointing, ("none",)),
@@ -63,7 +63,7 @@ def refuse_schedule(
     ):
         if value not in works:
             raise ValueError(
-                f"parallel.{key}={value}: cannot be with parallel.schedule={schedule}, which splits "
+                f"parallel.{key}={value}: conflicts with parallel.schedule={schedule}, which splits "
                 f"backward in two; set parallel.{key}={works[0]}, or parallel.schedule=1f1b or interleaved"
             )
 
@@ -71,7 +71,7 @@ def refuse_schedule(
 def problem(
     pp: int, n_layers: int, micro_batches: int, schedule: str, stages_per_rank: int | None
 ) -> str | None:
-    """Why `pp` ranks cannot share these layers and micro-batches (of one pipeline); None if they can."""
+    """Why `pp` ranks cannot share these layers and one pipeline's micro-batches, or None if they can."""
     if pp == 1:
         return None
     kind, keys = SCHEDULES[schedule], f"parallel.pp={pp} with parallel.schedule={schedule}"
@@ -80,19 +80,19 @@ def problem(
         return f"{keys}: {stages} stages, more than the model's n_layers={n_layers}"
     if micro_batches < least:
         return (
-            f"{keys}: {micro_batches} micro-batch(es) a step are fewer than the {least} that fill the "
-            "pipeline (global_batch, micro_batch)"
+            f"{keys}: {micro_batches} micro-batch(es) per step; filling the pipeline takes {least} "
+            "(global_batch, micro_batch)"
         )
     if kind.rounds and micro_batches % (micro_batches // pp):
         return (
-            f"{keys}: {micro_batches} micro-batches a step cannot be cut into {micro_batches // pp} equal "
+            f"{keys}: {micro_batches} micro-batches per step do not split into {micro_batches // pp} equal "
             "rounds (global_batch, micro_batch)"
         )
     return None
 
 
 def split(config: LlamaConfig, stages: int) -> list[range]:
-    """The layers of each stage: the busiest has the least work, then the fullest the fewest parameters."""
+    """Each stage's layers: minimize the busiest stage's work, then the fullest stage's parameters."""
     layer_work, head_work, layer_size, end_size = costs(config)
     work = [0.0] * (stages - 1) + [head_work / layer_work]
     size = [0.0] * stages
@@ -105,7 +105,7 @@ def split(config: LlamaConfig, stages: int) -> list[range]:
 
 
 def costs(config: LlamaConfig) -> tuple[int, int, int, int]:
-    """FLOPs of a token in a layer and in the head, parameters of a layer and of an end."""
+    """FLOPs per token of a layer and of the head; parameters of a layer and of the embedding or head."""
     one, two = (replace(config, n_layers=n) for n in (1, 2))
     layer_work = flops_per_token(two, config.max_seq_len) - flops_per_token(one, config.max_seq_len)
     head_work = flops_per_token(one, config.max_seq_len) - layer_work
@@ -113,5 +113,5 @@ def costs(config: LlamaConfig) -> tuple[int, int, int, int]:
 
 
 def rank_of(number: int, ranks: int, kind: Schedule) -> int:
-    """Which rank has stage `number`."""
+    """The rank that has stage `number`."""
     return min(number, 2 * ranks - 1 - number) if kind.v_shaped else number % ranks

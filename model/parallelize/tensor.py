@@ -1,10 +1,10 @@
-"""Tensor parallel by DTensor, with sequence parallel: each matrix cut over the tp ranks (arXiv 1909.08053).
+"""Tensor parallelism by DTensor, with sequence parallelism: tp ranks share each matrix (arXiv 1909.08053).
 
-Attention and feed-forward each begin with matrices cut by output (heads, hidden units) and end with one
-cut by input, so they talk twice: the sequence is gathered before, and summed and scattered after. Between
-them each rank holds a part of the sequence (arXiv 2205.05198), norms included, whose scales are DTensors
-too, or gradient clipping would meet tensors of two meshes. The vocabulary is cut as well, and the loss
-never gathers the logits.
+Attention and feed-forward each start with matrices split by output (heads, hidden units) and end with one
+split by input, so each communicates twice: it gathers the sequence before and reduce-scatters it after. In
+between, each rank holds part of the sequence (arXiv 2205.05198), norms included. Their scales are DTensors
+too, because gradient clipping cannot mix meshes. The vocabulary is split as well, and the loss never
+gathers the logits.
 """
 
 from functools import partial
@@ -25,13 +25,14 @@ from torch.distributed.tensor.parallel import (
 from model.llama import Llama
 from model.loss import next_token_loss
 
-SEQUENCE = Shard(1)  # of an activation (batch, seq, dim)
+SEQUENCE = Shard(1)  # activations are (batch, seq, dim)
 
 
 def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) -> None:
-    """Cut the matrices, the activations between them and the loss over `mesh`, in place.
+    """Split the matrices, the activations between them and the loss over `mesh`, in place.
 
-    Without `sequence` the activations between stay whole, to read any number of tokens: not for training.
+    Without `sequence`, every rank holds the full activations and can read any number of tokens: for
+    generation.
     """
     if not sequence:
         _whole_sequences(model, mesh)
@@ -56,7 +57,7 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) ->
         "norm": SequenceParallel(),
         "output": ColwiseParallel(input_layouts=SEQUENCE, output_layouts=Replicate()),
     }
-    # A pipeline's stage may lack an end: something without weights stands there.
+    # A pipeline stage may lack an end and have an Identity, without weights, in its place.
     parallelize_module(
         model, mesh, {name: ends[name] for name in ends if [*getattr(model, name).parameters()]}
     )
@@ -80,8 +81,8 @@ def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
 
 
 def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:
-    """`Llama.loss` where each rank has a part of the vocabulary: `hidden` is a DTensor cut by sequence."""
-    # A rank's words give a part of hidden's gradient; their sum is scattered back over the sequence.
+    """`Llama.loss` with the vocabulary sharded; `hidden` is a DTensor sharded along the sequence."""
+    # Each rank's logits give part of hidden's gradient; backward reduce-scatters it along the sequence.
     hidden = hidden.redistribute(placements=[Replicate()]).to_local(grad_placements=[Partial()])
     weight = model.output.weight.to_local()
     first = mesh.get_local_rank() * len(weight)
@@ -93,7 +94,7 @@ def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Ten
 def vocabulary_cross_entropy(
     logits: Tensor, labels: Tensor, *, first: int, group: dist.ProcessGroup
 ) -> tuple[Tensor, Tensor]:
-    """`model.loss.cross_entropy`, where `logits` (rows, words) are of the words from `first` on."""
+    """`model.loss.cross_entropy` for the shard of the vocabulary that starts at token `first`."""
     logits = logits.float()
     top = logits.amax(dim=-1)
     dist.all_reduce(top, dist.ReduceOp.MAX, group)

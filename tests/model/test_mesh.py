@@ -52,7 +52,7 @@ def test_unless_told_there_are_copies_where_fsdp_would_pad_the_rows(dim, world_s
         (Layout(cp=64), 64, ["parallel.cp=64", "seq_len=64", "multiple of 128"]),
         (Layout(dp_shard=16), 16, ["16", "8 micro-batches"]),
         (Layout(pp=4), 4, ["parallel.pp=4", "1f1b", "4 stages", "n_layers=2", "parallel.pp=2"]),
-        (Layout(pp=2, dp_shard=8), 16, ["parallel.pp=2", "1 micro-batch", "fewer than the 2"]),
+        (Layout(pp=2, dp_shard=8), 16, ["parallel.pp=2", "1 micro-batch", "takes 2"]),
         (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "4 rank(s)"]),
         (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "4 rank(s)"]),
         (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),
