@@ -1,19 +1,19 @@
-"""The text of a post, out of its HTML: what a reader sees, without the mark-up.
+"""HTML to text: what a reader of a post sees.
 
-Paragraphs are parted by an empty line, `<br>` and the author's own line ends break lines, list items
-keep their dash or number, table cells a bar between them, and code stands as it was written. Entities
-are decoded once, by the HTML parser; comments, scripts, images and the targets of links go. The parser
-is libxml2, event by event and without a tree: lexbor's takes time by the square of the depth.
+An empty line separates paragraphs, `<br>` and the author's own line ends break lines, list items keep
+their dash or number, a bar separates table cells, and code is kept as written. The HTML parser decodes
+entities once; comments, scripts, images and link targets are dropped. The parser is libxml2, event by
+event and without a tree: lexbor's time grows with the square of the depth.
 """
 
 import re
 
-from lxml import etree
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (lxml has no type stubs)
 
 _PARTED = """address article aside blockquote center details div dl figure figcaption footer form h1 h2 h3 h4
-h5 h6 header hr main nav ol p pre section table ul"""  # by an empty line
-_LINES = "caption dd dt li summary tr"  # by a line end
-_BLOCKS = dict.fromkeys(_PARTED.split(), 2) | dict.fromkeys(_LINES.split(), 1)
+h5 h6 header hr main nav ol p pre section table ul"""  # separated by an empty line
+_LINES = "caption dd dt li summary tr"  # separated by a line end
+_BLOCKS = {tag: n_lines for tags, n_lines in ((_PARTED, 2), (_LINES, 1)) for tag in tags.split()}
 _LISTS, _CELLS = {"ul", "ol"}, {"td", "th"}
 _SILENT = {"script", "style", "template", "noscript", "iframe", "object", "svg", "head", "title"}
 _PARTING = {*_BLOCKS, *_CELLS, *_SILENT, "br"}  # all other tags leave no trace
@@ -21,9 +21,9 @@ _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
 _SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _BAR = " | "
-_INDENT, _DEEPEST = "  ", 8  # of a list in a list; levels that are indented
-_MANY_TAGS, _PIECE = 20_000, 4096  # a post of more tags is parsed in pieces of so many characters
-_IDLE: list[etree.HTMLParser] = []  # to make one takes longer than a short post does
+_INDENT, _DEEPEST = "  ", 8  # of a nested list; levels that are indented
+_MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
+_IDLE: list[etree.HTMLParser] = []  # making one takes longer than parsing a short post
 
 
 def html_to_text(html: str) -> str:
@@ -34,17 +34,17 @@ def html_to_text(html: str) -> str:
         parser = _IDLE.pop()
     except IndexError:
         parser = etree.HTMLParser(target=_Text(), encoding="utf-8")
-    # An end tag without a beginning is looked for in all that is open, where no signal can interrupt.
+    # libxml2 searches every open element for a stray end tag, and no signal can interrupt it.
     piece = len(html) if html.count("<") < _MANY_TAGS else _PIECE
     for start in range(0, len(html), piece):
         parser.feed(html[start : start + piece].encode())
     text = parser.close()
-    _IDLE.append(parser)  # one that was interrupted is not used again
+    _IDLE.append(parser)  # an interrupted parser is not reused
     return text
 
 
 def _one_space(text: str) -> str:
-    """Runs of white space become one space, or one line end if they hold one."""
+    """Collapse white space to one space, or to one line end if it holds one."""
     lines = [line for line in (line.strip(_SPACE) for line in text.split("\n")) if line]
     text = "\n".join(lines)
     if "  " in text or "\t" in text or "\r" in text or "\f" in text:
@@ -53,19 +53,19 @@ def _one_space(text: str) -> str:
 
 
 class _Text:
-    """Takes tags and words in their order and puts the text together."""
+    """Builds the text from tags and words in order."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
-        self._data: list[str] = []  # text since the last tag that parts: others stand inside of it
+        self._data: list[str] = []  # text since the last parting tag
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # or white space due before it, on the same line
-        self._mark = ""  # of a list item that has no word yet
-        self._lists: list[int | None] = []  # each open list's next number; None: it has dashes
-        self._cells = 0  # of this row of a table
-        self._silent = 0  # elements open whose text is none
-        self._pre = 0  # <pre> that are open,
-        self._code: list[str] = []  # and what stands in them
+        self._mark = ""  # of a list item without a word so far
+        self._lists: list[int | None] = []  # each open list's next number; None: dashes
+        self._cells = 0  # of the current table row
+        self._silent = 0  # open elements whose text is not shown
+        self._pre = 0  # open <pre> elements
+        self._code: list[str] = []  # and their text
 
     def data(self, text: str) -> None:
         self._data.append(text)
@@ -129,13 +129,13 @@ class _Text:
         elif tag in _LISTS and self._lists:
             self._lists.pop()
         elif tag == "li":
-            self._mark = ""  # there was nothing in it
+            self._mark = ""  # the item was empty
 
     def _lines(self, tag: str) -> int:
         return 1 if tag in _LISTS and self._lists else _BLOCKS[tag]
 
     def _part(self, by: int | str) -> None:
-        """What is due before the next word: line ends, or else white space."""
+        """Set what is due before the next word: line ends, or else white space."""
         if not self._out or self._mark or self._pre:
             return
         if isinstance(by, int):
