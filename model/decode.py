@@ -60,7 +60,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, head_dim / 2)
     slots = positions.clamp(max=cache.length - 1) if n > 1 else positions
     hidden = model.tok_embeddings(tokens)
-    for number, layer in enumerate(model.layers):
+    for number, layer in enumerate(model.blocks):
         normed, attention = layer.attention_norm(hidden), layer.attention
         heads = (-1, attention.head_dim)
         q = rotate(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)

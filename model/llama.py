@@ -60,6 +60,8 @@ class LlamaConfig:
 class Llama(nn.Module):
     """Maps token ids to next-token logits, or to the mean loss if given labels."""
 
+    rotations: Tensor  # complex64 (max_seq_len, head_dim / 2)
+
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         if config.vocab_size < 1:
@@ -93,6 +95,11 @@ class Llama(nn.Module):
             return self.output(hidden)  # (batch, seq, vocab)
         return self.loss(hidden, labels)
 
+    @property
+    def blocks(self) -> list["Block"]:
+        """The layers present here, typed: all of them, or a pipeline stage's."""
+        return [layer for layer in self.layers if isinstance(layer, Block)]
+
     def loss(self, hidden: Tensor, labels: Tensor) -> Tensor:
         """Mean loss of `labels` (batch, seq), given the last norm's output (batch, seq, dim)."""
         return next_token_loss(hidden, self.output.weight, labels)
@@ -106,7 +113,7 @@ class Llama(nn.Module):
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
         # Called to move, cast or empty the model: the table moves with it but is never cast.
-        self.rotations = None
+        self._buffers["rotations"] = None
         super()._apply(fn, recurse)
         self.init_buffers()
         return self

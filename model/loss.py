@@ -7,6 +7,7 @@ Nothing is computed twice. The idea is from Liger's fused linear cross-entropy (
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -45,9 +46,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         tokens, vocab = len(labels), len(weight)
         chunks = -(-tokens * vocab // CHUNK)
         total = hidden.new_zeros((), dtype=torch.float32)
-        if train:
-            grad_hidden = torch.empty_like(hidden)
-            grad_weight = torch.zeros_like(weight, dtype=torch.float32)  # bf16 would round at every chunk
+        # In evaluation nothing is saved for backward; bf16 would round the weight's gradient at every chunk.
+        grad_hidden = torch.empty_like(hidden if train else hidden[:0])
+        grad_weight = torch.zeros_like(weight if train else weight[:0], dtype=torch.float32)
         first = 0
         for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
             loss, grad = cross_entropy(x @ weight.t(), y)
@@ -64,7 +65,10 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_loss: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] - once_differentiable has no types
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        (grad_loss,) = grad_outputs
         grad_hidden, grad_weight = ctx.saved_tensors
         scale = grad_loss / ctx.tokens
         return (

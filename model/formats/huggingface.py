@@ -72,7 +72,8 @@ def open_huggingface(folder: Path) -> Weights:
         with _opened(files[files_name]) as file:
             part = file.get_slice(files_name)
             refuse_other_shape(files[files_name], files_name, part.get_shape(), shape)
-            refuse_other_dtype(files[files_name], files_name, STORED.get(part.get_dtype(), part.get_dtype()))
+            stored = part.get_dtype()
+            refuse_other_dtype(files[files_name], files_name, STORED.get(stored) or stored)
     for name in [name for name in files if name.endswith("rotary_emb.inv_freq")]:
         with _opened(files[name]) as file:
             refuse_other_rotary(files[name], name, file.get_tensor(name), config)

@@ -111,8 +111,9 @@ def _dim(name: str) -> int | None:
 def _read(shards: list[Path], name: str) -> Tensor:
     # Reopen for each tensor, to release what was mapped before.
     dim = _dim(name)
-    parts = [_load(path)[name] for path in (shards[:1] if dim is None else shards)]
-    return parts[0].clone() if len(parts) == 1 else torch.cat(parts, dim)
+    if dim is None or len(shards) == 1:
+        return _load(shards[0])[name].clone()
+    return torch.cat([_load(path)[name] for path in shards], dim)
 
 
 def _shards(folder: Path) -> list[Path]:

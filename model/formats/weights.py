@@ -6,7 +6,7 @@ Tensors are read one at a time, so a conversion holds no more than the file it i
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,12 +75,14 @@ def refuse_other_names(path: Path, there: set[str], expected: set[str]) -> None:
             raise FormatError(f"{path}: {min(names)} {kind}{more}; expected exactly LLaMA's weights")
 
 
-def refuse_other_shape(path: Path, name: str, there: tuple[int, ...], expected: tuple[int, ...]) -> None:
+def refuse_other_shape(path: Path, name: str, there: Sequence[int], expected: Sequence[int]) -> None:
+    """Raise FormatError if a tensor has another shape than its config implies."""
     if tuple(there) != tuple(expected):
         raise FormatError(f"{path}: {name} has shape {list(there)}, but its config implies {list(expected)}")
 
 
 def refuse_other_dtype(path: Path, name: str, dtype: torch.dtype | str) -> None:
+    """Raise FormatError if a tensor has a dtype that is not in DTYPES."""
     if dtype not in DTYPES.values():
         raise FormatError(f"{path}: {name} is {dtype}; expected one of {', '.join(DTYPES)}")
 

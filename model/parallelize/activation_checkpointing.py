@@ -5,6 +5,7 @@ and recompute the rest. `full` keeps only a block's input.
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 from torch.utils.checkpoint import CheckpointPolicy, checkpoint, create_selective_checkpoint_contexts
@@ -29,10 +30,10 @@ def checkpoint_activations(model: Llama, mode: str) -> None:
         raise ValueError(f"parallel.activation_checkpointing={mode}: expected one of {', '.join(MODES)}")
     if mode == "none":
         return
-    options = {"use_reentrant": False, "preserve_rng_state": False}  # LLaMA has no dropout
+    options: dict[str, Any] = {"use_reentrant": False, "preserve_rng_state": False}  # LLaMA has no dropout
     if mode == "selective":
         options["context_fn"] = partial(create_selective_checkpoint_contexts, _keep_expensive)
-    for layer in model.layers:
+    for layer in model.blocks:
         layer.forward = partial(checkpoint, layer.forward, **options)
 
 

@@ -51,7 +51,7 @@ def parallelize(
             context_parallel(stage, cp)
         checkpoint_activations(stage, activation_checkpointing)
         if compile:
-            for layer in stage.layers:
+            for layer in stage.blocks:
                 layer.forward = torch.compile(layer.forward)
         shard(stage, mesh, param_dtype=param_dtype, reduce_dtype=reduce_dtype, reshard=reshard)
     if not pp:

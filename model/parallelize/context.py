@@ -31,7 +31,7 @@ def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
         return whole(tokens, None if labels is None else labels[:, mine], mine)
 
     model.forward = forward
-    for layer in model.layers:
+    for layer in model.blocks:
         layer.attention.attend = part.attend
 
 

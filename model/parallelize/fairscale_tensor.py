@@ -7,6 +7,7 @@ every layout. Only fairscale's arithmetic sees this rank's shard.
 """
 
 from functools import partial
+from typing import Any, TypeVar
 
 import fairscale.nn.model_parallel.initialize as fairscale_groups
 import torch.nn.functional as F
@@ -17,43 +18,45 @@ from fairscale.nn.model_parallel.mappings import (
 )
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import Placement, Replicate, Shard, distribute_tensor
+from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_tensor
 
 from model.llama import Llama, RMSNorm
 from model.loss import next_token_loss
 from model.parallelize.tensor import vocabulary_cross_entropy
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def fairscale_tensor_parallel(model: Llama, mesh: DeviceMesh) -> None:
     """Replace the model's layers with fairscale's, in place, over the tp ranks of `mesh`."""
     # fairscale's own set-up would create groups for the entire world and can run only once.
     fairscale_groups._MODEL_PARALLEL_GROUP = mesh.get_group()
-    for layer in model.layers:
-        attention, feed_forward = layer.attention, layer.feed_forward
-        for name in ("wq", "wk", "wv"):
-            setattr(attention, name, _column(getattr(attention, name), mesh))
-        attention.wo = _row(attention.wo, mesh)
-        for name in ("w1", "w3"):
-            setattr(feed_forward, name, _column(getattr(feed_forward, name), mesh))
-        feed_forward.w2 = _row(feed_forward.w2, mesh)
+    for layer in model.blocks:
+        for part, split_by_output, split_by_input in (
+            (layer.attention, ("wq", "wk", "wv"), "wo"),
+            (layer.feed_forward, ("w1", "w3"), "w2"),
+        ):
+            for name in split_by_output:
+                setattr(part, name, _column(getattr(part, name), mesh))
+            setattr(part, split_by_input, _row(getattr(part, split_by_input), mesh))
         layer.attention_norm = _norm(layer.attention_norm, mesh)
         layer.ffn_norm = _norm(layer.ffn_norm, mesh)
     # A pipeline stage may lack an end and have an Identity, without weights, in its place.
     if isinstance(model.tok_embeddings, nn.Embedding):
-        model.tok_embeddings = _embedding(model.tok_embeddings, mesh)
+        model.add_module("tok_embeddings", _embedding(model.tok_embeddings, mesh))
     if isinstance(model.output, nn.Linear):
         model.norm = _norm(model.norm, mesh)
-        model.output = _column(model.output, mesh, gather=True)
+        model.add_module("output", _column(model.output, mesh, gather=True))
     model.loss = partial(_loss, model, mesh)
 
 
-class _Local:
+class _Local(nn.Module):
     """A layer whose `weight` is a DTensor, except while it computes: then it is this rank's shard."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         self.__dict__["weight"] = local_weight(self)  # takes precedence over the parameter of that name
         try:
-            return super().forward(x)
+            return super().forward(*args, **kwargs)
         finally:
             del self.__dict__["weight"]
 
@@ -65,9 +68,9 @@ class Column(_Local, ColumnParallelLinear):
 class Row(_Local, RowParallelLinear):
     """Split by input; each rank's input is already its part."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input_: Tensor) -> Tensor:
         # Unlike fairscale's, do not reduce in place the product that selective checkpointing keeps.
-        return reduce_from_model_parallel_region(F.linear(x, local_weight(self)).clone())
+        return reduce_from_model_parallel_region(F.linear(input_, local_weight(self)).clone())
 
 
 class Embedding(_Local, ParallelEmbedding):
@@ -80,7 +83,9 @@ class Norm(_Local, RMSNorm):
 
 def local_weight(layer: nn.Module) -> Tensor:
     """This rank's shard of a layer's weight; differentiable."""
-    return layer._parameters["weight"].to_local()
+    weight = layer._parameters["weight"]
+    assert isinstance(weight, DTensor)
+    return weight.to_local()
 
 
 def _column(linear: nn.Linear, mesh: DeviceMesh, gather: bool = False) -> Column:
@@ -109,7 +114,7 @@ def _norm(norm: RMSNorm, mesh: DeviceMesh) -> Norm:
     return _with_weight(Norm(1, norm.eps), norm.weight, mesh, Replicate())
 
 
-def _with_weight(layer: nn.Module, whole: Tensor, mesh: DeviceMesh, placement: Placement) -> nn.Module:
+def _with_weight(layer: M, whole: Tensor, mesh: DeviceMesh, placement: Placement) -> M:
     layer._parameters["weight"] = nn.Parameter(distribute_tensor(whole.detach(), mesh, [placement]))
     return layer
 

@@ -34,7 +34,7 @@ def shard(
     policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
     # On one rank, freeing the weights after forward would only copy them once more.
     frees = {"auto": mesh.size(-1) > 1 and not pipelined, "always": True, "never": False}[reshard]
-    for layer in model.layers:
+    for layer in model.blocks:
         fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=frees)
     # Backward starts with the root's weights, so keep them.
     fully_shard(model, mesh=mesh, mp_policy=policy, reshard_after_forward=False)

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
+from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from model.llama import Llama
@@ -20,6 +22,7 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
     """Compute gradients of `count` micro-batches' mean loss, which is the result's mean over ranks."""
     if isinstance(model, Pipeline):
         return model.forward_backward(batches)
+    assert isinstance(model, FSDPModule)  # `parallelize` shards every model
     total = torch.zeros((), device=next(model.parameters()).device)
     for micro, (inputs, labels) in enumerate(batches):
         model.set_requires_gradient_sync(micro == count - 1)
@@ -32,7 +35,8 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
 def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
     """Scale the gradients to a norm of at most `max_norm`; returns their norm before, over all ranks."""
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
-    norm = getattr(norm, "full_tensor", lambda: norm)()
+    if isinstance(norm, DTensor):
+        norm = norm.full_tensor()
     if isinstance(model, Pipeline):
         norm = model.norm_over_stages(norm)
     clip_grads_with_norm_(model.parameters(), max_norm, norm)

@@ -36,11 +36,12 @@ class Layout:
 
     @property
     def world_size(self) -> int:
-        return self.dp_replicate * self.dp_shard * self.cp * self.tp * self.pp
+        return self.dp_size * self.cp * self.tp * self.pp
 
     @property
     def dp_size(self) -> int:
         """The number of ranks that see different samples."""
+        assert self.dp_replicate is not None  # `choose` has picked a number
         return self.dp_replicate * self.dp_shard
 
     @property
@@ -157,7 +158,7 @@ def dp_rank(mesh: DeviceMesh) -> int:
 
 def along(mesh: DeviceMesh, name: str) -> DeviceMesh | None:
     """The submesh along one dimension, or None if it is absent or of size 1."""
-    return mesh[name] if name in mesh.mesh_dim_names and mesh[name].size() > 1 else None
+    return mesh[name] if name in (mesh.mesh_dim_names or ()) and mesh[name].size() > 1 else None
 
 
 def _unpadded(plain: Layout, limits: Limits) -> Layout:

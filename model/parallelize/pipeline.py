@@ -7,6 +7,8 @@ The micro-batches are those of gradient accumulation.
 """
 
 from collections.abc import Iterable
+from functools import reduce
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -37,8 +39,8 @@ def _stage(model: Llama, layers: range, first: bool, last: bool) -> Llama:
             setattr(stage.layers, number, layer)
         else:
             delattr(stage.layers, number)
-    stage.tok_embeddings = model.tok_embeddings if first else nn.Identity()
-    stage.norm, stage.output = (model.norm, model.output) if last else (nn.Identity(), nn.Identity())
+    for name, present in (("tok_embeddings", first), ("norm", last), ("output", last)):
+        setattr(stage, name, getattr(model, name) if present else nn.Identity())
     stage.init_buffers()
     return stage
 
@@ -63,7 +65,7 @@ class Pipeline(nn.Module):
         self.total = self.size * len(stages)
         self.config = next(iter(stages.values())).config
         self.dtype, self.sequence_parts = dtype, sequence_parts
-        self._schedules: dict[tuple, object] = {}
+        self._schedules: dict[tuple, Any] = {}
         self.layers = nn.Module()
         for number, stage in stages.items():
             for name, part in stage.layers.named_children():
@@ -81,7 +83,7 @@ class Pipeline(nn.Module):
         schedule = self._schedule(len(batches), *batches[0][0].shape)
         # All stages need the labels: the last for its loss, the others for the sequence's length.
         schedule.step(inputs, target=labels, labels=labels, losses=losses, return_outputs=False)
-        return self._share(sum(losses).detach() if losses else None)
+        return self._share(reduce(torch.add, losses).detach() if losses else None)
 
     def forward(self, tokens: Tensor, labels: Tensor) -> Tensor:
         """For evaluation, called on all stages: a scalar whose mean over ranks is the loss of `labels`."""
@@ -174,4 +176,4 @@ def _accept_hidden_states(stage: Llama, last: bool) -> None:
         positions = torch.arange(labels.shape[1], device=arriving.device)
         return whole(arriving, labels if last else None, positions)
 
-    stage.forward = forward
+    stage.forward = forward  # pyright: ignore[reportAttributeAccessIssue] - torch calls stages with these two

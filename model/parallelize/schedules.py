@@ -44,8 +44,8 @@ def refuse_schedule(
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
     kind = SCHEDULES[schedule]
-    most = stages_per_rank if kind.more_stages else kind.stages
-    if stages_per_rank is not None and not kind.stages <= stages_per_rank <= most:
+    too_many = not kind.more_stages and stages_per_rank != kind.stages
+    if stages_per_rank is not None and (stages_per_rank < kind.stages or too_many):
         expected = f"null or {kind.stages}" + " or more" * kind.more_stages
         raise ValueError(
             f"parallel.stages_per_rank={stages_per_rank}: expected {expected} with "

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.tensor import Partial, Replicate, Shard
+from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.distributed.tensor.parallel import (
     ColwiseParallel,
     PrepareModuleInput,
@@ -38,7 +38,7 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) ->
         _whole_sequences(model, mesh)
         return
     by_output, by_input = ColwiseParallel, partial(RowwiseParallel, output_layouts=SEQUENCE)
-    for layer in model.layers:
+    for layer in model.blocks:
         plan = {
             "attention_norm": SequenceParallel(),
             "attention": PrepareModuleInput(
@@ -71,7 +71,7 @@ def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
         **{f"feed_forward.{name}": ColwiseParallel() for name in ("w1", "w3")},
         "feed_forward.w2": RowwiseParallel(),
     }
-    for layer in model.layers:
+    for layer in model.blocks:
         parallelize_module(layer, mesh, plan)
     ends = {
         "tok_embeddings": RowwiseParallel(input_layouts=Replicate()),
@@ -83,8 +83,10 @@ def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
 def _loss(model: Llama, mesh: DeviceMesh, hidden: Tensor, labels: Tensor) -> Tensor:
     """`Llama.loss` with the vocabulary sharded; `hidden` is a DTensor sharded along the sequence."""
     # Each rank's logits give part of hidden's gradient; backward reduce-scatters it along the sequence.
+    weight = model.output.weight
+    assert isinstance(hidden, DTensor) and isinstance(weight, DTensor)
     hidden = hidden.redistribute(placements=[Replicate()]).to_local(grad_placements=[Partial()])
-    weight = model.output.weight.to_local()
+    weight = weight.to_local()
     first = mesh.get_local_rank() * len(weight)
     return next_token_loss(
         hidden, weight, labels, partial(vocabulary_cross_entropy, first=first, group=mesh.get_group())

@@ -139,7 +139,7 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
         ),
         (
             ["parallel.pp=2", "parallel.dp_shard=2", "global_batch=128"],
-            ["parallel.pp=2", "1 micro-batch", "fewer than the 2", "parallel.tp=2"],
+            ["parallel.pp=2", "1 micro-batch", "takes 2", "parallel.tp=2"],
         ),
         (["parallel.dp_shard=3"], ["dp_shard 3", "4 rank(s)", "parallel.dp_shard=4"]),
         (

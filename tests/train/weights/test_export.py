@@ -120,7 +120,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
             "weights=ROOT/run format=meta output=OUT shards=4",
             "does not divide model.n_heads",
         ),
-        (export.main, "weights=ROOT/run format=hf output=ROOT/hf", "is there already"),
+        (export.main, "weights=ROOT/run format=hf output=ROOT/hf", "already exists"),
         (export.main, "weights=nowhere format=hf output=OUT", "nowhere: neither a run folder"),
         (
             export.main,
