@@ -15,6 +15,7 @@ from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
 from train.config import RunError, TrainConfig
 from train.ranks.setup import device_type
+from train.recipe.facts import with_vocabulary
 
 # fp32 weights, gradients and AdamW's two moments.
 BYTES_PER_PARAMETER = 16
@@ -101,7 +102,7 @@ def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
 def _memory_problem(config: TrainConfig, layout: Layout) -> list[str]:
     """One line if this machine's ranks cannot hold their share of the training state."""
     parts = layout.world_size // layout.dp_replicate  # of one copy
-    model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
+    model = with_vocabulary(config.model)
     total = n_params(model) * BYTES_PER_PARAMETER
     if device_type(config.device) == "cuda":
         free, place = torch.cuda.get_device_properties(0).total_memory, "each GPU"

@@ -19,34 +19,10 @@ from data.documents import read_documents, text_files
 from data.errors import DataError
 from data.mixture import DataConfig
 from data.progress import Progress
+from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
-LONGEST = 4192  # bytes of a line; SentencePiece leaves longer ones out
-# Read from LLaMA's own tokenizer.model (RECIPE §3).
-SETTINGS = {
-    "model_type": "bpe",
-    "character_coverage": 0.99995,
-    "input_sentence_size": 200_000_000,
-    "shuffle_input_sentence": True,
-    "max_sentence_length": LONGEST,
-    "max_sentencepiece_length": 16,
-    "seed_sentencepiece_size": 1_000_000,
-    "split_digits": True,
-    "split_by_number": True,
-    "split_by_whitespace": True,
-    "split_by_unicode_script": True,
-    "allow_whitespace_only_pieces": True,
-    "byte_fallback": True,
-    "hard_vocab_limit": True,
-    "normalization_rule_name": "identity",
-    "add_dummy_prefix": True,
-    "remove_extra_whitespaces": False,
-    "unk_id": 0,
-    "bos_id": 1,
-    "eos_id": 2,
-    "pad_id": -1,
-    "unk_surface": " \u2047 ",
-}
+LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece leaves longer lines out
 # SentencePiece writes their number into the model, which should not depend on the machine's cores.
 THREADS = 16
 CHECKED = 1000  # texts kept for the round trip
@@ -59,7 +35,7 @@ class TokenizerConfig:
     data: DataConfig
     corpora: str = "corpora"
     output: str | None = None  # null: <corpora>/tokenizer/tokenizer.model
-    vocab_size: int = 32000
+    vocab_size: int = VOCAB_SIZE
     max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times that in memory
     seed: int = 0
     threads: int | None = None  # null: 16, whatever the machine

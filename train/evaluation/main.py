@@ -19,10 +19,10 @@ from data.errors import DataError
 from model.formats.weights import FormatError, Weights
 from train.config import RunError
 from train.evaluation.mmlu import SUBJECTS, over_all_questions
-from train.evaluation.paper_scores import PAPER_SCORES
 from train.generation.inference import InferenceParallel, load_over, started
 from train.ranks.setup import Ranks, first_rank_does, gather_objects
 from train.recipe.facts import SIZES, size_of
+from train.recipe.scores import PAPER_SCORES
 from train.weights.open import open_weights, tokenizer_of
 
 

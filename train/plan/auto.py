@@ -10,6 +10,7 @@ from model.parallelize.auto import choose_auto
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
 from train.config import RunError, TrainConfig
 from train.ranks.setup import device_type
+from train.recipe.facts import with_vocabulary
 
 
 def settle(config: TrainConfig) -> TrainConfig:
@@ -20,7 +21,7 @@ def settle(config: TrainConfig) -> TrainConfig:
     world_size = int(os.environ.get("WORLD_SIZE", 1))
     ranks_per_node = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
     on_gpu = device_type(config.device) == "cuda"
-    model = config.model if config.model.vocab_size > 0 else replace(config.model, vocab_size=32000)
+    model = with_vocabulary(config.model)
     try:
         choice = choose_auto(
             Layout(**{name: getattr(parallel, name) for name in DIMENSIONS}),

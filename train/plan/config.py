@@ -1,11 +1,12 @@
 """What `relama plan` is asked: a model size with its batch and steps, on how many of which GPU."""
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from model.llama import LlamaConfig
 from train.config import CheckpointConfig, OptimConfig, ParallelConfig, ValidateConfig
 from train.metrics.hardware import GPU_NAMES, Gpu
+from train.recipe.facts import with_vocabulary
 
 
 @dataclass
@@ -27,8 +28,7 @@ class PlanConfig:
     global_batch: int = 4194304  # tokens
 
     def __post_init__(self) -> None:
-        if self.model.vocab_size < 1:
-            self.model = replace(self.model, vocab_size=32000)
+        self.model = with_vocabulary(self.model)
         self.seq_len = self.model.max_seq_len if self.seq_len is None else self.seq_len
         for key in ("world_size", "gpus_per_node", "steps", "seq_len", "micro_batch"):
             if getattr(self, key) < 1:

@@ -1,8 +1,8 @@
-"""`relama audit`: the mixture beside Table 1, and a run's config beside the paper's other tables.
+"""`relama audit`: the mixture compared with Table 1, and a run's config with the paper's other tables.
 
-`data/audit.py` accounts for the corpora alone. With run=NAME, or with any key of `relama train` (model=7b
-optim.lr=…), the config too is compared, value by value (`conformance.py`); the corpora are then those
-of the run, at its length.
+`data/audit.py` audits the corpora alone. With run=NAME, or any key of `relama train` (model=7b optim.lr=…),
+the config is compared value by value as well (`conformance.py`), and the mixture is audited on the run's
+corpora and at its length.
 """
 
 import json
@@ -14,24 +14,24 @@ from configs.load import CONFIGS, entry, load
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
 from data.errors import DataError
-from data.tokens.train_tokenizer import SETTINGS, TokenizerConfig
+from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from train.config import RunError, TrainConfig
 from train.recipe.conformance import SIZES, Conformance, conformance, tokenizer_settings
 from train.run.folder import read_run_config, run_path
 
 OF_AUDIT = {field.name for field in fields(AuditConfig)}
 OF_TRAIN = {field.name for field in fields(TrainConfig)} | {path.name for path in CONFIGS.iterdir()}
-SHARED = {"data", "corpora", "steps", "global_batch"}  # said once, meant for both
+SHARED = {"data", "corpora", "steps", "global_batch"}  # keys of both audit and train
 
 
 @dataclass
 class Compared:
-    """A training config, and where the settings of its tokenizer were read."""
+    """A training config, its tokenizer's settings and where they were read."""
 
     config: TrainConfig
     tokenizer: dict
     read_from: str
-    name: str  # of the run, or of its words
+    name: str  # the run, or the keys given
 
 
 def run(argv: list[str]) -> None:
@@ -40,17 +40,19 @@ def run(argv: list[str]) -> None:
     if size is not None and size not in SIZES:
         raise RunError(f"size={size}: expected one of {', '.join(SIZES)}")
     if "--help" in argv or "-h" in argv:
-        print("with run=NAME, or any key of relama train, that config is compared with the paper's tables;")
-        print(f"size={'|'.join(SIZES)} chooses with whose (null: the nearest by shape)\n")
+        print("run=NAME, or any key of relama train: compare that config with the paper's tables as well;")
+        print(f"size={'|'.join(SIZES)}: compare with this size (default: the nearest by shape)\n")
     words = [word for word in argv if "=" not in word or _key(word) not in ("run", "size")]
     compared = _compared(given.get("run"), words)
     if compared is None and size is not None:
-        raise RunError(f"size={size}: of what? give run=NAME, or the keys of a run to come (model=7b)")
+        raise RunError(f"size={size}: needs a config; give run=NAME, or keys of relama train (model=7b)")
     mixture = _mixture(words, compared)
     found, absent = _audited(mixture, may_be_absent=compared is not None and "corpora" not in given)
-    conforms = compared and conformance(compared.config, compared.tokenizer, size)
+    conforms = conformance(compared.config, compared.tokenizer, size) if compared else None
     account = json.dumps(_account(found, conforms), indent=1)
-    lines = [*(table(found) if found else [f"! {absent}"]), *(_table(conforms, compared) if conforms else [])]
+    lines = list(table(found)) if found else [f"! {absent}"]
+    if compared and conforms:
+        lines += _table(conforms, compared)
     for line in [account] if mixture.json else lines:
         print(line)
     if mixture.output is not None:
@@ -64,21 +66,19 @@ def run(argv: list[str]) -> None:
 
 
 def compare_run(path: Path, size: str | None = None) -> Conformance:
-    """The conformance of the run at `path`, by its own config and tokenizer. Raises RunError."""
+    """The conformance of the run at `path`, from its own config and tokenizer. Raises RunError."""
     compared = _of_run(path)
     return conformance(compared.config, compared.tokenizer, size)
 
 
 def _compared(run_name: str | None, words: list[str]) -> Compared | None:
-    """The config that is compared: a run's, that of a run's words, or none."""
+    """The config to compare: a run's, one made of train's keys, or None."""
     trains = [word for word in words if _is_of_train(word)]
     if run_name is None:
         return _of_words([word for word in words if _room(word) in OF_TRAIN]) if trains else None
     for word in words:
         if word in trains or _room(word) in SHARED - {"corpora"}:
-            raise RunError(
-                f"{word}: a run has its own; give run=NAME, or the keys of a run to come, not both"
-            )
+            raise RunError(f"{word}: run={run_name} has its own; give either run= or keys of relama train")
     return _of_run(run_path(run_name))
 
 
@@ -88,7 +88,7 @@ def _of_run(path: Path) -> Compared:
 
 
 def _of_words(words: list[str]) -> Compared:
-    """A run that is not there yet: model=7b data=mix, unless told."""
+    """A run not started yet: model=7b data=mix unless given."""
     groups = {word.partition("=")[0] for word in words}
     defaults = [word for word in ("model=7b", "data=mix") if word.partition("=")[0] not in groups]
     config = load("train", TrainConfig, [*defaults, *words])
@@ -97,17 +97,15 @@ def _of_words(words: list[str]) -> Compared:
     for path in (*stores, corpora / "tokenizer" / "tokenizer.model"):
         if path.is_file():
             return Compared(config, tokenizer_settings(path), str(path), " ".join(words))
-    settings = SETTINGS | {"vocab_size": TokenizerConfig.vocab_size}
-    return Compared(config, settings, "none made yet: what `relama tokenizer` will do", " ".join(words))
+    settings = SETTINGS | {"vocab_size": VOCAB_SIZE}
+    return Compared(config, settings, "not trained yet: the settings of `relama tokenizer`", " ".join(words))
 
 
 def _mixture(words: list[str], compared: Compared | None) -> AuditConfig:
-    """What is audited: what the words say, or a run's mixture at its length."""
+    """The mixture to audit: the one given, or a run's at the run's length."""
     if compared is None:
         return load("audit", AuditConfig, words)
-    its = OF_TRAIN - OF_AUDIT | SHARED - {
-        "corpora"
-    }  # what its config says; whatever else is audit's, or wrong
+    its = OF_TRAIN - OF_AUDIT | SHARED - {"corpora"}  # taken from its config
     asked = load("audit", AuditConfig, [word for word in words if _room(word) not in its])
     config = compared.config
     length = {} if asked.tokens else {"steps": config.steps, "global_batch": config.global_batch}
@@ -117,7 +115,7 @@ def _mixture(words: list[str], compared: Compared | None) -> AuditConfig:
 
 def _audited(config: AuditConfig, may_be_absent: bool) -> tuple[Audit | None, str]:
     if may_be_absent and not Path(config.corpora).is_dir():
-        return None, f"{config.corpora}: no such folder yet, so the mixture's tokens were not audited"
+        return None, f"{config.corpora}: no such folder yet; skipping the audit of the mixture's tokens"
     return audit(config), ""
 
 
@@ -129,13 +127,13 @@ def _account(found: Audit | None, conforms: Conformance | None) -> dict:
 def _table(found: Conformance, compared: Compared) -> Iterator[str]:
     """The lines to print."""
     yield ""
-    yield f"{compared.name}, beside what is published of LLaMA-{found.size.upper()}"
+    yield f"{compared.name}, compared with LLaMA-{found.size.upper()} as published"
     yield f"tokenizer: {compared.read_from}"
     count = len(found.deviations)
     yield f"{count or 'no'} deviation{'s' * (count != 1)} in {found.compared} published values"
     yield from (f"! {deviation}" for deviation in found.deviations)
     yield ""
-    yield "not published, and how it is here:"
+    yield "not published; what we chose:"
     yield from (f"  {line}" for line in found.silent)
 
 

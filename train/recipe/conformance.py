@@ -1,8 +1,8 @@
-"""A run's config beside what the paper, Meta's code and LLaMA's own tokenizer.model say (RECIPE §1, §3, §4).
+"""A run's config against the paper, Meta's code and LLaMA's tokenizer.model (docs/recipe.md §1, §3, §4).
 
 In: a training config, and the settings recorded in a SentencePiece model. Out: a line for each published
-value that differs, and, apart from them, what nobody published and how it is here. The published values
-stand below as data, each with where it was read; nothing is inferred from our own defaults.
+value that differs; separately, what was never published and what we chose. The published values are data
+with their sources (facts.py), and nothing is inferred from our own defaults.
 """
 
 import math
@@ -12,10 +12,12 @@ from pathlib import Path
 from statistics import median
 
 from data.audit import TABLE_1
+from data.tokens.llama import VOCAB_SIZE
 from model.flops import n_params
 from model.llama import LlamaConfig
 from train.config import RunError, TrainConfig
 from train.recipe.facts import (
+    BATCH_TOKENS,
     COMMON,
     PARAMS_JSON,
     SIZES,
@@ -24,17 +26,17 @@ from train.recipe.facts import (
     TOKENIZER_SETTINGS,
 )
 
-ROUNDING = 0.05  # the paper's 4M and 1.4T have one figure and two
+ROUNDING = 0.05  # the paper gives 4M with one digit and 1.4T with two
 
 
 @dataclass(frozen=True)
 class Deviation:
-    """One published value that is another here."""
+    """One published value that this config changes."""
 
     key: str
     here: object
     paper: object
-    where: str  # it was read
+    where: str  # the source of the paper's value
 
     def __str__(self) -> str:
         return f"{self.key}: {_shown(self.here)}; LLaMA: {_shown(self.paper)} ({self.where})"
@@ -42,7 +44,7 @@ class Deviation:
 
 @dataclass
 class Conformance:
-    """`compared` published values of LLaMA `size`, the ones that differ, and what is not published."""
+    """How many published values of LLaMA `size` were compared, which differ, and what is not published."""
 
     size: str
     compared: int
@@ -51,7 +53,7 @@ class Conformance:
 
 
 def conformance(config: TrainConfig, tokenizer: dict, size: str | None = None) -> Conformance:
-    """Compare `config`, and a tokenizer's settings, with LLaMA `size`; None: the size that is nearest."""
+    """Compare `config`, and a tokenizer's settings, with LLaMA `size`; None: the nearest size."""
     size = size or nearest_size(config.model)
     if config.model.vocab_size == -1:
         config = replace(config, model=replace(config.model, vocab_size=tokenizer["vocab_size"]))
@@ -69,7 +71,7 @@ def conformance(config: TrainConfig, tokenizer: dict, size: str | None = None) -
 
 
 def published(size: str) -> dict[str, tuple[object, str]]:
-    """The config's keys that must equal a published value: (the value, where it was read)."""
+    """The config's keys that have a published value, with that value and its source."""
     shape = SIZES[size]
     return {
         **{f"model.{key}": (shape[key], TABLE_2) for key in ("dim", "n_heads", "n_layers")},
@@ -80,25 +82,24 @@ def published(size: str) -> dict[str, tuple[object, str]]:
 
 
 def nearest_size(model: LlamaConfig) -> str:
-    """The size that agrees in most of width, heads and layers; among equals, in the number of parameters."""
-
-    ours = n_params(replace(model, vocab_size=32000))
+    """The size that shares most of width, heads and layers; among equals, the nearest parameter count."""
+    ours = n_params(replace(model, vocab_size=VOCAB_SIZE))
 
     def distance(size: str) -> tuple[int, float]:
         shape = {key: SIZES[size][key] for key in ("dim", "n_heads", "n_layers")}
         same = sum(getattr(model, key) == value for key, value in shape.items())
-        theirs = n_params(LlamaConfig(**shape, vocab_size=32000))
+        theirs = n_params(LlamaConfig(**shape, vocab_size=VOCAB_SIZE))
         return -same, abs(math.log(ours / theirs))
 
     return min(SIZES, key=distance)
 
 
 def tokenizer_settings(path: Path) -> dict:
-    """What a SentencePiece model records of its training and normalisation. Raises RunError if it is none."""
+    """What a SentencePiece model records of its training and normalization. RunError if not one."""
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 
-    model = sentencepiece_model_pb2.ModelProto()
+    model = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue] - made at import
     try:
         model.ParseFromString(path.read_bytes())
     except (OSError, DecodeError) as error:
@@ -119,7 +120,7 @@ def _of_values(config: TrainConfig, size: str) -> Iterator[Deviation]:
             here = getattr(here, part)
         if not _same(here, value):
             yield Deviation(key, here, value, where)
-    if abs(config.global_batch / 4e6 - 1) > ROUNDING:
+    if abs(config.global_batch / BATCH_TOKENS - 1) > ROUNDING:
         yield Deviation("global_batch", f"{config.global_batch:,} tokens", "4M", TABLE_2)
     tokens, theirs = config.steps * config.global_batch, SIZES[size]["tokens"]
     if abs(tokens / theirs - 1) > ROUNDING:
@@ -129,7 +130,7 @@ def _of_values(config: TrainConfig, size: str) -> Iterator[Deviation]:
 
 
 def _of_mixture(weights: dict[str, float]) -> Iterator[Deviation]:
-    """Weights are relative: they are put on the scale on which most of the sources agree with Table 1."""
+    """Weights are relative: compared on the scale on which most sources agree with Table 1."""
     total = sum(weights.values())
     known = [weights[source] / row.share for source, row in TABLE_1.items() if source in weights]
     scale = median(known) if known else total
@@ -142,21 +143,21 @@ def _of_mixture(weights: dict[str, float]) -> Iterator[Deviation]:
     for source in weights:
         if source not in TABLE_1:
             share = f"{weights[source] / total:.1%} of the mixture"
-            yield Deviation(f"data.weights.{source}", share, "no such source", "Table 1")
+            yield Deviation(f"data.weights.{source}", share, "not a source", "Table 1")
 
 
 def _silent(config: TrainConfig) -> Iterator[str]:
-    """What nobody published, and how it is here."""
-    yield "initial weights: truncated normal, drawn by name from the seed (model/initialize.py)"
+    """What was never published, and what we chose."""
+    yield "initial weights: truncated normal, seeded per parameter name (model/initialize.py)"
     yield f"seed: {config.seed}"
     yield f"optim.eps: {config.optim.eps:g}"
-    yield "which parameters decay: the matrices, not the norms' scales"
-    yield "precision: fp32 weights and optimizer; computed in bf16 on GPUs, in fp32 on CPUs"
+    yield "weight decay: on matrices, not on the norms' scales"
+    yield "precision: fp32 weights and optimizer; bf16 compute on GPUs, fp32 on CPUs"
     yield "packing: documents between BOS and EOS in one stream, cut into sequences; attention crosses them"
     yield "dropout: none, as in Meta's code"
-    yield f"what 4M tokens are: {config.global_batch:,}, in sequences of {config.seq_len:,}"
-    yield f"micro_batch: {config.micro_batch} (how the batch is laid over GPUs does not change it)"
-    yield "which dumps: five of CommonCrawl, unnamed; and the days of all others (docs/data.md)"
+    yield f"a batch of 4M tokens: {config.global_batch:,}, in sequences of {config.seq_len:,}"
+    yield f"micro_batch: {config.micro_batch} (how a batch is divided among GPUs does not change it)"
+    yield "dumps: which five of CommonCrawl, and the dates of all others (docs/data.md)"
 
 
 def _same(here: object, value: object) -> bool:

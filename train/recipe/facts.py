@@ -1,13 +1,17 @@
 """The paper's published facts, each in one place with its source (docs/recipe.md has them all in prose).
 
-Table 1 is in data/audit.py, because the data room needs it too; the scores are in evaluation/paper_scores.py.
+What data/ needs is there: Table 1 in data/audit.py, the tokenizer in data/tokens/llama.py. Scores: scores.py.
 """
 
+from dataclasses import replace
+
+from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from model.llama import LlamaConfig
 
 TABLE_2, CODE, SECTION_2 = "Table 2", "Meta's code", "§2.2"
 PARAMS_JSON, TOKENIZER = "Meta's params.json", "LLaMA's tokenizer.model"
 
+BATCH_TOKENS = 4e6  # of every size, to one figure (Table 2)
 # What Table 2, Table 15 and the shipped params.json say of each size.
 SIZES = {
     "7b": {"dim": 4096, "n_heads": 32, "n_layers": 32, "norm_eps": 1e-6, "lr": 3.0e-4, "tokens": 1.0e12},
@@ -20,7 +24,7 @@ MFU = 0.48  # of the A100's peak: the four sizes reach 44.6 % to 52.4 % (docs/re
 WATTS, PUE, CARBON = 400, 1.1, 0.385  # an A100-80GB, the data center's overhead, kg CO₂eq per kWh (§6)
 # The same for every size.
 COMMON = {
-    "model.vocab_size": (32000, TOKENIZER),
+    "model.vocab_size": (VOCAB_SIZE, TOKENIZER),
     "model.multiple_of": (256, PARAMS_JSON),
     "model.max_seq_len": (2048, CODE),
     "model.rope_theta": (10000.0, CODE),
@@ -33,34 +37,17 @@ COMMON = {
     "init": (None, "trained from random weights"),
     "stop_at": (None, "trained to the schedule's end"),
 }
-# How LLaMA's tokenizer.model says that it was trained and normalizes.
-TOKENIZER_SETTINGS = {
-    "model_type": "bpe",
-    "vocab_size": 32000,
-    "character_coverage": 0.99995,
-    "input_sentence_size": 200_000_000,
-    "shuffle_input_sentence": True,
-    "max_sentence_length": 4192,
-    "max_sentencepiece_length": 16,
-    "seed_sentencepiece_size": 1_000_000,
-    "split_digits": True,
-    "split_by_number": True,
-    "split_by_whitespace": True,
-    "split_by_unicode_script": True,
-    "allow_whitespace_only_pieces": True,
-    "byte_fallback": True,
-    "hard_vocab_limit": True,
-    "unk_id": 0,
-    "bos_id": 1,
-    "eos_id": 2,
-    "pad_id": -1,
-    "normalization_rule_name": "identity",
-    "add_dummy_prefix": True,
-    "remove_extra_whitespaces": False,
-}
+# What LLaMA's tokenizer.model says of its training and normalization, as far as a model records it.
+TOKENIZER_SETTINGS = {key: value for key, value in SETTINGS.items() if key != "unk_surface"}
+TOKENIZER_SETTINGS["vocab_size"] = VOCAB_SIZE
 
 
 def size_of(config: LlamaConfig) -> str | None:
     """The paper's name for a model of this shape, or None if the paper has none."""
     shape = config.dim, config.n_layers
     return next((name for name, size in SIZES.items() if shape == (size["dim"], size["n_layers"])), None)
+
+
+def with_vocabulary(model: LlamaConfig) -> LlamaConfig:
+    """`model` with LLaMA's vocabulary where its own is not known yet (vocab_size=-1: the tokens decide)."""
+    return model if model.vocab_size > 0 else replace(model, vocab_size=VOCAB_SIZE)

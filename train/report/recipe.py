@@ -8,11 +8,11 @@ from pathlib import Path
 from data.audit import TABLE_1
 from data.errors import DataError
 from data.tokens.store import read_manifest
-from train.evaluation.paper_scores import PAPER_SCORES
 from train.generation.samples import read_samples
 from train.metrics.hardware import gpu_of
 from train.recipe.audit import compare_run
 from train.recipe.facts import CARBON, GPU_HOURS, PUE, WATTS, size_of
+from train.recipe.scores import PAPER_SCORES
 from train.report.charts import Line, line_chart
 from train.report.curves import colours
 from train.report.page import block, bullets, count, hours, paragraph, table

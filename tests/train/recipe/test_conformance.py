@@ -1,4 +1,4 @@
-"""Each of the paper's sizes conforms; any one published value that is changed is named, and it alone."""
+"""Each of the paper's sizes conforms; a single changed value is reported, and nothing else is."""
 
 import copy
 import json
@@ -7,7 +7,7 @@ import pytest
 
 from configs.load import load
 from data.audit import TABLE_1
-from data.tokens.train_tokenizer import SETTINGS
+from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from tests.support.runs import SMALL
 from train.config import TrainConfig
 from train.recipe.audit import main
@@ -21,7 +21,7 @@ from train.recipe.conformance import (
     tokenizer_settings,
 )
 
-OURS = SETTINGS | {"vocab_size": 32000}
+OURS = SETTINGS | {"vocab_size": VOCAB_SIZE}
 
 
 def config_of(size: str) -> TrainConfig:
@@ -89,7 +89,7 @@ def test_any_published_value_that_is_changed_is_named_alone(size):
     assert [line.key for line in conformance(changed, OURS).deviations] == ["data.weights.mine"]
 
 
-def test_what_is_relative_or_rounded_in_the_paper_may_be_written_otherwise():
+def test_relative_weights_and_rounded_totals_are_not_deviations():
     config = config_of("7b")
     config.data.weights = {source: weight * 2 for source, weight in config.data.weights.items()}
     config.global_batch, config.steps = 1953 * 2048, 250_016  # 4.0M read as a decimal, 1.0T tokens of them
@@ -117,7 +117,7 @@ def said(words: list[str], capsys) -> tuple[int, str, str]:
     return code, *capsys.readouterr()
 
 
-def test_a_run_to_come_is_compared_by_its_words(capsys, tmp_path, monkeypatch):
+def test_a_future_run_is_compared_by_its_keys(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, err = said(["model=13b", "optim.clip=2", "data.weights.c4=20"], capsys)
     assert (code, err) == (0, "")
@@ -151,9 +151,9 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
     ("words", "part"),
     [
         (["run=nowhere"], "not a run folder"),
-        (["run=nowhere", "model=7b"], "model=7b: a run has its own; give run=NAME, or the keys"),
-        (["run=nowhere", "steps=5"], "steps=5: a run has its own"),
-        (["size=7b"], "size=7b: of what?"),
+        (["run=nowhere", "model=7b"], "model=7b: run=nowhere has its own"),
+        (["run=nowhere", "steps=5"], "steps=5: run=nowhere has its own"),
+        (["size=7b"], "size=7b: needs a config"),
         (["model=7b", "nonsense=1"], "nonsense: unknown key"),
         (["size=8b", "model=7b"], "size=8b: expected one of 7b, 13b, 33b, 65b"),
         (["model=9b"], "model is one of"),
@@ -161,10 +161,10 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
         (["model=7b", "corpora=nowhere"], "corpora=nowhere: no such folder"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_one_line(words, part, capsys):
+def test_a_comparison_that_cannot_be_made_is_refused_in_one_line(words, part, capsys):
     code, _, err = said(words, capsys)
     assert code == 1 and part in err and err.count("\n") == 1
 
 
-def test_the_tests_own_small_run_is_no_llama():
+def test_the_small_test_run_deviates_from_llama():
     assert len(conformance(load("train", TrainConfig, SMALL), OURS).deviations) > 10
