@@ -26,6 +26,7 @@ class Report:
     dropped: dict[str, dict] = field(default_factory=dict)  # reason: count, examples
     languages: dict[str, int] = field(default_factory=dict)  # documents, where a source knows it
     lengths: dict[str, int] = field(default_factory=dict)  # documents whose bytes are below 2^key
+    notes: dict[str, int] = field(default_factory=dict)  # documents by what was corrected to read them
 
     def keep(self, document: Document) -> None:
         size = len(document.text.encode())
@@ -55,9 +56,9 @@ class Report:
             ours = self.dropped.setdefault(reason, {"count": 0, "examples": []})
             ours["count"] += theirs["count"]
             ours["examples"] = (ours["examples"] + theirs["examples"])[:EXAMPLES]
-        for ours, theirs in ((self.languages, other.languages), (self.lengths, other.lengths)):
-            for key, count in theirs.items():
-                _add(ours, key, count)
+        for name in ("languages", "lengths", "notes"):
+            for key, count in getattr(other, name).items():
+                _add(getattr(self, name), key, count)
 
     def summary(self) -> str:
         """One line: what was read, kept and dropped."""
@@ -69,7 +70,7 @@ class Report:
     def as_dict(self) -> dict:
         """For JSON: the keys of every table in an order of their own, not that of the tasks."""
         plain = asdict(self)
-        for name in ("dropped", "languages"):
+        for name in ("dropped", "languages", "notes"):
             plain[name] = dict(sorted(plain[name].items()))
         plain["lengths"] = dict(sorted(plain["lengths"].items(), key=lambda item: int(item[0])))
         return plain
@@ -85,6 +86,8 @@ class Report:
         _add(self.lengths, str(size.bit_length()), count)
         if '"language"' in document.meta:
             _add(self.languages, str(json.loads(document.meta).get("language")), count)
+        if '"note"' in document.meta and (note := json.loads(document.meta).get("note")):
+            _add(self.notes, str(note), count)
 
 
 def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quarantine") -> Iterator[Document]:

@@ -52,6 +52,9 @@ def write_page(folder: Path) -> None:
     if report["languages"]:
         languages = dict(sorted(report["languages"].items(), key=lambda item: (-item[1], item[0])))
         parts += ["<h2>Languages</h2>", _bars(languages)]
+    if report.get("notes"):  # absent before reports had it
+        notes = dict(sorted(report["notes"].items(), key=lambda item: (-item[1], item[0])))
+        parts += ["<h2>Corrected while reading</h2>", _bars(notes)]
     title = html.escape(source)
     page = (
         '<!doctype html><html lang="en"><meta charset="utf-8">'

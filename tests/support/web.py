@@ -1,4 +1,4 @@
-"""Small dumps of CommonCrawl's form, made in tests, and what `relama prepare` makes of them."""
+"""Small dumps in CommonCrawl's formats, and what `relama prepare` makes of them."""
 
 import gzip
 import hashlib
@@ -7,13 +7,14 @@ import random
 from pathlib import Path
 
 from data.main import main
+from data.sources.commoncrawl.members import zstd
 
 LICENSE = Path(__file__).resolve().parents[2] / "LICENSE"
 WORDS = sorted({word for word in LICENSE.read_text().lower().split() if word.isalpha()})
 
 
 def wet(number: int, text: str | bytes, *, without: str = "", **changed: str) -> bytes:
-    """One record as in a WET file; `changed`: header=value, `without`: a header left out."""
+    """One record of a WET file, with `changed` headers (header=value) and `without` one of them."""
     body = text if isinstance(text, bytes) else text.encode()
     headers = {
         "WARC-Type": "conversion",
@@ -37,11 +38,21 @@ def http(number: int, html: bytes, head: str = "", status: str = "200 OK") -> by
 
 
 def packed(records: list[bytes]) -> bytes:
+    """A gzip member for each record."""
     return b"".join(map(gzip.compress, records))
 
 
+def packed_zstd(records: list[bytes]) -> bytes:
+    """A zstd frame for each record."""
+    return b"".join(map(zstd.compress, records))
+
+
+PACKINGS = {"gzip": packed, "zstd": packed_zstd, "plain": b"".join}
+SUFFIXES = {"gzip": "warc.gz", "zstd": "warc.zst", "plain": "warc"}
+
+
 def draw_pages(seed: int, n_files: int) -> list[list[list[int]]]:
-    """Pages of paragraph numbers; some occur often, some twice, most once."""
+    """Pages as lists of paragraph numbers: some occur often, some twice, most once."""
     draw = random.Random(seed)
     return [
         [
@@ -53,13 +64,13 @@ def draw_pages(seed: int, n_files: int) -> list[list[list[int]]]:
 
 
 def sentence(number: int) -> str:
-    """Words of English, and others for each number."""
+    """English words, drawn by the number."""
     draw = random.Random(number)
     return " ".join(draw.choice(WORDS) for _ in range(40)) + "."
 
 
 def write_dump(folder: Path) -> list[list[list[int]]]:
-    """Seven WET files of pages that share paragraphs; returns the paragraphs' numbers of each page."""
+    """Write seven WET files of pages that share paragraphs; return each page's paragraph numbers."""
     files = [
         [[*page, 10**10 + place * 100 + number, 5] for number, page in enumerate(pages)]
         for place, pages in enumerate(draw_pages(3, 7))
@@ -72,8 +83,8 @@ def write_dump(folder: Path) -> list[list[list[int]]]:
     return files
 
 
-def prepare(dump: Path, corpora: Path, *words: str) -> int:
-    return main(["recipe=commoncrawl", f"input={dump}", f"corpora={corpora}", *words])
+def prepare(dump: Path, corpora: Path, *arguments: str) -> int:
+    return main(["recipe=commoncrawl", f"input={dump}", f"corpora={corpora}", *arguments])
 
 
 def report(corpora: Path) -> dict:
@@ -81,7 +92,7 @@ def report(corpora: Path) -> dict:
 
 
 def fingerprint(corpora: Path) -> dict[str, str]:
-    """What a run made, by content; without how long it took."""
+    """A digest of each file that a run made; its duration is left out."""
     found = {}
     for path in sorted((corpora / "commoncrawl").rglob("*")):
         if path.is_file() and path.suffix in (".parquet", ".json", ".jsonl"):

@@ -14,9 +14,10 @@ from resiliparse.parse.html import HTMLTree
 
 from data.documents import Document, Drop, Record
 from data.sources import rows
-from data.sources.commoncrawl.warc import Fault, WarcPage, read_records
+from data.sources.commoncrawl.response import ResponseError, parse_response
+from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
-VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 
@@ -64,25 +65,39 @@ def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
     return page.document(source, text)
 
 
-def _page(file: str, number: int, page: WarcPage) -> Record | Drop:
-    if page.kind == "unknown":
+def _page(file: str, number: int, record: WarcRecord) -> Record | Drop:
+    if not record.kind:
         return Drop("malformed record", file, number, "no WARC-Type, or an unknown one", malformed=True)
-    if page.kind not in ("conversion", "response") or page.url.startswith("dns:"):
-        return Drop("not a page", file, number, page.kind)
-    if not page.url:
+    url = record.headers.get("warc-target-uri", "").strip("<>")
+    if record.kind not in ("conversion", "response") or url.startswith("dns:"):
+        return Drop("not a page", file, number, record.kind)
+    if not url:
         return Drop("malformed record", file, number, "a page without WARC-Target-URI", malformed=True)
-    meta = {"date": page.date}
-    if page.kind == "response":
-        if page.status != 200:
-            return Drop("not a page", file, number, f"HTTP {page.status}")
-        if page.content_type.lower() not in _HTML:
-            return Drop("not a page", file, number, page.content_type or "no Content-Type")
-        return Record(file, number, _decode(page.body, page.charset), page.url, "", meta | {"html": True})
+    meta = {"date": record.headers.get("warc-date", "")}
+    if record.note:
+        meta["note"] = record.note
+    if record.kind == "response":
+        return _web_page(file, number, record, url, meta)
     try:
-        text = page.body.decode()
+        text = record.body.decode()
     except UnicodeDecodeError as error:
         return Drop("malformed record", file, number, f"not UTF-8: {error}", malformed=True)
-    return Record(file, number, text, page.url, "", meta)
+    return Record(file, number, text, url, "", meta)
+
+
+def _web_page(file: str, number: int, record: WarcRecord, url: str, meta: dict[str, str]) -> Record | Drop:
+    """The page that an HTTP response carried."""
+    try:
+        page = parse_response(record.body)
+    except ResponseError as error:
+        return Drop("malformed record", file, number, f"HTTP: {error}", malformed=True)
+    if page.status != 200:
+        return Drop("not a page", file, number, f"HTTP {page.status}")
+    if page.content_type not in _HTML:
+        return Drop("not a page", file, number, page.content_type or "no Content-Type")
+    if page.note:
+        meta["note"] = f"{meta['note']}, {page.note}" if "note" in meta else page.note
+    return Record(file, number, _decode(page.body, page.charset), url, "", meta | {"html": True})
 
 
 def _decode(body: bytes, charset: str) -> str:
@@ -91,9 +106,11 @@ def _decode(body: bytes, charset: str) -> str:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
         pass
-    for encoding in (map_encoding_to_html5(charset, fallback_utf8=False) if charset else None, None):
+    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    for encoding in (declared, detect_encoding(body, from_html_meta=True)):
         try:
-            return bytes_to_str(body, encoding or detect_encoding(body, from_html_meta=True))
+            if encoding:
+                return bytes_to_str(body, encoding)
         except LookupError:
             continue
     return body.decode("windows-1252", errors="replace")

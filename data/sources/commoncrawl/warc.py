@@ -1,39 +1,36 @@
-"""The records of a WARC or WET file, read by fastwarc; a damaged one is passed over, not what follows it.
+"""The records of a WARC or WET file; a damaged one costs itself, not what follows it.
 
-fastwarc ends at the first header that it cannot read. Here that record becomes a `Fault`, and reading
-goes on at the next place where a record begins: in gzip a member, in plain text a line `WARC/1.`. A
-record is given only when what follows it begins where its Content-Length says, or is the file's end.
+A record is its head, as many bytes as its Content-Length says, and an empty line or two. It is believed if
+the next record, or the file's end, follows. A length that is too small (some writers' are) is corrected where
+the next record shows the end; any other record that cannot be read becomes a `Fault`. Reading goes on where
+the next record begins, and never back: the cost is linear in the file, however many records are damaged.
 """
 
 import re
-import zlib
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
-from fastwarc.warc import ArchiveIterator, WarcRecord
+from data.sources.commoncrawl.members import START, Piece, read_pieces
 
-MAX_RECORD = 32 << 20  # bytes, packed in HTTP or not; CommonCrawl cuts pages at 1 MiB, later at 5 MiB
-_MEMBER = b"\x1f\x8b\x08"
-_LINE = b"WARC/1."
-_BLOCK = 1 << 20
-_HEAD = 4096  # compressed bytes that are looked at to see whether a member begins a record
-_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+MAX_RECORD = 32 << 20  # bytes, unpacked; CommonCrawl cuts pages at 1 MiB, later at 5 MiB
+_MAX_HEAD = 1 << 20
+_TYPES = {"warcinfo", "response", "resource", "request", "metadata", "revisit", "conversion", "continuation"}
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_NEXT = re.compile(rb"\nWARC/[01]\.\d")
+_NEXT_BYTES = len(b"\nWARC/1.0")
+_BLANK = b"\r\n\0"
+_BLANKS = re.compile(rb"[\r\n\0]*")
 
 
 @dataclass(frozen=True)
-class WarcPage:
-    """One record as it stands in the file."""
+class WarcRecord:
+    """One record as stored."""
 
-    kind: str  # conversion, response, request, warcinfo, …
-    url: str
-    date: str
-    body: bytes  # of a response: what HTTP carried, unpacked
-    position: int  # in the file, where it begins
-    status: int = 0  # of HTTP
-    content_type: str = ""
-    charset: str = ""
+    kind: str  # conversion, response, request, warcinfo, …; "" if unknown
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+    note: str = ""  # what was corrected
 
 
 @dataclass(frozen=True)
@@ -41,165 +38,199 @@ class Fault:
     """A record that cannot be read, and why."""
 
     detail: str
-    position: int
-    whole: bool = False  # it ends where it should: the next one follows
 
 
-def read_records(path: Path) -> Iterator[WarcPage | Fault]:
-    """Every record in the file's order. Raises OSError where the file breaks off or is no WARC."""
+def read_records(path: Path) -> Iterator[WarcRecord | Fault]:
+    """Every record in the file's order. Raises OSError where the file breaks off or is not a WARC file."""
     with path.open("rb") as file:
-        first = file.read(len(_LINE))
-        packed = first.startswith(_MEMBER)
-        if not packed and first != _LINE and not first.startswith((b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")):
-            raise OSError("not a WARC file (expected WARC/1. or gzip at its beginning)")
-        file.seek(0)
-        quirks = not packed and b"\r" not in file.readline(100)
-        start = 0
-        while True:
-            file.seek(start)
-            behind = yield from _read_from(file, start, packed, quirks)
-            if behind is None:
-                return
-            start = _find(file, behind, packed)
-            if start is None:
-                raise OSError("no record begins after a damaged one")
+        segment = _Segment(read_pieces(file))
+        while segment.begin():
+            yield from _read_segment(segment)
+        if segment.broken:
+            raise OSError("the file breaks off in its last record; no record begins after a damaged one")
 
 
-def _read_from(
-    file: BinaryIO, start: int, packed: bool, quirks: bool
-) -> Generator[WarcPage | Fault, None, int | None]:
-    """Records from `start` on, up to the first fault; returns a place in that one, None at the end."""
-    held: WarcPage | None = None  # its length is believed once something follows it
-    any_begun = False
+def parse_headers(head: bytes) -> dict[str, str]:
+    """The fields below a head's first line: names in lower case, the first of a name, folded lines joined."""
+    headers: dict[str, str] = {}
+    name = ""
     try:
-        for record in ArchiveIterator(file, parse_http=False, quirks_mode=quirks):
-            any_begun = True
-            if held:
-                yield held
-                held = None
-            taken = _take(record)
-            if isinstance(taken, Fault):
-                yield taken
-                if taken.whole:
-                    continue
-                return taken.position + 1
-            held = taken
-    except OSError as error:
-        if held is None:
-            yield Fault(f"not a WARC record: {error}", start)
-            return start + 1
-        end = _end_if_whole(file, held.position, packed)
-        if end is None:
-            yield Fault("its Content-Length is wrong", held.position)
-            return held.position + 1
-        yield held
-        yield Fault(f"not a WARC record: {error}", end)
-        return end + 1
-    if not any_begun:
-        yield Fault("no record begins here", start)
-        return start + 1
-    if held is None:
-        return None
-    yield held
-    # fastwarc takes some damage for the file's end.
-    end = _end_if_whole(file, held.position, packed)
-    if end is not None and _is_more(file, end):
-        yield Fault("not a WARC record", end)
-        return end + 1
-    return None
-
-
-def _is_more(file: BinaryIO, position: int) -> bool:
-    file.seek(position)
-    return bool(file.read(_HEAD).strip(b"\r\n\0"))
-
-
-def _take(record: WarcRecord) -> WarcPage | Fault:
-    """The record, held whole; raises nothing."""
-    position, headers = record.stream_pos, record.headers
-    kind = str(record.record_type).rpartition(".")[2]
-    try:
-        expected = int(headers.get("Content-Length") or "")
-    except ValueError:
-        return Fault("no Content-Length, or not a number", position)
-    if expected < 0 or expected > MAX_RECORD:
-        return Fault(f"a record of {expected:,} bytes, above {MAX_RECORD >> 20} MiB", position)
-    try:
-        record.freeze()
-        if record.content_length != expected:
-            return Fault(f"ends after {record.content_length:,} of {expected:,} bytes", position)
-        url = (headers.get("WARC-Target-URI") or "").strip("<>")
-        date = headers.get("WARC-Date") or ""
-        if kind != "response" or not record.is_http:
-            return WarcPage(kind, url, date, record.reader.read(), position)
-        return _take_response(record, url, date, position)
-    except OSError as error:
-        return Fault(str(error), position)
-
-
-def _take_response(record: WarcRecord, url: str, date: str, position: int) -> WarcPage | Fault:
-    try:
-        record.parse_http(auto_decode="all")
-        body = record.reader.read(MAX_RECORD + 1)
-    except OSError as error:
-        return Fault(f"HTTP: {error}", position, whole=True)
-    if len(body) > MAX_RECORD:
-        return Fault(f"unpacks to more than {MAX_RECORD >> 20} MiB", position, whole=True)
-    http, status = record.http_headers, 0
-    if http is not None and http.status_code:
-        status = int(http.status_code)
-    content_type, charset = record.http_content_type or "", record.http_charset or ""
-    return WarcPage("response", url, date, body, position, status, content_type, charset)
-
-
-def _end_if_whole(file: BinaryIO, position: int, packed: bool) -> int | None:
-    """Where the record at `position` ends, if that is where its Content-Length says."""
-    file.seek(position)
-    stream = zlib.decompressobj(31) if packed else None
-    content, end = b"", position
-    while len(content) <= 2 * MAX_RECORD and (block := file.read(_BLOCK)):
-        if stream is None:
-            content += block
+        text = head.decode()
+    except UnicodeDecodeError:
+        text = head.decode("latin-1")
+    for line in text.replace("\r\n", "\n").split("\n")[1:]:
+        if line[:1] in (" ", "\t"):
+            if name:
+                headers[name] += " " + line.strip()
             continue
-        try:
-            content += stream.decompress(block, 2 * MAX_RECORD - len(content) + 1)
-        except zlib.error:
+        name, colon, value = line.partition(":")
+        name = name.strip().lower()
+        if not colon or name in headers:
+            name = ""
+        else:
+            headers[name] = value.strip()
+    return headers
+
+
+@dataclass
+class _Segment:
+    """Bytes from one place where a record surely begins to the next, read as far as they are asked for."""
+
+    pieces: Iterator[Piece]
+    data: bytearray = field(default_factory=bytearray)
+    damage: str = ""  # why the segment ends early
+    broken: bool = False  # the last record read is cut off
+    _next: Piece | None = None
+
+    def begin(self) -> bool:
+        """Go to the next segment; False at the file's end."""
+        self.data.clear()
+        self.damage = ""
+        piece = self._next or next(self.pieces, None)
+        self._next = None
+        if piece is None:
+            return False
+        self._take(piece)
+        return True
+
+    def more(self) -> bool:
+        """Read on; False at the segment's end."""
+        if self.damage:
+            return False
+        if self._next is None:
+            self._next = next(self.pieces, None)
+        if self._next is None or self._next.begins:
+            return False
+        self._take(self._next)
+        self._next = None
+        return True
+
+    def has(self, size: int) -> bool:
+        """Whether so many bytes are left, read if need be."""
+        while len(self.data) < size:
+            if not self.more():
+                return False
+        return True
+
+    def find_next(self, start: int, limit: int = 2 * MAX_RECORD) -> int:
+        """Where the line end before the next record is; -1 if there is none here or up to the limit."""
+        while not (found := _NEXT.search(self.data, start)):
+            start = max(start, len(self.data) - _NEXT_BYTES + 1)
+            if start > limit or not self.more():
+                return -1
+        return found.start()
+
+    def more_than(self, size: int) -> bool:
+        return self.has(size + 1)
+
+    def fault(self, start: int, detail: str) -> Fault:
+        """Drop a record whose body begins at `start`; the segment's damage, if any, is the reason."""
+        self.skip_to_record(max(0, start - 1))
+        return Fault(self.damage or detail)
+
+    def skip_to_record(self, start: int) -> None:
+        """Drop what precedes the next line that begins a record, or all; it is not held."""
+        while not (found := _NEXT.search(self.data, start)):
+            left = len(self.data) - _NEXT_BYTES + 1
+            if left > start:
+                del self.data[:left]
+                start = 0
+            if not self.more():
+                self.data.clear()
+                return
+        del self.data[: found.start() + 1]
+
+    def skip_blank(self) -> bool:
+        """Drop empty lines; whether anything follows."""
+        while True:
+            blank = _BLANKS.match(self.data)
+            if blank and blank.end():
+                del self.data[: blank.end()]
+            if self.data:
+                return True
+            if not self.more():
+                return False
+
+    def _take(self, piece: Piece) -> None:
+        self.data += piece.data
+        self.damage = piece.damage
+
+
+def _read_segment(segment: _Segment) -> Iterator[WarcRecord | Fault]:
+    found: WarcRecord | Fault | None = None
+    while segment.skip_blank():
+        segment.broken = False
+        found = _read_record(segment)
+        yield found
+    if segment.damage:
+        segment.broken = True
+        if found is None:
+            yield Fault(segment.damage)
+
+
+def _read_record(segment: _Segment) -> WarcRecord | Fault:
+    """The record that begins here, or why it cannot be read; it is taken off the segment."""
+    segment.has(len(START))
+    if not segment.data.startswith(START):
+        return segment.fault(0, f"not a WARC record (expected {START.decode()})")
+    ends = _find_head_end(segment)
+    if ends is None:
+        return segment.fault(0, "its head does not end")
+    n_head, start = ends
+    headers = parse_headers(bytes(segment.data[:n_head]))
+    length = headers.get("content-length", "")
+    if not (length.isascii() and length.isdigit()):
+        return segment.fault(start, "no Content-Length, or not a number")
+    size = int(length[:20])
+    if size > MAX_RECORD:
+        return segment.fault(start, f"a record of {size:,} bytes, above {MAX_RECORD >> 20} MiB")
+    end: int | None = start + size
+    if not segment.has(end):
+        segment.broken = segment.find_next(start - 1) < 0
+        return segment.fault(start, f"ends after {len(segment.data) - start:,} of {size:,} bytes")
+    note = ""
+    if not _ends_at(segment, end):
+        end, note = _corrected_end(segment, start, end), "Content-Length too small"
+        if end is None:
+            return segment.fault(start, "its Content-Length is wrong")
+    kind = headers.get("warc-type", "").lower()
+    body = bytes(memoryview(segment.data)[start:end])
+    del segment.data[:end]
+    return WarcRecord(kind if kind in _TYPES else "", headers, body, note)
+
+
+def _find_head_end(segment: _Segment) -> tuple[int, int] | None:
+    """Where the record's head ends and where its body begins; None if another record comes first."""
+    start = 0
+    while not (found := _HEAD_END.search(segment.data, start)):
+        start = max(0, len(segment.data) - 3)
+        if start > _MAX_HEAD or not segment.more():
             return None
-        end += len(block) - len(stream.unused_data)
-        if stream.eof:
-            break
-    head, blank, body = content.partition(b"\r\n\r\n")
-    length = _LENGTH.search(head)
-    if not blank or not length:
-        return None
-    n_body = int(length[1])
-    after = body[n_body : n_body + 4]
-    if packed:
-        return end if stream.eof and len(body) == n_body + len(after) and not after.strip() else None
-    return position + len(head) + 4 + n_body + 4 if after == b"\r\n\r\n" else None
+    return None if _NEXT.search(segment.data, 0, found.end()) else found.span()
 
 
-def _find(file: BinaryIO, position: int, packed: bool) -> int | None:
-    """Where the next record begins; None if none does."""
-    mark = _MEMBER if packed else b"\n" + _LINE
-    while True:
-        file.seek(position)
-        block = file.read(_BLOCK)
-        if len(block) < len(mark):
+def _ends_at(segment: _Segment, end: int) -> bool:
+    """Whether a record may end here: the next one, or the segment's end, follows empty lines."""
+    segment.has(end + 4 + len(START))
+    after = bytes(segment.data[end : end + 4 + len(START)])
+    rest = after.lstrip(_BLANK)
+    if not rest and not segment.more_than(end + len(after)):
+        return not segment.damage
+    return rest.startswith(START) or after.startswith((b"\r\n\r\n", b"\n\n"))
+
+
+def _corrected_end(segment: _Segment, start: int, end: int) -> int | None:
+    """The end of a record that is longer than its Content-Length; None if that cannot be told."""
+    following = segment.find_next(start - 1, limit=start + MAX_RECORD)
+    if 0 <= following < end:
+        return None  # its length reaches into another record
+    if following < 0:
+        if segment.damage or segment.more():  # more: beyond the limit
             return None
-        at = block.find(mark)
-        while at >= 0:
-            if not packed:
-                return position + at + 1
-            if _begins_record(file, position + at):
-                return position + at
-            at = block.find(mark, at + 1)
-        position += len(block) - len(mark) + 1
-
-
-def _begins_record(file: BinaryIO, position: int) -> bool:
-    file.seek(position)
-    try:
-        return zlib.decompressobj(31).decompress(file.read(_HEAD), len(_LINE)) == _LINE
-    except zlib.error:
-        return False
+        following = len(segment.data)
+    else:
+        following += 1
+    for blank in (b"\r\n\r\n", b"\n\n"):
+        if segment.data.endswith(blank, 0, following):
+            return max(end, following - len(blank))
+    return following

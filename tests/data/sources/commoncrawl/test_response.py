@@ -1,0 +1,191 @@
+"""HTTP responses as crawlers store them: encodings true, untrue, unknown, cut and broken."""
+
+import gzip
+import random
+import zlib
+
+import pytest
+
+pytest.importorskip("brotli", reason="brotli is not installed (pip install -e '.[data]')")
+
+import brotli
+
+from data.sources.commoncrawl.members import zstd
+from data.sources.commoncrawl.response import ResponseError, parse_response
+from data.sources.commoncrawl.warc import MAX_RECORD
+
+WORDS = ["river", "garden", "window", "letter", "morning", "harbor", "winter", "candle"]
+HTML = b"<html><body><p>" + " ".join(random.Random(0).choices(WORDS, k=900)).encode() + b"</p></body></html>"
+TYPE = "Content-Type: text/html\r\n"
+
+
+def bare(data: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-15)
+    return stream.compress(data) + stream.flush()
+
+
+def chunked(data: bytes, size: int = 99, end: bytes = b"\r\n", extension: bytes = b"") -> bytes:
+    parts = [data[start : start + size] for start in range(0, len(data), size)]
+    return b"".join(b"%x%s%s%s%s" % (len(part), extension, end, part, end) for part in parts) + b"0" + 2 * end
+
+
+def response(body: bytes, *headers: str, status: str = "HTTP/1.1 200 OK") -> bytes:
+    return (
+        f"{status}\r\n{TYPE}{''.join(header + chr(13) + chr(10) for header in headers)}\r\n".encode() + body
+    )
+
+
+PACKED = {
+    "gzip": gzip.compress,
+    "x-gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "br": brotli.compress,
+    "zstd": zstd.compress,
+}
+
+
+@pytest.mark.parametrize("name", PACKED)
+def test_true_encodings_are_undone_without_a_note(name):
+    for body, headers in (
+        (PACKED[name](HTML), [f"Content-Encoding: {name}"]),
+        (PACKED[name](HTML), [f"content-encoding:{name.upper()}"]),
+        (chunked(PACKED[name](HTML)), [f"Content-Encoding: {name}", "Transfer-Encoding: chunked"]),
+        (chunked(PACKED[name](HTML)), [f"Transfer-Encoding: {name}, chunked"]),
+        (gzip.compress(PACKED[name](HTML)), [f"Content-Encoding: {name}, gzip"]),
+    ):
+        page = parse_response(response(body, *headers))
+        assert (page.body, page.note) == (HTML, ""), headers
+
+
+def test_chunks_with_extensions_bare_line_ends_and_any_size_are_undone():
+    for body in (
+        chunked(HTML, 1),
+        chunked(HTML, 10**6),
+        chunked(HTML, end=b"\n"),
+        chunked(HTML, extension=b";a=b"),
+    ):
+        assert parse_response(response(body, "Transfer-Encoding: chunked")).body == HTML
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "none", "utf-8", "UTF-8", "text/html", "chunked"],
+)
+@pytest.mark.parametrize("header", ["Content-Encoding", "Transfer-Encoding"])
+def test_an_untrue_encoding_leaves_the_bytes_and_is_noted(header, name):
+    page = parse_response(response(HTML, f"{header}: {name}"))
+    assert page.body == HTML
+    assert page.note == f"untrue {header.lower()}"
+
+
+@pytest.mark.parametrize(
+    "text", [b"xylophone " * 99, b"ab\r\nnot a chunk " * 60, b"0x12 " * 99, "Größe ".encode() * 99]
+)
+@pytest.mark.parametrize("name", [*PACKED, "chunked"])
+def test_text_that_resembles_an_encoding_is_left(text, name):
+    assert parse_response(response(text, f"Content-Encoding: {name}")).body == text
+
+
+def test_identity_and_no_encoding_are_not_noted():
+    for header in ("Content-Encoding: identity", "Content-Encoding:", "Transfer-Encoding: identity"):
+        page = parse_response(response(HTML, header))
+        assert (page.body, page.note) == (HTML, "")
+
+
+@pytest.mark.parametrize(("name", "body"), [("gzip", zlib.compress(HTML)), ("deflate", gzip.compress(HTML))])
+def test_gzip_and_zlib_are_each_read_under_the_other_name(name, body):
+    assert parse_response(response(body, f"Content-Encoding: {name}")).body == HTML
+    assert parse_response(response(bare(HTML), "Content-Encoding: deflate")).body == HTML
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstd.compress])
+def test_a_packed_body_without_its_header_is_unpacked_and_noted(pack):
+    for body, headers in (
+        (pack(HTML), []),
+        (pack(HTML), ["Content-Encoding: none"]),
+        (gzip.compress(pack(HTML)), ["Content-Encoding: gzip"]),
+    ):
+        page = parse_response(response(body, *headers))
+        assert page.body == HTML and page.note == "untrue content-encoding"
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
+def test_a_body_that_is_cut_gives_what_precedes(name):
+    pack = PACKED[name]
+    body = pack(HTML)
+    for share in (0.5, 0.9):
+        page = parse_response(response(body[: int(len(body) * share)], f"Content-Encoding: {name}"))
+        assert HTML.startswith(page.body) and len(page.body) > 100
+
+
+def test_a_chunked_body_that_is_cut_gives_what_precedes():
+    body = chunked(HTML)
+    for size in (50, 150, 1000):
+        page = parse_response(response(body[:size], "Transfer-Encoding: chunked"))
+        assert HTML.startswith(page.body) and len(page.body) > size * 0.8 - 10
+
+
+def test_damage_inside_a_packed_body_gives_what_precedes():
+    body = bytearray(gzip.compress(HTML * 20, 1))
+    body[len(body) // 2 :] = b"\xff" * (len(body) - len(body) // 2)
+    page = parse_response(response(bytes(body), "Content-Encoding: gzip"))
+    assert (HTML * 20).startswith(page.body[:-300]) and len(page.body) > 1000
+    wrong_sum = gzip.compress(HTML)[:-8] + b"\1" * 8
+    assert HTML.startswith(parse_response(response(wrong_sum, "Content-Encoding: gzip")).body[:-1])
+
+
+@pytest.mark.parametrize("name", ["gzip", "deflate", "br", "zstd"])
+def test_bytes_that_are_neither_packed_nor_text_are_refused(name):
+    noise = random.Random(1).randbytes(4000)
+    with pytest.raises(ResponseError, match="neither decoded nor read as stored"):
+        parse_response(response(noise, f"Content-Encoding: {name}"))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress, zstd.compress])
+def test_a_bomb_is_refused(pack):
+    name = {gzip.compress: "gzip", zlib.compress: "deflate", brotli.compress: "br"}.get(pack, "zstd")
+    with pytest.raises(ResponseError, match="unpacks to more"):
+        parse_response(response(pack(b"\0" * (2 * MAX_RECORD)), f"Content-Encoding: {name}"))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("HTTP/1.1 200 OK", 200),
+        ("HTTP/2 200", 200),
+        ("http/1.0 404 Not", 404),
+        ("HTTP/1.1 200", 200),
+        ("junk", 0),
+    ],
+)
+def test_status_lines(status, expected):
+    assert parse_response(response(HTML, status=status)).status == expected
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ('Content-Type: TEXT/HTML;charset="utf-8"', ("text/html", "utf-8")),
+        ("content-type : text/html ; Charset = Latin-1", ("text/html", "Latin-1")),
+        ("X-A: b\r\n c\r\nContent-Type: image/png", ("image/png", "")),
+        ("X-A: \xe9\r\nContent-Type: text/html", ("text/html", "")),
+        ("Server: x", ("text/html", "")),
+    ],
+)
+def test_content_types(header, expected):
+    page = parse_response(f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n".encode("latin-1") + HTML)
+    assert (page.content_type, page.charset, page.body) == (*expected, HTML)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"\xef\xbb\xbf \n<!DOCTYPE html><p>x", "text/html"),
+        (b"<!-- a --><html>", "text/html"),
+        (b"%PDF-1.4", ""),
+        (b"<?xml version='1.0'?><rss>", ""),
+        (b"plain text", ""),
+    ],
+)
+def test_a_missing_type_is_sniffed(body, expected):
+    assert parse_response(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n" + body).content_type == expected
