@@ -1,15 +1,15 @@
-"""How much of a step was communication that no computing hid: torch's profiler watches one step in many.
+"""How much communication was exposed in a step: not hidden by computation. torch's profiler measures it.
 
-On a GPU communication runs beside computing, and on a CPU beside the main thread, so no stop-watch around a
-call tells them apart. The profiler's record does: the time in which a collective was under way and nothing
-was computed. Ranks wait for each other in collectives, so a straggler shows on the others here.
+Communication overlaps with computation on a GPU, and with the main thread on a CPU, so timing a call cannot
+separate them. The profiler can: it records when a collective was in progress and nothing was being
+computed. Ranks wait for each other in collectives, so a straggler shows up here on the other ranks.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch.autograd import DeviceType
+from torch._C._autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile
 
@@ -19,14 +19,14 @@ Stretch = tuple[float, float]  # (begin, end)
 
 
 class Communication:
-    """Watches this rank's every `every`th step (0: none). On a CPU that step takes half as long again."""
+    """Profiles one step in `every` (0: none) on this rank. On a CPU, such a step takes 1.5 times as long."""
 
     def __init__(self, every: int, device: torch.device) -> None:
         self._every, self._device = every, device
 
     @contextmanager
     def watch(self, step: int, clock: Clock) -> Iterator[None]:
-        """Around a step: `clock.spent["communication"]`, seconds, of those that count as compute."""
+        """Wrap a step; sets `clock.spent["communication"]`, in seconds, which are part of "compute"."""
         if not self._every or step % self._every:
             yield
             return
@@ -36,20 +36,17 @@ class Communication:
             yield
             if on_gpu:
                 torch.cuda.synchronize(self._device)
-        collectives, computing = (_on_gpu if on_gpu else _on_cpu)(record.events())
+        collectives, computing = (_on_gpu if on_gpu else _on_cpu)(record.events() or [])
         clock.spent["communication"] = exposed(collectives, computing) / 1e6
 
 
 def exposed(collectives: list[Stretch], computing: list[Stretch]) -> float:
-    """How long at least one of `collectives` was under way and none of `computing`, in their unit.
-
-    Both together less the computing alone: |A ∪ B| − |B|.
-    """
+    """How long some collective ran while nothing was computed, in the inputs' unit: |A ∪ B| − |B|."""
     return _length(collectives + computing) - _length(computing)
 
 
 def _length(stretches: list[Stretch]) -> float:
-    """Of the union."""
+    """The length of the union."""
     total, reached = 0.0, float("-inf")
     for begin, end in sorted(stretches):
         total += max(0.0, end - max(begin, reached))
@@ -58,7 +55,7 @@ def _length(stretches: list[Stretch]) -> float:
 
 
 def _on_gpu(events: list[FunctionEvent]) -> tuple[list[Stretch], list[Stretch]]:
-    """NCCL's kernels, and all others (copies too)."""
+    """NCCL's kernels, and all others, copies included."""
     kernels = [event for event in events if event.device_type == DeviceType.CUDA]
     return (
         [_stretch(event) for event in kernels if "nccl" in event.name.lower()],
@@ -67,7 +64,7 @@ def _on_gpu(events: list[FunctionEvent]) -> tuple[list[Stretch], list[Stretch]]:
 
 
 def _on_cpu(events: list[FunctionEvent]) -> tuple[list[Stretch], list[Stretch]]:
-    """Gloo's work on its threads, and torch's operations."""
+    """Gloo's work on its own threads, and torch's operations."""
     return (
         [_stretch(event) for event in events if event.name.startswith("gloo:")],
         [_stretch(event) for event in events if event.name.startswith("aten::")],

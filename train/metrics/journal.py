@@ -1,9 +1,10 @@
-"""What a step was worth: to a live line, metrics.jsonl and wandb.
+"""A step's metrics: to the live line, metrics.jsonl and wandb.
 
-A line of metrics.jsonl holds step, loss, grad_norm, lr, tokens, tokens_per_second (all the time since the
-line before), tokens_per_second_computing (without waiting for data, validation, checkpoints), mfu (null
-where the device's peak is unknown), memory_gib (peak), epochs per source, seconds (`communication`, on steps
-that were watched for it, is a part of `compute`), and validation when done.
+A line of metrics.jsonl has step, loss, grad_norm, lr, tokens, tokens_per_second (over all the time since
+the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints), mfu
+(null if the device's peak is unknown), memory_gib (peak), epochs per source, seconds by stretch
+(`communication`, on the steps that are profiled for it, is part of `compute`), and validation after a step
+that had one.
 """
 
 import errno
@@ -12,17 +13,21 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from configs.redact import redact_tree
 from train.config import LoggerConfig, RunError
+
+if TYPE_CHECKING:
+    import wandb
 
 
 class Journal:
     """metrics.jsonl, the live line and wandb; only rank 0 has one."""
 
-    def __init__(self, path: Path, steps: int, logger: LoggerConfig, run_config: dict) -> None:
+    def __init__(self, path: Path, steps: int, logger: LoggerConfig, run_config: dict[str, Any]) -> None:
         self._path = path
-        self._unwritten: list[str] = []  # lines that the disk had no room for
+        self._unwritten: list[str] = []  # lines for which the disk had no room
         self.reopen()
         self._steps = steps
         self._live = sys.stderr.isatty()
@@ -31,7 +36,7 @@ class Journal:
         self._wandb = _start_wandb(logger, path.parent, run_config)
 
     def reopen(self) -> None:
-        """The file was replaced: go on at its end."""
+        """The file was replaced: append to the new one."""
         self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
 
     def write(self, line: dict) -> None:
@@ -42,7 +47,7 @@ class Journal:
         self._show(line)
 
     def settle(self) -> bool:
-        """Whether all lines are on the disk: a checkpoint that outlives its metrics would leave a hole."""
+        """Flush; whether all lines are on disk. A checkpoint that outlives its metrics would leave a gap."""
         if self._unwritten:
             self._write_out()
         try:
@@ -52,7 +57,7 @@ class Journal:
         return not self._unwritten
 
     def _write_out(self) -> None:
-        """All lines that wait; where the disk is full they go on waiting, and none stays half-written."""
+        """Write all waiting lines. If the disk is full they keep waiting, and none is left half-written."""
         before = self._file.seek(0, os.SEEK_END)
         whole = "".join(self._unwritten).encode()
         try:
@@ -62,12 +67,12 @@ class Journal:
         except OSError as error:
             self._file.truncate(before)
             if len(self._unwritten) == 1:
-                self.say(f"warning: {self._path}: {error.strerror}; training goes on, and the lines wait")
+                self.say(f"warning: {self._path}: {error.strerror}; training continues, and the lines wait")
         else:
             self._unwritten.clear()
 
     def say(self, text: str) -> None:
-        """A sentence of its own, above the live line."""
+        """Print a line above the live line."""
         print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
 
     def close(self, failed: bool = False) -> None:
@@ -104,7 +109,7 @@ class Journal:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """A metrics.jsonl's lines, a torn last one left out. RunError if there are none, or for a damaged one."""
+    """The lines of a metrics.jsonl, without a torn last one. Raises RunError if damaged or empty."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
     except FileNotFoundError:
@@ -121,7 +126,7 @@ def read_metrics(path: Path) -> list[dict]:
                 raise ValueError("no step and loss")
         except (ValueError, AttributeError) as error:
             raise RunError(
-                f"{path}: line {number} is damaged ({error}): expected a step's JSON; take the line out"
+                f"{path}: line {number} is damaged ({error}): expected a step's JSON; delete the line"
             ) from None
         whole.append(values)
     if not whole:
@@ -129,10 +134,10 @@ def read_metrics(path: Path) -> list[dict]:
     return whole
 
 
-def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> object | None:
+def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> "wandb.Run | None":
     if logger.wandb == "off":
         return None
-    import wandb  # a second of start-up that only its users pay
+    import wandb  # takes a second to import
 
     return wandb.init(
         project=logger.project,
@@ -140,9 +145,9 @@ def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> object
         id=folder.name,
         resume="allow",
         dir=folder,
-        mode=logger.wandb,
-        config=redact_tree(run_config),
-        # Its metadata would hold the command line, the machine's name and the clone's remote.
+        mode=cast(Literal["online", "offline"], logger.wandb),
+        config=cast(dict[str, Any], redact_tree(run_config)),
+        # wandb's metadata would include the command line, the host name and the clone's remote.
         settings=wandb.Settings(silent=True, console="off", x_disable_meta=True, disable_git=True),
     )
 

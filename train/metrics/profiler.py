@@ -1,4 +1,4 @@
-"""`profile=true`: a torch profile and a memory snapshot of chosen steps, in the run folder."""
+"""`profile=true`: a torch profile and a memory snapshot of chosen steps, written to the run folder."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +7,7 @@ import torch
 
 
 class Profiler:
-    """Records steps `first` … `last` counted from where this process began; `off` records none."""
+    """Records steps `first` to `last`, counted from this process's start."""
 
     def __init__(self, folder: Path, first: int, last: int, rank: int, device: torch.device) -> None:
         self._folder = folder / "profile"
@@ -34,7 +34,7 @@ class Profiler:
             self.close()
 
     def close(self) -> None:
-        """Write what was recorded; also when the run ends before the last chosen step."""
+        """Write what was recorded, even if the run ends before the last chosen step."""
         if self._recording is None:
             return
         self._recording.close()

@@ -1,7 +1,7 @@
-"""Which rank is slow: each times the same arithmetic, alone, now and then, and all are compared.
+"""Which rank is slow: now and then, each rank times the same arithmetic on its own, and all are compared.
 
-The ranks of a step wait for each other, so their step times are all that of the slowest. A small product of
-matrices that nobody waits in tells them apart, and so does the time each waited for its own data.
+Ranks wait for each other within a step, so every rank's step takes as long as the slowest's. A small matrix
+product without communication tells them apart, and so does the time that each waited for its own data.
 """
 
 import os
@@ -12,12 +12,12 @@ import torch
 
 from train.ranks.setup import gather_objects
 
-SLOW = 1.5  # times the median, for a rank to be named
-SIZE = {"cpu": 384, "cuda": 4096}  # of the matrices: about a millisecond
+SLOW = 1.5  # times the median: a slower rank is named
+SIZE = {"cpu": 384, "cuda": 4096}  # matrix size: about a millisecond
 
 
 class Stragglers:
-    """Compares the ranks every `every` steps (0: never); all ranks make one and call it alike."""
+    """Compares the ranks every `every` steps (0: never). All ranks construct one and call it alike."""
 
     def __init__(self, every: int, device: torch.device) -> None:
         self._every, self._device = every, device
@@ -25,7 +25,7 @@ class Stragglers:
         self._matrix: torch.Tensor | None = None
 
     def after_step(self, step: int, waited_for_data: float) -> dict | None:
-        """None, or when it is time the ranks compared: seconds of the probe and of waiting for data.
+        """Every `every` steps, the comparison of all ranks, in seconds; otherwise None.
 
         {"probe": {"median": …, "worst": …}, "data": {…}, "slow": {"rank 3 (host)": times the median, …}}
         """
@@ -37,7 +37,7 @@ class Stragglers:
         return compare(found)
 
     def _probe(self) -> float:
-        """Seconds of one product, the best of five."""
+        """Seconds for one product: the best of five."""
         if self._matrix is None:
             size = SIZE[self._device.type]
             self._matrix = torch.ones(size, size, device=self._device)
@@ -56,7 +56,7 @@ class Stragglers:
 
 
 def compare(found: list[tuple[str, float, float]]) -> dict:
-    """(host, seconds of the probe, seconds of waiting for data) of each rank, put side by side."""
+    """Compare each rank's (host, seconds for the probe, seconds waited for data)."""
     probes, data = [probe for _, probe, _ in found], [waited for _, _, waited in found]
     usual = statistics.median(probes)
     return {

@@ -46,4 +46,5 @@ def _peak_flops(device: torch.device) -> float | None:
         dist.barrier()  # measure all ranks at once, as they will compute
         mine = measured_sgemm_peak(torch.get_num_threads())
     peaks = gather_objects(mine)
-    return None if None in peaks else sum(peaks)
+    known = [peak for peak in peaks if peak is not None]
+    return sum(known) if len(known) == len(peaks) else None

@@ -1,4 +1,4 @@
-"""Where `parallel=auto` becomes a layout: before any process group starts, alike on all ranks."""
+"""Turn `parallel=auto` into a layout, the same on all ranks, before any process group starts."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ from train.recipe.facts import with_vocabulary
 
 
 def settle(config: TrainConfig) -> TrainConfig:
-    """`config` with a layout in place of `parallel=auto`; rank 0 says why. RunError if none fits."""
+    """`config` with a layout in place of `parallel=auto`; rank 0 prints why. Raises RunError if none fits."""
     parallel = config.parallel
     if not parallel.auto:
         return config
@@ -34,7 +34,7 @@ def settle(config: TrainConfig) -> TrainConfig:
                 schedule=parallel.schedule,
                 stages_per_rank=parallel.stages_per_rank,
             ),
-            memory=_memory_of_a_rank(on_gpu, ranks_per_node),
+            memory=_memory_per_rank(on_gpu, ranks_per_node),
             ranks_per_node=ranks_per_node,
             micro_batch=config.micro_batch,
             reshard=parallel.reshard,
@@ -55,8 +55,8 @@ def settle(config: TrainConfig) -> TrainConfig:
     )
 
 
-def _memory_of_a_rank(on_gpu: bool, ranks_per_node: int) -> float:
-    """Bytes, the same on equal machines whatever else they do."""
+def _memory_per_rank(on_gpu: bool, ranks_per_node: int) -> float:
+    """Bytes. Equal machines give equal numbers, whatever else they are doing."""
     if on_gpu:
         return torch.cuda.get_device_properties(int(os.environ.get("LOCAL_RANK", 0))).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / ranks_per_node

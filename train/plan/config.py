@@ -41,10 +41,15 @@ class PlanConfig:
         self.memory, self.device = _memory_and_device(self.gpu)
 
     @property
+    def sequence_length(self) -> int:
+        """`seq_len`, which is filled in when constructed."""
+        assert self.seq_len is not None
+        return self.seq_len
+
+    @property
     def micro_batches(self) -> int:
         """Micro-batches in one global batch, over all ranks."""
-        assert self.seq_len is not None  # filled in when constructed
-        return self.global_batch // (self.seq_len * self.micro_batch)
+        return self.global_batch // (self.sequence_length * self.micro_batch)
 
 
 def _memory_and_device(gpu: str) -> tuple[float, Gpu | None]:

@@ -1,29 +1,33 @@
-"""A deep model's step from two shallow ones: exact, because every layer does the same.
+"""A deep model's step from two shallow ones: exact, because all layers do the same.
 
-In: traces of 3 and of 4 layers, of few micro-batches. Out: what a model of any depth and any number of
-micro-batches does. Within a stretch of the step memory grows by the same bytes with each layer, so the peaks
-of the two first and the two last layers' stretches, which bound those between, and of what lies around the
-layers, give the whole peak; counts and operations just add up.
+In: traces of 3 and 4 layers with a few micro-batches. Out: the step of any depth and any number of
+micro-batches. In each stretch, every additional layer adds the same bytes. So the peak is found among the
+stretches of the first two and last two layers, which bound those in between, and those outside the layers.
+Counts and FLOPs add up.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import TypeVar
 
 from train.plan.fake_ranks import Trace
 
-SHALLOW = 3, 4  # layers: with fewer, none has both a reduction behind it and a gathering before it
+N = TypeVar("N", int, float)
+V = TypeVar("V")
+
+SHALLOW = 3, 4  # layers: fewer, and no layer has both a reduce-scatter behind it and an all-gather ahead
 
 
 @dataclass
 class Step:
     """One rank's step."""
 
-    n_params: int  # of the model
+    n_params: int  # in the model
     held: dict[str, int]  # bytes by kind between backward and the optimizer's step
-    peak: dict[str, int]  # bytes by kind when their sum is largest
+    peak: dict[str, int]  # bytes by kind at the peak
     peak_stretch: str
     most_activations: int
-    collectives: dict[tuple[str, str], tuple[int, float]]  # (operation, ranks) → times, bytes sent
+    collectives: dict[tuple[str, str], tuple[int, float]]  # (operation, ranks) → count, bytes sent
     flops: int
 
     @property
@@ -32,9 +36,9 @@ class Step:
 
 
 def extrapolate(one: Trace, other: Trace, n_layers: int, micro_batches: int, traced: int) -> Step:
-    """The step of `n_layers` and `micro_batches`, of which `traced` (all, or at least 3) were traced."""
+    """The step with `n_layers` and `micro_batches`, given traces of `traced` of them (all, or at least 3)."""
 
-    def at(a: float, b: float) -> float:
+    def at(a: N, b: N) -> N:
         return a + (n_layers - SHALLOW[0]) * (b - a)
 
     def by_key(a: dict, b: dict) -> dict:
@@ -54,14 +58,15 @@ def extrapolate(one: Trace, other: Trace, n_layers: int, micro_batches: int, tra
         peak_stretch=where[0],
         most_activations=max(by_key(*most).values()),
         collectives={
-            key: tuple(at(a, b) for a, b in zip(sums[0][key], sums[1][key], strict=True)) for key in sums[1]
+            key: (at(sums[0][key][0], sums[1][key][0]), at(sums[0][key][1], sums[1][key][1]))
+            for key in sums[1]
         },
         flops=at(flops[0][()][0], flops[1][()][0]),
     )
 
 
-def _ends(stretches: dict[tuple, object], depth: int) -> dict[tuple, object]:
-    """Those of the outer layers and around them, called alike whatever the depth."""
+def _ends(stretches: dict[tuple, V], depth: int) -> dict[tuple, V]:
+    """The stretches of the outer layers and outside the layers, with names that do not depend on depth."""
     names = [(None, ""), (0, "first"), (1, "second"), (depth - 2, "next to last"), (depth - 1, "last")]
     return {
         (f"{part} {name}".strip(), time): value
@@ -72,7 +77,7 @@ def _ends(stretches: dict[tuple, object], depth: int) -> dict[tuple, object]:
 
 
 def _sum(counted: dict[tuple, tuple], more: int) -> dict[tuple, tuple]:
-    """Summed over stretches (a key's first part), with the second micro-batch `more` times again."""
+    """Summed over stretches (the first part of a key), counting the second micro-batch `more` more times."""
     total: dict[tuple, list] = defaultdict(lambda: [0] * len(next(iter(counted.values()))))
     for ((_, _, time), *key), values in counted.items():
         for place, value in enumerate(values):

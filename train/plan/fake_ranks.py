@@ -1,9 +1,9 @@
-"""One rank of a large world in a CPU process: its memory, collectives and operations, without its data.
+"""One rank of a large world in one CPU process: its memory, collectives and FLOPs, without the data.
 
-In: a model's shape and its layout. Out: what a training step of rank 0 does. The real model is laid out by
-the real code over a fake process group and steps on fake tensors, which have shapes and no storage, so
-nothing is assumed that the code does not do. Every operation is watched: what is alive after it and why,
-what it sends, what it computes.
+In: a model's shape and a layout. Out: what one training step of rank 0 does. The real code parallelizes the
+real model over a fake process group and runs a step on fake tensors, which have shapes but no storage, so
+nothing is assumed that the code does not do. A watcher sees every operation: what is alive after it and
+why, what it sends, what it computes.
 """
 
 import weakref
@@ -15,12 +15,13 @@ from unittest import mock
 
 import torch
 import torch.distributed as dist
-import torch.distributed._tools.fake_collectives  # makes c10d's collectives known to fake tensors
+import torch.distributed._tools.fake_collectives  # registers c10d's collectives for fake tensors
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.fsdp._fully_shard._fsdp_param_group import FSDPParamGroup
+from torch.distributed.fsdp._fully_shard._fsdp_state import FSDPState
 from torch.distributed.tensor import DTensor
 from torch.distributed.tensor._sharding_prop import ShardingPropagator
 from torch.nn.attention.bias import causal_lower_right
@@ -33,13 +34,13 @@ from model.parallelize import context
 from model.parallelize.mesh import DIMENSIONS, Layout, build
 
 aten = torch.ops.aten
-# Buffers: the rotation table. Gathered: weights that FSDP has whole. Activations: all else, inputs included.
+# Buffers: the rotation table. Gathered: FSDP's unsharded weights. Activations: all else, inputs included.
 KINDS = ("parameters", "optimizer", "buffers", "gradients", "gathered", "activations")
 
 
 @contextmanager
 def fake_world(layout: Layout, rank: int = 0) -> Iterator[DeviceMesh]:
-    """The mesh of `layout`, seen from `rank`, with nobody behind it."""
+    """The mesh of `layout` as `rank` sees it; the other ranks do not exist."""
     dist.init_process_group("fake", store=FakeStore(), rank=rank, world_size=layout.world_size)
     try:
         yield build(layout, "cpu")
@@ -49,19 +50,19 @@ def fake_world(layout: Layout, rank: int = 0) -> Iterator[DeviceMesh]:
 
 @dataclass
 class Trace:
-    """What one step did. A stretch is a part of it: (its name, its layer or None, which time it runs)."""
+    """What one step did. A stretch is part of the step: (name, layer or None, how often it ran before)."""
 
-    n_params: int  # of the whole model, or of this rank's stages
-    held: dict[str, int]  # bytes by kind at the step's end, before the gradients are freed
-    peaks: dict[tuple, dict[str, int]]  # stretch → bytes by kind, when their sum was largest
-    most_activations: dict[tuple, int]  # stretch → bytes, when they were most
-    collectives: dict[tuple, tuple[int, float]]  # (stretch, operation, ranks) → how often, bytes sent
-    flops: dict[tuple, int]  # stretch → operations
+    n_params: int  # in the model, or in this rank's stages
+    held: dict[str, int]  # bytes by kind at the end of the step, before gradients are freed
+    peaks: dict[tuple, dict[str, int]]  # stretch → bytes by kind at its peak
+    most_activations: dict[tuple, int]  # stretch → bytes at their peak
+    collectives: dict[tuple, tuple[int, float]]  # (stretch, operation, ranks) → count, bytes sent
+    flops: dict[tuple, int]  # by stretch
 
 
 @dataclass
 class Watcher(TorchDispatchMode):
-    """Sees each operation on plain tensors after DTensor and FSDP have cut it down to this rank's."""
+    """Sees each operation on plain tensors, after DTensor and FSDP have reduced it to this rank's."""
 
     mesh: DeviceMesh
     stretch: tuple = ("start", None, 0)
@@ -71,7 +72,7 @@ class Watcher(TorchDispatchMode):
         super().__init__()
         self.groups = _group_names(self.mesh)
         self.paused = False
-        self.kind = "activations"  # of what is allocated now
+        self.kind = "activations"  # assigned to what is allocated now
         self.fsdp: list[FSDPParamGroup] = []
         self.parameters: list[nn.Parameter] = []
         self.times: dict[tuple, int] = defaultdict(int)
@@ -82,7 +83,7 @@ class Watcher(TorchDispatchMode):
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         if any(issubclass(kind, DTensor) for kind in types):
-            return NotImplemented  # comes back as operations on local tensors
+            return NotImplemented  # it returns as operations on local tensors
         kwargs = kwargs or {}
         out = op(*args, **kwargs)
         if self.paused:
@@ -113,7 +114,7 @@ class Watcher(TorchDispatchMode):
         self.most_activations[self.stretch] = max(self.most_activations[self.stretch], now["activations"])
 
     def alive(self) -> dict[str, int]:
-        """Bytes held now, by kind."""
+        """Bytes alive now, by kind."""
         weights = {_key(p) for p in self.parameters}
         gradients = {_key(p.grad) for p in self.parameters if p.grad is not None}
         for group in self.fsdp:
@@ -121,14 +122,14 @@ class Watcher(TorchDispatchMode):
                 whole = getattr(param, "_unsharded_param", None)
                 held = (getattr(whole, "grad", None), param.unsharded_accumulated_grad)
                 gradients |= {_key(grad) for grad in held if grad is not None}
-        now = dict.fromkeys(KINDS, 0)
+        now: dict[str, int] = dict.fromkeys(KINDS, 0)
         for key, (reference, kind) in list(self._alive.items()):
             storage = reference()
             if storage is None:
                 del self._alive[key]
                 continue
             kind = "parameters" if key in weights else "gradients" if key in gradients else kind
-            now[kind] += storage.nbytes()  # now: FSDP empties and refills the same storages
+            now[kind] += storage.nbytes()  # current size: FSDP empties and refills the same storages
         return now
 
     def _count_collective(self, op, args, out) -> None:
@@ -138,26 +139,26 @@ class Watcher(TorchDispatchMode):
             return  # a wait, a barrier
         ranks, size = self.groups[_group_of(args)]
         tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
-        # The whole is the largest tensor that goes in or comes out.
+        # The full tensor is the largest of the inputs and outputs.
         whole = max(t.numel() * t.element_size() for t in [*tensors, *_tensors(out)])
         times = {"all_reduce": 2, "send": size / (size - 1) if size > 1 else 0, "recv": 0}.get(kind, 1)
         entry = self.collectives[self.stretch, kind, ranks]
         entry[0] += 1
-        entry[1] += times * whole * (size - 1) / size  # by a ring, which no algorithm undercuts
+        entry[1] += times * whole * (size - 1) / size  # by a ring: no algorithm sends less
 
     def watch(self, model: nn.Module) -> None:
-        """Whose parameters and gradients these are."""
+        """Track the parameters and gradients of `model`."""
         self.parameters = list(model.parameters())
         states = [part._get_fsdp_state() for part in model.modules() if isinstance(part, FSDPModule)]
         self.fsdp = [group for state in states for group in _groups(state)]
 
     def forget(self) -> None:
-        """What was counted until now; not what is alive."""
+        """Reset the counts, but not what is alive."""
         for counted in (self.times, self.peaks, self.most_activations, self.collectives, self.flops):
             counted.clear()
 
     def enter(self, part: str, layer: int | None = None) -> None:
-        """The step goes on to another part, perhaps of another micro-batch."""
+        """Start a stretch, perhaps of another micro-batch."""
         self.times[part, layer] += 1
         self.stretch = (part, layer, self.times[part, layer] - 1)
 
@@ -188,7 +189,7 @@ COLLECTIVES = (
 
 @contextmanager
 def watching(mesh: DeviceMesh) -> Iterator[Watcher]:
-    """Fake tensors, watched; what FSDP gathers and reduces is known by the method that allocates it."""
+    """Watch operations on fake tensors. FSDP's buffers are classified by the method that allocates them."""
     watcher = Watcher(mesh)
 
     def as_kind(method: Callable, kind: str) -> Callable:
@@ -201,7 +202,7 @@ def watching(mesh: DeviceMesh) -> Iterator[Watcher]:
     asks = ShardingPropagator._propagate_tensor_meta_non_cached
 
     def unseen(*args):
-        """DTensor tries each operation once, to learn its shape."""
+        """DTensor runs each operation once to learn its output shape; ignore that."""
         before, watcher.paused = watcher.paused, True
         try:
             return asks(*args)
@@ -228,13 +229,13 @@ def watching(mesh: DeviceMesh) -> Iterator[Watcher]:
 
 
 def _real_mask(*shape: int) -> Tensor:
-    """It has no data until attention asks, and cannot be made of fake tensors."""
+    """A real mask: it has no data until attention asks, and cannot be built from fake tensors."""
     with _disable_current_modes():
         return causal_lower_right(*shape)
 
 
-def _groups(state: object) -> list[FSDPParamGroup]:
-    return [group for group in [state._fsdp_param_group] if group is not None]
+def _groups(state: FSDPState) -> list[FSDPParamGroup]:
+    return [state._fsdp_param_group] if state._fsdp_param_group is not None else []
 
 
 def _key(tensor: Tensor) -> int:
@@ -247,16 +248,18 @@ def _tensors(tree: object) -> list[Tensor]:
 
 
 def _group_names(mesh: DeviceMesh) -> dict[str, tuple[str, int]]:
-    """Each process group's (dimensions, size), by its name; call it when the model is laid out."""
-    found = {}
+    """Each process group's (dimensions, size) by name; call it once the model is parallelized."""
+    found: dict[str, tuple[str, int]] = {}
     parts = {name: mesh[name] for name in DIMENSIONS}
     for names in (("dp_shard", "cp"), ("dp_shard", "cp", "tp")):
-        if parts[names[-1]].size() > 1:  # the model's layout flattens these
+        if parts[names[-1]].size() > 1:  # the layout flattens these
             named = " × ".join(name for name in names if name != "cp" or parts["cp"].size() > 1)
             parts[named] = mesh[names]._flatten("_".join(names))
     for name, part in parts.items():
         found[part.get_group().group_name] = (name, part.size())
-    return found | {dist.group.WORLD.group_name: ("world", dist.get_world_size())}
+    assert dist.group.WORLD is not None  # `fake_world` has initialized it
+    found[dist.group.WORLD.group_name] = ("world", dist.get_world_size())
+    return found
 
 
 def _group_of(args: tuple) -> str:
@@ -279,7 +282,7 @@ def _attention_backward_flops(grad, query, key, value, *args, out_val=None, **kw
 
 
 def _causal(count: int, query: Tensor, key: Tensor) -> int:
-    """Only the scores up to each query's position, whose last sees the last key."""
+    """Count only scores at or before each query's position; the last query sees the last key."""
     rows, columns = query.shape[-2], key.shape[-2]
     return round(count * (columns - rows / 2) / columns)
 

@@ -1,7 +1,7 @@
-"""`relama plan layout=true`: one rank of a large run, on paper; the text that is printed.
+"""`relama plan layout=true`: one rank of a large run, traced on fake ranks and printed.
 
-In: a model, its batch and a layout. Out: what the rank holds, what it needs at most by kind of activation
-checkpointing and whether a GPU has it, each collective, and its operations, traced on fake ranks.
+In: a model, its batch and a layout. Out: what the rank holds; its peak under each activation checkpointing
+mode, and whether a GPU has that much; every collective; its FLOPs.
 """
 
 import sys
@@ -17,21 +17,21 @@ from train.plan.extrapolate import SHALLOW, Step, extrapolate
 from train.plan.fake_ranks import fake_world
 from train.plan.trace_step import Work, trace_step
 
-TRACED = 3  # micro-batches: a first, one like all between, a last
+TRACED = 3  # micro-batches: the first, one that stands for all in between, the last
 
 
 def plan_layout(config: PlanConfig) -> list[str]:
-    """The whole text, by lines. RunError if the layout cannot be."""
+    """The report, by line. Raises RunError for an impossible layout."""
     layout, mode, reason = settle_layout(config)
     steps = trace(config, layout, MODES)
     step = steps[mode]
     per_rank = config.micro_batches // layout.dp_size
     return [
         f"{step.n_params:,} parameters on {layout.world_size:,} ranks: {layout}{reason}",
-        f"rank 0: sequences of {config.seq_len:,} tokens, micro_batch={config.micro_batch}, {per_rank} "
-        "micro-batch(es) a step; fp32 weights and reduction, bf16 compute",
+        f"rank 0: sequences of {config.sequence_length:,} tokens, micro_batch={config.micro_batch}, "
+        f"{per_rank} micro-batch(es) per step; fp32 weights and reduction, bf16 compute",
         "",
-        *_what_stays(step),
+        *_held(step),
         "",
         *_peaks(steps, config),
         "",
@@ -42,21 +42,21 @@ def plan_layout(config: PlanConfig) -> list[str]:
 
 
 def settle_layout(config: PlanConfig) -> tuple[Layout, str, str]:
-    """Layout, activation checkpointing, and the reason where they were chosen here."""
+    """The layout, the activation checkpointing mode, and the reason if they were chosen here."""
     parallel = config.parallel
     wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
     limits = Limits(
         model=config.model,
-        seq_len=config.seq_len,
+        seq_len=config.sequence_length,
         micro_batches=config.micro_batches,
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
     )
     if wanted.pp != 1:
-        raise RunError(f"parallel.pp={wanted.pp}: a stage is not planned yet; plan with parallel.pp=1")
+        raise RunError(f"parallel.pp={wanted.pp}: cannot be planned yet; use parallel.pp=1")
     if parallel.tensor != "dtensor":
         raise RunError(
-            f"parallel.tensor={parallel.tensor}: is not planned yet; plan with parallel.tensor=dtensor"
+            f"parallel.tensor={parallel.tensor}: cannot be planned yet; use parallel.tensor=dtensor"
         )
     try:
         if not parallel.auto:
@@ -77,21 +77,21 @@ def settle_layout(config: PlanConfig) -> tuple[Layout, str, str]:
 
 
 def trace(config: PlanConfig, layout: Layout, modes: tuple[str, ...]) -> dict[str, Step]:
-    """Rank 0's step by kind of activation checkpointing."""
+    """Rank 0's step under each activation checkpointing mode."""
     micro_batches = config.micro_batches // layout.dp_size
     traced = min(TRACED, micro_batches)
     steps = {}
     with fake_world(layout) as mesh:
         for mode in modes:
             print(f"relama: tracing activation_checkpointing={mode}", file=sys.stderr)
-            work = Work(config.seq_len, config.micro_batch, traced, mode, config.parallel.reshard)
+            work = Work(config.sequence_length, config.micro_batch, traced, mode, config.parallel.reshard)
             shallow = (replace(config.model, n_layers=depth) for depth in SHALLOW)
-            traces = [trace_step(model, mesh, work) for model in shallow]
-            steps[mode] = extrapolate(*traces, config.model.n_layers, micro_batches, traced)
+            three, four = (trace_step(model, mesh, work) for model in shallow)
+            steps[mode] = extrapolate(three, four, config.model.n_layers, micro_batches, traced)
     return steps
 
 
-def _what_stays(step: Step) -> list[str]:
+def _held(step: Step) -> list[str]:
     names = {
         "parameters": "parameters, fp32",
         "gradients": "gradients, fp32",
@@ -99,8 +99,8 @@ def _what_stays(step: Step) -> list[str]:
         "buffers": "rotation table",
     }
     rows = [(name, step.held[kind]) for kind, name in names.items()]
-    rows.append(("together", sum(size for _, size in rows)))
-    return [f"{'held, exactly':<42}{'bytes':>20}{'GiB':>10}", *(_row(*row) for row in rows)]
+    rows.append(("total", sum(size for _, size in rows)))
+    return [f"{'held (exact)':<42}{'bytes':>20}{'GiB':>10}", *(_row(*row) for row in rows)]
 
 
 def _row(name: str, size: float) -> str:
@@ -109,10 +109,10 @@ def _row(name: str, size: float) -> str:
 
 def _peaks(steps: dict[str, Step], config: PlanConfig) -> list[str]:
     usable = USABLE * config.memory
-    heads = ("activations", "gathered", "gradients", "all held", "fits", "where")
+    heads = ("activations", "gathered", "gradients", "total", "fits", "where")
     lines = [
-        f"at most, in GiB, of {usable / 2**30:.1f} that can be used on {config.gpu} "
-        f"({config.memory / 2**30:.1f}, less {1 - USABLE:.0%} for CUDA, NCCL and the allocator)",
+        f"peak in GiB, of {usable / 2**30:.1f} usable on {config.gpu} "
+        f"({config.memory / 2**30:.1f} minus {1 - USABLE:.0%} for CUDA, NCCL and the allocator)",
         f"  {'checkpointing':<16}" + "".join(f"{head:>15}" for head in heads[:-1]) + f"   {heads[-1]}",
     ]
     for mode, step in steps.items():
@@ -130,21 +130,22 @@ def _peaks(steps: dict[str, Step], config: PlanConfig) -> list[str]:
 
 def _collectives(step: Step, mode: str) -> list[str]:
     lines = [
-        f"sent by this rank in a step, by rings (activation_checkpointing={mode})",
-        f"  {'operation':<16}{'over':<16}{'times':>10}{'GB':>14}",
+        f"sent by this rank per step, with ring algorithms (activation_checkpointing={mode})",
+        f"  {'operation':<16}{'over':<16}{'count':>10}{'GB':>14}",
     ]
     for (operation, ranks), (times, sent) in sorted(step.collectives.items(), key=lambda item: -item[1][1]):
         lines.append(f"  {operation:<16}{ranks:<16}{times:>10,}{sent / 1e9:>14,.3f}")
-    return [*lines, f"  {'together':<42}{step.sent / 1e9:>14,.3f}"]
+    return [*lines, f"  {'total':<42}{step.sent / 1e9:>14,.3f}"]
 
 
 def _operations(steps: dict[str, Step], mode: str, config: PlanConfig, layout: Layout) -> list[str]:
-    useful = flops_per_token(config.model, config.seq_len) * config.global_batch / layout.world_size
+    useful = flops_per_token(config.model, config.sequence_length) * config.global_batch / layout.world_size
     done = ", ".join(f"{step.flops / 1e12:,.1f} with {name}" for name, step in steps.items())
-    line = (
-        f"TFLOPs of this rank in a step: {useful / 1e12:,.1f} of the model (as MFU counts); computed: {done}"
-    )
+    line = f"TFLOPs of this rank per step: {useful / 1e12:,.1f} as MFU counts; computed: {done}"
     if config.device is None:
         return [line]
     peak = config.device.peak
-    return [line, f"at {config.gpu}'s peak of {peak / 1e12:,.0f} TFLOP/s: {steps[mode].flops / peak:.2f} s"]
+    return [
+        line,
+        f"at the {config.gpu}'s peak of {peak / 1e12:,.0f} TFLOP/s: {steps[mode].flops / peak:.2f} s",
+    ]

@@ -20,7 +20,7 @@ A100 = GPU_NAMES["a100-80"]
 def budget(config: PlanConfig) -> list[str]:
     """The run's needs by the paper's accounting, one line each."""
     size, tokens = n_params(config.model), config.steps * config.global_batch
-    flops = flops_per_token(config.model, config.seq_len)
+    flops = flops_per_token(config.model, config.sequence_length)
     speed, basis = _speed(config, flops)
     hours = tokens / speed / 3600
     mwh = hours * WATTS * PUE / 1e6

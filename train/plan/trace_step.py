@@ -1,7 +1,7 @@
-"""A training step of one rank of a large world, traced: the trainer's own, on fake tensors.
+"""Trace one rank's training step in a large world: the trainer's own code, on fake tensors.
 
-The step is told apart into stretches (each layer's forward and backward, the head, what reaches the
-optimizer), whose cost grows by the same amount with each layer, so that two small models tell the large.
+The step is divided into stretches (each layer's forward and backward, the head, the optimizer). Every
+additional layer adds the same cost, so two shallow models determine a deep one.
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
+from model.parallelize.pipeline import Pipeline
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
 from train.plan.fake_ranks import Trace, Watcher, watching
@@ -22,21 +23,21 @@ from train.plan.fake_ranks import Trace, Watcher, watching
 
 @dataclass(frozen=True)
 class Work:
-    """What one rank does in a step, besides where it stands."""
+    """One rank's work in a step, apart from its layout."""
 
     seq_len: int
     micro_batch: int
-    micro_batches: int  # of this rank
-    mode: str = "none"  # of activation checkpointing
+    micro_batches: int  # per rank
+    mode: str = "none"  # activation checkpointing
     reshard: str = "auto"
     param_dtype: torch.dtype = torch.bfloat16  # as on GPUs
 
 
 def trace_step(model: LlamaConfig, mesh: DeviceMesh, work: Work) -> Trace:
-    """One step of the rank that `mesh` (of `fake_world`) is seen from, when the optimizer has its state."""
+    """One step of the rank that sees `mesh` (from `fake_world`), once the optimizer has its state."""
     with torch.device("meta"):
         module = Llama(model)
-    laid = parallelize(
+    parallel = parallelize(
         module,
         mesh,
         activation_checkpointing=work.mode,
@@ -46,13 +47,13 @@ def trace_step(model: LlamaConfig, mesh: DeviceMesh, work: Work) -> Trace:
     )
     with watching(mesh) as watcher:
         with watcher.allocating("buffers"):
-            laid.to_empty(device="cpu")
-        watcher.watch(laid)
-        optimizer = build_optimizer(laid, OptimConfig())
+            parallel.to_empty(device="cpu")
+        watcher.watch(parallel)
+        optimizer = build_optimizer(parallel, OptimConfig())
         with watcher.allocating("optimizer"):
             _give_state(optimizer)
         watcher.forget()
-        return watcher.trace(_step(laid, optimizer, work, watcher))
+        return watcher.trace(_step(parallel, optimizer, work, watcher))
 
 
 def _give_state(optimizer: torch.optim.Optimizer) -> None:
@@ -63,7 +64,9 @@ def _give_state(optimizer: torch.optim.Optimizer) -> None:
     optimizer.zero_grad()
 
 
-def _step(model: nn.Module, optimizer: torch.optim.Optimizer, work: Work, watcher: Watcher) -> dict[str, int]:
+def _step(
+    model: Llama | Pipeline, optimizer: torch.optim.Optimizer, work: Work, watcher: Watcher
+) -> dict[str, int]:
     shape = (work.micro_batch, work.seq_len)
 
     def batches() -> Iterator[tuple[Tensor, Tensor]]:
@@ -82,8 +85,8 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, work: Work, watche
     return watcher.alive()
 
 
-def _mark_stretches(model: nn.Module, watcher: Watcher) -> list:
-    """Hooks that tell the watcher where the step is."""
+def _mark_stretches(model: Llama | Pipeline, watcher: Watcher) -> list:
+    """Add hooks that tell the watcher which stretch the step is in."""
     layers = list(model.layers.children())
 
     def forward_begins(number: int):
