@@ -5,34 +5,24 @@ In: text in which dropped markup left a mark. Out: its lines, without gaps, with
 
 import re
 
-from data.sources.wikipedia.page import GONE
+from data.sources.wikipedia.marks import BREAK, GONE, HOLE
 
 _TAIL = 200
-_QUOTES = re.compile(r"''+")
-_MAGIC = re.compile(r"__([^\W\d_]{2,40})__")
-_CONVERTED = re.compile(r"-\{([^{}]*)\}-")  # the Serbian Wikipedia's two scripts
+_NEAR = 24  # characters that tell whether a line has begun
 _SPACES = re.compile(r"[^\S\n]+")
-
-
-def plain(text: str) -> str:
-    """The text without bold, italics, magic words and the marks of Serbian script conversion."""
-    if "''" in text:
-        text = _QUOTES.sub(_apostrophes, text)
-    if "__" in text:
-        text = _MAGIC.sub(lambda found: "" if found[1].isupper() else found[0], text)
-    if "-{" in text:
-        text = _CONVERTED.sub(lambda found: found[1].rpartition("|")[2], text)
-    return text
-
-
-def _apostrophes(found: re.Match) -> str:
-    """The apostrophes that MediaWiki shows: of four, one; of more than five, those above five."""
-    count = len(found[0])
-    return "'" if count == 4 else "'" * max(0, count - 5)
+_CLAUSES = 400  # characters of a bracket on either side of a hole, at most
+_CLAUSE = re.compile(r"(\s*[;,]\s+)")
+_STRAY = re.compile(r"[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
+_PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
 
 def without_gaps(text: str) -> str:
-    """The text without empty brackets, double spaces and stray commas where something was dropped."""
+    """The text without empty brackets, double spaces and stray punctuation where something was dropped.
+
+    A clause in brackets that a missing template makes unreadable is dropped with it.
+    """
+    if HOLE in text:
+        text = _without_holes(text).replace(HOLE, GONE)
     first, *rest = text.split(GONE)
     pieces, space = [first], False
     for piece in rest:
@@ -41,7 +31,9 @@ def without_gaps(text: str) -> str:
         left = pieces[-1].rstrip(" ")
         space = space or left != pieces[-1] or piece.startswith(" ")
         pieces[-1], piece = left, piece.lstrip(" ")
-        if left.endswith("("):
+        if _begins_line(left, is_first=len(pieces) == 1):
+            piece = piece[_STRAY.match(piece).end() :]  # type: ignore[union-attr]
+        elif left.endswith("("):
             piece, space = piece.lstrip(" ,;:/"), False
             if piece.startswith(")"):
                 pieces[-1], piece = left[:-1].rstrip(" "), piece[1:]
@@ -49,10 +41,43 @@ def without_gaps(text: str) -> str:
             pieces[-1] = left.rstrip(" ,;")
         elif piece.startswith((",", ";")):
             pieces[-1] = left.rstrip(",;:")
+        elif left[-1:].isalnum() and piece[:1].isalnum():
+            space = True  # two words that only the dropped template kept apart
         if piece:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
             space = False
     return "".join(pieces)
+
+
+def _without_holes(text: str) -> str:
+    """Without the clauses in brackets that have a hole."""
+    pieces, place = [], 0
+    while (hole := text.find(HOLE, place)) >= 0:
+        begin = text.rfind("(", max(place, hole - _CLAUSES), hole)
+        end = text.find(")", hole, hole + _CLAUSES)
+        inner = text[begin + 1 : end]
+        if begin < 0 or end < 0 or ")" in inner or "(" in inner or "\n" in inner:
+            pieces.append(text[place : hole + 1])
+            place = hole + 1
+        else:
+            pieces += [text[place:begin], _whole_clauses(inner)]
+            place = end + 1
+    return "".join(pieces) + text[place:]
+
+
+def _whole_clauses(inner: str) -> str:
+    """What remains of the text in brackets, with them; a mark if nothing does."""
+    clauses = _CLAUSE.split(inner)
+    kept = [(clauses[place - 1] if place else "", clauses[place]) for place in range(0, len(clauses), 2)]
+    inner = "".join(mark + clause for mark, clause in kept if HOLE not in clause).lstrip(" ,;")
+    return f"({inner})" if inner.strip(GONE + " ") else GONE
+
+
+def _begins_line(left: str, is_first: bool) -> bool:
+    """Whether only the marks of a list precede on the line."""
+    tail = left[-_NEAR:]
+    _, line, marks = tail.rpartition("\n")
+    return bool(line or (is_first and len(left) < _NEAR)) and not marks.strip("*#:; ")
 
 
 def split_lines(text: str) -> list[str]:
@@ -60,12 +85,17 @@ def split_lines(text: str) -> list[str]:
     lines: list[str] = []
     headings: list[tuple[int, str]] = []  # waiting for text
     numbers: dict[str, int] = {}
-    blank = False
+    blank = in_rows = False
     for line in text.split("\n"):
         line = line.strip()
         if not line or not line.strip("-"):
             blank = True
             continue
+        if in_rows or line[0] in "|!":
+            in_rows = _is_row(line, in_rows)
+            if in_rows or line.startswith("|}"):
+                blank = True
+                continue
         level, heading = _heading(line)
         if level:
             headings = [waiting for waiting in headings if waiting[0] < level]
@@ -74,7 +104,7 @@ def split_lines(text: str) -> list[str]:
             continue
         marks = len(line) - len(line.lstrip("*#:;"))
         words = _SPACES.sub(" ", line[marks:]).strip()
-        if not words:
+        if not words.strip(_PUNCTUATION if marks else BREAK):  # an item of punctuation cited something
             continue
         for _, waiting in headings:
             lines += ["", waiting] if lines else [waiting]
@@ -85,6 +115,13 @@ def split_lines(text: str) -> list[str]:
         blank = False
         lines.append(_item(line[:marks], numbers) + words)
     return lines
+
+
+def _is_row(line: str, in_rows: bool) -> bool:
+    """Whether this is a row of a table that a template opened (a table of the page is gone already)."""
+    if line[0] == "|":
+        return line[1:2] != "}" and (in_rows or line[1:2] in ("-", "+", "|", " ", ""))
+    return line[0] == "!" and (in_rows or (line[1:2] == " " and "!!" in line[2:]))
 
 
 def _heading(line: str) -> tuple[int, str]:

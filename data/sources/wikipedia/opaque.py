@@ -7,9 +7,9 @@ that the placeholders stand for.
 import html
 import re
 
+from data.sources.wikipedia.marks import BREAK, END, KEPT
 from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 
-KEPT, END = "\x01", "\x02"  # around the number of a verbatim text
 _OPAQUE = re.compile(
     rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
 )
@@ -25,28 +25,31 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
         if not name:
             end = ends.find("-->", after)
             place = after if end is None else end[1]
-            # a comment that has its line for itself takes the line with it
+            # a comment alone on its line takes the line with it
             if end and text[place : place + 1] == "\n" and (begin == 0 or text[begin - 1] == "\n"):
                 place += 1
             continue
         closing = None if found[2].endswith("/") else ends.find(rf"</{name}\s*>", after)
         place = after if closing is None else closing[1]
-        if closing is None:
-            continue
-        content = text[after : closing[0]]
-        if name in FORMULAS and content.strip():
-            content = f"${' '.join(content.split())}$"
-        elif name in VERBATIM:
-            content = content.strip("\n") if name != "nowiki" else content
-        else:
-            content = ""
+        content = "" if closing is None else _content(name, text[after : closing[0]])
         if content:
             pieces.append(f"{KEPT}{len(verbatim)}{END}")
-            verbatim.append(
-                html.unescape(content) if "&" in content and name in ("nowiki", "pre") else content
-            )
+            verbatim.append(content)
+        elif name == "nowiki" or "'" in (text[begin - 1 : begin], text[place : place + 1]):
+            pieces.append(BREAK)
     pieces.append(text[place:])
     return "".join(pieces)
+
+
+def _content(name: str, content: str) -> str:
+    """What remains of the content of a tag."""
+    if name in FORMULAS:
+        content = content.replace("{{=}}", "=").replace("{{!}}", "|")
+        return f"${' '.join(content.split())}$" if content.strip() else ""
+    if name not in VERBATIM:
+        return ""
+    content = content if name == "nowiki" else content.strip("\n")
+    return html.unescape(content) if "&" in content and name in ("nowiki", "pre") else content
 
 
 class _Ends:

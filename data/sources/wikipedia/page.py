@@ -5,11 +5,25 @@ Nothing recurses, nothing is read twice, and text copied out of nested links and
 """
 
 import re
+from collections.abc import Iterable
 
-from data.sources.wikipedia import templates
+from data.sources.wikipedia.marks import (
+    BREAK,
+    GONE,
+    HOLE,
+    LINE,
+    SUB,
+    SUB_END,
+    SUP,
+    SUP_END,
+    literal_apostrophes,
+    literal_equals,
+)
 from data.sources.wikipedia.names import BLOCKS, INLINE, LANGUAGES, Namespaces, prefix_of
+from data.sources.wikipedia.quotes import line_without_quotes
+from data.sources.wikipedia.sentences import continues_sentence, in_brackets
+from data.sources.wikipedia.templates import Rendered, Templates, running_text
 
-GONE = "\x03"  # where something was dropped
 _PROTOCOL = (
     r"(?:https?:|ftps?:|sftp:|gopher:|irc:|ircs:|git:|svn:|telnet:|nntp:|ssh:)?//|mailto:|news:|tel:|urn:"
 )
@@ -22,6 +36,8 @@ _MARK = re.compile(
 )
 _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
 _LABEL = 2000  # characters in which an external link must end
+_NEAR = 300  # characters around a template that tell whether it is in a sentence
+_SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
 _HEADING = 300  # characters of a heading on either side of a tag in it, at most
 _COPIES = 50  # how often the page's characters may be copied out of nested templates and links
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
@@ -30,8 +46,9 @@ _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.D
 class Page:
     """One pass over the marks. A frame is (kind, index in `out` of its text, indices of its arguments)."""
 
-    def __init__(self, title: str, namespaces: Namespaces) -> None:
-        self._title, self._namespaces = title, namespaces
+    def __init__(self, title: str, namespaces: Namespaces, templates: Templates) -> None:
+        self._title, self._namespaces, self._templates = title, namespaces, templates
+        self._text, self._place = "", 0  # the page, and the end of the mark that is being read
         self._out: list[str] = []
         self._stack: list[tuple[int, int, list[int]]] = []
         self._open = [0] * 6  # frames of each kind
@@ -39,6 +56,7 @@ class Page:
 
     def read(self, text: str) -> str:
         out, place = self._out, 0
+        self._text = text
         self._copies = _COPIES * len(text)
         for found in _MARK.finditer(text):
             begin, end = found.span()
@@ -55,6 +73,7 @@ class Page:
             elif first == "<":
                 self._tag(found)
             elif first == "}":
+                self._place = end
                 self._close_braces(end - begin)
             elif text[begin + 1] == "|":
                 self._open_table(text, begin)
@@ -65,6 +84,7 @@ class Page:
 
     def _joined(self) -> str:
         """All text; after an unclosed table or template, without the lines of its body."""
+        self._without_captions(start for kind, start, _ in self._stack if kind == _LINK)
         broken = [start for kind, start, _ in self._stack if kind in (_TEMPLATE, _TABLE)]
         if not broken:
             return "".join(self._out)
@@ -72,19 +92,40 @@ class Page:
         prose = [line for line in rest if not line.lstrip().startswith(("|", "!", "{|"))]
         return "".join(self._out[: broken[0]]) + "\n".join(prose)
 
+    def _without_captions(self, starts: Iterable[int]) -> None:
+        """Of links to files that were never closed, the rest of the line is removed."""
+        done = 0
+        for start in starts:
+            if start < done or start >= len(self._out):
+                continue
+            prefix, colon, _ = self._out[start][:60].partition(":")
+            if not colon or not self._is_file(prefix_of(prefix)):
+                continue
+            for done in range(start, len(self._out)):
+                _, line, rest = self._out[done].partition("\n")
+                self._out[done] = line + rest
+                if line:
+                    break
+
     def _push(self, kind: int) -> None:
         self._stack.append((kind, len(self._out), []))
         self._open[kind] += 1
 
     def _pop(self, *kinds: int) -> tuple[int, int, list[int]] | None:
         """The innermost frame of these kinds; unclosed frames inside it are discarded."""
-        if not any(self._open[kind] for kind in kinds):
+        if not self._open[kinds[0]] and not self._open[kinds[-1]]:
             return None
+        discarded = []
         while True:
             frame = self._stack.pop()
             self._open[frame[0]] -= 1
             if frame[0] in kinds:
-                return frame
+                break
+            if frame[0] == _LINK:
+                discarded.append(frame[1])
+        if discarded:
+            self._without_captions(reversed(discarded))
+        return frame
 
     def _open_braces(self, count: int) -> None:
         if count % 2:
@@ -124,8 +165,32 @@ class Page:
             self._replace(start, GONE)
             return
         ends = [*(bound - 1 for bound in bounds[1:]), len(out)]
-        text = templates.render(name, ["".join(out[a:b]) for a, b in zip(bounds, ends)])
-        self._replace(start, text or GONE)
+        arguments = ["".join(out[a:b]) for a, b in zip(bounds, ends)]
+        text = self._templates.render(name, arguments, lambda: in_brackets(self._before(start)))
+        if text is Rendered.UNKNOWN:
+            text = self._without_rule(arguments, start)
+        elif text is Rendered.DROPPED:
+            text = GONE
+        self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
+
+    def _without_rule(self, arguments: list[str], start: int) -> str:
+        """The one argument of a template that a sentence is read with; a hole for any other."""
+        text = running_text(arguments)
+        after = self._text[self._place : self._place + _NEAR].partition("\n")[0]
+        return text if text and continues_sentence(self._before(start), text, after) else HOLE
+
+    def _before(self, start: int) -> str:
+        """What precedes on the line, or in the argument that is being read."""
+        top = self._stack[-1] if self._stack else None
+        first = (top[2][-1] if top[2] else top[1]) if top and top[0] in (_TEMPLATE, _LINK) else 0
+        pieces, length = [], 0
+        for place in range(start - 1, first - 1, -1):
+            _, line, rest = self._out[place].rpartition("\n")
+            pieces.append(rest)
+            length += len(rest)
+            if line or length > _NEAR:
+                break
+        return "".join(reversed(pieces))
 
     def _drop(self, kind: int) -> None:
         """Close the innermost frame of this kind, if any, and remove its text."""
@@ -143,6 +208,7 @@ class Page:
             self._drop(_TABLE)
             self._close_braces(braces - 1)
             return
+        self._place = end
         self._out.append("|")
         if self._stack and self._stack[-1][0] in (_TEMPLATE, _LINK):
             self._stack[-1][2].append(len(self._out))
@@ -197,17 +263,29 @@ class Page:
         target = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
         prefix, colon, _ = target.partition(":")
         prefix = prefix_of(prefix) if colon and len(prefix) < 60 else ""
-        is_file = prefix in self._namespaces.files or prefix in self._namespaces.categories
-        if target[:1] != ":" and (is_file or prefix in LANGUAGES):
+        if target[:1] != ":" and (self._is_file(prefix) or prefix in LANGUAGES):
             self._replace(start, GONE)
         elif "\n" in target:  # brackets around something else
             return
         elif not bounds:
-            self._replace(start, target.lstrip(": ") if target[:1] == ":" else target)
+            shown, bar, label = target.partition("|")  # of {{!}}
+            self._show_label(start, label if bar else shown.lstrip(": ") if shown[:1] == ":" else shown)
         else:
             self._copies -= sum(map(len, out[bounds[0] :]))
             label = "".join(out[bounds[0] :]) if self._copies >= 0 else ""
-            self._replace(start, label if label.strip() else _PIPE_TRICK.sub(r"\1", target.lstrip(":"), 1))
+            if not label.strip():
+                label = _PIPE_TRICK.sub(r"\1", target.lstrip(":"), 1)
+            self._show_label(start, label)
+
+    def _is_file(self, prefix: str) -> bool:
+        return prefix in self._namespaces.files or prefix in self._namespaces.categories
+
+    def _show_label(self, start: int, label: str) -> None:
+        """As MediaWiki does, a label's apostrophes are read by themselves, apart from its line's."""
+        if "'" in label:
+            label = literal_apostrophes(line_without_quotes(label))
+        del self._out[start:]
+        self._out.append(literal_equals(label) if self._open[_TEMPLATE] else label)
 
     def _tag(self, found: re.Match) -> None:
         name, is_closing = found["tag"].lower(), bool(found["close"])
@@ -217,16 +295,23 @@ class Page:
             else:
                 self._drop(_HTML_TABLE)
         elif name == "li" and not is_closing:
-            self._out.append("\n* ")
+            self._out.append(f"{LINE}* ")
         elif name[0] == "h" and name[1:].isdigit() and "1" <= name[1:] <= "6":
             marks = "=" * int(name[1:])
-            self._out.append(f" {marks}\n" if is_closing else f"\n{marks} ")
+            self._out.append(f" {marks}{LINE}" if is_closing else f"{LINE}{marks} ")
         elif name in BLOCKS and _in_heading(found):
             self._out.append(" ")
         elif name in BLOCKS:
-            self._out.append("\n\n" if name == "p" else "\n")
+            self._out.append(LINE * 2 if name == "p" else LINE)
+        elif name in _SCRIPTS:
+            self._out.append(_SCRIPTS[name][is_closing])
         elif name not in INLINE:
             self._out.append(found[0])
+        elif "'" in (
+            self._text[found.start() - 1 : found.start()],
+            self._text[found.end() : found.end() + 1],
+        ):
+            self._out.append(BREAK)
 
 
 def _begins_line(text: str, place: int) -> bool:

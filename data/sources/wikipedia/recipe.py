@@ -18,7 +18,7 @@ from data.sources import rows
 from data.sources.wikipedia import dump
 from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
 
-VERSION = 2  # raise it when the same input gives different text
+VERSION = 3  # raise it when the same input gives different text
 DUPLICATES = "exact"  # a page may be in two dumps
 LICENCE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
@@ -72,7 +72,7 @@ def clean(record: Record, *, source: str = "wikipedia") -> Document | Drop:
     meta = {key: value for key, value in record.meta.items() if key != "namespaces"}
     if _REDIRECT.match(record.text):
         return record.drop("redirect")
-    text = wikitext_to_text(record.text, title, record.meta["namespaces"])
+    text = wikitext_to_text(record.text, title, record.meta["namespaces"], record.meta["language"])
     return replace(record, meta=meta).document(source, text)
 
 

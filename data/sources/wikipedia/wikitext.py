@@ -12,33 +12,49 @@ becomes a space.
 import html
 import re
 
-from data.sources.wikipedia.lines import plain, split_lines, without_gaps
+from data.sources.wikipedia import scripts, variants
+from data.sources.wikipedia.lines import split_lines, without_gaps
+from data.sources.wikipedia.marks import LINE, without_marks
 from data.sources.wikipedia.names import Namespaces
 from data.sources.wikipedia.opaque import restored, without_opaque
 from data.sources.wikipedia.page import Page
+from data.sources.wikipedia.quotes import without_quotes
+from data.sources.wikipedia.templates import Templates
 
 __all__ = ["Namespaces", "wikitext_to_text"]
 
+_TWO_SCRIPTS = ("sr",)  # of the paper's languages
+_MAGIC = re.compile(r"__([^\W\d_]{2,40})__")
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f]")
 _ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 
 
-def wikitext_to_text(source: str, title: str = "", namespaces: Namespaces | None = None) -> str:
-    """A page as plain text, its title above it; "" if it holds no text at all."""
+def wikitext_to_text(
+    source: str, title: str = "", namespaces: Namespaces | None = None, language: str = ""
+) -> str:
+    """A page as plain text, its title above it; "" if it holds no text. `language`: of its Wikipedia."""
     verbatim: list[str] = []
     text = source.replace("\r\n", "\n").translate(_CONTROLS) if _has_controls(source) else source
     text = without_opaque(text, verbatim)
-    text = Page(title, namespaces or Namespaces()).read(text)
-    text = without_gaps(plain(text)).replace("&nbsp;", " ")
+    text = scripts.resolved(Page(title, namespaces or Namespaces(), Templates(language)).read(text))
+    if language in _TWO_SCRIPTS:
+        text = variants.converted(text)
+    text = without_quotes(_without_magic(text)).replace(LINE, "\n").replace("&nbsp;", " ")
+    text = without_gaps(text)
     lines = split_lines(text)
     if not lines:
         return ""
     text = "\n".join([title, "", *lines] if title else lines)
     # an entity is decoded last, so that what it stands for is never taken for markup
     text = _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
-    text = restored(text, verbatim)
+    text = restored(without_marks(text), verbatim)
     return text.replace("\xa0", " ").strip("\n")
+
+
+def _without_magic(text: str) -> str:
+    """Without __NOTOC__ and the like."""
+    return _MAGIC.sub(lambda found: "" if found[1].isupper() else found[0], text) if "__" in text else text
 
 
 def _has_controls(text: str) -> bool:

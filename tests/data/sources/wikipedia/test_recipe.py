@@ -188,3 +188,25 @@ def test_the_real_portuguese_and_bulgarian_dumps(real):
 def test_real_dumps_of_other_languages_are_counted_page_by_page(real):
     assert real("aawiki-20260101-pages-meta-current.xml.bz2") == ([], {"language is not one of the 20": 507})
     assert real("tinywiki-latest-pages-articles.xml") == ([], {"language is not one of the 20": 8})
+
+
+def test_text_made_by_an_older_version_is_refused_with_the_way_out(tmp_path, capsys):
+    from data.main import main
+
+    path = write(tmp_path, dump(page(1, "l'''Iliade'' ici"), language="fr"), "frwiki-pages-articles.xml")
+    keys = [
+        "recipe=wikipedia",
+        f"input={path}",
+        f"output={tmp_path / 'out'}",
+        "stage=text",
+        "engine.workers=1",
+    ]
+    assert main(keys) == 0
+    [report] = (tmp_path / "out").rglob("report.json")
+    made = json.loads(report.read_text())
+    assert made["settings"]["version"] == wikipedia.VERSION > 2
+    made["settings"]["version"] = 2
+    report.write_text(json.dumps(made))
+    assert main(keys) != 0
+    refusal = capsys.readouterr().err
+    assert "version" in refusal and "output=" in refusal

@@ -30,7 +30,7 @@ CASES = {
     "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a 1000"),
     "brackets left empty": ("Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()", "Aa (Αα) and f()"),
     "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
-    "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "ac"),
+    "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "a c"),
     "references": ('a<ref>b</ref>c<ref name="d" />e<REF name=f>g\n\nh</REF >i', "acei"),
     "comments": ("a<!-- b\n\n== c == -->d\n<!-- alone -->\ne", "ad\ne"),
     "a comment without an end": ("a <!-- b", "a b"),
@@ -60,21 +60,20 @@ CASES = {
         "10 km, 1 to 2 ft, 5×10^3 m",
     ),
     "figures": ("{{frac|1|2}} {{frac|3|1|2}} {{chem|H|2|O}} {{circa|1900}}", "1/2 3 1/2 H2O c. 1900"),
-    "dates": ("{{as of|2014|5}}, {{s|XIX|e}}, {{XXe siècle}}", "As of May 2014, XIXe siècle, XXe siècle"),
+    "dates": ("{{as of|2014|5}}, {{circa|1900}}", "As of May 2014, c. 1900"),
     "characters": ("a{{nbsp}}b{{'s}}{{snd}}c{{·}} d", "a b's – c · d"),
     "nested templates that stay": ("{{small|{{nowrap|''a'' {{lang|fr|b}}}} {{c}}}}", "a b"),
     "a reference that is a template": ("a {{citation|title=b|quote=c}}.", "a."),
-    "two scripts": ("-{а}- -{sr-ec:а|sr-el:b}-", None),
+    "two scripts": ("-{а}- -{sr-ec:а;sr-el:b}-", "а а"),
     "a template without an end": ("a\n\n{{Infobox\n| b = c\nprose [[d]]", "a\n\nInfobox\nprose d"),
     "a table without an end": ("a\n{| b\n|-\n| c\nprose", "a\nprose"),
-    "a link without an end": ("[[a b {{c|d [[e]] f}} g", "a b g"),
+    "a link without an end": ("[[a b {{c|d [[e]] f|h}} g", "a b g"),
     "marks that close nothing": ("a ]] b }} c</ref></div> d", "a ]] b c\n d"),
 }
 EXPECTED = {
     "entities": "a b &lt; μ ♥ AT&T <ref> &bogus; \ufffd",
     "lists": "1. a\n2. b\n  1. c\n3. d\n- e\n  - f\ng : h\ni\n1. j",
     "headings": "E\n\nf\n\nG\n\nH\n\ni",
-    "two scripts": "а sr-el:b",
     "marks that close nothing": "a ]] b c\nd",
 }
 
@@ -82,7 +81,8 @@ EXPECTED = {
 @pytest.mark.parametrize("name", CASES)
 def test_what_stays_of(name):
     wikitext, text = CASES[name]
-    assert wikitext_to_text(wikitext) == EXPECTED.get(name, text)
+    language = "sr" if name == "two scripts" else "en"
+    assert wikitext_to_text(wikitext, language=language) == EXPECTED.get(name, text)
 
 
 def test_the_title_stands_above_the_text_and_an_empty_page_is_empty():

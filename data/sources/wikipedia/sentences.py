@@ -1,0 +1,30 @@
+"""Whether a template is part of a sentence, by the text on either side of it on its line."""
+
+import re
+
+_OPENING = "([{\"'«„“‘’-–—/ \xa0"
+_ENDING = ".!?:;"
+_LIST = re.compile(r"[\s*#:;']*")
+
+
+def continues_sentence(before: str, text: str, after: str) -> bool:
+    """Whether a sentence that has words before or after is read with this text in it.
+
+    `before` and `after` are the rest of the line. A template right after a word or a full stop is a note.
+    """
+    left, right = before[_LIST.match(before).end() :], after.lstrip(" '")  # type: ignore[union-attr]
+    begins_lower = right[:1].islower() and after[:1] in " '"
+    if not any(map(str.isalnum, left)):
+        return begins_lower
+    if left[-1].isalpha():  # within a word, as the mark of a stressed vowel
+        return text.isalpha() and len(text) < 4 and after[:1].isalpha()
+    if left[-1] not in _OPENING:
+        return False
+    if left.rstrip(" '")[-1:] in _ENDING:
+        return begins_lower
+    return bool(right) and (right[0].isalnum() or right[0] in ",.;:!?)]}»”“\"'’-–—([{")
+
+
+def in_brackets(before: str) -> bool:
+    """Whether a bracket is open at the end of this text."""
+    return before.rfind("(") > before.rfind(")")

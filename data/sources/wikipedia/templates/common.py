@@ -1,0 +1,91 @@
+"""Templates that mean the same in every Wikipedia that has them."""
+
+TABLE = """
+# Styles, quotations, anchors: the text in the first argument.
+nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | large | resize | em | strong
+| smallcaps | small caps | sc | mvar | var | math | math2 | italic | italics | noitalic | nobold | bold
+| underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
+| abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
+| quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
+| music | nastaliq | ill | illm | interlanguage link | interlanguage link multi | link-interwiki | hebrew
+| rtl-lang | not a typo | proper name | as written | typo | plainlist | flatlist | columns-list
+| columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep | mark
+| highlight | qtalk | lsj | gaps | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
+| boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
+| wl | blockcitat → @text
+
+# Text after a language, a script or a colour.
+lang | langx | color | colour | colored text | coloured text | font color | fontcolor | font | script | sort
+| ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
+transl | transliteration | tlit → @last
+
+# Text side by side.
+ce | chem2 | angbr | angle bracket | hsp → {*:}
+keypress | key press → {*:+}
+hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
+linktext → {*}
+sortname → {1-2: }
+
+# Signs of sounds; dropped in brackets.
+ipa → @sounds
+
+# Characters.
+' → '
+'s → 's
+" → "
+! | pipe → @pipe
+= → =
+· | dot | middot → ␣·
+• | bull | bullet → ␣•
+nbsp | space | spaces | sp | thinsp | thin space | hair space | hairsp | nnbsp → ␣
+ndash | endash | en dash | – → –
+spnd | snd | snds | spaced ndash | spaced en dash | spaced endash | dash | sndash | spndsh → ␣–␣
+mdash | emdash | em dash | — | mdashb → —
+spaced mdash | smd | spaced em dash | smdash → ␣—␣
+... | ellipsis | … → ...
+pi → π
+minus | − → −
+plus → +
+± | plusminus | pm → ±
+times | × → ×
+degree | degrees → °
+prime → {1}′
+shy | wbr | zwj | zwnj | 0 | spc | phantom →
+
+# Mathematics and chemistry.
+tmath | mathsf → @formula
+frac | fraction | sfrac | bruch | xfrac | fraction2 → @fraction
+sqrt | radic | root → @root
+abs | absolute value → [|{1}|]
+floor → [⌊{1}⌋]
+ceil | ceiling → [⌈{1}⌉]
+norm → [‖{1}‖]
+bra → [⟨{1}|]
+ket → [|{1}⟩]
+bra-ket | braket → [⟨{1}|{2}⟩]
+sup | superscript | exp → @raised
+sub | subscript | ind → @lowered
+su → @raised and lowered
+chem → @chemistry
+nuclide → @nuclide
+val → @value
+convert | cvt → @convert
+circa | ca. | c. → c. {1}[–{2}]
+"""
+
+DROPPED = """
+cite * | citation needed | cn | fact | reflist | refbegin | refend | refn | efn | efn-* | sfn | sfnp | sfnm
+| harv | harvnb | harvp | harvtxt | harvcol | harvcolnb | harvid | sfnref | rp | r | ref | ref label | note
+| note label | notelist | isbn | issn | oclc | doi | pmid | pmc | jstor | arxiv | bibcode | anchor | coord
+| flagicon | flagicon * | flag icon | coord missing | audio | listen | main | see also | further | about
+| redirect | for | other uses | hatnote | distinguish | short description | authority control | commons
+| commons category | wikiquote | wiktionary | wikisource | portal | stub | clear | - | clear left
+| clear right | br | clr | toc | toc limit | toc left | toc right | defaultsort | displaytitle | infobox *
+| navbox * | use * | dead link | webarchive | wayback | url | official website | imdb * | youtube | image
+| image label | dn | disambiguation needed | page needed | when | who | which | clarify | nowiki | #tag
+| bots | citation | legend | chart | graph | gallery | timeline | respell | increase | decrease | steady
+| end | s-start | s-end | succession box | start box | end box | div col | div col end | col-begin | col-end
+| col-break | colbegin | colend | multicol | multicol-break | multicol-end | glossary | glossary end | pn
+| full citation needed | better source * | unreliable source? | by whom | vague | update inline
+| update after | dubious | failed verification | verify source | nonspecific | sister project links
+"""

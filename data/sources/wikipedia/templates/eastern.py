@@ -1,0 +1,77 @@
+"""Templates of the Wikipedias of Eastern Europe: Polish, Czech, Croatian, Slovenian and Hungarian."""
+
+from data.sources.wikipedia.templates.patterns import compiled, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS
+
+POLISH = """
+nowrap | cytat | poezja | ipa | okina | abbr | skrót | bibl | wers bibl | cytat d | small | kapitaliki
+| lang-* | obce | formatnum | u | nazwa biblijna → @text
+lang | w języku | język obcy → @second
+j | fmt → {*}
+fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
+przelicz → @convert
+data → {*}
+nihongo → @nihongo
+"""
+POLISH_DROPPED = """
+cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | osobny artykuł | zobacz też
+| flaga | flaga * | commons | kontrola autorytatywna | stub* | ujednoznacznienie | infobox* | * infobox
+| dopracować | państwo | przypis | uwaga | dead link | u góry | link-interwiki | lang-icon | język | v
+| main | spis treści | siostrzane projekty | k
+"""
+
+CZECH = """
+nowrap | citát | citace | malé | výslovnost | okina | lang-* | vlajka a název | formatnum | ipa | kapitálky
+→ @text
+vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
+doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
+převod → @convert
+datum → {*: }
+"""
+CZECH_DROPPED = """
+citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
+| hlavní článek | viz též | rozcestník | infobox * | infobox - * | autoritní data | commonscat | pahýl
+| souřadnice | coord | kotva | možná hledáte | různé významy | překlad | neověřeno | clear | doplňte zdroje
+| wikifikovat
+"""
+
+CROATIAN = """
+lang | jez → @second
+lang-* | jez-* | nowrap | citat | formatnum | okina → @text
+nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
+"""
+CROATIAN_DROPPED = """
+citiranje weba | citiranje knjige | cite * | glavni | glavni članak | izvori | infookvir * | mrva* | zastava
+| commonscat | vidi još | razdvojba | z+x | flag
+"""
+
+SLOVENIAN = """
+jezik | lang → @second
+lang-* | jezik-* | nowrap | citat | formatnum → @text
+potreben vir | kdo | kdaj | navedi vir v besedilu → @wrapped
+"""
+SLOVENIAN_DROPPED = """
+navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni članek | sklici | infopolje *
+| škrbina* | zastava | commonscat | razločitev | normativna kontrola | navedi vir
+"""
+
+HUNGARIAN = """
+nyelv | ny | lang → @second
+lang-* | h-* | nowrap | idézet | szám | szöveg | okina | ipa | formatnum | ford-* → @text
+forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
+átváltás → @convert
+"""
+HUNGARIAN_DROPPED = """
+cite * | cit-web | cit-lib | citlib | citweb | opcit | refhely | jegyzetek | források | commonskat | egyért
+| lásd még | bővebben | nemzetközi katalógusok | csonk* | infobox* | zászló | portál | nincs forrás
+| fordítás | hely | coord
+"""
+
+_TABLES = {
+    "pl": (POLISH, POLISH_DROPPED),
+    "cs": (CZECH, CZECH_DROPPED),
+    "hr": (CROATIAN, CROATIAN_DROPPED),
+    "sl": (SLOVENIAN, SLOVENIAN_DROPPED),
+    "hu": (HUNGARIAN, HUNGARIAN_DROPPED),
+}
+RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}

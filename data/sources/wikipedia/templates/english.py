@@ -1,0 +1,155 @@
+"""Templates of the English Wikipedia."""
+
+from data.sources.wikipedia.templates.patterns import compiled, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
+
+SHIPS = """
+HMS USS SS MV RMS HMCS HMAS HMNZS HMSAS HMIS INS USCGC USNS USAT USRC USAV SMS SM MS MT MY RV PS TS TSS GTS
+HMT HMY HMHS HMPNGS SMU ORP HNLMS HDMS HNoMS HSwMS KNM ARA ARM BAP BRP CCGS CSS FGS FV FNS JDS JS LÉ NMS NRP
+PNS RFA RSS SAS TCG TRSS VMF EML HS IRIS KD KRI ROKS ROCS SLNS USC&GS HMM HMLNS RFS SV MTS MSV AHTS DSV
+"""
+
+# {{Carbon}}: the symbol of an element.
+ELEMENTS = """
+hydrogen H helium He lithium Li beryllium Be boron B carbon C nitrogen N oxygen O fluorine F neon Ne sodium
+Na magnesium Mg aluminium Al silicon Si phosphorus P sulfur S chlorine Cl argon Ar potassium K calcium Ca
+scandium Sc titanium Ti vanadium V chromium Cr manganese Mn iron Fe cobalt Co nickel Ni copper Cu zinc Zn
+gallium Ga germanium Ge arsenic As selenium Se bromine Br krypton Kr rubidium Rb strontium Sr yttrium Y
+zirconium Zr niobium Nb molybdenum Mo technetium Tc ruthenium Ru rhodium Rh palladium Pd silver Ag cadmium
+Cd indium In tin Sn antimony Sb tellurium Te iodine I xenon Xe caesium Cs barium Ba lanthanum La cerium Ce
+praseodymium Pr neodymium Nd promethium Pm samarium Sm europium Eu gadolinium Gd terbium Tb dysprosium Dy
+holmium Ho erbium Er thulium Tm ytterbium Yb lutetium Lu hafnium Hf tantalum Ta tungsten W rhenium Re osmium
+Os iridium Ir platinum Pt gold Au thallium Tl lead Pb bismuth Bi polonium Po astatine At radon Rn francium
+Fr radium Ra actinium Ac thorium Th protactinium Pa uranium U neptunium Np plutonium Pu americium Am curium
+Cm berkelium Bk californium Cf einsteinium Es fermium Fm mendelevium Md nobelium No lawrencium Lr
+"""
+
+TABLE = """
+"' | " ' → "'
+' " | '" → '"
+-" | "- → "
+-' | '- → '
+as of | asof → @as of
+citation | quote citation → @citation
+nihongo | nihongo3 | nihongo foot | nihongo krt → @nihongo
+dtsh | dts → {*}
+ipaslink | ipa slink → /{1}/
+ipablink | ipa blink → @bracketed
+ipa link | ipalink | ipa-link | ipachar | ipasymb | pipachar → {1}
+ipac-* → @phonemes
+ipa-* → @bracketed
+
+# Figures.
+height | weight | ht → @height
+convert | cvt | conv | cnv → @convert
+e | esp | x10^ | 10^ → [×10^{1}]
+sup2 → ²
+railgauge | track gauge | rail gauge | trackgauge | gauge → {1}
+c. | circa | ca. | approx → c. {1}[–{2}]
+floruit | fl. | fl → fl. {1}[–{2}]
+reign | r. → r. {1}[–{2}]
+born | b. → born {1}
+died | d. → died {1}
+bce → [{1} ]BCE
+ce | ce era → [{1} ]CE
+birth date | birth date and age | bda | death date | death date and age | start date | end date | film date
+| start date and age | end date and age | birth-date | death-date | start-date | end-date | birth date2
+| birth year and age | death year and age | release date → @date
+oldstyledate | old style date → {1}[ {2}][ (O.S. {3})]
+marriage → {1} (m. {2}[–{3}])
+frac | fraction → @fraction
+numero | no. | # → No. {1}
+vol. → Vol. {1}
+us$ | usd | $ → US${1}
+gbp | £ | pound sterling | pound → £{1}
+eur | € | euro | euros → €{1}
+inr | ₹ | indian rupee | rupee → ₹{1}
+a$ | aud → A${1}
+cad | ca$ | can$ | c$ → CA${1}
+nz$ | nzd → NZ${1}
+hk$ | hkd → HK${1}
+s$ | sgd → S${1}
+nt$ | twd → NT${1}
+r$ | brl → R${1}
+mxn | mx$ → MX${1}
+jpy | ¥ | yen → ¥{1}
+cny | rmb | cn¥ | renminbi → CN¥{1}
+krw | ₩ | won → ₩{1}
+rub | ruble → ₽{1}
+php | ₱ → ₱{1}
+ils | ₪ → ₪{1}
+try → ₺{1}
+uah → ₴{1}
+ngn | ₦ → ₦{1}
+thb | baht → ฿{1}
+chf → CHF {1}
+sek → SEK {1}
+nok → NOK {1}
+dkk → DKK {1}
+pln → PLN {1}
+zar → R{1}
+myr → RM{1}
+idr → Rp{1}
+currency → @currency
+percentage → {1}/{2}
+nfly | by | mlby | baseball year | nbay | nhly | cfly | cflyear | cfby | mlsy | scy | ely | rlwc | al year
+| nl year | cwby | wsy | nbaplayoffs | nhlplayoffs | f1 | avyear | nfl year | nflplayoffs | lby | cbb season
+| asby → {1}
+
+# Names.
+ship → @ship
+sclass | sclass2 | ship class | sclass- | sclass2- → @ship class
+flag | flagcountry | flagu | flag+link | flaglink | flagg | flag country | flagdeco2 | fb | nft | nfa | cr
+| country | mapplot | noflag | flaglist | national football team → {name,1}
+rws | stnlnk | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl | sta | cta
+→ {1}
+bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | bv | bible verse → @verse
+cite quran | quran-usc | qref → Quran {1}[:{2}]
+section link | slink | section linkh → {1}[ § {2}]
+see below | see above → ({1})
+interlanguage link | ill | illm → {lt,1}
+linktext → {*}
+nee | née | né → {1=née}
+term → @term
+defn | ghat | glossary definition → @definition
+script → @second
+lang-* → {1}
+citation needed span | cn span | fact span | verify span | dubious span | clarify span | clarifyspan
+| cnspan | citation needed (lead) | which span | refneed span | disputed span | when span → @wrapped
+script/* | hebrew → {1}
+clarify span → @wrapped
+angbr ipa → ⟨{1}⟩
+angbr → ⟨{1}⟩
+sic → {*}
+nbhyph | nbh | nbhyphen | hyphen → -
+eqm → ␣⇌␣
+intmath → {1=∫}
+binom → C({1}, {2})
+su → @raised and lowered
+simplenuclide | simplenuclide2 | nuclide | nuclide2 → @nuclide
+ill-* → {1}
+us patent | uspatent → U.S. Patent {1}
+usc | united states code → {1} U.S.C. § {2}
+usstat → {1} Stat. {2}
+usbill → {2}
+ussc | scotus → {1}
+party shortname | party name → {1}
+player | sortperson → {1}
+jct → {*}
+music → {1}
+"""
+
+DROPPED = """
+inflation-fn | inflation-year | refanchor | pronunciation | pronunciation respelling | ns | pow | vr | age
+| map caption | bar percent | flagdeco | flagicon image | army | navy | legend inline | s-* | col-* | cref
+| cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline
+| ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
+| pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
+| multiple issues
+"""
+
+_PAIRS = zip(ELEMENTS.split()[::2], ELEMENTS.split()[1::2])
+_SHIP_RULES = {name.lower(): prefixed_ship(name) for name in SHIPS.split()}
+_ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _PAIRS), FUNCTIONS)
+
+RULES = {"en": _ELEMENT_RULES | dropped(DROPPED) | compiled(TABLE, FUNCTIONS) | _SHIP_RULES}

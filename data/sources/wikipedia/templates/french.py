@@ -1,0 +1,169 @@
+"""Templates of the French Wikipedia."""
+
+from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS
+
+_MONTHS = ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre")
+_MONTHS += ("novembre", "décembre")
+
+TABLE = """
+# Centuries. `s-` has no link, `-s` is before Christ, `s2` and `sp` take two centuries.
+s | s- | siècle | siècle- → @century
+s mini | s mini- → @ordinal
+-s | -s- → @century bc
+-s mini | -s mini- → @ordinal bc
+s2 | s2- → @two centuries
+sp | sp- → @century range
+-s2 | -s2- → @two centuries bc
+-sp | -sp- → @century range bc
+millénaire → @millennium
+-millénaire | -m → @millennium bc
+av jc | avjc | av. j.-c. | avant jc | av. jc | av j.-c. | -jc → av. J.-C.
+ap jc | apjc | ap. j.-c. | apr. j.-c. | après jc → apr. J.-C.
+
+# Dates and times.
+date | date- | date de naissance | date de naissance- | date de décès | date de décès- | naissance | décès
+| date républicaine | dts | dtlink → @french date
+1er → 1er[ {1}][ {2}]
+ier → Ier
+heure | h → {1} h[ {2}][ min {3}]
+durée → [{1} h][ {2} min][ {3} s]
+
+# Figures.
+unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @units
+n° | nº | numéro | no → nº[ {1}]
+p. | p | page → p.[ {1}]
+pp. → pp.[ {1}]
+t. | tome → t.[ {1}]
+vol. → vol.[ {1}]
+chap. → chap.[ {1}]
+art. → art.[ {1}]
+x10 | x10^ → ×10^{1}
+fchim | formule chimique → @chemistry
+exp | exposant → @raised
+e → e
+er → er
+re → re
+ère → ère
+ind | indice → @lowered
+euro → [{1} ]€
+tmp → {1}[ {2}]
+conversion → {1}
+romain | nombre en romain | rom | rom-maj | rom maj → {1}
+
+# Running text.
+" | citation | guil | guillemets → «␣{1}␣»
+citation bloc | début citation | poème | vers → {texte,contenu,1}
+incise → @aside
+langue | lang | polytonique | lang2 → @second
+refnec | référence nécessaire | citation nécessaire | référence souhaitée | refsou | référence à confirmer
+| refconf | référence insuffisante | refins | référence incomplète | passage à actualiser | pas clair | quoi
+| passage évasif | passage promotionnel | non neutre | passage non neutre | préciser | qui | quand | où
+| style | précision nécessaire | attribuer | mal dit | passage à déplacer | confusion | référence obsolète
+| refobs | cn | pertinence | pertinence section | étayer | pléonasme | contradiction | refhl
+| passage lyrique | vérifié | cita | citation à traduire | passage à vérifier | inexact → @wrapped
+lien | lien rouge → {texte,fr,1,trad}
+terme défini | terme | citation étrangère | term | souverain | souverain- | souverain2 | souverain3 | pape
+| roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
+| petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
+| langue avec nom | couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
+coloré | couleur | couleurs → @second
+m. → M.[ {1}]
+mm. → MM.[ {1}]
+mme → Mme[ {1}]
+mmes → Mmes[ {1}]
+mlle → Mlle[ {1}]
+mgr → Mgr[ {1}]
+dr → Dr[ {1}]
+pr → Pr[ {1}]
+me → Me[ {1}]
+st → St[ {1}]
+ste → Ste[ {1}]
+cie → Cie
+cad → c'est-à-dire
+- → ␣–␣
+-- → ␣—␣
+, →
+"""
+
+DROPPED = """
+ouvrage | article | lien web | chapitre | lien brisé | harvsp | harv | sfn | note | notes | références
+| refa | drapeau | drapeau2 | voir homonymes | article détaillé | loupe | ébauche | portail | infobox
+| unité de * | sp. | clr | message galerie | coord | palette | source | sources | légende | légende/*
+| plume | lire en ligne | issn | en | it | de | es | la | ru | ja | nl | pt | pl | commentaire biblio
+| ancre | ref-notes | références nombreuses | commons | autres projets | 2autres projets | voir aussi
+| catégorie principale | référence
+"""
+
+
+def _ordinal(positional: list[str], named: dict[str, str]) -> str:
+    """`XIX` and `XIX|e`: XIXe; `I`: Ier."""
+    number, ending = [*positional, "", ""][:2]
+    return number + (ending or ("er" if number in ("I", "1") else "e")) if number else ""
+
+
+def _counted(noun: str, after: str = "") -> Rule:
+    """{{s|II|e|av. J.-C.}}: an ordinal and what it counts."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        shown = [_ordinal(positional, named), noun, after or " ".join(positional[2:3])]
+        return " ".join(filter(None, shown)) if positional else ""
+
+    return rule
+
+
+def _two_centuries(after: str = "") -> Rule:
+    """{{s2|XVII|e|XVIII|e}}: XVIIe et XVIIIe siècles."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        first, second = _ordinal(positional[:2], named), _ordinal(positional[2:4], named)
+        later = after or " ".join(positional[4:5])
+        return " ".join(filter(None, [first, "et" if second else "", second, "siècles", later]))
+
+    return rule
+
+
+def _century_range(after: str = "") -> Rule:
+    """{{sp|XVII|e|au|XVIII|e|s}}: XVIIe au XVIIIe siècles."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        between = (positional[2:3] or ["au"])[0]
+        between = between if between in ("-", "–", "/") else f" {between} "
+        plural = "s" if (positional[5:6] or [""])[0].startswith("s") else ""
+        ends = _ordinal(positional[:2], named) + between + _ordinal(positional[3:5], named)
+        return f"{ends} siècle{plural} {after}".strip()
+
+    return rule
+
+
+def _date(positional: list[str], named: dict[str, str]) -> str:
+    """{{date|5|juin|1990|en sport}} and {{date-|6 juin 1992}}."""
+    if len(positional) < 2:
+        return positional[0] if positional else ""
+    day, month, year = [*positional, ""][:3]
+    month = _MONTHS[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
+    return " ".join(filter(None, ["1er" if day in ("1", "01") else day, month, year]))
+
+
+def _aside(positional: list[str], named: dict[str, str]) -> str:
+    """{{incise|le maire}}: between dashes, without the second one at the end of a sentence (`stop`)."""
+    content = positional[0] if positional else ""
+    return f" – {content}" + ("" if "stop" in positional[1:] or "stop" in named else " – ")
+
+
+_FUNCTIONS: dict[str, Rule] = {
+    "ordinal": _ordinal,
+    "ordinal bc": _counted("", "av. J.-C."),
+    "century": _counted("siècle"),
+    "century bc": _counted("siècle", "av. J.-C."),
+    "millennium": _counted("millénaire"),
+    "millennium bc": _counted("millénaire", "av. J.-C."),
+    "two centuries": _two_centuries(),
+    "two centuries bc": _two_centuries("av. J.-C."),
+    "century range": _century_range(),
+    "century range bc": _century_range("av. J.-C."),
+    "french date": _date,
+    "aside": _aside,
+}
+
+RULES = {"fr": dropped(DROPPED) | compiled(TABLE, FUNCTIONS | _FUNCTIONS)}

@@ -1,0 +1,104 @@
+"""Templates of the German, Dutch, Swedish and Danish Wikipedias."""
+
+from data.sources.wikipedia.templates.patterns import compiled, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS
+
+GERMAN = """
+höhe → @altitude
+" → „{1}“
+' → ‚{1}‘
+zitat | zitat-de | zitat-en | zitat-fr | zitat-it | zitat-la | zitat-es → {text,1}
+§ → § {1}[ {2}]
+§§ → §§ {1}[ {2}]
+art. | artikel → Art. {1}[ {2}]
+bibel | b | bibel2 → {1} {2}[,{3}]
+ens → englisch {1}
+frs → französisch {1}
+las → lateinisch {1}
+grcs → altgriechisch {1}
+els → griechisch {1}
+rus → russisch {1}
+pls → polnisch {1}
+css → tschechisch {1}
+its → italienisch {1}
+ess → spanisch {1}
+nls → niederländisch {1}
+hus → ungarisch {1}
+trs → türkisch {1}
+uks → ukrainisch {1}
+ars → arabisch {1}
+hes → hebräisch {1}
+jas → japanisch {1}
+pts → portugiesisch {1}
+svs → schwedisch {1}
+hrs → kroatisch {1}
+zahl | formatnum | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | okina
+| lang-* | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj
+| anführung | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
+lang | farbe | coloré → @second
+ipa | lautschrift → [{1}]
+bruch → @fraction
+hoch → @raised
+tief → @lowered
+audio → {2}
+wikisource → {2,1}
+0 →
+dts → {1}
+chf → CHF {1}
+euro → {1} Euro
+japanisch → @nihongo
+"""
+GERMAN_DROPPED = """
+siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser artikel | commonscat
+| commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
+| anker | fn | fnzelle | fnbox | fntext | ewz | ewd | ewr | ewt | fl | metadaten * | inflation | alter
+| normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
+| deu | aut | che | dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
+| webarchiv | toter link | aktualisieren | quelle | wann | wer | bausteindesign* | verweis | pnd | tabellen*
+| positionskarte* | personendaten | falschschreibung | hinweis-*
+"""
+
+DUTCH = """
+lang → @second
+lang-* | nowrap | formatnum | citaat | kapitaal | small caps | okina | sub | sup → @text
+cite | aut → {1}
+feit | feit? | bron gevraagd → @wrapped
+ipa → {1}
+"""
+DUTCH_DROPPED = """
+bron | bron? | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje
+| zie hoofdartikel | zieook | vlag | vlagland | zie ook | hoofdartikel | citeer * | voetnoot | navigatie *
+| infobox * | largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
+"""
+
+SWEDISH = """
+lang → @second
+lang-* | nowrap | formatnum | citat | tal | nts | versalgemen | kapitäler | ipa-text | ipa → @text
+språk → @second
+källa behövs | fakta | faktamall | vem | vad | förtydliga | när | opartisk? | tveksamt → @wrapped
+ej översatt | ill | länk → {2,1}
+"""
+SWEDISH_DROPPED = """
+webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild | landsnamn | huvudartikel
+| se även | olika betydelser | källor | referenser | auktoritetsdata | commonscat | ingen källa | stub
+| robotskapad | coord | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
+"""
+
+DANISH = """
+lang → @second
+lang-* | nowrap | formatnum | citat | ipa | ikke oversat | okina → @text
+kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
+dato → {*}
+"""
+DANISH_DROPPED = """
+autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
+| stub | infoboks * | kilde-artikel | bogref | webref | fodnote | coord | clear | kilder mangler
+"""
+
+_TABLES = {
+    "de": (GERMAN, GERMAN_DROPPED),
+    "nl": (DUTCH, DUTCH_DROPPED),
+    "sv": (SWEDISH, SWEDISH_DROPPED),
+    "da": (DANISH, DANISH_DROPPED),
+}
+RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}

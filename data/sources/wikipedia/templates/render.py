@@ -1,0 +1,120 @@
+"""Which rule a template has, and what is done with templates that have none."""
+
+import re
+from collections.abc import Callable
+from enum import Enum
+from functools import cache
+
+from data.sources.wikipedia.templates import common, cyrillic, eastern, english, french, germanic, romance
+from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS
+
+_COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
+_LANGUAGES = english.RULES | french.RULES | germanic.RULES | romance.RULES | eastern.RULES | cyrillic.RULES
+
+_FUNCTIONS = ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap")
+_ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|ère|e|ème|nd|nde)", re.IGNORECASE)
+_CENTURY = re.compile(r"[ivx]+(?:e (?:siècle|s\.)|er siècle)(?: av\. j\.-c\.)?", re.IGNORECASE)
+_SOUNDS = re.compile(r"ipa\b|ipa[ac]?-|ipas?b?link|lautschrift$|api$|afi$", re.IGNORECASE)
+_SPACES = re.compile(r"[\s_]+")
+
+# Names of notes, boxes and pictures in all these languages: of templates without a rule, these are dropped.
+_NOTE = re.compile(
+    r"#|.*[:?/]|cit[eaoáé]|ref|not[ae]?\b|efn|sfn|harv|is[bs]n|doi|arxiv|pmid|oclc|coor\b|coord|koord|geo\w*\b"
+    r"|anchor|quel+e|flag|drapea|bandei?[ri]|zastav|zászl|vlag|vlajk|прапор|флаг|знаме|застав|.*icon\b|image"
+    r"|file|audio|stub|portal|info|nav\w*box|.*needed|see\b|main\b|also\b|voir|siehe|ver\b|zie\b"
+    r"|se også|см\b|див\b|commons|wiki|web|lccn|imdb|use\b|pp-|pages?\b|.*сноска|прим|книга|статья|источник"
+    r"|карт|основ|главн",
+    re.IGNORECASE,
+)
+_FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
+_RUNNING = 200  # characters of running text in a template without a rule, at most
+
+
+class Rendered(Enum):
+    """What a template leaves if it leaves no text."""
+
+    DROPPED = "a note, a box or a picture: nothing is missing"
+    UNKNOWN = "no rule: what it shows is missing"
+
+
+class Templates:
+    """The templates of one Wikipedia."""
+
+    def __init__(self, language: str = "") -> None:
+        self._rules, self._prefixes = _rules_of(language)
+        self._ordinals = language == "fr"
+
+    def render(
+        self, name: str, arguments: list[str], in_brackets: Callable[[], bool] = lambda: False
+    ) -> str | Rendered:
+        """What remains of a template: text, perhaps "", or why there is none.
+
+        `arguments` are the parts between its own `|`, named ones as `name=value`. `in_brackets` tells whether
+        the template is in brackets, where pronunciations are dropped.
+        """
+        name = _SPACES.sub(" ", name).strip()
+        key = name.lower()
+        rule = self._rules.get(key) or self._prefix_rule(key)
+        if rule is drop or (_SOUNDS.match(key) and in_brackets()):
+            return Rendered.DROPPED
+        if rule:
+            text = rule(*split(arguments))
+            return Rendered.DROPPED if text is None else text
+        if self._ordinals and _CENTURY.fullmatch(key):
+            return name
+        if self._ordinals and _ORDINAL.fullmatch(key):
+            return " ".join([name, *filter(None, split(arguments)[0])])
+        function, colon, value = name.partition(":")
+        if colon and function.strip().lower() in _FUNCTIONS:
+            return value.strip()
+        return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
+
+    def _prefix_rule(self, key: str) -> Rule | None:
+        for prefix in self._prefixes.get(key[:2], ()):
+            if key.startswith(prefix):
+                return self._rules[prefix + "*"]
+        return None
+
+
+def running_text(arguments: list[str]) -> str:
+    """The one argument of a template without a rule, if a sentence can be read with it; else ""."""
+    positional, named = split(arguments)
+    texts = list(filter(None, positional))
+    if len(positional) != 1 or len(texts) != 1 or len(named) > 2:
+        return ""
+    text = texts[0]
+    if len(text) > _RUNNING or "\n" in text or text[-1] in ".!?" or _FILE.search(text):
+        return ""
+    return text
+
+
+@cache
+def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
+    """All rules by name, and the prefixes of names, longest first, by their first two letters."""
+    rules = _COMMON | _LANGUAGES.get(language, {})
+    prefixes: dict[str, list[str]] = {}
+    for prefix in sorted((name[:-1] for name in rules if name.endswith("*") and len(name) > 2), key=len)[
+        ::-1
+    ]:
+        prefixes.setdefault(prefix[:2], []).append(prefix)
+    return rules, prefixes
+
+
+def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Positional arguments (`1=` is the first), and the named ones by their names in lower case."""
+    positional: list[str] = []
+    named: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        key = key.strip()
+        # a "=" in running text, as in a formula or an address, names nothing
+        if equals and len(key) < 25 and (key.isalnum() or key.replace("-", "").replace("_", "").isalnum()):
+            named[key.lower()] = value.strip()
+        else:
+            positional.append(argument.strip())
+    for place in range(1, 9):
+        if str(place) in named:
+            positional += [""] * (place - len(positional))
+            positional[place - 1] = named.pop(str(place))
+    return positional, named

@@ -1,0 +1,185 @@
+"""Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
+
+from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
+from data.sources.wikipedia.templates.rules import FUNCTIONS, units, value
+
+SPANISH = """
+esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum | bandera2
+| definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | okina | alfabeto | griego | t
+| polytonic | lang-* → @text
+lang | idioma | color | traslit → @second
+siglo → @spanish century
+unidad | unidades → @units
+cita requerida | cr | cita requerida (frase) | aclarar | demostrar | demostrar? | quién | quien | cuándo
+| cual | cuál | discutido | ampliar frase | fuente requerida | sin referencias frase
+| añadir referencias frase → @wrapped
+fecha | fecha de inicio | fecha de nacimiento | fecha de fallecimiento → @spanish date
+a. c. | ac | a.c. | adc → [{1} ]a. C.
+d. c. | dc | d.c. | ddc → [{1} ]d. C.
+euro | euros | eur → [{1} ]€
+usd → USD {1}
+nº | n.º | num → n.º[ {1}]
+convertir → @convert
+enlace interlingüístico | ill → {1}
+nihongo → @nihongo
+exp → @raised
+subíndice → @lowered
+"""
+SPANISH_DROPPED = """
+cita libro | cita web | cita publicación | cita noticia | cita * | bandera | geodatos | coord | listaref
+| ap | vt | an | véase también | artículo principal | referencias | otros usos | redirige aquí | esbozo
+| ficha de * | control de autoridades | commonscat | ancla | edad | refn | harvnp | obra citada
+| desambiguación | artículo destacado | artículo bueno | clear | imprecisión | en desarrollo | traducido ref
+| portal | sucesión | mapa de localización* | demostrada | wikificar
+"""
+
+CATALAN = """
+nowrap | versaleta | romanes | xifra | nombre | format nombre | formatnum | cita | okina | lang-* | sc | afi
+| ipa → @text
+lang | idioma | llengua → @second
+unitats | unitat → @units
+segle → segle {1}[ {2}]
+cn | citació necessària | cal citació | font? | ref? | aclarir | qui? | quan? → @wrapped
+ac | a.c. → [{1} ]aC
+dc | d.c. → [{1} ]dC
+data → {*: }
+convertir → @convert
+"""
+CATALAN_DROPPED = """
+ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | coord | referències | vegeu també
+| article principal | infotaula * | autoritat | sense font | falten referències | commonscat | desambiguació
+| inici citació | esborrany * | mida
+"""
+
+ITALIAN = """
+tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | simbolo | ipa | okina
+| lang-* | romano | poem | greco | abbr | smaller → @text
+lang | colore → @second
+m | unità → @value and units
+senza fonte | citazione necessaria | cn | chiarire | quando | chi | sf | da chi | non chiaro | fc → @wrapped
+apici | apice → @raised
+pedici | pedice → @lowered
+passo biblico | bibbia | passo | nazione | naz → {*}
+ac | a.c. → [{1} ]a.C.
+dc | d.c. → [{1} ]d.C.
+converti → @convert
+nihongo | giapponese → @nihongo
+calcio → {1}
+euro → €[ {1}]
+"""
+ITALIAN_DROPPED = """
+cita | cita libro | cita web | cita * | bandiera | band | coord | vedi anche | nota disambigua | portale
+| controllo di autorità | interprogetto | note | collegamenti esterni | citazione * | s | f | w | p | lingue
+| it | en | thesaurus * | sinottico | disambigua | torna a | div col | references | tnt | senzafonte | nd
+| clear | nf | nb | infobox * | bio
+"""
+
+PORTUGUESE = """
+nowrap | citação | citação2 | quote2 | fmtn | formatnum | versalete | afi | ipa | ilc | ill | lang-* | langp
+| ref maiúscula | pequeno | okina | llink → @text
+lang | langue | cor → @second
+séc | século | sec → século {1}
+-séc | -século → século {1} a.C.
+séculos → séculos {*: e }
+carece de fontes | carece de fontes/bloco | carece de fontes2 | citação necessária | quem | quando
+| esclarecer | clarificar | qual | quais | dubio | fonte? → @wrapped
+dtlink | dtext | dni | morte | falecimento | nascimento | data de nascimento | dni/d → @portuguese date
+a.c. | ac | aec → [{1} ]a.C.
+d.c. | dc | ec → [{1} ]d.C.
+nwrap → @years
+pbpe → {1} (português brasileiro) ou {2} (português europeu)
+pbpe2 → {1} (PB) ou {2} (PE)
+pepb → {1} (português europeu) ou {2} (português brasileiro)
+unidade | unit → @units
+converter | convert → @convert
+nihongo | japonês → @nihongo
+fmtn → {1}
+"""
+PORTUGUESE_DROPPED = """
+citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | artigo principal | ap | vt
+| ver também | principal | mais informações | referências | notas | portal3 | correlatos | esboço* | info/*
+| controle de autoridade | link | ling | desambiguação | vt desambig | ver desambig | legenda
+| caixa de sucessão | bandeira | flag | flagicon | âncora | limpar | coord | vertambém | sem fontes
+| mais-notas | bra | prt | dividir em colunas* | mais fontes | nota | nota: | refbegin | refend
+"""
+
+ROMANIAN = """
+nowrap | citat | formatnum | unicode | okina | lang-* | ill → @text
+lang | limba → @second
+fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
+unitate → @units
+î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
+d.hr. | dhr → [{1} ]d.Hr.
+dată | data → {*}
+"""
+ROMANIAN_DROPPED = """
+citat web | citat carte | citat * | articol principal | vezi și | listănote | informații bibliotecare
+| control de autoritate | commonscat | ciot* | infocaseta * | infobox * | coord | dezambiguizare | steag
+| drapel | referințe | notă | clear
+"""
+
+_TABLES = {
+    "es": (SPANISH, SPANISH_DROPPED),
+    "ca": (CATALAN, CATALAN_DROPPED),
+    "it": (ITALIAN, ITALIAN_DROPPED),
+    "pt": (PORTUGUESE, PORTUGUESE_DROPPED),
+    "ro": (ROMANIAN, ROMANIAN_DROPPED),
+}
+_SPANISH_MONTHS = ("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto")
+_SPANISH_MONTHS += ("septiembre", "octubre", "noviembre", "diciembre")
+_PORTUGUESE_MONTHS = (
+    "janeiro",
+    "fevereiro",
+    "março",
+    "abril",
+    "maio",
+    "junho",
+    "julho",
+    "agosto",
+    "setembro",
+)
+_PORTUGUESE_MONTHS += ("outubro", "novembro", "dezembro")
+
+
+def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
+    """{{siglo|V|a|s}}: siglo V a. C.; without the `s`, the numeral alone."""
+    number, era, word = [*positional, "", "", ""][:3]
+    before = {"s": "siglo", "S": "Siglo"}.get(word[:1], "")
+    after = {"a": "a. C.", "d": "d. C."}.get(era[:1].lower(), "")
+    return " ".join(filter(None, [before, number, after]))
+
+
+def _date(months: tuple[str, ...]) -> Rule:
+    """{{fecha|5|6|1990}}: 5 de junio de 1990."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        day, month, year = [*positional, "", "", ""][:3]
+        month = months[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= len(months) else month
+        return " de ".join(filter(None, [day, month, year]))
+
+    return rule
+
+
+def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
+    """{{M|100|u=km}} and {{M|100|km}}"""
+    return value(positional, named) if named.keys() & {"u", "ul", "e"} else units(positional, named)
+
+
+def _years(positional: list[str], named: dict[str, str]) -> str:
+    """{{nwrap|r.|1819|1861}}: r. 1819–1861, with a space before it."""
+    words = [part for part in positional if part]
+    label = f"{words.pop(0)} " if words and not words[0][:1].isdigit() else ""
+    return f" {label}{'–'.join(words)}"
+
+
+_FUNCTIONS: dict[str, Rule] = {
+    "spanish century": _spanish_century,
+    "spanish date": _date(_SPANISH_MONTHS),
+    "portuguese date": _date(_PORTUGUESE_MONTHS),
+    "value and units": _value_and_units,
+    "years": _years,
+}
+RULES = {
+    name: dropped(without) | compiled(table, FUNCTIONS | _FUNCTIONS)
+    for name, (table, without) in _TABLES.items()
+}

@@ -1,0 +1,307 @@
+"""The rules that a pattern cannot express: functions from a template's arguments to its text.
+
+In: positional arguments (`1=` is the first) and named ones, already plain. Out: the text, or None: dropped.
+Each follows the documentation of its template in the English Wikipedia unless it says otherwise.
+"""
+
+import re
+
+from data.sources.wikipedia.marks import SUB, SUB_END, SUP, SUP_END, literal
+from data.sources.wikipedia.templates.patterns import Rule
+
+_TEXTS = ("text", "quote", "texte", "texto", "testo", "zitat", "citat", "цитата", "lt", "content")
+_OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
+_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
+_MONTHS += ("October", "November", "December")
+_BETWEEN = {
+    "to": " to ", "-": "–", "–": "–", "and": " and ", "and(-)": " and ", "or": " or ", "x": " × ",
+    "by": " by ", "xx": " × ", "+/-": " ± ", "±": " ± ", "+": " + ", "to(-)": " to ",
+    "to about": " to about ", "e": " × ", "&": " & ", ",": ", ", "*": " × ", "/": "/", "//": " / ",
+}  # fmt: skip
+_UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
+_UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
+_SIGNS = {
+    "USD": "US$", "GBP": "£", "EUR": "€", "INR": "₹", "AUD": "A$", "CAD": "CA$", "NZD": "NZ$", "HKD": "HK$",
+    "SGD": "S$", "JPY": "¥", "CNY": "CN¥", "RMB": "CN¥", "KRW": "₩", "RUB": "₽", "BRL": "R$", "PHP": "₱",
+    "ILS": "₪", "TRY": "₺", "UAH": "₴", "NGN": "₦", "THB": "฿", "VND": "₫", "MXN": "MX$", "TWD": "NT$",
+}  # fmt: skip
+_NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]+[\d/]+)?")
+_TAG_OF_NOTE = re.compile(  # what is in a "citation needed" that wraps no text: a date, a signature
+    r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
+)
+
+
+def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
+    """The argument that holds the text: a named one, or the one at this place, or the first."""
+    for key in _TEXTS:
+        if named.get(key):
+            return named[key]
+    at = positional[place] if place < len(positional) else ""
+    return at or next(iter(positional), "")
+
+
+def second(positional: list[str], named: dict[str, str]) -> str:
+    """Text after a language, a script or a colour; without one, the first argument."""
+    return text(positional, named, 1)
+
+
+def last(positional: list[str], named: dict[str, str]) -> str:
+    """The last argument that is not empty, as of a transliteration."""
+    return next((value for value in reversed(positional) if value), "")
+
+
+def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
+    """A note of the editors around running text, as "citation needed"; dropped if it wraps none."""
+    content = text(positional, named)
+    if not content or _TAG_OF_NOTE.fullmatch(content):
+        return None
+    return content if " " in content or len(content) > 2 else None
+
+
+def citation(positional: list[str], named: dict[str, str]) -> str | None:
+    """A quotation, or a reference, which names a title or an author."""
+    return None if named.keys() & _OF_REFERENCES else text(positional, named)
+
+
+def convert(positional: list[str], named: dict[str, str]) -> str:
+    """`10|km`, `10|to|20|km` and `6|ft|2|in`: the figures as written, and their unit."""
+    figures = positional[0] if positional else ""
+    place, units = 1, []
+    while place + 1 < len(positional):
+        between, following = _BETWEEN.get(positional[place].lower()), positional[place + 1]
+        if between is not None and following:
+            figures += between + following
+        elif _NUMBER.fullmatch(following) and place + 2 < len(positional) and _is_unit(positional[place + 2]):
+            units.append(positional[place])
+            figures = f"{_quantity(figures, units[-1])} {following}"
+        else:
+            break
+        place += 2
+    return _quantity(figures, positional[place]) if place < len(positional) else figures
+
+
+def _is_unit(name: str) -> bool:
+    return name[:1].isalpha() and name not in ("to", "and", "or", "by", "x", "e")
+
+
+def _quantity(figures: str, unit: str) -> str:
+    power = re.match(r"e(\d+)", unit)
+    if power:
+        figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
+    unit = _UNITS.get(unit, unit)
+    unit = re.sub(r"(?<=[^\W\d_])2$", "²", re.sub(r"(?<=[^\W\d_])3$", "³", unit))
+    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
+    return f"{figures} {unit}".strip()
+
+
+def height(positional: list[str], named: dict[str, str]) -> str:
+    """{{height|ft=5|in=6}} and {{weight|kg=80}}: each unit that is given."""
+    units = {"m": "m", "meters": "m", "metres": "m", "cm": "cm", "ft": "ft", "feet": "ft", "in": "in"}
+    units |= {"inch": "in", "inches": "in", "hands": "hands", "kg": "kg", "st": "st", "lb": "lb"}
+    given = [f"{named[key].replace('+', ' ')} {unit}" for key, unit in units.items() if named.get(key)]
+    return " ".join(given) or convert(positional, named)
+
+
+def currency(positional: list[str], named: dict[str, str]) -> str:
+    """{{currency|5|USD}}: the amount after its currency's sign."""
+    amount, code = [*positional, "", ""][:2]
+    code = code or named.get("type") or named.get("code") or ""
+    return _SIGNS.get(code.upper(), f"{code} " if code else "") + amount
+
+
+def fraction(positional: list[str], named: dict[str, str]) -> str:
+    """`1|2` is 1/2, `3|1|2` is 3 1/2, `2` is 1/2."""
+    if len(positional) > 2:
+        return f"{positional[0]} {positional[1]}/{positional[2]}"
+    return "/".join(positional) if len(positional) > 1 else "1/" + "".join(positional)
+
+
+def as_of(positional: list[str], named: dict[str, str]) -> str:
+    """{{as of|2014|5}}: As of May 2014."""
+    if named.get("alt"):
+        return named["alt"]
+    start = "since" if "since" in named else "as of"
+    year, month, day = [*positional, "", "", ""][:3]
+    words = [start if named.get("lc") else start.capitalize(), day, _month(month), year]
+    return " ".join(filter(None, words))
+
+
+def _month(month: str) -> str:
+    return _MONTHS[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
+
+
+def date(positional: list[str], named: dict[str, str]) -> str:
+    """{{birth date|1809|2|12}}: February 12, 1809; with df=yes, 12 February 1809."""
+    year, month, day = [*positional, "", "", ""][:3]
+    if not year[:4].isdecimal():
+        return positional[0] if positional else ""
+    month = _month(month)
+    if named.get("df") or not (month and day):
+        return " ".join(filter(None, [day, month, year]))
+    return f"{month} {day}, {year}"
+
+
+def value(positional: list[str], named: dict[str, str]) -> str:
+    """{{val|1.5|0.2|e=3|u=km}}: 1.5±0.2×10^3 km."""
+    figures = positional[0] if positional else ""
+    if len(positional) > 2:
+        figures += f"+{positional[1].lstrip('+')}−{positional[2].lstrip('-−')}"
+    elif len(positional) > 1 and positional[1]:
+        figures += ("" if positional[1][0] in "(±" else "±") + positional[1]
+    elif named.get("p") or named.get("s"):
+        figures = named.get("p", "") + figures + named.get("s", "")
+    power = f"×10^{named['e']}" if named.get("e") else ""
+    unit = named.get("u") or named.get("ul") or named.get("unit") or ""
+    per = named.get("up") or named.get("upl") or ""
+    return " ".join(filter(None, [figures + power, unit + (f"/{per}" if per else "")]))
+
+
+def nihongo(positional: list[str], named: dict[str, str]) -> str:
+    """{{nihongo|English|kanji|romaji|extra}}: English (kanji, romaji, extra)."""
+    first, *others = [*positional, "", "", ""][:4]
+    inner = ", ".join(filter(None, others))
+    return f"{first} ({inner})" if first and inner else first or inner
+
+
+def chemistry(positional: list[str], named: dict[str, str]) -> str:
+    """{{chem|SO|4|2-}}: digits are lowered, charges raised."""
+    parts = []
+    for part in positional:
+        if re.fullmatch(r"\d*[+−–-]", part):
+            parts.append(SUP + part + SUP_END)
+        else:
+            parts.append(SUB + part + SUB_END if part.isdecimal() else part)
+    return "".join(parts)
+
+
+def nuclide(positional: list[str], named: dict[str, str]) -> str:
+    """{{nuclide|carbon|14}} and {{SimpleNuclide|Carbon|14}}: the element and its mass number."""
+    return "-".join(filter(None, positional[:2]))
+
+
+def raised(positional: list[str], named: dict[str, str]) -> str:
+    """{{sup|2}}"""
+    return SUP + text(positional, named) + SUP_END
+
+
+def lowered(positional: list[str], named: dict[str, str]) -> str:
+    """{{sub|2}}"""
+    return SUB + text(positional, named) + SUB_END
+
+
+def raised_and_lowered(positional: list[str], named: dict[str, str]) -> str:
+    """{{su|p=+|b=2}}"""
+    below, above = named.get("b", ""), named.get("p", "")
+    return (SUB + below + SUB_END if below else "") + (SUP + above + SUP_END if above else "")
+
+
+def formula(positional: list[str], named: dict[str, str]) -> str:
+    """{{tmath|x^2}}: LaTeX."""
+    content = " ".join(text(positional, named).split())
+    return literal(f"${content}$") if content else ""
+
+
+def root(positional: list[str], named: dict[str, str]) -> str:
+    """{{sqrt|x+1}}: √(x+1); {{radic|8|3}}: the third root."""
+    content, degree = [*positional, "", ""][:2]
+    inner = content if re.fullmatch(r"[\w.,']*", content) else f"({content})"
+    return {"": "√", "2": "√", "3": "∛", "4": "∜"}.get(degree, f"{SUP}{degree}{SUP_END}√") + inner
+
+
+def ship(positional: list[str], named: dict[str, str]) -> str:
+    """{{ship|prefix|name|ID|display}}: display is a sum of 4 (prefix), 2 (name) and 1 (ID)."""
+    prefix, name, identity, display = [*positional, "", "", "", ""][:4]
+    display = display or named.get("up", "")
+    bits = int(display) if display in tuple("1234567") else 7
+    shown = [prefix if bits & 4 else "", name if bits & 2 else ""]
+    if identity and bits & 1:
+        shown.append(f"({identity})" if bits & 6 else identity)
+    return " ".join(filter(None, shown))
+
+
+def pipe(positional: list[str], named: dict[str, str]) -> str:
+    """{{!}}: a `|` that may be markup, of a link or a table."""
+    return "|"
+
+
+def prefixed_ship(prefix: str) -> Rule:
+    """{{HMS|name|ID|display}}"""
+    return lambda positional, named: ship([prefix, *positional], named)
+
+
+def ship_class(positional: list[str], named: dict[str, str]) -> str:
+    """{{sclass|Iowa|battleship}}: Iowa-class battleship; display 1 leaves out the type."""
+    name, kind, display = [*positional, "", "", ""][:3]
+    if display == "1" or not kind:
+        return f"{name} class" if display == "1" else f"{name}-class"
+    return kind if display == "2" else f"{name}-class {kind}"
+
+
+def verse(positional: list[str], named: dict[str, str]) -> str:
+    """{{bibleverse|1|Corinthians|13:4}}: up to the first argument with a chapter and verse."""
+    shown = []
+    for part in filter(None, positional):
+        shown.append(part)
+        if re.match(r"\d+(?::|$)", part) and len(shown) > 1:
+            break
+    return " ".join(shown)
+
+
+def term(positional: list[str], named: dict[str, str]) -> str:
+    """{{term|base|content=base point}}, on a line of its own."""
+    return f"\n{named.get('content') or text(positional, named)}\n"
+
+
+def definition(positional: list[str], named: dict[str, str]) -> str:
+    """{{defn|text}}, on a line of its own."""
+    return f"\n{text(positional, named)}\n"
+
+
+def sounds(positional: list[str], named: dict[str, str]) -> str:
+    """{{IPA|/a/}}, {{IPA|de|a}}: the signs."""
+    shown = [part for part in positional if part]
+    if len(shown) > 1 and re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)*", shown[0]):
+        return shown[1] if shown[1][0] in "[/" else f"[{shown[1]}]"
+    return shown[0] if shown else ""
+
+
+def bracketed(positional: list[str], named: dict[str, str]) -> str:
+    """{{IPA-de|a|lang}}: [a]"""
+    return f"[{positional[0].strip('[]')}]" if positional and positional[0] else ""
+
+
+def phonemes(positional: list[str], named: dict[str, str]) -> str:
+    """{{IPAc-en|æ|l|ə}}: /ælə/."""
+    labels = {"pron", "lang", "local", "uk", "us", "also", "ipa"}
+    return f"/{''.join(part for part in positional if part.lower() not in labels)}/"
+
+
+def units(positional: list[str], named: dict[str, str]) -> str:
+    """{{unité|250|km|2|h|-1}}: a number, then units and their exponents (French Wikipedia)."""
+    shown = [positional[0] if positional else ""]
+    if named.get("e"):
+        shown[0] += f"×10^{named['e']}"
+    for part in filter(None, positional[1:]):
+        if re.fullmatch(r"[-−]?\d+", part) and len(shown) > 1 and shown[-1][-1:].isalpha():
+            shown[-1] += {"2": "²", "3": "³"}.get(part, f"^{part}")
+        else:
+            shown.append(part)
+    return " ".join(filter(None, shown))
+
+
+def altitude(positional: list[str], named: dict[str, str]) -> str:
+    """{{Höhe|1200|DE-NN}}: the height and its reference level (German Wikipedia)."""
+    levels = {"DE-NN": "m ü. NN", "DE-NHN": "m ü. NHN", "DE": "m ü. NHN", "AT": "m ü. A.", "CH": "m ü. M."}
+    number, level = [*positional, "", ""][:2]
+    return f"{number} {levels.get(level, 'm')}".strip()
+
+
+FUNCTIONS: dict[str, Rule] = {
+    "text": text, "second": second, "last": last, "wrapped": wrapped, "citation": citation,
+    "convert": convert, "height": height, "currency": currency, "fraction": fraction, "as of": as_of,
+    "date": date, "value": value, "nihongo": nihongo, "chemistry": chemistry, "nuclide": nuclide,
+    "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
+    "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
+    "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
+    "bracketed": bracketed, "pipe": pipe,
+}  # fmt: skip

@@ -1,0 +1,296 @@
+"""Templates: each language's own, those without a rule, and what is left around a dropped one."""
+
+import pytest
+
+from data.sources.wikipedia.templates import Rendered, Templates
+from data.sources.wikipedia.templates.patterns import compiled
+from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.wikitext import wikitext_to_text
+
+SENTENCES = {
+    "en": [
+        # ships, with their display number as a sum of bits
+        ("The liner {{SS|Great Northern}} left.", "The liner SS Great Northern left."),
+        (
+            "{{HMS|Ardent|F184|6}} and {{USS|Laffey|DD-724}} fired.",
+            "HMS Ardent and USS Laffey (DD-724) fired.",
+        ),
+        ("Then {{RMS|Oceanic|1899|2}} sank.", "Then Oceanic sank."),
+        (
+            "the {{ship|French cruiser|Tourville||2}} and {{ship||Mayflower}} met",
+            "the Tourville and Mayflower met",
+        ),
+        ("two {{sclass|Fletcher|destroyer}}s of the {{sclass|Fletcher|destroyer|1}}", None),
+        # measures
+        ("He is {{height|ft=6|in=1}}, she {{height|m=1.70}}.", "He is 6 ft 1 in, she 1.70 m."),
+        ("A bar of {{convert|3|lb|4|oz|kg}} is sold.", "A bar of 3 lb 4 oz is sold."),
+        ("It fell to {{convert|-12|C|F}} at {{cvt|2|mi|8|ch|km}}.", "It fell to -12 °C at 2 mi 8 ch."),
+        ("Rooms {{convert|4|x|5|m|ft}} and {{convert|60|sqmi|km2|0}}.", "Rooms 4 × 5 m and 60 sq mi."),
+        (
+            "about {{convert|1.5|e6USgal}} of {{convert|2+1/2|in}} pipe",
+            "about 1.5×10^6 US gal of 2 1/2 in pipe",
+        ),
+        (
+            "a charge of 1.6{{e|-19}} C and {{val|9.1|e=-31|u=kg}}",
+            "a charge of 1.6×10^-19 C and 9.1×10^-31 kg",
+        ),
+        ("{{val|3.2|0.1|u=s}}, {{val|8|+2|-1}}, {{frac|2|1|3}}", "3.2±0.1 s, 8+2−1, 2 1/3"),
+        # money
+        ("paid {{GBP|12 million}}, {{€|40}} or {{US$|7}}", "paid £12 million, €40 or US$7"),
+        ("for {{₹|500}}, {{JPY|90}} and {{NZD|3}}; the {{€}} rose", "for ₹500, ¥90 and NZ$3; the € rose"),
+        ("{{currency|8|EUR}} or {{currency|5|XAU}}", "€8 or XAU 5"),
+        # scripts and sounds
+        ("Written {{script|Goth|𐌰}}, {{Script/Cyrillic|Ж}}.", "Written 𐌰, Ж."),
+        ("The sound {{IPA|/ŋ/}} is spelt ng, {{IPA|de|ɪç}} ich.", "The sound /ŋ/ is spelt ng, [ɪç] ich."),
+        ("The stop {{IPAslink|k}} and {{IPAblink|x}} differ.", "The stop /k/ and [x] differ."),
+        ("Oslo ({{IPAc-en|ˈ|ɒ|z|l|oʊ}}; {{IPA-no|uʂlu}}) is a city.", "Oslo is a city."),
+        # names and verses
+        (
+            "See {{bibleverse||Luke|2:1|KJV}} and {{bibleverse|2|Samuel|7:4}}.",
+            "See Luke 2:1 and 2 Samuel 7:4.",
+        ),
+        ("From {{stn|Euston}} to {{rws|Crewe}} since {{mlby|2004}}.", "From Euston to Crewe since 2004."),
+        (
+            "{{flag|Peru}} met {{flagcountry|Chile}}; see {{slink|Rules|Fouls}}.",
+            "Peru met Chile; see Rules § Fouls.",
+        ),
+        # formulas
+        ("{{Tmath|x^2 {{=}} y}} holds for {{math|''a'' {{=}} ''b''}}.", "$x^2 = y$ holds for a = b."),
+        ("{{math|{{abs|x}} {{=}} {{sqrt|y+1}}}} or {{mvar|n}}", "|x| = √(y+1) or n"),
+        ("{{abs|x}} is positive", "|x| is positive"),
+        ("<math>a {{=}} {{!}}b{{!}}</math> and {{radic|5|3}}", "$a = |b|$ and ∛5"),
+        ("the ion {{chem|SO|4|2-}}, {{Nitrogen}}''x''{{Oxygen}}<sub>2</sub>", "the ion SO4^2-, NxO2"),
+        ("{{su|p=1|b=0}} {{bra|a}}{{ket|b}} {{ceil|z}}", "0^1 ⟨a||b⟩ ⌈z⌉"),
+        # lists of terms
+        ("{{glossary}}\n{{term|axis}}\n{{defn|A line.}}\n{{glossary end}}", "axis\n\nA line."),
+        ("{{term|1=pole|content=[[pole (x)|pole]]}}\n{{defn|no=1|An end.}}\n{{defn|A post.}}", None),
+        # notes around running text
+        ("It is {{citation needed span|text=the oldest of all|date=May 2009}}.", "It is the oldest of all."),
+        ("Old{{citation needed|date=May 2009}} and new {{cn span|a lake}} too.", "Old and new a lake too."),
+    ],
+    "fr": [
+        ("Du {{s|IX}} au {{s-|X|e}}, puis {{Ier siècle}}.", "Du IXe siècle au Xe siècle, puis Ier siècle."),
+        ("aux {{s2|XI|e|XII|e}} et {{sp|II|e|au|III|e|s}}", "aux XIe et XIIe siècles et IIe au IIIe siècles"),
+        ("au {{-s|V|e}}, en 30 {{av JC}}, au {{s|I|er|ap. J.-C.}}", None),
+        ("la {{Ve|République}} et le {{2e|régiment}}", "la Ve République et le 2e régiment"),
+        (
+            "né le {{date de naissance-|4|7|1850}}, le {{1er|juin|1900}}",
+            "né le 4 juillet 1850, le 1er juin 1900",
+        ),
+        (
+            "le {{date|1|janvier|1801|en musique}} et {{date-|2 mars 1999}}",
+            "le 1er janvier 1801 et 2 mars 1999",
+        ),
+        ("{{unité|40|km|2}}, {{unité|9,8|m|s|-2}}, {{nb|300|élèves}}", "40 km², 9,8 m s^-2, 300 élèves"),
+        ("le {{n°|7}}, {{numéro|8}} et {{p.|12}}", "le nº 7, nº 8 et p. 12"),
+        (
+            "C'est {{refnec|un fait connu de tous}}, {{cn|date=2012}}dit-on.",
+            "C'est un fait connu de tous, dit-on.",
+        ),
+        ("{{\"|Plus jamais}} et {{citation|bonne nuit}}", "« Plus jamais » et « bonne nuit »"),
+        (
+            "Sa sœur{{incise|une artiste}}vient{{incise|dit-on|stop}}.",
+            "Sa sœur – une artiste – vient – dit-on.",
+        ),
+        ("{{Mme|Roland}} chez {{M.|Dubois}}", "Mme Roland chez M. Dubois"),
+    ],
+    "de": [
+        (
+            "Der Pass ist {{Höhe|2100|CH}} hoch, der See {{Höhe|30}}.",
+            "Der Pass ist 2100 m ü. M. hoch, der See 30 m.",
+        ),
+        ("Nach {{§|12|StGB|dejure}} und {{Art.|3|GG|juris}}.", "Nach § 12 StGB und Art. 3 GG."),
+        ("{{\"|So sei es|Anna B.}} und {{Bibel|Lk|2|14|LUT}}", "„So sei es“ und Lk 2,14"),
+        ("Die Oper ({{frS|opéra}}) hat {{0}}5 Akte.", "Die Oper (französisch opéra) hat 5 Akte."),
+    ],
+    "es": [
+        ("Mide {{esd|7 m}} y {{unidad|30|kg}}.", "Mide 7 m y 30 kg."),
+        ("Del {{siglo|III|a|s}} al siglo {{siglo|II}} y {{Siglo|X||S}}.", None),
+        ("Fue {{cita requerida|la torre más alta}}, {{cr}} según él.", "Fue la torre más alta, según él."),
+        (
+            "nació el {{fecha|9|4|1821}} en el siglo {{versalita|XX}}",
+            "nació el 9 de abril de 1821 en el siglo XX",
+        ),
+    ],
+    "it": [
+        (
+            "Il lago è {{senza fonte|il più profondo}}; {{M|42|u=m}}, {{M|7|km}}.",
+            "Il lago è il più profondo; 42 m, 7 km.",
+        ),
+        ("A {{tutto attaccato|3 km}} nel {{maiuscoletto|XV}} secolo", "A 3 km nel XV secolo"),
+        ("È{{cn|luglio 2010}} vero, {{chiarire|quasi sempre}}.", "È vero, quasi sempre."),
+    ],
+    "pt": [
+        ("No {{séc|XII}} e {{-séc|IV}}, era {{carece de fontes|a torre real|data=2011}}.", None),
+        ("em 30 {{a.C.}} e {{AC|31}}", "em 30 a.C. e 31 a.C."),
+        ("Luís {{nwrap|r.|1643|1715}} e {{dni|2|3|1850|si}}", "Luís r. 1643–1715 e 2 de março de 1850"),
+    ],
+    "pl": [
+        ("Jest {{fakt|najstarszy w kraju}}{{fakt|data=2010-05}}.", "Jest najstarszy w kraju."),
+        ("Ma {{j|30|cm}} i {{fmt|2000}}", "Ma 30 cm i 2000"),
+        ("To{{r|abc}} jest {{odn|Nowak|2010}} dom", "To jest dom"),
+    ],
+    "ru": [
+        ("В {{s|IX веке}} и {{nobr|7 км}}, {{num|20|тонн}}.", "В IX веке и 7 км, 20 тонн."),
+        ("{{Не переведено 3|Мост|мосту|de|Brücke}} дали {{нп5|Имя}}.", "мосту дали Имя."),
+        ("Он {{нет АИ|очень высокий|3|4|2011}}, {{уточнить|почти новый}}{{нет АИ|1|2|2010}}.", None),
+        ("В{{подударение|о}}ды и {{СС|7 ноября|1917|25 октября}}", "Во́ды и 25 октября (7 ноября) 1917"),
+    ],
+    "uk": [("{{нп|Міст|мосту||Bridge}} і {{s|9 км}}, {{факт|дуже старий}}.", "мосту і 9 км, дуже старий.")],
+    "bg": [("Той е {{факт|най-старият мост}} тук.", "Той е най-старият мост тук.")],
+    "sr": [
+        ("-{Нови Сад}- и -{sr-el:Pirot; sr-ec:Пирот}- -{T|Наслов}-, -{R|А|Б}-.",
+         "Нови Сад и Пирот, А|Б.")],
+    "nl": [("{{feit|de oudste brug|2010}} van {{lang|fr|ici}}", "de oudste brug van ici")],
+    "sv": [("Det är {{källa behövs|den äldsta bron|datum=2010}}.", "Det är den äldsta bron.")],
+    "da": [("Det er {{kilde mangler|den ældste bro|dato=2010}}.", "Det er den ældste bro.")],
+    "cs": [("Je to {{doplňte zdroj|nejstarší most}}.", "Je to nejstarší most.")],
+    "hu": [("Ez {{forr|a legöregebb híd}}.", "Ez a legöregebb híd.")],
+    "ro": [("Este {{necesită citare|cel mai vechi pod}}.", "Este cel mai vechi pod.")],
+    "hr": [("To je {{nedostaje izvor|najstariji most}}.", "To je najstariji most.")],
+    "sl": [("To je {{potreben vir|najstarejši most}}.", "To je najstarejši most.")],
+    "ca": [
+        ("És {{CN|el pont més vell}} del {{segle|IX}}, {{unitats|7|km}}.",
+         "És el pont més vell del segle IX, 7 km.")],
+}  # fmt: skip
+EXPECTED = {
+    ("en", 4): "two Fletcher-class destroyers of the Fletcher class",
+    ("en", 29): "pole\n\nAn end.\n\nA post.",
+    ("fr", 2): "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C.",
+    ("es", 1): "Del siglo III a. C. al siglo II y Siglo X.",
+    ("pt", 0): "No século XII e século IV a.C., era a torre real.",
+    ("ru", 2): "Он очень высокий, почти новый.",
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "number"), [(name, place) for name in SENTENCES for place in range(len(SENTENCES[name]))]
+)
+def test_a_sentence_reads_as_in_its_wikipedia(language, number):
+    wikitext, text = SENTENCES[language][number]
+    expected = text if text is not None else EXPECTED[language, number]
+    assert wikitext_to_text(wikitext, language=language) == expected
+
+
+def test_one_name_means_different_things_in_different_wikipedias():
+    shown = {name: wikitext_to_text("a {{s|IX}} b", language=name) for name in ("fr", "ru", "it", "")}
+    assert shown == {"fr": "a IXe siècle b", "ru": "a IX b", "it": "a b", "": "a IX b"}
+    assert wikitext_to_text("{{nb|80|pages}}", language="fr") == "80 pages"
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("It was made by {{craftsman|Jan Novak}} in Prague.", "It was made by Jan Novak in Prague."),
+        ("In {{yearlink|1990}}, {{teamname|Ajax}} won.", "In 1990, Ajax won."),
+        ("{{teamname|Ajax}} won the cup.", "Ajax won the cup."),
+        (
+            "d'une {{nuance|teinte claire}}, et l'{{oeuvre|Iliade}} aussi",
+            "d'une teinte claire, et l'Iliade aussi",
+        ),
+        ("Ива{{удар|н}}ов пишет", "Иванов пишет"),
+        ("{{small|by {{craftsman|Jan}} here}}", "by Jan here"),
+        # what no sentence is read with
+        ("The end.{{remark|This is disputed}} Next one.", "The end. Next one."),
+        ("a word{{remark|x1}} and {{remark|A long note.}} so", "a word and so"),
+        ("a {{picture|view.jpg}} b {{two|c|d}} e {{none}} f", "a b e f"),
+        ("{{Boxed notice|This article is a draft}}\nText.", "Text."),
+        ("* Item {{weblink|abc}}\n* Other {{ident|9}}", "- Item\n- Other"),
+        ("a {{cite thing|Title}} b {{ISBN|123}} c {{flagicon|FRA}} d", "a b c d"),
+        ("a {{#if:x|y}} b {{Vorlage:X|y}} c", "a b c"),
+    ],
+)
+def test_a_template_without_a_rule_stays_where_a_sentence_needs_it(wikitext, text):
+    assert wikitext_to_text(wikitext) == text
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        # a hole in brackets takes its clause with it, and its brackets if nothing is left
+        ("paid $80 (${{price|US|80|1861}} in {{CURRENTYEAR}} money) then", "paid $80 then"),
+        ("built (1900; {{unknown|a|b}} later) of stone", "built (1900) of stone"),
+        ("it (a {{unknown|a|b}}, or so) is", "it (or so) is"),
+        # words on either side of a dropped template are not glued; a soft hyphen's are
+        ("one{{ref label|a}}two three{{mdash}}four Do{{shy}}nau", "one two three—four Donau"),
+        ("left{{dropped note}}right 3{{note|1}}4 a{{cn}}, b", "left right 3 4 a, b"),
+        ("w<ref>n</ref>ord x[[File:a.jpg]]y", "word x y"),
+        # {{-}} is a line break after pictures
+        ("One.\n{{-}}\n== H ==\nTwo.{{-}}\n{{clear}}", "One.\n\nH\n\nTwo."),
+        # punctuation of citations
+        ("T\n* {{cite book|a}}, {{ISBN|1}}.\n* {{cite book|b}}, vol. 2\n* {{cite|c}}. Paris, 1900", None),
+        ("T\n== Sources ==\n* {{cite book|x}}.\n== See ==\n: {{cite|y}};", "T"),
+        ("T\n\n... and so on\n* … more", "T\n\n... and so on\n- … more"),
+    ],
+)
+def test_nothing_strange_is_left_around_a_dropped_template(wikitext, text):
+    expected = "T\n- vol. 2\n- Paris, 1900" if text is None else text
+    assert wikitext_to_text(wikitext, language="en") == expected
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("10<sup>9</sup> or 2<sup>''k''</sup> or 3<sup>n+1</sup>", "10^9 or 2^k or 3^(n+1)"),
+        ("7<sup>2</sup>=49, 5 m<sup>2</sup>, 10<sup>−3</sup>, e<sup>iπ</sup>", "7^2=49, 5 m^2, 10^−3, e^iπ"),
+        ("the 2<sup>nd</sup>, 3<sup>e</sup>, n<sup>o</sup> 4, M<sup>me</sup> X", "the 2nd, 3e, no 4, Mme X"),
+        ("Acme<sup>TM</sup> 5<sup>h</sup> 10<sup>m</sup>, H<sup>+</sup>", "AcmeTM 5h 10m, H+"),
+        ("H<sub>2</sub>SO<sub>4</sub>, a<sub>''i''</sub>, 101<sub>2</sub>", "H2SO4, ai, 101_2"),
+        ("SO<sub>4</sub><sup>2−</sup>, ''x''<sub>1</sub><sup>2</sup>", "SO4^2−, x1^2"),
+        ("<sup>14</sup>C, <sup>14</sup><sub>6</sub>C, log<sub>2</sub>8", "14C, 14_6C, log2 8"),
+        ("10{{sup|6}} and CO{{sub|2}}, 4<sup>th</sup>", "10^6 and CO2, 4th"),
+        ("open <sup>never closed\nnext", "open never closed\nnext"),
+    ],
+)
+def test_raised_and_lowered_text_can_be_told_from_its_base(wikitext, text):
+    assert wikitext_to_text(wikitext) == text
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("A.\n{{table top|x=1}}\n|-\n| a || b\n|-\n! scope=\"row\" | c\n| d\n|}\nB.", "A.\n\nB."),
+        ("A.\n{{start}}\n! a !! b\n|-\n| c\n{{end}}\nB.", "A.\n\nB."),
+        ("A.\n{{start}}\n| a\n\n| b\n|}\n== H ==\nB.", "A.\n\nH\n\nB."),
+        ("!Kung is spoken. Wow!\n\n! so", "!Kung is spoken. Wow!\n\n! so"),
+        ("[[File:a.jpg|thumb|never closed [[x]]\n\nNext [[y]].", "Next y."),
+        (
+            "Old. [[Image:b.png|90px]] New. [[File:c.jpg|right|open\nMore. {{small|[[File:d]] z}}",
+            "Old. New.\nMore. z",
+        ),
+        ("[[File:A|thumb|B [sic] and [[c]] [http://x y]]] D. [[:File:E.png|f]] [[Category:G|h]]", "D. f"),
+        ("[[a{{!}}b]] and [[c|d''e'']]", "b and de"),
+    ],
+)  # fmt: skip
+def test_tables_and_files_that_are_not_closed_take_no_prose_with_them(wikitext, text):
+    assert wikitext_to_text(wikitext) == text
+
+
+def test_a_pattern_is_what_its_documentation_says():
+    rules = compiled(
+        """
+# a comment
+one | two
+| three → {1}[ ({2})]
+pre* → {name,1=x}
+all → {*:, }
+some → {1-2:-}
+none →
+sign → ␣+␣
+gone → [{1}]
+""",
+        FUNCTIONS,
+    )
+    assert rules["three"](["a", "b"], {}) == "a (b)" and rules["two"](["a"], {}) == "a"
+    assert rules["pre*"](["a"], {"name": "n"}) == "n" and rules["pre*"]([], {}) == "x"
+    assert rules["all"](["a", "", "b"], {}) == "a, b" and rules["some"](["a", "b", "c"], {}) == "a-b"
+    assert rules["none"]([], {}) == "" and rules["sign"]([], {}) == " + " and rules["gone"]([], {}) is None
+    with pytest.raises(KeyError):
+        compiled("a → @no such function", FUNCTIONS)
+
+
+def test_dropped_and_unknown_templates_are_told_apart():
+    english = Templates("en")
+    assert english.render("Cite web", ["url=x"]) is Rendered.DROPPED
+    assert english.render("Some new thing", ["a", "b"]) is Rendered.UNKNOWN
+    assert english.render("IPA", ["/a/"], lambda: True) is Rendered.DROPPED
