@@ -22,7 +22,7 @@ from pylatexenc.latexwalker import LatexWalker
 
 from data.documents import Record
 from data.sources.arxiv import recipe as arxiv
-from data.sources.arxiv.latex import strip_comments
+from data.sources.arxiv.comments import strip_comments
 from data.sources.arxiv.macros import expand
 from data.sources.arxiv.recipe import clean_latex
 

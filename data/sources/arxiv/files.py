@@ -8,43 +8,16 @@ import codecs
 import json
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from data.sources.arxiv.latex import MAX_TEXT, strip_comments
+from data.sources.arxiv.comments import strip_comments
+from data.sources.arxiv.encoding import decode, first, uncommented
+from data.sources.arxiv.syntax import MAX_TEXT
 
 MAX_DEPTH = 20  # of files in files; a file inside itself is not read again
 MAX_INPUTS = 2000  # files read for one main file, each as often as it is input
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in the order in which they are preferred
 
-# inputenc's names that are not Python's.
-_CODECS = {
-    "latin1": "latin-1",
-    "latin2": "iso8859-2",
-    "latin3": "iso8859-3",
-    "latin4": "iso8859-4",
-    "latin5": "iso8859-9",
-    "latin9": "iso8859-15",
-    "latin10": "iso8859-16",
-    "ansinew": "cp1252",
-    "applemac": "mac_roman",
-    "macce": "mac_latin2",
-    "maccyr": "mac_cyrillic",
-    "koi8-ru": "koi8-u",
-    "cp437de": "cp437",
-    "iso88595": "iso8859-5",
-    "iso-8859-7": "iso8859-7",
-    "gb": "gb18030",
-    "gbk": "gb18030",
-    "bg5": "big5",
-    "jis": "euc_jp",
-    "sjis": "shift_jis",
-    "ks": "euc_kr",
-}
-_CODEC = re.compile(r"cp\d{3,4}|koi8-[rtu]|iso-?8859-\d{1,2}")  # Python's own names; others are no text's
-_INPUTENC = re.compile(
-    r"\\(?:usepackage\s*\[([^\]]{1,60})\]\s*\{inputenc\}|inputencoding\s*\{([^}]{1,30})\}"
-    r"|begin\s*\{CJK\*?\}\s*(?:\[[^\]]{0,30}\]\s*)?\{([^}]{1,30})\})"
-)
 _CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]{0,1000}\])?\s*\{([^}]*)\}")
 _BEGIN = re.compile(r"\\begin\s*\{document\}")
 _END = re.compile(r"\\end\s*\{document\}")
@@ -55,7 +28,6 @@ _INPUTS = re.compile(
     r"\\(?:(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*\{?\s*\"?([^\s{}\"\\]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\s*\{([^{}]*)\}\s*\{([^{}]*)\})"
 )
-_PERCENT = re.compile(r"(?<!\\)%")
 _FILECONTENTS = re.compile(r"\s*(?:\[[^\]]{0,100}\])?\s*\{([^{}]*)\}\n?")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
@@ -64,50 +36,6 @@ _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
 
 class TooLong(Exception):
     """The paper with all that it inputs is beyond `MAX_TEXT` or `MAX_INPUTS`."""
-
-
-def decode(content: bytes, main: bytes = b"") -> str:
-    """The text of a file: UTF-8, else what it or the main file declares, else Windows-1252.
-
-    Without a declaration each byte that is not UTF-8 is read as Windows-1252, where that has a
-    character, or Latin-1. NULs, which TeX ignores, go; line ends become newlines.
-    """
-    text = _decode(content, main)
-    if "\0" in text:
-        text = text.replace("\0", "")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
-
-
-def _decode(content: bytes, main: bytes) -> str:
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return content.decode("utf-16", errors="replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    for declaration in (_first(_INPUTENC, file.decode("latin-1")) for file in (content, main)):
-        if declaration is None:
-            continue
-        name = next(group for group in declaration.groups() if group)
-        name = name.split(",")[-1].strip().lower()
-        try:
-            if name in _CODECS or _CODEC.fullmatch(name):
-                return content.decode(_CODECS.get(name, name))
-        except (LookupError, UnicodeDecodeError):
-            pass
-        break
-    return content.decode("utf-8-sig", errors="relama.cp1252")
-
-
-def _as_cp1252(error: UnicodeError) -> tuple[str, int]:
-    bad = error.object[error.start : error.end]
-    return "".join(
-        bytes([byte]).decode("cp1252" if byte not in _NOT_CP1252 else "latin-1") for byte in bad
-    ), error.end
-
-
-_NOT_CP1252 = frozenset(b"\x81\x8d\x8f\x90\x9d")
-codecs.register_error("relama.cp1252", _as_cp1252)
 
 
 class Paper:
@@ -135,8 +63,8 @@ class Paper:
         ignorable = [path for path, text in texts.items() if text.startswith("%auto-ignore")]
         if len(ignorable) < len(texts):
             texts = {path: text for path, text in texts.items() if path not in ignorable}
-        classes = {path: found[1].strip() for path, text in texts.items() if (found := _first(_CLASS, text))}
-        begun = [path for path, text in texts.items() if _first(_BEGIN, text)]
+        classes = {path: found[1].strip() for path, text in texts.items() if (found := first(_CLASS, text))}
+        begun = [path for path, text in texts.items() if first(_BEGIN, text)]
         tex_named = [path for path in texts if path.lower().endswith((".tex", ".ltx", ".latex"))]
         whole = [path for path in begun if classes.get(path) not in (None, *_PARTS)]
         for candidates in (
@@ -144,7 +72,7 @@ class Paper:
             [path for path in classes if classes[path] not in _PARTS],
             [path for path in begun if path in classes],
             begun,
-            [path for path, text in texts.items() if _first(_PLAIN, text)],
+            [path for path, text in texts.items() if first(_PLAIN, text)],
             tex_named or [path for path, text in texts.items() if len(texts) == 1 and "\\" in text],
         ):
             if candidates:
@@ -157,7 +85,7 @@ class Paper:
             return candidates
         inputs = set()
         for path, text in texts.items():
-            named = {(mark[2] or "", mark[1] or mark[3]) for mark in _uncommented(_INPUTS, text)}
+            named = {(mark[2] or "", mark[1] or mark[3]) for mark in uncommented(_INPUTS, text)}
             inputs |= {self._find(folder, name, path) for folder, name in named} - {path}
         roots = [path for path in candidates if path not in inputs] or candidates
         depth = min(path.count("/") for path in roots)
@@ -196,8 +124,8 @@ class Paper:
     def _assembled(self, path: str, chain: tuple[str, ...], folder: str) -> str:
         """The file's text; `folder` is where TeX runs, and `chain` the files that are being read."""
         text = self.made[path] if path in self.made else decode(self.files[path], self.main)
-        if len(chain) > 1 and (begin := _first(_BEGIN, text)) and _first(_CLASS, text):
-            end = next((mark for mark in _uncommented(_END, text) if mark.start() > begin.end()), None)
+        if len(chain) > 1 and (begin := first(_BEGIN, text)) and first(_CLASS, text):
+            end = next((mark for mark in uncommented(_END, text) if mark.start() > begin.end()), None)
             text = text[begin.end() : end.start() if end else len(text)]
         self.length += len(text)
         self.inputs += 1
@@ -228,18 +156,6 @@ class Paper:
                 if full in self.files or full in self.made:
                     return full
         return None
-
-
-def _uncommented(pattern: re.Pattern, text: str) -> Iterator[re.Match]:
-    """What matches outside of comments, as far as its own line tells."""
-    for mark in pattern.finditer(text):
-        line = text.rfind("\n", max(0, mark.start() - 1000), mark.start()) + 1
-        if not _PERCENT.search(text, line, mark.start()):
-            yield mark
-
-
-def _first(pattern: re.Pattern, text: str) -> re.Match | None:
-    return next(_uncommented(pattern, text), None)
 
 
 def _readme_json(text: str) -> Iterable[tuple[str, str]]:

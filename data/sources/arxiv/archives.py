@@ -1,0 +1,185 @@
+"""ArXiv's archives: a bulk tar of papers, or one paper as `.tex`, `.gz`, `.tar` or `.tar.gz`.
+
+Everything is read forward, once, into memory within bounds; nothing is unpacked to the disk.
+"""
+
+import gzip
+import os
+import posixpath
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from data.documents import Drop, Record
+from data.sources.arxiv import papers
+from data.sources.arxiv.names import arxiv_url, stem
+from data.sources.arxiv.papers import Files, TooLarge, records
+
+MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv takes less than a tenth of it
+MAX_READ = 1 << 20  # bytes that tarfile may ask for at once: a header's size is the archive's word
+
+_BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError)
+_OTHERS = {
+    b"%PDF": "PDF only",
+    b"%!PS": "PostScript only",
+    b"\xf7\x02": "DVI only",
+    b"PK\x03\x04": "not TeX",
+    b"<!DOCTYPE": "not TeX",
+    b"<html": "not TeX",
+}
+
+
+class _Readable(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+def read_file(path: Path) -> Iterator[Record | Drop]:
+    """One paper: a .tex, .pdf or .tar, or a .gz of one."""
+    with path.open("rb") as file:
+        yield from _read_paper(file, path.name, str(path), 0)
+
+
+def read_bulk(path: Path) -> Iterator[Record | Drop]:
+    """Each member is a paper."""
+    with path.open("rb") as file:
+        stream = _Stream(file, None, seekable=file)
+        for number, (member, content) in enumerate(_members(stream, needs_end=True)):
+            name = member.name.encode(errors="backslashreplace").decode()
+            if member.isdir():
+                continue
+            if content is None or _climbs(member.name):
+                yield Drop("not a file inside", str(path), number, name, malformed=True)
+                continue
+            try:
+                yield from _read_paper(content, name, str(path), number)
+            except _BROKEN as error:
+                detail = f"{name}: {type(error).__name__}: {error}"
+                yield Drop("malformed paper", str(path), number, detail, malformed=True)
+
+
+def is_bulk(path: Path) -> bool:
+    """Whether a tar holds papers, not the files of one."""
+    if path.name.lower().startswith("arxiv_src"):
+        return True
+    packed = False
+    with path.open("rb") as file:
+        for member, _ in _members(_Stream(file, None, seekable=file)):
+            name = posixpath.basename(member.name).lower()
+            if name.endswith((".tex", ".ltx", ".latex")):
+                return False
+            if name.endswith((".gz", ".pdf")) and arxiv_url(name):
+                return True
+            packed |= name.endswith(".gz")
+    return packed
+
+
+def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[Record | Drop]:
+    """A paper from its bytes: one file or a tar, with gzip around it or not."""
+    stream = _Stream(raw, MAX_UNPACKED)
+    kept = Files()
+    try:
+        if stream.peek(2) == b"\x1f\x8b":
+            stream = _Stream(gzip.GzipFile(fileobj=stream), MAX_UNPACKED)
+        head = stream.peek(tarfile.BLOCKSIZE)
+        kind = next((kind for magic, kind in _OTHERS.items() if head.lstrip().startswith(magic)), None)
+        if kind or not head:
+            yield Drop(kind or "empty", file, number, name)
+            return
+        if _is_tar(head):
+            for member, content in _members(stream):
+                if content and not _climbs(member.name) and kept.wants(member.name, member.size):
+                    kept.contents[member.name] = _content(content)
+            while stream.read(MAX_READ):  # to its end, where gzip has its checksum
+                pass
+        else:
+            kept.contents[stem(name) + ".tex"] = _content(stream)
+    except TooLarge as error:
+        yield Drop("too large", file, number, f"{name}: {error}", malformed=True)
+        return
+    yield from records(kept, file, number, name)
+
+
+def _members(
+    stream: "_Stream", needs_end: bool = False
+) -> Iterator[tuple[tarfile.TarInfo, _Readable | None]]:
+    """The members of a tar, with the content of those that are files.
+
+    Raises one of `_BROKEN` where the tar is damaged, which tarfile takes for its end.
+    """
+    # tarfile reads, tells and seeks forward; its stubs ask for a file's every method
+    with tarfile.open(fileobj=stream, mode="r:") as tar:  # pyright: ignore[reportCallIssue,reportArgumentType]
+        while member := tar.next():
+            yield member, tar.extractfile(member) if member.isreg() else None
+            tar.members = []  # tarfile keeps them all
+    if stream.last.strip(b"\0"):
+        raise tarfile.ReadError(f"damaged header at byte {stream.position - len(stream.last)}")
+    if needs_end and not stream.last:
+        raise tarfile.ReadError("the tar ends without its end mark")
+
+
+def _is_tar(head: bytes) -> bool:
+    try:
+        tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return len(head) == tarfile.BLOCKSIZE and not head.strip(b"\0")
+    return True
+
+
+def _content(stream: _Readable) -> bytes:
+    """All of a file's bytes. Raises TooLarge."""
+    content = bytearray()
+    while piece := stream.read(1 << 16):
+        content += piece
+        if len(content) > papers.MAX_TEX:
+            raise TooLarge(f"more than {papers.MAX_TEX >> 20} MiB of TeX")
+    return bytes(content)
+
+
+def _climbs(name: str) -> bool:
+    return name.startswith("/") or ".." in name.split("/")
+
+
+class _Stream:
+    """Bytes that are read once, forward and within bounds, and may be looked at before."""
+
+    def __init__(self, raw: _Readable, limit: int | None, seekable: BinaryIO | None = None) -> None:
+        self._raw, self._limit, self._seekable = raw, limit, seekable
+        self._ahead = self.last = b""  # what was looked at; what the last `read` gave
+        self.position = 0
+
+    def peek(self, size: int) -> bytes:
+        """The next bytes, fewer only at the end."""
+        while len(self._ahead) < size and (piece := self._raw.read(size - len(self._ahead))):
+            self._ahead += piece
+        return self._ahead[:size]
+
+    def read(self, size: int = -1) -> bytes:
+        """As many bytes, fewer only at the end. Raises TooLarge beyond the limit."""
+        if not 0 <= size <= MAX_READ:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        pieces, left = [self._ahead[:size]], size - len(self._ahead[:size])
+        self._ahead = self._ahead[size:]
+        while left and (piece := self._raw.read(left)):
+            pieces.append(piece)
+            left -= len(piece)
+        self.last = b"".join(pieces)
+        self.position += len(self.last)
+        if self._limit is not None and self.position > self._limit:
+            raise TooLarge(f"more than {self._limit >> 20:,} MiB unpacked")
+        return self.last
+
+    def tell(self) -> int:
+        return self.position
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """Goes on to a place further on."""
+        if whence != os.SEEK_SET or position < self.position:
+            raise OSError(f"cannot go back from byte {self.position} to {position}")
+        if self._seekable and not self._ahead:
+            self._seekable.seek(position)
+            self.position = position
+        while self.position < position and self.read(min(position - self.position, 1 << 16)):
+            pass
+        return self.position

@@ -1,0 +1,150 @@
+"""The structure of a paper: where its text begins and ends, and which of it is bibliography.
+
+In: LaTeX with its macros expanded. Out: what stands from the first heading on, without the bibliography.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+
+from data.sources.arxiv.syntax import OPTION
+
+_BRACED = re.compile(r"\s*\{([^{}]*)\}")
+_STRUCTURE = re.compile(
+    r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*[\[{])"
+    r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
+    r"|begin\s*\{(?P<begin>document|thebibliography|chapthebibliography|references|bibdiv|biblist)\*?\}"
+    r"|end\s*\{(?P<end>document|frontmatter|abstract)\}"
+    r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
+    r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
+    r"|(?P<plainend>end)(?=\s*\Z)"
+    r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
+    r"(?![A-Za-z@])\*?"
+    r"|(?P<bbl>input\s*\{[^{}]*\.bbl\}))"
+)
+# Headings of what stands around a paper; one with no other heading is a letter, whose body has none.
+_AROUND = re.compile(
+    r"\s*(?:\[[^\]]{0,200}\])?\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*"
+    r"(?:acknowledge?ment|references\b|bibliography|literature cited"
+    r"|appendi(?:x|ces)\b|supplement(?:s|ary|al)?\b|supporting inf|author contrib|(?:data|code) availability"
+    r"|funding(?:[\s:.]*\}| (?:information|statement|sources)\b)|conflicts? of interest"
+    r"|competing (?:financial )?interests?\b|notes? added|key\s?words\b|pacs\b|msc\b|jel\b"
+    r"|(?:mathematics )?subject class)",
+    re.IGNORECASE,
+)
+_REFERENCES = re.compile(
+    r"\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*(?:references|bibliography|literature cited|(?P<literature>literature))"
+    r"[\s:.]*\}",
+    re.IGNORECASE,
+)
+_BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
+# Where references that are a section of their own end: with their environment or command, or before these.
+_REFERENCES_END = re.compile(
+    r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
+    r"|\\input\s*\{[^{}]*\.bbl\})|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
+    r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
+)
+_LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
+_BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
+
+
+def body(text: str, opaque: list[tuple[int, int]]) -> str:
+    """From the first heading to the end of the document, without the bibliography."""
+    starts = [start for start, _ in opaque]
+
+    def is_opaque(position: int) -> bool:
+        place = bisect_right(starts, position) - 1
+        return place >= 0 and position < opaque[place][1]
+
+    begin = titled = position = 0
+    headings: list[re.Match] = []
+    gone: list[tuple[int, int]] = []
+    end = len(text)
+    while mark := _STRUCTURE.search(text, position):
+        position = mark.end()
+        if is_opaque(mark.start()):
+            continue
+        if mark["section"]:
+            references_end = _references_end(text, position)
+            if references_end is not None:
+                link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
+                position = references_end
+                gone.append((link.start() if link else mark.start(), position))
+            elif not _AROUND.match(text, position):
+                headings.append(mark)
+        elif "document" in (mark["begin"], mark["ams"]):
+            if begin == 0:
+                begin = titled = position
+                headings, gone = [], []
+        elif mark["begin"] or mark["ams"] == "Refs":
+            close = "\\endRefs" if mark["ams"] else f"\\end{{{mark['begin']}}}"
+            stop = text.find(close, position)
+            position = stop + len(close) if stop >= 0 else _document_end(text, position)
+            gone.append((mark.start(), position))
+        elif mark["bib"] or mark["bbl"]:
+            position = _arguments_end(text, position)
+            gone.append((mark.start(), position))
+        elif mark["end"] == "abstract":  # its paragraphs may have headings of their own
+            headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
+        elif mark["maketitle"] or mark["end"] == "frontmatter":
+            titled = position
+        elif mark["end"] or mark["ams"] or not begin:
+            end = mark.start()
+            break
+    start = min(headings[0].start() if headings else max(begin, titled), end)
+    pieces = []
+    for first, last in gone:
+        if start <= first < end:
+            pieces.append((start, first))
+            start = min(last, end)
+    pieces.append((start, end))
+    body = "".join(_tidied(text, pieces, opaque)).strip("\n").rstrip()
+    return body + "\n" if body else ""
+
+
+def _references_end(text: str, position: int) -> int | None:
+    """Where the section of references ends whose heading is here; None if it is none, but a review, say."""
+    heading = _REFERENCES.match(text, position)
+    if heading is None:
+        return None
+    end = _REFERENCES_END.search(text, heading.end())
+    if end is None:
+        return len(text)
+    if end["after"]:
+        return end.end()
+    is_last = end.group().startswith("\\end")
+    if heading["literature"] and not is_last and not _BIBLIOGRAPHY.search(text, position, end.start()):
+        return None
+    return end.start()
+
+
+def _document_end(text: str, position: int) -> int:
+    end = text.find("\\end{document}", position)
+    return end if end >= 0 else len(text)
+
+
+def _arguments_end(text: str, position: int) -> int:
+    option = OPTION.match(text, position)
+    position = option.end() if option else position
+    group = _BRACED.match(text, position)
+    return group.end() if group else position
+
+
+def _tidied(text: str, pieces: list[tuple[int, int]], opaque: list[tuple[int, int]]) -> Iterator[str]:
+    """The pieces of the text with no more than one blank line in a row, but for what is opaque."""
+    plain: list[str] = []
+    place = 0
+    for start, end in pieces:
+        while place < len(opaque) and opaque[place][0] < end:
+            first, last = opaque[place]
+            if last > start:
+                plain.append(text[start : max(start, first)])
+                yield _BLANK_LINES.sub("\n\n", "".join(plain))
+                plain = []
+                yield text[max(start, first) : min(last, end)]
+                start = min(last, end)
+            if last > end:
+                break
+            place += 1
+        plain.append(text[start:end])
+    yield _BLANK_LINES.sub("\n\n", "".join(plain))

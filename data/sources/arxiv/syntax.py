@@ -1,0 +1,133 @@
+r"""LaTeX's smallest parts: verbatim environments, control sequences, arguments and groups.
+
+Everything here works on a string and a position in it, in time linear in the text, whatever the text is.
+"""
+
+import re
+
+VERBATIM = (
+    "verbatim",
+    "Verbatim",
+    "BVerbatim",
+    "LVerbatim",
+    "SaveVerbatim",
+    "lstlisting",
+    "minted",
+    "alltt",
+    "verbatimtab",
+    "spverbatim",
+)
+MAX_TEXT = 32 << 20  # characters of one paper with all that it inputs
+MAX_GROUP = 1 << 18  # characters of one argument or definition
+MAX_OPTION = 4096  # characters of one optional or delimited argument
+_FAILURES = 20  # groups that do not end, after which none is looked for any more
+
+WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+_BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
+_BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
+_SIMPLE_GROUP = re.compile(r"[ \t]*\n?[ \t]*\{([^{}\\]*)\}")
+OPTION = re.compile(r"\s*\[[^\]]{0,1000}\]")
+
+
+class Arguments:
+    """Reads arguments as TeX takes them; after `_FAILURES` that do not end it looks for no more."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def argument(self, text: str, position: int) -> tuple[str, int] | None:
+        """The group, control sequence or character here, and its end."""
+        simple = _SIMPLE_GROUP.match(text, position)
+        if simple:
+            return simple[1], simple.end()
+        position = blanks_end(text, position)
+        first = text[position : position + 1]
+        if first == "{":
+            end = self.group_end(text, position)
+            return (text[position + 1 : end - 1], end) if end >= 0 else None
+        if first == "\\":
+            token = WORD.match(text, position)
+            return (token.group(), token.end()) if token else None
+        return None if first in ("", "\n", "}", "$", "&", "#") else (first, position + 1)
+
+    def option(self, text: str, position: int) -> tuple[str, int] | None:
+        """The optional argument in [ ] here, and its end."""
+        opening = blanks_end(text, position)
+        if text[opening : opening + 1] != "[":
+            return None
+        return self._ended(_BRACKETS, "]", text, opening + 1)
+
+    def until(self, delimiter: str, text: str, position: int) -> tuple[str, int] | None:
+        r"""The argument of \def that ends at a delimiter outside of braces."""
+        return self._ended(
+            re.compile(f"\\\\.|{re.escape(delimiter)}|[{{}}]", re.DOTALL), delimiter, text, position
+        )
+
+    def _ended(self, pattern: re.Pattern, end: str, text: str, position: int) -> tuple[str, int] | None:
+        depth = 0
+        if self._failures >= _FAILURES:
+            return None
+        for mark in pattern.finditer(text, position, position + MAX_OPTION):
+            kind = mark.group()
+            if kind == end and depth == 0:
+                return text[position : mark.start()], mark.end()
+            depth += (kind == "{") - (kind == "}")
+            if depth < 0:
+                return None
+        self._failures += 1
+        return None
+
+    def group_end(self, text: str, opening: int) -> int:
+        """After the group that opens here; -1 if it does not close within `MAX_GROUP`."""
+        if self._failures >= _FAILURES:
+            return -1
+        depth = 0
+        for mark in _BRACES.finditer(text, opening, opening + MAX_GROUP):
+            kind = mark.group()
+            if kind == "{":
+                depth += 1
+            elif kind == "}":
+                depth -= 1
+                if depth == 0:
+                    return mark.end()
+        self._failures += 1
+        return -1
+
+
+def ends_in_word(text: str, end: int) -> bool:
+    r"""Whether a control word, as `\alpha`, ends just before `end`."""
+    start = end
+    while start and text[start - 1].isalpha():
+        start -= 1
+    start -= start < end and text[start - 1 : start] == "\0"  # latex_macros' mark
+    slashes = start
+    while slashes and text[slashes - 1] == "\\":
+        slashes -= 1
+    return start < end and (start - slashes) % 2 == 1
+
+
+def inline_end(text: str, position: int) -> int:
+    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it."""
+    option = OPTION.match(text, position)
+    start = option.end() if option else position
+    if text[start : start + 1] == "*":
+        start += 1
+    opening = text[start : start + 1]
+    if opening in ("", "\n", " "):
+        return position
+    line = text[start + 1 : start + 4000].partition("\n")[0]
+    end = line.find("}" if opening == "{" else opening)
+    return start + 1 + end + 1 if end >= 0 else position
+
+
+def line_rest(text: str, end: int) -> int:
+    """After the line's end, if nothing but blanks is left of it; else `end`."""
+    newline = text.find("\n", end, end + 200)
+    return newline + 1 if newline >= 0 and not text[end:newline].strip(" \t") else end
+
+
+def blanks_end(text: str, position: int) -> int:
+    """After the blanks here, with one line end at most."""
+    blanks = _BLANKS.match(text, position)
+    return blanks.end() if blanks else position

@@ -1,0 +1,112 @@
+"""Macros become their values, within bounds."""
+
+import pytest
+
+from data.sources.arxiv.macros import expand
+from tests.support.papers import body
+
+
+def expanded(text: str) -> str:
+    return expand(text)[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\\newcommand{\\R}{\\mathbb{R}}\n$x\\in\\R^n$", "$x\\in\\mathbb{R}^n$"),
+        ("\\newcommand\\R{\\mathbb R}$\\R$ \\Real", "$\\mathbb R$ \\Real"),
+        ("\\newcommand*{\\R}[0]{r}\\R", "r"),
+        ("\\newcommand{\\pair}[2]{(#1, #2)}\\pair{a}{b}\\pair ab\\pair{a} \\c", "(a, b)(a, b)(a, \\c)"),
+        ("\\newcommand{\\norm}[2][2]{\\|#2\\|_{#1}}\\norm{x}\\norm[p]{x}", "\\|x\\|_{2}\\|x\\|_{p}"),
+        ("\\newcommand{\\o}[1][a{]}b]{<#1>}\\o[{]}] \\o", "<{]}> <a{]}b>"),
+        ("\\renewcommand{\\vec}[1]{\\mathbf{#1}}\\vec{a}\\vec b", "\\mathbf{a}\\mathbf{b}"),
+        ("\\providecommand{\\a}{1}\\providecommand{\\a}{2}\\a", "1"),
+        ("\\DeclareRobustCommand{\\a}{1}\\a", "1"),
+        ("\\def\\eps{\\varepsilon}$\\eps$ $\\epsilon$", "$\\varepsilon$ $\\epsilon$"),
+        ("\\def\\at#1#2{#1_{#2}}\\at x{12}", "x_{12}"),
+        ("\\long\\def\\a{1}\\global \\long \\def\\b{2}\\a\\b", "12"),
+        ("\\def\\frac#1/#2;{{#1 \\over #2}}\\frac 1/{2;};", "{1 \\over 2;}"),
+        ("\\def\\v(#1){[#1]}\\v(a) \\v b", "[a] \\v b"),
+        (
+            "\\DeclareMathOperator{\\tr}{tr}\\DeclareMathOperator*{\\am}{arg\\,min}\\tr\\am",
+            "\\operatorname{tr}\\operatorname*{arg\\,min}",
+        ),
+        (
+            "\\newcommand{\\this}{emcee\\xspace}\\this is \\this. \\this\\cite{a}",
+            "emcee is emcee. emcee \\cite{a}",
+        ),
+        ("\\newcommand{\\a}{x\\b}\\newcommand{\\b}{y}\\a", "xy"),  # read at the use
+        ("\\newcommand{\\b}[1]{<#1>}\\newcommand{\\a}{\\b}\\a{x}", "<x>"),  # arguments from outside
+        ("\\newcommand{\\b}[1]{<#1>}\\b{\\b{a}\\b{\\b b}}", "<<a><<b>>>"),
+        ("\\let\\e\\epsilon\\e x", "\\epsilon x"),
+        ("\\newcommand{\\a}{1}\\let\\b=\\a\\renewcommand{\\a}{2}\\a\\b", "21"),
+        ("\\let\\old\\emph\\renewcommand{\\emph}[1]{\\old{\\bf #1}}\\emph{a}", "\\emph{\\bf a}"),
+        ("\\newcommand{\\a}{é}\\newcommand{\\b}[1]{中#1}\\a\\b{ü}", "é中ü"),  # raises in RedPajama
+        ("\\newcommand{\\a}{\\1 \\g<0> \\n $0 &}\\a", "\\1 \\g<0> \\n $0 &"),  # no regex template
+        (
+            "\\newcommand{\\be}{\\begin{equation}}\\newcommand{\\ee}{\\end{equation}}\\be x\\ee",
+            "\\begin{equation} x\\end{equation}",
+        ),
+        ("\\newcommand{\\a}{\\alpha}\\newcommand{\\b}[1]{\\hat#1}\\b x\\b\\a y", "\\hat x\\hat\\alpha y"),
+        ("\\newcommand{\\a}{I}\\bf\\a\\\\am", "\\bf I\\\\am"),
+        ("\\def\\1{\\alpha}\\1x", "\\alpha x"),
+        (
+            "\\newcommand{\\code}{code}The \\code s and \\code\\ and \\code{}",
+            "The codes and code\\ and code{}",
+        ),
+        ("\\newcommand{\\Ms}{\\ifmmode M_\\odot\\else$M_\\odot$\\fi}\\Ms", "\\ensuremath{M_\\odot}"),
+        ("\\newcommand{\\a}{\n  x\n}[\\a]", "[x]"),
+        ("a\n\\def\\x{1}\n\\def\\y{2} \\def\\z{3}\nb", "a\nb"),  # their lines go too
+        ("{\\def\\x{1}\\x}\\def\\x{2}\\x", "{1}2"),
+        ("\\def\\a\n{1}\\a\\newcommand *{\\b}{2}\\b", "12"),
+        (
+            "\\newcommand{\\w}[1]{<#1>}\\let\\old\\emph\\def\\emph#1{\\old{\\bf #1}}\\w{\\w{\\emph{a}}}",
+            "<<\\emph{\\bf a}>>",  # a value inside values is not expanded again
+        ),
+        ("\\def\\a{[1]}\\item\\a \\\\\\a", "\\item{}[1] \\\\{}[1]"),
+        ("\\NewDocumentCommand{\\p}{O{2} m +m}{#1#2#3}\\p{a}{b}\\p[c]de", "2abcde"),
+        ("\\newcommand{\\a}[1][x]{<#1>}{\\a[}{]}", "{<x>[}{]}"),  # the group ends before its ]
+        ("\\def\\n{\\\\}\\n[2pt]", "\\\\[2pt]"),
+        ("\\renewcommand{\\figurename}{Fig}\\figurename", "\\renewcommand{\\figurename}{Fig}Fig"),
+    ],
+)
+def test_macros_become_their_values(text, left):
+    assert expanded(text) == left
+
+
+def test_in_the_body_a_group_keeps_its_definitions_to_itself():
+    text = "\\newcommand{\\x}{1}\\section{A}\\x{\\renewcommand{\\x}{2}\\x}\\x"
+    text += "\\begin{it}\\def\\x{3}\\x\\end{it}\\x"
+    assert body(text) == "\\section{A}1{2}1\\begin{it}3\\end{it}1\n"
+    assert body("\\def\\x{1}\\section{A}{\\gdef\\x{2}}\\x") == "\\section{A}{}2\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\renewcommand{\\section}[1]{\\par{\\bf #1}}\\section{A}",
+        "\\def\\paragraph#1{#1:}\\paragraph{A}",
+        "\\newenvironment{p}[1][x]{\\begin{quote}\\a}{\\end{quote}}\\begin{p}\\end{p}",
+        "\\newcommand{\\a}[1]{\\@ifnextchar[{\\b}{\\c}}\\a{1}",
+        "\\newcommand{\\a}{\\ifdraft x\\else y\\fi}\\a",
+        "\\newcommand{\\a}[1]{\\expandafter\\b\\csname #1\\endcsname}\\a{1}",
+        "\\newcommand{\\a}[1]{\\def\\b##1{##1 #1}}\\a{1}",
+        "\\def\\a#1\\end{x#1}\\a 1\\end",
+        "\\newcommand{\\a}[1]{#2}\\a{1}",
+        "\\newcommand{\\a}{never closed \\a",
+        "\\let\\a=x\\a",
+        "\\NewDocumentCommand{\\a}{s m}{#2}\\a{1}",
+    ],
+)
+def test_what_programs_or_redefines_latex_itself_is_left_alone(text):
+    assert expanded(text) == text
+
+
+def test_a_macro_redefined_beyond_reading_is_no_more_expanded():
+    assert expanded("\\def\\a{1}\\a\\def\\a{\\ifx}\\a") == "1\\def\\a{\\ifx}\\a"
+
+
+def test_an_argument_that_is_missing_leaves_the_call_as_it_is():
+    text = "\\newcommand{\\a}[2]{<#1#2>}"
+    for call in ("{\\a{1}}", "\\a{1}", "$\\a$", "\\a{1}{never closed", "\\a{1}\n\n{2}\n\n\n"):
+        assert expanded(text + call).endswith(call[-8:])

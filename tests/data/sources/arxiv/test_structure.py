@@ -1,0 +1,137 @@
+"""Where a paper's text begins and ends, and which of it is bibliography."""
+
+import pytest
+
+from data.sources.arxiv.recipe import clean_latex
+from tests.support.papers import body
+
+SECTIONS = [
+    "\\section{A}",
+    "\\section*{A}",
+    "\\section[a]{A}",
+    "\\chapter{A}",
+    "\\part{A}",
+    "\\section {A}",
+    "\\section\n{A}",
+    "\\subsection{A}",
+    "\\paragraph{A}",
+    "\\subparagraph{A}",
+]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_everything_before_the_first_section_goes(section):
+    text = (
+        "\\title{T}\\maketitle\n\\begin{abstract}\n\\paragraph{Aim.} We.\n\\end{abstract}\n\n"
+        + section
+        + "\ntext"
+    )
+    assert body(text) == section + "\ntext\n"
+
+
+def test_sections_before_the_document_and_in_definitions_and_verbatim_are_none():
+    text = (
+        "\\def\\at{\\section{macro}}\n\\renewcommand{\\section}[1]{\\section{#1}}\n\\begin{document}\nfront"
+    )
+    assert clean_latex(text + "\\verb|\\section{v}| \\section{A} text") == "\\section{A} text\n"
+
+
+def test_a_heading_in_the_preamble_is_none():
+    text = "\\AtEndDocument{\\section{End}\\bibliography{x}}\\begin{document}\nfront\n\\section{A}\ntext\n"
+    assert clean_latex(text) == "\\section{A}\ntext\n"
+
+
+def test_a_section_made_by_a_macro_counts():
+    assert body("\\newcommand{\\sect}[1]{\\section{#1}}front\n\\sect{A}\ntext") == "\\section{A}\ntext\n"
+
+
+def test_a_paper_without_sections_keeps_its_body():
+    assert body("\\title{T}\n\\maketitle\nWe show.\n\nEnd.") == "We show.\n\nEnd.\n"
+    assert body("We show.") == "We show.\n"
+    letter = "We show.\n\n\\section*{Acknowledgments}\nThanks.\n"
+    assert body("\\maketitle\n" + letter) == letter
+
+
+BIBLIOGRAPHIES = [
+    "\\begin{thebibliography}{9}\n\\bibitem{a} A.\n\\end{thebibliography}\n",
+    "\\bibliographystyle{plain}\n\\bibliography{refs}\n",
+    "\\printbibliography[heading=none]\n",
+    "\\input{main.bbl}\n",
+    "\\section*{References}\n\\begin{thebibliography}{9}\n\\bibitem{a} A.\n\\end{thebibliography}\n",
+    "\\section*{\\bf References}\n\\noindent [1] A. Author, Title.\n\n[2] B.\n",
+    "\\hypertarget{references}{\\section*{References}\\label{r}}\n\nA. Author, Title.\n",
+]
+
+
+@pytest.mark.parametrize("bibliography", BIBLIOGRAPHIES)
+def test_the_bibliography_goes_and_the_appendix_after_it_stays(bibliography):
+    text = f"\\section{{A}}\ntext\n\n{bibliography}\n\\appendix\n\\section{{B}}\nmore"
+    assert body(text) == "\\section{A}\ntext\n\n\\appendix\n\\section{B}\nmore\n"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Jellium model",
+        "PACSystems at work",
+        "MSCs in culture",
+        "Competing orders",
+        "Funding liquidity",
+        "Supplementing data with priors",
+        "Appending to a list",
+        "Keyword spotting",
+        "Conflicts of norms",
+        "Literature",
+    ],
+)
+def test_a_first_section_is_not_taken_for_what_stands_around_a_paper(title):
+    text = f"\\section{{{title}}}\nWe review it.\n\\section{{B}}\nmore"
+    assert body("front\n" + text) == text + "\n"
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Acknowledgements",
+        "Funding",
+        "Funding information",
+        "Competing Financial Interests",
+        "Conflict of interest",
+        "Supplementary material",
+        "Appendix",
+        "Keywords:",
+        "JEL codes",
+    ],
+)
+def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
+    text = f"We show.\n\n\\section*{{{title}}}\nThanks.\n"
+    assert body("\\maketitle\n" + text) == text
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        "[1] A. Author, Title.",
+        "\\begin{thebibliography}{9}\\bibitem{a} A.\\end{thebibliography}",
+        "\\bibitem{a} A.\n\\appendix",
+    ],
+)
+def test_literature_that_is_a_bibliography_goes(listed):
+    text = f"\\section{{A}}\ntext\n\\section*{{Literature}}\n{listed}\n"
+    assert body(text).replace("\\appendix", "").strip() == "\\section{A}\ntext"
+
+
+def test_what_follows_the_end_of_the_document_goes():
+    assert body("\\section{A}\ntext\n\\end{document}\n\\section{B}") == "\\section{A}\ntext\n"
+    assert body("\\def\\ed{\\end{document}}\\section{A}\ntext\n\\ed\nB") == "\\section{A}\ntext\n"
+
+
+def test_plain_tex_and_latex_209_are_read():
+    plain = "\\magnification=1200\n\\def\\a{1}\n\\beginsection Title\n\ntext \\a\n\\bye\nafter"
+    assert clean_latex(plain) == "\\beginsection Title\n\ntext 1\n"
+    old = "\\documentstyle[12pt]{article}\n\\def\\be{\\begin{equation}}\n\\begin{document}\nx"
+    old += "\\section{A}\n\\be\n\\end{document}"
+    assert clean_latex(old) == "\\section{A}\n\\begin{equation}\n"
+    amstex = "\\documentstyle{amsppt}\n\\document\nfront\n\\head 1. A\\endhead\ntext\n"
+    amstex += "\\Refs\n\\ref\\endRefs\n\\enddocument"
+    assert clean_latex(amstex) == "\\head 1. A\\endhead\ntext\n"
