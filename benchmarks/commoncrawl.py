@@ -24,7 +24,7 @@ LANGUAGES = ["en", "de"]  # of the pages
 CONTESTANTS = {
     "datatrove, trafilatura": "WarcReader → Trafilatura → LanguageFilter → length → DocumentTokenizer",
     "datatrove, resiliparse": "the same with resiliparse",
-    "relama, the same steps": "relama prepare recipe=commoncrawl skip=paragraphs,perplexity,references",
+    "relama, the same steps": "relama prepare recipe=commoncrawl ccnet.skip=paragraphs,perplexity,references",
     "relama, all steps": "each file's paragraphs compared, perplexity and references too (--models)",
     "relama, WET, all steps": "MB of text; novels, of which only the tail is dropped (--models)",
 }
@@ -139,16 +139,20 @@ def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted
         begin = processor_seconds()
         pipeline.run()
     else:
-        import data.prepare.recipe
+        import data.prepare.plan
         import data.sources.commoncrawl.recipe
         import data.tokens.build
         from data.main import main
 
         words = ["recipe=commoncrawl", f"input={folder}", f"output={output}", f"tokenizer={tokenizer}"]
-        words += [f"languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
+        words += [f"ccnet.languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
         same = name.endswith("the same steps")
-        words += ["skip=paragraphs,perplexity,references"] if same else ["group=1", f"models={models}"]
-        words += [] if same else ["languages=en"]
+        words += (
+            ["ccnet.skip=paragraphs,perplexity,references"]
+            if same
+            else ["ccnet.group=1", f"ccnet.models={models}"]
+        )
+        words += [] if same else ["ccnet.languages=en"]
         begin = processor_seconds()
         assert main(words) == 0 and data.tokens.build.VERSION
     seconds = processor_seconds() - begin
@@ -164,7 +168,7 @@ def compare(hashes: int, tasks: int) -> None:
     from data.ccnet import repeats
     from data.ccnet.paragraphs import HASH
 
-    repeats.RANGE = 1 << 21
+    repeats.PARTITION = 1 << 21
     each = hashes // tasks // 150 * 50  # a third of a task's
     draw = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as place:
@@ -174,10 +178,10 @@ def compare(hashes: int, tasks: int) -> None:
             new = draw.integers(0, 2**64, 2 * each, np.uint64)
             old = np.random.default_rng(1).integers(0, 2**64, each, np.uint64)
             pages = np.concatenate([new, old]).astype(HASH).reshape(-1, 50)
-            repeats.write_run(((0, page) for page in pages), run)
-        reduced = [(which, Path(place, f"range{n}")) for n, which in enumerate(repeats.ranges(runs))]
+            repeats.write_hashes(((0, page) for page in pages), run)
+        reduced = [(which, Path(place, f"range{n}")) for n, which in enumerate(repeats.partitions(runs))]
         for which, folder in reduced:
-            repeats.reduce_range(runs, which, folder)
+            repeats.reduce_partition(runs, which, folder)
         repeated = sum(len(repeats.repeated(run, n, reduced)[0]) for n, run in enumerate(runs))
         seconds = processor_seconds() - begin
         disk = sum(path.stat().st_size for path in Path(place).rglob("*") if path.is_file())

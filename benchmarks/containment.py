@@ -52,7 +52,7 @@ def measure(megabytes: float) -> None:
         for file, run in zip(files, runs):
             containment.sketch(file, run)
         clock.append(time.process_time())
-        parts = containment.n_parts(runs)
+        parts = containment.n_partitions(runs)
         counts = [work / f"counts-{part}" for part in range(parts)]
         for part, out in enumerate(counts):
             containment.candidates(runs, part, parts, out)

@@ -1,7 +1,7 @@
-"""Folders that appear whole or not at all, and one owner at a time while they are made.
+"""Files and folders that appear complete or not at all, and one owner at a time while they are made.
 
-Everything is written in a folder beside its place and renamed into it once it is on the disk:
-what a killed run leaves behind has another name, and the next run throws it away.
+Everything is written next to its place and renamed into it once it is on the disk: what a killed process
+leaves behind has another name, and the next one throws it away.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from data.errors import DataError
 
 
 def aside(folder: Path) -> Path:
-    """An empty folder beside `folder`, to be filled and then given to `commit`."""
+    """An empty folder next to `folder`, to be filled and then given to `commit`."""
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -25,8 +25,7 @@ def aside(folder: Path) -> Path:
 
 def commit(temporary: Path, folder: Path) -> None:
     """Put `temporary` in the place of `folder`, its contents safely on the disk first."""
-    for path in [*sorted(temporary.rglob("*")), temporary]:
-        sync(path)
+    sync_tree(temporary)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -36,20 +35,46 @@ def commit(temporary: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a small text file that is either there with all of its content, or not. Raises OSError."""
+def commit_once(temporary: Path, folder: Path) -> None:
+    """Put `temporary` in the place of `folder`, unless another process was first with the same."""
+    sync_tree(temporary)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+        shutil.rmtree(temporary)
+    sync(folder.parent)
+
+
+@contextmanager
+def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+    """A path to write a file to; after the block it is on the disk and takes the place of `path`.
+
+    If the block raises, `path` is as before. `temporary` is for tasks that may run twice (`own`).
+    """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give a file's name")
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    sync(temporary)
-    temporary.replace(path)
+    temporary = temporary or path.with_name(path.name + ".tmp")
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     sync(path.parent)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a small text file that is either there with all of its content, or not. Raises OSError."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; it is let go when this process ends, however it ends.
+    """Hold the lock file `path`; the lock is released when this process ends, however it ends.
 
     If another process holds it: with `waiting`, call that once and wait; without, raise DataError.
     """
@@ -66,13 +91,19 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
 
 
 def is_plain(name: object) -> bool:
-    """Whether this is the name of something directly in a folder: no way to lead out of it."""
+    """Whether this names something directly in a folder: it cannot lead out of it."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
 
 
 def own(path: Path) -> Path:
-    """A name beside `path` for this process alone: on a cluster a task may run twice at once."""
+    """A name next to `path` for this process alone: on a cluster a task may run twice at once."""
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+
+
+def sync_tree(folder: Path) -> None:
+    """Put a folder and everything in it on the disk."""
+    for path in [*sorted(folder.rglob("*")), folder]:
+        sync(path)
 
 
 def sync(path: Path) -> None:

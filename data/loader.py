@@ -1,7 +1,7 @@
-"""This rank's micro-batches, in the order's order, read ahead on threads.
+"""This rank's micro-batches in the run's order, read ahead by threads.
 
-In: the order, the stores and this rank's place. Out: (inputs, labels), each (micro_batch, seq_len) int64.
-Only the order decides what comes, so nothing here is worth saving: any step can be the first.
+In: the order, the stores and this rank's number. Out: (inputs, labels), each (micro_batch, seq_len) int64.
+The order alone decides what comes, so there is no state to save: any step can be the first.
 """
 
 import time
@@ -20,7 +20,7 @@ from data.tokens.store import TokenStore
 
 
 class Loader:
-    """Batches of one data-parallel rank; ranks of one tensor, pipeline or context group make equal ones."""
+    """Batches of one data-parallel rank; the ranks of a tensor, pipeline or context group get equal ones."""
 
     def __init__(
         self,
@@ -47,12 +47,12 @@ class Loader:
         self._micro_batches = global_batch // (micro_batch * dp_size)
         self._ahead = max(workers, prefetch)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
-        self.wait_seconds = 0.0  # that the consumer spent waiting
+        self.wait_seconds = 0.0  # spent waiting by the consumer
 
-    def batches(self, start_step: int, stop_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The micro-batches of steps start_step … stop_step - 1; a reading thread's error is raised here."""
+    def batches(self, steps_done: int, last_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The micro-batches of steps steps_done + 1 … last_step. Raises DataError for unreadable tokens."""
         pending: deque[Future] = deque()
-        for number in range(start_step * self._micro_batches, stop_step * self._micro_batches):
+        for number in range(steps_done * self._micro_batches, last_step * self._micro_batches):
             pending.append(self._pool.submit(self._read, *divmod(number, self._micro_batches)))
             if len(pending) > self._ahead:
                 yield self._wait(pending.popleft())
@@ -74,14 +74,14 @@ class Loader:
             return future.result()
         except OSError as error:
             raise DataError(
-                f"tokens could not be read ({error}); bring them back, and run it again"
+                f"tokens cannot be read ({error}); restore them and run the same command again"
             ) from None
         finally:
             self.wait_seconds += time.perf_counter() - begin
 
-    def _read(self, step: int, micro: int) -> tuple[Tensor, Tensor]:
+    def _read(self, steps_done: int, micro: int) -> tuple[Tensor, Tensor]:
         rows = []
-        for n in self._samples_of(step, micro):
+        for n in self._samples_of(steps_done, micro):
             sample = self._order.locate(n)
             rows.append(self._stores[sample.source].sequence(sample.index, self._order.seq_len(n)))
         tokens = torch.from_numpy(np.stack(rows).astype(np.int64))  # (micro_batch, seq_len + 1)

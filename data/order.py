@@ -1,7 +1,7 @@
 """The order of the data: a global sample number in, (source, epoch, sequence) out.
 
 Pure functions of integers, without state, files or random generators. Every block of samples holds each
-source exactly as often as its weight says, in an order drawn from (seed, block); each source is walked
+source exactly as often as its weight says, in an order drawn from (seed, block); each source is read
 epoch by epoch, each epoch a permutation drawn from (seed, source, epoch). So resuming, changing the world
 size, auditing and explaining a step are all the same function of one integer.
 """
@@ -16,14 +16,15 @@ from functools import lru_cache
 
 import numpy as np
 
+from data.splitmix import mix, mix_array
+
 MAX_BLOCK = 100_000
 ROUNDS = 8
-MASK = 2**64 - 1
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Where one training sequence stands."""
+    """Where one training sequence comes from."""
 
     source: str
     epoch: int
@@ -60,7 +61,7 @@ class Order:
     def change(
         self, n: int, *, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
     ) -> "Order":
-        """The same order up to sample `n`, another mixture from there on; a source goes on where it was."""
+        """The same order up to sample `n`, then another mixture; each source goes on where it was."""
         at = self._number(n)
         reached = self._count(at)
         first = {source: reached.get(source, 0) for source in weights}
@@ -68,7 +69,7 @@ class Order:
         return Order(self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped)
 
     def skip(self, start: int, stop: int) -> "Order":
-        """The same order without the samples that stand at [start, stop) now."""
+        """The same order without the samples now at [start, stop)."""
         ranges = sorted((*self.skipped, (self._number(start), self._number(stop - 1) + 1)))
         merged: list[tuple[int, int]] = []
         for low, high in ranges:
@@ -90,15 +91,15 @@ class Order:
         number = self._number(n)
         segment = self._segment_of(number)
         block, place = divmod(number - segment.start, sum(segment.block.values()))
-        sources, ranks = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
+        sources, before = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
         source = list(segment.block)[sources[place]]
-        k = segment.first[source] + block * segment.block[source] + int(ranks[place])
+        k = segment.first[source] + block * segment.block[source] + int(before[place])
         total = segment.n_sequences[source]
         epoch, j = divmod(k, total)
         return Sample(source, epoch, permute(j, total, self.seed, source, epoch), k)
 
     def consumed(self, n: int) -> dict[str, int]:
-        """How many sequences of each source stand before sample `n`, the skipped ones left out."""
+        """How many sequences of each source come before sample `n`, skipped ones not counted."""
         number = self._number(n)
         counts = self._count(number)
         for start, stop in self.skipped:
@@ -164,17 +165,20 @@ def block_of(weights: Mapping[str, object]) -> dict[str, int]:
 
 
 def samples_of(
-    step: int, micro: int, *, dp_rank: int, dp_size: int, micro_batch: int, global_batch: int
+    steps_done: int, micro: int, *, dp_rank: int, dp_size: int, micro_batch: int, global_batch: int
 ) -> range:
-    """The sample numbers of a rank's micro-batch: rank r takes n ≡ r (mod dp_size) of each global batch."""
-    first = step * global_batch + micro * micro_batch * dp_size + dp_rank
+    """The sample numbers of a rank's micro-batch in the step after `steps_done`.
+
+    Rank r takes n ≡ r (mod dp_size) of each global batch.
+    """
+    first = steps_done * global_batch + micro * micro_batch * dp_size + dp_rank
     return range(first, first + micro_batch * dp_size, dp_size)
 
 
 def permute(j: int, n: int, *key: object) -> int:
     """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network, cycle-walking.
 
-    Constant memory; the network's domain is under twice `n`, so it takes fewer than two turns on average.
+    Constant memory; the network's domain is under twice `n`, so it takes under two passes on average.
     """
     bits = max(4, (n - 1).bit_length())
     low = bits // 2
@@ -183,8 +187,8 @@ def permute(j: int, n: int, *key: object) -> int:
     while True:
         left, right = j >> low, j & ((1 << low) - 1)
         for turn in range(0, ROUNDS, 2):
-            left ^= _mix(right ^ keys[turn]) >> (64 - high)
-            right ^= _mix(left ^ keys[turn + 1]) >> (64 - low)
+            left ^= mix(right ^ keys[turn]) >> (64 - high)
+            right ^= mix(left ^ keys[turn + 1]) >> (64 - low)
         j = left << low | right
         if j < n:
             return j
@@ -196,27 +200,17 @@ def _round_keys(key: tuple) -> tuple[int, ...]:
     return tuple(int.from_bytes(digest[8 * turn : 8 * turn + 8], "little") for turn in range(ROUNDS))
 
 
-def _mix(x: int) -> int:
-    """splitmix64's finaliser (Steele, Lea and Flood 2014): every bit of `x` moves every bit of the result."""
-    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9 & MASK
-    x = (x ^ x >> 27) * 0x94D049BB133111EB & MASK
-    return x ^ x >> 31
-
-
 @lru_cache(maxsize=16)
 def _block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of a block: which source stands there, and how many of it stand before in the block."""
+    """For each place of a block: its source, and how many places before it in the block have the same one."""
     key = _round_keys(("block", seed, start, block))[0]
     places = np.arange(sum(counts), dtype=np.uint64)
-    x = places + np.uint64(key)  # wraps
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    shuffled = np.argsort(x ^ (x >> np.uint64(31)), kind="stable")
+    shuffled = np.argsort(mix_array(places + np.uint64(key)), kind="stable")  # the sum wraps
     sources = np.repeat(np.arange(len(counts)), counts)[shuffled]
-    ranks = np.empty(len(sources), dtype=np.int64)
+    before = np.empty(len(sources), dtype=np.int64)
     for source, count in enumerate(counts):
-        ranks[sources == source] = np.arange(count)
-    return sources, ranks
+        before[sources == source] = np.arange(count)
+    return sources, before
 
 
 def _segment(

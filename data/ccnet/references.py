@@ -20,12 +20,12 @@ def as_line(text: str) -> str:
 
 
 def probability(text: str, model: Path) -> float:
-    """That Wikipedia would cite the page: from 0 to 1."""
+    """The probability that Wikipedia would cite the page."""
     return score(as_line(text), load(model))
 
 
 def score(line: str, classifier: Any) -> float:
-    """The same, of a line by a model that is loaded."""
+    """The same, for a line and a loaded model."""
     # `.f`: floret's own predict() fails under NumPy 2.
     found = classifier.f.predict(line + "\n", 2, 0.0, "strict")
     return next((min(float(share), 1.0) for share, label in found if label == CITED), 0.0)
@@ -33,7 +33,7 @@ def score(line: str, classifier: Any) -> float:
 
 @lru_cache(maxsize=2)
 def load(model: Path) -> Any:
-    """The classifier, once a process. Raises DataError if the file is not one."""
+    """The classifier, loaded once per process. Raises DataError if the file is not one."""
     if not model.is_file():
         raise DataError(
             f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it (docs/commoncrawl.md)"

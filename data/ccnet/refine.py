@@ -1,9 +1,9 @@
-"""CCNet over pages that are read: repeated paragraphs, language, perplexity and references, in its order.
+"""CCNet's steps over pages: repeated paragraphs, language, perplexity and references, in its order.
 
-In: the folders that the groups' reading made (parquet and report.json). Out: folders of the same shape with
-what stays, every other page counted under its reason, and the facts found on the way (thresholds, numbers of
-paragraphs). Stages of tasks as in `data/prepare/recipe.py`: each makes a folder that appears whole, so the
-result is the same on every engine, after any restart.
+In: folders of pages, one for each task (parquet and report.json). Out: folders of the same shape with the
+pages kept, every other page counted under its reason, and the facts found (thresholds, numbers of
+paragraphs). Every task makes a folder that appears complete, so the result is the same on every engine and
+after any restart.
 """
 
 import json
@@ -24,7 +24,7 @@ from data.progress import Progress
 
 @dataclass(frozen=True)
 class CCNet:
-    """What is asked of a page; `relama prepare`'s keys of the same names."""
+    """What is asked of a page."""
 
     models: Path | None  # a folder with <language>.sp.model, <language>.arpa.bin and references.bin
     languages: tuple[str, ...] = ("en",)
@@ -32,10 +32,10 @@ class CCNet:
     cutoffs: tuple[float, float] | None = None  # perplexities; None: the corpus's own percentiles
     min_reference: float = 0.25  # (RedPajama)
     skip: frozenset[str] = frozenset()  # of paragraphs, language, perplexity, references
-    sets: dict[str, int] = field(default_factory=dict)  # file: set in which paragraphs are compared; else 0
+    sets: dict[str, int] = field(default_factory=dict)  # of each file, for comparing paragraphs; default 0
 
     def check(self) -> None:
-        """Load every model that will be asked. Raises DataError."""
+        """Load every model that will be used. Raises DataError."""
         if "language" not in self.skip:
             language.load(language.model_file(self.models))
         if "perplexity" not in self.skip:
@@ -45,11 +45,11 @@ class CCNet:
             references.load(self.models / references.FILE)
 
     def __call__(
-        self, groups: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
+        self, read: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
     ) -> dict:
-        """Make `refined` from `groups`, with files of its own under `work`. Returns the facts."""
-        runs, scored = ([work / name / folder.name for folder in groups] for name in ("runs", "scored"))
-        for folder in (*runs[:1], *scored[:1], *refined[:1], work / "ranges" / "0"):
+        """Make `refined` from `read`, with its own files under `work`. Returns the facts."""
+        hashed, scored = ([work / name / folder.name for folder in read] for name in ("hashed", "scored"))
+        for folder in (*hashed[:1], *scored[:1], *refined[:1], work / "partitions" / "0"):
             folder.parent.mkdir(parents=True, exist_ok=True)
 
         def stage(name: str, made: list[Path], task: Callable[[int], None]) -> None:
@@ -57,13 +57,13 @@ class CCNet:
             status = partial(_say, progress, name, [made[item] for item in todo])
             engine.run(on, name, task, todo, work.parent / "logs", status)
 
-        reduced: list[tuple[repeats.Range, Path]] = []
+        reduced: list[tuple[repeats.Partition, Path]] = []
         if "paragraphs" not in self.skip:
-            stage("hash", runs, partial(_hash, self, groups, runs))
-            cut = repeats.ranges(runs)
-            reduced = [(which, work / "ranges" / f"{place:06d}") for place, which in enumerate(cut)]
-            stage("compare", [path for _, path in reduced], partial(_compare, runs, reduced))
-        stage("score", scored, partial(_score, self, groups, runs, reduced, scored))
+            stage("hash", hashed, partial(_hash, self, read, hashed))
+            found = repeats.partitions(hashed)
+            reduced = [(which, work / "partitions" / f"{place:06d}") for place, which in enumerate(found)]
+            stage("compare", [path for _, path in reduced], partial(_compare, hashed, reduced))
+        stage("score", scored, partial(_score, self, read, hashed, reduced, scored))
         limits = self._limits(scored)
         stage("select", refined, partial(_select, self, limits, scored, refined))
         numbers = [json.loads((folder / "paragraphs.json").read_text()) for folder in scored]
@@ -73,7 +73,7 @@ class CCNet:
         }
 
     def _limits(self, scored: list[Path]) -> dict[str, tuple[float, float]]:
-        """For each language that has pages, the perplexities that end head and middle."""
+        """For each language with pages, the perplexities that end head and middle."""
         if "perplexity" in self.skip:
             return {}
         if self.cutoffs:
@@ -89,59 +89,59 @@ class CCNet:
         return limits
 
 
-def _hash(ccnet: CCNet, groups: list[Path], runs: list[Path], group: int) -> None:
-    pages = ((ccnet.sets.get(page.file, 0), paragraphs.hashes(page.text)) for page in _pages(groups[group]))
-    repeats.write_run(pages, runs[group])
+def _hash(ccnet: CCNet, read: list[Path], hashed: list[Path], task: int) -> None:
+    pages = ((ccnet.sets.get(page.file, 0), paragraphs.hashes(page.text)) for page in _pages(read[task]))
+    repeats.write_hashes(pages, hashed[task])
 
 
-def _compare(runs: list[Path], reduced: list[tuple[repeats.Range, Path]], item: int) -> None:
+def _compare(hashed: list[Path], reduced: list[tuple[repeats.Partition, Path]], item: int) -> None:
     which, folder = reduced[item]
-    repeats.reduce_range(runs, which, folder)
+    repeats.reduce_partition(hashed, which, folder)
 
 
 def _score(
     ccnet: CCNet,
-    groups: list[Path],
-    runs: list[Path],
-    reduced: list[tuple[repeats.Range, Path]],
+    read: list[Path],
+    hashed: list[Path],
+    reduced: list[tuple[repeats.Partition, Path]],
     scored: list[Path],
-    group: int,
+    task: int,
 ) -> None:
-    """Remove what is repeated, keep the languages asked for, and measure each page's perplexity."""
+    """Remove repeated paragraphs, keep the languages asked for, and measure each page's perplexity."""
     counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
 
     def work() -> Iterator[Document | Drop]:
-        repeated = repeats.repeated(runs[group], group, reduced) if reduced else {}
-        unique = _unique(ccnet, groups[group], runs[group], repeated, counted) if reduced else None
-        for page in unique or _pages(groups[group]):
+        repeated = repeats.repeated(hashed[task], task, reduced) if reduced else {}
+        unique = _unique(ccnet, read[task], hashed[task], repeated, counted) if reduced else None
+        for page in unique or _pages(read[task]):
             item = page if isinstance(page, Drop) else _judged(ccnet, page)
             if isinstance(item, Document) and "perplexity" not in ccnet.skip:
                 meta = json.loads(item.meta)
                 numbers[meta["language"]].append(perplexity.tenths(meta["perplexity"]))
             yield item
 
-    temporary = _refined(work(), groups[group], scored[group])
+    temporary = _refined(work(), read[task], scored[task])
     (temporary / "paragraphs.json").write_text(json.dumps(counted))
     for name, tenths in numbers.items():
         np.save(
             temporary / f"perplexity-{name}.npy", np.array(np.unique(tenths, return_counts=True), np.int64)
         )
-    repeats.commit(temporary, scored[group])
+    folders.commit_once(temporary, scored[task])
 
 
 def _unique(
-    ccnet: CCNet, group: Path, run: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
+    ccnet: CCNet, read: Path, hashed: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
 ) -> Iterator[Document | Drop]:
-    """The pages without the paragraphs that occur more than once, the first copy included."""
-    sizes = (page.text.count("\n") + 1 for page in _pages(group))
-    for page, hashes in zip(_pages(group), repeats.read_order(run, sizes)):
-        going = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
+    """The pages without the paragraphs that occur more than once; no copy is kept."""
+    sizes = (page.text.count("\n") + 1 for page in _pages(read))
+    for page, hashes in zip(_pages(read), repeats.read_order(hashed, sizes)):
+        removed = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
         counted["read"] += len(hashes)
-        counted["removed"] += int(going.sum())
-        if going.all():
+        counted["removed"] += int(removed.sum())
+        if removed.all():
             yield _drop(page, "every paragraph is repeated")
         else:
-            yield replace(page, text=paragraphs.without(page.text, going))
+            yield replace(page, text=paragraphs.without(page.text, removed))
 
 
 def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
@@ -159,11 +159,11 @@ def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
 
 
 def _select(
-    ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], group: int
+    ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], task: int
 ) -> None:
     """Keep head and middle, and of these the pages like those that Wikipedia cites."""
-    chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[group]))
-    repeats.commit(_refined(chosen, scored[group], refined[group]), refined[group])
+    chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[task]))
+    folders.commit_once(_refined(chosen, scored[task], refined[task]), refined[task])
 
 
 def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document) -> Document | Drop:
@@ -182,7 +182,7 @@ def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document
 
 
 def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path:
-    """A folder for `goal` with the pages that stay, all of `before`'s pages and drops counted."""
+    """A temporary folder for `goal` with the pages kept, all of `before`'s pages and drops counted."""
     temporary = folders.aside(folders.own(goal))
     report = Report(**json.loads((before / "report.json").read_text()))
     report = Report(read=report.read - report.kept, dropped=report.dropped)

@@ -2,7 +2,7 @@
 
 In: pages of the dumps, each cited or drawn at random. Out: `references.bin` (floret, fastText's default
 settings) and what its card says. Unlike RedPajama's: equal texts count once, the others are a random sample,
-and of each length (in powers of two) both classes have as many, so that it cannot learn length.
+and both classes have as many of each length (in powers of two), so that it cannot learn from the length.
 """
 
 import json
@@ -18,13 +18,13 @@ from data.ccnet import references
 from data.documents import Document
 from data.errors import DataError
 
-HELDOUT = 10  # one of so many examples is not trained on
+HELDOUT = 10  # one example in ten is held out
 MOST = 1_000_000  # examples of a class
 
 
 @dataclass(frozen=True)
 class Example:
-    """Where a page stands, not the page."""
+    """A page by its number, without its text."""
 
     cited: bool
     digest: int  # of the text
@@ -45,7 +45,7 @@ def examples(pages: Iterable[Document]) -> list[Example]:
 
 
 def balanced(found: list[Example], seed: int, most: int = MOST) -> list[Example]:
-    """As many of either class in each length, drawn at random by `seed`; in the order of reading."""
+    """Equally many of both classes in each length, drawn at random by `seed`; in the order of reading."""
     draw = sorted(found, key=lambda one: xxhash.xxh3_64_intdigest(f"{seed}/{one.digest}".encode()))
     chosen: list[Example] = []
     total = min(most, sum(one.cited for one in found)) or 1
@@ -86,10 +86,8 @@ def train_classifier(
         training.unlink(missing_ok=True)
     scores = np.array([references.score(line, model) for _, line in heldout])
     cited = np.array([is_cited for is_cited, _ in heldout], bool)
-    temporary = folders.own(folder / references.FILE)
-    model.save_model(str(temporary))
-    folders.sync(temporary)
-    temporary.replace(folder / references.FILE)
+    with folders.replacing(folder / references.FILE) as temporary:
+        model.save_model(str(temporary))
     return {
         "examples": len(chosen),
         "held_out": len(heldout),

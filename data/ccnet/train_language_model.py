@@ -20,7 +20,7 @@ from data.ccnet.perplexity import normalise
 from data.errors import DataError
 
 ORDER = 5  # (CCNet)
-MAX_SENTENCES = 10_000_000  # that SentencePiece learns from, drawn at random; KenLM counts all
+MAX_SENTENCES = 10_000_000  # for SentencePiece, drawn at random; KenLM counts all
 
 
 def programs() -> tuple[str, str]:
@@ -38,7 +38,7 @@ def programs() -> tuple[str, str]:
 def train_language_model(
     texts: Iterable[str], folder: Path, language: str, *, pieces: int, memory_gb: int
 ) -> dict[str, int]:
-    """Write the two models into `folder`, each whole, the n-grams last. Returns counts for the card.
+    """Write the two models into `folder`, the n-grams last. Returns counts for the card.
 
     Raises DataError if there is too little text for so many `pieces`, or KenLM fails.
     """
@@ -62,11 +62,10 @@ def train_language_model(
         count += ["--memory", f"{memory_gb}G", "--temp_prefix", f"{work}/", "--text", str(spaced)]
         _run([lmplz, *count, "--arpa", str(ngrams)])
         _run([build_binary, "-T", f"{work}/", "trie", str(ngrams), str(packed)])
-        temporary = folders.own(folder / f"{language}.sp.model")
-        temporary.write_bytes(model)
-        temporary.replace(folder / f"{language}.sp.model")
-        folders.sync(packed)
-        packed.replace(folder / f"{language}.arpa.bin")
+        with folders.replacing(folder / f"{language}.sp.model") as temporary:
+            temporary.write_bytes(model)
+        with folders.replacing(folder / f"{language}.arpa.bin", packed):
+            pass
     return {"paragraphs": n_lines, "bytes": n_bytes, "pieces": processor.vocab_size(), "order": ORDER}
 
 
@@ -89,9 +88,9 @@ def _train_pieces(lines: Path, pieces: int, language: str) -> bytes:
             )
     except RuntimeError as error:
         most = re.search(r"value <= (\d+)", str(error))
-        mend = f"give more text or lm_pieces={most[1]}" if most else "give more text, or more pieces"
+        remedy = f"give more text or ccnet.lm_pieces={most[1]}" if most else "give more text, or more pieces"
         raise DataError(
-            f"lm_pieces={pieces}: the Wikipedia text in {language} is too little for it ({mend})"
+            f"ccnet.lm_pieces={pieces}: too little Wikipedia text in {language} ({remedy})"
         ) from None
     return model.getvalue()
 
@@ -99,5 +98,5 @@ def _train_pieces(lines: Path, pieces: int, language: str) -> bytes:
 def _run(command: list[str]) -> None:
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace")
     if ran.returncode:
-        last = " ".join((ran.stderr.strip().splitlines() or ["no word"])[-1].split())
+        last = " ".join((ran.stderr.strip().splitlines() or ["no message"])[-1].split())
         raise DataError(f"{Path(command[0]).name} failed ({last[:300]})")

@@ -1,32 +1,32 @@
-"""Books that stand in another book: found by sampled shingles, measured by all of them, exactly.
+"""Books contained in another book: found by sampled shingles, then measured exactly by all of them.
 
-In: the parquet files of cleaned books. Out: which (file, row) goes, the book that holds it, and the share
-of its shingles that stand there. A shingle is five words in a row, case, accents and punctuation folded:
-one changed word breaks five, so editions that differ in one word of fifty still share 90 %, while of a
-novel less than 1 % stands in another. Four stages, each of tasks that need the earlier files alone:
+In: the parquet files of cleaned books. Out: which (file, row) to drop, the book that contains it, and the
+share of its shingles found there. A shingle is five consecutive words, without case, accents and punctuation:
+one changed word breaks five, so editions that differ in one word of fifty still share 90 %, while two
+unrelated novels share less than 1 %. Four stages, whose tasks need only the files of earlier stages:
 
-    sketch      a file's books        → a sample of their shingles' hashes, sorted
-    candidates  one range of the hash → pairs of books that may stand in one another, with counts
-    measure     one part of the pairs → the shared shingles of each, counted over all of both
-    decide      everything measured   → what goes
+    sketch      a file's books           → a sample of their shingles' hashes, sorted
+    candidates  one partition            → pairs of books of which one may contain the other, with counts
+    measure     one range of the books   → the shingles that each pair shares, counted over all of both
+    decide      everything measured      → what is dropped
 
-**Who stays.** Books are ranked by their number of different shingles, ties by (file, row). From the top, a
-book goes if more than 90 % of it stands in a higher one that stays: of two that hold each other the
-longer stays; of A in B in C with A not in C, B goes and A stays. Equal books go where the first of them
-goes. What goes never depends on how the books lie in files, nor on the number of tasks.
+**What is kept.** Books are sorted by their number of different shingles, longest first, ties by (file, row).
+In that order, a book is dropped if more than 90 % of it is in an earlier one that is kept: of two that
+contain each other the longer is kept; of A in B in C with A not in C, B is dropped and A is kept. Equal books
+are dropped with the first of them. The result depends neither on how files divide the books, nor on the
+number of tasks.
 
-**What may be missed.** Every eighth hash is kept (FracMinHash), of books up to 1,024 shingles every
-one. So equal books, and short books in short ones, are always found. A short book in a long one is missed
-if none of its n shingles was kept: (7/8)^(0.9 n), 6e-6 for a page of 100 words, 1e-46 for a thousand.
-A novel that stands nowhere else costs no pair at all: at most a tenth of a book is missing in its holder,
-so of its rarest quarter of hashes at least 60 % stand there. Of that quarter 64 hashes are looked up,
-and a quarter of these found makes a candidate; most of a novel's are in no other book, and end there.
-Where more than a thousand books share a hash, the longest thousand are looked at.
-Shingles are compared by 64-bit hashes: two books of 10^5 have a false one in common with probability 5e-10.
+**What may be missed.** One hash in eight is kept (FracMinHash), and all of them for books of up to 1,024
+shingles. So equal books, and short books in short ones, are always found. A short book in a long one is
+missed if none of its n shingles was kept: (7/8)^(0.9 n), 6e-6 for a page of 100 words, 1e-46 for a thousand.
+A novel found nowhere else costs no pair at all: at most a tenth of a book is missing from its holder, so of
+its rarest quarter of hashes at least 60 % are there. Of that quarter 64 hashes are looked up, and a
+candidate needs a quarter of these; most of a novel's are in no other book, and end there.
+Where more than a thousand books share a hash, only the longest thousand are considered.
+Shingles are compared by 64-bit hashes: two books of 10^5 share a false one with probability 5e-10.
 """
 
 import re
-import shutil
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -39,16 +39,17 @@ import xxhash
 
 from data import folders
 from data.documents import read_row
+from data.splitmix import GAMMA, mix_array
 
-SHARE = (9, 10)  # more than this much of a book in another one, and it goes (paper §2.1)
+SHARE = (9, 10)  # a book is dropped if more than this much of it is in another (paper §2.1)
 SHINGLE = 5  # words
-SAMPLE = 8  # every so manieth hash is kept
-SHORT = 1024  # shingles; of books up to this length every hash is kept
+SAMPLE = 8  # keep one hash in eight
+SHORT = 1024  # shingles; all hashes of books up to this length are kept
 CHOSEN = 64  # hashes of a book that are looked up
-MAX_SHARED = 1000  # books that share a hash and are looked at
-PART = 1 << 22  # hashes in a range, about: a third of a gigabyte while they are sorted
+MAX_SHARED = 1000  # books considered for one shared hash
+PARTITION = 1 << 22  # hashes, about: a third of a gigabyte while they are sorted
 
-RUN = 1 << 22  # hashes sorted at a time
+SORTED = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured
 PIECE = 1 << 20  # characters folded at a time
 
@@ -65,20 +66,20 @@ _ACCENT = re.compile("[\u0300-\u036f]")
 
 @dataclass(frozen=True)
 class Contained:
-    """A book that goes, and the one that stays and holds it."""
+    """A book to drop, and the one that is kept and contains it."""
 
-    file: int  # the place in the list of text files
+    file: int  # its index in the list of text files
     row: int
     held_by_file: int
     held_by_row: int
-    share: float  # of the book's different shingles that stand in the other
+    share: float  # of the book's different shingles found in the other
 
 
 # ---- shingles
 
 
 def shingles(text: str) -> np.ndarray:
-    """The hashes of all different shingles, sorted; of a text of fewer words, of them all."""
+    """The hashes of all different shingles, sorted; a text of fewer than five words is one shingle."""
     words = _word_hashes(text)
     if not len(words):
         return words
@@ -86,13 +87,9 @@ def shingles(text: str) -> np.ndarray:
     n = len(words) - width + 1
     mixed = np.zeros(n, np.uint64)
     for first in range(width):
-        mixed *= np.uint64(0x9E3779B97F4A7C15)
+        mixed *= np.uint64(GAMMA)
         mixed += words[first : first + n]
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64's end
-        mixed ^= mixed >> np.uint64(shift)
-        mixed *= np.uint64(factor)
-    mixed ^= mixed >> np.uint64(31)
-    mixed.sort()
+    mix_array(mixed).sort()
     return mixed[_changes(mixed)]  # far faster than np.unique
 
 
@@ -128,9 +125,9 @@ def _words(text: str) -> list[str]:
 # ---- sketch
 
 
-def sketch(text_file: Path, run: Path) -> None:
-    """Write the folder `run`: what its books are, and their sampled hashes in sorted files."""
-    temporary = folders.aside(folders.own(run))
+def sketch(text_file: Path, out: Path) -> None:
+    """Write the folder `out`: a table of the file's books, and their sampled hashes in sorted files."""
+    temporary = folders.aside(folders.own(out))
     books, waiting, n_waiting, n_files = [], [], 0, 0
     for row, text in enumerate(_texts(text_file)):
         found = shingles(text)
@@ -139,12 +136,12 @@ def sketch(text_file: Path, run: Path) -> None:
         kept = found if len(found) <= SHORT else found[found % np.uint64(SAMPLE) == 0]
         waiting.append(_entries(kept, row))
         n_waiting += len(kept)
-        if n_waiting >= RUN:
+        if n_waiting >= SORTED:
             _write_sorted(waiting, temporary / f"hashes-{n_files:05d}.npy")
             waiting, n_waiting, n_files = [], 0, n_files + 1
     _write_sorted(waiting, temporary / f"hashes-{n_files:05d}.npy")
     np.save(temporary / "books.npy", np.array(books, BOOK))
-    _commit_once(temporary, run)
+    folders.commit_once(temporary, out)
 
 
 def _texts(path: Path) -> Iterator[str]:
@@ -165,64 +162,53 @@ def _write_sorted(waiting: list[np.ndarray], path: Path) -> None:
     np.save(path, entries[np.argsort(entries["hash"], kind="stable")])
 
 
-def _commit_once(temporary: Path, goal: Path) -> None:
-    for path in [*sorted(temporary.iterdir()), temporary]:
-        folders.sync(path)
-    try:
-        temporary.rename(goal)
-    except OSError:
-        if not goal.exists():
-            raise
-        shutil.rmtree(temporary)  # another process made the same
-
-
 # ---- candidates
 
 
-def n_parts(runs: list[Path]) -> int:
-    """Into how many ranges the hashes are cut: by their number alone."""
-    sizes = (np.load(path, mmap_mode="r").size for run in runs for path in run.glob("hashes-*.npy"))
-    return max(1, -(-sum(sizes) // PART))
+def n_partitions(sketches: list[Path]) -> int:
+    """Into how many partitions the hashes are divided: by their number alone."""
+    sizes = (np.load(path, mmap_mode="r").size for one in sketches for path in one.glob("hashes-*.npy"))
+    return max(1, -(-sum(sizes) // PARTITION))
 
 
-def candidates(runs: list[Path], part: int, parts: int, out: Path) -> None:
-    """Write the folder `out`: of one range of the hash, how many hashes of each book were looked up, and the
-    pairs that they gave. Books are numbered through all runs."""
-    books = Books(runs)
-    hashes, owners = _range(runs, books, part, parts)
-    order = np.lexsort((books.rank[owners], hashes))
+def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -> None:
+    """Write the folder `out` for one partition: the pairs found, and how many hashes of each book were
+    looked up. Books are numbered through all sketches."""
+    books = Books(sketches)
+    hashes, owners = _partition(sketches, books, index, n_partitions)
+    order = np.lexsort((books.position[owners], hashes))
     hashes, owners = hashes[order], owners[order]
     new = _changes(hashes)
     starts = np.flatnonzero(new)
-    which = np.cumsum(new) - 1  # of the different hashes, each entry's
+    which = np.cumsum(new) - 1  # each entry's index among the different hashes
     sharing = np.diff(starts, append=len(hashes))[which]
     short = hashes % np.uint64(SAMPLE) != 0
-    lookups = _lookups(owners, short, sharing, parts)
-    looked_up = np.zeros((len(books.rank), 2), np.uint16)
+    lookups = _lookups(owners, short, sharing, n_partitions)
+    looked_up = np.zeros((len(books.position), 2), np.uint16)
     np.add.at(looked_up, (owners[lookups], short[lookups].astype(np.intp)), 1)
-    higher = lookups - starts[which[lookups]]  # books above it that share the hash
+    longer = lookups - starts[which[lookups]]  # earlier books that share the hash
     tables = [
-        _pairs(owners, lookups[short[lookups] == tier], higher[short[lookups] == tier], tier)
+        _pairs(owners, lookups[short[lookups] == tier], longer[short[lookups] == tier], tier)
         for tier in (False, True)
     ]
     temporary = folders.aside(folders.own(out))
     np.save(temporary / "looked_up.npy", looked_up)
     np.save(temporary / "pairs.npy", np.sort(np.concatenate(tables), order=["book", "holder"]))
-    _commit_once(temporary, out)
+    folders.commit_once(temporary, out)
 
 
 class Books:
-    """All books of all runs: their shingles, their rank, and of equal ones the first."""
+    """All books of all sketches: their shingles, their position from the longest, and the first equal one."""
 
-    def __init__(self, runs: list[Path]) -> None:
-        tables = [np.load(run / "books.npy") for run in runs]
-        self.first = np.cumsum([0, *map(len, tables)])  # number of each run's first book
+    def __init__(self, sketches: list[Path]) -> None:
+        tables = [np.load(one / "books.npy") for one in sketches]
+        self.first = np.cumsum([0, *map(len, tables)])  # number of each sketch's first book
         table = np.concatenate(tables) if tables else np.empty(0, BOOK)
         self.shingles = table["shingles"]
         n = len(table)
-        by_rank = np.lexsort((np.arange(n), -self.shingles.astype(np.int64)))
-        self.rank = np.empty(n, np.uint32)
-        self.rank[by_rank] = np.arange(n, dtype=np.uint32)
+        by_length = np.lexsort((np.arange(n), -self.shingles.astype(np.int64)))
+        self.position = np.empty(n, np.uint32)
+        self.position[by_length] = np.arange(n, dtype=np.uint32)
         by_set = np.lexsort((np.arange(n), table["low"], table["high"], self.shingles))
         same = np.zeros(n, bool)
         ordered = table[by_set]
@@ -237,34 +223,36 @@ class Books:
         return file, int(book - self.first[file])
 
 
-def _range(runs: list[Path], books: Books, part: int, parts: int) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and books of one range of the hash, without books that equal an earlier one."""
-    low, high = (-(-(2**64) * edge // parts) for edge in (part, part + 1))
+def _partition(
+    sketches: list[Path], books: Books, index: int, n_partitions: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes and books of one partition, without books that equal an earlier one."""
+    low, high = (-(-(2**64) * edge // n_partitions) for edge in (index, index + 1))
     hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
-    for number, run in enumerate(runs):
-        for path in sorted(run.glob("hashes-*.npy")):
+    for number, one in enumerate(sketches):
+        for path in sorted(one.glob("hashes-*.npy")):
             entries = np.load(path, mmap_mode="r")
             start = int(np.searchsorted(entries["hash"], np.uint64(low)))
             stop = len(entries)
             if high < 2**64:
                 stop = int(np.searchsorted(entries["hash"], np.uint64(high)))
             numbers = entries["row"][start:stop] + np.uint32(books.first[number])
-            stays = books.equal_to[numbers] == numbers
-            hashes.append(entries["hash"][start:stop][stays])
-            owners.append(numbers[stays])
+            is_first = books.equal_to[numbers] == numbers
+            hashes.append(entries["hash"][start:stop][is_first])
+            owners.append(numbers[is_first])
     return np.concatenate(hashes), np.concatenate(owners)
 
 
-def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, parts: int) -> np.ndarray:
-    """Which entries are looked up: of each book, and there of each tier, some of the rarest quarter.
+def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_partitions: int) -> np.ndarray:
+    """Which entries are looked up: some of the rarest quarter, for each book and each tier (short or not).
 
-    All of it where that is up to CHOSEN, else so many, spread evenly; at least CHOSEN over all ranges.
+    All of the quarter if it has at most CHOSEN, else CHOSEN, spread evenly; at least CHOSEN in total.
     """
-    order = np.lexsort((sharing, short, owners))  # stable: equal ones stay in the order of their hashes
+    order = np.lexsort((sharing, short, owners))  # stable: equal ones keep the order of their hashes
     new = _changes(owners[order]) | _changes(short[order])
     starts = np.flatnonzero(new)
     sizes = np.diff(starts, append=len(order))
-    rarest = np.maximum(np.minimum(sizes, -(-CHOSEN // parts)), -(-sizes // 4))
+    rarest = np.maximum(np.minimum(sizes, -(-CHOSEN // n_partitions)), -(-sizes // 4))
     which = np.cumsum(new) - 1
     taken, rarest = np.minimum(rarest, CHOSEN)[which], rarest[which]
     at = np.arange(len(order)) - starts[which]
@@ -272,19 +260,19 @@ def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, parts: 
     return order[is_taken]
 
 
-def _pairs(owners: np.ndarray, lookups: np.ndarray, higher: np.ndarray, short: bool) -> np.ndarray:
-    """For each looked-up entry the books above it; counted by pair, some millions at a time."""
-    taken = np.minimum(higher, MAX_SHARED)
+def _pairs(owners: np.ndarray, lookups: np.ndarray, longer: np.ndarray, short: bool) -> np.ndarray:
+    """For each looked-up entry the earlier books; counted by pair, a few million at a time."""
+    taken = np.minimum(longer, MAX_SHARED)
     ends = np.cumsum(taken)
     keys, counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
     done = 0
     while done < len(lookups):
         before = ends[done - 1] if done else 0
-        stop = max(done + 1, int(np.searchsorted(ends, before + RUN // 2)))
+        stop = max(done + 1, int(np.searchsorted(ends, before + SORTED // 2)))
         each = taken[done:stop]
         nth = np.arange(each.sum()) - np.repeat(np.cumsum(each) - each, each)
         book = owners[np.repeat(lookups[done:stop], each)].astype(np.uint64)
-        holder = owners[np.repeat((lookups - higher)[done:stop], each) + nth].astype(np.uint64)
+        holder = owners[np.repeat((lookups - longer)[done:stop], each) + nth].astype(np.uint64)
         found, n_found = np.unique((book << np.uint64(32)) | holder, return_counts=True)
         keys, into = np.unique(np.concatenate([keys, found]), return_inverse=True)
         counts = np.bincount(into, np.concatenate([counts, n_found]), len(keys)).astype(np.int64)
@@ -296,7 +284,7 @@ def _pairs(owners: np.ndarray, lookups: np.ndarray, higher: np.ndarray, short: b
 
 
 def _changes(column: np.ndarray) -> np.ndarray:
-    """Where a value is not that before it."""
+    """Where a value differs from the one before it."""
     return np.append(np.ones(min(1, len(column)), bool), column[1:] != column[:-1])
 
 
@@ -304,26 +292,23 @@ def _changes(column: np.ndarray) -> np.ndarray:
 
 
 def measure(
-    text_files: list[Path], runs: list[Path], counts: list[Path], part: int, parts: int, out: Path
+    text_files: list[Path], sketches: list[Path], counts: list[Path], index: int, n_ranges: int, out: Path
 ) -> None:
-    """Write to the file `out` what each pair really shares, of one part of the books; SHARED."""
-    books = Books(runs)
+    """Write to the file `out` what each pair of one range of the books really shares; SHARED."""
+    books = Books(sketches)
     held: OrderedDict[int, np.ndarray] = OrderedDict()
     measured = []
-    for book, holder in _candidates(books, counts, part, parts):
+    for book, holder in _candidates(books, counts, index, n_ranges):
         one, other = (_shingles_of(books, text_files, number, held) for number in (book, holder))
         measured.append((book, holder, np.isin(one, other, assume_unique=True).sum()))
-    temporary = folders.own(out)
-    with temporary.open("wb") as file:
+    with folders.replacing(out, folders.own(out)) as temporary, temporary.open("wb") as file:
         np.save(file, np.array(measured, SHARED))
-    folders.sync(temporary)
-    temporary.replace(out)
 
 
-def _candidates(books: "Books", counts: list[Path], part: int, parts: int) -> list[tuple[int, int]]:
-    """The pairs worth measuring: a quarter of what was looked up was found."""
-    n_books = len(books.rank)
-    low, high = (n_books * edge // parts for edge in (part, part + 1))
+def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -> list[tuple[int, int]]:
+    """The pairs worth measuring: a quarter of the hashes looked up were found."""
+    n_books = len(books.position)
+    low, high = (n_books * edge // n_ranges for edge in (index, index + 1))
     looked_up = np.zeros((high - low, 2), np.int64)
     tables = [np.empty(0, PAIR)]
     for folder in counts:
@@ -342,7 +327,7 @@ def _candidates(books: "Books", counts: list[Path], part: int, parts: int) -> li
 def _shingles_of(
     books: "Books", text_files: list[Path], number: int, held: OrderedDict[int, np.ndarray]
 ) -> np.ndarray:
-    """All shingles of a book; the last ones read are held, up to CACHE."""
+    """All shingles of a book; the most recent are cached, up to CACHE bytes."""
     if number not in held:
         file, row = books.place(number)
         held[number] = shingles(read_row(text_files[file], row).text)
@@ -355,14 +340,14 @@ def _shingles_of(
 # ---- decide
 
 
-def decide(runs: list[Path], measured: list[Path]) -> list[Contained]:
-    """What goes, in the order of (file, row)."""
-    books = Books(runs)
+def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
+    """What to drop, in the order of (file, row)."""
+    books = Books(sketches)
     table = np.concatenate([np.empty(0, SHARED), *map(np.load, measured)])
-    part, whole = SHARE
-    table = table[table["shared"] * np.uint64(whole) > books.shingles[table["book"]] * np.uint64(part)]
-    rank, holder_rank = books.rank[table["book"]], books.rank[table["holder"]]
-    order = np.lexsort((holder_rank, -table["shared"].astype(np.int64), rank))  # holders come first
+    share, whole = SHARE
+    table = table[table["shared"] * np.uint64(whole) > books.shingles[table["book"]] * np.uint64(share)]
+    position, of_holder = books.position[table["book"]], books.position[table["holder"]]
+    order = np.lexsort((of_holder, -table["shared"].astype(np.int64), position))  # holders come first
     held_by: dict[int, tuple[int, int]] = {}  # book: holder, shared
     for book, holder, shared in table[order].tolist():
         if book not in held_by and holder not in held_by:
@@ -377,13 +362,12 @@ def decide(runs: list[Path], measured: list[Path]) -> list[Contained]:
 
 
 def contained(text_files: list[Path], work: Path) -> list[Contained]:
-    """All four stages, one after the other, in an empty folder."""
-    runs = [work / f"run-{file:05d}" for file in range(len(text_files))]
-    for text_file, run in zip(text_files, runs):
-        sketch(text_file, run)
-    parts = n_parts(runs)
-    counts = [work / f"candidates-{part:05d}" for part in range(parts)]
-    for part, out in enumerate(counts):
-        candidates(runs, part, parts, out)
-    measure(text_files, runs, counts, 0, 1, work / "measured.npy")
-    return decide(runs, [work / "measured.npy"])
+    """All four stages in sequence, in an empty folder."""
+    sketches = [work / f"sketch-{file:05d}" for file in range(len(text_files))]
+    for text_file, out in zip(text_files, sketches):
+        sketch(text_file, out)
+    counts = [work / f"candidates-{index:05d}" for index in range(n_partitions(sketches))]
+    for index, out in enumerate(counts):
+        candidates(sketches, index, len(counts), out)
+    measure(text_files, sketches, counts, 0, 1, work / "measured.npy")
+    return decide(sketches, [work / "measured.npy"])

@@ -1,8 +1,8 @@
-"""Which documents of a source go because they stand elsewhere in it: the stages between reading and writing.
+"""Which documents of a source are dropped as duplicates: the stages between reading and writing.
 
-In: the folders that the groups' reading made. Out: files under `marks`, from which each group's writing
-takes the rows that go, with a word on why. `exact`: equal texts (`data/dedup/exact.py`); `contained`: books
-that stand in another (`data/dedup/containment.py`). Each stage's tasks make files that appear whole.
+In: the folders that the reading tasks made. Out: files under `marks`, from which each writing task takes the
+rows to drop, with a detail of each. `exact`: equal texts (`data/dedup/exact.py`); `contained`: books inside
+another (`data/dedup/containment.py`). Every task makes a file or folder that appears complete.
 """
 
 import json
@@ -22,84 +22,81 @@ DETAILS = "details.json"
 
 
 def find(
-    kind: str, groups: list[Path], n_documents: int, marks: Path, on: EngineConfig, status: Callable[[], None]
+    kind: str, read: list[Path], n_documents: int, marks: Path, on: EngineConfig, status: Callable[[], None]
 ) -> None:
-    """Mark what goes; `kind` is "exact" or "contained". Stages that are done are not done again."""
+    """Mark what to drop; `kind` is "exact" or "contained". Finished tasks are not repeated."""
 
     def stage(name: str, made: list[Path], work: Callable[[int], None]) -> None:
         todo = [item for item, path in enumerate(made) if not path.exists()]
         engine.run(on, name, work, todo, marks.parent / "logs", status)
 
     if kind == "exact":
-        parts = exact.n_parts(n_documents)
-        runs = [group / "hashes.npy" for group in groups]
-        made = [marks / f"{part:05d}.npy" for part in range(parts)]
-        stage("duplicates", made, partial(_mark_part, runs, made))
+        hash_files = [folder / "hashes.npy" for folder in read]
+        made = [marks / f"{index:05d}.npy" for index in range(exact.n_partitions(n_documents))]
+        stage("duplicates", made, partial(_mark, hash_files, made))
         return
-    texts = [path for group in groups for path in sorted(group.glob("*.parquet"))]
-    runs = [marks / "sketches" / f"{place:05d}" for place in range(len(texts))]
+    texts = [path for folder in read for path in sorted(folder.glob("*.parquet"))]
+    sketches = [marks / "sketches" / f"{place:05d}" for place in range(len(texts))]
     (marks / "sketches").mkdir(exist_ok=True)
-    stage("sketch", runs, partial(_sketch, texts, runs))
-    parts = containment.n_parts(runs)
-    counts = [marks / f"candidates-{part:05d}" for part in range(parts)]
-    stage("candidates", counts, partial(_candidates, runs, counts))
-    measured = [marks / f"measured-{part:05d}.npy" for part in range(min(len(texts), 4 * parts))]
-    stage("measure", measured, partial(_measure, texts, runs, counts, measured))
+    stage("sketch", sketches, partial(_sketch, texts, sketches))
+    n_partitions = containment.n_partitions(sketches)
+    counts = [marks / f"candidates-{index:05d}" for index in range(n_partitions)]
+    stage("candidates", counts, partial(_candidates, sketches, counts))
+    measured = [marks / f"measured-{index:05d}.npy" for index in range(min(len(texts), 4 * n_partitions))]
+    stage("measure", measured, partial(_measure, texts, sketches, counts, measured))
     if not (marks / DETAILS).exists():
-        _decide(groups, texts, runs, measured, marks)
+        _decide(read, texts, sketches, measured, marks)
 
 
-def marked(marks: Path, group: int) -> dict[int, str]:
-    """The rows of a group that go, and what there is to say of each."""
+def marked(marks: Path, task: int) -> dict[int, str]:
+    """The rows to drop of what a reading task made, each with its detail ("" for an exact duplicate)."""
     rows: dict[int, str] = {}
     for path in sorted(marks.glob("[0-9]*.npy")):
         table = np.load(path, mmap_mode="r")
-        start, stop = np.searchsorted(table["group"], (group, group + 1))
+        start, stop = np.searchsorted(table["task"], (task, task + 1))
         rows |= dict.fromkeys(table["row"][start:stop].tolist(), "")
     if (marks / DETAILS).exists():
-        details = json.loads((marks / DETAILS).read_text()).get(str(group), {})
+        details = json.loads((marks / DETAILS).read_text()).get(str(task), {})
         rows |= {int(row): detail for row, detail in details.items()}
     return rows
 
 
-def _mark_part(runs: list[Path], made: list[Path], part: int) -> None:
-    temporary = folders.own(made[part])
-    with temporary.open("wb") as file:
-        np.save(file, exact.mark(runs, part, len(made)))
-    folders.sync(temporary)
-    temporary.replace(made[part])
+def _mark(hash_files: list[Path], made: list[Path], index: int) -> None:
+    goal = made[index]
+    with folders.replacing(goal, folders.own(goal)) as temporary, temporary.open("wb") as file:
+        np.save(file, exact.mark(hash_files, index, len(made)))
 
 
-def _sketch(texts: list[Path], runs: list[Path], place: int) -> None:
-    containment.sketch(texts[place], runs[place])
+def _sketch(texts: list[Path], sketches: list[Path], place: int) -> None:
+    containment.sketch(texts[place], sketches[place])
 
 
-def _candidates(runs: list[Path], counts: list[Path], part: int) -> None:
-    containment.candidates(runs, part, len(counts), counts[part])
+def _candidates(sketches: list[Path], counts: list[Path], index: int) -> None:
+    containment.candidates(sketches, index, len(counts), counts[index])
 
 
 def _measure(
-    texts: list[Path], runs: list[Path], counts: list[Path], measured: list[Path], part: int
+    texts: list[Path], sketches: list[Path], counts: list[Path], measured: list[Path], index: int
 ) -> None:
-    containment.measure(texts, runs, counts, part, len(measured), measured[part])
+    containment.measure(texts, sketches, counts, index, len(measured), measured[index])
 
 
 def _decide(
-    groups: list[Path], texts: list[Path], runs: list[Path], measured: list[Path], marks: Path
+    read: list[Path], texts: list[Path], sketches: list[Path], measured: list[Path], marks: Path
 ) -> None:
-    """The books that go, by the group and the row in it, each with its holder and the share."""
-    place_of, n_rows = {}, dict.fromkeys(range(len(groups)), 0)
-    group_of = {group: number for number, group in enumerate(groups)}
+    """The books to drop, by task and row, each with its holder and the share."""
+    place_of, n_rows = {}, dict.fromkeys(range(len(read)), 0)
+    task_of = {folder: number for number, folder in enumerate(read)}
     for file, path in enumerate(texts):
-        group = group_of[path.parent]
-        place_of[file] = (group, n_rows[group])
-        n_rows[group] += pq.ParquetFile(path).metadata.num_rows
+        task = task_of[path.parent]
+        place_of[file] = (task, n_rows[task])
+        n_rows[task] += pq.ParquetFile(path).metadata.num_rows
     details: dict[str, dict[str, str]] = {}
-    for book in containment.decide(runs, measured):
-        group, first = place_of[book.file]
+    for book in containment.decide(sketches, measured):
+        task, first = place_of[book.file]
         holder = read_row(texts[book.held_by_file], book.held_by_row)
-        words = (
+        detail = (
             f"{book.share:.1%} of its shingles stand in {holder.id} ({holder.file}, record {holder.record})"
         )
-        details.setdefault(str(group), {})[str(first + book.row)] = words
+        details.setdefault(str(task), {})[str(first + book.row)] = detail
     folders.write_whole(marks / DETAILS, json.dumps(details))

@@ -1,8 +1,8 @@
-"""`relama prepare recipe=ccnet-models input=DUMPS cited=WIKIPEDIA`: the models that recipe=commoncrawl asks.
+"""`relama prepare recipe=ccnet-models input=DUMPS ccnet.cited=WIKIPEDIA`: the models for recipe=commoncrawl.
 
 In: prepared Wikipedia text, the dumps, and what Wikipedia cites. Out: a folder with a language model of each
 language, the classifier of references, and `card.json` and `card.md`, which say how they were made. A model
-that is there already is kept; too few cited pages are refused with the number needed.
+that already exists is kept; too few cited pages are refused with the number needed.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import xxhash
@@ -23,61 +23,61 @@ from data.ccnet.train_language_model import programs, train_language_model
 from data.documents import Document, Drop, Record, read_documents, text_files
 from data.errors import DataError
 from data.prepare.ccnet import CARD
+from data.prepare.config import PrepareConfig
+from data.prepare.inputs import find_inputs
+from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
 from data.remote import stamp
 from data.sources import commoncrawl
 
-if TYPE_CHECKING:
-    from data.prepare.source import PrepareConfig
-
-OTHERS = 2_000_000  # pages to draw the others from, about
+OTHERS = 2_000_000  # pages that are not cited to draw from, about
 PAGE_BYTES = 3000  # of a packed dump, about
 FEWEST = 10  # examples of a class, even of a stand-in
 CITED_FILE = "cited.npy"
 
 
-def train_models(config: "PrepareConfig") -> None:
+def train_models(config: PrepareConfig) -> None:
     """Make what is missing of the models. Raises DataError."""
-    from data.prepare.source import find_units
-
-    folder, card = config.models_folder, {"stand_in": False}
+    keys, folder = config.ccnet, config.models_folder
+    card: dict[str, Any] = {"stand_in": False}
     if (folder / CARD).is_file():
         card |= json.loads((folder / CARD).read_text())
-    languages = [name for name in config.languages if not (folder / f"{name}.arpa.bin").is_file()]
-    languages = [] if "perplexity" in config.skip else languages
-    wants_classifier = "references" not in config.skip and not (folder / references.FILE).is_file()
-    # Whatever is missing is said before anything is read.
+    languages = [name for name in keys.languages if not (folder / f"{name}.arpa.bin").is_file()]
+    languages = [] if "perplexity" in keys.skip else languages
+    wants_classifier = "references" not in keys.skip and not (folder / references.FILE).is_file()
+    # Whatever is missing is refused before anything is read.
     if languages:
         programs()
     wikipedia = []
-    if languages or (wants_classifier and config.stand_in):
+    if languages or (wants_classifier and keys.stand_in):
         wikipedia = text_files(Path(config.corpora) / "wikipedia" / "text")
-    units = find_units(replace(config, recipe="commoncrawl")) if wants_classifier else []
-    if wants_classifier and not config.cited:
-        raise DataError("cited: expected a Wikipedia dump or a list of URLs (cited=PATH,PATH)")
-    for path in config.cited if wants_classifier else []:
+    inputs = find_inputs(replace(config, recipe="commoncrawl")) if wants_classifier else []
+    if wants_classifier and not keys.cited:
+        raise DataError("ccnet.cited: expected a Wikipedia dump or a list of URLs (ccnet.cited=PATH,PATH)")
+    for path in keys.cited if wants_classifier else []:
         if not Path(path).is_file():
-            raise DataError(f"cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
+            raise DataError(f"ccnet.cited={path}: no such file; expected a Wikipedia dump or a list of URLs")
     with folders.locked(folder / ".lock"):
         for name in languages:
-            Progress("ccnet-models").say(f"{name}: language model, {config.lm_pieces:,} pieces")
+            Progress("ccnet-models").say(f"{name}: language model, {keys.lm_pieces:,} pieces")
             texts = (page.text for page in _articles(wikipedia, name))
             memory = config.engine.memory_gb
-            made = train_language_model(texts, folder, name, pieces=config.lm_pieces, memory_gb=memory)
+            made = train_language_model(texts, folder, name, pieces=keys.lm_pieces, memory_gb=memory)
             card.setdefault("language_models", {})[name] = made
             _write_card(folder, card)
         if wants_classifier:
-            _classifier(config, folder, units, wikipedia, card)
+            _classifier(config, folder, inputs, wikipedia, card)
             _write_card(folder, card)
     kinds = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".model")))
-    print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl models={folder} input=…")
+    print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl ccnet.models={folder} input=…")
 
 
 def _classifier(
-    config: "PrepareConfig", folder: Path, units: list[Path], wikipedia: list[Path], card: dict
+    config: PrepareConfig, folder: Path, inputs: list[Path], wikipedia: list[Path], card: dict
 ) -> None:
-    n_urls = cited.write_cited([Path(path) for path in config.cited], folder / CITED_FILE)
-    files = _sampled_pages(config, folder, units)
+    keys = config.ccnet
+    n_urls = cited.write_cited([Path(path) for path in keys.cited], folder / CITED_FILE)
+    files = _sampled_pages(config, folder, inputs)
 
     def pages() -> Iterator[Document]:
         for path in files:
@@ -85,13 +85,13 @@ def _classifier(
 
     def stood_in() -> Iterator[Document]:
         yield from pages()
-        for page in _articles(wikipedia, config.languages[0]):
+        for page in _articles(wikipedia, keys.languages[0]):
             yield replace(page, meta='{"cited": true}')
 
     found, stand_in = examples(pages()), False
     chosen = balanced(found, config.seed)
-    least = config.min_examples
-    if len(chosen) < 2 * least and config.stand_in:
+    least = keys.min_examples
+    if len(chosen) < 2 * least and keys.stand_in:
         stand_in, least = True, FEWEST
         found = examples(stood_in())
         chosen = balanced(found, config.seed)
@@ -100,47 +100,45 @@ def _classifier(
         raise DataError(
             f"cited pages: of {n_urls:,} cited URLs, {n_cited:,} are among the pages, and "
             f"{len(chosen) // 2:,} have another page of their length; the classifier needs {least:,} of "
-            "each: give more of the dumps, or min_examples=…; stand_in=true shows the path with "
+            "each: give more of the dumps, or ccnet.min_examples=…; ccnet.stand_in=true demonstrates it with "
             "Wikipedia's own articles"
         )
     Progress("ccnet-models").say(f"classifier: {len(chosen) // 2:,} cited pages and as many others")
-    made = train_classifier(stood_in() if stand_in else pages(), chosen, folder, config.min_reference)
-    card["stand_in"], card["classifier"] = stand_in, made | {"cited_urls": n_urls, "dumps": len(units)}
+    made = train_classifier(stood_in() if stand_in else pages(), chosen, folder, keys.min_reference)
+    card["stand_in"], card["classifier"] = stand_in, made | {"cited_urls": n_urls, "dumps": len(inputs)}
     if stand_in:
         Progress("ccnet-models").say(
             f"{folder / references.FILE} is a STAND-IN: it learned Wikipedia's own articles, not cited pages"
         )
 
 
-def _sampled_pages(config: "PrepareConfig", folder: Path, units: list[Path]) -> list[Path]:
+def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> list[Path]:
     """Cited pages and a sample of the others, in the languages asked for, repeated paragraphs removed."""
-    from data.prepare.recipe import Recipe, make_text
-
-    share = min(1.0, OTHERS * PAGE_BYTES / max(1, sum(stamp(unit)[0] for unit in units)))
-    made = folder / "pages"
+    share = min(1.0, OTHERS * PAGE_BYTES / max(1, sum(stamp(path)[0] for path in inputs)))
+    keys, made = config.ccnet, folder / "pages"
     settings = {
-        "languages": config.languages,
-        "min_language": config.min_language,
-        "cited": [[path, *stamp(Path(path))] for path in config.cited],
+        "languages": keys.languages,
+        "min_language": keys.min_language,
+        "cited": [[path, *stamp(Path(path))] for path in keys.cited],
         "share": share,
         "seed": config.seed,
     }
-    inputs = {"input": [[str(unit), *stamp(unit)] for unit in units]}
+    stamped = {"input": [[str(path), *stamp(path)] for path in inputs]}
     if (made / "text").exists():
         known = json.loads((made / "report.json").read_text())["settings"]
-        if known == json.loads(json.dumps(settings | inputs)):
+        if known == json.loads(json.dumps(settings | stamped)):
             return text_files(made / "text")
-        raise DataError(f"{made}: pages of another request; delete this folder to draw them anew")
+        raise DataError(f"{made}: pages drawn with other settings; delete this folder to draw them again")
     clean = partial(_sampled, hashes=folder / CITED_FILE, share=share, seed=config.seed)
     refine = CCNet(
         None,
-        tuple(config.languages),
-        config.min_language,
+        tuple(keys.languages),
+        keys.min_language,
         skip=frozenset({"perplexity", "references"}),
     )
     make_text(
         Recipe(commoncrawl.read, clean, refine=refine),
-        units,
+        inputs,
         made,
         settings,
         progress=Progress("ccnet-models"),
@@ -152,7 +150,7 @@ def _sampled_pages(config: "PrepareConfig", folder: Path, units: list[Path]) -> 
 
 
 def _sampled(record: Record, *, hashes: Path, share: float, seed: int) -> Document | Drop:
-    """The page if it is cited, or drawn."""
+    """The page if it is cited, or drawn at random."""
     known = cited.is_cited(record.url, _load(hashes))
     if (
         not known

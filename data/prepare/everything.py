@@ -2,7 +2,7 @@
 
 In: a YAML file with `source: path` (or a list of paths) on each line. Out: what `relama prepare` makes of
 each, and `corpora/tokenizer/tokenizer.model`. Everything that can be refused is refused before the first
-byte is read, and what the run will need is said; each step is skipped where it is done already.
+byte is read; the disk, time and memory needed are estimated; steps already done are skipped.
 """
 
 import os
@@ -16,11 +16,13 @@ import yaml
 from data import mixture, remote
 from data.accounts import megabytes
 from data.errors import DataError
-from data.prepare.source import RECIPES, PrepareConfig, find_units, prepare
+from data.prepare.config import CCNET_KEYS, RECIPES, PrepareConfig, renamed_key
+from data.prepare.inputs import find_inputs
+from data.prepare.source import prepare
 from data.progress import Progress
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
-# MB/s a core of input as it lies on the disk, and bytes of cleaned text for each such byte: measured on small
+# MB/s a core of input as stored, and bytes of cleaned text for each such byte: measured on small
 # real samples (benchmarks/sources.py, docs/sources.md); c4 and commoncrawl from their unpacked figures
 # at 2.6 and 4 unpacked bytes a byte. Real dumps differ, so what is said from them is said as "about".
 MEASURED = {
@@ -33,9 +35,9 @@ MEASURED = {
     "stackexchange": (5.6, 0.4),
     "text": (15.0, 1.4),
 }
-TOKENS_PER_BYTE = 0.3  # RECIPE §1: 2.8 to 4 bytes a token, two bytes each
+TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes a token, two bytes each
 ENCODING = 10.0  # MB/s a core
-WORKER_MEMORY = 2.0  # GB, the most that one needs
+WORKER_MEMORY = 2.0  # GB, at most
 
 
 def prepare_all(config: PrepareConfig) -> None:
@@ -55,7 +57,9 @@ def prepare_all(config: PrepareConfig) -> None:
         # CommonCrawl's models learn from Wikipedia's text.
         for name, source in sorted(sources.items(), key=lambda item: item[0] == "commoncrawl"):
             if name == "commoncrawl" and models:
-                prepare(models)
+                from data.prepare.ccnet_models import train_models  # packages that no other source needs
+
+                train_models(models)
             prepare(source)
     if config.stage == "text":
         return
@@ -90,6 +94,11 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
         )
     requests = {}
     for name, inputs in listed.items():
+        if name in CCNET_KEYS or name == "ccnet":
+            raise DataError(
+                f"input={path}: {name}: a key, not a source; now {renamed_key(name) or 'ccnet.…'}=… on the "
+                "command line"
+            )
         inputs = [inputs] if isinstance(inputs, str) else inputs
         if not isinstance(inputs, list) or not all(isinstance(one, str) for one in inputs) or not inputs:
             raise DataError(f"input={path}: {name}: expected a path or a list of paths")
@@ -110,35 +119,37 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
 
 
 def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> PrepareConfig | None:
-    """What trains CommonCrawl's models, if there are none to be asked. Raises DataError if nothing can."""
-    if "commoncrawl" not in sources or config.models:
+    """What trains CommonCrawl's models, if none were given. Raises DataError if they cannot be trained."""
+    if "commoncrawl" not in sources or config.ccnet.models:
         return None
-    if {"perplexity", "references"} <= {*config.skip}:
+    if {"perplexity", "references"} <= {*config.ccnet.skip}:
         return None
     from data.ccnet.train_language_model import programs
 
     if "wikipedia" not in sources:
         raise DataError(
-            f"{config.input[0]}: commoncrawl's models learn from Wikipedia: list wikipedia, or give models=…"
+            f"{config.input[0]}: commoncrawl's models learn from Wikipedia: list wikipedia, or give "
+            "ccnet.models=…"
         )
-    if "perplexity" not in config.skip:
+    if "perplexity" not in config.ccnet.skip:
         programs()
-    dumps = [str(unit) for unit in find_units(sources["wikipedia"]) if ".xml" in unit.suffixes]
-    return replace(sources["commoncrawl"], recipe="ccnet-models", cited=config.cited or dumps)
+    dumps = [str(path) for path in find_inputs(sources["wikipedia"]) if ".xml" in path.suffixes]
+    ccnet = replace(config.ccnet, cited=config.ccnet.cited or dumps)
+    return replace(sources["commoncrawl"], recipe="ccnet-models", ccnet=ccnet)
 
 
 def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:
-    """Disk, time and memory, as far as they can be known; and whether the disk has room."""
+    """Say the disk, time and memory needed, as far as they can be known, and if the disk has no room."""
     cores = config.engine.workers or (os.cpu_count() or 1 if config.engine.name == "local" else 1)
     raw = text = seconds = 0.0
     for name, source in sources.items():
-        size = sum(remote.stamp(unit)[0] for unit in find_units(source))
+        size = sum(remote.stamp(path)[0] for path in find_inputs(source))
         speed, ratio = MEASURED[source.recipe]
         Progress("all").say(f"{name}: {megabytes(size)} of raw input")
         raw += size
         text += size * ratio
         seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
-    # Cleaned text is zstd, at about 0.4 of its size, and lies twice on the disk until a source is finished.
+    # Cleaned text is zstd, at about 0.4 of its size, and on the disk twice until a source is finished.
     disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
     training = 4 * min(text, TokenizerConfig.max_bytes) / 1e9
     Progress("all").say(
@@ -150,4 +161,4 @@ def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None
         place = place.absolute().parent
     free = shutil.disk_usage(place).free
     if free < disk:
-        Progress("all").say(f"{config.corpora}: only {free / 1e9:.1f} GB are free there")
+        Progress("all").say(f"{config.corpora}: only {free / 1e9:.1f} GB are free")

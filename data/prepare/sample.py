@@ -174,7 +174,9 @@ def _docstrings(module: str, code: str) -> list[str]:
         return []
     found = []
 
-    def visit(node: ast.AST, heading: str, prefix: str) -> None:
+    def visit(
+        node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, heading: str, prefix: str
+    ) -> None:
         words = ast.get_docstring(node)
         if words:
             found.append(f"{heading}\n\n{words}")

@@ -1,4 +1,4 @@
-"""Text to token ids and back, exactly as sentencepiece does it, by a faster way where that is proven equal.
+"""Text to token ids and back, exactly as sentencepiece does it, with a faster encoder where that is equal.
 
 sentencepiece is the reference. With the extra `data`, gigatoken encodes about ten times faster; it turns
 `</s>` or `<0x0A>` written literally in a text into control tokens, which would let a web page forge the end
@@ -17,8 +17,8 @@ import sentencepiece
 from data.errors import DataError
 
 SPACE = "\u2581"  # sentencepiece's mark of a space
-REMEMBERED = 1 << 28  # characters; half a second of loading for ten of encoding, and some 400 MB of words
-# What tokenizers get wrong first; a faster encoder must agree on all of it before it is used.
+REMEMBERED = 1 << 28  # characters; half a second of loading for ten of encoding, and about 400 MB of words
+# What tokenizers get wrong first; a faster encoder is used only if it agrees on all of it.
 PROBES = (
     "",
     " ",
@@ -34,7 +34,7 @@ PROBES = (
 
 
 class Tokenizer:
-    """A SentencePiece model. Raises DataError if the file is missing or is none."""
+    """A SentencePiece model. Raises DataError if the file is missing or not one."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -55,10 +55,12 @@ class Tokenizer:
         self.vocab_size = self._reference.vocab_size()
         self.bos_id, self.eos_id = self._reference.bos_id(), self._reference.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise DataError(f"{path}: a tokenizer without BOS or EOS; both mark the documents (RECIPE §3)")
+            raise DataError(
+                f"{path}: a tokenizer without BOS or EOS; both mark the documents (docs/recipe.md §3)"
+            )
 
     def __reduce__(self) -> tuple:
-        """Sent to another process as its path, opened there once."""
+        """Sent to another process as its path, and opened there once."""
         return _opened, (self.path,)
 
     @property
@@ -81,17 +83,17 @@ class Tokenizer:
         """The ids of each text, as `encode` gives them."""
         return [self.encode(text) for text in texts]
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int] | np.ndarray) -> str:
         return self._reference.decode([int(i) for i in ids])
 
     def text_bytes(self, tokens: np.ndarray) -> int:
-        """UTF-8 bytes of text behind tokens[..., 1:]; the first of each row only says what came before.
+        """UTF-8 bytes of text of tokens[..., 1:]; the first of each row is only context.
 
         The space that SentencePiece puts before every document is not part of its text.
         """
         before, ids = tokens[..., :-1], tokens[..., 1:]
         starts = np.count_nonzero((before == self.bos_id) & (ids != self.eos_id)) if self._adds_space else 0
-        return int(self._piece_bytes[ids].sum()) - starts
+        return int(self._piece_bytes[ids].sum()) - int(starts)
 
     @cached_property
     def _piece_bytes(self) -> np.ndarray:
@@ -115,7 +117,7 @@ class Tokenizer:
 
     @cached_property
     def _choice(self) -> tuple["_Gigatoken | None", str]:
-        """The faster encoder, or None, and what is to be said of it."""
+        """The faster encoder or None, and a note about the choice."""
         try:
             import gigatoken
         except ImportError:
@@ -127,7 +129,7 @@ class Tokenizer:
             for probe in (*PROBES, self._every_piece()):
                 if self._reference.encode(probe) != fast.encode(probe).tolist():
                     return None, f"sentencepiece (gigatoken differs from it on {probe[:20]!r})"
-        except Exception as error:  # whatever a foreign loader raises, the reference stands
+        except Exception as error:  # whatever the loader raises, the reference is used
             return None, f"sentencepiece (gigatoken cannot load this model: {str(error).splitlines()[0]})"
         return fast, "gigatoken, equal to sentencepiece on every probe"
 
@@ -154,7 +156,7 @@ def _opened(path: Path) -> Tokenizer:
 
 
 class _Gigatoken:
-    """The faster encoder, loaded anew now and then: it remembers every word that it has seen."""
+    """The faster encoder, reloaded now and then: it remembers every word that it has seen."""
 
     def __init__(self, load: Callable) -> None:
         self._load = load

@@ -1,7 +1,7 @@
 """A SentencePiece BPE as the files that Hugging Face's AutoTokenizer loads, giving the same ids.
 
-transformers converts such models with other ids (doubled spaces first) and says nothing, so tokenizer.json
-is built here from the pieces' scores. What is written is tried against sentencepiece before it is returned.
+transformers silently converts such models to other ids (doubled spaces first), so tokenizer.json is built
+here from the pieces' scores, and compared with sentencepiece before it is returned.
 """
 
 import json
@@ -19,7 +19,7 @@ TRIALS = 2000  # random strings
 def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
     """tokenizer.json, tokenizer_config.json, special_tokens_map.json and tokenizer.model, by name.
 
-    Raises DataError if the same ids cannot be had (a unigram model, another normalisation).
+    Raises DataError if it would give other ids (a unigram model, another normalization).
     """
     content = tokenizer.path.read_bytes()
     model = sentencepiece.SentencePieceProcessor(model_proto=content)
@@ -35,7 +35,7 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
         **special,
         "add_bos_token": True,
         "add_eos_token": False,
-        # A control token written out in a text stays text, as with sentencepiece.
+        # A control token written out in a text is text, as with sentencepiece.
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
@@ -120,5 +120,5 @@ def _try(path: Path, model: sentencepiece.SentencePieceProcessor, fast) -> None:
         if fast.encode(text, add_special_tokens=False).ids != model.encode(text):
             raise DataError(
                 f"{path}: tokenizer.json gives other ids than sentencepiece on {text[:40]!r}, so it is not "
-                "written; expected a BPE with identity normalisation (RECIPE §3); export format=meta keeps it"
+                "written; expected a BPE with identity normalization (docs/recipe.md §3); export format=meta keeps it"
             )

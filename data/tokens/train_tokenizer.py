@@ -1,8 +1,8 @@
 """`relama tokenizer data=… output=…`: SentencePiece with LLaMA's settings, on the mixture's text.
 
 In: cleaned text, sampled by the mixture's weights. Out: one `tokenizer.model`, refused if it does not
-give back the text it is given. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and
-cost it a restart (RECIPE §3).
+decode to the text that was encoded. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and
+cost it a restart (docs/recipe.md §3).
 """
 
 import io
@@ -15,6 +15,7 @@ from pathlib import Path
 import sentencepiece
 
 from configs.load import entry, load
+from data import folders
 from data.documents import read_documents, text_files
 from data.errors import DataError
 from data.mixture import DataConfig
@@ -23,9 +24,9 @@ from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
 LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece leaves longer lines out
-# SentencePiece writes their number into the model, which should not depend on the machine's cores.
+# SentencePiece writes this number into the model, which must not depend on the machine's cores.
 THREADS = 16
-CHECKED = 1000  # texts kept for the round trip
+CHECKED = 1000  # texts kept for the round-trip test
 
 
 @dataclass
@@ -36,7 +37,7 @@ class TokenizerConfig:
     corpora: str = "corpora"
     output: str | None = None  # null: <corpora>/tokenizer/tokenizer.model
     vocab_size: int = VOCAB_SIZE
-    max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times that in memory
+    max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times this in memory
     seed: int = 0
     threads: int | None = None  # null: 16, whatever the machine
 
@@ -57,7 +58,7 @@ class TokenizerConfig:
 def train_tokenizer(
     texts: Iterable[str], output: Path, *, vocab_size: int, seed: int = 0, threads: int | None = None
 ) -> Path:
-    """Write the model trained on `texts` to `output`, whole or not at all.
+    """Write the model trained on `texts` to `output`, complete or not at all.
 
     Raises DataError if there is too little text for `vocab_size`, or if the model does not round-trip.
     """
@@ -76,20 +77,15 @@ def train_tokenizer(
     except RuntimeError as error:
         raise DataError(_too_little(vocab_size, str(error))) from None
     output.parent.mkdir(parents=True, exist_ok=True)
-    temporary = output.with_name(output.name + ".tmp")
-    temporary.write_bytes(model.getvalue())
-    try:
+    with folders.replacing(output) as temporary:
+        temporary.write_bytes(model.getvalue())
         lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
-    except DataError:
-        temporary.unlink()
-        raise
-    temporary.replace(output)
     left_out = (
         f"; {sentences.long:,} bytes in lines above {LONGEST} bytes were left out" if sentences.long else ""
     )
     Progress("tokenizer").say(
         f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
-        f"{len(sentences.kept):,} texts come back as they were, but for {lost:,} U+2581"
+        f"{len(sentences.kept):,} texts decode to what was encoded, except {lost:,} U+2581"
     )
     return output
 
@@ -104,8 +100,8 @@ def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
             at = next((i for i, (a, b) in enumerate(zip(text, back)) if a != b), min(len(text), len(back)))
             around = slice(max(0, at - 10), at + 10)
             raise DataError(
-                f"{tokenizer.path}: does not give back the text it encodes: {text[around]!r} became "
-                f"{back[around]!r}; train one with `relama tokenizer` (RECIPE §3's settings)"
+                f"{tokenizer.path}: does not decode to the text that it encoded: {text[around]!r} became "
+                f"{back[around]!r}; train one with `relama tokenizer` (settings of docs/recipe.md §3)"
             )
     return lost
 
@@ -116,7 +112,7 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
     files = {source: text_files(Path(config.corpora) / source / "text") for source in weights}
     for source, weight in weights.items():
         left = share = int(config.max_bytes * weight / sum(weights.values()))
-        # Files in a drawn order, so that a cap does not mean the first crawl's first pages only.
+        # Files in random order, so that a cap does not select the first crawl's first pages only.
         for path in random.Random(f"{config.seed}/{source}").sample(files[source], len(files[source])):
             if left <= 0:
                 break
@@ -126,12 +122,12 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
                 if left <= 0:
                     break
         if left > 0:
-            words = f"only {share - left:,} bytes of text for a share of {share:,}; all of it is used"
+            words = f"only {share - left:,} bytes of text for a share of {share:,}; using all of it"
             Progress("tokenizer").say(f"{source} has {words}")
 
 
 class _Sentences:
-    """The lines of the texts (LLaMA has no newline piece); some texts are kept for the round trip."""
+    """The lines of the texts (LLaMA has no newline piece); some texts are kept for the round-trip test."""
 
     def __init__(self, texts: Iterable[str], seed: int) -> None:
         self._texts, self._random = texts, random.Random(seed)
@@ -142,7 +138,7 @@ class _Sentences:
         for number, text in enumerate(self._texts):
             if len(self.kept) < CHECKED:
                 self.kept.append(text[:10_000])
-            elif (place := self._random.randrange(number + 1)) < CHECKED:  # each text is as likely to be kept
+            elif (place := self._random.randrange(number + 1)) < CHECKED:  # all are equally likely
                 self.kept[place] = text[:10_000]
             for line in text.split("\n"):
                 size = len(line.encode())
@@ -154,11 +150,9 @@ class _Sentences:
 
 
 def _too_little(vocab_size: int, error: str) -> str:
-    """SentencePiece's complaint as one line with what would work."""
+    """SentencePiece's error as one line with what would work."""
     if most := re.search(r"value <= (\d+)", error):
-        problem = (
-            f"the text is too little for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
-        )
+        problem = f"too little text for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
     elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
         problem = f"the bytes and the text's characters alone are {least[1]} pieces; give more than that"
     else:

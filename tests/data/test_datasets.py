@@ -114,6 +114,6 @@ def test_a_list_that_cannot_be_followed_is_refused_in_one_line(tmp_path, capsys,
 
 
 def test_every_recipe_has_a_measured_speed():
-    from data.prepare.source import RECIPES
+    from data.prepare.config import RECIPES
 
     assert set(MEASURED) == set(RECIPES)

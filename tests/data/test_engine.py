@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import data.dedup.stages
-import data.prepare.recipe
+import data.prepare.plan
 from data import engine
 from data.documents import Document, Drop, Record, read_documents, text_files
 from data.engine import EngineConfig
@@ -46,7 +46,7 @@ def dump(tmp_path) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_groups(monkeypatch):
-    monkeypatch.setattr(data.prepare.recipe, "GROUP_BYTES", 130_000)
+    monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 130_000)
 
 
 def prepare(dump: Path, corpora: Path, *words: str) -> int:
@@ -132,7 +132,7 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
     pytest.importorskip("datatrove", reason="datatrove is not installed (pip install -e '.[data]')")
     words = ["engine=ray", "engine.tasks=2", "engine.memory_gb=1", *tokenized]
     code = (
-        "import sys, data.prepare.recipe; data.prepare.recipe.GROUP_BYTES = 130_000\n"
+        "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     words += ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'ray'}"]
@@ -144,14 +144,20 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
 
 def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expected, tmp_path, tokenized):
     code = (
-        "import sys, data.prepare.recipe; data.prepare.recipe.GROUP_BYTES = 130_000\n"
+        "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     made = tmp_path / "killed" / "mine"
     words = ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'killed'}"]
     words += ["engine.workers=1", *tokenized]
     # At each of the marks that a run leaves on its way, the process group is killed.
-    marks = ["read/00001", "duplicates/*.npy", "written/00002.json", "../text/*", "../tokens.tmp/runs/*.json"]
+    marks = [
+        "*/read/00001",
+        "*/duplicates/*.npy",
+        "*/written/00002.json",
+        "../text/*",
+        "../tokens.work/encoded/*.json",
+    ]
     for mark in marks:
         run = subprocess.Popen(
             [sys.executable, "-c", code, *words], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
@@ -162,7 +168,7 @@ def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expec
         assert run.poll() is None, f"the run was over before {mark}"
         os.killpg(run.pid, signal.SIGKILL)
         run.wait()
-    committed = {path: path.stat().st_ino for path in made.glob("tokens.tmp/runs/*.json")}
+    committed = {path: path.stat().st_ino for path in made.glob("tokens.work/encoded/*.json")}
     committed |= {path: path.stat().st_ino for path in made.glob("text/*")}
     assert subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT).returncode == 0
     assert fingerprint(made) == expected
@@ -177,7 +183,7 @@ def test_an_input_that_changed_between_two_runs_is_refused(dump, tmp_path, monke
     changed.write_text(changed.read_text().replace("text", "TEXT", 1))
     assert prepare(dump, tmp_path / "c", "engine.workers=1") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "unfinished run with another input" in error and "delete" in error
+    assert "unfinished preparation used a different input" in error and "delete" in error
 
 
 def test_a_book_that_stands_in_another_goes_and_the_report_says_where(tmp_path, expected_books):

@@ -107,7 +107,7 @@ def test_an_error_of_a_reading_thread_is_raised_where_its_batch_is_taken(order, 
             raise OSError("the disk is gone")
 
     loader = Loader(order, Broken(stores), micro_batch=1, global_batch=1)
-    with loader, pytest.raises(DataError, match="tokens could not be read"):
+    with loader, pytest.raises(DataError, match="tokens cannot be read"):
         next(loader.batches(0, 10))
 
 

@@ -35,7 +35,7 @@ def run(source: str, inputs: list[str], folder: Path) -> dict:
     """Prepare one source's text; its report. Raises AssertionError if that fails."""
     words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={folder / source}"]
     if source == "commoncrawl":  # its two models are trained, not given
-        words.append("skip=perplexity,references")
+        words.append("ccnet.skip=perplexity,references")
     with contextlib.redirect_stdout(sys.stderr):
         code = prepare([*words, "stage=text", "engine.workers=1", "max_broken=1"])
     assert code == 0, f"relama prepare {' '.join(words)}"

@@ -88,26 +88,26 @@ def test_the_two_stages_find_just_what_a_set_finds(
         number: np.uint64(number * 0x9E3779B97F4A7C15 % 2**64) for page in files for p in page for number in p
     }
     as_hash |= {0: np.uint64(0), 1: np.uint64(2**64 - 1)}
-    folder = tmp_path_factory.mktemp("runs")
+    folder = tmp_path_factory.mktemp("hashed")
     no_sync.setattr(data.folders, "sync", lambda path: None)  # a third of a second on a slow disk
-    no_sync.setattr(data.ccnet.repeats, "RANGE", size)
+    no_sync.setattr(data.ccnet.repeats, "PARTITION", size)
     cut = [files[start::tasks] for start in range(tasks)]
     places = [list(range(n_files))[start::tasks] for start in range(tasks)]
-    runs = [folder / f"run{number}" for number in range(tasks)]
-    for run, own, where in zip(runs, cut, places):
+    hashed = [folder / f"hashed{number}" for number in range(tasks)]
+    for one, own, where in zip(hashed, cut, places):
         sets = [place // group if group else 0 for place in where]
         pages = [(number, page) for number, file in zip(sets, own) for page in file]
-        repeats.write_run(
-            ((number, np.array([as_hash[p] for p in page], paragraphs.HASH)) for number, page in pages), run
+        repeats.write_hashes(
+            ((number, np.array([as_hash[p] for p in page], paragraphs.HASH)) for number, page in pages), one
         )
-    ranges = repeats.ranges(runs)
-    reduced = [(which, folder / f"range{number}") for number, which in enumerate(ranges)]
+    partitions = repeats.partitions(hashed)
+    reduced = [(which, folder / f"partition{number}") for number, which in enumerate(partitions)]
     for which, made in random.Random(seed).sample(reduced, len(reduced)):
-        repeats.reduce_range(runs, which, made)
+        repeats.reduce_partition(hashed, which, made)
     found: dict[int, list[list[int]]] = {}
-    for number, (run, own, where) in enumerate(zip(runs, cut, places)):
-        repeated = repeats.repeated(run, number, reduced)
-        hashes = repeats.read_order(run, [len(page) for file in own for page in file])
+    for number, (one, own, where) in enumerate(zip(hashed, cut, places)):
+        repeated = repeats.repeated(one, number, reduced)
+        hashes = repeats.read_order(one, [len(page) for file in own for page in file])
         for place, file in zip(where, own):
             going = [
                 repeats.isin_sorted(next(hashes), repeated[place // group if group else 0]) for _ in file
@@ -120,7 +120,11 @@ def test_the_two_stages_find_just_what_a_set_finds(
 def test_every_copy_of_a_repeated_paragraph_goes_the_first_one_too(tmp_path, group):
     folder = tmp_path / "dump"
     whole = write_dump(folder)
-    words = ["skip=language,perplexity,references", "engine.workers=1", f"group={group or 'null'}"]
+    words = [
+        "ccnet.skip=language,perplexity,references",
+        "engine.workers=1",
+        f"ccnet.group={group or 'null'}",
+    ]
     assert prepare(folder, tmp_path / "c", *words) == 0
     kept = kept_by_brute_force(whole, group)
     expected = {

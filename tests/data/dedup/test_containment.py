@@ -79,8 +79,8 @@ def quick():
 def small(monkeypatch):
     """Bounds so low that small corpora go through every loop."""
     monkeypatch.setattr(documents, "GROUP_ROWS", 2)
-    monkeypatch.setattr(containment, "RUN", 200)
-    monkeypatch.setattr(containment, "PART", 2500)
+    monkeypatch.setattr(containment, "SORTED", 200)
+    monkeypatch.setattr(containment, "PARTITION", 2500)
     monkeypatch.setattr(containment, "CACHE", 1000)
 
 
@@ -146,17 +146,17 @@ def test_long_books_of_which_only_a_sample_is_looked_up_give_what_brute_force_sa
 def test_the_number_of_tasks_changes_nothing(tmp_path, monkeypatch):
     texts = library(3)
     found = []
-    for part in (1 << 23, 6000, 1000):
-        monkeypatch.setattr(containment, "PART", part)
-        (tmp_path / str(part)).mkdir()
-        found.append(measured(texts, tmp_path / str(part), [5]))
-        runs = sorted((tmp_path / str(part)).glob("run-*"))
-        counts = sorted((tmp_path / str(part)).glob("candidates-*"))
-        files = sorted((tmp_path / str(part)).glob("text-*/*"), key=lambda path: int(path.parent.name[5:]))
-        pieces = [tmp_path / str(part) / f"m{place}.npy" for place in range(4)]
+    for size in (1 << 23, 6000, 1000):
+        monkeypatch.setattr(containment, "PARTITION", size)
+        (tmp_path / str(size)).mkdir()
+        found.append(measured(texts, tmp_path / str(size), [5]))
+        sketches = sorted((tmp_path / str(size)).glob("sketch-*"))
+        counts = sorted((tmp_path / str(size)).glob("candidates-*"))
+        files = sorted((tmp_path / str(size)).glob("text-*/*"), key=lambda path: int(path.parent.name[5:]))
+        pieces = [tmp_path / str(size) / f"m{place}.npy" for place in range(4)]
         for place, out in enumerate(pieces):
-            containment.measure(files, runs, counts, place, 4, out)
-        whole = np.load(tmp_path / str(part) / "measured.npy")
+            containment.measure(files, sketches, counts, place, 4, out)
+        whole = np.load(tmp_path / str(size) / "measured.npy")
         assert np.array_equal(np.concatenate(list(map(np.load, pieces))), whole)
     assert found[0] == found[1] == found[2] != {}
 

@@ -164,7 +164,10 @@ def test_every_step_keeps_what_its_rule_says_and_every_page_is_counted(dump, mod
     (folder / "8.warc.wet.gz").write_bytes(
         packed([wet(0, "Titel\n" + "Das ist ein ganz gewöhnlicher deutscher Satz über das Wetter. " * 9)])
     )
-    assert prepare(folder, tmp_path / "c", f"models={models}", "engine.workers=1", "min_reference=0") == 0
+    assert (
+        prepare(folder, tmp_path / "c", f"ccnet.models={models}", "engine.workers=1", "ccnet.min_reference=0")
+        == 0
+    )
     made = report(tmp_path / "c")
     dropped = {reason: counted["count"] for reason, counted in made["dropped"].items()}
     assert made["read"] == made["kept"] + sum(dropped.values())
@@ -179,9 +182,11 @@ def test_every_step_keeps_what_its_rule_says_and_every_page_is_counted(dump, mod
     limits = made["cutoffs"]["en"]
     assert all(page["perplexity"] < limits["middle"] and page["language_score"] >= 0.5 for page in pages)
     assert {page["bucket"] for page in pages} == {"head", "middle"}
-    other = prepare(folder, tmp_path / "d", f"models={models}", "engine.workers=1", "languages=de")
+    other = prepare(
+        folder, tmp_path / "d", f"ccnet.models={models}", "engine.workers=1", "ccnet.languages=de"
+    )
     assert other == 1  # there is no German model
-    words = ["languages=de", "skip=perplexity,references", "engine.workers=1"]
+    words = ["ccnet.languages=de", "ccnet.skip=perplexity,references", "engine.workers=1"]
     assert prepare(folder, tmp_path / "e", *words) == 0
     assert report(tmp_path / "e")["kept"] == 1
 
@@ -192,17 +197,17 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     import data.ccnet.refine
     import data.ccnet.repeats
     import data.folders
-    import data.prepare.recipe
+    import data.prepare.plan
 
     folder = dump
-    monkeypatch.setattr(data.prepare.recipe, "GROUP_BYTES", 20_000)
-    monkeypatch.setattr(data.ccnet.repeats, "RANGE", 200)
+    monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 20_000)
+    monkeypatch.setattr(data.ccnet.repeats, "PARTITION", 200)
     monkeypatch.setattr(data.folders, "sync", lambda path: None)  # nobody pulls the plug here
-    words = [f"models={models}", "engine.workers=1", "min_reference=0.01"]
+    words = [f"ccnet.models={models}", "engine.workers=1", "ccnet.min_reference=0.01"]
     assert prepare(folder, tmp_path / "whole", *words) == 0
     expected = fingerprint(tmp_path / "whole")
     assert len(list((tmp_path / "whole/commoncrawl/text").iterdir())) >= 3
-    monkeypatch.setattr(data.prepare.recipe, "GROUP_BYTES", 20_000)
+    monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 20_000)
     calls = 0
     for name in ("_hash", "_compare", "_score", "_select"):
         whole = getattr(data.ccnet.refine, name)
@@ -223,7 +228,7 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     assert fingerprint(tmp_path / "killed") == expected
     monkeypatch.undo()
     code = (
-        "import sys, data.prepare.recipe; data.prepare.recipe.GROUP_BYTES = 20_000\n"
+        "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 20_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     more = [
@@ -260,7 +265,7 @@ def test_a_model_that_is_missing_or_none_is_refused_before_anything_is_read(
     content,
 ):
     folder = broken(models, tmp_path / "models", name, content)
-    assert prepare(dump, tmp_path / "c", f"models={folder}") == 1
+    assert prepare(dump, tmp_path / "c", f"ccnet.models={folder}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert name in error and ("recipe=ccnet-models" in error if content is None else "not a" in error)
     assert not (tmp_path / "c").exists()
@@ -270,18 +275,21 @@ def test_ngrams_of_another_vocabulary_and_foreign_thresholds_are_refused(dump, m
     arpa = (models / "en.arpa.bin").read_text()
     lines = [row + "x" if "\t" in row and "<" not in row else row for row in arpa.splitlines()]
     folder = broken(models, tmp_path / "models", "en.arpa.bin", ("\n".join(lines) + "\n").encode())
-    assert prepare(dump, tmp_path / "c", f"models={folder}") == 1
+    assert prepare(dump, tmp_path / "c", f"ccnet.models={folder}") == 1
     assert "another vocabulary" in capsys.readouterr().err
     folder = broken(models, tmp_path / "own", "card.json", b"{}")
-    assert prepare(dump, tmp_path / "c", f"models={folder}", "cutoffs=340,520") == 1
-    assert "mean nothing" in capsys.readouterr().err
-    assert prepare(dump, tmp_path / "c", f"models={models}", "cutoffs=5,9999999", "engine.workers=1") == 0
+    assert prepare(dump, tmp_path / "c", f"ccnet.models={folder}", "ccnet.cutoffs=340,520") == 1
+    assert "do not apply" in capsys.readouterr().err
+    assert (
+        prepare(dump, tmp_path / "c", f"ccnet.models={models}", "ccnet.cutoffs=5,9999999", "engine.workers=1")
+        == 0
+    )
     assert "perplexity: tail" not in report(tmp_path / "c")["dropped"]
 
 
 def test_a_dump_that_is_given_twice_is_refused(dump, models, tmp_path, capsys):
     shutil.copy(dump / "3.warc.wet.gz", dump / "copy.warc.wet.gz")
-    assert prepare(dump, tmp_path / "c", f"models={models}") == 1
+    assert prepare(dump, tmp_path / "c", f"ccnet.models={models}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert all(word in error for word in ("3.warc.wet.gz", "copy.warc.wet.gz", "the same file"))
 
@@ -340,14 +348,14 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
         "recipe=ccnet-models",
         f"corpora={tmp_path}",
         f"input={tmp_path / 'a.warc.wet.gz'}",
-        "lm_pieces=150",
+        "ccnet.lm_pieces=150",
     ]
-    words += [f"cited={tmp_path / 'cited.txt'}", "engine.workers=1", "engine.memory_gb=1"]
+    words += [f"ccnet.cited={tmp_path / 'cited.txt'}", "engine.workers=1", "engine.memory_gb=1"]
     assert main(words) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "needs 1,000 of each" in error and "150 are among the pages" in error
     assert not (tmp_path / "ccnet-models" / "references.bin").exists()
-    assert main([*words, "min_examples=100"]) == 0
+    assert main([*words, "ccnet.min_examples=100"]) == 0
     folder = tmp_path / "ccnet-models"
     card = json.loads((folder / "card.json").read_text())
     assert card["stand_in"] is False and card["classifier"]["examples"] >= 200
@@ -356,15 +364,15 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
     model = perplexity.load(folder, "en")
     assert model.ngrams.order == 5 and model.perplexity(PROSE[:500]) < model.perplexity(PROSE[500:0:-1])
     kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")}
-    assert main([*words, "min_examples=100"]) == 0
+    assert main([*words, "ccnet.min_examples=100"]) == 0
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")} == kept
     (folder / "references.bin").unlink()
-    assert main([*words, "min_examples=9999", "stand_in=true"]) == 0
+    assert main([*words, "ccnet.min_examples=9999", "ccnet.stand_in=true"]) == 0
     assert "A STAND-IN" in (folder / "card.md").read_text()
 
 
 def test_without_kenlms_programs_the_training_says_what_to_run(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    words = ["recipe=ccnet-models", f"corpora={tmp_path}", f"input={tmp_path}", "cited=x"]
+    words = ["recipe=ccnet-models", f"corpora={tmp_path}", f"input={tmp_path}", "ccnet.cited=x"]
     assert main(words) == 1
     assert "data/ccnet/build_kenlm.sh" in capsys.readouterr().err

@@ -16,7 +16,7 @@ from configs.load import load
 from data import folders
 from data.documents import Document, read_documents, text_files, write_documents
 from data.main import main
-from data.prepare.source import PrepareConfig
+from data.prepare.config import PrepareConfig
 from data.tokens.store import TokenStore
 from data.tokens.train_tokenizer import train_tokenizer
 from train.config import TrainConfig
@@ -174,7 +174,7 @@ def test_the_same_command_again_changes_nothing_and_another_is_refused(tmp_path,
     assert made.stat().st_ino == before.st_ino and made.stat().st_mtime_ns == before.st_mtime_ns
     lines(source, [{"text": "one"}, {"text": "two"}])
     assert prepare(tmp_path, *words) == 1
-    assert "made with another input" in capsys.readouterr().err
+    assert "made with a different input" in capsys.readouterr().err
     assert [document.text for document in documents(tmp_path / "corpora" / "mine")] == ["one"]
 
 
@@ -193,7 +193,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_is_who
     lines(source, [{"text": f"document {i} " * 50} for i in range(20_000)])
     made = tmp_path / "corpora" / "mine"
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not list(made.glob("text.work/read/*/*.parquet")):
+    while not list(made.glob("text.work/*/read/*/*.parquet")):
         assert run.poll() is None
         time.sleep(0.01)
     run.send_signal(signal.SIGKILL)
@@ -274,13 +274,13 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
             ["recipe=gihtub"],
             ["recipe=gihtub", EVERY_RECIPE],
         ),
-        (["recipe=commoncrawl", "input=x", "skip=language"], ["skip=language,perplexity"]),
-        (["recipe=commoncrawl", "input=x", "skip=dedup"], ["skip=dedup", "paragraphs, language"]),
-        (["recipe=commoncrawl", "input=x", "languages=English"], ["languages=English", "ISO"]),
-        (["recipe=commoncrawl", "input=x", "group=0"], ["group=0"]),
-        (["recipe=commoncrawl", "input=x", "cutoffs=520,340"], ["cutoffs", "340,520"]),
-        (["recipe=commoncrawl", "input=x", "min_reference=25"], ["min_reference=25"]),
-        (["recipe=ccnet-models", "input=x", "skip=perplexity"], ["input=x", "WET or WARC"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.skip=language"], ["ccnet.skip=language,perplexity"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.skip=dedup"], ["ccnet.skip=dedup", "paragraphs, language"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.languages=English"], ["ccnet.languages=English", "ISO"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.group=0"], ["ccnet.group=0"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.cutoffs=520,340"], ["cutoffs", "340,520"]),
+        (["recipe=commoncrawl", "input=x", "ccnet.min_reference=25"], ["ccnet.min_reference=25"]),
+        (["recipe=ccnet-models", "input=x", "ccnet.skip=perplexity"], ["input=x", "WET or WARC"]),
         (["recipe=text", "input=x"], ["source"]),
         (["recipe=c4"], ["input"]),
         (["recipe=c4", "input=x", "stage=txt"], ["stage=txt", "text, tokens, all"]),

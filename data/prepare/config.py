@@ -1,0 +1,150 @@
+"""What `relama prepare` is asked for: its keys, and the combinations that are refused at once."""
+
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from data import mixture, remote
+from data.engine import EngineConfig
+from data.mixture import DataConfig
+from data.tokens.llama import VOCAB_SIZE
+
+RECIPES = (*mixture.RECIPES, "text")  # data/sources/<name>
+MAKERS = ("ccnet-models", "sample", "all")  # recipes that are more, or other, than one source
+STAGES = ("text", "tokens", "all")
+CCNET_STEPS = ("paragraphs", "language", "perplexity", "references")  # in their order
+
+
+@dataclass
+class CCNetConfig:
+    """CCNet's steps (recipe=commoncrawl), and how their models are trained (recipe=ccnet-models)."""
+
+    languages: list[str] = field(default_factory=lambda: ["en"])  # those kept, by ISO code
+    min_language: float = 0.5  # fastText's probability of a page's language (CCNet)
+    group: int | None = None  # compare paragraphs within so many files (CCNet: 50); null: the entire input
+    models: str | None = None  # folder of recipe=ccnet-models, or CCNet's own; null: <corpora>/ccnet-models
+    cutoffs: list[float] | None = None  # perplexities that end head and middle (CCNet's own English model:
+    # 340,520); null: the corpus's own 30th and 60th percentiles
+    min_reference: float = 0.25  # the classifier's probability (RedPajama)
+    skip: list[str] = field(default_factory=list)  # steps: paragraphs, language, perplexity, references
+    cited: list[str] = field(default_factory=list)  # recipe=ccnet-models: Wikipedia dumps, or lists of URLs
+    lm_pieces: int = 65536  # recipe=ccnet-models: vocabulary of the language model (CCNet)
+    min_examples: int = 1000  # recipe=ccnet-models: of each class that the classifier is trained on
+    stand_in: bool = False  # too few pages are cited: use Wikipedia's own articles, and say so on the card
+
+    def __post_init__(self) -> None:
+        for key in ("min_language", "min_reference"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ValueError(f"ccnet.{key}={getattr(self, key)}: expected a probability from 0 to 1")
+        if self.group is not None and self.group < 1:
+            raise ValueError(
+                f"ccnet.group={self.group}: expected at least 1 file, or null for the entire input"
+            )
+        if not self.languages:
+            raise ValueError("ccnet.languages: expected at least one ISO code (ccnet.languages=en,de)")
+        for name in self.languages:
+            if not re.fullmatch(r"[a-z]{2,3}", name):
+                raise ValueError(f"ccnet.languages={name}: expected ISO codes, such as en or de")
+        unknown = sorted({*self.skip} - {*CCNET_STEPS})
+        if unknown:
+            raise ValueError(f"ccnet.skip={unknown[0]}: expected some of {', '.join(CCNET_STEPS)}")
+        if "language" in self.skip and "perplexity" not in self.skip:
+            raise ValueError(
+                "ccnet.skip=language: the perplexity needs the language; ccnet.skip=language,perplexity"
+            )
+        if self.cutoffs is not None and not (
+            len(self.cutoffs) == 2 and 0 < self.cutoffs[0] <= self.cutoffs[1]
+        ):
+            raise ValueError(
+                f"ccnet.cutoffs={self.cutoffs}: expected two rising perplexities (ccnet.cutoffs=340,520)"
+            )
+        if self.min_examples < 1:
+            raise ValueError(f"ccnet.min_examples={self.min_examples}: expected at least 1")
+
+
+CCNET_KEYS = tuple(key.name for key in fields(CCNetConfig))  # each was a key without `ccnet.` once
+
+
+@dataclass
+class PrepareConfig:
+    """What to prepare, from what, and where to; `configs/prepare.yaml` fills it."""
+
+    data: DataConfig  # recipe=all: the weights by which the tokenizer sees the sources
+    recipe: str = ""  # one of RECIPES | MAKERS
+    input: list[str] = field(default_factory=list)  # files, folders and URLs
+    source: str | None = None  # the name in the mixture; null: the recipe's
+    corpora: str = "corpora"
+    output: str | None = None  # null: <corpora>/<source>; a URL: a copy of that
+    stage: str = "all"  # text | tokens | all; without a tokenizer all is text
+    tokenizer: str | None = None  # a SentencePiece model
+    vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
+    seed: int = 0  # of the order of the documents in the token store
+    heldout: float = 0.001  # share of the documents held out for validation
+    licences: list[str] | None = None  # recipe=github: those accepted; null: the paper's
+    ccnet: CCNetConfig = field(default_factory=CCNetConfig)  # recipe=commoncrawl and ccnet-models
+    max_broken: float = 0.1  # share of the inputs that may break off before their end
+    record_seconds: float = 60.0  # CPU time for cleaning one record
+    engine: EngineConfig = field(default_factory=EngineConfig)
+
+    def __post_init__(self) -> None:
+        if self.recipe not in (*RECIPES, *MAKERS):
+            raise ValueError(
+                f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, {', '.join(MAKERS)}"
+            )
+        if self.recipe == "sample":
+            if self.input or self.output or self.tokenizer or self.source:
+                raise ValueError(
+                    "recipe=sample: makes its own text and tokenizer; the only other key is corpora="
+                )
+            return
+        if self.stage not in STAGES:
+            raise ValueError(f"stage={self.stage}: expected one of {', '.join(STAGES)}")
+        if self.recipe == "all" and (len(self.input) != 1 or self.output or self.source):
+            raise ValueError(
+                "recipe=all: takes one YAML file that lists the dumps (input=dumps.yaml, with "
+                "`wikipedia: PATH` on a line), and corpora="
+            )
+        if self.recipe == "text" and not self.source:
+            raise ValueError(
+                "source: recipe=text needs the name of its source (source=wikipedia, source=novels)"
+            )
+        self.source = self.source or self.recipe
+        if not re.fullmatch(r"\w[\w-]*", self.source):
+            raise ValueError(f"source={self.source}: expected letters, digits, _ and - (it names a folder)")
+        if self.stage == "tokens" and not self.tokenizer:
+            raise ValueError(
+                "tokenizer: stage=tokens needs one (tokenizer=PATH; `relama tokenizer` trains it)"
+            )
+        no_input = self.recipe == "ccnet-models" and "references" in self.ccnet.skip
+        if self.stage != "tokens" and not self.input and not no_input:
+            raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
+        if self.licences is not None and self.recipe not in ("github", "all"):
+            raise ValueError(f"licences: only recipe=github selects by licence, not recipe={self.recipe}")
+        if not 0 <= self.heldout < 1:
+            raise ValueError(f"heldout={self.heldout}: expected a share from 0 up to, not including, 1")
+        if not 0 <= self.max_broken <= 1:
+            raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
+        if not 0 < self.record_seconds <= 1e9:
+            raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0, at most 1e9")
+
+    @property
+    def name(self) -> str:
+        """Of the source."""
+        return self.source or self.recipe
+
+    @property
+    def models_folder(self) -> Path:
+        """Where CCNet's models are, or will be."""
+        return Path(self.ccnet.models or Path(self.corpora) / "ccnet-models")
+
+    @property
+    def folder(self) -> Path:
+        """Where this source's text and tokens are made."""
+        if self.output and not remote.is_remote(self.output):
+            return Path(self.output)
+        return Path(self.corpora) / self.name
+
+
+def renamed_key(key: str) -> str | None:
+    """The key that replaced an old one; None for any other word."""
+    return f"ccnet.{key}" if key in CCNET_KEYS else None

@@ -1,0 +1,31 @@
+"""From `recipe=` and `input=` to the recipe's module and the inputs that it reads one by one."""
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+from data import remote
+from data.errors import DataError
+from data.prepare.config import PrepareConfig
+
+
+def recipe_module(config: PrepareConfig) -> ModuleType:
+    """The module of a source. Raises DataError if a package that it needs is not installed."""
+    try:
+        return importlib.import_module(f"data.sources.{config.recipe}")
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0] in ("data", "configs"):
+            raise
+        raise DataError(
+            f"recipe={config.recipe}: needs the package {error.name} (pip install -e '.[data]')"
+        ) from None
+
+
+def find_inputs(config: PrepareConfig) -> list[Path]:
+    """The inputs in order, each once. Raises DataError."""
+    module = recipe_module(config)
+    try:
+        found = [one for path in config.input for one in module.inputs(remote.place(path))]
+    except (OSError, ValueError) as error:
+        raise DataError(f"input={','.join(config.input)}: cannot be read ({error})") from None
+    return list(dict.fromkeys(found))

@@ -1,0 +1,127 @@
+"""What a source does with its files, and how the work is divided into tasks.
+
+In: a recipe and its inputs. Out: tasks of about TASK_BYTES, by the inputs' sizes alone, and the paths of what
+each task makes in the work folder. That folder is named by the settings: a process of an earlier attempt with
+other settings that is still alive cannot write into it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from data import folders
+from data.documents import Document, Drop, Record
+from data.engine import EngineConfig
+from data.errors import DataError
+from data.progress import Progress
+
+TASK_BYTES = 128 << 20  # of raw input, about: what one task reads before it commits
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What a task reads of an input: all of it, or the `index`-th of `count` ranges."""
+
+    input: Path
+    size: int  # bytes
+    index: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a source does with its files: plain functions, which any process can be sent."""
+
+    read: Callable[..., Iterable[Record | Drop]]  # of a local path; also index=, n_slices= if sliced
+    clean: Callable[[Record], Document | Drop]
+    duplicates: str | None = None  # None | "exact" | "contained"
+    slices: Callable[[Path], int] | None = None  # how many slices an input is read in
+    # Stages between reading and writing: (folders read, folders to make of the same shape, a folder for its
+    # own files, engine, progress) → facts for the report (data/ccnet/refine.py).
+    refine: Callable[[list[Path], list[Path], Path, EngineConfig, Progress], dict] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The tasks, and where each finds and puts its files."""
+
+    recipe: Recipe
+    tasks: tuple[tuple[Slice, ...], ...]
+    stamps: dict[Path, tuple[int, str]]  # of each input, as declared when the work began
+    folder: Path  # of the work in progress
+    seconds: float  # of CPU time for cleaning one record
+
+    def read(self, task: int) -> Path:
+        """What a reading task made: documents, their hashes, its report and its quarantine."""
+        return self.folder / "read" / f"{task:05d}"
+
+    def refined(self, task: int) -> Path:
+        """What of it goes on to the text, duplicates apart."""
+        return self.folder / "refined" / f"{task:05d}" if self.recipe.refine else self.read(task)
+
+    def written(self, task: int) -> Path:
+        """The report of a task whose text is written; it comes last."""
+        return self.folder / "written" / f"{task:05d}.json"
+
+    def live(self, task: int) -> Path:
+        """How far a reading task is: [bytes, records]."""
+        return self.folder / "live" / f"{task:05d}.json"
+
+    @property
+    def duplicates(self) -> Path:
+        return self.folder / "duplicates"
+
+    @property
+    def text(self) -> Path:
+        return self.folder / "text"
+
+    def size(self, task: int) -> int:
+        """Bytes of input."""
+        return sum(one.size for one in self.tasks[task])
+
+
+def slices_of(recipe: Recipe, path: Path, size: int) -> list[Slice]:
+    count = recipe.slices(path) if recipe.slices else 1
+    return [Slice(path, size // count, index, count) for index in range(count)]
+
+
+def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
+    """Neighbours together, up to TASK_BYTES."""
+    tasks: list[list[Slice]] = [[]]
+    size = 0
+    for one in slices:
+        if tasks[-1] and size + one.size > TASK_BYTES:
+            tasks.append([])
+            size = 0
+        tasks[-1].append(one)
+        size += one.size
+    return tuple(map(tuple, tasks))
+
+
+def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
+    """Where this work is resumed, or begins. Raises DataError if other work was left unfinished there."""
+    work = folder / "text.work"
+    known = work / "settings.json"
+    own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
+    if (work / "read").is_dir():
+        progress.say(f"{work}: left unfinished by an earlier version; starting again")
+        shutil.rmtree(work)
+    if known.exists():
+        begun = json.loads(known.read_text())
+        different = sorted(key for key in {*begun, *settings} if begun.get(key) != settings.get(key))
+        if different:
+            raise DataError(
+                f"{work}: an unfinished preparation used a different {', '.join(different)}; rerun with the "
+                "original settings to resume, or delete this folder to start again"
+            )
+    else:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        folders.write_whole(known, json.dumps(settings))
+    for name in ("read", "live", "duplicates", "written", "text", "aside"):
+        (own / name).mkdir(parents=True, exist_ok=True)
+    return own

@@ -1,0 +1,227 @@
+"""The two tasks of a recipe: read and clean some slices; write their text without what was marked.
+
+A task makes a folder or file that appears complete, from its input alone, so it may be killed, repeated or
+run twice at once. An error of the machine or the network is retried and then ends the task; only what is
+wrong with the data itself is counted as such.
+"""
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data import folders
+from data.accounts import BROKEN, Quarantine, Report, account
+from data.dedup import exact, stages
+from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
+from data.errors import DataError, is_passing
+from data.prepare.plan import Plan, Recipe, Slice
+from data.remote import fetched, stamp
+
+LIVE_SECONDS = 1.0  # how often a task reports its progress
+PAUSES = (0.5, 2.0, 8.0)  # seconds before each retry
+
+
+class _Passing(Exception):
+    """An input cannot be read now, for a reason outside of it."""
+
+
+def read_task(plan: Plan, task: int) -> None:
+    """Read and clean the slices of one task; `plan.read(task)` appears complete.
+
+    Raises DataError if an input cannot be read after several attempts, or has changed.
+    """
+    for pause in (*PAUSES, None):
+        try:
+            return _read(plan, task)
+        except _Passing as error:
+            if pause is None:
+                raise DataError(
+                    f"{error}; nothing of it was counted: fix the cause and run the same command again, or "
+                    "leave this file out of input="
+                ) from None
+            time.sleep(pause)
+
+
+def write_task(plan: Plan, task: int) -> None:
+    """Put one task's documents into the text, without those marked as duplicates."""
+    report = sum_reports([plan.refined(task) / "report.json"])
+    rows = stages.marked(plan.duplicates, task)
+    first = 0
+    for path in sorted(plan.refined(task).glob("*.parquet")):
+        n_rows = pq.ParquetFile(path).metadata.num_rows
+        dropped = {row - first: detail for row, detail in rows.items() if first <= row < first + n_rows}
+        first += n_rows
+        goal = plan.text / path.name
+        if not dropped:
+            if not goal.exists():
+                os.link(path, goal)
+            continue
+        for row, document in enumerate(read_documents(path)):
+            if row in dropped:
+                report.drop_kept(document, _duplicate(document, dropped[row]))
+        if len(dropped) < n_rows:
+            aside = folders.own(plan.folder / "aside" / path.name)
+            with folders.replacing(goal, aside) as temporary:
+                _copy_without(path, temporary, dropped)
+    with folders.replacing(plan.written(task), folders.own(plan.written(task))) as temporary:
+        temporary.write_text(json.dumps(report.as_dict()))
+
+
+def sum_reports(paths: Iterable[Path]) -> Report:
+    total = Report()
+    for path in paths:
+        total.add(Report(**json.loads(path.read_text())))
+    return total
+
+
+# ---- reading
+
+
+def _read(plan: Plan, task: int) -> None:
+    temporary = folders.aside(folders.own(plan.read(task)))
+    try:
+        report, quarantine, hashes = Report(), Quarantine(temporary / "quarantine.jsonl"), exact.Hashes()
+        documents = account(_documents(plan, task), report, quarantine)
+        if plan.recipe.duplicates == "exact":
+            documents = _hashed(documents, hashes)
+        write_parts(documents, temporary, f"part-{task:05d}")
+        quarantine.close()
+        if plan.recipe.duplicates == "exact":
+            hashes.write(temporary / "hashes.npy")
+        (temporary / "report.json").write_text(json.dumps(report.as_dict()))
+        folders.commit_once(temporary, plan.read(task))
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _documents(plan: Plan, task: int) -> Iterator[Document | Drop]:
+    done = records = 0
+    shown = time.monotonic()
+    for one in plan.tasks[task]:
+        _check_unchanged(plan, one.input)
+        for item in _read_slice(plan.recipe, one):
+            yield _cleaned(plan, item)
+            records += 1
+            if time.monotonic() > shown + LIVE_SECONDS:
+                shown = time.monotonic()
+                plan.live(task).write_text(json.dumps([done, records]))
+        _check_unchanged(plan, one.input)
+        done += one.size
+    plan.live(task).write_text(json.dumps([done, records]))
+
+
+def _check_unchanged(plan: Plan, path: Path) -> None:
+    """Raises DataError if the input is not what it was when the work began."""
+    try:
+        now = stamp(path)
+    except Exception as error:
+        raise _Passing(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+    if now != plan.stamps[path]:
+        raise DataError(
+            f"{path}: changed since this preparation began ({plan.stamps[path][0]:,} bytes then, {now[0]:,} "
+            f"now); restore it, or delete {plan.folder.parent} to start again with the new content"
+        )
+
+
+def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
+    """The records of one slice; if reading breaks off, the rest is quarantined."""
+    position = 0
+    read = partial(recipe.read, index=one.index, n_slices=one.count) if recipe.slices else recipe.read
+    is_fetched = False
+    try:
+        with fetched(one.input) as path:
+            is_fetched = True
+            for item in read(path):
+                yield item if path == one.input else _renamed(item, path, one.input)
+                position = item.record + 1
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a reader raises
+        if is_passing(error) or not is_fetched:
+            raise _Passing(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error
+        detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
+        yield Drop(BROKEN, str(one.input), position, detail, malformed=True)
+
+
+def _renamed(item: Record | Drop, path: Path, original: Path) -> Record | Drop:
+    """What was read from a copy names the original."""
+    return replace(item, file=item.file.replace(str(path), str(original), 1))
+
+
+def _cleaned(plan: Plan, item: Record | Drop) -> Document | Drop:
+    if isinstance(item, Drop):
+        return item
+    try:
+        with _at_most(plan.seconds):
+            return plan.recipe.clean(item)
+    except MemoryError:
+        raise
+    except _TooLong:
+        return item.drop("took too long", f"more than {plan.seconds:g} s")
+    except Exception as error:
+        return replace(item.drop("cannot be cleaned", f"{type(error).__name__}: {error}"), malformed=True)
+
+
+class _TooLong(BaseException):
+    """Raised inside a recipe; not an Exception, so that none of its own handlers catches it."""
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raises _TooLong in the block after so much CPU time; in the main thread, where signals arrive.
+
+    CPU time, so that a stopped or crowded machine drops no record.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGPROF, _alarm)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _alarm(number: int, frame: object) -> None:
+    raise _TooLong
+
+
+def _hashed(documents: Iterable[Document], hashes: exact.Hashes) -> Iterator[Document]:
+    for document in documents:
+        hashes.add(document)
+        yield document
+
+
+# ---- writing
+
+
+def _duplicate(document: Document, detail: str) -> Drop:
+    reason = "contained in another" if detail else "duplicate"
+    return Drop(reason, document.file, document.record, detail or document.id, text=document.text[:EXCERPT])
+
+
+def _copy_without(path: Path, goal: Path, dropped: Container[int]) -> None:
+    first = 0
+    with (
+        pq.ParquetFile(path) as file,
+        pq.ParquetWriter(goal, file.schema_arrow, compression="zstd") as writer,
+    ):
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group)
+            keep = [first + row not in dropped for row in range(table.num_rows)]
+            first += table.num_rows
+            if any(keep):
+                writer.write_table(table.filter(pa.array(keep)))

@@ -1,0 +1,210 @@
+"""The two stages that make a token store, as tasks that any process can be sent.
+
+Map: one text file is encoded, and its documents are sorted by a hash of (seed, id). Reduce: shard p gathers
+the p-th partition of that hash from all files. A task writes under its own names and renames; its mark, which
+holds the sizes of its files, comes last. So a task that is killed, repeated or late does no harm.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from data import folders
+from data.errors import DataError
+from data.tokens.heldout import is_heldout
+from data.tokens.store import DOCUMENT, checksum
+from data.tokens.tokenizer import Tokenizer
+
+TEXT_AGAIN = "make it again with `relama prepare … stage=text`"
+SPLITS = ("train", "heldout")
+COLUMNS = ("id", "url", "text")  # of a document: what a store is made from
+# An encoded document: its tokens, its bytes of text, and its row in the text file.
+ENTRY = np.dtype([("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
+KEY = np.dtype("<u8")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every process needs to know."""
+
+    tokenizer: Tokenizer
+    folder: Path  # of the work in progress
+    files: tuple[Path, ...]
+    dtype: np.dtype
+    seed: int
+    heldout: float
+    shards: dict[str, int]
+
+    @property
+    def store(self) -> Path:
+        """The store in the making."""
+        return self.folder / "store"
+
+    def encoded(self, file: int, split: str, what: str) -> Path:
+        """One of a text file's three: `keys` (sorted), and `entries` and `tokens` in their order."""
+        return self.folder / "encoded" / f"{file:06d}-{split}.{what}"
+
+    def encoded_mark(self, file: int) -> Path:
+        """Says that a text file is encoded: the sizes of what was made, its documents and tokens."""
+        return self.folder / "encoded" / f"{file:06d}.json"
+
+    def shard_mark(self, split: str, shard: int) -> Path:
+        """Says that a shard is written: its entry of the manifest, null if it is empty."""
+        return self.folder / "encoded" / f"{split}-{shard:05d}.json"
+
+    def is_encoded(self, file: int) -> bool:
+        """Whether a text file is encoded, and all that was made of it is there."""
+        try:
+            sizes = json.loads(self.encoded_mark(file).read_text())["sizes"]
+            return all(
+                (self.folder / "encoded" / name).stat().st_size == size for name, size in sizes.items()
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def is_written(self, split: str, shard: int) -> bool:
+        """Whether a shard is written, and its two files are there."""
+        try:
+            entry = json.loads(self.shard_mark(split, shard).read_text())
+            return entry is None or (
+                (self.store / entry["file"]).stat().st_size == entry["tokens"] * self.dtype.itemsize
+                and (self.store / entry["documents_file"]).stat().st_size
+                == entry["documents"] * DOCUMENT.itemsize
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+
+def encode_file(plan: Plan, file: int) -> None:
+    """Map: encode one text file. Raises DataError if it cannot be read."""
+    tokenizer = plan.tokenizer
+    bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
+    documents: list[np.ndarray] = []
+    keys, sizes, apart = [], [], []
+    for names, urls, texts in _row_groups(plan.files[file]):
+        documents += [
+            np.concatenate([bos, ids.astype(plan.dtype), eos]) for ids in tokenizer.encode_batch(texts)
+        ]
+        keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
+        sizes += [len(text.encode()) for text in texts]
+        apart += [is_heldout(url, text, plan.heldout) for url, text in zip(urls, texts)]
+    keys, sizes, apart = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(apart, bool)
+    made = []
+    for split in SPLITS:
+        rows = np.flatnonzero(apart == (split == "heldout"))
+        rows = rows[np.argsort(keys[rows], kind="stable")]
+        entries = np.zeros(len(rows), ENTRY)
+        entries["tokens"] = [len(documents[row]) for row in rows]
+        entries["bytes"], entries["row"] = sizes[rows], rows
+        for what, content in {
+            "keys": [keys[rows]],
+            "entries": [entries],
+            "tokens": (documents[row] for row in rows),
+        }.items():
+            made.append(plan.encoded(file, split, what))
+            with folders.replacing(made[-1], folders.own(made[-1])) as temporary, temporary.open("wb") as out:
+                for array in content:
+                    out.write(array.data)
+    _mark(
+        plan.encoded_mark(file),
+        {
+            "sizes": {path.name: path.stat().st_size for path in made},
+            "documents": len(documents),
+            "tokens": sum(map(len, documents)),
+        },
+    )
+
+
+def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
+    """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
+    split, shard = jobs[item]
+    found = [(file, *_of_shard(plan, file, split, shard)) for file in range(len(plan.files))]
+    found = [one for one in found if len(one[1])]
+    if not found:
+        _mark(plan.shard_mark(split, shard), None)
+        return
+    keys, entries = np.concatenate([one[1] for one in found]), np.concatenate([one[2] for one in found])
+    tokens = np.concatenate([one[3] for one in found])
+    files = np.repeat([one[0] for one in found], [len(one[1]) for one in found])
+    stops = np.cumsum(entries["tokens"], dtype=np.int64)
+    order = np.lexsort((entries["row"], files, keys))
+    path = plan.store / f"{split}-{shard:05d}.bin"
+    table = path.with_suffix(".docs")
+    with folders.replacing(path, folders.own(plan.folder / path.name)) as temporary:
+        with temporary.open("wb") as out:
+            for place in order:
+                out.write(tokens[stops[place] - entries["tokens"][place] : stops[place]])
+        tokens_checksum = checksum(temporary)
+    documents = np.empty(len(entries), DOCUMENT)
+    documents["end"] = np.cumsum(entries["tokens"][order], dtype=np.uint64)
+    documents["file"], documents["row"] = files[order], entries["row"][order]
+    with folders.replacing(table, folders.own(plan.folder / table.name)) as temporary:
+        documents.tofile(temporary)
+        documents_checksum = checksum(temporary)
+    entry = {
+        "file": path.name,
+        "tokens": len(tokens),
+        "documents": len(documents),
+        "bytes": int(entries["bytes"].sum(dtype=np.int64)),
+        "xxh3": tokens_checksum,
+        "documents_file": table.name,
+        "documents_xxh3": documents_checksum,
+    }
+    _mark(plan.shard_mark(split, shard), entry)
+
+
+def text_bytes(path: Path) -> int:
+    """Uncompressed bytes of the text column, from the file's metadata. Raises DataError."""
+    try:
+        with pq.ParquetFile(path) as file:
+            absent = [name for name in COLUMNS if name not in file.schema_arrow.names]
+            if absent:
+                raise DataError(
+                    f"{path}: not cleaned text, it has no column {', '.join(absent)}; {TEXT_AGAIN}"
+                )
+            column = file.schema_arrow.names.index("text")
+            groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
+            return sum(group.column(column).total_uncompressed_size for group in groups)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not cleaned text ({error}); {TEXT_AGAIN}") from None
+
+
+def _mark(path: Path, content: object) -> None:
+    """Written last, once what it vouches for is on the disk."""
+    with folders.replacing(path, folders.own(path)) as temporary:
+        temporary.write_text(json.dumps(content))
+
+
+def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
+    """The ids, URLs and texts of a text file, a row group at a time."""
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(COLUMNS))
+                if any(table.column(name).null_count for name in COLUMNS):
+                    raise DataError(f"{path}: a document without {' or '.join(COLUMNS)}; {TEXT_AGAIN}")
+                ids, urls, texts = (table.column(name).to_pylist() for name in COLUMNS)
+                yield ids, urls, texts
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
+
+
+def _of_shard(plan: Plan, file: int, split: str, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keys, entries and tokens of a text file's documents in `shard`: one stretch of each encoded file."""
+    # Exact integers: the bounds of neighbours must meet.
+    low, high = (-(-(2**64) * edge // plan.shards[split]) for edge in (shard, shard + 1))
+    keys = np.fromfile(plan.encoded(file, split, "keys"), KEY)
+    start = int(np.searchsorted(keys, np.uint64(low)))
+    stop = len(keys) if high == 2**64 else int(np.searchsorted(keys, np.uint64(high)))
+    entries = np.fromfile(plan.encoded(file, split, "entries"), ENTRY, stop)
+    first = int(entries["tokens"][:start].sum(dtype=np.int64))
+    count = int(entries["tokens"][start:].sum(dtype=np.int64))
+    path = plan.encoded(file, split, "tokens")
+    tokens = np.fromfile(path, plan.dtype, count, offset=first * plan.dtype.itemsize)
+    return keys[start:stop], entries[start:], tokens
