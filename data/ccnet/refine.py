@@ -19,6 +19,7 @@ from data.accounts import Quarantine, Report, account
 from data.ccnet import language, paragraphs, perplexity, references, repeats
 from data.documents import EXCERPT, Document, Drop, read_documents, write_parts
 from data.engine import EngineConfig
+from data.errors import DataError
 from data.progress import Progress
 
 
@@ -34,15 +35,21 @@ class CCNet:
     skip: frozenset[str] = frozenset()  # of paragraphs, language, perplexity, references
     sets: dict[str, int] = field(default_factory=dict)  # of each file, for comparing paragraphs; default 0
 
+    def folder(self) -> Path:
+        """Of the models. Raises DataError if none was given."""
+        if self.models is None:
+            raise DataError("ccnet.models: expected the folder of the models")
+        return self.models
+
     def check(self) -> None:
         """Load every model that will be used. Raises DataError."""
         if "language" not in self.skip:
             language.load(language.model_file(self.models))
         if "perplexity" not in self.skip:
             for name in self.languages:
-                perplexity.load(self.models, name)
+                perplexity.load(self.folder(), name)
         if "references" not in self.skip:
-            references.load(self.models / references.FILE)
+            references.load(self.folder() / references.FILE)
 
     def __call__(
         self, read: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
@@ -154,7 +161,9 @@ def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
             return _drop(page, f"language {name}", f"{score:.2f}")
         found |= {"language": name, "language_score": round(score, 4)}
     if "perplexity" not in ccnet.skip:
-        found["perplexity"] = round(perplexity.load(ccnet.models, found["language"]).perplexity(page.text), 1)
+        found["perplexity"] = round(
+            perplexity.load(ccnet.folder(), str(found["language"])).perplexity(page.text), 1
+        )
     return _with_meta(page, found) if found else page
 
 
@@ -174,7 +183,7 @@ def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document
         if found["bucket"] == "tail":
             return _drop(page, "perplexity: tail", f"{meta['perplexity']}")
     if "references" not in ccnet.skip:
-        probability = references.probability(page.text, ccnet.models / references.FILE)
+        probability = references.probability(page.text, ccnet.folder() / references.FILE)
         if probability < ccnet.min_reference:
             return _drop(page, "unlike Wikipedia's references", f"{probability:.3f}")
         found["reference"] = round(probability, 4)

@@ -26,13 +26,15 @@ MAX_SENTENCES = 10_000_000  # for SentencePiece, drawn at random; KenLM counts a
 def programs() -> tuple[str, str]:
     """Paths of lmplz and build_binary. Raises DataError with what to run."""
     here = Path(sys.executable).parent
-    found = [shutil.which(name) or shutil.which(name, path=str(here)) for name in ("lmplz", "build_binary")]
-    if not all(found):
+    lmplz, build_binary = (
+        shutil.which(name) or shutil.which(name, path=str(here)) for name in ("lmplz", "build_binary")
+    )
+    if not lmplz or not build_binary:
         raise DataError(
             "recipe=ccnet-models: KenLM's lmplz and build_binary are not installed; "
             "`bash data/ccnet/build_kenlm.sh` builds them"
         )
-    return found[0], found[1]
+    return lmplz, build_binary
 
 
 def train_language_model(

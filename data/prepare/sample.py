@@ -31,6 +31,7 @@ TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
 # Tests are code about code; the rest is not Python's own, or differs from machine to machine.
 _SKIPPED = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip"})
 _LICENCE = "psf-2.0"
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
@@ -174,9 +175,7 @@ def _docstrings(module: str, code: str) -> list[str]:
         return []
     found = []
 
-    def visit(
-        node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef, heading: str, prefix: str
-    ) -> None:
+    def visit(node: Documented, heading: str, prefix: str) -> None:
         words = ast.get_docstring(node)
         if words:
             found.append(f"{heading}\n\n{words}")

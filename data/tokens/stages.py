@@ -110,7 +110,7 @@ def encode_file(plan: Plan, file: int) -> None:
             made.append(plan.encoded(file, split, what))
             with folders.replacing(made[-1], folders.own(made[-1])) as temporary, temporary.open("wb") as out:
                 for array in content:
-                    out.write(array.data)
+                    array.tofile(out)
     _mark(
         plan.encoded_mark(file),
         {
@@ -139,7 +139,7 @@ def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
     with folders.replacing(path, folders.own(plan.folder / path.name)) as temporary:
         with temporary.open("wb") as out:
             for place in order:
-                out.write(tokens[stops[place] - entries["tokens"][place] : stops[place]])
+                out.write(tokens.data[stops[place] - entries["tokens"][place] : stops[place]])
         tokens_checksum = checksum(temporary)
     documents = np.empty(len(entries), DOCUMENT)
     documents["end"] = np.cumsum(entries["tokens"][order], dtype=np.uint64)

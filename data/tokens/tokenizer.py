@@ -55,9 +55,7 @@ class Tokenizer:
         self.vocab_size = self._reference.vocab_size()
         self.bos_id, self.eos_id = self._reference.bos_id(), self._reference.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise DataError(
-                f"{path}: a tokenizer without BOS or EOS; both mark the documents (docs/recipe.md §3)"
-            )
+            raise DataError(f"{path}: no BOS or no EOS; both mark the documents (docs/recipe.md §3)")
 
     def __reduce__(self) -> tuple:
         """Sent to another process as its path, and opened there once."""

@@ -119,6 +119,7 @@ def _try(path: Path, model: sentencepiece.SentencePieceProcessor, fast) -> None:
     for text in texts:
         if fast.encode(text, add_special_tokens=False).ids != model.encode(text):
             raise DataError(
-                f"{path}: tokenizer.json gives other ids than sentencepiece on {text[:40]!r}, so it is not "
-                "written; expected a BPE with identity normalization (docs/recipe.md §3); export format=meta keeps it"
+                f"{path}: tokenizer.json gives other ids than sentencepiece on {text[:40]!r}, so it is "
+                "not written; expected a BPE with identity normalization (docs/recipe.md §3); export format="
+                "meta keeps it"
             )

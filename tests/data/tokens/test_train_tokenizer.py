@@ -92,7 +92,7 @@ def test_a_tokenizer_that_loses_text_is_refused_in_one_line(tmp_path, real_texts
     )
     lossy = Tokenizer(tmp_path / "lossy.model")
     for texts in ([text], PROBES):  # the text itself, and what is always tried
-        with pytest.raises(DataError, match="does not give back the text it encodes") as refused:
+        with pytest.raises(DataError, match="does not decode to the text that it encoded") as refused:
             refuse_lossy(lossy, texts)
         assert "became" in str(refused.value) and "\n" not in str(refused.value)
 
@@ -107,7 +107,7 @@ def test_a_model_that_loses_text_is_not_left_behind(tmp_path, real_texts, monkey
     import data.tokens.train_tokenizer
 
     monkeypatch.setitem(data.tokens.train_tokenizer.SETTINGS, "remove_extra_whitespaces", True)
-    with pytest.raises(DataError, match="does not give back"):
+    with pytest.raises(DataError, match="does not decode"):
         train_tokenizer(real_texts, tmp_path / "tokenizer.model", vocab_size=600)
     assert list(tmp_path.iterdir()) == []
 
@@ -129,7 +129,7 @@ def test_the_round_trip_is_tried_on_texts_of_the_whole_sample(tmp_path, real_tex
 def test_too_little_text_is_said_with_what_would_work(tmp_path, real_texts):
     output = tmp_path / "tokenizer.model"
     output.write_text("the one that was there")
-    with pytest.raises(DataError, match="vocab_size=30000: the text is too little") as refused:
+    with pytest.raises(DataError, match="vocab_size=30000: too little text") as refused:
         train_tokenizer(real_texts, output, vocab_size=30_000)
     assert "\n" not in str(refused.value) and output.read_text() == "the one that was there"
     most = int(str(refused.value).rpartition("vocab_size=")[2])
