@@ -1,27 +1,29 @@
-"""Line charts and bars as inline SVG: numbers in, a <figure> out, with no library, script or network.
+"""Line charts and bars as inline SVG: numbers in, a <figure> out, with no library and no network.
 
-A line of many points is thinned to the least and the greatest of each stretch, so a spike that lasted one
-step is still seen. Text in a chart is as large on a phone as on a desk: charts are 400 units wide, and the
-page lays as many in a row as fit.
+A line of many points is thinned to the least and the greatest of each stretch, so that a spike of one step
+remains visible. Each line chart carries its points as JSON; templates/charts.js redraws it by tokens, time or
+FLOPs and on logarithmic axes, and shows values under the pointer. Without a script the SVG is what you see.
 """
 
-import html
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from jinja2.utils import htmlsafe_json_dumps
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 400, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 24
 DOTTED = 20  # points, up to which each has a dot
 SHOWN = 300  # stretches of a line, at most two points each
-INK = "#1b1b1b"
-# Okabe and Ito's, which people who see colours otherwise tell apart, without the yellow; then two of ours.
+INK, FAINT = "var(--ink)", "var(--faint)"
+# Okabe and Ito's palette for color-blind readers, without its yellow; then two of ours.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Line:
-    """A named line through (x, y) points; a y that is None or not finite leaves a gap."""
+    """A named line through (step, y) points; a y that is None or not finite leaves a gap."""
 
     name: str
     xs: Sequence[float]
@@ -30,15 +32,16 @@ class Line:
     dots: bool = False  # few points, each of which is shown
     dashed: bool = False
     legend: bool = True
-    last: str = field(default="")  # what the legend says of its end
+    last: str = ""  # what the legend says of its end
+    run: int = 0  # whose steps these are, on a page of several runs
 
 
-def line_chart(title: str, lines: Sequence[Line], *, x_label: str = "step", zero: bool = False) -> str:
-    """A <figure> of `lines`; with `zero` the y axis begins at 0. Nothing to draw gives an empty string."""
+def line_chart(title: str, lines: Sequence[Line], *, zero: bool = False) -> Markup:
+    """A <figure> of `lines` by step; `zero` begins the y axis at 0. Empty if there is nothing to draw."""
     lines = [_thinned(line) for line in lines]
     drawn = [(x, y) for line in lines for x, y in zip(line.xs, line.ys) if y is not None]
     if not drawn:
-        return ""
+        return Markup("")
     low_x, high_x = min(x for x, _ in drawn), max(x for x, _ in drawn)
     low_x = 0 if 0 < low_x < high_x / 20 else low_x
     ticks = axis(0.0 if zero else min(y for _, y in drawn), max(y for _, y in drawn))
@@ -58,19 +61,17 @@ def line_chart(title: str, lines: Sequence[Line], *, x_label: str = "step", zero
         x, _ = place(tick, low)
         anchor = "end" if x > WIDTH - RIGHT - 14 else "middle"
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{short(tick)}</text>')
-    for line in lines:
-        dash = ' stroke-dasharray="5 4"' if line.dashed else ""
-        parts.append(f'<path class="line" stroke="{line.colour}"{dash} d="{_path(line, place)}"/>')
-        if line.dots and len(line.xs) <= DOTTED:
-            spots = (place(x, y) for x, y in zip(line.xs, line.ys) if y is not None)
-            parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" fill="{line.colour}"/>' for x, y in spots]
-    svg = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{html.escape(title)}">'
-    caption = f"<figcaption>{html.escape(title)} <small>by {html.escape(x_label)}</small></figcaption>"
-    return f"<figure>{caption}{svg}{''.join(parts)}</svg>{_legend(lines)}</figure>"
+    parts += [_drawn(line, place) for line in lines]
+    data = {"zero": zero, "lines": [_data(line) for line in lines]}
+    return Markup(
+        '<figure class="chart"><figcaption>{} <small>by step</small></figcaption>'
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>{}'
+        '<script type="application/json">{}</script></figure>'
+    ).format(title, WIDTH, HEIGHT, title, Markup("".join(parts)), _legend(lines), htmlsafe_json_dumps(data))
 
 
-def share_bar(title: str, shares: Sequence[tuple[str, float]]) -> str:
-    """A <figure> with one bar cut into named shares of the whole."""
+def share_bar(title: str, shares: Sequence[tuple[str, float]]) -> Markup:
+    """A <figure> with one bar cut into named shares of the total."""
     total = sum(value for _, value in shares) or 1.0
     parts, keys, x = [], [], 0.0
     for (name, value), colour in zip(shares, COLOURS):
@@ -78,8 +79,26 @@ def share_bar(title: str, shares: Sequence[tuple[str, float]]) -> str:
         parts.append(f'<rect x="{x:.2f}" y="0" width="{width:.2f}" height="26" fill="{colour}"/>')
         keys.append(Line(name, (), (), colour, last=f"{value / total:.1%}"))
         x += width
-    svg = f'<svg viewBox="0 0 {WIDTH} 26" role="img" aria-label="{html.escape(title)}">{"".join(parts)}</svg>'
-    return f"<figure><figcaption>{html.escape(title)}</figcaption>{svg}{_legend(keys, always=True)}</figure>"
+    return Markup(
+        "<figure><figcaption>{}</figcaption>"
+        '<svg viewBox="0 0 {} 26" role="img" aria-label="{}">{}</svg>{}</figure>'
+    ).format(title, WIDTH, title, Markup("".join(parts)), _legend(keys, always=True))
+
+
+def smoothed(ys: Sequence[float | None]) -> list[float | None]:
+    """Each value averaged with its neighbors, a fiftieth of all values in total; None remains None."""
+    half = len(ys) // 100
+    sums, counts = [0.0], [0]
+    for y in ys:
+        known = y if y is not None and math.isfinite(y) else None
+        sums.append(sums[-1] + (known or 0.0))
+        counts.append(counts[-1] + (known is not None))
+    means: list[float | None] = []
+    for i, y in enumerate(ys):
+        begin, end = max(0, i - half), min(len(ys), i + half + 1)
+        known = counts[end] - counts[begin]
+        means.append((sums[end] - sums[begin]) / known if known and y is not None else None)
+    return means
 
 
 def axis(low: float, high: float) -> list[float]:
@@ -118,37 +137,60 @@ def _thinned(line: Line) -> Line:
         kept = []
         for begin in range(0, len(points), size):
             part = points[begin : begin + size]
-            known = [i for i, (_, y) in enumerate(part) if y is not None]
+            known = [(y, i) for i, (_, y) in enumerate(part) if y is not None]
             if not known:
                 kept.append(part[0])
                 continue
-            ends = {min(known, key=lambda i: part[i][1]), max(known, key=lambda i: part[i][1])}
-            kept += [part[i] for i in sorted(ends)]
+            least, greatest = min(known)[1], max(known, key=lambda pair: pair[0])[1]
+            kept += [part[i] for i in sorted({least, greatest})]
         points = kept
     xs, ys = zip(*points) if points else ((), ())
-    return Line(line.name, xs, ys, line.colour, line.dots, line.dashed, line.legend, line.last)
+    return replace(line, xs=xs, ys=ys)
 
 
-def _path(line: Line, place) -> str:
-    words, pen = [], "M"
+def _drawn(line: Line, place: Callable[[float, float], tuple[float, float]]) -> str:
+    dash = ' stroke-dasharray="5 4"' if line.dashed else ""
+    parts = [f'<path class="line" style="stroke:{line.colour}"{dash} d="{_path(line, place)}"/>']
+    if line.dots and len(line.xs) <= DOTTED:
+        spots = (place(x, y) for x, y in zip(line.xs, line.ys) if y is not None)
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" style="fill:{line.colour}"/>' for x, y in spots]
+    return "".join(parts)
+
+
+def _path(line: Line, place: Callable[[float, float], tuple[float, float]]) -> str:
+    strokes, pen = [], "M"
     for x, y in zip(line.xs, line.ys):
         if y is None:
             pen = "M"
             continue
         across, up = place(x, y)
-        words.append(f"{pen}{across:.1f} {up:.1f}")
+        strokes.append(f"{pen}{across:.1f} {up:.1f}")
         pen = "L"
-    return "".join(words)
+    return "".join(strokes)
 
 
-def _legend(lines: Sequence[Line], always: bool = False) -> str:
+def _data(line: Line) -> dict:
+    """What charts.js needs to draw the line again."""
+    return {
+        "name": line.name,
+        "colour": line.colour,
+        "dots": line.dots and len(line.xs) <= DOTTED,
+        "dashed": line.dashed,
+        "legend": line.legend,
+        "run": line.run,
+        "xs": list(line.xs),
+        "ys": [None if y is None else float(f"{y:.5g}") for y in line.ys],
+    }
+
+
+def _legend(lines: Sequence[Line], always: bool = False) -> Markup:
     shown = [line for line in lines if line.legend]
     if len(shown) < 2 and not always and not any(line.last for line in shown):
-        return ""
+        return Markup("")
     keys = (
-        f'<li><i style="background:{line.colour}"></i>{html.escape(line.name)}'
-        + (f" <b>{html.escape(line.last)}</b>" if line.last else "")
-        + "</li>"
+        Markup('<li><i style="background:{}"></i>{}{}</li>').format(
+            line.colour, line.name, Markup(" <b>{}</b>").format(line.last) if line.last else ""
+        )
         for line in shown
     )
-    return f'<ul class="keys">{"".join(keys)}</ul>'
+    return Markup('<ul class="keys">{}</ul>').format(Markup("").join(keys))

@@ -1,7 +1,7 @@
-"""`relama report run=NAME`: one self-contained page on a run, beside the paper (no network, no script).
+"""`relama report run=NAME`: one page on a run, compared with the paper; run=a,b,c compares runs.
 
-In: the run folder alone, whatever is in it. Out: report.html, for a phone, a desk and paper. Where the
-checkpoints are small enough their samples are made first, and kept in samples.jsonl.
+In: run folders alone, whatever they hold. Out: report.html, self-contained, for a phone, a desk and paper.
+Where the checkpoints are small enough their samples are made first, and kept in samples.jsonl.
 """
 
 from dataclasses import dataclass
@@ -10,24 +10,26 @@ from pathlib import Path
 from configs.load import entry, load
 from data import folders
 from data.errors import DataError
+from data.page import render
 from model.flops import n_params
 from model.formats.weights import FormatError
 from train.config import RunError
 from train.generation.samples import make_samples
-from train.report import curves, recipe
-from train.report.page import block, page
+from train.report import curves, life, recipe
+from train.report.compare import comparison
 from train.run.folder import run_path
 from train.run.record import RunRecord
 
+TEMPLATES = Path(__file__).with_name("templates")
 QUICK_TO_SAMPLE = 200_000_000  # parameters, up to which samples=auto makes them
 
 
 @dataclass
 class ReportConfig:
-    """Which run, and where the page goes."""
+    """Which run or runs, and where the page is written."""
 
-    run: str  # a name under runs/, or a path
-    output: str | None = None  # null: report.html in the run folder
+    run: str  # a name under runs/, or a path; several, with commas between them, are compared
+    output: str | None = None  # null: report.html in the run folder; of several: comparison.html in the first
     samples: str = "auto"  # continue fixed prompts at each checkpoint: auto (small models) | always | never
     watts: float | None = None  # what a device draws; null: by its name, if that is known
 
@@ -38,43 +40,60 @@ class ReportConfig:
             raise ValueError(f"watts={self.watts}: expected above 0")
 
 
-def render(run: RunRecord, watts: float | None = None) -> str:
-    """The page."""
-    last, config = run.last, run.config
-    finished = last["step"] >= config.steps
-    state = "finished" if finished else f"{last['step'] / config.steps:.0%} of its steps done"
-    under = f"A run of Relama, {state}: step {last['step']:,} of {config.steps:,}"
-    under += f", {run.ranks_at(last['step'])} × {run.device}" if run.device else ""
-    return page(
-        run.path.resolve().name,
-        under,
-        [
-            ("summary", "In short", curves.summary(run)),
-            ("loss", "Loss", curves.losses(run)),
-            ("optimisation", "Optimisation", curves.optimisation(run)),
-            ("speed", "Speed and goodput", curves.speed(run)),
-            ("mixture", "Mixture", recipe.mixture(run)),
-            ("samples", "Samples through time", recipe.samples(run)),
-            ("evaluation", "Evaluation", recipe.evaluation(run)),
-            ("cost", "Cost", recipe.cost(run, watts)),
-            ("deviations", "Beside the recipe", recipe.deviations(run)),
-            ("again", "Do it again", recipe.again(run)),
-            ("config", "Config", block((run.path / "config.yaml").read_text())),
-        ],
+def run(argv: list[str]) -> None:
+    config = load("report", ReportConfig, argv)
+    paths = [run_path(name.strip()) for name in config.run.split(",") if name.strip()]
+    if len(paths) > 1:
+        records = [RunRecord.read(path) for path in paths]
+        return _write(config, paths[0] / "comparison.html", comparison_page(records))
+    record = RunRecord.read(paths[0])  # before anything is written: a run that cannot be read stays untouched
+    if _makes_samples(config, record):
+        for line in make_samples(record.path):
+            print(f"relama: {line}")
+    output = Path(config.output) if config.output else record.path / "report.html"
+    _write(config, output, report_page(record, output.parent, config.watts))
+
+
+def report_page(record: RunRecord, beside: Path, watts: float | None = None) -> str:
+    """The page of one run, which will be a file in the folder `beside`."""
+    return render(
+        "report.html",
+        TEMPLATES,
+        title=record.path.resolve().name,
+        under=life.heading(record),
+        run=record.path,
+        model=record.model,
+        train=record.config,
+        x_axes=[curves.x_axes(record)],
+        summary=curves.summary(record),
+        losses=curves.losses(record),
+        optimization=curves.optimization(record),
+        speed=curves.speed(record),
+        goodput=life.goodput(record),
+        mixture=recipe.mixture(record),
+        samples=recipe.samples(record),
+        evaluation=recipe.evaluation(record),
+        cost=recipe.cost(record, watts),
+        deviations=recipe.deviations(record),
+        reproduce=recipe.reproduce(record, beside),
     )
 
 
-def run(argv: list[str]) -> None:
-    config = load("report", ReportConfig, argv)
-    path = run_path(config.run)
-    record = RunRecord.read(path)  # first of all: what cannot be read leaves nothing behind
-    small = n_params(record.model) <= QUICK_TO_SAMPLE
-    if config.samples == "always" or (config.samples == "auto" and small):
-        for line in make_samples(path):
-            print(f"relama: {line}")
-    output = Path(config.output) if config.output else path / "report.html"
+def comparison_page(records: list[RunRecord]) -> str:
+    """The page of several runs."""
+    names = ", ".join(record.path.resolve().name for record in records)
+    return render("comparison.html", TEMPLATES, title=names, under=["Runs compared"], **comparison(records))
+
+
+def _makes_samples(config: ReportConfig, record: RunRecord) -> bool:
+    is_small = n_params(record.model) <= QUICK_TO_SAMPLE
+    return config.samples == "always" or (config.samples == "auto" and is_small)
+
+
+def _write(config: ReportConfig, output: Path, page: str) -> None:
+    output = Path(config.output) if config.output else output
     try:
-        folders.write_whole(output, render(record, config.watts))
+        folders.write_whole(output, page)
     except OSError as error:
         raise RunError(f"output={output}: cannot be written ({error})") from None
     print(f"relama: wrote {output}")

@@ -1,0 +1,49 @@
+"""HTML pages from Jinja2 templates: one base page and one stylesheet for every report.
+
+In: a template's name and plain values, which are escaped. Out: a self-contained page.
+"""
+
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def render(template: str, *folders: Path, **values: object) -> str:
+    """The page of `template`, looked for in `folders` and then among the shared templates."""
+    environment = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"count": count, "hours": hours, "percent": percent}
+    page = environment.get_template(template).render(values)
+    return page.encode(errors="backslashreplace").decode()  # texts may hold halves of surrogate pairs
+
+
+def count(number: float | None) -> str:
+    """A number of tokens, steps or parameters: a small one in full, a large one to three digits."""
+    if number is None:
+        return "–"
+    for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(number) >= unit:
+            return f"{number / unit:.3g}{letter}"
+    return f"{number:,.0f}"
+
+
+def hours(number: float | None) -> str:
+    """A duration given in hours."""
+    if number is None:
+        return "–"
+    if number < 1:
+        return f"{number * 60:.1f} min"
+    return f"{number:,.1f} h" if number < 100 else f"{number:,.0f} h"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share of 1 in percent."""
+    return "–" if share is None else f"{share:.{digits}%}"
