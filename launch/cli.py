@@ -20,7 +20,8 @@ VERBS = {
     "import": ("train.weights.import_", "Hugging Face's or Meta's weights as a checkpoint"),
     "evaluate": ("train.evaluation.main", "the paper's benchmarks by lm-eval, beside its figures"),
     "plan": ("train.plan.main", "what a size needs: GPU-hours, memory, what each rank sends"),
-    "report": ("train.report.main", "one page on a run, with plots"),
+    "report": ("train.report.main", "one page on a run, with plots; run=a,b compares runs"),
+    "runs": ("train.report.runs", "every run: state, step, held-out figure, speed, age"),
 }
 
 

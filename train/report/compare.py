@@ -73,7 +73,10 @@ def _charts(records: list[RunRecord], names: list[str]) -> list:
                 run=number,
             )
         )
-        measured = [(line["step"], mixed_bits(record, line)) for line in record.measured]
+        measured = [
+            (line["step"], mixed_bits(record.config.data.weights, line["validation"]))
+            for line in record.measured
+        ]
         at, bits = [step for step, _ in measured], [value for _, value in measured]
         ends = figure(heldout_bits(record), 3)
         heldout.append(Line(name, at, bits, colour, dots=True, last=ends, run=number))

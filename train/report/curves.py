@@ -30,16 +30,14 @@ def colours(run: RunRecord) -> dict[str, str]:
 
 def heldout_bits(run: RunRecord) -> float | None:
     """The last held-out bits per byte, the sources weighted as in the mixture; None if never measured."""
-    return mixed_bits(run, run.measured[-1]) if run.measured else None
+    return mixed_bits(run.config.data.weights, run.measured[-1]["validation"]) if run.measured else None
 
 
-def mixed_bits(run: RunRecord, line: dict) -> float | None:
-    """A line's held-out bits per byte, the sources weighted as in the mixture."""
-    found, weights = line["validation"], run.config.data.weights
-    total = sum(weights.get(source, 0.0) for source in found)
-    if not total:
-        return None
-    return sum(weights.get(source, 0.0) * each["bits_per_byte"] for source, each in found.items()) / total
+def mixed_bits(weights: dict[str, float], validation: dict[str, dict]) -> float | None:
+    """Held-out bits per byte over the sources of one validation, weighted as in the mixture."""
+    total = sum(weights.get(source, 0.0) for source in validation)
+    bits = sum(weights.get(source, 0.0) * found["bits_per_byte"] for source, found in validation.items())
+    return bits / total if total else None
 
 
 def last_tenth(run: RunRecord) -> float | None:

@@ -36,7 +36,7 @@
 
   function logTicks(low, high) {
     const first = Math.floor(Math.log10(low)), last = Math.ceil(Math.log10(high));
-    const units = last - first > 4 ? [1] : last - first > 1 ? [1, 2, 5] : [1, 1.5, 2, 3, 4, 5, 6, 8];
+    const units = last - first > 4 ? [1] : last - first > 1 ? [1, 2, 5] : [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
     const all = [];
     for (let power = first; power <= last; power++) for (const unit of units) all.push(unit * 10 ** power);
     const below = all.filter((tick) => tick <= low * 1.0001).length - 1;
@@ -72,9 +72,11 @@
       svg += `<text x="${LEFT - 6}" y="${+y + 4}" text-anchor="end">${short(tick)}</text>`;
     }
     const inside = (state.logX ? logTicks : linearTicks)(lowX, highX).filter((t) => t >= lowX && t <= highX);
-    const every = Math.ceil(inside.length / 7);
-    for (const tick of inside.filter((_, i) => i % every === 0)) {
+    let lastX = -Infinity;
+    for (const tick of inside) {
       const x = toX(tick), anchor = x > W - RIGHT - 14 ? "end" : "middle";
+      if (x - lastX < 44) continue; // the next number would touch this one
+      lastX = x;
       svg += `<text x="${x.toFixed(1)}" y="${H - 8}" text-anchor="${anchor}">${short(tick)}</text>`;
     }
     chart.places = points.map((line) => line.map((p) => p && [toX(p[0]), toY(p[1]), p[0], p[1]]));
