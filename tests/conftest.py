@@ -1,25 +1,58 @@
-"""Shared by all tests: where the real samples lie, if they do; and the embedded sample, prepared once."""
+"""Shared by all tests: the real samples, the embedded sample, and how the tests are spread over workers.
+
+pytest-xdist keeps one file on one worker (its fixtures are made once) and all files of `SERIAL` on one worker, first:
+what kills, waits or measures never competes with its own kind.
+"""
 
 from pathlib import Path
 
 import pytest
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+TESTS = Path(__file__).resolve().parent
+
+# Services, faults and deadlines. The longest comes first, so that the other worker is never left waiting.
+SERIAL = (
+    "train/ranks/test_elastic.py",
+    "chaos/test_chaos.py",
+    "train/test_resume.py",
+    "train/test_recovery.py",
+    "train/ranks/test_watchdog.py",
+    "train/ranks/test_rendezvous.py",
+    "launch/test_local.py",
+    "launch/test_slurm.py",
+    "data/test_engine.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts each test into the group of its file, the serial files into one group at the front."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(TESTS).as_posix()
+        return SERIAL.index(name) if name in SERIAL else len(SERIAL)
+
+    for item in items:
+        name = item.path.relative_to(TESTS).as_posix()
+        item.add_marker(pytest.mark.xdist_group("serial" if name in SERIAL else name))
+    items.sort(key=place)  # stable: within a file, and among the other files, the order stays
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real samples, which lies beside the clone on some machines only."""
+    """The folder of real samples, which only some machines have next to the clone."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real samples are not on this machine ({SHARED_DATA})")
     return SHARED_DATA
 
 
 @pytest.fixture(scope="session")
-def corpora(tmp_path_factory) -> Path:
-    """The embedded sample, prepared once."""
+def corpora(tmp_path_factory, worker_id: str) -> Path:
+    """The embedded sample, prepared once for all workers (the second to ask waits for the first)."""
     from data.prepare.sample import prepare_sample
 
-    folder = tmp_path_factory.mktemp("corpora")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "sample-corpora"
+    folder.mkdir(exist_ok=True)
     prepare_sample(folder)
     return folder
