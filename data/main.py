@@ -1,20 +1,17 @@
 """`python data/main.py recipe=github input=…` or `relama prepare …`: parse, choose what to run, run it."""
 
-import os
 import sys
 from pathlib import Path
 
-from configs.load import ConfigError, entry, load, quoted
+from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.prepare.config import PrepareConfig, renamed_key
-
-LISTS = ("input", "licences", "ccnet.languages", "ccnet.cutoffs", "ccnet.skip", "ccnet.cited")
 
 
 def run(argv: list[str]) -> None:
     for word in argv:
         _refuse_old_key(word)
-    prepare(load("prepare", PrepareConfig, [_as_list(word) for word in argv]))
+    prepare(load("prepare", PrepareConfig, argv))
 
 
 def prepare(config: PrepareConfig) -> None:
@@ -47,18 +44,6 @@ def _refuse_old_key(word: str) -> None:
     renamed = renamed_key(key.lstrip("+"))
     if renamed:
         raise ConfigError(f"{word}: now {renamed}{equals}{value}")
-
-
-def _as_list(word: str) -> str:
-    """`input=a,b` in Hydra's syntax, `input=['a','b']`: any path can be given as the shell gives it.
-
-    A path that exists is one path, commas included.
-    """
-    key, equals, value = word.partition("=")
-    if key not in LISTS or not equals or value.startswith("[") or value == "null":
-        return word
-    parts = [value] if os.path.exists(value) else value.split(",")
-    return f"{key}=[" + ",".join(quoted(part) for part in parts if part) + "]"
 
 
 if __name__ == "__main__":

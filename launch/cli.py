@@ -1,32 +1,78 @@
-"""`relama VERB key=value …`: the one table of verbs. Each is an entry point in the room it belongs to."""
+"""`relama VERB key=value …`: the one table of verbs. Each is an entry point in the room it belongs to.
+
+Nothing heavy is imported before the verb is known: `--help` answers at once.
+"""
 
 import difflib
 import importlib
 import sys
 
+# Verb: the module with its `main`, its config dataclass there (filled by configs/VERB.yaml), what it does.
 VERBS = {
-    "prepare": ("data.main", "raw dumps to cleaned text to verified tokens"),
-    "tokenizer": ("data.tokens.train_tokenizer", "train a SentencePiece tokenizer on the mixture's text"),
-    "train": ("train.main", "train in one process (many: torchrun train/main.py …)"),
-    "launch": ("launch.main", "train on a cluster or by torchrun here; launch status, launch stop"),
+    "prepare": ("data.main", "PrepareConfig", "turn raw dumps into cleaned text and verified tokens"),
+    "tokenizer": (
+        "data.tokens.train_tokenizer",
+        "TokenizerConfig",
+        "train a SentencePiece tokenizer on the mixture's text",
+    ),
+    "train": ("train.main", "TrainConfig", "train in one process (many: torchrun train/main.py …)"),
+    "launch": (
+        "launch.main",
+        "LaunchConfig",
+        "train on a cluster or by torchrun here; launch status, launch stop",
+    ),
     "audit": (
         "train.recipe.audit",
-        "the mixture's tokens and epochs, and a run's config, beside the paper's",
+        "AuditConfig",
+        "compare the mixture's tokens and epochs, and a run's config, with the paper's",
     ),
-    "explain": ("data.explain", "what any step of a run was trained on"),
-    "validate": ("train.evaluation.validate", "held-out loss, perplexity and bits per byte per source"),
-    "generate": ("train.generation.main", "continue a prompt with a trained model"),
-    "export": ("train.weights.export", "weights out to Hugging Face's or Meta's format"),
-    "import": ("train.weights.import_", "Hugging Face's or Meta's weights as a checkpoint"),
-    "evaluate": ("train.evaluation.main", "the paper's benchmarks by lm-eval, beside its figures"),
-    "plan": ("train.plan.main", "what a size needs: GPU-hours, memory, what each rank sends"),
-    "report": ("train.report.main", "one page on a run, with plots; run=a,b compares runs"),
-    "runs": ("train.report.runs", "every run: state, step, held-out figure, speed, age"),
+    "explain": ("data.explain", "ExplainConfig", "show what any step of a run was trained on"),
+    "validate": (
+        "train.evaluation.validate",
+        "ValidateWeightsConfig",
+        "measure held-out loss, perplexity and bits per byte per source",
+    ),
+    "generate": ("train.generation.main", "GenerateConfig", "continue a prompt with a trained model"),
+    "export": ("train.weights.export", "ExportConfig", "write weights in Hugging Face's or Meta's format"),
+    "import": (
+        "train.weights.import_",
+        "ImportConfig",
+        "turn Hugging Face's or Meta's weights into a checkpoint",
+    ),
+    "evaluate": (
+        "train.evaluation.main",
+        "EvaluateConfig",
+        "run the paper's benchmarks with lm-eval and compare the scores",
+    ),
+    "plan": (
+        "train.plan.main",
+        "PlanConfig",
+        "say what a size needs: GPU-hours, memory, what each rank sends",
+    ),
+    "report": (
+        "train.report.main",
+        "ReportConfig",
+        "write one page on a run, with plots; run=a,b compares runs",
+    ),
+    "runs": ("train.report.runs", "RunsConfig", "list every run: state, step, held-out figure, speed, age"),
+}
+# What two verbs take next to their own keys.
+ALSO = {
+    "launch": "It also takes every key of `relama train`.",
+    "audit": "It also takes `run=NAME`, or any key of `relama train`, whose config is then compared with the "
+    "paper's; `size=7b|13b|33b|65b` chooses the size to compare with (default: the nearest by shape).",
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-    words = sys.argv[1:] if argv is None else argv
+    try:
+        return run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # while a verb is imported: from then on its own `entry` answers
+        print("\nrelama: interrupted", file=sys.stderr)
+        return 130
+
+
+def run(words: list[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
@@ -38,12 +84,24 @@ def main(argv: list[str] | None = None) -> int:
             f"relama: error: {verb}: no such verb; {hint}the verbs are: {', '.join(VERBS)}", file=sys.stderr
         )
         return 2
+    if "-h" in overrides or "--help" in overrides:
+        print(help_page(verb))
+        return 0
     return importlib.import_module(VERBS[verb][0]).main(overrides)
 
 
 def usage() -> str:
-    lines = [f"  {verb:<11}{meaning}" for verb, (_, meaning) in VERBS.items()]
+    lines = [f"  {verb:<11}{meaning}" for verb, (_, _, meaning) in VERBS.items()]
     return "\n".join(["usage: relama VERB key=value …   (relama VERB --help lists its keys)", "", *lines])
+
+
+def help_page(verb: str) -> str:
+    """What `relama VERB --help` prints: the verb's keys, each with its default and meaning."""
+    from configs import describe
+
+    module, schema, meaning = VERBS[verb]
+    page = f"{verb}: {meaning}\n\n{describe.page(verb, module, schema)}"
+    return f"{page}\n\n{ALSO[verb]}" if verb in ALSO else page
 
 
 if __name__ == "__main__":

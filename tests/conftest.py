@@ -1,7 +1,7 @@
 """Shared by all tests: the real samples, the embedded sample, and how the tests are spread over workers.
 
-pytest-xdist keeps one file on one worker (its fixtures are made once) and all files of `SERIAL` on one worker, first:
-what kills, waits or measures never competes with its own kind.
+pytest-xdist keeps a file on one worker, so that its fixtures are made once. All files of `SERIAL` share one
+worker and start first: tests that kill, wait or measure never compete with one another.
 """
 
 from pathlib import Path

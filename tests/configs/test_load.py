@@ -1,8 +1,10 @@
 """Words on the command line become a typed config, or one line that says why not."""
 
+import signal
+
 import pytest
 
-from configs.load import ConfigError, from_yaml, load, save
+from configs.load import ConfigError, entry, from_yaml, load, save
 from train.config import TrainConfig
 
 REFUSED = {
@@ -13,8 +15,8 @@ REFUSED = {
     "model=9b": ["model=9b", "7b", "tiny"],
     "optim=sgd": ["optim=sgd", "adamw"],
     "optimizer=adamw": ["optimizer"],
-    "steps=many": ["steps", "many"],
-    "steps=1.5": ["steps", "1.5"],
+    "steps=many": ["steps=many", "expected an integer"],
+    "steps=1.5": ["steps=1.5", "expected an integer"],
     "steps=0": ["steps=0"],
     "optim.betas=[0.9]": ["optim.betas"],
     "optim.lr=-1": ["optim.lr", "above 0"],
@@ -44,6 +46,21 @@ REFUSED = {
     "steps=": ["steps"],
     "steps=[": ["steps=["],
     "~optim": ["~optim", "key=value"],
+    "steps=1,2": ["steps=1,2", "one value"],
+    "steps=range(1,3)": ["steps=range", "one value"],
+    "model=/data/llama": ["model=/data/llama", "init=PATH"],
+    "data=/my/text": ["data=/my/text", "recipe=text"],
+    "lr=1": ["lr: unknown key", "did you mean optim.lr?"],
+    "batch_size=8": ["did you mean micro_batch or global_batch?"],
+    "epochs=3": ["did you mean steps?"],
+    "max_steps=3": ["did you mean steps?"],
+    "grad-clip=1": ["did you mean optim.clip?"],
+    "n_layers=3": ["did you mean model.n_layers?"],
+    "optim.betas=a,b": ["optim.betas", "expected a number"],
+    "data.weights.mine=much": ["data.weights.mine=much", "expected a number"],
+    "validate=5": ["validate=5", "validate.every"],
+    "run=${nothing}": ["run=${nothing}: ", "not found"],
+    "data=[mix,sample]": ["data=[mix,sample]", "no such choice"],
 }
 
 
@@ -110,3 +127,34 @@ def test_a_text_is_taken_as_the_shell_gives_it(value):
 def test_null_quotes_and_interpolations_of_a_text_mean_what_they_do_in_hydra():
     assert load("train", TrainConfig, ["corpora='a,b'"]).corpora == "a,b"
     assert load("train", TrainConfig, ["corpora=${run}/x", "run=é"]).corpora == "é/x"
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "expected"),
+    [
+        (["data=mix", "data.sources=c4,books"], "sources", ["c4", "books"]),
+        (["data=mix", "data.sources=c4"], "sources", ["c4"]),
+        (["data=mix", "data.sources='c4',\"books\""], "sources", ["c4", "books"]),
+        (["data=mix", "data.sources=[c4,books]"], "sources", ["c4", "books"]),
+        (["data=mix", "data.sources=null"], "sources", None),
+    ],
+)
+def test_lists_need_no_brackets(words, key, expected):
+    assert getattr(load("train", TrainConfig, words).data, key) == expected
+
+
+def test_lists_of_numbers_need_no_brackets_either():
+    config = load("train", TrainConfig, ["optim.betas=0.8,0.9", "profile_steps=5,7"])
+    assert (config.optim.betas, config.profile_steps) == ([0.8, 0.9], [5, 7])
+
+
+def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
+    def verb(argv):
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        assert entry(verb, []) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err.strip() == "relama: interrupted"

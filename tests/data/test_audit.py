@@ -232,7 +232,7 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
         (["data=none"], "data is one of: mix, sample"),
         (["data.sources=[c5]"], "'c5' has no weight"),
         (["tolerance=1"], "tolerance: unknown key"),
-        (["tokens=1T"], "tokens: "),
+        (["tokens=1T"], "tokens=1T: expected"),
         (["output=/nowhere/a.json"], "output=/nowhere/a.json: cannot be written"),
     ],
 )

@@ -121,7 +121,7 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
     [
         (["run=RUN", "step=0"], "step=0: expected 1 or above"),
         (["run=RUN", "step=-3"], "step=-3: expected 1 or above"),
-        (["run=RUN", "step=one"], "step: "),
+        (["run=RUN", "step=one"], "step=one: expected an integer"),
         (["run=RUN"], "step: is required"),
         (["step=1"], "run: is required"),
         (["run=RUN/no", "step=1"], "order.json: missing; expected run=NAME"),

@@ -1,26 +1,69 @@
 """`relama` lists its verbs, and each of them is there."""
 
 import importlib
+import subprocess
+import sys
 
 import pytest
 
+from configs import describe
+from configs.schema import leaves
+from launch import keys
 from launch.cli import VERBS, main
+from tests.support.runs import REPOSITORY
 
 
 def test_relama_alone_lists_the_verbs_with_a_line_each(capsys):
     assert main([]) == 0
     page = capsys.readouterr().out
-    assert all(f"  {verb}" in page and meaning in page for verb, (_, meaning) in VERBS.items())
+    assert all(f"  {verb}" in page and meaning in page for verb, (_, _, meaning) in VERBS.items())
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_lists_its_keys(verb, capsys):
+def test_every_verb_lists_its_keys_with_defaults_and_meanings(verb, capsys):
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(VERBS[verb][0]).main(["--help"])
     assert ended.value.code == 0
-    assert "keys of configs/" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    module, schema, _ = VERBS[verb]
+    assert describe.page(verb, module, schema) in page
+    assert main([verb, "--help"]) == 0  # the same without an import of the verb
+    assert describe.page(verb, module, schema) in capsys.readouterr().out
+    listed = [key.name for key in describe.keys(verb, module, schema)]
+    found = importlib.import_module(module)
+    assert sorted(listed) == sorted(leaves(getattr(found, schema)))
+    assert all(f"\n  {name}=" in page for name in listed)
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from launch.cli import main; main(['train', '--help']); "
+        "sys.exit(' '.join({'torch', 'hydra', 'numpy', 'datatrove'} & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "optim.lr=0.006" in done.stdout and "the peak" in done.stdout
+
+
+def test_required_keys_come_first_and_choices_are_listed():
+    found = describe.keys("evaluate", "train.evaluation.main", "EvaluateConfig")
+    assert (found[0].name, found[0].default) == ("weights", None)
+    assert "7b" in next(group.meaning for group in describe.groups("train") if group.name == "model")
+
+
+def test_the_page_of_keys_is_what_the_code_says():
+    assert keys.PAGE.read_text() == keys.page(), "run python -m launch.keys"
 
 
 def test_an_unknown_verb_is_answered_with_the_nearest(capsys):
     assert main(["trian"]) == 2
     assert "did you mean train?" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_a_verb_loads_is_one_line(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    assert main(["train"]) == 130
+    assert capsys.readouterr().err.strip() == "relama: interrupted"

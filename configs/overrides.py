@@ -1,0 +1,109 @@
+"""The `key=value` arguments of a command, checked against its dataclass and written as Hydra reads them.
+
+A key must exist, a group's choice must be a file of that group, and a value must parse. All of it is checked
+here, so that no message of Hydra's has to be understood. Texts and lists are taken as the shell gives them:
+`output=/tmp/a,b`, `data.sources=c4,books`.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+
+from configs import schema as schemas
+
+CONFIGS = Path(__file__).resolve().parent
+# Where a path leads that was given to a group.
+_PATHS = {
+    "model": "to start from weights, give init=PATH (train) or weights=PATH",
+    "data": "for your own text: relama prepare recipe=text source=NAME input=PATH, then data.weights.NAME=1 "
+    "data.sources=NAME",
+}
+
+
+class ConfigError(Exception):
+    """One line that names the key, what is wrong with it and the choices."""
+
+
+def checked(name: str, schema: type, words: list[str]) -> list[str]:
+    """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
+    groups, parser = groups_of(name), OverridesParser.create()
+    return [_checked(word, schema, groups, parser) for word in words]
+
+
+def groups_of(name: str) -> dict[str, list[str]]:
+    """The config groups of `configs/<name>.yaml`, each with its choices."""
+    listed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
+    names = [group for entry in listed if isinstance(entry, dict) for group in entry]
+    return {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in names}
+
+
+def quoted(value: str) -> str:
+    """A text in Hydra's grammar: it reads back unchanged, whatever its characters."""
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
+
+
+def _checked(word: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
+    key, equals, value = word.partition("=")
+    if not equals or word.startswith(("~", "-")):
+        raise ConfigError(f"{word!r}: expected key=value (for example steps=100)")
+    key = key.lstrip("+")
+    known = schemas.leaves(schema)
+    if key in groups:
+        return _choice(key, value, groups[key], parser)
+    if key in known:
+        written = f"++{key}={_as_hydra(known[key], value)}"
+    elif any(key.startswith(f"{name}.") and schemas.is_mapping(kind) for name, kind in known.items()):
+        written = f"++{key}={value}"
+    elif key in schemas.branches(schema):
+        if not value.startswith("{"):
+            parts = ", ".join(name for name in known if name.startswith(f"{key}."))
+            raise ConfigError(f"{key}={value}: not a value but a group of keys: {parts}")
+        written = f"++{key}={value}"
+    else:
+        raise ConfigError(schemas.unknown_key(key, schema, tuple(groups)))
+    if _parsed(written, key, value, parser).is_sweep_override():
+        raise ConfigError(f"{key}={value}: expected one value")
+    return written
+
+
+def _choice(group: str, value: str, choices: list[str], parser: OverridesParser) -> str:
+    """`model=7b`; or a dict of keys, `parallel={tp:2}`."""
+    chosen = _parsed(f"{group}={value}", group, value, parser).value()
+    if not isinstance(chosen, dict) and str(chosen) not in choices:
+        hint = f"; {_PATHS[group]}" if group in _PATHS and os.sep in value else ""
+        raise ConfigError(f"{group}={value}: no such choice; {group} is one of: {', '.join(choices)}{hint}")
+    return f"{group}={value}"
+
+
+def _parsed(written: str, key: str, value: str, parser: OverridesParser):
+    try:
+        return parser.parse_override(written)
+    except HydraException:
+        raise ConfigError(
+            f"{key}={value}: not readable as key=value; quote special characters: {key}=\"'…'\""
+        ) from None
+
+
+def _as_hydra(kind: object, value: str) -> str:
+    """`value` for Hydra's parser: a text is quoted, and commas separate a list's items.
+
+    null, an interpolation, a quoted text and a list in brackets keep their meaning in Hydra.
+    """
+    if value.lower() == "null" or "${" in value:
+        return value
+    item = schemas.list_of(kind)
+    is_path = item is str and os.path.exists(value)  # one path, commas included
+    if item is not None and (is_path or not value.startswith("[")):
+        parts = [value] if is_path else value.split(",")
+        parts = [part.strip() for part in parts if part.strip()]
+        return f"[{','.join(_text(part) if item is str else part for part in parts)}]"
+    return _text(value) if schemas.is_text(kind) and value else value
+
+
+def _text(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] in "'\"" and value[-1] == value[0]
+    return value if is_quoted else quoted(value)
