@@ -1,28 +1,45 @@
-# Two commands do all the set-up: `make demo` and `make test`.
+# Two commands do all the set-up: `make demo` (the core) and `make test` (everything).
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+ROOMS := configs data model train launch
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test test-quick lint keys clean
 
 install: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(CORE): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Relama needs Python 3.11 or newer; give PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --progress-bar on -c constraints.txt -e .
+	touch $@
+
+$(INSTALLED): $(CORE)
 	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[data,ray,eval,dev]'
 	touch $@
 
-demo: $(INSTALLED)
+demo: $(CORE)
 	PATH="$(abspath $(BIN)):$$PATH" bash launch/demo.sh
 
+# All tests. Those that kill, wait or measure share one worker (tests/conftest.py).
 test: $(INSTALLED) lint
-	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m pytest
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+# What to run at each change: no test that takes more than a few seconds.
+test-quick: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup \
+		-m "not distributed and not slow"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# docs/keys.md, from the comments in the code.
+keys: $(INSTALLED)
+	$(BIN)/python -m launch.keys
 
 clean:
 	rm -rf $(VENV) *.egg-info

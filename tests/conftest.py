@@ -25,8 +25,28 @@ SERIAL = (
 )
 
 
+# More than about six seconds each, though one process: make test-quick leaves them out.
+SLOW = (
+    "data/tokens/test_tokenizer.py::test_ids_are_identical",
+    "data/sources/test_source_tables.py",
+    "data/prepare/test_sample.py",
+    "data/prepare/test_all_sources.py",
+    "docs/test_commands.py::test_every_command",
+    "launch/test_script.py::test_what_the_training_left",
+    "train/evaluation/test_evaluate.py::test_the_paper_suite",
+    "train/plan/test_plan.py",
+    "train/report/test_report.py",
+    "train/test_bad_input.py",
+    "train/test_verbs.py",
+    "train/weights/test_export.py",
+    "train/checkpoint/test_certificate.py",
+    "train/checkpoint/test_saving.py",
+    "model/test_parallelize.py",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts each test into the group of its file, the serial files into one group at the front."""
+    """Put each test into the group of its file, serial files into one group at the front; mark the slow."""
 
     def place(item: pytest.Item) -> int:
         name = item.path.relative_to(TESTS).as_posix()
@@ -35,6 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         name = item.path.relative_to(TESTS).as_posix()
         item.add_marker(pytest.mark.xdist_group("serial" if name in SERIAL else name))
+        if name in SERIAL or f"{name}::{item.name}".startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
     items.sort(key=place)  # stable: within a file, and among the other files, the order stays
 
 

@@ -208,7 +208,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_is_who
 def tokenizer(tmp_path_factory) -> Path:
     """A small one of our own, from this room's sources."""
     model = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
-    texts = [path.read_text() for path in sorted((ROOT / "data").rglob("*.py"))]
+    texts = [path.read_text() for path in sorted((ROOT / "data").glob("*.py"))]
     return train_tokenizer(texts, model, vocab_size=500)
 
 
