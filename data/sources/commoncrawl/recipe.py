@@ -1,23 +1,22 @@
-"""CommonCrawl: the pages of WET files, or of WARC files with their text extracted by resiliparse.
+"""CommonCrawl: the pages of WET files, or of WARC files with their main content extracted.
 
-In: `*.warc.wet.gz` (old headers or new) or `*.warc.gz`. Out: a document for each page of 300 characters
-or more, its lines stripped, its title apart, as CCNet parses it (RECIPE §2). What of it stays is decided
-afterwards over the whole input: `data/ccnet/`.
+In: `*.warc.wet.gz` (old headers or new) or `*.warc.gz`, also plain or zstd. Out: a document for each page of
+300 characters or more, its lines stripped, its title apart, as CCNet parses it (docs/recipe.md §2). CCNet's
+filters follow in `data/ccnet/`.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
 
-from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
-from resiliparse.parse.html import HTMLTree
 
 from data.documents import Document, Drop, Record
 from data.sources import rows
+from data.sources.commoncrawl import main_content
 from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
-VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 2  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 
@@ -27,7 +26,7 @@ _HTML = ("text/html", "application/xhtml+xml")
 
 
 def inputs(path: Path) -> list[Path]:
-    """The WET and WARC files; WAT files, which lie beside them in a dump, hold no text."""
+    """The WET and WARC files. A dump's WAT files hold no text and are passed over."""
     if path.is_file():
         if not path.name.lower().endswith(_SUFFIXES):
             raise rows.expected(path, _INPUT)
@@ -40,7 +39,7 @@ def inputs(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
-    """Every page; each other record, and each that cannot be read, as a drop."""
+    """Every page; other records, and those that cannot be read, as drops."""
     for number, item in enumerate(read_records(path)):
         if isinstance(item, Fault):
             yield Drop("malformed record", str(path), number, item.detail, malformed=True)
@@ -49,12 +48,11 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
-    """The page's lines without its title, or why it is left out."""
+    """The page's lines without its title, or why it is dropped."""
     meta = dict(record.meta)
     if meta.pop("html", False):
-        tree = HTMLTree.parse(record.text)
-        title = tree.title or ""
-        lines = _lines(extract_plain_text(tree, main_content=True, alt_texts=False))
+        title, text = main_content.extract(record.text)
+        lines = _lines(text)
     else:
         title, *lines = _lines(record.text) or [""]
     text = "\n".join(lines)
@@ -97,11 +95,11 @@ def _web_page(file: str, number: int, record: WarcRecord, url: str, meta: dict[s
         return Drop("not a page", file, number, page.content_type or "no Content-Type")
     if page.note:
         meta["note"] = f"{meta['note']}, {page.note}" if "note" in meta else page.note
-    return Record(file, number, _decode(page.body, page.charset), url, "", meta | {"html": True})
+    return Record(file, number, decode_html(page.body, page.charset), url, "", meta | {"html": True})
 
 
-def _decode(body: bytes, charset: str) -> str:
-    """HTML as text: what is valid UTF-8 is UTF-8, whatever its header claims; then header, meta, guess."""
+def decode_html(body: bytes, charset: str) -> str:
+    """HTML as text: UTF-8 if it is valid, whatever the header claims; else by header, meta tag or a guess."""
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -117,5 +115,5 @@ def _decode(body: bytes, charset: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """As CCNet: stripped, the empty ones left out."""
+    """Stripped and without empty ones, as in CCNet."""
     return [line for line in map(str.strip, text.split("\n")) if line]

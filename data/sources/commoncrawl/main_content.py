@@ -1,0 +1,216 @@
+"""The main content of a web page: the title and the text of an article, without what surrounds it.
+
+resiliparse extracts the text and drops navigation and the like by its own rules. They err in three ways that
+are corrected here in the parsed page, before it extracts:
+
+- What follows the article (teasers, comments, notes about the site) comes out with it. The article is the
+  deepest element that holds more than half of the page's paragraph text; what follows it is hidden, and what
+  precedes it if it is mostly links. Boxes inside it go by their conventional names (Mozilla's Readability).
+- Lists near the body are lost, as if each were a menu. Those that are not mostly links are moved deeper.
+- Sometimes nearly the whole article is lost. Where less than half of the paragraph text comes out, the rules
+  are relaxed step by step, down to the article's text without any rule.
+
+Half is the only threshold: it is what "most" means. Every element is visited a constant number of times.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html.node import ElementNode
+
+from data.sources.commoncrawl.elements import select, text_of
+from data.sources.commoncrawl.superscripts import mark_powers
+
+_PARAGRAPHS = "p, pre"
+_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # what resiliparse takes for the site's navigation
+_LIST_DEPTH = 3
+# Class names and ids of boxes that are no article: Readability's "unlikely candidates" and "bylines".
+# fmt: off
+_BOX_NAMES = [
+    "-ad-", "ad-break", "agegate", "author", "banner", "breadcrumb", "byline", "combx", "comment",
+    "community", "dateline", "disqus", "extra", "footer", "gdpr", "legends", "menu", "pager", "pagination",
+    "popup", "related", "remark", "replies", "rss", "shoutbox", "sidebar", "skyscraper", "social", "sponsor",
+    "supplemental", "writtenby",
+]
+# fmt: on
+_NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
+_NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
+_TOPICS = ("tag-", "category-")  # WordPress: what an article is about
+_BOXES = "[class], [id], form"
+_LINKS = "a, select, textarea, button, script, style"
+_NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
+
+
+@dataclass(frozen=True)
+class _Article:
+    path: list[ElementNode]  # the article and what holds it, up to the body
+    n_characters: int  # of the page's paragraphs, their links apart
+
+
+def extract(html: str) -> tuple[str, str]:
+    """A page's title and its main text, whose lines may have space around them."""
+    tree = HTMLTree.parse(html)
+    title, body = tree.title or "", tree.body
+    if body is None:
+        return title, ""
+    if "<sup" in html or "<SUP" in html:
+        mark_powers(body)
+    _deepen_lists(tree, body)
+    for heading in select(body, _NAMED_HEADINGS):
+        heading.remove_attribute("id")
+    article = _find_article(body)
+    if article is None:
+        return title, _extract_page(tree)
+    if 2 * article.n_characters < _n_visible(body) and 2 * article.n_characters < len(_plain(tree)):
+        return title, _extract_page(tree)  # paragraphs are too little of it to tell where the article is
+    return title, _extract_article(tree, body, article)
+
+
+def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> str:
+    """The article and what introduces it; with the rules relaxed where they lose most of the paragraphs."""
+    hidden = _hide_surroundings(article)
+    text = _plain(tree, comments=False, post_meta=False)
+    if 2 * len(text) >= article.n_characters:
+        return text
+    for element in hidden:
+        element.remove_attribute("hidden")
+    text = _plain(tree)
+    if 2 * len(text) >= article.n_characters:
+        return text
+    body.replace_children(article.path[0])
+    return extract_plain_text(tree, alt_texts=False, skip_elements=[_NEVER]) or text
+
+
+def _extract_page(tree: HTMLTree) -> str:
+    """The page by resiliparse's rules, without comments unless they are most of it."""
+    everything, text = _plain(tree), _plain(tree, comments=False, post_meta=False)
+    return text if 2 * len(text) >= len(everything) else everything
+
+
+def _plain(tree: HTMLTree, *, comments: bool = True, post_meta: bool = True) -> str:
+    return extract_plain_text(
+        tree, main_content=True, alt_texts=False, comments=comments, post_meta=post_meta
+    )
+
+
+def _n_visible(body: ElementNode) -> int:
+    """An upper bound of the characters that extraction may give, far cheaper than that."""
+    silent = select(body, "script, style, noscript, template")
+    return len(text_of(body)) - sum(len(text_of(element)) for element in silent)
+
+
+def _find_article(body: ElementNode) -> _Article | None:
+    """The deepest element that holds more than half of the text of the page's paragraphs."""
+    paragraphs = select(body, _PARAGRAPHS)
+    sizes = [_n_unlinked(paragraph) for paragraph in paragraphs]
+    n_characters = sum(sizes)
+    if not n_characters:
+        return None
+    # An element's paragraphs are neighbors in the page's order: more than half of all include the median.
+    median, seen = 0, sizes[0]
+    while 2 * seen < n_characters:
+        median += 1
+        seen += sizes[median]
+    path = _ancestors(paragraphs[median])
+    joins = {
+        element: place for place, element in enumerate(path)
+    }  # where an element's ancestors join the path
+    held = [0] * len(path)
+    for paragraph, size in zip(paragraphs, sizes):
+        climbed, element = [], paragraph.parent
+        while element is not None and element not in joins:
+            climbed.append(element)
+            element = element.parent
+        place = joins[element] if isinstance(element, ElementNode) else len(path) - 1
+        joins |= dict.fromkeys(climbed, place)
+        held[place] += size
+    below = 0
+    for place, size in enumerate(held):
+        below += size
+        if 2 * below > n_characters:
+            return _Article(path[place:], n_characters)
+    return None
+
+
+def _ancestors(element: ElementNode) -> list[ElementNode]:
+    """From its parent up to the root element."""
+    path = []
+    parent = element.parent
+    while isinstance(parent, ElementNode):
+        path.append(parent)
+        parent = parent.parent
+    return path
+
+
+def _hide_surroundings(article: _Article) -> list[ElementNode]:
+    """Hide what follows the article, links before it and boxes in it; returns what was hidden."""
+    hidden, boxed = [], [article.path[0]]
+    for element in article.path:
+        if element.tag in ("body", "html"):
+            break
+        sibling = element.next_element_sibling
+        while sibling is not None:
+            (boxed if _continues(element, sibling) else hidden).append(sibling)
+            sibling = sibling.next_element_sibling
+        sibling = element.previous_element_sibling
+        while sibling is not None:
+            is_outside = _is_box(sibling) or _is_mostly_links(sibling)
+            (hidden if is_outside else boxed).append(sibling)
+            sibling = sibling.previous_element_sibling
+    hidden += [box for element in boxed for box in select(element, _BOXES) if _is_box(box)]
+    hidden = [element for element in hidden if not element.has_attribute("hidden")]
+    for element in hidden:
+        element.set_attribute("hidden", "")
+    return hidden
+
+
+def _is_box(element: ElementNode) -> bool:
+    tag = element.tag
+    return tag == "form" or (tag not in _NO_BOXES and _names_box(f"{element.class_name} {element.id}"))
+
+
+@lru_cache(maxsize=4096)
+def _names_box(names: str) -> bool:
+    kept = " ".join([name for name in names.lower().split() if not name.startswith(_TOPICS)])
+    return any([word in kept for word in _BOX_NAMES])
+
+
+def _continues(element: ElementNode, sibling: ElementNode) -> bool:
+    """Whether a sibling is a further section of the same kind, with paragraphs."""
+    same = sibling.tag == element.tag and sibling.class_name == element.class_name
+    kind = element.class_name or element.tag == "section"
+    return bool(same and kind and sibling.query_selector(_PARAGRAPHS) is not None)
+
+
+def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
+    """Move lists near the body so deep that they are not taken for the site's navigation."""
+    for element in select(body, _LISTS):
+        if _is_mostly_links(element):
+            continue
+        levels = [cast(ElementNode, tree.create_element("div")) for _ in range(_LIST_DEPTH)]
+        element.replace_with(levels[0])
+        for outer, inner in zip(levels, [*levels[1:], element]):
+            outer.append_child(inner)
+
+
+def _n_unlinked(element: ElementNode) -> int:
+    """Characters outside links and fields."""
+    size = _n_characters(element)
+    return max(0, size - _n_linked(element)) if size else 0
+
+
+def _is_mostly_links(element: ElementNode) -> bool:
+    return 2 * _n_linked(element) > _n_characters(element)
+
+
+def _n_linked(element: ElementNode) -> int:
+    """Characters of links, fields and scripts."""
+    return sum(_n_characters(inner) for inner in select(element, _LINKS))
+
+
+def _n_characters(element: ElementNode) -> int:
+    """Of an element's text, runs of space as one."""
+    return len(" ".join(text_of(element).split()))

@@ -1,0 +1,39 @@
+"""Raised text of a web page that is a power: 10<sup>6</sup> becomes 10^6; 1<sup>st</sup> and notes stay."""
+
+import re
+
+from resiliparse.parse.html.node import ElementNode
+
+from data.sources.commoncrawl.elements import select, text_of
+
+_NUMBER = re.compile(r"[-+−–]?\d+(?:[.,/]\d+)*")
+_VARIABLE = re.compile(r"[-+−–]?\d*[nxyzkpqijtNT]|[α-ω]")  # never the end of an ordinal or an abbreviation
+_SUM = re.compile(r"[\w.]+(?: ?[-+−–*/×·] ?[\w.]+)+")
+_BASE = re.compile(r"(?:[\d)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")  # a number, a bracket, a unit or a variable
+_INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
+
+
+def mark_powers(body: ElementNode) -> None:
+    """Put ^ before each power in the parsed page. A number after a word is taken for a note and stays."""
+    for raised in select(body, "sup"):
+        power = _power(text_of(raised).strip())
+        if power and _BASE.search(_text_before(raised)) and not _is_link(raised):
+            raised.text_content = power
+
+
+def _power(text: str) -> str:
+    if _NUMBER.fullmatch(text) or _VARIABLE.fullmatch(text):
+        return "^" + text
+    return f"^({text})" if _SUM.fullmatch(text) else ""
+
+
+def _text_before(element: ElementNode) -> str:
+    """The end of what directly precedes an element, outside <i> and the like."""
+    node, parent = element.previous_sibling, element.parent_element
+    while node is None and parent is not None and parent.tag in _INLINE:
+        node, parent = parent.previous_sibling, parent.parent_element
+    return (node.text_content or "")[-8:] if node is not None else ""
+
+
+def _is_link(element: ElementNode) -> bool:
+    return element.query_selector("a") is not None or element.closest("a") is not None

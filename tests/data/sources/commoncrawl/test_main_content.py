@@ -1,0 +1,194 @@
+"""The main content of web pages: articles with their lists, without what surrounds them."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip install -e '.[data]')")
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.sources.commoncrawl.main_content import extract
+
+
+def sentence(word: str, number: int) -> str:
+    return f"Sentence {number} about {word} is long enough to be a part of what a reader came for."
+
+
+def paragraphs(word: str, n: int) -> str:
+    return "".join(f"<p>{sentence(word, number)}</p>" for number in range(n))
+
+
+def lines(html: str) -> list[str]:
+    return [line.strip() for line in extract(html)[1].split("\n") if line.strip()]
+
+
+def page(body: str) -> str:
+    return f"<html><head><title>A title</title></head><body>{body}</body></html>"
+
+
+LIST = "<ul><li>The first point is made here.<ul><li>A finer point</li></ul></li><li>The second one</li></ul>"
+MENU = "<ul><li><a href=/>Home</a></li><li><a href=/a>About us</a></li><li><a href=/b>Contact</a></li></ul>"
+
+
+@pytest.mark.parametrize("depth", range(6))
+@pytest.mark.parametrize("tag", ["div", "main", "article", "section"])
+def test_lists_come_out_at_any_depth_and_menus_do_not(depth, tag):
+    body = f"<h1>Head</h1>{paragraphs('lists', 3)}{LIST}{paragraphs('more', 2)}"
+    for _ in range(depth):
+        body = f"<{tag}>{body}</{tag}>"
+    found = lines(page(MENU + body))
+    assert "• The first point is made here." in found and "• A finer point" in found
+    assert found.index("• The second one") == found.index(sentence("more", 0)) - 1
+    assert not any("About us" in line for line in found)
+
+
+def test_a_page_that_is_a_list_comes_out():
+    assert lines(page(LIST)) == ["• The first point is made here.", "• A finer point", "• The second one"]
+    assert lines(page("<ol><li>One</li><li>Two</li></ol>")) == ["1. One", "2. Two"]
+
+
+AROUND = {
+    "footer": "<div class=foot><p>All rights are reserved by the owner of this site.</p></div>",
+    "teasers": "<div class=more><h3>Read next</h3><p>Another story begins here and goes on.</p></div>",
+    "comments": "<div id=comments><p>I do not agree with a word of this, says a reader.</p></div>",
+    "sidebar": "<div class=side><p>We are a small company and sell things.</p></div>",
+}
+
+
+@pytest.mark.parametrize("after", AROUND.values(), ids=AROUND)
+@pytest.mark.parametrize("wrap", ["<div class=text>{}</div>", "<article>{}</article>", "<td>{}</td>"])
+def test_what_follows_the_article_does_not_come_out(after, wrap):
+    article = wrap.format(paragraphs("gears", 5))
+    body = f"<div class=page><h1>Gears</h1><p>What this is about.</p>{article}{after}</div>"
+    if "<td>" in wrap:
+        body = f"<table><tr>{article}<td>{after}</td></tr></table>"
+    found = lines(page(body))
+    assert [sentence("gears", number) for number in range(5)] == found[-5:]
+
+
+def test_what_introduces_the_article_comes_out_but_links_do_not():
+    body = f"<div>{MENU}</div><div><h1>Gears</h1></div><p>What this is about.</p>"
+    found = lines(page(f"{body}<div class=text>{paragraphs('gears', 5)}</div>"))
+    assert found[:2] == ["Gears", "What this is about."] and len(found) == 7
+
+
+def test_sections_of_the_same_kind_all_come_out():
+    for tag in ("section", "div class=part", "article class='post type-post category-related tag-comments'"):
+        parts = [
+            f"<{tag}>{paragraphs(word, n)}</{tag.split()[0]}>"
+            for word, n in (("one", 9), ("two", 3), ("six", 2))
+        ]
+        found = lines(page(f"<main>{''.join(parts)}</main>"))
+        assert len(found) == 14, tag
+
+
+LOST = {
+    "modal": "<div class=modal>{}</div>",
+    "a menu's class": "<section class='nav menu'>{}</section>",
+    "hidden until a script runs": "<div style='display:none'>{}</div>",
+    "an advertisement's class": "<div class='widead'>{}</div>",
+    "nav": "<nav>{}</nav>",
+    "aside": "<aside>{}</aside>",
+    "footer": "<footer>{}</footer>",
+    "comments": "<div class=comments>{}</div>",
+    "related": "<div class=related-content>{}</div>",
+    "form": "<form>{}</form>",
+}
+
+
+@pytest.mark.parametrize("wrap", LOST.values(), ids=LOST)
+def test_an_article_in_an_unlikely_place_comes_out_all_the_same(wrap):
+    found = lines(page(f"<div><b>A short line</b></div>{wrap.format(paragraphs('gears', 6))}"))
+    assert [sentence("gears", number) for number in range(6)] == [line for line in found if "gears" in line]
+
+
+@pytest.mark.parametrize("name", ["sidebar", "related-posts", "author-box", "newsletter-popup", "social"])
+def test_boxes_inside_the_article_do_not_come_out(name):
+    box = f"<div class={name}><p>Not a part of the article at all.</p></div>"
+    found = lines(page(f"<main>{paragraphs('gears', 3)}{box}{paragraphs('wheels', 3)}</main>"))
+    assert len(found) == 6 and not any("Not a part" in line for line in found)
+
+
+def test_a_headings_own_words_do_not_make_it_a_box():
+    body = f"{paragraphs('a', 3)}<h2 id=author-comments-and-related>Author comments</h2>{paragraphs('b', 3)}"
+    assert "Author comments" in lines(page(f"<main>{body}</main>"))
+
+
+def test_pages_without_paragraphs_come_out():
+    divs = "".join(f"<div>{sentence('divs', number)}</div>" for number in range(6))
+    cells = "".join(f"<tr><td>{sentence('cells', number)}</td></tr>" for number in range(6))
+    breaks = "<br><br>".join(sentence("breaks", number) for number in range(6))
+    for text in (
+        f"<div>{divs}</div>",
+        f"<table>{cells}</table>",
+        breaks,
+        f"<div class=comments>{divs}</div>",
+    ):
+        found = lines(page(f"<p>A footnote.</p>{text}"))
+        assert sum("Sentence" in line for line in found) == 6
+
+
+def test_options_and_scripts_are_no_paragraphs():
+    options = "".join(f"<option>{sentence('options', number)}</option>" for number in range(20))
+    body = f"<div><form><p><select>{options}</select></p></form></div><div>{sentence('text', 1)}</div>"
+    assert lines(page(body)) == [sentence("text", 1)]
+
+
+@pytest.mark.parametrize(
+    "html", ["", "<", "<title>x</title>", "<frameset><frame src=x></frameset>", "\0", "<p>"]
+)
+def test_pages_without_text_give_none(html):
+    assert extract(html)[1].strip("\ufffd<") == ""
+
+
+POWERS = {
+    "10<sup>6</sup> m<sup>2</sup>": "10^6 m^2",
+    "100<sup>2</sup>=10000": "100^2=10000",
+    "10<sup>-9</sup> and 10<sup>−9</sup>": "10^-9 and 10^−9",
+    "2<sup>n</sup>, 2<sup>n+1</sup>, <i>x</i><sup>2</sup>, (a+b)<sup>3</sup>": "2^n, 2^(n+1), x^2, (a+b)^3",
+    "10<sup><b>9</b></sup> km<SUP>2</SUP>": "10^9 km^2",
+    "1<sup>st</sup>, 2<sup>nd</sup>, 21<sup>e</sup>, M<sup>me</sup>": "1st, 2nd, 21e, Mme",
+    "a fact<sup>1</sup> and a fact<sup><a href=#n>2</a></sup>": "a fact1 and a fact2",
+    "10<sup><a href=#n>3</a></sup>, name<sup>TM</sup>, <sup>2</sup>He, H<sub>2</sub>": "103, nameTM, 2He, H2",
+}
+
+
+@pytest.mark.parametrize(("html", "text"), POWERS.items())
+def test_powers_stay_apart_from_their_bases(html, text):
+    assert lines(page(f"<main><p>{html}</p>{paragraphs('a', 2)}</main>"))[0] == text
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*AROUND.values(), MENU, LIST, paragraphs("gears", 1), "<div>", "</div>"]),
+        max_size=20,
+    )
+)
+def test_no_page_fails_and_an_article_that_is_most_of_it_comes_out(parts):
+    body = "".join(parts)
+    found = lines(page(f"{body}<article>{paragraphs('wheels', 200)}</article>{body}"))
+    assert sum("wheels" in line for line in found) == 200
+
+
+def test_marked_pages_are_extracted_better_than_by_resiliparse_and_trafilatura(shared_data):
+    """Recall, precision and F over marked passages; benchmarks/recall/pages.py prints them."""
+    pytest.importorskip("trafilatura", reason="trafilatura is not installed (pip install -e '.[dev]')")
+    path = Path(__file__).resolve().parents[4] / "benchmarks" / "recall" / "pages.py"
+    spec = importlib.util.spec_from_file_location("recall_pages", path)
+    assert spec and spec.loader
+    benchmark = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = benchmark
+    spec.loader.exec_module(benchmark)
+    pages = benchmark.marked_pages(shared_data / "cc")
+    ours, bare, theirs = (
+        benchmark.score(pages, benchmark.CONTESTANTS[name])
+        for name in ("relama", "resiliparse", "trafilatura, default, no comments")
+    )
+    assert len(pages) == 106
+    assert ours.f > theirs.f > bare.f
+    assert ours.recall >= bare.recall and ours.precision > bare.precision
