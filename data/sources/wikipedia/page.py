@@ -35,6 +35,7 @@ _MARK = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
+_TITLES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME")
 _LABEL = 2000  # characters in which an external link must end
 _NEAR = 300  # characters around a template that tell whether it is in a sentence
 _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
@@ -157,7 +158,7 @@ class Page:
         if len(name) > 100 and ":" not in name:
             self._replace(start, GONE)
             return
-        if name.strip() == "PAGENAME":
+        if name.strip() in _TITLES:
             self._replace(start, self._title)
             return
         self._copies -= sum(map(len, out[start:])) if bounds else 0

@@ -7,10 +7,9 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
-| music | nastaliq | ill | illm | interlanguage link | interlanguage link multi | link-interwiki | hebrew
-| rtl-lang | not a typo | proper name | as written | typo | plainlist | flatlist | columns-list
-| columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep | mark
-| highlight | qtalk | lsj | gaps | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
+| nastaliq | hebrew | rtl-lang | not a typo | proper name | as written | typo | plainlist | flatlist
+| columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
+| mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
 
@@ -19,8 +18,11 @@ lang | langx | color | colour | colored text | coloured text | font color | font
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
 transl | transliteration | tlit → @last
 
+ill | illm | interlanguage link | interlanguage link multi | link-interwiki → @interlanguage
+music → @music
+
 # Text side by side.
-ce | chem2 | angbr | angle bracket | hsp → {*:}
+ce | chem2 | gaps | angbr | angle bracket | hsp → {*:}
 keypress | key press → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
 linktext → {*}
@@ -30,9 +32,21 @@ sortname → {1-2: }
 ipa → @sounds
 
 # Characters.
+okina → ʻ
+hamza → ʾ
+ayin | ain → ʿ
+sharp → ♯
+flat → ♭
+natural → ♮
+dagger → †
+double dagger | ddagger → ‡
+( → {
+) → }
+(( → {{
+)) → }}
 ' → '
 's → 's
-" → "
+" → "[{1}"]
 ! | pipe → @pipe
 = → =
 · | dot | middot → ␣·
@@ -44,9 +58,9 @@ mdash | emdash | em dash | — | mdashb → —
 spaced mdash | smd | spaced em dash | smdash → ␣—␣
 ... | ellipsis | … → ...
 pi → π
-minus | − → −
-plus → +
-± | plusminus | pm → ±
+minus | − → −{1}
+plus → +{1}
+± | plusminus | pm → ±{1}
 times | × → ×
 degree | degrees → °
 prime → {1}′

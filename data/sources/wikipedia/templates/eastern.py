@@ -4,8 +4,8 @@ from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 POLISH = """
-nowrap | cytat | poezja | ipa | okina | abbr | skrót | bibl | wers bibl | cytat d | small | kapitaliki
-| lang-* | obce | formatnum | u | nazwa biblijna → @text
+nowrap | cytat | poezja | ipa | abbr | skrót | bibl | wers bibl | cytat d | small | kapitaliki | lang-*
+| obce | formatnum | u | nazwa biblijna → @text
 lang | w języku | język obcy → @second
 j | fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
@@ -21,8 +21,7 @@ cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | 
 """
 
 CZECH = """
-nowrap | citát | citace | malé | výslovnost | okina | lang-* | vlajka a název | formatnum | ipa | kapitálky
-→ @text
+nowrap | citát | citace | malé | výslovnost | lang-* | vlajka a název | formatnum | ipa | kapitálky → @text
 vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
@@ -37,7 +36,7 @@ citace monografie | citace elektronického periodika | citace periodika | citace
 
 CROATIAN = """
 lang | jez → @second
-lang-* | jez-* | nowrap | citat | formatnum | okina → @text
+lang-* | jez-* | nowrap | citat | formatnum → @text
 nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
 """
 CROATIAN_DROPPED = """
@@ -57,7 +56,7 @@ navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni člane
 
 HUNGARIAN = """
 nyelv | ny | lang → @second
-lang-* | h-* | nowrap | idézet | szám | szöveg | okina | ipa | formatnum | ford-* → @text
+lang-* | h-* | nowrap | idézet | szám | szöveg | ipa | formatnum | ford-* → @text
 forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
 átváltás → @convert
 """

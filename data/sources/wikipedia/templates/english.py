@@ -107,11 +107,16 @@ bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | b
 cite quran | quran-usc | qref → Quran {1}[:{2}]
 section link | slink | section linkh → {1}[ § {2}]
 see below | see above → ({1})
-interlanguage link | ill | illm → {lt,1}
 linktext → {*}
 nee | née | né → {1=née}
 term → @term
 defn | ghat | glossary definition → @definition
+bulleted list | bulletedlist | bullet list | unordered list → @bullets
+ordered list | numbered list → @numbered
+zh | lang-zh | chinese → @chinese
+ordinal → {1}
+char → {1}
+hands → {1} hands
 script → @second
 lang-* → {1}
 citation needed span | cn span | fact span | verify span | dubious span | clarify span | clarifyspan
@@ -136,7 +141,6 @@ ussc | scotus → {1}
 party shortname | party name → {1}
 player | sortperson → {1}
 jct → {*}
-music → {1}
 """
 
 DROPPED = """

@@ -18,7 +18,7 @@ sp | sp- → @century range
 -sp | -sp- → @century range bc
 millénaire → @millennium
 -millénaire | -m → @millennium bc
-av jc | avjc | av. j.-c. | avant jc | av. jc | av j.-c. | -jc → av. J.-C.
+av jc | avjc | av. j-c | av j-c | av.jc | av. j.-c. | avant jc | av. jc | av j.-c. | -jc → av. J.-C.
 ap jc | apjc | ap. j.-c. | apr. j.-c. | après jc → apr. J.-C.
 
 # Dates and times.

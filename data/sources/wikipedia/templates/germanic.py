@@ -6,6 +6,7 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 GERMAN = """
 höhe → @altitude
 " → „{1}“
+"-* → „{1}“
 ' → ‚{1}‘
 zitat | zitat-de | zitat-en | zitat-fr | zitat-it | zitat-la | zitat-es → {text,1}
 § → § {1}[ {2}]
@@ -32,9 +33,9 @@ jas → japanisch {1}
 pts → portugiesisch {1}
 svs → schwedisch {1}
 hrs → kroatisch {1}
-zahl | formatnum | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | okina
-| lang-* | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj
-| anführung | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
+zahl | formatnum | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
+| lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
+| hochgestellt | sperrschrift | versal | text | person | zeichen → @text
 lang | farbe | coloré → @second
 ipa | lautschrift → [{1}]
 bruch → @fraction
@@ -60,7 +61,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 
 DUTCH = """
 lang → @second
-lang-* | nowrap | formatnum | citaat | kapitaal | small caps | okina | sub | sup → @text
+lang-* | nowrap | formatnum | citaat | kapitaal | small caps | sub | sup → @text
 cite | aut → {1}
 feit | feit? | bron gevraagd → @wrapped
 ipa → {1}
@@ -86,7 +87,7 @@ webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild |
 
 DANISH = """
 lang → @second
-lang-* | nowrap | formatnum | citat | ipa | ikke oversat | okina → @text
+lang-* | nowrap | formatnum | citat | ipa | ikke oversat → @text
 kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
 dato → {*}
 """

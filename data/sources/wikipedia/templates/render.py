@@ -12,9 +12,18 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
 _LANGUAGES = english.RULES | french.RULES | germanic.RULES | romance.RULES | eastern.RULES | cyrillic.RULES
 
-_FUNCTIONS = ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap")
+_FUNCTIONS: dict[str, Callable[[str], str]] = {
+    "formatnum": str,
+    "nowrap": str,
+    "lc": str.lower,
+    "uc": str.upper,
+    "lcfirst": lambda value: value[:1].lower() + value[1:],
+    "ucfirst": lambda value: value[:1].upper() + value[1:],
+}
 _ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|ère|e|ème|nd|nde)", re.IGNORECASE)
-_CENTURY = re.compile(r"[ivx]+(?:e (?:siècle|s\.)|er siècle)(?: av\. j\.-c\.)?", re.IGNORECASE)
+_CENTURY = re.compile(
+    r"[ivx]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
+)
 _SOUNDS = re.compile(r"ipa\b|ipa[ac]?-|ipas?b?link|lautschrift$|api$|afi$", re.IGNORECASE)
 _SPACES = re.compile(r"[\s_]+")
 
@@ -66,8 +75,8 @@ class Templates:
         if self._ordinals and _ORDINAL.fullmatch(key):
             return " ".join([name, *filter(None, split(arguments)[0])])
         function, colon, value = name.partition(":")
-        if colon and function.strip().lower() in _FUNCTIONS:
-            return value.strip()
+        if colon and (change := _FUNCTIONS.get(function.strip().lower())):
+            return change(value.strip())
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 
     def _prefix_rule(self, key: str) -> Rule | None:

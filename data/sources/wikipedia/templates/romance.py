@@ -5,8 +5,8 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS, units, value
 
 SPANISH = """
 esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum | bandera2
-| definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | okina | alfabeto | griego | t
-| polytonic | lang-* → @text
+| definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | alfabeto | griego | t | polytonic
+| lang-* → @text
 lang | idioma | color | traslit → @second
 siglo → @spanish century
 unidad | unidades → @units
@@ -20,7 +20,7 @@ euro | euros | eur → [{1} ]€
 usd → USD {1}
 nº | n.º | num → n.º[ {1}]
 convertir → @convert
-enlace interlingüístico | ill → {1}
+enlace interlingüístico → {1}
 nihongo → @nihongo
 exp → @raised
 subíndice → @lowered
@@ -34,8 +34,8 @@ cita libro | cita web | cita publicación | cita noticia | cita * | bandera | ge
 """
 
 CATALAN = """
-nowrap | versaleta | romanes | xifra | nombre | format nombre | formatnum | cita | okina | lang-* | sc | afi
-| ipa → @text
+nowrap | versaleta | romanes | xifra | nombre | format nombre | formatnum | cita | lang-* | sc | afi | ipa
+→ @text
 lang | idioma | llengua → @second
 unitats | unitat → @units
 segle → segle {1}[ {2}]
@@ -52,8 +52,8 @@ ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | coord 
 """
 
 ITALIAN = """
-tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | simbolo | ipa | okina
-| lang-* | romano | poem | greco | abbr | smaller → @text
+tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | simbolo | ipa | lang-*
+| romano | poem | greco | abbr | smaller → @text
 lang | colore → @second
 m | unità → @value and units
 senza fonte | citazione necessaria | cn | chiarire | quando | chi | sf | da chi | non chiaro | fc → @wrapped
@@ -75,8 +75,8 @@ cita | cita libro | cita web | cita * | bandiera | band | coord | vedi anche | n
 """
 
 PORTUGUESE = """
-nowrap | citação | citação2 | quote2 | fmtn | formatnum | versalete | afi | ipa | ilc | ill | lang-* | langp
-| ref maiúscula | pequeno | okina | llink → @text
+nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | ilc | lang-* | langp
+| ref maiúscula | pequeno | llink → @text
 lang | langue | cor → @second
 séc | século | sec → século {1}
 -séc | -século → século {1} a.C.
@@ -93,7 +93,7 @@ pepb → {1} (português europeu) ou {2} (português brasileiro)
 unidade | unit → @units
 converter | convert → @convert
 nihongo | japonês → @nihongo
-fmtn → {1}
+fmtn | lknb → {*}
 """
 PORTUGUESE_DROPPED = """
 citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | artigo principal | ap | vt
@@ -104,7 +104,7 @@ citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | ar
 """
 
 ROMANIAN = """
-nowrap | citat | formatnum | unicode | okina | lang-* | ill → @text
+nowrap | citat | formatnum | unicode | lang-* | ill → @text
 lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units

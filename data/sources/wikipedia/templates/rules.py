@@ -219,6 +219,55 @@ def ship(positional: list[str], named: dict[str, str]) -> str:
     return " ".join(filter(None, shown))
 
 
+def interlanguage(positional: list[str], named: dict[str, str]) -> str:
+    """{{ill|Name|de|Name there}}, of old {{ill|de|Name}}: the name here."""
+    if named.get("lt") or named.get("text"):
+        return named.get("lt") or named["text"]
+    names = (
+        positional[1:] if positional and re.fullmatch(r"[a-z]{2,3}(-[a-z]+)?", positional[0]) else positional
+    )
+    return names[0] if names else ""
+
+
+def music(positional: list[str], named: dict[str, str]) -> str:
+    """{{music|sharp}}: the sign, if the name is one."""
+    signs = {
+        "sharp": "♯",
+        "#": "♯",
+        "flat": "♭",
+        "b": "♭",
+        "natural": "♮",
+        "doublesharp": "𝄪",
+        "doubleflat": "𝄫",
+    }
+    return "".join(signs.get(part.lower(), part) for part in positional)
+
+
+def bullets(positional: list[str], named: dict[str, str]) -> str:
+    """{{bulleted list|a|b}}: an item on each line."""
+    return "\n" + "\n".join(f"* {part}" for part in positional if part) + "\n"
+
+
+def numbered(positional: list[str], named: dict[str, str]) -> str:
+    """{{ordered list|a|b}}: an item on each line."""
+    return "\n" + "\n".join(f"# {part}" for part in positional if part) + "\n"
+
+
+def chinese(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{zh|t=…|s=…|p=…}}: each form after its label."""
+    labels = {
+        "c": "Chinese",
+        "t": "traditional Chinese",
+        "s": "simplified Chinese",
+        "p": "pinyin",
+        "hp": "pinyin",
+    }
+    labels |= {"w": "Wade–Giles", "j": "Jyutping", "poj": "Pe̍h-ōe-jī", "l": "lit."}
+    given = [(labels[key], value) for key, value in named.items() if key in labels and value]
+    bare = named.get("labels") == "no"
+    return "; ".join(value if bare else f"{label}: {value}" for label, value in given) or None
+
+
 def pipe(positional: list[str], named: dict[str, str]) -> str:
     """{{!}}: a `|` that may be markup, of a link or a table."""
     return "|"
@@ -303,5 +352,6 @@ FUNCTIONS: dict[str, Rule] = {
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
-    "bracketed": bracketed, "pipe": pipe,
+    "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "music": music,
+    "bullets": bullets, "numbered": numbered, "chinese": chinese,
 }  # fmt: skip

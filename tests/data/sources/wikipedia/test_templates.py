@@ -61,6 +61,11 @@ SENTENCES = {
         ("<math>a {{=}} {{!}}b{{!}}</math> and {{radic|5|3}}", "$a = |b|$ and ∛5"),
         ("the ion {{chem|SO|4|2-}}, {{Nitrogen}}''x''{{Oxygen}}<sub>2</sub>", "the ion SO4^2-, NxO2"),
         ("{{su|p=1|b=0}} {{bra|a}}{{ket|b}} {{ceil|z}}", "0^1 ⟨a||b⟩ ⌈z⌉"),
+        # signs, lists and functions
+        ("Hawai{{okina}}i in B{{music|flat}} and F{{sharp}}", "Hawaiʻi in B♭ and F♯"),
+        ("{{gaps|12|345}} by {{lc:ABC}} and {{uc:d}}{{(}}x{{)}}", "12345 by abc and D{x}"),
+        ("{{ill|Maria Weber|de|Maria Weber (Malerin)}}, {{ill|de|Ort}}", "Maria Weber, Ort"),
+        ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end", None),
         # lists of terms
         ("{{glossary}}\n{{term|axis}}\n{{defn|A line.}}\n{{glossary end}}", "axis\n\nA line."),
         ("{{term|1=pole|content=[[pole (x)|pole]]}}\n{{defn|no=1|An end.}}\n{{defn|A post.}}", None),
@@ -155,7 +160,8 @@ SENTENCES = {
 }  # fmt: skip
 EXPECTED = {
     ("en", 4): "two Fletcher-class destroyers of the Fletcher class",
-    ("en", 29): "pole\n\nAn end.\n\nA post.",
+    ("en", 31): "T (traditional Chinese: 臺北; pinyin: Táiběi):\n- a\n- b\nend",
+    ("en", 33): "pole\n\nAn end.\n\nA post.",
     ("fr", 2): "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C.",
     ("es", 1): "Del siglo III a. C. al siglo II y Siglo X.",
     ("pt", 0): "No século XII e século IV a.C., era a torre real.",
