@@ -264,7 +264,7 @@ class Page:
         target = "".join(out[start : bounds[0] - 1 if bounds else len(out)])
         prefix, colon, _ = target.partition(":")
         prefix = prefix_of(prefix) if colon and len(prefix) < 60 else ""
-        if target[:1] != ":" and (self._is_file(prefix) or prefix in LANGUAGES):
+        if prefix and target[:1] != ":" and (self._is_file(prefix) or prefix in LANGUAGES):
             self._replace(start, GONE)
         elif "\n" in target:  # brackets around something else
             return

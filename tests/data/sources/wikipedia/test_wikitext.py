@@ -123,6 +123,24 @@ def test_prose_without_marks_keeps_every_word(paragraphs):
     assert wikitext_to_text(source).split() == source.split()
 
 
+# Letters, digits, spaces and punctuation that is markup nowhere, in several scripts.
+PLAIN = st.text("abcdéñßЖщљőΩ世 0123456789.,?!;%()–—“”«»„$€°×−^/\\", min_size=1, max_size=120)
+
+
+def _is_plain(line: str) -> bool:
+    return line[0].isalnum() and line == " ".join(line.split()) and "()" not in line
+
+
+@given(
+    st.lists(PLAIN.map(lambda text: "A" + " ".join(text.split())).filter(_is_plain), min_size=1, max_size=6)
+)
+@settings(max_examples=200, deadline=None)
+@pytest.mark.parametrize("language", ["", "en", "fr", "sr"])
+def test_text_without_markup_passes_unchanged(language, paragraphs):
+    text = "\n\n".join(paragraphs)
+    assert wikitext_to_text(text, "T", language=language) == f"T\n\n{text}"
+
+
 BOMBS = {
     "templates": lambda n: "{{a|" * n + "x" + "}}" * n,
     "templates that are kept": lambda n: "{{small|" * n + "x" * n + "}}" * n,
@@ -143,6 +161,15 @@ BOMBS = {
     "apostrophes and marks of lines": lambda n: "'" * n + "\n" + "=" * n + "\n" + "#*" * n + " a",
     "nested lists": lambda n: "\n".join("#" * (i % 300 + 1) + " a" for i in range(n // 30)),
     "underscores and entities": lambda n: "__A" * n + "&amp" * n + "-{" * n,
+    "raised text": lambda n: "<sup>" * n + "2" + "</sup>" * n,
+    "raised text without an end": lambda n: "<sup>2<sub>" * n,
+    "marks of an odd line": lambda n: "a'''b''" * n,
+    "labels with apostrophes": lambda n: "[[a|'''''b''" * n + "]]" * n,
+    "files without an end": lambda n: "[[File:a|thumb|b " * n,
+    "files without an end, nested": lambda n: "{{small|[[File:a|b" * n + "}}" * n,
+    "arguments without a rule": lambda n: "a {{x|b}} c ({{y|d|e}} f) " * n,
+    "holes in brackets": lambda n: "(" * n + "{{y|d|e}}" * n + ")" * n,
+    "rows": lambda n: "\n| a\n!! b" * n,
 }
 
 
