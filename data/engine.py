@@ -1,12 +1,13 @@
 """Where the tasks of a stage run: on this machine's cores, or as tasks of a Slurm or a Ray cluster.
 
-A stage is a function of one integer, called once for each item that is not done yet; what it makes is
-a file that appears whole, so a task may be killed, or run twice, and nothing depends on how the items
-are divided. Slurm and Ray are reached through datatrove's executors; they need the extra `data` (and
-`ray`), and a file system that all nodes share.
+A stage is a function of one integer, called once for each item that is not done yet; what it makes appears
+complete or not at all, so a task may be killed or run twice, and nothing depends on how the items are
+divided. Slurm and Ray are used through datatrove's executors; they need the extra `data` (and `ray`), and a
+file system that all nodes share.
 """
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.errors import DataError
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
-_work: Work | None = None  # in a pool's process: what it was sent once
+_work: Work | None = None  # in a worker process: what it was sent once
 
 
 @dataclass
@@ -36,10 +37,10 @@ class EngineConfig:
 
     name: str = "local"  # local | slurm | ray
     workers: int | None = None  # tasks at the same time; null: one for each core, on a cluster no limit
-    tasks: int = 1000  # on a cluster: into how many tasks a stage is cut at most
+    tasks: int = 1000  # on a cluster: of a stage, at most
     cpus: int = 1  # of a task
     memory_gb: int = 4  # of a task
-    partition: str | None = None  # Slurm's; it must be named
+    partition: str | None = None  # Slurm's; required there
     time: str = "24:00:00"  # a Slurm task's limit
     setup: str | None = None  # a shell line before each Slurm task; null: activates this environment
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
@@ -58,7 +59,7 @@ class EngineConfig:
     def check(self) -> None:
         """Raises DataError if what the engine needs is not installed here."""
         if self.name == "slurm" and shutil.which("sbatch") is None:
-            raise DataError("engine=slurm: there is no sbatch here; run this on a login node of the cluster")
+            raise DataError("engine=slurm: no sbatch here; run this on a login node of the cluster")
         for package, extra in {
             "slurm": (("datatrove", "data"),),
             "ray": (("datatrove", "data"), ("ray", "ray")),
@@ -80,7 +81,7 @@ def run(
     """`work(item)` for each item, in any order; `status` is called now and then while they run.
 
     `work` can be pickled. `logs` is a folder for the cluster's own files. Raises what `work` raises
-    (local), or DataError that names the log of the task that failed.
+    (local), or DataError that names the logs of the tasks that failed.
     """
     if not items:
         return
@@ -104,19 +105,29 @@ def _run_local(work: Work, items: list[int], workers: int) -> None:
                 future.result()
         except BrokenProcessPool:
             raise DataError(
-                "a worker process was killed, out of memory perhaps; what is finished is kept: run the same "
-                f"command again, with fewer workers than {workers} (engine.workers=…)"
+                "a worker process was killed, perhaps for lack of memory; finished tasks are kept: run the "
+                f"same command again, with fewer workers than {workers} (engine.workers=…)"
             ) from None
-        finally:  # after a failure, what has not begun need not
+        finally:  # after a failure, start no more tasks
             pool.shutdown(cancel_futures=True)
 
 
 def _receive(work: Work) -> None:
     global _work
     _work = work
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Ends this worker once the process that started it is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
 
 
 def _do(item: int) -> None:
+    assert _work is not None
     _work(item)
 
 
@@ -150,8 +161,8 @@ def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], 
     left = executor.get_incomplete_ranks(skip_completed=True)
     if left:
         raise DataError(
-            f"{name}: {len(left)} of {executor.world_size} tasks failed; what is finished is kept. The logs "
-            f"lie in {logs} (first: task {left[0]}); mend the cause and run the same command again"
+            f"{name}: {len(left)} of {executor.world_size} tasks failed; finished ones are kept. The logs "
+            f"are in {logs} (first: task {left[0]}); fix the cause and run the same command again"
         )
 
 
@@ -163,11 +174,11 @@ def _slurm(config: EngineConfig, name: str, work: Work, items: list[int], logs: 
         tasks=min(config.tasks, len(items)),
         workers=config.workers or -1,
         time=config.time,
-        partition=config.partition,
+        partition=config.partition or "",  # EngineConfig requires it
         cpus_per_task=config.cpus,
         mem_per_cpu_gb=max(1, config.memory_gb // config.cpus),
         job_name=f"relama-{name}",
-        qos=config.sbatch.get("qos"),
+        qos=config.sbatch.get("qos"),  # pyright: ignore[reportArgumentType]  # None: the cluster's default
         env_command=config.setup or f"export PATH={_environment()}:$PATH",
         sbatch_args={key: value for key, value in config.sbatch.items() if key != "qos"},
         logging_dir=str(logs),
@@ -197,7 +208,7 @@ def _environment() -> str:
     return str(Path(sys.executable).parent)
 
 
-def _wait(executor: "PipelineExecutor", logs: Path) -> None:
+def _wait(executor: Any, logs: Path) -> None:
     """Until every task is done, or Slurm no longer knows the job."""
     while executor.get_incomplete_ranks(skip_completed=True):
         queue = subprocess.run(
@@ -211,7 +222,7 @@ def _wait(executor: "PipelineExecutor", logs: Path) -> None:
 
 @contextmanager
 def _calling(status: Callable[[], None]) -> Iterator[None]:
-    """Calls `status` twice a second from a thread of its own."""
+    """Calls `status` twice a second from its own thread."""
     done = threading.Event()
 
     def loop() -> None:

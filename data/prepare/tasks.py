@@ -24,16 +24,11 @@ from data import folders
 from data.accounts import BROKEN, Quarantine, Report, account
 from data.dedup import exact, stages
 from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
-from data.errors import DataError, is_passing
+from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
 from data.remote import fetched, stamp
 
 LIVE_SECONDS = 1.0  # how often a task reports its progress
-PAUSES = (0.5, 2.0, 8.0)  # seconds before each retry
-
-
-class _Passing(Exception):
-    """An input cannot be read now, for a reason outside of it."""
 
 
 def read_task(plan: Plan, task: int) -> None:
@@ -41,16 +36,7 @@ def read_task(plan: Plan, task: int) -> None:
 
     Raises DataError if an input cannot be read after several attempts, or has changed.
     """
-    for pause in (*PAUSES, None):
-        try:
-            return _read(plan, task)
-        except _Passing as error:
-            if pause is None:
-                raise DataError(
-                    f"{error}; nothing of it was counted: fix the cause and run the same command again, or "
-                    "leave this file out of input="
-                ) from None
-            time.sleep(pause)
+    retried(partial(_read, plan, task))
 
 
 def write_task(plan: Plan, task: int) -> None:
@@ -127,7 +113,7 @@ def _check_unchanged(plan: Plan, path: Path) -> None:
     try:
         now = stamp(path)
     except Exception as error:
-        raise _Passing(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        raise PassingError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     if now != plan.stamps[path]:
         raise DataError(
             f"{path}: changed since this preparation began ({plan.stamps[path][0]:,} bytes then, {now[0]:,} "
@@ -150,7 +136,7 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
         raise
     except Exception as error:  # whatever a reader raises
         if is_passing(error) or not is_fetched:
-            raise _Passing(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error
+            raise PassingError(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error
         detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
         yield Drop(BROKEN, str(one.input), position, detail, malformed=True)
 

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
 from data import engine, folders, remote
 from data.documents import text_files
@@ -47,7 +48,7 @@ def build_store(
     settings = {"tokenizer": tokenizer.fingerprint, "seed": seed, "heldout": heldout}
     plan = Plan(
         tokenizer=tokenizer,
-        folder=_work_folder(output, settings | {"shard_bytes": shard_bytes, "text": stamps}),
+        folder=_begun(output, settings | {"shard_bytes": shard_bytes, "text": stamps}),
         files=files,
         dtype=np.dtype("<u2" if tokenizer.vocab_size <= 65536 else "<u4"),
         seed=seed,
@@ -66,7 +67,7 @@ def build_store(
     manifest = _manifest(plan, source, text_folder, output, shards)
     folders.write_whole(plan.store / "manifest.json", json.dumps(manifest, indent=1))
     folders.commit(plan.store, output)
-    shutil.rmtree(plan.folder)  # only now: until the commit everything can be resumed
+    shutil.rmtree(work_folder(output))  # only now: until the commit everything can be resumed
     train = manifest["splits"]["train"]
     progress.say(
         f"{train['tokens']:,} tokens in {train['documents']:,} documents "
@@ -81,21 +82,20 @@ def work_folder(output: Path) -> Path:
     return output.with_name(output.name + ".work")
 
 
-def _work_folder(output: Path, settings: dict) -> Path:
-    """The work folder: resumed if begun with the same settings, else started again."""
-    folder = work_folder(output)
+def _begun(output: Path, settings: dict) -> Path:
+    """The folder for the work of these settings, named by them; work with any others is thrown away.
+
+    So a process of an earlier attempt that is still alive cannot write into a store of other settings.
+    """
+    work = work_folder(output)
+    own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
     shutil.rmtree(output.with_name(output.name + ".tmp"), ignore_errors=True)  # of an earlier version
-    try:
-        begun = json.loads((folder / "settings.json").read_text())
-    except (OSError, ValueError):
-        begun = None
-    if begun != settings:
-        shutil.rmtree(folder, ignore_errors=True)
+    for other in work.iterdir() if work.is_dir() else ():
+        if other != own:
+            shutil.rmtree(other)
     for name in ("encoded", "store"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    if begun != settings:
-        folders.write_whole(folder / "settings.json", json.dumps(settings))
-    return folder
+        (own / name).mkdir(parents=True, exist_ok=True)
+    return own
 
 
 def _run_stages(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress: Progress) -> None:

@@ -8,6 +8,7 @@ holds the sizes of its files, comes last. So a task that is killed, repeated or 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from data import folders
-from data.errors import DataError
+from data.errors import DataError, PassingError, is_passing, retried
 from data.tokens.heldout import is_heldout
 from data.tokens.store import DOCUMENT, checksum
 from data.tokens.tokenizer import Tokenizer
@@ -83,6 +84,10 @@ class Plan:
 
 def encode_file(plan: Plan, file: int) -> None:
     """Map: encode one text file. Raises DataError if it cannot be read."""
+    retried(partial(_encode, plan, file))
+
+
+def _encode(plan: Plan, file: int) -> None:
     tokenizer = plan.tokenizer
     bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
     documents: list[np.ndarray] = []
@@ -172,6 +177,10 @@ def text_bytes(path: Path) -> int:
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
             return sum(group.column(column).total_uncompressed_size for group in groups)
     except (OSError, pa.ArrowException) as error:
+        if is_passing(error):
+            raise DataError(
+                f"{path}: cannot be read ({error}); fix the cause and run the same command again"
+            ) from None
         raise DataError(f"{path}: not cleaned text ({error}); {TEXT_AGAIN}") from None
 
 
@@ -192,6 +201,8 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
                 ids, urls, texts = (table.column(name).to_pylist() for name in COLUMNS)
                 yield ids, urls, texts
     except (OSError, pa.ArrowException) as error:
+        if is_passing(error):
+            raise PassingError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
 
 

@@ -101,6 +101,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
         ("c4: 3\n", ["c4", "a path"]),
         ("c4: [\n", ["cannot be read"]),
         ("c4: /no/such/place\n", ["/no/such/place"]),
+        ("c4: README.md\nlanguages: en\n", ["languages: a key", "ccnet.languages=…"]),
         ("mine: README.md\n", ["mine", "data.weights.mine"]),
         ("'../x': README.md\n", ["../x"]),
     ],

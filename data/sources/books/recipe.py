@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
+from data.errors import raise_passing
 from data.sources import rows, text
 from data.sources.books import gutenberg
 
@@ -152,6 +153,7 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
                 with members.open(member) as file:
                     raw = file.read(MAX_BYTES + 1)
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
+                raise_passing(error)
                 detail = f"{member.filename}: {type(error).__name__}: {error}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from data.documents import Document, Drop, Record
+from data.errors import raise_passing
 from data.sources import rows
 from data.sources.github import licences
 from data.sources.github.comments import language, strip_licence
@@ -132,6 +133,7 @@ def read_folder(
             unread = _unwanted(str(path), 0, place, path.stat().st_size)
             yield unread or _record(str(path), 0, path.read_bytes(), root.name, place, found)
         except OSError as error:
+            raise_passing(error)
             yield Drop("malformed record", str(path), 0, str(error), malformed=True)
 
 

@@ -18,6 +18,8 @@ from typing import BinaryIO
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
+from data.errors import raise_passing
+
 PIECE = 1 << 18  # bytes read or decompressed at a time
 MAX_PAGE = 32 << 20  # bytes of XML per page; MediaWiki limits the text to 2 MiB
 MAX_HEAD = 4 << 20  # bytes before the first page
@@ -182,6 +184,7 @@ def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, boo
             except BrokenOff:
                 raise
             except OSError as error:
+                raise_passing(error)
                 following = _search(file, start + 1, None)
                 if following is None:
                     raise BrokenOff(f"{path.name}: {error} (in the stream at byte {start:,})") from None
@@ -234,7 +237,8 @@ def _first(file: BinaryIO, low: int, high: int) -> int | None:
                 for _ in stream:
                     pass
                 place = _search(file, stream.end, None)
-        except OSError:
+        except OSError as error:
+            raise_passing(error)
             if place != before:
                 return start  # a corrupt stream precedes it
             continue  # a look-alike, or corrupt

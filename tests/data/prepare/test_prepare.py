@@ -280,6 +280,8 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=commoncrawl", "input=x", "ccnet.group=0"], ["ccnet.group=0"]),
         (["recipe=commoncrawl", "input=x", "ccnet.cutoffs=520,340"], ["cutoffs", "340,520"]),
         (["recipe=commoncrawl", "input=x", "ccnet.min_reference=25"], ["ccnet.min_reference=25"]),
+        (["recipe=commoncrawl", "input=x", "languages=en"], ["languages=en: now ccnet.languages=en"]),
+        (["recipe=all", "input=x", "stand_in=true"], ["stand_in=true: now ccnet.stand_in=true"]),
         (["recipe=ccnet-models", "input=x", "ccnet.skip=perplexity"], ["input=x", "WET or WARC"]),
         (["recipe=text", "input=x"], ["source"]),
         (["recipe=c4"], ["input"]),

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from sentencepiece import sentencepiece_model_pb2
 
 import data.documents
+import data.engine
 import data.tokens.build
 from data.documents import Document, read_row, write_documents
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.tokens.build import build_store
 from data.tokens.heldout import is_heldout, normalized
+from data.tokens.stages import encode_file
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
@@ -254,3 +256,46 @@ def test_the_manifest_finds_its_text_wherever_the_corpus_is_moved(
     assert span.text_file.parent == moved / "text" and span.text_file.is_file()
     listed = json.loads((moved / "tokens" / "manifest.json").read_text())["text_files"]
     assert listed == [f"../text/{path.name}" for path in sorted((moved / "text").iterdir())]
+
+
+def test_a_late_task_of_an_abandoned_build_cannot_write_into_the_next_one(
+    documents, tokenizer, tmp_path, monkeypatch
+):
+    folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
+    plans = []
+
+    def stalls(on, name, work, *others):
+        plans.append(work.args[0])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data.engine, "run", stalls)
+        with pytest.raises(KeyboardInterrupt):
+            build(folder, tokenizer, seed=1)
+    stores = build(folder, tokenizer, seed=2)
+    with pytest.raises(OSError):
+        encode_file(plans[0], 0)
+    for store in stores.values():
+        store.verify()
+    assert sorted(path.name for path in folder.iterdir()) == ["text", "tokens"]
+
+
+@pytest.mark.parametrize("what", ["tokens", "keys", "json"])
+def test_encoded_files_that_were_lost_or_cut_are_made_again(
+    documents, tokenizer, tmp_path, monkeypatch, what
+):
+    folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
+    build(folder, tokenizer)
+    expected = files(folder / "tokens")
+    with monkeypatch.context() as patch:
+
+        def dies(*args):
+            raise KeyboardInterrupt
+
+        patch.setattr(data.tokens.build, "write_shard", dies)
+        with pytest.raises(KeyboardInterrupt):
+            build(folder, tokenizer)
+    damaged = next(path for path in folder.rglob(f"encoded/000000*.{what}") if path.stat().st_size > 8)
+    damaged.write_bytes(damaged.read_bytes()[:-4])
+    build(folder, tokenizer)
+    assert files(folder / "tokens") == expected

@@ -1,0 +1,198 @@
+"""Killed or given a passing error at any file operation, the same command again makes the same bytes."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from data.main import main
+from tests.data.prepare.test_prepare import CODE, MIT, lines, report
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMES = "the of and sea whale ship captain white harbour night storm oil boat sky rope wind"
+WORDS = NAMES.split(" ")
+
+
+def prose(draw: random.Random, n: int) -> str:
+    return " ".join(draw.choices(WORDS, k=n))
+
+
+def text_input(folder: Path) -> list[str]:
+    draw = random.Random(1)
+    rows = [{"text": prose(draw, 60), "url": f"https://example.org/{i}"} for i in range(400)]
+    for number in range(4):
+        own = rows[number * 90 : number * 90 + 130]  # neighbours share forty
+        lines(folder / f"{number}.jsonl", own)
+    return ["recipe=text", "source=mine", "heldout=0.1"]
+
+
+def github_input(folder: Path) -> list[str]:
+    draw = random.Random(2)
+    for repository in ("one", "two", "three"):
+        (folder / repository).mkdir()
+        (folder / repository / "LICENSE").write_text(MIT)
+        for number in range(12):
+            body = "".join(f"    {'_'.join(draw.choices(WORDS, k=9))} = None\n" for _ in range(30))
+            (folder / repository / f"m{number}.py").write_text(f"def f{number}():\n{body}\n" + CODE)
+    return ["recipe=github"]
+
+
+def books_input(folder: Path) -> list[str]:
+    draw = random.Random(3)
+    whole = "\n\n".join(prose(draw, 100) for _ in range(30))
+    for name, text in {"whole": whole, "part": whole[: len(whole) // 3]}.items():
+        (folder / f"{name}.txt").write_text(text)
+    for number in range(5):
+        (folder / f"{number}.txt").write_text("\n\n".join(prose(draw, 90) for _ in range(20)))
+    return ["recipe=books"]
+
+
+INPUTS = {"text": text_input, "github": github_input, "books": books_input}
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory) -> Path:
+    from data.tokens.train_tokenizer import train_tokenizer
+
+    draw = random.Random(0)
+    texts = [prose(draw, 50) for _ in range(200)] + [CODE * 5]
+    return train_tokenizer(texts, tmp_path_factory.mktemp("model") / "tokenizer.model", vocab_size=300)
+
+
+def campaign(tmp_path: Path, recipe: str, kind: str, trials: int, model: Path) -> list[dict]:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    words = [*INPUTS[recipe](folder), f"input={folder}", f"tokenizer={model}"]
+    command = [sys.executable, "-m", "tests.support.prepare_faults", str(tmp_path), kind, str(trials), "7"]
+    ran = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("recipe", INPUTS)
+def test_killed_at_any_file_operation_it_ends_with_the_same_bytes(tmp_path, model_file, recipe):
+    found = campaign(tmp_path, recipe, "kill", 15, model_file)
+    assert len(found) == 15
+    for trial in found:
+        assert trial["ends"][0][0] == 137, trial
+        assert trial["ends"][1:] and trial["ends"][-1][0] == 0 and len(trial["ends"]) == 2, trial
+        assert trial["differ"] == [], trial
+
+
+@pytest.mark.parametrize("recipe", INPUTS)
+def test_an_error_that_passes_loses_no_document(tmp_path, model_file, recipe):
+    found = campaign(tmp_path, recipe, "error", 12, model_file)
+    assert found
+    for trial in found:
+        assert trial["ends"][-1][0] == 0 and trial["differ"] == [], trial
+        for code, said in trial["ends"]:
+            assert code == 0 or said.startswith("relama: error: "), trial
+
+
+def test_an_error_that_stays_ends_the_run_in_one_line_and_counts_nothing(tmp_path, monkeypatch, capsys):
+    from data.sources import text
+
+    (tmp_path / "in").mkdir()
+    for number in range(20):
+        lines(tmp_path / "in" / f"{number:02d}.jsonl", [{"text": f"document {number}"}])
+    read, monkeyed = text.read, []
+
+    def stale(path: Path):
+        if path.name == "07.jsonl":
+            monkeyed.append(path)
+            raise OSError(116, "Stale file handle")
+        return read(path)
+
+    monkeypatch.setattr("data.errors.PAUSES", (0.0, 0.0))
+    words = ["recipe=text", "source=mine", f"input={tmp_path / 'in'}", f"corpora={tmp_path}"]
+    words += ["engine.workers=1", "max_broken=1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(text, "read", stale)
+        assert main(words) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "07.jsonl: cannot be read" in error and "run the same command again" in error
+    assert len(monkeyed) == 3 and not (tmp_path / "mine" / "text").exists()
+    assert main(words) == 0
+    assert report(tmp_path / "mine")["kept"] == 20
+
+
+def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch, capsys):
+    from data.sources import text
+
+    (tmp_path / "in").mkdir()
+    path = lines(tmp_path / "in" / "a.jsonl", [{"text": f"document {i}"} for i in range(100)])
+    read = text.read
+
+    def truncated(path: Path):
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
+        return read(path)
+
+    monkeypatch.setattr(text, "read", truncated)
+    words = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
+    assert main([*words, "max_broken=1"]) == 1
+    assert "changed since this preparation began" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "mine" / "text").exists()
+
+
+def test_a_record_may_take_any_time_that_is_not_its_own(tmp_path, monkeypatch):
+    """A stopped or crowded machine drops nothing: CPU time counts."""
+    from data.sources import text
+
+    clean = text.clean
+
+    def slow(record, *, source):
+        time.sleep(0.3)
+        return clean(record, source=source)
+
+    monkeypatch.setattr(text, "clean", slow)
+    path = lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
+    words = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
+    assert main([*words, "record_seconds=0.1"]) == 0
+    assert report(tmp_path / "mine")["kept"] == 2
+
+
+def test_workers_end_with_their_parent(tmp_path):
+    code = (
+        "import os, pathlib, sys, time\n"
+        "from functools import partial\n"
+        "from data import engine\n"
+        "from tests.data.prepare.test_prepare_faults import note_and_wait\n"
+        "if __name__ == '__main__':\n"
+        "    work = partial(note_and_wait, sys.argv[1])\n"
+        "    config = engine.EngineConfig(workers=2)\n"
+        "    engine.run(config, 'x', work, [0, 1], pathlib.Path(sys.argv[1]), lambda: None)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen([sys.executable, str(script), str(tmp_path)], cwd=ROOT, env=environment)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*.pid"))) < 2:
+        assert parent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    pids = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    deadline = time.monotonic() + 10
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.05)
+
+
+def note_and_wait(folder: str, item: int) -> None:
+    Path(folder, f"{os.getpid()}.pid").touch()
+    time.sleep(60)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -1,0 +1,148 @@
+"""`relama prepare` under faults: killed at a file operation, or given an error at one, then run again.
+
+`python -m tests.support.prepare_faults SCRATCH KIND TRIALS SEED WORD…` prints JSON: for each trial the
+operation, how the attempts ended, and what differs from an undisturbed result. Attempts are forked processes.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow
+
+import data.errors
+import data.prepare.plan
+import data.tokens.build  # imported here once, not in every attempt
+import data.tokens.tokenizer
+from data.main import main
+
+KILLED = 137
+MOST = 4  # attempts after the fault
+EVENTS = ("open", "os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "shutil.rmtree")
+ERRORS = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES)
+
+
+def attempt(words: list[str], fault: Callable[[str, tuple], None] | None = None) -> tuple[int, str]:
+    """The exit code and the last line on stderr of one forked attempt."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        os.dup2(write, 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 99
+        try:
+            if fault is not None:
+                sys.addaudithook(fault)
+            code = main(words)
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8", errors="replace") as said:
+        lines = said.read().splitlines()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), lines[-1] if lines else ""
+
+
+def is_below(root: Path, arguments: tuple) -> bool:
+    return any(isinstance(one, str | Path) and str(one).startswith(str(root)) for one in arguments)
+
+
+def counter(root: Path, goal: int, act: Callable[[], None], events: tuple[str, ...] = EVENTS):
+    """An audit hook that acts at the `goal`-th operation below `root`; and the list that counts them."""
+    seen: list[int] = [0]
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event in events and any(
+            isinstance(one, str | Path) and str(one).startswith(str(root)) for one in arguments
+        ):
+            seen[0] += 1
+            if seen[0] == goal:
+                act()
+
+    return hook, seen
+
+
+def audit_native_reads() -> None:
+    """pyarrow opens files without an audit event of Python's: add one."""
+    opened = pyarrow.input_stream
+
+    def audited(source: str, *arguments: object, **options: object):
+        sys.audit("open", source, "r", 0)
+        return opened(source, *arguments, **options)
+
+    pyarrow.input_stream = audited
+
+
+def operations(words: list[str], root: Path, scratch: Path, events: tuple[str, ...] = EVENTS) -> int:
+    """How many operations below `root` an attempt without faults makes."""
+    note = scratch / "count"
+
+    def count(event: str, arguments: tuple) -> None:
+        if event in events and any(
+            isinstance(one, str | Path) and str(one).startswith(str(root)) for one in arguments
+        ):
+            numbers[0] += 1
+            os.pwrite(handle, f"{numbers[0]}\n".encode(), 0)
+
+    numbers = [0]
+    handle = os.open(note, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+    code, said = attempt(words, count)
+    os.close(handle)
+    assert code == 0, said
+    return int(note.read_text().split()[0])
+
+
+def fingerprint(folder: Path) -> dict[str, str]:
+    """Every visible file's content, but for the seconds that preparing took."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and not name.startswith((".lock", "logs")) and path.suffix != ".html":
+            content = path.read_bytes()
+            if path.name == "report.json":
+                content = json.dumps(json.loads(content) | {"seconds": 0}).encode()
+            found[name] = hashlib.sha256(content).hexdigest()
+    return found
+
+
+def campaign(scratch: Path, kind: str, trials: int, seed: int, words: list[str]) -> list[dict]:
+    """`kind` is `kill` (at an operation in the output) or `error` (an open of the input that fails once)."""
+    audit_native_reads()
+    data.errors.PAUSES = (0.0, 0.0)
+    data.prepare.plan.TASK_BYTES = 20_000
+    draw, found = random.Random(seed), []
+    inputs = Path(next(word for word in words if word.startswith("input=")).removeprefix("input="))
+    corpora = scratch / "corpora"
+    words = [*words, f"corpora={corpora}", "engine.workers=1"]
+    root, events = (corpora, EVENTS) if kind == "kill" else (inputs, ("open",))
+    n = operations(words, root, scratch, events)
+    expected = fingerprint(corpora)
+    assert len(expected) > 5
+    for place in draw.sample(range(1, n + 1), min(trials, n)):
+        shutil.rmtree(corpora)
+        number = draw.choice(ERRORS)
+
+        def act(number: int = number) -> None:
+            if kind == "kill":
+                os._exit(KILLED)
+            raise OSError(number, os.strerror(number))
+
+        ends = [attempt(words, counter(root, place, act, events)[0])]
+        while ends[-1][0] != 0 and len(ends) <= MOST:
+            ends.append(attempt(words))
+        made = fingerprint(corpora)
+        names = sorted(name for name in {*expected, *made} if expected.get(name) != made.get(name))
+        found.append({"operation": place, "of": n, "errno": number, "ends": ends, "differ": names})
+    return found
+
+
+if __name__ == "__main__":
+    scratch, kind, trials, seed, *words = sys.argv[1:]
+    print(json.dumps(campaign(Path(scratch), kind, int(trials), int(seed), words)))
