@@ -15,7 +15,7 @@ from transformers import LlamaForCausalLM
 from model.formats.huggingface import their_name, to_halves
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
-from train.generation.main import generate
+from train.generation.sampling import generate
 
 CONFIG = LlamaConfig(dim=512, n_layers=8, n_heads=8, vocab_size=32000, max_seq_len=512)
 

@@ -7,7 +7,7 @@ from model.decode import Cache, next_logits
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from tests.support.theirs import their_model
-from train.generation.main import generate
+from train.generation.sampling import generate
 
 CONFIG = LlamaConfig(dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48)
 

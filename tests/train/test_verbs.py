@@ -1,6 +1,7 @@
 """The verbs around training, on a run of a few steps: each says what is there, or one line on what is not."""
 
 import html.parser
+import io
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import torch
 
 import train.evaluation.validate
 import train.generation.main
+import train.generation.sampling
 import train.report.main
 from data.order import Order
 from data.tokens.store import TokenStore
@@ -160,9 +162,28 @@ def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys
     assert capsys.readouterr().out == f"{train.generation.main.BETWEEN}\n".join(alone)
 
 
+def test_json_lines_go_in_and_out_also_by_standard_input(trained, monkeypatch, capsys):
+    lines = ["def", "two\nlines", "a \u2028 separator"]
+    typed = "".join(json.dumps({"prompt": line}) + "\n" for line in lines)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
+    settings = [f"run={trained}", "max_tokens=4", "temperature=0"]
+    assert train.generation.main.main([*settings, "prompts=-", "json=true", "batch=2"]) == 0
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["prompt"] for answer in answers] == lines
+    assert train.generation.main.main([*settings, "prompt=def"]) == 0
+    assert capsys.readouterr().out.rstrip("\n") == ("def" + answers[0]["completion"]).rstrip("\n")
+
+
+def test_more_tokens_than_the_context_holds_are_announced(trained, capsys):
+    words = [f"weights={trained}", "prompt=def", "max_tokens=1000", "temperature=0"]
+    assert train.generation.main.main(words) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"max_tokens=1000: the model's context of 256 tokens has room for 25\d", printed.err)
+
+
 def test_top_p_keeps_the_token_that_crosses_p():
     logits = torch.log(torch.tensor([[0.5, 0.3, 0.15, 0.05]])).expand(200, 4)
-    assert set(train.generation.main.sample(logits, 1.0, 0.6, torch.Generator().manual_seed(0))) == {0, 1}
+    assert set(train.generation.sampling.sample(logits, 1.0, 0.6, torch.Generator().manual_seed(0))) == {0, 1}
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trained):
@@ -204,6 +225,13 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.generation.main.main, ["weights=RUN"], "prompt: empty"),
         (train.generation.main.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
         (train.generation.main.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
+        (train.generation.main.main, ["weights=RUN", "run=RUN", "prompt=x"], "both name the run"),
+        (
+            train.generation.main.main,
+            ["run=RUN", "prompts=RUN/config.yaml", "json=true"],
+            'expected {"prompt"',
+        ),
+        (train.generation.main.main, ["weights=RUN", "prompt=x", "temperature=nan"], "temperature=nan"),
         (
             train.generation.main.main,
             ["weights=RUN", "prompt=" + "word " * 300],
@@ -218,7 +246,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.report.main.main, ["run=RUN", "output=."], "is a folder"),
     ],
 )
-def test_what_is_not_there_is_said_in_one_line(main, words, said, trained, corpora, capsys):
+def test_a_verb_that_cannot_run_is_refused_in_one_line(main, words, said, trained, corpora, capsys):
     words = [w.replace("RUN", str(trained)).replace("CORPORA", f"corpora={corpora}") for w in words]
     assert main(words) == 1
     lines = capsys.readouterr().err.splitlines()

@@ -17,7 +17,7 @@ from data.tokens.tokenizer import Tokenizer
 from model.llama import Llama
 from model.parallelize.mesh import Layout
 from train.config import RunError
-from train.generation.main import generate
+from train.generation.sampling import generate
 from train.ranks.setup import gather_objects
 
 MAX_GENERATED = 256  # tokens, where a task does not say: lm-eval's default

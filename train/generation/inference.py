@@ -1,8 +1,8 @@
-"""A model to read text with, on the ranks that were started: tensor parallel in each copy of it.
+"""A model for inference on the ranks that were started: tensor parallel within each copy.
 
-`started` joins the ranks and lets the first alone print; `load_over` fills this rank's part of the model from
-weights of any format. It is called like the plain model, and every rank gets the same logits to the bit: each
-word's is computed on one rank, and gathered. So all draw the same tokens without asking each other.
+`started` joins the ranks and lets only the first print; `load_over` fills this rank's part of the model from
+weights of any format. The model is called like the plain one. Every rank gets bitwise the same logits, each
+computed on one rank and gathered, so all ranks draw the same tokens without further communication.
 """
 
 import os
@@ -23,9 +23,9 @@ from train.weights.open import fill
 
 @dataclass
 class InferenceParallel:
-    """How a model that only reads is spread over the ranks."""
+    """How a model is spread over the ranks for inference."""
 
-    tp: int = 1  # ranks that share each matrix and the kept keys and values
+    tp: int = 1  # ranks that share each matrix and the KV cache
     tensor: str = "dtensor"  # of tp: dtensor | fairscale
 
     def __post_init__(self) -> None:
@@ -37,9 +37,9 @@ class InferenceParallel:
 
 @contextmanager
 def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterator[Ranks]:
-    """The started ranks, `tp` to each copy of the model; more than one copy only where `copies` is set.
+    """The started ranks, `tp` for each copy of the model; several copies only if `copies` is set.
 
-    Raises RunError if their number does not fit.
+    Raises RunError if the number of ranks does not fit.
     """
     world_size, tp = int(os.environ.get("WORLD_SIZE", 1)), parallel.tp
     if world_size % tp or (world_size > tp and not copies):
@@ -61,23 +61,23 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
 
 
 def load_over(weights: Weights, ranks: Ranks, parallel: InferenceParallel) -> Llama:
-    """The model over `ranks`; all of them call it. RunError if its heads or words cannot be cut so."""
-    refuse_uncuttable(weights.config, parallel.tp)
+    """The model over `ranks`; all of them call it. RunError if its heads or vocabulary cannot be divided."""
+    refuse_indivisible(weights.config, parallel.tp)
     with torch.device("meta"):
         model = Llama(weights.config)
     tp = along(ranks.mesh, "tp")
     if tp and parallel.tensor == "fairscale":
-        from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # others do without
+        from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # an optional import
 
         fairscale_tensor_parallel(model, tp)
     elif tp:
-        tensor_parallel(model, tp, sequence=False)  # one token cannot be cut over the ranks
+        tensor_parallel(model, tp, sequence=False)  # a single token cannot be divided
     model.to_empty(device=ranks.device)
     fill(model, weights)
     return model.eval()
 
 
-def refuse_uncuttable(config: LlamaConfig, tp: int) -> None:
+def refuse_indivisible(config: LlamaConfig, tp: int) -> None:
     """Raises RunError if `tp` ranks cannot share the heads, the hidden units or the vocabulary."""
     problem = Limits(config, seq_len=tp, micro_batches=1).problem(Layout(tp=tp))
     if problem:

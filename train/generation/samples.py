@@ -1,8 +1,7 @@
-"""samples.jsonl of a run: what its checkpoints say to a few fixed prompts, greedily, step by step.
+"""samples.jsonl of a run: how its checkpoints continue a few fixed prompts, greedily.
 
-`relama report` makes them from the checkpoints that lie in the run folder and keeps them, so they outlive
-their checkpoints: reports made along the way gather the samples of the whole run. The trainer's own
-ranks take no part in it.
+`relama report` makes samples from the checkpoints in the run folder and keeps them, so they outlive their
+checkpoints: reports made during a run collect samples of all of it. The trainer's ranks take no part.
 """
 
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from pathlib import Path
 import torch
 
 from data.tokens.tokenizer import Tokenizer
+from model.llama import Llama
 from train.checkpoint import tensors as checkpoint
 from train.config import RunError
-from train.generation.main import generate
+from train.generation.sampling import generate
 from train.ranks.setup import device_type
 from train.run import json_lines
 from train.weights.open import load_model, open_weights
@@ -30,7 +30,7 @@ def read_samples(path: Path) -> list[dict]:
 
 
 def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = TOKENS) -> Iterator[str]:
-    """Continue `prompts` at each checkpoint that has no sample yet; yields what could not be, in lines."""
+    """Continue `prompts` at each checkpoint without samples; yields a line for each that cannot be read."""
     done = {(line["step"], line["prompt"]) for line in read_samples(path)}
     for folder in sorted((path / "checkpoints").glob("step-*[0-9]"), key=lambda f: (len(f.name), f.name)):
         try:
@@ -41,22 +41,22 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
             weights = open_weights(folder)
             tokenizer = Tokenizer(path / "tokenizer.model")
             model = load_model(weights, torch.device(device_type("auto")))
-        except (RunError, OSError) as error:  # damaged, or dropped by a run that goes on meanwhile
-            yield f"{folder.name}: no samples of it ({' '.join(str(error).split())})"
+        except (RunError, OSError) as error:  # damaged, or deleted meanwhile by a live run
+            yield f"{folder.name}: skipping its samples ({' '.join(str(error).split())})"
             continue
         texts = _continued(model, tokenizer, new, tokens)
-        said = ({"step": step, "prompt": prompt, "text": text} for prompt, text in zip(new, texts))
-        json_lines.append(path / NAME, *said)
+        lines = ({"step": step, "prompt": prompt, "text": text} for prompt, text in zip(new, texts))
+        json_lines.append(path / NAME, *lines)
 
 
-def _continued(model, tokenizer: Tokenizer, prompts: list[str], tokens: int) -> list[str]:
-    """What follows each prompt, the likeliest token at each place."""
-    begun = [[tokenizer.bos_id, *map(int, tokenizer.encode(prompt))] for prompt in prompts]
-    context = model.config.max_seq_len
-    whole = [list(start[: context - 1]) for start in begun]
+def _continued(model: Llama, tokenizer: Tokenizer, prompts: list[str], tokens: int) -> list[str]:
+    """What follows each prompt, the likeliest token at each position."""
+    longest = model.config.max_seq_len - 1
+    starts = [[tokenizer.bos_id, *map(int, tokenizer.encode(prompt))][:longest] for prompt in prompts]
+    finished = [list(start) for start in starts]
     stream = generate(
         model,
-        [list(start) for start in whole],
+        starts,
         max_tokens=tokens,
         temperature=0.0,
         top_p=1.0,
@@ -64,5 +64,5 @@ def _continued(model, tokenizer: Tokenizer, prompts: list[str], tokens: int) -> 
         eos_id=tokenizer.eos_id,
     )
     for which, token in stream:
-        whole[which].append(token)
-    return [tokenizer.decode(text[1:])[len(prompt) :] for text, prompt in zip(whole, prompts)]
+        finished[which].append(token)
+    return [tokenizer.decode(text[1:])[len(prompt) :] for text, prompt in zip(finished, prompts)]

@@ -22,6 +22,17 @@ def run_path(run: str) -> Path:
     return Path(run) if os.sep in run or run in (".", "..") else Path("runs") / run
 
 
+def as_key(key: str, words: list[str]) -> list[str]:
+    """The words of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
+
+    Raises RunError if both are given.
+    """
+    naming = [word for word in words if word.startswith(("run=", "weights="))]
+    if len({word.partition("=")[0] for word in naming}) > 1:
+        raise RunError(f"{naming[0]} {naming[1]}: both name the run; give one of them")
+    return [f"{key}={word.partition('=')[2]}" if word in naming else word for word in words]
+
+
 def refuse_foreign(path: Path) -> None:
     """Raises RunError if what lies at `path` is no run's; `relama launch` may have been there first."""
     if path.exists() and not path.is_dir():

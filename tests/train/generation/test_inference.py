@@ -1,4 +1,4 @@
-"""A model that reads over several ranks says what it says on one: every token, every score, on each rank."""
+"""A model on several ranks gives what it gives on one: every token and every score, on each rank."""
 
 import json
 import subprocess
@@ -11,6 +11,7 @@ import torch.distributed as dist
 
 import train.evaluation.main
 import train.generation.main
+import train.generation.sampling
 import train.weights.import_
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
@@ -57,7 +58,7 @@ def continued(model: Llama, tokenizer: Tokenizer, temperature: float) -> list[tu
     prompts = [[tokenizer.bos_id, *tokenizer.encode(text).tolist()] for text in TEXTS]
     generator = torch.Generator().manual_seed(7)
     options = {"max_tokens": 12, "temperature": temperature, "top_p": 0.95, "eos_id": tokenizer.eos_id}
-    return list(train.generation.main.generate(model, prompts, generator=generator, **options))
+    return list(train.generation.sampling.generate(model, prompts, generator=generator, **options))
 
 
 def answers(lm) -> list[list]:

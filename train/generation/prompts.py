@@ -1,0 +1,64 @@
+"""What `relama generate` reads and prints: prompts of a file or standard input, and text as it comes."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.tokens.tokenizer import Tokenizer
+from train.config import RunError
+
+STDIN = "-"
+
+
+def read_prompts(source: str, is_json: bool) -> list[str]:
+    """The prompts of a file, one per line; `-` is standard input. With `is_json` lines are {"prompt": …}.
+
+    Raises RunError for an unreadable file, an empty line or a line without a prompt.
+    """
+    try:
+        text = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
+        lines = text.decode("utf-8").removesuffix("\n").split("\n")  # U+2028 and others do not end a line
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"prompts={source}: not readable as UTF-8 text ({error})") from None
+    where = [f"prompts={source}: line {number}" for number in range(1, len(lines) + 1)]
+    return [_prompt(line.removesuffix("\r"), place, is_json) for line, place in zip(lines, where)]
+
+
+def _prompt(line: str, where: str, is_json: bool) -> str:
+    if not line.strip():
+        raise RunError(f"{where} is empty; expected a prompt on every line")
+    if not is_json:
+        return line
+    try:
+        prompt = json.loads(line)["prompt"]
+    except (ValueError, KeyError, TypeError):
+        prompt = None
+    if not isinstance(prompt, str) or not prompt:
+        raise RunError(f'{where}: expected {{"prompt": "…"}} (json=true)')
+    return prompt
+
+
+def encode(tokenizer: Tokenizer, text: str, context: int) -> list[int]:
+    """BOS and the text's tokens. Raises RunError if they fill the context."""
+    tokens = [tokenizer.bos_id, *map(int, tokenizer.encode(text))]
+    if len(tokens) >= context:
+        raise RunError(
+            f"prompt: {len(tokens)} tokens with BOS ({text[:30]!r}…), but the model's context is {context}; "
+            "give a shorter one"
+        )
+    return tokens
+
+
+def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[int]) -> None:
+    """Print `text`, then each token's text as it comes."""
+    print(text, end="", flush=True)
+    new: list[int] = []
+    shown = tokenizer.decode(prompt[1:])
+    for token in tokens:
+        new.append(token)
+        decoded = tokenizer.decode([*prompt[1:], *new])
+        if not decoded.endswith("\ufffd"):  # the bytes of a character are not complete yet
+            print(decoded[len(shown) :], end="", flush=True)
+            shown = decoded
+    print()
