@@ -32,6 +32,7 @@ SLOW = (
     "data/prepare/test_sample.py",
     "data/prepare/test_all_sources.py",
     "docs/test_commands.py::test_every_command",
+    "docs/test_walkthroughs.py",
     "launch/test_script.py::test_what_the_training_left",
     "train/evaluation/test_evaluate.py::test_the_paper_suite",
     "train/plan/test_plan.py",

@@ -2,7 +2,7 @@ r"""LaTeX without its comments, with the files that it inputs in their places.
 
 In: the LaTeX of one file. Out: the same without comments, `comment` environments and `\iffalse`. One compiled
 pattern finds the few marks that matter, and a scan that knows verbatim text decides what they mean.
-Libraries are 20 to 90 times slower here (`benchmarks/latex.py`).
+Libraries are 20 to 90 times slower here (`benchmarks/text/latex.py`).
 """
 
 import re

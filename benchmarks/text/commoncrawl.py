@@ -1,4 +1,4 @@
-"""Web pages to tokens beside datatrove, and paragraphs compared: `python benchmarks/commoncrawl.py`.
+"""Web pages to tokens beside datatrove, and paragraphs compared: `python benchmarks/text/commoncrawl.py`.
 
 The real pages of ../shared/data, in WARC files of one copy each. Each contestant is a fresh process on one
 core; processor time, its children's too, imports and start apart. datatrove runs its stock steps: WarcReader,
@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 LANGUAGES = ["en", "de"]  # of the pages
 CONTESTANTS = {

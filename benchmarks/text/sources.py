@@ -1,4 +1,4 @@
-"""Raw dumps to cleaned text, source by source: `python benchmarks/sources.py`.
+"""Raw dumps to cleaned text, source by source: `python benchmarks/text/sources.py`.
 
 The real samples of ../shared/data, copied until they are a useful size; one process on one core, imports
 apart. MB/s are of raw input as it lies on the disk (packed where dumps are packed), by processor time, so
@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
 INPUTS = {  # what of the samples each source reads
     "c4": ["c4"],

@@ -1,4 +1,4 @@
-"""LaTeX to text beside two libraries: `python benchmarks/latex.py`. One core, in one run.
+"""LaTeX to text beside two libraries: `python benchmarks/text/latex.py`. One core, in one run.
 
 The papers are ../shared/data/arxiv, repeated. Ours reads them from arXiv's own wrapping (a bulk tar of .gz),
 finds the main files, inputs, and cleans; pylatexenc only walks the nodes of the same files, and
@@ -26,7 +26,7 @@ from data.sources.arxiv.comments import strip_comments
 from data.sources.arxiv.macros import expand
 from data.sources.arxiv.recipe import clean_latex
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "arxiv"
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "arxiv"
 SETTINGS = {"commands_to_delete": [], "commands_only_to_delete": [], "environments_to_delete": []}
 
 

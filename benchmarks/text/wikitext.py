@@ -1,4 +1,4 @@
-"""Wikitext to text compared with three libraries and another version: `python benchmarks/wikitext.py`.
+"""Wikitext to text compared with three libraries and another version: `python benchmarks/text/wikitext.py`.
 
 The dump is the English sample of ../shared/data/wiki, its pages repeated. Ours reads XML and gives documents;
 the libraries get wikitext that was read before. All take turns on one core, by CPU time; MB/s are of XML.
@@ -22,7 +22,7 @@ from pathlib import Path
 from data.documents import Record
 from data.sources.wikipedia import recipe as wikipedia
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data" / "wiki"
 SAMPLE = SHARED / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"
 
