@@ -47,8 +47,11 @@ _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.D
 class Page:
     """One pass over the marks. A frame is (kind, index in `out` of its text, indices of its arguments)."""
 
-    def __init__(self, title: str, namespaces: Namespaces, templates: Templates) -> None:
+    def __init__(
+        self, title: str, namespaces: Namespaces, templates: Templates, has_variants: bool = False
+    ) -> None:
         self._title, self._namespaces, self._templates = title, namespaces, templates
+        self._has_variants = has_variants  # whether `-{flag|text}-` is markup
         self._text, self._place = "", 0  # the page, and the end of the mark that is being read
         self._out: list[str] = []
         self._stack: list[tuple[int, int, list[int]]] = []
@@ -211,7 +214,8 @@ class Page:
             return
         self._place = end
         self._out.append("|")
-        if self._stack and self._stack[-1][0] in (_TEMPLATE, _LINK):
+        in_variant = self._has_variants and _in_variant(text, begin)
+        if self._stack and self._stack[-1][0] in (_TEMPLATE, _LINK) and not in_variant:
             self._stack[-1][2].append(len(self._out))
         if braces == 1:
             self._out.append("}")
@@ -319,6 +323,12 @@ def _begins_line(text: str, place: int) -> bool:
     """Whether only indentation precedes this on its line."""
     line = text.rfind("\n", max(0, place - 40), place) + 1
     return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
+
+
+def _in_variant(text: str, place: int) -> bool:
+    """Whether this is within `-{…}-`, whose `|` belongs to it."""
+    near = max(0, place - _NEAR)
+    return text.rfind("-{", near, place) > text.rfind("}-", near, place)
 
 
 def _in_heading(found: re.Match) -> bool:

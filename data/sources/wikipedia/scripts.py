@@ -14,9 +14,9 @@ _RAISED = re.compile(rf"{SUP}{_INNER}{SUP_END}")
 _CLOSING = f")]}}′″%°²³{END}"  # what may be raised to a power, beside letters and digits
 _QUOTES = re.compile(r"''+")
 _NUMBER = re.compile(r"[-+−–±]?\d+(?:[.,/]\d+)*[-+−–]?")
-_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|e|er|re|ème|o|a)", re.IGNORECASE)
+_ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|e|er|re|ème|o|a)|st|nd|rd|th|er|re|me|ème|nde", re.IGNORECASE)
 _TERM = re.compile(r"[-+−–]?(?:\d+(?:[.,/]\d+)*)?[^\W\d_]?")  # 2n, -x, 12
-_SUM = re.compile(r"[\w.()]+(?: ?[-+−–*/×·] ?[\w.()]+)+|[-+−–][\w.()]+(?: ?[-+−–*/×·] ?[\w.()]+)*")
+_SUM = re.compile(r"[\w.()]+(?: ?[-+−–*/×·^] ?[\w.()]+)+|[-+−–][\w.()]+(?: ?[-+−–*/×·^] ?[\w.()]+)*")
 _VARIABLE = re.compile(r"[nxyzkpqijNT]|[ijk]?[α-ωΑ-Ω]")  # never the end of an ordinal or an abbreviation
 _DEPTH = 3  # x with an exponent that has an index that has an exponent
 

@@ -15,7 +15,7 @@ _RULE = re.compile(
     r"(?:^|;)\s*(?:[^;:=]*=>)?\s*(sr(?:-ec|-el|-cyrl|-latn)?|[a-z]{2,3}(?:-[a-z]+)?)\s*:", re.ASCII
 )
 _ORDER = ("sr", "sr-ec", "sr-cyrl", "sr-el", "sr-latn")  # of the default variant, then its fallbacks
-_HIDDEN = set("HT-D")  # a rule for the page, a title, a rule taken back, a description
+_HIDDEN = set("HT-DN")  # rules and titles for the page, rules taken back, descriptions, names
 
 
 def converted(text: str) -> str:

@@ -37,8 +37,10 @@ def wikitext_to_text(
     verbatim: list[str] = []
     text = source.replace("\r\n", "\n").translate(_CONTROLS) if _has_controls(source) else source
     text = without_opaque(text, verbatim)
-    text = scripts.resolved(Page(title, namespaces or Namespaces(), Templates(language)).read(text))
-    if language in _TWO_SCRIPTS:
+    has_variants = language in _TWO_SCRIPTS
+    page = Page(title, namespaces or Namespaces(), Templates(language), has_variants)
+    text = scripts.resolved(page.read(text))
+    if has_variants:
         text = variants.converted(text)
     text = without_quotes(_without_magic(text)).replace(LINE, "\n").replace("&nbsp;", " ")
     text = without_gaps(text)

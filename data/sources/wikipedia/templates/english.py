@@ -42,7 +42,9 @@ ipa-* → @bracketed
 # Figures.
 height | weight | ht → @height
 convert | cvt | conv | cnv → @convert
-e | esp | x10^ | 10^ → [×10^{1}]
+e | esp | x10^ → [×10^{1}]
+10^ → 10^{1}
+£sd → [£{l}][ {s}s][ {d}d]
 sup2 → ²
 railgauge | track gauge | rail gauge | trackgauge | gauge → {1}
 c. | circa | ca. | approx → c. {1}[–{2}]
@@ -124,7 +126,7 @@ citation needed span | cn span | fact span | verify span | dubious span | clarif
 script/* | hebrew → {1}
 clarify span → @wrapped
 angbr ipa → ⟨{1}⟩
-angbr → ⟨{1}⟩
+angbr | angle bracket → ⟨{1}⟩
 sic → {*}
 nbhyph | nbh | nbhyphen | hyphen → -
 eqm → ␣⇌␣

@@ -30,7 +30,8 @@ heure | h → {1} h[ {2}][ min {3}]
 durée → [{1} h][ {2} min][ {3} s]
 
 # Figures.
-unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @units
+unité | unité/2 | unité/1 | unité/3 → @units
+nombre | nb | num | fmtnum → {*}
 n° | nº | numéro | no → nº[ {1}]
 p. | p | page → p.[ {1}]
 pp. → pp.[ {1}]

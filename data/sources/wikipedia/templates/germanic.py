@@ -63,11 +63,11 @@ DUTCH = """
 lang → @second
 lang-* | nowrap | formatnum | citaat | kapitaal | small caps | sub | sup → @text
 cite | aut → {1}
-feit | feit? | bron gevraagd → @wrapped
+feit | feit? | bron? | bron gevraagd → @wrapped
 ipa → {1}
 """
 DUTCH_DROPPED = """
-bron | bron? | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje
+bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje
 | zie hoofdartikel | zieook | vlag | vlagland | zie ook | hoofdartikel | citeer * | voetnoot | navigatie *
 | infobox * | largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
 """

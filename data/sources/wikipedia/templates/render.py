@@ -7,7 +7,7 @@ from functools import cache
 
 from data.sources.wikipedia.templates import common, cyrillic, eastern, english, french, germanic, romance
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.rules import FUNCTIONS, wrapped
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
 _LANGUAGES = english.RULES | french.RULES | germanic.RULES | romance.RULES | eastern.RULES | cyrillic.RULES
@@ -70,6 +70,8 @@ class Templates:
         if rule:
             text = rule(*split(arguments))
             return Rendered.DROPPED if text is None else text
+        if key.endswith("?") and (text := wrapped(*split(arguments))):
+            return text
         if self._ordinals and _CENTURY.fullmatch(key):
             return name
         if self._ordinals and _ORDINAL.fullmatch(key):

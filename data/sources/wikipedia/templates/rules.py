@@ -25,6 +25,7 @@ _SIGNS = {
     "SGD": "S$", "JPY": "¥", "CNY": "CN¥", "RMB": "CN¥", "KRW": "₩", "RUB": "₽", "BRL": "R$", "PHP": "₱",
     "ILS": "₪", "TRY": "₺", "UAH": "₴", "NGN": "₦", "THB": "฿", "VND": "₫", "MXN": "MX$", "TWD": "NT$",
 }  # fmt: skip
+_JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # no units
 _NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]+[\d/]+)?")
 _TAG_OF_NOTE = re.compile(  # what is in a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
@@ -143,7 +144,7 @@ def date(positional: list[str], named: dict[str, str]) -> str:
 
 def value(positional: list[str], named: dict[str, str]) -> str:
     """{{val|1.5|0.2|e=3|u=km}}: 1.5±0.2×10^3 km."""
-    figures = positional[0] if positional else ""
+    figures = re.sub(r"e([-+−]?\d+)$", r"×10^\1", positional[0] if positional else "")
     if len(positional) > 2:
         figures += f"+{positional[1].lstrip('+')}−{positional[2].lstrip('-−')}"
     elif len(positional) > 1 and positional[1]:
@@ -298,12 +299,12 @@ def verse(positional: list[str], named: dict[str, str]) -> str:
 
 def term(positional: list[str], named: dict[str, str]) -> str:
     """{{term|base|content=base point}}, on a line of its own."""
-    return f"\n{named.get('content') or text(positional, named)}\n"
+    return f"\n{named.get('content') or named.get('term') or text(positional, named)}\n"
 
 
 def definition(positional: list[str], named: dict[str, str]) -> str:
     """{{defn|text}}, on a line of its own."""
-    return f"\n{text(positional, named)}\n"
+    return f"\n{named.get('defn') or text(positional, named)}\n"
 
 
 def sounds(positional: list[str], named: dict[str, str]) -> str:
@@ -331,7 +332,7 @@ def units(positional: list[str], named: dict[str, str]) -> str:
     if named.get("e"):
         shown[0] += f"×10^{named['e']}"
     for part in filter(None, positional[1:]):
-        if re.fullmatch(r"[-−]?\d+", part) and len(shown) > 1 and shown[-1][-1:].isalpha():
+        if re.fullmatch(r"[-−]?\d", part) and len(shown) > 1 and shown[-1] not in _JOINING:
             shown[-1] += {"2": "²", "3": "³"}.get(part, f"^{part}")
         else:
             shown.append(part)

@@ -20,7 +20,8 @@ SENTENCES = {
             "the {{ship|French cruiser|Tourville||2}} and {{ship||Mayflower}} met",
             "the Tourville and Mayflower met",
         ),
-        ("two {{sclass|Fletcher|destroyer}}s of the {{sclass|Fletcher|destroyer|1}}", None),
+        ("two {{sclass|Fletcher|destroyer}}s of the {{sclass|Fletcher|destroyer|1}}",
+         "two Fletcher-class destroyers of the Fletcher class"),
         # measures
         ("He is {{height|ft=6|in=1}}, she {{height|m=1.70}}.", "He is 6 ft 1 in, she 1.70 m."),
         ("A bar of {{convert|3|lb|4|oz|kg}} is sold.", "A bar of 3 lb 4 oz is sold."),
@@ -38,6 +39,7 @@ SENTENCES = {
         # money
         ("paid {{GBP|12 million}}, {{€|40}} or {{US$|7}}", "paid £12 million, €40 or US$7"),
         ("for {{₹|500}}, {{JPY|90}} and {{NZD|3}}; the {{€}} rose", "for ₹500, ¥90 and NZ$3; the € rose"),
+        ("{{£sd|l=3|s=4}}, {{val|2.5e7|u=Hz}}, {{10^|9}}, {{e|9}}", "£3 4s, 2.5×10^7 Hz, 10^9, ×10^9"),
         ("{{currency|8|EUR}} or {{currency|5|XAU}}", "€8 or XAU 5"),
         # scripts and sounds
         ("Written {{script|Goth|𐌰}}, {{Script/Cyrillic|Ж}}.", "Written 𐌰, Ж."),
@@ -65,10 +67,12 @@ SENTENCES = {
         ("Hawai{{okina}}i in B{{music|flat}} and F{{sharp}}", "Hawaiʻi in B♭ and F♯"),
         ("{{gaps|12|345}} by {{lc:ABC}} and {{uc:d}}{{(}}x{{)}}", "12345 by abc and D{x}"),
         ("{{ill|Maria Weber|de|Maria Weber (Malerin)}}, {{ill|de|Ort}}", "Maria Weber, Ort"),
-        ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end", None),
+        ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end",
+         "T (traditional Chinese: 臺北; pinyin: Táiběi):\n- a\n- b\nend"),
         # lists of terms
         ("{{glossary}}\n{{term|axis}}\n{{defn|A line.}}\n{{glossary end}}", "axis\n\nA line."),
-        ("{{term|1=pole|content=[[pole (x)|pole]]}}\n{{defn|no=1|An end.}}\n{{defn|A post.}}", None),
+        ("{{term|1=pole|content=[[pole (x)|pole]]}}\n{{defn|no=1|An end.}}\n{{defn|A post.}}",
+         "pole\n\nAn end.\n\nA post."),
         # notes around running text
         ("It is {{citation needed span|text=the oldest of all|date=May 2009}}.", "It is the oldest of all."),
         ("Old{{citation needed|date=May 2009}} and new {{cn span|a lake}} too.", "Old and new a lake too."),
@@ -76,7 +80,8 @@ SENTENCES = {
     "fr": [
         ("Du {{s|IX}} au {{s-|X|e}}, puis {{Ier siècle}}.", "Du IXe siècle au Xe siècle, puis Ier siècle."),
         ("aux {{s2|XI|e|XII|e}} et {{sp|II|e|au|III|e|s}}", "aux XIe et XIIe siècles et IIe au IIIe siècles"),
-        ("au {{-s|V|e}}, en 30 {{av JC}}, au {{s|I|er|ap. J.-C.}}", None),
+        ("au {{-s|V|e}}, en 30 {{av JC}}, au {{s|I|er|ap. J.-C.}}",
+         "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C."),
         ("la {{Ve|République}} et le {{2e|régiment}}", "la Ve République et le 2e régiment"),
         (
             "né le {{date de naissance-|4|7|1850}}, le {{1er|juin|1900}}",
@@ -110,7 +115,7 @@ SENTENCES = {
     ],
     "es": [
         ("Mide {{esd|7 m}} y {{unidad|30|kg}}.", "Mide 7 m y 30 kg."),
-        ("Del {{siglo|III|a|s}} al siglo {{siglo|II}} y {{Siglo|X||S}}.", None),
+        ("Del {{siglo|III|a|s}} al {{siglo|II}} y {{Siglo|X||S}}.", "Del siglo III a. C. al II y Siglo X."),
         ("Fue {{cita requerida|la torre más alta}}, {{cr}} según él.", "Fue la torre más alta, según él."),
         (
             "nació el {{fecha|9|4|1821}} en el siglo {{versalita|XX}}",
@@ -126,10 +131,12 @@ SENTENCES = {
         ("È{{cn|luglio 2010}} vero, {{chiarire|quasi sempre}}.", "È vero, quasi sempre."),
     ],
     "pt": [
-        ("No {{séc|XII}} e {{-séc|IV}}, era {{carece de fontes|a torre real|data=2011}}.", None),
+        ("No {{séc|XII}} e {{-séc|IV}}, era {{carece de fontes|a torre real|data=2011}}.",
+         "No século XII e século IV a.C., era a torre real."),
         ("em 30 {{a.C.}} e {{AC|31}}", "em 30 a.C. e 31 a.C."),
         ("Luís {{nwrap|r.|1643|1715}} e {{dni|2|3|1850|si}}", "Luís r. 1643–1715 e 2 de março de 1850"),
     ],
+    "tags": [("a {{who?|some people}} say{{whose?}} {{wann?|2010}} it", "a some people say it")],
     "pl": [
         ("Jest {{fakt|najstarszy w kraju}}{{fakt|data=2010-05}}.", "Jest najstarszy w kraju."),
         ("Ma {{j|30|cm}} i {{fmt|2000}}", "Ma 30 cm i 2000"),
@@ -138,14 +145,16 @@ SENTENCES = {
     "ru": [
         ("В {{s|IX веке}} и {{nobr|7 км}}, {{num|20|тонн}}.", "В IX веке и 7 км, 20 тонн."),
         ("{{Не переведено 3|Мост|мосту|de|Brücke}} дали {{нп5|Имя}}.", "мосту дали Имя."),
-        ("Он {{нет АИ|очень высокий|3|4|2011}}, {{уточнить|почти новый}}{{нет АИ|1|2|2010}}.", None),
+        ("Он {{нет АИ|очень высокий|3|4|2011}}, {{уточнить|почти новый}}{{нет АИ|1|2|2010}}.",
+         "Он очень высокий, почти новый."),
         ("В{{подударение|о}}ды и {{СС|7 ноября|1917|25 октября}}", "Во́ды и 25 октября (7 ноября) 1917"),
     ],
     "uk": [("{{нп|Міст|мосту||Bridge}} і {{s|9 км}}, {{факт|дуже старий}}.", "мосту і 9 км, дуже старий.")],
     "bg": [("Той е {{факт|най-старият мост}} тук.", "Той е най-старият мост тук.")],
     "sr": [
         ("-{Нови Сад}- и -{sr-el:Pirot; sr-ec:Пирот}- -{T|Наслов}-, -{R|А|Б}-.",
-         "Нови Сад и Пирот, А|Б.")],
+         "Нови Сад и Пирот, А|Б."),
+    ],
     "nl": [("{{feit|de oudste brug|2010}} van {{lang|fr|ici}}", "de oudste brug van ici")],
     "sv": [("Det är {{källa behövs|den äldsta bron|datum=2010}}.", "Det är den äldsta bron.")],
     "da": [("Det er {{kilde mangler|den ældste bro|dato=2010}}.", "Det er den ældste bro.")],
@@ -158,15 +167,6 @@ SENTENCES = {
         ("És {{CN|el pont més vell}} del {{segle|IX}}, {{unitats|7|km}}.",
          "És el pont més vell del segle IX, 7 km.")],
 }  # fmt: skip
-EXPECTED = {
-    ("en", 4): "two Fletcher-class destroyers of the Fletcher class",
-    ("en", 31): "T (traditional Chinese: 臺北; pinyin: Táiběi):\n- a\n- b\nend",
-    ("en", 33): "pole\n\nAn end.\n\nA post.",
-    ("fr", 2): "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C.",
-    ("es", 1): "Del siglo III a. C. al siglo II y Siglo X.",
-    ("pt", 0): "No século XII e século IV a.C., era a torre real.",
-    ("ru", 2): "Он очень высокий, почти новый.",
-}
 
 
 @pytest.mark.parametrize(
@@ -174,8 +174,7 @@ EXPECTED = {
 )
 def test_a_sentence_reads_as_in_its_wikipedia(language, number):
     wikitext, text = SENTENCES[language][number]
-    expected = text if text is not None else EXPECTED[language, number]
-    assert wikitext_to_text(wikitext, language=language) == expected
+    assert wikitext_to_text(wikitext, language=language) == text
 
 
 def test_one_name_means_different_things_in_different_wikipedias():
@@ -224,14 +223,14 @@ def test_a_template_without_a_rule_stays_where_a_sentence_needs_it(wikitext, tex
         # {{-}} is a line break after pictures
         ("One.\n{{-}}\n== H ==\nTwo.{{-}}\n{{clear}}", "One.\n\nH\n\nTwo."),
         # punctuation of citations
-        ("T\n* {{cite book|a}}, {{ISBN|1}}.\n* {{cite book|b}}, vol. 2\n* {{cite|c}}. Paris, 1900", None),
+        ("T\n* {{cite book|a}}, {{ISBN|1}}.\n* {{cite book|b}}, vol. 2", "T\n- vol. 2"),
+        ("T\n* {{cite|c}}. Paris, 1900", "T\n- Paris, 1900"),
         ("T\n== Sources ==\n* {{cite book|x}}.\n== See ==\n: {{cite|y}};", "T"),
         ("T\n\n... and so on\n* … more", "T\n\n... and so on\n- … more"),
     ],
 )
 def test_nothing_strange_is_left_around_a_dropped_template(wikitext, text):
-    expected = "T\n- vol. 2\n- Paris, 1900" if text is None else text
-    assert wikitext_to_text(wikitext, language="en") == expected
+    assert wikitext_to_text(wikitext, language="en") == text
 
 
 @pytest.mark.parametrize(
@@ -243,6 +242,10 @@ def test_nothing_strange_is_left_around_a_dropped_template(wikitext, text):
         ("Acme<sup>TM</sup> 5<sup>h</sup> 10<sup>m</sup>, H<sup>+</sup>", "AcmeTM 5h 10m, H+"),
         ("H<sub>2</sub>SO<sub>4</sub>, a<sub>''i''</sub>, 101<sub>2</sub>", "H2SO4, ai, 101_2"),
         ("SO<sub>4</sub><sup>2−</sup>, ''x''<sub>1</sub><sup>2</sup>", "SO4^2−, x1^2"),
+        (
+            "10<sup>10<sup>100</sup></sup>, x<sub>1<sup>2</sup></sub>, 1<sup>''st''</sup>",
+            "10^(10^100), x1^2, 1st",
+        ),
         ("<sup>14</sup>C, <sup>14</sup><sub>6</sub>C, log<sub>2</sub>8", "14C, 14_6C, log2 8"),
         ("10{{sup|6}} and CO{{sub|2}}, 4<sup>th</sup>", "10^6 and CO2, 4th"),
         ("open <sup>never closed\nnext", "open never closed\nnext"),
