@@ -80,6 +80,7 @@ class PrepareConfig:
     vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
     seed: int = 0  # of the order of the documents in the token store
     heldout: float = 0.001  # share of the documents held out for validation
+    replace: bool = False  # whether a token store of other settings may be replaced
     licences: list[str] | None = None  # recipe=github: those accepted; null: the paper's
     ccnet: CCNetConfig = field(default_factory=CCNetConfig)  # recipe=commoncrawl and ccnet-models
     max_broken: float = 0.1  # share of the inputs that may break off before their end

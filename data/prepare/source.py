@@ -109,17 +109,18 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
 
 
 def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
-    """stage=tokens makes the store again; stage=all keeps one that is newer than its text."""
+    """Make the token store, unless stage=all finds it; one of other settings is replaced only on request."""
     from data.tokens.build import build_store, work_folder  # imports that stage=text does not wait for
-    from data.tokens.store import read_manifest
 
     text_folder, output = config.folder / "text", config.folder / "tokens"
-    made = output / "manifest.json"
-    newest = max((path.stat().st_mtime_ns for path in text_folder.glob("*.parquet")), default=0)
-    if config.stage == "all" and made.exists() and made.stat().st_mtime_ns >= newest:
-        manifest = read_manifest(output)
-        settings = (manifest["tokenizer"]["fingerprint"], manifest["seed"], manifest["heldout"])
-        if settings == (tokenizer.fingerprint, config.seed, config.heldout):
+    if (output / "manifest.json").exists():
+        different = _differences(config, tokenizer, text_folder, output)
+        if different and not config.replace:
+            raise DataError(
+                f"{output} already exists, made with a different {', '.join(different)}, and runs may depend "
+                "on it: give the original settings, move it away, or give replace=true"
+            )
+        if not different and config.stage == "all":
             shutil.rmtree(work_folder(output), ignore_errors=True)  # if killed just before the end
             Progress(config.name).say(f"{output} already exists with these settings; skipping")
             return
@@ -132,6 +133,29 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
         heldout=config.heldout,
         on=config.engine,
     )
+
+
+def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Path, output: Path) -> list[str]:
+    """How the existing store differs from the request. Raises DataError if it is damaged (stage=all)."""
+    from data.tokens.store import read_manifest
+
+    try:
+        manifest = read_manifest(output)
+    except DataError:
+        if config.stage == "tokens":
+            return []  # a damaged store is made again
+        raise
+    made = manifest["tokenizer"]["fingerprint"], manifest["seed"], manifest["heldout"]
+    settings = {
+        "tokenizer": (made[0], tokenizer.fingerprint),
+        f"seed ({made[1]})": (made[1], config.seed),
+        f"heldout ({made[2]:g})": (made[2], config.heldout),
+    }
+    different = [name for name, (old, new) in settings.items() if old != new]
+    newest = max((path.stat().st_mtime_ns for path in text_folder.glob("*.parquet")), default=0)
+    if (output / "manifest.json").stat().st_mtime_ns < newest:
+        different.append("text (it is newer)")
+    return different
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:

@@ -9,6 +9,7 @@ import json
 import math
 import shutil
 import time
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,11 @@ import numpy as np
 import xxhash
 
 from data import engine, folders, remote
-from data.documents import text_files
+from data.documents import read_row, text_files
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
+from data.tokens.heldout import Apart, choose
 from data.tokens.stages import SPLITS, Plan, encode_file, text_bytes, write_shard
 from data.tokens.store import TOKENIZER, VERSION, manifest_checksum
 from data.tokens.tokenizer import Tokenizer
@@ -60,7 +62,9 @@ def build_store(
     )
     progress = Progress(source)
     progress.say(f"tokenizing with {tokenizer.backend_note}")
-    _run_stages(plan, sizes, on, output.parent / "logs", progress)
+    _encode(plan, sizes, on, output.parent / "logs", progress)
+    plan = _with_something_held_out(plan, progress)
+    _write_shards(plan, on, output.parent / "logs", progress)
     shards = _verified_shards(plan)
     with folders.replacing(plan.store / TOKENIZER) as temporary:
         shutil.copyfile(tokenizer.path, temporary)
@@ -98,7 +102,7 @@ def _begun(output: Path, settings: dict) -> Path:
     return own
 
 
-def _run_stages(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress: Progress) -> None:
+def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress: Progress) -> None:
     todo = [file for file in range(len(plan.files)) if not plan.is_encoded(file)]
     for file in todo:  # a mark whose files are damaged must not count as progress
         plan.encoded_mark(file).unlink(missing_ok=True)
@@ -110,6 +114,33 @@ def _run_stages(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, prog
         progress.show(f"{done / 1e6:,.0f} of {sum(sizes) / 1e6:,.0f} MB of text tokenized ({rate:.1f} MB/s)")
 
     engine.run(on, "encode", partial(encode_file, plan), todo, logs, encoding)
+
+
+def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
+    """The plan with a document, or the end of one, held out where the share holds none; it says so."""
+    marks = [json.loads(plan.encoded_mark(file).read_text()) for file in range(len(plan.files))]
+    chosen = next((Apart(**mark["apart"]) for mark in marks if mark["apart"]), None)  # before a restart
+    if chosen is None:
+        if plan.heldout <= 0 or any(mark["heldout"] for mark in marks):
+            return plan
+        total, n_documents = (sum(mark[key] for mark in marks) for key in ("bytes", "documents"))
+        lowest = [(*mark["lowest"], file) for file, mark in enumerate(marks) if mark["lowest"]]
+        if lowest:
+            _, row, size, file = min(lowest)
+            chosen = choose(file, row, size, total, n_documents, plan.heldout)
+        if chosen is None:
+            progress.say(f"held out: nothing, {total:,} bytes of text are too little")
+            return plan
+    plan = replace(plan, apart=chosen)
+    document = read_row(plan.files[chosen.file], chosen.row)
+    what = "" if chosen.end_bytes is None else f"the last {chosen.end_bytes:,} bytes or so of "
+    progress.say(f"held out: {what}{document.id} ({document.file}), as heldout={plan.heldout:g} holds none")
+    if not marks[chosen.file]["apart"]:
+        encode_file(plan, chosen.file)
+    return plan
+
+
+def _write_shards(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) -> None:
     jobs = _jobs(plan)
     todo = [item for item, job in enumerate(jobs) if not plan.is_written(*job)]
     for item in todo:
@@ -168,4 +199,6 @@ def _manifest(plan: Plan, source: str, text_folder: Path, output: Path, shards: 
         "text_files": [str(root / path.name) for path in plan.files],
         "splits": splits,
     }
+    if plan.apart:
+        manifest["apart"] = asdict(plan.apart)  # what is held out, though the share holds none
     return {**manifest, "xxh3": manifest_checksum(manifest)}

@@ -1,14 +1,63 @@
-"""Which documents are held out: a function of their URL, the same in all sources, or of their text."""
+"""Which documents are held out: a function of their URL, the same in all sources, or of their text.
 
+A small share of few documents may be none of them. Then one is chosen (`Apart`): the first that a larger
+share would hold out, or only its end if it is much more than the share.
+"""
+
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import xxhash
 
+LEAST = 8192  # bytes to hold out, about 2,048 tokens; but at most
+MOST = 0.1  # of all text
+TOO_LITTLE = 4096  # bytes of all text: of less, nothing is held out
+
+
+@dataclass(frozen=True)
+class Apart:
+    """The one document to hold out, and how much of its end; None: all of it."""
+
+    file: int
+    row: int
+    end_bytes: int | None
+
 
 def is_heldout(url: str, text: str, share: float) -> bool:
     """Whether a document is held out: by its normalized URL, or by its text if it has no URL."""
+    return place_of(url, text) < share * 2**64
+
+
+def place_of(url: str, text: str) -> int:
+    """64 bits that are uniform over documents: those with the lowest are held out."""
     name = normalized(url) if url else text
-    return xxhash.xxh3_64_intdigest(b"heldout\0" + name.encode()) < share * 2**64
+    return xxhash.xxh3_64_intdigest(b"heldout\0" + name.encode())
+
+
+def choose(file: int, row: int, size: int, total: int, n_documents: int, share: float) -> Apart | None:
+    """What to hold out where the share holds nothing: of the document with the lowest place, or None.
+
+    `size` and `total` are bytes of its text and of all text.
+    """
+    if share <= 0 or total < TOO_LITTLE:
+        return None
+    wanted = int(min(max(share * total, LEAST), MOST * total))
+    if n_documents > 1 and size <= 2 * wanted:
+        return Apart(file, row, None)
+    return Apart(file, row, min(wanted, size // 2))
+
+
+def cut_end(text: str, end_bytes: int) -> tuple[str, str]:
+    """The text and its end of about so many bytes, cut at a paragraph, line, sentence or word."""
+    content = text.encode()
+    target = len(content[: len(content) - end_bytes].decode(errors="ignore"))
+    earliest = max(1, target - (len(text) - target))
+    for boundary in ("\n\n", "\n", ". ", " "):
+        found = text.rfind(boundary, earliest, target)
+        if found >= 0:
+            target = found + len(boundary)
+            break
+    return text[:target], text[target:]
 
 
 def normalized(url: str) -> str:

@@ -7,7 +7,7 @@ holds the sizes of its files, comes last. So a task that is killed, repeated or 
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import xxhash
 
 from data import folders
 from data.errors import DataError, PassingError, is_passing, retried
-from data.tokens.heldout import is_heldout
+from data.tokens.heldout import Apart, cut_end, place_of
 from data.tokens.store import DOCUMENT, checksum
 from data.tokens.tokenizer import Tokenizer
 
@@ -41,6 +41,7 @@ class Plan:
     seed: int
     heldout: float
     shards: dict[str, int]
+    apart: Apart | None = None  # the one document to hold out, where the share holds none
 
     @property
     def store(self) -> Path:
@@ -62,7 +63,8 @@ class Plan:
     def is_encoded(self, file: int) -> bool:
         """Whether a text file is encoded, and all that was made of it is there."""
         try:
-            sizes = json.loads(self.encoded_mark(file).read_text())["sizes"]
+            mark = json.loads(self.encoded_mark(file).read_text())
+            sizes, _ = mark["sizes"], mark["apart"]
             return all(
                 (self.folder / "encoded" / name).stat().st_size == size for name, size in sizes.items()
             )
@@ -91,22 +93,30 @@ def _encode(plan: Plan, file: int) -> None:
     tokenizer = plan.tokenizer
     bos, eos = np.array([tokenizer.bos_id], plan.dtype), np.array([tokenizer.eos_id], plan.dtype)
     documents: list[np.ndarray] = []
-    keys, sizes, apart = [], [], []
+    keys, sizes, places, rows_of, ends = [], [], [], [], []
+    n_rows = 0
     for names, urls, texts in _row_groups(plan.files[file]):
+        places += [place_of(url, text) for url, text in zip(urls, texts)]
+        names, texts, rows, is_end = _divided(plan, file, n_rows, names, texts)
+        rows_of += rows
+        ends += is_end
+        n_rows += len(urls)
         documents += [
             np.concatenate([bos, ids.astype(plan.dtype), eos]) for ids in tokenizer.encode_batch(texts)
         ]
         keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
         sizes += [len(text.encode()) for text in texts]
-        apart += [is_heldout(url, text, plan.heldout) for url, text in zip(urls, texts)]
-    keys, sizes, apart = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(apart, bool)
+    keys, sizes, rows_of = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(rows_of, np.int64)
+    # Compared as Python's integers: a share of 2^64 need not fit into 64 bits.
+    apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
+    apart |= np.array(ends, bool)
     made = []
     for split in SPLITS:
         rows = np.flatnonzero(apart == (split == "heldout"))
         rows = rows[np.argsort(keys[rows], kind="stable")]
         entries = np.zeros(len(rows), ENTRY)
         entries["tokens"] = [len(documents[row]) for row in rows]
-        entries["bytes"], entries["row"] = sizes[rows], rows
+        entries["bytes"], entries["row"] = sizes[rows], rows_of[rows]
         for what, content in {
             "keys": [keys[rows]],
             "entries": [entries],
@@ -122,8 +132,39 @@ def _encode(plan: Plan, file: int) -> None:
             "sizes": {path.name: path.stat().st_size for path in made},
             "documents": len(documents),
             "tokens": sum(map(len, documents)),
+            "bytes": int(sizes.sum(dtype=np.int64)),
+            "heldout": int(apart.sum()),
+            "lowest": _lowest(places, rows_of, sizes),
+            "apart": asdict(plan.apart) if plan.apart else None,
         },
     )
+
+
+def _divided(
+    plan: Plan, file: int, first: int, names: list[str], texts: list[str]
+) -> tuple[list[str], list[str], list[int], list[bool]]:
+    """Ids, texts and rows, and which to hold out in any case: `plan.apart`, or a cut-off end of it."""
+    rows = list(range(first, first + len(texts)))
+    one = plan.apart
+    if one is None or one.file != file or one.row not in rows:
+        return names, texts, rows, [False] * len(rows)
+    at = one.row - first
+    pieces = [texts[at]] if one.end_bytes is None else [*cut_end(texts[at], one.end_bytes)]
+    extra = len(pieces) - 1
+    return (
+        names[: at + 1] + [names[at]] * extra + names[at + 1 :],
+        texts[:at] + pieces + texts[at + 1 :],
+        rows[: at + 1] + [rows[at]] * extra + rows[at + 1 :],
+        [row == at + extra for row in range(len(rows) + extra)],
+    )
+
+
+def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[int] | None:
+    """Place, row and bytes of the document that a larger share would hold out first."""
+    if not places:
+        return None
+    row = min(range(len(places)), key=places.__getitem__)
+    return [places[row], row, int(sizes[rows_of == row].sum())]
 
 
 def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:

@@ -6,6 +6,7 @@ cost it a restart (docs/recipe.md §3).
 """
 
 import io
+import json
 import random
 import re
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from data.documents import read_documents, text_files
 from data.errors import DataError
 from data.mixture import DataConfig
 from data.progress import Progress
+from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
@@ -39,6 +41,7 @@ class TokenizerConfig:
     vocab_size: int = VOCAB_SIZE
     max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times this in memory
     seed: int = 0
+    replace: bool = False  # whether a tokenizer of other settings may be replaced
     threads: int | None = None  # null: 16, whatever the machine
 
     def __post_init__(self) -> None:
@@ -126,6 +129,49 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
             Progress("tokenizer").say(f"{source} has {words}")
 
 
+def settings_of(config: TokenizerConfig) -> dict:
+    """What decides the bytes of the model. Raises DataError if a source has no text."""
+    corpora = Path(config.corpora)
+    weights = config.data.chosen()
+    files = [path for source in weights for path in text_files(corpora / source / "text")]
+    return {
+        "weights": weights,
+        "vocab_size": config.vocab_size,
+        "max_bytes": config.max_bytes,
+        "seed": config.seed,
+        "threads": config.threads or THREADS,
+        "text": [[str(path.relative_to(corpora)), *stamp(path)] for path in files],
+    }
+
+
+def _record(model: Path) -> Path:
+    """Where the settings of a model are kept."""
+    return model.with_name(model.name + ".json")
+
+
+def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
+    """Whether the model exists with these settings. Raises DataError if it exists with others."""
+    if not model.exists():
+        return False
+    try:
+        made = json.loads(_record(model).read_text())
+    except (OSError, ValueError):
+        made = None
+    if made == json.loads(json.dumps(settings)):
+        return True
+    if may_replace:
+        return False
+    if isinstance(made, dict):
+        different = [key for key in settings if made.get(key) != settings[key]]
+        how = f"made with a different {', '.join(different)}"
+    else:
+        how = "with no record of its settings"
+    raise DataError(
+        f"{model} already exists, {how}, and token stores may depend on it: move it away, give another "
+        "output=, or give replace=true"
+    )
+
+
 class _Sentences:
     """The lines of the texts (LLaMA has no newline piece); some texts are kept for the round-trip test."""
 
@@ -166,11 +212,19 @@ def run(argv: list[str]) -> None:
         raise DataError(
             f"output={config.path}: is a folder; give a file's name, such as tokenizer.model in it"
         )
-    texts = sample_texts(config)
+    settings = settings_of(config)
     try:
-        train_tokenizer(
-            texts, config.path, vocab_size=config.vocab_size, seed=config.seed, threads=config.threads
-        )
+        if _is_trained(config.path, settings, config.replace):
+            Progress("tokenizer").say(f"{config.path} already exists with these settings; skipping")
+        else:
+            train_tokenizer(
+                sample_texts(config),
+                config.path,
+                vocab_size=config.vocab_size,
+                seed=config.seed,
+                threads=config.threads,
+            )
+            folders.write_whole(_record(config.path), json.dumps(settings, indent=1))
     except OSError as error:
         raise DataError(f"{config.path}: cannot be written ({error})") from None
     print(f"{config.path} is ready. Next: relama prepare recipe=… stage=tokens tokenizer={config.path}")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 import shlex
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from data.documents import Document, read_documents, text_files, write_documents
 from data.main import main
 from data.prepare.config import PrepareConfig
 from data.tokens.store import TokenStore
+from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
 from train.config import TrainConfig
 
@@ -229,7 +231,7 @@ def test_with_a_tokenizer_the_tokens_follow_in_the_same_command(tmp_path, tokeni
     assert sorted(span.row for span in spans) == list(range(2000))
 
 
-def test_a_store_that_is_there_is_left_and_stage_tokens_makes_it_again(tmp_path, tokenizer, capsys):
+def test_a_store_is_kept_made_again_by_stage_tokens_and_replaced_only_on_request(tmp_path, tokenizer, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(50)])
     words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}"]
     made = tmp_path / "corpora" / "mine" / "tokens" / "manifest.json"
@@ -239,8 +241,51 @@ def test_a_store_that_is_there_is_left_and_stage_tokens_makes_it_again(tmp_path,
     assert (made.stat().st_ino, made.read_bytes()) == first
     assert prepare(tmp_path, *words, "stage=tokens") == 0
     assert made.stat().st_ino != first[0] and made.read_bytes() == first[1]
-    assert prepare(tmp_path, *words, "seed=1") == 0
+    for other, named in {"seed=1": "seed (0)", "heldout=0.5": "heldout (0.001)"}.items():
+        for stage in ("all", "tokens"):
+            assert prepare(tmp_path, *words, other, f"stage={stage}") == 1
+            error = capsys.readouterr().err.splitlines()[-1]
+            assert f"made with a different {named}, and runs may depend on it" in error
+            assert "replace=true" in error and made.read_bytes() == first[1]
+    assert prepare(tmp_path, *words, "seed=1", "replace=true") == 0
     assert json.loads(made.read_text())["seed"] == 1
+
+
+def test_a_few_long_documents_hold_something_out_and_it_is_said(tmp_path, tokenizer, capsys):
+    """24 novels of which the share holds none; the end of one is held out, and never trained on."""
+    draw = random.Random(0)
+    books = [" ".join(draw.choices(["sea", "ship", "whale", "old", "man"], k=9000)) for _ in range(24)]
+    source = lines(tmp_path / "x.jsonl", [{"text": text} for text in books])
+    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.0001"]
+    assert prepare(tmp_path, *words, "engine.workers=1") == 0
+    assert "held out: the last" in capsys.readouterr().err
+    made = tmp_path / "corpora" / "mine"
+    train, heldout = tokens(made), tokens(made, "heldout")
+    (span,) = heldout.documents(0, heldout.n_tokens)
+    encoder = Tokenizer(tokenizer)
+    end = encoder.decode(heldout.read(span.start + 1, span.stop - 1))
+    (head,) = [one for one in train.documents(0, train.n_tokens) if one.row == span.row]
+    begin = encoder.decode(train.read(head.start + 1, head.stop - 1))
+    assert begin + end == books[span.row] and 8000 < len(end) < 9000
+    assert train.n_bytes + heldout.n_bytes == sum(map(len, books)) and train.n_documents == 24
+    first = (made / "tokens" / "manifest.json").read_bytes()
+    assert prepare(tmp_path, *words, "stage=tokens", "engine.workers=2") == 0
+    assert (made / "tokens" / "manifest.json").read_bytes() == first
+
+
+def test_one_document_is_held_out_where_it_is_about_the_share_asked_for(tmp_path, tokenizer, capsys):
+    rows = [{"text": f"document {i} " + "word " * 400} for i in range(40)]
+    source = lines(tmp_path / "x.jsonl", rows)
+    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.001"]
+    assert prepare(tmp_path, *words) == 0
+    assert "held out: mine:" in capsys.readouterr().err
+    made = tmp_path / "corpora" / "mine"
+    assert tokens(made).n_documents == 39 and tokens(made, "heldout").n_documents == 1
+    larger = [*words[:-1], "heldout=0.1", f"output={tmp_path / 'larger'}"]
+    assert prepare(tmp_path, *larger) == 0  # what a small share holds out, a larger one does too
+    of = tokens(tmp_path / "larger", "heldout")
+    (one,) = [span.row for span in tokens(made, "heldout").documents(0, 1)]
+    assert one in [span.row for span in of.documents(0, of.n_tokens)]
 
 
 def test_a_second_run_on_the_same_folder_is_refused_while_the_first_works(tmp_path, capsys):

@@ -219,3 +219,22 @@ def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, capsys,
     words = ["data.weights.s=1", "data.sources=[s]", f"corpora={tmp_path}", f"output={tmp_path}/file/t.model"]
     assert main([*words, "vocab_size=600"]) == 1
     assert "cannot be written" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_tokenizer_is_replaced_only_on_request(tmp_path, documents, capsys):
+    write_documents(documents, tmp_path / "mine" / "text")
+    words = [f"corpora={tmp_path}", "data.weights.mine=1", "data.sources=mine", "vocab_size=600"]
+    path = tmp_path / "tokenizer" / "tokenizer.model"
+    assert main(words) == 0
+    first = path.read_bytes()
+    assert main(words) == 0
+    assert "already exists with these settings" in capsys.readouterr().err
+    assert main([*words[:-1], "vocab_size=500"]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "made with a different vocab_size" in error and "replace=true" in error
+    assert path.read_bytes() == first
+    assert main([*words[:-1], "vocab_size=500", "replace=true"]) == 0
+    assert Tokenizer(path).vocab_size == 500
+    path.with_name(path.name + ".json").unlink()
+    assert main([*words[:-1], "vocab_size=500"]) == 1
+    assert "no record of its settings" in capsys.readouterr().err
