@@ -99,7 +99,9 @@ def _date(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _old_style_date(positional: list[str], named: dict[str, str]) -> str:
-    """{{OldStyleDate|17 октября|1905|4 октября}}: 4 (17) октября 1905."""
+    """{{OldStyleDate|17 октября|1905|4 октября}}, {{OldStyleDate|17|10|1905|4}}: 4 (17) октября 1905."""
+    if len(positional) > 3 and positional[0].isdecimal():
+        positional = [_date(positional[:2], {}), positional[2], _date([*positional[3:5]], {})]
     new, year, old = [*positional, "", "", ""][:3]
     new_day, _, new_month = new.partition(" ")
     old_day, _, old_month = old.partition(" ")

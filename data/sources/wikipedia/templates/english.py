@@ -57,7 +57,7 @@ ce | ce era → [{1} ]CE
 birth date | birth date and age | bda | death date | death date and age | start date | end date | film date
 | start date and age | end date and age | birth-date | death-date | start-date | end-date | birth date2
 | birth year and age | death year and age | release date → @date
-oldstyledate | old style date → {1}[ {2}][ (O.S. {3})]
+oldstyledate | old style date → {1}[ (O.S. {3})][ {2}]
 marriage → {1} (m. {2}[–{3}])
 frac | fraction → @fraction
 numero | no. | # → No. {1}

@@ -1,8 +1,11 @@
 """Templates of the French Wikipedia."""
 
+import re
+
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
+_NUMERAL = re.compile(r"[IVXLivxl]+|\d+")
 _MONTHS = ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre")
 _MONTHS += ("novembre", "décembre")
 
@@ -10,7 +13,8 @@ TABLE = """
 # Centuries. `s-` has no link, `-s` is before Christ, `s2` and `sp` take two centuries.
 s | s- | siècle | siècle- → @century
 s mini | s mini- → @ordinal
--s | -s- → @century bc
+-s | -s- | sav | sav- → @century bc
+sap | sap- → @century ad
 -s mini | -s mini- → @ordinal bc
 s2 | s2- → @two centuries
 sp | sp- → @century range
@@ -26,12 +30,12 @@ date | date- | date de naissance | date de naissance- | date de décès | date d
 | date républicaine | dts | dtlink → @french date
 1er → 1er[ {1}][ {2}]
 ier → Ier
-heure | h → {1} h[ {2}][ min {3}]
+heure | h → {1} h[ {2}][ min {3} s]
 durée → [{1} h][ {2} min][ {3} s]
 
 # Figures.
-unité | unité/2 | unité/1 | unité/3 → @units
-nombre | nb | num | fmtnum → {*}
+unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @units
+dunité → {1} × {2-9: }
 n° | nº | numéro | no → nº[ {1}]
 p. | p | page → p.[ {1}]
 pp. → pp.[ {1}]
@@ -68,6 +72,14 @@ terme défini | terme | citation étrangère | term | souverain | souverain- | s
 | roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
 | petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
 | langue avec nom | couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
+japonais | chinois | coréen → @nihongo
+graphie → ‹{1}›
+racine | racine carrée → @root
+musique → @music
+co2 → CO2
+o2 → O2
+h2o → H2O
+pourcentage → {1} %
 coloré | couleur | couleurs → @second
 m. → M.[ {1}]
 mm. → MM.[ {1}]
@@ -82,8 +94,7 @@ st → St[ {1}]
 ste → Ste[ {1}]
 cie → Cie
 cad → c'est-à-dire
-- → ␣–␣
--- → ␣—␣
+-- → ␣—[ {1} —]
 , →
 """
 
@@ -100,6 +111,7 @@ ouvrage | article | lien web | chapitre | lien brisé | harvsp | harv | sfn | no
 def _ordinal(positional: list[str], named: dict[str, str]) -> str:
     """`XIX` and `XIX|e`: XIXe; `I`: Ier."""
     number, ending = [*positional, "", ""][:2]
+    ending = "" if _NUMERAL.fullmatch(ending) else ending
     return number + (ending or ("er" if number in ("I", "1") else "e")) if number else ""
 
 
@@ -108,6 +120,8 @@ def _counted(noun: str, after: str = "") -> Rule:
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [_ordinal(positional, named), noun, after or " ".join(positional[2:3])]
+        if noun and len(positional) > 1 and _NUMERAL.fullmatch(positional[1]):  # {{s|XVIII|XIX}}
+            shown = [shown[0], "et", _ordinal(positional[1:2], named), f"{noun}s", after]
         return " ".join(filter(None, shown)) if positional else ""
 
     return rule
@@ -125,14 +139,14 @@ def _two_centuries(after: str = "") -> Rule:
 
 
 def _century_range(after: str = "") -> Rule:
-    """{{sp|XVII|e|au|XVIII|e|s}}: XVIIe au XVIIIe siècles."""
+    """{{sp|XVII|e|au|XVIII|e|s}}, {{sp|XVII|au|XVIII|s}}: XVIIe au XVIIIe siècles."""
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
-        between = (positional[2:3] or ["au"])[0]
-        between = between if between in ("-", "–", "/") else f" {between} "
-        plural = "s" if (positional[5:6] or [""])[0].startswith("s") else ""
-        ends = _ordinal(positional[:2], named) + between + _ordinal(positional[3:5], named)
-        return f"{ends} siècle{plural} {after}".strip()
+        plural = "s" if "s" in positional[3:] else ""
+        words = [part for part in positional if part not in ("", "e", "er", "s", "siècle")]
+        words += ["au"] if len(words) == 1 else []
+        shown = [_ordinal([word], named) if _NUMERAL.fullmatch(word) else word for word in words]
+        return " ".join(filter(None, [*shown, f"siècle{plural}", after]))
 
     return rule
 
@@ -156,6 +170,7 @@ _FUNCTIONS: dict[str, Rule] = {
     "ordinal": _ordinal,
     "ordinal bc": _counted("", "av. J.-C."),
     "century": _counted("siècle"),
+    "century ad": _counted("siècle", "ap. J.-C."),
     "century bc": _counted("siècle", "av. J.-C."),
     "millennium": _counted("millénaire"),
     "millennium bc": _counted("millénaire", "av. J.-C."),

@@ -20,10 +20,11 @@ _FUNCTIONS: dict[str, Callable[[str], str]] = {
     "lcfirst": lambda value: value[:1].lower() + value[1:],
     "ucfirst": lambda value: value[:1].upper() + value[1:],
 }
-_ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|ère|e|ème|nd|nde)", re.IGNORECASE)
+_ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?", re.IGNORECASE)
 _CENTURY = re.compile(
     r"[ivx]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
 )
+_FRACTION = re.compile(r"\d+/\d+")
 _SOUNDS = re.compile(r"ipa\b|ipa[ac]?-|ipas?b?link|lautschrift$|api$|afi$", re.IGNORECASE)
 _SPACES = re.compile(r"[\s_]+")
 
@@ -70,6 +71,8 @@ class Templates:
         if rule:
             text = rule(*split(arguments))
             return Rendered.DROPPED if text is None else text
+        if _FRACTION.fullmatch(key):
+            return name
         if key.endswith("?") and (text := wrapped(*split(arguments))):
             return text
         if self._ordinals and _CENTURY.fullmatch(key):

@@ -15,8 +15,9 @@ _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "Augu
 _MONTHS += ("October", "November", "December")
 _BETWEEN = {
     "to": " to ", "-": "–", "–": "–", "and": " and ", "and(-)": " and ", "or": " or ", "x": " × ",
-    "by": " by ", "xx": " × ", "+/-": " ± ", "±": " ± ", "+": " + ", "to(-)": " to ",
-    "to about": " to about ", "e": " × ", "&": " & ", ",": ", ", "*": " × ", "/": "/", "//": " / ",
+    "by": " by ", "xx": " × ", "+/-": " ± ", "±": " ± ", "+": " + ", "to(-)": " to ", "e": " × ", "&": " & ",
+    "to about": " to about ", "through": " through ", "and about": " and about ", ",": ", ", "*": " × ",
+    "/": "/", "//": " / ",
 }  # fmt: skip
 _UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
 _UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
@@ -231,16 +232,11 @@ def interlanguage(positional: list[str], named: dict[str, str]) -> str:
 
 
 def music(positional: list[str], named: dict[str, str]) -> str:
-    """{{music|sharp}}: the sign, if the name is one."""
-    signs = {
-        "sharp": "♯",
-        "#": "♯",
-        "flat": "♭",
-        "b": "♭",
-        "natural": "♮",
-        "doublesharp": "𝄪",
-        "doubleflat": "𝄫",
-    }
+    """{{music|sharp}}: the sign; {{music|time|3|4}}: 3/4."""
+    signs = {"sharp": "♯", "#": "♯", "flat": "♭", "b": "♭", "natural": "♮", "n": "♮"}
+    signs |= {"doublesharp": "𝄪", "##": "𝄪", "x": "𝄪", "doubleflat": "𝄫", "bb": "𝄫"}
+    if positional[:1] == ["time"]:
+        return "/".join(positional[1:3])
     return "".join(signs.get(part.lower(), part) for part in positional)
 
 

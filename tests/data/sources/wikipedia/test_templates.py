@@ -65,6 +65,11 @@ SENTENCES = {
         ("{{su|p=1|b=0}} {{bra|a}}{{ket|b}} {{ceil|z}}", "0^1 ⟨a||b⟩ ⌈z⌉"),
         # signs, lists and functions
         ("Hawai{{okina}}i in B{{music|flat}} and F{{sharp}}", "Hawaiʻi in B♭ and F♯"),
+        (
+            "A {{3/4}} bass in {{music|time|2|4}}, {{convert|7|through|9|mi}}",
+            "A 3/4 bass in 2/4, 7 through 9 mi",
+        ),
+        ("on {{OldStyleDate|2 May|1890|20 April}}", "on 2 May (O.S. 20 April) 1890"),
         ("{{gaps|12|345}} by {{lc:ABC}} and {{uc:d}}{{(}}x{{)}}", "12345 by abc and D{x}"),
         ("{{ill|Maria Weber|de|Maria Weber (Malerin)}}, {{ill|de|Ort}}", "Maria Weber, Ort"),
         ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end",
@@ -82,6 +87,15 @@ SENTENCES = {
         ("aux {{s2|XI|e|XII|e}} et {{sp|II|e|au|III|e|s}}", "aux XIe et XIIe siècles et IIe au IIIe siècles"),
         ("au {{-s|V|e}}, en 30 {{av JC}}, au {{s|I|er|ap. J.-C.}}",
          "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C."),
+        ("{{sp-|I|et le|IV}}; {{-sp|IX|e|-|VII|e|s}}", "Ier et le IVe siècle; IXe - VIIe siècles av. J.-C."),
+        (
+            "aux {{s|VIII|IX}}, le {{1er mai}}, à {{heure|9|5}}",
+            "aux VIIIe et IXe siècles, le 1er mai, à 9 h 5",
+        ),
+        (
+            "{{nombre|62|hab. par km|2}} {{unité|9|km||h|-1}} {{nombre|3|ou|4}}",
+            "62 hab. par km² 9 km h^-1 3 ou 4",
+        ),
         ("la {{Ve|République}} et le {{2e|régiment}}", "la Ve République et le 2e régiment"),
         (
             "né le {{date de naissance-|4|7|1850}}, le {{1er|juin|1900}}",
@@ -147,6 +161,10 @@ SENTENCES = {
         ("{{Не переведено 3|Мост|мосту|de|Brücke}} дали {{нп5|Имя}}.", "мосту дали Имя."),
         ("Он {{нет АИ|очень высокий|3|4|2011}}, {{уточнить|почти новый}}{{нет АИ|1|2|2010}}.",
          "Он очень высокий, почти новый."),
+        (
+            "{{OldStyleDate|17|10|1905|4}}; {{СС|14 марта|1801|2 марта}}",
+            "4 (17) октября 1905; 2 (14) марта 1801",
+        ),
         ("В{{подударение|о}}ды и {{СС|7 ноября|1917|25 октября}}", "Во́ды и 25 октября (7 ноября) 1917"),
     ],
     "uk": [("{{нп|Міст|мосту||Bridge}} і {{s|9 км}}, {{факт|дуже старий}}.", "мосту і 9 км, дуже старий.")],
