@@ -41,7 +41,7 @@ def test_lines_that_find_no_room_wait_and_none_is_written_by_half(journal, tmp_p
         journal.write(line(3))
         assert not journal.settle()
         assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [1]
-    assert capsys.readouterr().err.count("training goes on, and the lines wait") == 1
+    assert capsys.readouterr().err.count("training continues, and the lines wait") == 1
     assert journal.settle()
     journal.write(line(4))
     assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [1, 2, 3, 4]
