@@ -19,7 +19,7 @@ from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import Weights, parameter_shapes
 from model.llama import LlamaConfig
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint.tensors import save_weights
 from train.weights.open import open_weights
 
 CONFIG = LlamaConfig(dim=2048, n_layers=12, n_heads=16, vocab_size=32000)
@@ -44,7 +44,7 @@ def convert(way: str, root: Path) -> None:
     elif way == WAYS[3]:
         weights = open_huggingface(root / "hf")
         state = {"step": 0, "model": vars(CONFIG), "tokenizer": "none", "fingerprints": {}}
-        checkpoint.save_weights(root / "run" / "checkpoints", parameter_shapes(CONFIG), weights.read, state)
+        save_weights(root / "run" / "checkpoints", parameter_shapes(CONFIG), weights.read, state)
     else:
         write_huggingface(open_weights(root / "run"), root / "again", dtype=torch.float32, shard_bytes=SHARD)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -27,7 +27,10 @@ from configs import schema as schemas
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.redact import redact, redact_tree
 
-__all__ = ["CONFIGS", "ConfigError", "entry", "from_yaml", "load", "quoted", "save"]
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["CONFIGS", "ConfigError", "entry", "from_yaml", "load", "quoted", "save", "to_yaml"]
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
 
@@ -56,10 +59,14 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
     return _to_dataclass(composed, schema)
 
 
-def save(config: object, path: Path) -> None:
-    """Write a config dataclass as YAML, the same text for the same values, without secrets."""
-    tree = redact_tree(asdict(config))  # pyright: ignore[reportArgumentType]  # "any dataclass" has no type
-    path.write_text(yaml.safe_dump(tree, sort_keys=False, allow_unicode=True))
+def to_yaml(config: "DataclassInstance") -> str:
+    """A config dataclass as YAML without secrets; equal values give equal text."""
+    return yaml.safe_dump(redact_tree(asdict(config)), sort_keys=False, allow_unicode=True)
+
+
+def save(config: "DataclassInstance", path: Path) -> None:
+    """Write `to_yaml` to `path`."""
+    path.write_text(to_yaml(config))
 
 
 def from_yaml(path: Path, schema: type[T]) -> T:

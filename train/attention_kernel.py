@@ -1,4 +1,4 @@
-"""Which of SDPA's kernels computes attention, asked of torch itself: a run's first lines say it."""
+"""Which of SDPA's kernels computes attention, according to torch; a run reports it when it starts."""
 
 import torch
 from torch.nn.attention import SDPBackend
@@ -15,11 +15,11 @@ NAMES = {
 
 
 def attention_kernel(model: LlamaConfig, layout: Layout, seq_len: int, device: torch.device) -> str:
-    """Its name, for one rank's heads and the dtype that blocks compute in on `device`."""
+    """The kernel's name for one rank's heads, in the dtype in which blocks compute on `device`."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     shape = (1, model.n_heads // layout.tp, seq_len, model.head_dim)
-    if layout.cp > 1:  # a chunk's queries, as model/parallelize/context.py cuts them
+    if layout.cp > 1:  # one chunk's queries, as in model/parallelize/context.py
         shape = (1, shape[1], seq_len // (2 * layout.cp), model.head_dim)
     query, key, value = (torch.empty(shape, dtype=dtype, device=device, requires_grad=True) for _ in range(3))
-    chosen = SDPBackend(torch._fused_sdp_choice(query, key, value, is_causal=True))
+    chosen = SDPBackend(torch.ops.aten._fused_sdp_choice(query, key, value, is_causal=True))
     return f"{NAMES.get(chosen, chosen.name.lower())} ({device.type.upper()}, {dtype})".replace("torch.", "")

@@ -242,12 +242,19 @@ class TrainConfig:
         _one_of("verify_data", self.verify_data, ("auto", "always", "never"))
 
     @property
+    def sequence_length(self) -> int:
+        """`seq_len`, which is filled in when constructed."""
+        assert self.seq_len is not None
+        return self.seq_len
+
+    @property
     def batch_sequences(self) -> int:
         """Sequences in one global batch."""
-        return self.global_batch // self.seq_len
+        return self.global_batch // self.sequence_length
 
     @property
     def last_step(self) -> int:
+        """The step after which this run ends, the schedule's or an earlier one."""
         return self.stop_at or self.steps
 
 

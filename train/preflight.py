@@ -1,8 +1,7 @@
-"""What a run stands on, checked before anything starts: the data, the tokenizer, the memory."""
+"""Before a run starts: resolve its configuration, once; check its layout, data, tokenizer and memory."""
 
-import os
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,26 +13,56 @@ from model.flops import n_params
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
 from train.config import RunError, TrainConfig
-from train.ranks.setup import device_type
+from train.plan.auto import settle
+from train.ranks import identity
+from train.ranks.setup import choose_layout, device_type, layout_of
 from train.recipe.facts import with_vocabulary
 
 # fp32 weights, gradients and AdamW's two moments.
 BYTES_PER_PARAMETER = 16
-# Up to here, `verify_data=auto` reads every shard to check it.
+# `verify_data=auto` checks the shards up to this size.
 QUICK_TO_VERIFY = 2 * 2**30
 
 
-def open_data(
-    config: TrainConfig, layout: Layout
-) -> tuple[dict[str, TokenStore], dict[str, TokenStore], LlamaConfig]:
-    """The training and held-out stores of each source, and the model's config with the vocabulary filled in.
+@dataclass(frozen=True)
+class Resolved:
+    """What a run is made from: nothing in it is left to be chosen or filled in."""
 
-    Raises one error that names all that is missing: corpora, memory, or both.
+    config: TrainConfig
+    layout: Layout
+    train: dict[str, TokenStore]  # by source
+    heldout: dict[str, TokenStore]  # by source, of those that have held-out data
+
+    @property
+    def tokenizer_fingerprint(self) -> str:
+        return next(iter(self.train.values())).tokenizer_fingerprint
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Each source's training tokens."""
+        return {source: store.fingerprint for source, store in self.train.items()}
+
+
+def resolve(config: TrainConfig) -> Resolved:
+    """Choose what `config` leaves open (layout, vocabulary) and open its data.
+
+    Raises RunError: one that names everything that is missing (corpora, memory), or what contradicts what.
     """
+    config = settle(config)
+    layout = choose_layout(config)
+    train, heldout = _open_data(config, layout)
+    config = replace(config, model=_with_vocabulary(config.model, next(iter(train.values()))))
+    layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known
+    if config.data.sources is not None:
+        total = sum(config.data.weights.values())
+        shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
+        identity.say(f"weights renormalized over data.sources: {', '.join(shares)}")
+    return Resolved(config, layout, train, heldout)
+
+
+def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:
     if config.data.name == "sample":
-        from data.prepare.sample import (
-            prepare_sample,  # the text side is heavy, and a prepared run has no need of it
-        )
+        from data.prepare.sample import prepare_sample  # heavy, and needed only once
 
         prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size or 4096)
     missing = []
@@ -48,23 +77,23 @@ def open_data(
     heldout = open_heldout(folders)
     _refuse_mixed_tokenizers(train)
     for source, store in train.items():
-        if store.n_sequences(config.seq_len) < 1:
+        if store.n_sequences(config.sequence_length) < 1:
             raise RunError(
                 f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of "
-                f"seq_len={config.seq_len}; prepare more for {source}, or leave it out (data.sources=[…])"
+                f"seq_len={config.seq_len}; prepare more for {source}, or exclude it (data.sources=[…])"
             )
     _verify(config, [*train.values(), *heldout.values()])
-    return train, heldout, _with_vocabulary(config.model, next(iter(train.values())))
+    return train, heldout
 
 
 def open_heldout(folders: dict[str, Path]) -> dict[str, TokenStore]:
-    """The held-out store of each source that has one; says which have none."""
+    """The held-out store of each source that has one; reports those that have none."""
     stores = {source: TokenStore.open(folder, "heldout") for source, folder in folders.items()}
     empty = [source for source, store in stores.items() if store.n_tokens < 2]
-    if empty and os.environ.get("RANK", "0") == "0":
+    if empty and identity.is_first():
         print(
-            f"relama: nothing was held out of {', '.join(empty)}, so it is not validated "
-            "(relama prepare … stage=tokens heldout=0.01 sets more apart)",
+            f"relama: no held-out data for {', '.join(empty)}; skipping its validation "
+            "(relama prepare … stage=tokens heldout=0.01 holds out more)",
             file=sys.stderr,
         )
     return {source: store for source, store in stores.items() if source not in empty}
@@ -91,32 +120,33 @@ def _with_vocabulary(model: LlamaConfig, store: TokenStore) -> LlamaConfig:
 
 
 def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
-    """Each machine's first rank reads the shards."""
+    """Check the shards' checksums, on each machine's first rank."""
     size = sum(store.n_tokens * store.dtype.itemsize for store in stores)
     wanted = config.verify_data == "always" or (config.verify_data == "auto" and size <= QUICK_TO_VERIFY)
-    if wanted and os.environ.get("LOCAL_RANK", "0") == "0":
+    if wanted and identity.local_rank() == 0:
         for store in stores:
             store.verify()
 
 
 def _memory_problem(config: TrainConfig, layout: Layout) -> list[str]:
     """One line if this machine's ranks cannot hold their share of the training state."""
-    parts = layout.world_size // layout.dp_replicate  # of one copy
+    assert layout.dp_replicate is not None  # `choose_layout` has picked a number
+    shares = layout.world_size // layout.dp_replicate  # of one replica
     model = with_vocabulary(config.model)
     total = n_params(model) * BYTES_PER_PARAMETER
     if device_type(config.device) == "cuda":
         free, place = torch.cuda.get_device_properties(0).total_memory, "each GPU"
-        share = total / parts
+        share = total / shares
     else:
         free, place = _available_memory(), "this machine"
-        share = total * min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), layout.world_size) / parts
+        share = total * min(identity.local_world_size(), layout.world_size) / shares
     if free is None or share <= free:
         return []
-    copies = f" (parallel.dp_replicate={layout.dp_replicate} copies)" if layout.dp_replicate > 1 else ""
+    copies = f" (parallel.dp_replicate={layout.dp_replicate} replicas)" if layout.dp_replicate > 1 else ""
     return [
         f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {parts} rank(s){copies}, and {free / 2**30:,.0f} GiB are there: use more ranks (torchrun "
-        "--nnodes, --nproc_per_node) or a smaller model=tiny|small|7b|…"
+        f"over {shares} rank(s){copies}, but only {free / 2**30:,.0f} GiB are available: "
+        "use more ranks (torchrun --nnodes, --nproc_per_node) or a smaller model=tiny|small|7b|…"
     ]
 
 

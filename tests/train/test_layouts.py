@@ -18,7 +18,8 @@ from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from tests.support.ranks import run_ranks
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint.folder import step_folder
+from train.checkpoint.tensors import load, save
 from train.config import OptimConfig
 from train.optimizer import build_optimizer
 from train.weights.open import fill
@@ -55,15 +56,15 @@ def pass_on(chain: list[tuple], folder: Path) -> list[float]:
             initialize(model, seed=0)
             step(model, optimizer, mine)
         else:
-            checkpoint.load(checkpoint.step_folder(folder, number - 1), model, optimizer)
+            load(step_folder(folder, number - 1), model, optimizer)
         with torch.no_grad():
             loss = model(mine[:, :-1], mine[:, 1:])
         dist.all_reduce(loss)
         losses.append(loss.item() / dist.get_world_size())
         state = {"step": number, "model": asdict(CONFIG)}
-        checkpoint.save(folder, model, optimizer, state, keep=len(chain))
+        save(folder, model, optimizer, state, keep=len(chain))
         twin, its_optimizer = lay(mesh, schedule)
-        checkpoint.load(checkpoint.step_folder(folder, number), twin, its_optimizer)
+        load(step_folder(folder, number), twin, its_optimizer)
         step(model, optimizer, mine)
         step(twin, its_optimizer, mine)
         same_parameters(model, twin, f"{layout}: after one more step")
@@ -106,7 +107,7 @@ def test_weights_and_optimizer_pass_through_every_layout_to_the_bit(tmp_path):
     losses = run_ranks(pass_on, 4, CHAIN, tmp_path, timeout=300)[0]
     assert losses == pytest.approx([losses[0]] * len(CHAIN), rel=1e-6)
     for number in range(2, len(CHAIN) + 1):
-        same_tensors(checkpoint.step_folder(tmp_path, 1), checkpoint.step_folder(tmp_path, number))
+        same_tensors(step_folder(tmp_path, 1), step_folder(tmp_path, number))
 
 
 def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpora, tmp_path):

@@ -22,7 +22,8 @@ from tests.support.runs import (
     wait_for_step,
 )
 from train.config import RecoveryConfig, RunError
-from train.recovery import LOG, Recovery, is_abandoned, log, read_log, rewind, rewinds, standing
+from train.decisions import LOG, is_abandoned, log, read_log, rewind, rewinds, standing
+from train.recovery import Recovery
 
 STEPS = 40
 # A rate and a bound at which ordinary steps are spikes.

@@ -108,7 +108,7 @@ def test_another_world_size_sees_the_same_samples(undisturbed, corpora, tmp_path
     three = tmp_path / "three"
     finished = succeed(f"corpora={corpora}", f"run={three}", *SETTINGS, ranks=3)
     assert (
-        "2 work, 1 stay idle" in finished.stderr
+        "using 2, leaving 1 idle" in finished.stderr
     )  # 8 sequences: 2 is the largest part of 3 that divides them
     assert learned(three) == two
     for here, there in zip(one, two, strict=True):

@@ -1,8 +1,8 @@
-"""The folder of checkpoints: which are whole, which are verified, which stay.
+"""A run's folder of checkpoints: which are complete, which are verified, which are kept.
 
-step-000123/ holds the files of the tensors, state.json (the state, and each file's size and checksum) and,
-once a replay from it came out the same (certificate.py), verified.json. It is filled under another
-name and renamed when all of it is on the disk: one with this name is whole, or says that it is not.
+step-000123/ holds the tensors' files, state.json (the state, and each file's size and checksum) and, once a
+replay from it gave the same losses (certificate.py), verified.json. It is written under another name and
+renamed once everything is on disk, so a folder with this name is complete or can be recognized as damaged.
 """
 
 import json
@@ -10,12 +10,12 @@ import re
 import shutil
 from pathlib import Path
 
-import torch.distributed as dist
 import xxhash
 
 from data import folders
 from data.tokens.store import checksum
 from train.config import RunError
+from train.ranks import identity
 from train.ranks.setup import first_rank_does, gather_objects
 
 VERSION = 1
@@ -26,44 +26,43 @@ def step_folder(checkpoints: Path, step: int) -> Path:
     return checkpoints / f"step-{step:06d}"
 
 
-def newest_whole(checkpoints: Path) -> tuple[Path, dict] | None:
-    """The newest whole checkpoint and its state, or None; names the damaged ones. All ranks call it."""
+def newest_complete(checkpoints: Path) -> tuple[Path, dict] | None:
+    """The newest complete checkpoint and its state, or None; reports damaged ones. All ranks call it."""
     names = first_rank_does(lambda: [folder.name for folder in _steps(checkpoints)])
     for name in reversed(names):
         folder = checkpoints / name
         problems = damage_seen_by_all(folder)
         if not problems:
             return folder, first_rank_does(lambda folder=folder: read_state(folder))
-        if not dist.is_initialized() or dist.get_rank() == 0:
-            print(f"relama: {folder} is damaged ({problems[0]}); skipped for the one before it", flush=True)
+        identity.say(f"{folder} is damaged ({problems[0]}); trying the one before it")
     return None
 
 
-def whole_steps(checkpoints: Path) -> list[int]:
-    """The steps of the checkpoints whose state can be read, oldest first; the tensors are not looked at."""
+def complete_steps(checkpoints: Path) -> list[int]:
+    """The steps of the checkpoints with a readable state, oldest first. Tensors are not checked."""
     return [int(_number(folder)) for folder in _steps(checkpoints) if _is_readable(folder)]
 
 
 def damage_seen_by_all(folder: Path) -> list[str]:
-    """`damage`, the files shared among the ranks; all ranks call it."""
-    part = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
-    return [line for found in gather_objects(damage(folder, *part)) for line in found]
+    """`damage` with the files shared out among the ranks; all ranks call it."""
+    share = damage(folder, identity.group_rank() if identity.has_group() else 0, identity.group_size())
+    return [line for found in gather_objects(share) for line in found]
 
 
-def damage(folder: Path, part: int = 0, parts: int = 1) -> list[str]:
-    """What is wrong with a checkpoint, a line each; `part` of `parts` ranks checks its share of the files."""
+def damage(folder: Path, rank: int = 0, ranks: int = 1) -> list[str]:
+    """What is wrong with a checkpoint, one line each. Of `ranks`, `rank` checks its share of the files."""
     try:
         files = read_state(folder)["files"]
     except RunError as error:
         return [str(error)]
     problems = []
-    for name, entry in sorted(files.items())[part::parts]:
+    for name, entry in sorted(files.items())[rank::ranks]:
         path = folder / name
         try:
             if path.is_symlink() or not path.is_file():
                 problems.append(f"{name} is missing")
             elif path.stat().st_size != entry["bytes"]:
-                problems.append(f"{name} has {path.stat().st_size} bytes, {entry['bytes']} were written")
+                problems.append(f"{name} has {path.stat().st_size} bytes, but {entry['bytes']} were written")
             elif checksum(path) != entry["xxh3"]:
                 problems.append(f"{name} was altered (checksum)")
         except OSError as error:
@@ -72,7 +71,7 @@ def damage(folder: Path, part: int = 0, parts: int = 1) -> list[str]:
 
 
 def read_state(folder: Path) -> dict:
-    """state.json of a checkpoint. Raises RunError if it is missing, torn or altered, by a byte."""
+    """A checkpoint's state.json. Raises RunError if it is missing, torn or altered by even a byte."""
     path = folder / "state.json"
     try:
         content = path.read_bytes()
@@ -83,25 +82,27 @@ def read_state(folder: Path) -> dict:
         names = [name for name in files if not _FILE.fullmatch(name)]
         sound = all({"bytes", "xxh3"} <= entry.keys() for entry in files.values())
     except FileNotFoundError:
-        raise RunError(f"{path} is missing: not a whole checkpoint") from None
+        raise RunError(f"{path} is missing: not a complete checkpoint") from None
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is not readable ({error})") from None
-    # The text itself is compared: no byte of it may differ from what was written.
+    # Compare the text itself: every byte must be what was written.
     if claimed != _sum(state) or content != rendered.encode() or not sound:
         raise RunError(f"{path} was altered (checksum)")
     if version != VERSION:
         raise RunError(f"{path} has version {version}, expected {VERSION}")
     if names:
-        raise RunError(f"{path} names {names[0]!r}, which is no file of a checkpoint: it is not one of ours")
+        raise RunError(f"{path} names {names[0]!r}: not a Relama checkpoint")
     return state
 
 
 def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
-    """Make the filled folder `aside` the checkpoint `final`, then let go of those that need not stay."""
+    """Turn the filled folder `aside` into the checkpoint `final`, then remove those no longer needed."""
     sums |= describe([aside / ".metadata"])
-    state = json.loads(json.dumps({"version": VERSION, **state, "files": sums}))  # as it will be read
+    state = json.loads(
+        json.dumps({"version": VERSION, **state, "files": sums})
+    )  # normalized as it will be read
     folders.write_whole(aside / "state.json", render(state))
-    if final.exists():  # a damaged one of the same step, trained again
+    if final.exists():  # a damaged checkpoint of a step that was trained again
         remove(final)
     aside.rename(final)
     folders.sync(final.parent)
@@ -110,7 +111,7 @@ def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None
 
 
 def retain(checkpoints: Path, keep: int) -> None:
-    """Remove all but the newest `keep` and the newest verified one."""
+    """Remove all checkpoints but the newest `keep` and the newest verified one."""
     steps = _steps(checkpoints)
     verified = next((folder for folder in reversed(steps) if is_verified(folder)), None)
     for folder in steps[:-keep]:
@@ -119,13 +120,13 @@ def retain(checkpoints: Path, keep: int) -> None:
 
 
 def mark_verified(folder: Path, losses: dict[int, float]) -> None:
-    """Note, atomically, that these steps replayed from the checkpoint gave these losses again."""
+    """Record, atomically, that replaying these steps from the checkpoint gave the same losses."""
     mark = {"state": _sum(read_state(folder)), "losses": {str(step): loss for step, loss in losses.items()}}
     folders.write_whole(folder / "verified.json", json.dumps(mark, indent=1))
 
 
 def is_verified(folder: Path) -> bool:
-    """Whether it carries a mark, and the mark is of what it holds now."""
+    """Whether the checkpoint has a mark, and the mark is for its current contents."""
     try:
         return json.loads((folder / "verified.json").read_bytes())["state"] == _sum(read_state(folder))
     except (OSError, ValueError, KeyError, TypeError, RunError):
@@ -133,18 +134,18 @@ def is_verified(folder: Path) -> bool:
 
 
 def remove_leftovers(checkpoints: Path) -> None:
-    """What a killed save or clean-up left; rank 0 calls it under the run's lock."""
+    """Remove what a killed save or clean-up left; rank 0 calls it under the run's lock."""
     for path in checkpoints.glob("step-*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
 
 
 def describe(paths: list[Path]) -> dict[str, dict]:
-    """Size and checksum of each file, by name."""
+    """Each file's size and checksum, by name."""
     return {path.name: {"bytes": path.stat().st_size, "xxh3": checksum(path)} for path in paths}
 
 
 def render(state: dict) -> str:
-    """state.json's text, its own checksum in it."""
+    """The text of state.json, including its own checksum."""
     return json.dumps({**state, "xxh3": _sum(state)}, indent=1)
 
 
@@ -153,7 +154,7 @@ def _sum(state: dict) -> str:
 
 
 def remove(folder: Path) -> None:
-    """Renamed first: a half-removed checkpoint must not look like a damaged one."""
+    """Remove a checkpoint; rename it first, so that a half-removed one does not look damaged."""
     doomed = folder.with_name(folder.name + ".old.tmp")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)

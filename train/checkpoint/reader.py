@@ -15,13 +15,14 @@ import zipfile
 from collections.abc import Iterator
 from itertools import groupby, product
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint import FileSystemReader, LoadPlan, LoadPlanner
 from torch.distributed.checkpoint import metadata as dcp_metadata
-from torch.distributed.checkpoint.filesystem import _StorageInfo
+from torch.distributed.checkpoint.filesystem import FileSystemReader, _StorageInfo
 from torch.distributed.checkpoint.metadata import Metadata, MetadataIndex, TensorStorageMetadata
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner
 from torch.futures import Future
 
 from train.config import RunError
@@ -80,12 +81,13 @@ class CheckpointReader(FileSystemReader):
         done.set_result(None)
         return done
 
-    def set_up_storage_reader(self, metadata: Metadata, *args: object, **kwargs: object) -> None:
+    def set_up_storage_reader(self, metadata: Metadata, *args: Any, **kwargs: Any) -> None:
         super().set_up_storage_reader(metadata, *args, **kwargs)
         # By storage index: the dtype and the sizes of each saved chunk.
         self._chunks = {
             MetadataIndex(name, chunk.offsets): (entry.properties.dtype, chunk.sizes)
             for name, entry in metadata.state_dict_metadata.items()
+            if isinstance(entry, TensorStorageMetadata)
             for chunk in entry.chunks
         }
 
@@ -146,7 +148,7 @@ def _read_piece(
     piece = torch.empty(lengths, dtype=dtype)
     if piece.numel() == 0:
         return piece
-    room = memoryview(piece.reshape(-1).view(torch.uint8).numpy())
+    room = memoryview(piece.reshape(-1).view(torch.uint8).numpy())  # pyright: ignore[reportArgumentType] - numpy's buffers are not typed as such before Python 3.12
     place = 0
     for first, count in _runs(sizes, offsets, lengths):
         stop = place + count * dtype.itemsize

@@ -1,47 +1,49 @@
-"""Saves while training goes on: the weights are copied during the next step, written behind the ones after.
+"""Save while training continues: copy the state during the next step, write it during the following ones.
 
-`save` starts a thread that first copies the state (staging.py) and then writes and commits it exactly
-as a synchronous save does, over a process group of its own. Weights may be read meanwhile, and change only
-after `before_update`. A write that fails costs that checkpoint alone: it is said at once, training goes on,
-and the next save is another try; where none can follow (`wait`), it is an error.
+`save` starts a thread that copies the state (staging.py), then writes and commits it exactly as a
+synchronous save does, over its own process group. Meanwhile the weights may be read, but change only after
+`before_update`. A failed write loses only that checkpoint: it is reported at once, training continues, and
+the next save tries again. If no save can follow (`wait`), it is an error.
 """
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from train.checkpoint import tensors as checkpoint
 from train.checkpoint.staging import Staging
+from train.checkpoint.tensors import RETRY, tensors_of, write
 from train.config import RunError
+from train.ranks import identity
 
 
 class Saver:
-    """The checkpoints of one run, one being written at a time; all ranks make one and call it alike."""
+    """Saves one run's checkpoints, one at a time. All ranks construct one and call it alike."""
 
     def __init__(self, checkpoints: Path, *, keep: int, asynchronous: bool = True) -> None:
         self.checkpoints = checkpoints
         self.staging = Staging()
         self._keep, self._asynchronous = keep, asynchronous
-        # Its own: the thread's collectives must not come between training's.
-        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        # Its own group: the thread's collectives must not interleave with training's.
+        self._group: Any = dist.new_group(backend="gloo") if identity.has_group() else None
         self._thread: threading.Thread | None = None
         self._staged = threading.Event()
         self._error: RunError | None = None
-        self._is_last_word = False  # whether the caller waits for this save, and reports its error
+        self._is_last_word = False  # whether the caller waits for this save and reports its error
 
     def save(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, *, wait: bool = False
     ) -> None:
-        """Save the state of now; first waits for the save before. `state` needs "step" and is JSON.
+        """Save the current state, after waiting for the previous save. `state` is JSON and has "step".
 
-        With `wait` it returns when the checkpoint is committed. Raises RunError only with `wait`.
+        With `wait`, return once the checkpoint is committed. Raises RunError only with `wait`.
         """
         self._join()
         self._is_last_word = wait
-        tensors = checkpoint.tensors_of(model, optimizer)
+        tensors = tensors_of(model, optimizer)
         if not self._asynchronous:
             self._write(tensors, state, planner=None)
         else:
@@ -56,14 +58,14 @@ class Saver:
             self.wait()
 
     def before_update(self) -> None:
-        """Returns when the weights may change: the copy, made while the step computed, is whole."""
+        """Return once the weights may change: the copy made during the step is complete."""
         if self._thread is not None:
             self._staged.wait()
 
     def wait(self) -> bool:
-        """Wait for the save begun last; whether it was committed, the same on all ranks.
+        """Wait for the latest save. Returns whether it was committed, the same on all ranks.
 
-        Raises RunError if it failed and was asked for with `wait`; else its failure has been said.
+        Raises RunError if it failed and was called with `wait`; otherwise its failure has been reported.
         """
         self._join()
         if self._error and self._is_last_word:
@@ -71,7 +73,7 @@ class Saver:
         return self._error is None
 
     def close(self) -> None:
-        """Let a save that is under way finish; called however the run ends."""
+        """Let a save in progress finish; called however the run ends."""
         self._join()
 
     def _join(self) -> None:
@@ -79,7 +81,9 @@ class Saver:
             self._thread.join()
             self._thread = None
 
-    def _stage_and_write(self, tensors: dict, state: dict, device: int | None, ready: object) -> None:
+    def _stage_and_write(
+        self, tensors: dict, state: dict, device: int | None, ready: torch.cuda.Event | None
+    ) -> None:
         def stage() -> None:
             try:
                 if ready is None:
@@ -93,12 +97,12 @@ class Saver:
 
         self._write(tensors, state, planner=self.staging.planner(), first=stage)
 
-    def _write(self, tensors: dict, state: dict, **how: object) -> None:
+    def _write(self, tensors: dict, state: dict, **how: Any) -> None:
         self._error = None
         try:
-            checkpoint.write(self.checkpoints, tensors, state, keep=self._keep, group=self._group, **how)
-        except Exception as error:  # whatever it is: a thread's end must not pass for a commit
+            write(self.checkpoints, tensors, state, keep=self._keep, group=self._group, **how)
+        except Exception as error:  # any error: a thread that ends must not pass for a commit
             self._error = error if isinstance(error, RunError) else RunError(f"not saved ({error!r})")
-            if not self._is_last_word and (not dist.is_initialized() or dist.get_rank() == 0):
-                what = str(self._error).removesuffix(checkpoint.MEND)
-                print(f"relama: warning: {what}; training goes on, the next save tries again", flush=True)
+            if not self._is_last_word:
+                what = str(self._error).removesuffix(RETRY)
+                identity.say(f"warning: {what}; training continues, and the next save tries again")

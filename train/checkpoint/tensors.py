@@ -1,9 +1,9 @@
-"""Checkpoints: a model and its optimizer to a folder and back, whatever layout each is on.
+"""A model and its optimizer to a checkpoint and back, under any layout on either side.
 
-A folder holds torch.distributed.checkpoint's files (model and AdamW state by parameter name, tensors only)
-and state.json: the step, the order's cursor, the data's fingerprints, the model's shape. How a folder comes
-to be whole, and is known to be, is in train/checkpoint/folder.py; here are the tensors. Nothing in the loop
-draws random numbers, so there is no random state to keep.
+A checkpoint holds torch.distributed.checkpoint's files (model and AdamW state by parameter name, tensors
+only) and state.json: the step, the order's cursor, the data's fingerprints, the model's shape. This file
+handles the tensors; folder.py makes a checkpoint complete and recognizes one. The training loop draws no
+random numbers, so there is no random state to keep.
 """
 
 import shutil
@@ -15,60 +15,43 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.checkpoint import DefaultSavePlanner, FileSystemWriter, SavePlanner, StorageReader
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.planner import SavePlanner, WriteItem
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
     set_model_state_dict,
     set_optimizer_state_dict,
 )
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
+from torch.distributed.checkpoint.storage import StorageReader
 
 from model.llama import LlamaConfig
-from train.checkpoint.folder import (
-    commit,
-    damage,
-    describe,
-    newest_whole,
-    read_state,
-    remove_leftovers,
-    step_folder,
-)
+from train.checkpoint.folder import commit, describe, step_folder
 from train.checkpoint.reader import CheckpointReader
 from train.config import RunError
-
-__all__ = [
-    "damage",
-    "load",
-    "newest_whole",
-    "read_state",
-    "refuse_other_shape",
-    "remove_leftovers",
-    "save",
-    "save_weights",
-    "step_folder",
-    "tensors_of",
-    "write",
-]
+from train.ranks import identity
 
 T = TypeVar("T")
-MEND = ": mend that and run the same command again"
+RETRY = "; fix the cause and run the same command again"
 
 
 def save(
     checkpoints: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, *, keep: int
 ) -> Path:
-    """Commit one checkpoint at once; all ranks call it. `state` needs "step" and is JSON.
+    """Commit a checkpoint synchronously; all ranks call it. `state` is JSON and has "step".
 
-    Raises RunError if it cannot be written (a full disk): what was there before stays.
+    Raises RunError if it cannot be written (a full disk); earlier checkpoints are untouched.
     """
     return write(checkpoints, tensors_of(model, optimizer), state, keep=keep)
 
 
 def tensors_of(model: nn.Module, optimizer: torch.optim.Optimizer | None) -> dict:
-    """All that a checkpoint holds, by parameter name: the live tensors, on whatever layout they are."""
+    """Everything that a checkpoint holds, by parameter name: the live tensors, in their layout."""
     tensors: dict = {"model": get_model_state_dict(model)}
     if optimizer is not None:
         tensors["optimizer"] = get_optimizer_state_dict(model, optimizer)["state"]
@@ -85,23 +68,22 @@ def write(
     first: Callable[[], None] | None = None,
     group: dist.ProcessGroup | None = None,
 ) -> Path:
-    """Commit one checkpoint of `tensors`; all ranks of `group` (None: the default one) call it.
+    """Commit a checkpoint of `tensors`; all ranks of `group` (None: the default one) call it.
 
-    `first` is done before all else; `planner` may write copies in place of the tensors. Raises RunError, on
-    all ranks, if any of them cannot: what was there before stays.
+    `first` runs before everything else; `planner` may write copies in place of the tensors. If any rank
+    fails, raises RunError on all of them; earlier checkpoints are untouched.
     """
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
-    rank = dist.get_rank() if dist.is_initialized() else 0
-    alone = not dist.is_initialized()
+    rank, alone = identity.group_rank(), not identity.has_group()
     try:
         if first:
             _together(first, group)
         _together(lambda: rank == 0 and _fresh(aside), group)
         with warnings.catch_warnings():
             if alone:
-                warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
-            dcp.save(
+                warnings.filterwarnings("ignore", "torch.distributed is disabled")  # intended
+            dcp_save(
                 tensors,
                 storage_writer=_Writer(aside),
                 planner=planner or _Planner(),
@@ -115,20 +97,20 @@ def write(
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
         raise RunError(
-            f"{final}: could not be saved ({_cause(error)}); the checkpoints before it stay{MEND}"
+            f"{final}: could not be saved ({_cause(error)}); earlier checkpoints are kept{RETRY}"
         ) from None
     return final
 
 
 def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]:
-    """Each rank does `work`; all get all results, or RunError with what the first that failed says."""
+    """Each rank does `work`; all get all results, or RunError with the first failure's message."""
     try:
         mine = (work(), None)
-    except Exception as error:  # whatever it is: the others wait for this rank
+    except Exception as error:  # any error: the other ranks are waiting for this one
         mine = (None, str(error) or type(error).__name__)
     outcomes: list = [mine]
-    if dist.is_initialized():
-        outcomes = [None] * dist.get_world_size(group)
+    if identity.has_group():
+        outcomes = [None] * identity.group_size(group)
         dist.all_gather_object(outcomes, mine, group=group)
     for _, error in outcomes:
         if error is not None:
@@ -137,17 +119,19 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
 
 
 class _Writer(FileSystemWriter):
-    """torch's, without what differs between two saves of one state: a random id, the folder's path."""
+    """torch's writer, without the random id and the path that would make two saves of one state differ."""
 
     def storage_meta(self) -> None:
         return None
 
 
 class _Planner(DefaultSavePlanner):
-    """The tensors as they are, row by row: train/checkpoint/reader.py relies on that."""
+    """Writes tensors in row-major order, on which reader.py relies."""
 
-    def resolve_data(self, write_item):
-        return super().resolve_data(write_item).contiguous()
+    def resolve_data(self, write_item: WriteItem) -> torch.Tensor:
+        data = super().resolve_data(write_item)
+        assert isinstance(data, torch.Tensor)  # a checkpoint holds nothing else
+        return data.contiguous()
 
 
 def _fresh(folder: Path) -> None:
@@ -158,22 +142,22 @@ def _fresh(folder: Path) -> None:
 def save_weights(
     checkpoints: Path, shapes: dict[str, tuple[int, ...]], read: Callable[[str], torch.Tensor], state: dict
 ) -> None:
-    """A checkpoint of weights alone, fp32, by one process; each tensor is read when it is written."""
+    """Write a checkpoint of fp32 weights only, in one process; each tensor is read when it is written."""
 
     class Planner(DefaultSavePlanner):
-        def resolve_data(self, item):
-            return read(item.index.fqn.removeprefix("model.")).contiguous()
+        def resolve_data(self, write_item: WriteItem) -> torch.Tensor:
+            return read(write_item.index.fqn.removeprefix("model.")).contiguous()
 
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
     aside.mkdir(parents=True)
-    # Stands for the tensors: their shapes without their memory.
+    # Placeholders with the shapes of the tensors but without their memory.
     shells = {name: torch.empty(1).expand(shape) for name, shape in shapes.items()}
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
-        # A file for each tensor: a file's tensors are all held until it is closed.
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")  # intended
+        # One file per tensor: all tensors of a file are held until it is closed.
         writer = _Writer(aside, single_file_per_rank=False)
-        dcp.save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
+        dcp_save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
     commit(aside, final, state, describe(sorted(aside.glob("*.distcp"))), keep=1)
 
 
@@ -183,43 +167,43 @@ def load(
     optimizer: torch.optim.Optimizer | None,
     reader: StorageReader | None = None,
 ) -> None:
-    """Fill model and optimizer (None: weights alone) in place, on whatever layout they are.
+    """Fill the model and the optimizer (None: weights only) in place, in their layout.
 
-    `reader` gives tensors of another format than our own.
+    `reader` supplies tensors of another format. Raises RunError if they cannot be read.
     """
     tensors: dict = {"model": get_model_state_dict(model)}
-    if optimizer is not None:
-        full = get_optimizer_state_dict(model, optimizer)
+    full = None if optimizer is None else get_optimizer_state_dict(model, optimizer)
+    if full is not None:
         tensors["optimizer"] = full["state"]
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # `generate` means to be alone
-            dcp.load(
-                tensors, storage_reader=reader or CheckpointReader(folder), no_dist=not dist.is_initialized()
+            warnings.filterwarnings("ignore", "torch.distributed is disabled")  # intended
+            dcp_load(
+                tensors, storage_reader=reader or CheckpointReader(folder), no_dist=not identity.has_group()
             )
     except (OSError, RuntimeError, ValueError, CheckpointException) as error:
         raise RunError(f"{folder}: could not be loaded ({_cause(error)})") from None
     set_model_state_dict(model, tensors["model"])
-    if optimizer is not None:
+    if optimizer is not None and full is not None:
         set_optimizer_state_dict(model, optimizer, {**full, "state": tensors["optimizer"]})
 
 
 def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
-    """Raises RunError, naming each difference, if the checkpoint's model is not `model`."""
+    """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`."""
     there, here = dict(state["model"]), asdict(model)
     differences = [
         f"model.{key}: {there.get(key)} there, {value} here"
         for key, value in here.items()
-        if there.get(key) != value and key != "max_seq_len"  # holds no weights
+        if there.get(key) != value and key != "max_seq_len"  # has no weights
     ]
     if differences:
         raise RunError(
-            f"{folder}: a checkpoint of another model ({'; '.join(differences)}); give that model's values"
+            f"{folder}: a checkpoint of another model ({'; '.join(differences)}); use that model's values"
         )
 
 
 def _cause(error: BaseException) -> str:
-    """The first line of what really happened; DCP wraps each rank's failure."""
+    """The first line of the original error; DCP wraps each rank's failure."""
     if isinstance(error, CheckpointException) and error.failures:
         error = next(iter(error.failures.values()))[0]
     lines = str(error).splitlines()

@@ -17,6 +17,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize.mesh import Layout, Limits, along
 from model.parallelize.tensor import tensor_parallel
 from train.config import RunError
+from train.ranks import identity
 from train.ranks.setup import Ranks, set_up, tear_down
 from train.weights.open import fill
 
@@ -41,7 +42,7 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
 
     Raises RunError if the number of ranks does not fit.
     """
-    world_size, tp = int(os.environ.get("WORLD_SIZE", 1)), parallel.tp
+    world_size, tp = identity.world_size(), parallel.tp
     if world_size % tp or (world_size > tp and not copies):
         raise RunError(
             f"parallel.tp={tp}: {world_size} rank(s) were started; expected "

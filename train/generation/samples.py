@@ -11,7 +11,7 @@ import torch
 
 from data.tokens.tokenizer import Tokenizer
 from model.llama import Llama
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint.folder import read_state
 from train.config import RunError
 from train.generation.sampling import generate
 from train.ranks.setup import device_type
@@ -34,7 +34,7 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
     done = {(line["step"], line["prompt"]) for line in read_samples(path)}
     for folder in sorted((path / "checkpoints").glob("step-*[0-9]"), key=lambda f: (len(f.name), f.name)):
         try:
-            step = checkpoint.read_state(folder)["step"]
+            step = read_state(folder)["step"]
             new = [prompt for prompt in prompts if (step, prompt) not in done]
             if not new:
                 continue

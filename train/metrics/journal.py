@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -45,6 +46,8 @@ class Journal:
         if self._wandb:
             self._wandb.log(_flat(line), step=line["step"])
         self._show(line)
+        for sentence in _sentences(line):
+            self.say(sentence)
 
     def settle(self) -> bool:
         """Flush; whether all lines are on disk. A checkpoint that outlives its metrics would leave a gap."""
@@ -163,3 +166,20 @@ def _duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
+
+
+def _sentences(line: dict) -> Iterator[str]:
+    """What a line of metrics says in words: held-out losses, exposed communication, slow ranks."""
+    step, seconds = line["step"], line["seconds"]
+    if "validation" in line:
+        parts = (
+            f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte "
+            f"({result['sequences']:,} of {result['of_sequences']:,} sequences)"
+            for source, result in line["validation"].items()
+        )
+        yield f"held out after step {step}: " + "; ".join(parts)
+    if "communication" in seconds:
+        share = seconds["communication"] / (seconds["total"] or 1)
+        yield f"step {step}: {share:.1%} of it was communication not hidden by computation"
+    for rank, times in line.get("ranks", {}).get("slow", {}).items():
+        yield f"slow: {rank} computes at 1/{times} of the usual speed; all others wait for it"

@@ -1,21 +1,31 @@
 """`profile=true`: a torch profile and a memory snapshot of chosen steps, written to the run folder."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
 
 
 class Profiler:
-    """Records steps `first` to `last`, counted from this process's start."""
+    """Records the first to the last of `steps`, counted from this process's start; no steps, no profile."""
 
-    def __init__(self, folder: Path, first: int, last: int, rank: int, device: torch.device) -> None:
+    def __init__(self, folder: Path, steps: list[int], rank: int, device: torch.device) -> None:
         self._folder = folder / "profile"
-        self._first, self._last, self._rank, self._device = first, last, rank, device
+        self._first, self._last = steps or (0, 0)
+        self._rank, self._device = rank, device
         self._step = 0
         self._recording: ExitStack | None = None
 
-    def begin_step(self) -> None:
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Wrap a step."""
+        self._begin_step()
+        yield
+        if self._recording is not None and self._step == self._last:
+            self.close()
+
+    def _begin_step(self) -> None:
         self._step += 1
         if self._step != self._first:
             return
@@ -28,10 +38,6 @@ class Profiler:
         self._profile = self._recording.enter_context(
             torch.profiler.profile(activities=activities, profile_memory=True, record_shapes=True)
         )
-
-    def end_step(self) -> None:
-        if self._recording is not None and self._step == self._last:
-            self.close()
 
     def close(self) -> None:
         """Write what was recorded, even if the run ends before the last chosen step."""

@@ -18,7 +18,7 @@ class Throughput:
 
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._device = config, ranks.device
-        self._flops = flops_per_token(config.model, config.seq_len)
+        self._flops = flops_per_token(config.model, config.sequence_length)
         self._peak = _peak_flops(ranks.device)
 
     def of(self, step: int, order: Order, clock: Clock) -> dict:

@@ -9,6 +9,7 @@ import torch
 from model.parallelize.auto import choose_auto
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits
 from train.config import RunError, TrainConfig
+from train.ranks import identity
 from train.ranks.setup import device_type
 from train.recipe.facts import with_vocabulary
 
@@ -18,8 +19,7 @@ def settle(config: TrainConfig) -> TrainConfig:
     parallel = config.parallel
     if not parallel.auto:
         return config
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
-    ranks_per_node = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    world_size, ranks_per_node = identity.world_size(), identity.local_world_size()
     on_gpu = device_type(config.device) == "cuda"
     model = with_vocabulary(config.model)
     try:
@@ -29,7 +29,7 @@ def settle(config: TrainConfig) -> TrainConfig:
             world_size,
             Limits(
                 model=model,
-                seq_len=config.seq_len,
+                seq_len=config.sequence_length,
                 micro_batches=config.batch_sequences // config.micro_batch,
                 schedule=parallel.schedule,
                 stages_per_rank=parallel.stages_per_rank,
@@ -43,7 +43,7 @@ def settle(config: TrainConfig) -> TrainConfig:
         )
     except LayoutError as error:
         raise RunError(str(error)) from None
-    if os.environ.get("RANK", "0") == "0":
+    if identity.is_first():
         print(
             f"relama: parallel=auto: {choice.layout} parallel.activation_checkpointing={choice.mode} "
             f"({choice.reason})",
@@ -58,5 +58,5 @@ def settle(config: TrainConfig) -> TrainConfig:
 def _memory_per_rank(on_gpu: bool, ranks_per_node: int) -> float:
     """Bytes. Equal machines give equal numbers, whatever else they are doing."""
     if on_gpu:
-        return torch.cuda.get_device_properties(int(os.environ.get("LOCAL_RANK", 0))).total_memory
+        return torch.cuda.get_device_properties(identity.local_rank()).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / ranks_per_node

@@ -1,7 +1,7 @@
-"""Ranks: how many of them work, which device each has, and how they speak.
+"""The ranks: how many are used, on which device, and how they communicate.
 
-Everything a rank needs to know of the others is a `Ranks`. One process without torchrun is a group
-of one, so the rest of the trainer never asks whether it is distributed.
+`Ranks` has everything a rank needs to know about the others. A process without torchrun forms a group of
+one, so the trainer never asks whether it is distributed.
 """
 
 import ctypes
@@ -15,11 +15,13 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import HashStore, PrefixStore, TCPStore
 from torch.distributed.device_mesh import DeviceMesh
 
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import RunError, TrainConfig
+from train.ranks import identity
 from train.ranks.rendezvous import name_of_this_start
 
 T = TypeVar("T")
@@ -27,14 +29,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among the working ones."""
+    """This process among the ranks in use."""
 
     rank: int
     world_size: int
     device: torch.device
     mesh: DeviceMesh
     layout: Layout
-    dp_rank: int = 0  # among those that see different samples
+    dp_rank: int = 0  # index among the ranks that see different samples
 
     @property
     def is_first(self) -> bool:
@@ -46,26 +48,26 @@ class Ranks:
 
 
 def choose_layout(config: TrainConfig) -> Layout:
-    """Where the started ranks will stand; says so where some stay idle. RunError if they cannot stand so."""
-    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    """The layout of the started ranks; reports idle ones. Raises RunError if it is impossible."""
+    world_size = identity.world_size()
     layout = layout_of(config, config.model, world_size)
-    if layout.world_size < world_size and os.environ.get("RANK") == "0":
+    if layout.world_size < world_size and identity.is_first():
         print(
             f"relama: {world_size} ranks do not divide the batch of {config.batch_sequences} sequences "
-            f"(micro_batch={config.micro_batch}): {layout.world_size} work, "
-            f"{world_size - layout.world_size} stay idle",
+            f"(micro_batch={config.micro_batch}): using {layout.world_size}, "
+            f"leaving {world_size - layout.world_size} idle",
             file=sys.stderr,
         )
     return layout
 
 
 def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layout:
-    """The layout that `config` asks of `world_size` ranks for `model`. RunError if it does not fit."""
+    """The layout that `config` requests of `world_size` ranks. Raises RunError if `model` does not fit it."""
     parallel = config.parallel
     wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
     limits = Limits(
         model=model,
-        seq_len=config.seq_len,
+        seq_len=config.sequence_length,
         micro_batches=config.batch_sequences // config.micro_batch,
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
@@ -76,19 +78,20 @@ def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layou
         raise RunError(str(error)) from None
 
 
-def is_idle(world_size: int) -> bool:
-    return int(os.environ.get("RANK", 0)) >= world_size
+def is_idle(layout: Layout) -> bool:
+    """Whether this process was started beyond what the layout uses."""
+    return identity.rank() >= layout.world_size
 
 
-def device_type(asked: str) -> str:
-    """cpu or cuda. Raises RunError."""
-    if asked not in ("auto", "cpu", "cuda"):
-        raise RunError(f"device={asked}: expected one of auto, cpu, cuda")
-    if asked == "cuda" and not torch.cuda.is_available():
-        raise RunError("device=cuda: no CUDA device is available here; set device=cpu")
-    if asked == "auto":
+def device_type(requested: str) -> str:
+    """cpu or cuda, for `requested` or auto. Raises RunError if it is not available."""
+    if requested not in ("auto", "cpu", "cuda"):
+        raise RunError(f"device={requested}: expected one of auto, cpu, cuda")
+    if requested == "cuda" and not torch.cuda.is_available():
+        raise RunError("device=cuda: no CUDA device is available; set device=cpu")
+    if requested == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    return asked
+    return requested
 
 
 def set_up(
@@ -97,17 +100,17 @@ def set_up(
     threads: int | None = None,
     patience: timedelta = timedelta(minutes=10),
 ) -> Ranks:
-    """Join the process group of the layout's working ranks: gloo on CPUs, NCCL on GPUs.
+    """Join the process group of the layout's ranks: gloo on CPUs, NCCL on GPUs.
 
-    `patience`: how long the first to come wait for the last.
+    `patience`: how long the first ranks to arrive wait for the last.
     """
     world_size = layout.world_size
-    local_rank = int(os.environ.get("LOCAL_RANK", 0))
-    local_world_size = min(int(os.environ.get("LOCAL_WORLD_SIZE", 1)), world_size)
+    local_rank = identity.local_rank()
+    local_world_size = min(identity.local_world_size(), world_size)
     kind = device_type(device)
     if kind == "cuda":
         torch.cuda.set_device(local_rank)
-        torch.set_float32_matmul_precision("high")  # TF32 for what stays in fp32
+        torch.set_float32_matmul_precision("high")  # TF32 for what is left in fp32
     else:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(threads or max(1, cores // local_world_size))
@@ -124,35 +127,36 @@ def set_up(
 
 
 def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
-    """Returns this rank. The prefix: after a restart the agent's store still holds the dead start's keys."""
-    if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set the first for everybody
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    """Join the group and return this rank, on the agent's store, which may hold keys of starts that died."""
+    if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set MASTER_ADDR everywhere
+        dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
         return 0
-    rank = int(os.environ["RANK"])
+    rank = identity.rank()
     agent_serves = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    store = dist.TCPStore(
+    store = TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         world_size=None if agent_serves else world_size,
         is_master=rank == 0 and not agent_serves,
         timeout=patience,
     )
-    store = dist.PrefixStore(name_of_this_start(store, rank, world_size), store)
+    store = PrefixStore(name_of_this_start(store, rank, world_size), store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     return rank
 
 
 def tear_down() -> None:
-    if dist.is_initialized():
+    """Leave the process group, if there is one."""
+    if identity.has_group():
         dist.destroy_process_group()
 
 
 def first_rank_does(work: Callable[[], T]) -> T:
     """Rank 0 does `work`; all ranks get its result, or its RunError."""
-    if not dist.is_initialized():
+    if not identity.has_group():
         return work()
     box: list = [None, None]
-    if dist.get_rank() == 0:
+    if identity.is_first():
         try:
             box[0] = work()
         except (RunError, OSError) as error:
@@ -165,16 +169,16 @@ def first_rank_does(work: Callable[[], T]) -> T:
 
 def gather_objects(value: T) -> list[T]:
     """Each rank's value, in order of rank, on all ranks."""
-    if not dist.is_initialized():
+    if not identity.has_group():
         return [value]
-    values: list = [None] * dist.get_world_size()
+    values: list = [None] * identity.group_size()
     dist.all_gather_object(values, value)
     return values
 
 
 def die_with_parent() -> None:
-    """Workers of a killed torchrun must not live on and write (Linux's PR_SET_PDEATHSIG)."""
-    if "TORCHELASTIC_RUN_ID" in os.environ and sys.platform == "linux":
+    """Die with torchrun: workers that outlive it must not write (Linux's PR_SET_PDEATHSIG)."""
+    if identity.under_torchrun() and sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
         if os.getppid() != parent:

@@ -1,9 +1,9 @@
-"""A run that stands still is ended, so that it can be started again, and leaves what it was waiting for.
+"""End a run that hangs, so that it can be restarted, and record what it was waiting for.
 
-Every rank watches itself: without a sign of progress for the time allowed, the Python stacks of all its
-threads (and on GPUs NCCL's flight recorder) go to runs/NAME/hangs/, and the process ends. A C timer stands
-behind the watching thread, for a rank that holds the interpreter's lock. Time in which the process itself
-was stopped (Ctrl-Z, a debugger) does not count.
+Every rank watches itself. Without progress for the allowed time, it writes the Python stacks of all its
+threads (and on GPUs NCCL's flight recorder) to runs/NAME/hangs/ and exits. A C timer backs up the watching
+thread, in case something holds the interpreter's lock. Time while the process itself is stopped (Ctrl-Z, a
+debugger) does not count.
 """
 
 import faulthandler
@@ -14,14 +14,16 @@ import threading
 import time
 from pathlib import Path
 
-EXIT_CODE = 75  # sysexits' EX_TEMPFAIL: try again
-LONG = 10.0  # times the timeout, for what may take long: the start, validation, saving
-GRACE = 3.0  # seconds between the dump and the end: the other ranks dump in it too
+from train.ranks import identity
+
+EXIT_CODE = 75  # sysexits' EX_TEMPFAIL
+LONG = 10.0  # times the timeout, for the start, validation and saving
+GRACE = 3.0  # seconds between the dump and the exit, in which the other ranks dump too
 POLL = 1.0
 
 
 class Watchdog:
-    """`beat` at every sign of progress; does nothing with timeout 0."""
+    """Call `beat` at every sign of progress. With timeout 0 it does nothing."""
 
     def __init__(self, folder: Path, rank: int, timeout: float) -> None:
         self._folder, self._rank, self._timeout = folder, rank, timeout
@@ -32,10 +34,11 @@ class Watchdog:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self, doing: str, patience: float = 1.0) -> None:
-        """Progress: from now on `doing`, which may take `patience` × the timeout."""
+        """Report progress: now `doing`, which may take `patience` × the timeout."""
         self._last = (time.monotonic(), doing, patience * self._timeout)
 
     def close(self) -> None:
+        """Stop watching."""
         self._closed.set()
         faulthandler.cancel_dump_traceback_later()
 
@@ -45,7 +48,7 @@ class Watchdog:
         while not self._closed.wait(poll):
             now = time.monotonic()
             last, doing, allowed = self._last
-            if now - looked > 4 * poll + 1:  # this process was stopped, or starved
+            if now - looked > 4 * poll + 1:  # this process was stopped or starved
                 self._last = (now, doing, allowed)
             elif now - last > allowed:
                 self._end(doing, now - last)
@@ -59,11 +62,11 @@ class Watchdog:
                 self._folder.mkdir(exist_ok=True)
                 self._file = open(self._folder / f"rank{self._rank}-locked.txt", "w")  # noqa: SIM115 - for C
         except OSError:
-            pass  # a full disk: to stderr, then
+            pass  # a full disk: use stderr
         faulthandler.dump_traceback_later(seconds, exit=True, file=self._file or sys.stderr)
 
     def _is_run_folder(self) -> bool:
-        """Until it is one, nothing may lie in it."""
+        """Before it is one, nothing may be written to it."""
         return (self._folder.parent / ".lock").exists()
 
     def _end(self, doing: str, seconds: float) -> None:
@@ -79,7 +82,7 @@ class Watchdog:
             where = f"could not be written ({error})"
         finally:
             print(
-                f"relama: {line}; its stacks {where}; it ends, to be started again "
+                f"relama: {line}; its stacks {where}; exiting, to be restarted "
                 "(watchdog.timeout=0 turns this off)",
                 file=sys.stderr,
                 flush=True,
@@ -101,8 +104,8 @@ class Watchdog:
 
 
 def _kill_the_stopped() -> None:
-    """This node's ranks that a SIGSTOP holds hear no SIGTERM: torchrun would wait 30 s for them."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    """Kill this node's ranks held by SIGSTOP: they get no SIGTERM, and torchrun would wait 30 s."""
+    if not identity.under_torchrun():
         return
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -110,12 +113,14 @@ def _kill_the_stopped() -> None:
             if state == "T" and int(parent) == os.getppid():
                 os.kill(int(path.parent.name), signal.SIGKILL)
         except (OSError, ValueError):
-            continue  # gone by now
+            continue  # gone already
 
 
 def _dump_flight_recorder(path: Path) -> None:
-    """What each collective of this rank was doing; torch's own tools read it. CUDA alone has one."""
+    """Write what each collective of this rank was doing, for torch's own tools. Only CUDA has a recorder."""
     import torch
 
     if torch.cuda.is_available() and torch.distributed.is_nccl_available():
-        path.write_bytes(torch._C._distributed_c10d._dump_fr_trace())
+        from torch._C._distributed_c10d import _dump_fr_trace  # only in builds with CUDA
+
+        path.write_bytes(_dump_fr_trace())

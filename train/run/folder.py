@@ -1,7 +1,8 @@
-"""The folder of a run: one owner at a time, one config for ever, metrics that end where the weights do.
+"""A run's folder: one owner at a time, one configuration forever, metrics that end where the weights do.
 
 runs/<name>/  config.yaml  command.txt  order.json  tokenizer.model  metrics.jsonl  checkpoints/  report.html
-             launch/ (job scripts, logs)  preempted.json, finished.json or stopped.json
+             starts.jsonl  decisions.jsonl  launch/ (job scripts, logs)
+             preempted.json, finished.json or stopped.json
 """
 
 import fcntl
@@ -9,16 +10,24 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
-from configs.load import ConfigError, from_yaml, save
+from configs.load import ConfigError, from_yaml, to_yaml
 from configs.redact import redact_words
+from data import folders
+from train.checkpoint.folder import remove_leftovers
 from train.config import RUN_IDENTITY, RunError, TrainConfig
+from train.ranks import identity
+from train.ranks.setup import first_rank_does
+from train.run import markers
 
 
 def run_path(run: str) -> Path:
-    """A bare name lies under runs/; anything with a slash is a path."""
+    """The folder of `run=`: a bare name is under runs/, anything with a slash is a path."""
     return Path(run) if os.sep in run or run in (".", "..") else Path("runs") / run
 
 
@@ -34,28 +43,45 @@ def as_key(key: str, words: list[str]) -> list[str]:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raises RunError if what lies at `path` is no run's; `relama launch` may have been there first."""
+    """Raise RunError if `path` holds something other than a run; `relama launch` may have created it."""
     if path.exists() and not path.is_dir():
-        raise RunError(f"{path}: is a file, expected a run folder; choose another run=NAME")
+        raise RunError(f"{path}: a file, expected a run folder; choose another run=NAME")
     others = path.is_dir() and any(entry.name != "launch" for entry in path.iterdir())
     if others and not (path / ".lock").exists():
-        raise RunError(f"{path}: is not a run folder and not empty; choose another run=NAME")
+        raise RunError(f"{path}: not empty and not a run folder; choose another run=NAME")
+
+
+@contextmanager
+def claimed(config: TrainConfig, words: list[str]) -> Iterator["RunFolder"]:
+    """The run's folder, held by the first rank until the block ends; all ranks call it.
+
+    `words` are the command's arguments. Raises RunError if another process or another run has the folder.
+    """
+    folder = RunFolder(run_path(config.run), words)
+    held: list[IO[str]] = []
+
+    def claim() -> None:
+        refuse_foreign(folder.path)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        held.append(_lock(folder.path / ".lock"))  # first: it marks the folder as a run's
+        folder.checkpoints.mkdir(exist_ok=True)
+        folder.refuse_another_run(config)
+        markers.refuse_stopped(folder.path)
+        remove_leftovers(folder.checkpoints)
+
+    try:
+        first_rank_does(claim)
+        yield folder
+    finally:
+        for lock in held:
+            lock.close()
 
 
 class RunFolder:
-    """Rank 0's hold on the folder. Raises RunError if another process, or another run, has it."""
+    """Paths of a run's files, and how the first rank writes them."""
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.path = run_path(config.run)
-        refuse_foreign(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = _lock(self.path / ".lock")  # first of all: it marks the folder as a run's
-        self.checkpoints.mkdir(exist_ok=True)
-        self._refuse_another_run(config)
-
-    def release(self) -> None:
-        """Let another run have the folder."""
-        self._lock.close()
+    def __init__(self, path: Path, words: list[str]) -> None:
+        self.path, self.words = path, words
 
     @property
     def checkpoints(self) -> Path:
@@ -65,28 +91,36 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer.model"
+
     def write_config(self, config: TrainConfig) -> None:
-        """Once all checks passed: what this run is, from now on."""
-        aside = self.path / "config.yaml.tmp"
-        save(config, aside)
-        aside.replace(self.path / "config.yaml")
+        """Record what this run is from now on; called once all checks have passed."""
+        folders.write_whole(self.path / "config.yaml", to_yaml(config))
 
     def write_order(self, order: dict) -> None:
-        aside = self.path / "order.json.tmp"
-        aside.write_text(json.dumps(order, indent=1))
-        aside.replace(self.path / "order.json")
+        """Record the order of the data and where its token stores are."""
+        folders.write_whole(self.path / "order.json", json.dumps(order, indent=1))
 
-    def write_command(self, words: list[str]) -> None:
-        """What was typed, for the report's "run it again"."""
-        (self.path / "command.txt").write_text(redact_words(["relama", "train", *words]) + "\n")
+    def write_command(self) -> None:
+        """Record what was typed, without secrets, for the report; a failure is only worth a warning."""
+        try:
+            command = redact_words(["relama", "train", *self.words])
+            folders.write_whole(self.path / "command.txt", command + "\n")
+        except OSError as error:
+            identity.say(f"warning: {self.path / 'command.txt'}: {error}; the command is not recorded")
 
     def keep_tokenizer(self, model: Path) -> None:
-        if not (self.path / "tokenizer.model").exists():
-            shutil.copyfile(model, self.path / "tokenizer.model.tmp")
-            (self.path / "tokenizer.model.tmp").replace(self.path / "tokenizer.model")
+        """Copy the tokenizer into the folder, once."""
+        if not self.tokenizer.exists():
+            temporary = self.path / "tokenizer.model.tmp"
+            shutil.copyfile(model, temporary)
+            folders.sync(temporary)
+            temporary.replace(self.tokenizer)
 
     def cut_metrics(self, step: int) -> None:
-        """Drop what was logged after `step`, and damaged lines: those steps will be trained again."""
+        """Drop damaged lines and those after `step`, whose steps will be trained again."""
         if not self.metrics.exists():
             return
         aside = self.path / "metrics.jsonl.tmp"
@@ -94,7 +128,7 @@ class RunFolder:
             for line in lines:
                 at = _step_of(line)
                 if at is None:
-                    print(f"relama: warning: {self.metrics}: a damaged line is dropped", flush=True)
+                    identity.say(f"warning: {self.metrics}: dropped a damaged line")
                 elif at > step:
                     break
                 else:
@@ -103,7 +137,8 @@ class RunFolder:
             os.fsync(kept.fileno())
         aside.replace(self.metrics)
 
-    def _refuse_another_run(self, config: TrainConfig) -> None:
+    def refuse_another_run(self, config: TrainConfig) -> None:
+        """Raise RunError, naming each key, if the folder holds a run with another identity."""
         saved = self.path / "config.yaml"
         if not saved.exists():
             return
@@ -116,13 +151,13 @@ class RunFolder:
         ]
         if changed:
             raise RunError(
-                f"{self.path}: holds another run ({'; '.join(changed)}); give run=NAME for a new run, "
-                "or the same values to go on"
+                f"{self.path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
+                "or rerun with the original values to resume"
             )
 
 
 def _step_of(line: str) -> int | None:
-    """The step of a line of metrics; None if it is torn or damaged."""
+    """The step of a line of metrics, or None if the line is torn or damaged."""
     try:
         return int(json.loads(line)["step"]) if line.endswith("\n") else None
     except (ValueError, KeyError, TypeError):
@@ -130,14 +165,14 @@ def _step_of(line: str) -> int | None:
 
 
 def read_run_config(path: Path) -> TrainConfig:
-    """The config of the run at `path`. Raises RunError if it is not a run folder."""
+    """The configuration of the run at `path`. Raises RunError if it is not a run folder."""
     if not (path / "config.yaml").exists():
         raise RunError(f"{path}: not a run folder (no config.yaml); expected runs/NAME of a training run")
     return from_yaml(path / "config.yaml", TrainConfig)
 
 
-def _lock(path: Path, patience: float = 15.0) -> object:
-    """Hold `path` while this process lives. A killed run's workers may take a moment to go."""
+def _lock(path: Path, patience: float = 15.0) -> IO[str]:
+    """Hold `path` until the file is closed. A killed run's workers may take a moment to exit."""
     handle = open(path, "a+")  # noqa: SIM115 - the lock lives as long as the file is open
     deadline = time.monotonic() + patience
     while True:
@@ -148,12 +183,12 @@ def _lock(path: Path, patience: float = 15.0) -> object:
             if time.monotonic() > deadline:
                 handle.seek(0)
                 owner = handle.read().strip() or "unknown"
-                raise RunError(f"{path.parent}: is being trained by another process ({owner})") from None
+                raise RunError(f"{path.parent}: being trained by another process ({owner})") from None
             time.sleep(0.2)
         except OSError as error:
             raise RunError(
                 f"{path.parent}: this file system has no locks ({error.strerror}); mount it with flock, "
-                "or give run=PATH on another"
+                "or choose a run=PATH on another"
             ) from None
     handle.truncate(0)
     handle.write(f"pid {os.getpid()} on {os.uname().nodename}\n")
@@ -173,4 +208,4 @@ def _differences(key: str, before: object, now: object) -> list[str]:
         return [
             line for name in keys for line in _differences(f"{key}.{name}", before.get(name), now.get(name))
         ]
-    return [] if before == now else [f"{key}: {before} there, {now} asked"]
+    return [] if before == now else [f"{key}: {before} there, {now} requested"]

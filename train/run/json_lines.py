@@ -1,5 +1,7 @@
-"""Files of JSON lines that only grow, such as a run's starts and decisions: what a kill or a full disk tore
-is passed over when they are read, and gone with the next line."""
+"""Append-only files of JSON lines, such as a run's starts and decisions.
+
+A line torn by a kill or a full disk is ignored when reading and removed when the next line is appended.
+"""
 
 import json
 import os
@@ -7,7 +9,7 @@ from pathlib import Path
 
 
 def append(path: Path, *lines: dict) -> None:
-    """Add lines; returns when they are on the disk. A torn last line goes first. Raises OSError."""
+    """Append lines, after removing a torn last line; returns once they are on disk. Raises OSError."""
     with open(path, "a+b") as file:
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
@@ -17,7 +19,7 @@ def append(path: Path, *lines: dict) -> None:
 
 
 def read(path: Path) -> list[dict]:
-    """The objects of a file, whatever cannot be read left out; no file, no lines."""
+    """The JSON objects in a file, without lines that cannot be read; empty if there is no file."""
     try:
         texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

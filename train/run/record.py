@@ -1,6 +1,6 @@
-"""All that a run left in its folder, read once for the report: config, metrics, starts, attempts.
+"""Everything in a run folder, read once for the report: configuration, metrics, starts, decisions.
 
-What an older run did not write is None or empty, and the page says so; what is damaged is refused here.
+What an older run did not write is None or empty, and the page says so. Damaged files are refused here.
 """
 
 import math
@@ -14,34 +14,33 @@ from train.config import TrainConfig
 from train.metrics.journal import read_metrics
 from train.run import json_lines
 from train.run.folder import read_run_config
-from train.run.starts import read_starts
+from train.run.starts import read_events, read_starts
 
-SECOND_HALF = 2  # rates are means of the lines from 1/2 on, when caches and clocks have settled
+SECOND_HALF = 2  # rates are means over the lines from 1/2 on, once caches and clocks have settled
 
 
 @dataclass
 class RunRecord:
-    """A run folder's content."""
+    """A run folder's contents."""
 
     path: Path
     config: TrainConfig
-    lines: list[dict]  # of metrics.jsonl, in order of step
+    lines: list[dict]  # metrics.jsonl, in order of step
     starts: list[dict]
-    attempts: list[dict]  # starts and ends, by train.goodput
+    attempts: list[dict]  # every start, rewind and end
     decisions: list[dict]
 
     @classmethod
     def read(cls, path: Path) -> "RunRecord":
-        """Raises RunError if there is no run at `path`, or no whole metrics in it."""
+        """Raises RunError if there is no run at `path`, or if its metrics are missing or damaged."""
         config = read_run_config(path)
         lines = read_metrics(path / "metrics.jsonl")
         begun = [start for start in read_starts(path) if start["first_step"] <= lines[-1]["step"]]
-        others = (json_lines.read(path / name) for name in ("attempts.jsonl", "decisions.jsonl"))
-        return cls(path, config, lines, begun, *others)
+        return cls(path, config, lines, begun, read_events(path), json_lines.read(path / "decisions.jsonl"))
 
     @cached_property
     def model(self) -> LlamaConfig:
-        """With the vocabulary, which the tokenizer may have decided."""
+        """The model's shape with its vocabulary size, which the tokenizer may have set."""
         model = self.config.model
         if model.vocab_size != -1:
             return model
@@ -61,12 +60,12 @@ class RunRecord:
         return self.starts[-1].get("device") if self.starts else None
 
     def column(self, key: str) -> list[float | None]:
-        """A value of every line; None where it is not there, or no finite number."""
+        """A value of every line; None where it is missing or not finite."""
         values = (line.get(key) for line in self.lines)
         return [v if isinstance(v, int | float) and math.isfinite(v) else None for v in values]
 
     def rate(self, key: str) -> float | None:
-        """The mean of a value over the second half of the run; None if it is not known."""
+        """The mean of a value over the second half of the run, or None if unknown."""
         known = [value for value in self.column(key)[len(self.lines) // SECOND_HALF :] if value is not None]
         return sum(known) / len(known) if known else None
 
@@ -74,13 +73,13 @@ class RunRecord:
         return sum((line.get("seconds") or {}).get(name, 0.0) for line in self.lines)
 
     def ranks_at(self, step: int) -> int | None:
-        """How many ranks did a step that counts: those of the last start that came to it."""
+        """How many ranks trained the step that counts: those of the last start that reached it."""
         able = [start["ranks"] for start in self.starts if start["first_step"] <= step]
         return able[-1] if able else None
 
     @cached_property
     def device_hours(self) -> float | None:
-        """Hours of all ranks over the steps that count; None if a start was not recorded."""
+        """Hours of all ranks over the steps that count, or None if a start was not recorded."""
         total = 0.0
         for line in self.lines:
             ranks = self.ranks_at(line["step"])

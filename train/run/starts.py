@@ -1,10 +1,12 @@
-"""starts.jsonl of a run: a line for each time that it was started, with all that is needed to do it again.
+"""starts.jsonl, the ledger of a run's starts and ends. The report reads it; resuming does not need it.
 
-The command, the ranks and their device, the versions of what computes and the commit of this clone. The
-report reads it; nothing of it is needed to resume.
+A start has what is needed to reproduce it (command, ranks, device, versions, commit) and what the restart
+cost: the step it resumed from, the last step that the previous start logged, and when. A rewind is an end
+and a start without a command. A start that is killed has no end. Runs made before this ledger have their
+ends, and their starts' costs, in attempts.jsonl.
 """
 
-import os
+import json
 import platform
 import subprocess
 import time
@@ -14,48 +16,68 @@ from pathlib import Path
 import torch
 
 from configs.redact import redact_words
+from train.ranks import identity
 from train.ranks.setup import Ranks
 from train.run import json_lines
 
 NAME = "starts.jsonl"
+OLDER_NAME = "attempts.jsonl"
+EVENT = ("event", "time", "step", "reached", "last_seen", "ranks", "how")  # what a start costs
 PACKAGES = ("torch", "triton", "numpy", "sentencepiece", "datasets", "pyarrow", "fairscale", "safetensors")
 
 
-def record_start(folder: Path, words: list[str], first_step: int, ranks: Ranks) -> None:
-    """Append this start, of which `first_step` is the first that it will train."""
-    line = {
-        "time": time.time(),
-        "first_step": first_step,
-        "command": command(words),
-        "in": str(Path.cwd()),
-        "ranks": ranks.world_size,
-        "device": _device_name(ranks.device),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "versions": _versions(),
-        "commit": _commit(),
-    }
-    json_lines.append(folder / NAME, line)
+def started(folder: Path, words: list[str] | None, step: int, ranks: Ranks) -> None:
+    """Record a start that continues after `step`, before metrics.jsonl is cut back to it.
+
+    `words` are the command's arguments, None for a rewind within a start.
+    """
+    metrics = folder / "metrics.jsonl"
+    seen = metrics.stat().st_mtime if metrics.exists() else None
+    reached = max(step, _last_step(metrics)) if metrics.exists() else step
+    line = {"event": "start", "step": step, "reached": reached, "last_seen": seen, "ranks": ranks.world_size}
+    if words is not None:
+        line |= {
+            "first_step": step + 1,
+            "command": command(words),
+            "in": str(Path.cwd()),
+            "device": _device_name(ranks.device),
+            "platform": platform.platform(),
+            "python": platform.python_version(),
+            "versions": _versions(),
+            "commit": _commit(),
+        }
+    _append(folder, line)
+
+
+def ended(folder: Path, step: int, how: str) -> None:
+    """Record an end that the run itself saw: `how` is finished, failed, rewound or a signal's name."""
+    _append(folder, {"event": "end", "step": step, "how": how})
 
 
 def read_starts(folder: Path) -> list[dict]:
-    """The starts of the run at `folder`, oldest first; lines that are no starts are left out."""
+    """The starts with their commands, oldest first."""
     return [
         line for line in json_lines.read(folder / NAME) if {"first_step", "command", "ranks"} <= line.keys()
     ]
 
 
+def read_events(folder: Path) -> list[dict]:
+    """All starts, rewinds and ends, oldest first."""
+    lines = [*json_lines.read(folder / OLDER_NAME), *json_lines.read(folder / NAME)]
+    return [{key: line[key] for key in EVENT if key in line} for line in lines if "event" in line]
+
+
 def command(words: list[str]) -> str:
-    """What was typed, without secrets: under torchrun, as many processes on each of as many nodes."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ:
+    """What was typed, without secrets; under torchrun, with the same numbers of nodes and processes."""
+    if not identity.under_torchrun():
         return redact_words(["relama", "train", *words])
-    local, world = (int(os.environ.get(key, 1)) for key in ("LOCAL_WORLD_SIZE", "WORLD_SIZE"))
+    local, world = identity.local_world_size(), identity.world_size()
     nodes = ["--nnodes", str(world // local)] if world > local else []
     return redact_words(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words])
 
 
 def _device_name(device: torch.device) -> str:
-    """Of one rank: as CUDA reports it, or the processor's with its threads."""
+    """One rank's device: as CUDA reports it, or the processor with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     try:
@@ -78,10 +100,26 @@ def _versions() -> dict[str, str]:
 
 
 def _commit() -> str | None:
-    """Of the clone that this file is in, with + where files were changed since; None if it is not known."""
+    """The commit of this file's clone, with + if files changed since; None if unknown."""
     here = Path(__file__).resolve().parent
     try:
         git = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"]
         return subprocess.run(git, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _last_step(metrics: Path) -> int:
+    for line in reversed(metrics.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            return int(json.loads(line)["step"])
+        except (ValueError, KeyError, TypeError):
+            continue
+    return 0
+
+
+def _append(folder: Path, event: dict) -> None:
+    try:
+        json_lines.append(folder / NAME, {**event, "time": time.time()})
+    except OSError as error:  # the ledger is not worth a run
+        identity.say(f"warning: {folder / NAME}: {error}; this {event['event']} is not recorded")

@@ -11,7 +11,7 @@ from pathlib import Path
 from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError, parameter_shapes, written_whole
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 
@@ -40,7 +40,7 @@ def run(argv: list[str]) -> None:
     state = {"step": 0, "model": asdict(shape), "tokenizer": tokenizer.fingerprint, "fingerprints": {}}
     with written_whole(Path(config.output)) as folder:
         checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
-        checkpoint.save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
+        save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
         (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
     print(
         f"{config.output}: {weights.path} as a checkpoint, of {shape.max_seq_len:,} tokens' context "

@@ -11,16 +11,17 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
 from torch.distributed._shard._utils import narrow_tensor_by_index
-from torch.distributed.checkpoint import LoadPlan, LoadPlanner, StorageReader
 from torch.distributed.checkpoint.metadata import (
     ChunkStorageMetadata,
     Metadata,
     TensorProperties,
     TensorStorageMetadata,
 )
+from torch.distributed.checkpoint.planner import LoadPlan, LoadPlanner
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
 from data.tokens.tokenizer import Tokenizer
@@ -29,8 +30,9 @@ from model.formats.huggingface import is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
 from model.formats.weights import Weights, parameter_shapes
 from model.llama import Llama, LlamaConfig
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint.folder import damage, newest_complete, read_state
 from train.checkpoint.reader import CheckpointReader
+from train.checkpoint.tensors import load
 from train.config import RunError
 from train.run.folder import run_path
 
@@ -68,7 +70,7 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
     if not path.exists() and run_path(str(path)).exists():
         path = run_path(str(path))  # a run's bare name
     if (path / "checkpoints").is_dir():
-        found = checkpoint.newest_whole(path / "checkpoints")
+        found = newest_complete(path / "checkpoints")
         if found is None:
             raise RunError(f"{path}: no whole checkpoint in this run yet")
         return found
@@ -77,16 +79,16 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
             f"{path}: neither a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), "
             "nor Hugging Face's (config.json) or Meta's (params.json) weights"
         )
-    problems = checkpoint.damage(path)
+    problems = damage(path)
     if problems:
         raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")
-    return path, checkpoint.read_state(path)
+    return path, read_state(path)
 
 
 def fill(model: nn.Module, weights: Weights) -> None:
     """Load `weights` into `model`, on whatever layout it is; all ranks call it."""
     reader = None if weights.step is not None else _Reader(weights)
-    checkpoint.load(weights.path, model, None, reader=reader)
+    load(weights.path, model, None, reader=reader)
 
 
 def load_model(weights: Weights, device: torch.device) -> Llama:
@@ -135,7 +137,7 @@ class _OneTensor:
         tensors = {"model": {name: torch.empty(self._shapes[name])}}
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "torch.distributed is disabled")  # it means to be alone
-            dcp.load(tensors, storage_reader=CheckpointReader(self._folder), no_dist=True)
+            dcp_load(tensors, storage_reader=CheckpointReader(self._folder), no_dist=True)
         return tensors["model"][name]
 
 
@@ -183,5 +185,5 @@ class _Reader(StorageReader):
 
 
 def model_state(weights: Weights) -> dict:
-    """What `checkpoint.refuse_other_shape` compares."""
+    """What `refuse_other_shape` compares."""
     return {"model": asdict(weights.config)}

@@ -5,11 +5,12 @@ import torch
 
 from tests.support.runs import learned, same_tensors, succeed
 from tests.support.states import step, trained
-from train.checkpoint import tensors as checkpoint
+from train.checkpoint import tensors
 from train.checkpoint.certificate import Certifier
-from train.checkpoint.folder import is_verified
+from train.checkpoint.folder import is_verified, step_folder
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
+from train.checkpoint.tensors import tensors_of
 
 
 def flip_a_bit(path):
@@ -24,16 +25,16 @@ def test_whatever_a_replay_finds_the_run_goes_on_from_what_it_had(fault, tmp_pat
     saver = Saver(tmp_path, keep=3)
     certifier = Certifier(saver, 2, torch.device("cpu"))
     if fault == "its write failed":
-        monkeypatch.setattr(checkpoint, "commit", lambda *_: (_ for _ in ()).throw(OSError("no")))
+        monkeypatch.setattr(tensors, "commit", lambda *_: (_ for _ in ()).throw(OSError("no")))
     saver.save(model, optimizer, {"step": 1})
     certifier.saved(1)
     for number in (2, 3):
         saver.before_update()
         certifier.saw(number, step(model, optimizer, number))
         assert certifier.is_due(number) == (number == 3)
-    before = {name: part.clone() for name, part in local_parts(checkpoint.tensors_of(model, optimizer))}
+    before = {name: part.clone() for name, part in local_parts(tensors_of(model, optimizer))}
     saver.wait()
-    folder = checkpoint.step_folder(tmp_path, 1)
+    folder = step_folder(tmp_path, 1)
     if fault == "damaged":
         flip_a_bit(folder / "__0_0.distcp")
     replayed = []
@@ -51,7 +52,7 @@ def test_whatever_a_replay_finds_the_run_goes_on_from_what_it_had(fault, tmp_pat
     assert certifier.certify(model, optimizer, replay) == (fault == "none")
     assert is_verified(folder) == (fault == "none")
     assert replayed == ([] if fault in ("damaged", "its write failed") else [2, 3])
-    for name, part in local_parts(checkpoint.tensors_of(model, optimizer)):
+    for name, part in local_parts(tensors_of(model, optimizer)):
         assert torch.equal(part, before[name]), name
     said = capsys.readouterr().out
     assert {

@@ -12,9 +12,9 @@ import torch
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, Metadata
 
 from tests.support.states import trained
-from train.checkpoint import tensors as checkpoint
-from train.checkpoint.folder import damage, newest_whole, read_state, render
+from train.checkpoint.folder import damage, describe, newest_complete, read_state, render
 from train.checkpoint.reader import read_metadata
+from train.checkpoint.tensors import load, save
 from train.config import RunError
 
 FLIPS = 150  # of each file, at random offsets
@@ -27,7 +27,7 @@ def saved(tmp_path):
     model, optimizer = trained()
     order = {"weights": {"a": 0.1, "b": 1e-30}, "segments": [[0, 1, 2]]}
     for number in (1, 2):
-        folder = checkpoint.save(tmp_path, model, optimizer, {"step": number, "order": order}, keep=2)
+        folder = save(tmp_path, model, optimizer, {"step": number, "order": order}, keep=2)
     return folder
 
 
@@ -49,17 +49,17 @@ def test_every_flipped_byte_and_every_cut_is_named(name, saved, capsys):
         path.write_bytes(content)
         problems = damage(saved)
         assert len(problems) == 1 and name in problems[0] and "\n" not in problems[0], problems
-    found, state = newest_whole(saved.parent)  # the last of them
+    found, state = newest_complete(saved.parent)  # the last of them
     assert state["step"] == 1 and found.name == "step-000001"
     assert f"{saved} is damaged ({problems[0]}); skipped" in capsys.readouterr().out
     path.write_bytes(whole)
-    assert damage(saved) == [] and newest_whole(saved.parent)[1]["step"] == 2
+    assert damage(saved) == [] and newest_complete(saved.parent)[1]["step"] == 2
 
 
 def test_a_state_with_numbers_for_keys_is_read_as_it_is_written(tmp_path):
     model, optimizer = trained()
     skipped = {9: "spike", 10: "spike", 101: "spike"}
-    folder = checkpoint.save(tmp_path, model, optimizer, {"step": 1, "skipped": skipped}, keep=1)
+    folder = save(tmp_path, model, optimizer, {"step": 1, "skipped": skipped}, keep=1)
     assert read_state(folder)["skipped"] == {"9": "spike", "10": "spike", "101": "spike"}
 
 
@@ -68,7 +68,7 @@ def resealed(folder: Path) -> None:
     state = json.loads((folder / "state.json").read_text())
     state.pop("xxh3")
     names = [name for name in state["files"] if (folder / name).is_file()]
-    state["files"] |= checkpoint.describe([folder / name for name in names])
+    state["files"] |= describe([folder / name for name in names])
     (folder / "state.json").write_text(render(state))
 
 
@@ -155,7 +155,7 @@ def test_a_hostile_checkpoint_is_refused_by_name_and_nothing_of_it_runs(attack, 
     resealed(saved)
     assert damage(saved) == []  # no checksum tells it from one of ours
     with pytest.raises(RunError) as refusal:
-        checkpoint.load(saved, *trained())
+        load(saved, *trained())
     assert named in str(refusal.value) and str(saved) in str(refusal.value)
     assert "\n" not in str(refusal.value)
     assert not trap.exists()

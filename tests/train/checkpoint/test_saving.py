@@ -18,11 +18,11 @@ from model.parallelize.mesh import Layout
 from tests.support.ranks import run_ranks
 from tests.support.runs import same_tensors
 from tests.support.states import CONFIG, step, trained
-from train.checkpoint import tensors as checkpoint
-from train.checkpoint.folder import is_verified, mark_verified, newest_whole, remove_leftovers
+from train.checkpoint import tensors
+from train.checkpoint.folder import is_verified, mark_verified, newest_complete, remove_leftovers
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
-from train.checkpoint.tensors import step_folder
+from train.checkpoint.tensors import load, save, step_folder, tensors_of
 from train.config import OptimConfig, RunError
 from train.optimizer import build_optimizer
 
@@ -31,15 +31,15 @@ LARGE = LlamaConfig(dim=128, n_layers=2, n_heads=4, vocab_size=1024, multiple_of
 
 def test_what_is_saved_is_the_state_of_the_moment_though_training_goes_on(tmp_path, monkeypatch):
     model, optimizer = trained()
-    checkpoint.save(tmp_path / "plain", model, optimizer, {"step": 1}, keep=3)
+    save(tmp_path / "plain", model, optimizer, {"step": 1}, keep=3)
     release = threading.Event()
-    write = checkpoint.dcp.save
+    write = tensors.dcp_save
 
     def slow_write(*args, **options):
         assert release.wait(30)
         return write(*args, **options)
 
-    monkeypatch.setattr(checkpoint.dcp, "save", slow_write)
+    monkeypatch.setattr(tensors, "dcp_save", slow_write)
     saver = Saver(tmp_path / "behind", keep=3)
     saver.save(model, optimizer, {"step": 1})
     saver.before_update()
@@ -96,7 +96,7 @@ def test_a_write_that_fails_costs_that_checkpoint_alone(asynchronous, tmp_path, 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr(checkpoint.dcp, "save", full)
+        broken.setattr(tensors, "dcp_save", full)
         saver.save(model, optimizer, {"step": 2})
         assert not saver.wait()
         said = capsys.readouterr().out
@@ -106,7 +106,7 @@ def test_a_write_that_fails_costs_that_checkpoint_alone(asynchronous, tmp_path, 
             saver.save(model, optimizer, {"step": 3}, wait=True)
     assert [path.name for path in sorted(tmp_path.glob("step*"))] == ["step-000001"]
     saver.save(model, optimizer, {"step": 4}, wait=True)
-    assert newest_whole(tmp_path)[1]["step"] == 4
+    assert newest_complete(tmp_path)[1]["step"] == 4
 
 
 def _kill_at(operation: int, checkpoints: Path) -> None:
@@ -133,9 +133,9 @@ def test_a_kill_at_any_file_operation_leaves_a_whole_checkpoint_and_the_verified
     seen = set()
     for operation in range(1, 1000):
         folder = tmp_path / str(operation)
-        checkpoint.save(folder, model, optimizer, {"step": 1}, keep=1)
+        save(folder, model, optimizer, {"step": 1}, keep=1)
         mark_verified(step_folder(folder, 1), {2: 0.5})
-        checkpoint.save(folder, model, optimizer, {"step": 2}, keep=1)
+        save(folder, model, optimizer, {"step": 2}, keep=1)
         (step_folder(folder, 2) / ".metadata").write_bytes(b"damaged")
         child = os.fork()
         if child == 0:
@@ -147,7 +147,7 @@ def test_a_kill_at_any_file_operation_leaves_a_whole_checkpoint_and_the_verified
                 os._exit(1)
         status = os.waitpid(child, 0)[1]
         remove_leftovers(folder)
-        found, state = newest_whole(folder)
+        found, state = newest_complete(folder)
         seen.add(state["step"])
         assert is_verified(step_folder(folder, 1))
         same_tensors(found, step_folder(folder, 1))
@@ -173,7 +173,7 @@ def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, mon
 
     monkeypatch.setattr(os, "fsync", note)
     monkeypatch.setattr(Path, "rename", check)
-    checkpoint.save(tmp_path, *trained(), {"step": 1}, keep=1)
+    save(tmp_path, *trained(), {"step": 1}, keep=1)
     assert tmp_path.name in synced  # the new name itself
 
 
@@ -185,7 +185,7 @@ def test_the_newest_few_and_the_last_verified_stay(tmp_path):
         folder, keep = tmp_path / str(life), chance.randint(1, 3)
         saved, verified = [], None
         for number in range(1, 9):
-            checkpoint.save(folder, model, optimizer, {"step": number}, keep=keep)
+            save(folder, model, optimizer, {"step": number}, keep=keep)
             saved.append(number)
             if chance.random() < 0.3:
                 there = [n for n in saved if step_folder(folder, n).exists()]
@@ -195,15 +195,15 @@ def test_the_newest_few_and_the_last_verified_stay(tmp_path):
             assert set(saved[-keep:]) <= kept
             assert verified is None or verified in kept
             assert len(kept) <= keep + 2  # a mark frees the one before it at the next save
-        checkpoint.save(folder, model, optimizer, {"step": 9}, keep=keep)
+        save(folder, model, optimizer, {"step": 9}, keep=keep)
         kept = {int(path.name[5:]) for path in folder.glob("step-*")}
         assert kept == {*range(10 - keep, 10)} | ({verified} if verified else set())
 
 
 def test_a_mark_of_another_state_is_no_mark(tmp_path):
     model, optimizer = trained()
-    one = checkpoint.save(tmp_path / "a", model, optimizer, {"step": 1, "seed": 1}, keep=1)
-    other = checkpoint.save(tmp_path / "b", model, optimizer, {"step": 1, "seed": 2}, keep=1)
+    one = save(tmp_path / "a", model, optimizer, {"step": 1, "seed": 1}, keep=1)
+    other = save(tmp_path / "b", model, optimizer, {"step": 1, "seed": 2}, keep=1)
     mark_verified(one, {2: 0.5})
     (other / "verified.json").write_bytes((one / "verified.json").read_bytes())
     assert is_verified(one) and not is_verified(other)
@@ -223,7 +223,7 @@ def _sharded(layout: Layout, config: LlamaConfig = CONFIG):
 def on_two_ranks(whole: Path, large: Path, folder: Path) -> tuple:
     """Trains with a save at every step and the collectives of training beside; then one rank fails alone."""
     model, optimizer = _sharded(Layout(dp_shard=2))
-    checkpoint.load(whole, model, optimizer)
+    load(whole, model, optimizer)
     behind, at_once = Saver(folder / "behind", keep=9), Saver(folder / "plain", keep=9, asynchronous=False)
     for number in range(2, 8):
         at_once.save(model, optimizer, {"step": number})
@@ -251,11 +251,11 @@ def on_two_ranks(whole: Path, large: Path, folder: Path) -> tuple:
 def _bytes_to_load(folder: Path, layout: Layout) -> tuple[int, int]:
     """The bytes that this rank read (the kernel's count) to load, and those of its part of the tensors."""
     model, optimizer = _sharded(layout, LARGE)
-    checkpoint.load(folder, model, optimizer)  # the first time sets up what is set up once
+    load(folder, model, optimizer)  # the first time sets up what is set up once
     before = _read_so_far()
-    checkpoint.load(folder, model, optimizer)
+    load(folder, model, optimizer)
     read = _read_so_far() - before
-    return read, sum(part.nbytes for _, part in local_parts(checkpoint.tensors_of(model, optimizer)))
+    return read, sum(part.nbytes for _, part in local_parts(tensors_of(model, optimizer)))
 
 
 def _read_so_far() -> int:
@@ -265,8 +265,8 @@ def _read_so_far() -> int:
 @pytest.mark.distributed
 def test_ranks_save_and_fail_alike_and_read_only_their_own(tmp_path):
     """What is loaded was saved by one process: every rank needs a piece of every chunk there is."""
-    whole = checkpoint.save(tmp_path / "whole", *trained(), {"step": 1}, keep=1)
-    large = checkpoint.save(tmp_path / "large", *trained(config=LARGE), {"step": 1}, keep=1)
+    whole = save(tmp_path / "whole", *trained(), {"step": 1}, keep=1)
+    large = save(tmp_path / "large", *trained(config=LARGE), {"step": 1}, keep=1)
     results = run_ranks(on_two_ranks, 2, whole, large, tmp_path)
     for committed, failed_alike, reads in results:
         assert committed and failed_alike

@@ -33,4 +33,4 @@ def test_a_watched_step_of_two_ranks_has_some_and_the_others_say_nothing(tmp_pat
     assert [line["step"] for line in lines if "communication" in line["seconds"]] == [2, 4]
     for line in lines[1::2]:
         assert 0 < line["seconds"]["communication"] < line["seconds"]["compute"]
-    assert said.count("communication that no computing hid") == 2
+    assert said.count("communication not hidden by computation") == 2

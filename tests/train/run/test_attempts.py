@@ -2,10 +2,12 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 
-from train.run import attempts as goodput
+from train.run.attempts import account
+from train.run.starts import ended, read_events, started
 
 
 def line(step: int, total: float, **stalls: float) -> str:
@@ -26,7 +28,7 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
     steps = [line(step, 10, data=1, checkpoint=2) for step in range(1, 7)]
     (tmp_path / "metrics.jsonl").write_text("".join(steps))
     os.utime(tmp_path / "metrics.jsonl", (120, 120))
-    life = goodput.account(tmp_path)
+    life = account(tmp_path)
     assert life["seconds"] == 120 and life["starts"] == 2
     assert life["steps_repeated"] == 3
     assert life["seconds_down"] == 20
@@ -35,14 +37,14 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
 
 def test_a_start_notes_how_far_the_one_before_had_come(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(line(1, 1) + line(2, 1) + '{"step": 3')
-    goodput.started(tmp_path, 1, world_size=2)
-    goodput.ended(tmp_path, 4, "SIGTERM")
-    start, end = goodput.read(tmp_path)
+    started(tmp_path, None, 1, SimpleNamespace(world_size=2))
+    ended(tmp_path, 4, "SIGTERM")
+    start, end = read_events(tmp_path)
     assert (start["step"], start["reached"], start["ranks"]) == (1, 2, 2)
     assert (end["step"], end["how"]) == (4, "SIGTERM")
 
 
 def test_an_unwritten_life_is_unknown(tmp_path):
-    assert goodput.account(tmp_path) is None
-    (tmp_path / goodput.LOG).write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
-    assert goodput.account(tmp_path) is None  # its start was torn
+    assert account(tmp_path) is None
+    (tmp_path / "starts.jsonl").write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
+    assert account(tmp_path) is None  # its start was torn

@@ -1,0 +1,33 @@
+"""A run's model in its layout, its parameters not yet filled."""
+
+import torch
+
+from model.llama import Llama
+from model.parallelize.apply import parallelize
+from model.parallelize.pipeline import Pipeline
+from train.preflight import Resolved
+from train.ranks import identity
+from train.ranks.setup import Ranks
+
+
+def build_model(run: Resolved, ranks: Ranks) -> Llama | Pipeline:
+    """The model in the run's layout, with uninitialized parameters."""
+    parallel = run.config.parallel
+    with torch.device("meta"):
+        model = Llama(run.config.model)
+    built = parallelize(
+        model,
+        ranks.mesh,
+        activation_checkpointing=parallel.activation_checkpointing,
+        compile=parallel.compile,
+        reshard=parallel.reshard,
+        tensor=parallel.tensor,
+        schedule=parallel.schedule,
+        stages_per_rank=parallel.stages_per_rank,
+        param_dtype=torch.bfloat16 if ranks.device.type == "cuda" else torch.float32,
+        reduce_dtype=torch.float32,
+    )
+    built.to_empty(device=ranks.device)
+    if isinstance(built, Pipeline):
+        identity.say(built.describe())
+    return built

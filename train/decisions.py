@@ -1,0 +1,115 @@
+"""A run's decisions about spikes: how each is completed, written down and taken again after a restart.
+
+A decision is a dict: step, action (warn, skip, rewind or stop), why, loss, grad_norm, what the step saw,
+and for a rewind the checkpoint it returns to and the samples it leaves out. decisions.jsonl has them all,
+each on disk before it takes effect. Every checkpoint has those that preceded it.
+"""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+from data.documents import read_row
+from data.errors import DataError
+from data.order import Order
+from data.tokens.store import TokenStore
+from train.checkpoint.folder import complete_steps, read_state, remove, step_folder
+from train.config import RunError
+from train.run import json_lines
+
+LOG = "decisions.jsonl"
+NAMED = 20  # documents that a decision names
+
+
+def rewind(decision: dict, steps: list[int], back: int, batch: int) -> dict:
+    """Complete a decision to rewind: `to_step`, a saved one of `steps` or 0, and the `samples` to leave out.
+
+    `batch` is in sequences. No sample returns from `back` steps before the spike up to it.
+    """
+    last = decision["step"] - back
+    to_step = max((step for step in steps if step <= last), default=0)
+    return decision | {"to_step": to_step, "samples": [max(to_step, last) * batch, decision["step"] * batch]}
+
+
+def rewinds(decisions: list[dict]) -> list[dict]:
+    """The decisions to rewind, in order."""
+    return [decision for decision in decisions if decision["action"] == "rewind"]
+
+
+def standing(logged: list[dict]) -> list[dict]:
+    """The log without decisions about steps that a later rewind took back."""
+    kept: list[dict] = []
+    for decision in logged:
+        if decision["action"] == "rewind":
+            kept = [d for d in kept if d["action"] == "rewind" or d["step"] <= decision["to_step"]]
+        kept.append(decision)
+    return kept
+
+
+def seen(order: Order, stores: dict[str, TokenStore], step: int, batch: int) -> dict:
+    """What a step read: the number of sequences by source, and the ids of the first documents in them."""
+    samples = [order.locate(n) for n in range((step - 1) * batch, step * batch)]
+    length = order.seq_len((step - 1) * batch)
+    documents: list[str] = []
+    for sample in samples:
+        if len(documents) >= NAMED:
+            break
+        store = stores[sample.source]
+        for span in store.documents(sample.index * length, sample.index * length + length + 1):
+            try:
+                documents.append(read_row(span.text_file, span.row).id)
+            except (DataError, OSError):  # the cleaned text was moved away
+                documents.append(f"{sample.source}: row {span.row} of {span.text_file.name}")
+    return {"sources": dict(Counter(sample.source for sample in samples)), "documents": documents[:NAMED]}
+
+
+def consequence(decision: dict, batch: int) -> str:
+    """What happens because of the decision, for people. `batch` is in sequences."""
+    if decision["action"] == "warn":
+        return "a warning (recovery=skip or recovery=rewind would act)"
+    if decision["action"] == "skip":
+        return "its update is skipped"
+    left_out = decision["samples"][0] // batch
+    return f"back to step {decision['to_step']}, without the samples since step {left_out}"
+
+
+def stop_line(decision: dict, run: str) -> str:
+    """Why the run stops and how to go on."""
+    return (
+        f"step {decision['step']}: {decision['why']}: this step did not change the weights; read its data "
+        f"with `relama explain run={run} step={decision['step']}`, lower optim.lr or set recovery=skip or "
+        "recovery=rewind, and run the same command from the last checkpoint"
+    )
+
+
+def log(folder: Path, decision: dict) -> None:
+    """Append to the run's decisions.jsonl; returns once it is on disk."""
+    json_lines.append(folder / LOG, decision)
+
+
+def read_log(folder: Path) -> list[dict]:
+    """A run's decisions in order, without a torn last line. Raises RunError if another line is damaged."""
+    path = folder / LOG
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    try:
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise RunError(f"{path}: not readable ({error}); a run cannot resume without its decisions") from None
+
+
+def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
+    """Remove checkpoints behind which a rewind went back that they do not know of."""
+    if not rewinds(logged):
+        return
+    for step in complete_steps(checkpoints):
+        folder = step_folder(checkpoints, step)
+        if is_abandoned(read_state(folder), logged):
+            remove(folder)
+
+
+def is_abandoned(state: dict, logged: list[dict]) -> bool:
+    """Whether a rewind unknown to the checkpoint with `state` went back behind it."""
+    known = len(rewinds(state["recovery"]["decisions"]))
+    return any(decision["to_step"] < state["step"] for decision in rewinds(logged)[known:])

@@ -1,0 +1,64 @@
+"""Which process this is, and among how many: from torchrun's variables, later from the process group.
+
+This is the only file of `train` that reads those variables or asks whether there is a group. Without torchrun
+the answers are those of a single rank.
+"""
+
+import os
+
+import torch.distributed as dist
+
+
+def rank() -> int:
+    """This process's number among all that were started, idle ones included."""
+    return int(os.environ.get("RANK", 0))
+
+
+def world_size() -> int:
+    """How many processes were started, idle ones included."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+def local_rank() -> int:
+    """This process's number on its machine."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def local_world_size() -> int:
+    """How many processes were started on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def under_torchrun() -> bool:
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def restarts() -> int:
+    """How often torchrun has restarted these workers."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+def has_group() -> bool:
+    """Whether ranks have joined a process group."""
+    return dist.is_initialized()
+
+
+def group_rank() -> int:
+    """This rank's number in the process group, or among those started if there is none yet."""
+    return dist.get_rank() if dist.is_initialized() else rank()
+
+
+def group_size(group: dist.ProcessGroup | None = None) -> int:
+    """The number of ranks in `group` (None: the default one), 1 if there is none."""
+    return dist.get_world_size(group) if dist.is_initialized() else 1
+
+
+def is_first() -> bool:
+    """Whether this is the rank that speaks and writes for all."""
+    return group_rank() == 0
+
+
+def say(text: str) -> None:
+    """Print a line to standard output, on the first rank only."""
+    if is_first():
+        print(f"relama: {text}", flush=True)

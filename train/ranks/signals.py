@@ -1,0 +1,22 @@
+"""Signals that end a run after its current step: SIGINT, SIGTERM, SIGHUP, and SIGUSR1 from schedulers."""
+
+import signal
+
+from train.ranks import identity
+
+
+class Signals:
+    """Remembers the first of them that this rank receives, from its construction on."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, self._receive)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
+            signal.signal(signal.SIGHUP, self._receive)
+
+    def _receive(self, number: int, _frame: object) -> None:
+        self.received = number
+        # torchrun passes the terminal's Ctrl-C on, so it arrives twice. Otherwise a second one ends at once.
+        again = signal.SIG_IGN if identity.under_torchrun() else signal.default_int_handler
+        signal.signal(signal.SIGINT, again)

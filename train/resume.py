@@ -1,0 +1,124 @@
+"""Where a run continues: after its newest complete checkpoint, from given weights, or from the beginning.
+
+Used when a run starts and when it rewinds. Refuses checkpoints of other data, another tokenizer or another
+model.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from data.order import Order
+from model.formats.weights import Weights
+from model.initialize import initialize
+from model.llama import Llama
+from model.parallelize.pipeline import Pipeline
+from train import decisions
+from train.checkpoint.folder import newest_complete
+from train.checkpoint.tensors import load, refuse_other_shape
+from train.config import RunError
+from train.optimizer import build_optimizer
+from train.preflight import Resolved
+from train.ranks import identity
+from train.ranks.setup import Ranks, first_rank_does
+from train.recovery import Recovery
+from train.run import markers, starts
+from train.run.folder import RunFolder
+from train.weights.open import fill, model_state, open_weights, same_tokenizer
+
+
+@dataclass
+class Position:
+    """Where training stands: the last finished step, the optimizer after it, and the order of the data."""
+
+    step: int
+    optimizer: torch.optim.AdamW
+    order: Order
+
+
+def resume_or_start(
+    run: Resolved,
+    ranks: Ranks,
+    folder: RunFolder,
+    model: Llama | Pipeline,
+    recovery: Recovery,
+    words: list[str] | None,
+) -> Position:
+    """Fill `model` and `recovery`, and return the position; all ranks call it.
+
+    `words` are the arguments of the command that starts the run, None for a rewind. Raises RunError.
+    """
+    logged = first_rank_does(lambda: decisions.read_log(folder.path))
+    first_rank_does(lambda: decisions.remove_abandoned(folder.checkpoints, logged))
+    optimizer = build_optimizer(model, run.config.optim)
+    state = None
+    if found := newest_complete(folder.checkpoints):
+        checkpoint, state = found
+        refuse_other_shape(checkpoint, state, run.config.model)
+        _refuse_other_data(run, checkpoint, state)
+        load(checkpoint, model, optimizer)
+        identity.say(f"resuming {folder.path} after step {state['step']}")
+    elif run.config.init:
+        weights = open_weights(Path(run.config.init))
+        refuse_other_shape(weights.path, model_state(weights), run.config.model)
+        _refuse_other_tokenizer(run, weights)
+        fill(model, weights)
+        identity.say(f"starting {folder.path} from the weights of {weights.path}")
+    else:
+        initialize(model, run.config.seed)
+        identity.say(f"starting {folder.path}")
+    step, order = (state["step"], Order.from_json(state["order"])) if state else (0, first_order(run))
+    order = recovery.resume(state.get("recovery") if state else None, logged, order)
+    first_rank_does(lambda: _record(run, ranks, folder, step, order, words))
+    return Position(step, optimizer, order)
+
+
+def first_order(run: Resolved) -> Order:
+    """The order of the data from sample 0."""
+    config = run.config
+    return Order.start(
+        seed=config.seed,
+        weights=config.data.chosen(),
+        n_sequences={name: store.n_sequences(config.sequence_length) for name, store in run.train.items()},
+        seq_len=config.sequence_length,
+    )
+
+
+def _record(
+    run: Resolved, ranks: Ranks, folder: RunFolder, step: int, order: Order, words: list[str] | None
+) -> None:
+    """Bring the run folder's other files in line with the position; the first rank calls it."""
+    starts.started(folder.path, words, step, ranks)
+    markers.clear(folder.path)
+    any_store = next(iter(run.train.values()))
+    folder.keep_tokenizer(any_store.folder / "tokenizer.model")
+    folder.write_config(run.config)
+    folder.write_command()
+    folder.write_order(
+        {
+            "order": order.to_json(),
+            "global_batch": run.config.batch_sequences,
+            "stores": {source: str(store.folder.resolve()) for source, store in run.train.items()},
+            "fingerprints": run.fingerprints,
+        }
+    )
+    folder.cut_metrics(step)
+
+
+def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:
+    for source, fingerprint in state["fingerprints"].items():
+        if run.fingerprints.get(source) != fingerprint:
+            here = run.train[source].folder if source in run.train else f"{run.config.corpora}/{source}"
+            raise RunError(
+                f"{here}: not the tokens that {checkpoint} was trained on ({fingerprint[:12]}… there); "
+                "restore those, or start a new run=NAME with init= this checkpoint"
+            )
+
+
+def _refuse_other_tokenizer(run: Resolved, weights: Weights) -> None:
+    if not same_tokenizer(weights, run.tokenizer_fingerprint, run.config.model.vocab_size):
+        raise RunError(
+            f"init={weights.path}: trained with another tokenizer than {run.config.corpora}; prepare the "
+            "tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
+        )
