@@ -70,7 +70,7 @@ def test_a_folder_of_something_else_is_refused(nowhere, capsys):
     Path("mine").mkdir()
     Path("mine/thesis.tex").touch()
     assert main(["run=./mine"]) == 1
-    assert "is not a run folder and not empty" in capsys.readouterr().err
+    assert "not empty and not a run folder" in capsys.readouterr().err
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
 
 

@@ -88,7 +88,7 @@ def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpo
 
     line = refused(f"corpora={corpora}", f"run={copy}", *SETTINGS, preexec_fn=small_files_only)
     assert "step-000012: could not be saved" in line
-    assert "checkpoints before it stay" in line
+    assert "earlier checkpoints are kept" in line
     assert sorted(path.name for path in (copy / "checkpoints").iterdir()) == [
         "latest",
         "step-000004",
@@ -178,7 +178,7 @@ def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch
     )
     assert setup._memory_problem(config, Layout(dp_shard=4)) == []
     (line,) = setup._memory_problem(config, Layout(dp_replicate=4))
-    assert "over 1 rank(s) (parallel.dp_replicate=4 copies)" in line
+    assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
 
 
 def test_the_users_own_words_on_a_bare_machine(tmp_path):
@@ -209,7 +209,7 @@ def test_a_loss_that_is_not_a_number_never_reaches_the_weights(corpora, tmp_path
         "optim.weight_decay=1e30",
         "checkpoint.every=1",
     )
-    assert "nothing of this step reached the weights" in line
+    assert "this step did not change the weights" in line
     assert all(m["loss"] == m["loss"] for m in metrics(tmp_path / "run"))
 
 

@@ -135,7 +135,7 @@ def test_a_run_folder_that_holds_another_run_is_refused(undisturbed, corpora):
     before = (undisturbed[0] / "config.yaml").read_text()
     refused = run(f"corpora={corpora}", f"run={undisturbed[0]}", *SETTINGS, "optim.lr=0.001")
     assert refused.returncode == 1
-    assert "holds another run (optim.lr: 0.003 there, 0.001 asked)" in refused.stderr
+    assert "holds another run (optim.lr: 0.003 there, 0.001 requested)" in refused.stderr
     assert len(refused.stderr.splitlines()) == 1
     assert (undisturbed[0] / "config.yaml").read_text() == before
 
@@ -148,7 +148,7 @@ def test_a_run_has_one_owner(corpora, tmp_path):
         wait_for_step(folder, 1, process)
         refused = run(*overrides)
         assert refused.returncode == 1
-        assert f"is being trained by another process (pid {process.pid}" in refused.stderr
+        assert f"being trained by another process (pid {process.pid}" in refused.stderr
     finally:
         end(process)
 

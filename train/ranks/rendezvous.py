@@ -37,7 +37,7 @@ def name_of_this_start(store: TCPStore, rank: int, world_size: int) -> str:
             return start
         except dist.DistStoreError:
             waited += wait
-            if waited > store.timeout.total_seconds():
+            if waited > store.timeout.total_seconds():  # pyright: ignore[reportAttributeAccessIssue] - untyped
                 raise
             wait = min(LONGEST_WAIT, 2 * wait)
 

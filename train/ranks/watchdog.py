@@ -121,6 +121,8 @@ def _dump_flight_recorder(path: Path) -> None:
     import torch
 
     if torch.cuda.is_available() and torch.distributed.is_nccl_available():
-        from torch._C._distributed_c10d import _dump_fr_trace  # only in builds with CUDA
+        from torch._C._distributed_c10d import (  # pyright: ignore[reportAttributeAccessIssue] - only in CUDA builds
+            _dump_fr_trace,
+        )
 
         path.write_bytes(_dump_fr_trace())

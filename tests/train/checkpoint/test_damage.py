@@ -170,7 +170,7 @@ def test_a_state_that_names_files_elsewhere_is_refused(name, saved):
     state["files"][name] = {"bytes": 1, "xxh3": ""}
     (saved / "state.json").write_text(render(state))
     (problem,) = damage(saved)
-    assert repr(name) in problem and "no file of a checkpoint" in problem
+    assert repr(name) in problem and "not a Relama checkpoint" in problem
 
 
 def test_a_link_in_the_place_of_a_file_is_no_file(saved, tmp_path):
