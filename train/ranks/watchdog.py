@@ -7,6 +7,7 @@ debugger) does not count.
 """
 
 import faulthandler
+import importlib
 import os
 import signal
 import sys
@@ -121,8 +122,5 @@ def _dump_flight_recorder(path: Path) -> None:
     import torch
 
     if torch.cuda.is_available() and torch.distributed.is_nccl_available():
-        from torch._C._distributed_c10d import (  # pyright: ignore[reportAttributeAccessIssue] - only in CUDA builds
-            _dump_fr_trace,
-        )
-
-        path.write_bytes(_dump_fr_trace())
+        c10d = importlib.import_module("torch._C._distributed_c10d")  # has the recorder in CUDA builds only
+        path.write_bytes(c10d._dump_fr_trace())
