@@ -1,7 +1,7 @@
-"""Everything a training run is told, as typed dataclasses; `configs/train.yaml` fills them.
+"""Every key of a training run, as typed dataclasses that `configs/train.yaml` fills.
 
-Contradictory values are refused here, before anything starts, each in one line that names the key.
-`RUN_IDENTITY` lists the keys that make a run what it is: they may not change when it is resumed.
+Contradictory values are refused here, before anything starts, each in one line that names the key. A
+resumed run may not change the keys in `RUN_IDENTITY`.
 """
 
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from data.order import block_of
 from model.llama import LlamaConfig
 from model.parallelize.schedules import refuse_schedule
 
-# What a resumed run must agree on; everything else (layout, logging, stop_at, …) may change.
+# What a resumed run must keep; everything else (layout, logging, stop_at, …) may change.
 RUN_IDENTITY = (
     "model",
     "data.weights",
@@ -26,20 +26,20 @@ RUN_IDENTITY = (
 
 
 class RunError(Exception):
-    """A run cannot start, go on or be read: one line that names the folder or key and the mend."""
+    """A run cannot start, continue or be read: one line that names the folder or key and how to fix it."""
 
 
 @dataclass
 class OptimConfig:
     """AdamW and its schedule (paper §2.2, Table 2)."""
 
-    lr: float = 3.0e-4  # the peak
+    lr: float = 3.0e-4  # the peak learning rate
     min_lr_ratio: float = 0.1  # the cosine ends at this share of the peak
     warmup_steps: int | None = None  # null: min(2000, steps // 10)
     betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
     eps: float = 1.0e-8
     weight_decay: float = 0.1
-    clip: float = 1.0  # the largest gradient norm
+    clip: float = 1.0  # maximum gradient norm
 
     def __post_init__(self) -> None:
         _require(0 < self.lr <= 1, "optim.lr", self.lr, "above 0 and at most 1")
@@ -59,18 +59,18 @@ class OptimConfig:
 class ParallelConfig:
     """How the model is spread over the ranks."""
 
-    dp_replicate: int | None = None  # copies of what dp_shard cuts (HSDP); null: 1, or as rows need (mesh.py)
-    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five: what fills the world
+    dp_replicate: int | None = None  # HSDP replicas; null: 1, or the fewest that avoid padding (mesh.py)
+    dp_shard: int = -1  # FSDP2 ranks; -1, in any one of these five keys: whatever fills the world
     cp: int = 1  # ranks that share each sequence
-    tp: int = 1  # ranks that share each matrix, and the activations between
-    tensor: str = "dtensor"  # of tp: dtensor (with sequence parallel) | fairscale (as LLaMA was trained)
-    pp: int = 1  # ranks that share the layers; micro-batches flow from one to the next
-    schedule: str = "1f1b"  # of pp: gpipe | 1f1b | interleaved | zero_bubble | zbv | dualpipe
-    stages_per_rank: int | None = None  # of pp; null: as the schedule does (interleaved, zbv, dualpipe: 2)
+    tp: int = 1  # ranks that share each matrix and the activations in between
+    tensor: str = "dtensor"  # for tp: dtensor (with sequence parallelism) | fairscale (as LLaMA was trained)
+    pp: int = 1  # ranks that share the layers; micro-batches flow through them
+    schedule: str = "1f1b"  # for pp: gpipe | 1f1b | interleaved | zero_bubble | zbv | dualpipe
+    stages_per_rank: int | None = None  # for pp; null: the schedule's default (interleaved, zbv, dualpipe: 2)
     reshard: str = "auto"  # free a block's weights after forward: auto | always | never
-    activation_checkpointing: str = "none"  # none | selective (the paper's, §2.4) | full; auto with auto
+    activation_checkpointing: str = "none"  # none | selective (paper §2.4) | full; auto if parallel=auto
     compile: bool = False  # torch.compile each block
-    auto: bool = False  # parallel=auto: choose what is -1, so that it fits (model/parallelize/auto.py)
+    auto: bool = False  # parallel=auto: choose the sizes that are -1 so that the model fits
 
     def __post_init__(self) -> None:
         for key in ("dp_replicate", "dp_shard", "cp", "tp", "pp"):
@@ -93,12 +93,12 @@ class ParallelConfig:
 
 @dataclass
 class CheckpointConfig:
-    """When the run is saved, and how many saves are kept."""
+    """When the run is saved, and how many checkpoints are kept."""
 
     every: int = 1000  # steps; the last step is always saved
     keep: int = 3
-    asynchronous: bool = True  # written while training goes on, from one copy of the state in memory
-    verify: int = 0  # steps after a save that are replayed from it and must come out the same; 0: none
+    asynchronous: bool = True  # write while training continues, from a copy of the state in memory
+    verify: int = 0  # replay this many steps from each save and compare; 0: none
 
     def __post_init__(self) -> None:
         _require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
@@ -113,10 +113,10 @@ class CheckpointConfig:
 
 @dataclass
 class ValidateConfig:
-    """Held-out loss per source, in the loop."""
+    """Held-out loss per source, during training."""
 
     every: int = 1000  # steps; 0: only at the end
-    sequences: int = 64  # at most, per source
+    sequences: int = 64  # per source, at most
 
     def __post_init__(self) -> None:
         _require(self.every >= 0, "validate.every", self.every, "0 or above")
@@ -125,7 +125,7 @@ class ValidateConfig:
 
 @dataclass
 class LoggerConfig:
-    """wandb beside the run folder's own metrics.jsonl."""
+    """wandb, in addition to metrics.jsonl."""
 
     wandb: str = "off"  # off | offline | online
     project: str = "relama"
@@ -136,13 +136,13 @@ class LoggerConfig:
 
 @dataclass
 class RecoveryConfig:
-    """What is done about a step whose loss or gradient norm is a spike, or no number (train/recovery.py)."""
+    """What to do about spikes and non-finite values of the loss or gradient norm (train/recovery.py)."""
 
     policy: str = "warn"  # warn | skip (leave the update out) | rewind (go back, leave the samples out)
     sigma: float = 6.0  # a spike: so many standard deviations above the mean (OLMo-core's SkipStepAdamW)
-    window: int = 128  # steps that mean and deviation are taken over; judged from half of them on (the same)
-    back: int = 100  # steps from a spike back to where its samples are left out (PaLM, arXiv 2204.02311 §5.1)
-    limit: int = 10  # updates left out one after another, or rewinds in the run, until it gives up
+    window: int = 128  # steps in the mean and deviation; judging starts at half (OLMo-core too)
+    back: int = 100  # steps before a spike whose samples are left out (PaLM, arXiv 2204.02311 §5.1)
+    limit: int = 10  # skipped updates in a row, or rewinds in the run, before it stops
 
     def __post_init__(self) -> None:
         _one_of("recovery.policy", self.policy, ("warn", "skip", "rewind"))
@@ -153,11 +153,11 @@ class RecoveryConfig:
 
 @dataclass
 class WatchdogConfig:
-    """When a run that stands still is ended, and how often the ranks are compared."""
+    """When a hanging run is ended, and how often ranks are compared."""
 
-    timeout: float = 600.0  # seconds without progress (ten times that at the start and between steps); 0: off
+    timeout: float = 600.0  # seconds without progress (ten times that outside steps); 0: off
     compare_every: int = 100  # steps; 0: never
-    communication_every: int = 1000  # steps, of which one is watched by torch's profiler; 0: never
+    communication_every: int = 1000  # steps between those that torch's profiler watches; 0: never
 
     def __post_init__(self) -> None:
         _require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")
@@ -167,7 +167,7 @@ class WatchdogConfig:
 
 @dataclass
 class TrainConfig:
-    """One run. `steps` is the schedule's horizon, fixed at the start; `stop_at` ends it sooner."""
+    """One run. `steps` is the schedule's horizon, fixed at the start; `stop_at` ends it earlier."""
 
     model: LlamaConfig
     data: DataConfig
@@ -179,20 +179,24 @@ class TrainConfig:
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     run: str = "auto"  # a name under runs/, or a path
-    corpora: str = "corpora"  # the root folder of the prepared sources
+    corpora: str = "corpora"  # the folder of the prepared sources
     seed: int = 0
     steps: int = 1000
     stop_at: int | None = None
     seq_len: int | None = None  # null: model.max_seq_len
-    micro_batch: int = 1  # sequences a rank computes at once
-    global_batch: int = 4194304  # tokens a step (2²²)
-    init: str | None = None  # weights to start from: a run or a step folder
+    micro_batch: int = 1  # sequences that a rank computes at once
+    global_batch: int = 4194304  # tokens per step (2²²)
+    init: str | None = (
+        None  # weights to start from, in any format: a run, a step, a Hugging Face or a Meta folder
+    )
     device: str = "auto"  # auto | cpu | cuda
-    threads: int | None = None  # CPU threads a rank; null: the cores divided among this machine's ranks
-    workers: int = 2  # threads that read batches ahead
-    verify_data: str = "auto"  # checksums of the token shards: auto (up to 2 GiB) | always | never
-    profile: bool = False  # a torch profile and a memory snapshot of profile_steps
-    profile_steps: list[int] = field(default_factory=lambda: [3, 5])  # first and last step, after the start
+    threads: int | None = None  # CPU threads per rank; null: the cores divided among this machine's ranks
+    workers: int = 2  # threads that prefetch batches
+    verify_data: str = "auto"  # check the token shards' checksums: auto (up to 2 GiB) | always | never
+    profile: bool = False  # record a torch profile and a memory snapshot of profile_steps
+    profile_steps: list[int] = field(
+        default_factory=lambda: [3, 5]
+    )  # first and last step to profile, counted from the start
 
     def __post_init__(self) -> None:
         if self.seq_len is None:
@@ -200,7 +204,7 @@ class TrainConfig:
         if self.optim.warmup_steps is None:
             self.optim.warmup_steps = min(2000, self.steps // 10)
         self.data.weights = dict(self.data.chosen())
-        block_of(self.data.weights)  # refuses weights that no block holds exactly
+        block_of(self.data.weights)  # refuses weights that no block can hold exactly
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
         _require(
             self.stop_at is None or 1 <= self.stop_at <= self.steps,

@@ -1,9 +1,9 @@
-"""Reads our checkpoints: nothing in them is executed, no other file is opened, no more is read than asked.
+"""Read checkpoints safely: execute nothing, open no file outside the folder, read no more than requested.
 
-torch.distributed.checkpoint's own reader unpickles `.metadata` without limits, unpickles what that file
-claims is not a tensor, follows its paths anywhere, and reads a whole saved chunk for any piece of it. Here a
-name outside the list below is refused before it is looked up, all entries are tensors in files of this
-folder, and the bytes of a piece are read from where they lie.
+torch.distributed.checkpoint's own reader unpickles `.metadata` without limits, unpickles whatever that file
+says is not a tensor, follows its paths anywhere, and reads an entire saved chunk for any piece of it. Here,
+names that are not on the list below are refused before they are looked up, all entries must be tensors in
+files of this folder, and only the bytes of a piece are read.
 """
 
 import io
@@ -45,7 +45,7 @@ _ALLOWED = {
     ("torch.distributed.checkpoint.filesystem", "_StorageInfo"): _StorageInfo,
     ("torch", "Size"): torch.Size,
     ("torch.serialization", "_get_layout"): {"torch.strided": torch.strided}.__getitem__,
-    ("pathlib", "PosixPath"): PurePosixPath,  # the folder's name when it was written; never opened
+    ("pathlib", "PosixPath"): PurePosixPath,  # the folder's path when it was written; never opened
     **{
         ("torch", str(dtype).removeprefix("torch.")): dtype
         for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.float64, torch.int64)
@@ -55,11 +55,11 @@ _DATA_FILE = re.compile(r"__\d+_\d+\.distcp")
 
 
 class CheckpointReader(FileSystemReader):
-    """For `torch.distributed.checkpoint.load`. Raises RunError for what is not as we write it."""
+    """For `torch.distributed.checkpoint.load`. Raises RunError for anything that Relama does not write."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self._metadata = read_metadata(folder)  # here: torch would log the error of a later reading at length
+        self._metadata = read_metadata(folder)  # read now: torch logs a later error at length
 
     def read_metadata(self, *args: object, **kwargs: object) -> Metadata:
         return self._metadata
@@ -83,7 +83,7 @@ class CheckpointReader(FileSystemReader):
 
     def set_up_storage_reader(self, metadata: Metadata, *args: Any, **kwargs: Any) -> None:
         super().set_up_storage_reader(metadata, *args, **kwargs)
-        # By storage index: the dtype and the sizes of each saved chunk.
+        # Each saved chunk's dtype and sizes, by storage index.
         self._chunks = {
             MetadataIndex(name, chunk.offsets): (entry.properties.dtype, chunk.sizes)
             for name, entry in metadata.state_dict_metadata.items()
@@ -93,7 +93,7 @@ class CheckpointReader(FileSystemReader):
 
 
 def read_metadata(folder: Path) -> Metadata:
-    """The `.metadata` of a checkpoint. Raises RunError if it asks for or points to what it should not."""
+    """A checkpoint's `.metadata`. Raises RunError if it refers to anything that it should not."""
     path = folder / ".metadata"
     try:
         metadata = _Unpickler(io.BytesIO(path.read_bytes())).load()
@@ -103,7 +103,7 @@ def read_metadata(folder: Path) -> Metadata:
             name = info.relative_path
             _require(bool(_DATA_FILE.fullmatch(name)), f"it points to {name!r}, not a file of this folder")
             _require(not info.transform_descriptors, f"{name} is transformed ({info.transform_descriptors})")
-    except Exception as error:  # an unpickler may raise anything
+    except Exception as error:  # unpicklers may raise anything
         raise RunError(
             f"{path}: not the metadata of a checkpoint of ours ({error}); nothing of it was executed"
         ) from None
@@ -122,7 +122,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _data_offset(file: io.FileIO, info: _StorageInfo, dtype: torch.dtype, sizes: torch.Size) -> int:
-    """Where in `file` the numbers of a tensor begin: torch.save keeps them raw, in one entry of a zip."""
+    """Where in `file` a tensor's data starts: torch.save stores it raw, in one entry of a zip."""
     try:
         entry = zipfile.ZipFile(_Slice(file, info.offset, info.length)).getinfo("archive/data/0")
     except (zipfile.BadZipFile, KeyError, OSError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""One copy of the state, in memory that is kept from save to save, so that training can go on.
+"""A copy of the state, in memory that is reused from save to save, so that training can continue.
 
-In: the tensors that a checkpoint holds (this rank's part of each, on any device). Out: a planner by which
-torch.distributed.checkpoint writes the copy in their place. Pinned for tensors of a GPU; nothing is
-allocated again after the first save.
+In: the tensors of a checkpoint (this rank's shards, on any device). Out: a planner with which
+torch.distributed.checkpoint writes the copies in their place. Memory for GPU tensors is pinned. Nothing is
+allocated after the first save.
 """
 
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from torch.distributed.tensor import DTensor
 
 
 class Staging:
-    """This rank's part of the state, copied."""
+    """A copy of this rank's part of the state."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def copy(self, tensors: dict) -> None:
-        """Copy a tree of tensors in; returns when they may change again."""
+        """Copy a tree of tensors; returns once they may change again."""
         parts = dict(local_parts(tensors))
         for name in self._buffers.keys() - parts.keys():
             del self._buffers[name]
         for name, part in parts.items():
             buffer = self._buffers.get(name)
             if buffer is None or (buffer.shape, buffer.dtype) != (part.shape, part.dtype):
-                # Contiguous, whatever `part` is: train/checkpoint/reader.py relies on that.
+                # Always contiguous: reader.py relies on it.
                 buffer = torch.empty(part.shape, dtype=part.dtype, device="cpu", pin_memory=part.is_cuda)
                 self._buffers[name] = buffer
             buffer.copy_(part, non_blocking=part.is_cuda)
@@ -37,23 +37,23 @@ class Staging:
 
     @torch.no_grad()
     def restore(self, tensors: dict) -> None:
-        """Copy the same tree of tensors back."""
+        """Copy the state back into the same tree of tensors."""
         parts = dict(local_parts(tensors))
         for name, part in parts.items():
             part.copy_(self._buffers[name], non_blocking=part.is_cuda)
         _finish_copies(parts)
 
     def equals(self, tensors: dict) -> bool:
-        """Whether the tree still has the bits that were copied (this rank's part)."""
+        """Whether this rank's part of the tree is bitwise what was copied."""
         return all(torch.equal(part.cpu(), self._buffers[name]) for name, part in local_parts(tensors))
 
     def planner(self) -> DefaultSavePlanner:
-        """Writes the copies where the tensors themselves are asked for."""
+        """A planner that writes the copies instead of the tensors."""
         return _StagedPlanner(self._buffers)
 
 
 def local_parts(tensors: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Each tensor's part on this rank, by the name that torch.distributed.checkpoint gives it."""
+    """This rank's part of each tensor, by the name that torch.distributed.checkpoint uses."""
     for key, value in tensors.items():
         name = f"{prefix}{key}"
         if isinstance(value, dict):

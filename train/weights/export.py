@@ -1,7 +1,8 @@
-"""`relama export weights=PATH format=hf|meta output=FOLDER`: weights out to the tools that others use.
+"""`relama export weights=PATH format=hf|meta output=FOLDER`: convert weights for other tools.
 
-A checkpoint's fp32 tensors are written as they are, or rounded once to the dtype asked for. From any format:
-export also turns Meta's files into Hugging Face's and back. Nothing is left if it fails.
+A checkpoint's fp32 tensors are written unchanged, or rounded once to the requested dtype. The input may
+have any format, so it also converts Meta's files to Hugging Face's and back. A failure leaves nothing
+behind.
 """
 
 from dataclasses import dataclass
@@ -23,10 +24,10 @@ class ExportConfig:
 
     weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
     format: str  # hf | meta
-    output: str  # the folder to make
+    output: str  # the folder to create
     dtype: str = "float32"  # float32 | float16 | bfloat16
-    shards: int = 1  # meta: files, as many as model-parallel ranks: 1 | 2 | 4 | 8
-    max_shard_gb: float = 5.0  # hf: a file's size at most
+    shards: int = 1  # meta: number of files (model-parallel ranks): 1 | 2 | 4 | 8
+    max_shard_gb: float = 5.0  # hf: maximum size of a file
     tokenizer: str | None = None  # null: the one that came with the weights
 
     def __post_init__(self) -> None:
@@ -35,7 +36,7 @@ class ExportConfig:
                 expected = ", ".join(map(str, choices))
                 raise ValueError(f"{key}={getattr(self, key)}: expected one of {expected}")
         if self.format == "hf" and self.shards != 1:
-            raise ValueError(f"shards={self.shards}: is for format=meta; for hf give max_shard_gb=")
+            raise ValueError(f"shards={self.shards}: only for format=meta; for hf use max_shard_gb=")
         if not 0 < self.max_shard_gb < float("inf"):
             raise ValueError(f"max_shard_gb={self.max_shard_gb}: expected above 0, and finite")
 
@@ -58,9 +59,7 @@ def run(argv: list[str]) -> None:
     else:
         write_meta(weights, output, shards=config.shards, dtype=dtype, tokenizer=tokenizer.path)
         if (context := weights.config.max_seq_len) != META_CONTEXT:
-            print(
-                f"params.json has no place for the context: give max_seq_len={context} where it is read again"
-            )
+            print(f"params.json cannot hold the context length: set max_seq_len={context} when importing it")
     sizes = [path.stat().st_size for path in output.iterdir()]
     print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
 

@@ -1,8 +1,8 @@
-"""`relama import weights=FOLDER output=FOLDER`: Hugging Face's or Meta's weights as a checkpoint of ours.
+"""`relama import weights=FOLDER output=FOLDER`: turn Hugging Face's or Meta's weights into a checkpoint.
 
-The output looks like a run that has not begun (checkpoints/step-000000/ and tokenizer.model), so that every
-verb opens it and `relama train init=FOLDER` starts from it, on any layout. Tensors become fp32, which holds
-fp16 and bf16 exactly; one is held at a time.
+The output looks like a run before its first step (checkpoints/step-000000/ and tokenizer.model), so every
+command opens it, and `relama train init=FOLDER` starts from it in any layout. Tensors become fp32, which
+represents fp16 and bf16 exactly; one is held at a time.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +21,9 @@ class ImportConfig:
     """What to read and where to put it."""
 
     weights: str  # a Hugging Face folder or a Meta folder
-    output: str  # the folder to make
-    tokenizer: str | None = None  # null: the tokenizer.model that lies with the weights
-    max_seq_len: int | None = None  # the context; null: theirs (Meta's files do not say: LLaMA's 2048)
+    output: str  # the folder to create
+    tokenizer: str | None = None  # null: the tokenizer.model next to the weights
+    max_seq_len: int | None = None  # context length; null: theirs (Meta's files do not say: 2048)
 
     def __post_init__(self) -> None:
         if self.max_seq_len is not None and self.max_seq_len < 1:
@@ -34,7 +34,7 @@ def run(argv: list[str]) -> None:
     config = load("import", ImportConfig, argv)
     weights = open_weights(Path(config.weights))
     if weights.step is not None:
-        raise RunError(f"weights={config.weights}: is a checkpoint of ours already; nothing to import")
+        raise RunError(f"weights={config.weights}: already a Relama checkpoint; nothing to import")
     tokenizer = tokenizer_of(weights, config.tokenizer)
     shape = replace(weights.config, max_seq_len=config.max_seq_len or weights.config.max_seq_len)
     state = {"step": 0, "model": asdict(shape), "tokenizer": tokenizer.fingerprint, "fingerprints": {}}
@@ -43,8 +43,8 @@ def run(argv: list[str]) -> None:
         save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
         (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
     print(
-        f"{config.output}: {weights.path} as a checkpoint, of {shape.max_seq_len:,} tokens' context "
-        f"(max_seq_len=); relama generate weights={config.output} prompt=…, "
+        f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
+        f"(max_seq_len=). Next: relama generate weights={config.output} prompt=…, "
         f"or torchrun train/main.py … init={config.output}"
     )
 

@@ -1,8 +1,8 @@
-"""`weights=PATH`: one way to open weights of any format, and to fill a model with them on any layout.
+"""`weights=PATH`: open weights of any format, and fill a model with them in any layout.
 
-A run folder (its newest whole checkpoint), a step folder, a Hugging Face folder or a Meta folder: each is
-opened as `Weights`. A model takes them through torch.distributed.checkpoint, which knows its layout; no rank
-holds more than one whole tensor beside its own part.
+A run folder (its newest complete checkpoint), a step folder, a Hugging Face folder or a Meta folder: each
+opens as `Weights`. torch.distributed.checkpoint, which knows the layout, loads them into a model; no rank
+holds more than one full tensor besides its own shards.
 """
 
 import warnings
@@ -38,9 +38,9 @@ from train.run.folder import run_path
 
 
 def open_weights(path: Path) -> Weights:
-    """The weights at `path`, of whatever format. Under a process group all ranks call it.
+    """The weights at `path`, in any format. With a process group, all ranks call it.
 
-    Raises RunError or FormatError, naming what is missing, damaged or of another kind.
+    Raises RunError or FormatError, naming what is missing, damaged or unknown.
     """
     if not path.exists() and run_path(str(path)).exists():
         path = run_path(str(path))  # a run's bare name
@@ -63,16 +63,16 @@ def open_weights(path: Path) -> Weights:
 
 
 def find_checkpoint(path: Path) -> tuple[Path, dict]:
-    """The checkpoint at `path` (a step folder), or the newest whole one of the run there, and its state.
+    """The checkpoint at `path` (a step folder), or the newest complete one of the run there, and its state.
 
-    Under a process group all ranks call it. Raises RunError if there is none, or if the one named is damaged.
+    With a process group, all ranks call it. Raises RunError if there is none, or if the named one is damaged.
     """
     if not path.exists() and run_path(str(path)).exists():
         path = run_path(str(path))  # a run's bare name
     if (path / "checkpoints").is_dir():
         found = newest_complete(path / "checkpoints")
         if found is None:
-            raise RunError(f"{path}: no whole checkpoint in this run yet")
+            raise RunError(f"{path}: no complete checkpoint in this run yet")
         return found
     if not (path / "state.json").exists():
         raise RunError(
@@ -86,7 +86,7 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
 
 
 def fill(model: nn.Module, weights: Weights) -> None:
-    """Load `weights` into `model`, on whatever layout it is; all ranks call it."""
+    """Load `weights` into `model`, in its layout; all ranks call it."""
     reader = None if weights.step is not None else _Reader(weights)
     load(weights.path, model, None, reader=reader)
 
@@ -101,34 +101,31 @@ def load_model(weights: Weights, device: torch.device) -> Llama:
 
 
 def tokenizer_of(weights: Weights, given: str | None = None) -> Tokenizer:
-    """The tokenizer that came with `weights`, or the one `given`; refused if it is of another vocabulary.
-
-    Raises DataError or RunError.
-    """
+    """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError."""
     path = Path(given) if given else weights.tokenizer
     if path is None:
-        raise RunError(f"{weights.path}: no tokenizer.model came with these weights; give tokenizer=PATH")
+        raise RunError(f"{weights.path}: no tokenizer.model came with these weights; set tokenizer=PATH")
     tokenizer = Tokenizer(path)
     if tokenizer.vocab_size != weights.config.vocab_size:
         raise RunError(
-            f"{path}: a vocabulary of {tokenizer.vocab_size}, and {weights.path} has "
-            f"{weights.config.vocab_size}: not the tokenizer of these weights; give tokenizer=PATH of theirs"
+            f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
+            f"{weights.config.vocab_size}; set tokenizer=PATH to the tokenizer of these weights"
         )
     if weights.tokenizer_fingerprint not in (None, tokenizer.fingerprint):
-        raise RunError(f"{path}: not the tokenizer that {weights.path} was trained with; give tokenizer=PATH")
+        raise RunError(f"{path}: not the tokenizer that {weights.path} was trained with; set tokenizer=PATH")
     refuse_other_vocabulary(tokenizer, weights.path)
     return tokenizer
 
 
 def same_tokenizer(weights: Weights, fingerprint: str, vocab_size: int) -> bool:
-    """Whether tokens made with that tokenizer are these weights'; by size alone if none came with them."""
+    """Whether the weights belong to that tokenizer; judged by size if they came without one."""
     if weights.tokenizer_fingerprint is None and weights.tokenizer is None:
         return weights.config.vocab_size == vocab_size
     return (weights.tokenizer_fingerprint or tokenizer_of(weights).fingerprint) == fingerprint
 
 
 class _OneTensor:
-    """Reads one tensor of a checkpoint of ours."""
+    """Reads one tensor of a checkpoint."""
 
     def __init__(self, folder: Path, config: LlamaConfig) -> None:
         self._folder, self._shapes = folder, parameter_shapes(config)
@@ -142,7 +139,7 @@ class _OneTensor:
 
 
 class _Reader(StorageReader):
-    """Weights of another format as torch.distributed.checkpoint sees its own: each rank takes its part."""
+    """Presents weights of another format to torch.distributed.checkpoint: each rank takes its shards."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights

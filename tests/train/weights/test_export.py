@@ -112,7 +112,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
         (
             export.main,
             "weights=ROOT/run format=hf output=OUT shards=2",
-            "for hf give max_shard_gb=",
+            "for hf use max_shard_gb=",
         ),
         (export.main, "weights=ROOT/run format=meta output=OUT shards=3", "shards=3"),
         (
@@ -127,7 +127,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
             "weights=ROOT/run format=hf output=OUT tokenizer=OTHER",
             "a vocabulary of 300",
         ),
-        (import_.main, "weights=ROOT/run output=OUT", "is a checkpoint of ours already"),
+        (import_.main, "weights=ROOT/run output=OUT", "already a Relama checkpoint"),
         (import_.main, "weights=ROOT/hf output=OUT tokenizer=OTHER", "a vocabulary of 300"),
         (import_.main, "weights=ROOT/hf output=OUT max_seq_len=0", "max_seq_len=0"),
         (import_.main, "weights=ROOT/bare output=OUT", "no tokenizer.model came with"),
