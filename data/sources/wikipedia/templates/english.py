@@ -103,20 +103,23 @@ ship → @ship
 sclass | sclass2 | ship class | sclass- | sclass2- → @ship class
 flag | flagcountry | flagu | flag+link | flaglink | flagg | flag country | flagdeco2 | fb | nft | nfa | cr
 | country | mapplot | noflag | flaglist | national football team → {name,1}
-rws | stnlnk | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl | sta | cta
-→ {1}
+rws | stnlnk | stnlink | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl
+| sta | cta → {1}
 bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | bv | bible verse → @verse
 cite quran | quran-usc | qref → Quran {1}[:{2}]
 section link | slink | section linkh → {1}[ § {2}]
 see below | see above → ({1})
 linktext → {*}
-nee | née | né → {1=née}
+nee | née → née[ {1}]
+né → né[ {1}]
 term → @term
 defn | ghat | glossary definition → @definition
 bulleted list | bulletedlist | bullet list | unordered list → @bullets
 ordered list | numbered list → @numbered
 zh | lang-zh | chinese → @chinese
-ordinal → {1}
+ordinal → @ordinal
+gloss → ‘{1}’
+lit | literal translation → lit. {1}
 char → {1}
 hands → {1} hands
 script → @second

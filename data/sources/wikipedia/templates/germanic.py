@@ -67,9 +67,9 @@ feit | feit? | bron? | bron gevraagd → @wrapped
 ipa → {1}
 """
 DUTCH_DROPPED = """
-bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje
-| zie hoofdartikel | zieook | vlag | vlagland | zie ook | hoofdartikel | citeer * | voetnoot | navigatie *
-| infobox * | largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
+bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje | zie hoofdartikel
+| zieook | vlag | vlagland | zie ook | hoofdartikel | citeer * | voetnoot | navigatie * | infobox *
+| largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
 """
 
 SWEDISH = """

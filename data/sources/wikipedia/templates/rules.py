@@ -276,11 +276,16 @@ def prefixed_ship(prefix: str) -> Rule:
 
 
 def ship_class(positional: list[str], named: dict[str, str]) -> str:
-    """{{sclass|Iowa|battleship}}: Iowa-class battleship; display 1 leaves out the type."""
-    name, kind, display = [*positional, "", "", ""][:3]
-    if display == "1" or not kind:
-        return f"{name} class" if display == "1" else f"{name}-class"
-    return kind if display == "2" else f"{name}-class {kind}"
+    """{{sclass|Iowa|battleship}}: Iowa-class battleship."""
+    name, kind = [*positional, "", ""][:2]
+    return f"{name}-class {kind}".strip()
+
+
+def ordinal(positional: list[str], named: dict[str, str]) -> str:
+    """{{ordinal|12}}: 12th."""
+    number = positional[0] if positional else ""
+    teens = number[-2:-1] == "1"
+    return number + ("th" if teens else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1:], "th"))
 
 
 def verse(positional: list[str], named: dict[str, str]) -> str:
@@ -349,6 +354,6 @@ FUNCTIONS: dict[str, Rule] = {
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
-    "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "music": music,
+    "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
     "bullets": bullets, "numbered": numbered, "chinese": chinese,
 }  # fmt: skip

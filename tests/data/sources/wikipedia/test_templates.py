@@ -20,8 +20,8 @@ SENTENCES = {
             "the {{ship|French cruiser|Tourville||2}} and {{ship||Mayflower}} met",
             "the Tourville and Mayflower met",
         ),
-        ("two {{sclass|Fletcher|destroyer}}s of the {{sclass|Fletcher|destroyer|1}}",
-         "two Fletcher-class destroyers of the Fletcher class"),
+        ("two {{sclass|Fletcher|destroyer}}s, a {{sclass-|Kilo|submarine|4}}",
+         "two Fletcher-class destroyers, a Kilo-class submarine"),
         # measures
         ("He is {{height|ft=6|in=1}}, she {{height|m=1.70}}.", "He is 6 ft 1 in, she 1.70 m."),
         ("A bar of {{convert|3|lb|4|oz|kg}} is sold.", "A bar of 3 lb 4 oz is sold."),
@@ -70,6 +70,10 @@ SENTENCES = {
             "A 3/4 bass in 2/4, 7 through 9 mi",
         ),
         ("on {{OldStyleDate|2 May|1890|20 April}}", "on 2 May (O.S. 20 April) 1890"),
+        (
+            "the {{ordinal|12}} and {{ordinal|23}}, {{née|Roe}}, {{lit|a fish}}",
+            "the 12th and 23rd, née Roe, lit. a fish",
+        ),
         ("{{gaps|12|345}} by {{lc:ABC}} and {{uc:d}}{{(}}x{{)}}", "12345 by abc and D{x}"),
         ("{{ill|Maria Weber|de|Maria Weber (Malerin)}}, {{ill|de|Ort}}", "Maria Weber, Ort"),
         ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end",
@@ -158,6 +162,7 @@ SENTENCES = {
     ],
     "ru": [
         ("В {{s|IX веке}} и {{nobr|7 км}}, {{num|20|тонн}}.", "В IX веке и 7 км, 20 тонн."),
+        ("{{не переведено|есть=:en:Dam|надо=Дамба|текст=дамбу}} и {{нп|надо=Мол}}", "дамбу и Мол"),
         ("{{Не переведено 3|Мост|мосту|de|Brücke}} дали {{нп5|Имя}}.", "мосту дали Имя."),
         ("Он {{нет АИ|очень высокий|3|4|2011}}, {{уточнить|почти новый}}{{нет АИ|1|2|2010}}.",
          "Он очень высокий, почти новый."),
