@@ -1,9 +1,10 @@
-"""Web pages to tokens beside datatrove, and paragraphs compared: `python benchmarks/text/commoncrawl.py`.
+"""Web pages to tokens compared with datatrove, and costs: `python benchmarks/text/commoncrawl.py`.
 
-The real pages of ../shared/data, in WARC files of one copy each. Each contestant is a fresh process on one
-core; processor time, its children's too, imports and start apart. datatrove runs its stock steps: WarcReader,
-Trafilatura (or resiliparse in the same frame), LanguageFilter (its model given by hand), a length filter and
+The real pages of ../shared/data, copied into WARC files. Each contestant is a fresh process on one core;
+processor time includes children but not imports. datatrove runs its stock steps: WarcReader, Trafilatura (or
+resiliparse in the same place), LanguageFilter (its model given by hand), a length filter and
 DocumentTokenizer. Deduplication: random hashes in files, then twice as many; time and memory are compared.
+Damage: files in which every second record is bad, then twice as long; time must double, no more.
 """
 
 import argparse
@@ -25,24 +26,27 @@ CONTESTANTS = {
     "datatrove, trafilatura": "WarcReader → Trafilatura → LanguageFilter → length → DocumentTokenizer",
     "datatrove, resiliparse": "the same with resiliparse",
     "relama, the same steps": "relama prepare recipe=commoncrawl ccnet.skip=paragraphs,perplexity,references",
-    "relama, all steps": "each file's paragraphs compared, perplexity and references too (--models)",
+    "relama, all steps": "paragraphs, perplexity and references too (--models)",
     "relama, WET, all steps": "MB of text; novels, of which only the tail is dropped (--models)",
 }
 
 
 def write_warc(path: Path, copy: int) -> int:
-    """The HTML pages of the samples as a WARC file of its own; returns its bytes of HTML."""
+    """Write the samples' HTML pages as a WARC file; return its bytes of HTML."""
     pages = []
     with tarfile.open(SHARED / "cc" / "trafilatura-html-pages.tar.gz") as archive:
         for member in archive:
-            if member.isfile():
-                pages.append((f"https://example.org/{member.name}", archive.extractfile(member).read()))
-    from data.sources.commoncrawl.warc import WarcPage, read_records
+            if (content := archive.extractfile(member)) is not None:
+                pages.append((f"https://example.org/{member.name}", content.read()))
+    from data.sources.commoncrawl.response import parse_response
+    from data.sources.commoncrawl.warc import WarcRecord, read_records
 
     for name in ("dolma-sample-0000", "iah-blackbook", "resiliparse-warcfile"):
-        for page in read_records(SHARED / "cc" / f"{name}.warc.gz"):
-            if isinstance(page, WarcPage) and page.status == 200 and page.content_type == "text/html":
-                pages.append((page.url, page.body))
+        for record in read_records(SHARED / "cc" / f"{name}.warc.gz"):
+            if isinstance(record, WarcRecord) and record.kind == "response":
+                page = parse_response(record.body)
+                if page.status == 200 and page.content_type == "text/html":
+                    pages.append((record.headers["warc-target-uri"], page.body))
     with path.open("wb") as out:
         for number, (url, html) in enumerate(pages):
             body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + html
@@ -59,7 +63,7 @@ def write_warc(path: Path, copy: int) -> int:
 
 
 def write_wet(path: Path) -> int:
-    """Novels as pages of 60 lines: English that no step but the last drops; returns its bytes of text."""
+    """Write novels as pages of 60 lines, which only the last step drops; return the bytes of text."""
     size, number = 0, 0
     with path.open("wb") as out:
         for novel in sorted((SHARED / "corpus").glob("*.txt"))[:12]:
@@ -94,9 +98,9 @@ def datatrove(extractor: str, folder: Path, output: Path, converted: Path) -> li
 
             return extract_plain_text(text, main_content=True, alt_texts=False)
 
-    LanguageFilter._requires_dependencies = []  # fastText by another package's name
+    LanguageFilter._requires_dependencies = []  # fastText, from another package
     language = LanguageFilter(LANGUAGES, language_threshold=0.5)
-    language.model._model = _Lid()
+    setattr(language.model, "_model", _Lid())  # noqa: B010 - datatrove has no public way
     return [
         WarcReader(str(folder), glob_pattern="*.warc.gz"),
         Trafilatura(timeout=30) if extractor == "trafilatura" else Resiliparse(timeout=30),
@@ -107,7 +111,7 @@ def datatrove(extractor: str, folder: Path, output: Path, converted: Path) -> li
 
 
 class _Lid:
-    """lid.176.ftz under the interface that datatrove expects."""
+    """lid.176.ftz with the interface that datatrove expects."""
 
     def __init__(self) -> None:
         from data.ccnet import language
@@ -144,17 +148,17 @@ def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted
         import data.tokens.build
         from data.main import main
 
-        words = ["recipe=commoncrawl", f"input={folder}", f"output={output}", f"tokenizer={tokenizer}"]
-        words += [f"ccnet.languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
+        arguments = ["recipe=commoncrawl", f"input={folder}", f"output={output}", f"tokenizer={tokenizer}"]
+        arguments += [f"ccnet.languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
         same = name.endswith("the same steps")
-        words += (
+        arguments += (
             ["ccnet.skip=paragraphs,perplexity,references"]
             if same
             else ["ccnet.group=1", f"ccnet.models={models}"]
         )
-        words += [] if same else ["ccnet.languages=en"]
+        arguments += [] if same else ["ccnet.languages=en"]
         begin = processor_seconds()
-        assert main(words) == 0 and data.tokens.build.VERSION
+        assert main(arguments) == 0 and data.tokens.build.VERSION
     seconds = processor_seconds() - begin
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     tokens = sum(path.stat().st_size for path in output.rglob("*") if path.suffix in (".ds", ".bin")) // 2
@@ -162,7 +166,7 @@ def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted
 
 
 def compare(hashes: int, tasks: int) -> None:
-    """Hashes through both stages; a third of them repeated."""
+    """Take hashes through both stages; a third of them are repeated."""
     import numpy as np
 
     from data.ccnet import repeats
@@ -190,15 +194,32 @@ def compare(hashes: int, tasks: int) -> None:
     print(json.dumps({"seconds": seconds, "rss": rss, "disk": disk}), flush=True)
 
 
-def in_process(*words: str) -> dict:
-    ran = subprocess.run([sys.executable, __file__, *words], cwd=ROOT, capture_output=True, text=True)
+def read_damaged(n_bad: int, kind: str) -> None:
+    """Read a WARC file whose every second record is bad: cut off, or with an untrue Content-Encoding."""
+    from data.sources.commoncrawl.warc import read_records
+
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + b"A page. " * 400
+    head = "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://example.org/\r\nContent-Length: "
+    member = gzip.compress(f"{head}{len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n")
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place, "0.warc.gz")
+        path.write_bytes((member + (member[:-20] if kind == "cut" else member)) * n_bad + member)
+        begin = processor_seconds()
+        n_records = sum(1 for _ in read_records(path))
+        seconds = processor_seconds() - begin
+    assert n_records == 2 * n_bad + 1
+    print(json.dumps({"seconds": seconds}), flush=True)
+
+
+def in_process(*arguments: str) -> dict:
+    ran = subprocess.run([sys.executable, __file__, *arguments], cwd=ROOT, capture_output=True, text=True)
     if ran.returncode:
         sys.exit(ran.stderr[-3000:])
     return json.loads(ran.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Web pages to tokens compared with datatrove")
     parser.add_argument("--copies", type=int, default=3, help="of the sample pages")
     parser.add_argument("--models", default="", help="a folder of recipe=ccnet-models")
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
@@ -206,13 +227,17 @@ def main() -> None:
     parser.add_argument("--hashes", type=int, default=12_000_000)
     parser.add_argument("--contestant", nargs=6, help=argparse.SUPPRESS)
     parser.add_argument("--compare", nargs=2, type=int, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.contestant:
-        name, folder, output, tokenizer, converted, models = words.contestant
+    parser.add_argument("--damaged", nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        name, folder, output, tokenizer, converted, models = arguments.contestant
         contestant(name, Path(folder), Path(output), Path(tokenizer), Path(converted), models)
         return
-    if words.compare:
-        compare(*words.compare)
+    if arguments.compare:
+        compare(*arguments.compare)
+        return
+    if arguments.damaged:
+        read_damaged(int(arguments.damaged[0]), arguments.damaged[1])
         return
     if not SHARED.is_dir():
         parser.error(f"{SHARED}: no such folder; this benchmark reads the real pages there")
@@ -222,27 +247,38 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         dump, converted = Path(place, "dump"), Path(place, "tokenizer.json")
         dump.mkdir()
-        raw = sum(write_warc(dump / f"{copy}.warc.gz", copy) for copy in range(words.copies))
+        raw = sum(write_warc(dump / f"{copy}.warc.gz", copy) for copy in range(arguments.copies))
         wet = Path(place, "wet")
         wet.mkdir()
         wet_size = write_wet(wet / "0.warc.wet.gz")
-        hugging_face(sentencepiece.SentencePieceProcessor(model_file=str(words.tokenizer)), converted)
-        print(f"{raw / 1e6:.1f} MB of HTML, {words.tokenizer.name}, one core")
+        hugging_face(sentencepiece.SentencePieceProcessor(model_file=str(arguments.tokenizer)), converted)
+        print(f"{raw / 1e6:.1f} MB of HTML, {arguments.tokenizer.name}, one core")
         print(f"{'':24}{'MB/s':>8}{'tokens':>12}{'peak RSS':>12}")
         for number, name in enumerate(CONTESTANTS):
-            if words.only not in name or (name.endswith("all steps") and not words.models):
+            if arguments.only not in name or (name.endswith("all steps") and not arguments.models):
                 continue
             begin = time.monotonic()
             folder, size = (wet, wet_size) if "WET" in name else (dump, raw)
-            given = [name, folder, Path(place, f"out{number}"), words.tokenizer, converted, words.models]
+            given = [
+                name,
+                folder,
+                Path(place, f"out{number}"),
+                arguments.tokenizer,
+                converted,
+                arguments.models,
+            ]
             found = in_process("--contestant", *map(str, given))
             print(
                 f"{name:24}{size / 1e6 / found['seconds']:8.2f}{found['tokens']:12,}"
                 f"{found['rss'] / 2**20:8.0f} MiB   {CONTESTANTS[name]} ({time.monotonic() - begin:.0f} s)",
                 flush=True,
             )
+    for kind in ("cut", "untrue"):
+        for n_bad in (2000, 4000, 8000):
+            found = in_process("--damaged", str(n_bad), kind)
+            print(f"{n_bad:12,} {kind} records among as many good ones: {found['seconds']:.2f} s", flush=True)
     for factor in (1, 2):
-        n = words.hashes * factor
+        n = arguments.hashes * factor
         found = in_process("--compare", str(n), str(20 * factor))
         print(
             f"{n:12,} hashes compared: {n / found['seconds'] / 1e6:.1f} million a second, "
