@@ -40,7 +40,10 @@ _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
 _TOPICS = ("tag-", "category-")  # WordPress: what an article is about
 _BOXES = "[class], [id], form"
-_LINKS = "a, select, textarea, button, script, style"
+_COMMENTS = ", ".join(
+    f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
+)
+_LINKS = ("a", "select", "script")
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -62,38 +65,39 @@ def extract(html: str) -> tuple[str, str]:
     for heading in select(body, _NAMED_HEADINGS):
         heading.remove_attribute("id")
     article = _find_article(body)
-    if article is None:
-        return title, _extract_page(tree)
-    if 2 * article.n_characters < _n_visible(body) and 2 * article.n_characters < len(_plain(tree)):
-        return title, _extract_page(tree)  # paragraphs are too little of it to tell where the article is
+    if article is None or 2 * article.n_characters < _n_visible(body):
+        has_comments = body.query_selector(_COMMENTS) is not None
+        everything = _plain(tree, comments=has_comments)
+        if article is None or 2 * article.n_characters < len(everything):
+            # Paragraphs are too little of it to tell where the article is.
+            return title, _without_comments(tree, everything) if has_comments else everything
     return title, _extract_article(tree, body, article)
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> str:
     """The article and what introduces it; with the rules relaxed where they lose most of the paragraphs."""
     hidden = _hide_surroundings(article)
-    text = _plain(tree, comments=False, post_meta=False)
+    text = _plain(tree, comments=False)
     if 2 * len(text) >= article.n_characters:
         return text
     for element in hidden:
         element.remove_attribute("hidden")
-    text = _plain(tree)
+    text = _plain(tree, comments=True)
     if 2 * len(text) >= article.n_characters:
         return text
     body.replace_children(article.path[0])
     return extract_plain_text(tree, alt_texts=False, skip_elements=[_NEVER]) or text
 
 
-def _extract_page(tree: HTMLTree) -> str:
-    """The page by resiliparse's rules, without comments unless they are most of it."""
-    everything, text = _plain(tree), _plain(tree, comments=False, post_meta=False)
+def _without_comments(tree: HTMLTree, everything: str) -> str:
+    """A page's text without comments, unless they are most of it, as in a forum."""
+    text = _plain(tree, comments=False)
     return text if 2 * len(text) >= len(everything) else everything
 
 
-def _plain(tree: HTMLTree, *, comments: bool = True, post_meta: bool = True) -> str:
-    return extract_plain_text(
-        tree, main_content=True, alt_texts=False, comments=comments, post_meta=post_meta
-    )
+def _plain(tree: HTMLTree, *, comments: bool) -> str:
+    """The text by resiliparse's rules, with or without comments and notes such as dates."""
+    return extract_plain_text(tree, main_content=True, alt_texts=False, comments=comments, post_meta=comments)
 
 
 def _n_visible(body: ElementNode) -> int:
@@ -197,7 +201,7 @@ def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
 
 
 def _n_unlinked(element: ElementNode) -> int:
-    """Characters outside links and fields."""
+    """Characters outside links, options and scripts."""
     size = _n_characters(element)
     return max(0, size - _n_linked(element)) if size else 0
 
@@ -207,8 +211,9 @@ def _is_mostly_links(element: ElementNode) -> bool:
 
 
 def _n_linked(element: ElementNode) -> int:
-    """Characters of links, fields and scripts."""
-    return sum(_n_characters(inner) for inner in select(element, _LINKS))
+    """Characters of links, options and scripts."""
+    found = [inner for tag in _LINKS for inner in element.get_elements_by_tag_name(tag)[:]]
+    return sum([_n_characters(inner) for inner in found])
 
 
 def _n_characters(element: ElementNode) -> int:

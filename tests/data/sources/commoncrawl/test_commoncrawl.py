@@ -133,7 +133,9 @@ def test_the_report_counts_corrected_pages(tmp_path):
     (tmp_path / "dump").mkdir()
     (tmp_path / "dump" / "0.warc.gz").write_bytes(packed(records))
     assert (
-        prepare(tmp_path / "dump", tmp_path, "ccnet.skip=language,paragraphs,perplexity,references", "stage=text")
+        prepare(
+            tmp_path / "dump", tmp_path, "ccnet.skip=language,paragraphs,perplexity,references", "stage=text"
+        )
         == 0
     )
     found = report(tmp_path)
