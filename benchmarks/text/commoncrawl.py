@@ -242,6 +242,8 @@ def main() -> None:
     if not SHARED.is_dir():
         parser.error(f"{SHARED}: no such folder; this benchmark reads the real pages there")
     import sentencepiece
+
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     from tokenise import hugging_face
 
     with tempfile.TemporaryDirectory() as place:
