@@ -1,8 +1,8 @@
-"""Our model as EleutherAI's lm-eval sees one: log-likelihoods, of continuations and whole texts; generation.
+"""Our model as an lm-eval model: log-likelihoods of continuations and of complete texts, and generation.
 
-Tasks, prompts and metrics are the harness's; here are only tokens and logits. BOS begins every text, as in
-training: without it LLaMA's scores drop. Equal to lm-eval's own `hf` model on the exported weights, with
-`add_bos_token=True`. Needs the extra `eval`.
+Tasks, prompts and metrics are the harness's; this file has only tokens and logits. BOS begins every text,
+as in training: without it LLaMA's scores drop. Equal to lm-eval's own `hf` model on the exported weights,
+with `add_bos_token=True`. Needs the extra `eval`.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ MAX_GENERATED = 256  # tokens, where a task does not say: lm-eval's default
 
 
 class RelamaLM(TemplateLM):
-    """`model` on its device, or over `layout`; `batch` texts are computed at once by each copy of it.
+    """`model` on its device, or over `layout`; each copy of it computes `batch` texts at once.
 
-    lm-eval runs alike on every rank, all with the whole answers; only the computing is shared out.
+    lm-eval runs alike on every rank with all answers; only the computing is divided among the copies.
     """
 
     def __init__(self, model: Llama, tokenizer: Tokenizer, batch: int, layout: Layout | None = None) -> None:
@@ -60,7 +60,22 @@ class RelamaLM(TemplateLM):
         return answers
 
     def _loglikelihood_tokens(self, requests: list, **kwargs) -> list[tuple[float, bool]]:
-        """(log-likelihood, whether greedy decoding would say it) of each continuation."""
+        """(log-likelihood, whether greedy decoding would give it) of each continuation.
+
+        Raises RunError for what lm-eval's `hf` model refuses too: a continuation without a token of its own,
+        or one longer than the context.
+        """
+        for (context, continuation), _, tokens in (request for request in requests if request[0]):
+            if not tokens:
+                raise RunError(
+                    f"the completion {continuation!r} has no token of its own: the tokenizer merges it into "
+                    f"the end of its prompt, {context[-30:]!r}"
+                )
+            if len(tokens) > self.max_length:
+                raise RunError(
+                    f"a completion of {len(tokens)} tokens ({continuation[:30]!r}…) is longer than the "
+                    f"model's context, {self.max_length}"
+                )
         return self._share_out(self._likelihoods, requests)
 
     @torch.no_grad()
@@ -82,7 +97,7 @@ class RelamaLM(TemplateLM):
         return answers
 
     def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
-        """The log-likelihood of each whole text, in windows of the context that overlap by one token."""
+        """The log-likelihood of each text, in windows of the context that overlap by one token."""
         windows, owners = [], []
         for number, request in enumerate(requests):
             for window in utils.get_rolling_token_windows(
@@ -99,7 +114,7 @@ class RelamaLM(TemplateLM):
         return sums
 
     def generate_until(self, requests: list, disable_tqdm: bool = False) -> list[str]:
-        """What follows each context, up to the first of its stop strings."""
+        """What follows each context, up to its first stop string."""
         return self._share_out(self._continuations, requests)
 
     def _continuations(self, requests: list) -> list[str]:

@@ -1,4 +1,6 @@
-"""MMLU's 57 subjects, as their data and the harness name them, and one score over all their questions."""
+"""MMLU's 57 subjects, named as in the data and the harness, and one score over all their questions."""
+
+from collections.abc import Mapping
 
 _NAMES = """
 abstract_algebra anatomy astronomy business_ethics clinical_knowledge college_biology college_chemistry
@@ -16,8 +18,8 @@ virology world_religions
 SUBJECTS = tuple(_NAMES.split())
 
 
-def over_all_questions(results: dict[str, dict]) -> dict:
-    """One result of the subjects' results: each question counts alike, as in the benchmark's own code."""
+def over_all_questions(results: Mapping[str | None, dict]) -> dict:
+    """One result from those of the subjects: each question counts alike, as in the benchmark's own code."""
     documents = sum(result["documents"] for result in results.values())
     score = sum(result["score"] * result["documents"] for result in results.values()) / documents
     return {

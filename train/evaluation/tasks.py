@@ -1,39 +1,78 @@
-"""From a task file, or the harness's own task, to an lm-eval task on the Hub's data, or on local files."""
+"""A benchmark's score by lm-eval: our task file or the harness's own, on the Hub's data or local files."""
 
 from pathlib import Path
 
 import lm_eval.tasks
+from jinja2 import UndefinedError
+from lm_eval.api.model import LM
 from lm_eval.api.task import ConfigurableTask
+from lm_eval.evaluator import simple_evaluate
+from lm_eval.tasks import TaskManager
 from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
+from train.evaluation.suites import TASKS, Benchmark
 
 SPLITS = ("train", "validation", "test", "dev")
 
 
-class OverAnswer(ConfigurableTask):
-    """`acc_mutual_info` as the paper has it, over P(completion | "Answer:"); lm-eval's is over nothing."""
+def score(
+    lm: LM, benchmark: Benchmark, protocol: str, benchmarks: str | None, limit: int | None
+) -> dict | None:
+    """One task by one protocol: `score` from 0 to 1, the `metric`'s name and the number of `documents`.
 
-    def construct_requests(self, doc: dict, ctx: str, **kwargs):
+    None on ranks that lm-eval does not tell: the first of each machine has it. Raises RunError for data in
+    another format.
+    """
+    usual = harness_task(benchmark.usual.format(benchmark.subject)) if benchmark.usual else None
+    source = TASKS / f"{benchmark.name}.yaml" if protocol == "paper" or usual is None else usual
+    folder = benchmark.local(benchmarks)
+    try:
+        found = simple_evaluate(
+            lm,
+            tasks=[build_task(source, folder, benchmark.shots, benchmark.subject)],
+            num_fewshot=benchmark.shots,
+            limit=limit,
+            bootstrap_iters=0,
+            log_samples=False,
+            task_manager=TaskManager(include_defaults=False),  # the index of all tasks takes seconds
+        )
+    except (KeyError, IndexError, TypeError, ValueError, UndefinedError) as error:  # from a later document
+        raise RunError(
+            f"{folder or 'the Hub'}: not in {benchmark.name}'s format "
+            f"({type(error).__name__}: {error}); see {TASKS}"
+        ) from None
+    if found is None:
+        return None
+    (metrics,) = found.get("results", {}).values()
+    is_score = (name for name in metrics if "," in name and "stderr" not in name)
+    metric = benchmark.usual_metric if protocol == "usual" else next(is_score)
+    (samples,) = found.get("n-samples", {}).values()
+    return {"score": metrics[metric], "metric": metric, "documents": samples["effective"]}
+
+
+class OverAnswer(ConfigurableTask):
+    """`acc_mutual_info` as in the paper, relative to P(completion | "Answer:"); lm-eval's has no context."""
+
+    def construct_requests(self, doc: dict, ctx: str | list[str], **kwargs):
         requests = super().construct_requests(doc, ctx, **kwargs)
         if "acc_mutual_info" in self._metric_fn_list:
-            for request in requests:
+            for request in requests if isinstance(requests, list) else [requests]:
                 context, continuation = request.arguments
                 request.arguments = (context or "Answer:", continuation)
         return requests
 
 
 def harness_task(name: str) -> Path:
-    """The file of a task of the harness's own."""
+    """The file of one of the harness's own tasks."""
     return Path(lm_eval.tasks.__file__).parent / f"{name}.yaml"
 
 
 def build_task(source: Path, local: Path | None, shots: int, subject: str | None = None) -> ConfigurableTask:
-    """The task of a file; `local` holds SPLIT.jsonl in the data's own format, in the Hub's place.
+    """The task of a file, on the Hub's data or on `local`/SPLIT.jsonl in the same format.
 
-    `subject` takes the place of SUBJECT, in a file that serves many.
-
-    Raises RunError if the data is missing or is no JSON lines.
+    `subject` fills in SUBJECT, in a file that serves many subjects. Raises RunError if the data is missing or
+    unreadable.
     """
     config = load_yaml(source)
     config = {key: value for key, value in config.items() if key not in ("tag", "group")}
@@ -44,7 +83,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
         config |= _local(local, config, shots)
     try:
         task = OverAnswer(config=config)
-    except Exception as error:  # whatever the datasets library raises, the data could not be had
+    except Exception as error:  # the datasets library raises errors of many kinds
         where = (
             f"{local}"
             if local
@@ -57,21 +96,21 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
     if shots and len(task.dataset[examples]) < shots:
         raise RunError(
             f"{local or config['dataset_path']}: {len(task.dataset[examples])} documents in {examples}, and "
-            f"{config['task']} is asked with {shots} shots; give more, or other tasks=[…]"
+            f"{config['task']} needs {shots} for its shots; give more, or choose other tasks=…"
         )
     return task
 
 
 def _refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
-    """An answer that is none of the choices: lm-eval would warn, and count the question as wrong."""
+    """Refuse an answer that is not among the choices: lm-eval would warn, and count the question as wrong."""
     if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
         return
-    for number, doc in enumerate(task.eval_docs):
+    for number, doc in enumerate(map(dict, task.eval_docs)):
         answer, choices = task.doc_to_target(doc), task.doc_to_choice(doc)
-        place = int(answer) if str(answer).strip().isdigit() else answer
+        place = int(str(answer)) if str(answer).strip().isdigit() else answer
         if place not in (range(len(choices)) if isinstance(place, int) else choices):
             raise RunError(
-                f"{where}: document {number}: the answer {answer!r} is none of its {len(choices)} choices"
+                f"{where}: document {number}: the answer {answer!r} is not one of its {len(choices)} choices"
             )
 
 
@@ -81,10 +120,10 @@ def _local(folder: Path, config: dict, shots: int) -> dict:
     }
     asked = config.get("test_split") or config.get("validation_split")
     wanted = {asked} | ({config.get("fewshot_split") or config.get("training_split")} if shots else set())
-    for split in sorted(wanted):
+    for split in sorted(filter(None, wanted)):
         if split not in files:
             raise RunError(
-                f"{folder / split}.jsonl: is missing; expected {config['task']}'s documents, a line each"
+                f"{folder / split}.jsonl: is missing; expected {config['task']}'s documents, one per line"
             )
     splits = {f"{kind}_split": None for kind in ("training", "validation", "test")}
     splits |= {key: config[key] for key in splits if config.get(key) in files}

@@ -13,7 +13,7 @@ from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
-from train.run.folder import read_run_config
+from train.run.folder import as_key, read_run_config
 from train.validation import validate
 from train.weights.open import load_model, open_weights, same_tokenizer
 
@@ -38,14 +38,14 @@ class ValidateWeightsConfig:
 
 
 def run(argv: list[str]) -> None:
-    config = load("validate", ValidateWeightsConfig, argv)
+    config = load("validate", ValidateWeightsConfig, as_key("weights", argv))
     weights = open_weights(Path(config.weights))
     config = _with_the_runs_data(config, weights, {word.partition("=")[0].partition(".")[0] for word in argv})
     stores = open_heldout(find_stores(Path(config.corpora), config.data))
     if not stores:
         raise RunError(f"{config.corpora}: no held-out data; expected some (relama prepare … heldout=0.01)")
     _refuse_other_tokenizer(config, weights, stores)
-    seq_len = config.seq_len or weights.config.max_seq_len
+    seq_len = weights.config.max_seq_len if config.seq_len is None else config.seq_len
     if not 1 <= seq_len <= weights.config.max_seq_len:
         raise RunError(f"seq_len={seq_len}: expected 1 to {weights.config.max_seq_len}, the model's context")
     ranks = set_up(Layout(), config.device)

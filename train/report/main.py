@@ -17,7 +17,7 @@ from train.config import RunError
 from train.generation.samples import make_samples
 from train.report import curves, life, recipe
 from train.report.compare import comparison
-from train.run.folder import run_path
+from train.run.folder import as_key, run_path
 from train.run.record import RunRecord
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -41,7 +41,7 @@ class ReportConfig:
 
 
 def run(argv: list[str]) -> None:
-    config = load("report", ReportConfig, argv)
+    config = load("report", ReportConfig, as_key("run", argv))
     paths = [run_path(name.strip()) for name in config.run.split(",") if name.strip()]
     if len(paths) > 1:
         records = [RunRecord.read(path) for path in paths]

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
+from train.config import RunError
+from train.evaluation.suites import SUITES, TASKS, Benchmark
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 lm_eval = pytest.importorskip("lm_eval")
@@ -243,7 +246,7 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
     for row in rows:
         assert 0 <= float(row[3]) <= 100
         assert (row[4].strip() == "–") == row[0].strip().startswith("race")
-    monkeypatch.setattr(train.evaluation.main, "score", None)  # a second time nothing is computed
+    monkeypatch.setattr("train.evaluation.tasks.score", None)  # a second time nothing is computed
     assert run(folder, benchmarks, tmp_path, few, "size=7b") == 0
     assert capsys.readouterr().out == table == (tmp_path / "table.md").read_text()
     other = tokenizer_of(open_weights(folder))
@@ -255,9 +258,9 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
 
 def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_path, capsys):
     assert run(folder, benchmarks, tmp_path, "tasks=[nq,triviaqa,gsm8k]", "protocols=[paper]", "limit=1") == 1
-    assert "3 documents in train, and nq is asked with 5 shots" in capsys.readouterr().err
+    assert "3 documents in train, and nq needs 5 for its shots" in capsys.readouterr().err
     from train.evaluation.harness import RelamaLM
-    from train.evaluation.main import Benchmark, score
+    from train.evaluation.tasks import score
 
     weights = open_weights(folder)
     lm = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=2)
@@ -271,10 +274,10 @@ def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_
     assert found["score"] == pytest.approx(1 / 9) and found["documents"] == 9
 
 
-def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
+def test_the_papers_normalizations_computed_plainly(folder, benchmarks):
     """Per character for PIQA; over "Answer:" for OBQA: against a loop over our own model."""
     from train.evaluation.harness import RelamaLM
-    from train.evaluation.main import Benchmark, score
+    from train.evaluation.tasks import score
 
     weights = open_weights(folder)
     model, tokenizer = load_model(weights, torch.device("cpu")), tokenizer_of(weights)
@@ -305,7 +308,7 @@ def test_the_papers_normalisations_computed_plainly(folder, benchmarks):
 def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folder, mmlu):
     """Against the prompt of the benchmark's own code, built here by hand, and a loop over our own model."""
     from train.evaluation.harness import RelamaLM
-    from train.evaluation.main import SUITES, score
+    from train.evaluation.tasks import score
 
     weights = open_weights(folder)
     model, tokenizer = load_model(weights, torch.device("cpu")), tokenizer_of(weights)
@@ -340,18 +343,16 @@ def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folde
             assert found["score"] == pytest.approx(right / len(tests)) and found["documents"] == len(tests)
 
 
-def test_mmlu_is_one_row_over_all_questions_and_goes_on_by_subject(
+def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
     folder, mmlu, tmp_path, capsys, monkeypatch
 ):
-    from train.evaluation.main import SUITES
-
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
     words = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
     assert run(folder, mmlu, tmp_path, *words) == 1  # the other subjects' data is not there
     assert "mmlu/anatomy/dev.jsonl: is missing" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mmlu").iterdir()] == ["abstract_algebra-5shot-paper.json"]
-    two = train.evaluation.main.replace(benchmark, subjects=SUBJECTS)
-    monkeypatch.setitem(train.evaluation.main.SUITES, "paper", (two,))
+    two = replace(benchmark, subjects=SUBJECTS)
+    monkeypatch.setitem(SUITES, "paper", (two,))
     kept = (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text()
     assert run(folder, mmlu, tmp_path, *words) == 0
     assert (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text() == kept
@@ -377,7 +378,7 @@ def test_mmlu_is_one_row_over_all_questions_and_goes_on_by_subject(
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
-def test_what_cannot_be_evaluated_is_said_in_one_line(folder, benchmarks, tmp_path, capsys, words, said):
+def test_an_evaluation_that_cannot_run_is_refused(folder, benchmarks, tmp_path, capsys, words, said):
     for name, text in (("bad", "{"), ("other", '{"question": "x"}\n')):
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)
@@ -393,7 +394,7 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
     from train.evaluation.tasks import build_task
 
     for name, choices in (("openbookqa", 4), ("boolq", 2)):
-        task = build_task(train.evaluation.main.TASKS / f"{name}.yaml", benchmarks / name, 0)
+        task = build_task(TASKS / f"{name}.yaml", benchmarks / name, 0)
         asked = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
         contexts = [request.arguments[0] for request in asked]
         assert contexts == ["a context"] * choices + ["Answer:"] * choices
@@ -405,19 +406,17 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
         ({"choices": ["one", "two", "three"]}, "no element 3"),
         ({"choices": None}, "data could not be read"),
         ({"question": None}, "not in mmlu's format"),
-        ({"answer": 7}, "the answer 7 is none of its 4 choices"),
-        ({"answer": -1}, "the answer -1 is none of its 4 choices"),
-        ({"answer": "E"}, "the answer 'E' is none of its 4 choices"),
+        ({"answer": 7}, "the answer 7 is not one of its 4 choices"),
+        ({"answer": -1}, "the answer -1 is not one of its 4 choices"),
+        ({"answer": "E"}, "the answer 'E' is not one of its 4 choices"),
     ],
 )
 def test_questions_in_another_format_are_refused_in_one_line(
     folder, mmlu, tmp_path, capsys, change, said, monkeypatch
 ):
-    from train.evaluation.main import SUITES
-
     bad = 0 if "choices" in change else 3
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
-    monkeypatch.setitem(SUITES, "paper", (train.evaluation.main.replace(benchmark, subjects=SUBJECTS[:1]),))
+    monkeypatch.setitem(SUITES, "paper", (replace(benchmark, subjects=SUBJECTS[:1]),))
     copied = tmp_path / "data" / "mmlu" / SUBJECTS[0]
     copied.mkdir(parents=True)
     for split in ("dev", "test"):
@@ -430,3 +429,37 @@ def test_questions_in_another_format_are_refused_in_one_line(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1 and said in lines[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_completion_that_cannot_be_scored_is_refused_as_in_lm_evals_own_model(folder):
+    from lm_eval.api.instance import Instance
+
+    from train.evaluation.harness import RelamaLM
+
+    weights = open_weights(folder)
+    lm = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=2)
+    long = Instance("loglikelihood", {}, ("a", f" {TEXT}" * 100), 0)
+    with pytest.raises(RunError, match="longer than the model's context"):
+        lm.loglikelihood([long], disable_tqdm=True)
+    lm._encode_pair = lambda context, continuation: ([1, 5], [])  # merged into the context's last token
+    with pytest.raises(RunError, match="has no token of its own"):
+        lm.loglikelihood([Instance("loglikelihood", {}, ("a", "b"), 0)], disable_tqdm=True)
+
+
+def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
+    words = ("tasks=[nq,piqa]", "protocols=[paper]")  # nq has too few documents for 5 and 64 shots
+    assert run(folder, benchmarks, tmp_path, *words) == 1
+    printed = capsys.readouterr()
+    assert "| piqa | 0 |" in printed.out and "| nq | 1 |" in printed.out and "| nq | 5 |" not in printed.out
+    (line,) = [line for line in printed.err.splitlines() if line.startswith("relama: error")]
+    assert "2 of 5 benchmarks failed: " in line and "nq needs 64 for its shots" in line
+
+
+def test_a_score_of_few_documents_does_not_replace_a_full_one(folder, benchmarks, tmp_path, capsys):
+    words = ("tasks=[piqa]", "protocols=[paper]")
+    assert run(folder, benchmarks, tmp_path, *words) == 0
+    full = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert run(folder, benchmarks, tmp_path, *words, "limit=1") == 0
+    assert full == {name: (tmp_path / name).read_text() for name in full}
+    assert json.loads((tmp_path / "piqa-0shot-paper-first1.json").read_text())["documents"] == 1
+    assert "the first 1 documents" in (tmp_path / "table-first1.md").read_text()

@@ -1,0 +1,95 @@
+"""A checkpoint's scores: a JSON file per task and protocol, reused while its inputs are the same; a table."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from data import folders
+from model.formats.weights import Weights
+from train.config import RunError
+from train.evaluation.suites import NOT_RUN, TASKS, Benchmark
+from train.ranks.setup import first_rank_does
+from train.recipe.scores import PAPER_SCORES
+
+
+class Results:
+    """The results in `folder` of `weights` on the first `limit` documents (None: all) of each task."""
+
+    def __init__(
+        self, folder: Path, weights: Weights, tokenizer: str, benchmarks: str | None, limit: int | None
+    ) -> None:
+        self._folder, self._weights, self._tokenizer = folder, weights, tokenizer
+        self._benchmarks, self._limit = benchmarks, limit
+
+    def of(self, benchmark: Benchmark, protocol: str, compute: Callable[[], dict]) -> dict:
+        """The result kept for `benchmark`, or else a new one, which is kept; all ranks call it."""
+        path = self._folder / benchmark.file(protocol, self._limit)
+        identity = self._identity(benchmark, protocol)
+        result = first_rank_does(partial(_kept, path, identity))
+        if result is None:
+            result = {"identity": identity} | compute()
+            self.keep(benchmark, protocol, result)
+        return result
+
+    def keep(self, benchmark: Benchmark, protocol: str, result: dict) -> None:
+        path = self._folder / benchmark.file(protocol, self._limit)
+        first_rank_does(partial(_write, path, json.dumps(result, indent=1) + "\n"))
+
+    def keep_table(self, text: str) -> None:
+        path = self._folder / (f"table-first{self._limit}.md" if self._limit else "table.md")
+        first_rank_does(partial(_write, path, text))
+
+    def _identity(self, benchmark: Benchmark, protocol: str) -> str:
+        """A hash of all that a score depends on: weights, tokenizer, task file, data and limit."""
+        task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
+        local = benchmark.local(self._benchmarks)
+        parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task, benchmark.subject]
+        parts += [benchmark.shots, str(local), _stamps(local) if local else [], self._limit, self._tokenizer]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def default_folder(weights: Weights) -> Path:
+    """evaluation/STEP in the run's folder. Raises RunError if the weights are not a run's."""
+    if weights.step is None:
+        raise RunError(f"weights={weights.path}: not a Relama run; give output=FOLDER for the results")
+    return weights.path.parents[1] / "evaluation" / weights.path.name
+
+
+def table(
+    rows: list[tuple[Benchmark, dict[str, float]]], size: str | None, weights: Weights, limit: int | None
+) -> str:
+    """Markdown: the paper's figure, ours by its protocol, and ours by the harness's usual one."""
+    lines = [
+        f"# {weights.path}" + (f", the first {limit} documents of each task" if limit else ""),
+        "",
+        f"| task | shots | paper, {size or 'no such size'} | ours, paper's protocol | ours, harness's |",
+        "|---|---|---|---|---|",
+    ]
+    for benchmark, scores in rows:
+        published = PAPER_SCORES.get(size or "", {}).get((benchmark.name, benchmark.shots))
+        cells = [f"{scores[p] * 100:.1f}" if p in scores else "–" for p in ("paper", "usual")]
+        shown = "–" if published is None else f"{published:.1f}"
+        lines.append(f"| {benchmark.name} | {benchmark.shots} | {shown} | {cells[0]} | {cells[1]} |")
+    return "\n".join([*lines, "", NOT_RUN, ""])
+
+
+def _stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """(name, size, time of change) of the files of a folder."""
+    files = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+
+def _kept(path: Path, identity: str) -> dict | None:
+    try:
+        saved = json.loads(path.read_text())
+        is_usable = saved["identity"] == identity and {"score", "metric", "documents"} <= saved.keys()
+        return saved if is_usable else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folders.write_whole(path, text)
