@@ -1,0 +1,351 @@
+"""Deliberate faults, and the test that must go red for each: `python tests/mutants.py [WORD …]`.
+
+Each fault is put into a copy of the repository, alone, and its test is run there; a word chooses the faults
+whose line contains it. Before that, all named tests must be green without a fault. `--table` prints the table
+of docs/tests.md.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = (
+    "configs",
+    "data",
+    "model",
+    "train",
+    "launch",
+    "tests",
+    "docs",
+    "benchmarks",
+    "pyproject.toml",
+    "LICENSE",
+)
+WORKERS = 2  # faults tried at once
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`old`, which occurs once in `file`, becomes `new`; `test` must fail."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+FAULTS = (
+    # ---- which sample comes when
+    Fault(
+        "order: a source's epochs begin one sequence late",
+        "data/order.py",
+        "epoch, j = divmod(k, total)",
+        "epoch, j = divmod(k + 1, total)",
+        "tests/data/test_order.py::test_the_order_of_published_runs_never_changes",
+    ),
+    Fault(
+        "order: a rank's micro-batches overlap the next rank's",
+        "data/order.py",
+        "micro * micro_batch * dp_size + dp_rank",
+        "micro * micro_batch + dp_rank",
+        "tests/data/test_order.py::test_the_ranks_share_a_global_batch_without_gap_or_overlap",
+    ),
+    Fault(
+        "order: a skipped range is one sample too short",
+        "data/order.py",
+        "n += stop - start\n",
+        "n += stop - start - 1\n",
+        "tests/data/test_order.py::test_skipped_samples_are_left_out_and_the_rest_stays",
+    ),
+    Fault(
+        "order: weights are rounded to whole percents",
+        "data/order.py",
+        "Fraction(Decimal(str(weight)))",
+        "Fraction(round(Decimal(str(weight))))",
+        "tests/data/test_order.py::test_the_block_of_table_1_is_200",
+    ),
+    Fault(
+        "loader: labels are the inputs",
+        "data/loader.py",
+        "return tokens[:, :-1], tokens[:, 1:]",
+        "return tokens[:, :-1], tokens[:, :-1]",
+        "tests/data/test_loader.py::test_a_step_is_the_same_samples_on_any_ranks_micro_batches_and_workers",
+    ),
+    # ---- token stores
+    Fault(
+        "store: sequences do not share their border token",
+        "data/tokens/store.py",
+        "return self.read(seq_len * i, seq_len * i + seq_len + 1)",
+        "return self.read((seq_len + 1) * i, (seq_len + 1) * i + seq_len + 1)",
+        "tests/data/tokens/test_store.py::test_sequences_share_one_token_and_leave_less_than_one_sequence_over",
+    ),
+    Fault(
+        "store: a shard's content is not verified",
+        "data/tokens/store.py",
+        'self._check_content(shard["file"], shard["xxh3"])',
+        "pass",
+        "tests/data/tokens/test_store.py::test_each_damage_is_refused_in_one_line_with_the_file_and_the_mend",
+    ),
+    Fault(
+        "store: what is held out depends on the text, not the URL",
+        "data/tokens/heldout.py",
+        "name = normalized(url) if url else text",
+        "name = text",
+        "tests/data/tokens/test_build.py::test_what_is_held_out_depends_on_the_url_and_not_on_the_seed_or_the_source",
+    ),
+    Fault(
+        "tokenizer: text can forge the end of a document",
+        "data/tokens/tokenizer.py",
+        "if self._fast is None or self._literal.search(text):",
+        "if self._fast is None:",
+        "tests/data/tokens/test_tokenizer.py::test_no_text_can_forge_the_end_of_a_document",
+    ),
+    # ---- the model and its loss
+    Fault(
+        "loss: its gradient is off by a hundredth at the label",
+        "model/loss.py",
+        "labels] -= 1\n",
+        "labels] -= 0.99\n",
+        "tests/model/test_loss.py::test_any_chunk_gives_the_loss_and_gradients_of_all_logits_at_once",
+    ),
+    Fault(
+        "loss: the mean counts one token too many",
+        "model/loss.py",
+        "return total / tokens\n",
+        "return total / (tokens + 1)\n",
+        "tests/model/test_loss.py::test_without_gradients_the_loss_is_the_same_and_no_gradient_is_computed",
+    ),
+    Fault(
+        "model: attention is not causal",
+        "model/llama.py",
+        "is_causal=True",
+        "is_causal=False",
+        "tests/model/test_llama.py::test_a_token_never_sees_those_after_it",
+    ),
+    Fault(
+        "model: the norm scales before it casts back",
+        "model/llama.py",
+        "F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight",
+        "F.rms_norm(x, x.shape[-1:], self.weight, self.eps)",
+        "tests/model/test_llama.py::test_the_norm_is_computed_in_fp32_cast_back_and_only_then_scaled",
+    ),
+    Fault(
+        "model: SwiGLU's hidden dim is rounded down",
+        "model/llama.py",
+        "self.multiple_of * -(-hidden // self.multiple_of)",
+        "self.multiple_of * (hidden // self.multiple_of)",
+        "tests/model/test_flops.py::test_the_published_sizes_count_exactly",
+    ),
+    Fault(
+        "initial weights: the seed is ignored",
+        "model/initialize.py",
+        '_draw(parameter, f"{seed}/{name}")',
+        '_draw(parameter, f"0/{name}")',
+        "tests/model/test_initialize.py::test_seed_and_name_decide_each_matrix",
+    ),
+    # ---- the step
+    Fault(
+        "gradient norm: each rank clips by its own shard's",
+        "model/parallelize/gradients.py",
+        "norm = norm.full_tensor()",
+        "norm = norm.to_local()",
+        "tests/model/test_parallelize.py::test_ten_steps_on_every_layout_are_the_single_process_s[2]",
+    ),
+    Fault(
+        "gradients: micro-batches are summed, not averaged",
+        "model/parallelize/gradients.py",
+        "loss = model(inputs, labels) / count",
+        "loss = model(inputs, labels)",
+        "tests/model/test_parallelize.py::test_ten_steps_on_every_layout_are_the_single_process_s[2]",
+    ),
+    Fault(
+        "optimizer: the norms' scales decay",
+        "train/optimizer.py",
+        '"weight_decay": 0.0',
+        '"weight_decay": config.weight_decay',
+        "tests/train/test_optimizer.py::test_only_matrices_decay",
+    ),
+    Fault(
+        "schedule: the cosine does not end at min_lr_ratio",
+        "train/optimizer.py",
+        "(1 - config.min_lr_ratio) * cosine",
+        "cosine",
+        "tests/train/test_optimizer.py::test_the_schedule_equals_transformers",
+    ),
+    Fault(
+        "guard: an infinite loss passes",
+        "train/recovery.py",
+        "            if not math.isfinite(value):\n",
+        "            if math.isnan(value):\n",
+        "tests/train/test_recovery.py::test_what_is_no_number_never_passes",
+    ),
+    # ---- resuming
+    Fault(
+        "resume: a rewind leaves out too few samples",
+        "train/recovery.py",
+        'last = decision["step"] - back\n',
+        'last = decision["step"] - 1\n',
+        "tests/train/test_recovery.py::test_a_rewind_leaves_out_the_samples_from_back_steps_before_the_spike",
+    ),
+    Fault(
+        "resume: a checkpoint that a rewind took back is used",
+        "train/recovery.py",
+        'decision["to_step"] < state["step"]',
+        'decision["to_step"] > state["step"]',
+        "tests/train/test_recovery.py::test_a_checkpoint_of_steps_that_were_taken_back_is_abandoned",
+    ),
+    Fault(
+        "resume: a torn line joins the next one",
+        "train/run/json_lines.py",
+        'file.truncate(file.read().rfind(b"\\n") + 1)',
+        "file.read()",
+        "tests/train/test_recovery.py::test_a_decision_after_a_torn_one_can_be_read",
+    ),
+    Fault(
+        "checkpoint: contents are not compared with their checksums",
+        "train/checkpoint/folder.py",
+        'elif checksum(path) != entry["xxh3"]:',
+        "elif False:",
+        "tests/train/checkpoint/test_damage.py::test_every_flipped_byte_and_every_cut_is_named",
+    ),
+    Fault(
+        "checkpoint: one more is removed than should be",
+        "train/checkpoint/folder.py",
+        "for folder in steps[:-keep]:",
+        "for folder in steps[: 1 - keep]:",
+        "tests/train/checkpoint/test_saving.py::test_the_newest_few_and_the_last_verified_stay",
+    ),
+    # ---- formats
+    Fault(
+        "export: q and k keep Meta's row order",
+        "model/formats/huggingface.py",
+        "return pairs.transpose(1, 2).flatten(0, 2)",
+        "return pairs.flatten(0, 2)",
+        "tests/model/test_formats.py::test_transformers_loads_the_export_and_gives_our_logits",
+    ),
+    # ---- data
+    Fault(
+        "dedup: shingles are four words long",
+        "data/dedup/containment.py",
+        "width = min(SHINGLE, len(words))",
+        "width = min(SHINGLE - 1, len(words))",
+        "tests/data/dedup/test_containment.py::test_what_goes_is_what_brute_force_says",
+    ),
+    Fault(
+        "recipe: C4's validation files are trained on",
+        "data/sources/c4.py",
+        'if "validation" not in file.name',
+        "if file.name",
+        "tests/data/sources/test_c4.py::test_its_validation_files_are_not_read_from_a_folder",
+    ),
+    Fault(
+        "recipe: one accepted licence of several is enough",
+        "data/sources/github/licences.py",
+        'all(part.strip() in accepted for part in one.split(" and "))',
+        'any(part.strip() in accepted for part in one.split(" and "))',
+        "tests/data/sources/github::test_an_expression_is_accepted_only_if_it_can_be_met",
+    ),
+    Fault(
+        "recipe: CCNet's normal form keeps digits",
+        "data/ccnet/paragraphs.py",
+        'code: "0" for code',
+        "code: chr(code) for code",
+        "tests/data/ccnet/test_ccnet.py::test_the_normal_form_and_the_hash_by_hand",
+    ),
+    # ---- guards
+    Fault(
+        "guard: a manifest may name a file elsewhere",
+        "data/folders.py",
+        'not set("/\\\\\\0") & set(name)',
+        "True",
+        "tests/test_security.py::test_a_name_that_leads_elsewhere_is_not_plain",
+    ),
+    Fault(
+        "guard: bearer tokens are written down",
+        "configs/redact.py",
+        'text = _BEARER.sub(rf"\\g<1>{MASK}", text)',
+        "pass",
+        "tests/test_security.py::test_a_secret_is_masked",
+    ),
+)
+
+
+def main(words: list[str]) -> int:
+    if words == ["--table"]:
+        print(table())
+        return 0
+    chosen = [fault for fault in FAULTS if not words or any(word in fault.what for word in words)]
+    with tempfile.TemporaryDirectory(prefix="relama-mutants-") as folder:
+        clean = run(copied(Path(folder) / "clean"), sorted({fault.test for fault in chosen}))
+        if clean.returncode:
+            print(clean.stdout[-3000:], "relama: these tests are not green without a fault", file=sys.stderr)
+            return 1
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = list(pool.map(partial(is_caught, Path(folder)), chosen))
+    missed = [fault for fault, caught in zip(chosen, found, strict=True) if not caught]
+    print(f"{len(chosen) - len(missed)} of {len(chosen)} faults were caught")
+    return 1 if missed else 0
+
+
+def is_caught(folder: Path, fault: Fault) -> bool:
+    """Whether the test fails on a copy with this fault in it."""
+    copy = copied(folder / f"fault-{FAULTS.index(fault)}")
+    path = copy / fault.file
+    text = path.read_text()
+    if text.count(fault.old) != 1:
+        print(
+            f"STALE   {fault.what}: {fault.file} holds {fault.old!r} {text.count(fault.old)} times",
+            flush=True,
+        )
+        return False
+    path.write_text(text.replace(fault.old, fault.new))
+    done = run(copy, [fault.test])
+    shutil.rmtree(copy)
+    print(f"{'caught' if done.returncode == 1 else 'MISSED'}  {fault.what}", flush=True)
+    return done.returncode == 1  # pytest: tests ran, and one failed
+
+
+def copied(copy: Path) -> Path:
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=ignore)
+        else:
+            copy.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+def run(copy: Path, tests: list[str]) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(located, tests)]
+    return subprocess.run(command, cwd=copy, env=env, capture_output=True, text=True)
+
+
+def located(test: str) -> str:
+    """FOLDER::NAME becomes the file of the folder that has the test."""
+    place, _, name = test.partition("::")
+    if place.endswith(".py"):
+        return test
+    (file,) = [path for path in (ROOT / place).glob("test_*.py") if f"def {name}(" in path.read_text()]
+    return f"{file.relative_to(ROOT)}::{name}"
+
+
+def table() -> str:
+    rows = [
+        f"| {fault.what} | `{fault.file}` | `{located(fault.test).removeprefix('tests/')}` |"
+        for fault in FAULTS
+    ]
+    return "\n".join(["| fault | in | goes red |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
