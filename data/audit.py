@@ -1,8 +1,8 @@
-"""`relama audit`: the mixture that a run would see, beside Table 1 of the paper.
+"""`relama audit`: the mixture that a run would see, compared with Table 1 of the paper.
 
 In: the mixture and the manifests of the stores under `corpora`. Out: for each source its tokens, share,
-epochs at the run's length and bytes per token with the paper's beside them, and, loudly, what is missing
-or will be repeated too often. `strict=true` makes an error of that.
+epochs at the run's length and bytes per token next to the paper's, and, prominently, what is missing or
+will be repeated too often. `strict=true` makes that an error.
 """
 
 import json
@@ -16,13 +16,13 @@ from data.errors import DataError
 from data.mixture import DataConfig
 from data.tokens.store import TokenStore
 
-PAPER_TOKENS = 1.4e12
+PAPER_TOKENS = 1.4e12  # docs/recipe.md §1
 PAPER_BATCH = 1 << 22
 
 
 @dataclass(frozen=True)
 class Paper:
-    """A row of Table 1 (RECIPE §1); bytes per token are what its other columns imply."""
+    """A row of Table 1 (docs/recipe.md §1); bytes per token follow from its other columns."""
 
     share: float
     epochs: float  # at 1.4T tokens
@@ -39,22 +39,22 @@ TABLE_1 = {
     "stackexchange": Paper(0.020, 1.03, 2.87),
 }
 BOOKS3 = (
-    "Books3, a part of the paper's books, is withdrawn and cannot be had; "
-    "what stands in for it you add yourself (docs/data.md)"
+    "Books3, part of the paper's books, was withdrawn and is not available; "
+    "add your own books in its place (docs/data.md)"
 )
 
 
 @dataclass
 class AuditConfig:
-    """What is audited, at which length, and by how much it may differ; `configs/audit.yaml` fills it."""
+    """What to audit, at which length, and how much it may differ; `configs/audit.yaml` fills it."""
 
     data: DataConfig
     corpora: str = "corpora"
-    tokens: float | None = None  # the run's length; null: steps × global_batch, or else the paper's 1.4e12
+    tokens: float | None = None  # the run's length; null: by steps=, or 1.4e12 for the paper's sources
     steps: int | None = None
     global_batch: int = PAPER_BATCH  # tokens
-    share_tolerance: float = 0.05  # of a share of Table 1
-    epochs_tolerance: float = 0.5  # above the epochs of Table 1, as a part of them
+    share_tolerance: float = 0.05  # relative to the share in Table 1
+    epochs_tolerance: float = 0.5  # above the epochs of Table 1, relative to them
     strict: bool = False  # whether a finding is an error
     json: bool = False  # print JSON instead of the table
     output: str | None = None  # a file for the same JSON
@@ -71,16 +71,18 @@ class AuditConfig:
                 raise ValueError(f"{key}={getattr(self, key)}: expected 0 or above")
 
     @property
-    def length(self) -> float:
-        """Tokens that the run sees."""
+    def length(self) -> float | None:
+        """Tokens that the run sees; None for a mixture of your own without steps= or tokens=."""
         if self.steps is not None:
             return self.steps * self.global_batch
-        return PAPER_TOKENS if self.tokens is None else self.tokens
+        if self.tokens is None and TABLE_1.keys() & self.data.chosen().keys():
+            return PAPER_TOKENS
+        return self.tokens
 
 
 @dataclass
 class Row:
-    """One source of the mixture; what cannot be known of it is None."""
+    """One source of the mixture; what is unknown is None."""
 
     source: str
     share: float
@@ -95,9 +97,9 @@ class Row:
 
 @dataclass
 class Audit:
-    """The whole account; `findings` are what is not as in the paper, `notes` what else should be known."""
+    """The audit: `findings` are what differs from the paper, `notes` what else you should know."""
 
-    length: float
+    length: float | None  # tokens
     rows: list[Row]
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -117,13 +119,13 @@ def audit(config: AuditConfig) -> Audit:
     if len(set(tokenizers.values())) > 1:
         each = ", ".join(f"{source} {fingerprint[:8]}" for source, fingerprint in tokenizers.items())
         raise DataError(
-            f"{corpora}/: stores of different tokenizers ({each}); make them with one: "
+            f"{corpora}/: stores with different tokenizers ({each}); make them all with one: "
             "`relama prepare … stage=tokens tokenizer=…`"
         )
     return Audit(config.length, rows, list(_findings(rows, corpora, config)), list(_notes(rows, corpora)))
 
 
-def _row(source: str, share: float, corpora: Path, length: float, tokenizers: dict[str, str]) -> Row:
+def _row(source: str, share: float, corpora: Path, length: float | None, tokenizers: dict[str, str]) -> Row:
     row = Row(source, share, paper=TABLE_1.get(source))
     folder = corpora / source / "tokens"
     if not (folder / "manifest.json").is_file():
@@ -134,12 +136,12 @@ def _row(source: str, share: float, corpora: Path, length: float, tokenizers: di
     row.heldout_tokens, row.heldout_documents = heldout.n_tokens, heldout.n_documents
     if train.n_tokens:
         row.bytes_per_token = train.n_bytes / train.n_tokens
-        row.epochs = length * share / train.n_tokens
+        row.epochs = None if length is None else length * share / train.n_tokens
     return row
 
 
 def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[str]:
-    """What is missing, repeated too often, or sampled otherwise than in the paper."""
+    """What is missing, repeated too often, or sampled differently from the paper."""
     absent = [source for source in TABLE_1 if source not in {row.source for row in rows}]
     if absent:
         yield f"MISSING: {', '.join(absent)} of Table 1 not in the mixture"
@@ -175,13 +177,13 @@ def _notes(rows: list[Row], corpora: Path) -> Iterator[str]:
         if path.parent.parent.name not in known
     )
     if others:
-        yield f"not in the mixture, though it has a store: {', '.join(others)}"
+        yield f"has a store but is not in the mixture: {', '.join(others)}"
 
 
 def table(found: Audit) -> Iterator[str]:
     """The lines to print."""
     heads = ("source", "tokens", "share", "paper", "epochs", "paper", "bytes/token", "paper")
-    lines = [(*heads, "documents", "held out")]
+    lines: list[tuple[str, ...]] = [(*heads, "documents", "held-out")]
     for row in found.rows:
         paper = row.paper
         lines.append(
@@ -199,7 +201,10 @@ def table(found: Audit) -> Iterator[str]:
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines)]
-    yield f"the mixture over {_count(found.length)} tokens, beside the paper's (Table 1, 1.4T tokens)"
+    over = "" if found.length is None else f" over {_count(found.length)} tokens"
+    yield f"the mixture{over}, compared with the paper's (Table 1, 1.4T tokens)"
+    if found.length is None:
+        yield "not a mixture of the paper's sources: give steps= or tokens= to see its epochs"
     yield ""
     for name, *numbers in lines:
         cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:]))]
@@ -210,7 +215,7 @@ def table(found: Audit) -> Iterator[str]:
 
 
 def _count(number: float | None) -> str:
-    """Three figures, or all of a small number."""
+    """A small number in full, a large one to three digits."""
     if number is None:
         return "–"
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):

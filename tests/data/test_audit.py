@@ -97,6 +97,14 @@ def test_the_length_is_tokens_or_steps_of_a_batch_or_the_papers(seven, words, le
     assert row.epochs == pytest.approx(length * row.share / row.tokens)
 
 
+def test_a_mixture_of_ones_own_has_no_length_until_one_is_given(seven, capsys):
+    own = ["data.weights={novels: 1}", "data.sources=[novels]"]
+    assert audited(seven, *own).length is None and audited(seven, *own).rows[0].epochs is None
+    assert audited(seven, *own, "steps=10", "global_batch=4096").length == 40960
+    code, out, _ = said([f"corpora={seven}", *own], capsys)
+    assert code == 0 and "give steps= or tokens= to see its epochs" in out and "1.4T tokens)" in out
+
+
 def test_what_is_missing_is_said_by_name_and_what_is_there_is_shown(copy, capsys):
     shutil.rmtree(copy / "wikipedia")
     (copy / "arxiv" / "tokens" / "manifest.json").unlink()
@@ -140,7 +148,7 @@ def test_sources_left_out_and_stores_not_used_are_said(copy, real_texts, tokeniz
         "MISSING: github, wikipedia, books, arxiv, stackexchange of Table 1 not in the mixture"
     ]
     assert found.notes[-1] == (
-        "not in the mixture, though it has a store: arxiv, books, github, novels, stackexchange, wikipedia"
+        "has a store but is not in the mixture: arxiv, books, github, novels, stackexchange, wikipedia"
     )
 
 
@@ -180,7 +188,7 @@ def test_stores_of_two_tokenizers_are_refused(copy, real_texts, tmp_path, capsys
     make_store(copy, "arxiv", real_texts[:3], other)
     capsys.readouterr()
     code, _, err = said([f"corpora={copy}"], capsys)
-    assert code == 1 and "stores of different tokenizers" in one_line(err)
+    assert code == 1 and "stores with different tokenizers" in one_line(err)
 
 
 def test_a_damaged_store_is_refused_by_name(copy, capsys):
