@@ -69,8 +69,14 @@ def _whole_clauses(inner: str) -> str:
     """What remains of the text in brackets, with them; a mark if nothing does."""
     clauses = _CLAUSE.split(inner)
     kept = [(clauses[place - 1] if place else "", clauses[place]) for place in range(0, len(clauses), 2)]
-    inner = "".join(mark + clause for mark, clause in kept if HOLE not in clause).lstrip(" ,;")
+    inner = "".join(mark + clause for mark, clause in kept if _is_readable(clause)).lstrip(" ,;")
     return f"({inner})" if inner.strip(GONE + " ") else GONE
+
+
+def _is_readable(clause: str) -> bool:
+    """Whether a clause can be read without its holes: it has none, or enough words follow its only one."""
+    before, *rest = clause.split(HOLE)
+    return not rest or (len(rest) == 1 and not before.strip() and rest[0].count(" ") > 2)
 
 
 def _begins_line(left: str, is_first: bool) -> bool:

@@ -239,6 +239,7 @@ def test_a_template_without_a_rule_stays_where_a_sentence_needs_it(wikitext, tex
         ("paid $80 (${{price|US|80|1861}} in {{CURRENTYEAR}} money) then", "paid $80 then"),
         ("built (1900; {{unknown|a|b}} later) of stone", "built (1900) of stone"),
         ("it (a {{unknown|a|b}}, or so) is", "it (or so) is"),
+        ("she ({{some icon}} born in the town of Lo) is", "she (born in the town of Lo) is"),
         # words on either side of a dropped template are not glued; a soft hyphen's are
         ("one{{ref label|a}}two three{{mdash}}four Do{{shy}}nau", "one two three—four Donau"),
         ("left{{dropped note}}right 3{{note|1}}4 a{{cn}}, b", "left right 3 4 a, b"),
