@@ -22,8 +22,8 @@ from pylatexenc.latexwalker import LatexWalker
 
 from data.documents import Record
 from data.sources.arxiv import recipe as arxiv
-from data.sources.arxiv.comments import strip_comments
-from data.sources.arxiv.macros import expand
+from data.sources.arxiv.latex.comments import strip_comments
+from data.sources.arxiv.latex.macros import expand
 from data.sources.arxiv.recipe import clean_latex
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "arxiv"

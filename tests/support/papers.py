@@ -62,7 +62,7 @@ def texts(path: Path) -> list[str]:
 def one(files: Mapping[str, str | bytes]) -> str:
     """The text of a paper's one main file, comments off and inputs in their places."""
     mains = Paper({name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()})
-    (main,) = mains.mains()
+    (main,) = mains.mains().read
     return mains.text(main)
 
 

@@ -4,6 +4,7 @@ Everything is read forward, once, into memory within bounds; nothing is unpacked
 """
 
 import gzip
+import io
 import os
 import posixpath
 import tarfile
@@ -18,8 +19,11 @@ from data.sources.arxiv.names import arxiv_url, stem
 from data.sources.arxiv.papers import Files, TooLarge, records
 
 MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv takes less than a tenth of it
+MAX_INNER = 4 << 20  # bytes of a tar inside a tar
+MAX_NESTED = 2  # tars inside tars
 MAX_READ = 1 << 20  # bytes that tarfile may ask for at once: a header's size is the archive's word
 
+_PACKED = (".tar", ".tar.gz", ".tgz")
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError)
 _OTHERS = {
     b"%PDF": "PDF only",
@@ -88,17 +92,39 @@ def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[R
             yield Drop(kind or "empty", file, number, name)
             return
         if _is_tar(head):
-            for member, content in _members(stream):
-                if content and not _climbs(member.name) and kept.wants(member.name, member.size):
-                    kept.contents[member.name] = _content(content)
-            while stream.read(MAX_READ):  # to its end, where gzip has its checksum
-                pass
+            _keep_members(stream, kept, "", 0)
         else:
             kept.contents[stem(name) + ".tex"] = _content(stream)
     except TooLarge as error:
         yield Drop("too large", file, number, f"{name}: {error}", malformed=True)
         return
     yield from records(kept, file, number, name)
+
+
+def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> None:
+    """Keeps the files of a tar that may be TeX; of tars inside it too, where it holds no TeX of its own."""
+    inner: dict[str, bytes] = {}
+    for member, content in _members(stream):
+        if content is None or _climbs(member.name):
+            continue
+        name = posixpath.join(folder, member.name)
+        if kept.wants(name, member.size):
+            kept.contents[name] = _content(content)
+        elif (
+            depth < MAX_NESTED
+            and len(inner) < 10
+            and name.lower().endswith(_PACKED)
+            and member.size <= MAX_INNER
+        ):
+            inner[name] = _content(content)
+    while stream.read(MAX_READ):  # to its end, where gzip has its checksum
+        pass
+    for name, packed in inner.items() if not kept.has_tex() else ():
+        nested = _Stream(io.BytesIO(packed), MAX_UNPACKED)
+        if nested.peek(2) == b"\x1f\x8b":
+            nested = _Stream(gzip.GzipFile(fileobj=nested), MAX_UNPACKED)
+        if _is_tar(nested.peek(tarfile.BLOCKSIZE)):
+            _keep_members(nested, kept, posixpath.dirname(name), depth + 1)
 
 
 def _members(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.documents import Drop, Record
 from data.sources.arxiv.files import Paper, TooLong
+from data.sources.arxiv.latex.macros import TooMuch
 from data.sources.arxiv.names import arxiv_url, stem
 
 MAX_TEX = 32 << 20  # bytes of TeX in one paper
@@ -33,7 +34,12 @@ class Files:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.kinds: set[str] = set()
+        self.others: set[str] = set()  # names of bibliographies, which tell what was compiled
         self._tex = self._other = self._count = 0
+
+    def has_tex(self) -> bool:
+        """Whether a file that is TeX by its name was kept."""
+        return any(name.lower().endswith(_TEX) for name in self.contents)
 
     def wants(self, name: str, size: int) -> bool:
         """Whether a file is to be kept. Raises TooLarge."""
@@ -47,6 +53,8 @@ class Files:
             if self._tex > MAX_TEX:
                 raise TooLarge(f"more than {MAX_TEX >> 20} MiB of TeX")
             return True
+        if suffix == ".bbl":
+            self.others.add(name)
         if _NOT_TEX.search(name) or self._other + size > MAX_OTHER:
             return False
         self._other += size
@@ -74,8 +82,9 @@ def read_folder(folder: Path) -> Iterator[Record | Drop]:
 def records(kept: Files, file: str, number: int, name: str) -> Iterator[Record | Drop]:
     """A record for each main file of a paper."""
     name = name.encode(errors="backslashreplace").decode()
-    paper = Paper(kept.contents, stem(name))
-    mains = paper.mains()
+    paper = Paper(kept.contents, stem(name), kept.others)
+    found = paper.mains()
+    mains = found.read
     if not mains:
         kinds = {"PDF only": {".pdf"}, "PostScript only": {".ps", ".eps"}}
         reason = next((reason for reason, suffixes in kinds.items() if suffixes & kept.kinds), "no TeX")
@@ -90,3 +99,7 @@ def records(kept: Files, file: str, number: int, name: str) -> Iterator[Record |
             yield Record(file, number, paper.text(main), url, "", meta)
         except TooLong as error:
             yield Drop("too large", file, number, f"{name}: {error}", malformed=True)
+        except TooMuch as error:
+            yield Drop("macros explode", file, number, f"{name}: {error}")
+    for path, reason in found.left_out.items():
+        yield Drop(reason, file, number, f"{name}: {path}")

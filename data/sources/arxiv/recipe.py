@@ -13,15 +13,16 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.sources import rows, text
 from data.sources.arxiv import archives, papers
-from data.sources.arxiv.comments import strip_comments
-from data.sources.arxiv.macros import TooMuch, expand
+from data.sources.arxiv.latex.comments import strip_comments
+from data.sources.arxiv.latex.macros import TooMuch, expand
+from data.sources.arxiv.latex.structure import body
+from data.sources.arxiv.latex.verbatim import declared
 from data.sources.arxiv.names import arxiv_url
-from data.sources.arxiv.structure import body
 from data.sources.arxiv.units import inputs
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]
 
-VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 3  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _WITHDRAWN = re.compile(
@@ -56,7 +57,8 @@ def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
 
 def clean_latex(latex: str) -> str:
     """A paper from its first section on, its macros written out. Raises TooMuch."""
-    return body(*expand(strip_comments(latex)))
+    verbatim = declared(latex)
+    return body(*expand(strip_comments(latex, verbatim=verbatim), verbatim))
 
 
 def _read_rows(path: Path) -> Iterator[Record | Drop]:

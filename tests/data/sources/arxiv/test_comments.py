@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.sources.arxiv.comments import strip_comments
+from data.sources.arxiv.latex.comments import strip_comments
 from tests.support.papers import body
 
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from data.sources.arxiv.macros import MAX_CALL, TooMuch, expand
+from data.sources.arxiv.latex.calls import MAX_CALL, TooMuch
+from data.sources.arxiv.latex.macros import expand
 from data.sources.arxiv.recipe import clean_latex
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.sources.arxiv.macros import expand
+from data.sources.arxiv.latex.macros import expand
 from tests.support.papers import body
 
 
@@ -95,7 +95,7 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
         "\\newcommand{\\a}[1]{#2}\\a{1}",
         "\\newcommand{\\a}{never closed \\a",
         "\\let\\a=x\\a",
-        "\\NewDocumentCommand{\\a}{s m}{#2}\\a{1}",
+        "\\NewDocumentCommand{\\a}{s m}{\\IfBooleanTF{#1}{x}{#2}}\\a{1}",
     ],
 )
 def test_what_programs_or_redefines_latex_itself_is_left_alone(text):

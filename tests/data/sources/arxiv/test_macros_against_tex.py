@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.sources.arxiv.macros import expand
+from data.sources.arxiv.latex.macros import expand
 from data.sources.arxiv.recipe import clean_latex
 
 

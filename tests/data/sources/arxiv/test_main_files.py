@@ -11,6 +11,8 @@ from data.sources.arxiv import files
 from data.sources.arxiv.files import Paper
 from tests.support.papers import CLEANED, PAPER, WHOLE, cleaned, folder, one, texts
 
+OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
+
 
 @pytest.mark.parametrize(
     ("files", "mains"),
@@ -22,8 +24,8 @@ from tests.support.papers import CLEANED, PAPER, WHOLE, cleaned, folder, one, te
         ({"a.tex": WHOLE, "0704.0001.tex": WHOLE}, ["0704.0001.tex"]),
         ({"a.tex": WHOLE.replace("BODY", "\\input{b}"), "b.tex": WHOLE}, ["a.tex"]),
         ({"b.tex": WHOLE, "a.tex": WHOLE.replace("BODY", "\\import{}{b}")}, ["a.tex"]),
-        ({"b.tex": WHOLE, "a.tex": WHOLE}, ["a.tex", "b.tex"]),  # two roots, two papers
-        ({"p/main.tex": WHOLE, "q/main.tex": WHOLE}, ["p/main.tex", "q/main.tex"]),
+        ({"b.tex": WHOLE, "a.tex": OTHER}, ["a.tex", "b.tex"]),  # two roots, two papers
+        ({"p/main.tex": WHOLE, "q/main.tex": OTHER}, ["p/main.tex", "q/main.tex"]),
         ({"a.tex": WHOLE, "sub/b.tex": WHOLE}, ["a.tex"]),
         ({"a.tex": WHOLE, "b.tex": WHOLE, "00README.XXX": "b.tex toplevelfile\na.tex ignore\n"}, ["b.tex"]),
         ({"a.tex": WHOLE, "b.tex": WHOLE, "00README.XXX": "nohypertex\na.tex ignore\n"}, ["b.tex"]),
@@ -55,7 +57,7 @@ from tests.support.papers import CLEANED, PAPER, WHOLE, cleaned, folder, one, te
         ({"paper": WHOLE}, ["paper"]),
         (
             {"a.tex": WHOLE.replace("BODY", "\\input{b}"), "b.tex": WHOLE.replace("BODY", "\\input{a}")},
-            ["a.tex", "b.tex"],
+            ["a.tex"],  # each holds the other
         ),
         ({"my.sty": WHOLE, "readme.txt": "x", "data": "y"}, []),
         ({}, []),
@@ -63,15 +65,18 @@ from tests.support.papers import CLEANED, PAPER, WHOLE, cleaned, folder, one, te
 )
 def test_the_main_file_is_found(files, mains):
     for order in itertools.islice(itertools.permutations(files.items()), 6):
-        found = Paper({name: text.encode() for name, text in order}, "0704.0001").mains()
+        found = Paper({name: text.encode() for name, text in order}, "0704.0001").mains().read
         assert found == mains
 
 
 def test_several_roots_are_several_papers(tmp_path):
-    a, b = PAPER.replace("Let", "A let"), PAPER.replace("Let", "B let")
+    a, b = PAPER, PAPER.replace("Let $x\\in\\R$.", "The second has another text, longer by some words.")
     folder(tmp_path / "0704.0001", {"a/a.tex": a, "b/b.tex": b, "style.tex": "\\def\\x{y}"})
     found = cleaned(tmp_path)
-    assert [item.text for item in found] == [CLEANED.replace("Let", "A let"), CLEANED.replace("Let", "B let")]
+    assert [item.text for item in found] == [
+        CLEANED,
+        "\\section{Introduction}\nThe second has another text, longer by some words.\n",
+    ]
     assert len({item.id for item in found}) == 2
 
 

@@ -1,22 +1,10 @@
-r"""LaTeX's smallest parts: verbatim environments, control sequences, arguments and groups.
+r"""LaTeX's smallest parts: control sequences, arguments and groups.
 
 Everything here works on a string and a position in it, in time linear in the text, whatever the text is.
 """
 
 import re
 
-VERBATIM = (
-    "verbatim",
-    "Verbatim",
-    "BVerbatim",
-    "LVerbatim",
-    "SaveVerbatim",
-    "lstlisting",
-    "minted",
-    "alltt",
-    "verbatimtab",
-    "spverbatim",
-)
 MAX_TEXT = 32 << 20  # characters of one paper with all that it inputs
 MAX_GROUP = 1 << 18  # characters of one argument or definition
 MAX_OPTION = 4096  # characters of one optional or delimited argument
@@ -27,7 +15,9 @@ _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
 _BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
 _SIMPLE_GROUP = re.compile(r"[ \t]*\n?[ \t]*\{([^{}\\]*)\}")
-OPTION = re.compile(r"\s*\[[^\]]{0,1000}\]")
+_BRACE = re.compile(r"[{}]")
+_LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
+OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
 
 
 class Arguments:
@@ -107,18 +97,37 @@ def ends_in_word(text: str, end: int) -> bool:
     return start < end and (start - slashes) % 2 == 1
 
 
-def inline_end(text: str, position: int) -> int:
-    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it."""
+def inline_end(text: str, position: int, has_language: bool = False) -> int:
+    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it.
+
+    A brace that opens it is closed by its partner. `has_language`: the argument is the second, as
+    \mintinline's.
+    """
     option = OPTION.match(text, position)
     start = option.end() if option else position
+    if has_language:
+        language = _LANGUAGE.match(text, start)
+        if language is None:
+            return position
+        start = language.end()
     if text[start : start + 1] == "*":
         start += 1
     opening = text[start : start + 1]
-    if opening in ("", "\n", " "):
+    if opening in ("", "\n", " ", "}"):
         return position
     line = text[start + 1 : start + 4000].partition("\n")[0]
-    end = line.find("}" if opening == "{" else opening)
+    end = _partner(line) if opening == "{" else line.find(opening)
     return start + 1 + end + 1 if end >= 0 else position
+
+
+def _partner(line: str) -> int:
+    """Where the brace is closed that opens before the line; without a partner, at its first brace."""
+    depth = 1
+    for mark in _BRACE.finditer(line):
+        depth += 1 if mark.group() == "{" else -1
+        if depth == 0:
+            return mark.start()
+    return line.find("}")
 
 
 def line_rest(text: str, end: int) -> int:

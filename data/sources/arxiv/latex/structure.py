@@ -7,24 +7,29 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from data.sources.arxiv.syntax import OPTION
+from data.sources.arxiv.latex.syntax import OPTION
 
 _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _STRUCTURE = re.compile(
-    r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*[\[{])"
+    r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
-    r"|begin\s*\{(?P<begin>document|thebibliography|chapthebibliography|references|bibdiv|biblist)\*?\}"
-    r"|end\s*\{(?P<end>document|frontmatter|abstract)\}"
+    r"|begin\s*+\{(?P<begin>document|thebibliography|chapthebibliography|thereferences|references|harvard|bibdiv|biblist)"
+    r"\*?\}"
+    r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
     r"|(?P<ams>document|enddocument|Refs|bye)(?![A-Za-z@])"
-    r"|(?P<plainend>end)(?=\s*\Z)"
+    r"|(?P<plainend>end)(?=\s*+\Z)"
+    r"|(?P<item>bibitem)(?![A-Za-z@])"
+    r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline)(?![A-Za-z])"
+    r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[\s:.}]*+"
+    r"(?:\n|\\|\Z)))"
     r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
     r"(?![A-Za-z@])\*?"
-    r"|(?P<bbl>input\s*\{[^{}]*\.bbl\}))"
+    r"|(?P<bbl>(?:input|include)\s*+\{[^{}]*\.bbl\}))"
 )
 # Headings of what stands around a paper; one with no other heading is a letter, whose body has none.
 _AROUND = re.compile(
-    r"\s*(?:\[[^\]]{0,200}\])?\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*"
+    r"\s*+(?:\[[^\]]{0,200}\]\s*+)?\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+"
     r"(?:acknowledge?ment|references\b|bibliography|literature cited"
     r"|appendi(?:x|ces)\b|supplement(?:s|ary|al)?\b|supporting inf|author contrib|(?:data|code) availability"
     r"|funding(?:[\s:.]*\}| (?:information|statement|sources)\b)|conflicts? of interest"
@@ -33,8 +38,12 @@ _AROUND = re.compile(
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(
-    r"\s*\{\s*(?:\\[A-Za-z]+\s*|\{)*(?:references|bibliography|literature cited|(?P<literature>literature))"
-    r"[\s:.]*\}",
+    r"\s*+\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+(?:(?:list of |cited |selected )?references(?: and (?:foot)?notes)?"
+    r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
+    r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
+    r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
+    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|список литературы|(?P<literature>literature?|литература))"
+    r"[\s:.]*+\}",
     re.IGNORECASE,
 )
 _BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
@@ -43,6 +52,10 @@ _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
     r"|\\input\s*\{[^{}]*\.bbl\})|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
     r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
+)
+_BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{center\})?[\s{}]*+){0,4}+")
+_ENTRY = re.compile(
+    r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^\s*\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
@@ -65,13 +78,18 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         if is_opaque(mark.start()):
             continue
         if mark["section"]:
-            references_end = _references_end(text, position)
+            references_end = _section_of_references(text, position)
             if references_end is not None:
                 link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
                 position = references_end
                 gone.append((link.start() if link else mark.start(), position))
             elif not _AROUND.match(text, position):
                 headings.append(mark)
+        elif mark["item"] or mark["bold"]:
+            span = _loose_references(text, mark)
+            if span is not None:
+                position = span[1]
+                gone.append(span)
         elif "document" in (mark["begin"], mark["ams"]):
             if begin == 0:
                 begin = titled = position
@@ -102,7 +120,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
     return body + "\n" if body else ""
 
 
-def _references_end(text: str, position: int) -> int | None:
+def _section_of_references(text: str, position: int) -> int | None:
     """Where the section of references ends whose heading is here; None if it is none, but a review, say."""
     heading = _REFERENCES.match(text, position)
     if heading is None:
@@ -116,6 +134,18 @@ def _references_end(text: str, position: int) -> int | None:
     if heading["literature"] and not is_last and not _BIBLIOGRAPHY.search(text, position, end.start()):
         return None
     return end.start()
+
+
+def _loose_references(text: str, mark: re.Match) -> tuple[int, int] | None:
+    r"""References without a section: a bold heading with entries below it, or \bibitem outside of a list."""
+    line = text.rfind("\n", max(0, mark.start() - 200), mark.start()) + 1
+    if mark["bold"]:
+        entries = text[mark.end() : mark.end() + 600]
+        if not _BEFORE_BOLD.fullmatch(text, line, mark.start()) or not _ENTRY.search(entries):
+            return None
+    end = _REFERENCES_END.search(text, mark.end())
+    stop = len(text) if end is None else end.end() if end["after"] else end.start()
+    return (line if mark["bold"] else mark.start()), stop
 
 
 def _document_end(text: str, position: int) -> int:

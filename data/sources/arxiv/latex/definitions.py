@@ -5,31 +5,47 @@ In: a text and the place just after such a command. Out: a `Definition`, whose m
 """
 
 import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.syntax import Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import Arguments, blanks_end
 
 DONE = "\0"  # after the backslash of a name in a value that is not to be expanded again; TeX ignores it
 
-_COMMANDS = frozenset({"newcommand", "renewcommand", "providecommand", "DeclareRobustCommand"})
+_COMMANDS = frozenset(
+    [
+        "newcommand",
+        "renewcommand",
+        "providecommand",
+        "newrobustcmd",
+        "renewrobustcmd",
+        "providerobustcmd",
+        "DeclareRobustCommand",
+    ]
+)
+_FENCES = frozenset({"DeclarePairedDelimiter", "DeclarePairedDelimiterX", "DeclarePairedDelimiterXPP"})
 _DOCUMENT_COMMANDS = frozenset(f"{verb}DocumentCommand" for verb in ("New", "Renew", "Provide", "Declare"))
 _DEFS = frozenset({"def", "gdef", "edef", "xdef"})
 _ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
-DEFINERS = _COMMANDS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | {"let", "DeclareMathOperator"}
+DEFINERS = _COMMANDS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
 _PROGRAMS = re.compile(
     r"@|##|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
     r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
     r"|afterassignment|aftergroup|begingroup|endgroup|bgroup|egroup|advance|newcount|newdimen|newif|setbox|newbox"
-    r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|input|include|verb"
+    r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|verb"
     r"|read|write|immediate|special)(?![A-Za-z])"
 )
+_INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
+_BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|fi)(?![A-Za-z])")
+_ASKS = re.compile(r"\\(?:IfNoValue|IfValue|IfBoolean)")
 _MODE = re.compile(r"\s*\\ifmmode\s*(.*?)\s*\\else\s*\$\s*(.*?)\s*\$\s*\\fi\s*", re.DOTALL)
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 _PARAMETERS = re.compile(r"\s*+([^#{}\\]{0,1000}+)((?:#[1-9][^#{}\\]{0,1000}+){0,9}+)(?=\{)")
-_SIGNATURE = re.compile(r"\s*(?:O\s*\{([^{}]*)\})?\s*((?:\+?m\s*)*)")
+_SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
+_SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
@@ -44,6 +60,9 @@ class Macro:
     delimiters: list[str] | None = None  # of \def: before the first argument, then after each
     final: bool = False  # \let to a name that is not the author's: never read again
     spaced: bool = False  # its value has \xspace
+    signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
+    is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
+    is_conditional: bool = False  # its body asks flags
 
     @property
     def literal(self) -> str:
@@ -60,25 +79,37 @@ class Definition:
     end: int  # -1: the definition has no end, and what the name stood for is unknown from here on
     is_global: bool = False
     is_kept: bool = False  # \providecommand of a name that has a definition
+    meaning: str = ""  # the body, or of \let the other name
 
 
-def read_definition(
-    word: str, text: str, position: int, read: Arguments, macros: dict[str, Macro]
-) -> Definition | None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a definition may refer to."""
+
+    macros: Mapping[str, Macro]
+    flags: Container[str] = ()  # conditionals that can be asked when a macro is used
+    may_input: bool = False  # whether a macro that inputs files can be written out
+
+
+def read_definition(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
     """The definition whose command `word` ends at `position`, or None if it cannot be read."""
     if word in _ENVIRONMENTS:
         return _environment(text, position, read)
     if word == "let":
-        return _let(text, position, macros)
+        return _let(text, position, known.macros)
     if word in _DEFS:
-        return _def(word, text, position, read)
+        return _def(word, text, position, read, known)
     found = _NAME.match(text, position)
     if found is None:
         return None
     name, position = found[2] or found[3], found.end()
+    if word in _FENCES:
+        return _fence(word, name, text, position, read, known)
+    signature = None
     if word in _DOCUMENT_COMMANDS:
-        signature, position = read.argument(text, position) or ("", position)
-        count, default = _signature(signature)
+        kinds, position = read.argument(text, position) or ("", position)
+        signature = _signature(kinds)
+        count, default = len(signature) if signature is not None else -1, None
     elif word in _COMMANDS:
         count, default, position = _count(text, position, read)
     else:
@@ -89,10 +120,33 @@ def read_definition(
     body, position = argument
     if word == "DeclareMathOperator":
         body = f"\\operatorname{found[1]}{{{body}}}"
-    if word.startswith(("provide", "Provide")) and name in macros:
-        return Definition(name, macros[name], position, is_kept=True)
-    macro = _macro(body, count)
-    return Definition(name, macro and replace(macro, default=default), position)
+    if word.startswith(("provide", "Provide")) and name in known.macros:
+        return Definition(name, known.macros[name], position, is_kept=True)
+    macro = _macro(body, count, known)
+    if macro:
+        macro = replace(macro, default=default, signature=signature)
+    return Definition(name, macro, position, meaning=body)
+
+
+def _fence(
+    word: str, name: str, text: str, position: int, read: Arguments, known: Known
+) -> Definition | None:
+    """mathtools' paired delimiters."""
+    count, _, position = _count(text, position, read)
+    parts = []
+    for _ in range({"DeclarePairedDelimiter": 2, "DeclarePairedDelimiterX": 3}.get(word, 5)):
+        part = read.argument(text, position)
+        if part is None:
+            return None
+        parts.append(part[0])
+        position = part[1]
+    before, after = "", ""
+    if word.endswith("XPP"):
+        before, parts, after = parts[0], [parts[1], parts[2], parts[4]], parts[3]
+    macro = _macro(parts[2] if len(parts) > 2 else "#1", count or 1, known)
+    if macro:
+        macro = replace(macro, body=[before, parts[0], *macro.body, parts[1], after], is_fence=True)
+    return Definition(name, macro, position)
 
 
 def _count(text: str, position: int, read: Arguments) -> tuple[int, str | None, int]:
@@ -104,7 +158,7 @@ def _count(text: str, position: int, read: Arguments) -> tuple[int, str | None, 
     return int(count[1]), default, position
 
 
-def _let(text: str, position: int, macros: dict[str, Macro]) -> Definition | None:
+def _let(text: str, position: int, macros: Mapping[str, Macro]) -> Definition | None:
     found = _LET.match(text, position)
     if found is None:
         return None
@@ -114,10 +168,10 @@ def _let(text: str, position: int, macros: dict[str, Macro]) -> Definition | Non
         macro = macros[target]
     elif target and "@" not in target and target not in ("relax", "undefined"):
         macro = Macro(["\\" + DONE + target], final=True)
-    return Definition(name, macro, found.end())
+    return Definition(name, macro, found.end(), meaning=f"\\{target}" if target else "")
 
 
-def _def(word: str, text: str, position: int, read: Arguments) -> Definition | None:
+def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
     found = _NAME.match(text, position)
     if found is None or found[1] or found[3] is None:
         return None
@@ -129,10 +183,11 @@ def _def(word: str, text: str, position: int, read: Arguments) -> Definition | N
     macro = None
     if parameters:
         after = _PARAMETER.findall(parameters[2])
-        macro = _macro(text[opening + 1 : end - 1], len(after))
+        macro = _macro(text[opening + 1 : end - 1], len(after), known)
         if macro and (parameters[1] or any(after)):
             macro.delimiters = [parameters[1], *after]
-    return Definition(found[3], macro, end, is_global=word in ("gdef", "xdef"))
+    is_global = word in ("gdef", "xdef")
+    return Definition(found[3], macro, end, is_global, meaning=text[opening + 1 : end - 1])
 
 
 def _environment(text: str, position: int, read: Arguments) -> Definition | None:
@@ -148,20 +203,25 @@ def _environment(text: str, position: int, read: Arguments) -> Definition | None
     return Definition("", None, position)
 
 
-def _signature(signature: str) -> tuple[int, str | None]:
-    """The number of a document command's arguments and the first one's default; -1 where they are others."""
-    found = _SIGNATURE.fullmatch(signature)
-    if found is None:
-        return -1, None
-    return found[2].count("m") + (found[1] is not None), found[1]
+def _signature(kinds: str) -> list[tuple[str, str]] | None:
+    """The arguments of a document command; None where they are of a kind that is not read here."""
+    found: list[tuple[str, str]] = []
+    position = 0
+    while mark := _SIGNATURE.match(kinds, position):
+        found.append((mark[1] or mark[2], mark[3] or ""))
+        position = mark.end()
+    return found if not kinds[position:].strip() and len(found) <= 9 else None
 
 
-def _macro(body: str, arguments: int) -> Macro | None:
+def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     """What a definition's body stands for; None if it programs."""
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
-    if _PROGRAMS.search(body):
+    if _ASKS.search(body) or (not known.may_input and _INPUTS.search(body)):
+        return None
+    is_conditional = _asks_flags(body, known.flags)
+    if _PROGRAMS.search(_BRANCHING.sub("", body) if is_conditional else body):
         mode = _MODE.fullmatch(body)
         if mode is None or mode[1] != mode[2] or _PROGRAMS.search(mode[1]):
             return None
@@ -174,7 +234,14 @@ def _macro(body: str, arguments: int) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    return Macro(filled, arguments, spaced=spaced)
+    return Macro(filled, arguments, spaced=spaced, is_conditional=is_conditional)
+
+
+def _asks_flags(body: str, flags: Container[str]) -> bool:
+    """Whether the body branches, and on flags alone."""
+    words = _BRANCHING.findall(body)
+    asked = [word for word in words if word not in ("else", "fi")]
+    return bool(asked) and len(asked) == words.count("fi") and all(word in flags for word in asked)
 
 
 # ---- the arguments of a call
@@ -184,6 +251,8 @@ def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> t
     """The arguments of a call whose name ends at `position`, and their end; None if one is missing."""
     if macro.delimiters:
         return _delimited(macro.delimiters, text, position, read)
+    if macro.signature is not None:
+        return _signed(macro.signature, text, position, read)
     arguments = []
     if macro.default is not None:
         option = read.option(text, position)
@@ -196,6 +265,40 @@ def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> t
         arguments.append(found[0])
         position = found[1]
     return arguments, position
+
+
+def _signed(
+    signature: list[tuple[str, str]], text: str, position: int, read: Arguments
+) -> tuple[list[str], int] | None:
+    arguments = []
+    for kind, default in signature:
+        if kind == "s":
+            found = ("*", position + 1) if text[position : position + 1] == "*" else ("", position)
+        elif kind == "m":
+            found = read.argument(text, position)
+        else:
+            missing = default if kind == "O" else "-NoValue-"
+            found = read.option(text, position) or (missing, position)
+        if found is None:
+            return None
+        arguments.append(found[0])
+        position = found[1]
+    return arguments, position
+
+
+def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
+    """The body of a paired delimiter with the star or the size that follows its name, and their end."""
+    left = right = middle = ""
+    if text[position : position + 1] == "*":
+        left, right, middle, position = "\\left", "\\right", "\\middle", position + 1
+    elif (option := read.option(text, position)) is not None:
+        size = _SIZE.fullmatch(option[0])
+        position = option[1]
+        if size:
+            left, right, middle = f"\\{size[1]}l", f"\\{size[1]}r", f"\\{size[1]}"
+    before, first, *inner, last, after = macro.body
+    inner = [piece.replace("\\delimsize", middle) if isinstance(piece, str) else piece for piece in inner]
+    return [before, f"{left}{first}", *inner, f"{right}{last}", after], position
 
 
 def _delimited(

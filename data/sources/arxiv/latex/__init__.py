@@ -1,0 +1,1 @@
+"""LaTeX as text: its comments, macros, conditionals and structure. Pure functions of strings."""

@@ -1,0 +1,195 @@
+r"""The calls of macros: what a name with its arguments stands for, in full.
+
+In: the macros known so far, and the place of a call in a text. Out: its value, with the macros in it
+expanded. An argument is expanded before it is put in its place, so no text is read twice; a macro inside
+its own value stays as it is written, and what grows beyond `MAX_CALL` is left unexpanded, so nothing
+recurses and nothing explodes.
+"""
+
+import re
+from collections.abc import Mapping
+
+from data.sources.arxiv.latex import conditionals
+from data.sources.arxiv.latex.definitions import DONE, Macro, call_arguments, fence_body
+from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
+
+MAX_CALL = 1 << 16  # characters that one call may give, beyond four times its arguments
+MAX_DEPTH = 32  # of values inside values
+_CALL_WORK = 1 << 22  # characters read and given for one call in the paper's own text
+_GROWTH, _SLACK = 8, 4 << 20  # characters that all calls may give: times the paper's length, plus this many
+_SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # before these \xspace leaves a blank
+# TeX takes all blanks after a name; here they stay, for the many who forget that, but in a plural `\name s`.
+_PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
+_TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
+
+
+class TooMuch(Exception):
+    """A paper's macros give far more text than the paper has."""
+
+
+class _Explodes(Exception):
+    """A macro gives more than one call may."""
+
+
+def append(out: list[str], piece: str) -> None:
+    """Adds a piece, kept apart from a control word that ends just before it."""
+    if not piece:
+        return
+    if out and piece[0].isalpha() and ends_in_word(out[-1], len(out[-1])):
+        out.append(" ")
+    out.append(piece)
+
+
+def append_value(out: list[str], before: str, value: str) -> None:
+    r"""Adds a value; a [ that it begins with does not become an option of the \\ or \item before it."""
+    append(out, before)
+    if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
+        out.append("{}")
+    append(out, value)
+
+
+class Calls:
+    """The macros of a paper as far as it has been read, and the values of their calls."""
+
+    def __init__(self, flags: Mapping[str, bool | None]) -> None:
+        self.macros: dict[str, Macro] = {}
+        self.read = Arguments()
+        self._flags = flags
+        self._cache: dict[str, str] = {}  # values of macros without arguments
+        self._blocked = 0  # how often a macro was met inside its own value
+        self._work, self._call_limit, self._budget = 0, 0, _SLACK
+
+    def allow(self, length: int) -> None:
+        """Lets calls give as much as a text of this length may make."""
+        self._budget += _GROWTH * length
+
+    def put(self, name: str, macro: Macro | None) -> None:
+        """Defines a name, or forgets what it stood for."""
+        self.forget_values()
+        if macro is None:
+            self.macros.pop(name, None)
+        else:
+            self.macros[name] = macro
+
+    def forget_values(self) -> None:
+        """To be called when a flag changes."""
+        self._cache.clear()
+
+    def asked(self, name: str) -> bool | str | None:
+        """What a conditional is told of a name."""
+        if name in self._flags:
+            return self._flags[name]
+        macro = self.macros.get(name)
+        return macro.literal.strip() if macro and not macro.arguments and not macro.final else None
+
+    def top(self, text: str, name: str, position: int) -> tuple[str, int] | None:
+        """The value of a call in the paper's own text and the call's end; None: it is left unexpanded.
+
+        Raises TooMuch.
+        """
+        while name in self.macros:
+            self._call_limit = self._work + _CALL_WORK
+            try:
+                found = self._call(text, name, position, frozenset(), 0)
+            except _Explodes as explosion:
+                self.put(explosion.args[0], None)
+                continue
+            return (found[0].replace(DONE, ""), found[1]) if found else None
+        return None
+
+    def in_full(self, text: str) -> str:
+        """A text with its macros expanded, or as it is where they give too much."""
+        self._call_limit = self._work + _CALL_WORK
+        try:
+            return self._inner(text, frozenset(), 0).replace(DONE, "")
+        except _Explodes:
+            return text
+
+    def _call(
+        self, text: str, name: str, position: int, active: frozenset[str], depth: int
+    ) -> tuple[str, int] | None:
+        out: list[str] = []
+        for _ in range(MAX_DEPTH):
+            found = self._value(text, name, position, active, depth)
+            if found is None:
+                break
+            value, position = found
+            last = _TRAILING.search(value, max(0, len(value) - 60))
+            following = self.macros.get(last[1]) if last else None
+            if last is None or not following or not following.arguments or last[1] in active:
+                append(out, value)
+                return "".join(out), position
+            append(out, value[: last.start()])  # its last macro takes its arguments from what follows
+            name = last[1]
+        if not out:
+            return None
+        append(out, "\\" + name)
+        return "".join(out), position
+
+    def _value(
+        self, text: str, name: str, position: int, active: frozenset[str], depth: int
+    ) -> tuple[str, int] | None:
+        macro = self.macros[name]
+        given = 0
+        body = macro.body
+        if macro.is_fence:
+            body, position = fence_body(macro, text, position, self.read)
+        if macro.arguments or macro.delimiters:
+            found = call_arguments(macro, text, position, self.read)
+            if found is None:
+                return None
+            arguments, position = found
+            arguments = [self._inner(argument, active, depth + 1) for argument in arguments]
+            given = sum(map(len, arguments))
+            filled: list[str] = []
+            for piece in body:
+                append(filled, piece if isinstance(piece, str) else arguments[piece - 1])
+            value = self._inner(self._chosen(macro, "".join(filled)), active | {name}, depth + 1)
+        elif macro.final:
+            value = macro.literal
+        elif name in self._cache:
+            value = self._cache[name]
+        else:
+            blocked = self._blocked
+            value = self._inner(self._chosen(macro, macro.literal), active | {name}, depth + 1)
+            if blocked == self._blocked:
+                self._cache[name] = value
+        self._work += len(value) + given + 16
+        if self._work > self._budget:
+            raise TooMuch(f"at \\{name}")
+        if self._work > self._call_limit or len(value) > MAX_CALL + 4 * given:
+            raise _Explodes(name)
+        if macro.spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
+            value += " "
+        elif not given:
+            plural = _PLURAL.match(text, position)
+            position = plural.end() if plural else position
+        return value, position
+
+    def _chosen(self, macro: Macro, value: str) -> str:
+        """A value with the branches that flags choose."""
+        return conditionals.resolved(value, self.asked) if macro.is_conditional else value
+
+    def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
+        """A value or an argument with the macros in it expanded, but for those it is the value of."""
+        if depth > MAX_DEPTH or "\\" not in text:
+            return text
+        out: list[str] = []
+        start = position = 0
+        while mark := WORD.search(text, position):
+            position = mark.end()
+            name = mark[1]
+            if name not in self.macros:
+                continue
+            if name in active:
+                self._blocked += 1
+                append(out, text[start : mark.start()])
+                append(out, "\\" + DONE + name)
+                start = position
+                continue
+            found = self._call(text, name, position, active, depth)
+            if found is not None:
+                append_value(out, text[start : mark.start()], found[0])
+                start = position = found[1]
+        append(out, text[start:])
+        return "".join(out)

@@ -1,0 +1,155 @@
+r"""LaTeX without its comments, with the files that it inputs in their places.
+
+In: the LaTeX of one file. Out: the same without comments, `comment` environments and what `\iffalse` hides.
+One compiled pattern finds the few marks that matter, and a scan that knows verbatim text decides what they
+mean. Libraries are 20 to 90 times slower here (`benchmarks/text/latex.py`).
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from data.sources.arxiv.latex import conditionals
+from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, resolved_input
+from data.sources.arxiv.latex.syntax import ends_in_word, line_rest
+from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
+
+_FAILURES = 3  # conditionals without an end, after which none is looked for
+_NESTED = 10  # branches inside branches that are looked for
+
+_LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}")
+
+
+@lru_cache(maxsize=64)
+def _marks(verbatim: Verbatim) -> re.Pattern:
+    """The marks that matter where this is verbatim."""
+    environments = verbatim.environments | verbatim.comments | {"filecontents", "filecontents*"}
+    short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
+    return re.compile(
+        r"%|\\(?:[\\%]"
+        rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z@])"
+        rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
+        r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
+        r"|(?P<if>if(?:false|true|num|odd)?)(?![A-Za-z@])"
+        r"|(?P<file>input|include|subfile|subfileinclude|InputIfFileExists|import|subimport|inputfrom"
+        r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
+        rf"|documentstyle|endinput)(?![A-Za-z@])){short}"
+    )
+
+
+def strip_comments(text: str, resolve: Resolve | None = None, verbatim: Verbatim = LATEX) -> str:
+    r"""The text without its comments, read as TeX reads it: `\%` and verbatim text are none.
+
+    A line that holds nothing but a comment is left out; at the end of another, `%` takes the line's end
+    with it, as in TeX, where a blank would otherwise appear. Environments that are comments and branches that
+    are never taken (`\iffalse`, `\if0`, the `\else` of `\iftrue`) are comments too. With `resolve`, what it
+    returns takes the place of `\input` and its kin.
+    """
+    if "%" not in text and "\\" not in text:
+        return text
+    return "".join(_pieces(text, resolve, verbatim))
+
+
+def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[str]:
+    pattern = _marks(verbatim)
+    start = position = failures = 0
+    unclosed: set[str] = set()
+    jumps: list[tuple[int, int]] = []  # from the end of a branch that is kept to the end of its conditional
+    while True:
+        mark = pattern.search(text, position)
+        at = mark.start() if mark else len(text)
+        if jumps and at >= jumps[-1][0]:
+            begin, end = jumps.pop()
+            if begin >= position:  # verbatim text may reach over it
+                yield text[start:begin]
+                start = position = end
+            continue
+        if mark is None:
+            break
+        position = mark.end()
+        if mark.group() == "%":
+            stop, position = _comment(text, at)
+            if stop > start:
+                yield text[start:stop]
+            start = position
+        elif mark.lastgroup is None:  # \\ or \%
+            continue
+        elif mark["verb"]:
+            position = verbatim.inline(mark["verb"], text, position)
+        elif mark["url"]:
+            group = _LINE_GROUP.match(text, position)
+            position = group.end() if group else position
+        elif mark["env"]:
+            name = mark["env"]
+            close = f"\\end{{{name}}}"
+            end = -1 if name in unclosed else text.find(close, position)
+            if end < 0:
+                unclosed.add(name)
+                continue
+            position = end + len(close)
+            if name not in verbatim.environments:
+                yield text[start:at]
+                if name.startswith("filecontents") and resolve:
+                    resolve("filecontents", "", text[mark.end() : end])
+                start = position = _own_line(text, at, position)
+        elif mark["if"]:
+            found = conditionals.decided(mark["if"], text, at, position)
+            if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:
+                continue
+            lies = conditionals.branches(text, found[1])
+            if lies is None:
+                failures += 1
+                continue
+            yield text[start:at]
+            first, last = (found[1], lies.first_end) if found[0] else (lies.second_start, lies.second_end)
+            if first < last:
+                jumps.append((last, lies.end))
+                start = position = first
+            else:
+                start = position = _own_line(text, at, lies.end)
+        elif not mark["file"]:  # a character that opens verbatim text
+            position = verbatim.short_end(text, position)
+        elif mark["file"] == "endinput":
+            yield text[start:at]
+            return
+        elif resolve:
+            found, end = resolved_input(text, position, mark["file"], resolve)
+            if found is not None:
+                keep = end if mark["file"] in PACKAGES else at
+                yield text[start:keep]
+                yield found
+                start = position = end
+    yield text[start:]
+
+
+def _comment(text: str, percent: int) -> tuple[int, int]:
+    """Where the text before a comment ends, and where reading goes on."""
+    line_end = text.find("\n", percent)
+    line_end = len(text) if line_end < 0 else line_end
+    stop = percent
+    while stop and text[stop - 1] in " \t":
+        stop -= 1
+    if stop == 0 or text[stop - 1] == "\n":
+        return stop, min(line_end + 1, len(text))
+    if stop < percent:
+        return stop, line_end
+    position = line_end
+    while position < len(text):
+        position += 1
+        while text[position : position + 1] in (" ", "\t"):
+            position += 1
+        if text[position : position + 1] != "%":
+            break
+        position = text.find("\n", position)
+        position = len(text) if position < 0 else position
+    following = text[position : position + 1]
+    if following in ("", "\n") or (following.isalpha() and ends_in_word(text, stop)):
+        return stop, line_end
+    return stop, position
+
+
+def _own_line(text: str, start: int, end: int) -> int:
+    """Past the line's end where the piece from start to end has its lines to itself."""
+    before = text.rfind("\n", max(0, start - 200), start) + 1
+    alone = (before or start < 200) and not text[before:start].strip(" \t")
+    return line_rest(text, end) if alone else end

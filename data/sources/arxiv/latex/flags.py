@@ -1,0 +1,110 @@
+r"""The flags that a paper sets and asks: `\newif`, etoolbox's booleans and toggles, ifthen's `\boolean`.
+
+A flag is True, False, or None where it is not known: set in a branch of which nobody can tell whether it is
+taken.
+"""
+
+import re
+
+from data.sources.arxiv.latex.syntax import Arguments, blanks_end
+
+_NEWIF = re.compile(r"\s*+\\if([A-Za-z@]++)")
+_NAME = re.compile(r"\s*+\{\s*+([A-Za-z@][\w@:-]{0,60})\s*+\}")
+_NAME_AND_VALUE = re.compile(r"\s*+\{\s*+([A-Za-z@][\w@:-]{0,60})\s*+\}\s*+\{\s*+(true|false)\s*+\}")
+_BOOLEAN = re.compile(r"\s*+\{\s*+(\\(?:not|NOT)\s*+)?\\boolean\s*+\{\s*+([A-Za-z@]{1,60})\s*+\}\s*+\}")
+_DECLARE = {f"{verb}{kind}": kind for verb in ("new", "provide") for kind in ("toggle", "bool", "boolean")}
+_SET = {"settoggle": "toggle", "setbool": "bool", "setboolean": "boolean"}
+_SET_TO = {
+    f"{kind}{value}": (kind, value == "true") for kind in ("toggle", "bool") for value in ("true", "false")
+}
+_ASK = {
+    "iftoggle": ("toggle", True),
+    "nottoggle": ("toggle", False),
+    "ifbool": ("bool", True),
+    "notbool": ("bool", False),
+}
+COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK})
+
+
+class Flags:
+    """The flags of a paper, as far as it has been read."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bool | None] = {}  # by their conditionals' names; of toggles, by "toggle NAME"
+        self.setters: dict[str, tuple[str, bool]] = {}
+        self.unsure = 0  # open conditionals that cannot be decided
+        self._undo: list[tuple[int, str, bool | None]] = []
+
+    def put(self, name: str, value: bool | None, depth: int = 0) -> None:
+        """Sets a flag, until the group at `depth` ends."""
+        if depth:
+            self._undo.append((depth, name, self.values.get(name)))
+        self.values[name] = None if self.unsure else value
+
+    def use(self, setter: str, depth: int = 0) -> None:
+        r"""What \drafttrue does."""
+        name, value = self.setters[setter]
+        self.put(name, value, depth)
+
+    def end_group(self, depth: int) -> bool:
+        """Restores what groups deeper than `depth` set; whether anything changed."""
+        changed = False
+        while self._undo and self._undo[-1][0] > depth:
+            _, name, before = self._undo.pop()
+            self.values[name] = before
+            changed = True
+        return changed
+
+    def command(self, word: str, text: str, position: int, depth: int) -> None:
+        """What a command that declares or sets a flag does."""
+        if word == "newif":
+            found = _NEWIF.match(text, position)
+            if found:
+                self._declare(found[1])
+            return
+        found = (_NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
+        if found is None or word in _ASK:
+            return
+        if word in _DECLARE:
+            if _DECLARE[word] != "toggle":
+                self._declare(found[1])
+            elif not (word.startswith("provide") and f"toggle {found[1]}" in self.values):
+                self.put(f"toggle {found[1]}", False)
+        elif word in _SET:
+            self.put(_key(_SET[word], found[1]), found[2] == "true", depth)
+        elif word in _SET_TO:
+            kind, value = _SET_TO[word]
+            self.put(_key(kind, found[1]), value, depth)
+
+    def chosen(self, word: str, text: str, position: int, read: Arguments) -> tuple[int, int, int] | None:
+        r"""Of \iftoggle and its kin: where the chosen argument starts and ends, and where the call ends."""
+        if word == "ifthenelse":
+            asked = _BOOLEAN.match(text, position)
+            name, is_plain = (_key("bool", asked[2]), not asked[1]) if asked else ("", True)
+        elif word in _ASK:
+            asked = _NAME.match(text, position)
+            kind, is_plain = _ASK[word]
+            name = _key(kind, asked[1]) if asked else ""
+        else:
+            return None
+        value = self.values.get(name)
+        if asked is None or value is None:
+            return None
+        spans = []
+        position = asked.end()
+        for _ in range(2):
+            opening = blanks_end(text, position)
+            position = read.group_end(text, opening) if text[opening : opening + 1] == "{" else -1
+            if position < 0:
+                return None
+            spans.append((opening + 1, position - 1))
+        start, end = spans[0] if value == is_plain else spans[1]
+        return start, end, position
+
+    def _declare(self, name: str) -> None:
+        self.put(f"if{name}", False)
+        self.setters |= {f"{name}true": (f"if{name}", True), f"{name}false": (f"if{name}", False)}
+
+
+def _key(kind: str, name: str) -> str:
+    return f"toggle {name}" if kind == "toggle" else f"if{name}"

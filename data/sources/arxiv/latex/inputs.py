@@ -1,0 +1,58 @@
+r"""Commands that name files: which file of the paper takes their place.
+
+In: a text and the place just after `\input`, `\import` or `\usepackage`. Out: what a `Resolve` gives for
+the file or files that it names, and where the command ends.
+"""
+
+import re
+from collections.abc import Callable
+
+from data.sources.arxiv.latex.syntax import OPTION
+
+# What is asked for the text of a file: the command's name, and its argument or arguments.
+Resolve = Callable[[str, str, str], str | None]
+
+_ARGUMENT = re.compile(
+    r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+))'
+)
+_BRACED = re.compile(r"\s*\{([^{}]*)\}")
+_FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
+PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
+INPUTS = frozenset({"input", "include", "subfile", "subfileinclude", "InputIfFileExists", *_FOLDERED})
+# What names a file by a macro, or may be a macro that does.
+INPUT_BY_MACRO = re.compile(
+    rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}]|\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#])"
+    r"|\\let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@])"
+)
+INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")
+
+
+def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> tuple[str | None, int]:
+    """The text of the file or files that a command names, and where the command ends."""
+    if command in PACKAGES:
+        option = OPTION.match(text, position)
+        names = _BRACED.match(text, option.end() if option else position)
+        if names is None:
+            return None, position
+        kind = ".sty" if command in ("usepackage", "RequirePackage") else ".cls"
+        options = option.group().strip(" \n\t[]").split(",") if option and command == "documentstyle" else []
+        wanted = [name.strip() + kind for name in names[1].split(",")] + [
+            name.strip() + ".sty" for name in options
+        ]
+        found = [resolve(command, "", name) for name in wanted]
+        found = [f"\n\\makeatletter\n{content}\n\\makeatother\n" for content in found if content is not None]
+        return ("".join(found) or None), names.end()
+    folder = ""
+    if command in _FOLDERED:
+        first = _BRACED.match(text, position)
+        if first is None:
+            return None, position
+        folder, position = first[1].strip(), first.end()
+    argument = _ARGUMENT.match(text, position)
+    if argument is None or (argument[1] is None and command != "input"):
+        return None, position
+    name = next(name for name in argument.groups() if name is not None).strip().strip('"')
+    found = resolve(command, folder, name)
+    if found is not None and not found.endswith("\n") and command != "input":
+        found += "\n"
+    return found, argument.end()

@@ -1,0 +1,336 @@
+r"""The macros that an author defined, written out where they are used.
+
+In: LaTeX without comments. Out: the same without the definitions that could be expanded, and with their
+values in place of their names, and without the branches that the paper's own flags (`\newif`) switch off.
+One scan in TeX's order: definitions, flags, groups and the files that macros input take effect where TeX
+meets them.
+
+Left alone, definition and uses: names of LaTeX's own structure (`PROTECTED`), environments, and macros
+that program (`\csname`, conditionals that are not flags, names with @, definitions inside definitions).
+"""
+
+import re
+from functools import lru_cache
+
+from data.sources.arxiv.latex import conditionals
+from data.sources.arxiv.latex.calls import Calls, TooMuch, append, append_value
+from data.sources.arxiv.latex.definitions import DEFINERS, DONE, Definition, Known, Macro, read_definition
+from data.sources.arxiv.latex.flags import COMMANDS, Flags
+from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, resolved_input
+from data.sources.arxiv.latex.packages import PACKAGES
+from data.sources.arxiv.latex.syntax import WORD, blanks_end, line_rest
+from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
+
+__all__ = ["PROTECTED", "TooMuch", "expand"]
+
+MAX_FILES = 20  # files inside files that macros input
+_ENDLESS = 3  # conditionals without an end, after which none is looked for
+_NESTED = 10  # kept branches inside kept branches
+_CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
+_PACKAGES = re.compile(r"\s*+(?:\[[^\]]{0,1000}\])?\s*+\{([^{}]{0,1000})\}")
+_AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
+_NEWCOMMAND = re.compile(r"\\newcommand")
+
+_STRUCTURE = (
+    "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
+    " pageref eqref cite citep citet citealt citealp citeauthor citeyear nocite bibitem bibliography"
+    " bibliographystyle printbibliography input include subfile import documentclass documentstyle usepackage"
+    " caption footnote footnotetext title author date abstract maketitle thanks includegraphics newcommand"
+    " renewcommand providecommand def gdef edef xdef let newenvironment renewenvironment newtheorem url href"
+    " path verb left right hline tableofcontents document enddocument par relax"
+)
+PROTECTED = frozenset(_STRUCTURE.split())
+# What LaTeX itself uses: such a definition has an effect of its own, so it stays where it is.
+_SETTING = re.compile(
+    r"the(?:page|part|chapter|(?:sub)*section|(?:sub)?paragraph|equation|figure|table|footnote|enum[iv]+|theorem)$"
+    r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
+    r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
+)
+_PREFIXES = frozenset({"long", "global", "outer", "protected"})
+
+
+def expand(
+    text: str, verbatim: Verbatim = LATEX, resolve: Resolve | None = None
+) -> tuple[str, list[tuple[int, int]]]:
+    """The text with its macros expanded, and the spans of it that are verbatim or definitions left alone.
+
+    With `resolve`, what it returns takes the place of `\\input` and its kin, also of those that macros make.
+    Raises TooMuch.
+    """
+    expander = _Expander(len(text), verbatim, resolve)
+    expander.run(text.replace(DONE, ""))
+    return "".join(expander.out), expander.opaque
+
+
+@lru_cache(maxsize=64)
+def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
+    """The marks that matter where this is verbatim and names are of these letters."""
+    short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
+    return re.compile(
+        r"[{}]|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
+        rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z])"
+        rf"|(?P<word>[{letters}]+|.)){short}",
+        re.DOTALL,
+    )
+
+
+class _Expander:
+    def __init__(self, length: int, verbatim: Verbatim, resolve: Resolve | None) -> None:
+        self.text = ""
+        self.verbatim, self.resolve = verbatim, resolve
+        self.out: list[str] = []
+        self.opaque: list[tuple[int, int]] = []
+        self.flags = Flags()
+        self.calls = Calls(self.flags.values)
+        self.calls.allow(length)
+        self.known = Known(self.calls.macros, self.flags.values, may_input=resolve is not None)
+        self.undo: list[tuple[int, str, Macro | None]] = []  # what groups that are open have redefined
+        self.depth = 0  # of groups, in the document's body
+        self.files = 0  # that are being read, inside one another
+        self.in_body = False
+        self.unclosed: set[str] = set()  # verbatim environments that do not end any more
+        self.endless = 0  # conditionals without an end
+        self.counted, self.length = 0, 0  # pieces of `out` whose length is known, and that length
+
+    # ---- the paper's own text
+
+    def run(self, text: str) -> None:
+        """Reads a text of the paper: its main file, or a file that a macro inputs."""
+        outer, self.text = self.text, text
+        macros, pattern = self.calls.macros, _marks(self.verbatim, "A-Za-z")
+        start = position = 0
+        prefix_start = prefix_end = -1
+        jumps: list[
+            tuple[int, int]
+        ] = []  # from the end of a branch that is kept to the end of its conditional
+        while mark := pattern.search(text, position):
+            at, position, word = mark.start(), mark.end(), mark["word"]
+            if jumps and at >= jumps[-1][0]:
+                begin, end = jumps.pop()
+                if begin >= start:
+                    append(self.out, text[start:begin])
+                    start = end
+                position = max(start, end)
+            elif word is None:
+                end = self._group_or_verbatim(mark, position)
+                if end:
+                    alias = macros.get(mark["verb"] or "")
+                    append(self.out, text[start:at] + (alias.literal if alias else ""))
+                    self._append_opaque(text[position if alias else at : end])
+                    start = position = end
+            elif word in macros:
+                found = self.calls.top(text, word, position)
+                if found is not None:
+                    value, end = found
+                    self._obey(value)
+                    if self.resolve and "\\in" in value:
+                        append(self.out, text[start:at])
+                        end = self._append_inputs(value, end)
+                    else:
+                        append_value(self.out, text[start:at], value)
+                    start = position = end
+            elif word in self.flags.values or word[:2] == "if" or word in ("fi", "nottoggle", "notbool"):
+                branch = self._branch(word, at, position) if len(jumps) < _NESTED else None
+                if branch is None:
+                    continue
+                first, last, end = branch
+                if first < last:
+                    append(self.out, text[start:at])
+                    jumps.append((last, end))
+                    start = position = first
+                else:
+                    start = position = self._cut(start, at, end)
+            elif word in DEFINERS:
+                begin = prefix_start if prefix_end == at else at
+                definition = read_definition(word, text, position, self.calls.read, self.known)
+                if definition is None:
+                    continue
+                end = definition.end
+                if end < 0:
+                    self.calls.put(definition.name, None)
+                elif definition.name and self._take(definition):
+                    start = position = self._cut(start, begin, end)
+                else:
+                    append(self.out, text[start:begin])
+                    self._append_opaque(text[begin:end])
+                    start = position = end
+            elif word in _PREFIXES:
+                if prefix_end != at:
+                    prefix_start = at
+                prefix_end = blanks_end(text, position)
+            elif word in self.flags.setters:
+                self.flags.use(word, self._group_depth() if prefix_end != at else 0)
+                self.calls.forget_values()
+            elif word in COMMANDS:
+                self.flags.command(word, text, position, self._group_depth())
+                self.calls.forget_values()
+                if word == "newif":
+                    position = blanks_end(text, position)
+                    position += text.startswith("\\", position)  # past the name, which asks nothing here
+            elif word == "usepackage":
+                self._use_packages(position)
+            elif self.resolve and word in INPUTS:
+                found = resolved_input(text, position, word, self._input)
+                if found[0] is not None:
+                    append(self.out, text[start:at])
+                    self._nest(found[0])
+                    start = position = found[1]
+            elif word == "makeatletter":
+                pattern = _marks(self.verbatim, "A-Za-z@")
+            elif word == "makeatother":
+                pattern = _marks(self.verbatim, "A-Za-z")
+        for begin, end in reversed(jumps):
+            if begin >= start:
+                append(self.out, text[start:begin])
+                start = end
+        append(self.out, text[start:])
+        self.text = outer
+
+    def _obey(self, value: str) -> None:
+        """Does what a macro's value does to the flags and to the document."""
+        if "\\begin{document}" in value:
+            self.in_body, self.depth = True, 0
+        if self.flags.setters:
+            for mark in WORD.finditer(value):
+                if mark[1] in self.flags.setters:
+                    self.flags.use(mark[1], self._group_depth())
+                    self.calls.forget_values()
+
+    def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
+        """Keeps count of groups; where the verbatim text that begins here ends, or 0."""
+        if mark["verb"]:
+            end = self.verbatim.inline(mark["verb"], self.text, position)
+            return end if end > position else 0
+        if self.verbatim.short and mark["short"]:
+            end = self.verbatim.short_end(self.text, position)
+            return end if end > position else 0
+        if mark["env"] == "begin" and mark["name"] in self.verbatim.environments:
+            name = mark["name"]
+            end = -1 if name in self.unclosed else self.text.find(f"\\end{{{name}}}", position)
+            if end < 0:
+                self.unclosed.add(name)
+            return max(end, 0)
+        if mark["name"] == "document":
+            self.in_body, self.depth = True, 0
+        elif self.in_body:
+            self._group(mark.group() == "{" or mark["env"] == "begin")
+        return 0
+
+    def _group(self, opens: bool) -> None:
+        if opens:
+            self.depth += 1
+            return
+        self.depth = max(0, self.depth - 1)
+        while self.undo and self.undo[-1][0] > self.depth:
+            _, name, before = self.undo.pop()
+            self.calls.put(name, before)
+        if self.flags.end_group(self.depth):
+            self.calls.forget_values()
+
+    def _group_depth(self) -> int:
+        return self.depth if self.in_body else 0
+
+    # ---- conditionals
+
+    def _branch(self, word: str, start: int, position: int) -> tuple[int, int, int] | None:
+        """Where the branch that is kept starts and ends, and where the conditional ends; None if unknown."""
+        if word == "fi":
+            self.flags.unsure = max(0, self.flags.unsure - 1)
+            return None
+        if word in COMMANDS:
+            return self.flags.chosen(word, self.text, position, self.calls.read)
+        if conditionals.WITH_ARGUMENTS.match(word):
+            return None
+        found = conditionals.decided(word, self.text, start, position, self.calls.asked)
+        lies = None
+        if found and self.endless < _ENDLESS:
+            lies = conditionals.branches(self.text, found[1])
+            self.endless += lies is None
+        if found is None or lies is None:
+            self.flags.unsure += 1
+            return None
+        if found[0]:
+            return found[1], lies.first_end, lies.end
+        return lies.second_start, lies.second_end, lies.end
+
+    # ---- files
+
+    def _input(self, command: str, folder: str, name: str) -> str | None:
+        """The file that a command inputs, whose name may hold macros."""
+        if self.resolve is None or self.files >= MAX_FILES:
+            return None
+        folder, name = (
+            self.calls.in_full(_AFTER_NAME.sub(r"\1{}", part)).replace("{}", "") for part in (folder, name)
+        )
+        return self.resolve(command, folder.strip(), name.strip())
+
+    def _append_inputs(self, value: str, position: int) -> int:
+        """Adds a macro's value with the files that it inputs; where reading goes on after the call."""
+        start = 0
+        for mark in INPUT.finditer(value):
+            if mark.start() < start:
+                continue
+            found, end = resolved_input(value, mark.end(), mark[1], self._input)
+            if found is None and not value[mark.end() :].strip():  # its argument follows the call
+                found, after = resolved_input(self.text, position, mark[1], self._input)
+                position, end = (after, len(value)) if found is not None else (position, end)
+            if found is not None:
+                append(self.out, value[start : mark.start()])
+                self._nest(found)
+                start = end
+        append(self.out, value[start:])
+        return position
+
+    def _nest(self, text: str) -> None:
+        self.calls.allow(len(text))
+        self.files += 1
+        self.run(text.replace(DONE, ""))
+        self.files -= 1
+
+    def _append_opaque(self, piece: str) -> None:
+        append(self.out, piece)
+        self.length += sum(map(len, self.out[self.counted :]))
+        self.counted = len(self.out)
+        self.opaque.append((self.length - len(piece), self.length))
+
+    def _cut(self, start: int, begin: int, end: int) -> int:
+        """Leaves the definition from begin to end out, with its line if it has one to itself."""
+        text = self.text
+        line = max(start, text.rfind("\n", max(start, begin - 200), begin) + 1)
+        append(self.out, text[start:line])
+        at_start = not self.out or self.out[-1].endswith("\n")
+        if at_start and not text[line:begin].strip(" \t"):
+            rest = line_rest(text, end)
+            if rest > end:
+                return rest
+        append(self.out, text[line:begin])
+        return end
+
+    # ---- definitions
+
+    def _take(self, definition: Definition) -> bool:
+        """Uses of the name are expanded from here on, if it can be; whether its definition may go."""
+        if definition.is_kept:
+            return True
+        name = definition.name
+        meaning = _CONSTANTS.get(definition.meaning.strip())
+        if meaning is not None or name in self.flags.values:
+            self.flags.put(name, meaning, 0 if definition.is_global else self._group_depth())
+            self.calls.forget_values()
+        if meaning is not None:
+            self.calls.put(name, None)
+            return False
+        macro = None if name in PROTECTED or "@" in name else definition.macro
+        if self.in_body and self.depth and not definition.is_global:
+            self.undo.append((self.depth, name, self.calls.macros.get(name)))
+        self.calls.put(name, macro)
+        return macro is not None and not _SETTING.match(name)
+
+    def _use_packages(self, position: int) -> None:
+        found = _PACKAGES.match(self.text, position)
+        for package in found[1].split(",") if found else ():
+            commands = PACKAGES.get(package.strip(), "")
+            for mark in _NEWCOMMAND.finditer(commands):
+                definition = read_definition("newcommand", commands, mark.end(), self.calls.read, self.known)
+                if definition and definition.name not in self.calls.macros:
+                    self.calls.put(definition.name, definition.macro)

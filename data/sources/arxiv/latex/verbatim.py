@@ -1,0 +1,135 @@
+r"""What a paper reads verbatim, and what it leaves out: LaTeX's own environments and those that it declares.
+
+In: the text of a paper's files. Out: a `Verbatim`, the names of the environments and commands in which `%`
+and `\` mean themselves, and of the environments that are comments. Sources: the manuals of verbatim,
+fancyvrb, fvextra, listings, minted, moreverb, tcolorbox, comment, versions and environ.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from data.sources.arxiv.latex.syntax import Arguments, inline_end
+
+MAX_NAMES = 200  # declared names of a kind; a paper that declares more is not believed
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Names without backslash; those of environments with their star, where they have one."""
+
+    environments: frozenset[str]
+    comments: frozenset[str]  # environments that are left out
+    commands: frozenset[str]  # as \verb|…| and \lstinline{…}
+    language_commands: frozenset[str]  # as \mintinline{python}|…|
+    short: str = ""  # characters that open and close verbatim text by themselves
+
+    def inline(self, name: str, text: str, position: int) -> int:
+        """After the verbatim argument of a command whose name ends at `position`; else `position`."""
+        return inline_end(text, position, name in self.language_commands)
+
+    def short_end(self, text: str, position: int) -> int:
+        """After the verbatim text whose opening character ends at `position`; else `position`."""
+        line_end = text.find("\n", position, position + 4000)
+        close = text.find(text[position - 1], position, line_end if line_end >= 0 else position + 4000)
+        return close + 1 if close >= 0 else position
+
+
+_ENVIRONMENTS = (
+    "verbatim Verbatim BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting minted alltt verbatimtab"
+    " spverbatim boxedverbatim listingcont tcblisting tcboutputlisting pycode pyblock pyconsole pyverbatim"
+    " luacode"
+)
+LATEX = Verbatim(
+    environments=frozenset(name + star for name in _ENVIRONMENTS.split() for star in ("", "*")),
+    comments=frozenset({"comment", "comment*"}),
+    commands=frozenset({"verb", "Verb", "spverb", "lstinline"}),
+    language_commands=frozenset({"mintinline", "mint"}),
+)
+
+_NAME = r"\s*+\{\s*+([A-Za-z@]{1,60}\*?)\s*+\}"
+_COMMAND = r"\s*+\{?\s*+\\([A-Za-z@]{1,60})\s*+\}?"
+_OPTION = r"\s*+(?:\[([^\]]{0,200})\])?"
+_DECLARATION = re.compile(
+    r"\\(?:"
+    rf"(?P<environment>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|provide)tcblisting"
+    rf"|(?:New|Renew|Provide|Declare)TCBListing)(?:\s*+\[[^\]]{{0,300}}\])?{_NAME}"
+    rf"|newminted(?P<minted>){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
+    rf"|newmint(?P<mint>(?:inline)?){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
+    rf"|(?:Recustom|Custom|Define)VerbatimCommand(?P<command>){_COMMAND}"
+    rf"|exclude(?P<exclude>comment|version){_NAME}"
+    rf"|include(?P<include>comment|version){_NAME}"
+    rf"|(?:re)?newenvironment(?P<wraps>)\*?{_NAME}"
+    rf"|(?:New|Renew)Environ(?P<environ>){_NAME}"
+    rf"|(?:newcommand|renewcommand|providecommand|def|let)(?P<alias>)\*?{_COMMAND}\s*+=?\s*+\{{?\s*+"
+    r"\\(verb|Verb|lstinline|mintinline(?:\s*+\[[^\]]{0,200}\])?\s*+\{[^{}]{1,40}\}|mintinline)(?![A-Za-z])"
+    r"(?:\s*+\[[^\]]{0,300}\])?(?!\s*+[#{|!+])"
+    r"|(?:MakeShortVerb\*?|DefineShortVerb|lstMakeShortInline)(?P<short>)(?:\s*+\[[^\]]{0,300}\])?\s*+\{?\\?([^\sA-Za-z\\{}])"
+    r"|(?P<delete>DeleteShortVerb|lstDeleteShortInline|UndefineShortVerb)"
+    r")"
+)
+_COUNT = re.compile(r"(?:\s*+\[[^\]]{0,200}\]){0,2}")
+_READS_VERBATIM = re.compile(
+    r"\\(?:verbatim|Verbatim|BVerbatim|lstlisting|minted|alltt|tcblisting|VerbatimEnvironment|VerbatimOut)(?![A-Za-z@])"
+)
+_IS_COMMENT = re.compile(r"\\comment(?![A-Za-z@])")
+
+
+def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
+    """What is known, with what this text declares."""
+    environments, comments = set(known.environments), set(known.comments)
+    commands, language = set(known.commands), set(known.language_commands)
+    short, included, read = known.short, set(), Arguments()
+    for mark in _DECLARATION.finditer(text):
+        kind = mark.lastgroup or next(name for name, group in mark.groupdict().items() if group is not None)
+        names = [group for group in mark.groups()[mark.re.groupindex[kind] :] if group is not None]
+        if kind == "environment":
+            environments.add(names[0])
+        elif kind == "minted":
+            name = names[0] if len(names) > 1 and names[0] else names[-1] + "code"
+            environments |= {name, name + "*"}
+        elif kind == "mint":
+            default = names[-1] + mark["mint"]
+            commands.add(names[0] if len(names) > 1 and names[0] else default)
+        elif kind == "command":
+            commands.add(names[0])
+        elif kind == "exclude":
+            comments.add(names[0])
+        elif kind == "include":
+            included.add(names[0])
+        elif kind in ("wraps", "environ"):
+            body = _begin_body(text, mark.end(), read)
+            if body is None:
+                continue
+            if _IS_COMMENT.search(body) or (kind == "environ" and not body.strip()):
+                comments.add(names[0])
+            elif kind == "wraps" and _READS_VERBATIM.search(body):
+                environments.add(names[0])
+        elif kind == "alias":
+            (language if names[1] == "mintinline" else commands).add(names[0])
+        elif kind == "short":
+            short += names[0]
+        else:
+            short = ""
+    if max(map(len, (environments, comments, commands))) > MAX_NAMES:
+        return known
+    return Verbatim(
+        frozenset(environments),
+        frozenset(comments - included),  # declared as both: which of the two holds is not known
+        frozenset(commands),
+        frozenset(language),
+        "".join(sorted(set(short))),
+    )
+
+
+def _begin_body(text: str, position: int, read: Arguments) -> str | None:
+    """What \\newenvironment does at the beginning of the environment whose name ends at `position`."""
+    count = _COUNT.match(text, position)
+    body = read.argument(text, count.end() if count else position)
+    return body[0] if body else None
+
+
+@lru_cache(maxsize=64)
+def alternatives(names: frozenset[str]) -> str:
+    """A pattern of these names, the longest first."""
+    return "|".join(re.escape(name) for name in sorted(names, key=lambda name: (-len(name), name)))

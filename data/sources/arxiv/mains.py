@@ -1,0 +1,214 @@
+r"""The main files of a paper: which of its files are documents, and which of those are read.
+
+In: the texts of its files, and what each inputs. Out: the main files, and those that are left out with the
+reason. A main file is one that no other inputs and that inputs, at any depth, the file with
+`\documentclass`. As arXiv compiles them, the least deep count, and each is a paper: a letter and its
+supplement are two. Of versions of one text the first by `_rank` is read.
+"""
+
+import json
+import posixpath
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import xxhash
+
+from data.sources.arxiv.encoding import first, uncommented
+
+MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in the order in which they are preferred
+MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]*)\}")
+SHARED = 0.5  # of the shingles of two main files are in both: they are versions of one text
+_SHINGLE = 5  # words
+_MAX_COMPARED = 20  # main files that are compared with one another
+
+_BEGIN = re.compile(r"\\begin\s*+\{document\}")
+_END = re.compile(r"\\end\s*+\{document\}")
+_MARKS = (MAIN_CLASS, _BEGIN, _END)
+_PLAIN = re.compile(
+    r"\\(?:bye(?![A-Za-z])|magnification|input\s*+\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*+\Z)"
+)
+_INPUTS = re.compile(
+    r"\\(?:(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
+    r"|(?:sub)?(?:import|inputfrom|includefrom)\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
+)
+_PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
+_WORD = re.compile(r"\w+")
+
+Find = Callable[[str, str, str], str | None]
+
+
+@dataclass(frozen=True)
+class MainFiles:
+    """The main files in order, and the documents that are not read, with the reason for each."""
+
+    read: list[str]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def find_mains(
+    texts: dict[str, str],
+    classes: frozenset[str],
+    readmes: dict[str, str],
+    name: str,
+    others: Iterable[str],
+    find: Find,
+) -> MainFiles:
+    """The main files of a paper called `name`, by arXiv's 00README or by what its files input.
+
+    `classes` are files of macros among the texts, which may hold the class but are no main files; `others`
+    the names of the paper's other files; `find` gives the file that a name in another stands for.
+    """
+    named, ignored = _readme({path: text for path, text in readmes.items() if "/" not in path})
+    found = [path for path in named if path in texts]
+    texts = {path: text for path, text in texts.items() if path not in ignored}
+    ignorable = [path for path, text in texts.items() if text.startswith("%auto-ignore")]
+    if len(ignorable) < len(texts):
+        texts = {path: text for path, text in texts.items() if path not in ignorable}
+    files = _Files(texts, classes, find)
+    if found:
+        left = {path: _NOT_TOP for path in files.documents() if path not in found}
+        return MainFiles(found, {path: why for path, why in left.items() if not files.is_below(path, found)})
+    roots = files.documents()
+    if len(roots) < 2:
+        return MainFiles(roots)
+    depth = min(path.count("/") for path in roots)
+    left = {path: _NOT_TOP for path in roots if path.count("/") > depth}
+    top = [path for path in roots if path not in left]
+    stems = {posixpath.splitext(path)[0] for path in others if path.lower().endswith(".bbl")}
+    order = sorted(top, key=lambda path: _rank(path, name, stems))
+    versions = _versions([(path, files.all_below(path)) for path in order[:_MAX_COMPARED]])
+    left |= dict.fromkeys(versions, _VERSION)
+    return MainFiles([path for path in top if path not in left], left)
+
+
+_NOT_TOP = "not a main file"
+_VERSION = "another version of the paper"
+
+
+class _Files:
+    """The files of a paper and what inputs what."""
+
+    def __init__(self, texts: dict[str, str], classes: frozenset[str], find: Find) -> None:
+        self.texts, self.classes = texts, classes
+        self.marks = {path: tuple(first(mark, text) for mark in _MARKS) for path, text in texts.items()}
+        self.below: dict[str, set[str]] = {path: set() for path in texts}
+        self.above: dict[str, set[str]] = {path: set() for path in texts}
+        if len(texts) > 1:
+            for path, text in texts.items():
+                named = {(mark[2] or "", mark[1] or mark[3]) for mark in uncommented(_INPUTS, text)}
+                for folder, file in named:
+                    target = find(folder, file, path)
+                    if target in texts and target != path and not self._wraps(path, target):
+                        self.below[path].add(target)
+                        self.above[target].add(path)
+
+    def _wraps(self, path: str, inner: str) -> bool:
+        """Whether a file only sets options for an inner one that is a document by itself."""
+        return not any(self.marks[path]) and all(self.marks[inner])
+
+    def documents(self) -> list[str]:
+        """The files that no other inputs and that are documents, by the first sign of one that any has."""
+        classes = {path: marks[0][1].strip() for path, marks in self.marks.items() if marks[0]}
+        begun = {path for path, marks in self.marks.items() if marks[1]}
+        roots = self._roots([path for path in classes if classes[path] not in _PARTS])
+        texts = {path: text for path, text in self.texts.items() if path not in self.classes}
+        tex_named = [path for path in texts if path.lower().endswith((".tex", ".ltx", ".latex"))]
+        for candidates in (
+            [path for path in roots if not begun.isdisjoint(self._reached(path, self.below))],
+            roots,
+            self._roots(sorted(begun & classes.keys())),
+            self._roots(sorted(begun)),
+            self._roots([path for path, text in texts.items() if first(_PLAIN, text)]),
+            self._roots(
+                tex_named or [path for path, text in texts.items() if len(texts) == 1 and "\\" in text]
+            ),
+        ):
+            if candidates:
+                return candidates
+        return []
+
+    def all_below(self, path: str) -> str:
+        """The text of a file and of what it inputs, in no order that matters."""
+        return "\n".join(self.texts[each] for each in sorted(self._reached(path, self.below)))
+
+    def is_below(self, path: str, tops: list[str]) -> bool:
+        return any(path in self._reached(top, self.below) for top in tops if top in self.texts)
+
+    def _roots(self, paths: list[str]) -> list[str]:
+        """The files that no other inputs among these and those that input them; of a circle, themselves."""
+        found: set[str] = set()
+        for path in paths:
+            above = self._reached(path, self.above)
+            tops = {each for each in above if not self.above[each]} or {path}
+            found |= {each for each in tops if each not in self.classes}
+        return sorted(found)
+
+    def _reached(self, path: str, edges: dict[str, set[str]]) -> set[str]:
+        reached, ahead = {path}, [path]
+        while ahead:
+            for each in edges[ahead.pop()] - reached:
+                reached.add(each)
+                ahead.append(each)
+        return reached
+
+
+def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, str]:
+    """Of versions the compiled one is read, by its bibliography; then one of a usual name, or the paper's."""
+    stem = posixpath.splitext(posixpath.basename(path))[0].lower()
+    names = (*MAIN_NAMES, name.lower())
+    has_bibliography = posixpath.splitext(path)[0] in compiled
+    return not has_bibliography, names.index(stem) if stem in names else len(names), path
+
+
+def _versions(texts: list[tuple[str, str]]) -> list[str]:
+    """Those that share at least `SHARED` of the longer one's shingles with an earlier one that is read."""
+    read: list[set[int]] = []
+    versions = []
+    for path, text in texts:
+        shingles = _shingles(text)
+        if any(len(shingles & other) >= SHARED * max(len(shingles), len(other)) for other in read):
+            versions.append(path)
+        else:
+            read.append(shingles)
+    return versions
+
+
+def _shingles(text: str) -> set[int]:
+    begin = first(_BEGIN, text)
+    words = _WORD.findall(text, begin.end() if begin else 0)
+    width = min(_SHINGLE, len(words))
+    runs = (" ".join(words[start : start + width]) for start in range(len(words) - width + 1))
+    return {xxhash.xxh3_64_intdigest(run.encode(errors="replace")) for run in runs}
+
+
+def is_readme(path: str) -> bool:
+    """Whether a file is arXiv's own note on the paper's files."""
+    return posixpath.basename(path).lower().startswith("00readme")
+
+
+def _readme(readmes: dict[str, str]) -> tuple[list[str], set[str]]:
+    """The main files and those to be ignored, by arXiv's 00README (.XXX, .json or .yaml)."""
+    named, ignored = [], set()
+    for path in sorted(readmes):
+        text = readmes[path]
+        if path.lower().endswith(".json"):
+            pairs = list(_readme_json(text))
+        else:
+            pairs = re.findall(r"^[ \t]*+(\S+)[ \t]+(\w+)", text, re.MULTILINE)
+            pairs += re.findall(
+                r"filename[ \t]*+[:=][ \t]*+['\"]?([^\s'\"]+)['\"]?[ \t]*+\n\s*+"
+                r"usage[ \t]*+[:=][ \t]*+['\"]?(\w+)",
+                text,
+            )
+        named += [posixpath.normpath(each) for each, usage in pairs if usage in ("toplevelfile", "toplevel")]
+        ignored |= {posixpath.normpath(each) for each, usage in pairs if usage == "ignore"}
+    return named, ignored
+
+
+def _readme_json(text: str) -> Iterable[tuple[str, str]]:
+    try:
+        sources = json.loads(text)["sources"]
+        return [(str(entry["filename"]), str(entry["usage"])) for entry in sources if "usage" in entry]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return []

@@ -1,0 +1,80 @@
+r"""Text that the author switched off is left out, as TeX would; what cannot be told stays."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from data.sources.arxiv.recipe import clean_latex
+from tests.support.papers import body
+
+CASES = [
+    ("\\if 0\nold\n\\fi\nKept.", "Kept."),
+    ("\\if0 old\\else new\\fi.", "new."),
+    ("\\if11 new\\fi.", "new."),
+    ("\\iftrue new\\else old\\fi.", "new."),
+    ("\\iffalse old \\iftrue x\\else y\\fi\\else new\\fi.", "new."),
+    ("\\iftrue a\\iffalse old\\fi b\\else c\\fi.", "ab."),
+    ("\\ifnum1=0 old\\else new\\fi.", "new."),
+    ("\\ifnum 2>1 new\\fi.", "new."),
+    ("\\newif\\iflong\\iflong old\\else new\\fi.", "new."),
+    ("\\newif\\iflong\\longtrue\\iflong new\\else old\\fi.", "new."),
+    ("\\newif\\ifa\\newif\\ifb\\atrue\\ifa x\\ifb old\\else y\\fi\\else old\\fi.", "xy."),
+    ("\\newif\\ifa{\\atrue\\ifa x\\fi}\\ifa old\\fi.", "{x}."),
+    ("\\let\\ifa\\iffalse\\ifa old\\fi Kept.", "Kept."),
+    ("\\newif\\ifa\\newcommand{\\only}[1]{\\ifa#1\\fi}\\only{old}Kept\\atrue\\only{new}.", "Keptnew."),
+]
+
+
+def plain(text: str) -> str:
+    text = re.sub(
+        r"\\(?:newif|let|section)?\\?(?:if[a-z]+|iffalse|[a-z]+true|[a-z]+false)(?![a-z])", "", text
+    )
+    return "".join(text.replace("\\newif", "").replace("\\let", "").replace("\\section{A}", "").split())
+
+
+@pytest.mark.parametrize(("text", "kept"), CASES)
+def test_what_a_conditional_chooses_is_kept(text, kept):
+    assert plain(body("\\section{A}\n" + text)) == "".join(kept.split())
+
+
+@pytest.mark.skipif(shutil.which("pandoc") is None, reason="pandoc is not installed")
+@pytest.mark.parametrize("text", [text for text, _ in CASES if "\\newif" in text or "\\iftrue" in text])
+def test_pandoc_reads_the_cleaned_text_as_the_original(text):
+    def words(latex: str) -> list[str]:
+        run = subprocess.run(
+            ["pandoc", "-f", "latex", "-t", "plain"], input=latex, capture_output=True, text=True, check=True
+        )
+        return run.stdout.split()
+
+    assert words(text) == words(clean_latex("\\section{A}\n" + text).partition("\n")[2])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\ifdefined\\x a\\else b\\fi",
+        "\\ifx\\x\\y a\\else b\\fi",
+        "\\ifunknown a\\else b\\fi",
+        "\\if\\x\\y a\\fi",
+    ],
+)
+def test_what_cannot_be_told_stays(text):
+    assert body("\\section{A}\n" + text) == f"\\section{{A}}\n{text}\n"
+
+
+def test_a_flag_set_in_a_branch_that_cannot_be_told_is_unknown():
+    text = "\\newif\\ifa\\ifx\\x\\y\\atrue\\else\\afalse\\fi\n\\ifa a\\else b\\fi"
+    assert "\\ifa a\\else b\\fi" in body("\\section{A}\n" + text)
+
+
+def test_naming_a_conditional_hides_nothing():
+    text = "\\let\\ifdraft\\iffalse\n\\newif\\ifx\nText.\n\\section{A}\n\\ifdraft old\\fi Kept."
+    assert "Kept." in body(text) and "old" not in body(text)
+
+
+def test_toggles_and_booleans_choose_their_argument():
+    text = "\\newtoggle{long}\\newbool{full}\\setbool{full}{true}\\newboolean{x}\n\\section{A}\n"
+    text += "\\iftoggle{long}{old}{one}\\ifbool{full}{two}{old}\\ifthenelse{\\boolean{x}}{old}{three}"
+    assert body(text) == "\\section{A}\nonetwothree\n"

@@ -1,0 +1,125 @@
+r"""Files that macros input, documents inside documents, supplements, versions and drawings."""
+
+import gzip
+
+import pytest
+
+from data.sources.arxiv.files import Paper
+from tests.support.papers import PAPER, WHOLE, folder, packed, texts
+
+BODY = "\\section{A}\nBody.\n\\end{document}"
+DOCUMENT = "\\documentclass{article}\n\\begin{document}\n\\section{A}\n"
+
+
+@pytest.mark.parametrize(
+    ("definition", "use"),
+    [
+        ("\\newcommand{\\chap}[1]{\\input{text/#1}}", "\\chap{one}"),
+        ("\\newcommand{\\where}{text}", "\\input{\\where/one}"),
+        ("\\def\\where{text/}", "\\input{\\where one.tex}"),
+        ("\\newcommand{\\inp}{\\input}", "\\inp{text/one}"),
+        ("\\let\\inp\\input", "\\inp{text/one}"),
+        (
+            "\\newcommand{\\inner}[1]{\\input{text/#1}}\\newcommand{\\chap}[1]{\\section{B}\\inner{#1}}",
+            "\\chap{one}",
+        ),
+        ("\\makeatletter\\def\\input@path{{text/}}\\makeatother", "\\input{one}"),
+    ],
+)
+def test_a_file_that_a_macro_inputs_is_read(tmp_path, definition, use):
+    main = DOCUMENT.replace("\\begin", definition + "\n\\begin", 1) + use + "\n\\end{document}"
+    folder(tmp_path / "p", {"main.tex": main, "text/one.tex": "The first \\emph{part}, by \\mine.\n"})
+    (text,) = texts(tmp_path / "p")
+    assert "The first \\emph{part}, by \\mine." in text
+
+
+def test_what_a_file_input_by_a_macro_defines_holds_after_it(tmp_path):
+    main = DOCUMENT + "\\newcommand{\\load}[1]{\\input{#1}}\\load{defs}\\me is here.\n\\end{document}"
+    folder(tmp_path / "p", {"main.tex": main, "defs.tex": "\\newcommand{\\me}{Ann}"})
+    assert texts(tmp_path / "p") == ["\\section{A}\nAnn is here.\n"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "m.tex": "\\input{head}\n" + BODY,
+            "head.tex": DOCUMENT.rpartition("\\sec")[0],
+        },
+        {
+            "z.tex": "\\input cls \n\\begin{document}\n" + BODY,
+            "cls.tex": "\\documentclass{a}",
+        },
+        {
+            "m.tex": "\\input{a/head}\n" + BODY,
+            "a/head.tex": "\\input{a/cls}\n\\begin{document}",
+            "a/cls.tex": "\\documentclass{a}\n",
+        },
+        {
+            "m.tex": "\\input{head.sty}\n\\begin{document}\n" + BODY,
+            "head.sty": "\\documentclass{a}",
+        },
+    ],
+)
+def test_the_main_file_inputs_the_one_with_the_class(tmp_path, files):
+    folder(tmp_path / "p", files)
+    assert texts(tmp_path / "p") == ["\\section{A}\nBody.\n"]
+
+
+def test_a_file_of_options_for_a_whole_document_is_not_its_main_file():
+    files = {"a.tex": "\\def\\draft{1}\n\\input{paper}", "paper.tex": WHOLE}
+    assert Paper({name: text.encode() for name, text in files.items()}).mains().read == ["paper.tex"]
+
+
+def test_a_supplement_is_a_document_and_a_deeper_one_is_counted(tmp_path):
+    supplement = WHOLE.replace("BODY", "\\section{S}\nWe derive the second equation at length.")
+    folder(tmp_path / "p", {"ms.tex": PAPER, "sm.tex": supplement, "old/x.tex": supplement})
+    assert texts(tmp_path / "p") == [
+        "\\section{Introduction}\nLet $x\\in\\mathbb{R}$.\n",
+        "\\section{S}\nWe derive the second equation at length.\n",
+        "dropped: not a main file",
+    ]
+
+
+@pytest.mark.parametrize(("bibliography", "kept"), [("draft.bbl", "draft.tex"), ("x.bbl", "main.tex")])
+def test_of_versions_of_a_paper_the_compiled_one_is_read_and_the_other_counted(tmp_path, bibliography, kept):
+    words = " ".join(f"word{number}" for number in range(60))
+    files = {"main.tex": WHOLE.replace("BODY", words), "draft.tex": WHOLE.replace("BODY", words + " more")}
+    content = gzip.compress(packed(files | {bibliography: "\\bibitem{a}"}))
+    (tmp_path / "0704.0001.gz").write_bytes(content)
+    end = "more" if kept == "draft.tex" else "word59"
+    document, dropped = texts(tmp_path)
+    assert document.strip().endswith(end) and dropped == "dropped: another version of the paper"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("plot.pgf", "\\pgfpathlineto{\\pgfqpoint{%d.142857in}{0.25in}}%%\n"),
+        ("plot.tikz", "\\draw (%d.5,2.25) -- (3.125,4.5);\n"),
+        ("plot.tex", "\\put(%d.0,22.5){\\line(1,0){4.5}}\n"),
+    ],
+)
+def test_the_coordinates_of_a_figure_are_left_out(tmp_path, name, line):
+    drawing = "\\begin{tikzpicture}\n" + "".join(line % i for i in range(500)) + "\\end{tikzpicture}\n"
+    main = DOCUMENT + f"Before.\n\\input{{{name}}}\nAfter.\n\\end{{document}}"
+    folder(tmp_path / "p", {"main.tex": main, name: drawing})
+    assert texts(tmp_path / "p") == [f"\\section{{A}}\nBefore.\n\\input{{{name}}}\nAfter.\n"]
+
+
+def test_a_table_of_numbers_and_a_diagram_with_words_are_read(tmp_path):
+    table = "\\begin{tabular}{cc}\n" + "0.53 & 0.41 \\\\\n" * 50 + "\\end{tabular}\n"
+    diagram = "\\begin{tikzpicture}\n\\node (a) {the encoder}; \\draw (a) -- (1,2);\n\\end{tikzpicture}\n"
+    main = DOCUMENT + "\\input{t}\\input{d.tikz}\n\\end{document}"
+    folder(tmp_path / "p", {"main.tex": main, "t.tex": table, "d.tikz": diagram})
+    (text,) = texts(tmp_path / "p")
+    assert text.count("0.53") == 50 and "the encoder" in text
+
+
+def test_a_tar_inside_a_tar_is_opened_where_nothing_else_is_tex(tmp_path):
+    inner = packed({"main.tex": PAPER})
+    (tmp_path / "0704.0001.gz").write_bytes(gzip.compress(packed({"source.tar": inner})))
+    (tmp_path / "0704.0002.gz").write_bytes(gzip.compress(packed({"s.tar.gz": gzip.compress(inner)})))
+    (tmp_path / "0704.0003.gz").write_bytes(gzip.compress(packed({"old.tar": inner, "x.tex": WHOLE})))
+    first, second, third = texts(tmp_path)
+    assert first == second and "Let" in first and third == "BODY\n"

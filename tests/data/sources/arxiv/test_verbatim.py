@@ -1,0 +1,89 @@
+r"""Code is kept as it is printed, whatever environment or command the paper declares for it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.sources.arxiv.latex.comments import strip_comments
+from data.sources.arxiv.recipe import clean_latex
+from tests.support.papers import body
+
+
+@pytest.mark.parametrize(
+    ("declaration", "code"),
+    [
+        ("", "\\mintinline{c}{a % b} after"),
+        ("", "\\mintinline[breaklines]{c}|a % b| after"),
+        ("", "\\lstinline{f(x) { y % z }} after"),
+        ("", "\\Verb|a % b| after"),
+        ("", "\\begin{tcblisting}{}\nr = 7 % kept\n\\end{tcblisting}"),
+        ("\\lstnewenvironment{rust}[1][]{\\lstset{#1}}{}", "\\begin{rust}\nlet x = 5 % 3;\n\\end{rust}"),
+        ("\\newminted{ocaml}{}", "\\begin{ocamlcode}\na % b\n\\end{ocamlcode}"),
+        ("\\newminted[shell]{bash}{}", "\\begin{shell}\na % b\n\\end{shell}"),
+        ("\\newmintinline{ruby}{}", "\\rubyinline{a % b} after"),
+        ("\\newmintinline[rb]{ruby}{}", "\\rb|a % b| after"),
+        ("\\DefineVerbatimEnvironment{Out}{Verbatim}{}", "\\begin{Out}\n5 % of it\n\\end{Out}"),
+        ("\\newtcblisting{box1}{listing only}", "x"),
+        ("\\newenvironment{code}{\\small\\verbatim}{\\endverbatim}", "\\begin{code}\na % b\n\\end{code}"),
+        ("\\MakeShortVerb{\\|}", "so |a % b| after"),
+    ],
+)
+def test_code_keeps_its_percent_signs_and_what_follows_stays(declaration, code):
+    text = f"\\documentclass{{a}}\n{declaration}\n\\begin{{document}}\n\\section{{A}}\n{code} more.\n"
+    text += "% gone\nLast.\n"
+    assert clean_latex(text) == f"\\section{{A}}\n{code} more.\nLast.\n"
+
+
+@pytest.mark.parametrize(
+    "hides",
+    [
+        "\\excludecomment{private}",
+        "\\excludeversion{private}",
+        "\\newenvironment{private}{\\comment}{\\endcomment}",
+        "\\NewEnviron{private}{}",
+    ],
+)
+def test_an_environment_that_the_paper_hides_is_left_out(hides):
+    text = f"\\documentclass{{a}}\n{hides}\n\\begin{{document}}\n\\section{{A}}\na\n"
+    assert clean_latex(text + "\\begin{private}\nhidden\n\\end{private}\nb") == "\\section{A}\na\nb\n"
+
+
+def test_an_environment_that_is_both_included_and_excluded_stays():
+    text = "\\excludecomment{long}\\includecomment{long}\\section{A}\n\\begin{long}\nkept\n\\end{long}"
+    assert "kept" in clean_latex(text)
+
+
+@given(st.text("abc xyz.,", min_size=1, max_size=80).filter(str.strip), st.integers(1, 2))
+def test_text_without_markup_passes_unchanged(text, breaks):
+    text = (text.strip() + "\n" * breaks) * 3
+    assert strip_comments(text) == text
+    assert body(text) == text.strip() + "\n"
+
+
+def test_notes_to_co_authors_go_and_of_changes_the_new_text_stays():
+    text = "\\documentclass{a}\\usepackage[obeyFinal]{todonotes}\\usepackage{changes}\n\\begin{document}\n"
+    text += "\\section{A}\nKept.\\todo[inline]{ask Bob} \\added{new} \\deleted{old}\\replaced{better}{worse}."
+    assert clean_latex(text) == "\\section{A}\nKept. new better.\n"
+
+
+def test_an_authors_own_todo_is_read_as_defined():
+    assert body("\\newcommand{\\todo}[1]{(#1)}\\section{A}\n\\todo{x}") == "\\section{A}\n(x)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\\DeclarePairedDelimiter{\\card}{\\lvert}{\\rvert}$\\card{S}$", "$\\lvert S\\rvert$"),
+        ("\\DeclarePairedDelimiter\\n\\|\\|$\\n*{S}$", "$\\left\\|S\\right\\|$"),
+        ("\\DeclarePairedDelimiter\\n()$\\n[\\Big]{S}$", "$\\Bigl(S\\Bigr)$"),
+        (
+            "\\DeclarePairedDelimiterX\\s[2]\\{\\}{#1\\,\\delimsize\\vert\\,#2}$\\s*{a}{b}$",
+            "$\\left\\{a\\,\\middle\\vert\\,b\\right\\}$",
+        ),
+        ("\\newrobustcmd*{\\r}[1]{<#1>}\\r{x}", "<x>"),
+        ("\\NewDocumentCommand{\\c}{m o m}{#1;#3}\\c{p}{q}\\c{p}[x]{q}", "p;qp;q"),
+        ("\\NewDocumentCommand{\\c}{s m}{#2}\\c*{p}\\c{q}", "pq"),
+    ],
+)
+def test_more_kinds_of_definitions_are_written_out(text, left):
+    assert clean_latex("\\section{A}" + text) == f"\\section{{A}}{left}\n"
