@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from data.documents import Drop, Record
+from data.errors import raise_passing
 from data.sources.arxiv import papers
 from data.sources.arxiv.names import arxiv_url, stem
 from data.sources.arxiv.papers import Files, TooLarge, records
@@ -59,6 +60,7 @@ def read_bulk(path: Path) -> Iterator[Record | Drop]:
             try:
                 yield from _read_paper(content, name, str(path), number)
             except _BROKEN as error:
+                raise_passing(error)
                 detail = f"{name}: {type(error).__name__}: {error}"
                 yield Drop("malformed paper", str(path), number, detail, malformed=True)
 
