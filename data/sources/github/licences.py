@@ -1,8 +1,7 @@
-"""Which licence a repository is under, from its licence files.
+"""Which licence covers a file of a repository, from the repository's licence files.
 
-In: licence texts and where they lie. Out: an expression in SPDX's words, lower case ("mit",
-"apache-2.0 OR mit"), held against the licences that were accepted. The one idea: a text is
-recognised by the sentences that grant the rights, and whatever else it contains counts against it.
+In: licence texts and their places. Out: an SPDX expression in lower case ("mit", "apache-2.0 OR mit"),
+compared with the licences that were accepted.
 """
 
 import re
@@ -10,42 +9,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from data.sources.github.comments import LANGUAGES
+from data.sources.github.recognise import UNKNOWN, leaves_choice, recognise
 
-# Each licence: the phrases that must all be there, and those that must not (lower case, single spaces).
-_BSD = (
-    "redistribution and use in source and binary forms, with or without modification, are permitted",
-    "redistributions of source code must retain the above copyright notice",
-    "redistributions in binary form must reproduce the above copyright notice",
-)
-_ENDORSE = "to endorse or promote products derived from this software"
-_ADVERTISE = "all advertising materials mentioning features or use of this software"
-_KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "psf-2.0": (("python software foundation license version 2",), ()),
-    "mit": (
-        (
-            "permission is hereby granted, free of charge, to any person obtaining a copy of this software",
-            "the above copyright notice and this permission notice",
-        ),
-        ("good, not evil",),
-    ),
-    "bsd-2-clause": (_BSD, (_ENDORSE, _ADVERTISE)),
-    "bsd-3-clause": ((*_BSD, _ENDORSE), (_ADVERTISE,)),
-    "bsd-4-clause": ((*_BSD, _ADVERTISE), ()),
-    "apache-2.0": (("apache license version 2.0",), ()),
-    "isc": (
-        ("permission to use, copy, modify, and/or distribute this software", "provided that the above"),
-        (),
-    ),
-    "mpl-2.0": (("mozilla public license version 2.0",), ()),
-    "agpl-3.0": (("gnu affero general public license version 3, 19 november 2007",), ()),
-    "lgpl-3.0": (("gnu lesser general public license version 3, 29 june 2007",), ()),
-    "lgpl-2.1": (("gnu lesser general public license version 2.1, february 1999",), ()),
-    "gpl-3.0": (("gnu general public license version 3, 29 june 2007",), ()),
-    "gpl-2.0": (("gnu general public license version 2, june 1991",), ()),
-    "commons-clause": (("commons clause",), ()),
-    "unlicense": (("this is free and unencumbered software released into the public domain",), ()),
-    "cc": (("creative commons",), ()),
-}
 _NAMES = ("license", "licence", "copying")
 _FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE, ...
     r"(?:un|(?:mit|apache|bsd|isc|mpl|psf|[al]?gpl)[-_.\d]*)?(?:licen[cs]e|copying)(?:[-._]|$)", re.IGNORECASE
@@ -53,7 +18,15 @@ _FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE
 FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; in lower case it often holds those of others
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
-UNKNOWN = "unknown"
+MAX_TEXT = 256 << 10  # bytes of a licence file; the longest text that SPDX lists has 95,000
+_FAMILY = re.compile(  # of licence names that are counted one by one
+    r"(?:mit|mit-0|isc|zlib|unlicense|proprietary|none|unknown|wtfpl|sspl-1.0|bsl-1.0|commons-clause"
+    r"|psf-2.0|ms-[pr]l"
+    r"|(?:apache|[al]?gpl|mpl|epl|lgpl|artistic|eupl|cc0?|cddl|bsd|busl|fsl|elastic|cecill|cc-by(?:-nc"
+    r"|-nd|-sa)*)"
+    r"(?:-[1-4](?:\.[0-2]|-clause)?)?)(?:-only|-or-later|\+)?"
+)
+_MET = "*"  # part of an expression that is satisfied
 _LONG_NAMES = {  # as GitHub and package indices write them, without quotes, commas, "the" and "version"
     "mit license": "mit",
     "apache license 2.0": "apache-2.0",
@@ -83,30 +56,24 @@ def covered_folder(path: PurePosixPath) -> PurePosixPath | None:
     return None
 
 
-def recognise(text: str) -> str:
-    """The licence of a text: an SPDX name, several joined by AND, or `unknown`."""
-    plain = " ".join(text.lower().replace("``", '"').split())
-    plain = plain.replace("apache license, version", "apache license version")
-    found = [
-        name
-        for name, (needed, barred) in _KNOWN.items()
-        if all(phrase in plain for phrase in needed) and not any(phrase in plain for phrase in barred)
-    ]
-    if "psf-2.0" in found:  # Python's file tells the whole history of its licences, this one governs
-        return "psf-2.0"
-    return " AND ".join(found) or UNKNOWN
-
-
 def folder_licence(files: Mapping[str, str]) -> str:
     """The licence of a folder from its licence files {path in it: text}.
 
-    LICENSE and COPYING hold together (AND), and so do those in LICENSES/, each for some of the files;
-    LICENSE-MIT beside LICENSE-APACHE leave the choice (OR).
+    LICENSE and COPYING hold together (AND), and so do those in LICENSES/, each for some of the files.
+    LICENSE-MIT and LICENSE-APACHE leave the choice (OR), and so does a LICENSE that only says so.
     """
     whole = {name + suffix for name in _NAMES for suffix in _TEXT}
     plain = {name: text for name, text in files.items() if name.lower() in whole}
-    joint = " AND " if plain or any("/" in name for name in files) else " OR "
-    return joint.join(sorted({recognise(text) for text in (plain or files).values()}))
+    named = {name: text for name, text in files.items() if name not in plain and "/" not in name}
+    if named and all(leaves_choice(text) for text in plain.values()):
+        plain = {}
+    joint = " AND " if plain or not named else " OR "
+    return joint.join(sorted({_one(recognise(text)) for text in (plain or named or files).values()}))
+
+
+def _one(expression: str) -> str:
+    """An expression that can be joined to others."""
+    return f"({expression})" if " OR " in expression else expression
 
 
 def nearest(path: str, licences: Mapping[str, str]) -> str:
@@ -118,12 +85,28 @@ def nearest(path: str, licences: Mapping[str, str]) -> str:
 
 
 def spdx(name: str) -> str:
-    """A licence's SPDX name in lower case, from that or from its common long name."""
+    """A licence's SPDX expression in lower case, from that or from its common long name; else `unknown`."""
     plain = " ".join(re.sub(r'[",]|\b(?:the|version)\b', " ", name.lower()).split())
-    return _LONG_NAMES.get(plain, name.strip().lower())
+    name = _LONG_NAMES.get(plain, name.strip().lower())
+    return name if re.fullmatch(r"[a-z0-9.+() -]{1,80}", name) else UNKNOWN
 
 
 def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
     """Whether an SPDX expression is satisfied by the accepted licences (lower case)."""
-    alternatives = expression.lower().strip("() ").split(" or ")
-    return any(all(part.strip() in accepted for part in one.split(" and ")) for one in alternatives)
+    expression = re.sub(r" with [\w.-]+", "", expression.lower())  # an exception only ever adds permissions
+    while inner := re.search(r"\(([^()]*)\)", expression):
+        met = any(_all_accepted(one, accepted) for one in inner[1].split(" or "))
+        expression = expression[: inner.start()] + (_MET if met else UNKNOWN) + expression[inner.end() :]
+    return any(_all_accepted(one, accepted) for one in expression.split(" or "))
+
+
+def _all_accepted(conjunction: str, accepted: frozenset[str]) -> bool:
+    return all(part.strip() in accepted or part.strip() == _MET for part in conjunction.split(" and "))
+
+
+def reason(expression: str) -> str:
+    """Why a file under this licence is dropped: one of few reasons, whatever the data name it."""
+    parts = re.split(r" and | or ", re.sub(r"[()]", "", expression.lower()))
+    if len(parts) > 3:
+        return "licence: several"
+    return f"licence {expression}" if all(map(_FAMILY.fullmatch, parts)) else "licence: another"

@@ -21,6 +21,12 @@ _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
 _SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _BAR = " | "
+# What a power stands on: a number, a bracket, or a symbol or unit of one to three letters.
+_BASE = re.compile(r"(?:[0-9)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")
+_POWER = re.compile(
+    r"[-+−–]?(?:[0-9]+(?:[.,/][0-9]+)?|[nxyzkmijtpqNT*]|(?=\S*[-+−*/=^0-9])[\w.+−*/=^()-]{2,30})"
+)
+_SIMPLE = re.compile(r"[-+−–]?(?:[0-9]+(?:[.,][0-9]+)?|\w|\*)")
 _INDENT, _DEEPEST = "  ", 8  # of a nested list; levels that are indented
 _MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
 _IDLE: list[etree.HTMLParser] = []  # making one takes longer than parsing a short post
@@ -58,6 +64,7 @@ class _Text:
     def __init__(self) -> None:
         self._out: list[str] = []
         self._data: list[str] = []  # text since the last parting tag
+        self._raised: list[int] = []  # where in it each open <sup> begins
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # or white space due before it, on the same line
         self._mark = ""  # of a list item without a word so far
@@ -72,6 +79,8 @@ class _Text:
 
     def start(self, tag: str, attributes: dict) -> None:
         if tag not in _PARTING:
+            if tag == "sup":
+                self._raised.append(len(self._data))
             return
         self._flush()
         if tag in _SILENT:
@@ -88,6 +97,8 @@ class _Text:
 
     def end(self, tag: str) -> None:
         if tag not in _PARTING:
+            if tag == "sup" and self._raised:
+                self._raise(self._raised.pop())
             return
         self._flush()
         if tag in _SILENT:
@@ -149,7 +160,16 @@ class _Text:
         elif self._out and not self._mark:
             self._breaks, self._space = min(self._breaks + 1, 2), ""
 
+    def _raise(self, start: int) -> None:
+        """Mark what was written since `start` as a power, if it is one: 10^6, but 1st and word1."""
+        base = "".join(self._data[max(0, start - 8) : start])[-4:]
+        power = "".join(self._data[start:]).strip(_SPACE)
+        if self._pre or len(power) > 32 or not _BASE.search(base) or not _POWER.fullmatch(power):
+            return
+        self._data[start:] = [f"^{power}" if _SIMPLE.fullmatch(power) else f"^({power})"]
+
     def _flush(self) -> None:
+        self._raised.clear()
         if not self._data:
             return
         text = "".join(self._data)

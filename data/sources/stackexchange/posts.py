@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.parsers import expat
 
 from data.sources.stackexchange.archive import Unreadable, is_archive, unpack
+from data.sources.stackexchange.characters import Characters
 
 MAX_ROW = 16 << 20  # characters in a row; the longest post that the site takes is 30,000 before its HTML
 MAX_DEPTH = 100  # of nested elements; Posts.xml has two
@@ -47,6 +48,8 @@ class Rows:
         self._bytes = 0  # parsed or passed over so far
         self._failed = (-1, 0)  # the byte of expat's last error, and its code
         self._utf16: codecs.IncrementalDecoder | None = None
+        self._started = False
+        self._characters = Characters()
         self._pending = bytearray()
         self._carry = b""  # perhaps the beginning of a `<row`
         self._tail = b""
@@ -54,10 +57,14 @@ class Rows:
 
     def feed(self, data: bytes) -> None:
         """Any number of bytes; they are parsed in pieces of one size, so the cuts change nothing."""
-        if not self._bytes and not self._pending and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            self._utf16 = codecs.getincrementaldecoder("utf-16")()
+        if not self._started and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            self._utf16 = codecs.getincrementaldecoder("utf-16")(errors="replace")
         if self._utf16:
-            data = _decoded(self._utf16, data)
+            data = self._utf16.decode(data).encode()
+        self._started = True
+        self._take(self._characters(data))
+
+    def _take(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE):
             self._pending += data[start : start + PIECE]
             if len(self._pending) >= PIECE:
@@ -67,7 +74,8 @@ class Rows:
     def close(self) -> None:
         """End of the input. Raises Unreadable if it is not the end of the XML."""
         if self._utf16:
-            self._pending += _decoded(self._utf16, b"", final=True)
+            self._take(self._characters(self._utf16.decode(b"", final=True).encode()))
+        self._take(self._characters(b"", final=True))
         self._parse(bytes(self._pending))
         if self._parser is None:
             if not self._tail.rstrip().endswith(b"</posts>"):
@@ -170,14 +178,6 @@ class Rows:
 
     def _refuse(self, *declared: object) -> None:
         raise Unreadable("not a Posts.xml: a DTD is refused")
-
-
-def _decoded(decoder: codecs.IncrementalDecoder, data: bytes, final: bool = False) -> bytes:
-    """As UTF-8. Raises Unreadable."""
-    try:
-        return decoder.decode(data, final).encode()
-    except UnicodeError as error:
-        raise Unreadable(f"neither UTF-8 nor UTF-16: {error}") from None
 
 
 def _reason(error: expat.ExpatError) -> str:

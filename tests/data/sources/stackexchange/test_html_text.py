@@ -36,7 +36,10 @@ from data.sources.stackexchange.html_text import html_to_text
         ("<dl><dt>a</dt><dd>b</dd></dl>", "a\nb"),
         ('see <a href="http://x.org">this</a><img src="i.png" alt="a picture">.', "see this."),
         ("a<!-- language: lang-py -->b<script>alert(1)</script>c<style>p{}</style>", "abc"),
-        ("x<sup>2</sup> &amp;lt; &lt;i&gt; &#228; &nbsp;|", "x2 &lt; <i> ä \N{NO-BREAK SPACE}|"),
+        (
+            "x<sup>2</sup> H<sub>2</sub>O &amp;lt; &lt;i&gt; &#228; &nbsp;|",
+            "x^2 H2O &lt; <i> ä \N{NO-BREAK SPACE}|",
+        ),
         ("1 < 2 & 3 > 2", "1 < 2 & 3 > 2"),
         ("  no \t mark-up \n at all ", "no mark-up\nat all"),
         ("<p>never closed <b>at all", "never closed at all"),
@@ -45,8 +48,31 @@ from data.sources.stackexchange.html_text import html_to_text
         ("<p> \n </p><ul><li> </li></ul><pre>\n\n</pre>", ""),
     ],
 )
-def test_what_is_written_so_is_read_so(html, text):
+def test_html_becomes_this_text(html, text):
     assert html_to_text(html) == text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("3.2 × 10<sup>8</sup> or 10<sup>-9</sup>", "3.2 × 10^8 or 10^-9"),
+        ("2<sup>n+1</sup> − (a + b)<sup>k</sup>", "2^(n+1) − (a + b)^k"),
+        ("<b>7</b><sup>2</sup> cm<sup>2</sup>", "7^2 cm^2"),
+        ("e<sup>-x<sup>2</sup>/2</sup>", "e^(-x^2/2)"),
+        ("the 1<sup>st</sup>, 22<sup>nd</sup> and 4<sup>th</sup>", "the 1st, 22nd and 4th"),
+        ("XIX<sup>e</sup>, n<sup>o</sup> 5, Brand<sup>TM</sup>", "XIXe, no 5, BrandTM"),
+        ("as shown before.<sup>[3]</sup> And again<sup>4</sup>", "as shown before.[3] And again4"),
+        ("<pre>10<sup>6</sup></pre>", "106"),
+        ("5<sup>2", "5^2"),
+        ("a</sup>b<sup></sup>", "ab"),
+    ],
+)
+def test_a_power_keeps_its_mark_and_an_ordinal_needs_none(html, text):
+    assert html_to_text(html) == text
+
+
+def test_many_powers_take_linear_time():
+    assert html_to_text("<p>" + "2<sup>3</sup> " * 100_000 + "</p>").count("2^3") == 100_000
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,40 @@
+"""The text of a source file in UTF-8, UTF-16, or one of the older encodings."""
+
+import codecs
+import re
+
+from resiliparse.parse.encoding import detect_encoding
+
+_BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# As Python and editors read it.
+_DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
+_DETECTED_BYTES = 64 << 10
+_MAX_WESTERN = 0.1  # share of letters beyond ASCII in Western text
+
+
+def decoded(content: bytes) -> str | None:
+    """The text, or None where no encoding gives one without doubt."""
+    for bom, encoding in _BOMS:
+        if content.startswith(bom):
+            return _decode(content, encoding)
+    text = _decode(content, "utf-8")
+    if text is not None or b"\0" in content:
+        return text
+    declared = _DECLARED.match(content[:1000])
+    if declared and (text := _decode(content, declared[1].decode())) is not None:
+        return text
+    first = next(place for place, byte in enumerate(content) if byte > 127)
+    encoding = detect_encoding(content[max(0, first - 1000) : first + _DETECTED_BYTES]) or ""
+    text = _decode(content, encoding)
+    if text is None or any("\x80" <= char <= "\x9f" or char == "\ufffd" for char in text):
+        return None
+    beyond = sum(char > "\x7f" for char in text)
+    western = encoding in ("cp1252", "iso-8859-1", "iso8859-1", "latin-1")
+    return None if western and beyond > _MAX_WESTERN * len(text) else text
+
+
+def _decode(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except (UnicodeError, LookupError, ValueError):
+        return None

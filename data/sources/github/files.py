@@ -1,0 +1,252 @@
+"""The files of repositories: folders, snapshots, and rows of code datasets.
+
+In: an input. Out: a record for each source file, with the licence that covers it, or why it is not read.
+"""
+
+import bz2
+import gzip
+import lzma
+import os
+import re
+import tarfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from data.documents import Drop, Record
+from data.errors import raise_passing
+from data.sources import rows
+from data.sources.github import licences
+from data.sources.github.comments import language
+from data.sources.github.decoding import decoded
+
+MAX_BYTES = 1 << 20  # BigQuery's table holds no larger file either
+_SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
+_THIRD_PARTY = re.compile(  # folders of other people's code
+    r"(?:^|/)(?:_?vendor(?:s|ed)?|(?:3rd|third)[-_ ]?part(?:y|ies)|(?:site|dist)-packages|node_modules"
+    r"|bower_components|jspm_packages|Pods|Carthage|Godeps)/",
+    re.IGNORECASE,
+)
+_GENERATED_NAMES = (
+    ".min.js",
+    ".min.css",
+    ".bundle.js",
+    "_pb2.py",
+    "_pb2_grpc.py",
+    ".pb.go",
+    ".pb.h",
+    ".pb.cc",
+)
+_MAX_LICENCES = 20  # of a row that are looked at
+_SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
+_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by their first bytes
+# What code datasets call the columns: BigQuery, github-code, The Stack, RedPajama.
+_COLUMNS = {
+    "content": ("content", "code", "text"),
+    "path": ("path", "sample_path", "max_stars_repo_path", "file_path"),
+    "repository": ("repo_name", "sample_repo_name", "max_stars_repo_name", "repo"),
+    "licence": ("license", "licence", "max_stars_repo_licenses", "licenses"),
+}
+_INPUT = "folders of repositories, .tar.gz snapshots, or BigQuery exports (.json.gz, .jsonl, .parquet)"
+
+
+def inputs(path: Path) -> list[Path]:
+    """What can be read one by one: snapshots, exports and repositories.
+
+    A folder with a licence file or a `.git` is a repository, and so is one that holds only files; otherwise
+    each folder in it is.
+    """
+    if path.is_file() and _is_packed(path):
+        return [path]
+    children = [child for child in sorted(path.iterdir()) if child.name[0] != "."] if path.is_dir() else []
+    if not children:
+        raise rows.expected(path, _INPUT)
+    names = [child.name for child in children]
+    if (path / ".git").exists() or licences.FOLDER in names or any(map(licences.is_licence_file, names)):
+        return [path]
+    return [child for child in children if child.is_dir() or _is_packed(child)] or [path]
+
+
+def read(path: Path) -> Iterator[Record | Drop]:
+    """Every file of a repository, or every row of an export."""
+    if path.is_dir():
+        return read_folder(path)
+    if path.name.lower().endswith(_SNAPSHOTS):
+        return _read_snapshot(path)
+    return _read_export(path)
+
+
+def read_folder(
+    root: Path, *, skipped: frozenset[str] = frozenset(), licence: str = ""
+) -> Iterator[Record | Drop]:
+    """The files of one repository, without the folders named in `skipped`.
+
+    `licence` covers it where its own top folder does not name one.
+    """
+    files, texts = [], {}
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = sorted(set(subfolders) - _SKIPPED_FOLDERS - skipped)
+        paths = [Path(folder, name) for name in sorted(names)]
+        files += [path for path in paths if path.is_file() and not path.is_symlink()]
+        places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
+        texts |= {place: _read_licence(root / place) for place in places if licences.covered_folder(place)}
+    found = _licences(texts)
+    if licence and found.get(".", licences.UNKNOWN) == licences.UNKNOWN:
+        found["."] = licence
+    for path in files:
+        place = path.relative_to(root).as_posix()
+        try:
+            unread = _unwanted(str(path), 0, place, path.stat().st_size)
+            yield unread or _record(str(path), 0, path.read_bytes(), root.name, place, found)
+        except OSError as error:
+            raise_passing(error)
+            yield Drop("malformed record", str(path), 0, str(error), malformed=True)
+
+
+def _licences(texts: dict[PurePosixPath, str]) -> dict[str, str]:
+    """{folder: licence} from the licence files' texts."""
+    folders: dict[PurePosixPath, dict[str, str]] = {}
+    for place, text in texts.items():
+        folder = licences.covered_folder(place)
+        if folder:
+            known = text if len(text) <= licences.MAX_TEXT else ""  # no licence is that long
+            folders.setdefault(folder, {})[str(place.relative_to(folder))] = known
+    return {str(folder): licences.folder_licence(files) for folder, files in folders.items()}
+
+
+def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
+    """The files of a packed repository: one pass for its licences, another for its files."""
+    repository = archive.name[: archive.name.lower().rindex(".t")]
+    paths, texts = [], {}
+    for member, content in _members(archive):
+        path = _place(member)
+        paths.append(path)
+        if licences.covered_folder(path):
+            texts[path] = content.read(licences.MAX_TEXT + 1).decode(errors="replace")
+    top = os.path.commonpath([path.parent for path in paths]) if paths else "."
+    found = _licences({path.relative_to(top): text for path, text in texts.items()})
+    for number, (member, content) in enumerate(_members(archive)):
+        path = _place(member)
+        if not _SKIPPED_FOLDERS & {*path.parts}:
+            place = path.relative_to(top).as_posix()
+            unread = _unwanted(str(archive), number, place, member.size)
+            yield unread or _record(str(archive), number, content.read(), repository, place, found)
+
+
+def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
+    """The regular files of a tar, one by one; nothing is kept of those before."""
+    with archive.open("rb") as file:
+        magic = file.read(6)
+    unpack: Callable[[Path, str], Any] = next(
+        (opened for start, opened in _PACKED.items() if magic.startswith(start)), open
+    )
+    with unpack(archive, "rb") as raw, tarfile.open(fileobj=cast(Any, _Bounded(raw)), mode="r:") as members:
+        while member := members.next():
+            cast(Any, members).members = []  # tarfile keeps them all
+            content = members.extractfile(member) if member.isreg() else None
+            if content:
+                yield member, content
+
+
+class _Bounded:
+    """A file that refuses large reads: a tar's long names and PAX headers may claim any size."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self.tell, self.seek = raw.tell, raw.seek
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MAX_BYTES:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._raw.read(size)
+
+
+def _place(member: tarfile.TarInfo) -> PurePosixPath:
+    return PurePosixPath(member.name.lstrip("/"))
+
+
+def _read_export(path: Path) -> Iterator[Record | Drop]:
+    for row in rows.read_rows(path):
+        if isinstance(row, Drop):
+            yield row
+            continue
+        number, columns = row
+        if isinstance(columns.get("meta"), dict):  # RedPajama's
+            columns = columns["meta"] | columns
+        content, place, repository, licence = (_column(columns, kind) for kind in _COLUMNS)
+        if isinstance(content, bytes):
+            content = decoded(content)
+            if content is None:
+                yield Drop("unknown encoding", str(path), number, str(place))
+                continue
+        if isinstance(place, str) and content is None and {*_COLUMNS["content"]} & columns.keys():
+            yield Drop("binary", str(path), number, place)
+        elif not isinstance(content, str) or not isinstance(place, str):
+            found = ", ".join(f"{name} ({type(value).__name__})" for name, value in columns.items())
+            wanted = " and ".join(" or ".join(_COLUMNS[kind]) for kind in ("content", "path"))
+            detail = f"expected strings as {wanted}; found {found or 'nothing'}"
+            yield Drop("malformed record", str(path), number, detail, malformed=True)
+        else:
+            repository = str(next(iter(_listed(repository)), ""))
+            url = f"https://github.com/{repository}/blob/HEAD/{place}" if repository else ""
+            meta = {"repository": repository, "path": place}
+            unread = _unwanted(str(path), number, place, len(content))
+            yield unread or Record(str(path), number, content, url, _licence(licence), meta)
+
+
+def _column(columns: dict, kind: str) -> object:
+    """The first value under one of a column's names."""
+    found = (columns[name] for name in _COLUMNS[kind] if columns.get(name) is not None)
+    return next(found, None)
+
+
+def _listed(value: object) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _licence(value: object) -> str:
+    """One name, or a list of what was found in the repository, all of which must then be accepted."""
+    names = [one.get("name") if isinstance(one, dict) else one for one in _listed(value)]
+    found = [licences.spdx(str(name)) for name in names if name]
+    if len(found) > 1:
+        found = [f"({name})" if " or " in name else name for name in dict.fromkeys(found)]
+    return (
+        " AND ".join(found[:_MAX_LICENCES]) + (" AND unknown" if len(found) > _MAX_LICENCES else "") or "none"
+    )
+
+
+def _record(
+    file: str, number: int, content: bytes, repository: str, place: str, found: dict[str, str]
+) -> Record | Drop:
+    text = decoded(content)
+    if text is None:
+        return Drop("unknown encoding", file, number, place)
+    meta = {"repository": repository, "path": place}
+    return Record(file, number, text, "", licences.nearest(place, found), meta)
+
+
+def _unwanted(file: str, number: int, place: str, size: int) -> Drop | None:
+    """Why a file need not be read at all."""
+    if language(place) is None:
+        return Drop("not a language that is read", file, number, place)
+    if _THIRD_PARTY.search(place):
+        return Drop("third-party folder", file, number, place)
+    if size > MAX_BYTES:
+        return Drop("larger than 1 MiB", file, number, place)
+    if place.lower().endswith(_GENERATED_NAMES):
+        return Drop("generated", file, number, place)
+    return None
+
+
+def _is_packed(path: Path) -> bool:
+    return path.name.lower().endswith(_SNAPSHOTS) or rows.has_rows(path)
+
+
+def _read_licence(path: Path) -> str:
+    """The text of a licence file, or the beginning of one that is too large to be one."""
+    try:
+        with path.open("rb") as file:
+            return file.read(licences.MAX_TEXT + 1).decode(errors="replace")
+    except OSError as error:
+        raise_passing(error)
+        return ""

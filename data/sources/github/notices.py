@@ -1,0 +1,294 @@
+"""Takes the licence notice out of a source file's leading comments, and nothing else.
+
+In: a source file's text. Out: the text without the sentences that speak of copyright or licence in the
+comments above its first line of code, and those sentences. A comment that also describes the file keeps its
+description. Shebangs, `#include` and Markdown titles are not comments.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from data.sources.github.comments import Comments
+
+_FIRST_LINES = ("#!", "<?php", "<?xml", "<!doctype")
+_DIRECTIVES = ("//go:", "// +build")  # comments that are code to a tool
+_PREAMBLE = re.compile(  # code that files have above their notice
+    r"(?:package|module|namespace)\s[\w.:\\]+\s*;?$|(['\"])use strict\1;?$|#\s*pragma\s+once$"
+    r"|declare\(strict_types|#\s*(?:ifndef|define)\s+\w+_H(?:PP|XX|H)?_*$|@charset\s|//go:|//\s\+build|\{-#"
+)
+
+# What speaks of a licence by itself,
+_SPEAKS = re.compile(
+    r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the|holders?|owners?)\b|[A-Z@<{%])"
+    r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
+    r"|(?i:\ball rights reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
+    r"|\b(?:re)?licen[cs]ed\s+(?:under|to|by|with|for|as|via)\b"
+    r"|\b(?:under|governed\s+by)\s+(?:[\w.,'-]+\s+){0,6}(?:licen[cs]es?|terms)\b"
+    r"|\b(?:mit|bsd|apache|gnu|[al]?gpl\w*|mozilla|public|isc|x11|expat|boost|zlib|software|source"
+    r"|proprietary|general)"
+    r"[\s-](?:style\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b"
+    r"|\b(?:see|read|refer\s+to)\s(?:[\w-]+\s){0,4}[`'\"]?(?:licen[cs]e|copying|copyright\s+for)\b"
+    r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:file|agreement|terms|text|header|information)\b"
+    r"|\bpermission\s+(?:is\s+(?:hereby\s+)?granted|to\s+use,)|\bhereby\s+granted\b|\bis\s+free\s+software\b"
+    r"|\bredistribut(?:e|ed|ion)\b.{0,80}\b(?:source|binary|modif|terms|condition|permitted)"
+    r"|\bneither\s+the\s+names?\b|\bendorse\s+or\s+promote\b|\b(?:above\s+copyright|permission)\s+notice\b"
+    r"|\b(?:without|no)\s+(?:any\s+)?warrant|\bwarrant(?:y|ies)\s+(?:of|or)\b|\bexpress\s+or\s+implied\b"
+    r"|[\"'`]as[\s-]is[\"'`]|\bliable\s+for\b|\bliability\b|\bin\s+the\s+hope\s+that\b"
+    r"|\bunless\s+required\s+by\b"
+    r"|\bmay\s+(?:not\s+)?(?:use|obtain)\b.{0,60}\blicen[cs]e\b|\bopensource\.org/licenses"
+    r"|\bapache\.org/licenses"
+    r"|\b(?:proprietary|confidential)\s+(?:and|to|information|property|software|material)\b"
+    r"|\bunauthori[sz]ed\s+(?:copying|use|reproduction|distribution|disclosure)\b"
+    r"|\bmay\s+not\s+be\s+(?:copied|used|reproduced|disclosed|distributed|sold)\b"
+    r"|\bnon-?commercial\s+(?:use|purposes?)\b)"
+)
+# and what goes with it where it stands in a paragraph that does, or between two.
+_ALONG = re.compile(
+    r"(?i:authors?|written\s+by|contributors?|contact|e-?mail|portions)\b|(?i:by)\s+[A-Z]|\S+@\S+\.\w+$"
+    r"|<?https?://\S+>?$"
+    r"|(?i:the\s+)?(?i:mit|bsd|apache|isc|gpl)\S*(?i:\s+licen[cs]e)?(?:\s\(\w+\))?\.?$|(?i:licen[cs]e)$"
+    r"|[A-Z][\w.'-]*(?:\s[A-Z][\w.'-]*){0,3}\s*[<(]\S+@"
+)
+_LEGAL = re.compile(
+    r"\b(?:must|shall|software|notices?|permitted|conditions?|damages|origin|misrepresented"
+    r"|acknowledg\w+|documentation"
+    r"|distribut\w+|contributors?|rights|materials|disclaimer|law|agreement|copies)\b",
+    re.IGNORECASE,
+)
+_BODY = re.compile(  # of a licence: all that follows in the paragraph is its text
+    r"permission\s+is\s+hereby|permission\s+to\s+use,|redistribution\s+and\s+use"
+    r"|is\s+free\s+software[;,:]|redistribute\s+it\s+and"
+    r"|[\"'`]as[\s-]is|use\s+this\s+(?:file|software)\s+except\s+in\s+compliance",
+    re.IGNORECASE,
+)
+_COPYRIGHT_LINE = re.compile(r"(?i:copyright|\(c\)|©|&copy;|all rights reserved|spdx-)")
+_STARTS = re.compile(r"(?i:copyright|\(c\)|©|spdx-|@\w|all rights|licensed|authors?\b)")
+_UNFINISHED = re.compile(
+    r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
+)
+
+
+@dataclass
+class _Unit:
+    """Lines [start, stop) above the code: a block comment, a paragraph of line comments, or preamble."""
+
+    start: int
+    stop: int
+    marks: tuple[str, str] | None = None  # of a block
+    paragraphs: tuple[tuple[int, int], ...] = ()  # of its text
+
+
+def strip_notice(text: str, comments: Comments) -> str:
+    """The text without its licence notice."""
+    return split_notice(text, comments)[0]
+
+
+def split_notice(text: str, comments: Comments) -> tuple[str, str]:
+    """The text without its licence notice, and the words of the notice."""
+    lines = text.split("\n")
+    top = _after_first_lines(lines)
+    units, end = _units(lines, top, comments)
+    gone = _spoken(lines, [span for unit in units for span in unit.paragraphs])
+    if not gone:
+        return text, ""
+    out, at, intact = (
+        lines[:top],
+        top,
+        True,
+    )  # whether the end of the unit above is untouched
+    for unit in [*units, _Unit(end, len(lines))]:
+        kept = _kept(lines, unit, gone)
+        edges = gone if not (unit.marks and kept) else set()  # a block that is kept keeps its frame
+        above, below = _rims(lines[at : unit.start])
+        if intact and unit.start not in edges:
+            out += lines[at : unit.start]
+        else:
+            out += above if intact else []
+            if kept and any(line.strip() for line in out[-1:]) and any(line.strip() for line in kept):
+                out.append("")
+            out += below if unit.start not in edges else []
+        out += kept
+        intact = bool(kept) and unit.stop - 1 not in edges
+        at = unit.stop
+    return "\n".join(out), "\n".join(_words(lines[number]) for number in sorted(gone))
+
+
+def comment_lines(lines: list[str], comments: Comments) -> list[str]:
+    """The words of the lines that are comments, or in the comments above the first line of code."""
+    units, _ = _units(lines, 0, comments)
+    leading = {number for unit in units for number in range(unit.start, unit.stop)}
+    marks = (*comments.line, *(opening for opening, _ in comments.block), "*")
+    return [
+        _words(line)
+        for number, line in enumerate(lines)
+        if number in leading or line.strip().startswith(marks)
+    ]
+
+
+def _rims(gap: list[str]) -> tuple[list[str], list[str]]:
+    """Of the bare and blank lines between two comments, the bare ones that touch the first and the second."""
+    blank = [number for number, line in enumerate(gap) if not line.strip()]
+    return (gap[: blank[0]], gap[blank[-1] + 1 :]) if blank else ([], [])
+
+
+def _kept(lines: list[str], unit: _Unit, gone: set[int]) -> list[str]:
+    """The lines of a unit without those that are gone; a block keeps its marks around what is left."""
+    inside = range(unit.start, unit.stop)
+    if not gone.intersection(inside):
+        return lines[unit.start : unit.stop]
+    texts = [number for start, stop in unit.paragraphs for number in range(start, stop) if number not in gone]
+    if not unit.marks or not texts:
+        return [lines[number] for number in texts]
+    opening, closing = unit.marks
+    first, last = lines[unit.start], lines[unit.stop - 1]
+    kept = (
+        []
+        if unit.start in texts
+        else [first[: first.index(opening)] + first.strip()[: _n_marks(first.strip(), opening)]]
+    )
+    for number, after in zip(texts, [*texts[1:], None]):
+        kept.append(lines[number])
+        if after is not None and after != number + 1:
+            kept += [line for line in lines[number + 1 : after] if _is_bare(line)][:1]
+    if unit.stop - 1 not in texts:
+        indent = last[: len(last) - len(last.lstrip())]
+        kept.append(last if _is_bare(last) else (indent or " " * (opening == "/*")) + closing)
+    return kept
+
+
+def _n_marks(line: str, opening: str) -> int:
+    """Characters of a line that only open a comment: `/*`, or `/**`."""
+    return len(opening) + next(
+        (n for n, char in enumerate(line[len(opening) :]) if char not in "*!"), len(line)
+    )
+
+
+def _spoken(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
+    """The numbers of the lines that speak of a licence, or belong to those."""
+    gone: set[int] = set()
+    spoken = [_spoken_in(lines, start, stop) for start, stop in paragraphs]
+    for place, (start, stop) in enumerate(paragraphs):
+        found = spoken[place]
+        between = place > 0 and spoken[place - 1] and any(spoken[place + 1 :])
+        if not found and between and len(_LEGAL.findall(" ".join(map(_words, lines[start:stop])))) > 1:
+            spoken[place] = found = set(range(start, stop))
+        gone |= found
+    return gone
+
+
+def _spoken_in(lines: list[str], start: int, stop: int) -> set[int]:
+    """Of one paragraph: the lines of each sentence that speaks, and short ones that go with them."""
+    gone: set[int] = set()
+    for sentence in _sentences(lines, start, stop):
+        words = " ".join(_words(lines[number]) for number in sentence)
+        if _SPEAKS.search(words):
+            gone.update(sentence)
+            if _BODY.search(words):
+                gone.update(range(sentence[0], stop))
+        elif gone and sentence[0] - 1 in gone and _ALONG.match(words) and len(words) < 80:
+            gone.update(sentence)
+    if gone:
+        for number in range(min(gone) - 1, start - 1, -1):  # a title, or the author, above
+            if not _ALONG.match(_words(lines[number])) or len(lines[number]) > 80:
+                break
+            gone.add(number)
+    return gone
+
+
+def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
+    """Line numbers of a paragraph, cut where a sentence ends with its line or a statement begins one."""
+    sentence: list[int] = []
+    for number in range(start, stop):
+        words = _words(lines[number])
+        above = _words(lines[number - 1]) if sentence else ""
+        begins = _STARTS.match(words) or (_COPYRIGHT_LINE.match(above) and not words[:1].islower())
+        if sentence and begins and not _UNFINISHED.search(above):
+            yield sentence
+            sentence = []
+        sentence.append(number)
+        if words.endswith((".", "!", "?", ":")):
+            yield sentence
+            sentence = []
+    if sentence:
+        yield sentence
+
+
+def _words(line: str) -> str:
+    """A comment's line without its marks."""
+    return re.sub(
+        r"^(?:[^\w@<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|[\s*/#;-]+$", "", line.strip(), flags=re.IGNORECASE
+    )
+
+
+def _after_first_lines(lines: list[str]) -> int:
+    """How many lines at the very top belong to tools: shebang, encoding, document type."""
+    top = 0
+    if lines[0].lower().startswith(_FIRST_LINES):
+        top = 1
+    if top < len(lines) and lines[top].startswith("#") and "coding" in lines[top]:
+        top += 1
+    return top
+
+
+def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit], int]:
+    """What is above the first line of code, and the number of that line."""
+    units: list[_Unit] = []
+    at = top
+    while at < len(lines):
+        line = lines[at].strip()
+        marks = next((marks for marks in comments.block if line.startswith(marks[0])), None)
+        stop = at
+        if marks:
+            stop = _block_end(lines, at, *marks)
+            if stop > at:
+                units.append(_Unit(at, stop, marks, tuple(_paragraphs(lines, at, stop))))
+        elif not line or (_is_line_comment(line, comments) and _is_bare(line)):
+            at += 1
+            continue
+        else:
+            while stop < len(lines) and _is_line_comment(lines[stop], comments) and not _is_bare(lines[stop]):
+                stop += 1
+            if stop > at:
+                units.append(_Unit(at, stop, None, ((at, stop),)))
+            elif _PREAMBLE.match(line):
+                stop = at + 1
+                units.append(_Unit(at, stop))
+        if stop == at:  # code
+            break
+        at = stop
+    return units, at
+
+
+def _paragraphs(lines: list[str], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """The runs of lines with words on them."""
+    first = None
+    for number in range(start, stop):
+        if _is_bare(lines[number]):
+            if first is not None:
+                yield first, number
+            first = None
+        elif first is None:
+            first = number
+    if first is not None:
+        yield first, stop
+
+
+def _is_line_comment(line: str, comments: Comments) -> bool:
+    line = line.strip()
+    return bool(comments.line) and line.startswith(comments.line) and not line.startswith(_DIRECTIVES)
+
+
+def _block_end(lines: list[str], at: int, opening: str, closing: str) -> int:
+    """The line after a block comment; `at` itself if it never closes, or code follows where it does."""
+    start = lines[at].index(opening) + len(opening)
+    for number in range(at, len(lines)):
+        found = lines[number].find(closing, start if number == at else 0)
+        if found >= 0:
+            return at if lines[number][found + len(closing) :].strip() else number + 1
+    return at
+
+
+def _is_bare(line: str) -> bool:
+    """Whether a line has no letter or digit: blank, a comment mark alone, or a ruler."""
+    return not any(map(str.isalnum, line))

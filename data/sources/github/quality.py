@@ -1,0 +1,59 @@
+"""Which files are not worth training on: generated ones, and those that are hardly code or text."""
+
+import re
+
+from data.sources.github.comments import Comments
+from data.sources.github.notices import comment_lines
+
+MAX_LINE, MEAN_LINE = 1000, 100  # characters (RedPajama)
+MIN_ALPHANUMERIC = 0.25  # share of the characters (RedPajama)
+MIN_LETTERS_PER_TOKEN = 1.5  # (RedPajama)
+
+_GENERATED_LINES = 10  # where a generator's mark is looked for
+# What generators write about their files; sentences of people about generated files are not marks.
+_AUTO = r"(?:auto(?:matically)?[ -]?|machine[ -])"
+_THIS = r"\b(?:this|the) (?:\w+ ){0,3}(?:is|was|has been) "
+_GENERATED = re.compile(
+    r"@generated\b|\b(?:code|file|source|header|class|script) generated (?:by|from|with|using)\b"
+    rf"|{_THIS}{_AUTO}?generated (?:by|from|with|using|on|via|at)\b|{_THIS}an? {_AUTO}generated\b"
+    rf"|\bthis (?:file|code|source|header|class|script|module) (?:is|was|has been) {_AUTO}?generated\b"
+    rf"|^\W*{_AUTO}generated\b(?!\s+(?:ids?|names?|keys?|documentation|docs|tests?|data)\b)"
+    rf"|\b{_AUTO}generated (?:file|code|by|from|with|using|on|via|source|header|do not)\b"
+    r"|\bgenerated from ['\"/]|\bgenerated\b.{0,120}\bdo not (?:edit|modify|change|touch)\b"
+    r"|\bdo not (?:edit|modify|change)\b.{0,120}\bgenerated\b"
+    r"|^\W*(?:warning|note|attention)?\W*do not (?:edit|modify)"
+    r"(?: (?:this|the) file)?(?: (?:by hand|manually|directly))?\W*$",
+    re.IGNORECASE | re.MULTILINE | re.DOTALL,
+)
+# Words, single digits and runs of marks, instead of a tokenizer that may be trained on this very text:
+# more letters to a token than LLaMA's own (a median of 2.6 against 1.8), so the threshold is the milder.
+_TOKENS = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+")
+
+
+def generated_mark(text: str, comments: Comments) -> str:
+    """A generator's mark in the comments at the top, or ""."""
+    lines = text.split("\n", _GENERATED_LINES)[:_GENERATED_LINES]
+    top = "\n".join(lines)
+    if "generated" not in top.lower() and "do not" not in top.lower():
+        return ""
+    if comments.line or comments.block:
+        top = "\n".join(comment_lines(lines, comments))
+    found = _GENERATED.search(top)
+    return " ".join(found[0].split())[:80] if found else ""
+
+
+def poor_quality(text: str) -> tuple[str, str] | None:
+    """The reason and the figure by which a text is too poor, if it is."""
+    lines = text.split("\n")
+    longest, mean = max(map(len, lines)), len(text) / len(lines)
+    alphanumeric = sum(map(str.isalnum, text)) / len(text)
+    if longest > MAX_LINE:
+        return f"a line above {MAX_LINE} characters", str(longest)
+    if mean > MEAN_LINE:
+        return f"mean line above {MEAN_LINE} characters", f"{mean:.0f}"
+    if alphanumeric < MIN_ALPHANUMERIC:
+        return f"alphanumeric share below {MIN_ALPHANUMERIC}", f"{alphanumeric:.2f}"
+    letters = sum(map(str.isalpha, text)) / max(1, len(_TOKENS.findall(text)))
+    if letters < MIN_LETTERS_PER_TOKEN:
+        return f"letters per token below {MIN_LETTERS_PER_TOKEN}", f"{letters:.2f}"
+    return None

@@ -1,0 +1,270 @@
+"""Which licence a text grants: a licence file, or the notice at the top of a source file.
+
+In: text. Out: an SPDX expression in lower case ("mit", "apache-2.0 OR mit", "mit AND unknown"). A licence
+is recognised by the phrases that grant its rights. What the licence's own text does not contain counts
+against it: another licence's name is joined by AND, and so is `unknown` for conditions in other words.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+
+UNKNOWN = "unknown"
+_TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
+_GRAM = 5  # words in a row that must agree with a known text
+_MAX_STATEMENT = 80  # words of a licence file that only names its licence
+
+# Each licence: the phrases that must all occur, and those that must not, in words as `_plain` gives them.
+_BSD = (
+    "redistribution and use in source and binary forms with or without modification are permitted",
+    "redistributions of source code must retain the above copyright notice",
+    "redistributions in binary form must reproduce the above copyright notice",
+)
+_ENDORSE = "to endorse or promote products derived from this software"
+_ADVERTISE = "all advertising materials mentioning features or use of this software"
+_KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "psf-2.0": (("python software foundation license version 2",), ()),
+    "mit": (
+        (
+            "permission is hereby granted free of charge to any person obtaining a copy of this software",
+            "the above copyright notice and this permission notice",
+        ),
+        (),
+    ),
+    "bsd-2-clause": (_BSD, (_ENDORSE, _ADVERTISE)),
+    "bsd-3-clause": ((*_BSD, _ENDORSE), (_ADVERTISE,)),
+    "bsd-4-clause": ((*_BSD, _ADVERTISE), ()),
+    "apache-2.0": (("apache license version 2.0 january 2004", "terms and conditions for use"), ()),
+    "isc": (("permission to use copy modify and or distribute this software", "provided that the above"), ()),
+    "mpl-2.0": (("mozilla public license version 2.0", "covered software"), ()),
+    "agpl-3.0": (("gnu affero general public license version 3 19 november 2007",), ()),
+    "lgpl-3.0": (("gnu lesser general public license version 3 29 june 2007",), ()),
+    "lgpl-2.1": (("gnu lesser general public license version 2.1 february 1999",), ()),
+    "gpl-3.0": (("gnu general public license version 3 29 june 2007",), ()),
+    "gpl-2.0": (("gnu general public license version 2 june 1991",), ()),
+    "commons-clause": (("commons clause",), ()),
+    "unlicense": (("this is free and unencumbered software released into the public domain",), ()),
+    "cc": (("creative commons",), ()),
+}
+_TEXT_OF = {name: name for name in ("mit", "bsd-3-clause", "apache-2.0", "isc")} | {
+    "bsd-2-clause": "bsd-3-clause"
+}
+_MORE_TEXTS = (("apache", "apache-2.0"), ("llvm", "llvm-exception"))  # where the word occurs
+# Licences by the names that people write; of two that match at a place the first counts. `{}`: a version.
+_NAMES = (
+    ("agpl-{}", r"affero general public license|agpl"),
+    ("lgpl-{}", r"(?:lesser|library) general public license|lesser gpl|lgpl"),
+    ("gpl-{}", r"general public license|gnu public license|gpl"),
+    ("mpl-{}", r"mozilla public license|mpl"),
+    ("bsd-4-clause", r"bsd 4 clause|(?:4|four) clause bsd|original bsd"),
+    ("bsd-2-clause", r"bsd 2 clause|(?:2|two) clause bsd|simplified bsd|freebsd license"),
+    ("bsd-3-clause", r"bsd 3 clause|(?:3|three) clause bsd|(?:new|modified|revised) bsd"),
+    ("bsd-protection", r"bsd protection license"),
+    ("bsd", r"bsd"),
+    ("apache-1.1", r"apache(?: software)?(?: license)?(?: v| version)? ?1(?:\.[01])?"),
+    (
+        "apache-2.0",
+        r"(?:apache|asl)(?: software)?(?: license)?(?: v| version)? ?2(?:\.0)?|apache(?: license)?",
+    ),
+    ("mit-0", r"mit 0|mit no attribution"),
+    ("mit", r"mit|expat license|x11 license"),
+    ("isc", r"isc license"),
+    ("zlib", r"zlib license"),
+    ("bsl-1.0", r"boost software license"),
+    ("psf-2.0", r"python software foundation license|psf license"),
+    ("cc0-1.0", r"cc0"),
+    ("cc", r"creative commons|cc by(?: nc| nd| sa)*"),
+    ("unlicense", r"unlicense"),
+    ("commons-clause", r"commons clause"),
+    ("busl-1.1", r"business source license|busl|bsl 1.1"),
+    ("fsl-1.1", r"functional source license|fsl 1.1"),
+    ("sspl-1.0", r"server side public license|sspl"),
+    ("elastic-2.0", r"elastic license"),
+    ("polyform", r"polyform"),
+    ("epl-{}", r"eclipse public license|epl"),
+    ("cddl-1.0", r"common development and distribution license|cddl"),
+    ("artistic-2.0", r"artistic license"),
+    ("eupl-1.2", r"european union public license|eupl"),
+    ("cecill-2.1", r"cecill"),
+    ("ms-pl", r"microsoft (?:public|reciprocal|limited public|permissive) license|ms pl"),
+    ("wtfpl", r"wtfpl|do what the fuck you want to"),
+)
+_NAME = re.compile("|".join(rf"(?P<n{i}>\b(?:{pattern})\b)" for i, (_, pattern) in enumerate(_NAMES)))
+_VERSION = re.compile(r"(?:\w+ ){0,12}?(?:version |v ?|[al]?gpl ?v?|mpl ?|epl ?)(\d(?:\.\d)?)\b")
+_GRANTED = re.compile(
+    r"\b(?:licensed|released|distributed|provided|available|covered|published|offered|governed|redistribute"
+    r"|modify|copied|used?|subject|contributed)(?: \w+){0,6} (?:under|by|with|to)\b"
+    r"|\bunder (?:the )?(?:terms|conditions|provisions)\b|\blicense (?:is )?"
+)
+_OR_LATER = re.compile(
+    r"(?:either )?version [\d.]+ (?:of the license )?or (?:at your option )?any later version"
+)
+_CHOICE = re.compile(
+    r"\beither (?:of|the|license|one)\b|\bunder (?:the terms of )?either\b|\bat your (?:option|choice"
+    r"|discretion)\b"
+    r"|\byour (?:own )?(?:choice|choosing)\b|\bdual(?:ly)? licensed\b|\bmay (?:choose|select|pick)\b"
+    r"|\balternatively\b"
+)
+# Conditions, among words that are not the licence's own.
+_CONDITIONS = re.compile(
+    r"\b(?:may|must|shall|can) not\b|\bcannot\b|\bshall be (?:given|displayed|included|governed)\b"
+    r"|\b(?:must|only|unless)\b|\bsolely for\b"
+    r"|\bdo(?:es)? not (?:include|grant|permit|allow|apply|cover|extend|give)\b"
+    r"|\bnon ?(?:commercial|production|profit)|\bcommercial(?:ly)?\b|\bcompet(?:e|es|ing|itors?|itive)\b"
+    r"|\b(?:prohibit|forbid|exclud|revok|terminat|expir)\w*|\b(?:requires?|required|permitted|allowed"
+    r"|restricted)\b"
+    r"|\b(?:fees?|paid|pay|purchase|royalt(?:y|ies)|subscription|consent|proprietary|confidential|agree"
+    r"|eula)\b"
+    r"|\b(?:evil|ethical|military|weapons?|nuclear|harm|surveillance|evaluation|change date|end user)\b"
+    r"|\b(?:personal|private|internal|academic|educational|research) (?:use|purposes?|and|or)\b"
+    r"|\b(?:additional|further) (?:terms?|conditions?|permissions?|restrictions?|agreement)\b"
+    r"|\bpatent rights are\b"
+    r"|\b(?:have|need|obliged|asked) to\b|\bprovided that\b|\bexcept (?:that|for|as)\b|\bunmodified\b"
+)
+_HARMLESS = re.compile(
+    r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
+    r"|and or) non ?commercial\b"
+    r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
+    r"|\bnames?\b.{0,120}\bmay not$"  # BSD's third clause in its older words
+)
+_OTHER_LICENSE = re.compile(
+    r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
+    r"|software|same|above"
+    r"|project|md|txt|dual|or|and|under|is|in|which|style|own|these|their|its|full|compatible|version"
+    r"|name|by)\b)"
+    r"[a-z]\w* licenses?\b"
+)
+_PROPRIETARY = re.compile(
+    r"\bconfidential\b|\bproprietary\b|\btrade secrets?\b|\bnon ?commercial|\bnot for (?:re)?distribution\b"
+    r"|\bunauthori[sz]ed (?:copying|use|reproduction|distribution|disclosure|access)\b|\binternal use only\b"
+    r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
+    r"|sold|modified)\b"
+    r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the )?(?:prior|express|written"
+    r"|explicit)\b"
+)
+_OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
+_SPDX = re.compile(
+    r"SPDX-License-Identifier:[ \t]*([^\n*]+?)[ \t]*(?:\*/|-->|#}|\*\)|$)", re.IGNORECASE | re.MULTILINE
+)
+
+_MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
+_BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
+_COPYRIGHT = re.compile(
+    r"^[ \t\W]*(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TAG = re.compile(r"https?://\S+|<[\w.-]+@[\w.-]+>|</?[a-z][a-z0-9]{0,9}(?:\s[^>\n]{0,80})?>", re.IGNORECASE)
+_WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
+
+
+def recognise(text: str) -> str:
+    """The licence of a licence file's text, or `unknown`."""
+    text = _bare(text)
+    plain = _plain(text)
+    found = _found(plain)
+    if "psf-2.0" in found:  # Python's file tells the history of its licences; this one governs
+        return "psf-2.0"
+    if any(name not in _TEXT_OF for name in found):
+        return " AND ".join(found)
+    texts = {_TEXT_OF[name] for name in found} | {name for word, name in _MORE_TEXTS if word in plain}
+    rest = _rest(_plain(_COPYRIGHT.sub("", text)).split(), texts)
+    named = _named(" . ".join(rest) if found else plain)
+    if not found and not _only_states(plain, rest):
+        return UNKNOWN
+    names = {"bsd-3-clause" if name == "bsd" else name for name in named} | {*found}
+    if "bsd" in named and any(name.startswith("bsd-") for name in found):
+        names -= {"bsd-3-clause"} - {*found}
+    if not names:
+        return UNKNOWN
+    joined = (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+    if any(_CONDITIONS.search(_HARMLESS.sub("", _CHOICE.sub("", run))) for run in rest):
+        return f"({joined}) AND {UNKNOWN}" if " OR " in joined else f"{joined} AND {UNKNOWN}"
+    return joined
+
+
+def _only_states(plain: str, rest: list[str]) -> bool:
+    """Whether a text without a licence's text does nothing but grant licences by their names."""
+    short = sum(len(run.split()) for run in rest) <= _MAX_STATEMENT
+    return short and bool(_GRANTED.search(plain)) and not _OTHER_LICENSE.search(_NAME.sub("the", plain))
+
+
+def notice_licence(notice: str) -> str:
+    """The licence that a source file's own notice names, or "" where it leaves that to the licence file."""
+    tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(notice)]
+    if tags:
+        return " AND ".join(f"({tag.lower()})" for tag in dict.fromkeys(tags))
+    plain = _plain(_bare(notice))
+    names = {*_found(plain), *_named(plain)} - {"bsd"}
+    sentences = [_plain(sentence) for sentence in re.split(r"[.;](?=\s)", _bare(notice))]
+    if any(_PROPRIETARY.search(one) and not _OWN_NAME.search(one) for one in sentences):
+        names.add("proprietary")
+    return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+
+
+def leaves_choice(text: str) -> bool:
+    """Whether a text without a licence's text leaves the choice between several."""
+    plain = _plain(_bare(text))
+    return not _found(plain) and _is_choice(plain)
+
+
+def _is_choice(plain: str) -> bool:
+    """Whether words leave the choice between licences, beyond the GPL's own `or any later version`."""
+    return _CHOICE.search(_OR_LATER.sub("", plain)) is not None
+
+
+def _found(plain: str) -> list[str]:
+    """The licences whose granting phrases occur."""
+    return [
+        name
+        for name, (needed, barred) in _KNOWN.items()
+        if all(phrase in plain for phrase in needed) and not any(phrase in plain for phrase in barred)
+    ]
+
+
+def _named(plain: str) -> set[str]:
+    names = set()
+    for match in _NAME.finditer(plain.replace("gpl compatible", "")):
+        name = _NAMES[int((match.lastgroup or "n0")[1:])][0]
+        if "{}" in name:
+            version = _VERSION.match(match[0] + match.string[match.end() : match.end() + 100])
+            number = version[1] if version else ""
+            name = name.replace("-{}", f"-{number}" + (".0" if len(number) == 1 else "") if number else "")
+        names.add(name)
+    return names
+
+
+def _bare(text: str) -> str:
+    """Without comment marks, bullets, tags and addresses."""
+    text = _MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _TAG.sub(" ", _BULLET.sub("", _MARK.sub("", text)))
+
+
+def _plain(text: str) -> str:
+    """Lower-case words in one spelling, a space between two."""
+    return (
+        " ".join(_WORD.findall(text.lower()))
+        .replace("licence", "license")
+        .replace("sub license", "sublicense")
+    )
+
+
+@cache
+def _grams(name: str) -> frozenset[tuple[str, ...]]:
+    words = _plain(_bare((_TEXTS / f"{name}.txt").read_text())).split()
+    return frozenset(zip(*(words[start:] for start in range(_GRAM))))
+
+
+def _rest(words: list[str], texts: set[str]) -> list[str]:
+    """The runs of words that are in none of the licences' texts."""
+    grams = frozenset().union(*map(_grams, texts))
+    known = [False] * len(words)
+    for start, gram in enumerate(zip(*(words[start:] for start in range(_GRAM)))):
+        if gram in grams:
+            known[start : start + _GRAM] = [True] * _GRAM
+    runs: list[list[str]] = [[]]
+    for word, is_known in zip(words, known):
+        if not is_known:
+            runs[-1].append(word)
+        elif runs[-1]:
+            runs.append([])
+    return [" ".join(run) for run in runs if run]

@@ -1,0 +1,86 @@
+"""Characters that XML forbids, replaced before the parser sees them: each would cost its post.
+
+In: the bytes of a file, in pieces of any size. Out: UTF-8 with U+FFFD in place of control characters, NULs,
+lone surrogates, noncharacters and invalid bytes, raw or as references. Two references that make a surrogate
+pair become the character they stand for.
+"""
+
+import re
+
+_REPLACEMENT = "\ufffd".encode()
+_CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
+_BY_CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
+_NONCHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")  # U+FFFE and U+FFFF
+_REFERENCE = re.compile(
+    rb"&#(x[dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});&#(x[dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
+    rb"|&#(?!(?:xA|xD|x9|10|13|9|39|34);)(x[0-9a-fA-F]{1,40}|[0-9]{1,40});"  # line ends are in every post
+)
+_HIGH = re.compile(rb"&#(?:x[dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});\Z")
+_LONGEST = 100  # bytes of two references
+
+
+class Characters:
+    """Replaces forbidden characters in a stream; what a piece cuts in two is held back for the next."""
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def __call__(self, data: bytes, final: bool = False) -> bytes:
+        data = self._held + data
+        cut = len(data) if final else _cut(data)
+        self._held = data[cut:]
+        return _replaced(data[:cut])
+
+
+def _cut(data: bytes) -> int:
+    """Where the last character or reference that may be incomplete begins."""
+    reference = data.find(b"&#", max(0, len(data) - _LONGEST))
+    if reference >= 0:
+        before = _HIGH.search(data, max(0, reference - _LONGEST), reference)  # it may be half of a pair
+        return before.start() if before else reference
+    end = len(data) - data.endswith(b"&")
+    for place in range(end - 1, max(-1, end - 4), -1):
+        if data[place] >= 0xC0:  # the first byte of a character
+            return place
+        if data[place] < 0x80:
+            break
+    return end
+
+
+def _replaced(data: bytes) -> bytes:
+    if len(data.translate(None, _CONTROLS)) != len(data):
+        data = _BY_CONTROL.sub(_REPLACEMENT, data)
+    if b"&#" in data:
+        data = _REFERENCE.sub(_reference, data)
+    if b"\xef\xbf" in data:
+        data = _NONCHARACTERS.sub(_REPLACEMENT, data)
+    if not data.isascii():
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            data = data.decode(errors="replace").encode()
+    return data
+
+
+def _reference(match: re.Match[bytes]) -> bytes:
+    high, low, one = match.groups()
+    if one:
+        return match[0] if _is_allowed(_number(one)) else _REPLACEMENT
+    first, second = _number(high), _number(low)
+    if 0xD800 <= first < 0xDC00 <= second < 0xE000:
+        return chr(0x10000 + ((first - 0xD800) << 10) + second - 0xDC00).encode()
+    return b"".join(b"&#%b;" % part if _is_allowed(_number(part)) else _REPLACEMENT for part in (high, low))
+
+
+def _number(digits: bytes) -> int:
+    return int(digits[1:], 16) if digits.startswith(b"x") else int(digits)
+
+
+def _is_allowed(number: int) -> bool:
+    """Whether XML 1.0 has this character (its `Char` production)."""
+    return (
+        number in (9, 10, 13)
+        or 0x20 <= number < 0xD800
+        or 0xE000 <= number < 0xFFFE
+        or 0x10000 <= number < 0x110000
+    )
