@@ -12,7 +12,7 @@ _NEAR = 24  # characters that tell whether a line has begun
 _SPACES = re.compile(r"[^\S\n]+")
 _CLAUSES = 400  # characters of a bracket on either side of a hole, at most
 _CLAUSE = re.compile(r"(\s*[;,]\s+)")
-_STRAY = re.compile(r"[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
+_STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
 
@@ -32,7 +32,7 @@ def without_gaps(text: str) -> str:
         space = space or left != pieces[-1] or piece.startswith(" ")
         pieces[-1], piece = left, piece.lstrip(" ")
         if _begins_line(left, is_first=len(pieces) == 1):
-            piece = piece[_STRAY.match(piece).end() :]  # type: ignore[union-attr]
+            piece = _STRAY.sub("", piece)
         elif left.endswith("("):
             piece, space = piece.lstrip(" ,;:/"), False
             if piece.startswith(")"):

@@ -1,10 +1,8 @@
 """Whether a template is part of a sentence, by the text on either side of it on its line."""
 
-import re
-
 _OPENING = "([{\"'«„“‘’-–—/ \xa0"
 _ENDING = ".!?:;"
-_LIST = re.compile(r"[\s*#:;']*")
+_LIST = " \t*#:;'"  # what may precede a line's first word
 
 
 def continues_sentence(before: str, text: str, after: str) -> bool:
@@ -12,7 +10,7 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
 
     `before` and `after` are the rest of the line. A template right after a word or a full stop is a note.
     """
-    left, right = before[_LIST.match(before).end() :], after.lstrip(" '")  # type: ignore[union-attr]
+    left, right = before.lstrip(_LIST), after.lstrip(" '")
     begins_lower = right[:1].islower() and after[:1] in " '"
     if not any(map(str.isalnum, left)):
         return begins_lower
