@@ -186,6 +186,7 @@ class TrainConfig:
     seq_len: int | None = None  # null: model.max_seq_len
     micro_batch: int = 1  # sequences that a rank computes at once
     global_batch: int = 4194304  # tokens per step (2²²)
+    restart: bool = False  # train again from step 0 if all checkpoints of the run are damaged or gone
     init: str | None = (
         None  # weights to start from, in any format: a run, a step, a Hugging Face or a Meta folder
     )

@@ -15,7 +15,7 @@ from model.initialize import initialize
 from model.llama import Llama
 from model.parallelize.pipeline import Pipeline
 from train import decisions
-from train.checkpoint.folder import newest_complete
+from train.checkpoint.folder import had_checkpoints, newest_complete
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import RunError
 from train.optimizer import build_optimizer
@@ -53,7 +53,10 @@ def resume_or_start(
     first_rank_does(lambda: decisions.remove_abandoned(folder.checkpoints, logged))
     optimizer = build_optimizer(model, run.config.optim)
     state = None
-    if found := newest_complete(folder.checkpoints):
+    found = newest_complete(folder.checkpoints)
+    if not found and words is not None:
+        first_rank_does(lambda: _refuse_lost_checkpoints(run, folder, logged))
+    if found:
         checkpoint, state = found
         refuse_other_shape(checkpoint, state, run.config.model)
         _refuse_other_data(run, checkpoint, state)
@@ -104,6 +107,19 @@ def _record(
         }
     )
     folder.cut_metrics(step)
+
+
+def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, logged: list[dict]) -> None:
+    """A run that had checkpoints starts from the beginning only if told to; its metrics are kept."""
+    rewound_to_the_start = any(decision["to_step"] == 0 for decision in decisions.rewinds(logged))
+    if rewound_to_the_start or not had_checkpoints(folder.checkpoints):
+        return
+    if not run.config.restart:
+        raise RunError(
+            f"{folder.checkpoints}: no complete checkpoint, though this run had one; restore it, or set "
+            "restart=true to train again from step 0 (metrics.jsonl is kept under another name)"
+        )
+    folder.set_metrics_aside()
 
 
 def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:

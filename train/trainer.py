@@ -182,7 +182,8 @@ class Trainer:
     def _is_time_to_validate(self, step: int) -> bool:
         every = self.config.validate.every
         is_due = step == self.config.last_step or (every > 0 and step % every == 0)
-        return bool(self.resolved.heldout) and is_due
+        is_stopping = self._stopped_by is not None and step < self.config.last_step  # its grace may be short
+        return bool(self.resolved.heldout) and is_due and not is_stopping
 
     def _validate(self, step: int, clock: Clock) -> dict:
         self.watchdog.beat(f"validating after step {step}", LONG)
@@ -207,7 +208,12 @@ class Trainer:
             decision = decisions.rewind(decision, steps, self.config.recovery.back, batch)
             self._rewinding = True
         seen = decisions.seen(self.order, self.resolved.train, step, batch)
-        first_rank_does(lambda: decisions.log(self.folder.path, decision | seen))
+        try:
+            first_rank_does(lambda: decisions.log(self.folder.path, decision | seen))
+        except RunError as error:
+            if decision["action"] != "warn":  # only a warning changes nothing that must be decided again
+                raise
+            identity.say(f"warning: {decisions.LOG}: {error}; this warning is not recorded")
         if decision["action"] == "stop":
             why = decisions.stop_line(decision, self.config.run)
             if step > self.step_done and self.ranks.is_first:  # not in a replay

@@ -25,6 +25,7 @@ SETTINGS = (
     "model.dim=16",
     "checkpoint.every=10",
     "checkpoint.keep=3",
+    "restart=true",
     "validate.every=100",
     "validate.sequences=2",
     "watchdog.timeout=6",

@@ -3,12 +3,19 @@
 step-000123/ holds the tensors' files, state.json (the state, and each file's size and checksum) and, once a
 replay from it gave the same losses (certificate.py), verified.json. It is written under another name and
 renamed once everything is on disk, so a folder with this name is complete or can be recognized as damaged.
+
+A checkpoint is skipped or deleted only on proof: what cannot be read at the moment (a network file system's
+bad minute) is read again, and then ends the command, because it may be intact.
 """
 
 import json
+import os
 import re
 import shutil
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import xxhash
 
@@ -20,6 +27,13 @@ from train.ranks.setup import first_rank_does, gather_objects
 
 VERSION = 1
 _FILE = re.compile(r"__\d+_\d+\.distcp|\.metadata")
+_STEP = re.compile(r"step-([0-9]+)")
+TRIES, PAUSE = 4, 2.0  # for an error that may pass; seconds between the first two tries, then twice as long
+T = TypeVar("T")
+
+
+class Unreadable(RunError):
+    """A file that exists cannot be read, which proves nothing about its contents."""
 
 
 def step_folder(checkpoints: Path, step: int) -> Path:
@@ -33,48 +47,94 @@ def newest_complete(checkpoints: Path) -> tuple[Path, dict] | None:
         folder = checkpoints / name
         problems = damage_seen_by_all(folder)
         if not problems:
-            return folder, first_rank_does(lambda folder=folder: read_state(folder))
+            state = first_rank_does(lambda folder=folder: read_state(folder))
+            if state["step"] == _number(folder):
+                return folder, state
+            problems = [f"holds step {state['step']}: a copy of another checkpoint"]
         identity.say(f"{folder} is damaged ({problems[0]}); trying the one before it")
     return None
 
 
+def had_checkpoints(checkpoints: Path) -> bool:
+    """Whether there is or was a checkpoint, complete or not."""
+    return bool(_steps(checkpoints)) or (checkpoints / "latest").exists()
+
+
 def complete_steps(checkpoints: Path) -> list[int]:
-    """The steps of the checkpoints with a readable state, oldest first. Tensors are not checked."""
-    return [int(_number(folder)) for folder in _steps(checkpoints) if _is_readable(folder)]
+    """The steps of the complete checkpoints, oldest first; of their files only the sizes are checked."""
+    return [_number(folder) for folder in _steps(checkpoints) if _is_complete(folder)]
 
 
 def damage_seen_by_all(folder: Path) -> list[str]:
-    """`damage` with the files shared out among the ranks; all ranks call it."""
-    share = damage(folder, identity.group_rank() if identity.has_group() else 0, identity.group_size())
-    return [line for found in gather_objects(share) for line in found]
+    """`damage` with the files shared out among the ranks; all ranks call it, and all raise its Unreadable."""
+    share, unreadable = [], None
+    try:
+        share = damage(folder, identity.group_rank() if identity.has_group() else 0, identity.group_size())
+    except Unreadable as error:
+        unreadable = str(error)
+    outcomes = gather_objects((share, unreadable))
+    for _, unreadable in outcomes:
+        if unreadable:
+            raise Unreadable(unreadable)
+    return [line for share, _ in outcomes for line in share]
 
 
 def damage(folder: Path, rank: int = 0, ranks: int = 1) -> list[str]:
-    """What is wrong with a checkpoint, one line each. Of `ranks`, `rank` checks its share of the files."""
+    """What is provably wrong with a checkpoint, one line each; `rank` of `ranks` checks its share of files.
+
+    Raises Unreadable if a file cannot be read.
+    """
     try:
         files = read_state(folder)["files"]
+    except Unreadable:
+        raise
     except RunError as error:
         return [str(error)]
-    problems = []
-    for name, entry in sorted(files.items())[rank::ranks]:
-        path = folder / name
+    found = (
+        _file_damage(folder / name, entry, read=True) for name, entry in sorted(files.items())[rank::ranks]
+    )
+    return [line for line in found if line]
+
+
+def _file_damage(path: Path, entry: dict, read: bool) -> str | None:
+    """What is wrong with a file, by its size and, with `read`, its checksum. Raises Unreadable."""
+    return _patiently(path, lambda: _file_damage_now(path, entry, read))
+
+
+def _file_damage_now(path: Path, entry: dict, read: bool) -> str | None:
+    if path.is_symlink() or not path.is_file():
+        return f"{path.name} is missing"
+    if path.stat().st_size != entry["bytes"]:
+        return f"{path.name} has {path.stat().st_size} bytes, but {entry['bytes']} were written"
+    if read and checksum(path) != entry["xxh3"]:
+        return f"{path.name} was altered (checksum)"
+    return None
+
+
+def _patiently(path: Path, read: Callable[[], T]) -> T:
+    """`read()`, several times if it fails. Raises Unreadable, or FileNotFoundError at once."""
+    pause = PAUSE
+    for left in reversed(range(TRIES)):
         try:
-            if path.is_symlink() or not path.is_file():
-                problems.append(f"{name} is missing")
-            elif path.stat().st_size != entry["bytes"]:
-                problems.append(f"{name} has {path.stat().st_size} bytes, but {entry['bytes']} were written")
-            elif checksum(path) != entry["xxh3"]:
-                problems.append(f"{name} was altered (checksum)")
+            return read()
+        except FileNotFoundError:
+            raise
         except OSError as error:
-            problems.append(f"{name} is not readable ({error})")
-    return problems
+            if not left:
+                raise Unreadable(
+                    f"{path}: cannot be read ({error.strerror or error}), but may be intact; restore "
+                    "access and run the same command again, or move its checkpoint away to use the one before"
+                ) from None
+            time.sleep(pause)
+            pause *= 2
+    raise AssertionError("unreachable")
 
 
 def read_state(folder: Path) -> dict:
     """A checkpoint's state.json. Raises RunError if it is missing, torn or altered by even a byte."""
     path = folder / "state.json"
     try:
-        content = path.read_bytes()
+        content = _patiently(path, path.read_bytes)
         state = json.loads(content)
         claimed = state.pop("xxh3")
         rendered = render(state)
@@ -83,7 +143,7 @@ def read_state(folder: Path) -> dict:
         sound = all({"bytes", "xxh3"} <= entry.keys() for entry in files.values())
     except FileNotFoundError:
         raise RunError(f"{path} is missing: not a complete checkpoint") from None
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (NotADirectoryError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is not readable ({error})") from None
     # Compare the text itself: every byte must be what was written.
     if claimed != _sum(state) or content != rendered.encode() or not sound:
@@ -98,23 +158,28 @@ def read_state(folder: Path) -> dict:
 def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
     """Turn the filled folder `aside` into the checkpoint `final`, then remove those no longer needed."""
     sums |= describe([aside / ".metadata"])
-    state = json.loads(
-        json.dumps({"version": VERSION, **state, "files": sums})
-    )  # normalized as it will be read
+    state = json.loads(json.dumps({"version": VERSION, **state, "files": sums}))  # as it will be read
     folders.write_whole(aside / "state.json", render(state))
     if final.exists():  # a damaged checkpoint of a step that was trained again
         remove(final)
     aside.rename(final)
     folders.sync(final.parent)
-    folders.write_whole(final.parent / "latest", final.name + "\n")
-    retain(final.parent, keep)
+    try:  # the checkpoint is committed: what follows may fail
+        folders.write_whole(final.parent / "latest", final.name + "\n")
+        retain(final.parent, keep, newest=_number(final))
+    except (OSError, RunError) as error:
+        identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
 
-def retain(checkpoints: Path, keep: int) -> None:
-    """Remove all checkpoints but the newest `keep` and the newest verified one."""
-    steps = _steps(checkpoints)
-    verified = next((folder for folder in reversed(steps) if is_verified(folder)), None)
-    for folder in steps[:-keep]:
+def retain(checkpoints: Path, keep: int, newest: int) -> None:
+    """Remove complete checkpoints up to step `newest`, but the newest `keep` and the newest verified one.
+
+    Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
+    """
+    steps = [step for step in complete_steps(checkpoints) if step <= newest]
+    folders_of = [folder for folder in _steps(checkpoints) if _number(folder) in steps]
+    verified = next((folder for folder in reversed(folders_of) if is_verified(folder)), None)
+    for folder in folders_of[:-keep]:
         if folder != verified:
             remove(folder)
 
@@ -161,19 +226,28 @@ def remove(folder: Path) -> None:
     shutil.rmtree(doomed, ignore_errors=True)
 
 
-def _is_readable(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
-        read_state(folder)
+        state = read_state(folder)
+    except Unreadable:
+        raise
     except RunError:
         return False
-    return True
+    damaged = any(_file_damage(folder / name, entry, read=False) for name, entry in state["files"].items())
+    return state["step"] == _number(folder) and not damaged
 
 
 def _steps(checkpoints: Path) -> list[Path]:
     """The checkpoints by their names, oldest first, damaged ones too."""
-    found = (path for path in checkpoints.glob("step-*") if path.is_dir() and _number(path).isdigit())
-    return sorted(found, key=lambda path: int(_number(path)))
+    try:
+        names = _patiently(checkpoints, lambda: os.listdir(checkpoints))
+    except FileNotFoundError:
+        return []
+    found = [checkpoints / name for name in names if _STEP.fullmatch(name)]
+    return sorted((path for path in found if path.is_dir()), key=_number)
 
 
-def _number(path: Path) -> str:
-    return path.name.removeprefix("step-")
+def _number(folder: Path) -> int:
+    found = _STEP.fullmatch(folder.name)
+    assert found is not None  # a checkpoint's name
+    return int(found[1])

@@ -13,11 +13,13 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from configs.redact import redact_tree
 from train.config import LoggerConfig, RunError
+from train.ranks import identity
 
 if TYPE_CHECKING:
     import wandb
@@ -34,7 +36,10 @@ class Journal:
         self._live = sys.stderr.isatty()
         self._started: tuple[float, int] | None = None
         self._last_print = 0.0
-        self._wandb = _start_wandb(logger, path.parent, run_config)
+        self._wandb: wandb.Run | None = None
+        self._warned = False
+        with self._unharmed("start"):
+            self._wandb = _start_wandb(logger, path.parent, run_config)
 
     def reopen(self) -> None:
         """The file was replaced: append to the new one."""
@@ -44,7 +49,8 @@ class Journal:
         self._unwritten.append(json.dumps(line) + "\n")
         self._write_out()
         if self._wandb:
-            self._wandb.log(_flat(line), step=line["step"])
+            with self._unharmed("log"):
+                self._wandb.log(_flat(line), step=line["step"])
         self._show(line)
         for sentence in _sentences(line):
             self.say(sentence)
@@ -76,14 +82,26 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Print a line above the live line."""
-        print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
+        identity.show(sys.stderr, ("\r\x1b[K" if self._live else "") + text + "\n")
 
     def close(self, failed: bool = False) -> None:
         if self._live:
-            print(file=sys.stderr)
+            identity.show(sys.stderr, "\n")
         self._file.close()
         if self._wandb:
-            self._wandb.finish(exit_code=int(failed))
+            with self._unharmed("finish"):
+                self._wandb.finish(exit_code=int(failed))
+
+    @contextmanager
+    def _unharmed(self, doing: str) -> Iterator[None]:
+        """Whatever wandb raises is reported once and costs the run nothing; its next call tries again."""
+        try:
+            yield
+        except Exception as error:
+            if not self._warned:
+                self._warned = True
+                why = (str(error).splitlines() or [type(error).__name__])[0]
+                self.say(f"warning: wandb could not {doing} ({why}); training continues without it")
 
     def _show(self, line: dict) -> None:
         now, step = time.monotonic(), line["step"]
@@ -103,12 +121,7 @@ class Journal:
             f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
             f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
         )
-        print(
-            f"\r{text}\x1b[K" if self._live else text,
-            end="" if self._live else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        identity.show(sys.stderr, f"\r{text}\x1b[K" if self._live else f"{text}\n")
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -170,7 +183,7 @@ def _duration(seconds: float) -> str:
 
 def _sentences(line: dict) -> Iterator[str]:
     """What a line of metrics says in words: held-out losses, exposed communication, slow ranks."""
-    step, seconds = line["step"], line["seconds"]
+    step, seconds = line["step"], line.get("seconds", {})
     if "validation" in line:
         parts = (
             f"{source}: loss {result['loss']:.4f}, {result['bits_per_byte']:.4f} bits/byte "

@@ -119,6 +119,15 @@ class RunFolder:
             folders.sync(temporary)
             temporary.replace(self.tokenizer)
 
+    def set_metrics_aside(self) -> None:
+        """Keep the metrics of a run that starts again under another name."""
+        if self.metrics.exists():
+            number = 1
+            while (kept := self.path / f"metrics-{number}.jsonl").exists():
+                number += 1
+            self.metrics.rename(kept)
+            identity.say(f"the metrics so far are in {kept}")
+
     def cut_metrics(self, step: int) -> None:
         """Drop damaged lines and those after `step`, whose steps will be trained again."""
         if not self.metrics.exists():

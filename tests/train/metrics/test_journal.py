@@ -1,7 +1,9 @@
-"""metrics.jsonl where the disk is full: lines wait whole, and a save that would outlive them is known."""
+"""metrics.jsonl keeps its lines whatever happens to the disk, the terminal or wandb."""
 
+import errno
 import json
 import resource
+import sys
 from contextlib import contextmanager
 
 import pytest
@@ -45,3 +47,60 @@ def test_lines_that_find_no_room_wait_and_none_is_written_by_half(journal, tmp_p
     assert journal.settle()
     journal.write(line(4))
     assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [1, 2, 3, 4]
+
+
+class Broken:
+    """A stream, or a wandb run, whose every use fails."""
+
+    def isatty(self) -> bool:
+        return False
+
+    def fileno(self) -> int:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    def __getattr__(self, name: str):
+        def fail(*_args: object, **_kwargs: object) -> None:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+        return fail
+
+
+def test_a_reader_that_goes_away_costs_no_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Broken())
+    journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(), {})
+    for step in (1, 2):
+        journal.write(line(step))
+        journal.say("a warning")
+    assert journal.settle()
+    journal.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("fails", ["init", "log", "finish"])
+def test_wandb_raising_is_one_warning_and_the_metrics_are_kept(tmp_path, monkeypatch, capsys, fails):
+    class Run:
+        logged = 0
+
+        def log(self, *_args: object, **_kwargs: object) -> None:
+            Run.logged += 1
+            if fails == "log":
+                raise RuntimeError("the server said no\nand more")
+
+        def finish(self, **_kwargs: object) -> None:
+            if fails == "finish":
+                raise RuntimeError("the server said no")
+
+    def start(*_args: object) -> Run:
+        if fails == "init":
+            raise RuntimeError("the server said no")
+        return Run()
+
+    monkeypatch.setattr("train.metrics.journal._start_wandb", start)
+    journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(wandb="offline"), {})
+    for step in (1, 2):
+        journal.write(line(step))
+    journal.close()
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+    assert Run.logged == (0 if fails == "init" else 2)  # tried again after a failure
+    warnings = [text for text in capsys.readouterr().err.splitlines() if "wandb" in text]
+    assert len(warnings) == 1 and "the server said no" in warnings[0] and "and more" not in warnings[0]

@@ -1,0 +1,110 @@
+"""Which checkpoints are used, kept and removed: only on proof, whatever else lies in their folder."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.support.states import trained
+from train.checkpoint import folder as folders
+from train.checkpoint.folder import (
+    Unreadable,
+    complete_steps,
+    had_checkpoints,
+    newest_complete,
+    retain,
+    step_folder,
+)
+from train.checkpoint.tensors import save
+
+
+@pytest.fixture
+def checkpoints(tmp_path, monkeypatch) -> Path:
+    """Checkpoints of steps 1, 2 and 3."""
+    monkeypatch.setattr(folders, "PAUSE", 0.0)
+    model, optimizer = trained()
+    for step in (1, 2, 3):
+        save(tmp_path, model, optimizer, {"step": step}, keep=10)
+    return tmp_path
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("keep", [1, 2, 3])
+def test_damaged_copies_and_later_numbers_never_push_out_a_complete_checkpoint(checkpoints, keep):
+    for number in (4, 5, 6):
+        shutil.copytree(step_folder(checkpoints, 3), step_folder(checkpoints, number))
+        truncate(step_folder(checkpoints, number) / "__0_0.distcp")
+    shutil.copytree(step_folder(checkpoints, 1), checkpoints / "step-999999")
+    retain(checkpoints, keep, newest=3)
+    assert complete_steps(checkpoints) == [1, 2, 3][-keep:]
+    found = newest_complete(checkpoints)
+    assert found and found[1]["step"] == 3
+    assert all(step_folder(checkpoints, number).exists() for number in (4, 5, 6, 999999))
+
+
+def test_a_damaged_checkpoint_does_not_count_among_those_that_are_kept(checkpoints):
+    truncate(step_folder(checkpoints, 2) / "__0_0.distcp")
+    retain(checkpoints, 2, newest=3)
+    assert complete_steps(checkpoints) == [1, 3]
+
+
+def test_a_clean_up_that_fails_is_a_warning_and_the_save_is_committed(checkpoints, monkeypatch, capsys):
+    def refuse(_folder: Path) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(folders, "remove", refuse)
+    save(checkpoints, *trained(), {"step": 4}, keep=1)
+    assert "older checkpoints could not be removed" in capsys.readouterr().out
+    found = newest_complete(checkpoints)
+    assert found and found[1]["step"] == 4
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("what", ["state.json", "__0_0.distcp", "the folder"])
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_read_error_is_tried_again_and_never_taken_for_damage(checkpoints, monkeypatch, code, what, passes):
+    listdir = os.listdir
+    failures = iter([True] * (folders.TRIES - 1 if passes else 10**6))
+
+    def failing(real):
+        def call(path, *args, **kwargs):
+            is_it = what == ("the folder" if real is listdir else Path(path).name)
+            if is_it and next(failures, False):
+                raise OSError(code, os.strerror(code), str(path))
+            return real(path, *args, **kwargs)
+
+        return call
+
+    monkeypatch.setattr(Path, "read_bytes", failing(Path.read_bytes))
+    monkeypatch.setattr(folders, "checksum", failing(folders.checksum))
+    monkeypatch.setattr(folders.os, "listdir", failing(listdir))
+    if passes:
+        found = newest_complete(checkpoints)
+        assert found and found[1]["step"] == 3
+    else:
+        with pytest.raises(Unreadable, match="may be intact"):
+            newest_complete(checkpoints)
+    monkeypatch.undo()
+    assert len(list(checkpoints.glob("step-*"))) == 3
+
+
+@pytest.mark.parametrize("name", ["step-²", "step-", "step-1x", "step-000004.old", "latest"])
+def test_names_that_are_not_a_checkpoint_s_are_ignored(checkpoints, name):
+    if name == "latest":
+        (checkpoints / name).unlink()
+    (checkpoints / name).mkdir()
+    found = newest_complete(checkpoints)
+    assert found and found[1]["step"] == 3
+    assert complete_steps(checkpoints) == [1, 2, 3]
+
+
+def test_a_folder_that_lost_its_checkpoints_is_not_a_new_one(tmp_path, checkpoints):
+    assert not had_checkpoints(tmp_path / "elsewhere")
+    for step in (1, 2, 3):
+        shutil.rmtree(step_folder(checkpoints, step))
+    assert newest_complete(checkpoints) is None and had_checkpoints(checkpoints)
