@@ -71,6 +71,19 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(harm, name, co
     same_tensors(newest, trained / "checkpoints" / "step-000012")
 
 
+@pytest.mark.parametrize("harm", ["damaged", "deleted"])
+def test_a_run_that_lost_all_its_checkpoints_starts_again_only_when_told_to(harm, copy, trained, corpora):
+    for folder in (copy / "checkpoints").glob("step-*"):
+        truncate(folder / "__0_0.distcp") if harm == "damaged" else shutil.rmtree(folder)
+    before = (copy / "metrics.jsonl").read_bytes()
+    line = refused(f"corpora={corpora}", f"run={copy}", *SETTINGS)
+    assert "no complete checkpoint" in line and "restart=true" in line
+    assert (copy / "metrics.jsonl").read_bytes() == before
+    succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS, "restart=true")
+    assert learned(copy) == learned(trained)
+    assert (copy / "metrics-1.jsonl").read_bytes() == before
+
+
 def test_a_half_written_checkpoint_is_no_checkpoint(copy, corpora):
     (copy / "checkpoints" / "step-000012").rename(copy / "checkpoints" / "step-000012.tmp")
     finished = succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)
