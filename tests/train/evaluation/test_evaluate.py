@@ -1,235 +1,18 @@
-"""The harness on our model: as lm-eval's `hf` model on the export; the paper's protocol computed plainly."""
+"""`relama evaluate`: the paper's protocol computed plainly, the table, what is kept and what is refused."""
 
 import json
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 import train.evaluation.main
-from data.tokens.tokenizer import Tokenizer
-from data.tokens.tokenizer_json import hugging_face_files
-from model.formats.huggingface import write_huggingface
-from model.formats.weights import Weights
-from model.initialize import initialize
-from model.llama import Llama, LlamaConfig
-from train.config import RunError
+from tests.support.evaluation import SUBJECTS, documents, questions, run
 from train.evaluation.suites import SUITES, TASKS, Benchmark
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 lm_eval = pytest.importorskip("lm_eval")
-
-# Two or three documents of each benchmark, in the fields of the published data; written for this test.
-TEXT = "the river runs past an old mill where two children fish for trout every summer"
-WORDS = TEXT.split()
-
-
-def documents() -> dict[str, list[dict]]:
-    labels, text = ["A", "B", "C", "D"], " ".join(WORDS)
-    arc = [
-        {
-            "id": str(i),
-            "question": f"What runs past {WORDS[i]}?",
-            "choices": {"text": WORDS[i : i + 4], "label": labels},
-            "answerKey": labels[i % 4],
-        }
-        for i in range(3)
-    ]
-    race = [
-        {
-            "example_id": f"{i}.txt",
-            "article": f"{text} {i}.",
-            "question": "Who fishes?",
-            "options": [f"{word} {i}" for word in WORDS[i : i + 4]],
-            "answer": labels[i],
-        }
-        for i in range(3)
-    ]
-    return {
-        "boolq": [
-            {"question": f"does the {WORDS[i]} run", "passage": text, "idx": i, "label": i % 2}
-            for i in range(3)
-        ],
-        "piqa": [
-            {"goal": f"Catch {WORDS[i]}", "sol1": "use a rod", "sol2": "use a very large net", "label": i % 2}
-            for i in range(3)
-        ],
-        "siqa": [
-            {
-                "context": f"Two children {WORDS[i]}.",
-                "question": "Why?",
-                "answerA": "fun",
-                "answerB": "for their summer dinner",
-                "answerC": "no reason",
-                "label": str(i + 1),
-            }
-            for i in range(3)
-        ],
-        "hellaswag": [
-            {
-                "ind": i,
-                "activity_label": "Fishing",
-                "ctx_a": "Two children sit.",
-                "ctx_b": "they",
-                "ctx": "Two children sit. they",
-                "endings": ["wait [step] a while", "run", f"look at the {WORDS[i]}", "sleep"],
-                "label": str(i),
-            }
-            for i in range(3)
-        ],
-        "winogrande": [
-            {
-                "sentence": f"The {WORDS[i]} passed the mill because the _ was fast.",
-                "option1": "river",
-                "option2": "mill",
-                "answer": str(1 + i % 2),
-            }
-            for i in range(3)
-        ],
-        "arc_easy": arc,
-        "arc_challenge": arc[::-1],
-        "openbookqa": [
-            {"id": str(i), "question_stem": f"A {WORDS[i]} is", "choices": d["choices"], "answerKey": "B"}
-            for i, d in enumerate(arc)
-        ],
-        "nq": [{"question": f"who owns the {WORDS[i]}", "answer": ["nobody", "a miller"]} for i in range(3)],
-        "triviaqa": [
-            {
-                "question": f"Who owns the {WORDS[i]}?",
-                "answer": {"aliases": ["Nobody", "A miller"], "value": "Nobody"},
-            }
-            for i in range(3)
-        ],
-        "race_middle": race,
-        "race_high": race[::-1],
-        "gsm8k": [
-            {"question": f"{i} and 2 fish?", "answer": f"{i} + 2 = {i + 2}\n#### {i + 2}"} for i in range(9)
-        ],
-    }
-
-
-@pytest.fixture(scope="module")
-def benchmarks(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("benchmarks")
-    for name, rows in documents().items():
-        (root / name).mkdir()
-        for split in ("train", "validation", "test"):
-            (root / name / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return root
-
-
-SUBJECTS = ("abstract_algebra", "high_school_us_history")
-
-
-def questions(subject: str, count: int) -> list[dict]:
-    """In the fields of the published data (cais/mmlu)."""
-    return [
-        {
-            "question": f" Who fishes for {WORDS[i]}?",
-            "subject": subject,
-            "choices": [f"{word} {i}" for word in WORDS[i : i + 4]],
-            "answer": (i + len(subject)) % 4,
-        }
-        for i in range(count)
-    ]
-
-
-@pytest.fixture(scope="module")
-def mmlu(tmp_path_factory) -> Path:
-    """Two subjects, of unequal size."""
-    root = tmp_path_factory.mktemp("mmlu")
-    for count, subject in zip((3, 9), SUBJECTS):
-        (root / "mmlu" / subject).mkdir(parents=True)
-        for split, rows in (("dev", questions(subject, 5)), ("test", questions(subject, count))):
-            path = root / "mmlu" / subject / f"{split}.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return root
-
-
-@pytest.fixture(scope="module")
-def folder(corpora, tmp_path_factory) -> Path:
-    """Random weights and the sample's tokenizer, exported as `relama export format=hf` does."""
-    tokenizer = Tokenizer(corpora / "python_docs" / "tokens" / "tokenizer.model")
-    config = LlamaConfig(
-        dim=32, n_layers=2, n_heads=2, vocab_size=tokenizer.vocab_size, multiple_of=64, max_seq_len=640
-    )
-    model = Llama(config)
-    initialize(model, seed=1)
-    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    tensors["output.weight"] = tensors["output.weight"] * 20  # no greedy token hangs on the last digit
-    output = tmp_path_factory.mktemp("evaluate") / "hf"
-    write_huggingface(
-        Weights(Path("memory"), config, tensors.__getitem__),
-        output,
-        dtype=torch.float32,
-        shard_bytes=10**9,
-        extra=hugging_face_files(tokenizer, config.max_seq_len),
-    )
-    return output
-
-
-@pytest.fixture(scope="module")
-def both(folder):
-    """Our adapter on the folder, and lm-eval's `hf` on it."""
-    from lm_eval.models.huggingface import HFLM
-
-    from train.evaluation.harness import RelamaLM
-
-    weights = open_weights(folder)
-    ours = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=3)
-    theirs = HFLM(pretrained=str(folder), batch_size=1, add_bos_token=True, device="cpu", dtype="float32")
-    return ours, theirs
-
-
-def requests(kind: str, arguments: list[tuple]) -> list:
-    from lm_eval.api.instance import Instance
-
-    return [Instance(kind, {}, each, i) for i, each in enumerate(arguments)]
-
-
-def test_log_likelihoods_are_those_of_lm_evals_hf_model(both):
-    text = " ".join(WORDS)
-    pairs = [
-        (text, " and more"),
-        ("", " and more"),
-        ("Answer:", " yes"),
-        ("trailing  ", "spaces é"),
-        (text * 30, " too long for the context"),
-        ("a literal <s> or </s>", " is text"),
-    ]
-    ours, theirs = (lm.loglikelihood(requests("loglikelihood", pairs), disable_tqdm=True) for lm in both)
-    for (log_p, greedy), (their_log_p, their_greedy) in zip(ours, theirs):
-        assert log_p == pytest.approx(their_log_p, rel=1e-4) and greedy == their_greedy
-    own = both[0].generate_until(requests("generate_until", [("Answer:", {"max_gen_toks": 1})]))[0]
-    (said,) = both[0].loglikelihood(requests("loglikelihood", [("Answer:", own)]))
-    assert said[0] < 0
-
-
-def test_rolling_log_likelihoods_are_those_of_lm_evals_hf_model(both):
-    texts = [("a short one",), (" ".join(WORDS) * 60,), ("é\n\n  two",)]
-    ours, theirs = (lm.loglikelihood_rolling(requests("loglikelihood_rolling", texts), True) for lm in both)
-    assert ours == pytest.approx(theirs, rel=1e-4)
-
-
-def test_generation_is_that_of_lm_evals_hf_model(both):
-    arguments = [
-        ("the river", {"until": ["\n", "zzz"], "do_sample": False, "max_gen_toks": 24}),
-        (" ".join(WORDS), {"until": ["e"], "do_sample": False, "max_gen_toks": 24}),
-        ("two  children", {"until": [], "do_sample": False, "max_gen_toks": 5}),
-        (" ".join(WORDS) * 40, {"until": ["\n"], "do_sample": False, "max_gen_toks": 24}),
-    ]
-    ours, theirs = (
-        lm.generate_until(requests("generate_until", arguments), disable_tqdm=True) for lm in both
-    )
-    assert ours == theirs and any(ours)
-
-
-def run(folder: Path, benchmarks: Path, output: Path, *words: str) -> int:
-    return train.evaluation.main.main(
-        [f"weights={folder}", f"benchmarks={benchmarks}", f"output={output}", "batch=4", *words]
-    )
 
 
 def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
@@ -429,21 +212,6 @@ def test_questions_in_another_format_are_refused_in_one_line(
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1 and said in lines[0]
     assert not (tmp_path / "out").exists()
-
-
-def test_a_completion_that_cannot_be_scored_is_refused_as_in_lm_evals_own_model(folder):
-    from lm_eval.api.instance import Instance
-
-    from train.evaluation.harness import RelamaLM
-
-    weights = open_weights(folder)
-    lm = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=2)
-    long = Instance("loglikelihood", {}, ("a", f" {TEXT}" * 100), 0)
-    with pytest.raises(RunError, match="longer than the model's context"):
-        lm.loglikelihood([long], disable_tqdm=True)
-    lm._encode_pair = lambda context, continuation: ([1, 5], [])  # merged into the context's last token
-    with pytest.raises(RunError, match="has no token of its own"):
-        lm.loglikelihood([Instance("loglikelihood", {}, ("a", "b"), 0)], disable_tqdm=True)
 
 
 def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
