@@ -121,11 +121,14 @@ def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
     def status() -> None:
         live = [_live(plan, task) for task in todo]
         done = before + sum(size for size, _ in live)
+        records = f"{sum(records for _, records in live):,} records"
+        if done == before:  # not every reader tells how far in its first file it is
+            progress.show(f"reading {megabytes(total - before)}, {records}")
+            return
         rate = (done - before) / max(1e-3, time.monotonic() - started)
         wait = f", about {_duration((total - done) / rate)} left" if rate and done < total else ""
         progress.show(
-            f"{megabytes(done)} of {megabytes(total)} read ({rate / 1e6:.1f} MB/s{wait}), "
-            f"{sum(records for _, records in live):,} records"
+            f"{megabytes(done)} of {megabytes(total)} read ({rate / 1e6:.1f} MB/s{wait}), {records}"
         )
 
     return status

@@ -1,11 +1,13 @@
-"""Files of rows: JSON lines (plain, gzip or zstd), parquet and saved datasets, one dict at a time.
+"""Files of rows (JSON lines, a JSON array; plain, gzip or zstd; parquet, saved datasets), one dict at a time.
 
 A line that is not a JSON object is set aside with its position, and reading goes on; a file that
 breaks off gives the rows before the break, then raises one of `UNREADABLE`.
 """
 
+import codecs
 import io
 import json
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
 _ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # beside a saved dataset
+_MARKS = re.compile(r"[\s,]*")  # between the elements of an array
 MAX_LINE = 64 << 20  # bytes: some forty books; a longer one is passed over without being held
 
 
@@ -48,7 +51,7 @@ def expected(path: Path, what: str) -> DataError:
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each row with its place from 0, or a malformed `Drop` in its stead."""
+    """Each row with its place from 0, or a malformed `Drop` for one that cannot be read."""
     if path.name.lower().endswith(".parquet"):
         return _parquet_rows(path)
     if path.name.lower().endswith(".arrow"):
@@ -64,6 +67,9 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     with open_plain(path) as file:
+        if file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+            yield from _json_array(file, path)
+            return
         for number, line in enumerate(_bounded_lines(file)):
             if line is None:
                 detail = f"a line above {MAX_LINE >> 20} MiB"
@@ -81,6 +87,48 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             else:
                 detail = f"expected a JSON object on each line, not a {type(row).__name__}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
+    """Each object of one JSON array, with only a few held. Raises EOFError where the array breaks off."""
+    elements = json.JSONDecoder()
+    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
+    text, at, number, opened, ended = "", 0, 0, False, False
+    while True:
+        at = _MARKS.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]  (it matches anywhere)
+        if not opened and at < len(text):
+            at, opened = at + 1, True
+            continue
+        if at < len(text) and text[at] == "]":
+            return
+        try:
+            row, end = elements.raw_decode(text, at)
+            complete = end < len(text) or ended
+        except (ValueError, RecursionError) as error:
+            row, end, complete = None, at, False
+            if ended and at < len(text):
+                detail = f"not JSON: {error}; the array is not read beyond it"
+                yield Drop("malformed record", str(path), number, detail, malformed=True)
+                return
+        if complete:
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                detail = f"expected a JSON object as each element, not a {type(row).__name__}"
+                yield Drop("malformed record", str(path), number, detail, malformed=True)
+            at, number = end, number + 1
+            continue
+        if ended:
+            raise EOFError("the JSON array breaks off")
+        if len(text) - at > MAX_LINE:
+            detail = f"an element above {MAX_LINE >> 20} MiB; the array is not read beyond it"
+            yield Drop("malformed record", str(path), number, detail, malformed=True)
+            return
+        more = file.read(
+            max(1 << 18, len(text) - at)
+        )  # twice as much each time, so that it is parsed in linear time
+        ended = not more
+        text, at = text[at:] + decoder.decode(more, ended), 0
 
 
 def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:

@@ -14,11 +14,14 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.sources import rows
 
-VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 3  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 
+_COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
-_INPUT = "JSON lines (.jsonl, .json; .gz or .zst), .parquet, .arrow, .txt or .md, or a folder of these"
+_INPUT = (
+    "JSON lines or arrays (.jsonl, .json; .gz or .zst), .parquet, .arrow, .txt, .md, or a folder of these"
+)
 
 
 def inputs(path: Path) -> list[Path]:
@@ -48,16 +51,29 @@ def read_rows(path: Path) -> Iterator[Record | Drop]:
             yield row
             continue
         number, columns = row
-        column = "text" if "text" in columns else "content"
-        text = columns.pop(column, None)
-        if not isinstance(text, str):
-            detail = f"expected a string as text or content, found {', '.join(columns) or 'nothing'}"
+        text = _text(columns)
+        if text is None:
+            detail = f"expected text as {' or '.join(_COLUMNS)}, found {', '.join(columns) or 'nothing'}"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             continue
         meta = _flat(columns)
         url = meta.pop("url", None) or ""
         licence = meta.pop("license", None) or meta.pop("licence", None) or ""
         yield Record(str(path), number, text, str(url), str(licence), meta)
+
+
+def _text(columns: dict) -> str | None:
+    """Take the text out of a row: the first known column that holds a string, or UTF-8."""
+    for name in _COLUMNS:
+        for column in [column for column in columns if column.lower() == name]:
+            value = columns[column]
+            if isinstance(value, bytes):
+                with suppress(UnicodeDecodeError):
+                    value = value.decode("utf-8-sig")
+            if isinstance(value, str):
+                del columns[column]
+                return value
+    return None
 
 
 def _read_plain(path: Path) -> Iterator[Record | Drop]:

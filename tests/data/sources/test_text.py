@@ -135,3 +135,42 @@ def test_inputs_that_are_not_there_are_refused_by_name(tmp_path):
     for name, words in {"missing": "no such file", "a.pdf": "nothing here", ".": "nothing here"}.items():
         with pytest.raises(DataError, match=words):
             text.inputs(tmp_path / name)
+
+
+@pytest.mark.parametrize("pretty", [None, 2])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_one_json_array_is_read_like_lines(tmp_path, pretty, pack):
+    rows_in = [{"text": f"Text {n} ] , [ é", "url": f"http://{n}"} for n in range(5000)]
+    path = tmp_path / ("a.json" if pack is bytes else "a.json.gz")
+    path.write_bytes(pack(json.dumps(rows_in, indent=pretty, ensure_ascii=False).encode()))
+    assert [(record.text, record.record) for record in records(path)] == [
+        (row["text"], number) for number, row in enumerate(rows_in)
+    ]
+
+
+def test_a_damaged_array_gives_what_was_before(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"text": "one"}, 3, {"text": "two"}, {"text": bad}, {"text": "three"}]')
+    items = list(text.read(path))
+    assert [item.text for item in items if isinstance(item, Record)] == ["one", "two"]
+    assert [item.record for item in items if isinstance(item, Drop) and item.malformed] == [1, 3]
+    path.write_text('[{"text": "one"}')
+    with pytest.raises(EOFError, match="breaks off"):
+        list(text.read(path))
+    path.write_text("[]")
+    assert list(text.read(path)) == []
+
+
+def test_text_in_a_binary_column_is_utf_8(tmp_path):
+    table = pa.table({"text": pa.array(["é".encode(), b"\xff", b"plain"], pa.binary())})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert [record.text for record in records(tmp_path / "a.parquet")] == ["é", "plain"]
+
+
+def test_files_of_one_folder_may_have_other_columns(tmp_path):
+    tables = [{"text": ["one"], "id": [1]}, {"content": ["two"]}, {"raw_content": [b"three"], "id": ["x"]}]
+    tables += [{"text": pa.array([None], pa.string()), "content": ["four"]}, {"Text": ["five"]}]
+    for number, columns in enumerate(tables):
+        pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
+    found = [record.text for path in text.inputs(tmp_path) for record in records(path)]
+    assert found == ["one", "two", "three", "four", "five"]
