@@ -29,6 +29,7 @@ _HTML = re.compile(  # MIME sniffing's tags (WHATWG, §7.1)
     rb"\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)\b)",
     re.IGNORECASE,
 )
+_TAG = re.compile(rb"<(?:!doctype|html|head|meta|title|body|div|p|table)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _PLAIN = {"", "identity"}
 
@@ -48,9 +49,11 @@ class Response:
 
 def parse_response(stored: bytes) -> Response:
     """The response that a record holds. Raises ResponseError."""
-    ends = _HEAD_END.search(stored)
-    head, body = (stored[: ends.start()], stored[ends.end() :]) if ends else (stored, b"")
+    head, body = _split(stored)
     status = _STATUS.match(head)
+    while status and status[1].startswith(b"1"):  # 100 Continue and its like precede the response
+        head, body = _split(body)
+        status = _STATUS.match(head)
     headers = parse_headers(head)
     body, note = _decode(body, headers)
     declared = headers.get("content-type", "")
@@ -59,6 +62,12 @@ def parse_response(stored: bytes) -> Response:
         content_type = "text/html"
     charset = _CHARSET.search(declared)
     return Response(int(status[1]) if status else 0, content_type, charset[1] if charset else "", body, note)
+
+
+def _split(stored: bytes) -> tuple[bytes, bytes]:
+    """A head and what follows it."""
+    ends = _HEAD_END.search(stored)
+    return (stored[: ends.start()], stored[ends.end() :]) if ends else (stored, b"")
 
 
 def is_binary(body: bytes) -> bool:
@@ -85,7 +94,7 @@ def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
         if decoded is not None:
             body = decoded
             untrue.append("content-encoding")
-    if untrue and is_binary(body):
+    if untrue and is_binary(body) and not _TAG.search(body[:_SNIFFED].replace(b"\0", b"")):
         raise ResponseError(f"untrue {untrue[-1]}: the body can be neither decoded nor read as stored")
     return body, f"untrue {' and '.join(sorted({*untrue}))}" if untrue else ""
 

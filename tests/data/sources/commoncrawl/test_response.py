@@ -141,6 +141,18 @@ def test_bytes_that_are_neither_packed_nor_text_are_refused(name):
         parse_response(response(noise, f"Content-Encoding: {name}"))
 
 
+@pytest.mark.parametrize("text", [HTML.decode().encode("utf-16-le"), HTML.replace(b"river", b"ri\0ver", 1)])
+def test_a_page_with_zero_bytes_is_no_binary(text):
+    assert parse_response(response(text, "Content-Encoding: gzip")).body == text
+
+
+def test_an_interim_response_is_passed_over():
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    page = parse_response(interim + response(HTML))
+    assert (page.status, page.content_type, page.body) == (200, "text/html", HTML)
+    assert parse_response(b"HTTP/1.1 100 Continue\r\n\r\n").status == 0
+
+
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, brotli.compress, zstd.compress])
 def test_a_bomb_is_refused(pack):
     name = {gzip.compress: "gzip", zlib.compress: "deflate", brotli.compress: "br"}.get(pack, "zstd")
