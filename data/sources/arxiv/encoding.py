@@ -33,10 +33,10 @@ _CODECS = {
 }
 _CODEC = re.compile(r"cp\d{3,4}|koi8-[rtu]|iso-?8859-\d{1,2}")  # Python's own names; others are no text's
 _INPUTENC = re.compile(
-    r"\\(?:usepackage\s*\[([^\]]{1,60})\]\s*\{inputenc\}|inputencoding\s*\{([^}]{1,30})\}"
-    r"|begin\s*\{CJK\*?\}\s*(?:\[[^\]]{0,30}\]\s*)?\{([^}]{1,30})\})"
+    r"\\(?:usepackage\s*+\[([^\]]{1,60})\]\s*+\{inputenc\}|inputencoding\s*+\{([^}]{1,30})\}"
+    r"|begin\s*+\{CJK\*?\}\s*+(?:\[[^\]]{0,30}\]\s*+)?\{([^}]{1,30})\})"
 )
-_PERCENT = re.compile(r"(?<!\\)%")
+_PERCENT = re.compile(r"(?<!\\)(?:\\\\)*+%")
 
 
 def decode(content: bytes, main: bytes = b"") -> str:
@@ -86,10 +86,16 @@ codecs.register_error("relama.cp1252", _as_cp1252)
 
 
 def uncommented(pattern: re.Pattern, text: str) -> Iterator[re.Match]:
-    """What matches outside of comments, as far as its own line tells."""
+    """What matches outside of comments, as far as its own line tells. Linear in the text."""
+    looked = 0  # how far the line of the last match was looked through
+    is_comment = False
     for mark in pattern.finditer(text):
-        line = text.rfind("\n", max(0, mark.start() - 1000), mark.start()) + 1
-        if not _PERCENT.search(text, line, mark.start()):
+        line = text.rfind("\n", looked, mark.start()) + 1
+        if line:
+            looked, is_comment = line, False
+        is_comment = is_comment or _PERCENT.search(text, looked, mark.start()) is not None
+        looked = max(looked, mark.start())
+        if not is_comment:
             yield mark
 
 

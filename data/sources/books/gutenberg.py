@@ -7,10 +7,13 @@ book begins and ends; what bears none of them is the user's own and is taken who
 
 import re
 from dataclasses import dataclass
+from typing import Any
+
+from data.sources.books.notes import without_makers
 
 HEAD = 100_000  # characters in which a header ends; with two small prints one takes 30,000
 TAIL = 30_000  # the licence and the small print take 20,000
-CREDITS = 12  # paragraphs of credits and notes above a book, at most
+SHORT = 200  # characters after the small print, below which it stands at the end of the file
 
 _FLAGS = re.MULTILINE | re.IGNORECASE
 _START = re.compile(
@@ -34,12 +37,13 @@ _NUMBER = re.compile(r"\be-?(?:book|text)\s*(?:#|no\.?|number)\s*(\d{1,6})\b", r
 _FIELD = r"^{}:[ \t]*(\S.*(?:\n[ \t]+\S.*)*)"
 _FIELDS = {name: re.compile(_FIELD.format(name), re.MULTILINE) for name in ("Title", "Author", "Language")}
 _FIRST_LINE = re.compile(
-    r"project gutenberg(?:['’]s)?\s+(?:e-?(?:text|book),?\s+of\s+)?(?P<title>.+?),?\s+by\s+(?P<author>.+)",
+    r"project gutenberg(?:['’]s)?\s{1,9}(?:e-?(?:text|book),?\s{1,9}of\s{1,9})?"
+    r"(?P<title>\S.{0,200}?),?\s{1,9}by\s{1,9}(?P<author>\S.{0,200})",
     re.IGNORECASE,
 )
 # A file without a START mark is Gutenberg's if it begins so; one's own book may speak of it too.
 _TITLE_LINE = re.compile(
-    r"\W*(?:(?:this\s+is\s+)?the\s+)?project\s+gutenberg(?:['’]s)?\s+"
+    r"\W{0,40}(?:(?:this\s+is\s+)?the\s+)?project\s+gutenberg(?:['’]s)?\s+"
     r"(?:e-?(?:text|book),?\s+(?:of|entitled)\s|[^.!?]{1,200},\s+by\s+[^\n]{2,80}(?:\n|\Z))",
     re.IGNORECASE,
 )
@@ -47,28 +51,19 @@ _COPYRIGHTED = re.compile(
     r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
 )
 
-_BLANK_LINES = re.compile(r"(?:[ \t\f]*\n)*")
-_PARAGRAPH_END = re.compile(r"\n[ \t\f]*\n")
-_CREDIT = re.compile(
-    r"\W*(?:"
-    r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
-    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
-    r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
-    r"[^\n]{0,60}\s(?:by|from)\b"
-    r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
-    r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"
-    r"|images\s+of\s+the\s+original|see\s+https?://"
-    r"|transcriber['’]?s?['’]?\s+notes?\b"
-    r"|[*=_-]+\s*\Z)",  # a rule between such paragraphs
+_PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
+_CREDITED = re.compile(
+    r"\W{0,40}(?:produced|prepared|transcribed)\b[^\n]{0,60}\s(?:by|from)\b", re.IGNORECASE
+)
+# Project Gutenberg Australia's header ends at its rule, and its own title lines may follow.
+_AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
+_RULE = re.compile(r"^[ \t]*+[-=_*]{20,}[ \t]*+$", re.MULTILINE)
+_TITLE_LINES = re.compile(
+    r"\s*+(?:\**\s*+A\s+Project\s+Gutenberg\s+of\s+Australia\s+e-?book[^\n]*\n\s*+)?"
+    r"(?:(?:Title|Author|Translator|Editor):[^\n]*\n\s*+){0,6}",
     re.IGNORECASE,
 )
-_OF_THE_MAKERS = re.compile(
-    r"pgdp\.net|distributed\s+proofread|proofreading\s+team|project\s+gutenberg|\be-?texts?\b|\S@\S+\.\w",
-    re.IGNORECASE,
-)
-_CREDIT_LENGTH = 3000  # characters of one such paragraph, at most
-_CLOSING_NOTES = re.compile(r"^[^\w\n]*transcriber['’]?s?['’]?[ \t]+notes?[^\w\n]*$", _FLAGS)
-_CLOSING_LENGTH = 8000
+_SMALL_PRINT_START = re.compile(r"^[ \t]*+\**(?:START)?[ *]*THE SMALL PRINT", _FLAGS)
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def open_book(text: str) -> Book:
         return Book(text, False)
     header = text[: top or HEAD // 5]
     return Book(
-        "\n\n\n".join(filter(None, map(_without_credits, pieces))),
+        "\n\n\n".join(filter(None, map(without_makers, pieces))),
         True,
         copyrighted=bool(_COPYRIGHTED.search(header) or _COPYRIGHTED.search(text, max(0, len(text) - TAIL))),
         **_facts(header),
@@ -120,16 +115,23 @@ def _start(text: str) -> tuple[int, bool]:
             start = _after_mark(text, again)  # the mark stands twice
         return start, True
     small_print = _SMALL_PRINT_END.search(text, 0, HEAD)
-    if small_print and not _END.search(text, 0, small_print.start()):
+    is_above = small_print and (
+        len(text) - small_print.end() > SHORT or not _SMALL_PRINT_START.search(text, 1, small_print.start())
+    )
+    if small_print and is_above and not _END.search(text, 0, small_print.start()):
         return small_print.end(), True
     top = text[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]
+    if _AUSTRALIA.search(top) and (rule := _RULE.search(text, 0, HEAD // 5)):
+        titles = _TITLE_LINES.match(text, rule.end())
+        return titles.end() if titles else rule.end(), True
     if not _GUTENBERG.search(top) or _END.match(top) or _LICENCE.match(top):
         return 0, False
-    ends = any(mark.search(text, max(0, len(text) - TAIL)) for mark in _ENDS)
-    if not (ends or _TITLE_LINE.match(top) or _CREDIT.match(top)):
+    marks = (*_ENDS, _SMALL_PRINT_START)
+    ends = any(mark.search(text, max(0, len(text) - TAIL)) for mark in marks)
+    if not (ends or _TITLE_LINE.match(top) or _CREDITED.match(top)):
         return 0, False
     head = text[: HEAD // 5]
-    head = head[: min([mark.start() for each in _ENDS if (mark := each.search(head))], default=None)]
+    head = head[: min([mark.start() for each in marks if (mark := each.search(head))], default=None)]
     start = place = 0
     for paragraph in _PARAGRAPH_END.split(head):
         place = text.index(paragraph, place) + len(paragraph)
@@ -159,34 +161,28 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     """
     near = max(start, end - tail)
     near = text.rfind("\n", start, near) + 1 or near
-    found = [mark.search(text, near, end) for mark in _ENDS]
-    return min([mark.start() for mark in found if mark], default=end)
+    stops = [
+        mark.start()
+        for each in (_END, _LICENCE, _SMALL_PRINT_START)
+        if (mark := each.search(text, near, end))
+    ]
+    end = min(stops, default=end)
+    for line in _LAST_LINE.finditer(text, near, end):
+        if not _is_book(text[line.end() : end]):
+            return line.start()
+    return end
 
 
-def _without_credits(text: str) -> str:
-    """The book without the paragraphs on who made the file above it, and the notes of these below it."""
-    paragraph = ""
-    for _ in range(CREDITS):
-        text = text[_BLANK_LINES.match(text).end() :]
-        names_book = _GUTENBERG.search(paragraph)
-        stop = _PARAGRAPH_END.search(text)
-        end = stop.start() if stop else len(text)
-        paragraph = text[: min(end, _CREDIT_LENGTH)]
-        if paragraph.startswith("[") and "]" not in paragraph and _CREDIT.match(paragraph):
-            end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
-        by = names_book and re.match(r"\s*by\s[^\n]{,100}\Z", paragraph)
-        if not (_CREDIT.match(paragraph) or _OF_THE_MAKERS.search(paragraph) or by) or end > _CREDIT_LENGTH:
-            break
-        text = text[end:]
-    notes = _CLOSING_NOTES.search(text, max(0, len(text) - _CLOSING_LENGTH))
-    if notes and notes.start() > len(text) * 2 // 3:  # above a short work it is no closing note
-        text = text[: notes.start()]
-    return text.rstrip()
+def _is_book(text: str) -> bool:
+    """Whether there is more of the book here, so that the line above it was a sentence."""
+    paragraphs = [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
+    own = [part for part in paragraphs if not _ABOUT_FILE.search(part) and any(map(str.isalpha, part))]
+    return sum(map(len, own)) > SHORT
 
 
-def _facts(header: str) -> dict:
+def _facts(header: str) -> dict[str, Any]:
     """Number, title, author and language, as far as the header has them."""
-    facts = {
+    facts: dict[str, Any] = {
         name.lower(): _line(found[1]) for name, mark in _FIELDS.items() if (found := mark.search(header))
     }
     number = _NUMBER.search(header)

@@ -1,4 +1,4 @@
-"""Books: Project Gutenberg's plain texts without their headers, and the user's own (RECIPE §2).
+"""Books: Project Gutenberg's plain texts without their headers, and the user's own (docs/recipe.md §2).
 
 In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; `.zip` and
 `.gz` as mirrors hold them), one's own `.txt`, or rows such as PG19's. Out: a document for each book,
@@ -19,7 +19,7 @@ from data.errors import raise_passing
 from data.sources import rows, text
 from data.sources.books import gutenberg
 
-VERSION = 2  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 3  # of what this recipe gives: raise it when the same input gives other text
 DUPLICATES = "contained"
 
 MAX_BYTES = 32 << 20  # of a book: Webster's dictionary has 28 MB; what is larger is the human genome

@@ -4,8 +4,11 @@ import gzip
 import io
 import itertools
 import tarfile
+import time
 import tracemalloc
 from pathlib import Path
+
+import pytest
 
 from data.documents import Drop
 from data.sources.arxiv import archives, papers
@@ -78,3 +81,29 @@ def test_macros_that_explode_drop_the_paper(tmp_path):
     chain = "".join(f"\\def\\{a}{{\\{b}\\{b}}}" for a, b in itertools.pairwise(names)) + "\\def\\xp{boom}"
     folder(tmp_path / "p", {"main.tex": WHOLE.replace("BODY", chain + "\\section{A}" + "\\xd" * 2000)})
     assert texts(tmp_path / "p") == ["dropped: macros explode"]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "unit"),
+    [
+        ("main.tex", "\\documentclass", " "),
+        ("main.tex", "\\documentclass{a}\\begin{document}\\section{A}", "\\input{x} "),
+        ("main.tex", "x", "\\begin{document} "),
+        ("main.tex", "\\usepackage", "\n"),
+        ("00README.XXX", "", "\n"),
+        ("00README.yaml", "filename: a", "\n"),
+        ("main.tex", "\\begin{filecontents}", " "),
+    ],
+)
+def test_reading_a_paper_takes_time_linear_in_its_files(tmp_path, name, head, unit):
+    """Also on one long line, and next to a second main file."""
+
+    def seconds(length: int) -> float:
+        path = tmp_path / f"{length}"
+        folder(path, {name: head + unit * (length // len(unit)), "other.tex": PAPER})
+        begin = time.process_time()
+        cleaned(path)
+        return time.process_time() - begin
+
+    once, twice = (min(seconds(length) for _ in range(2)) for length in (120_000, 240_000))
+    assert twice < 3 * once + 0.1

@@ -1,0 +1,155 @@
+"""What the makers of an electronic text wrote around the book: credits, notes and notices.
+
+In: a book without its header and footer. Out: the same without the paragraphs of its makers: those above
+the book, notes below it, and notices inside it. A paragraph of the makers is known by how it begins, in
+English and seven other languages, or by names that no author of a printed book used; what is doubtful
+stays.
+"""
+
+import re
+
+CREDITS = 12  # paragraphs of credits and notes above a book, at most
+_CREDIT_LENGTH = 3000  # characters of one such paragraph, at most
+_CLOSING_LENGTH = 8000  # characters at the end of a book in which a note of its makers begins
+
+_NOTE_WORDS = (
+    r"(?:transcri(?:b|pt)[\w'’]*|trans(?:c|k)ri[\w'’]*|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*)"
+)
+_HEADING = (
+    r"(?:transcriber['’]?s?['’]?\s+notes?|transcription\s+notes?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
+    r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
+    r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
+    r"|(?:opmerking|aantekening|notitie|noot)(?:en|s)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
+    r"|not[ae]s?\s+(?:del?|d[aeo]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
+    r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r")"
+)
+_BEGINS_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}", re.IGNORECASE)
+_BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
+_NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
+# Words of a note's further paragraphs: about the text as an object.
+_ABOUT_TEXT = re.compile(
+    r"\b(?:spelling|hyphen\w*|punctuation|typograph\w*|misprint\w*|printer|errors?|corrected|retained|original"
+    r"|footnotes?|illustrations?|italics?|underscores?|orthographe|ponctuation|corrigée?s?|conservée?s?"
+    r"|rechtschreibung|zeichensetzung|druckfehler|korrigiert|beibehalten|spelling|bestand|drukfouten|gecorrigeerd"
+    r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+)\b",
+    re.IGNORECASE,
+)
+_CREDIT = re.compile(
+    r"\W{0,40}(?:"
+    r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
+    r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
+    r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
+    r"[^\n]{0,60}\s(?:by|from)\b"
+    r"|credits:|updated:|html\s+version\s+by\b|note:\s+(?:the\s+original|images\s+of)"
+    r"|(?:this\s+file|this\s+book)\s+was\s+(?:produced|prepared|created)"
+    r"|this\s+e-?(?:text|book)\s+is\s+in\s+\w+"
+    r"|images\s+of\s+the\s+original|see\s+https?://"
+    r"|(?:produit|préparé|numérisé)\s+par\b|ce\s+(?:fichier|livre\s+électronique)\s+a\s+été"
+    r"|diese[sr]?\s+(?:e-?(?:text|book)|datei|buch\s+wurde\s+uns)|erstellt\s+von\b"
+    r"|(?:dit\s+)?e-?book\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b)"
+    r"|[*=_\s-]++\Z",  # a rule between such paragraphs
+    re.IGNORECASE,
+)
+_OF_THE_MAKERS = re.compile(
+    r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
+    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S+\.\w",
+    re.IGNORECASE,
+)
+_GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
+_BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
+_PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
+_BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
+_INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
+# Notices inside a book: in brackets of their own, and about the electronic text.
+_NOTICE = re.compile(
+    r"^[ \t]*+(?:<<(?:[^<>]|<(?!<)|>(?!>)){20,3000}>>"
+    r"|\*{2,}(?:[^*\n]|\n(?![ \t]*\n)){20,1500}\*{2,})[ \t]*+$",
+    re.MULTILINE,
+)
+_ABOUT_NOTICE = re.compile(
+    r"electronic|project\s+gutenberg|\be-?(?:text|book)s?\b|machine\s+readable", re.IGNORECASE
+)
+# A paragraph that is no longer the makers': the book's own apparatus, or its last words.
+_APPARATUS = re.compile(
+    r"\W{0,10}(?:(?:foot|end)?notes?\W{0,3}\Z|footnotes?\b|\[\d+\]|\[?footnote\s|index\W{0,3}\Z|glossary\W{0,3}\Z"
+    r"|fu(?:ß|ss)noten?\b|anmerkungen\W{0,3}\Z|voetnoten?\b|notas?\W{0,3}\Z|note\s+\d|appendix\b|the\s+end\W{0,3}\Z)",
+    re.IGNORECASE,
+)
+
+
+def without_makers(text: str) -> str:
+    """The book without what its makers wrote above it, below it and inside it."""
+    text = _without_notices(_without_credits(text))
+    return _without_closing_note(text).rstrip()
+
+
+def _without_credits(text: str) -> str:
+    paragraph = ""
+    is_note = False
+    for _ in range(CREDITS):
+        blank = _BLANK_LINES.match(text)
+        text = text[blank.end() if blank else 0 :]
+        names_book = _GUTENBERG.search(paragraph)
+        stop = _PARAGRAPH_END.search(text)
+        end = stop.start() if stop else len(text)
+        paragraph = text[: min(end, _CREDIT_LENGTH)]
+        begins_note = _BEGINS_NOTE.match(paragraph) is not None
+        if paragraph.startswith("[") and "]" not in paragraph and (begins_note or _CREDIT.match(paragraph)):
+            end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
+        is_makers = (
+            begins_note
+            or (is_note and _goes_on(paragraph))
+            or _CREDIT.match(paragraph)
+            or _OF_THE_MAKERS.search(paragraph)
+            or (names_book and _BY.match(paragraph))
+        )
+        if not is_makers or end > _CREDIT_LENGTH:
+            break
+        is_note = is_note or (begins_note and _BARE_NOTE.fullmatch(paragraph) is not None)
+        is_note = is_note or (begins_note and paragraph.rstrip().endswith(":"))
+        text = text[end:]
+    return text
+
+
+def _goes_on(paragraph: str) -> bool:
+    """Whether a paragraph is more of a note whose heading stands above it: indented, or about the text."""
+    if _APPARATUS.match(paragraph) or _is_title(paragraph):
+        return False
+    return (
+        _INDENTED.match(paragraph) is not None
+        or _ABOUT_TEXT.search(paragraph) is not None
+        or _is_line(paragraph)
+    )
+
+
+def _is_title(paragraph: str) -> bool:
+    """Whether a paragraph is a heading: no sentence, of capitals or short."""
+    letters = [letter for letter in paragraph if letter.isalpha()]
+    return bool(letters) and sum(map(str.isupper, letters)) > 0.6 * len(letters)
+
+
+def _is_line(paragraph: str) -> bool:
+    """Whether a paragraph is one short sentence."""
+    return paragraph.strip().endswith((".", ".]", "]")) and paragraph.count("\n") < 3
+
+
+def _without_notices(text: str) -> str:
+    def kept(notice: re.Match) -> str:
+        return "" if _ABOUT_NOTICE.search(notice[0]) else notice[0]
+
+    return _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
+
+
+def _without_closing_note(text: str) -> str:
+    """The book without the note below it; footnotes and what else is the author's below that stay."""
+    note = _NOTE_LINE.search(text, max(0, len(text) - _CLOSING_LENGTH))
+    if note is None or note.start() <= len(text) * 2 // 3:  # above a short work it is no closing note
+        return text
+    position = note.end()
+    for stop in _PARAGRAPH_END.finditer(text, note.end()):
+        following = text[stop.end() : stop.end() + 300].lstrip("\n").split("\n\n", 1)[0]
+        if _APPARATUS.match(following):
+            position = stop.start()
+            return text[: note.start()].rstrip() + "\n\n" + text[position:].lstrip("\n")
+    return text[: note.start()]

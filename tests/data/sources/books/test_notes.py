@@ -1,0 +1,109 @@
+"""The makers' notes and notices are left out, in whichever language; the book's own notes stay."""
+
+import time
+
+import pytest
+
+from data.documents import Record
+from data.sources.books import gutenberg
+from data.sources.books import recipe as books
+from tests.support.books import BODY, FIRST_LINE, SMALL_PRINT, gutenberg_file
+
+NOTES = [
+    "Transcriber's Note:\n\n    Two words were mended.\n\n    A table was moved.",
+    "TRANSCRIBER'S NOTES\n\n  * Hyphens are as printed.\n\n  * A map was left out.",
+    "Note de transcription\n\nL'orthographe de 1880 est gardée.",
+    "Notes sur la transcription: les fautes évidentes ont été corrigées.",
+    "Anmerkungen zur Transkription\n\nDruckfehler wurden stillschweigend berichtigt.",
+    "[Hinweise zur Transkription:\n\nDer Text folgt der ersten Ausgabe.]",
+    "Opmerkingen van de transcribent\n\nDe oude spelling is behouden.",
+    "Aantekeningen van de bewerker\n\nEen drukfout is hersteld.",
+    "Nota del transcriptor\n\nSe han corregido las erratas.",
+    "Notas del Transcriptor: se respeta la ortografía del original.",
+    "Produit par A. Bénévole pour tous",
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_of_the_makers_above_the_book_goes_whole(note):
+    assert gutenberg.open_book(gutenberg_file(f"{note}\n\n{BODY}")).text == BODY
+
+
+LONG = BODY + "\n\n" + "It rained on the quay all that day.\n\n" * 60
+
+
+@pytest.mark.parametrize("note", NOTES[:5] + NOTES[6:7] + NOTES[8:9])
+def test_a_note_below_the_book_goes_and_the_books_footnotes_below_it_stay(note):
+    if ": " in note:
+        pytest.skip("its heading has no line of its own")
+    whole = gutenberg_file(f"{LONG.strip()}\n\n{note}\n\nFOOTNOTES\n\n[1] Of Kent.")
+    assert gutenberg.open_book(whole).text == f"{LONG.strip()}\n\nFOOTNOTES\n\n[1] Of Kent."
+    assert gutenberg.open_book(gutenberg_file(f"{LONG.strip()}\n\n{note}")).text == LONG.strip()
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "<<THIS ELECTRONIC EDITION MAY BE COPIED FREELY, SO LONG AS NO CHARGE\nIS MADE FOR IT.>>",
+        "<<This e-text is given by the Library of Somewhere.>>",
+        "**This is a volume of a Project Gutenberg Etext, made by volunteers**",
+    ],
+)
+def test_notices_between_the_acts_go_and_other_brackets_stay(notice):
+    acts = [f"ACT {number}\n\n<<Enter the king and all his train.>>\n\n{BODY}" for number in "123"]
+    text = gutenberg.open_book(gutenberg_file(f"\n\n{notice}\n\n".join(acts))).text
+    assert notice not in text
+    assert text.split() == " ".join(acts).split()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "End of the etext project, he said, laughing.",
+        "The end of the e-text, she thought, was near.",
+        "Fin de Project Gutenberg, wrote the clerk.",
+    ],
+)
+def test_a_sentence_of_the_book_does_not_end_it(line):
+    body = f"{BODY}\n\n{line}\n\nCHAPTER II\n\n{BODY}"
+    assert gutenberg.open_book(gutenberg_file(body)).text == body
+
+
+@pytest.mark.parametrize("small_print", [SMALL_PRINT, SMALL_PRINT.replace("***START**", "")])
+def test_a_small_print_below_the_book_does_not_take_it(small_print):
+    whole = f"{FIRST_LINE}\nMay, 1999  [Etext #4321]\n\n{BODY}\n\n\n{small_print}"
+    assert books.clean(Record("x.txt", 0, whole)).text == BODY + "\n"
+
+
+def test_gutenberg_australias_header_ends_at_its_rule():
+    top = "Project Gutenberg Australia\n\nTitle: Nu\nAuthor: A. Author\neBook No.: 0100.txt\n\n"
+    top += "Our ebooks are made from editions\nin the public domain in Australia.\n\n" + "-" * 60 + "\n\n"
+    top += "A Project Gutenberg of Australia eBook\n\nTitle: Nu\nAuthor: A. Author\n\n"
+    assert gutenberg.open_book(top + BODY + "\n").text == BODY
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "project gutenberg ",
+        "project gutenberg's a by ",
+        "Title: ",
+        "\n  x",
+        "* ",
+        "<<a ",
+        "**a",
+        " \t",
+        "by ",
+    ],
+)
+def test_headers_cost_no_more_than_their_length(unit):
+    def seconds(length: int) -> float:
+        text = "Project Gutenberg's Voyage, by A\n\n" + unit * (length // len(unit))
+        begin = time.process_time()
+        gutenberg.open_book(text)
+        gutenberg._FIRST_LINE.search(text)
+        gutenberg._TITLE_LINE.match(text)
+        return time.process_time() - begin
+
+    once, twice = (min(seconds(length) for _ in range(3)) for length in (100_000, 200_000))
+    assert twice < 3 * once + 0.05
