@@ -1,8 +1,8 @@
 """What became of every record: counts by reason with examples, languages, lengths; and the quarantine.
 
 In: the documents and drops of one task. Out: a `Report` that can be added to another's, so that the sum
-over any division of the input is the same; beside it a line in `quarantine.jsonl` for every record that
-could not be read, with its file, place and fault.
+over any division of the input is the same; and a line in `quarantine.jsonl` for every record that could not
+be read, with its file, number and fault.
 """
 
 import json
@@ -24,7 +24,7 @@ class Report:
     kept: int = 0
     text_bytes: int = 0
     dropped: dict[str, dict] = field(default_factory=dict)  # reason: count, examples
-    languages: dict[str, int] = field(default_factory=dict)  # documents, where a source knows it
+    languages: dict[str, int] = field(default_factory=dict)  # documents, if a source knows it
     lengths: dict[str, int] = field(default_factory=dict)  # documents whose bytes are below 2^key
     notes: dict[str, int] = field(default_factory=dict)  # documents by what was corrected to read them
 
@@ -40,7 +40,7 @@ class Report:
         self._count(drop)
 
     def drop_kept(self, document: Document, drop: Drop) -> None:
-        """A document that was counted as kept goes after all."""
+        """Drop a document that was counted as kept."""
         size = len(document.text.encode())
         self.kept -= 1
         self.text_bytes -= size
@@ -48,7 +48,7 @@ class Report:
         self._count(drop)
 
     def add(self, other: "Report") -> None:
-        """The counts of both; of the examples the first."""
+        """The counts of both, and the first of the examples."""
         self.read += other.read
         self.kept += other.kept
         self.text_bytes += other.text_bytes
@@ -68,7 +68,7 @@ class Report:
         return f"{self.read:,} records read, {kept}; dropped: {dropped}"
 
     def as_dict(self) -> dict:
-        """For JSON: the keys of every table in an order of their own, not that of the tasks."""
+        """For JSON: the keys of every table sorted, so that the order of the tasks does not matter."""
         plain = asdict(self)
         for name in ("dropped", "languages", "notes"):
             plain[name] = dict(sorted(plain[name].items()))
@@ -91,7 +91,7 @@ class Report:
 
 
 def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quarantine") -> Iterator[Document]:
-    """The documents, everything counted on the way."""
+    """The documents; everything is counted on the way."""
     for item in items:
         if isinstance(item, Document):
             report.keep(item)
@@ -103,7 +103,7 @@ def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quara
 
 
 class Quarantine:
-    """A JSON line for every malformed record; no file where there is none."""
+    """A JSON line for every malformed record; without any, no file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

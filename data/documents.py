@@ -1,7 +1,7 @@
 """A cleaned document with its provenance, on its way to parquet and back.
 
 In: what a reader found (a `Record`). Out: a `Document`, or a `Drop` that says why there is none;
-and `part-00000.parquet`, ... in a folder that appears whole or not at all. The one idea: each
+and `part-00000.parquet`, … in a folder that appears complete or not at all. The one idea: each
 document carries the file and record it came from, so any trained token can be traced back to it.
 """
 
@@ -53,7 +53,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Drop:
-    """A record that gave no document, and why. `malformed`: it could not even be read."""
+    """A record that gave no document, and why. `malformed`: it could not be read."""
 
     reason: str
     file: str
@@ -95,17 +95,17 @@ class Record:
 
 
 def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
-    """Write `part-*.parquet` into `folder`, replacing it whole at the end. Raises DataError if none."""
+    """Write `part-*.parquet` into `folder`, replacing it at the end. Raises DataError without documents."""
     temporary = folders.aside(folder)
     names = [path.name for path in write_parts(documents, temporary)]
     if not names:
-        raise DataError(f"{folder}: there was no document to write")
+        raise DataError(f"{folder}: no document to write")
     folders.commit(temporary, folder)
     return [folder / name for name in names]
 
 
 def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part") -> list[Path]:
-    """Write `<prefix>-*.parquet` straight into an existing folder, in memory bounded by a row group."""
+    """Write `<prefix>-*.parquet` directly into an existing folder; memory is bounded by a row group."""
     paths: list[Path] = []
     writer, in_file = None, 0
     try:
@@ -126,7 +126,7 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The parquet files of a folder of cleaned text, sorted. Raises DataError if there is none."""
+    """The parquet files of a folder of cleaned text, sorted. Raises DataError if it has none."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise DataError(f"{folder}: no cleaned text (*.parquet); `relama prepare` makes it")

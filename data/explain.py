@@ -40,7 +40,7 @@ class ExplainConfig:
 
 
 def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:
-    """The lines to print on `step`. Raises DataError for a run, store or text that is not there."""
+    """The lines to print on `step`. Raises DataError for a missing run, store or text."""
     order, batch, stores = _read_run(folder)
     tokenizer = Tokenizer(next(iter(stores.values())).folder / "tokenizer.model")
     first = (step - 1) * batch
@@ -76,13 +76,13 @@ def _explain_sample(
 def _read_document(span: Span) -> Document:
     if not span.text_file.is_file():
         raise DataError(
-            f"{span.text_file}: missing; the cleaned text must stay where its tokens were made from"
+            f"{span.text_file}: missing; the cleaned text must be where it was when its tokens were made"
         )
     return read_row(span.text_file, span.row)
 
 
 def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
-    """Order, global batch (sequences) and stores of a run, which must be those it was trained on."""
+    """Order, global batch (sequences) and stores of a run, which must be the ones that it was trained on."""
     path = folder / "order.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -96,13 +96,13 @@ def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
             raise DataError(
-                f"{store.folder}: not the tokens that {folder} was trained on (fingerprint); bring those back"
+                f"{store.folder}: not the tokens that {folder} was trained on (fingerprint); restore those"
             )
     return order, batch, stores
 
 
 def _printable(text: str) -> str:
-    """What a terminal would obey is written out."""
+    """Control characters, which a terminal would obey, are escaped."""
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,7 +1,7 @@
-"""What is mixed, and where its token stores lie: names and weights, nothing heavy.
+"""What is mixed, and where its token stores are: names and weights, without heavy imports.
 
-In: the `data` group of the configuration. Out: the weight of each source that was chosen, and the
-folder of each one's tokens; what is missing is said at once, with the command that makes it.
+In: the `data` group of the configuration. Out: the weight of each chosen source, and the folder of its
+tokens; missing ones are refused together, with the command that makes them.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class DataConfig:
     name: str
     weights: dict[str, float]  # source: its share of the sampled tokens
     sources: list[str] | None = None  # a subset of the weights' names; null: all of them
-    vocab_size: int | None = None  # of the tokenizer that the sample trains; null: a mixture brings its own
+    vocab_size: int | None = None  # of the tokenizer that the sample trains; null: the stores' own
 
     def __post_init__(self) -> None:
         if not self.weights:

@@ -45,7 +45,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Order:
-    """The whole order of a run; `skipped` are ranges [start, stop) of samples left out (loss spikes)."""
+    """The order of a run; `skipped` are ranges [start, stop) of samples left out (loss spikes)."""
 
     seed: int
     segments: tuple[Segment, ...]
@@ -144,7 +144,7 @@ class Order:
 
 
 def block_of(weights: Mapping[str, object]) -> dict[str, int]:
-    """The smallest whole numbers in the ratio of `weights`, read as exact decimals (Table 1: 200 in all).
+    """The smallest integers in the ratio of `weights`, read as exact decimals (Table 1: 200 in all).
 
     Raises ValueError for a weight that is not positive, or weights so fine that a block exceeds MAX_BLOCK.
     """

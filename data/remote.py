@@ -1,7 +1,7 @@
-"""Inputs and outputs that lie elsewhere: any URL that fsspec knows (s3://, https://, hf://, …).
+"""Remote inputs and outputs: any URL that fsspec knows (s3://, https://, hf://, …).
 
-Readers work on local files alone: a remote unit is fetched to a temporary folder while it is read,
-and its documents still name the URL. What is made is made locally and then copied to its URL.
+Readers work on local files only: a remote input is fetched to a temporary folder while it is read, and its
+documents still name the URL. Output is made locally and then copied to its URL.
 """
 
 import re
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from data.errors import DataError
 
@@ -23,8 +24,8 @@ def is_remote(path: str | Path) -> bool:
     return "://" in str(path)
 
 
-def place(path: str) -> Path:
-    """The path, or for a URL an object with pathlib's methods. Raises DataError if that cannot be opened."""
+def place(path: str) -> Any:
+    """A Path, or for a URL an object with its methods (UPath). Raises DataError if that cannot be opened."""
     if not is_remote(path):
         return Path(path).expanduser()
     refuse_credentials(path)
@@ -39,54 +40,54 @@ def place(path: str) -> Path:
 
 
 def refuse_credentials(url: str) -> None:
-    """Raises DataError for a URL with a password or signature in it: provenance would keep it."""
+    """Raises DataError for a URL that contains a password or signature: provenance would keep it."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if "@" in host or _SIGNED.search(rest):
         plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
         raise DataError(
-            f"{plain}: was given with a password, token or signature in the URL, which the corpus would "
-            "keep; give it without, and the credentials as the store's own tools take them (AWS_*, "
+            f"{plain}: contains a password, token or signature, which the corpus would keep; "
+            "give the URL without it, and the credentials as the storage's own tools take them (AWS_*, "
             "HF_TOKEN, ~/.netrc, …)"
         )
 
 
-def stamp(unit: Path) -> tuple[int, str]:
-    """A unit's size in bytes, and what changes when it does: its time or ETag; of a folder, its files'."""
-    if is_remote(unit):
-        files = [unit] if unit.is_file() else sorted(file for file in unit.rglob("*") if file.is_file())
+def stamp(path: Any) -> tuple[int, str]:
+    """The size of an input in bytes, and its time or ETag, or its files'; either changes with the content."""
+    if is_remote(path):
+        files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         facts = [file.fs.info(file.path) for file in files]
         marks = [
             str(fact.get("ETag") or fact.get("LastModified") or fact.get("mtime") or "") for fact in facts
         ]
         return sum(fact.get("size") or 0 for fact in facts), _digest(marks)
-    if unit.is_file():
-        facts = unit.stat()
+    if path.is_file():
+        facts = path.stat()
         return facts.st_size, str(facts.st_mtime_ns)
-    facts = [(file.relative_to(unit), file.stat()) for file in sorted(unit.rglob("*")) if file.is_file()]
+    facts = [(file.relative_to(path), file.stat()) for file in sorted(path.rglob("*")) if file.is_file()]
     return sum(fact.st_size for _, fact in facts), _digest(
         f"{name} {fact.st_mtime_ns}" for name, fact in facts
     )
 
 
 @contextmanager
-def fetched(unit: Path) -> Iterator[Path]:
-    """The unit as a local path; a remote one is a copy that goes afterwards. Raises OSError."""
-    if not is_remote(unit):
-        yield unit
+def fetched(path: Any) -> Iterator[Path]:
+    """The input as a local path; a remote one is copied, and the copy removed afterwards. Raises OSError."""
+    if not is_remote(path):
+        yield path
         return
     folder = tempfile.mkdtemp(prefix="relama-")
     try:
-        copy = Path(folder, unit.parent.name or "root", unit.name)  # a folder's name may say what it is
+        copy = Path(folder, path.parent.name or "root", path.name)  # a folder's name may say what it is
         copy.parent.mkdir()
-        unit.fs.get(unit.path, str(copy), recursive=not unit.is_file())
+        path.fs.get(path.path, str(copy), recursive=not path.is_file())
         yield copy
     finally:
         shutil.rmtree(folder)
 
 
 def publish(folder: Path, url: str) -> None:
-    """Copy what was made to its URL; the token store's manifest, which says that it is whole, last."""
+    """Copy what was made to its URL; the token store's manifest, which vouches for the rest, last."""
     target = place(url)
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]

@@ -62,7 +62,7 @@ class LanguageModel:
             )
 
     def perplexity(self, text: str) -> float:
-        """Of the whole text as one line; at least 1."""
+        """Of the text as one line; at least 1."""
         line = " ".join(self.pieces.encode(normalise(text), out_type=str))
         return 10.0 ** (-self.ngrams.score(line) / (len(line.split()) + 1))
 

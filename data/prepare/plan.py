@@ -60,7 +60,7 @@ class Plan:
         return self.folder / "read" / f"{task:05d}"
 
     def refined(self, task: int) -> Path:
-        """What of it goes on to the text, duplicates apart."""
+        """What is written to the text, duplicates apart."""
         return self.folder / "refined" / f"{task:05d}" if self.recipe.refine else self.read(task)
 
     def written(self, task: int) -> Path:

@@ -25,7 +25,7 @@ from data.progress import Progress
 VERSION = 1  # raise it when the same Python would give another sample
 MADE_WITH = {"github": 3, "text": 3}  # the recipes' versions (a test compares); they are heavy to import
 WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
-HELDOUT = 0.03  # of so small a corpus a thousandth would be nothing
+HELDOUT = 0.03  # a thousandth of so small a corpus would be too little
 TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
 
 # Tests are code about code; the rest is not Python's own, or differs from machine to machine.
@@ -35,7 +35,7 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
-    """Make the sample under `corpora` unless it is there, whole and of this Python; once for all who ask.
+    """Make the sample under `corpora` unless a complete one of this Python exists; once for all processes.
 
     Raises DataError if this Python came without its sources or its documentation.
     """
@@ -45,19 +45,19 @@ def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
         "python": platform.python_version(),
         "vocab_size": vocab_size,
     }
-    if _is_whole(corpora, made):
+    if _is_complete(corpora, made):
         return
     progress = Progress("sample")
     wait = partial(progress.say, "waiting for another process that is preparing it")
     try:
         with locked(corpora / ".sample.lock", waiting=wait):
-            if not _is_whole(corpora, made):
+            if not _is_complete(corpora, made):
                 _make(corpora, made, progress)
     except OSError as error:
         raise DataError(f"{corpora}: the sample cannot be written ({error})") from None
 
 
-def _is_whole(corpora: Path, made: dict) -> bool:
+def _is_complete(corpora: Path, made: dict) -> bool:
     try:
         marker = json.loads((corpora / "sample" / "sample.json").read_text())
     except (OSError, ValueError):
@@ -67,7 +67,7 @@ def _is_whole(corpora: Path, made: dict) -> bool:
 
 
 def _make(corpora: Path, made: dict, progress: Progress) -> None:
-    """Everything is made aside; the folders are put in place one by one, the marker with the last."""
+    """Everything is made aside; the folders are moved into place one by one, with the marker last."""
     from data.prepare.recipe import Recipe, make_text
     from data.sources import github, text
     from data.tokens.build import build_store  # a second of imports that a made sample does not wait for

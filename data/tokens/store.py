@@ -1,8 +1,8 @@
 """The token store: flat, memory-mapped token shards with document ends, and a manifest that vouches for them.
 
 tokens/  manifest.json  tokenizer.model  train-00000.bin  train-00000.docs  heldout-00000.bin …
-A split's shards, one after the other, are one stream of tokens; each document is BOS ids EOS. The
-manifest is written last, so a folder without one is not a store. `data/tokens/build.py` writes it.
+The shards of a split form one stream of tokens; each document is BOS ids EOS. The manifest is written last,
+so a folder without one is not a store. `data/tokens/build.py` writes it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ AGAIN = "make it again with `relama prepare … stage=tokens`"
 
 @dataclass(frozen=True)
 class Span:
-    """A document's stretch [start, stop) of the token stream, and its row in the cleaned text."""
+    """A document's range [start, stop) of the token stream, and its row in the cleaned text."""
 
     start: int
     stop: int
@@ -136,14 +136,14 @@ class TokenStore:
     def _check_size(self, name: str, expected: int) -> None:
         if not is_plain(name):
             raise DataError(
-                f"{self.folder / 'manifest.json'}: names {name!r}, which is no file of its folder: it is not "
-                f"one of ours; {AGAIN}"
+                f"{self.folder / 'manifest.json'}: names {name!r}, which is outside its folder: not a "
+                f"Relama token store; {AGAIN}"
             )
         path = self.folder / name
         try:
             size = path.stat().st_size
         except OSError:
-            raise DataError(f"{path}: missing; the manifest beside it names it; {AGAIN}") from None
+            raise DataError(f"{path}: missing, though its manifest names it; {AGAIN}") from None
         if size != expected:
             raise DataError(f"{path}: {size:,} bytes, the manifest says {expected:,}; {AGAIN}")
 
@@ -158,7 +158,7 @@ def read_manifest(folder: Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"{path}: missing, so this is no finished token store; {AGAIN}") from None
+        raise DataError(f"{path}: missing, so this is not a complete token store; {AGAIN}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:

@@ -95,7 +95,7 @@ class Tokenizer:
 
     @cached_property
     def _piece_bytes(self) -> np.ndarray:
-        """UTF-8 bytes that each id stands for, (vocab,) int64: a byte piece 1, a control piece 0."""
+        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a control piece 0."""
         model = self._reference
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for i in range(self.vocab_size):

@@ -43,7 +43,10 @@ def run(argv: list[str]) -> None:
     config = _with_the_runs_data(config, weights, {word.partition("=")[0].partition(".")[0] for word in argv})
     stores = open_heldout(find_stores(Path(config.corpora), config.data))
     if not stores:
-        raise RunError(f"{config.corpora}: no held-out data; expected some (relama prepare … heldout=0.01)")
+        raise RunError(
+            f"{config.corpora}: no held-out data; "
+            "relama prepare … stage=tokens heldout=0.01 replace=true makes some"
+        )
     _refuse_other_tokenizer(config, weights, stores)
     seq_len = weights.config.max_seq_len if config.seq_len is None else config.seq_len
     if not 1 <= seq_len <= weights.config.max_seq_len:

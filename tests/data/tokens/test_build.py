@@ -200,7 +200,7 @@ def test_what_a_killed_build_leaves_does_not_open_and_the_next_one_succeeds(
         with pytest.raises(KeyboardInterrupt):
             build(folder, tokenizer)
     for place in tmp_path.iterdir():
-        with pytest.raises(DataError, match="no finished token store"):
+        with pytest.raises(DataError, match="not a complete token store"):
             TokenStore.open(place)
     stores = build(folder, tokenizer)
     assert sum(store.n_documents for store in stores.values()) == len(documents)
