@@ -93,7 +93,7 @@ def open_heldout(folders: dict[str, Path]) -> dict[str, TokenStore]:
     if empty and identity.is_first():
         print(
             f"relama: no held-out data for {', '.join(empty)}; skipping its validation "
-            "(relama prepare … stage=tokens heldout=0.01 holds out more)",
+            "(relama prepare … stage=tokens heldout=0.01 replace=true makes some)",
             file=sys.stderr,
         )
     return {source: store for source, store in stores.items() if source not in empty}
