@@ -121,7 +121,7 @@ FAULTS = (
         "model/loss.py",
         "return total / tokens\n",
         "return total / (tokens + 1)\n",
-        "tests/model/test_loss.py::test_without_gradients_the_loss_is_the_same_and_no_gradient_is_computed",
+        "tests/model/test_loss.py::test_any_chunk_gives_the_loss_and_gradients_of_all_logits_at_once",
     ),
     Fault(
         "model: attention is not causal",
