@@ -24,7 +24,8 @@ def largest_file(size: int):
 
 
 def line(step: int) -> dict:
-    return {"step": step, "loss": 1.5, "lr": 1e-3, "tokens_per_second": 1.0, "mfu": None, "epochs": {}}
+    sums = {"seconds": 1.0, "tokens_per_second": 1.0, "mfu": None, "epochs": {}}
+    return {"step": step, "loss": 1.5, "lr": 1e-3, **sums}
 
 
 @pytest.fixture
