@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
-ROOMS := configs data model train launch
 
 .PHONY: install demo test test-quick lint keys clean
 
@@ -36,6 +35,7 @@ test-quick: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/pyright
 
 # docs/keys.md, from the comments in the code.
 keys: $(INSTALLED)

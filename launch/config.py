@@ -1,7 +1,7 @@
-"""What a launch is told: where, how many machines and processes; `configs/launch.yaml` fills it.
+"""A launch's settings: where, how many machines and processes; `configs/launch.yaml` fills it.
 
-Everything else on the command line is the training run's and is checked as such before anything is
-submitted. Bad values are refused here, each in one line that names the key.
+All other keys are the training run's; they are checked as such before anything is submitted. Bad values are
+refused here, each in one line that names the key.
 """
 
 import re
@@ -23,7 +23,7 @@ class ClusterConfig:
     grace: int = 300  # seconds between the warning and the end, in which the run is saved
     rendezvous: str | None = None  # local, on several machines: HOST:PORT of one of them
     partition: str | None = None  # Slurm's; null: its default
-    time: str | None = None  # Slurm's limit of one job; the run goes on in the next; null: the partition's
+    time: str | None = None  # Slurm's limit of one job; the run resumes in the next; null: the partition's
     setup: str | None = None  # a shell file that the job sources first
     environment: dict[str, str] = field(default_factory=dict)  # variables of the job
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
@@ -63,11 +63,11 @@ class LaunchConfig:
 
     cluster: ClusterConfig
     nodes: str = "1"  # machines, or MIN:MAX
-    gpus: int = 0  # of a machine
-    processes: int | None = None  # of a machine; null: one for each GPU, or one
-    cpus: int | None = None  # of a machine, for Slurm
-    max_restarts: int = 10  # of the workers, after one died
-    dry_run: bool = False  # print what would run, and touch nothing
+    gpus: int = 0  # per machine
+    processes: int | None = None  # per machine; null: one for each GPU, or one
+    cpus: int | None = None  # per machine, for Slurm; null: Slurm's default
+    max_restarts: int = 10  # of the workers, after one dies
+    dry_run: bool = False  # print what would run and change nothing
 
     def __post_init__(self) -> None:
         valid = re.fullmatch(r"\d+(:\d+)?", self.nodes) and 1 <= self.min_nodes <= self.max_nodes
@@ -100,7 +100,7 @@ class LaunchConfig:
 
 
 def seconds(time: str) -> int:
-    """A Slurm time as seconds; 0 if it is none."""
+    """A Slurm time in seconds; 0 if it is not one."""
     match = _TIME.fullmatch(time)
     if not match:
         return 0

@@ -1,4 +1,4 @@
-"""What was launched for a run, kept in runs/NAME/launch/ so that `status` and `stop` find it.
+"""The launches of a run, recorded in runs/NAME/launch/ so that `status` and `stop` find them.
 
 launch/  job.sh (what Slurm was given)  job-123.log  job.json, or job-HOST.json for torchrun on a machine
 """
@@ -38,7 +38,7 @@ def word_for(run: Path) -> str:
 
 
 def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[str]) -> Job:
-    """Remember what was launched, and forget that an earlier one was told to stop."""
+    """Record a launch, and forget that an earlier one was told to stop."""
     folder = job_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[
 
 
 def kept(run: Path) -> list[Job]:
-    """What was launched for `run`, the newest last."""
+    """The launches of `run`, the newest last."""
     found = []
     for path in job_folder(run).glob("job*.json"):
         try:

@@ -1,4 +1,4 @@
-"""`cluster=local`: torchrun on this machine, in the foreground, in place of this process."""
+"""`cluster=local`: torchrun on this machine, in the foreground, replacing this process."""
 
 import os
 import shlex
@@ -38,12 +38,13 @@ def _environment(config: LaunchConfig) -> dict[str, str]:
 
 
 def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> None:
-    """Becomes torchrun; does not come back."""
+    """Replace this process with torchrun; does not return."""
     host = socket.gethostname()
     for job in kept(run):
         if job.cluster == "local" and job.host == host and is_alive(job):
             raise ConfigError(
-                f"{run}: process {job.id} has it already; `relama launch stop {word_for(run)}` ends that"
+                f"{run}: process {job.id} is already training it; "
+                f"`relama launch stop {word_for(run)}` ends that process"
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
     print(f"relama: {redact_words(_words(config, words))}", flush=True)
@@ -71,7 +72,7 @@ def status(job: Job) -> str:
 
 
 def stop(_run: Path, job: Job) -> str:
-    """As Ctrl-C would; the run saves and ends."""
+    """Stop it as Ctrl-C would: the run saves and ends."""
     if job.host != socket.gethostname():
         raise ConfigError(f"process {job.id} is on {job.host}: stop it there")
     if not is_alive(job):

@@ -1,7 +1,7 @@
 """`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch status|stop run=NAME`.
 
-In: the launch's own keys, and any of train's. Both are checked, and the layout against the number of
-processes, before anything starts: a job must not wait for days in a queue to be refused then.
+In: the launch's own keys, and any of train's. Both are checked before anything starts, and so is the layout
+against the number of processes: a job must not wait for days in a queue only to be refused.
 """
 
 import difflib
@@ -50,10 +50,10 @@ def text(config: LaunchConfig, path: Path, words: list[str], typed: list[str]) -
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The launch's own words, and train's. Refuses line breaks: a script has them in comments, too."""
+    """The launch's own arguments, and train's. Refuses line breaks (the script has comments)."""
     for word in argv:
         if not word.isprintable():
-            raise ConfigError(f"{word!r}: holds a character that cannot be printed")
+            raise ConfigError(f"{word!r}: contains an unprintable character")
     mine = [word for word in argv if _key(word).partition(".")[0] in KEYS or word in ("-h", "--help")]
     return mine, [word for word in argv if word not in mine]
 
@@ -73,19 +73,19 @@ def check(config: LaunchConfig, words: list[str]) -> TrainConfig:
         layout = layout_of(train, train.model, processes)
         if layout.world_size < processes:
             print(
-                f"relama: of {processes} processes on {nodes} nodes {layout.world_size} will work",
+                f"relama: {layout.world_size} of {processes} processes on {nodes} nodes will work",
                 file=sys.stderr,
             )
     return train
 
 
 def ask(verb: str, words: list[str]) -> None:
-    """`status` and `stop`: of the run that these words would train."""
+    """`status` and `stop`, for the run that these arguments would train."""
     _, words = split(words)
     path = run_path(load("train", TrainConfig, words).run)
     jobs = kept(path)
     if not jobs:
-        raise ConfigError(f"{path}: nothing was launched for this run; give run=NAME of one that was")
+        raise ConfigError(f"{path}: no launch recorded for this run; give run=NAME of one that was launched")
     problems = []  # one job's must not keep the next from being asked
     for job in jobs:
         place = slurm if job.cluster == "slurm" else local

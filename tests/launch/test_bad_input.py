@@ -25,13 +25,13 @@ REFUSED = [
     (["stepz=2"], "stepz: unknown key; did you mean steps?"),
     (["steps=0"], "steps=0: expected at least 1"),
     (["steps"], "'steps': expected key=value"),
-    (["run=a\ntouch b"], "holds a character that cannot be printed"),
+    (["run=a\ntouch b"], "contains an unprintable character"),
     (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but 2 rank(s) were started"),
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
     (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
     (["cluster=slurm"], "there is no sbatch here; run this on a login node"),
-    (["status"], "nothing was launched for this run"),
-    (["stop", "run=x"], "nothing was launched for this run"),
+    (["status"], "no launch recorded for this run"),
+    (["stop", "run=x"], "no launch recorded for this run"),
 ]
 
 

@@ -22,7 +22,7 @@ def test_a_local_run_is_asked_stopped_and_goes_on(corpora, tmp_path, monkeypatch
     try:
         wait_for_step(run, 3, process, timeout=240)
         assert main(["processes=2", *words]) == 1
-        assert "has it already; `relama launch stop run=r` ends that" in capsys.readouterr().err
+        assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         assert main(["status", "run=r"]) == 0
         assert f"process {process.pid} is running" in capsys.readouterr().out
         assert main(["stop", "run=r"]) == 0

@@ -67,7 +67,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
 
     wait(grown(5), log)
     assert main(words) == 1  # while it runs, nobody else may have it
-    assert f"job {job} (RUNNING) has it already" in capsys.readouterr().err
+    assert f"job {job} (RUNNING) is already training it" in capsys.readouterr().err
     ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time limit
     wait(resumed(1), log)
     assert "stopped by SIGUSR1" in log.read_text()

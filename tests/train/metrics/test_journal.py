@@ -24,7 +24,7 @@ def largest_file(size: int):
 
 
 def line(step: int) -> dict:
-    sums = {"seconds": 1.0, "tokens_per_second": 1.0, "mfu": None, "epochs": {}}
+    sums = {"seconds": {}, "tokens_per_second": 1.0, "mfu": None, "epochs": {}}
     return {"step": step, "loss": 1.5, "lr": 1e-3, **sums}
 
 
