@@ -37,7 +37,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# docs/keys.md, from the comments in the code.
+# docs/reference/keys.md, from the comments in the code.
 keys: $(INSTALLED)
 	$(BIN)/python -m launch.keys
 

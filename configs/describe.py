@@ -1,4 +1,4 @@
-"""What `--help` and docs/keys.md say of each key: its default, choices and meaning.
+"""What `--help` and docs/reference/keys.md say of each key: its default, choices and meaning.
 
 All is read from source text: a config dataclass's fields, the comment behind each, and the YAML files.
 Nothing is imported, because torch alone takes longer to load than a person waits for help.

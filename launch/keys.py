@@ -1,9 +1,9 @@
-"""docs/keys.md, the reference of every key: `python -m launch.keys` writes it (a test compares)."""
+"""docs/reference/keys.md, the reference of every key: `python -m launch.keys` writes it (a test compares)."""
 
 from configs import describe
 from launch.cli import ALSO, VERBS
 
-PAGE = describe.CONFIGS.parent / "docs" / "keys.md"
+PAGE = describe.CONFIGS.parent / "docs" / "reference" / "keys.md"
 _INTRO = """# Every key
 
 Give keys as `key=value` after the command; `relama COMMAND --help` prints the same. A group is chosen by name

@@ -21,7 +21,10 @@ import pytest
 from launch import cli
 from tests.support.runs import REPOSITORY
 
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").rglob("*.md")),
+]
 MARK = "# not run here: "
 # What begins a command, in blocks that do not say what they hold.
 PROGRAMS = {
@@ -206,5 +209,5 @@ def test_every_link_of_the_docs_leads_somewhere():
 def test_every_page_of_the_docs_is_in_their_index():
     index = (REPOSITORY / "docs" / "README.md").read_text()
     for page in PAGES[1:]:
-        name = Path(page).name
+        name = str(Path(page).relative_to("docs"))
         assert name == "README.md" or f"]({name})" in index, f"docs/README.md does not lead to {name}"
