@@ -23,7 +23,7 @@ from data.progress import Progress
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
 # MB/s a core of input as stored, and bytes of cleaned text for each such byte: measured on small
-# real samples (benchmarks/text/sources.py, docs/reference/sources.md); c4 and commoncrawl from their unpacked figures
+# real samples (benchmarks/text/sources.py); c4 and commoncrawl from their unpacked figures
 # at 2.6 and 4 unpacked bytes a byte. Real dumps differ, so what is said from them is said as "about".
 MEASURED = {
     "commoncrawl": (1.4, 0.3),

@@ -1,6 +1,6 @@
-"""What each recipe keeps and drops, as Markdown: `python -m tests.support.source_tables > docs/reference/sources.md`.
+"""What each recipe keeps and drops, as Markdown for docs/reference/sources.md.
 
-It reads the raw samples of ../shared/data. `tests/data/sources/test_source_tables.py` makes the same table in
+`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples of ../shared/data. `tests/data/sources/test_source_tables.py` makes the same table in
 CI, there and from fixtures of our own, and checks that every record is accounted for.
 """
 
