@@ -1,7 +1,8 @@
 """What each recipe keeps and drops, as Markdown for docs/reference/sources.md.
 
-`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples of ../shared/data. `tests/data/sources/test_source_tables.py` makes the same table in
-CI, there and from fixtures of our own, and checks that every record is accounted for.
+`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples of ../shared/data.
+`tests/data/sources/test_source_tables.py` makes the same table in CI, there and from fixtures of our own,
+and checks that every record is accounted for.
 """
 
 import contextlib
