@@ -1,4 +1,4 @@
-"""C4: the public English files, taken as they are (RECIPE §2).
+"""C4: the public English files, taken as they are (docs/recipe.md §2).
 
 In: `c4-train.NNNNN-of-01024.json.gz` (text, timestamp, url), or the same rows as JSON lines or
 parquet. Out: a document for each row. Its validation files are never trained on.
@@ -10,7 +10,7 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.sources import rows, text
 
-VERSION = 1  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 1  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = None  # C4 was deduplicated when it was made
 
 _INPUT = "c4-train.*.json.gz, JSON lines or parquet with text and url, or a folder of these"

@@ -118,14 +118,14 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
     """The files of a packed repository: one pass for its licences, another for its files."""
     repository = archive.name[: archive.name.lower().rindex(".t")]
     paths, texts = [], {}
-    for member, content in _members(archive):
+    for _, member, content in _members(archive):
         path = _place(member)
         paths.append(path)
         if licences.covered_folder(path):
             texts[path] = content.read(licences.MAX_TEXT + 1).decode(errors="replace")
     top = os.path.commonpath([path.parent for path in paths]) if paths else "."
     found = _licences({path.relative_to(top): text for path, text in texts.items()})
-    for number, (member, content) in enumerate(_members(archive)):
+    for number, member, content in _members(archive):
         path = _place(member)
         if not _SKIPPED_FOLDERS & {*path.parts}:
             place = path.relative_to(top).as_posix()
@@ -133,19 +133,21 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
             yield unread or _record(str(archive), number, content.read(), repository, place, found)
 
 
-def _members(archive: Path) -> Iterator[tuple[tarfile.TarInfo, IO[bytes]]]:
-    """The regular files of a tar, one by one; nothing is kept of those before."""
+def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
+    """The regular files of a tar, each with its place among all members; those before are forgotten."""
     with archive.open("rb") as file:
         magic = file.read(6)
     unpack: Callable[[Path, str], Any] = next(
         (opened for start, opened in _PACKED.items() if magic.startswith(start)), open
     )
     with unpack(archive, "rb") as raw, tarfile.open(fileobj=cast(Any, _Bounded(raw)), mode="r:") as members:
+        number = -1
         while member := members.next():
+            number += 1
             cast(Any, members).members = []  # tarfile keeps them all
             content = members.extractfile(member) if member.isreg() else None
             if content:
-                yield member, content
+                yield number, member, content
 
 
 class _Bounded:
