@@ -54,7 +54,7 @@ class Paper:
         self._main = b""
         self._length = self._inputs = 0  # of what was read for a main file
         self._has_class = False  # whether the class of the main file's document is known by now
-        self._verbatim: Verbatim = LATEX
+        self._verbatim: Verbatim | None = None
         self._folders: tuple[str, ...] = ()  # in which the paper's own \input@path looks
 
     def mains(self) -> MainFiles:
@@ -75,12 +75,16 @@ class Paper:
         """A main file with what it inputs. Raises TooLong, and TooMuch where macros make too many inputs."""
         self._main, self._made, self._has_class = self.files[main], {}, False
         self._length = self._inputs = 0
-        self._decoded = {}
-        self._read_declarations(main)
+        decoded = self._decoded.items()  # what is not ASCII may depend on what the main file declares
+        self._decoded = {path: text for path, text in decoded if self.files[path].isascii()}
+        if self._verbatim is None:
+            self._read_declarations()
         folder = posixpath.dirname(main)
         text = self._assembled(main, (main,), folder)
         if INPUT_BY_MACRO.search(text):
-            text, _ = expand(text, declared(text, self._verbatim), self._resolver(main, (main,), folder))
+            text, _ = expand(
+                text, declared(text, self._verbatim or LATEX), self._resolver(main, (main,), folder)
+            )
         return text
 
     def _text(self, path: str) -> str:
@@ -90,10 +94,10 @@ class Paper:
             self._decoded[path] = decode(self.files[path], self._main)
         return self._decoded[path]
 
-    def _read_declarations(self, main: str) -> None:
+    def _read_declarations(self) -> None:
         """What the paper declares verbatim and where it looks for files, in whichever of its files."""
         verbatim, folders = LATEX, []
-        for path in [*sorted(self.files.keys() - {main}), main]:
+        for path in sorted(self.files):
             text = self._text(path)
             verbatim = declared(text, verbatim)
             if "input@path" in text:
@@ -115,7 +119,7 @@ class Paper:
         self._inputs += 1
         if self._length > MAX_TEXT or self._inputs > MAX_INPUTS:
             raise TooLong(f"more than {MAX_TEXT >> 20} MiB or {MAX_INPUTS:,} files with all that it inputs")
-        return strip_comments(text, self._resolver(path, chain, folder), self._verbatim)
+        return strip_comments(text, self._resolver(path, chain, folder), self._verbatim or LATEX)
 
     def _resolver(self, path: str, chain: tuple[str, ...], folder: str) -> Resolve:
         """Finds the files that `path` names."""

@@ -21,7 +21,8 @@ PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "docum
 INPUTS = frozenset({"input", "include", "subfile", "subfileinclude", "InputIfFileExists", *_FOLDERED})
 # What names a file by a macro, or may be a macro that does.
 INPUT_BY_MACRO = re.compile(
-    rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}]|\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#])"
+    rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
+    rf"|\\(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
     r"|\\let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@])"
 )
 INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")

@@ -62,6 +62,9 @@ def expand(
     return "".join(expander.out), expander.opaque
 
 
+_SPECIAL = DEFINERS | _PREFIXES | COMMANDS | INPUTS | {"fi", "usepackage", "makeatletter", "makeatother"}
+
+
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
     """The marks that matter where this is verbatim and names are of these letters."""
@@ -112,6 +115,14 @@ class _Expander:
                     start = end
                 position = max(start, end)
             elif word is None:
+                character = text[at]
+                if character == "{":
+                    self.depth += self.in_body
+                    continue
+                if character == "}":
+                    if self.in_body:
+                        self._group(False)
+                    continue
                 end = self._group_or_verbatim(mark, position)
                 if end:
                     alias = macros.get(mark["verb"] or "")
@@ -129,6 +140,13 @@ class _Expander:
                     else:
                         append_value(self.out, text[start:at], value)
                     start = position = end
+            elif (
+                word not in _SPECIAL
+                and word[:2] != "if"
+                and word not in self.flags.values
+                and word not in self.flags.setters
+            ):
+                continue
             elif word in self.flags.values or word[:2] == "if" or word in ("fi", "nottoggle", "notbool"):
                 branch = self._branch(word, at, position) if len(jumps) < _NESTED else None
                 if branch is None:
@@ -213,7 +231,7 @@ class _Expander:
         if mark["name"] == "document":
             self.in_body, self.depth = True, 0
         elif self.in_body:
-            self._group(mark.group() == "{" or mark["env"] == "begin")
+            self._group(mark["env"] == "begin")
         return 0
 
     def _group(self, opens: bool) -> None:
