@@ -53,7 +53,9 @@ def _note(run: RunRecord) -> str:
         ". The bar counts the steps that led to the current weights. Lost work, starting up and waiting for "
         "machines are "
     )
-    return text + ("in the attempts below." if run.attempts else "unknown: there is no attempts.jsonl.")
+    return text + (
+        "in the attempts below." if run.attempts else "unknown: this run did not record its starts and ends."
+    )
 
 
 def _decisions(run: RunRecord) -> dict[str, Any]:

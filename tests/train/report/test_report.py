@@ -133,7 +133,7 @@ def start(first_step: int, ranks: int, device: str = "NVIDIA A100-SXM4-80GB") ->
 
 def test_a_run_with_everything_is_one_complete_page(run):
     write(run / "starts.jsonl", [start(1, 64), start(51, 32), start(500, 8)])
-    write(run / "attempts.jsonl", [{"attempt": 1, "cause": "node <lost>", "goodput": 0.91, "steps": [1, 2]}])
+    write(run / "attempts.jsonl", [{"event": "end", "step": 50, "how": "node <lost>", "time": 1.8e9}])
     said = [
         {"step": step, "prompt": "A & B", "text": text}
         for step, text in ((100, "the later text"), (50, "<b>"))
@@ -149,7 +149,7 @@ def test_a_run_with_everything_is_one_complete_page(run):
     assert page.ids == SECTIONS
     assert (run / "report.html").read_text().count("<figure") == 7
     words = " ".join(page.text.split())
-    assert "node <lost>" in words and "0.91" in words
+    assert "end 2027-01-15 08:00 UTC 50 node <lost>" in words
     assert words.index("<b>") < words.index("the later text")
     assert (
         "piqa 0 79.8 61.3 73.8 123" in words.replace("61.2", "61.3")
@@ -342,7 +342,7 @@ def test_markup_in_anything_that_data_says_is_shown_as_text(run):
     nasty = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     write(run / "samples.jsonl", [{"step": 50, "prompt": nasty, "text": nasty}])
     write(run / "decisions.jsonl", [{"step": 5, "why": nasty, "documents": [nasty], "sources": {nasty: 1}}])
-    write(run / "attempts.jsonl", [{nasty: nasty}])
+    write(run / "attempts.jsonl", [{"event": "end", "how": nasty}])
     write(
         run / "starts.jsonl", [start(1, 64, nasty) | {"command": nasty, "commit": nasty, "platform": nasty}]
     )
