@@ -1,0 +1,122 @@
+"""The plan of the house: which way imports point, how large folders and files are, which names are free."""
+
+import ast
+import sys
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("configs", "data", "model", "train", "launch")
+# What each room may import of the others. configs is for entry points, which read their own keys with it.
+BELOW = {
+    "configs": set(),
+    "data": {"configs"},
+    "model": set(),
+    "train": {"configs", "data", "model"},
+    "launch": {"configs", "data", "train"},
+}
+MOST_LINES, MOST_FILES = 400, 16
+
+
+def sources(*rooms: str) -> list[Path]:
+    return sorted(path for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def modules() -> dict[str, Path]:
+    return {module_of(path): path for path in sources(*ROOMS)}
+
+
+def imports_of(tree: ast.AST) -> set[str]:
+    """The project's own modules that are imported anywhere in a file: deferred and for type checkers, too."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in modules() else node.module)
+    return {name for name in found if name in modules()}
+
+
+@cache
+def arrows() -> dict[str, set[str]]:
+    return {name: imports_of(ast.parse(path.read_text())) - {name} for name, path in modules().items()}
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """The nodes of one circle, in order; empty if there is none."""
+    done: set[str] = set()
+
+    def walk(node: str, trail: list[str]) -> list[str]:
+        if node in trail:
+            return [*trail[trail.index(node) :], node]
+        if node in done:
+            return []
+        for other in sorted(graph.get(node, ())):
+            found = walk(other, [*trail, node])
+            if found:
+                return found
+        done.add(node)
+        return []
+
+    return next((found for node in sorted(graph) if (found := walk(node, []))), [])
+
+
+def test_no_module_imports_itself_through_others():
+    assert circle(arrows()) == []
+
+
+def test_rooms_import_only_what_is_below_them():
+    wrong = [
+        f"{name} imports {other}"
+        for name, others in arrows().items()
+        for other in sorted(others)
+        if other.partition(".")[0] not in BELOW[name.partition(".")[0]] | {name.partition(".")[0]}
+    ]
+    assert wrong == []
+
+
+def test_a_circle_and_a_deferred_import_are_seen():
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+    late = ast.parse("def f():\n    from data import order\n    import train.config\n    import os\n")
+    assert imports_of(late) == {"data.order", "train.config"}
+
+
+@pytest.mark.parametrize("path", sources(*ROOMS, "tests", "benchmarks"), ids=module_of)
+def test_no_file_is_longer_than_a_reader_holds(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+def test_no_folder_holds_more_than_sixteen_files():
+    folders = {path.parent for room in (*ROOMS[1:], "benchmarks") for path in (ROOT / room).rglob("*.*")}
+    full = {
+        str(folder.relative_to(ROOT)): count
+        for folder in folders
+        if "__pycache__" not in folder.parts
+        and (count := sum(path.is_file() and path.name != "__init__.py" for path in folder.iterdir()))
+        > MOST_FILES
+    }
+    assert full == {}
+
+
+def test_no_name_hides_a_package_from_torchrun():
+    """`torchrun train/main.py` puts train/ first on the import path, python data/main.py data/."""
+    others = set(sys.stdlib_module_names) | set(packages_distributions())
+    names = {path.stem for room in ROOMS for path in (ROOT / room).iterdir() if path.suffix in ("", ".py")}
+    allowed = {
+        *ROOMS,  # the rooms themselves
+        "__init__",
+        "__pycache__",
+    }
+    assert sorted((names - allowed) & others) == []
