@@ -34,7 +34,7 @@ from train.run.folder import read_run_config  # noqa: E402
 
 HELDOUT = 0.01
 EXCERPT = 8000  # characters, about: a few whole novels held out would say little
-DATA = ("data=mix", "data.weights.novels=1", "data.sources=[novels]")
+DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 
 def main() -> None:
