@@ -82,9 +82,30 @@ def stop_line(decision: dict, run: str) -> str:
     )
 
 
-def log(folder: Path, decision: dict) -> None:
-    """Append to the run's decisions.jsonl; returns once it is on disk."""
-    json_lines.append(folder / LOG, decision)
+class Log:
+    """The run's decisions.jsonl, for the first rank. Lines for which the disk has no room wait."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / LOG
+        self._waiting: list[dict] = []
+
+    def write(self, decision: dict) -> None:
+        """Append; returns once it is on disk. Raises OSError, and keeps the line for `settle`."""
+        self._waiting.append(decision)
+        self._write_out()
+
+    def settle(self) -> bool:
+        """Try again to write what waits; whether all is on disk. A checkpoint must not outlive its log."""
+        try:
+            self._write_out()
+        except OSError:
+            return False
+        return True
+
+    def _write_out(self) -> None:
+        if self._waiting:
+            json_lines.append(self._path, *self._waiting)
+            self._waiting.clear()
 
 
 def read_log(folder: Path) -> list[dict]:

@@ -8,6 +8,7 @@ from data.errors import DataError
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
+from train.output import survive_broken_output
 from train.preflight import resolve
 from train.ranks import identity
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
@@ -43,6 +44,7 @@ def run(argv: list[str]) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     die_with_parent()
+    survive_broken_output()
     raise_malloc_thresholds()
     return entry(run, argv, errors=(RunError, DataError, FormatError))
 

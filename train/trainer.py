@@ -60,6 +60,7 @@ class Trainer:
         )
         self.model = build_model(run, ranks)
         self.recovery = Recovery(config.recovery)
+        self.decision_log = decisions.Log(folder.path)
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
         # torch allows one profiler at a time.
         profiled_for_communication = 0 if config.profile else config.watchdog.communication_every
@@ -208,12 +209,7 @@ class Trainer:
             decision = decisions.rewind(decision, steps, self.config.recovery.back, batch)
             self._rewinding = True
         seen = decisions.seen(self.order, self.resolved.train, step, batch)
-        try:
-            first_rank_does(lambda: decisions.log(self.folder.path, decision | seen))
-        except RunError as error:
-            if decision["action"] != "warn":  # only a warning changes nothing that must be decided again
-                raise
-            identity.say(f"warning: {decisions.LOG}: {error}; this warning is not recorded")
+        self._log_decision(decision | seen)
         if decision["action"] == "stop":
             why = decisions.stop_line(decision, self.config.run)
             if step > self.step_done and self.ranks.is_first:  # not in a replay
@@ -221,6 +217,22 @@ class Trainer:
             raise RunError(why)
         self.recovery.decisions.append(decision)
         identity.say(f"step {step}: {decision['why']}: {decisions.consequence(decision, batch)}")
+
+    def _log_decision(self, decision: dict) -> None:
+        """Log it before it takes effect. Without room, what a restart would decide again may wait."""
+        may_wait = decision["action"] != "rewind"
+
+        def log() -> str | None:
+            try:
+                self.decision_log.write(decision)
+            except OSError as error:
+                if not may_wait:
+                    raise
+                return str(error)
+            return None
+
+        if problem := first_rank_does(log):
+            identity.say(f"warning: {problem}; training continues, and the decision is logged later")
 
     def _rewind(self) -> None:
         """Return to the checkpoint that the last decision names, as a restart would, in the same process."""
@@ -253,10 +265,12 @@ class Trainer:
 
     def _metrics_are_on_disk(self) -> bool:
         """Whether a save may follow. Raises RunError if it may not and the run ends here."""
-        settled = first_rank_does(lambda: self.journal is None or self.journal.settle())
+        settled = first_rank_does(
+            lambda: (self.journal is None or self.journal.settle()) and self.decision_log.settle()
+        )
         if not settled and not self._continues():
             raise RunError(
-                f"{self.folder.metrics}: no room for its last lines, so step {self.step_done} is not saved; "
+                f"{self.folder.metrics}: no room for the last lines, so step {self.step_done} is not saved; "
                 "make room and run the same command to resume from the checkpoint before"
             )
         if not settled and not self._owes_a_save:
@@ -302,6 +316,7 @@ class Trainer:
         self.saver.close()
         self.profiler.close()
         if self.journal:
+            self.decision_log.settle()
             self.journal.close(failed=how == "failed")
             starts.ended(self.folder.path, self.step_done, how)
 

@@ -160,6 +160,31 @@ def fill_the_disk(run: Run, rng: random.Random) -> None:
         ballast.unlink(missing_ok=True)
 
 
+def damage_all_but_the_oldest(run: Run, rng: random.Random) -> None:
+    """The damaged ones must neither count among those kept nor push the last complete one out."""
+    found = sorted(path for path in run.checkpoints.glob("step-0*") if path.name[5:].isdigit())
+    for folder in found[1:]:
+        _tear(folder / "state.json", rng)
+    kill_every_rank(run, rng)
+
+
+def stray_folders(run: Run, rng: random.Random) -> None:
+    """An empty one, and a copy under a later step's name."""
+    newest = run.newest_checkpoint()
+    with suppress(OSError, shutil.Error):  # a save may be cleaning up
+        (run.checkpoints / "step-999999").mkdir(parents=True, exist_ok=True)
+        if newest:
+            shutil.copytree(newest, run.checkpoints / "step-999998", dirs_exist_ok=True)
+    kill_a_rank(run, rng)
+
+
+def latest_is_a_folder(run: Run, rng: random.Random) -> None:
+    with suppress(OSError):
+        (run.checkpoints / "latest").unlink(missing_ok=True)
+        (run.checkpoints / "latest").mkdir()
+    kill_a_rank(run, rng)
+
+
 KINDS: dict[str, Fault] = {
     "a rank killed (SIGKILL)": kill_a_rank,
     "a rank crashed (SIGSEGV)": crash_a_rank,
@@ -178,6 +203,9 @@ KINDS: dict[str, Fault] = {
     "state.json torn": tear_state,
     "latest torn": tear_latest,
     "metrics.jsonl torn": tear_metrics,
+    "all checkpoints but one damaged": damage_all_but_the_oldest,
+    "stray checkpoint folders": stray_folders,
+    "latest is a folder": latest_is_a_folder,
     "disk full": fill_the_disk,
 }
 # After these a run may go on without a restart.

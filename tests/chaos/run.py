@@ -90,7 +90,8 @@ class Run:
 
     def newest_checkpoint(self) -> Path | None:
         """The newest committed one, by name; it may be damaged."""
-        found = [path for path in self.checkpoints.glob("step-*") if path.name[5:].isdigit()]
+        # step-0…: no stray ones
+        found = [path for path in self.checkpoints.glob("step-0*") if path.name[5:].isdigit()]
         return max(found, key=lambda path: int(path.name[5:]), default=None)
 
     def is_saving(self) -> bool:

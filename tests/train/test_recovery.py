@@ -1,7 +1,9 @@
 """Spikes and numbers that are none: decided once, on the disk before they act, and again on every resume."""
 
+import errno
 import json
 import math
+import os
 import random
 import subprocess
 import sys
@@ -22,7 +24,7 @@ from tests.support.runs import (
     wait_for_step,
 )
 from train.config import RecoveryConfig, RunError
-from train.decisions import LOG, is_abandoned, log, read_log, rewind, rewinds, standing
+from train.decisions import LOG, Log, is_abandoned, read_log, rewind, rewinds, standing
 from train.recovery import Recovery
 
 STEPS = 40
@@ -127,11 +129,28 @@ def test_a_torn_last_decision_never_acted_and_a_damaged_one_ends_the_run(tmp_pat
 
 def test_a_decision_after_a_torn_one_can_be_read(tmp_path):
     """The torn one never acted; left in the middle of the file, it would end every later start."""
-    log(tmp_path, {"step": 1, "action": "skip"})
+    Log(tmp_path).write({"step": 1, "action": "skip"})
     with open(tmp_path / LOG, "ab") as file:
         file.write('{"step": 2, "why": "é'.encode()[:-1])
-    log(tmp_path, {"step": 3, "action": "skip"})
+    Log(tmp_path).write({"step": 3, "action": "skip"})
     assert [decision["step"] for decision in read_log(tmp_path)] == [1, 3]
+
+
+def test_decisions_without_room_wait_and_are_logged_in_order(tmp_path, monkeypatch):
+    log = Log(tmp_path)
+    log.write({"step": 1, "action": "warn"})
+
+    def no_room(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr("train.run.json_lines.append", no_room)
+        for step in (2, 3):
+            with pytest.raises(OSError, match="No space"):
+                log.write({"step": step, "action": "warn"})
+        assert not log.settle()
+    assert log.settle()
+    assert [decision["step"] for decision in read_log(tmp_path)] == [1, 2, 3]
 
 
 @pytest.mark.distributed

@@ -29,6 +29,7 @@ VERSION = 1
 _FILE = re.compile(r"__\d+_\d+\.distcp|\.metadata")
 _STEP = re.compile(r"step-([0-9]+)")
 TRIES, PAUSE = 4, 2.0  # for an error that may pass; seconds between the first two tries, then twice as long
+PROOFS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # not a file: no later try can differ
 T = TypeVar("T")
 
 
@@ -112,12 +113,12 @@ def _file_damage_now(path: Path, entry: dict, read: bool) -> str | None:
 
 
 def _patiently(path: Path, read: Callable[[], T]) -> T:
-    """`read()`, several times if it fails. Raises Unreadable, or FileNotFoundError at once."""
+    """`read()`, several times if it fails. Raises Unreadable, or one of PROOFS at once."""
     pause = PAUSE
     for left in reversed(range(TRIES)):
         try:
             return read()
-        except FileNotFoundError:
+        except PROOFS:
             raise
         except OSError as error:
             if not left:
@@ -141,9 +142,9 @@ def read_state(folder: Path) -> dict:
         version, files = state["version"], state["files"]
         names = [name for name in files if not _FILE.fullmatch(name)]
         sound = all({"bytes", "xxh3"} <= entry.keys() for entry in files.values())
-    except FileNotFoundError:
+    except PROOFS:
         raise RunError(f"{path} is missing: not a complete checkpoint") from None
-    except (NotADirectoryError, ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError) as error:
         raise RunError(f"{path} is not readable ({error})") from None
     # Compare the text itself: every byte must be what was written.
     if claimed != _sum(state) or content != rendered.encode() or not sound:
@@ -191,10 +192,13 @@ def mark_verified(folder: Path, losses: dict[int, float]) -> None:
 
 
 def is_verified(folder: Path) -> bool:
-    """Whether the checkpoint has a mark, and the mark is for its current contents."""
+    """Whether the checkpoint has a mark, and the mark is for its current contents. Raises Unreadable."""
+    mark = folder / "verified.json"
     try:
-        return json.loads((folder / "verified.json").read_bytes())["state"] == _sum(read_state(folder))
-    except (OSError, ValueError, KeyError, TypeError, RunError):
+        return json.loads(_patiently(mark, mark.read_bytes))["state"] == _sum(read_state(folder))
+    except Unreadable:
+        raise
+    except (*PROOFS, ValueError, KeyError, TypeError, RecursionError, RunError):
         return False
 
 
@@ -244,7 +248,8 @@ def _steps(checkpoints: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     found = [checkpoints / name for name in names if _STEP.fullmatch(name)]
-    return sorted((path for path in found if path.is_dir()), key=_number)
+    ours = (path for path in found if path == step_folder(checkpoints, _number(path)) and path.is_dir())
+    return sorted(ours, key=_number)
 
 
 def _number(folder: Path) -> int:

@@ -13,16 +13,12 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any
 
-from configs.redact import redact_tree
 from train.config import LoggerConfig, RunError
+from train.metrics.to_wandb import Wandb
 from train.ranks import identity
-
-if TYPE_CHECKING:
-    import wandb
 
 
 class Journal:
@@ -36,10 +32,7 @@ class Journal:
         self._live = sys.stderr.isatty()
         self._started: tuple[float, int] | None = None
         self._last_print = 0.0
-        self._wandb: wandb.Run | None = None
-        self._warned = False
-        with self._unharmed("start"):
-            self._wandb = _start_wandb(logger, path.parent, run_config)
+        self._wandb = Wandb(logger, path.parent, run_config) if logger.wandb != "off" else None
 
     def reopen(self) -> None:
         """The file was replaced: append to the new one."""
@@ -49,8 +42,7 @@ class Journal:
         self._unwritten.append(json.dumps(line) + "\n")
         self._write_out()
         if self._wandb:
-            with self._unharmed("log"):
-                self._wandb.log(_flat(line), step=line["step"])
+            self._wandb.log(line)
         self._show(line)
         for sentence in _sentences(line):
             self.say(sentence)
@@ -89,19 +81,7 @@ class Journal:
             identity.show(sys.stderr, "\n")
         self._file.close()
         if self._wandb:
-            with self._unharmed("finish"):
-                self._wandb.finish(exit_code=int(failed))
-
-    @contextmanager
-    def _unharmed(self, doing: str) -> Iterator[None]:
-        """Whatever wandb raises is reported once and costs the run nothing; its next call tries again."""
-        try:
-            yield
-        except Exception as error:
-            if not self._warned:
-                self._warned = True
-                why = (str(error).splitlines() or [type(error).__name__])[0]
-                self.say(f"warning: wandb could not {doing} ({why}); training continues without it")
+            self._wandb.finish(failed)
 
     def _show(self, line: dict) -> None:
         now, step = time.monotonic(), line["step"]
@@ -148,31 +128,6 @@ def read_metrics(path: Path) -> list[dict]:
     if not whole:
         raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
     return whole
-
-
-def _start_wandb(logger: LoggerConfig, folder: Path, run_config: dict) -> "wandb.Run | None":
-    if logger.wandb == "off":
-        return None
-    import wandb  # takes a second to import
-
-    return wandb.init(
-        project=logger.project,
-        name=folder.name,
-        id=folder.name,
-        resume="allow",
-        dir=folder,
-        mode=cast(Literal["online", "offline"], logger.wandb),
-        config=cast(dict[str, Any], redact_tree(run_config)),
-        # wandb's metadata would include the command line, the host name and the clone's remote.
-        settings=wandb.Settings(silent=True, console="off", x_disable_meta=True, disable_git=True),
-    )
-
-
-def _flat(tree: dict, prefix: str = "") -> dict:
-    flat = {}
-    for key, value in tree.items():
-        flat |= _flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _duration(seconds: float) -> str:

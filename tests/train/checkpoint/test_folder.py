@@ -13,6 +13,7 @@ from train.checkpoint.folder import (
     Unreadable,
     complete_steps,
     had_checkpoints,
+    mark_verified,
     newest_complete,
     retain,
     step_folder,
@@ -93,7 +94,7 @@ def test_a_read_error_is_tried_again_and_never_taken_for_damage(checkpoints, mon
     assert len(list(checkpoints.glob("step-*"))) == 3
 
 
-@pytest.mark.parametrize("name", ["step-²", "step-", "step-1x", "step-000004.old", "latest"])
+@pytest.mark.parametrize("name", ["step-²", "step-", "step-1x", "step-4", "step-000004.old", "latest"])
 def test_names_that_are_not_a_checkpoint_s_are_ignored(checkpoints, name):
     if name == "latest":
         (checkpoints / name).unlink()
@@ -108,3 +109,26 @@ def test_a_folder_that_lost_its_checkpoints_is_not_a_new_one(tmp_path, checkpoin
     for step in (1, 2, 3):
         shutil.rmtree(step_folder(checkpoints, step))
     assert newest_complete(checkpoints) is None and had_checkpoints(checkpoints)
+
+
+@pytest.mark.parametrize("name", ["state.json", "__0_0.distcp", ".metadata"])
+def test_a_folder_in_the_place_of_a_file_is_damage_not_a_passing_error(checkpoints, name):
+    (step_folder(checkpoints, 3) / name).unlink()
+    (step_folder(checkpoints, 3) / name).mkdir()
+    found = newest_complete(checkpoints)
+    assert found and found[1]["step"] == 2
+
+
+def test_a_mark_that_cannot_be_read_does_not_cost_the_verified_checkpoint(checkpoints, monkeypatch, capsys):
+    mark_verified(step_folder(checkpoints, 1), {2: 1.0})
+    real = Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.name == "verified.json":
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", failing)
+    save(checkpoints, *trained(), {"step": 4}, keep=1)
+    assert complete_steps(checkpoints) == [1, 2, 3, 4]
+    assert "older checkpoints could not be removed" in capsys.readouterr().out

@@ -75,33 +75,3 @@ def test_a_reader_that_goes_away_costs_no_line(tmp_path, monkeypatch):
     assert journal.settle()
     journal.close()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
-
-
-@pytest.mark.parametrize("fails", ["init", "log", "finish"])
-def test_wandb_raising_is_one_warning_and_the_metrics_are_kept(tmp_path, monkeypatch, capsys, fails):
-    class Run:
-        logged = 0
-
-        def log(self, *_args: object, **_kwargs: object) -> None:
-            Run.logged += 1
-            if fails == "log":
-                raise RuntimeError("the server said no\nand more")
-
-        def finish(self, **_kwargs: object) -> None:
-            if fails == "finish":
-                raise RuntimeError("the server said no")
-
-    def start(*_args: object) -> Run:
-        if fails == "init":
-            raise RuntimeError("the server said no")
-        return Run()
-
-    monkeypatch.setattr("train.metrics.journal._start_wandb", start)
-    journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(wandb="offline"), {})
-    for step in (1, 2):
-        journal.write(line(step))
-    journal.close()
-    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
-    assert Run.logged == (0 if fails == "init" else 2)  # tried again after a failure
-    warnings = [text for text in capsys.readouterr().err.splitlines() if "wandb" in text]
-    assert len(warnings) == 1 and "the server said no" in warnings[0] and "and more" not in warnings[0]

@@ -1,0 +1,66 @@
+"""What only tells of a run cannot end it: its output, its log of decisions."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.runs import REPOSITORY, SMALL, command, learned, metrics, succeed
+
+SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
+
+pytestmark = pytest.mark.distributed
+
+
+@pytest.fixture(scope="module")
+def undisturbed(corpora, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("undisturbed") / "run"
+    succeed(f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    return folder
+
+
+@pytest.mark.parametrize("how", ["the readers left", "no room"])
+def test_output_that_cannot_be_written_ends_no_run(how, undisturbed, corpora, tmp_path):
+    folder = tmp_path / "run"
+    words = command(f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    if how == "no room":
+        with open("/dev/full", "w") as full:
+            process = subprocess.Popen(words, stdout=full, stderr=full)
+    else:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        process.stderr.close()
+    assert process.wait(timeout=180) == 0
+    assert (folder / "finished.json").exists()
+    assert learned(folder) == learned(undisturbed)
+
+
+# The log of decisions has no room until the save at step 8 was due.
+NO_ROOM = """
+import errno, os, sys
+from train import decisions
+from train.run import json_lines
+real, attempts = json_lines.append, []
+def append(path, *lines):
+    if path.name == decisions.LOG:
+        attempts.append(path)
+        if len(attempts) <= 6:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    real(path, *lines)
+json_lines.append = append
+from train.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_warning_that_cannot_be_logged_waits_and_so_do_saves(corpora, tmp_path):
+    folder = tmp_path / "run"
+    spiky = ("recovery.sigma=0.01", "recovery.window=2")
+    words = (f"corpora={corpora}", f"run={folder}", "steps=30", "checkpoint.every=4", *spiky)
+    script = [sys.executable, "-c", NO_ROOM, *SMALL, *words]
+    finished = subprocess.run(script, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "the decision is logged later" in finished.stdout
+    warned = [line["step"] for line in metrics(folder) if line.get("decision")]
+    logged = (folder / "decisions.jsonl").read_text().splitlines()
+    assert len(warned) > 3 and len(logged) == len(warned)

@@ -1,0 +1,49 @@
+"""Standard output and error that cannot end a run: what cannot be written there is dropped.
+
+The reader of a pipe may go away (`| head`), a log's disk may be full: training is worth more than its log.
+"""
+
+import errno
+import os
+import sys
+from typing import Any, TextIO
+
+
+def survive_broken_output() -> None:
+    """Replace sys.stdout and sys.stderr; called once, before anything is printed."""
+    sys.stdout = _Surviving(sys.stdout)  # pyright: ignore[reportAttributeAccessIssue] - delegates the rest
+    sys.stderr = _Surviving(sys.stderr)  # pyright: ignore[reportAttributeAccessIssue] - delegates the rest
+
+
+class _Surviving:
+    """A text stream whose writes never raise OSError."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError as error:
+            self._drop(error)
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError as error:
+            self._drop(error)
+
+    def _drop(self, error: OSError) -> None:
+        """A reader that left does not return: write to nowhere from now on. A disk may have room again."""
+        if error.errno == errno.EPIPE:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
