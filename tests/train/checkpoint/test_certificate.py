@@ -56,7 +56,7 @@ def test_whatever_a_replay_finds_the_run_goes_on_from_what_it_had(fault, tmp_pat
         assert torch.equal(part, before[name]), name
     said = capsys.readouterr().out
     assert {
-        "none": "step-000001 is verified: steps 2 to 3",
+        "none": "step-000001 is verified: replaying steps 2 to 3",
         "another loss": "NOT verified (step 3: loss ",
         "another weight": "NOT verified (the state after step 3 differs",
         "damaged": "NOT verified (__0_0.distcp was altered",
