@@ -91,7 +91,8 @@ def test_training_from_any_format_on_two_ranks_is_training_from_the_checkpoint(f
         losses.append([line["loss"] for line in metrics(tmp_path / name)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
     assert losses[2] == pytest.approx(losses[0], rel=1e-6)
-    assert losses[0][0] < 8.31  # ln 4096: what no weights at all would give
+    from_scratch = metrics(folders / "run")[0]["loss"]  # the same samples, by the initial weights
+    assert losses[0][0] < from_scratch - 0.2
 
 
 def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_path):
