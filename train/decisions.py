@@ -13,7 +13,7 @@ from data.documents import read_row
 from data.errors import DataError
 from data.order import Order
 from data.tokens.store import TokenStore
-from train.checkpoint.folder import complete_steps, read_state, remove, step_folder
+from train.checkpoint.folder import complete_steps, read_state, remove_steps, step_folder
 from train.config import RunError
 from train.run import json_lines
 
@@ -124,10 +124,10 @@ def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
     """Remove checkpoints behind which a rewind went back that they do not know of."""
     if not rewinds(logged):
         return
-    for step in complete_steps(checkpoints):
-        folder = step_folder(checkpoints, step)
-        if is_abandoned(read_state(folder), logged):
-            remove(folder)
+    steps = complete_steps(checkpoints)
+    abandoned = [step for step in steps if is_abandoned(read_state(step_folder(checkpoints, step)), logged)]
+    if abandoned:
+        remove_steps(checkpoints, abandoned)
 
 
 def is_abandoned(state: dict, logged: list[dict]) -> bool:

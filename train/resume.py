@@ -55,7 +55,10 @@ def resume_or_start(
     state = None
     found = newest_complete(folder.checkpoints)
     if not found and words is not None:
-        first_rank_does(lambda: _refuse_lost_checkpoints(run, folder, logged))
+        first_rank_does(lambda: _refuse_lost_checkpoints(run, folder))
+        logged = first_rank_does(
+            lambda: decisions.read_log(folder.path)
+        )  # set aside with the metrics, if any
     if found:
         checkpoint, state = found
         refuse_other_shape(checkpoint, state, run.config.model)
@@ -109,17 +112,16 @@ def _record(
     folder.cut_metrics(step)
 
 
-def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, logged: list[dict]) -> None:
-    """A run that had checkpoints starts from the beginning only if told to; its metrics are kept."""
-    rewound_to_the_start = any(decision["to_step"] == 0 for decision in decisions.rewinds(logged))
-    if rewound_to_the_start or not had_checkpoints(folder.checkpoints):
+def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
+    """A run that had checkpoints starts from the beginning only if told to; its past is kept."""
+    if not had_checkpoints(folder.checkpoints):
         return
     if not run.config.restart:
         raise RunError(
             f"{folder.checkpoints}: no complete checkpoint, though this run had one; restore it, or set "
-            "restart=true to train again from step 0 (metrics.jsonl is kept under another name)"
+            "restart=true to train again from step 0 (its metrics and decisions are kept under other names)"
         )
-    folder.set_metrics_aside()
+    folder.set_aside(folder.metrics, folder.path / decisions.LOG)
 
 
 def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:

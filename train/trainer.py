@@ -183,8 +183,7 @@ class Trainer:
     def _is_time_to_validate(self, step: int) -> bool:
         every = self.config.validate.every
         is_due = step == self.config.last_step or (every > 0 and step % every == 0)
-        is_stopping = self._stopped_by is not None and step < self.config.last_step  # its grace may be short
-        return bool(self.resolved.heldout) and is_due and not is_stopping
+        return bool(self.resolved.heldout) and is_due
 
     def _validate(self, step: int, clock: Clock) -> dict:
         self.watchdog.beat(f"validating after step {step}", LONG)

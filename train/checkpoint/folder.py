@@ -172,6 +172,16 @@ def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None
         identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
 
+def remove_steps(checkpoints: Path, steps: list[int]) -> None:
+    """Remove these checkpoints; `latest` then names the newest that is left, or is gone with the last."""
+    for step in steps:
+        remove(step_folder(checkpoints, step))
+    if left := complete_steps(checkpoints):
+        folders.write_whole(checkpoints / "latest", step_folder(checkpoints, left[-1]).name + "\n")
+    elif not _steps(checkpoints):
+        (checkpoints / "latest").unlink(missing_ok=True)
+
+
 def retain(checkpoints: Path, keep: int, newest: int) -> None:
     """Remove complete checkpoints up to step `newest`, but the newest `keep` and the newest verified one.
 

@@ -119,14 +119,14 @@ class RunFolder:
             folders.sync(temporary)
             temporary.replace(self.tokenizer)
 
-    def set_metrics_aside(self) -> None:
-        """Keep the metrics of a run that starts again under another name."""
-        if self.metrics.exists():
+    def set_aside(self, *paths: Path) -> None:
+        """Keep files of a run that starts again under other names."""
+        for path in filter(Path.exists, paths):
             number = 1
-            while (kept := self.path / f"metrics-{number}.jsonl").exists():
+            while (kept := path.with_stem(f"{path.stem}-{number}")).exists():
                 number += 1
-            self.metrics.rename(kept)
-            identity.say(f"the metrics so far are in {kept}")
+            path.rename(kept)
+            identity.say(f"{path.name} so far is kept as {kept}")
 
     def cut_metrics(self, step: int) -> None:
         """Drop damaged lines and those after `step`, whose steps will be trained again."""

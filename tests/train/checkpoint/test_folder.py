@@ -132,3 +132,10 @@ def test_a_mark_that_cannot_be_read_does_not_cost_the_verified_checkpoint(checkp
     save(checkpoints, *trained(), {"step": 4}, keep=1)
     assert complete_steps(checkpoints) == [1, 2, 3, 4]
     assert "older checkpoints could not be removed" in capsys.readouterr().out
+
+
+def test_latest_never_names_a_checkpoint_that_was_removed(checkpoints):
+    folders.remove_steps(checkpoints, [3])
+    assert (checkpoints / "latest").read_text().strip() == "step-000002"
+    folders.remove_steps(checkpoints, [1, 2])
+    assert not had_checkpoints(checkpoints)  # a rewind to the start is no loss
