@@ -35,7 +35,7 @@ test-quick: $(INSTALLED)
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # docs/reference/keys.md, from the comments in the code.
 keys: $(INSTALLED)

@@ -15,6 +15,8 @@ from data.order import Order
 from data.tokens.store import TokenStore
 from train.checkpoint.folder import complete_steps, read_state, remove_steps, step_folder
 from train.config import RunError
+from train.ranks import identity
+from train.ranks.setup import first_rank_does
 from train.run import json_lines
 
 LOG = "decisions.jsonl"
@@ -93,6 +95,24 @@ class Log:
         """Append; returns once it is on disk. Raises OSError, and keeps the line for `settle`."""
         self._waiting.append(decision)
         self._write_out()
+
+    def write_together(self, decision: dict) -> None:
+        """`write` on the first rank; all ranks call it. What a restart would decide again may wait for room.
+
+        Raises RunError if a rewind cannot be logged: a restart would not know of it.
+        """
+
+        def log() -> str | None:
+            try:
+                self.write(decision)
+            except OSError as error:
+                if decision["action"] == "rewind":
+                    raise
+                return str(error)
+            return None
+
+        if problem := first_rank_does(log):
+            identity.say(f"warning: {problem}; training continues, and the decision is logged later")
 
     def settle(self) -> bool:
         """Try again to write what waits; whether all is on disk. A checkpoint must not outlive its log."""

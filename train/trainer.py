@@ -51,13 +51,8 @@ class Trainer:
     def __init__(self, run: Resolved, ranks: Ranks, folder: RunFolder, watchdog: Watchdog) -> None:
         """Build the model, and bring it where the newest complete checkpoint left it. Raises RunError."""
         config = run.config
-        self.resolved, self.config, self.ranks, self.folder, self.watchdog = (
-            run,
-            config,
-            ranks,
-            folder,
-            watchdog,
-        )
+        self.resolved, self.config, self.ranks = run, config, ranks
+        self.folder, self.watchdog = folder, watchdog
         self.model = build_model(run, ranks)
         self.recovery = Recovery(config.recovery)
         self.decision_log = decisions.Log(folder.path)
@@ -208,7 +203,7 @@ class Trainer:
             decision = decisions.rewind(decision, steps, self.config.recovery.back, batch)
             self._rewinding = True
         seen = decisions.seen(self.order, self.resolved.train, step, batch)
-        self._log_decision(decision | seen)
+        self.decision_log.write_together(decision | seen)
         if decision["action"] == "stop":
             why = decisions.stop_line(decision, self.config.run)
             if step > self.step_done and self.ranks.is_first:  # not in a replay
@@ -216,22 +211,6 @@ class Trainer:
             raise RunError(why)
         self.recovery.decisions.append(decision)
         identity.say(f"step {step}: {decision['why']}: {decisions.consequence(decision, batch)}")
-
-    def _log_decision(self, decision: dict) -> None:
-        """Log it before it takes effect. Without room, what a restart would decide again may wait."""
-        may_wait = decision["action"] != "rewind"
-
-        def log() -> str | None:
-            try:
-                self.decision_log.write(decision)
-            except OSError as error:
-                if not may_wait:
-                    raise
-                return str(error)
-            return None
-
-        if problem := first_rank_does(log):
-            identity.say(f"warning: {problem}; training continues, and the decision is logged later")
 
     def _rewind(self) -> None:
         """Return to the checkpoint that the last decision names, as a restart would, in the same process."""
