@@ -26,6 +26,8 @@ class Throughput:
         config, seconds = self._config, clock.total()
         stalls = sum(clock.spent.get(name, 0.0) for name in STALLS)
         per_second = config.global_batch / seconds
+        if self._peak is not None and per_second * self._flops > self._peak:
+            self._peak = None  # measured while the machine was busy: unknown rather than wrong
         consumed = order.consumed(step * config.batch_sequences)
         return {
             "tokens_per_second": per_second,
