@@ -1,11 +1,11 @@
 """What each of 2,048 GPUs sends in a step: `python benchmarks/communication.py`.
 
-The four sizes of the paper on the default layout and with 8 ranks a matrix (33B, of 52 heads: 4), and where
-that makes copies of fewer shards, which FSDP2 need not pad, also without them,
-traced on fake ranks, beside the least that the layout allows: each block's weights once for forward and once
-for backward of every micro-batch, the ends once, gradients reduced once (those of a shard once more over its
-copies), and under tensor parallel the sequence gathered and scattered twice in a block's forward and twice in
-its backward. All by rings, which no algorithm undercuts.
+The paper's four sizes, traced on fake ranks: on the default layout, with 8 ranks per matrix (33B, with 52
+heads: 4), and, where the layout uses copies of fewer shards so that FSDP2 need not pad, also without copies.
+Each is compared with the least that the layout allows: each block's weights once for the forward and once for
+the backward of every micro-batch, the ends once, gradients reduced once (a shard's once more over its
+copies), and under tensor parallelism the sequence gathered and scattered twice in a block's forward and twice
+in its backward. Ring algorithms throughout; no other algorithm sends less.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def least_bytes(config: PlanConfig, layout: Layout) -> float:
     reduced = FP32 * (model.n_layers * block + ends)
     weights = (gathered + reduced) * (dp - 1) / dp + 2 * reduced / dp * (copies - 1) / copies
     sequence = config.micro_batch * config.seq_len * model.dim * BF16 * (tp - 1) / tp
-    # Forward and backward: 4 a block each; the embedding's and the head's once each.
+    # Forward and backward: 4 per block each; the embedding's and the head's once each.
     return weights + micro_batches * sequence * (8 * model.n_layers + 4)
 
 
@@ -39,20 +39,20 @@ def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
     """(size, layout, micro-batches, GB sent, least GB, ratio)."""
     found = []
     for size in sizes:
-        heads = load("plan", PlanConfig, [f"model={size}"]).model.n_heads  # 52 of 33B: 4 ranks at most
+        heads = load("plan", PlanConfig, [f"model={size}"]).model.n_heads  # 33B has 52: at most 4 ranks
         for tp in (1, max(n for n in (2, 4, 8) if heads % n == 0)):
             words = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
             config = load("plan", PlanConfig, words)
             layout, _, _ = settle_layout(config)
             found.append(row(size, config, layout))
-            if layout.dp_replicate > 1:  # and what it would be without
+            if layout.dp_replicate > 1:  # and without copies
                 layout, _, _ = settle_layout(load("plan", PlanConfig, [*words, "parallel.dp_replicate=1"]))
                 found.append(row(size, config, layout))
     return found
 
 
 def row(size: str, config: PlanConfig, layout: Layout) -> tuple:
-    """One line of the table, traced in a process of its own: DTensor remembers groups that are gone."""
+    """One line of the table, traced in its own process, because DTensor remembers deleted groups."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         sent = process.submit(sent_in_a_step, config, layout).result()
     least = least_bytes(config, layout)

@@ -1,8 +1,8 @@
-"""Finding the books that stand in others, stage by stage: `python benchmarks/containment.py`.
+"""Finding books contained in others, stage by stage: `python benchmarks/containment.py`.
 
-Books of made-up words with the frequencies of a language, every fifth an edition of the one before; one
-process on one core, MB/s of text by processor time, which a busy machine does not show. Then the same on
-twice as many books: the speeds and the memory should stay.
+Books of made-up words with natural frequencies, every fifth an edition of the one before. One process on one
+core; MB/s of text by CPU time, so that a busy machine does not distort it. Then the same on twice as many
+books: speed and memory should not change.
 """
 
 import argparse
@@ -24,7 +24,7 @@ WORDS, BOOK_WORDS = 50_000, 90_000  # a book is half a megabyte
 
 
 def books(megabytes: float) -> Iterator[Document]:
-    """Different books and some editions of them, with a word of a hundred changed."""
+    """Different books and some editions of them, with one word in a hundred changed."""
     draw = np.random.default_rng(0)
     letters = draw.choice(list("etaoinshrdlu"), (WORDS, 8))
     vocabulary = np.array(["".join(row[: 2 + place % 7]) for place, row in enumerate(letters)])

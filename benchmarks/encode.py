@@ -1,9 +1,9 @@
 """Text in parquet to a token store, against sentencepiece on one thread: `python benchmarks/encode.py`.
 
-Files in and out included: each contestant reads the same parquet and leaves flat uint16 tokens. Each turn
-is a fresh process pinned to one core, so nothing is warm but the page cache; they take turns. The text is
-real and no document comes twice: ../shared/data and this Python's standard library. sentencepiece is the
-slower the longer a document is, so --characters=N shows documents that are cut, or else whole.
+File I/O is included: each contestant reads the same parquet and writes flat uint16 tokens. They take turns,
+each turn a fresh process pinned to one core, so that only the page cache is warm. The text is real and no
+document occurs twice: ../shared/data and this Python's standard library. sentencepiece slows down on long
+documents, so --characters=N cuts them; by default they are not cut.
 """
 
 import argparse
@@ -38,7 +38,7 @@ CONTESTANTS = {
 
 
 def real_documents(characters: int) -> Iterator[Document]:
-    """Every UTF-8 text of the shared samples and the standard library, none of them twice."""
+    """Every UTF-8 text of the shared samples and the standard library, without repeats."""
     seen = set()
     for name, content in real_files():
         try:
@@ -83,7 +83,7 @@ def plain_sentencepiece(text: Path, output: Path, model: Path) -> None:
 
 
 def contestant(name: str, text: Path, output: Path, model: Path) -> None:
-    """One turn; prints a line of seconds and peak memory. Imports are not counted, the rest is."""
+    """One turn; prints a line of seconds and peak memory. Everything but imports is counted."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from data.tokens.build import build_store
     from data.tokens.tokenizer import Tokenizer

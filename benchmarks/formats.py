@@ -1,7 +1,7 @@
 """Peak memory of the conversions on a model of a few GB: `python benchmarks/formats.py`.
 
-Random fp32 weights are made tensor by tensor; each conversion is a process of its own. Its resident memory
-counts torch itself too (0.3 GB), and the pages of mapped files, which the system can take back.
+Random fp32 weights are made tensor by tensor; each conversion runs in its own process. Its resident memory
+includes torch itself (0.3 GB) and the pages of mapped files, which the system can reclaim.
 """
 
 import argparse

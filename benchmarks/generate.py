@@ -1,7 +1,7 @@
-"""Tokens a second of greedy generation beside transformers' generate: `python benchmarks/generate.py`.
+"""Greedy generation in tokens per second, against transformers' generate: `python benchmarks/generate.py`.
 
-The same weights (fp32, CPU), prompts and number of new tokens, in one process; they take turns, and the best
-of each is shown. The tokens of both are compared first.
+The same weights (fp32, CPU), prompts and number of new tokens, in one process. They take turns, and the best
+time of each is shown. First, the tokens of both are compared.
 """
 
 import argparse

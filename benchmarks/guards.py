@@ -1,10 +1,9 @@
 """What the guards cost a step of the small model: `python benchmarks/guards.py`.
 
-One run with all of them on: recovery=skip, the watchdog, ranks compared, saves checksummed and made while it
-goes on. Every call that the loop makes for a guard is timed where it is made, and their sum is set against
-the steps' time: two runs, one without guards, differ by more from one minute to the next. What the threads of
-the watchdog and of a save take from the step's cores lengthens the steps and is not in the sum;
-`benchmarks/saving.py` shows it for a save.
+One run with all of them on: recovery=skip, the watchdog, rank comparison, background saves with checksums.
+Each call that the loop makes for a guard is timed in place, and the sum is compared with the steps' time:
+comparing with a run without guards would be lost in noise. The sum excludes the CPU time that the threads of
+the watchdog and of a save take from the steps; `benchmarks/saving.py` measures that for a save.
 """
 
 import argparse
@@ -34,12 +33,12 @@ GUARDS = {
     "beginning a save, every 10 steps here": (Saver, "save"),
     "waiting for the copy of the state": (Saver, "before_update"),
 }
-WARM_UP = 3  # first steps of the run, left out of the steps' median
+WARM_UP = 3  # first steps of the run, excluded from the steps' median
 GOAL = 0.01
 
 
 def timed(spent: dict[str, float], name: str, owner: type, method: str) -> None:
-    """Put a stop-watch around a method."""
+    """Time the calls of a method."""
     plain = getattr(owner, method)
 
     def with_watch(*args, **kwargs):

@@ -1,9 +1,9 @@
-"""Our step on every layout of two cores beside plain PyTorch's: `python benchmarks/layouts.py`.
+"""Our step on every layout of two cores compared with plain PyTorch: `python benchmarks/layouts.py`.
 
 Same small model, loss, optimizer and clipping; 1 process × 2 threads, or 2 processes × 1 thread. "Plain" is
-the loop that a newcomer writes with torch alone: nothing, DistributedDataParallel, or `fully_shard` around
-the same modules. Each of ours takes turns with its rival, so that what else the machine does meets both
-alike. A peak is what a process held at most since it started, torch itself included.
+the loop that a newcomer writes with torch alone: unwrapped, in DistributedDataParallel, or with `fully_shard`
+around the same modules. Each of ours takes turns with its rival, so that other load affects both equally. A
+peak is the most memory that a process has held since it started, torch included.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from train.config import OptimConfig
 from train.optimizer import build_optimizer
 
 MODEL = LlamaConfig(512, 8, 8, 32000, max_seq_len=512)
-SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; those of a rank that has them all
+SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; on a rank that has them all
 WARM_UP = 2
 
 
@@ -40,7 +40,7 @@ class Contestant:
     ranks: int
     layout: Layout | None  # None: plain PyTorch
     plain: str = ""  # none | ddp | fsdp
-    against: str = ""  # the plain one that does the same
+    against: str = ""  # its plain counterpart
 
 
 CONTESTANTS = {

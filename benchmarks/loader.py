@@ -1,8 +1,8 @@
-"""How fast batches come, and in how much memory, at any sample number: `python benchmarks/loader.py`.
+"""Speed and memory of the loader at any sample number: `python benchmarks/loader.py`.
 
 Three tables: the loader against the training step that consumes it (the small model); one loader far into
-a run; and sources of 10^5 to 10^9 sequences. Files are sparse, so the disk is not what is measured.
-Memory is the process's own (RssAnon): what is mapped of the files is the system's to keep or drop.
+a run; and sources of 10^5 to 10^9 sequences. Files are sparse, so the disk is not measured.
+Memory is the process's own (RssAnon): the system can reclaim mapped file pages.
 """
 
 import argparse
@@ -29,11 +29,11 @@ TABLE_1 = {
     "stackexchange": 2.0,
 }
 SEQ_LEN, MICRO_BATCH, GLOBAL_BATCH = 512, 4, 16  # of the small model
-SHORT = 16  # tokens of a sequence, so that 10^9 of them are a file that a disk will promise
+SHORT = 16  # tokens of a sequence, so that a sparse file can hold 10^9 of them
 
 
 def sparse_store(folder: Path, source: str, n_tokens: int, shards: int = 4) -> TokenStore:
-    """A store of as many zeros, which take no place on the disk."""
+    """A store of that many zeros, which take no disk space."""
     folder.mkdir(parents=True)
     (folder / TOKENIZER).write_bytes(b"")
     made = []
@@ -57,7 +57,7 @@ def sparse_store(folder: Path, source: str, n_tokens: int, shards: int = 4) -> T
 
 
 def own_memory() -> float:
-    """MiB that are this process's alone."""
+    """MiB of this process's private memory."""
     with open("/proc/self/status") as lines:
         return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 

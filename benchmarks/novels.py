@@ -1,7 +1,7 @@
-"""A `small` model on real novels, beside a plain loop over transformers: `python benchmarks/novels.py`.
+"""A `small` model on real novels, against a plain loop over transformers: `python benchmarks/novels.py`.
 
 Both get the same initial weights, the same tokens in the same order, the same schedule and threads, and are
-measured on the same held-out text. Then ours is trained once more, killed (kill -9) half-way and resumed.
+measured on the same held-out text. Then ours is trained again, killed (kill -9) halfway and resumed.
 The default, 80 steps of 4,096 tokens, trains for about ten minutes on two cores.
 """
 
@@ -33,7 +33,7 @@ from train.optimizer import build_optimizer, learning_rate, set_learning_rate  #
 from train.run.folder import read_run_config  # noqa: E402
 
 HELDOUT = 0.01
-EXCERPT = 8000  # characters, about: a few whole novels held out would say little
+EXCERPT = 8000  # characters, about: holding out a few entire novels would say little
 DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 
@@ -77,7 +77,7 @@ def prepare(work: Path, corpus: str) -> None:
 
 
 def train_ours(work: Path, name: str, steps: int, kill_after: int | None = None) -> dict:
-    """Our figures; with `kill_after`, of a run that was killed there and started again."""
+    """Our figures; with `kill_after`, for a run that was killed there and resumed."""
     settings = (
         *("model=small", *DATA, f"corpora={work}", f"run={work / name}", f"steps={steps}"),
         *("global_batch=4096", f"checkpoint.every={max(1, steps // 4)}"),

@@ -2,11 +2,10 @@
 
     nice -n 10 python benchmarks/saving.py [gigabytes=1.1] [saves=4] [threads=1] [folder=FOLDER]
 
-One process trains a LLaMA whose weights and AdamW state are that large, and saves again when the save before
-is done. Blocked is what a save keeps training from going on: the time in its call and, of ours, in the wait
-before the weights change. The write's time runs from the call to the committed folder: of ours, that has
-checksums and everything fsynced; torch's is fsynced too. On a CPU copying and writing also take a core's
-time from the steps beside them, so these are shown as well.
+One process trains a LLaMA whose weights and AdamW state are that large, and saves again as soon as a save is
+done. Blocked time is how long a save holds up training: in its call and, for ours, in the wait before the
+weights change. Write time runs from the call to the committed folder; both are fsynced, and ours also has
+checksums. On a CPU, copying and writing also take time from concurrent steps, so those are shown as well.
 """
 
 import shutil
@@ -33,7 +32,7 @@ from train.config import OptimConfig
 from train.optimizer import build_optimizer
 
 SEQ_LEN, MICRO_BATCHES = 128, 1
-LAYER = 12 * 768 * 768  # parameters of one, about
+LAYER = 12 * 768 * 768  # parameters per layer, about
 
 
 class Ours:
@@ -72,7 +71,7 @@ class Theirs:
 
 
 class Run:
-    """A model in training, some gigabytes of state large."""
+    """A model in training, with some gigabytes of state."""
 
     def __init__(self, gigabytes: float) -> None:
         layers = max(1, round((gigabytes * 1e9 / 12 - 2 * 4096 * 768) / LAYER))
@@ -114,14 +113,14 @@ class Watch(threading.Thread):
 
 
 def held() -> int:
-    """Bytes of memory that this process holds, files' pages left out."""
+    """Bytes of memory that this process holds, without file pages."""
     lines = Path("/proc/self/status").read_text().splitlines()
     fields = dict(line.split(":", 1) for line in lines if ":" in line)
     return sum(int(fields[name].split()[0]) * 1024 for name in ("RssAnon", "RssShmem"))
 
 
 def measure(how: Ours | Theirs, run: Run, saves: int) -> dict:
-    """Saves, each with steps until it is done."""
+    """Save repeatedly, stepping until each save is done."""
     before = held()
     alone = [run.step(lambda: None)[0] for _ in range(4)][1:]
     blocked, writes, beside, memory = [], [], [], 0

@@ -1,8 +1,8 @@
 """JSON lines in, tokens out, against datatrove's DocumentTokenizer: `python benchmarks/tokenise.py`.
 
-Each turn is a fresh process pinned to one core, imports apart; they take turns. Both get LLaMA's own model:
-datatrove wants Hugging Face's format, so its vocabulary is written as a BPE of the `tokenizers` library,
-and the ids it gives are compared with sentencepiece's before it is timed. Text: `encode.py`'s.
+They take turns, each turn a fresh process pinned to one core; imports are not counted. Both use LLaMA's:
+datatrove needs Hugging Face's format, so the vocabulary is written as a BPE of the `tokenizers` library, and
+its ids are compared with sentencepiece's before it is timed. Text: `encode.py`'s.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def hugging_face(model: sentencepiece.SentencePieceProcessor, path: Path) -> Non
 
 
 def differing(model: sentencepiece.SentencePieceProcessor, path: Path, texts: list[str]) -> int:
-    """On how many of the texts the converted tokenizer gives other ids."""
+    """The number of texts for which the converted tokenizer gives other ids."""
     from tokenizers import Tokenizer
 
     theirs = Tokenizer.from_file(str(path))

@@ -1,8 +1,8 @@
 """Our training step against a plain loop over transformers: `python benchmarks/train_step.py`.
 
-Same shapes, threads, optimizer (fused AdamW), clipping and loss; fp32 on the CPU. Each contestant is a
-process of its own and they take turns, so that whatever else the machine does meets them all alike;
-each runs with and without our allocator setting. The peak is measured in turn with them.
+Same shapes, threads, optimizer (fused AdamW), clipping and loss; fp32 on the CPU. Each contestant has
+its own process and they take turns, so that other load affects all equally; each runs with and without our
+allocator setting. Peak memory is measured in the same turns.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What `--help` and docs/reference/keys.md say of each key: its default, choices and meaning.
+"""What `--help` and docs/reference/keys.md say about each key: its default, choices and meaning.
 
 All is read from source text: a config dataclass's fields, the comment behind each, and the YAML files.
 Nothing is imported, because torch alone takes longer to load than a person waits for help.
@@ -26,7 +26,7 @@ class Key:
     """One key of a command."""
 
     name: str
-    default: str | None  # as it would be typed; None: the key is required
+    default: str | None  # as typed; None: the key is required
     meaning: str  # with its choices
 
 
@@ -123,7 +123,7 @@ def _fields(module: str, schema: str, prefix: str) -> Iterator[Key]:
 
 
 def _default(node: ast.expr | None, source: _Module) -> str | None:
-    """A field's default as it would be typed; None: it has none."""
+    """A field's default as typed, or None."""
     if node is None:
         return None
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "field":

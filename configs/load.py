@@ -1,4 +1,4 @@
-"""From the arguments on a command line to a validated, typed dataclass; Hydra and OmegaConf stop here.
+"""From command-line arguments to a validated, typed dataclass; callers never see Hydra or OmegaConf.
 
 Hydra composes `configs/<name>.yaml` with overrides that configs/overrides.py has checked. The result is
 checked against a dataclass: types here, contradictory values by its own `__post_init__`. Every refusal is one
@@ -51,7 +51,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         HydraConfig.instance().set_config(composed)  # so that ${hydra:runtime.choices…} resolves
         composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
         OmegaConf.resolve(composed)
-    except OmegaConfBaseException as error:  # an interpolation of the user's
+    except OmegaConfBaseException as error:  # the user's interpolation
         word = next((word for word in words if "${" in word), error.full_key or name)
         raise ConfigError(f"{word}: {_first_line(error)}") from None
     except HydraException as error:

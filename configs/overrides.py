@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from configs import schema as schemas
 
 CONFIGS = Path(__file__).resolve().parent
-# Where a path leads that was given to a group.
+# The key to use instead, for a path given to a group.
 _PATHS = {
     "model": "to start from weights, give init=PATH (train) or weights=PATH",
     "data": "for your own text: relama prepare recipe=text source=NAME input=PATH, then data.weights.NAME=1 "
@@ -42,7 +42,7 @@ def groups_of(name: str) -> dict[str, list[str]]:
 
 
 def quoted(value: str) -> str:
-    """A text in Hydra's grammar: it reads back unchanged, whatever its characters."""
+    """A string in Hydra's grammar: it reads back unchanged, whatever its characters."""
     return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
 
 
@@ -89,7 +89,7 @@ def _parsed(written: str, key: str, value: str, parser: OverridesParser):
 
 
 def _as_hydra(kind: object, value: str) -> str:
-    """`value` for Hydra's parser: a text is quoted, and commas separate a list's items.
+    """`value` for Hydra's parser: strings are quoted, and commas separate a list's items.
 
     null, an interpolation, a quoted text and a list in brackets keep their meaning in Hydra.
     """

@@ -1,4 +1,4 @@
-"""What must not be written down: passwords, keys and tokens, wherever a text quotes them.
+"""Mask passwords, keys and tokens in everything that is written.
 
 One function, for all that is saved, printed or sent elsewhere: configs, commands, errors, wandb.
 """
@@ -15,14 +15,14 @@ _SECRET = (
 _TOKEN = r"(?:\w*[_-])?(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
 # https://user:password@host and https://token@host
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
-# key=value and key: value, of a command line, a URL's query, YAML or JSON.
+# key=value and key: value, in a command line, a URL's query, YAML or JSON.
 _NAME = rf"(?i)(?<![a-z])((?:[\w-]+[_.-])?(?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
 _BY_NAME = re.compile(rf"{_NAME}['\"]?)[^\s'\"&,;}}]+")
-_QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # blanks and all
+_QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # spaces included
 _WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=).+")
 _BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{8,}")
 _SECRET_VARIABLE = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?(_id)?$")
-# The tokens that people paste, by their issuers' own prefixes.
+# Tokens that people paste, by their issuers' prefixes.
 _BY_SHAPE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_|glpat-|wandb_v1_|AKIA|xox[bp]-)[A-Za-z0-9_-]{12,}")
 
 
@@ -40,7 +40,7 @@ def redact(text: str) -> str:
 
 
 def redact_words(words: list[str]) -> str:
-    """The words of a command as one line for a shell; of a `key=value` word the value goes whole."""
+    """A command's arguments as one shell line; for a secret `key=value`, the entire value is masked."""
     masked = [_WORD.fullmatch(word) for word in words]
     return shlex.join(
         f"{match[1]}{MASK}" if match else redact(word) for match, word in zip(masked, words, strict=True)
@@ -48,7 +48,7 @@ def redact_words(words: list[str]) -> str:
 
 
 def redact_tree(tree: object) -> object:
-    """The same for each text in nested dicts and lists."""
+    """The same for each string in nested dicts and lists."""
     if isinstance(tree, dict):
         return {key: redact_tree(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):

@@ -92,7 +92,7 @@ _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "tex
 
 
 def leaves(schema: type, prefix: str = "") -> dict[str, object]:
-    """Every key, dotted, with its type; the keys of nested dataclasses in the place of each."""
+    """Every key, dotted, with its type; nested dataclasses are replaced by their keys."""
     hints = get_type_hints(schema)
     found: dict[str, object] = {}
     for field in fields(schema):
@@ -115,7 +115,7 @@ def branches(schema: type, prefix: str = "") -> dict[str, type]:
 
 
 def is_text(kind: object) -> bool:
-    """Whether a key takes one text: `str`, or `str | None`."""
+    """Whether a key takes one string: `str`, or `str | None`."""
     return kind is str or set(get_args(kind)) == {str, NoneType}
 
 
@@ -133,7 +133,7 @@ def is_mapping(kind: object) -> bool:
 
 
 def described(kind: object) -> str:
-    """A type in words: "an integer or null"."""
+    """A type in English: "an integer or null"."""
     item = list_of(kind)
     if item is not None:
         words = f"a list such as {'1,2' if item in (int, float) else 'a,b'}"
@@ -145,7 +145,7 @@ def described(kind: object) -> str:
 
 
 def item_of(kind: object) -> str:
-    """The type of the items of a list, or of the values of a dict, in words."""
+    """The type of the items of a list, or of the values of a dict, in English."""
     for option in (kind, *get_args(kind)):
         if get_origin(option) in (list, dict):
             return described(get_args(option)[-1])

@@ -56,7 +56,7 @@ VERBS = {
     ),
     "runs": ("train.report.runs", "RunsConfig", "list every run: state, step, held-out figure, speed, age"),
 }
-# What two verbs take next to their own keys.
+# What two verbs take in addition to their keys.
 ALSO = {
     "launch": "It also takes every key of `relama train`.",
     "audit": "It also takes `run=NAME`, or any key of `relama train`, whose config is then compared with the "
@@ -67,7 +67,7 @@ ALSO = {
 def main(argv: list[str] | None = None) -> int:
     try:
         return run(sys.argv[1:] if argv is None else argv)
-    except KeyboardInterrupt:  # while a verb is imported: from then on its own `entry` answers
+    except KeyboardInterrupt:  # while a verb is imported; after that, its own `entry` handles it
         print("\nrelama: interrupted", file=sys.stderr)
         return 130
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 
 KINDS = ("local", "slurm")
-# What Slurm writes for a time: minutes[:seconds], hours:minutes:seconds, days-hours[:minutes[:seconds]].
+# Slurm's time formats: minutes[:seconds], hours:minutes:seconds, days-hours[:minutes[:seconds]].
 _TIME = re.compile(
     r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
     r"(?P<D>\d+)-(?P<DH>\d+)(?::(?P<DM>\d+)(?::(?P<DS>\d+))?)?"

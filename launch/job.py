@@ -38,7 +38,7 @@ def word_for(run: Path) -> str:
 
 
 def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[str]) -> Job:
-    """Record a launch, and forget that an earlier one was told to stop."""
+    """Record a launch, and clear an earlier request to stop."""
     folder = job_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)

@@ -24,7 +24,7 @@ def command(config: LaunchConfig, words: list[str]) -> list[str]:
 
 
 def text(config: LaunchConfig, words: list[str]) -> str:
-    """The command as a shell would need it."""
+    """The command, quoted for a shell."""
     return shlex.join(_words(config, words))
 
 
@@ -53,7 +53,7 @@ def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -
 
 
 def is_alive(job: Job) -> bool:
-    """Whether the torchrun of `job` runs here: its process id may be another's by now."""
+    """Whether the torchrun of `job` runs here: its process id may have been reused."""
     if not Path("/proc").is_dir():  # not Linux
         shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
         return "torch.distributed.run" in shown.stdout

@@ -33,7 +33,7 @@ def run(argv: list[str]) -> None:
         print(text(config, path, words, argv), end="")
         return None
     refuse_foreign(path)
-    if train.data.name != "sample":  # which a run makes for itself
+    if train.data.name != "sample":  # a run makes the sample itself
         find_stores(Path(train.corpora), train.data)
     if config.cluster.name == "local":
         return local.start(config, path, words, argv)
@@ -59,7 +59,7 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def check(config: LaunchConfig, words: list[str]) -> TrainConfig:
-    """Train's config, if it can run on so many processes. Raises ConfigError or RunError."""
+    """Train's config, if it can run on that many processes. Raises ConfigError or RunError."""
     try:
         train = load("train", TrainConfig, words)
     except ConfigError as error:
@@ -86,7 +86,7 @@ def ask(verb: str, words: list[str]) -> None:
     jobs = kept(path)
     if not jobs:
         raise ConfigError(f"{path}: no launch recorded for this run; give run=NAME of one that was launched")
-    problems = []  # one job's must not keep the next from being asked
+    problems = []  # a problem with one job must not hide the next
     for job in jobs:
         place = slurm if job.cluster == "slurm" else local
         try:
@@ -99,7 +99,7 @@ def ask(verb: str, words: list[str]) -> None:
 
 
 def progress(path: Path) -> str:
-    """How far the run in `path` is, by its metrics and markers."""
+    """How far the run in `path` is, from its metrics and markers."""
     metrics = path / "metrics.jsonl"
     lines = metrics.read_text(errors="replace").splitlines() if metrics.exists() else []
     done = f"; {len(lines)} steps are done" if lines else ""

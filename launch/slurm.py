@@ -1,4 +1,4 @@
-"""`cluster=slurm`: the job script, submitted with sbatch; what squeue says of it; its stop.
+"""`cluster=slurm`: the job script, submitted with sbatch; its state from squeue; its stop.
 
 The script is written for a person to read. Each word of the command line stands in it quoted, on a line
 of its own; each option of sbatch quoted as sbatch reads it.
@@ -19,7 +19,7 @@ from train.run import markers
 
 
 class Shell(str):
-    """A word that the job's shell shall expand."""
+    """An argument that the job's shell must expand."""
 
 
 def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> str:
@@ -44,10 +44,10 @@ def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         **cluster.sbatch,
     }
     environment = {**ENVIRONMENT, **cluster.environment}
-    # Once one machine's torchrun has ended, the others have the grace and a minute, or no limit if elastic.
+    # Once one machine's torchrun ends, the others have the grace period and a minute; no limit if elastic.
     srun = ["srun", f"--wait={0 if config.is_elastic else cluster.grace + 60}"]
     srun += ["--no-kill"] if config.is_elastic else []
-    srun += [f"--cpus-per-task={config.cpus}"] if config.cpus else []  # srun does not take the job's
+    srun += [f"--cpus-per-task={config.cpus}"] if config.cpus else []  # srun does not inherit the job's
     rendezvous = [
         "--rdzv-backend=c10d",
         Shell('--rdzv-endpoint="$endpoint"'),
@@ -124,7 +124,7 @@ exit "$code"
 
 
 def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> Job:
-    """Hand the script to Slurm. ConfigError with sbatch's own words if it refuses; then nothing is left."""
+    """Hand the script to Slurm. ConfigError with sbatch's message if it refuses; nothing is left then."""
     _need("sbatch")
     for job in kept(run):
         state = _state(job) if job.cluster == "slurm" else ""
@@ -133,7 +133,7 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
             raise ConfigError(f"{run}: job {job.id} ({state}) is already training it; {mend}")
     text, folder = script(config, run.absolute(), words, typed), job_folder(run)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)  # Slurm does not make the log's folder
+    folder.mkdir(parents=True, exist_ok=True)  # Slurm does not create the log's folder
     answer = _ask("sbatch", "--parsable", given=text)
     if answer.returncode != 0:
         for path in made:
@@ -141,7 +141,7 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         raise ConfigError(f"sbatch refused the job: {_line(answer.stderr)}")
     kept_script = folder / "job.sh"
     kept_script.touch()
-    kept_script.chmod(0o600)  # cluster.environment stands in it, and may hold a secret
+    kept_script.chmod(0o600)  # it contains cluster.environment, which may hold a secret
     kept_script.write_text(text)
     number = answer.stdout.strip().partition(";")[0]
     log = str(folder / f"job-{number}.log")
@@ -149,7 +149,7 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
 
 
 def status(job: Job) -> str:
-    """One line: what Slurm says of the job, and where its log is."""
+    """One line: the job's state in Slurm, and where its log is."""
     _need("squeue")
     return (
         f"Slurm job {job.id}: {_asked(job, '%T, %M of %l, %R') or 'no longer in the queue'}; log: {job.log}"
@@ -157,7 +157,7 @@ def status(job: Job) -> str:
 
 
 def stop(run: Path, job: Job) -> str:
-    """A running job saves and ends without going back into the queue; a waiting one is cancelled."""
+    """A running job saves and ends without being requeued; a waiting one is canceled."""
     _need("scancel")
     state = _state(job)
     if not state:
@@ -172,16 +172,16 @@ def stop(run: Path, job: Job) -> str:
 
 
 def _state(job: Job) -> str:
-    """Slurm's word for the job, such as RUNNING; empty once it has ended."""
+    """Slurm's state of the job, such as RUNNING; empty once it has ended."""
     return _asked(job, "%T")
 
 
 def _asked(job: Job, form: str) -> str:
-    """What squeue says of the job, empty once it has ended. Raises ConfigError if it does not answer."""
+    """squeue's output for the job, empty once it has ended. Raises ConfigError if squeue does not answer."""
     answer = _ask("squeue", "--noheader", f"--jobs={job.id}", f"--format={form}")
     if answer.returncode == 0:
         return _line(answer.stdout)
-    if "Invalid job id" in answer.stderr:  # so long ago that it is forgotten
+    if "Invalid job id" in answer.stderr:  # ended so long ago that Slurm has forgotten it
         return ""
     raise ConfigError(f"squeue does not answer ({_line(answer.stderr)}); try again")
 

@@ -1,4 +1,4 @@
-"""The torchrun command of a launch, as a list of words; the same on this machine and inside a Slurm job.
+"""The torchrun command of a launch, as a list of arguments; the same on this machine and inside a Slurm job.
 
 The settings are those without which a run is not saved or restarted: signals that schedulers send reach
 the workers, which have `cluster.grace` seconds to save (30 when a machine joins: torchrun has no switch for
@@ -21,7 +21,7 @@ ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 def torchrun(config: LaunchConfig, rendezvous: list[str], words: list[str]) -> list[str]:
     """`python -m torch.distributed.run … train/main.py …`; `words` are train's overrides."""
-    # torchrun would end by a SIGHUP that nohup said to ignore.
+    # Otherwise torchrun would end on a SIGHUP that nohup told it to ignore.
     ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
     signals = ",".join(name for name in SIGNALS if name != ignored)
     return [

@@ -1,7 +1,7 @@
 """What the recall benchmarks share: documents from this tree or another, words, and the table.
 
-Recall: of the words that an independent reader calls text, the share that the recipe gives. Noise: of the
-words that the recipe gives, the share that the reader does not call text. Repeated words count each time.
+Recall: the share of the words that an independent reader calls text that the recipe outputs. Noise: the share
+of the recipe's output that the reader does not call text. Every occurrence of a word counts.
 """
 
 import argparse
@@ -34,13 +34,13 @@ for path in map(Path, sys.argv[2:]):
 class Figures:
     """Counts of words, over all records."""
 
-    expected: int = 0  # that the reader calls text
-    found: int = 0  # of these, in the documents
-    given: int = 0  # in the documents
-    foreign: int = 0  # of these, that the reader calls no text
+    expected: int = 0  # words that the reader calls text
+    found: int = 0  # of these, words in the documents
+    given: int = 0  # words in the documents
+    foreign: int = 0  # of these, words that the reader does not call text
 
     def add(self, text: Counter[str], allowed: Counter[str], given: Counter[str]) -> None:
-        """One record: its text, all that may be called text, and what the recipe gave."""
+        """Count one record: its text, everything that may be called text, and the recipe's output."""
         self.expected += text.total()
         self.found += (text & given).total()
         self.given += given.total()
@@ -62,7 +62,7 @@ def words(text: str) -> Counter[str]:
 
 
 def documents(tree: Path, source: str, inputs: list[Path]) -> dict[tuple[str, int], str]:
-    """What the recipe of the clone in `tree` makes of the inputs, by file name and record number."""
+    """The output of the recipe of the clone in `tree`, by file name and record number."""
     command = [sys.executable, "-c", _READ, source, *map(str, inputs)]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     done = subprocess.run(command, cwd=tree, env=environment, check=True, stdout=subprocess.PIPE, text=True)

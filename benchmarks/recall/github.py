@@ -1,7 +1,7 @@
-"""How much of the code comes out, and how much of the notices: `python benchmarks/recall/github.py`.
+"""How much of the code and of the notices is kept: `python benchmarks/recall/github.py`.
 
-The independent reader is Pygments: the words of all tokens that are neither comment nor docstring are code
-and must come out of a file that is kept; its comments may. `--against CLONE` measures another version too.
+The independent reader is Pygments: the words of all tokens outside comments and docstrings are code,
+which must be in the document of a kept file; comments may be. `--against CLONE` measures another version too.
 """
 
 import tarfile

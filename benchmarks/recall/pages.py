@@ -1,8 +1,8 @@
 """The main content of marked web pages: recall, precision, F and speed: `python benchmarks/recall/pages.py`.
 
-106 pages of ../shared/data with passages that people marked as text or as not text (trafilatura's own
-evaluation). A passage counts as found if it is in what an extractor gives, runs of space as one. Contestants
-take turns; the best of three rounds of processor time counts. `--halves N` scores random halves of the pages
+106 pages of ../shared/data with passages that people marked as text or not text (trafilatura's own
+evaluation). A passage is found if the extracted text contains it, with whitespace collapsed. Contestants take
+turns; the best CPU time of three rounds counts. `--halves N` scores random halves of the pages
 too, which shows how far the order of the contestants depends on the pages.
 """
 
@@ -40,7 +40,7 @@ CONTESTANTS: dict[str, Extractor] = {
 @dataclass(frozen=True)
 class Page:
     html: str
-    wanted: list[str]  # passages that must come out
+    wanted: list[str]  # passages that must be extracted
     unwanted: list[str]  # passages that must not
 
 

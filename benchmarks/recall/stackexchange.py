@@ -1,4 +1,4 @@
-"""How much of the posts' text comes out, and how much else: `python benchmarks/recall/stackexchange.py`.
+"""How much of the posts' text is kept, and how much noise: `python benchmarks/recall/stackexchange.py`.
 
 The independent readers: Python's own XML parser for the rows, lxml's trees for the words of their HTML. A
 thread is its title, its question and its answers. `--against CLONE` measures another version too.

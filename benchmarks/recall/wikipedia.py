@@ -1,4 +1,4 @@
-"""How much of Wikipedia's prose comes out, and how much else: `python benchmarks/recall/wikipedia.py`.
+"""How much of Wikipedia's prose is kept, and how much noise: `python benchmarks/recall/wikipedia.py`.
 
 The independent reader is mwparserfromhell. `prose`: what its strip_code leaves of a page without tables,
 notes, pictures and galleries. `templates`: the positional values in templates inside a paragraph, except
@@ -40,7 +40,7 @@ _IN_PARAGRAPH = re.compile(r"[^\W\d_].*", re.DOTALL)
 
 
 def _page(text: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """The words of the prose, of templates in paragraphs, and of all that may come out besides."""
+    """The words of the prose, of templates in paragraphs, and of everything else that may be kept."""
     code = mwparserfromhell.parse(re.sub(r"</?su[bp]\b[^<>]*>", " ", text))
     formulas = " ".join(
         str(node.contents) for node in code.filter_tags() if str(node.tag).lower() in ("math", "chem")
@@ -48,7 +48,7 @@ def _page(text: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
     hidden = [node for node in code.filter_tags() if str(node.tag).strip().lower() in _NO_TEXT]
     hidden += [node for node in code.filter_wikilinks() if _NO_LINK.match(str(node.title))]
     for node in hidden:
-        with suppress(ValueError):  # inside another that is gone already
+        with suppress(ValueError):  # inside one that has been removed
             code.remove(node)
     inline, values = [], []
     for template in code.filter_templates(recursive=False):
@@ -74,7 +74,7 @@ def _values(template: Template) -> str:
 
 
 def _plain(value: object, keep: bool = False) -> str:
-    """An argument without markup; `keep`: with what is in templates within it."""
+    """An argument without markup; `keep`: including the text of templates in it."""
     return str(mwparserfromhell.parse(str(value)).strip_code(keep_template_params=keep))
 
 

@@ -1,10 +1,10 @@
 """Web pages to tokens compared with datatrove, and costs: `python benchmarks/text/commoncrawl.py`.
 
 The real pages of ../shared/data, copied into WARC files. Each contestant is a fresh process on one core;
-processor time includes children but not imports. datatrove runs its stock steps: WarcReader, Trafilatura (or
-resiliparse in the same place), LanguageFilter (its model given by hand), a length filter and
-DocumentTokenizer. Deduplication: random hashes in files, then twice as many; time and memory are compared.
-Damage: files in which every second record is bad, then twice as long; time must double, no more.
+CPU time includes children but not imports. datatrove runs its stock steps: WarcReader, Trafilatura (or
+resiliparse instead), LanguageFilter (with a model that we pass), a length filter and DocumentTokenizer.
+Deduplication: random hashes in files, then twice as many; time and memory are compared. Damage: files in
+which every second record is bad, then twice as long; the time must no more than double.
 """
 
 import argparse
@@ -166,7 +166,7 @@ def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted
 
 
 def compare(hashes: int, tasks: int) -> None:
-    """Take hashes through both stages; a third of them are repeated."""
+    """Run hashes through both stages; a third of them are repeated."""
     import numpy as np
 
     from data.ccnet import repeats
@@ -195,7 +195,7 @@ def compare(hashes: int, tasks: int) -> None:
 
 
 def read_damaged(n_bad: int, kind: str) -> None:
-    """Read a WARC file whose every second record is bad: cut off, or with an untrue Content-Encoding."""
+    """Read a WARC file whose every second record is bad: cut off, or with a wrong Content-Encoding."""
     from data.sources.commoncrawl.warc import read_records
 
     body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Encoding: gzip\r\n\r\n" + b"A page. " * 400

@@ -1,8 +1,8 @@
-"""LaTeX to text beside two libraries: `python benchmarks/text/latex.py`. One core, in one run.
+"""LaTeX to text compared with two libraries: `python benchmarks/text/latex.py`. One core, in one run.
 
-The papers are ../shared/data/arxiv, repeated. Ours reads them from arXiv's own wrapping (a bulk tar of .gz),
-finds the main files, inputs, and cleans; pylatexenc only walks the nodes of the same files, and
-arxiv-latex-cleaner only takes the comments and marked environments out of them. They take turns.
+The papers are ../shared/data/arxiv, repeated. Ours reads them from arXiv's packaging (a bulk tar of .gz),
+finds the main files, follows inputs, and cleans; pylatexenc only walks the nodes of the same files, and
+arxiv-latex-cleaner only removes comments and marked environments. They take turns.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Raw dumps to cleaned text, source by source: `python benchmarks/text/sources.py`.
 
-The real samples of ../shared/data, copied until they are a useful size; one process on one core, imports
-apart. MB/s are of raw input as it lies on the disk (packed where dumps are packed), by processor time, so
-that a busy machine does not show. Each source is run again on twice as many copies: its memory should stay.
+The real samples of ../shared/data, copied to a useful size; one process on one core, without imports.
+MB/s of raw input as on disk (compressed if dumps are), by CPU time, so that a busy machine does not distort
+it. Each source is run again on twice as many copies: its memory should not grow.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
-INPUTS = {  # what of the samples each source reads
+INPUTS = {  # the samples that each source reads
     "c4": ["c4"],
     "github": ["code"],
     "wikipedia": ["wiki/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2"],
@@ -43,7 +43,7 @@ def copies(source: str, megabytes: float, folder: Path) -> list[Path]:
                 shutil.copy(origin, copy)
         if source == "c4":
             as_c4(copy)
-        for path in copy.glob("*.Posts.xml"):  # a site of its own
+        for path in copy.glob("*.Posts.xml"):  # a separate site
             path.rename(path.with_name(f"{len(made)}-{path.name}"))
         made.append(copy)
         size += sum(path.stat().st_size for path in copy.rglob("*") if path.is_file())

@@ -1,8 +1,8 @@
 """Wikitext to text compared with three libraries and another version: `python benchmarks/text/wikitext.py`.
 
 The dump is the English sample of ../shared/data/wiki, its pages repeated. Ours reads XML and gives documents;
-the libraries get wikitext that was read before. All take turns on one core, by CPU time; MB/s are of XML.
-`--against CLONE` measures the recipe of another clone in turns with this one. Words are counted of one copy.
+the libraries get wikitext read beforehand. All take turns on one core, in CPU time; MB/s are of XML.
+`--against CLONE` also measures another clone's recipe, in turns with ours. Words are counted in one copy.
 """
 
 import argparse
@@ -40,9 +40,9 @@ def with_gensim() -> Callable[[str, str], str]:
 
 
 def with_wikiextractor(expand: bool = True) -> Callable[[str, str], str]:
-    """Its own cleaning. Its default expands templates, of which it knows none here.
+    """WikiExtractor's own cleaning. By default it expands templates, but it knows none here.
 
-    Python 3.11 and later refuse its patterns with flags in the middle: the flags are moved.
+    Python 3.11 and later refuse flags in the middle of a pattern, so they are moved.
     """
     compiled = re.compile
 
@@ -119,7 +119,7 @@ def main() -> None:
     for name, make in LIBRARIES.items():
         try:
             runs[name] = make()
-        except Exception as error:  # an optional library, in whatever state
+        except Exception as error:  # an optional library may fail in any way
             absent.append(f"{name}: not measured ({type(error).__name__}: {error})")
     best: dict[str, float] = {}
     peak: dict[str, float] = {}

@@ -20,7 +20,7 @@ from train.config import RunError
 from train.generation.sampling import generate
 from train.ranks.setup import gather_objects
 
-MAX_GENERATED = 256  # tokens, where a task does not say: lm-eval's default
+MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
 
 
 class RelamaLM(TemplateLM):
@@ -49,7 +49,7 @@ class RelamaLM(TemplateLM):
         return [*bos, *self.text.encode(string).tolist()]
 
     def _share_out(self, compute: Callable[[list], list], requests: list) -> list:
-        """All answers, in order; each copy of the model has computed every copies-th."""
+        """All answers, in order; each copy of the model computes its share of them."""
         copies, tp = self.layout.dp_size, self.layout.tp
         if copies == 1:
             return compute(requests)
@@ -60,7 +60,7 @@ class RelamaLM(TemplateLM):
         return answers
 
     def _loglikelihood_tokens(self, requests: list, **kwargs) -> list[tuple[float, bool]]:
-        """(log-likelihood, whether greedy decoding would give it) of each continuation.
+        """(log-likelihood, whether greedy decoding would give it) for each continuation.
 
         Raises RunError for what lm-eval's `hf` model refuses too: a continuation without a token of its own,
         or one longer than the context.
@@ -153,7 +153,7 @@ class RelamaLM(TemplateLM):
             if which in done:
                 continue
             new[which].append(token)
-            # The last tokens alone would lose the space that begins the first word.
+            # Decoding only the last tokens would lose the space before the first word.
             texts[which] = self.text.decode(new[which])
             if any(stop in texts[which] for stop in stops):
                 done.add(which)

@@ -85,7 +85,9 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
 
     @cache
     def lm() -> "RelamaLM":
-        from train.evaluation.harness import RelamaLM  # seconds of imports, and a model: not if all is kept
+        from train.evaluation.harness import (
+            RelamaLM,
+        )  # slow to import and load; not needed if all results are kept
 
         return RelamaLM(load_over(weights, ranks, config.parallel), tokenizer, config.batch, ranks.layout)
 
@@ -115,7 +117,7 @@ def _score(
     benchmark: Benchmark,
     protocol: str,
 ) -> float:
-    """A benchmark's score by one protocol, from 0 to 1: kept from before, or computed."""
+    """A benchmark's score by one protocol, from 0 to 1: kept, or else computed."""
     from train.evaluation.tasks import score
 
     def of(part: Benchmark) -> dict:

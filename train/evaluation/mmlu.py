@@ -19,7 +19,7 @@ SUBJECTS = tuple(_NAMES.split())
 
 
 def over_all_questions(results: Mapping[str | None, dict]) -> dict:
-    """One result from those of the subjects: each question counts alike, as in the benchmark's own code."""
+    """One result over all subjects: every question has equal weight, as in the benchmark's own code."""
     documents = sum(result["documents"] for result in results.values())
     score = sum(result["score"] * result["documents"] for result in results.values()) / documents
     return {

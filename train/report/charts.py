@@ -2,7 +2,7 @@
 
 A line of many points is thinned to the least and the greatest of each stretch, so that a spike of one step
 remains visible. Each line chart carries its points as JSON; templates/charts.js redraws it by tokens, time or
-FLOPs and on logarithmic axes, and shows values under the pointer. Without a script the SVG is what you see.
+FLOPs and on logarithmic axes, and shows values under the pointer. Without scripts the plain SVG is shown.
 """
 
 import math
@@ -17,7 +17,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 24
 DOTTED = 20  # points, up to which each has a dot
 SHOWN = 300  # stretches of a line, at most two points each
 INK, FAINT = "var(--ink)", "var(--faint)"
-# Okabe and Ito's palette for color-blind readers, without its yellow; then two of ours.
+# Okabe and Ito's color-blind-safe palette, without its yellow; then two of ours.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a5195", "#8c6d31")
 
 
@@ -29,10 +29,10 @@ class Line:
     xs: Sequence[float]
     ys: Sequence[float | None]
     colour: str = INK
-    dots: bool = False  # few points, each of which is shown
+    dots: bool = False  # few points: mark each
     dashed: bool = False
     legend: bool = True
-    last: str = ""  # what the legend says of its end
+    last: str = ""  # the legend's text for its last value
     run: int = 0  # whose steps these are, on a page of several runs
 
 
@@ -113,7 +113,7 @@ def axis(low: float, high: float) -> list[float]:
 
 
 def short(value: float) -> str:
-    """A tick's number in few letters: 1.5k, 2M, 0.003, 3e-4."""
+    """A tick's label, kept short: 1.5k, 2M, 0.003, 3e-4."""
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= unit:
             return f"{value / unit:.4g}{letter}"
@@ -130,7 +130,7 @@ def _x_ticks(low: float, high: float) -> list[float]:
 
 
 def _thinned(line: Line) -> Line:
-    """At most two points of each of SHOWN stretches: its least and greatest, in their order."""
+    """At most two points for each of SHOWN stretches: its minimum and maximum, in order."""
     points = [(x, y if y is not None and math.isfinite(y) else None) for x, y in zip(line.xs, line.ys)]
     if len(points) > 2 * SHOWN:
         size = -(-len(points) // SHOWN)
@@ -170,7 +170,7 @@ def _path(line: Line, place: Callable[[float, float], tuple[float, float]]) -> s
 
 
 def _data(line: Line) -> dict:
-    """What charts.js needs to draw the line again."""
+    """What charts.js needs to redraw the line."""
     return {
         "name": line.name,
         "colour": line.colour,

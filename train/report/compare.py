@@ -1,4 +1,4 @@
-"""Several runs on one page: their figures, their curves over steps, tokens, time and FLOPs, what differs."""
+"""Several runs on one page: figures, curves over steps, tokens, time and FLOPs, and config differences."""
 
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +26,7 @@ def comparison(records: list[RunRecord]) -> dict[str, Any]:
 
 
 def differences(records: list[RunRecord]) -> list[tuple[str, ...]]:
-    """A row for each key of the configs that is not the same in all: the key, and each run's value."""
+    """A row for each config key that differs: the key, and each run's value."""
     flat = [_flat(asdict(record.config)) for record in records]
     keys = dict.fromkeys(key for each in flat for key in each)
     rows = [(key, *(str(each.get(key, ABSENT)) for each in flat)) for key in keys if key != "run"]

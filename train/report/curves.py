@@ -15,7 +15,7 @@ TIMES = {
     "checkpoint": "saving",
     "certificate": "replaying for certificates",
 }
-FEW = 20  # steps, below which a loss is drawn without its smoothed mean
+FEW = 20  # steps, below which a loss is drawn without smoothing
 POINTS = 400  # of the table from steps to tokens, hours and FLOPs
 
 
@@ -53,7 +53,7 @@ def figure(value: float | None, digits: int = 4) -> str:
 def x_axes(run: RunRecord) -> dict[str, list[float]]:
     """Steps and what they are in tokens, hours and FLOPs: for each axis a list of the same length.
 
-    Hours are left out where the metrics do not have them.
+    Hours are omitted if the metrics lack them.
     """
     every = -(-len(run.lines) // POINTS)
     kept = sorted({*range(0, len(run.lines), every), len(run.lines) - 1})
@@ -170,7 +170,7 @@ def speed(run: RunRecord) -> dict[str, Any]:
 
 
 def _communication(run: RunRecord) -> str:
-    """Of the steps that were watched for it; empty if there are none."""
+    """Over the steps that measured it; empty if none did."""
     watched = [line["seconds"] for line in run.lines if "communication" in (line.get("seconds") or {})]
     if not watched:
         return ""

@@ -7,7 +7,7 @@ from train.run.attempts import account
 from train.run.record import RunRecord
 
 EPOCH = 1.5e9  # seconds: larger floats, from 2017 on, are shown as times
-ROWS = 50  # of a table, the last ones
+ROWS = 50  # the most that a table shows: the last ones
 COLUMNS = 9
 
 
@@ -75,7 +75,7 @@ def _decisions(run: RunRecord) -> dict[str, Any]:
 
 
 def _plain_table(lines: list[dict]) -> dict[str, Any]:
-    """JSON objects as they come: a column for each key that holds single values."""
+    """JSON objects as a table: a column for each key with scalar values."""
     keys = dict.fromkeys(key for line in lines for key in line)
     flat = [key for key in keys if not any(isinstance(line.get(key), dict | list) for line in lines)]
     heads = flat[:COLUMNS]

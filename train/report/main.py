@@ -1,7 +1,7 @@
 """`relama report run=NAME`: one page on a run, compared with the paper; run=a,b,c compares runs.
 
-In: run folders alone, whatever they hold. Out: report.html, self-contained, for a phone, a desk and paper.
-Where the checkpoints are small enough their samples are made first, and kept in samples.jsonl.
+In: only run folders, in any state. Out: report.html, self-contained, for phone, desktop and print.
+If the model is small enough, samples are made first and kept in samples.jsonl.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ def run(argv: list[str]) -> None:
     if len(paths) > 1:
         records = [RunRecord.read(path) for path in paths]
         return _write(config, paths[0] / "comparison.html", comparison_page(records))
-    record = RunRecord.read(paths[0])  # before anything is written: a run that cannot be read stays untouched
+    record = RunRecord.read(paths[0])  # before anything is written, so that an unreadable run is not changed
     if _makes_samples(config, record):
         for line in make_samples(record.path):
             print(f"relama: {line}")
@@ -55,7 +55,7 @@ def run(argv: list[str]) -> None:
 
 
 def report_page(record: RunRecord, beside: Path, watts: float | None = None) -> str:
-    """The page of one run, which will be a file in the folder `beside`."""
+    """The page of one run, to be saved in the folder `beside`."""
     return render(
         "report.html",
         TEMPLATES,

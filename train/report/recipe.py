@@ -54,7 +54,7 @@ def mixture(run: RunRecord) -> dict[str, Any]:
 
 
 def samples(run: RunRecord) -> dict[str, list[dict]]:
-    """What the checkpoints wrote after each prompt, in order of step."""
+    """What each checkpoint generated after each prompt, in order of step."""
     found: dict[str, list[dict]] = {}
     for line in read_samples(run.path):
         found.setdefault(line["prompt"], []).append({"step": line["step"], "text": _shown(line["text"])})
@@ -110,7 +110,7 @@ def cost(run: RunRecord, watts: float | None) -> dict[str, Any]:
 
 
 def deviations(run: RunRecord) -> dict[str, Any]:
-    """Every published value that this run changes; then what was never published."""
+    """Every published value that this run changes; then its choices for unpublished ones."""
     found = compare_run(run.path)
     number = len(found.deviations)
     return {
@@ -166,14 +166,14 @@ def _stores(run: RunRecord, beside: Path) -> list[tuple]:
 
 
 def _linked(source: str, page: Path, beside: Path) -> str:
-    """The source's name, as a link to its own report where there is one."""
+    """The source's name, linked to its report if it has one."""
     if not page.is_file():
         return source
     return Markup('<a href="{}">{}</a>').format(os.path.relpath(page, beside.resolve()), source)
 
 
 def _scores(folder: Path) -> dict[tuple[str, int], dict[str, dict]]:
-    """(task, shots) → protocol → result, as `relama evaluate` wrote them; damaged files are left out."""
+    """(task, shots) → protocol → result, as `relama evaluate` wrote them; damaged files are skipped."""
     found: dict[tuple[str, int], dict[str, dict]] = {}
     for path in sorted(folder.glob("*.json")):
         named = re.fullmatch(r"(.+)-(\d+)shot-(paper|usual)\.json", path.name)
