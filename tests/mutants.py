@@ -63,7 +63,7 @@ FAULTS = (
         "data/order.py",
         "n += stop - start\n",
         "n += stop - start - 1\n",
-        "tests/data/test_order.py::test_skipped_samples_are_left_out_and_the_rest_stays",
+        "tests/data/test_order.py::test_skipped_samples_are_omitted_and_the_rest_is_unchanged",
     ),
     Fault(
         "order: weights are rounded to whole percents",
@@ -92,7 +92,7 @@ FAULTS = (
         "data/tokens/store.py",
         'self._check_content(shard["file"], shard["xxh3"])',
         "pass",
-        "tests/data/tokens/test_store.py::test_each_damage_is_refused_in_one_line_with_the_file_and_the_mend",
+        "tests/data/tokens/test_store.py::test_each_kind_of_damage_is_refused_in_one_line_with_the_file_and_the_fix",
     ),
     Fault(
         "store: what is held out depends on the text, not the URL",
@@ -185,7 +185,7 @@ FAULTS = (
         "train/recovery.py",
         "            if not math.isfinite(value):\n",
         "            if math.isnan(value):\n",
-        "tests/train/test_recovery.py::test_what_is_no_number_never_passes",
+        "tests/train/test_recovery.py::test_a_non_finite_value_never_passes",
     ),
     # ---- resuming
     Fault(
@@ -237,7 +237,7 @@ FAULTS = (
         "data/dedup/containment.py",
         "width = min(SHINGLE, len(words))",
         "width = min(SHINGLE - 1, len(words))",
-        "tests/data/dedup/test_containment.py::test_what_goes_is_what_brute_force_says",
+        "tests/data/dedup/test_containment.py::test_dropped_books_are_those_that_brute_force_drops",
     ),
     Fault(
         "recipe: C4's validation files are trained on",

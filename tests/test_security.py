@@ -197,7 +197,7 @@ def test_a_secret_is_masked(text, monkeypatch):
 
 
 @pytest.mark.parametrize("text", INNOCENT)
-def test_what_is_no_secret_stays(text):
+def test_text_that_is_not_secret_is_not_masked(text):
     assert redact(text) == text
 
 

@@ -65,7 +65,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("override", REFUSED)
-def test_what_cannot_be_is_refused_in_one_line_that_names_the_key(override):
+def test_impossible_values_are_refused_in_one_line_that_names_the_key(override):
     with pytest.raises(ConfigError) as caught:
         load("train", TrainConfig, [override])
     message = str(caught.value)

@@ -105,7 +105,7 @@ def test_a_mixture_of_ones_own_has_no_length_until_one_is_given(seven, capsys):
     assert code == 0 and "give steps= or tokens= to see its epochs" in out and "1.4T tokens)" in out
 
 
-def test_what_is_missing_is_said_by_name_and_what_is_there_is_shown(copy, capsys):
+def test_missing_sources_are_named_and_present_ones_are_shown(copy, capsys):
     shutil.rmtree(copy / "wikipedia")
     (copy / "arxiv" / "tokens" / "manifest.json").unlink()
     code, out, err = said([f"corpora={copy}", "tokens=1000"], capsys)
@@ -117,12 +117,12 @@ def test_what_is_missing_is_said_by_name_and_what_is_there_is_shown(copy, capsys
     assert row.split()[1:4] == [f"{tokens:,}", "15.0%", "15.0%"]
 
 
-def test_books3_is_said_whenever_books_are_asked_for(seven):
+def test_books3_is_mentioned_whenever_books_are_requested(seven):
     assert any("Books3" in note for note in audited(seven, "tokens=1000").notes)
     assert not any("Books3" in note for note in audited(seven, "tokens=1000", "data.sources=[c4]").notes)
 
 
-def test_a_source_repeated_more_than_in_the_paper_is_said_from_the_tolerance_on(seven):
+def test_a_source_repeated_more_than_in_the_paper_is_reported_beyond_the_tolerance(seven):
     rows = audited(seven, f"tokens={LENGTH}").rows
     limits = {row.source: 1.5 * row.paper.epochs * row.tokens / row.share for row in rows}
     for source, limit in limits.items():
@@ -132,7 +132,7 @@ def test_a_source_repeated_more_than_in_the_paper_is_said_from_the_tolerance_on(
     assert audited(seven, f"tokens={0.99 * min(limits.values())}").findings == []
 
 
-def test_shares_off_table_1_are_said_from_the_tolerance_on(seven):
+def test_shares_off_table_1_are_reported_beyond_the_tolerance(seven):
     assert audited(seven, "tokens=1000", "data.weights.c4=15.5").findings == []
     (line,) = audited(seven, "tokens=1000", "data.weights.c4=17").findings
     assert line.startswith("SHARE: c4 is 16.7% of the mixture, 15.0% in the paper")
@@ -141,7 +141,7 @@ def test_shares_off_table_1_are_said_from_the_tolerance_on(seven):
     assert audited(seven, "tokens=1000", "data.weights.c4=17", "share_tolerance=0.2").findings == []
 
 
-def test_sources_left_out_and_stores_not_used_are_said(copy, real_texts, tokenizer):
+def test_omitted_sources_and_unused_stores_are_reported(copy, real_texts, tokenizer):
     make_store(copy, "novels", real_texts[:3], tokenizer)
     found = audited(copy, "tokens=1000", "data.sources=[commoncrawl,c4]", "share_tolerance=9")
     assert found.findings == [
@@ -152,7 +152,7 @@ def test_sources_left_out_and_stores_not_used_are_said(copy, real_texts, tokeniz
     )
 
 
-def test_a_source_of_ones_own_stands_without_the_papers_figures(copy, real_texts, tokenizer):
+def test_your_own_source_is_listed_without_the_papers_figures(copy, real_texts, tokenizer):
     make_store(copy, "novels", real_texts[:3], tokenizer)
     found = audited(copy, "tokens=1000", "+data.weights.novels=1")
     row = found.rows[-1]
@@ -244,7 +244,7 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
         (["output=/nowhere/a.json"], "output=/nowhere/a.json: cannot be written"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(seven, words, part, capsys):
+def test_nonsensical_settings_are_refused_in_one_line(seven, words, part, capsys):
     corpora = [] if words[0].startswith("corpora") else [f"corpora={seven}"]
     code, _, err = said([*corpora, *words], capsys)
     assert code == 1 and part in one_line(err)

@@ -130,7 +130,7 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
         (["run=RUN", "step=1", "length=5"], "length: unknown key"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(run, words, said, capsys):
+def test_nonsensical_settings_are_refused_in_one_line(run, words, said, capsys):
     assert main([word.replace("RUN", str(run)) for word in words]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1

@@ -134,7 +134,7 @@ def test_closing_ends_the_threads_and_what_they_had_not_begun(order, stores):
     assert threading.active_count() == before
 
 
-def test_no_steps_are_no_batches(order, stores):
+def test_no_steps_give_no_batches(order, stores):
     with Loader(order, stores, micro_batch=1, global_batch=1) as loader:
         assert list(loader.batches(7, 7)) == []
 

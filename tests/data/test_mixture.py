@@ -54,7 +54,7 @@ def test_all_missing_stores_are_named_at_once_with_the_command_that_makes_them(t
     assert "relama prepare recipe=commoncrawl input=" in line and "recipe=text source=NAME" in line
 
 
-def test_only_what_is_missing_is_named_and_what_is_there_is_offered(tmp_path):
+def test_only_missing_sources_are_named_and_present_ones_are_offered(tmp_path):
     for source in ("c4", "github"):
         (tmp_path / source / "tokens").mkdir(parents=True)
         (tmp_path / source / "tokens" / "manifest.json").write_text("{}")

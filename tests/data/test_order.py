@@ -193,7 +193,7 @@ def test_any_sample_number_takes_the_same_time_and_memory():
 
 @settings(max_examples=60, deadline=None)
 @given(mixtures(), st.lists(st.tuples(st.integers(1, 150), mixtures()), min_size=1, max_size=3))
-def test_a_changed_mixture_leaves_the_past_and_goes_on_counting_exactly(first, changes):
+def test_a_changed_mixture_keeps_the_past_and_continues_counting_exactly(first, changes):
     order, at = order_of(first), 0
     boundaries = []
     for stretch, mixture in changes:
@@ -227,7 +227,7 @@ def test_a_longer_sequence_starts_with_its_segment():
 
 @settings(max_examples=60, deadline=None)
 @given(mixtures(), st.lists(st.tuples(st.integers(0, 60), st.integers(1, 30)), max_size=4))
-def test_skipped_samples_are_left_out_and_the_rest_stays(mixture, skips):
+def test_skipped_samples_are_omitted_and_the_rest_is_unchanged(mixture, skips):
     order = whole = order_of(mixture)
     expected = list(range(500))
     for start, length in skips:

@@ -27,7 +27,7 @@ def prompts(*lengths: int) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("lengths", [(9,), (9, 9), (1, 17, 6)])
-def test_logits_are_those_of_the_whole_text_read_at_once(model, lengths):
+def test_logits_equal_those_of_a_single_forward_pass(model, lengths):
     texts, cache = prompts(*lengths), Cache(model, len(lengths), 30)
     steps = torch.randint(3, 211, (len(lengths), 12), generator=torch.Generator().manual_seed(2))
     padded = torch.zeros(len(lengths), max(lengths), dtype=torch.long)

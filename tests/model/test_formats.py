@@ -266,7 +266,7 @@ def test_hugging_faces_files_that_are_not_a_llama_are_refused_by_name(weights, t
     assert said in str(error.value) and str(tmp_path / "h") in str(error.value)
 
 
-def test_what_cannot_be_written_leaves_nothing(weights, tmp_path):
+def test_a_failed_write_leaves_nothing(weights, tmp_path):
     large = Weights(Path("memory"), CONFIG, lambda name: weights.read(name) * 1e6)
     with pytest.raises(FormatError, match="dtype=bfloat16"):
         write(large, tmp_path / "large", "hf", torch.float16)

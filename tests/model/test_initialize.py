@@ -61,7 +61,7 @@ def test_neither_the_depth_nor_the_number_of_threads_changes_a_matrix():
     torch.set_num_threads(threads)
 
 
-def test_rows_beyond_a_block_come_from_blocks_of_their_own(monkeypatch):
+def test_each_block_of_rows_is_drawn_separately(monkeypatch):
     monkeypatch.setattr(model.initialize, "BLOCK", 96 * 70)
     blocks = drawn(0)["tok_embeddings.weight"].split(70)
     assert [len(block) for block in blocks] == [70] * 7 + [10]

@@ -64,7 +64,7 @@ def test_logits_and_every_gradient_equal_those_of_transformers(n_heads, dtype, t
     assert not gradients
 
 
-def test_bf16_is_no_further_from_the_exact_logits_than_transformers_bf16():
+def test_bf16_logits_are_as_close_to_exact_as_those_of_transformers():
     exact, _ = both(CONFIG, torch.float64)
     ours, theirs = both(CONFIG, torch.bfloat16)
     inputs, _ = batch(CONFIG)

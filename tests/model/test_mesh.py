@@ -58,7 +58,7 @@ def test_unless_told_there_are_copies_where_fsdp_would_pad_the_rows(dim, world_s
         (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),
     ],
 )
-def test_what_cannot_be_is_refused_with_layouts_that_can(wanted, world_size, words):
+def test_impossible_layouts_are_refused_with_possible_ones(wanted, world_size, words):
     with pytest.raises(LayoutError) as caught:
         choose(wanted, world_size, LIMITS)
     message = str(caught.value)

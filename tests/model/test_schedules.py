@@ -27,7 +27,7 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("ranks", [2, 3, 4])
-def test_what_is_not_refused_torch_s_schedules_can_run_and_never_wait_in_a_circle(ranks):
+def test_torch_schedules_run_every_accepted_combination_without_deadlock(ranks):
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=ranks)
     try:
         for name, kind in SCHEDULES.items():
@@ -105,7 +105,7 @@ def test_the_papers_sizes_are_cut_with_less_where_the_head_is():
         ({"schedule": "dualpipe", "reshard": "always"}, ["parallel.reshard=always", "parallel.reshard=auto"]),
     ],
 )
-def test_what_cannot_be_together_is_refused_by_key(given, words):
+def test_incompatible_settings_are_refused_by_key(given, words):
     with pytest.raises(ValueError) as caught:
         refuse_schedule(**PLAIN | given)
     assert len(str(caught.value).splitlines()) == 1
@@ -113,7 +113,7 @@ def test_what_cannot_be_together_is_refused_by_key(given, words):
         assert word in str(caught.value)
 
 
-def test_what_can_be_together_is_not_refused():
+def test_compatible_settings_are_accepted():
     refuse_schedule(**PLAIN)
     refuse_schedule("interleaved", 3, activation_checkpointing="selective", compile=True, reshard="always")
     refuse_schedule("zero_bubble", None, activation_checkpointing="none", compile=False, reshard="never")

@@ -84,7 +84,7 @@ def test_a_run_that_lost_all_its_checkpoints_starts_again_only_when_told_to(harm
     assert (copy / "metrics-1.jsonl").read_bytes() == before
 
 
-def test_a_half_written_checkpoint_is_no_checkpoint(copy, corpora):
+def test_a_half_written_checkpoint_is_ignored(copy, corpora):
     (copy / "checkpoints" / "step-000012").rename(copy / "checkpoints" / "step-000012.tmp")
     finished = succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)
     assert "after step 8" in finished.stdout
@@ -171,7 +171,7 @@ def test_stores_of_two_tokenizers_are_refused(corpora, tmp_path):
     assert "python_docs" in line and "another tokenizer" in line
 
 
-def test_missing_corpora_and_memory_are_said_at_once(tmp_path):
+def test_missing_corpora_and_memory_are_reported_at_once(tmp_path):
     line = refused(
         "model=65b",
         "data=mix",
@@ -194,7 +194,7 @@ def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch
     assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
 
 
-def test_the_users_own_words_on_a_bare_machine(tmp_path):
+def test_a_first_command_on_a_bare_machine_fails_with_advice(tmp_path):
     words = [sys.executable, "-m", "torch.distributed.run", str(REPOSITORY / "train" / "main.py")]
     finished = subprocess.run(
         [*words, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=120
@@ -204,7 +204,7 @@ def test_the_users_own_words_on_a_bare_machine(tmp_path):
     assert "relama prepare" in finished.stderr
 
 
-def test_a_wrong_word_is_said_by_one_rank(tmp_path):
+def test_a_wrong_argument_is_reported_by_one_rank(tmp_path):
     finished = subprocess.run(command("optim.lrr=1", ranks=2), capture_output=True, text=True, timeout=120)
     assert finished.returncode == 1
     assert finished.stderr.count("relama: error") == 1

@@ -48,7 +48,7 @@ def judge(policy: str, losses: list[float], **changes) -> list[dict | None]:
     return found
 
 
-def test_a_spike_is_what_stands_above_the_steps_before_it():
+def test_a_spike_is_far_above_the_steps_before_it():
     quiet = [5.0 + 0.01 * (-1) ** n for n in range(20)]
     assert judge("warn", quiet) == [None] * 20
     (*before, spike) = judge("skip", [*quiet, 5.2])
@@ -59,7 +59,7 @@ def test_a_spike_is_what_stands_above_the_steps_before_it():
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(("policy", "action"), [("warn", "stop"), ("skip", "skip"), ("rewind", "rewind")])
-def test_what_is_no_number_never_passes(value, policy, action):
+def test_a_non_finite_value_never_passes(value, policy, action):
     (_, decision) = judge(policy, [5.0, value])
     assert decision["action"] == action and decision["loss"] is None
     json.dumps(decision, allow_nan=False)
@@ -199,7 +199,7 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize("policy", ["warn", "skip", "rewind"])
-def test_a_loss_that_is_no_number_never_reaches_the_weights(policy, corpora, tmp_path):
+def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
     words = [*SMALL, f"corpora={corpora}", f"run={tmp_path}", "steps=20", "checkpoint.every=5"]
     words += [f"recovery={policy}", "recovery.back=3"]
     command = [sys.executable, "-c", NOT_A_NUMBER, *words]
@@ -237,7 +237,7 @@ def test_torchrun_does_not_train_on_after_a_stop_but_a_person_may(corpora, tmp_p
     assert (folder / "finished.json").exists() and not (folder / "stopped.json").exists()
 
 
-def test_the_words_of_recovery_are_checked(corpora, tmp_path):
+def test_recovery_settings_are_checked(corpora, tmp_path):
     from tests.support.runs import run
 
     refused = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", "recovery.policy=hope")

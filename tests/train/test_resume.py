@@ -115,7 +115,7 @@ def test_another_world_size_sees_the_same_samples(undisturbed, corpora, tmp_path
         assert here[0] == there[0] and here[1] == pytest.approx(there[1], rel=2e-5)
 
 
-def test_a_run_goes_on_at_another_world_size_and_micro_batch(undisturbed, corpora, tmp_path):
+def test_a_run_resumes_at_another_world_size_and_micro_batch(undisturbed, corpora, tmp_path):
     folder = tmp_path / "run"
     overrides = (f"corpora={corpora}", f"run={folder}", *SETTINGS)
     succeed(*overrides, "stop_at=11", ranks=2)
@@ -125,7 +125,7 @@ def test_a_run_goes_on_at_another_world_size_and_micro_batch(undisturbed, corpor
         assert here[1] == pytest.approx(there[1], rel=2e-4)
 
 
-def test_starting_a_finished_run_again_says_so(undisturbed, corpora):
+def test_starting_a_finished_run_again_reports_that_it_is_finished(undisturbed, corpora):
     again = succeed(f"corpora={corpora}", f"run={undisturbed[0]}", *SETTINGS)
     assert "has finished" in again.stdout
     assert len(metrics(undisturbed[0])) == STEPS
@@ -184,7 +184,7 @@ def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
         assert (folder / "finished.json").exists()
 
 
-def test_what_only_tells_of_a_run_may_fail_to_be_written(corpora, tmp_path):
+def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
     """As on a full disk: it is said, and the run goes on and ends as it would."""
     words = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
     succeed(*words, "stop_at=3")

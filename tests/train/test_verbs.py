@@ -150,7 +150,7 @@ def test_generation_is_drawn_from_the_seed(trained, capsys):
     assert said[0] == said[1] != said[2]
 
 
-def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys):
+def test_a_file_of_prompts_gives_the_same_as_each_prompt_alone(trained, tmp_path, capsys):
     lines = ["def", "import os, sys", "class A(object):"]
     (tmp_path / "prompts.txt").write_text("\n".join(lines))
     settings = [f"weights={trained}", "max_tokens=8", "temperature=0"]
@@ -162,7 +162,7 @@ def test_a_file_of_prompts_gives_what_each_gives_alone(trained, tmp_path, capsys
     assert capsys.readouterr().out == f"{train.generation.main.BETWEEN}\n".join(alone)
 
 
-def test_json_lines_go_in_and_out_also_by_standard_input(trained, monkeypatch, capsys):
+def test_json_lines_are_read_from_files_and_standard_input_and_printed(trained, monkeypatch, capsys):
     lines = ["def", "two\nlines", "a \u2028 separator"]
     typed = "".join(json.dumps({"prompt": line}) + "\n" for line in lines)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(typed.encode())))
@@ -274,7 +274,7 @@ def test_wandb_offline_needs_no_network_and_no_key(corpora, tmp_path):
     assert list((run / "wandb").glob("offline-run-*/*.wandb"))
 
 
-def test_a_subset_is_said_with_its_renormalised_weights(corpora, tmp_path):
+def test_a_subset_is_reported_with_its_renormalized_weights(corpora, tmp_path):
     said = succeed(
         f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1", "data.sources=[python_docs]"
     ).stdout

@@ -104,7 +104,7 @@ def corpora(draw) -> list[str]:
 
 @settings(deadline=None, max_examples=80)
 @given(corpora(), st.lists(st.integers(1, 9), min_size=1, max_size=3))
-def test_what_goes_is_what_brute_force_says(texts, sizes):
+def test_dropped_books_are_those_that_brute_force_drops(texts, sizes):
     with TemporaryDirectory() as folder:
         assert_equal(measured(texts, Path(folder), sizes), brute_force(texts))
 
@@ -161,7 +161,7 @@ def test_the_number_of_tasks_changes_nothing(tmp_path, monkeypatch):
     assert found[0] == found[1] == found[2] != {}
 
 
-def test_a_book_in_a_book_that_goes_itself_stays_unless_another_holds_it(tmp_path):
+def test_a_book_inside_a_dropped_book_is_kept_unless_another_contains_it(tmp_path):
     draw = random.Random(4)
     long = [f"w{i}" for i in range(1000)]
     middle = long[:440] + [f"m{i}" for i in range(36)]  # 91 % of it in the long one
@@ -190,7 +190,7 @@ def test_many_editions_of_one_book_leave_the_longest_however_few_are_looked_at(t
     assert found.keys() == expected.keys() and len(found) == len(texts) - 1
 
 
-def test_short_books_in_a_long_one_are_missed_as_rarely_as_is_said(tmp_path):
+def test_short_books_in_a_long_one_are_missed_as_rarely_as_documented(tmp_path):
     draw = random.Random(5)
     long = [draw.choice("abcdefghijklmnopqrstuvwxyz") * draw.randrange(1, 9) for _ in range(60_000)]
     for length, found_of_300 in ((200, 300), (44, 290)):  # (7/8)^40 is 0.5 %

@@ -256,7 +256,7 @@ def broken(models: Path, folder: Path, name: str, content: bytes | None) -> Path
     "content", [None, b"", b"not a model", b"mmap lm http://kheafield.com/code" + b"\0" * 99]
 )
 @pytest.mark.parametrize("name", ["en.sp.model", "en.arpa.bin", "references.bin"])
-def test_a_model_that_is_missing_or_none_is_refused_before_anything_is_read(
+def test_a_missing_or_invalid_model_is_refused_before_anything_is_read(
     dump,
     models,
     tmp_path,

@@ -82,7 +82,7 @@ def test_other_licences_are_accepted_when_named(tmp_path):
     assert prepare(tmp_path, "recipe=github", f"input={exported}", "licences=MIT,GPL-3.0") == 0
 
 
-def test_without_a_tokenizer_the_text_is_written_and_the_next_command_said(tmp_path, capsys):
+def test_without_a_tokenizer_the_text_is_written_and_the_next_command_printed(tmp_path, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={source}") == 0
     said = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_a_comma_in_an_input_that_is_there_parts_nothing(tmp_path):
     assert [document.file for document in documents(tmp_path / "corpora" / "mine")] == [str(source)]
 
 
-def test_the_next_command_works_as_it_is_said_where_output_was_given(tmp_path, tokenizer, capsys):
+def test_the_printed_next_command_works_with_output_given(tmp_path, tokenizer, capsys):
     source, there = lines(tmp_path / "x.jsonl", [{"text": "one"}] * 1), tmp_path / "é, (it's)" / "mine"
     assert main(["recipe=text", "source=mine", f"input={source}", f"output={there}"]) == 0
     said = capsys.readouterr().out.partition("relama prepare ")[2].partition(" (`relama")[0]
@@ -188,7 +188,7 @@ def test_text_of_unknown_making_is_never_overwritten(tmp_path):
     assert documents(tmp_path / "corpora" / "mine") == theirs
 
 
-def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_is_whole(tmp_path):
+def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_completes(tmp_path):
     source = tmp_path / "x.jsonl"
     words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'corpora'}"]
     command = [sys.executable, "data/main.py", *words]
@@ -251,7 +251,7 @@ def test_a_store_is_kept_made_again_by_stage_tokens_and_replaced_only_on_request
     assert json.loads(made.read_text())["seed"] == 1
 
 
-def test_a_few_long_documents_hold_something_out_and_it_is_said(tmp_path, tokenizer, capsys):
+def test_some_text_of_a_few_long_documents_is_held_out_and_reported(tmp_path, tokenizer, capsys):
     """24 novels of which the share holds none; the end of one is held out, and never trained on."""
     draw = random.Random(0)
     books = [" ".join(draw.choices(["sea", "ship", "whale", "old", "man"], k=9000)) for _ in range(24)]
@@ -344,7 +344,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=sample", "input=x"], ["recipe=sample", "corpora="]),
     ],
 )
-def test_bad_requests_end_in_one_line_that_says_what_was_expected(tmp_path, capsys, words, said):
+def test_bad_requests_end_in_one_line_with_the_expected_value(tmp_path, capsys, words, said):
     assert prepare(tmp_path, *words) == 1
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and error[0].startswith("relama: error: ")

@@ -163,7 +163,7 @@ def test_an_error_that_passes_loses_no_document(tmp_path, model_file, recipe):
             assert code == 0 or said.startswith("relama: error: "), trial
 
 
-def test_an_error_that_stays_ends_the_run_in_one_line_and_counts_nothing(tmp_path, monkeypatch, capsys):
+def test_a_persistent_error_ends_the_run_in_one_line_and_counts_nothing(tmp_path, monkeypatch, capsys):
     from data.sources import text
 
     (tmp_path / "in").mkdir()

@@ -55,7 +55,7 @@ def corpora(tmp_path_factory) -> Path:
     return folder
 
 
-def test_asked_for_by_several_processes_at_once_it_is_made_once_and_whole(corpora):
+def test_several_processes_that_ask_at_once_get_one_complete_sample(corpora):
     said = json.loads((corpora.parent / "said.json").read_text())
     assert sum("preparing it once" in words for words in said) == 1
     assert all("preparing it once" in words or "waiting for another" in words for words in said)
@@ -149,7 +149,7 @@ def test_asked_for_again_it_is_there_at_once_and_nothing_heavy_is_imported(corpo
     assert {path: path.stat().st_mtime_ns for path in corpora.rglob("*")} == before
 
 
-def test_killed_while_it_is_made_it_is_not_taken_for_whole_and_the_next_to_ask_makes_it(tmp_path):
+def test_a_sample_killed_while_it_is_made_is_made_again_by_the_next_process(tmp_path):
     process = ask(tmp_path)
     while not (tmp_path / ".sample.tmp" / "python_docs" / "text.work").exists():
         assert process.poll() is None
@@ -167,7 +167,7 @@ def test_killed_while_it_is_made_it_is_not_taken_for_whole_and_the_next_to_ask_m
     ("changed", "value"),
     [("VERSION", 99), ("MADE_WITH", {"github": 99, "text": 1}), ("platform", None), ("vocab_size", 5000)],
 )
-def test_another_python_recipe_or_vocabulary_makes_it_anew(corpora, monkeypatch, changed, value):
+def test_another_python_recipe_or_vocabulary_makes_it_again(corpora, monkeypatch, changed, value):
     made = []
     monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
     options = {}
@@ -185,7 +185,7 @@ def test_another_python_recipe_or_vocabulary_makes_it_anew(corpora, monkeypatch,
 
 
 @pytest.mark.parametrize("missing", ["sample/sample.json", "python_code/tokens/manifest.json"])
-def test_with_a_part_missing_it_is_made_anew(corpora, monkeypatch, missing):
+def test_with_a_part_missing_it_is_made_again(corpora, monkeypatch, missing):
     made = []
     monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
     hidden = corpora / (missing + ".hidden")

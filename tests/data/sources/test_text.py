@@ -40,7 +40,7 @@ def test_any_text_comes_through_every_layout_unchanged(tmp_path_factory, bodies,
         assert cleaned.text == body if body.strip() else cleaned.reason == "empty"
 
 
-def test_redpajama_and_dolma_keep_their_urls_and_what_else_is_known(tmp_path):
+def test_redpajama_and_dolma_keep_their_urls_and_other_metadata(tmp_path):
     rows_in = [
         {"text": "one", "meta": {"url": "http://r", "language": "en"}, "id": "r1"},
         {"text": "two", "metadata": {"url": "http://d"}, "id": "d1", "source": "cc"},
@@ -62,7 +62,7 @@ def test_redpajama_and_dolma_keep_their_urls_and_what_else_is_known(tmp_path):
     assert json.loads(found[2].meta) == {"title": "Seven", "id": "7"}
 
 
-def test_real_dolma_and_redpajama_files_are_read_whole(shared_data):
+def test_real_dolma_and_redpajama_files_are_read_completely(shared_data):
     counts = {path.name: len(records(path)) for path in text.inputs(shared_data / "c4")}
     assert list(counts.values()) == [10, 10, 10]
     dolma = records(shared_data / "c4" / "dolma-cc_en_head-0091.jsonl.gz")
@@ -76,7 +76,7 @@ def test_a_text_file_is_one_document_and_its_line_ends_are_unix(tmp_path):
     assert [record.text for record in first + second] == ["one\n\ntwo\n", "# title\n"]
 
 
-def test_a_readme_beside_rows_is_not_a_document(tmp_path):
+def test_a_readme_next_to_rows_is_not_a_document(tmp_path):
     (tmp_path / "README.md").write_text("about")
     (tmp_path / ".hidden.jsonl").write_text("{}")
     (tmp_path / "deep").mkdir()
@@ -108,7 +108,7 @@ def test_half_a_character_is_dropped_and_not_written(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst", "x.parquet"])
-def test_a_file_that_breaks_off_gives_what_was_before_the_break(tmp_path, name):
+def test_a_truncated_file_gives_the_rows_before_the_break(tmp_path, name):
     lines = "".join(json.dumps({"text": f"{i} " * 50}) + "\n" for i in range(20_000)).encode()
     path = tmp_path / name
     if name.endswith("parquet"):
@@ -148,7 +148,7 @@ def test_one_json_array_is_read_like_lines(tmp_path, pretty, pack):
     ]
 
 
-def test_a_damaged_array_gives_what_was_before(tmp_path):
+def test_a_damaged_array_gives_the_rows_before_the_damage(tmp_path):
     path = tmp_path / "a.json"
     path.write_text('[{"text": "one"}, 3, {"text": "two"}, {"text": bad}, {"text": "three"}]')
     items = list(text.read(path))

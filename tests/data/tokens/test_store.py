@@ -112,7 +112,7 @@ DAMAGE = {
 @pytest.mark.parametrize(
     "name", ["train-00000.bin", "train-00002.bin", "train-00001.docs", "manifest.json", "tokenizer.model"]
 )
-def test_each_damage_is_refused_in_one_line_with_the_file_and_the_mend(copy, name, damage):
+def test_each_kind_of_damage_is_refused_in_one_line_with_the_file_and_the_fix(copy, name, damage):
     DAMAGE[damage](copy / name)
     with pytest.raises(DataError) as refused:
         TokenStore.open(copy).verify()

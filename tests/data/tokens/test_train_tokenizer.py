@@ -206,7 +206,7 @@ def test_the_verb_writes_a_tokenizer_and_says_what_comes_next(tmp_path, corpora,
         (["data=other"], "data=other: no such choice"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_line(words, said, capsys, tmp_path, monkeypatch):
+def test_nonsensical_settings_are_refused_in_one_line(words, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(words) == 1
     error = capsys.readouterr().err

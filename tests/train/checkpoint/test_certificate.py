@@ -20,7 +20,7 @@ def flip_a_bit(path):
 
 
 @pytest.mark.parametrize("fault", ["none", "another loss", "another weight", "damaged", "its write failed"])
-def test_whatever_a_replay_finds_the_run_goes_on_from_what_it_had(fault, tmp_path, capsys, monkeypatch):
+def test_the_run_continues_from_its_own_state_whatever_a_replay_finds(fault, tmp_path, capsys, monkeypatch):
     model, optimizer = trained()
     saver = Saver(tmp_path, keep=3)
     certifier = Certifier(saver, 2, torch.device("cpu"))

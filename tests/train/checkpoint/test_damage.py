@@ -173,7 +173,7 @@ def test_a_state_that_names_files_elsewhere_is_refused(name, saved):
     assert repr(name) in problem and "not a Relama checkpoint" in problem
 
 
-def test_a_link_in_the_place_of_a_file_is_no_file(saved, tmp_path):
+def test_a_link_in_place_of_a_file_counts_as_missing(saved, tmp_path):
     shutil.move(saved / "__0_0.distcp", tmp_path / "elsewhere")
     (saved / "__0_0.distcp").symlink_to(tmp_path / "elsewhere")
     assert damage(saved) == ["__0_0.distcp is missing"]

@@ -29,7 +29,7 @@ from train.optimizer import build_optimizer
 LARGE = LlamaConfig(dim=128, n_layers=2, n_heads=4, vocab_size=1024, multiple_of=16, max_seq_len=16)
 
 
-def test_what_is_saved_is_the_state_of_the_moment_though_training_goes_on(tmp_path, monkeypatch):
+def test_a_save_holds_the_state_of_its_step_while_training_continues(tmp_path, monkeypatch):
     model, optimizer = trained()
     save(tmp_path / "plain", model, optimizer, {"step": 1}, keep=3)
     release = threading.Event()
@@ -126,7 +126,7 @@ def _kill_at(operation: int, checkpoints: Path) -> None:
     os.fsync = lambda handle: (touched(checkpoints), sync(handle))
 
 
-def test_a_kill_at_any_file_operation_leaves_a_whole_checkpoint_and_the_verified_one(tmp_path):
+def test_a_kill_at_any_file_operation_leaves_a_complete_checkpoint_and_the_verified_one(tmp_path):
     """Step 2 was damaged and is saved again, step 1 (verified) is older than `keep` asks for."""
     torch.set_num_threads(1)
     model, optimizer = trained()
@@ -200,7 +200,7 @@ def test_the_newest_few_and_the_last_verified_stay(tmp_path):
         assert kept == {*range(10 - keep, 10)} | ({verified} if verified else set())
 
 
-def test_a_mark_of_another_state_is_no_mark(tmp_path):
+def test_a_mark_of_another_state_is_ignored(tmp_path):
     model, optimizer = trained()
     one = save(tmp_path / "a", model, optimizer, {"step": 1, "seed": 1}, keep=1)
     other = save(tmp_path / "b", model, optimizer, {"step": 1, "seed": 2}, keep=1)

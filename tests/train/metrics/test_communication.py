@@ -9,7 +9,7 @@ from train.metrics.communication import exposed
 
 
 @pytest.mark.parametrize("seed", range(50))
-def test_exposed_is_what_counting_every_moment_gives(seed):
+def test_exposed_time_equals_a_count_of_every_moment(seed):
     draw = random.Random(seed)
 
     def stretches() -> list[tuple[int, int]]:

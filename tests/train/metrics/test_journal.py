@@ -35,7 +35,7 @@ def journal(tmp_path):
     journal.close()
 
 
-def test_lines_that_find_no_room_wait_and_none_is_written_by_half(journal, tmp_path, capsys):
+def test_lines_wait_while_the_disk_is_full_and_none_is_half_written(journal, tmp_path, capsys):
     path = tmp_path / "metrics.jsonl"
     journal.write(line(1))
     assert journal.settle()
@@ -66,7 +66,7 @@ class Broken:
         return fail
 
 
-def test_a_reader_that_goes_away_costs_no_line(tmp_path, monkeypatch):
+def test_a_closed_stderr_loses_no_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Broken())
     journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(), {})
     for step in (1, 2):

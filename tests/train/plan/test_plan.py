@@ -57,7 +57,7 @@ def test_two_shallow_models_tell_the_deep_one_to_the_byte(layout, micro_batches,
 
 
 @pytest.mark.parametrize("mode", ["none", "selective", "full"])
-def test_memory_is_what_torch_s_own_tracker_counts(mode):
+def test_memory_equals_the_count_of_torch_s_tracker(mode):
     model, work = replace(MODEL, n_layers=3), Work(256, 4, 1, mode)
     with fake_world(Layout(dp_shard=4)) as mesh:
         ours = trace_step(model, mesh, work)
@@ -148,7 +148,7 @@ def test_auto_takes_the_cheapest_that_fits_and_keeps_what_is_set_by_hand():
     assert by_hand.layout.tp == 4
 
 
-def test_auto_refuses_what_cannot_fit_and_names_the_smallest_world_that_would():
+def test_auto_refuses_a_model_that_cannot_fit_and_names_the_smallest_world_size():
     with pytest.raises(LayoutError, match=r"\d+ ranks would be enough") as refused:
         auto(SIZE_65B, 2, 80, per_node=2)
     larger = int(re.search(r"(\d+) ranks would be enough", str(refused.value))[1])
@@ -211,7 +211,7 @@ def test_the_groups_of_every_layout_are_known():
         ),
     ],
 )
-def test_what_cannot_be_planned_is_refused_in_a_line(words, says, capsys):
+def test_impossible_plans_are_refused_in_one_line(words, says, capsys):
     assert main(words) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and says in lines[0], lines

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from train.ranks.rendezvous import name_of_this_start
 
 
-def test_each_start_gets_a_name_of_its_own_on_a_store_full_of_others_keys():
+def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
     """Ranks come in any order; one that is there before rank 0 first finds the last start's name."""
     server = dist.TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=20))
 
@@ -30,7 +30,7 @@ def test_each_start_gets_a_name_of_its_own_on_a_store_full_of_others_keys():
     assert len(set(names)) == 4
 
 
-def test_a_rank_that_never_comes_is_not_waited_for_for_ever():
+def test_waiting_for_a_missing_rank_ends():
     store = dist.TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=1))
     with pytest.raises(dist.DistStoreError):
         name_of_this_start(store, 0, 2)

@@ -319,7 +319,7 @@ def test_the_first_figure_is_the_held_out_bits_per_byte_of_the_mixture(run):
     assert f"Summary {expected:.4f} held-out bits per byte, sources weighted as in the mixture" in words
 
 
-def test_the_title_says_when_where_and_by_which_commit(run):
+def test_the_title_gives_the_time_machine_and_commit(run):
     write(run / "starts.jsonl", [start(1, 64) | {"platform": "Linux-6.1-x86_64"}])
     words = " ".join(page_of(run).text.split())
     assert "Started 2027-01-15 08:00 UTC, Linux-6.1-x86_64, Relama commit abc123def456" in words
@@ -338,7 +338,7 @@ def test_sources_link_to_their_own_pages(run, tmp_path):
     assert [link for link in page.links if not link.startswith("#")] == ["../corpora/c4/report.html"]
 
 
-def test_markup_in_anything_that_data_says_is_shown_as_text(run):
+def test_markup_in_data_is_shown_as_text(run):
     nasty = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
     write(run / "samples.jsonl", [{"step": 50, "prompt": nasty, "text": nasty}])
     write(run / "decisions.jsonl", [{"step": 5, "why": nasty, "documents": [nasty], "sources": {nasty: 1}}])

@@ -78,7 +78,7 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(name, content, tmp_p
     assert found["bad"]["state"] == "unreadable" and found["bad"]["problem"]
 
 
-def test_a_folder_without_runs_is_said_in_one_line(tmp_path, capsys):
+def test_a_folder_without_runs_is_reported_in_one_line(tmp_path, capsys):
     assert main([f"folder={tmp_path}"]) == 0
     assert capsys.readouterr().out == "no runs yet; start one: relama train run=NAME\n"
     assert main([f"folder={tmp_path / 'nowhere'}"]) == 1

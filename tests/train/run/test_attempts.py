@@ -35,7 +35,7 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
     assert life["goodput"] == pytest.approx(6 * 7 / 120)
 
 
-def test_a_start_notes_how_far_the_one_before_had_come(tmp_path):
+def test_a_start_records_how_far_the_previous_one_got(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(line(1, 1) + line(2, 1) + '{"step": 3')
     started(tmp_path, None, 1, SimpleNamespace(world_size=2))
     ended(tmp_path, 4, "SIGTERM")

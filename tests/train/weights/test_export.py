@@ -134,7 +134,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
         (import_.main, "weights=ROOT/bare output=OUT", "no tokenizer.model came with"),
     ],
 )
-def test_what_does_not_fit_is_said_in_one_line_and_leaves_nothing(
+def test_a_misfit_is_reported_in_one_line_and_leaves_nothing(
     main, words, said, folders, tmp_path, capsys, other_tokenizer
 ):
     if not (folders / "bare").exists():

@@ -35,7 +35,7 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize(("text", "kept"), CASES)
-def test_what_a_conditional_chooses_is_kept(text, kept):
+def test_the_chosen_branch_of_a_conditional_is_kept(text, kept):
     assert plain(body("\\section{A}\n" + text)) == "".join(kept.split())
 
 
@@ -60,7 +60,7 @@ def test_pandoc_reads_the_cleaned_text_as_the_original(text):
         "\\if\\x\\y a\\fi",
     ],
 )
-def test_what_cannot_be_told_stays(text):
+def test_undecidable_conditionals_are_kept(text):
     assert body("\\section{A}\n" + text) == f"\\section{{A}}\n{text}\n"
 
 

@@ -40,7 +40,7 @@ def test_damaged_papers_are_set_aside_and_the_next_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1200, 1800, 2560])  # in the second's header, in its bytes, at its end
-def test_a_bulk_tar_that_breaks_off_gives_what_came_before(tmp_path, cut):
+def test_a_truncated_bulk_tar_gives_the_papers_before_the_break(tmp_path, cut):
     noise = gzip.compress(random.Random(1).randbytes(1200))
     path = bulk(tmp_path, {"0704.0001.gz": paper(), "0704.0002.gz": noise[:1024]})
     path.write_bytes(path.read_bytes()[:cut])

@@ -33,7 +33,7 @@ def test_a_declared_encoding_is_kept(name):
     assert decode(text.encode()) == text  # UTF-8 whatever it says
 
 
-def test_what_is_not_declared_is_utf8_else_windows_1252_byte_by_byte():
+def test_an_undeclared_encoding_is_utf8_else_windows_1252_byte_by_byte():
     assert decode("für “Gödel”".encode("cp1252")) == "für “Gödel”"
     assert decode("中 ".encode() + "ü".encode("latin-1") + "é".encode()) == "中 üé"
     assert decode(bytes(range(1, 256)).replace(b"\r", b"")).encode() != b""

@@ -33,7 +33,7 @@ def test_a_file_that_a_macro_inputs_is_read(tmp_path, definition, use):
     assert "The first \\emph{part}, by \\mine." in text
 
 
-def test_what_a_file_input_by_a_macro_defines_holds_after_it(tmp_path):
+def test_definitions_in_a_file_input_by_a_macro_hold_after_it(tmp_path):
     main = DOCUMENT + "\\newcommand{\\load}[1]{\\input{#1}}\\load{defs}\\me is here.\n\\end{document}"
     folder(tmp_path / "p", {"main.tex": main, "defs.tex": "\\newcommand{\\me}{Ann}"})
     assert texts(tmp_path / "p") == ["\\section{A}\nAnn is here.\n"]
@@ -66,7 +66,7 @@ def test_the_main_file_inputs_the_one_with_the_class(tmp_path, files):
     assert texts(tmp_path / "p") == ["\\section{A}\nBody.\n"]
 
 
-def test_a_file_of_options_for_a_whole_document_is_not_its_main_file():
+def test_a_file_of_document_options_is_not_the_main_file():
     files = {"a.tex": "\\def\\draft{1}\n\\input{paper}", "paper.tex": WHOLE}
     assert Paper({name: text.encode() for name, text in files.items()}).mains().read == ["paper.tex"]
 

@@ -98,15 +98,15 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
         "\\NewDocumentCommand{\\a}{s m}{\\IfBooleanTF{#1}{x}{#2}}\\a{1}",
     ],
 )
-def test_what_programs_or_redefines_latex_itself_is_left_alone(text):
+def test_code_that_programs_or_redefines_latex_is_left_alone(text):
     assert expanded(text) == text
 
 
-def test_a_macro_redefined_beyond_reading_is_no_more_expanded():
+def test_a_macro_with_an_unreadable_redefinition_is_no_longer_expanded():
     assert expanded("\\def\\a{1}\\a\\def\\a{\\ifx}\\a") == "1\\def\\a{\\ifx}\\a"
 
 
-def test_an_argument_that_is_missing_leaves_the_call_as_it_is():
+def test_a_call_with_a_missing_argument_is_unchanged():
     text = "\\newcommand{\\a}[2]{<#1#2>}"
     for call in ("{\\a{1}}", "\\a{1}", "$\\a$", "\\a{1}{never closed", "\\a{1}\n\n{2}\n\n\n"):
         assert expanded(text + call).endswith(call[-8:])

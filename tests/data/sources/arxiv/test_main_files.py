@@ -121,12 +121,12 @@ def test_import_reads_relative_to_its_folder():
         "\\newinput{z}",
     ],
 )
-def test_what_is_not_in_the_paper_is_not_followed(command):
+def test_inputs_outside_the_paper_are_not_followed(command):
     text = f"\\documentclass{{a}}\n\\begin{{document}}\n{command}\n"
     assert one({"main.tex": text, "z.tex": "Z"}) == text
 
 
-def test_a_commented_input_is_not_read_nor_what_follows_endinput():
+def test_a_commented_input_and_text_after_endinput_are_not_read():
     files = {
         "main.tex": "\\documentclass{a}\\begin{document}\n% \\input{z}\n\\input{y}",
         "z.tex": "Z",

@@ -20,7 +20,7 @@ SECTIONS = [
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_everything_before_the_first_section_goes(section):
+def test_everything_before_the_first_section_is_removed(section):
     text = (
         "\\title{T}\\maketitle\n\\begin{abstract}\n\\paragraph{Aim.} We.\n\\end{abstract}\n\n"
         + section
@@ -29,14 +29,14 @@ def test_everything_before_the_first_section_goes(section):
     assert body(text) == section + "\ntext\n"
 
 
-def test_sections_before_the_document_and_in_definitions_and_verbatim_are_none():
+def test_sections_before_the_document_and_in_definitions_and_verbatim_do_not_count():
     text = (
         "\\def\\at{\\section{macro}}\n\\renewcommand{\\section}[1]{\\section{#1}}\n\\begin{document}\nfront"
     )
     assert clean_latex(text + "\\verb|\\section{v}| \\section{A} text") == "\\section{A} text\n"
 
 
-def test_a_heading_in_the_preamble_is_none():
+def test_a_heading_in_the_preamble_does_not_count():
     text = "\\AtEndDocument{\\section{End}\\bibliography{x}}\\begin{document}\nfront\n\\section{A}\ntext\n"
     assert clean_latex(text) == "\\section{A}\ntext\n"
 
@@ -64,7 +64,7 @@ BIBLIOGRAPHIES = [
 
 
 @pytest.mark.parametrize("bibliography", BIBLIOGRAPHIES)
-def test_the_bibliography_goes_and_the_appendix_after_it_stays(bibliography):
+def test_the_bibliography_is_removed_and_the_appendix_after_it_kept(bibliography):
     text = f"\\section{{A}}\ntext\n\n{bibliography}\n\\appendix\n\\section{{B}}\nmore"
     assert body(text) == "\\section{A}\ntext\n\n\\appendix\n\\section{B}\nmore\n"
 
@@ -84,7 +84,7 @@ def test_the_bibliography_goes_and_the_appendix_after_it_stays(bibliography):
         "Literature",
     ],
 )
-def test_a_first_section_is_not_taken_for_what_stands_around_a_paper(title):
+def test_a_first_section_is_not_taken_for_front_matter(title):
     text = f"\\section{{{title}}}\nWe review it.\n\\section{{B}}\nmore"
     assert body("front\n" + text) == text + "\n"
 
@@ -116,12 +116,12 @@ def test_a_letter_with_such_a_heading_alone_keeps_its_body(title):
         "\\bibitem{a} A.\n\\appendix",
     ],
 )
-def test_literature_that_is_a_bibliography_goes(listed):
+def test_a_literature_section_that_is_a_bibliography_is_removed(listed):
     text = f"\\section{{A}}\ntext\n\\section*{{Literature}}\n{listed}\n"
     assert body(text).replace("\\appendix", "").strip() == "\\section{A}\ntext"
 
 
-def test_what_follows_the_end_of_the_document_goes():
+def test_text_after_the_end_of_the_document_is_removed():
     assert body("\\section{A}\ntext\n\\end{document}\n\\section{B}") == "\\section{A}\ntext\n"
     assert body("\\def\\ed{\\end{document}}\\section{A}\ntext\n\\ed\nB") == "\\section{A}\ntext\n"
 

@@ -28,7 +28,7 @@ from tests.support.papers import body
         ("\\MakeShortVerb{\\|}", "so |a % b| after"),
     ],
 )
-def test_code_keeps_its_percent_signs_and_what_follows_stays(declaration, code):
+def test_code_keeps_its_percent_signs_and_the_text_after_them(declaration, code):
     text = f"\\documentclass{{a}}\n{declaration}\n\\begin{{document}}\n\\section{{A}}\n{code} more.\n"
     text += "% gone\nLast.\n"
     assert clean_latex(text) == f"\\section{{A}}\n{code} more.\nLast.\n"
@@ -48,7 +48,7 @@ def test_an_environment_that_the_paper_hides_is_left_out(hides):
     assert clean_latex(text + "\\begin{private}\nhidden\n\\end{private}\nb") == "\\section{A}\na\nb\n"
 
 
-def test_an_environment_that_is_both_included_and_excluded_stays():
+def test_an_environment_that_is_both_included_and_excluded_is_kept():
     text = "\\excludecomment{long}\\includecomment{long}\\section{A}\n\\begin{long}\nkept\n\\end{long}"
     assert "kept" in clean_latex(text)
 
@@ -60,7 +60,7 @@ def test_text_without_markup_passes_unchanged(text, breaks):
     assert body(text) == text.strip() + "\n"
 
 
-def test_notes_to_co_authors_go_and_of_changes_the_new_text_stays():
+def test_notes_to_co_authors_are_removed_and_changes_keep_the_new_text():
     text = "\\documentclass{a}\\usepackage[obeyFinal]{todonotes}\\usepackage{changes}\n\\begin{document}\n"
     text += "\\section{A}\nKept.\\todo[inline]{ask Bob} \\added{new} \\deleted{old}\\replaced{better}{worse}."
     assert clean_latex(text) == "\\section{A}\nKept. new better.\n"

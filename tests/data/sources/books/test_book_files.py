@@ -90,7 +90,7 @@ def test_rows_are_books_too(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["iso8859-2", "cp1251", "big5", "shift_jis", "mac_roman", "iso8859-7"])
-def test_what_a_header_says_of_its_encoding_is_believed_where_it_decodes(encoding):
+def test_the_encoding_in_a_header_is_used_if_it_decodes(encoding):
     words = {"cp1251": "Мать", "big5": "紅樓夢", "shift_jis": "こころ", "iso8859-7": "Ὀδύσσεια"[1:]}
     text = gutenberg_file(" ".join([words.get(encoding, "été")] * 40), encoding=encoding)
     text = text.replace("ύ", "υ")
@@ -181,7 +181,7 @@ def test_a_truncated_file_raises_what_the_engine_takes_for_a_malformed_file(tmp_
             read(tmp_path / name)
 
 
-def test_what_is_not_there_or_holds_no_books_is_refused_by_name(tmp_path):
+def test_a_missing_or_bookless_input_is_refused_by_name(tmp_path):
     (tmp_path / "a.mp3").write_text("x")
     for path in (tmp_path, tmp_path / "a.mp3", tmp_path / "missing"):
         with pytest.raises(DataError, match="Gutenberg"):

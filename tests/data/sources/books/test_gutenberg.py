@@ -24,7 +24,7 @@ from tests.support.books import (
 
 @pytest.mark.parametrize("footer", FOOTERS)
 @pytest.mark.parametrize("header", HEADERS)
-def test_header_and_footer_go_and_the_book_stays(header, footer):
+def test_header_and_footer_are_removed_and_the_book_is_kept(header, footer):
     whole = gutenberg_file(header=header, footer=footer)
     document = books.clean(Record("4321-0.txt", 0, whole))
     assert document.text == BODY + "\n"
@@ -55,7 +55,7 @@ def test_any_book_in_any_style_encoding_and_line_ending_comes_out_the_same(
     assert document.text == body + "\n"
 
 
-def test_what_bears_no_mark_of_gutenberg_is_taken_whole(tmp_path):
+def test_a_text_without_gutenberg_marks_is_kept_entirely(tmp_path):
     mine = "Title: 1984\n\nProduced by me.\n\nI wrote of Project Gutenberg, to the end of the etext.\n"
     document = only(read_bytes(tmp_path, "1984.txt", mine.encode()))
     assert document.text == mine and (document.url, document.licence, document.meta) == ("", "", "{}")
@@ -89,7 +89,7 @@ def test_a_transcribers_note_above_a_short_work_does_not_end_it():
     assert gutenberg.open_book(gutenberg_file(poem)).text == poem.strip()
 
 
-def test_two_books_in_one_file_both_stay_without_what_stands_between():
+def test_two_books_in_one_file_are_kept_without_the_text_between_them():
     whole = gutenberg_file("First. " * 30) + gutenberg_file("Second. " * 30)
     text = books.clean(Record("x.txt", 0, whole)).text
     assert text.split() == ["First."] * 30 + ["Second."] * 30
@@ -124,7 +124,7 @@ MEDIA = gutenberg_file(
         ("a book\0 of bytes", "binary"),
     ],
 )
-def test_what_is_no_book_is_dropped_with_a_reason(text, reason):
+def test_files_that_are_not_books_are_dropped_with_a_reason(text, reason):
     assert books.clean(Record("x.txt", 0, text)).reason == reason
 
 

@@ -25,7 +25,7 @@ NOTES = [
 
 
 @pytest.mark.parametrize("note", NOTES)
-def test_a_note_of_the_makers_above_the_book_goes_whole(note):
+def test_a_transcribers_note_above_the_book_is_removed_entirely(note):
     assert gutenberg.open_book(gutenberg_file(f"{note}\n\n{BODY}")).text == BODY
 
 
@@ -33,7 +33,7 @@ LONG = BODY + "\n\n" + "It rained on the quay all that day.\n\n" * 60
 
 
 @pytest.mark.parametrize("note", NOTES[:5] + NOTES[6:7] + NOTES[8:9])
-def test_a_note_below_the_book_goes_and_the_books_footnotes_below_it_stay(note):
+def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
     if ": " in note:
         pytest.skip("its heading has no line of its own")
     whole = gutenberg_file(f"{LONG.strip()}\n\n{note}\n\nFOOTNOTES\n\n[1] Of Kent.")

@@ -84,7 +84,7 @@ def test_an_untrue_charset_does_not_harm_the_text(tmp_path, content, claimed):
     assert "Ein schöner Satz." in clean_one(tmp_path, http(0, content, head)).text
 
 
-def test_what_is_not_a_web_page_is_counted(tmp_path):
+def test_records_that_are_not_web_pages_are_counted(tmp_path):
     cases = {
         "HTTP 404": http(0, HTML.encode(), status="404 Not Found"),
         "image/png": http(0, b"\x89PNG", "Content-Type: image/png\r\n"),

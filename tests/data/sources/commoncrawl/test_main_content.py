@@ -36,7 +36,7 @@ MENU = "<ul><li><a href=/>Home</a></li><li><a href=/a>About us</a></li><li><a hr
 
 @pytest.mark.parametrize("depth", range(6))
 @pytest.mark.parametrize("tag", ["div", "main", "article", "section"])
-def test_lists_come_out_at_any_depth_and_menus_do_not(depth, tag):
+def test_lists_are_kept_at_any_depth_and_menus_are_not(depth, tag):
     body = f"<h1>Head</h1>{paragraphs('lists', 3)}{LIST}{paragraphs('more', 2)}"
     for _ in range(depth):
         body = f"<{tag}>{body}</{tag}>"
@@ -46,7 +46,7 @@ def test_lists_come_out_at_any_depth_and_menus_do_not(depth, tag):
     assert not any("About us" in line for line in found)
 
 
-def test_a_page_that_is_a_list_comes_out():
+def test_a_page_that_is_a_list_is_kept():
     assert lines(page(LIST)) == ["• The first point is made here.", "• A finer point", "• The second one"]
     assert lines(page("<ol><li>One</li><li>Two</li></ol>")) == ["1. One", "2. Two"]
 
@@ -61,7 +61,7 @@ AROUND = {
 
 @pytest.mark.parametrize("after", AROUND.values(), ids=AROUND)
 @pytest.mark.parametrize("wrap", ["<div class=text>{}</div>", "<article>{}</article>", "<td>{}</td>"])
-def test_what_follows_the_article_does_not_come_out(after, wrap):
+def test_text_after_the_article_is_dropped(after, wrap):
     article = wrap.format(paragraphs("gears", 5))
     body = f"<div class=page><h1>Gears</h1><p>What this is about.</p>{article}{after}</div>"
     if "<td>" in wrap:
@@ -70,13 +70,13 @@ def test_what_follows_the_article_does_not_come_out(after, wrap):
     assert [sentence("gears", number) for number in range(5)] == found[-5:]
 
 
-def test_what_introduces_the_article_comes_out_but_links_do_not():
+def test_an_introduction_to_the_article_is_kept_but_its_links_are_not():
     body = f"<div>{MENU}</div><div><h1>Gears</h1></div><p>What this is about.</p>"
     found = lines(page(f"{body}<div class=text>{paragraphs('gears', 5)}</div>"))
     assert found[:2] == ["Gears", "What this is about."] and len(found) == 7
 
 
-def test_sections_of_the_same_kind_all_come_out():
+def test_sections_of_the_same_kind_are_all_kept():
     for tag in ("section", "div class=part", "article class='post type-post category-related tag-comments'"):
         parts = [
             f"<{tag}>{paragraphs(word, n)}</{tag.split()[0]}>"
@@ -101,13 +101,13 @@ LOST = {
 
 
 @pytest.mark.parametrize("wrap", LOST.values(), ids=LOST)
-def test_an_article_in_an_unlikely_place_comes_out_all_the_same(wrap):
+def test_an_article_in_an_unlikely_place_is_kept(wrap):
     found = lines(page(f"<div><b>A short line</b></div>{wrap.format(paragraphs('gears', 6))}"))
     assert [sentence("gears", number) for number in range(6)] == [line for line in found if "gears" in line]
 
 
 @pytest.mark.parametrize("name", ["sidebar", "related-posts", "author-box", "newsletter-popup", "social"])
-def test_boxes_inside_the_article_do_not_come_out(name):
+def test_boxes_inside_the_article_are_dropped(name):
     box = f"<div class={name}><p>Not a part of the article at all.</p></div>"
     found = lines(page(f"<main>{paragraphs('gears', 3)}{box}{paragraphs('wheels', 3)}</main>"))
     assert len(found) == 6 and not any("Not a part" in line for line in found)
@@ -118,7 +118,7 @@ def test_a_headings_own_words_do_not_make_it_a_box():
     assert "Author comments" in lines(page(f"<main>{body}</main>"))
 
 
-def test_pages_without_paragraphs_come_out():
+def test_pages_without_paragraphs_are_kept():
     divs = "".join(f"<div>{sentence('divs', number)}</div>" for number in range(6))
     cells = "".join(f"<tr><td>{sentence('cells', number)}</td></tr>" for number in range(6))
     breaks = "<br><br>".join(sentence("breaks", number) for number in range(6))
@@ -132,7 +132,7 @@ def test_pages_without_paragraphs_come_out():
         assert sum("Sentence" in line for line in found) == 6
 
 
-def test_options_and_scripts_are_no_paragraphs():
+def test_options_and_scripts_do_not_count_as_paragraphs():
     options = "".join(f"<option>{sentence('options', number)}</option>" for number in range(20))
     body = f"<div><form><p><select>{options}</select></p></form></div><div>{sentence('text', 1)}</div>"
     assert lines(page(body)) == [sentence("text", 1)]
@@ -169,7 +169,7 @@ def test_powers_stay_apart_from_their_bases(html, text):
         max_size=20,
     )
 )
-def test_no_page_fails_and_an_article_that_is_most_of_it_comes_out(parts):
+def test_no_page_fails_and_an_article_that_is_most_of_it_is_kept(parts):
     body = "".join(parts)
     found = lines(page(f"{body}<article>{paragraphs('wheels', 200)}</article>{body}"))
     assert sum("wheels" in line for line in found) == 200

@@ -142,7 +142,7 @@ def test_bytes_that_are_neither_packed_nor_text_are_refused(name):
 
 
 @pytest.mark.parametrize("text", [HTML.decode().encode("utf-16-le"), HTML.replace(b"river", b"ri\0ver", 1)])
-def test_a_page_with_zero_bytes_is_no_binary(text):
+def test_a_page_with_zero_bytes_is_not_taken_for_binary(text):
     assert parse_response(response(text, "Content-Encoding: gzip")).body == text
 
 

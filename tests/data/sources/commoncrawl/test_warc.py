@@ -184,7 +184,7 @@ def test_records_across_members_and_many_in_one_are_read(tmp_path):
     assert [item.url[-1] for item in read(tmp_path, gzip.compress(one + two))] == ["1", "2"]
 
 
-def test_padding_between_records_and_members_is_no_record(tmp_path):
+def test_padding_between_records_and_members_is_skipped(tmp_path):
     one, two = good(1), good(2)
     for content, packing in (
         (gzip.compress(one) + b"\0" * 500 + gzip.compress(two) + b"\0" * 100, "gzip"),
@@ -211,7 +211,7 @@ def test_old_versions_and_bare_line_ends_are_read(tmp_path):
     assert [item.url[-1] for item in read(tmp_path, bare + bare, "plain")] == ["1", "1"]
 
 
-def test_a_page_about_warc_is_no_second_record(tmp_path):
+def test_a_page_about_warc_is_one_record(tmp_path):
     text = "How a record begins:\r\n\r\nWARC/1.0\r\nWARC-Type: response\r\n\r\n" + LONG
     for packing in PACKINGS:
         found = read(tmp_path, PACKINGS[packing]([wet(0, text), good(1)]), packing)

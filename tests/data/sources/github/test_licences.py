@@ -33,7 +33,7 @@ from tests.support.github import APACHE, BSD2, BSD3, BSD4, CODE, GPL, MIT, outco
         ("All rights reserved.", "unknown"),
     ],
 )
-def test_licences_are_known_by_what_they_grant(text, licence):
+def test_licences_are_recognized_by_their_grants(text, licence):
     assert recognise(text) == licence
     assert recognise("\n\t ".join(text.upper().split())) == licence
 

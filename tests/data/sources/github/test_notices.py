@@ -97,7 +97,7 @@ def test_only_the_paragraphs_about_the_licence_are_removed():
         ("a.py", "####\n# Copyright X\n####", "#####\n# Adds.\n#####"),
     ],
 )
-def test_the_comment_above_or_below_a_licence_is_kept_whole(path, licence, comment):
+def test_the_comment_above_or_below_a_licence_is_kept_intact(path, licence, comment):
     code = "\nint add(int a);\n"
     assert without_notice(f"{licence}\n\n{comment}{code}", path) == comment + code
     assert without_notice(f"{comment}\n\n{licence}\n{code}", path) == f"{comment}\n{code}"
@@ -172,7 +172,7 @@ def test_files_that_differ_in_their_header_alone_become_equal(code, header):
         ),
     ],
 )
-def test_a_description_beside_the_notice_is_kept(path, text, left):
+def test_a_description_next_to_the_notice_is_kept(path, text, left):
     assert without_notice(text, path) == left
     assert without_notice(left, path) == left
 

@@ -33,7 +33,7 @@ def test_a_licence_known_from_elsewhere_covers_a_repository_that_has_none(tmp_pa
     assert kept.text == CODE and kept.licence == "psf-2.0" and kept.source == "python_code"
 
 
-def test_a_snapshot_gives_what_its_unpacked_folder_gives(shared_data, tmp_path):
+def test_a_snapshot_gives_the_same_as_its_unpacked_folder(shared_data, tmp_path):
     for archive in sorted(shared_data.glob("code/*.tar.gz")):
         with tarfile.open(archive) as members:
             members.extractall(tmp_path / archive.name, filter="data")
@@ -101,7 +101,7 @@ def test_the_columns_of_usual_code_datasets_are_known(tmp_path, row, licence):
         assert cleaned.reason == "licence mit AND gpl-2.0"
 
 
-def test_a_row_without_its_columns_says_what_it_has(tmp_path):
+def test_a_row_without_its_columns_is_refused_with_those_it_has(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"content": ["x"], "filename": "a.py"}\n')
     (drop,) = github.read(tmp_path / "a.jsonl")
     assert drop.malformed and "content (list), filename (str)" in drop.detail
@@ -111,7 +111,7 @@ def test_a_row_without_its_columns_says_what_it_has(tmp_path):
     assert drop.reason == "unknown encoding" and drop.detail == "a.py"
 
 
-def test_malformed_rows_are_set_aside_with_their_place_and_reading_goes_on(tmp_path):
+def test_malformed_rows_are_quarantined_with_their_location_and_reading_continues(tmp_path):
     good = json.dumps({"content": CODE, "path": "a.py", "license": "mit"})
     (tmp_path / "x.jsonl").write_bytes(
         f'{good}\n{{"content": \n[1]\n{{"path": 3}}\n\n{good}\n'.encode() + b"\xff\n"
@@ -165,11 +165,11 @@ def test_real_minified_and_generated_files_are_dropped(shared_data):
     assert clean(text, "jquery.js").reason == "a line above 1000 characters"
 
 
-def test_windows_line_ends_and_byte_order_marks_are_no_difference():
+def test_windows_line_endings_and_byte_order_marks_make_no_difference():
     assert clean("\ufeff" + CODE.replace("\n", "\r\n")).text == clean(CODE).text == CODE
 
 
-def test_a_broken_snapshot_says_so(tmp_path, shared_data):
+def test_a_broken_snapshot_is_reported(tmp_path, shared_data):
     whole = next(shared_data.glob("code/redis*.tar.gz")).read_bytes()
     for name, content in {"half.tar.gz": whole[: len(whole) // 2], "not.tar.gz": b"not a tar at all"}.items():
         (tmp_path / name).write_bytes(content)

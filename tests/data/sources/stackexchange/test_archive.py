@@ -65,7 +65,7 @@ def test_the_posts_are_found_wherever_they_are_in_an_archive(tmp_path, place):
         ({"a/Posts.xml": CONTENT, "b/Posts.xml": CONTENT}, "2 files Posts.xml"),
     ],
 )
-def test_an_archive_without_the_one_posts_file_is_said(tmp_path, members, said):
+def test_an_archive_without_exactly_one_posts_file_is_reported(tmp_path, members, said):
     found, error = until_broken(packed(tmp_path / f"{SITE}.7z", members))
     assert found == [] and re.search(said, error)
 
@@ -93,7 +93,7 @@ def test_a_member_that_would_climb_out_is_never_written(tmp_path, name):
     assert sorted(tmp_path.rglob("*")) == before and not Path("/tmp/root").exists()
 
 
-def test_a_damaged_archive_is_said_and_ends_nothing_else(tmp_path):
+def test_a_damaged_archive_is_reported_and_stops_nothing_else(tmp_path):
     rows = [question(n, f"No {n}", f"<p>{n * 7919 % 1009}</p>" * 9) for n in range(2000)]
     path = packed(tmp_path / f"{SITE}.7z", {"Posts.xml": xml(rows).encode()})
     whole = path.read_bytes()
@@ -109,7 +109,7 @@ def test_a_damaged_archive_is_said_and_ends_nothing_else(tmp_path):
         assert until_broken(path)[1]
 
 
-def test_what_a_damaged_archive_holds_before_the_damage_is_kept(tmp_path):
+def test_posts_before_the_damage_in_an_archive_are_kept(tmp_path):
     random = Random(0)
     rows = [question(n, f"No {n}", random.randbytes(3000).hex()) for n in range(1000)]
     path = packed(tmp_path / f"{SITE}.7z", {"Posts.xml": xml(rows).encode()}, filters=BZIP2)
@@ -141,6 +141,6 @@ def test_an_archive_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch)
         assert "bytes to unpack" in until_broken(path)[1]
 
 
-def test_an_encrypted_archive_is_said(tmp_path):
+def test_an_encrypted_archive_is_reported(tmp_path):
     path = packed(tmp_path / f"{SITE}.7z", {"Posts.xml": CONTENT}, password="tea")
     assert "encrypted" in until_broken(path)[1]

@@ -85,7 +85,7 @@ def test_many_powers_take_linear_time():
         "tabs\tand  runs   of spaces",
     ],
 )
-def test_code_stands_as_it_was_written(code):
+def test_code_is_kept_as_written(code):
     html = f"<p>before</p>\n\n<pre><code>{escape(code)}\n</code></pre>\n\n<p>after</p>"
     assert html_to_text(html) == f"before\n\n{code}\n\nafter"
     spans = escape(code).replace(" ", "</span> <span>")
@@ -144,18 +144,18 @@ def test_a_post_parsed_in_pieces_is_the_same(html):
 
 
 @pytest.mark.parametrize("tag", ["div", "b", "ul", "li", "blockquote", "pre", "table"])
-def test_depth_is_no_matter(tag):
+def test_deep_nesting_is_read(tag):
     html = f"<{tag}>" * 100_000 + "deep" + f"</{tag}>" * 100_000 + "<p>after"
     text = html_to_text(html)
     assert "deep" in text and text.endswith("after") and len(text) < 200
 
 
-def test_size_is_no_matter():
+def test_large_posts_are_read():
     assert html_to_text("<p>x</p>" * 100_000).count("x") == 100_000
     assert len(html_to_text("<p>" + "x" * (11 << 20) + "</p>")) == 11 << 20
 
 
-def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_whole():
+def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_intact():
     class Late(BaseException):
         pass
 

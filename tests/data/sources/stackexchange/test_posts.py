@@ -71,7 +71,7 @@ def test_two_adjacent_damaged_rows_count_twice(tmp_path, second):
 
 
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.95, 0.999])
-def test_a_file_that_breaks_off_gives_what_came_before(tmp_path, share):
+def test_a_truncated_file_gives_the_posts_before_the_break(tmp_path, share):
     rows = [question(n, f"No {n}") for n in range(50)]
     content = xml(rows)
     found, said = until_broken(site(tmp_path, content[: int(len(content) * share)]))

@@ -75,7 +75,7 @@ def test_tags_are_read_as_old_and_new_dumps_write_them(tmp_path, tags, names):
     assert json.loads(document.meta)["tags"] == names
 
 
-def test_the_licence_is_what_the_posts_say(tmp_path):
+def test_the_licence_is_the_one_named_in_the_posts(tmp_path):
     three, four = {"ContentLicense": "CC BY-SA 3.0"}, {"ContentLicense": "CC BY-SA 4.0"}
     rows = [question(1), question(2, **three), question(3, **three), answer(4, 3, **four)]
     rows += [question(5, ContentLicense="\t!")]

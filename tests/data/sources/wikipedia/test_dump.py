@@ -53,7 +53,7 @@ def test_the_parts_of_a_bz2_give_every_page_once(tmp_path, name, seed):
 
 
 @pytest.mark.parametrize("name", ["single", "multistream", "cut anywhere"])
-def test_what_only_looks_like_a_stream_breaks_nothing(tmp_path, name, monkeypatch):
+def test_bytes_that_only_look_like_a_stream_break_nothing(tmp_path, name, monkeypatch):
     """Every byte `B` is taken for a beginning; in true files one of 2**80 places looks like one."""
     content = _bz2s(3)[name]
     path = write(tmp_path, content, NAME + ".bz2")
@@ -64,7 +64,7 @@ def test_what_only_looks_like_a_stream_breaks_nothing(tmp_path, name, monkeypatc
         assert [item for index in range(n_slices) for item in read_all(path, index, n_slices)[0]] == whole
 
 
-def test_parts_come_from_the_size_alone(tmp_path, monkeypatch):
+def test_the_number_of_slices_depends_only_on_the_size(tmp_path, monkeypatch):
     path = write(tmp_path, bytes(1000), NAME + ".bz2")
     assert wikipedia.slices(path) == 1
     monkeypatch.setattr(wikipedia, "SLICE_BYTES", 300)
@@ -187,7 +187,7 @@ def test_dumps_in_other_encodings_are_read(tmp_path, encoding, pack):
     assert [(item.record, item.text) for item in items] == [(1, "Prose ж."), (2, "Prose.")]
 
 
-def test_empty_dumps_and_what_is_no_dump(tmp_path):
+def test_empty_dumps_are_read_and_other_files_refused(tmp_path):
     assert read_all(write(tmp_path, dump())) == ([], "")
     assert read_all(write(tmp_path, bz2.compress(dump()), NAME + ".bz2")) == ([], "")
     for name, content in {

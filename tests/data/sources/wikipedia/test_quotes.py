@@ -57,7 +57,7 @@ def test_each_line_is_read_by_itself():
         ("&#39;''x''&#39;", "'x'"),
     ],
 )
-def test_an_apostrophe_that_is_text_is_no_part_of_a_mark(wikitext, text):
+def test_an_apostrophe_in_text_is_not_markup(wikitext, text):
     assert wikitext_to_text(wikitext) == text
 
 

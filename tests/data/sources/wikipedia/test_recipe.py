@@ -78,7 +78,7 @@ def test_the_20_languages_are_told_by_the_dump(tmp_path, of_head, language):
         assert [item.reason for item in items] == ["language is not one of the 20"] * 2
 
 
-def test_a_wiktionary_is_no_wikipedia(tmp_path):
+def test_a_wiktionary_is_refused(tmp_path):
     content = dump(page(1), database="enwiktionary").replace(b"en.wikipedia.org", b"en.wiktionary.org")
     [item], _ = read_all(write(tmp_path, content, "a.xml"))
     assert item.detail == "en.wiktionary.org"

@@ -228,7 +228,7 @@ def test_one_name_means_different_things_in_different_wikipedias():
         ("a {{#if:x|y}} b {{Vorlage:X|y}} c", "a b c"),
     ],
 )
-def test_a_template_without_a_rule_stays_where_a_sentence_needs_it(wikitext, text):
+def test_a_template_without_a_rule_is_kept_where_a_sentence_needs_it(wikitext, text):
     assert wikitext_to_text(wikitext) == text
 
 

@@ -79,13 +79,13 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_stays_of(name):
+def test_wikitext_becomes_the_expected_text(name):
     wikitext, text = CASES[name]
     language = "sr" if name == "two scripts" else "en"
     assert wikitext_to_text(wikitext, language=language) == EXPECTED.get(name, text)
 
 
-def test_the_title_stands_above_the_text_and_an_empty_page_is_empty():
+def test_the_title_is_above_the_text_and_an_empty_page_is_empty():
     assert wikitext_to_text("'''A''' is.", "A") == "A\n\nA is."
     assert wikitext_to_text("{{PAGENAME}} is.", "A") == "A\n\nA is."
     assert wikitext_to_text("{{stub}}\n== See also ==\n[[Category:A]]", "A") == ""
