@@ -193,14 +193,14 @@ FAULTS = (
         "train/decisions.py",
         'last = decision["step"] - back\n',
         'last = decision["step"] - 1\n',
-        "tests/train/test_recovery.py::test_a_rewind_leaves_out_the_samples_from_back_steps_before_the_spike",
+        "tests/train/test_recovery.py::test_a_rewind_omits_the_samples_from_back_steps_before_the_spike",
     ),
     Fault(
         "resume: a checkpoint that a rewind took back is used",
         "train/decisions.py",
         'decision["to_step"] < state["step"]',
         'decision["to_step"] > state["step"]',
-        "tests/train/test_recovery.py::test_a_checkpoint_of_steps_that_were_taken_back_is_abandoned",
+        "tests/train/test_recovery.py::test_a_checkpoint_of_rewound_steps_is_abandoned",
     ),
     Fault(
         "resume: a torn line joins the next one",
@@ -221,7 +221,7 @@ FAULTS = (
         "train/checkpoint/folder.py",
         "for folder in folders_of[:-keep]:",
         "for folder in folders_of[: 1 - keep]:",
-        "tests/train/checkpoint/test_saving.py::test_the_newest_few_and_the_last_verified_stay",
+        "tests/train/checkpoint/test_saving.py::test_the_newest_few_and_the_last_verified_are_kept",
     ),
     # ---- formats
     Fault(

@@ -16,7 +16,7 @@ KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit fl
 SHORT = (*SETTINGS, "steps=120", "validate.every=50")
 
 
-def test_a_run_under_random_faults_ends_bitwise_as_the_undisturbed_one(tmp_path):
+def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")  # shown if the test fails
     prepare_sample(tmp_path / "corpora")

@@ -85,7 +85,7 @@ def test_the_papers_sizes_bring_the_papers_settings(model, lr, steps):
     assert sum(config.data.weights.values()) == pytest.approx(100)
 
 
-def test_a_source_of_ones_own_joins_a_mixture_by_name():
+def test_your_own_source_joins_a_mixture_by_name():
     config = load("train", TrainConfig, ["data=mix", "data.weights.mine=5", "data.sources=[c4,mine]"])
     assert config.data.weights == {"c4": 15.0, "mine": 5.0}
 
@@ -99,7 +99,7 @@ def test_the_command_line_wins_over_the_size():
     assert (config.optim.lr, config.steps) == (0.001, 5000)
 
 
-def test_a_saved_config_reads_back_as_it_was(tmp_path):
+def test_a_saved_config_reads_back_unchanged(tmp_path):
     config = load("train", TrainConfig, ["model=7b", "data=mix", "data.sources=[c4,books]"])
     save(config, tmp_path / "config.yaml")
     assert from_yaml(tmp_path / "config.yaml", TrainConfig) == config
@@ -120,7 +120,7 @@ def test_a_damaged_saved_config_is_refused_by_name(tmp_path):
         *("a\\", "a\\b", "\\'a\\\\", "1e5", "007", "true"),
     ],
 )
-def test_a_text_is_taken_as_the_shell_gives_it(value):
+def test_a_string_is_taken_as_the_shell_passes_it(value):
     assert load("train", TrainConfig, [f"corpora={value}"]).corpora == value
 
 

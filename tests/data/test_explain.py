@@ -137,7 +137,7 @@ def test_nonsensical_settings_are_refused_in_one_line(run, words, said, capsys):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"order": {"seed": 1}}', "null"])
-def test_an_order_that_is_none_is_refused_in_one_line(run, content, capsys):
+def test_an_invalid_order_is_refused_in_one_line(run, content, capsys):
     (run / "order.json").write_text(content)
     assert main([f"run={run}", "step=1"]) == 1
     error = capsys.readouterr().err

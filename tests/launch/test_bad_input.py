@@ -53,7 +53,7 @@ def test_it_is_refused_in_one_line(words, expected, nowhere, capsys):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_what_sbatch_says_is_passed_on_and_nothing_is_left(nowhere, capsys):
+def test_sbatchs_message_is_passed_on_and_nothing_is_left(nowhere, capsys):
     sbatch = nowhere / "bin" / "sbatch"
     sbatch.write_text(
         "#!/bin/sh\necho 'sbatch: error: no such partition' >&2\necho 'sbatch: bye' >&2\nexit 1\n"

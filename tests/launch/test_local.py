@@ -12,7 +12,7 @@ from tests.support.runs import SMALL, end, wait_for_step
 pytestmark = pytest.mark.distributed
 
 
-def test_a_local_run_is_asked_stopped_and_goes_on(corpora, tmp_path, monkeypatch, capsys):
+def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = [*SMALL, f"corpora={corpora}", "run=r", "steps=5000", "checkpoint.every=5000"]
     run = Path("runs/r")

@@ -73,7 +73,7 @@ def finish(tmp_path: Path, path: Path) -> tuple[int, str]:
     return process.returncode, out
 
 
-def test_every_word_reaches_torchrun_as_it_was_typed_and_none_is_executed(tmp_path, monkeypatch):
+def test_every_argument_reaches_torchrun_as_typed_and_none_is_executed(tmp_path, monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as if the tests had no nohup
     setup = tmp_path / "set up'$(touch canary).sh"
     setup.write_text("export SET_UP=yes\n")
@@ -193,7 +193,7 @@ def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, ca
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_kept_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
+def test_the_record_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
     """But job.sh, which has to set it, and is its owner's alone."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")

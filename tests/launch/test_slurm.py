@@ -100,14 +100,14 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     assert "the run has finished" in capsys.readouterr().out
 
 
-def test_a_partition_that_is_not_there_is_refused_in_slurms_words(login, capsys):
+def test_a_missing_partition_is_refused_with_slurms_message(login, capsys):
     assert main(["cluster=slurm", "cluster.partition=nowhere", "run=r"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("relama: error: sbatch refused the job: ") and "invalid partition" in error
     assert len(error.splitlines()) == 1 and not (login / "runs").exists()
 
 
-def test_the_log_lies_in_the_runs_folder_whatever_its_name(login):
+def test_the_log_is_in_the_runs_folder_whatever_its_name(login):
     name = 'a b"; $(touch canary) #'
     assert main(["cluster=slurm", "nodes=2", "cluster.sbatch.hold=''", f"run='{name}'"]) == 0
     shown = ask("scontrol", "--oneliner", "show", "job")

@@ -77,6 +77,6 @@ def test_a_batch_is_its_prompts_one_by_one_and_ends_each_at_its_eos(model):
     assert together == ends and len(ends[1]) < 20
 
 
-def test_more_than_the_context_is_refused(model):
+def test_more_tokens_than_the_context_are_refused(model):
     with pytest.raises(ValueError, match="max_seq_len is 48"):
         Cache(model, 1, 49)

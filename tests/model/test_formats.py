@@ -189,7 +189,7 @@ def test_metas_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path,
     assert not (tmp_path / "owned").exists()
 
 
-def test_a_context_that_params_json_names_is_kept(weights, tmp_path):
+def test_a_context_in_params_json_is_kept(weights, tmp_path):
     write_meta(weights, tmp_path / "m", shards=1, dtype=torch.float32)
     path = tmp_path / "m" / "params.json"
     assert open_meta(tmp_path / "m").config.max_seq_len == 2048

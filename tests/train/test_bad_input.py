@@ -211,7 +211,7 @@ def test_a_wrong_argument_is_reported_by_one_rank(tmp_path):
     assert "optim.lr?" in finished.stderr
 
 
-def test_a_loss_that_is_not_a_number_never_reaches_the_weights(corpora, tmp_path):
+def test_a_nan_loss_never_reaches_the_weights(corpora, tmp_path):
     line = refused(
         f"corpora={corpora}",
         f"run={tmp_path / 'run'}",

@@ -149,7 +149,7 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
         ),
     ],
 )
-def test_a_layout_that_cannot_be_is_refused_in_a_line_with_ones_that_can(overrides, words, tmp_path, corpora):
+def test_an_impossible_layout_is_refused_in_one_line_with_possible_ones(overrides, words, tmp_path, corpora):
     environment = {"RANK": "0", "WORLD_SIZE": "4"}  # no process group is needed to refuse
     refused = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", *overrides, env=os.environ | environment)
     assert refused.returncode == 1

@@ -65,14 +65,14 @@ def test_a_non_finite_value_never_passes(value, policy, action):
     json.dumps(decision, allow_nan=False)
 
 
-def test_it_gives_up_after_so_many_in_a_row():
+def test_recovery_gives_up_after_the_limit_in_a_row():
     actions = [d["action"] for d in judge("skip", [math.nan] * 4, limit=3)]
     assert actions == ["skip"] * 3 + ["stop"]
     mixed = judge("skip", [math.nan, math.nan, 5.0, math.nan, math.nan, math.nan], limit=3)
     assert [d and d["action"] for d in mixed] == ["skip", "skip", None, "skip", "skip", "skip"]
 
 
-def test_a_rewind_leaves_out_the_samples_from_back_steps_before_the_spike():
+def test_a_rewind_omits_the_samples_from_back_steps_before_the_spike():
     decision = rewind({"step": 31, "action": "rewind"}, [10, 20, 30], back=5, batch=8)
     assert (decision["to_step"], decision["samples"]) == (20, [26 * 8, 31 * 8])
     early = rewind({"step": 3, "action": "rewind"}, [], back=100, batch=8)
@@ -111,7 +111,7 @@ def test_resuming_anywhere_finds_the_same_order_and_decisions(seed):
     assert lost.resume(state, [], then) == then  # the log was removed: what the checkpoint knows stands
 
 
-def test_a_checkpoint_of_steps_that_were_taken_back_is_abandoned():
+def test_a_checkpoint_of_rewound_steps_is_abandoned():
     log = [rewind({"step": 31, "action": "rewind"}, [10, 20, 30], back=5, batch=8)]
     old = {"recovery": {"decisions": []}}
     assert is_abandoned({**old, "step": 30}, log) and not is_abandoned({**old, "step": 20}, log)
@@ -218,7 +218,7 @@ def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
 
 
 @pytest.mark.distributed
-def test_torchrun_does_not_train_on_after_a_stop_but_a_person_may(corpora, tmp_path):
+def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_path):
     """The twelfth call of a process is no number: a start after step 10 would meet none and finish."""
     script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
     script.write_text(NOT_A_NUMBER)

@@ -153,7 +153,7 @@ def test_a_run_has_one_owner(corpora, tmp_path):
         end(process)
 
 
-def test_init_takes_the_weights_alone(undisturbed, corpora, tmp_path):
+def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
     fresh = succeed(
         f"corpora={corpora}", f"run={tmp_path / 'new'}", "steps=3", "seed=5", f"init={undisturbed[0]}"
     )

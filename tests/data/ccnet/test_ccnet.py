@@ -79,7 +79,7 @@ def no_sync():
     group=st.sampled_from([None, 1, 2, 3]),
 )
 @settings(max_examples=20, deadline=None)
-def test_the_two_stages_find_just_what_a_set_finds(
+def test_the_two_stages_find_exactly_the_repeats_that_a_set_finds(
     tmp_path_factory, no_sync, seed, n_files, tasks, size, group
 ):
     """Whatever the division into tasks and ranges; the hash 0 and the highest are hashes like any other."""
@@ -117,7 +117,7 @@ def test_the_two_stages_find_just_what_a_set_finds(
 
 
 @pytest.mark.parametrize("group", [None, 2])
-def test_every_copy_of_a_repeated_paragraph_goes_the_first_one_too(tmp_path, group):
+def test_every_copy_of_a_repeated_paragraph_is_removed_even_the_first(tmp_path, group):
     folder = tmp_path / "dump"
     whole = write_dump(folder)
     words = [

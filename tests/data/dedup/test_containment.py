@@ -224,7 +224,7 @@ def test_case_accents_and_punctuation_are_folded_and_words_are_not():
     assert len(containment.shingles("* * *")) == 0
 
 
-def test_texts_without_a_word_stay(tmp_path):
+def test_texts_without_words_are_kept(tmp_path):
     assert measured(["* * *", "* * *", "…", "word"], tmp_path, [2]) == {}
 
 

@@ -106,7 +106,7 @@ def test_the_normal_form_for_perplexity_by_hand():
     }
 
 
-def test_perplexities_are_kenlms_own_and_the_definition(models):
+def test_perplexities_equal_kenlms_and_the_definition(models):
     model = perplexity.load(models, "en")
     pieces = sentencepiece.SentencePieceProcessor(model_file=str(models / "en.sp.model"))
     ngrams = kenlm.Model(str(models / "en.arpa.bin"))
@@ -136,7 +136,7 @@ def test_the_buckets_end_at_the_corpus_own_percentiles(n):
     ]
 
 
-def test_languages_are_fasttexts_own(shared_data):
+def test_languages_equal_fasttexts(shared_data):
     import fasttext
 
     package = language.model_file(None)

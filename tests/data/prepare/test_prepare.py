@@ -64,7 +64,7 @@ def test_real_repositories_become_documents_and_every_file_is_accounted_for(tmp_
         assert all(Path(example["file"]).exists() for example in reason["examples"])
 
 
-def test_files_that_differ_in_their_licence_header_alone_are_one_document(tmp_path):
+def test_files_that_differ_only_in_their_licence_header_are_one_document(tmp_path):
     for name, header in {"one": "", "two": "# Copyright 2020 A\n# MIT licence\n\n"}.items():
         (tmp_path / "code" / name).mkdir(parents=True)
         (tmp_path / "code" / name / "LICENSE").write_text(MIT)
@@ -102,7 +102,7 @@ def test_several_inputs_with_any_characters_in_their_names(tmp_path):
     assert [document.file for document in documents(tmp_path / "corpora" / "mine")] == paths
 
 
-def test_output_is_put_where_it_is_asked_for(tmp_path):
+def test_output_is_written_to_the_requested_place(tmp_path):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     assert (
         prepare(tmp_path, "recipe=text", "source=mine", f"input={source}", f"output={tmp_path / 'there'}")
@@ -111,7 +111,7 @@ def test_output_is_put_where_it_is_asked_for(tmp_path):
     assert [document.source for document in documents(tmp_path / "there")] == ["mine"]
 
 
-def test_a_comma_in_an_input_that_is_there_parts_nothing(tmp_path):
+def test_a_comma_in_an_existing_input_does_not_split_it(tmp_path):
     source = lines(tmp_path / "x,y.jsonl", [{"text": "one"}])
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={source}") == 0
     assert [document.file for document in documents(tmp_path / "corpora" / "mine")] == [str(source)]
@@ -127,7 +127,9 @@ def test_the_printed_next_command_works_with_output_given(tmp_path, tokenizer, c
     assert config.data.chosen() == {"mine": 1.0} and config.corpora == str(there.parent)
 
 
-def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest_is_kept(tmp_path, capsys):
+def test_malformed_records_and_files_are_quarantined_with_their_location_and_the_rest_is_kept(
+    tmp_path, capsys
+):
     folder = tmp_path / "in"
     folder.mkdir()
     good = [{"text": f"document {i} " * 30} for i in range(9000)]
@@ -158,7 +160,7 @@ def test_malformed_records_and_files_are_set_aside_with_their_place_and_the_rest
     assert report(made)["dropped"]["malformed record"]["count"] == 2
 
 
-def test_where_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys):
+def test_if_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys):
     (tmp_path / "a.jsonl").write_text("not json\n")
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={tmp_path / 'a.jsonl'}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
@@ -180,7 +182,7 @@ def test_the_same_command_again_changes_nothing_and_another_is_refused(tmp_path,
     assert [document.text for document in documents(tmp_path / "corpora" / "mine")] == ["one"]
 
 
-def test_text_of_unknown_making_is_never_overwritten(tmp_path):
+def test_text_of_unknown_origin_is_never_overwritten(tmp_path):
     theirs = [Document("mine:1", "mine", "precious", "f", 0)]
     write_documents(theirs, tmp_path / "corpora" / "mine" / "text")
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])

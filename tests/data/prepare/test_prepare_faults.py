@@ -154,7 +154,7 @@ def test_killed_at_any_file_operation_it_ends_with_the_same_bytes(tmp_path, mode
 
 
 @pytest.mark.parametrize("recipe", INPUTS)
-def test_an_error_that_passes_loses_no_document(tmp_path, model_file, recipe):
+def test_a_transient_error_loses_no_document(tmp_path, model_file, recipe):
     found = campaign(tmp_path, recipe, "error", 5, model_file)
     assert found
     for trial in found:
@@ -209,7 +209,7 @@ def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch
     assert not (tmp_path / "mine" / "text").exists()
 
 
-def test_a_record_may_take_any_time_that_is_not_its_own(tmp_path, monkeypatch):
+def test_only_a_records_own_cpu_time_counts(tmp_path, monkeypatch):
     """A stopped or crowded machine drops nothing: CPU time counts."""
     from data.sources import text
 

@@ -75,7 +75,7 @@ def test_both_sources_are_large_enough_to_train_and_to_validate(corpora):
         assert TokenStore.open(folder).vocab_size == CONFIG.vocab_size
 
 
-def test_its_weights_are_those_its_tokenizer_learned_from():
+def test_its_weights_are_those_its_tokenizer_was_trained_with():
     assert CONFIG.chosen() == sample.WEIGHTS
 
 
@@ -141,7 +141,7 @@ def test_its_tokenizer_gives_back_the_text_it_encodes(corpora):
         assert tokenizer.decode(tokenizer.encode(document.text)) == document.text.replace("\u2581", " ")
 
 
-def test_asked_for_again_it_is_there_at_once_and_nothing_heavy_is_imported(corpora):
+def test_a_second_request_is_immediate_and_imports_nothing_heavy(corpora):
     before = {path: path.stat().st_mtime_ns for path in corpora.rglob("*")}
     code = f"{ASK}; print([name for name in ('pyarrow', 'numpy', 'sentencepiece') if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code, corpora], cwd=ROOT, capture_output=True, text=True)
@@ -197,7 +197,7 @@ def test_with_a_part_missing_it_is_made_again(corpora, monkeypatch, missing):
     assert len(made) == 1
 
 
-def test_a_change_of_its_recipes_is_a_change_of_the_sample():
+def test_changing_its_recipes_changes_the_sample():
     assert sample.MADE_WITH == {"github": github.VERSION, "text": text.VERSION}
 
 

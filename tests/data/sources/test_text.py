@@ -130,7 +130,7 @@ def test_a_text_file_of_another_encoding_is_malformed(tmp_path):
     assert item.malformed and "UTF-8" in item.detail
 
 
-def test_inputs_that_are_not_there_are_refused_by_name(tmp_path):
+def test_missing_inputs_are_refused_by_name(tmp_path):
     (tmp_path / "a.pdf").write_text("x")
     for name, words in {"missing": "no such file", "a.pdf": "nothing here", ".": "nothing here"}.items():
         with pytest.raises(DataError, match=words):

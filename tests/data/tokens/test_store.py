@@ -83,7 +83,7 @@ def test_the_place_of_a_token_is_in_its_file(store, stream):
         assert np.fromfile(path, "<u2")[place] == stream[token]
 
 
-def test_a_whole_store_verifies(corpora):
+def test_an_intact_store_verifies(corpora):
     for split in ("train", "heldout"):
         TokenStore.open(corpora / "prose" / "tokens", split).verify()
 
@@ -123,7 +123,7 @@ def test_each_kind_of_damage_is_refused_in_one_line_with_the_file_and_the_fix(co
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "truncated", "longer"])
-def test_a_size_that_is_wrong_is_seen_without_reading_the_tokens(copy, damage):
+def test_a_wrong_size_is_detected_without_reading_the_tokens(copy, damage):
     DAMAGE[damage](copy / "train-00001.bin")
     with pytest.raises(DataError, match=r"train-00001\.bin"):
         TokenStore.open(copy)
@@ -140,7 +140,7 @@ def test_a_size_that_is_wrong_is_seen_without_reading_the_tokens(copy, damage):
         ('{"version": 1}', "altered"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(copy, content, words):
+def test_an_invalid_manifest_is_refused(copy, content, words):
     (copy / "manifest.json").write_text(content)
     with pytest.raises(DataError, match=words) as refused:
         TokenStore.open(copy)
@@ -154,7 +154,7 @@ def test_a_manifest_that_is_not_text_is_refused(copy):
 
 
 @pytest.mark.parametrize("key", ["source", "dtype", "seed", "tokenizer", "splits", "text_files"])
-def test_any_value_altered_in_the_manifest_is_seen(copy, key):
+def test_any_altered_value_in_the_manifest_is_detected(copy, key):
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest[key] = "another"
     (copy / "manifest.json").write_text(json.dumps(manifest))
@@ -170,7 +170,7 @@ def test_a_store_of_another_version_is_refused(copy):
         TokenStore.open(copy)
 
 
-def test_a_split_that_is_not_there_is_refused(copy):
+def test_a_missing_split_is_refused(copy):
     with pytest.raises(DataError, match="no split test"):
         TokenStore.open(copy, "test")
 

@@ -101,7 +101,7 @@ def test_no_text_can_forge_the_end_of_a_document(tokenizer, text):
 
 @settings(max_examples=200, deadline=None)
 @given(texts)
-def test_text_comes_back_but_for_the_mark_of_a_space(tokenizer, text):
+def test_text_comes_back_except_for_the_mark_of_a_space(tokenizer, text):
     assert tokenizer.decode(tokenizer.encode(text)) == text.replace("\u2581", " ")
 
 
@@ -126,7 +126,7 @@ def test_the_bytes_of_text_are_counted_exactly_however_the_stream_is_cut(tokeniz
     assert tokenizer.text_bytes(rows) == sum(tokenizer.text_bytes(row) for row in rows)
 
 
-def test_without_gigatoken_sentencepiece_encodes_and_it_is_said(tokenizer, monkeypatch, real_texts):
+def test_without_gigatoken_sentencepiece_encodes_and_this_is_reported(tokenizer, monkeypatch, real_texts):
     monkeypatch.setitem(sys.modules, "gigatoken", None)  # the import fails
     plain = Tokenizer(tokenizer.path)
     assert plain.backend == "sentencepiece" and "pip install" in plain.backend_note
@@ -145,7 +145,7 @@ class Deviant:
         return np.array(self._right.encode(text.replace("你", "好")), np.uint32)
 
 
-def test_an_encoder_that_differs_is_not_used_and_it_is_said(tokenizer, monkeypatch):
+def test_an_encoder_that_differs_is_not_used_and_this_is_reported(tokenizer, monkeypatch):
     loader = types.SimpleNamespace(from_sentencepiece=lambda path: Deviant(reference(tokenizer)))
     monkeypatch.setitem(sys.modules, "gigatoken", types.SimpleNamespace(Tokenizer=loader))
     plain = Tokenizer(tokenizer.path)
@@ -153,7 +153,7 @@ def test_an_encoder_that_differs_is_not_used_and_it_is_said(tokenizer, monkeypat
     assert plain.encode("你").tolist() == reference(tokenizer).encode("你")
 
 
-def test_an_encoder_that_cannot_load_the_model_is_not_used_and_it_is_said(tokenizer, monkeypatch):
+def test_an_encoder_that_cannot_load_the_model_is_not_used_and_this_is_reported(tokenizer, monkeypatch):
     def refuse(path):
         raise ValueError("no such normalisation\nand more")
 
@@ -189,7 +189,7 @@ def test_a_model_that_normalises_is_still_encoded_as_sentencepiece_does(tmp_path
         (b"garbage" * 100, "not a SentencePiece model"),
     ],
 )
-def test_a_file_that_is_no_model_is_refused_in_one_line(tmp_path, content, words):
+def test_a_file_that_is_not_a_model_is_refused_in_one_line(tmp_path, content, words):
     path = tmp_path / "tokenizer.model"
     if content is not None:
         path.write_bytes(content)

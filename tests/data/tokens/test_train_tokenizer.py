@@ -112,7 +112,7 @@ def test_a_model_that_loses_text_is_not_left_behind(tmp_path, real_texts, monkey
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_round_trip_is_tried_on_texts_of_the_whole_sample(tmp_path, real_texts, monkeypatch):
+def test_the_round_trip_is_tried_on_texts_from_the_entire_sample(tmp_path, real_texts, monkeypatch):
     import data.tokens.train_tokenizer
 
     tried = []
@@ -126,7 +126,7 @@ def test_the_round_trip_is_tried_on_texts_of_the_whole_sample(tmp_path, real_tex
     assert len(numbers) == 10 and numbers[-1] > len(texts) / 2 > numbers[0]
 
 
-def test_too_little_text_is_said_with_what_would_work(tmp_path, real_texts):
+def test_too_little_text_is_reported_with_values_that_would_work(tmp_path, real_texts):
     output = tmp_path / "tokenizer.model"
     output.write_text("the one that was there")
     with pytest.raises(DataError, match="vocab_size=30000: too little text") as refused:
@@ -136,14 +136,14 @@ def test_too_little_text_is_said_with_what_would_work(tmp_path, real_texts):
     assert Tokenizer(train_tokenizer(real_texts, output, vocab_size=most)).vocab_size == most
 
 
-def test_more_characters_than_pieces_are_said_with_what_they_need(tmp_path):
+def test_more_characters_than_pieces_are_reported_with_the_number_needed(tmp_path):
     texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 400))) * 3]
     with pytest.raises(DataError, match=r"vocab_size=300: .* are \d+ pieces; give more than that"):
         train_tokenizer(texts, tmp_path / "tokenizer.model", vocab_size=300)
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["\n\n"], ["x" * 5000]])
-def test_no_text_is_said_in_one_line(tmp_path, texts):
+def test_missing_text_is_reported_in_one_line(tmp_path, texts):
     with pytest.raises(DataError, match="there is no text to learn from"):
         train_tokenizer(texts, tmp_path / "tokenizer.model", vocab_size=600)
     assert list(tmp_path.iterdir()) == []
@@ -154,7 +154,7 @@ def test_lines_too_long_for_sentencepiece_are_counted(tmp_path, real_texts, caps
     assert "5,000 bytes in lines above 4192 bytes were left out" in capsys.readouterr().err
 
 
-def test_nul_in_a_text_is_learnt_around(tmp_path, real_texts):
+def test_training_skips_nul_in_a_text(tmp_path, real_texts):
     path = train_tokenizer(["a\0b"] * 500 + real_texts, tmp_path / "tokenizer.model", vocab_size=600)
     tokenizer = Tokenizer(path)
     assert tokenizer.decode(tokenizer.encode("a\0b")) == "a\0b"
@@ -180,7 +180,7 @@ def test_only_chosen_sources_are_read(corpora):
     assert sum(len(text) for text in sample_texts(config(corpora, data=chosen))) >= 7900
 
 
-def test_a_source_with_less_gives_what_it_has_and_it_is_said(corpora, documents, capsys):
+def test_a_source_with_too_little_text_gives_all_of_it_and_this_is_reported(corpora, documents, capsys):
     texts = list(sample_texts(config(corpora, max_bytes=10**9)))
     assert sorted(texts) == sorted(document.text for document in documents)
     assert "prose has only" in (said := capsys.readouterr().err) and "code has only" in said
@@ -213,7 +213,7 @@ def test_nonsensical_settings_are_refused_in_one_line(words, said, capsys, tmp_p
     assert said in error and error.count("\n") == 1
 
 
-def test_a_place_that_cannot_be_written_is_refused_in_one_line(tmp_path, capsys, real_texts):
+def test_an_unwritable_output_is_refused_in_one_line(tmp_path, capsys, real_texts):
     write_documents([Document("a", "s", "\n".join(real_texts), "f", 0)], tmp_path / "s" / "text")
     (tmp_path / "file").write_text("")
     words = ["data.weights.s=1", "data.sources=[s]", f"corpora={tmp_path}", f"output={tmp_path}/file/t.model"]

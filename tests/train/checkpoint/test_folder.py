@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_does_not_count_among_those_that_are_kept(checkpoin
     assert complete_steps(checkpoints) == [1, 3]
 
 
-def test_a_clean_up_that_fails_is_a_warning_and_the_save_is_committed(checkpoints, monkeypatch, capsys):
+def test_a_failed_cleanup_is_a_warning_and_the_save_is_committed(checkpoints, monkeypatch, capsys):
     def refuse(_folder: Path) -> None:
         raise OSError(errno.EACCES, "Permission denied")
 
@@ -112,7 +112,7 @@ def test_a_folder_that_lost_its_checkpoints_is_not_a_new_one(tmp_path, checkpoin
 
 
 @pytest.mark.parametrize("name", ["state.json", "__0_0.distcp", ".metadata"])
-def test_a_folder_in_the_place_of_a_file_is_damage_not_a_passing_error(checkpoints, name):
+def test_a_folder_in_place_of_a_file_is_damage_not_a_transient_error(checkpoints, name):
     (step_folder(checkpoints, 3) / name).unlink()
     (step_folder(checkpoints, 3) / name).mkdir()
     found = newest_complete(checkpoints)

@@ -86,7 +86,7 @@ def test_the_weights_wait_for_the_copy(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("asynchronous", [True, False])
-def test_a_write_that_fails_costs_that_checkpoint_alone(asynchronous, tmp_path, monkeypatch, capsys):
+def test_a_failed_write_costs_only_that_checkpoint(asynchronous, tmp_path, monkeypatch, capsys):
     model, optimizer = trained()
     saver = Saver(tmp_path, keep=3, asynchronous=asynchronous)
     saver.save(model, optimizer, {"step": 1})
@@ -177,7 +177,7 @@ def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, mon
     assert tmp_path.name in synced  # the new name itself
 
 
-def test_the_newest_few_and_the_last_verified_stay(tmp_path):
+def test_the_newest_few_and_the_last_verified_are_kept(tmp_path):
     """Over random lives of a run: what is saved, what is verified, what is kept."""
     model, optimizer = trained()
     chance = random.Random(0)

@@ -161,7 +161,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
-def test_an_evaluation_that_cannot_run_is_refused(folder, benchmarks, tmp_path, capsys, words, said):
+def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, words, said):
     for name, text in (("bad", "{"), ("other", '{"question": "x"}\n')):
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)

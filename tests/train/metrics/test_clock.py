@@ -3,7 +3,7 @@
 from train.metrics import clock as clocks
 
 
-def test_a_stretch_within_another_counts_for_itself_alone(monkeypatch):
+def test_a_stretch_within_another_counts_only_for_itself(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(clocks.time, "perf_counter", lambda: now[0])
     clock = clocks.Clock()

@@ -41,7 +41,7 @@ def steps_done(folder: Path) -> int:
     return (folder / "metrics.jsonl").read_text().count("\n")
 
 
-def test_three_restarts_in_a_row_end_as_no_restart(corpora, tmp_path):
+def test_three_restarts_in_a_row_end_like_no_restart(corpora, tmp_path):
     """On the store that torchrun's agent keeps through all of them."""
     folder, log = tmp_path / "run", tmp_path / "log"
     words = [*SMALL, f"corpora={corpora}", "steps=40", "checkpoint.every=4"]

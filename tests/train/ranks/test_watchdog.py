@@ -55,7 +55,7 @@ def test_a_hang_ends_the_process_and_leaves_the_stacks(tmp_path):
     assert str(stacks) in said
 
 
-def test_a_folder_that_is_no_run_yet_is_left_alone(tmp_path):
+def test_a_folder_that_is_not_yet_a_run_is_left_alone(tmp_path):
     ended = start(HANGS, tmp_path)
     assert ended.returncode == EXIT_CODE
     assert "in wait_for_ever" in ended.stderr

@@ -214,7 +214,7 @@ def test_epochs_are_shown_next_to_table_1_as_seen_and_at_the_end(run):
     assert "github not in it 4.5% – – 0.64" in words
 
 
-def test_what_was_not_recorded_is_reported_as_unknown(run):
+def test_unrecorded_values_are_reported_as_unknown(run):
     lines = [{key: line[key] for key in ("step", "loss")} | {"mfu": None} for line in metrics(1)]
     lines[0]["loss"] = float("inf")
     write(run / "metrics.jsonl", lines)

@@ -42,7 +42,7 @@ from tests.support.papers import body
         ("%", ""),
     ],
 )
-def test_comments_go_as_tex_reads_them(text, left):
+def test_comments_are_removed_as_tex_reads_them(text, left):
     assert strip_comments(text) == left
     assert strip_comments(left) == left
 
@@ -96,7 +96,7 @@ pieces = st.lists(
 
 @settings(deadline=None)
 @given(pieces)
-def test_stripping_is_a_fixed_point_and_only_takes_away(text):
+def test_stripping_is_idempotent_and_only_removes(text):
     left = strip_comments(text)
     assert strip_comments(left) == left
     characters = iter(text)

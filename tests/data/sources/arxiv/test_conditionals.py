@@ -64,7 +64,7 @@ def test_undecidable_conditionals_are_kept(text):
     assert body("\\section{A}\n" + text) == f"\\section{{A}}\n{text}\n"
 
 
-def test_a_flag_set_in_a_branch_that_cannot_be_told_is_unknown():
+def test_a_flag_set_in_an_undecidable_branch_is_unknown():
     text = "\\newif\\ifa\\ifx\\x\\y\\atrue\\else\\afalse\\fi\n\\ifa a\\else b\\fi"
     assert "\\ifa a\\else b\\fi" in body("\\section{A}\n" + text)
 

@@ -18,7 +18,7 @@ from data.sources.arxiv import recipe as arxiv
 from tests.support.papers import CLEANED, PAPER, WHOLE, bulk, cleaned, folder, packed, paper, texts
 
 
-def test_damaged_papers_are_set_aside_and_the_next_is_read(tmp_path):
+def test_damaged_papers_are_quarantined_and_the_next_is_read(tmp_path):
     whole = gzip.compress(packed({"main.tex": PAPER, "b.tex": "".join(map(chr, range(40, 120))) * 99}))
     flipped = bytearray(packed({"a.tex": PAPER, "main.tex": PAPER}))
     flipped[1024 + 512 * (len(PAPER) // 512)] ^= 0xFF  # in the second member's header
@@ -66,7 +66,7 @@ def test_a_bulk_tar_of_many_members_takes_no_more_memory(tmp_path):
     assert memory < 1 << 20
 
 
-def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
+def test_a_damaged_header_is_not_taken_for_the_end(tmp_path):
     path = bulk(tmp_path, {"0704.0001.gz": paper(), "0704.0002.gz": paper(), "0704.0003.gz": paper()})
     content = bytearray(path.read_bytes())
     content[1024 + 100] ^= 0xFF
@@ -75,7 +75,7 @@ def test_a_damaged_header_does_not_pass_for_the_end(tmp_path):
         list(arxiv.read(path))
 
 
-def test_single_files_that_are_damaged_are_unreadable(tmp_path):
+def test_damaged_single_files_are_unreadable(tmp_path):
     whole = gzip.compress(packed({"main.tex": PAPER}))
     for name, content in {
         "a.gz": whole[:50],

@@ -43,7 +43,7 @@ def test_exponential_macros_stay_within_bounds(leaf):
     assert len(cleaned) < 16 * MAX_CALL
 
 
-def test_a_paper_of_many_bombs_is_given_up():
+def test_a_paper_of_many_bombs_is_dropped():
     with pytest.raises(TooMuch):
         clean_latex(exponential(16, "boom ") + "\\section{A}" + "\\xad" * 2000)
 

@@ -136,7 +136,7 @@ def test_the_page_of_a_paper_comes_from_its_name(name, url):
     assert names.arxiv_url(name) == (f"https://arxiv.org/abs/{url}" if url else "")
 
 
-def test_inputs_that_are_not_there_are_refused_by_name(tmp_path):
+def test_missing_inputs_are_refused_by_name(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("x")
     for name, words in {"missing": "no such file", "empty": "nothing here", "a.txt": "nothing here"}.items():

@@ -126,7 +126,7 @@ def test_decoding_never_fails_and_what_it_gives_encodes_back(raw):
     )
 
 
-def test_a_text_above_the_bound_is_set_aside_without_being_held(tmp_path, monkeypatch):
+def test_a_text_above_the_bound_is_quarantined_without_being_held(tmp_path, monkeypatch):
     monkeypatch.setattr(books, "MAX_BYTES", 1 << 20)
     bomb = b"a" * (8 << 20)
     (tmp_path / "a.txt").write_bytes(bomb)
@@ -149,7 +149,7 @@ def test_members_that_climb_out_are_read_and_nothing_is_written(tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.zip"]
 
 
-def test_a_damaged_or_locked_member_is_set_aside_and_the_next_is_read(tmp_path):
+def test_a_damaged_or_locked_member_is_quarantined_and_the_next_is_read(tmp_path):
     raw = bytearray(zipped({"a.txt": b"A" * 2000, "b.txt": BODY.encode()}, zipfile.ZIP_STORED))
     raw[100:110] = b"*" * 10
     damaged, good = read_bytes(tmp_path, "a.zip", bytes(raw))

@@ -71,7 +71,7 @@ def test_a_text_without_gutenberg_marks_is_kept_entirely(tmp_path):
         "The Project Gutenberg ebook collection is large.",
     ],
 )
-def test_ones_own_book_may_begin_with_project_gutenberg(first):
+def test_your_own_book_may_begin_with_project_gutenberg(first):
     mine = f"{first}\n\nIts etexts are many.\n\n" + "word " * 100
     assert gutenberg.open_book(mine) == gutenberg.Book(mine, False)
 

@@ -49,7 +49,7 @@ def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
         "**This is a volume of a Project Gutenberg Etext, made by volunteers**",
     ],
 )
-def test_notices_between_the_acts_go_and_other_brackets_stay(notice):
+def test_notices_between_the_acts_are_removed_and_other_brackets_kept(notice):
     acts = [f"ACT {number}\n\n<<Enter the king and all his train.>>\n\n{BODY}" for number in "123"]
     text = gutenberg.open_book(gutenberg_file(f"\n\n{notice}\n\n".join(acts))).text
     assert notice not in text
@@ -70,7 +70,7 @@ def test_a_sentence_of_the_book_does_not_end_it(line):
 
 
 @pytest.mark.parametrize("small_print", [SMALL_PRINT, SMALL_PRINT.replace("***START**", "")])
-def test_a_small_print_below_the_book_does_not_take_it(small_print):
+def test_small_print_below_the_book_does_not_remove_it(small_print):
     whole = f"{FIRST_LINE}\nMay, 1999  [Etext #4321]\n\n{BODY}\n\n\n{small_print}"
     assert books.clean(Record("x.txt", 0, whole)).text == BODY + "\n"
 

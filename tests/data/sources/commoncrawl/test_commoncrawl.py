@@ -79,7 +79,7 @@ def test_html_gives_its_text_and_title(tmp_path):
         (HTML.encode("utf-16"), "utf-16"),
     ],
 )
-def test_an_untrue_charset_does_not_harm_the_text(tmp_path, content, claimed):
+def test_a_wrong_charset_does_not_harm_the_text(tmp_path, content, claimed):
     head = f"Content-Type: text/html; charset={claimed}\r\n"
     assert "Ein schöner Satz." in clean_one(tmp_path, http(0, content, head)).text
 

@@ -72,7 +72,7 @@ def test_chunks_with_extensions_bare_line_ends_and_any_size_are_undone():
     ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "none", "utf-8", "UTF-8", "text/html", "chunked"],
 )
 @pytest.mark.parametrize("header", ["Content-Encoding", "Transfer-Encoding"])
-def test_an_untrue_encoding_leaves_the_bytes_and_is_noted(header, name):
+def test_a_wrong_encoding_leaves_the_bytes_and_is_noted(header, name):
     page = parse_response(response(HTML, f"{header}: {name}"))
     assert page.body == HTML
     assert page.note == f"untrue {header.lower()}"
@@ -110,7 +110,7 @@ def test_a_packed_body_without_its_header_is_unpacked_and_noted(pack):
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
-def test_a_body_that_is_cut_gives_what_precedes(name):
+def test_a_truncated_body_gives_the_text_before_the_cut(name):
     pack = PACKED[name]
     body = pack(HTML)
     for share in (0.5, 0.9):
@@ -118,14 +118,14 @@ def test_a_body_that_is_cut_gives_what_precedes(name):
         assert HTML.startswith(page.body) and len(page.body) > 100
 
 
-def test_a_chunked_body_that_is_cut_gives_what_precedes():
+def test_a_truncated_chunked_body_gives_the_text_before_the_cut():
     body = chunked(HTML)
     for size in (50, 150, 1000):
         page = parse_response(response(body[:size], "Transfer-Encoding: chunked"))
         assert HTML.startswith(page.body) and len(page.body) > size * 0.8 - 10
 
 
-def test_damage_inside_a_packed_body_gives_what_precedes():
+def test_damage_inside_a_compressed_body_gives_the_text_before_it():
     body = bytearray(gzip.compress(HTML * 20, 1))
     body[len(body) // 2 :] = b"\xff" * (len(body) - len(body) // 2)
     page = parse_response(response(bytes(body), "Content-Encoding: gzip"))
@@ -146,7 +146,7 @@ def test_a_page_with_zero_bytes_is_not_taken_for_binary(text):
     assert parse_response(response(text, "Content-Encoding: gzip")).body == text
 
 
-def test_an_interim_response_is_passed_over():
+def test_an_interim_response_is_skipped():
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
     page = parse_response(interim + response(HTML))
     assert (page.status, page.content_type, page.body) == (200, "text/html", HTML)

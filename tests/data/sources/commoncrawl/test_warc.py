@@ -157,7 +157,7 @@ CHECKED = {int(zstd.CompressionParameter.checksum_flag): 1}
 
 @pytest.mark.parametrize("packing", ["gzip", "zstd", "plain"])
 @pytest.mark.parametrize("cut", [1, 30, 60, 200])
-def test_a_file_that_breaks_off_gives_what_precedes_and_says_so(tmp_path, packing, cut):
+def test_a_truncated_file_gives_the_records_before_the_break_and_reports_it(tmp_path, packing, cut):
     content = PACKINGS[packing]([good(number) for number in range(3)])
     if packing == "plain":
         cut += 4  # its empty lines may be missing
@@ -218,7 +218,7 @@ def test_a_page_about_warc_is_one_record(tmp_path):
         assert [item.text for item in found if isinstance(item, Record)] == [text, f"title 1\n{LONG}"]
 
 
-def test_a_record_above_the_limit_is_passed_over_without_being_held(tmp_path):
+def test_a_record_above_the_limit_is_skipped_without_being_held(tmp_path):
     content = packed([wet(0, b"t\n" + b"y" * (100 << 20)), wet(1, f"t\n{LONG}")])
     tracemalloc.start()
     found = read(tmp_path, content)

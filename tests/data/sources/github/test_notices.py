@@ -125,7 +125,7 @@ def test_stripping_only_ever_removes_lines_and_doing_it_twice_changes_nothing(te
 
 @settings(deadline=None)
 @given(st.text("xyz =#/*\n", max_size=60), st.sampled_from([header for header in HEADERS if not header[1]]))
-def test_files_that_differ_in_their_header_alone_become_equal(code, header):
+def test_files_that_differ_only_in_their_header_become_equal(code, header):
     path, _, comment, _ = header
     code = "first = line\n" + code
     bare, headed = without_notice(code, path), without_notice(comment + code, path)

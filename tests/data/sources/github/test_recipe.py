@@ -177,7 +177,7 @@ def test_a_broken_snapshot_is_reported(tmp_path, shared_data):
             list(github.read(tmp_path / name))
 
 
-def test_inputs_that_are_not_there_are_refused_by_name(tmp_path):
+def test_missing_inputs_are_refused_by_name(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("x")
     for name, words in {"missing": "no such file", "empty": "nothing here", "a.txt": "nothing here"}.items():

@@ -35,7 +35,7 @@ ROWS = [
 CONTENT = xml(ROWS).encode()
 
 
-def test_an_archive_gives_what_its_posts_give(tmp_path):
+def test_an_archive_gives_the_same_as_its_posts(tmp_path):
     plain = documents(items(site(tmp_path, CONTENT)))
     filters = [
         None,
