@@ -78,7 +78,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory, worker_id: str) -> Path:
-    """The embedded sample, prepared once for all workers (the second to ask waits for the first)."""
+    """The embedded sample, prepared once for all workers (later ones wait for the first)."""
     from data.prepare.sample import prepare_sample
 
     base = tmp_path_factory.getbasetemp()

@@ -1,4 +1,4 @@
-"""Deliberate faults, and the test that must go red for each: `python tests/mutants.py [WORD …]`.
+"""Deliberate faults, and the test that must fail for each: `python tests/mutants.py [WORD …]`.
 
 Each fault is put into a copy of the repository, alone, and its test is run there; a word chooses the faults
 whose line contains it. Before that, all named tests must be green without a fault. `--table` prints the table

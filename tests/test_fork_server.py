@@ -1,4 +1,4 @@
-"""A command that the fork server runs is the command that a Python of its own runs."""
+"""A command runs the same in the fork server as in its own Python."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The plan of the house: which way imports point, how large folders and files are, which names are free."""
+"""The tree's rules: the direction of imports, the sizes of folders and files, reserved names."""
 
 import ast
 import sys
@@ -54,7 +54,7 @@ def arrows() -> dict[str, set[str]]:
 
 
 def circle(graph: dict[str, set[str]]) -> list[str]:
-    """The nodes of one circle, in order; empty if there is none."""
+    """The nodes of one cycle, in order; empty without a cycle."""
     done: set[str] = set()
 
     def walk(node: str, trail: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the tree never does, read from its syntax; what leaves no folder; what is written nowhere."""
+"""Forbidden calls are absent from the syntax, no path leaves a folder, no secret is written."""
 
 import ast
 import json
@@ -46,7 +46,7 @@ FORBIDDEN = {
 
 
 def faults(source: str) -> list[str]:
-    """What a file does that it should not, a line each."""
+    """A file's forbidden calls, one line each."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):

@@ -1,4 +1,4 @@
-"""Faults on runs until enough have been survived; what came of each.
+"""Faults on runs until enough have been survived, and the outcome of each.
 
 Every run is kept alive as torchrun and a scheduler would, struck at random moments, and must end bitwise as
 the undisturbed run of its number of ranks did. A fault counts once the run is beyond where the fault met it.

@@ -10,7 +10,7 @@ SIZE = "160m"  # holds three runs of three checkpoints each, and one being writt
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Path | None]:
-    """A tmpfs of its own; None where it cannot be mounted."""
+    """A new tmpfs; None if it cannot be mounted."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
     try:

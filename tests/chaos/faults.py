@@ -33,7 +33,7 @@ def kill_every_rank(run: Run, rng: random.Random) -> None:
 
 
 def kill_while_starting(run: Run, rng: random.Random) -> None:
-    """Twice: the second time falls anywhere between the imports and the first steps."""
+    """Kill twice: the second time at any point between the imports and the first steps."""
     kill_every_rank(run, rng)
     again = time.monotonic() + rng.uniform(1, 12)
     while time.monotonic() < again:
@@ -43,7 +43,7 @@ def kill_while_starting(run: Run, rng: random.Random) -> None:
 
 
 def kill_the_agent(run: Run, rng: random.Random) -> None:
-    """The node's end, as far as one machine can show it: nobody is left to restart the workers."""
+    """A node's end, as far as one machine can show it: nothing is left to restart the workers."""
     kill(run.agent.pid, signal.SIGKILL)
 
 
@@ -57,13 +57,13 @@ def interrupt(run: Run, rng: random.Random) -> None:
 
 
 def stop_a_rank(run: Run, rng: random.Random) -> None:
-    """A hang: the others wait in a collective for ever, unless the watchdog ends them."""
+    """A hang: the others wait in a collective forever unless the watchdog ends them."""
     for worker in _some(run, rng):
         kill(worker, signal.SIGSTOP)
 
 
 def pause(run: Run, rng: random.Random) -> None:
-    """Everything stands still for a moment (a suspended machine, a stalled file system)."""
+    """Everything pauses for a moment (a suspended machine, a stalled file system)."""
     workers = run.workers
     for worker in workers:
         kill(worker, signal.SIGSTOP)
@@ -143,7 +143,7 @@ def tear_metrics(run: Run, rng: random.Random) -> None:
 
 
 def fill_the_disk(run: Run, rng: random.Random) -> None:
-    """To the last byte, for a moment; only where the run's folder is a file system of its own."""
+    """To the last byte, for a moment; only if the run's folder is its own file system."""
     ballast = run.folder.parent / "ballast"
     try:
         with open(ballast, "wb", buffering=0) as file:

@@ -36,7 +36,7 @@ _RESUMED = re.compile(r"relama: (?:resuming \S+ after step (\d+)|starting )")
 
 
 class Run:
-    """One training; `keep_alive` starts it again whenever it ended before its last step."""
+    """One run; `keep_alive` starts it again whenever it ends before its last step."""
 
     def __init__(self, folder: Path, corpora: Path, ranks: int, settings: tuple[str, ...] = SETTINGS) -> None:
         self.folder, self.ranks, self._log = folder, ranks, folder.with_name(folder.name + ".log")

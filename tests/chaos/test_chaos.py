@@ -1,4 +1,4 @@
-"""A short chaos: a few faults of different sorts on a run of two ranks, which ends as if there were none."""
+"""A short chaos: a few faults of different kinds on a run of two ranks, which ends as if undisturbed."""
 
 import os
 
@@ -11,7 +11,7 @@ from tests.chaos.run import SETTINGS
 
 pytestmark = pytest.mark.distributed
 
-# What no test of resuming does; and, where a disk can be mounted for it, one that is full.
+# Faults that no test of resuming covers; and a full disk, if one can be mounted.
 KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit flipped"]
 SHORT = (*SETTINGS, "steps=120", "validate.every=50")
 

@@ -1,4 +1,4 @@
-"""Words on the command line become a typed config, or one line that says why not."""
+"""Command-line arguments become a typed config, or one line that says why not."""
 
 import signal
 

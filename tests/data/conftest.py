@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def real_texts() -> list[str]:
-    """Code and prose that lie in every clone, in pieces of some hundred characters."""
+    """Code and prose from every clone, in pieces of a few hundred characters."""
     paths = [
         *sorted(REPOSITORY.glob("data/*.py")),
         *sorted(REPOSITORY.glob("model/*.py")),

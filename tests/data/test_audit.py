@@ -1,4 +1,4 @@
-"""The account of a mixture says what its stores hold, what the paper had, and what is missing."""
+"""The audit of a mixture shows what its stores hold, what the paper had, and what is missing."""
 
 import json
 import shutil

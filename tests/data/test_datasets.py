@@ -1,4 +1,4 @@
-"""Hugging Face's datasets on both sides: what it saved is read, and what we write it opens."""
+"""Hugging Face datasets: we read what it saved, and it opens what we write."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Documents go to parquet and come back as they were; folders appear whole or not at all."""
+"""Documents survive a round trip through parquet; folders appear complete or not at all."""
 
 from dataclasses import replace
 

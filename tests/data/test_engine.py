@@ -54,7 +54,7 @@ def prepare(dump: Path, corpora: Path, *words: str) -> int:
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """What a run made, by content; without how long it took."""
+    """A run's output, by content, without durations."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name[0] != "."):
         content = path.read_bytes()
@@ -257,7 +257,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read 
 
 
 def peak_memory(*words: str) -> int:
-    """Bytes that `relama prepare` held at most: of its own, where ru_maxrss may be its parent's."""
+    """Peak bytes of `relama prepare`, from its own status, because ru_maxrss may be its parent's."""
     code = (
         "import pathlib, sys; from data.main import main; main(sys.argv[1:]); "
         "print(pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"

@@ -1,4 +1,4 @@
-"""Any step is explained down to the file and record, from the order and the stores alone."""
+"""Any step is explained down to the file and record, from only the order and the stores."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SEQ_LEN, BATCH = 100, 6
 
 @pytest.fixture
 def run(tmp_path, stores) -> Path:
-    """A run folder with what the trainer writes of the order."""
+    """A run folder with what the trainer records about the order."""
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
     write_order(folder, stores)

@@ -31,7 +31,7 @@ def expected(order: Order, stores: dict[str, TokenStore], n: int) -> np.ndarray:
 def step_by_rank(
     order: Order, stores: dict, step: int, *, accumulation: int, **sizes
 ) -> dict[int, np.ndarray]:
-    """What all ranks together read in a step: sample number → its tokens."""
+    """Everything that all ranks read in a step: sample number → its tokens."""
     found = {}
     for rank in range(sizes["dp_size"]):
         with Loader(order, stores, dp_rank=rank, **sizes) as loader:

@@ -1,4 +1,4 @@
-"""The order is exact, everywhere the same, and answered anywhere at once."""
+"""The order is exact, the same everywhere, and computed at once for any sample."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Every command of README.md and docs/ is run here, in the order of its page, or says why it is not.
+"""Every command of README.md and docs/ is run here, in the order of its page, or gives a reason why not.
 
 A page is run in a folder of its own that holds the prepared sample, some text and one benchmark's documents.
 Training is made smaller by words put behind those of the page (SMALLER), so that a page takes seconds.
@@ -26,7 +26,7 @@ PAGES = [
     *sorted(str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "docs").rglob("*.md")),
 ]
 MARK = "# not run here: "
-# What begins a command, in blocks that do not say what they hold.
+# Prefixes of commands, in blocks without a language.
 PROGRAMS = {
     *(
         "relama",
@@ -55,7 +55,7 @@ SMALLER = {
     "generate": "max_tokens=8",
     "report": "samples=never",
 }
-# What stands before a page begins: the run that it speaks of.
+# The run that each page assumes, made before its commands.
 BEFORE = {"README.md": ["relama train model=tiny data=sample run=demo"]}
 
 
@@ -73,7 +73,7 @@ class Command:
 
 
 def commands(page: str, text: str) -> list[Command]:
-    """The commands of a page, in order; lines that end with a backslash go on on the next one."""
+    """The commands of a page, in order; lines that end with a backslash continue on the next."""
     found = []
     for block in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         language, body = block[1], block[2]
@@ -108,7 +108,7 @@ def _of_block(page: str, first: int, body: str, prompts: bool) -> list[Command]:
 
 
 def run(text: str) -> None:
-    """One command, in the current folder: the verbs in this process, torchrun as it is."""
+    """One command, in the current folder: the verbs in this process, torchrun as a command."""
     program, *words = shlex.split(text)
     if program == "relama":
         verb, *words = words

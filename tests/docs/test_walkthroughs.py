@@ -1,4 +1,4 @@
-"""The walkthroughs of CONTRIBUTING.md are true: done in a copy of the repository, step by step."""
+"""The walkthroughs of CONTRIBUTING.md work: they are run in a copy of the repository, step by step."""
 
 import os
 import re
@@ -22,7 +22,7 @@ def blocks(title: str) -> list[tuple[str, str]]:
 
 
 def do(copy: Path, language: str, text: str) -> str:
-    """Write a file, replace a line, or run commands; what the commands printed."""
+    """Write a file, replace a line, or run commands; returns what the commands printed."""
     if language == "bash":
         return "".join(command(copy, line) for line in text.splitlines())
     first, _, body = text.partition("\n")

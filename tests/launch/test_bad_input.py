@@ -1,4 +1,4 @@
-"""A launch that cannot be is refused in one line, before anything is submitted or written."""
+"""An impossible launch is refused in one line, before anything is submitted or written."""
 
 import os
 import socket
@@ -37,7 +37,7 @@ REFUSED = [
 
 @pytest.fixture
 def nowhere(tmp_path, monkeypatch) -> Path:
-    """An empty folder to work in, and no command of Slurm's on the path."""
+    """An empty working folder, and no Slurm command on the path."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "here").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))

@@ -1,4 +1,4 @@
-"""`relama` lists its verbs, and each of them is there."""
+"""`relama` lists its verbs, and all of them exist."""
 
 import importlib
 import subprocess

@@ -1,4 +1,4 @@
-"""`cluster=local`: torchrun in the foreground, asked and stopped from another terminal."""
+"""`cluster=local`: torchrun in the foreground, queried and stopped from another terminal."""
 
 import subprocess
 import sys

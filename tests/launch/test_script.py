@@ -1,4 +1,4 @@
-"""The job script, run by a real bash with Slurm's commands replaced by ones that write down what they got."""
+"""The job script, run by a real bash, with Slurm's commands replaced by ones that record their arguments."""
 
 import os
 import shlex
@@ -45,7 +45,7 @@ def fake(tmp_path: Path, name: str, body: str) -> None:
 
 
 def called(tmp_path: Path, name: str) -> list[str]:
-    """The arguments that `name` got; none if it was not called."""
+    """The arguments that `name` got; empty if it was not called."""
     path = tmp_path / f"{name}.called"
     return path.read_text().split("\0")[:-1] if path.exists() else []
 
@@ -137,7 +137,7 @@ def test_a_busy_controller_is_asked_again(tmp_path):
 
 @pytest.mark.parametrize("leaves", ["touch run/preempted.json; ", ""])
 def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
-    """Even if training was not far enough to save: there was nothing to lose, and it starts again."""
+    """Even if training had not saved yet: nothing was lost, and it starts again."""
     (tmp_path / "run").mkdir()
     fake(
         tmp_path, "srun", f"trap 'sleep 0.5; {leaves}exit 1' USR1; touch ready; while :; do sleep 0.05; done"
@@ -194,7 +194,7 @@ def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, ca
 
 
 def test_the_record_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
-    """But job.sh, which has to set it, and is its owner's alone."""
+    """Except job.sh, which must set it and is readable only by its owner."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     fake(tmp_path, "sbatch", "cat > /dev/null; echo 7")

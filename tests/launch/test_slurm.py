@@ -1,4 +1,4 @@
-"""A real Slurm, a controller and two nodes on this machine: what it does to a run, and how the run ends."""
+"""A run under a real Slurm, with a controller and two nodes on this machine."""
 
 import os
 import subprocess

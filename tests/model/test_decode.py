@@ -1,4 +1,4 @@
-"""Reading forward with kept keys and values against reading all anew, and against transformers' generate."""
+"""Decoding with a KV cache against recomputing everything, and against transformers' generate."""
 
 import pytest
 import torch

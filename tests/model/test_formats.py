@@ -1,4 +1,4 @@
-"""Meta's and Hugging Face's formats: exact both ways, read by what we did not write; what is refused."""
+"""Meta's and Hugging Face's formats: exact in both directions, read by third-party code; refusals."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Initial weights: what they look like, and on what they depend. Layouts: test_parallelize.py."""
+"""Initial weights: their distribution, and what they depend on. Layouts: test_parallelize.py."""
 
 import math
 

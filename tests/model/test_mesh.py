@@ -1,4 +1,4 @@
-"""Layouts chosen, and refused, without any process group."""
+"""Layouts are chosen and refused without a process group."""
 
 import math
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""The same numbers on every layout: weights, losses, gradients, norms, and what ten steps make of them."""
+"""The same numbers on every layout: weights, losses, gradients, norms, and the weights after ten steps."""
 
 from dataclasses import replace
 
@@ -219,7 +219,7 @@ def test_checkpointing_changes_neither_loss_nor_gradients(mode):
 
 
 class Products(TorchDispatchMode):
-    """Counts the matrix products that really run, attention's among them."""
+    """Counts the matrix products that really run, including attention's."""
 
     def __init__(self) -> None:
         super().__init__()

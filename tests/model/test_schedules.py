@@ -1,4 +1,4 @@
-"""Pipelines on paper: who has which layers, and that what is not refused can run."""
+"""Pipelines without processes: which stage has which layers, and that every accepted schedule can run."""
 
 from itertools import combinations
 

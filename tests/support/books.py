@@ -1,4 +1,4 @@
-"""Books made for tests: Gutenberg's headers and footers of each time, and what becomes of a file."""
+"""Books made for tests: Gutenberg's headers and footers of each era, and the result for a file."""
 
 import io
 import zipfile

@@ -95,7 +95,7 @@ def serve(connection: socket.socket) -> None:
 
 
 def _become(request: dict, out: int, err: int) -> None:
-    """Run the script in this process and end it, as a Python that was started for it."""
+    """Run the script in this process and exit, like a Python started for it."""
     code = 1
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -1,4 +1,4 @@
-"""Papers made for tests: tars, archives and folders of them, and what becomes of each."""
+"""Papers made for tests, in tars, archives and folders, and the result for each."""
 
 import gzip
 import io
@@ -60,7 +60,7 @@ def texts(path: Path) -> list[str]:
 
 
 def one(files: Mapping[str, str | bytes]) -> str:
-    """The text of a paper's one main file, comments off and inputs in their places."""
+    """The text of a paper's one main file, with comments removed and inputs inserted."""
     mains = Paper({name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()})
     (main,) = mains.mains().read
     return mains.text(main)
@@ -73,5 +73,5 @@ def bulk(tmp_path: Path, members: Mapping[str, bytes]) -> Path:
 
 
 def body(text: str) -> str:
-    """What becomes of this text in a paper."""
+    """The cleaned form of this text in a paper."""
     return clean_latex(f"\\documentclass{{article}}\n\\begin{{document}}\n{text}\n\\end{{document}}\n")

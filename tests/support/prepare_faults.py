@@ -100,7 +100,7 @@ def operations(words: list[str], root: Path, scratch: Path, events: tuple[str, .
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
-    """Every visible file's content, but for the seconds that preparing took."""
+    """Every visible file's content, except durations."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

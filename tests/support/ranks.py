@@ -1,4 +1,4 @@
-"""Runs a function on several real processes joined by gloo, for tests of what is distributed."""
+"""Run a function on several real processes joined by gloo, for distributed tests."""
 
 import time
 import traceback

@@ -1,4 +1,4 @@
-"""Run Relama as a user does, in processes of its own, and read what it left."""
+"""Run Relama as a user does, in separate processes, and read its output."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def command(*overrides: str, ranks: int = 0) -> list[str]:
 
 
 def run(*overrides: str, ranks: int = 0, timeout: float = 180, **options) -> subprocess.CompletedProcess:
-    """The command's end. One process with nothing special is forked from one that has imported torch."""
+    """The finished command. A plain single process is forked from one that has imported torch."""
     if ranks == 0 and not options:
         return server().run(REPOSITORY / "train" / "main.py", [*SMALL, *overrides], timeout)
     return subprocess.run(
@@ -60,7 +60,7 @@ def succeed(*overrides: str, ranks: int = 0, **options) -> subprocess.CompletedP
 
 
 def start(*overrides: str, ranks: int = 0) -> subprocess.Popen:
-    """In a session of its own, so that a signal to it reaches nobody else; as if the tests had no nohup."""
+    """In its own session, so that a signal to it reaches nothing else; as if the tests ran without nohup."""
     return subprocess.Popen(
         command(*overrides, ranks=ranks),
         stdout=subprocess.DEVNULL,
@@ -107,7 +107,7 @@ def metrics(folder: Path) -> list[dict]:
 
 
 def learned(folder: Path) -> list[tuple]:
-    """What two equal runs must agree on at every step, to the last digit."""
+    """The values that two equal runs must share at every step, to the last digit."""
     return [(m["step"], m["loss"], m["grad_norm"], m["lr"], m["tokens"]) for m in metrics(folder)]
 
 

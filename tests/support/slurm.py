@@ -1,4 +1,4 @@
-"""A real Slurm on this machine for a test: munge, one controller and two nodes, on ports of their own.
+"""A real Slurm on this machine for a test: munge, one controller and two nodes, on their own ports.
 
 Debian: `apt-get install slurm-wlm munge`. Skips, with the reason, where that is missing.
 """

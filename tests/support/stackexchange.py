@@ -1,4 +1,4 @@
-"""A site's posts as its dumps have them, and what the recipe makes of them."""
+"""A site's posts as in its dumps, and the recipe's output for them."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,7 @@ def answer(number: object, to: int, score: object = 1, body: str = "<p>Said.</p>
 
 
 def written(attributes: dict[str, str]) -> str:
-    """A row as dumps have it: on one line, its line ends as references."""
+    """A row as in the dumps: on one line, with line breaks as references."""
     pairs = (
         f"{key}={quoteattr(value, {chr(10): '&#xA;', chr(13): '&#xD;'})}" for key, value in attributes.items()
     )
@@ -62,7 +62,7 @@ def cleaned(item: Record | Drop) -> Document | Drop:
 
 
 def until_broken(path: Path) -> tuple[list[Document | Drop], str]:
-    """What is read of a file that breaks off, and the error."""
+    """The records read from a truncated file, and the error."""
     found = []
     with pytest.raises(Unreadable) as error:
         for item in recipe.read(path):

@@ -1,4 +1,4 @@
-"""A small model with an optimizer that has a state, and a step of training, for tests of checkpoints."""
+"""A small model with a stateful optimizer, and a training step, for tests of checkpoints."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""transformers' LlamaForCausalLM with our model's shape and weights (RECIPE §6)."""
+"""transformers' LlamaForCausalLM with our model's shape and weights (docs/recipe.md §6)."""
 
 import torch
 from torch import nn
@@ -34,7 +34,7 @@ def their_name(name: str) -> str:
 
 
 def to_theirs(name: str, tensor: torch.Tensor, n_heads: int) -> torch.Tensor:
-    """Meta's adjacent pairs of q and k rows to Hugging Face's halves; a gradient is permuted alike."""
+    """Meta's adjacent pairs of q and k rows to Hugging Face's halves; gradients are permuted the same way."""
     if not name.endswith(("wq.weight", "wk.weight")):
         return tensor
     rows, columns = tensor.shape

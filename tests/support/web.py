@@ -1,4 +1,4 @@
-"""Small dumps in CommonCrawl's formats, and what `relama prepare` makes of them."""
+"""Small dumps in CommonCrawl's formats, and the output of `relama prepare` for them."""
 
 import gzip
 import hashlib
@@ -92,7 +92,7 @@ def report(corpora: Path) -> dict:
 
 
 def fingerprint(corpora: Path) -> dict[str, str]:
-    """A digest of each file that a run made; its duration is left out."""
+    """A digest of each file that a run made, without durations."""
     found = {}
     for path in sorted((corpora / "commoncrawl").rglob("*")):
         if path.is_file() and path.suffix in (".parquet", ".json", ".jsonl"):

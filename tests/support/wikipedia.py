@@ -40,7 +40,7 @@ def write(folder: Path, content: bytes, name: str = NAME) -> Path:
 
 
 def read_all(path: Path, part: int = 0, parts: int = 1) -> tuple[list[Any], str]:
-    """What is read, and the message of the error that ended reading, if any."""
+    """The records read, and the message of the error that ended reading, if any."""
     items: list[Record | Drop] = []
     try:
         for item in wikipedia.read(path, part, parts):

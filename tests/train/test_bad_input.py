@@ -1,4 +1,4 @@
-"""What a user can get wrong, or a disk can do: one clear line, a non-zero exit, nothing lost."""
+"""User errors and disk failures: one clear line, a non-zero exit, nothing lost."""
 
 import json
 import os

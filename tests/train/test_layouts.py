@@ -1,4 +1,4 @@
-"""One run over many layouts: what one leaves, any other continues, and the numbers do not tell them apart."""
+"""One run over many layouts: any layout resumes from any other, with the same numbers."""
 
 import os
 from dataclasses import asdict
@@ -80,7 +80,7 @@ def same_parameters(model: torch.nn.Module, twin: torch.nn.Module, when: str) ->
 
 
 def drawn(seed: int) -> Weights:
-    """Weights of another format than ours, read a tensor at a time."""
+    """Weights in another format, read one tensor at a time."""
     model = Llama(CONFIG)
     initialize(model, seed)
     return Weights(Path("drawn"), CONFIG, model.state_dict().__getitem__)

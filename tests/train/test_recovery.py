@@ -1,4 +1,4 @@
-"""Spikes and numbers that are none: decided once, on the disk before they act, and again on every resume."""
+"""Spikes and non-finite values: decided once, written before they act, and applied on every resume."""
 
 import errno
 import json
@@ -81,7 +81,7 @@ def test_a_rewind_omits_the_samples_from_back_steps_before_the_spike():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_resuming_anywhere_finds_the_same_order_and_decisions(seed):
-    """Rewinds and skips at random; whichever checkpoint is left, the log brings the order back."""
+    """Random rewinds and skips; whichever checkpoint is left, the log restores the order."""
     draw = random.Random(seed)
     live = Recovery(RecoveryConfig(policy="rewind"))
     order, log, step, saved = ORDER, [], 0, {0: (live.state(), ORDER)}
@@ -128,7 +128,7 @@ def test_a_torn_last_decision_never_acted_and_a_damaged_one_ends_the_run(tmp_pat
 
 
 def test_a_decision_after_a_torn_one_can_be_read(tmp_path):
-    """The torn one never acted; left in the middle of the file, it would end every later start."""
+    """The torn line never acted; left in the middle of the file, it would end every later start."""
     Log(tmp_path).write({"step": 1, "action": "skip"})
     with open(tmp_path / LOG, "ab") as file:
         file.write('{"step": 2, "why": "é'.encode()[:-1])
@@ -219,7 +219,7 @@ def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
 
 @pytest.mark.distributed
 def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_path):
-    """The twelfth call of a process is no number: a start after step 10 would meet none and finish."""
+    """A process's twelfth call is non-finite: a start after step 10 would not reach it and would finish."""
     script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
     script.write_text(NOT_A_NUMBER)
     words = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]

@@ -1,4 +1,4 @@
-"""A run that was stopped, however it was stopped, ends as the one that never was."""
+"""A run that was stopped in any way ends like one that was never stopped."""
 
 import os
 import random
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.distributed
 
 @pytest.fixture(scope="module")
 def undisturbed(corpora, tmp_path_factory):
-    """One run of each world size that nothing happened to."""
+    """One undisturbed run of each world size."""
     folders = {}
     for ranks in (0, 2):
         folders[ranks] = tmp_path_factory.mktemp("undisturbed") / str(ranks)
@@ -185,7 +185,7 @@ def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
 
 
 def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
-    """As on a full disk: it is said, and the run goes on and ends as it would."""
+    """As on a full disk: it is reported, and the run continues to the same end."""
     words = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
     succeed(*words, "stop_at=3")
     (tmp_path / "run/starts.jsonl").unlink()

@@ -1,4 +1,4 @@
-"""What only tells of a run cannot end it: its output, its log of decisions."""
+"""Failures of a run's output or its log of decisions cannot end it."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The verbs around training, on a run of a few steps: each says what is there, or one line on what is not."""
+"""The verbs around training, on a run of a few steps: each prints its result, or one line on what is wrong."""
 
 import html.parser
 import io
@@ -114,7 +114,7 @@ def test_validation_spreads_its_sequences_over_all_that_is_held_out():
 
 
 def test_held_out_documents_are_never_trained_on(corpora):
-    """By their rows in the cleaned text: the two splits part it."""
+    """By their rows in the cleaned text: the two splits partition it."""
     for source in ("python_code", "python_docs"):
         rows = {}
         for split in ("train", "heldout"):

@@ -21,7 +21,7 @@ CONTROL = re.compile("[" + "".join(map(chr, [*range(32), *range(127, 160)])) + "
 
 
 def by_definition(line: str) -> str:
-    """CCNet's normal form, a step at a time."""
+    """CCNet's normalization, one step at a time."""
     line = line.strip().lower()
     line = re.sub(r"\d", "0", line)
     return CONTROL.sub("", "".join(mark for mark in line if mark not in paragraphs.PUNCTUATION))

@@ -1,4 +1,4 @@
-"""What goes is what brute force over all pairs of all shingles says, however the books lie in files."""
+"""The dropped books are those that brute force over all pairs finds, however books are split over files."""
 
 import random
 import re
@@ -25,7 +25,7 @@ def naive_shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def brute_force(texts: list[str]) -> dict[int, tuple[int, Fraction]]:
-    """Book: the one that stays and holds most of it, and the share; copies go where the first one goes."""
+    """Book: the kept book that contains most of it, and the share; copies follow the first one."""
     sets = [naive_shingles(text) for text in texts]
     gone = {}
     by_rank = sorted(range(len(texts)), key=lambda book: (-len(sets[book]), book))
@@ -69,7 +69,7 @@ def assert_equal(found: dict, expected: dict) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """Nothing here is about what is on the disk after a power cut."""
+    """No test here depends on the disk's state after a power cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folders, "sync", lambda path: None)
         yield
@@ -77,7 +77,7 @@ def quick():
 
 @pytest.fixture
 def small(monkeypatch):
-    """Bounds so low that small corpora go through every loop."""
+    """Bounds so low that small corpora exercise every loop."""
     monkeypatch.setattr(documents, "GROUP_ROWS", 2)
     monkeypatch.setattr(containment, "SORTED", 200)
     monkeypatch.setattr(containment, "PARTITION", 2500)
@@ -89,7 +89,7 @@ WORDS = ["the", "sea", "Café", "don’t", "and", "«so»", "BOOK", "naïve", "1
 
 @st.composite
 def corpora(draw) -> list[str]:
-    """Books put together out of the same pieces, with words changed here and there."""
+    """Books assembled from the same pieces, with a few words changed."""
     chance = draw(st.randoms(use_true_random=False))
     stock = [chance.choices(WORDS, k=chance.randrange(1, 40)) for _ in range(chance.randrange(2, 6))]
     texts = []

@@ -1,4 +1,4 @@
-"""CCNet's models: asked as their own libraries are, refused when they are none, trained and labelled."""
+"""CCNet's models: the answers equal their libraries', invalid ones are refused; training and the card."""
 
 import bz2
 import io

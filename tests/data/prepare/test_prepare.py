@@ -1,4 +1,4 @@
-"""`relama prepare`: every record is accounted for, and what is there is whole."""
+"""`relama prepare`: every record is accounted for, and every output is complete."""
 
 import gzip
 import json
@@ -254,7 +254,7 @@ def test_a_store_is_kept_made_again_by_stage_tokens_and_replaced_only_on_request
 
 
 def test_some_text_of_a_few_long_documents_is_held_out_and_reported(tmp_path, tokenizer, capsys):
-    """24 novels of which the share holds none; the end of one is held out, and never trained on."""
+    """24 novels, none selected by the share; the end of one is held out, and never trained on."""
     draw = random.Random(0)
     books = [" ".join(draw.choices(["sea", "ship", "whale", "old", "man"], k=9000)) for _ in range(24)]
     source = lines(tmp_path / "x.jsonl", [{"text": text} for text in books])

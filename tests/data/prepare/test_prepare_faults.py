@@ -1,4 +1,4 @@
-"""Killed or given a passing error at any file operation, the same command again makes the same bytes."""
+"""Killed or given a transient error at any file operation, the same command rerun makes the same bytes."""
 
 import json
 import os

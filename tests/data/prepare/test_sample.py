@@ -1,4 +1,4 @@
-"""The embedded sample: whole, made once however many ask, and honest about what is held out."""
+"""The embedded sample: complete, made once however many processes ask, and truly held out."""
 
 import ast
 import json
@@ -46,7 +46,7 @@ def is_whole(corpora: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory) -> Path:
-    """Made by three processes that asked at once; what they said is beside it."""
+    """Made by three processes that asked at once; their output is next to it."""
     folder = tmp_path_factory.mktemp("sample") / "corpora"
     asking = [ask(folder) for _ in range(3)]
     said = [process.communicate()[1] for process in asking]

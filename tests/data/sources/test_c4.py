@@ -1,4 +1,4 @@
-"""C4's files are taken as they are, all but its validation files."""
+"""C4's files are used unchanged, except for its validation files."""
 
 import gzip
 import json

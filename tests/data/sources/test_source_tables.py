@@ -1,4 +1,4 @@
-"""Every source, whole, from raw files to counted text: our own small dumps, and the real samples."""
+"""Every source, end to end from raw files to counted text: our own small dumps, and the real samples."""
 
 import bz2
 import gzip

@@ -1,4 +1,4 @@
-"""Text that is already cleaned is carried over as it is, whoever laid it out."""
+"""Text that is already cleaned is carried over unchanged, in any published layout."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Cleaned text becomes one stream of tokens that depends on the documents and the seed alone."""
+"""Cleaned text becomes one stream of tokens that depends only on the documents and the seed."""
 
 import json
 import random

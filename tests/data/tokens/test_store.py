@@ -1,4 +1,4 @@
-"""A store is read as one stream; a damaged one is refused in one line that says how to mend it."""
+"""A store is read as one stream; a damaged one is refused in one line that says how to fix it."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Ids are sentencepiece's to the last one, whichever encoder finds them."""
+"""All ids equal sentencepiece's, whichever encoder computes them."""
 
 import bz2
 import gzip
@@ -50,7 +50,7 @@ def assert_equal_ids(tokenizer: Tokenizer, texts: list[str]) -> None:
 
 
 def test_the_fast_encoder_is_the_one_under_test(tokenizer):
-    """With the extra `data`, or all that follows would compare sentencepiece with itself."""
+    """Needs the extra `data`; otherwise the tests below compare sentencepiece with itself."""
     pytest.importorskip("gigatoken")
     assert tokenizer.backend == "gigatoken" and "equal" in tokenizer.backend_note
 
@@ -136,7 +136,7 @@ def test_without_gigatoken_sentencepiece_encodes_and_this_is_reported(tokenizer,
 
 
 class Deviant:
-    """An encoder that is right but for one kind of text."""
+    """An encoder that is wrong only for one kind of text."""
 
     def __init__(self, right: sentencepiece.SentencePieceProcessor) -> None:
         self._right = right

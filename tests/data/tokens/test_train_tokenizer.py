@@ -1,4 +1,4 @@
-"""A tokenizer has LLaMA's settings, gives back every text, and is the same from the same text."""
+"""A tokenizer has LLaMA's settings, restores every text, and is reproducible."""
 
 import shutil
 

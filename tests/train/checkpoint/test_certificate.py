@@ -1,4 +1,4 @@
-"""A checkpoint is verified only if the steps after it, replayed from it, are the same to the bit."""
+"""A checkpoint is verified only if the steps after it, replayed from it, are bitwise equal."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Any byte of a checkpoint that changes, and any byte that is missing, is noticed; nothing hostile is run."""
+"""Any changed or missing byte of a checkpoint is detected; nothing hostile is executed."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_a_state_with_numbers_for_keys_is_read_as_it_is_written(tmp_path):
 
 
 def resealed(folder: Path) -> None:
-    """As someone would who knows the format: the checksums fit what is there."""
+    """Reseal it, as an attacker who knows the format would: the checksums match the files."""
     state = json.loads((folder / "state.json").read_text())
     state.pop("xxh3")
     names = [name for name in state["files"] if (folder / name).is_file()]

@@ -1,4 +1,4 @@
-"""Saving while training goes on: the same checkpoint, whatever happens meanwhile; and which ones stay."""
+"""Saving while training continues: the same checkpoint, whatever happens meanwhile; and retention."""
 
 import os
 import random
@@ -110,7 +110,7 @@ def test_a_failed_write_costs_only_that_checkpoint(asynchronous, tmp_path, monke
 
 
 def _kill_at(operation: int, checkpoints: Path) -> None:
-    """Let this process die at its `operation`-th touch of a file or folder of the checkpoints."""
+    """Kill this process at its `operation`-th access to a file or folder of the checkpoints."""
     left = operation
 
     def touched(path: object) -> None:
@@ -178,7 +178,7 @@ def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, mon
 
 
 def test_the_newest_few_and_the_last_verified_are_kept(tmp_path):
-    """Over random lives of a run: what is saved, what is verified, what is kept."""
+    """Random histories of a run: what is saved, verified and kept."""
     model, optimizer = trained()
     chance = random.Random(0)
     for life in range(4):
@@ -221,7 +221,7 @@ def _sharded(layout: Layout, config: LlamaConfig = CONFIG):
 
 
 def on_two_ranks(whole: Path, large: Path, folder: Path) -> tuple:
-    """Trains with a save at every step and the collectives of training beside; then one rank fails alone."""
+    """Train with a save at every step alongside training's collectives; then one rank alone fails."""
     model, optimizer = _sharded(Layout(dp_shard=2))
     load(whole, model, optimizer)
     behind, at_once = Saver(folder / "behind", keep=9), Saver(folder / "plain", keep=9, asynchronous=False)
@@ -264,7 +264,7 @@ def _read_so_far() -> int:
 
 @pytest.mark.distributed
 def test_ranks_save_and_fail_alike_and_read_only_their_own(tmp_path):
-    """What is loaded was saved by one process: every rank needs a piece of every chunk there is."""
+    """The checkpoint was saved by one process, so every rank needs a piece of every chunk."""
     whole = save(tmp_path / "whole", *trained(), {"step": 1}, keep=1)
     large = save(tmp_path / "large", *trained(config=LARGE), {"step": 1}, keep=1)
     results = run_ranks(on_two_ranks, 2, whole, large, tmp_path)

@@ -1,4 +1,4 @@
-"""`relama evaluate`: the paper's protocol computed plainly, the table, what is kept and what is refused."""
+"""`relama evaluate`: the paper's protocol computed plainly, the table, the cache and refusals."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A model on several ranks gives what it gives on one: every token and every score, on each rank."""
+"""A model on several ranks gives the same tokens and scores as on one, on each rank."""
 
 import json
 import subprocess

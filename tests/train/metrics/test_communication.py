@@ -1,4 +1,4 @@
-"""Communication that no computing hid is told apart, on stretches that can be counted and on real ranks."""
+"""Exposed communication is measured, on stretches counted by hand and on real ranks."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Rates that cannot be true are unknown."""
+"""Impossible rates are reported as unknown."""
 
 from types import SimpleNamespace
 

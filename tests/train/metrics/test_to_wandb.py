@@ -1,4 +1,4 @@
-"""Whatever wandb raises, a run goes on: one warning, and it is tried again."""
+"""Whatever wandb raises, the run continues: one warning, and wandb is tried again."""
 
 import sys
 from types import SimpleNamespace

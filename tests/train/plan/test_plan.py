@@ -1,4 +1,4 @@
-"""Planning: what is traced on fake ranks is what the code does, and what torch's own tracker counts."""
+"""Planning: traces on fake ranks agree with the real code and with torch's own tracker."""
 
 import re
 from concurrent.futures import ProcessPoolExecutor
@@ -186,7 +186,7 @@ def ranks_that_speak(layout: Layout) -> set[str]:
 
 
 def test_the_groups_of_every_layout_are_known():
-    """A process each, for DTensor remembers groups that are gone."""
+    """One process each, because DTensor remembers deleted groups."""
     always = {"dp_replicate", "dp_shard"}
     expected = {
         Layout(2, 2, cp=1, tp=1): always,

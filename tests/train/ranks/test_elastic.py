@@ -1,4 +1,4 @@
-"""Workers die again and again, machines come and go: the samples stay the same, and the run goes on."""
+"""Workers die repeatedly, machines join and leave: the samples stay the same and the run continues."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.distributed
 
 
 def agent(log: Path, *words: str) -> subprocess.Popen:
-    """A torchrun with one or more workers, in a session of its own."""
+    """A torchrun with one or more workers, in its own session."""
     with log.open("a") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "torch.distributed.run", "--max-restarts=10", *words],
@@ -29,7 +29,7 @@ def agent(log: Path, *words: str) -> subprocess.Popen:
 
 
 def wait_for(what: str, times: int, log: Path, process: subprocess.Popen, timeout: float = 240) -> None:
-    """Until `what` stands so often in the log."""
+    """Wait until `what` occurs that often in the log."""
     deadline = time.monotonic() + timeout
     while log.read_text().count(what) < times:
         assert process.poll() is None, log.read_text()[-3000:]

@@ -1,4 +1,4 @@
-"""A process that stands still ends by itself, and says where it stood."""
+"""A process that hangs ends itself and prints where it was."""
 
 import subprocess
 import sys

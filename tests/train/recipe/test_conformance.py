@@ -1,4 +1,4 @@
-"""Each of the paper's sizes conforms; a single changed value is reported, and nothing else is."""
+"""Each of the paper's sizes conforms; a changed value is reported, and nothing else."""
 
 import copy
 import json

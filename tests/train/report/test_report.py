@@ -1,4 +1,4 @@
-"""The page of a run: self-contained, right in its figures, and one line where there is nothing to show."""
+"""The page of a run: self-contained, with correct figures, and one line if there is nothing to show."""
 
 import html.parser
 import json
@@ -29,7 +29,7 @@ VOID = {"meta", "br", "img", "link", "path", "circle", "rect"}
 
 
 class Page(html.parser.HTMLParser):
-    """Checks that what opens closes, and gathers what a browser would fetch."""
+    """Checks that every tag is closed, and collects what a browser would fetch."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

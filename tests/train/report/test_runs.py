@@ -1,4 +1,4 @@
-"""`relama runs`: what each run's row says, whatever its folder holds."""
+"""`relama runs`: each run's row is right, in whatever state its folder is."""
 
 import fcntl
 import json

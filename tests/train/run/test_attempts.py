@@ -1,4 +1,4 @@
-"""The account of a run's life is right for lives that are known to the second."""
+"""The account of a run's life is right for lives known to the second."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Out to the other formats and in again by the verbs, and training that starts from what came in."""
+"""The verbs that export and import weights, and training from imported weights."""
 
 import shutil
 
@@ -18,7 +18,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def folders(corpora, tmp_path_factory):
-    """One run, exported and imported both ways."""
+    """One run, exported and imported in both formats."""
     root = tmp_path_factory.mktemp("formats")
     succeed(f"corpora={corpora}", f"run={root / 'run'}", "steps=2")
     for verb, words in (

@@ -1,4 +1,4 @@
-"""Comments are left out as TeX reads them."""
+"""Comments are removed as TeX reads them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Damaged and hostile archives: what cannot be read is set aside, and the next paper is read."""
+"""Damaged and hostile archives: the unreadable is quarantined, and the next paper is read."""
 
 import gzip
 import io

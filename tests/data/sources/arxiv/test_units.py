@@ -1,4 +1,4 @@
-"""The papers of an input are found, and each is read in whatever wrapping it has."""
+"""The papers of an input are found and read in any packaging."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Books are found and read in any layout, wrapping and encoding."""
+"""Books are found and read in any layout, packaging and encoding."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Gutenberg's headers and footers are left out, and the book stays."""
+"""Gutenberg's headers and footers are removed, and the book is kept."""
 
 import json
 

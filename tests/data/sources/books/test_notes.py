@@ -1,4 +1,4 @@
-"""The makers' notes and notices are left out, in whichever language; the book's own notes stay."""
+"""Transcribers' notes and notices are removed in any language; the book's own notes are kept."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""HTTP responses as crawlers store them: encodings true, untrue, unknown, cut and broken."""
+"""HTTP responses as crawlers store them: encodings correct, wrong, unknown, truncated and broken."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""The reader of WARC files: a bad record costs itself, in any packing; each good one comes out once."""
+"""The WARC reader: a bad record costs only itself, in any compression; each good one is read once."""
 
 import gzip
 import random

@@ -1,4 +1,4 @@
-"""Licence notices are taken out of source files; code and descriptions are not."""
+"""Licence notices are removed from source files; code and descriptions are not."""
 
 import pytest
 from hypothesis import given, settings

@@ -71,7 +71,7 @@ def test_an_archive_without_exactly_one_posts_file_is_reported(tmp_path, members
 
 
 def renamed(path: Path, name: str, to: str) -> Path:
-    """Another name for a member: the archive's header is not compressed, its checksums are set right."""
+    """Rename a member: the archive's header is not compressed, and its checksums are corrected."""
     content = path.read_bytes().replace(name.encode("utf-16-le"), to.encode("utf-16-le"))
     offset, size = struct.unpack("<QQ", content[12:28])
     start = struct.pack("<QQI", offset, size, zlib.crc32(content[32 + offset : 32 + offset + size]))

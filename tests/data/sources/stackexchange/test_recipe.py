@@ -1,4 +1,4 @@
-"""Posts in, questions with their answers out: the best answer first, whatever the order of the file."""
+"""Posts become questions with their answers: the best answer first, whatever the order of the file."""
 
 import json
 import tempfile

@@ -1,4 +1,4 @@
-"""Which files of a folder are read, and which site each is of."""
+"""Which files of a folder are read, and which site each belongs to."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def _streams(content: bytes, cuts: list[int]) -> bytes:
 
 
 def _bz2s(seed: int) -> dict[str, bytes]:
-    """One dump in one stream, in Wikimedia's streams of whole pages, and cut anywhere, as pbzip2 does."""
+    """One dump in one stream, in Wikimedia's streams of complete pages, and cut anywhere, as pbzip2 does."""
     rng = random.Random(seed)
     texts = ["".join(rng.choices("abcdefgh \n", k=rng.choice([0, 5, 300, 4000]))) or "x" for _ in range(60)]
     pages = [page(number, text) for number, text in enumerate(texts)]

@@ -1,4 +1,4 @@
-"""Wikipedia's articles: what is kept, what is dropped and why; the real samples."""
+"""Wikipedia's articles: what is kept, dropped and why; the real samples."""
 
 import bz2
 import json

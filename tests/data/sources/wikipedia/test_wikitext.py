@@ -1,4 +1,4 @@
-"""Wikitext to prose: what stays, what goes, mwparserfromhell as the oracle, and hostile pages."""
+"""Wikitext to prose: what is kept and removed, mwparserfromhell as the oracle, and hostile pages."""
 
 import random
 import re
