@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("serial" if name in SERIAL else name))
         if name in SERIAL or f"{name}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=place)  # stable: within a file, and among the other files, the order stays
+    items.sort(key=place)  # stable: keeps the order within a file and among the other files
 
 
 @pytest.fixture(scope="session")

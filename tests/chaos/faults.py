@@ -127,7 +127,7 @@ def tear_latest(run: Run, rng: random.Random) -> None:
 
 def tear_metrics(run: Run, rng: random.Random) -> None:
     """The last line half-written, as a node that dies leaves it; perhaps zeros after it."""
-    for worker in run.workers:  # nobody may write while it is torn
+    for worker in run.workers:  # nothing may write while it is torn
         kill(worker, signal.SIGSTOP)
     try:
         with open(run.metrics, "r+b") as file:
@@ -208,7 +208,7 @@ KINDS: dict[str, Fault] = {
     "latest is a folder": latest_is_a_folder,
     "disk full": fill_the_disk,
 }
-# After these a run may go on without a restart.
+# After these a run may continue without a restart.
 NEED_NO_RESTART = {"all ranks pause, then go on", "disk full"}
 
 

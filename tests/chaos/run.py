@@ -62,7 +62,7 @@ class Run:
                 self._command,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a signal to it reaches nobody else
+                start_new_session=True,  # a signal to it reaches nothing else
                 env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
             )
 

@@ -134,4 +134,4 @@ def test_a_lock_has_one_holder_and_waiting_is_announced(tmp_path):
         with pytest.raises(DataError, match="another process"), folders.locked(tmp_path / "lock"):
             pass
     with folders.locked(tmp_path / "lock", waiting=lambda: said.append("waiting")):
-        assert said == []  # nobody held it any more
+        assert said == []  # no process held it any more

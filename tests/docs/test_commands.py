@@ -115,7 +115,7 @@ def run(text: str) -> None:
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             assert cli.main([verb, *words, *SMALLER.get(verb, "").split()]) == 0
-        finally:  # a process of its own would end here: its handlers and its hold on the run folder go
+        finally:  # a separate process would end here: drop its handlers and its lock on the run folder
             for number, handler in before.items():
                 signal.signal(number, handler)
             gc.collect()

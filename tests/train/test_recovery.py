@@ -53,7 +53,7 @@ def test_a_spike_is_far_above_the_steps_before_it():
     assert judge("warn", quiet) == [None] * 20
     (*before, spike) = judge("skip", [*quiet, 5.2])
     assert before == [None] * 20 and spike["action"] == "skip" and "5.2" in spike["why"]
-    assert judge("warn", [*quiet, 4.0]) == [None] * 21  # a fall is none
+    assert judge("warn", [*quiet, 4.0]) == [None] * 21  # a fall is not a spike
     assert judge("warn", [5.0, 5.01, 50.0]) == [None] * 3  # too little is known of what is usual
 
 
@@ -108,7 +108,7 @@ def test_resuming_anywhere_finds_the_same_order_and_decisions(seed):
     lost = Recovery(RecoveryConfig(policy="rewind"))
     state, then = saved[max(saved)]
     assert len(rewinds(lost.decisions)) <= len(rewinds(state["decisions"]))
-    assert lost.resume(state, [], then) == then  # the log was removed: what the checkpoint knows stands
+    assert lost.resume(state, [], then) == then  # the log was removed: the checkpoint's record still holds
 
 
 def test_a_checkpoint_of_rewound_steps_is_abandoned():

@@ -1,4 +1,4 @@
-"""The verbs around training, on a run of a few steps: each prints its result, or one line on what is wrong."""
+"""The verbs around training, on a run of a few steps: each prints its result, or one line of error."""
 
 import html.parser
 import io

@@ -30,8 +30,8 @@ def by_definition(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "normal"),
     [
-        ("Hello, World! (1984)", "hello, world! (0000)"),  # ASCII punctuation stays
-        ("Café Ärger", "café ärger"),  # accents stay
+        ("Hello, World! (1984)", "hello, world! (0000)"),  # ASCII punctuation is kept
+        ("Café Ärger", "café ärger"),  # accents are kept
         ("“Yes” — he said…", "yes  he said"),
         ("１２ ٣ tea", "00 0 tea"),  # digits of any script; full-width 1 is one
         ("a\u007fb\x01c\u009fd", "abcd"),

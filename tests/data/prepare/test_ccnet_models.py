@@ -202,7 +202,7 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     folder = dump
     monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 20_000)
     monkeypatch.setattr(data.ccnet.repeats, "PARTITION", 200)
-    monkeypatch.setattr(data.folders, "sync", lambda path: None)  # nobody pulls the plug here
+    monkeypatch.setattr(data.folders, "sync", lambda path: None)  # no power cut here
     words = [f"ccnet.models={models}", "engine.workers=1", "ccnet.min_reference=0.01"]
     assert prepare(folder, tmp_path / "whole", *words) == 0
     expected = fingerprint(tmp_path / "whole")

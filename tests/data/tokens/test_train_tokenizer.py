@@ -158,7 +158,7 @@ def test_training_skips_nul_in_a_text(tmp_path, real_texts):
     path = train_tokenizer(["a\0b"] * 500 + real_texts, tmp_path / "tokenizer.model", vocab_size=600)
     tokenizer = Tokenizer(path)
     assert tokenizer.decode(tokenizer.encode("a\0b")) == "a\0b"
-    assert 3 in tokenizer.encode("a\0b")  # the byte's piece, and none of its own
+    assert 3 in tokenizer.encode("a\0b")  # the byte's piece; NUL has no other
 
 
 def config(root, **changes) -> TokenizerConfig:

@@ -80,7 +80,7 @@ def test_a_run_with_certificates_is_the_run_without(corpora, tmp_path):
     assert finished.stdout.count("is verified") == 2  # 4 and 8; 12 has no three steps after it
     assert learned(verified) == learned(plain)
     left = [path.name for path in sorted((verified / "checkpoints").glob("step-*"))]
-    assert left == ["step-000008", "step-000014"]  # the last verified one stays beyond `keep`
+    assert left == ["step-000008", "step-000014"]  # the last verified one is kept beyond `keep`
     same_tensors(verified / "checkpoints/step-000014", plain / "checkpoints/step-000014")
 
 

@@ -56,7 +56,7 @@ def expanded(text: str) -> str:
         ),
         ("\\newcommand{\\Ms}{\\ifmmode M_\\odot\\else$M_\\odot$\\fi}\\Ms", "\\ensuremath{M_\\odot}"),
         ("\\newcommand{\\a}{\n  x\n}[\\a]", "[x]"),
-        ("a\n\\def\\x{1}\n\\def\\y{2} \\def\\z{3}\nb", "a\nb"),  # their lines go too
+        ("a\n\\def\\x{1}\n\\def\\y{2} \\def\\z{3}\nb", "a\nb"),  # their lines are removed too
         ("{\\def\\x{1}\\x}\\def\\x{2}\\x", "{1}2"),
         ("\\def\\a\n{1}\\a\\newcommand *{\\b}{2}\\b", "12"),
         (

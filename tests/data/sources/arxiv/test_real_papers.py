@@ -69,7 +69,7 @@ def test_the_hott_books_macros(real):
     assert "we have a type ``$\\ensuremath{a =_{A} b}$''" in book
     assert "shorthand for ``let $x$ be a thing and assume that $x\\in\\ensuremath{\\mathbb{N}}$''" in book
     assert not re.search(r"\\(?:define|jdeq|idtype|nat|refl|UU|transfib)(?![A-Za-z])", book)
-    assert "\\prd{" in book  # it looks ahead for what follows, so it stays as it is written
+    assert "\\prd{" in book  # it looks ahead at the next token, so it is left as written
 
 
 def test_the_astropy_papers_own_files_and_macros(real, shared_data):

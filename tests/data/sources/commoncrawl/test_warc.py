@@ -30,7 +30,7 @@ def untrue(header: str) -> bytes:
     return http(1, PAGE, HTML_HEAD + header + "\r\n")
 
 
-# A record that cannot be read, and whether its text comes out after all.
+# A bad record, and whether its text is still read.
 BAD = {
     "longer than it is": (wet(1, "t\n" + LONG, Content_Length="900"), False),
     "far longer": (wet(1, "t\n" + LONG, Content_Length=str(10**15)), False),
