@@ -75,7 +75,7 @@ def test_each_source_has_what_its_manifest_says(seven):
 
 def test_the_papers_own_corpus_is_seen_as_often_as_the_paper_says():
     implied = {"commoncrawl": 853e9, "c4": 198e9, "github": 98e9, "wikipedia": 26e9, "books": 28e9}
-    implied |= {"arxiv": 33e9, "stackexchange": 27e9}  # RECIPE §1: unique tokens
+    implied |= {"arxiv": 33e9, "stackexchange": 27e9}  # docs/recipe.md §1: unique tokens
     assert sum(paper.share for paper in TABLE_1.values()) == pytest.approx(1)
     for source, paper in TABLE_1.items():
         assert 1.4e12 * paper.share / implied[source] == pytest.approx(paper.epochs, rel=0.02)

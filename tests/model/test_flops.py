@@ -8,7 +8,7 @@ from model.flops import flops_per_token, n_params
 from model.llama import Llama, LlamaConfig
 from train.config import TrainConfig
 
-# RECIPE §4 and §5.
+# docs/recipe.md §4 and §5.
 PUBLISHED = {
     "7b": (6_738_415_616, 11008, "4.125e+10"),
     "13b": (13_015_864_320, 13824, "7.963e+10"),

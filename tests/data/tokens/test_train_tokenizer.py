@@ -12,7 +12,7 @@ from data.mixture import DataConfig
 from data.tokens.tokenizer import PROBES, Tokenizer
 from data.tokens.train_tokenizer import TokenizerConfig, main, refuse_lossy, sample_texts, train_tokenizer
 
-# RECIPE §3, as the model file names them.
+# docs/recipe.md §3, as the model file names them.
 RECIPE = {
     "model_type": 2,  # BPE
     "character_coverage": 0.99995,
