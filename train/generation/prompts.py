@@ -61,4 +61,4 @@ def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[
         if not decoded.endswith("\ufffd"):  # the bytes of a character are not complete yet
             print(decoded[len(shown) :], end="", flush=True)
             shown = decoded
-    print()
+    print(tokenizer.decode([*prompt[1:], *new])[len(shown) :])  # an incomplete character, if it ends in one

@@ -11,11 +11,14 @@ _REPLACEMENT = "\ufffd".encode()
 _CONTROLS = bytes({*range(32)} - {*b"\t\n\r"})
 _BY_CONTROL = re.compile(b"[" + re.escape(_CONTROLS) + b"]")
 _NONCHARACTERS = re.compile(rb"\xef\xbf[\xbe\xbf]")  # U+FFFE and U+FFFF
+# The halves of surrogate pairs, exactly (0xD800 to 0xDBFF, 0xDC00 to 0xDFFF): a lone half may precede a pair.
+_HIGH = rb"x[dD][89abAB][0-9a-fA-F]{2}|55(?:29[6-9]|[3-9][0-9]{2})|56(?:[0-2][0-9]{2}|3[01][0-9])"
+_LOW = rb"x[dD][c-fC-F][0-9a-fA-F]{2}|56(?:3[2-9][0-9]|[4-9][0-9]{2})|57(?:[0-2][0-9]{2}|3[0-3][0-9]|34[0-3])"
 _REFERENCE = re.compile(
-    rb"&#(x[dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});&#(x[dD][c-fC-F][0-9a-fA-F]{2}|5[67][0-9]{3});"
+    rb"&#(" + _HIGH + rb");&#(" + _LOW + rb");"
     rb"|&#(?!(?:xA|xD|x9|10|13|9|39|34);)(x[0-9a-fA-F]{1,40}|[0-9]{1,40});"  # line ends are in every post
 )
-_HIGH = re.compile(rb"&#(?:x[dD][89abAB][0-9a-fA-F]{2}|5[56][0-9]{3});\Z")
+_ENDS_IN_HIGH = re.compile(rb"&#(?:" + _HIGH + rb");\Z")
 _LONGEST = 100  # bytes of two references
 
 
@@ -36,7 +39,9 @@ def _cut(data: bytes) -> int:
     """Where the last character or reference that may be incomplete begins."""
     reference = data.find(b"&#", max(0, len(data) - _LONGEST))
     if reference >= 0:
-        before = _HIGH.search(data, max(0, reference - _LONGEST), reference)  # it may be half of a pair
+        before = _ENDS_IN_HIGH.search(
+            data, max(0, reference - _LONGEST), reference
+        )  # it may be half of a pair
         return before.start() if before else reference
     end = len(data) - data.endswith(b"&")
     for place in range(end - 1, max(-1, end - 4), -1):
@@ -67,9 +72,7 @@ def _reference(match: re.Match[bytes]) -> bytes:
     if one:
         return match[0] if _is_allowed(_number(one)) else _REPLACEMENT
     first, second = _number(high), _number(low)
-    if 0xD800 <= first < 0xDC00 <= second < 0xE000:
-        return chr(0x10000 + ((first - 0xD800) << 10) + second - 0xDC00).encode()
-    return b"".join(b"&#%b;" % part if _is_allowed(_number(part)) else _REPLACEMENT for part in (high, low))
+    return chr(0x10000 + ((first - 0xD800) << 10) + second - 0xDC00).encode()
 
 
 def _number(digits: bytes) -> int:

@@ -74,6 +74,18 @@ def test_any_cut_into_pieces_gives_the_same_and_the_result_is_xml(parts, data):
         ET.fromstring(b"<a>" + whole + b"</a>")
 
 
+@pytest.mark.parametrize(
+    "pair", [b"&#55357;&#56832;", b"&#xD83D;&#xDE00;", b"&#55296;&#57343;", b"&#56319;&#56320;"]
+)
+def test_no_cut_divides_a_surrogate_pair(pair):
+    content = pair + b"&#0;" + b"x" * 85 + pair + pair + b"&#56320;" + pair
+    whole = Characters()(content, final=True)
+    assert whole.count("\ufffd".encode()) == 2  # &#0; and the lone half
+    for at in range(len(content) + 1):
+        pieces = Characters()
+        assert pieces(content[:at]) + pieces(content[at:]) + pieces(b"", final=True) == whole
+
+
 @given(allowed)
 def test_allowed_text_passes_unchanged(text):
     assert Characters()(text.encode(), final=True) == text.encode()
