@@ -1,6 +1,6 @@
 """ArXiv's archives: a bulk tar of papers, or one paper as `.tex`, `.gz`, `.tar` or `.tar.gz`.
 
-Everything is read forward, once, into memory within bounds; nothing is unpacked to the disk.
+Everything is read once, sequentially, into bounded memory; nothing is unpacked to disk.
 """
 
 import gzip
@@ -19,10 +19,10 @@ from data.sources.arxiv import papers
 from data.sources.arxiv.names import arxiv_url, stem
 from data.sources.arxiv.papers import Files, TooLarge, records
 
-MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv takes less than a tenth of it
+MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv accepts less than a tenth of this
 MAX_INNER = 4 << 20  # bytes of a tar inside a tar
-MAX_NESTED = 2  # tars inside tars
-MAX_READ = 1 << 20  # bytes that tarfile may ask for at once: a header's size is the archive's word
+MAX_NESTED = 2  # nesting of tars
+MAX_READ = 1 << 20  # bytes that tarfile may request at once: the size in a header is untrusted
 
 _PACKED = (".tar", ".tar.gz", ".tgz")
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError)
@@ -47,7 +47,7 @@ def read_file(path: Path) -> Iterator[Record | Drop]:
 
 
 def read_bulk(path: Path) -> Iterator[Record | Drop]:
-    """Each member is a paper."""
+    """The papers of a bulk tar, one per member."""
     with path.open("rb") as file:
         stream = _Stream(file, None, seekable=file)
         for number, (member, content) in enumerate(_members(stream, needs_end=True)):
@@ -66,7 +66,7 @@ def read_bulk(path: Path) -> Iterator[Record | Drop]:
 
 
 def is_bulk(path: Path) -> bool:
-    """Whether a tar holds papers, not the files of one."""
+    """Whether a tar holds papers rather than the files of one paper."""
     if path.name.lower().startswith("arxiv_src"):
         return True
     packed = False
@@ -104,7 +104,7 @@ def _read_paper(raw: _Readable, name: str, file: str, number: int) -> Iterator[R
 
 
 def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> None:
-    """Keeps the files of a tar that may be TeX; of tars inside it too, where it holds no TeX of its own."""
+    """Keep the files of a tar that may be TeX; if it has none, those of the tars inside it."""
     inner: dict[str, bytes] = {}
     for member, content in _members(stream):
         if content is None or _climbs(member.name):
@@ -119,7 +119,7 @@ def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> No
             and member.size <= MAX_INNER
         ):
             inner[name] = _content(content)
-    while stream.read(MAX_READ):  # to its end, where gzip has its checksum
+    while stream.read(MAX_READ):  # to the end, where gzip has its checksum
         pass
     for name, packed in inner.items() if not kept.has_tex() else ():
         nested = _Stream(io.BytesIO(packed), MAX_UNPACKED)
@@ -134,7 +134,7 @@ def _members(
 ) -> Iterator[tuple[tarfile.TarInfo, _Readable | None]]:
     """The members of a tar, with the content of those that are files.
 
-    Raises one of `_BROKEN` where the tar is damaged, which tarfile takes for its end.
+    Raises one of `_BROKEN` if the tar is damaged, where tarfile would see its end.
     """
     # tarfile reads, tells and seeks forward; its stubs ask for a file's every method
     with tarfile.open(fileobj=stream, mode="r:") as tar:  # pyright: ignore[reportCallIssue,reportArgumentType]
@@ -170,11 +170,11 @@ def _climbs(name: str) -> bool:
 
 
 class _Stream:
-    """Bytes that are read once, forward and within bounds, and may be looked at before."""
+    """A bounded stream of bytes that can be peeked at."""
 
     def __init__(self, raw: _Readable, limit: int | None, seekable: BinaryIO | None = None) -> None:
         self._raw, self._limit, self._seekable = raw, limit, seekable
-        self._ahead = self.last = b""  # what was looked at; what the last `read` gave
+        self._ahead = self.last = b""  # bytes peeked at; result of the last `read`
         self.position = 0
 
     def peek(self, size: int) -> bytes:
@@ -184,7 +184,7 @@ class _Stream:
         return self._ahead[:size]
 
     def read(self, size: int = -1) -> bytes:
-        """As many bytes, fewer only at the end. Raises TooLarge beyond the limit."""
+        """The next bytes, fewer only at the end. Raises TooLarge beyond the limit."""
         if not 0 <= size <= MAX_READ:
             raise tarfile.ReadError(f"a header of {size:,} bytes")
         pieces, left = [self._ahead[:size]], size - len(self._ahead[:size])
@@ -202,7 +202,7 @@ class _Stream:
         return self.position
 
     def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        """Goes on to a place further on."""
+        """Skip forward to a position."""
         if whence != os.SEEK_SET or position < self.position:
             raise OSError(f"cannot go back from byte {self.position} to {position}")
         if self._seekable and not self._ahead:

@@ -1,4 +1,4 @@
-"""The encoding of a LaTeX file: its bytes to text.
+"""Decode a LaTeX file.
 
 UTF-8 where the bytes are UTF-8, else what the file or its paper's main file declares, else Windows-1252.
 """
@@ -31,7 +31,7 @@ _CODECS = {
     "sjis": "shift_jis",
     "ks": "euc_kr",
 }
-_CODEC = re.compile(r"cp\d{3,4}|koi8-[rtu]|iso-?8859-\d{1,2}")  # Python's own names; others are no text's
+_CODEC = re.compile(r"cp\d{3,4}|koi8-[rtu]|iso-?8859-\d{1,2}")  # Python's own names of text encodings
 _INPUTENC = re.compile(
     r"\\(?:usepackage\s*+\[([^\]]{1,60})\]\s*+\{inputenc\}|inputencoding\s*+\{([^}]{1,30})\}"
     r"|begin\s*+\{CJK\*?\}\s*+(?:\[[^\]]{0,30}\]\s*+)?\{([^}]{1,30})\})"
@@ -43,7 +43,7 @@ def decode(content: bytes, main: bytes = b"") -> str:
     """The text of a file: UTF-8, else what it or the main file declares, else Windows-1252.
 
     Without a declaration each byte that is not UTF-8 is read as Windows-1252, where that has a
-    character, or Latin-1. NULs, which TeX ignores, go; line ends become newlines.
+    character, or as Latin-1. NULs, which TeX ignores, are removed; line ends become newlines.
     """
     text = _decode(content, main)
     if "\0" in text:
@@ -86,8 +86,8 @@ codecs.register_error("relama.cp1252", _as_cp1252)
 
 
 def uncommented(pattern: re.Pattern, text: str) -> Iterator[re.Match]:
-    """What matches outside of comments, as far as its own line tells. Linear in the text."""
-    looked = 0  # how far the line of the last match was looked through
+    """Matches outside comments, judging by their own lines. Linear in the text."""
+    looked = 0  # how far the last match's line was searched
     is_comment = False
     for mark in pattern.finditer(text):
         line = text.rfind("\n", looked, mark.start()) + 1

@@ -1,4 +1,4 @@
-r"""The files of one paper to one text: the main file found, and what it inputs put in its place.
+r"""Turn the files of one paper into text: find the main file, and insert what it inputs.
 
 In: the bytes of the paper's files by their paths. Out: the text of each main file, in input order and
 without comments. The paper is a closed dict of names, so no path in it can reach outside.
@@ -17,8 +17,8 @@ from data.sources.arxiv.latex.syntax import MAX_TEXT
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, declared
 from data.sources.arxiv.mains import MAIN_CLASS, MainFiles, find_mains, is_readme
 
-MAX_DEPTH = 20  # of files in files; a file inside itself is not read again
-MAX_INPUTS = 2000  # files read for one main file, each as often as it is input
+MAX_DEPTH = 20  # nesting of inputs; a file is not read inside itself
+MAX_INPUTS = 2000  # files read for one main file, counting repeats
 
 _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _END = re.compile(r"\\end\s*+\{document\}")
@@ -26,7 +26,7 @@ _FILECONTENTS = re.compile(r"\s*+(?:\[[^\]]{0,100}\]\s*+)?\{([^{}]*)\}\n?")
 _INPUT_PATH = re.compile(r"\\input@path\s*+\{((?:\s*+\{[^{}]{0,200}\})+)")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
-# A file of coordinates: made by a plotting program, of numbers and drawing commands alone.
+# A file of coordinates, made by a plotting program: only numbers and drawing commands.
 _DRAWS = re.compile(
     r"\\(?:pgf[a-z]|addplot|draw(?![A-Za-z])|path(?![A-Za-z])|ps(?:line|curve|polygon|plot)|put(?![A-Za-z])|gpl"
     r"|begin\{(?:tikzpicture|pgfpicture|picture|pspicture|axis|tpx)\})"
@@ -34,12 +34,12 @@ _DRAWS = re.compile(
 _COORDINATES = re.compile(r"\\[A-Za-z@]+|[-+]?\d[\d.]*(?:e[-+]?\d+|in|pt|bp|cm|mm)?|[\s(){}\[\],;%&=-]")
 _WORDS = re.compile(r"[A-Za-z]{3,}")
 _DRAWING_HEAD = 1 << 16  # characters looked at
-_DRAWING_SHARE = 0.7  # of its characters that are numbers, commands and what parts them
-_DIGITS = 0.15  # of its characters that are digits
+_DRAWING_SHARE = 0.7  # share of characters that are numbers, commands and separators
+_DIGITS = 0.15  # share of characters that are digits
 
 
 class TooLong(Exception):
-    """The paper with all that it inputs is beyond `MAX_TEXT` or `MAX_INPUTS`."""
+    """The paper with everything it inputs exceeds `MAX_TEXT` or `MAX_INPUTS`."""
 
 
 class Paper:
@@ -49,16 +49,16 @@ class Paper:
         self.files = {posixpath.normpath(path): content for path, content in files.items()}
         self.name = name
         self.others = {posixpath.normpath(path) for path in others}  # names of files that are not TeX
-        self._made: dict[str, str] = {}  # by filecontents
+        self._made: dict[str, str] = {}  # written by filecontents environments
         self._decoded: dict[str, str] = {}
         self._main = b""
-        self._length = self._inputs = 0  # of what was read for a main file
-        self._has_class = False  # whether the class of the main file's document is known by now
+        self._length = self._inputs = 0  # characters read for a main file
+        self._has_class = False  # whether the main file's document class has been seen
         self._verbatim: Verbatim | None = None
-        self._folders: tuple[str, ...] = ()  # in which the paper's own \input@path looks
+        self._folders: tuple[str, ...] = ()  # where the paper's own \input@path looks
 
     def mains(self) -> MainFiles:
-        """The main files, and those that are left out with the reason."""
+        """The main files, and those left out, with reasons."""
         texts = {
             path: self._text(path) for path in sorted(self.files) if _may_be_main(path, self.files[path])
         }
@@ -72,10 +72,10 @@ class Paper:
         return find_mains(texts, frozenset(classes), readmes, self.name, self.others, self._find)
 
     def text(self, main: str) -> str:
-        """A main file with what it inputs. Raises TooLong, and TooMuch where macros make too many inputs."""
+        """A main file with everything it inputs. Raises TooLong, or TooMuch if macros expand too far."""
         self._main, self._made, self._has_class = self.files[main], {}, False
         self._length = self._inputs = 0
-        decoded = self._decoded.items()  # what is not ASCII may depend on what the main file declares
+        decoded = self._decoded.items()  # non-ASCII text may depend on the main file's declaration
         self._decoded = {path: text for path, text in decoded if self.files[path].isascii()}
         if self._verbatim is None:
             self._read_declarations()
@@ -95,7 +95,7 @@ class Paper:
         return self._decoded[path]
 
     def _read_declarations(self) -> None:
-        """What the paper declares verbatim and where it looks for files, in whichever of its files."""
+        """Collect what the paper declares verbatim, and where it looks for files, from all its files."""
         verbatim, folders = LATEX, []
         for path in sorted(self.files):
             text = self._text(path)
@@ -111,7 +111,7 @@ class Paper:
         text = self._text(path)
         if first(MAIN_CLASS, text):
             begin = first(_BEGIN, text)
-            if self._has_class and begin:  # a document inside the document: its body alone is read
+            if self._has_class and begin:  # a document inside the document: read only its body
                 end = next((mark for mark in uncommented(_END, text) if mark.start() > begin.end()), None)
                 text = text[begin.end() : end.start() if end else len(text)]
             self._has_class = True
@@ -142,7 +142,7 @@ class Paper:
         return resolve
 
     def _find(self, subfolder: str, name: str, by: str, folder: str | None = None) -> str | None:
-        """The paper's file that a name in another stands for, or None if it has no such file."""
+        """The paper's file that a name in another file refers to, or None."""
         main_folder = posixpath.dirname(by) if folder is None else folder
         for start in dict.fromkeys((main_folder, posixpath.dirname(by), "", *self._folders)):
             path = posixpath.normpath(posixpath.join(start, subfolder, name))
@@ -153,7 +153,7 @@ class Paper:
 
 
 def _is_drawing(text: str) -> bool:
-    """Whether a file holds the coordinates of a figure and no text worth reading."""
+    """Whether a file holds a figure's coordinates and no text worth reading."""
     head = text[:_DRAWING_HEAD]
     if not _DRAWS.search(head):
         return False

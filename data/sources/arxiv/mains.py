@@ -1,9 +1,9 @@
-r"""The main files of a paper: which of its files are documents, and which of those are read.
+r"""Find a paper's main files: which of its files are documents, and which of those to read.
 
-In: the texts of its files, and what each inputs. Out: the main files, and those that are left out with the
-reason. A main file is one that no other inputs and that inputs, at any depth, the file with
-`\documentclass`. As arXiv compiles them, the least deep count, and each is a paper: a letter and its
-supplement are two. Of versions of one text the first by `_rank` is read.
+In: the texts of its files, and what each inputs. Out: the main files, and those left out, with
+reasons. A main file is one that no other inputs and that inputs, at any depth, the file with
+`\documentclass`. As in arXiv's compiler, only the least deep count, and each is a paper: a letter and its
+supplement are two. Of several versions of one text, `_rank` picks one.
 """
 
 import json
@@ -16,11 +16,11 @@ import xxhash
 
 from data.sources.arxiv.encoding import first, uncommented
 
-MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in the order in which they are preferred
+MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
 MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]*)\}")
-SHARED = 0.5  # of the shingles of two main files are in both: they are versions of one text
+SHARED = 0.5  # share of common shingles above which two main files are versions of one text
 _SHINGLE = 5  # words
-_MAX_COMPARED = 20  # main files that are compared with one another
+_MAX_COMPARED = 20  # main files that are compared
 
 _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _END = re.compile(r"\\end\s*+\{document\}")
@@ -40,7 +40,7 @@ Find = Callable[[str, str, str], str | None]
 
 @dataclass(frozen=True)
 class MainFiles:
-    """The main files in order, and the documents that are not read, with the reason for each."""
+    """The main files in order, and the documents not read, each with its reason."""
 
     read: list[str]
     left_out: dict[str, str] = field(default_factory=dict)
@@ -57,7 +57,7 @@ def find_mains(
     """The main files of a paper called `name`, by arXiv's 00README or by what its files input.
 
     `classes` are files of macros among the texts, which may hold the class but are no main files; `others`
-    the names of the paper's other files; `find` gives the file that a name in another stands for.
+    the names of the paper's other files; `find` resolves a name used in another file.
     """
     named, ignored = _readme({path: text for path, text in readmes.items() if "/" not in path})
     found = [path for path in named if path in texts]
@@ -87,7 +87,7 @@ _VERSION = "another version of the paper"
 
 
 class _Files:
-    """The files of a paper and what inputs what."""
+    """The files of a paper, and which inputs which."""
 
     def __init__(self, texts: dict[str, str], classes: frozenset[str], find: Find) -> None:
         self.texts, self.classes = texts, classes
@@ -104,11 +104,11 @@ class _Files:
                         self.above[target].add(path)
 
     def _wraps(self, path: str, inner: str) -> bool:
-        """Whether a file only sets options for an inner one that is a document by itself."""
+        """Whether a file only sets options for an inner file that is itself a document."""
         return not any(self.marks[path]) and all(self.marks[inner])
 
     def documents(self) -> list[str]:
-        """The files that no other inputs and that are documents, by the first sign of one that any has."""
+        """The files that no other inputs and that are documents, by the strongest sign that any has."""
         classes = {path: marks[0][1].strip() for path, marks in self.marks.items() if marks[0]}
         begun = {path for path, marks in self.marks.items() if marks[1]}
         roots = self._roots([path for path in classes if classes[path] not in _PARTS])
@@ -129,14 +129,14 @@ class _Files:
         return []
 
     def all_below(self, path: str) -> str:
-        """The text of a file and of what it inputs, in no order that matters."""
+        """The text of a file and of everything it inputs, in any order."""
         return "\n".join(self.texts[each] for each in sorted(self._reached(path, self.below)))
 
     def is_below(self, path: str, tops: list[str]) -> bool:
         return any(path in self._reached(top, self.below) for top in tops if top in self.texts)
 
     def _roots(self, paths: list[str]) -> list[str]:
-        """The files that no other inputs among these and those that input them; of a circle, themselves."""
+        """The roots among these files and those that input them; files in a circle are roots themselves."""
         found: set[str] = set()
         for path in paths:
             above = self._reached(path, self.above)
@@ -154,7 +154,7 @@ class _Files:
 
 
 def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, str]:
-    """Of versions the compiled one is read, by its bibliography; then one of a usual name, or the paper's."""
+    """Prefer the compiled version, which has a bibliography; then one with a usual name, or the paper's."""
     stem = posixpath.splitext(posixpath.basename(path))[0].lower()
     names = (*MAIN_NAMES, name.lower())
     has_bibliography = posixpath.splitext(path)[0] in compiled
@@ -162,7 +162,7 @@ def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, str]:
 
 
 def _versions(texts: list[tuple[str, str]]) -> list[str]:
-    """Those that share at least `SHARED` of the longer one's shingles with an earlier one that is read."""
+    """Documents that share at least `SHARED` of the longer one's shingles with an earlier one."""
     read: list[set[int]] = []
     versions = []
     for path, text in texts:
@@ -188,7 +188,7 @@ def is_readme(path: str) -> bool:
 
 
 def _readme(readmes: dict[str, str]) -> tuple[list[str], set[str]]:
-    """The main files and those to be ignored, by arXiv's 00README (.XXX, .json or .yaml)."""
+    """The main files and the ignored ones, according to arXiv's 00README (.XXX, .json or .yaml)."""
     named, ignored = [], set()
     for path in sorted(readmes):
         text = readmes[path]

@@ -12,7 +12,7 @@ from data.sources.arxiv.latex.macros import TooMuch
 from data.sources.arxiv.names import arxiv_url, stem
 
 MAX_TEX = 32 << 20  # bytes of TeX in one paper
-MAX_OTHER = 1 << 20  # bytes of a file that might be TeX by its name
+MAX_OTHER = 1 << 20  # bytes of a file whose name might be TeX
 MAX_FILES = 20_000  # in one paper
 
 _TEX = (".tex", ".ltx", ".latex", ".sty", ".cls", ".clo", ".inc", ".tikz", ".pgf", ".pdf_tex", ".pstex_t")
@@ -25,7 +25,7 @@ _NOT_TEX = re.compile(
 
 
 class TooLarge(Exception):
-    """A paper is larger than a bound."""
+    """A paper exceeds a bound."""
 
 
 class Files:
@@ -34,15 +34,15 @@ class Files:
     def __init__(self) -> None:
         self.contents: dict[str, bytes] = {}
         self.kinds: set[str] = set()
-        self.others: set[str] = set()  # names of bibliographies, which tell what was compiled
+        self.others: set[str] = set()  # names of bibliographies, which show what was compiled
         self._tex = self._other = self._count = 0
 
     def has_tex(self) -> bool:
-        """Whether a file that is TeX by its name was kept."""
+        """Whether a file with a TeX name was kept."""
         return any(name.lower().endswith(_TEX) for name in self.contents)
 
     def wants(self, name: str, size: int) -> bool:
-        """Whether a file is to be kept. Raises TooLarge."""
+        """Whether to keep a file. Raises TooLarge."""
         self._count += 1
         if self._count > MAX_FILES:
             raise TooLarge(f"more than {MAX_FILES:,} files")

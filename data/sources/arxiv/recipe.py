@@ -1,8 +1,8 @@
-"""ArXiv: LaTeX sources from the first section on, macros written out, bibliography gone (RECIPE §2).
+"""ArXiv: LaTeX from the first section on, macros expanded, without bibliography (docs/recipe.md §2).
 
 In: arXiv's bulk tars (`arXiv_src_YYMM_NNN.tar`, each of `.gz` of a tar or of one `.tex`), such a `.gz`
 alone, folders of papers, or JSON lines and parquet of LaTeX. Out: a document for each main file of each
-paper. The one idea: a paper is read into memory, within bounds, and never unpacked to the disk.
+paper. A paper is read into bounded memory and never unpacked to disk.
 """
 
 import re
@@ -22,7 +22,7 @@ from data.sources.arxiv.units import inputs
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]
 
-VERSION = 3  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 3  # increase when the same input gives different text
 DUPLICATES = "exact"
 
 _WITHDRAWN = re.compile(
@@ -30,11 +30,11 @@ _WITHDRAWN = re.compile(
     r"(?:\w+\s+)?(?:withdrawn|retracted)",
     re.IGNORECASE,
 )
-_SHORT = 3000  # characters of a note that a paper was withdrawn
+_SHORT = 3000  # maximum length of a withdrawal note
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
-    """Every paper of a unit: a record for each of its main files, or why there is none."""
+    """Every paper of an input: a record for each of its main files, or the reason for none."""
     if path.is_dir():
         return papers.read_folder(path)
     if rows.has_rows(path):
@@ -45,7 +45,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
-    """The paper from its first section on, or why it is left out."""
+    """The paper from its first section on, or the reason to drop it."""
     latex = record.text.replace("\r\n", "\n").replace("\0", "")
     if len(latex) < _SHORT and _WITHDRAWN.search(latex):
         return record.drop("withdrawn", str(record.meta.get("name", "")))
@@ -56,13 +56,13 @@ def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
 
 
 def clean_latex(latex: str) -> str:
-    """A paper from its first section on, its macros written out. Raises TooMuch."""
+    """A paper from its first section on, with macros expanded. Raises TooMuch."""
     verbatim = declared(latex)
     return body(*expand(strip_comments(latex, verbatim=verbatim), verbatim))
 
 
 def _read_rows(path: Path) -> Iterator[Record | Drop]:
-    """LaTeX in rows, whole or as others have cut it."""
+    """LaTeX in rows, complete or already cut by others."""
     for item in text.read_rows(path):
         if isinstance(item, Record):
             identifier = str(item.meta.get("arxiv_id") or item.url.rpartition("arxiv.org/abs/")[2])

@@ -13,10 +13,10 @@ _INPUT = (
 
 
 def inputs(path: Path) -> list[Path]:
-    """What can be read one by one: archives, files of rows and papers' folders.
+    """What can be read separately: archives, files of rows and folders of papers.
 
-    A folder is a paper if it holds a main file itself, unless folders in it are named as papers or two
-    of them hold main files; else each folder in it that holds TeX is one. Folders of archives are searched.
+    A folder is a paper if it holds a main file, unless its subfolders have papers' names or two of them
+    hold main files; otherwise each subfolder with TeX is a paper. Folders of archives are searched.
     """
     if path.is_file() and (is_archive(path) or is_tex(path) or rows.has_rows(path)):
         return [path]

@@ -1,8 +1,8 @@
-"""A Project Gutenberg text taken apart: the book itself, and what its header says of it.
+"""Separate a Project Gutenberg text into the book and the facts in its header.
 
 In: a whole file as text, with any of the headers and footers that Gutenberg has put around its books
-since 1991, or with none. Out: a `Book`. The one idea: marks at the beginnings of lines say where the
-book begins and ends; what bears none of them is the user's own and is taken whole.
+since 1991, or with none. Out: a `Book`. Marks at the starts of lines show where the book begins and
+ends; a text without any is the user's own and is kept in full.
 """
 
 import re
@@ -11,9 +11,9 @@ from typing import Any
 
 from data.sources.books.notes import without_makers
 
-HEAD = 100_000  # characters in which a header ends; with two small prints one takes 30,000
-TAIL = 30_000  # the licence and the small print take 20,000
-SHORT = 200  # characters after the small print, below which it stands at the end of the file
+HEAD = 100_000  # characters within which a header ends; one with two small prints takes 30,000
+TAIL = 30_000  # the license and the small print take 20,000
+SHORT = 200  # small print followed by fewer characters than this is at the end of the file
 
 _FLAGS = re.MULTILINE | re.IGNORECASE
 _START = re.compile(
@@ -41,7 +41,7 @@ _FIRST_LINE = re.compile(
     r"(?P<title>\S.{0,200}?),?\s{1,9}by\s{1,9}(?P<author>\S.{0,200})",
     re.IGNORECASE,
 )
-# A file without a START mark is Gutenberg's if it begins so; one's own book may speak of it too.
+# A file without a START mark is Gutenberg's if it begins like this; your own book may mention it too.
 _TITLE_LINE = re.compile(
     r"\W{0,40}(?:(?:this\s+is\s+)?the\s+)?project\s+gutenberg(?:['’]s)?\s+"
     r"(?:e-?(?:text|book),?\s+(?:of|entitled)\s|[^.!?]{1,200},\s+by\s+[^\n]{2,80}(?:\n|\Z))",
@@ -68,10 +68,10 @@ _SMALL_PRINT_START = re.compile(r"^[ \t]*+\**(?:START)?[ *]*THE SMALL PRINT", _F
 
 @dataclass(frozen=True)
 class Book:
-    """A book without Gutenberg's words around it, and what those said."""
+    """A book without Gutenberg's header and footer, and the facts from them."""
 
     text: str
-    is_gutenberg: bool  # whether it bore any of the marks
+    is_gutenberg: bool  # whether it had any of the marks
     number: int | None = None
     title: str = ""
     author: str = ""
@@ -80,13 +80,13 @@ class Book:
 
 
 def open_book(text: str) -> Book:
-    """The book in a file whose lines end in `\\n`; its text is empty where there is only a licence."""
+    """The book in a file whose lines end in `\\n`; its text is empty if there is only a license."""
     top, begun = _start(text)
     start, pieces, ended = top, [], False
     while end := _END.search(text, start):
         ended = True
         pieces.append(text[start : _last_stop(text, start, 1500, end.start())])
-        following = _START.search(text, end.end())  # another whole book below it
+        following = _START.search(text, end.end())  # another complete book below it
         if following is None:
             break
         start = _after_mark(text, following)
@@ -106,13 +106,13 @@ def open_book(text: str) -> Book:
 
 
 def _start(text: str) -> tuple[int, bool]:
-    """Where the header ends, and whether there is one."""
+    """Where the header ends, and whether it has one."""
     mark = _START.search(text, 0, HEAD)
     if mark:
         start = _after_mark(text, mark)
         end = _END.search(text, start, start + 5000)
         while again := _START.search(text, start, end.start() if end else start + 5000):
-            start = _after_mark(text, again)  # the mark stands twice
+            start = _after_mark(text, again)  # the mark occurs twice
         return start, True
     small_print = _SMALL_PRINT_END.search(text, 0, HEAD)
     is_above = small_print and (
@@ -141,7 +141,7 @@ def _start(text: str) -> tuple[int, bool]:
 
 
 def _after_mark(text: str, mark: re.Match) -> int:
-    """The end of a mark, whose title may run over some lines before its closing asterisks."""
+    """The end of a mark, whose title may span several lines before its closing asterisks."""
     end = mark.end()
     if mark[0].rstrip().endswith("*"):
         return end
@@ -155,9 +155,9 @@ def _after_mark(text: str, mark: re.Match) -> int:
 
 
 def _last_stop(text: str, start: int, tail: int, end: int) -> int:
-    """Where a book ends that begins at `start`: at the lines `End of Project Gutenberg's …` or a licence.
+    """Where the book that begins at `start` ends: at `End of Project Gutenberg's …` or a license.
 
-    They count in the last `tail` characters only: volumes put together keep such lines between them.
+    They count only in the last `tail` characters: combined volumes keep such lines between them.
     """
     near = max(start, end - tail)
     near = text.rfind("\n", start, near) + 1 or near
@@ -174,14 +174,14 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
 
 
 def _is_book(text: str) -> bool:
-    """Whether there is more of the book here, so that the line above it was a sentence."""
+    """Whether the book continues here, so that the line above was a sentence of it."""
     paragraphs = [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
     own = [part for part in paragraphs if not _ABOUT_FILE.search(part) and any(map(str.isalpha, part))]
     return sum(map(len, own)) > SHORT
 
 
 def _facts(header: str) -> dict[str, Any]:
-    """Number, title, author and language, as far as the header has them."""
+    """Number, title, author and language, if the header has them."""
     facts: dict[str, Any] = {
         name.lower(): _line(found[1]) for name, mark in _FIELDS.items() if (found := mark.search(header))
     }

@@ -1,16 +1,15 @@
-"""What the makers of an electronic text wrote around the book: credits, notes and notices.
+"""Credits, notes and notices that the makers of an electronic text added to the book.
 
-In: a book without its header and footer. Out: the same without the paragraphs of its makers: those above
-the book, notes below it, and notices inside it. A paragraph of the makers is known by how it begins, in
-English and seven other languages, or by names that no author of a printed book used; what is doubtful
-stays.
+In: a book without its header and footer. Out: the same without its makers' paragraphs: credits above the
+book, notes below it, and notices inside it. They are recognized by how they begin, in English and seven
+other languages, or by names that no author of a printed book used. Doubtful ones are kept.
 """
 
 import re
 
-CREDITS = 12  # paragraphs of credits and notes above a book, at most
-_CREDIT_LENGTH = 3000  # characters of one such paragraph, at most
-_CLOSING_LENGTH = 8000  # characters at the end of a book in which a note of its makers begins
+CREDITS = 12  # maximum paragraphs of credits and notes above a book
+_CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
+_CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
     r"(?:transcri(?:b|pt)[\w'’]*|trans(?:c|k)ri[\w'’]*|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
@@ -27,7 +26,7 @@ _HEADING = (
 _BEGINS_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}", re.IGNORECASE)
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
 _NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
-# Words of a note's further paragraphs: about the text as an object.
+# Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
     r"\b(?:spelling|hyphen\w*|punctuation|typograph\w*|misprint\w*|printer|errors?|corrected|retained|original"
     r"|footnotes?|illustrations?|italics?|underscores?|orthographe|ponctuation|corrigée?s?|conservée?s?"
@@ -61,7 +60,7 @@ _BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
 _PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
-# Notices inside a book: in brackets of their own, and about the electronic text.
+# Notices inside a book: bracketed, and about the electronic text.
 _NOTICE = re.compile(
     r"^[ \t]*+(?:<<(?:[^<>]|<(?!<)|>(?!>)){20,3000}>>"
     r"|\*{2,}(?:[^*\n]|\n(?![ \t]*\n)){20,1500}\*{2,})[ \t]*+$",
@@ -70,7 +69,7 @@ _NOTICE = re.compile(
 _ABOUT_NOTICE = re.compile(
     r"electronic|project\s+gutenberg|\be-?(?:text|book)s?\b|machine\s+readable", re.IGNORECASE
 )
-# A paragraph that is no longer the makers': the book's own apparatus, or its last words.
+# A paragraph that is not the makers': the book's own apparatus, or its last words.
 _APPARATUS = re.compile(
     r"\W{0,10}(?:(?:foot|end)?notes?\W{0,3}\Z|footnotes?\b|\[\d+\]|\[?footnote\s|index\W{0,3}\Z|glossary\W{0,3}\Z"
     r"|fu(?:ß|ss)noten?\b|anmerkungen\W{0,3}\Z|voetnoten?\b|notas?\W{0,3}\Z|note\s+\d|appendix\b|the\s+end\W{0,3}\Z)",
@@ -79,7 +78,7 @@ _APPARATUS = re.compile(
 
 
 def without_makers(text: str) -> str:
-    """The book without what its makers wrote above it, below it and inside it."""
+    """The book without its makers' paragraphs above, below and inside it."""
     text = _without_notices(_without_credits(text))
     return _without_closing_note(text).rstrip()
 
@@ -113,7 +112,7 @@ def _without_credits(text: str) -> str:
 
 
 def _goes_on(paragraph: str) -> bool:
-    """Whether a paragraph is more of a note whose heading stands above it: indented, or about the text."""
+    """Whether a paragraph continues the note above it: indented, or about the text."""
     if _APPARATUS.match(paragraph) or _is_title(paragraph):
         return False
     return (
@@ -124,7 +123,7 @@ def _goes_on(paragraph: str) -> bool:
 
 
 def _is_title(paragraph: str) -> bool:
-    """Whether a paragraph is a heading: no sentence, of capitals or short."""
+    """Whether a paragraph is a heading: not a sentence, and in capitals or short."""
     letters = [letter for letter in paragraph if letter.isalpha()]
     return bool(letters) and sum(map(str.isupper, letters)) > 0.6 * len(letters)
 
@@ -142,9 +141,9 @@ def _without_notices(text: str) -> str:
 
 
 def _without_closing_note(text: str) -> str:
-    """The book without the note below it; footnotes and what else is the author's below that stay."""
+    """The book without the note below it. Footnotes and other text of the author below that are kept."""
     note = _NOTE_LINE.search(text, max(0, len(text) - _CLOSING_LENGTH))
-    if note is None or note.start() <= len(text) * 2 // 3:  # above a short work it is no closing note
+    if note is None or note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
         return text
     position = note.end()
     for stop in _PARAGRAPH_END.finditer(text, note.end()):

@@ -2,8 +2,8 @@
 
 In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; `.zip` and
 `.gz` as mirrors hold them), one's own `.txt`, or rows such as PG19's. Out: a document for each book,
-its lines wrapped as they were, as in the paper's sources. Editions of one book are told apart later,
-by what they hold (`data/dedup/containment.py`).
+with its line breaks, as in the paper's sources. Editions of one book are found later, by content
+(`data/dedup/containment.py`).
 """
 
 import codecs
@@ -19,12 +19,14 @@ from data.errors import raise_passing
 from data.sources import rows, text
 from data.sources.books import gutenberg
 
-VERSION = 3  # of what this recipe gives: raise it when the same input gives other text
+VERSION = 3  # increase when the same input gives different text
 DUPLICATES = "contained"
 
-MAX_BYTES = 32 << 20  # of a book: Webster's dictionary has 28 MB; what is larger is the human genome
-MIN_CHARACTERS = 100  # of a book from Gutenberg: what is shorter says where something else lies
-MAX_DIRECTORY = 8 << 20  # bytes of a zip's directory: some hundred thousand members
+MAX_BYTES = (
+    32 << 20
+)  # maximum size of a book: Webster's dictionary has 28 MB; only the human genome is larger
+MIN_CHARACTERS = 100  # minimum of a Gutenberg book: shorter files only point to others
+MAX_DIRECTORY = 8 << 20  # maximum bytes of a zip's directory: some hundred thousand members
 PUBLIC_DOMAIN = "public domain in the USA"
 COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
@@ -41,7 +43,7 @@ _GUTENBERG_URL = re.compile(r"gutenberg\.(?:org|net)/(?:ebooks|files|etext|cache
 _NUMBERED = re.compile(r"(\d{1,6})(?:-\d{1,2})?$")  # 1342, 1342-0, 1342-8
 _PG_NUMBERED = re.compile(r"pg-?(\d{1,6})(?:\W|_|$)", re.IGNORECASE)  # pg1342
 _MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re.IGNORECASE)
-_MEDIA_LENGTH = 20_000  # characters of an index to them, at most
+_MEDIA_LENGTH = 20_000  # maximum characters of an index to them
 
 _DECLARED = re.compile(rb"^[ \t]*Character set encoding:[ \t]*([^\r\n]{2,60})", re.MULTILINE | re.IGNORECASE)
 _BOMS = {
@@ -58,7 +60,7 @@ _IN_WORDS = re.compile(r"(?<=[a-z])[^\x00-\x7f\w’‘´·­\xa0–—-](?=[a-z]
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read, and in a folder also those that `read` leaves out under a reason."""
+    """The files to read; in a folder, also those that `read` drops with a reason."""
     if path.is_file() and _is_book(path):
         return [path]
     found = [file for file in rows.visible_files(path) if _is_book(file) or _is_other(file)]
@@ -81,7 +83,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -> Document | Drop:
-    """The book alone; `copyrighted` also keeps those that Gutenberg has by leave of their owners."""
+    """The book itself; `copyrighted` also keeps those that Gutenberg distributes by permission."""
     if "\0" in record.text:
         return record.drop("binary")
     whole = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
@@ -112,12 +114,12 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
 def decode(raw: bytes) -> str | None:
     """The text of a file: by its byte order mark, as UTF-8, as its header says, or as Windows-1252.
 
-    Each is believed on proof alone; None if there is none.
+    Each is accepted only if the bytes prove it; None if none is.
     """
     for mark, codec in _BOMS.items():
         if raw.startswith(mark):
             return _decoded(raw, codec)
-    content = _decoded(raw, "utf-8")  # other text with bytes above 127 is UTF-8 by no accident
+    content = _decoded(raw, "utf-8")  # other text with bytes above 127 is never valid UTF-8 by accident
     if content is not None:
         return content
     declared = _DECLARED.search(raw, 0, 20_000)
@@ -126,7 +128,7 @@ def decode(raw: bytes) -> str | None:
         content = _decoded(raw, codec)
         if content is not None and not _CONTROLS.search(content):
             return content
-    content = _decoded(raw, "cp1252")  # which is Latin-1 where that has letters and signs
+    content = _decoded(raw, "cp1252")  # the same as Latin-1 for letters and signs
     return content if content is not None and _is_western(raw, content) else None
 
 
@@ -136,7 +138,7 @@ def _read_text(path: Path) -> Iterator[Record | Drop]:
 
 
 def _read_zip(path: Path) -> Iterator[Record | Drop]:
-    """The texts of a zip, each read into memory up to the bound; nothing of it is written."""
+    """The texts of a zip, each read into bounded memory; nothing is written."""
     if _directory_bytes(path) > MAX_DIRECTORY:
         yield Drop("malformed record", str(path), 0, "a zip of too many members", malformed=True)
         return
@@ -161,7 +163,7 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
 
 
 def _directory_bytes(path: Path) -> int:
-    """How large a zip says that its list of members is, which is read whole when it is opened."""
+    """The claimed size of a zip's member list, all of which is read when it is opened."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - (64 << 10) - 22))
         tail = file.read()
@@ -188,7 +190,7 @@ def _decoded(raw: bytes, codec: str) -> str | None:
 
 
 def _codec(name: str) -> str:
-    """Python's name for what a header calls an encoding; empty if that is none of a text's."""
+    """Python's name for the encoding that a header names; empty if it is not a text encoding."""
     for word in (name.strip(), *re.findall(r"[\w-]+", name), name.replace("-", "")):
         try:
             found = codecs.lookup(word.replace("ISO Latin-", "latin").replace("Codepage ", "cp"))
@@ -200,7 +202,7 @@ def _codec(name: str) -> str:
 
 
 def _is_western(raw: bytes, content: str) -> bool:
-    """Whether Windows-1252 made sense of the bytes: letters in words, few of them above 127, no debris."""
+    """Whether Windows-1252 fits the bytes: letters in words, few of them above 127, no garbage."""
     above = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
     letters = sum(map(str.isalpha, content)) if above > len(raw) // 10 else len(raw)
     return (
@@ -212,7 +214,7 @@ def _is_western(raw: bytes, content: str) -> bool:
 
 
 def _number(record: Record, is_gutenberg: bool) -> int | None:
-    """Gutenberg's number by the row's URL or, of a book that is Gutenberg's, by the file's name."""
+    """Gutenberg's number from the row's URL or, for a Gutenberg book, from the file's name."""
     found = _GUTENBERG_URL.search(record.url)
     if found:
         return int(found[1])

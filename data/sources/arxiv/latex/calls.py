@@ -1,8 +1,8 @@
-r"""The calls of macros: what a name with its arguments stands for, in full.
+r"""Expand calls of macros with their arguments.
 
 In: the macros known so far, and the place of a call in a text. Out: its value, with the macros in it
 expanded. An argument is expanded before it is put in its place, so no text is read twice; a macro inside
-its own value stays as it is written, and what grows beyond `MAX_CALL` is left unexpanded, so nothing
+its own value is left as written, and what grows beyond `MAX_CALL` is left unexpanded, so nothing
 recurses and nothing explodes.
 """
 
@@ -13,26 +13,29 @@ from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.definitions import DONE, Macro, call_arguments, fence_body
 from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
 
-MAX_CALL = 1 << 16  # characters that one call may give, beyond four times its arguments
-MAX_DEPTH = 32  # of values inside values
-_CALL_WORK = 1 << 22  # characters read and given for one call in the paper's own text
-_GROWTH, _SLACK = 8, 4 << 20  # characters that all calls may give: times the paper's length, plus this many
-_SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # before these \xspace leaves a blank
-# TeX takes all blanks after a name; here they stay, for the many who forget that, but in a plural `\name s`.
+MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
+MAX_DEPTH = 32  # nesting of values
+_CALL_WORK = 1 << 22  # characters read and produced for one call in the paper's own text
+_GROWTH, _SLACK = (
+    8,
+    4 << 20,
+)  # characters that all calls may produce: a multiple of the paper's length, plus this
+_SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space before these
+# TeX drops spaces after a name. We keep them, as most authors expect, except in a plural, `\name s`.
 _PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
 
 
 class TooMuch(Exception):
-    """A paper's macros give far more text than the paper has."""
+    """A paper's macros expand to far more text than the paper has."""
 
 
 class _Explodes(Exception):
-    """A macro gives more than one call may."""
+    """A macro expands to more than one call may."""
 
 
 def append(out: list[str], piece: str) -> None:
-    """Adds a piece, kept apart from a control word that ends just before it."""
+    """Append a piece, separated from a control word that ends right before it."""
     if not piece:
         return
     if out and piece[0].isalpha() and ends_in_word(out[-1], len(out[-1])):
@@ -41,7 +44,7 @@ def append(out: list[str], piece: str) -> None:
 
 
 def append_value(out: list[str], before: str, value: str) -> None:
-    r"""Adds a value; a [ that it begins with does not become an option of the \\ or \item before it."""
+    r"""Append a value; its leading [ must not become an option of the \\ or \item before it."""
     append(out, before)
     if value.startswith("[") and out and out[-1].rstrip().endswith(("\\\\", "\\\\*", "\\item")):
         out.append("{}")
@@ -49,7 +52,7 @@ def append_value(out: list[str], before: str, value: str) -> None:
 
 
 class Calls:
-    """The macros of a paper as far as it has been read, and the values of their calls."""
+    """The macros of a paper up to the current position, and the values of their calls."""
 
     def __init__(self, flags: Mapping[str, bool | None]) -> None:
         self.macros: dict[str, Macro] = {}
@@ -60,11 +63,11 @@ class Calls:
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
 
     def allow(self, length: int) -> None:
-        """Lets calls give as much as a text of this length may make."""
+        """Allow as much expansion as a text of this length may have."""
         self._budget += _GROWTH * length
 
     def put(self, name: str, macro: Macro | None) -> None:
-        """Defines a name, or forgets what it stood for."""
+        """Define a name, or forget its definition."""
         self.forget_values()
         if macro is None:
             self.macros.pop(name, None)
@@ -72,18 +75,18 @@ class Calls:
             self.macros[name] = macro
 
     def forget_values(self) -> None:
-        """To be called when a flag changes."""
+        """Call this when a flag changes."""
         self._cache.clear()
 
     def asked(self, name: str) -> bool | str | None:
-        """What a conditional is told of a name."""
+        """What a name means to a conditional."""
         if name in self._flags:
             return self._flags[name]
         macro = self.macros.get(name)
         return macro.literal.strip() if macro and not macro.arguments and not macro.final else None
 
     def top(self, text: str, name: str, position: int) -> tuple[str, int] | None:
-        """The value of a call in the paper's own text and the call's end; None: it is left unexpanded.
+        """The value of a call in the paper's own text, and the call's end; None if it is left unexpanded.
 
         Raises TooMuch.
         """
@@ -98,7 +101,7 @@ class Calls:
         return None
 
     def in_full(self, text: str) -> str:
-        """A text with its macros expanded, or as it is where they give too much."""
+        """A text with its macros expanded, or unchanged if they expand too far."""
         self._call_limit = self._work + _CALL_WORK
         try:
             return self._inner(text, frozenset(), 0).replace(DONE, "")
@@ -119,7 +122,7 @@ class Calls:
             if last is None or not following or not following.arguments or last[1] in active:
                 append(out, value)
                 return "".join(out), position
-            append(out, value[: last.start()])  # its last macro takes its arguments from what follows
+            append(out, value[: last.start()])  # its last macro takes arguments from what follows
             name = last[1]
         if not out:
             return None
@@ -171,7 +174,7 @@ class Calls:
         return conditionals.resolved(value, self.asked) if macro.is_conditional else value
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
-        """A value or an argument with the macros in it expanded, but for those it is the value of."""
+        """A value or argument with its macros expanded, except those whose value it is."""
         if depth > MAX_DEPTH or "\\" not in text:
             return text
         out: list[str] = []

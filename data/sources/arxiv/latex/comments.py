@@ -1,8 +1,8 @@
-r"""LaTeX without its comments, with the files that it inputs in their places.
+r"""Strip LaTeX's comments, and insert the files that it inputs.
 
 In: the LaTeX of one file. Out: the same without comments, `comment` environments and what `\iffalse` hides.
 One compiled pattern finds the few marks that matter, and a scan that knows verbatim text decides what they
-mean. Libraries are 20 to 90 times slower here (`benchmarks/text/latex.py`).
+mean. Libraries are 20 to 90 times slower (`benchmarks/text/latex.py`).
 """
 
 import re
@@ -14,15 +14,15 @@ from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, resolved_input
 from data.sources.arxiv.latex.syntax import ends_in_word, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
-_FAILURES = 3  # conditionals without an end, after which none is looked for
-_NESTED = 10  # branches inside branches that are looked for
+_FAILURES = 3  # unterminated conditionals after which none is searched for
+_NESTED = 10  # nesting of branches that is followed
 
 _LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}")
 
 
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim) -> re.Pattern:
-    """The marks that matter where this is verbatim."""
+    """A pattern of the marks that matter, given what is verbatim."""
     environments = verbatim.environments | verbatim.comments | {"filecontents", "filecontents*"}
     short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
     return re.compile(
@@ -38,10 +38,10 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
 
 
 def strip_comments(text: str, resolve: Resolve | None = None, verbatim: Verbatim = LATEX) -> str:
-    r"""The text without its comments, read as TeX reads it: `\%` and verbatim text are none.
+    r"""The text without its comments, as TeX reads it: `\%` and verbatim text are not comments.
 
-    A line that holds nothing but a comment is left out; at the end of another, `%` takes the line's end
-    with it, as in TeX, where a blank would otherwise appear. Environments that are comments and branches that
+    A line with nothing but a comment is left out; at the end of another line, `%` removes the line's end
+    too, as in TeX, where a space would otherwise appear. Environments that are comments and branches that
     are never taken (`\iffalse`, `\if0`, the `\else` of `\iftrue`) are comments too. With `resolve`, what it
     returns takes the place of `\input` and its kin.
     """
@@ -54,13 +54,13 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
     pattern = _marks(verbatim)
     start = position = failures = 0
     unclosed: set[str] = set()
-    jumps: list[tuple[int, int]] = []  # from the end of a branch that is kept to the end of its conditional
+    jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
     while True:
         mark = pattern.search(text, position)
         at = mark.start() if mark else len(text)
         if jumps and at >= jumps[-1][0]:
             begin, end = jumps.pop()
-            if begin >= position:  # verbatim text may reach over it
+            if begin >= position:  # verbatim text may extend over it
                 yield text[start:begin]
                 start = position = end
             continue
@@ -96,17 +96,21 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
             found = conditionals.decided(mark["if"], text, at, position)
             if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:
                 continue
-            lies = conditionals.branches(text, found[1])
-            if lies is None:
+            found_branches = conditionals.branches(text, found[1])
+            if found_branches is None:
                 failures += 1
                 continue
             yield text[start:at]
-            first, last = (found[1], lies.first_end) if found[0] else (lies.second_start, lies.second_end)
+            first, last = (
+                (found[1], found_branches.first_end)
+                if found[0]
+                else (found_branches.second_start, found_branches.second_end)
+            )
             if first < last:
-                jumps.append((last, lies.end))
+                jumps.append((last, found_branches.end))
                 start = position = first
             else:
-                start = position = _own_line(text, at, lies.end)
+                start = position = _own_line(text, at, found_branches.end)
         elif not mark["file"]:  # a character that opens verbatim text
             position = verbatim.short_end(text, position)
         elif mark["file"] == "endinput":
@@ -123,7 +127,7 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
 
 
 def _comment(text: str, percent: int) -> tuple[int, int]:
-    """Where the text before a comment ends, and where reading goes on."""
+    """Where the text before a comment ends, and where reading continues."""
     line_end = text.find("\n", percent)
     line_end = len(text) if line_end < 0 else line_end
     stop = percent
@@ -149,7 +153,7 @@ def _comment(text: str, percent: int) -> tuple[int, int]:
 
 
 def _own_line(text: str, start: int, end: int) -> int:
-    """Past the line's end where the piece from start to end has its lines to itself."""
+    """The position past the line's end if the piece from start to end fills its lines."""
     before = text.rfind("\n", max(0, start - 200), start) + 1
     alone = (before or start < 200) and not text[before:start].strip(" \t")
     return line_rest(text, end) if alone else end

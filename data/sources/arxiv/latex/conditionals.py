@@ -1,7 +1,7 @@
-r"""TeX's conditionals: what they choose, and where their branches lie.
+r"""TeX's conditionals: which branch they choose, and where their branches are.
 
-In: a text and the place of an `\if…`. Out: whether it is true, as far as the text alone tells (`\iffalse`,
-`\if0`, `\ifnum 0=1`) or flags tell (`\newif`); and its branches. What stays unknown stays in the text.
+In: a text and the position of an `\if…`. Out: whether it is true, as far as the text (`\iffalse`,
+`\if0`, `\ifnum 0=1`) or flags (`\newif`) determine it; and its branches. Undecided ones are left in the text.
 Rules: The TeXbook, chapter 20.
 """
 
@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MAX_DEPTH = 20  # of conditionals in a macro's value
-MAX_LENGTH = 1 << 18  # characters of such a value
+MAX_DEPTH = 20  # nesting of conditionals in a macro's value
+MAX_LENGTH = 1 << 18  # length of such a value
 
-# Gives what a control sequence stands for: True or False of a flag, a string of a macro, None if unknown.
+# What a control sequence means: a flag's True or False, a macro's string, None if unknown.
 Lookup = Callable[[str], bool | str | None]
 
 _TOKEN = re.compile(
@@ -36,7 +36,7 @@ _NUMBER = re.compile(r"\s*+(-?\d++)\s?")
 
 @dataclass(frozen=True, slots=True)
 class Branches:
-    r"""Where the branches of a conditional lie; without `\else` the second is empty, at `\fi`."""
+    r"""The branches of a conditional; without `\else` the second is empty, at `\fi`."""
 
     first_end: int
     second_start: int
@@ -45,7 +45,7 @@ class Branches:
 
 
 def branches(text: str, position: int) -> Branches | None:
-    """The branches of a conditional whose test ends at `position`; None if it has no end."""
+    """The branches of a conditional whose test ends at `position`, or None if it is unterminated."""
     depth, middle = 1, None
     for mark in _TOKEN.finditer(text, position):
         word = mark[1]
@@ -67,7 +67,7 @@ def branches(text: str, position: int) -> Branches | None:
 def decided(
     name: str, text: str, start: int, position: int, lookup: Lookup = lambda name: None
 ) -> tuple[bool, int] | None:
-    r"""Whether the conditional `\name` at `start` is true, and where its test ends; None: it is unknown."""
+    r"""Whether the conditional `\name` at `start` is true, and where its test ends; None if unknown."""
     if _is_named(text, start, position):
         return None
     if name in ("iffalse", "iftrue"):
@@ -104,14 +104,14 @@ def _value(name: str, lookup: Lookup) -> str | None:
 
 
 def _is_named(text: str, start: int, end: int) -> bool:
-    r"""Whether a conditional is only named: \let\ifdraft\iffalse, \newcommand{\ifdraft}{\iffalse}."""
+    r"""Whether a conditional is only mentioned: \let\ifdraft\iffalse, \newcommand{\ifdraft}{\iffalse}."""
     return text[end : end + 20].lstrip().startswith("}") or bool(
         _ALIAS.search(text, max(0, start - 80), start)
     )
 
 
 def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
-    """A text with the conditionals that can be decided replaced by the branches that they choose."""
+    """A text whose decidable conditionals are replaced by the branches they choose."""
     if depth > MAX_DEPTH or len(text) > MAX_LENGTH:
         return text
     out: list[str] = []
@@ -123,10 +123,14 @@ def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
         found = decided(word, text, mark.start(), mark.end(), lookup)
         if found is None:
             continue
-        lies = branches(text, found[1])
-        if lies is None:
+        found_branches = branches(text, found[1])
+        if found_branches is None:
             break
-        chosen = text[found[1] : lies.first_end] if found[0] else text[lies.second_start : lies.second_end]
+        chosen = (
+            text[found[1] : found_branches.first_end]
+            if found[0]
+            else text[found_branches.second_start : found_branches.second_end]
+        )
         out += [text[place : mark.start()], resolved(chosen, lookup, depth + 1)]
-        place = lies.end
+        place = found_branches.end
     return "".join(out) + text[place:]

@@ -1,7 +1,7 @@
 r"""Definitions of macros as LaTeX writes them: `\newcommand`, `\def`, `\let` and their kin.
 
 In: a text and the place just after such a command. Out: a `Definition`, whose macro is None if it programs
-(conditionals, `\csname`, names with @, definitions inside definitions) and so cannot be written out.
+(conditionals, `\csname`, names with @, nested definitions) and so cannot be expanded.
 """
 
 import re
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.syntax import Arguments, blanks_end
 
-DONE = "\0"  # after the backslash of a name in a value that is not to be expanded again; TeX ignores it
+DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
 
 _COMMANDS = frozenset(
     [
@@ -52,34 +52,34 @@ _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
 @dataclass(slots=True)
 class Macro:
-    """What a name stands for: literal pieces, with the numbers of arguments between them."""
+    """A macro's value: literal pieces, with argument numbers between them."""
 
     body: list[str | int]
     arguments: int = 0
-    default: str | None = None  # of the first argument, where that is optional
-    delimiters: list[str] | None = None  # of \def: before the first argument, then after each
-    final: bool = False  # \let to a name that is not the author's: never read again
+    default: str | None = None  # default of the first argument, if optional
+    delimiters: list[str] | None = None  # \def's delimiters: before the first argument, then after each
+    final: bool = False  # \let to a name that is not the author's: never expanded further
     spaced: bool = False  # its value has \xspace
     signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
     is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
-    is_conditional: bool = False  # its body asks flags
+    is_conditional: bool = False  # its body tests flags
 
     @property
     def literal(self) -> str:
-        """What a macro without arguments stands for."""
+        """The value of a macro without arguments."""
         return "".join(piece for piece in self.body if isinstance(piece, str))
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition that was read: of `name`, up to `end`."""
+    """The definition of `name`, which ends at `end`."""
 
     name: str  # empty for an environment
     macro: Macro | None  # None: it cannot be expanded
-    end: int  # -1: the definition has no end, and what the name stood for is unknown from here on
+    end: int  # -1: unterminated, so the name's meaning is unknown from here on
     is_global: bool = False
-    is_kept: bool = False  # \providecommand of a name that has a definition
-    meaning: str = ""  # the body, or of \let the other name
+    is_kept: bool = False  # \providecommand of a defined name
+    meaning: str = ""  # the body, or \let's other name
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Known:
     """What a definition may refer to."""
 
     macros: Mapping[str, Macro]
-    flags: Container[str] = ()  # conditionals that can be asked when a macro is used
-    may_input: bool = False  # whether a macro that inputs files can be written out
+    flags: Container[str] = ()  # conditionals that can be decided when a macro is used
+    may_input: bool = False  # whether a macro that inputs files can be expanded
 
 
 def read_definition(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
-    """The definition whose command `word` ends at `position`, or None if it cannot be read."""
+    """The definition whose command `word` ends at `position`, or None if it is unreadable."""
     if word in _ENVIRONMENTS:
         return _environment(text, position, read)
     if word == "let":
@@ -150,7 +150,7 @@ def _fence(
 
 
 def _count(text: str, position: int, read: Arguments) -> tuple[int, str | None, int]:
-    """The number of arguments in [ ] here, the first one's default if it is optional, and their end."""
+    """The number of arguments in [ ] here, the default of the first if optional, and their end."""
     count = _COUNT.match(text, position)
     if count is None:
         return 0, None, position
@@ -204,7 +204,7 @@ def _environment(text: str, position: int, read: Arguments) -> Definition | None
 
 
 def _signature(kinds: str) -> list[tuple[str, str]] | None:
-    """The arguments of a document command; None where they are of a kind that is not read here."""
+    """The arguments of a document command, or None if their kinds are not supported."""
     found: list[tuple[str, str]] = []
     position = 0
     while mark := _SIGNATURE.match(kinds, position):
@@ -214,7 +214,7 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
 
 
 def _macro(body: str, arguments: int, known: Known) -> Macro | None:
-    """What a definition's body stands for; None if it programs."""
+    """The macro of a definition's body, or None if the body programs."""
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
@@ -238,7 +238,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
 
 
 def _asks_flags(body: str, flags: Container[str]) -> bool:
-    """Whether the body branches, and on flags alone."""
+    """Whether the body branches, and only on flags."""
     words = _BRANCHING.findall(body)
     asked = [word for word in words if word not in ("else", "fi")]
     return bool(asked) and len(asked) == words.count("fi") and all(word in flags for word in asked)

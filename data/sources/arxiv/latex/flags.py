@@ -1,7 +1,6 @@
-r"""The flags that a paper sets and asks: `\newif`, etoolbox's booleans and toggles, ifthen's `\boolean`.
+r"""The flags that a paper sets and tests: `\newif`, etoolbox's booleans and toggles, ifthen's `\boolean`.
 
-A flag is True, False, or None where it is not known: set in a branch of which nobody can tell whether it is
-taken.
+A flag is True, False, or None if unknown because it was set in an undecided branch.
 """
 
 import re
@@ -27,16 +26,16 @@ COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK})
 
 
 class Flags:
-    """The flags of a paper, as far as it has been read."""
+    """The flags of a paper up to the current position."""
 
     def __init__(self) -> None:
         self.values: dict[str, bool | None] = {}  # by their conditionals' names; of toggles, by "toggle NAME"
         self.setters: dict[str, tuple[str, bool]] = {}
-        self.unsure = 0  # open conditionals that cannot be decided
+        self.unsure = 0  # open undecided conditionals
         self._undo: list[tuple[int, str, bool | None]] = []
 
     def put(self, name: str, value: bool | None, depth: int = 0) -> None:
-        """Sets a flag, until the group at `depth` ends."""
+        """Set a flag until the group at `depth` ends."""
         if depth:
             self._undo.append((depth, name, self.values.get(name)))
         self.values[name] = None if self.unsure else value
@@ -47,7 +46,7 @@ class Flags:
         self.put(name, value, depth)
 
     def end_group(self, depth: int) -> bool:
-        """Restores what groups deeper than `depth` set; whether anything changed."""
+        """Restore what groups deeper than `depth` set; returns whether anything changed."""
         changed = False
         while self._undo and self._undo[-1][0] > depth:
             _, name, before = self._undo.pop()
@@ -77,7 +76,7 @@ class Flags:
             self.put(_key(kind, found[1]), value, depth)
 
     def chosen(self, word: str, text: str, position: int, read: Arguments) -> tuple[int, int, int] | None:
-        r"""Of \iftoggle and its kin: where the chosen argument starts and ends, and where the call ends."""
+        r"""For \iftoggle and the like: where the chosen argument starts and ends, and where the call ends."""
         if word == "ifthenelse":
             asked = _BOOLEAN.match(text, position)
             name, is_plain = (_key("bool", asked[2]), not asked[1]) if asked else ("", True)

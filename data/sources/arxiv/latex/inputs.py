@@ -1,7 +1,7 @@
-r"""Commands that name files: which file of the paper takes their place.
+r"""Commands that name files, and the files that replace them.
 
-In: a text and the place just after `\input`, `\import` or `\usepackage`. Out: what a `Resolve` gives for
-the file or files that it names, and where the command ends.
+In: a text and the position right after `\input`, `\import` or `\usepackage`. Out: what a `Resolve` returns
+for the files that it names, and where the command ends.
 """
 
 import re
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from data.sources.arxiv.latex.syntax import OPTION
 
-# What is asked for the text of a file: the command's name, and its argument or arguments.
+# Returns a file's text, given the command's name and arguments.
 Resolve = Callable[[str, str, str], str | None]
 
 _ARGUMENT = re.compile(
@@ -19,7 +19,7 @@ _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
 INPUTS = frozenset({"input", "include", "subfile", "subfileinclude", "InputIfFileExists", *_FOLDERED})
-# What names a file by a macro, or may be a macro that does.
+# Commands that name a file through a macro, or may be such a macro.
 INPUT_BY_MACRO = re.compile(
     rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
     rf"|\\(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
@@ -29,7 +29,7 @@ INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")
 
 
 def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> tuple[str | None, int]:
-    """The text of the file or files that a command names, and where the command ends."""
+    """The text of the files that a command names, and where the command ends."""
     if command in PACKAGES:
         option = OPTION.match(text, position)
         names = _BRACED.match(text, option.end() if option else position)

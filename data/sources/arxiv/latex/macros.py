@@ -1,12 +1,11 @@
-r"""The macros that an author defined, written out where they are used.
+r"""Expand the macros that an author defined.
 
-In: LaTeX without comments. Out: the same without the definitions that could be expanded, and with their
-values in place of their names, and without the branches that the paper's own flags (`\newif`) switch off.
-One scan in TeX's order: definitions, flags, groups and the files that macros input take effect where TeX
-meets them.
+In: LaTeX without comments. Out: the same with macros replaced by their values, without their definitions,
+and without branches that the paper's own flags (`\newif`) disable. One scan in TeX's order: definitions,
+flags, groups and the files that macros input take effect where TeX meets them.
 
-Left alone, definition and uses: names of LaTeX's own structure (`PROTECTED`), environments, and macros
-that program (`\csname`, conditionals that are not flags, names with @, definitions inside definitions).
+Left unexpanded, definition and uses: names of LaTeX's own structure (`PROTECTED`), environments, and macros
+that program (`\csname`, conditionals other than flags, names with @, nested definitions).
 """
 
 import re
@@ -23,9 +22,9 @@ from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
 
-MAX_FILES = 20  # files inside files that macros input
-_ENDLESS = 3  # conditionals without an end, after which none is looked for
-_NESTED = 10  # kept branches inside kept branches
+MAX_FILES = 20  # nesting of files that macros input
+_ENDLESS = 3  # unterminated conditionals after which none is searched for
+_NESTED = 10  # nesting of kept branches
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[[^\]]{0,1000}\])?\s*+\{([^{}]{0,1000})\}")
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
@@ -40,7 +39,7 @@ _STRUCTURE = (
     " path verb left right hline tableofcontents document enddocument par relax"
 )
 PROTECTED = frozenset(_STRUCTURE.split())
-# What LaTeX itself uses: such a definition has an effect of its own, so it stays where it is.
+# Names that LaTeX itself uses: their definitions have effects, so they are kept.
 _SETTING = re.compile(
     r"the(?:page|part|chapter|(?:sub)*section|(?:sub)?paragraph|equation|figure|table|footnote|enum[iv]+|theorem)$"
     r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
@@ -52,7 +51,7 @@ _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 def expand(
     text: str, verbatim: Verbatim = LATEX, resolve: Resolve | None = None
 ) -> tuple[str, list[tuple[int, int]]]:
-    """The text with its macros expanded, and the spans of it that are verbatim or definitions left alone.
+    """The text with its macros expanded, and its spans that are verbatim or unexpanded definitions.
 
     With `resolve`, what it returns takes the place of `\\input` and its kin, also of those that macros make.
     Raises TooMuch.
@@ -67,7 +66,7 @@ _SPECIAL = DEFINERS | _PREFIXES | COMMANDS | INPUTS | {"fi", "usepackage", "make
 
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
-    """The marks that matter where this is verbatim and names are of these letters."""
+    """A pattern of the marks that matter, given what is verbatim and which letters names have."""
     short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
     return re.compile(
         r"[{}]|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
@@ -87,25 +86,23 @@ class _Expander:
         self.calls = Calls(self.flags.values)
         self.calls.allow(length)
         self.known = Known(self.calls.macros, self.flags.values, may_input=resolve is not None)
-        self.undo: list[tuple[int, str, Macro | None]] = []  # what groups that are open have redefined
-        self.depth = 0  # of groups, in the document's body
-        self.files = 0  # that are being read, inside one another
+        self.undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
+        self.depth = 0  # depth of groups, in the document's body
+        self.files = 0  # files being read, nested
         self.in_body = False
-        self.unclosed: set[str] = set()  # verbatim environments that do not end any more
-        self.endless = 0  # conditionals without an end
-        self.counted, self.length = 0, 0  # pieces of `out` whose length is known, and that length
+        self.unclosed: set[str] = set()  # verbatim environments that no longer end
+        self.endless = 0  # unterminated conditionals
+        self.counted, self.length = 0, 0  # pieces of `out` already measured, and their length
 
     # ---- the paper's own text
 
     def run(self, text: str) -> None:
-        """Reads a text of the paper: its main file, or a file that a macro inputs."""
+        """Read a text of the paper: its main file, or a file that a macro inputs."""
         outer, self.text = self.text, text
         macros, pattern = self.calls.macros, _marks(self.verbatim, "A-Za-z")
         start = position = 0
         prefix_start = prefix_end = -1
-        jumps: list[
-            tuple[int, int]
-        ] = []  # from the end of a branch that is kept to the end of its conditional
+        jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
         while mark := pattern.search(text, position):
             at, position, word = mark.start(), mark.end(), mark["word"]
             if jumps and at >= jumps[-1][0]:
@@ -184,7 +181,7 @@ class _Expander:
                 self.calls.forget_values()
                 if word == "newif":
                     position = blanks_end(text, position)
-                    position += text.startswith("\\", position)  # past the name, which asks nothing here
+                    position += text.startswith("\\", position)  # skip the name, which tests nothing here
             elif word == "usepackage":
                 self._use_packages(position)
             elif self.resolve and word in INPUTS:
@@ -205,7 +202,7 @@ class _Expander:
         self.text = outer
 
     def _obey(self, value: str) -> None:
-        """Does what a macro's value does to the flags and to the document."""
+        """Apply what a macro's value does to flags and the document."""
         if "\\begin{document}" in value:
             self.in_body, self.depth = True, 0
         if self.flags.setters:
@@ -215,7 +212,7 @@ class _Expander:
                     self.calls.forget_values()
 
     def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
-        """Keeps count of groups; where the verbatim text that begins here ends, or 0."""
+        """Count groups; returns where verbatim text that begins here ends, or 0."""
         if mark["verb"]:
             end = self.verbatim.inline(mark["verb"], self.text, position)
             return end if end > position else 0
@@ -251,7 +248,7 @@ class _Expander:
     # ---- conditionals
 
     def _branch(self, word: str, start: int, position: int) -> tuple[int, int, int] | None:
-        """Where the branch that is kept starts and ends, and where the conditional ends; None if unknown."""
+        """Where the kept branch starts and ends, and where the conditional ends; None if undecided."""
         if word == "fi":
             self.flags.unsure = max(0, self.flags.unsure - 1)
             return None
@@ -260,16 +257,16 @@ class _Expander:
         if conditionals.WITH_ARGUMENTS.match(word):
             return None
         found = conditionals.decided(word, self.text, start, position, self.calls.asked)
-        lies = None
+        found_branches = None
         if found and self.endless < _ENDLESS:
-            lies = conditionals.branches(self.text, found[1])
-            self.endless += lies is None
-        if found is None or lies is None:
+            found_branches = conditionals.branches(self.text, found[1])
+            self.endless += found_branches is None
+        if found is None or found_branches is None:
             self.flags.unsure += 1
             return None
         if found[0]:
-            return found[1], lies.first_end, lies.end
-        return lies.second_start, lies.second_end, lies.end
+            return found[1], found_branches.first_end, found_branches.end
+        return found_branches.second_start, found_branches.second_end, found_branches.end
 
     # ---- files
 
@@ -283,7 +280,7 @@ class _Expander:
         return self.resolve(command, folder.strip(), name.strip())
 
     def _append_inputs(self, value: str, position: int) -> int:
-        """Adds a macro's value with the files that it inputs; where reading goes on after the call."""
+        """Append a macro's value with the files it inputs; returns where reading continues."""
         start = 0
         for mark in INPUT.finditer(value):
             if mark.start() < start:
@@ -312,7 +309,7 @@ class _Expander:
         self.opaque.append((self.length - len(piece), self.length))
 
     def _cut(self, start: int, begin: int, end: int) -> int:
-        """Leaves the definition from begin to end out, with its line if it has one to itself."""
+        """Remove the definition from begin to end, and its line if nothing else is on it."""
         text = self.text
         line = max(start, text.rfind("\n", max(start, begin - 200), begin) + 1)
         append(self.out, text[start:line])
@@ -327,7 +324,7 @@ class _Expander:
     # ---- definitions
 
     def _take(self, definition: Definition) -> bool:
-        """Uses of the name are expanded from here on, if it can be; whether its definition may go."""
+        """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
         if definition.is_kept:
             return True
         name = definition.name

@@ -1,7 +1,7 @@
 r"""Commands of packages for authors' notes and changes, as definitions: what a reader sees of them.
 
-A note to co-authors is no text of the paper, whether its package prints it or not; of a change the new text
-is. Sources: the manuals of todonotes, changes, fixme, trackchanges and pdfcomment.
+A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
+change is. Sources: the manuals of todonotes, changes, fixme, trackchanges and pdfcomment.
 """
 
 PACKAGES = {

@@ -1,6 +1,6 @@
 """The structure of a paper: where its text begins and ends, and which of it is bibliography.
 
-In: LaTeX with its macros expanded. Out: what stands from the first heading on, without the bibliography.
+In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography.
 """
 
 import re
@@ -27,7 +27,7 @@ _STRUCTURE = re.compile(
     r"(?![A-Za-z@])\*?"
     r"|(?P<bbl>(?:input|include)\s*+\{[^{}]*\.bbl\}))"
 )
-# Headings of what stands around a paper; one with no other heading is a letter, whose body has none.
+# Headings of front and back matter; a paper with no other headings is a letter.
 _AROUND = re.compile(
     r"\s*+(?:\[[^\]]{0,200}\]\s*+)?\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+"
     r"(?:acknowledge?ment|references\b|bibliography|literature cited"
@@ -47,7 +47,7 @@ _REFERENCES = re.compile(
     re.IGNORECASE,
 )
 _BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
-# Where references that are a section of their own end: with their environment or command, or before these.
+# Where a reference section ends: with its environment or command, or before these.
 _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
     r"|\\input\s*\{[^{}]*\.bbl\})|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
@@ -102,7 +102,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         elif mark["bib"] or mark["bbl"]:
             position = _arguments_end(text, position)
             gone.append((mark.start(), position))
-        elif mark["end"] == "abstract":  # its paragraphs may have headings of their own
+        elif mark["end"] == "abstract":  # its paragraphs may have headings
             headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
         elif mark["maketitle"] or mark["end"] == "frontmatter":
             titled = position
@@ -121,7 +121,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
 
 
 def _section_of_references(text: str, position: int) -> int | None:
-    """Where the section of references ends whose heading is here; None if it is none, but a review, say."""
+    """Where the reference section that starts here ends, or None if it is something else, say a review."""
     heading = _REFERENCES.match(text, position)
     if heading is None:
         return None
@@ -137,7 +137,7 @@ def _section_of_references(text: str, position: int) -> int | None:
 
 
 def _loose_references(text: str, mark: re.Match) -> tuple[int, int] | None:
-    r"""References without a section: a bold heading with entries below it, or \bibitem outside of a list."""
+    r"""References without a section: a bold heading above entries, or \bibitem outside a list."""
     line = text.rfind("\n", max(0, mark.start() - 200), mark.start()) + 1
     if mark["bold"]:
         entries = text[mark.end() : mark.end() + 600]
@@ -161,7 +161,7 @@ def _arguments_end(text: str, position: int) -> int:
 
 
 def _tidied(text: str, pieces: list[tuple[int, int]], opaque: list[tuple[int, int]]) -> Iterator[str]:
-    """The pieces of the text with no more than one blank line in a row, but for what is opaque."""
+    """The pieces of the text with single blank lines, except in opaque pieces."""
     plain: list[str] = []
     place = 0
     for start, end in pieces:

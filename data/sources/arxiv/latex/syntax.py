@@ -1,14 +1,14 @@
 r"""LaTeX's smallest parts: control sequences, arguments and groups.
 
-Everything here works on a string and a position in it, in time linear in the text, whatever the text is.
+Everything here works on a string and a position in it, in linear time for any text.
 """
 
 import re
 
-MAX_TEXT = 32 << 20  # characters of one paper with all that it inputs
+MAX_TEXT = 32 << 20  # characters of one paper with everything it inputs
 MAX_GROUP = 1 << 18  # characters of one argument or definition
 MAX_OPTION = 4096  # characters of one optional or delimited argument
-_FAILURES = 20  # groups that do not end, after which none is looked for any more
+_FAILURES = 20  # unterminated groups after which none is searched for
 
 WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
@@ -21,7 +21,7 @@ OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
 
 
 class Arguments:
-    """Reads arguments as TeX takes them; after `_FAILURES` that do not end it looks for no more."""
+    """Reads arguments as TeX does; gives up after `_FAILURES` unterminated ones."""
 
     def __init__(self) -> None:
         self._failures = 0
@@ -69,7 +69,7 @@ class Arguments:
         return None
 
     def group_end(self, text: str, opening: int) -> int:
-        """After the group that opens here; -1 if it does not close within `MAX_GROUP`."""
+        """The end of the group that opens here, or -1 if it does not close within `MAX_GROUP`."""
         if self._failures >= _FAILURES:
             return -1
         depth = 0
@@ -86,11 +86,11 @@ class Arguments:
 
 
 def ends_in_word(text: str, end: int) -> bool:
-    r"""Whether a control word, as `\alpha`, ends just before `end`."""
+    r"""Whether a control word such as `\alpha` ends right before `end`."""
     start = end
     while start and text[start - 1].isalpha():
         start -= 1
-    start -= start < end and text[start - 1 : start] == "\0"  # latex_macros' mark
+    start -= start < end and text[start - 1 : start] == "\0"  # definitions.py's mark
     slashes = start
     while slashes and text[slashes - 1] == "\\":
         slashes -= 1
@@ -98,10 +98,10 @@ def ends_in_word(text: str, end: int) -> bool:
 
 
 def inline_end(text: str, position: int, has_language: bool = False) -> int:
-    r"""After the argument of \verb or \lstinline, or `position` if its line does not close it.
+    r"""The end of \verb's or \lstinline's argument, or `position` if its line does not close it.
 
-    A brace that opens it is closed by its partner. `has_language`: the argument is the second, as
-    \mintinline's.
+    An opening brace is closed by its partner. `has_language`: the argument is the second, as in
+    \mintinline.
     """
     option = OPTION.match(text, position)
     start = option.end() if option else position
@@ -121,7 +121,7 @@ def inline_end(text: str, position: int, has_language: bool = False) -> int:
 
 
 def _partner(line: str) -> int:
-    """Where the brace is closed that opens before the line; without a partner, at its first brace."""
+    """Where the brace that opens before the line is closed; without a partner, at the first brace."""
     depth = 1
     for mark in _BRACE.finditer(line):
         depth += 1 if mark.group() == "{" else -1
@@ -131,12 +131,12 @@ def _partner(line: str) -> int:
 
 
 def line_rest(text: str, end: int) -> int:
-    """After the line's end, if nothing but blanks is left of it; else `end`."""
+    """The next line's start if only spaces are left on this one; else `end`."""
     newline = text.find("\n", end, end + 200)
     return newline + 1 if newline >= 0 and not text[end:newline].strip(" \t") else end
 
 
 def blanks_end(text: str, position: int) -> int:
-    """After the blanks here, with one line end at most."""
+    """The end of the spaces here, including at most one line end."""
     blanks = _BLANKS.match(text, position)
     return blanks.end() if blanks else position

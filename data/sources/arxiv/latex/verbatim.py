@@ -1,7 +1,7 @@
-r"""What a paper reads verbatim, and what it leaves out: LaTeX's own environments and those that it declares.
+r"""What a paper treats as verbatim or as comments: LaTeX's own environments and those it declares.
 
 In: the text of a paper's files. Out: a `Verbatim`, the names of the environments and commands in which `%`
-and `\` mean themselves, and of the environments that are comments. Sources: the manuals of verbatim,
+and `\` are literal, and of the environments that are comments. Sources: the manuals of verbatim,
 fancyvrb, fvextra, listings, minted, moreverb, tcolorbox, comment, versions and environ.
 """
 
@@ -11,25 +11,25 @@ from functools import lru_cache
 
 from data.sources.arxiv.latex.syntax import Arguments, inline_end
 
-MAX_NAMES = 200  # declared names of a kind; a paper that declares more is not believed
+MAX_NAMES = 200  # maximum declared names of a kind; the rest are ignored
 
 
 @dataclass(frozen=True)
 class Verbatim:
-    """Names without backslash; those of environments with their star, where they have one."""
+    """Names without backslashes; environments include their star, if any."""
 
     environments: frozenset[str]
     comments: frozenset[str]  # environments that are left out
-    commands: frozenset[str]  # as \verb|…| and \lstinline{…}
-    language_commands: frozenset[str]  # as \mintinline{python}|…|
+    commands: frozenset[str]  # such as \verb|…| and \lstinline{…}
+    language_commands: frozenset[str]  # such as \mintinline{python}|…|
     short: str = ""  # characters that open and close verbatim text by themselves
 
     def inline(self, name: str, text: str, position: int) -> int:
-        """After the verbatim argument of a command whose name ends at `position`; else `position`."""
+        """The end of the verbatim argument of a command whose name ends at `position`; else `position`."""
         return inline_end(text, position, name in self.language_commands)
 
     def short_end(self, text: str, position: int) -> int:
-        """After the verbatim text whose opening character ends at `position`; else `position`."""
+        """The end of the verbatim text whose opening character ends at `position`; else `position`."""
         line_end = text.find("\n", position, position + 4000)
         close = text.find(text[position - 1], position, line_end if line_end >= 0 else position + 4000)
         return close + 1 if close >= 0 else position
@@ -76,7 +76,7 @@ _IS_COMMENT = re.compile(r"\\comment(?![A-Za-z@])")
 
 
 def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
-    """What is known, with what this text declares."""
+    """`known`, extended by what this text declares."""
     environments, comments = set(known.environments), set(known.comments)
     commands, language = set(known.commands), set(known.language_commands)
     short, included, read = known.short, set(), Arguments()
@@ -115,7 +115,7 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
         return known
     return Verbatim(
         frozenset(environments),
-        frozenset(comments - included),  # declared as both: which of the two holds is not known
+        frozenset(comments - included),  # declared as both: ambiguous
         frozenset(commands),
         frozenset(language),
         "".join(sorted(set(short))),
@@ -131,5 +131,5 @@ def _begin_body(text: str, position: int, read: Arguments) -> str | None:
 
 @lru_cache(maxsize=64)
 def alternatives(names: frozenset[str]) -> str:
-    """A pattern of these names, the longest first."""
+    """A pattern of these names, longest first."""
     return "|".join(re.escape(name) for name in sorted(names, key=lambda name: (-len(name), name)))
