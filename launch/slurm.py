@@ -129,8 +129,8 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
     for job in kept(run):
         state = _state(job) if job.cluster == "slurm" else ""
         if state:
-            mend = f"`relama launch stop {word_for(run)}` ends that"
-            raise ConfigError(f"{run}: job {job.id} ({state}) is already training it; {mend}")
+            fix = f"`relama launch stop {word_for(run)}` ends that"
+            raise ConfigError(f"{run}: job {job.id} ({state}) is already training it; {fix}")
     text, folder = script(config, run.absolute(), words, typed), job_folder(run)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)  # Slurm does not create the log's folder

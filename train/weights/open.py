@@ -42,8 +42,7 @@ def open_weights(path: Path) -> Weights:
 
     Raises RunError or FormatError, naming what is missing, damaged or unknown.
     """
-    if not path.exists() and run_path(str(path)).exists():
-        path = run_path(str(path))  # a run's bare name
+    path = _named(path)
     if not (path / "checkpoints").is_dir() and not (path / "state.json").exists():
         if is_huggingface(path):
             return open_huggingface(path)
@@ -67,8 +66,7 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
 
     With a process group, all ranks call it. Raises RunError if there is none, or if the named one is damaged.
     """
-    if not path.exists() and run_path(str(path)).exists():
-        path = run_path(str(path))  # a run's bare name
+    path = _named(path)
     if (path / "checkpoints").is_dir():
         found = newest_complete(path / "checkpoints")
         if found is None:
@@ -83,6 +81,12 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
     if problems:
         raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")
     return path, read_state(path)
+
+
+def _named(path: Path) -> Path:
+    """`path`, or the run of that name if only that exists."""
+    run = run_path(str(path))
+    return run if not path.exists() and run.exists() else path
 
 
 def fill(model: nn.Module, weights: Weights) -> None:
