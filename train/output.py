@@ -6,6 +6,7 @@ The reader of a pipe may go away (`| head`), a log's disk may be full: training 
 import errno
 import os
 import sys
+from contextlib import suppress
 from typing import Any, TextIO
 
 
@@ -16,7 +17,7 @@ def survive_broken_output() -> None:
 
 
 class _Surviving:
-    """A text stream whose writes never raise OSError."""
+    """A text stream whose writes never fail."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -24,7 +25,7 @@ class _Surviving:
     def write(self, text: str) -> int:
         try:
             return self._stream.write(text)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: the stream was closed
             self._drop(error)
         return len(text)
 
@@ -35,15 +36,14 @@ class _Surviving:
     def flush(self) -> None:
         try:
             self._stream.flush()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self._drop(error)
 
-    def _drop(self, error: OSError) -> None:
+    def _drop(self, error: OSError | ValueError) -> None:
         """A reader that left does not return: write to nowhere from now on. A disk may have room again."""
-        if error.errno == errno.EPIPE:
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            with suppress(OSError), open(os.devnull, "w") as nowhere:
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -18,7 +18,6 @@ from typing import Any
 
 from train.config import LoggerConfig, RunError
 from train.metrics.to_wandb import Wandb
-from train.ranks import identity
 
 
 class Journal:
@@ -74,11 +73,11 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Print a line above the live line."""
-        identity.show(sys.stderr, ("\r\x1b[K" if self._live else "") + text + "\n")
+        print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
 
     def close(self, failed: bool = False) -> None:
         if self._live:
-            identity.show(sys.stderr, "\n")
+            print(file=sys.stderr, flush=True)
         self._file.close()
         if self._wandb:
             self._wandb.finish(failed)
@@ -101,7 +100,12 @@ class Journal:
             f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
             f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
         )
-        identity.show(sys.stderr, f"\r{text}\x1b[K" if self._live else f"{text}\n")
+        print(
+            f"\r{text}\x1b[K" if self._live else text,
+            end="" if self._live else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 def read_metrics(path: Path) -> list[dict]:

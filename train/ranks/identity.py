@@ -5,9 +5,6 @@ the answers are those of a single rank.
 """
 
 import os
-import sys
-from contextlib import suppress
-from typing import TextIO
 
 import torch.distributed as dist
 
@@ -64,14 +61,4 @@ def is_first() -> bool:
 def say(text: str) -> None:
     """Print a line to standard output, on the first rank only."""
     if is_first():
-        show(sys.stdout, f"relama: {text}\n")
-
-
-def show(stream: TextIO, text: str) -> None:
-    """Print to a stream that may be gone (a closed pipe, a full disk): no output can end a run."""
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):  # what follows goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        print(f"relama: {text}", flush=True)

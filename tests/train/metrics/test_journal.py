@@ -10,6 +10,7 @@ import pytest
 
 from train.config import LoggerConfig
 from train.metrics.journal import Journal
+from train.output import survive_broken_output
 
 
 @contextmanager
@@ -67,7 +68,9 @@ class Broken:
 
 
 def test_a_closed_stderr_loses_no_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", sys.stdout)  # restored afterwards, too
     monkeypatch.setattr(sys, "stderr", Broken())
+    survive_broken_output()
     journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(), {})
     for step in (1, 2):
         journal.write(line(step))
