@@ -4,7 +4,6 @@ The order of the data is a function of the step alone, so a resumed run needs th
 one integer (train/resume.py).
 """
 
-import copy
 import math
 import signal
 from collections.abc import Iterator
@@ -22,7 +21,6 @@ from train.attention_kernel import attention_kernel
 from train.build import build_model
 from train.checkpoint.certificate import Certifier
 from train.checkpoint.folder import complete_steps
-from train.checkpoint.saver import Saver
 from train.config import RunError
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
@@ -40,6 +38,7 @@ from train.recovery import Recovery
 from train.resume import resume_or_start
 from train.run import ending, markers, starts
 from train.run.folder import RunFolder
+from train.saving import Saving
 from train.validation import validate
 
 MicroBatches = Iterator[tuple[Tensor, ...]]  # (inputs, labels), each (micro_batch, seq_len)
@@ -63,14 +62,11 @@ class Trainer:
         self.profiler = Profiler(
             folder.path, config.profile_steps if config.profile else [], ranks.rank, ranks.device
         )
-        self.saver = Saver(
-            folder.checkpoints, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous
-        )
-        self.certifier = Certifier(self.saver, config.checkpoint.verify, ranks.device)
+        self.saving = Saving(run, folder, self.decision_log)
+        self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
         self._rewinding = False
-        self._owes_a_save = False  # the disk had no room when one was due
         self._warm = False  # the first step has run
         self._return_to_checkpoint(folder.words)
 
@@ -83,7 +79,9 @@ class Trainer:
         identity.say(f"attention kernel: {kernel}")
         self.tokenizer = Tokenizer(self.folder.tokenizer)
         self.throughput = Throughput(config, self.ranks)
-        self.journal = self._open_journal()
+        self.journal = None
+        if self.ranks.is_first:
+            self.journal = Journal(self.folder.metrics, config.last_step, config.logger, asdict(config))
         self.signals = Signals()
         how = "failed"
         try:
@@ -127,7 +125,7 @@ class Trainer:
             self._decide(decision)
         if decision is None or decision["action"] == "warn":
             with clock.stretch("checkpoint"):
-                self.saver.before_update()
+                self.saving.saver.before_update()
             with clock.stretch("compute"):
                 self.optimizer.step()
         self.optimizer.zero_grad()
@@ -156,11 +154,10 @@ class Trainer:
             self.watchdog.beat(f"verifying a checkpoint at step {step}", LONG)
             with clock.stretch("certificate"):
                 self.certifier.certify(self.model, self.optimizer, self._replay)
-        if step % self.config.checkpoint.every == 0 or self._owes_a_save or not self._continues():
+        if self.saving.is_due(step) or not self._continues():
             self.watchdog.beat(f"saving after step {step}", LONG)
             with clock.stretch("checkpoint"):
-                if self._metrics_are_on_disk():
-                    self._save()
+                self._save()
 
     def _continues(self) -> bool:
         return self.step_done < self.config.last_step and not self._stopped_by
@@ -198,7 +195,7 @@ class Trainer:
         """Log a new decision before it takes effect, and report it. Raises RunError to stop."""
         step, batch = decision["step"], self.config.batch_sequences
         if decision["action"] == "rewind":
-            self.saver.wait()
+            self.saving.saver.wait()
             steps = first_rank_does(lambda: complete_steps(self.folder.checkpoints))
             decision = decisions.rewind(decision, steps, self.config.recovery.back, batch)
             self._rewinding = True
@@ -226,14 +223,14 @@ class Trainer:
     def _return_to_checkpoint(self, words: list[str] | None) -> None:
         found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, self.recovery, words)
         self.step_done, self.optimizer, self.order = found.step, found.optimizer, found.order
-        self._saved_recovery: dict = copy.deepcopy(self.recovery.state())
+        self.saving.remember(self.recovery)
 
     def _replay(self, first: int, last: int) -> dict[int, float]:
         """Train these steps again and return their losses; logs nothing."""
         batches = self.loader.batches(first - 1, last)
         recovery = self.recovery
         self.recovery = Recovery(self.config.recovery)
-        self.recovery.resume(self._saved_recovery, recovery.decisions, self.order)
+        self.recovery.resume(self.saving.recovery_state, recovery.decisions, self.order)
         try:
             return {
                 step: _number(self.step(step, batches, Clock())["loss"]) for step in range(first, last + 1)
@@ -241,37 +238,17 @@ class Trainer:
         finally:
             self.recovery = recovery
 
-    def _metrics_are_on_disk(self) -> bool:
-        """Whether a save may follow. Raises RunError if it may not and the run ends here."""
-        settled = first_rank_does(
-            lambda: (self.journal is None or self.journal.settle()) and self.decision_log.settle()
-        )
-        if not settled and not self._continues():
-            raise RunError(
-                f"{self.folder.metrics}: no room for the last lines, so step {self.step_done} is not saved; "
-                "make room and run the same command to resume from the checkpoint before"
-            )
-        if not settled and not self._owes_a_save:
-            identity.say(
-                f"warning: no room for metrics; step {self.step_done} is not saved, a later one will be"
-            )
-        self._owes_a_save = not settled
-        return settled
-
     def _save(self) -> None:
-        """Save the step just finished; if it is the last, return (or raise RunError) once that is settled."""
-        self._saved_recovery = copy.deepcopy(self.recovery.state())
-        state = {
-            "step": self.step_done,
-            "tokens": self.step_done * self.config.global_batch,
-            "model": asdict(self.config.model),
-            "order": self.order.to_json(),
-            "fingerprints": self.resolved.fingerprints,
-            "tokenizer": self.resolved.tokenizer_fingerprint,
-            "recovery": self._saved_recovery,
-        }
-        self.saver.save(self.model, self.optimizer, state, wait=not self._continues())
-        self.certifier.saved(self.step_done)
+        if self.saving.save(
+            self.step_done,
+            self.model,
+            self.optimizer,
+            self.order,
+            self.recovery,
+            self.journal,
+            is_last=not self._continues(),
+        ):
+            self.certifier.saved(self.step_done)
 
     def _loader(self) -> Loader:
         return Loader(
@@ -284,14 +261,9 @@ class Trainer:
             workers=self.config.workers,
         )
 
-    def _open_journal(self) -> Journal | None:
-        if not self.ranks.is_first:
-            return None
-        return Journal(self.folder.metrics, self.config.last_step, self.config.logger, asdict(self.config))
-
     def _close(self, how: str) -> None:
         self.watchdog.beat("ending", LONG)
-        self.saver.close()
+        self.saving.saver.close()
         self.profiler.close()
         if self.journal:
             self.decision_log.settle()

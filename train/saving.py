@@ -1,0 +1,81 @@
+"""When a run saves, and what its checkpoints hold besides the model and AdamW's state."""
+
+import copy
+from dataclasses import asdict
+
+import torch
+from torch import nn
+
+from data.order import Order
+from train import decisions
+from train.checkpoint.saver import Saver
+from train.config import RunError
+from train.metrics.journal import Journal
+from train.preflight import Resolved
+from train.ranks import identity
+from train.ranks.setup import first_rank_does
+from train.recovery import Recovery
+from train.run.folder import RunFolder
+
+
+class Saving:
+    """Saves one run. A save never precedes the log lines of its steps. All ranks call it alike."""
+
+    def __init__(self, run: Resolved, folder: RunFolder, decision_log: decisions.Log) -> None:
+        self._run, self._folder, self._decision_log = run, folder, decision_log
+        checkpoint = run.config.checkpoint
+        self.saver = Saver(folder.checkpoints, keep=checkpoint.keep, asynchronous=checkpoint.asynchronous)
+        self.recovery_state: dict = {}  # as of the newest checkpoint
+        self._is_owed = False  # the disk had no room for the log when a save was due
+
+    def is_due(self, step: int) -> bool:
+        return step % self._run.config.checkpoint.every == 0 or self._is_owed
+
+    def remember(self, recovery: Recovery) -> None:
+        """The newest checkpoint holds this state of `recovery`."""
+        self.recovery_state = copy.deepcopy(recovery.state())
+
+    def save(
+        self,
+        step: int,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        order: Order,
+        recovery: Recovery,
+        journal: Journal | None,
+        *,
+        is_last: bool,
+    ) -> bool:
+        """Save `step`, just finished; returns whether the save has started.
+
+        If no save can follow (`is_last`), return once it is committed, or raise RunError.
+        """
+        if not self._log_is_on_disk(step, journal, is_last):
+            return False
+        self.remember(recovery)
+        config = self._run.config
+        state = {
+            "step": step,
+            "tokens": step * config.global_batch,
+            "model": asdict(config.model),
+            "order": order.to_json(),
+            "fingerprints": self._run.fingerprints,
+            "tokenizer": self._run.tokenizer_fingerprint,
+            "recovery": self.recovery_state,
+        }
+        self.saver.save(model, optimizer, state, wait=is_last)
+        return True
+
+    def _log_is_on_disk(self, step: int, journal: Journal | None, is_last: bool) -> bool:
+        is_on_disk = first_rank_does(
+            lambda: (journal is None or journal.settle()) and self._decision_log.settle()
+        )
+        if not is_on_disk and is_last:
+            raise RunError(
+                f"{self._folder.metrics}: no room for the last lines, so step {step} is not saved; "
+                "make room and run the same command to resume from the checkpoint before"
+            )
+        if not is_on_disk and not self._is_owed:
+            identity.say(f"warning: no room for metrics; step {step} is not saved, a later one will be")
+        self._is_owed = not is_on_disk
+        return is_on_disk
