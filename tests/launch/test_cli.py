@@ -67,3 +67,19 @@ def test_ctrl_c_while_a_verb_loads_is_one_line(monkeypatch, capsys):
     monkeypatch.setattr(importlib, "import_module", interrupted)
     assert main(["train"]) == 130
     assert capsys.readouterr().err.strip() == "relama: interrupted"
+
+
+def test_every_verb_starts_with_the_core_alone():
+    """What an extra brings is imported where it is used, so that a training node needs no extra."""
+    start = """if True:
+        import importlib, sys
+        from tests.support import core_only
+        core_only.block_extras()
+        for module in sys.argv[1:]:
+            importlib.import_module(module)
+    """
+    modules = [module for module, _, _ in VERBS.values()]
+    done = subprocess.run(
+        [sys.executable, "-c", start, *modules], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

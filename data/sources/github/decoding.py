@@ -3,8 +3,6 @@
 import codecs
 import re
 
-from resiliparse.parse.encoding import detect_encoding
-
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # As Python and editors read it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
@@ -23,6 +21,8 @@ def decoded(content: bytes) -> str | None:
     declared = _DECLARED.match(content[:1000])
     if declared and (text := _decode(content, declared[1].decode())) is not None:
         return text
+    from resiliparse.parse.encoding import detect_encoding  # an extra, which the core's sample does not need
+
     first = next(place for place, byte in enumerate(content) if byte > 127)
     encoding = detect_encoding(content[max(0, first - 1000) : first + _DETECTED_BYTES]) or ""
     text = _decode(content, encoding)

@@ -26,8 +26,10 @@ from data.tokens.tokenizer import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[3]
 CONFIG = DataConfig(**yaml.safe_load((ROOT / "configs" / "data" / "sample.yaml").read_text()))
+# With the core alone: `make demo` installs no more.
 ASK = (
-    "import sys, pathlib, data.prepare.sample; data.prepare.sample.prepare_sample(pathlib.Path(sys.argv[1]))"
+    "import sys, pathlib, data.prepare.sample, tests.support.core_only as core_only; "
+    "core_only.block_extras(); data.prepare.sample.prepare_sample(pathlib.Path(sys.argv[1]))"
 )
 
 
