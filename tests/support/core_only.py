@@ -1,4 +1,4 @@
-"""Import nothing that the core does not install: what a training node has, in an environment with every extra."""
+"""Block every package that only an extra installs: what a training node has, in a full environment."""
 
 import re
 import sys
