@@ -12,8 +12,6 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-import xxhash
-
 from data.sources.arxiv.encoding import first, uncommented
 
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
@@ -34,6 +32,8 @@ _INPUTS = re.compile(
 )
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
 _WORD = re.compile(r"\w+")
+# The same for ASCII, five times as fast: whatever is in no word becomes a space.
+_NO_WORD = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 
 Find = Callable[[str, str, str], str | None]
 
@@ -176,10 +176,10 @@ def _versions(texts: list[tuple[str, str]]) -> list[str]:
 
 def _shingles(text: str) -> set[int]:
     begin = first(_BEGIN, text)
-    words = _WORD.findall(text, begin.end() if begin else 0)
+    text = text[begin.end() :] if begin else text
+    words = text.translate(_NO_WORD).split() if text.isascii() else _WORD.findall(text)
     width = min(_SHINGLE, len(words))
-    runs = (" ".join(words[start : start + width]) for start in range(len(words) - width + 1))
-    return {xxhash.xxh3_64_intdigest(run.encode(errors="replace")) for run in runs}
+    return set(map(hash, zip(*(words[start:] for start in range(width)))))
 
 
 def is_readme(path: str) -> bool:

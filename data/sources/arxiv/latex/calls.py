@@ -38,8 +38,10 @@ def append(out: list[str], piece: str) -> None:
     """Append a piece, separated from a control word that ends right before it."""
     if not piece:
         return
-    if out and piece[0].isalpha() and ends_in_word(out[-1], len(out[-1])):
-        out.append(" ")
+    if out and piece[0].isalpha():
+        last = out[-1]
+        if last[-1].isalpha() and ends_in_word(last, len(last)):
+            out.append(" ")
     out.append(piece)
 
 
@@ -117,9 +119,11 @@ class Calls:
             if found is None:
                 break
             value, position = found
-            last = _TRAILING.search(value, max(0, len(value) - 60))
+            last = _TRAILING.search(value, max(0, len(value) - 60)) if value[-1:].isalpha() else None
             following = self.macros.get(last[1]) if last else None
             if last is None or not following or not following.arguments or last[1] in active:
+                if not out:
+                    return found
                 append(out, value)
                 return "".join(out), position
             append(out, value[: last.start()])  # its last macro takes arguments from what follows
@@ -142,12 +146,17 @@ class Calls:
             if found is None:
                 return None
             arguments, position = found
-            arguments = [self._inner(argument, active, depth + 1) for argument in arguments]
+            arguments = [
+                self._inner(argument, active, depth + 1) if "\\" in argument else argument
+                for argument in arguments
+            ]
             given = sum(map(len, arguments))
             filled: list[str] = []
             for piece in body:
                 append(filled, piece if isinstance(piece, str) else arguments[piece - 1])
-            value = self._inner(self._chosen(macro, "".join(filled)), active | {name}, depth + 1)
+            value = "".join(filled)
+            if "\\" in value:
+                value = self._inner(self._chosen(macro, value), active | {name}, depth + 1)
         elif macro.final:
             value = macro.literal
         elif name in self._cache:
@@ -164,7 +173,7 @@ class Calls:
             raise _Explodes(name)
         if macro.spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
             value += " "
-        elif not given:
+        elif not given and text[position : position + 1] in (" ", "\t"):
             plural = _PLURAL.match(text, position)
             position = plural.end() if plural else position
         return value, position

@@ -22,11 +22,11 @@ _LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}")
 
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim) -> re.Pattern:
-    """A pattern of the marks that matter, given what is verbatim."""
+    """A pattern of the marks that matter besides %, given what is verbatim."""
     environments = verbatim.environments | verbatim.comments | {"filecontents", "filecontents*"}
     short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
     return re.compile(
-        r"%|\\(?:[\\%]"
+        r"\\(?:[\\%]"
         rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z@])"
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
         r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
@@ -55,26 +55,34 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
     start = position = failures = 0
     unclosed: set[str] = set()
     jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
+    length, mark = len(text), None
+    percent = next_mark = -1  # two searches for a character are far faster than one for two characters
     while True:
-        mark = pattern.search(text, position)
-        at = mark.start() if mark else len(text)
+        if percent < position:
+            percent = text.find("%", position)
+            percent = length if percent < 0 else percent
+        if next_mark < position:
+            mark = pattern.search(text, position)
+            next_mark = mark.start() if mark else length
+        at = min(percent, next_mark)
         if jumps and at >= jumps[-1][0]:
             begin, end = jumps.pop()
             if begin >= position:  # verbatim text may extend over it
                 yield text[start:begin]
                 start = position = end
             continue
-        if mark is None:
-            break
-        position = mark.end()
-        if mark.group() == "%":
+        if at == percent < length:
             stop, position = _comment(text, at)
             if stop > start:
                 yield text[start:stop]
             start = position
-        elif mark.lastgroup is None:  # \\ or \%
             continue
-        elif mark["verb"]:
+        if mark is None:
+            break
+        position = mark.end()
+        if mark.lastgroup is None:  # \\ or \%
+            continue
+        if mark["verb"]:
             position = verbatim.inline(mark["verb"], text, position)
         elif mark["url"]:
             group = _LINE_GROUP.match(text, position)

@@ -66,12 +66,18 @@ _SPECIAL = DEFINERS | _PREFIXES | COMMANDS | INPUTS | {"fi", "usepackage", "make
 
 @lru_cache(maxsize=64)
 def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
-    """A pattern of the marks that matter, given what is verbatim and which letters names have."""
-    short = f"|(?P<short>[{re.escape(verbatim.short)}])" if verbatim.short else ""
+    """A pattern of text without marks, then a mark, given what is verbatim and which letters names have.
+
+    Groups without marks in them count as text: most groups are so, and they change nothing.
+    """
+    characters = re.escape(verbatim.short)
+    short = f"|(?P<short>[{characters}])" if characters else ""
+    plain = rf"[^{{}}\\{characters}]*+"
     return re.compile(
-        r"[{}]|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
+        rf"{plain}(?:\{{{plain}\}}{plain})*+(?P<mark>[{{}}]"
+        r"|\\(?:(?P<env>begin|end)[ \t]*\{(?P<name>[A-Za-z]*\*?)\}"
         rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z])"
-        rf"|(?P<word>[{letters}]+|.)){short}",
+        rf"|(?P<word>[{letters}]+|.)|\Z){short}|\Z)",
         re.DOTALL,
     )
 
@@ -103,8 +109,13 @@ class _Expander:
         start = position = 0
         prefix_start = prefix_end = -1
         jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
-        while mark := pattern.search(text, position):
-            at, position, word = mark.start(), mark.end(), mark["word"]
+        marks, ahead = pattern.finditer(text), 0  # the marks from `ahead` on
+        while position < len(text):
+            if position != ahead:
+                marks = pattern.finditer(text, position)
+            mark = next(marks)
+            at, position, word = mark.start("mark"), mark.end(), mark["word"]
+            ahead = position
             if jumps and at >= jumps[-1][0]:
                 begin, end = jumps.pop()
                 if begin >= start:
@@ -112,7 +123,9 @@ class _Expander:
                     start = end
                 position = max(start, end)
             elif word is None:
-                character = text[at]
+                character = text[at : at + 1]
+                if at + (character == "\\") == len(text):
+                    continue
                 if character == "{":
                     self.depth += self.in_body
                     continue
@@ -191,9 +204,9 @@ class _Expander:
                     self._nest(found[0])
                     start = position = found[1]
             elif word == "makeatletter":
-                pattern = _marks(self.verbatim, "A-Za-z@")
+                pattern, ahead = _marks(self.verbatim, "A-Za-z@"), -1
             elif word == "makeatother":
-                pattern = _marks(self.verbatim, "A-Za-z")
+                pattern, ahead = _marks(self.verbatim, "A-Za-z"), -1
         for begin, end in reversed(jumps):
             if begin >= start:
                 append(self.out, text[start:begin])
