@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from configs import describe
+from configs import describe, terminal
 from configs import schema as schemas
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.redact import redact, redact_tree
@@ -95,9 +95,9 @@ def entry(
     except (ConfigError, *errors) as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
-            print(
-                f"relama: error{where}: {redact(' '.join(str(error).split()))}", file=sys.stderr, flush=True
-            )
+            terminal.keep()  # how far it came stays on the screen
+            prefix = terminal.paint("relama: error", "red")
+            terminal.say(f"{prefix}{where}: {redact(' '.join(str(error).split()))}")
         return 1
     except KeyboardInterrupt:
         return interrupted()

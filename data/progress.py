@@ -1,7 +1,8 @@
 """One live line on stderr that says what is going on."""
 
-import sys
 import time
+
+from configs import terminal
 
 
 class Progress:
@@ -9,7 +10,7 @@ class Progress:
 
     def __init__(self, label: str) -> None:
         self._label = label
-        self._live = sys.stderr.isatty()
+        self._live = terminal.is_live()
         self.started = time.monotonic()
         self._next = self.started + (0.0 if self._live else 10.0)
 
@@ -18,12 +19,9 @@ class Progress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (0.2 if self._live else 10.0)
-            self._write(words, "\r" if self._live else "\n")
+            text = f"{self._label}: {words}"
+            terminal.draw(text) if self._live else terminal.say(text)
 
     def say(self, words: str) -> None:
         """A state to keep on the screen."""
-        self._write(words, "\n")
-
-    def _write(self, words: str, end: str) -> None:
-        clear = "\x1b[2K" if self._live else ""
-        print(f"{clear}{self._label}: {words}", end=end, file=sys.stderr, flush=True)
+        terminal.say(f"{self._label}: {words}")

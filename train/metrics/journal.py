@@ -10,13 +10,13 @@ that had one.
 import errno
 import json
 import os
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from configs import terminal
 from train.config import LoggerConfig, RunError
+from train.metrics.progress_line import ProgressLine
 from train.metrics.to_wandb import Wandb
 
 
@@ -27,10 +27,7 @@ class Journal:
         self._path = path
         self._unwritten: list[str] = []  # lines for which the disk had no room
         self.reopen()
-        self._steps = steps
-        self._live = sys.stderr.isatty()
-        self._started: tuple[float, int] | None = None
-        self._last_print = 0.0
+        self._progress = ProgressLine(steps)
         self._wandb = Wandb(logger, path.parent, run_config) if logger.wandb != "off" else None
 
     def reopen(self) -> None:
@@ -42,7 +39,7 @@ class Journal:
         self._write_out()
         if self._wandb:
             self._wandb.log(line)
-        self._show(line)
+        self._progress.show(line)
         for sentence in _sentences(line):
             self.say(sentence)
 
@@ -73,39 +70,13 @@ class Journal:
 
     def say(self, text: str) -> None:
         """Print a line above the live line."""
-        print(("\r\x1b[K" if self._live else "") + text, file=sys.stderr, flush=True)
+        terminal.say(text)
 
     def close(self, failed: bool = False) -> None:
-        if self._live:
-            print(file=sys.stderr, flush=True)
+        terminal.keep()
         self._file.close()
         if self._wandb:
             self._wandb.finish(failed)
-
-    def _show(self, line: dict) -> None:
-        now, step = time.monotonic(), line["step"]
-        if self._started is None:
-            self._started = (now, step)
-        is_due = self._live or now - self._last_print >= 2 or step == self._steps
-        if not is_due:
-            return
-        self._last_print = now
-        begin, first = self._started
-        left = (now - begin) / (step - first) * (self._steps - step) if step > first else None
-        mfu = "unknown" if line["mfu"] is None else f"{line['mfu']:.1%}"
-        epochs = " ".join(f"{source} {count:.2f}" for source, count in line["epochs"].items())
-        loss = "not finite" if line["loss"] is None else f"{line['loss']:.4f}"
-        text = (
-            f"step {step}/{self._steps}  loss {loss}  lr {line['lr']:.2e}  "
-            f"{line['tokens_per_second']:,.0f} tok/s  MFU {mfu}  "
-            f"ETA {'–' if left is None else _duration(left)}  epochs: {epochs}"
-        )
-        print(
-            f"\r{text}\x1b[K" if self._live else text,
-            end="" if self._live else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
 
 
 def read_metrics(path: Path) -> list[dict]:
@@ -132,12 +103,6 @@ def read_metrics(path: Path) -> list[dict]:
     if not whole:
         raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
     return whole
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s"
 
 
 def _sentences(line: dict) -> Iterator[str]:

@@ -5,8 +5,14 @@ the answers are those of a single rank.
 """
 
 import os
+import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import torch.distributed as dist
+
+from configs import terminal
+from configs.waiting import Doing
+from configs.waiting import waiting as report_waiting
 
 
 def rank() -> int:
@@ -61,4 +67,9 @@ def is_first() -> bool:
 def say(text: str) -> None:
     """Print a line to standard output, on the first rank only."""
     if is_first():
-        print(f"relama: {text}", flush=True)
+        terminal.say(f"relama: {text}", sys.stdout)
+
+
+def waiting(doing: str | Doing) -> AbstractContextManager[None]:
+    """Report `doing` on the first rank while the block runs, if it takes seconds."""
+    return report_waiting(doing) if is_first() else nullcontext()

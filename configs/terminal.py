@@ -1,0 +1,123 @@
+"""The terminal: one live line on standard error that fits its width, and colors where it has them.
+
+In a pipe or a file, nothing is redrawn and nothing is colored. NO_COLOR (no-color.org) and TERM=dumb turn the
+colors off. Lines are erased with spaces, not with escape sequences: notebooks only know the carriage return.
+"""
+
+import os
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Sequence
+from typing import TextIO
+
+DEFAULT_COLUMNS = 80
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "cyan": "36"}
+_lock = threading.RLock()
+_drawn = ""  # the live line on the screen
+_last = time.monotonic()  # when something was last shown
+
+
+def is_live() -> bool:
+    """Whether standard error is a terminal, on which a line can be redrawn."""
+    return sys.stderr.isatty()
+
+
+def columns() -> int:
+    """The width of the terminal."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_COLUMNS
+    except (OSError, ValueError, AttributeError):
+        return DEFAULT_COLUMNS
+
+
+def width(text: str) -> int:
+    """How many columns `text` takes: East Asian characters take two, combining ones none."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
+
+
+def fit(text: str, room: int) -> str:
+    """`text` in at most `room` columns; what does not fit becomes an ellipsis."""
+    if width(text) <= room:
+        return text
+    while text and width(text) > room - 1:
+        text = text[:-1]
+    return (text + "…")[: max(0, room)]
+
+
+def choose(parts: Sequence[Sequence[str]], room: int, order: Sequence[int]) -> list[str]:
+    """One form of each part, so that all fit in `room` columns, two spaces between them.
+
+    `parts`: each part's forms, from the longest to the shortest; an empty one takes no room. `order`: while
+    they do not fit, these parts are shortened in turn, each time by one form.
+    """
+    chosen = [0] * len(parts)
+
+    def forms() -> list[str]:
+        return [part[number] for part, number in zip(parts, chosen)]
+
+    def too_wide() -> bool:
+        return width("  ".join(filter(None, forms()))) > room
+
+    for which in order:
+        if too_wide() and chosen[which] < len(parts[which]) - 1:
+            chosen[which] += 1
+    return forms()
+
+
+def paint(text: str, style: str, stream: TextIO | None = None) -> str:
+    """`text` in a style (bold, dim, red, yellow or cyan) if `stream` (default: standard error) shows colors."""
+    stream = stream or sys.stderr
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain or not text else f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+
+def draw(text: str, shown: str | None = None) -> None:
+    """Show `text` as the live line, in place of the last one; `shown` is the same text with its colors."""
+    global _drawn, _last
+    with _lock:
+        room = columns() - 1  # a full line would wrap
+        fitting = fit(text, room)
+        line = shown if shown is not None and fitting == text else fitting
+        padding = " " * max(0, min(width(_drawn), room) - width(fitting))
+        _drawn, _last = fitting, time.monotonic()
+        print(f"\r{line}{padding}", end="", file=sys.stderr, flush=True)
+
+
+def clear() -> None:
+    """Erase the live line; call it before anything else is printed."""
+    global _drawn
+    with _lock:
+        if _drawn:
+            print("\r" + " " * min(width(_drawn), columns() - 1) + "\r", end="", file=sys.stderr, flush=True)
+            _drawn = ""
+
+
+def keep() -> None:
+    """Leave the live line on the screen, and continue below it."""
+    global _drawn
+    with _lock:
+        if _drawn:
+            print(file=sys.stderr, flush=True)
+            _drawn = ""
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print a line, in place of the live line if there is one."""
+    global _last
+    with _lock:
+        clear()
+        _last = time.monotonic()
+        print(text, file=stream or sys.stderr, flush=True)
+
+
+def live_line() -> str:
+    """The live line on the screen; empty if there is none."""
+    return _drawn
+
+
+def silent_since() -> float:
+    """When (time.monotonic) something was last shown."""
+    return _last

@@ -1,0 +1,67 @@
+"""Say what a command is doing whenever it would otherwise be silent for seconds.
+
+On a terminal the live line counts the seconds. In a pipe or a log, a line is printed after `AFTER` seconds and
+then once a minute.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from configs import terminal
+
+AFTER = 4.0  # seconds of silence
+AGAIN = 60.0  # seconds between lines in a log
+
+Doing = Callable[[], tuple[float, str]]  # since when (time.monotonic), and what; an empty text: say nothing
+
+_stack: list[Doing] = []
+_changed = threading.Condition()
+_thread: threading.Thread | None = None
+_shown = ""  # the live line that this file drew last
+
+
+@contextmanager
+def waiting(doing: str | Doing) -> Iterator[None]:
+    """Report `doing` while the block runs; the innermost block is the one that is reported."""
+    global _thread
+    began = time.monotonic()
+    entry: Doing = (lambda: (began, doing)) if isinstance(doing, str) else doing
+    with _changed:
+        _stack.append(entry)
+        if _thread is None:
+            _thread = threading.Thread(target=_report, name="waiting", daemon=True)
+            _thread.start()
+    try:
+        yield
+    finally:
+        with _changed:
+            _stack.remove(entry)
+            _changed.notify_all()
+            if _shown and terminal.live_line() == _shown:
+                terminal.clear()
+
+
+def _report() -> None:
+    """Until nothing is waited for: show the innermost activity and how long it has taken."""
+    global _thread, _shown
+    live = terminal.is_live()
+    interval, said = AFTER, ""
+    while True:
+        with _changed:
+            _changed.wait(0.5)
+            if not _stack:
+                _thread = None
+                return
+            since, doing = _stack[-1]()
+        now = time.monotonic()
+        if doing != said:
+            interval = AFTER
+        if doing and now - max(since, terminal.silent_since()) >= (AFTER if doing != said else interval):
+            with _changed:  # nothing is drawn for a block that has just ended
+                if not _stack:
+                    continue
+                text = f"relama: {doing}: {now - since:.0f} s"
+                terminal.draw(text) if live else terminal.say(text)
+                said, interval, _shown = doing, 1.0 if live else AGAIN, terminal.live_line()
