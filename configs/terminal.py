@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 DEFAULT_COLUMNS = 80
-_STYLES = {"bold": "1", "dim": "2", "red": "31", "yellow": "33", "cyan": "36"}
+_STYLES = {"bold": "1", "dim": "2", "red": "31", "cyan": "36"}
 _lock = threading.RLock()
 _drawn = ""  # the live line on the screen
 _last = time.monotonic()  # when something was last shown
@@ -68,9 +68,9 @@ def choose(parts: Sequence[Sequence[str]], room: int, order: Sequence[int]) -> l
 
 
 def paint(text: str, style: str, stream: TextIO | None = None) -> str:
-    """`text` in a style (bold, dim, red, yellow or cyan) if `stream` (default: standard error) shows colors."""
-    stream = stream or sys.stderr
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    """`text` in a style (a key of _STYLES) if `stream` (default: standard error) shows colors."""
+    is_terminal = (stream or sys.stderr).isatty()
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not is_terminal
     return text if plain or not text else f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
 

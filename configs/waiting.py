@@ -1,19 +1,22 @@
 """Say what a command is doing whenever it would otherwise be silent for seconds.
 
-On a terminal the live line counts the seconds. In a pipe or a log, a line is printed after `AFTER` seconds and
-then once a minute.
+On a terminal the live line counts the seconds. In a pipe or a log, a line is printed after `AFTER` seconds
+and then once a minute.
 """
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from configs import terminal
 
 AFTER = 4.0  # seconds of silence
 AGAIN = 60.0  # seconds between lines in a log
+POLL = 0.5  # seconds
 
+T = TypeVar("T")
 Doing = Callable[[], tuple[float, str]]  # since when (time.monotonic), and what; an empty text: say nothing
 
 _stack: list[Doing] = []
@@ -43,25 +46,30 @@ def waiting(doing: str | Doing) -> Iterator[None]:
                 terminal.clear()
 
 
+def counted(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items, while `what` and how many of them are done is reported."""
+    began, done = time.monotonic(), 0
+    with waiting(lambda: (began, f"{what}, {done:,} of {len(items):,}")):
+        for item in items:
+            yield item
+            done += 1
+
+
 def _report() -> None:
     """Until nothing is waited for: show the innermost activity and how long it has taken."""
     global _thread, _shown
     live = terminal.is_live()
-    interval, said = AFTER, ""
+    interval, said = AFTER, 0.0  # `said`: when the activity that was shown last began
     while True:
-        with _changed:
-            _changed.wait(0.5)
+        with _changed:  # while it is held, no block can end
+            _changed.wait(POLL)
             if not _stack:
                 _thread = None
                 return
             since, doing = _stack[-1]()
-        now = time.monotonic()
-        if doing != said:
-            interval = AFTER
-        if doing and now - max(since, terminal.silent_since()) >= (AFTER if doing != said else interval):
-            with _changed:  # nothing is drawn for a block that has just ended
-                if not _stack:
-                    continue
+            now = time.monotonic()
+            wanted = interval if since == said else AFTER
+            if doing and now - max(since, terminal.silent_since()) >= wanted:
                 text = f"relama: {doing}: {now - since:.0f} s"
                 terminal.draw(text) if live else terminal.say(text)
-                said, interval, _shown = doing, 1.0 if live else AGAIN, terminal.live_line()
+                said, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()

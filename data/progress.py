@@ -6,13 +6,13 @@ from configs import terminal
 
 
 class Progress:
-    """Shows `label: words`, at most a few times a second on a terminal, else every ten seconds."""
+    """Shows `label: words`: a few times a second on a terminal, else after 5 seconds and then every 10."""
 
     def __init__(self, label: str) -> None:
         self._label = label
         self._live = terminal.is_live()
         self.started = time.monotonic()
-        self._next = self.started + (0.0 if self._live else 10.0)
+        self._next = self.started + (0.0 if self._live else 5.0)
 
     def show(self, words: str) -> None:
         """The state in passing; most calls return at once."""

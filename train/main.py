@@ -31,12 +31,13 @@ def run(argv: list[str]) -> int:
     if config.watchdog.timeout:
         watchdog.beat("starting", max(LONG, patience.total_seconds() / config.watchdog.timeout))
     try:
-        ranks = set_up(resolved.layout, config.device, config.threads, patience)
-        with claimed(config, argv) as folder:
-            code = Trainer(resolved, ranks, folder, watchdog).run()
-            if code == 0 and ranks.is_first:
-                tell_the_idle(range(ranks.world_size, identity.world_size()))
-        return code
+        with identity.waiting(watchdog.doing):
+            ranks = set_up(resolved.layout, config.device, config.threads, patience)
+            with claimed(config, argv) as folder:
+                code = Trainer(resolved, ranks, folder, watchdog).run()
+                if code == 0 and ranks.is_first:
+                    tell_the_idle(range(ranks.world_size, identity.world_size()))
+            return code
     finally:
         watchdog.close()
         tear_down()

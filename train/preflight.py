@@ -125,7 +125,8 @@ def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
     wanted = config.verify_data == "always" or (config.verify_data == "auto" and size <= QUICK_TO_VERIFY)
     if wanted and identity.local_rank() == 0:
         for store in stores:
-            store.verify()
+            with identity.waiting(f"checking {store.folder} (verify_data=never skips this)"):
+                store.verify()
 
 
 def _memory_problem(config: TrainConfig, layout: Layout) -> list[str]:

@@ -63,7 +63,8 @@ def resume_or_start(
         checkpoint, state = found
         refuse_other_shape(checkpoint, state, run.config.model)
         _refuse_other_data(run, checkpoint, state)
-        load(checkpoint, model, optimizer)
+        with identity.waiting(f"reading {checkpoint}"):
+            load(checkpoint, model, optimizer)
         identity.say(f"resuming {folder.path} after step {state['step']}")
     elif run.config.init:
         weights = open_weights(Path(run.config.init))
@@ -72,7 +73,8 @@ def resume_or_start(
         fill(model, weights)
         identity.say(f"starting {folder.path} from the weights of {weights.path}")
     else:
-        initialize(model, run.config.seed)
+        with identity.waiting("drawing the initial weights"):
+            initialize(model, run.config.seed)
         identity.say(f"starting {folder.path}")
     step, order = (state["step"], Order.from_json(state["order"])) if state else (0, first_order(run))
     order = recovery.resume(state.get("recovery") if state else None, logged, order)

@@ -10,6 +10,7 @@ from torch import nn
 
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
+from train.ranks import identity
 from train.ranks.setup import Ranks
 
 
@@ -58,7 +59,8 @@ def _of_source(
     available = store.n_sequences(seq_len)
     chosen = spread(sequences, available, seed)
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
-    for begin in range(0, len(chosen), batch * ranks.dp_size):
+    what = f"measuring the loss on {store.folder}"
+    for begin in identity.counted(what, range(0, len(chosen), batch * ranks.dp_size)):
         first = begin + ranks.dp_rank * batch
         mine = chosen[first : first + batch]
         # FSDP gathers in each forward, so a rank with nothing left runs one too, and does not count it.

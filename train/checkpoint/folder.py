@@ -91,8 +91,10 @@ def damage(folder: Path, rank: int = 0, ranks: int = 1) -> list[str]:
         raise
     except RunError as error:
         return [str(error)]
+    share = sorted(files.items())[rank::ranks]
     found = (
-        _file_damage(folder / name, entry, read=True) for name, entry in sorted(files.items())[rank::ranks]
+        _file_damage(folder / name, entry, read=True)
+        for name, entry in identity.counted(f"checking {folder}, files", share)
     )
     return [line for line in found if line]
 

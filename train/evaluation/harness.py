@@ -18,6 +18,7 @@ from model.llama import Llama
 from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.generation.sampling import generate
+from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
@@ -82,7 +83,7 @@ class RelamaLM(TemplateLM):
     def _likelihoods(self, requests: list) -> list[tuple[float, bool]]:
         answers: list = [None] * len(requests)
         longest_first = sorted(range(len(requests)), key=lambda i: -len(requests[i][1]) - len(requests[i][2]))
-        for begin in range(0, len(requests), self.batch):
+        for begin in identity.counted("scoring texts", range(0, len(requests), self.batch)):
             part = longest_first[begin : begin + self.batch]
             texts = [[*requests[i][1], *requests[i][2]][-(self.max_length + 1) :] for i in part]
             # Padding comes last, where causal attention never sees it.

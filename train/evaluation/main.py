@@ -21,6 +21,7 @@ from train.evaluation.mmlu import over_all_questions
 from train.evaluation.results import Results, default_folder, table
 from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
 from train.generation.inference import InferenceParallel, load_over, started
+from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
 from train.recipe.facts import SIZES, size_of
 from train.run.folder import as_key
@@ -122,7 +123,8 @@ def _score(
 
     def of(part: Benchmark) -> dict:
         def compute() -> Any:  # a dict: the first rank has it
-            return gather_objects(score(lm(), part, protocol, config.benchmarks, config.limit))[0]
+            with identity.waiting(f"{part.name}, {protocol} protocol"):
+                return gather_objects(score(lm(), part, protocol, config.benchmarks, config.limit))[0]
 
         return results.of(part, protocol, compute)
 

@@ -1,6 +1,7 @@
 """The line that a run shows of itself: step, loss, speed, time left. It fits the terminal.
 
-When room is short, the epochs go first, then the peak behind the MFU, the learning rate, the MFU and the speed.
+When room is short, the epochs are dropped first, then the peak behind the MFU, the learning rate, the MFU and
+the speed.
 In a pipe or a log, the line is printed in full, at most every two seconds.
 """
 
@@ -46,7 +47,7 @@ class ProgressLine:
 
 
 def seconds_left(ends: deque[tuple[int, float]], last_step: int) -> float | None:
-    """How long the steps after the last of `ends` take at the mean speed between them; None after one step."""
+    """Seconds that the steps after `ends` take at the mean speed between them; None after one step."""
     (first, begin), (step, end) = ends[0], ends[-1]
     return (end - begin) / (step - first) * (last_step - step) if step > first else None
 
@@ -69,9 +70,9 @@ def _parts(line: dict, last_step: int, left: float | None) -> list[list[str]]:
 def _mfu(line: dict) -> list[str]:
     """With the peak that it is a share of, and without."""
     if line["mfu"] is None:
-        return ["MFU unknown"]
+        return ["MFU unknown"] * 2
     share = f"MFU {line['mfu']:.1%}"
-    return [f"{share} of {flops(line['peak_flops'])}", share] if line.get("peak_flops") else [share]
+    return [f"{share} of {flops(line['peak_flops'])}" if line.get("peak_flops") else share, share]
 
 
 def _epochs(epochs: dict[str, float]) -> list[str]:

@@ -6,13 +6,18 @@ the answers are those of a single rank.
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import torch.distributed as dist
 
 from configs import terminal
 from configs.waiting import Doing
+from configs.waiting import counted as report_counted
 from configs.waiting import waiting as report_waiting
+
+T = TypeVar("T")
 
 
 def rank() -> int:
@@ -73,3 +78,8 @@ def say(text: str) -> None:
 def waiting(doing: str | Doing) -> AbstractContextManager[None]:
     """Report `doing` on the first rank while the block runs, if it takes seconds."""
     return report_waiting(doing) if is_first() else nullcontext()
+
+
+def counted(what: str, items: Sequence[T]) -> Iterator[T]:
+    """The items; the first rank reports `what` and how many of them are done, if it takes seconds."""
+    return report_counted(what, items) if is_first() else iter(items)

@@ -15,6 +15,7 @@ import threading
 import time
 from pathlib import Path
 
+from configs import terminal
 from train.ranks import identity
 
 EXIT_CODE = 75  # sysexits' EX_TEMPFAIL
@@ -30,13 +31,22 @@ class Watchdog:
         self._folder, self._rank, self._timeout = folder, rank, timeout
         self._closed = threading.Event()
         self._file = None
+        self._doing, self._since, self._is_usual = "", 0.0, False
         self.beat("starting", LONG)
         if timeout:
             threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def beat(self, doing: str, patience: float = 1.0) -> None:
         """Report progress: now `doing`, which may take `patience` × the timeout."""
-        self._last = (time.monotonic(), doing, patience * self._timeout)
+        now = time.monotonic()
+        self._last = (now, doing, patience * self._timeout)
+        if doing != self._doing:
+            self._doing, self._since = doing, now
+        self._is_usual = patience <= 1
+
+    def doing(self) -> tuple[float, str]:
+        """Since when, and what, for configs/waiting.py; a log does not hear of usual steps."""
+        return self._since, "" if self._is_usual and not terminal.is_live() else self._doing
 
     def close(self) -> None:
         """Stop watching."""

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from configs.load import entry, load
+from configs.waiting import waiting
 from data.errors import DataError
+from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
 from model.formats.huggingface import write_huggingface
 from model.formats.meta import META_CONTEXT, SHARDS, write_meta
-from model.formats.weights import DTYPES, FormatError
+from model.formats.weights import DTYPES, FormatError, Weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 
@@ -45,7 +47,17 @@ def run(argv: list[str]) -> None:
     config = load("export", ExportConfig, argv)
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
-    output, dtype = Path(config.output), DTYPES[config.dtype]
+    output = Path(config.output)
+    with waiting(f"writing {output}"):
+        _write(config, weights, tokenizer, output)
+    if config.format == "meta" and (context := weights.config.max_seq_len) != META_CONTEXT:
+        print(f"params.json cannot hold the context length: set max_seq_len={context} when importing it")
+    sizes = [path.stat().st_size for path in output.iterdir()]
+    print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
+
+
+def _write(config: ExportConfig, weights: Weights, tokenizer: Tokenizer, output: Path) -> None:
+    dtype = DTYPES[config.dtype]
     if config.format == "hf":
         write_huggingface(
             weights,
@@ -58,10 +70,6 @@ def run(argv: list[str]) -> None:
         )
     else:
         write_meta(weights, output, shards=config.shards, dtype=dtype, tokenizer=tokenizer.path)
-        if (context := weights.config.max_seq_len) != META_CONTEXT:
-            print(f"params.json cannot hold the context length: set max_seq_len={context} when importing it")
-    sizes = [path.stat().st_size for path in output.iterdir()]
-    print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
 
 
 def main(argv: list[str] | None = None) -> int:

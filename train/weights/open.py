@@ -34,6 +34,7 @@ from train.checkpoint.folder import damage, newest_complete, read_state
 from train.checkpoint.reader import CheckpointReader
 from train.checkpoint.tensors import load
 from train.config import RunError
+from train.ranks import identity
 from train.run.folder import run_path
 
 
@@ -92,7 +93,8 @@ def _named(path: Path) -> Path:
 def fill(model: nn.Module, weights: Weights) -> None:
     """Load `weights` into `model`, in its layout; all ranks call it."""
     reader = None if weights.step is not None else _Reader(weights)
-    load(weights.path, model, None, reader=reader)
+    with identity.waiting(f"reading {weights.path}"):
+        load(weights.path, model, None, reader=reader)
 
 
 def load_model(weights: Weights, device: torch.device) -> Llama:

@@ -1,0 +1,167 @@
+"""What a terminal shows: nothing wraps, colors only where wanted, and no long silence."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+
+from configs import terminal, waiting
+from tests.support.runs import REPOSITORY
+
+# The seven sources of the mixture, seen as `data=mix` reports them.
+SEVEN = {
+    "commoncrawl": 1.1,
+    "c4": 1.06,
+    "github": 0.64,
+    "wikipedia": 2.45,
+    "books": 2.23,
+    "arxiv": 1.06,
+    "stackexchange": 1.03,
+}
+
+
+def in_a_terminal(code: str, columns: int, **environment: str) -> str:
+    """Everything that `code` writes to a terminal of that width."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=follower,
+        stdout=follower,
+        stderr=follower,
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY), "TERM": "xterm"} | environment,
+    )
+    os.close(follower)
+    written = b""
+    while True:
+        try:
+            part = os.read(leader, 65536)
+        except OSError:  # the terminal is gone with its last process
+            break
+        if not part:
+            break
+        written += part
+    os.close(leader)
+    assert process.wait() == 0, written.decode()
+    return written.decode()
+
+
+def screen(written: str, columns: int) -> list[str]:
+    """The rows that a terminal of that width ends with; it knows \\r, \\n and colors, as a notebook does."""
+    rows, at = [""], 0
+    plain = "".join(
+        part.partition("m")[2] if number else part for number, part in enumerate(written.split("\x1b["))
+    )
+    for character in plain:
+        if character == "\r":
+            at = 0
+        elif character == "\n":
+            rows.append("")
+        else:
+            if at == columns:  # it wraps
+                rows.append("")
+                at = 0
+            rows[-1] = rows[-1][:at].ljust(at) + character + rows[-1][at + 1 :]
+            at += 1
+    return [row.rstrip() for row in rows]
+
+
+def lines_of_a_run(sources: dict[str, float]) -> str:
+    """Code that shows three steps, the last with a shorter line, and ends."""
+    return (
+        "from configs import terminal\n"
+        "from train.metrics.progress_line import ProgressLine\n"
+        "progress = ProgressLine(100000)\n"
+        "line = {'loss': 1234.5678, 'lr': 3e-4, 'tokens_per_second': 3380123.4, 'mfu': 0.123, "
+        f"'peak_flops': 9.89e14, 'epochs': {sources}}}\n"
+        "progress.show(line | {'step': 99997})\n"
+        "terminal.say('held out after step 99997: …')\n"
+        "progress.show(line | {'step': 99998})\n"
+        "progress.show(line | {'step': 99999, 'loss': 1.5, 'mfu': None})\n"
+        "terminal.keep()\n"
+    )
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_the_progress_line_takes_one_row(columns):
+    written = in_a_terminal(lines_of_a_run(SEVEN), columns)
+    rows = screen(written, columns)
+    assert rows[0] == "held out after step 99997: …" and len(rows) == 3 and rows[2] == ""
+    assert rows[1].startswith("step 99999/100000  loss 1.5000") and "ETA" in rows[1]
+    assert len(rows[1]) < columns
+    assert ("MFU unknown" in rows[1]) == (columns >= 80)
+    assert ("wikipedia 2.45" in rows[1]) == (columns >= 120)
+    assert ("arxiv" in rows[1]) == (columns >= 200)
+
+
+def test_no_color_is_obeyed():
+    code = lines_of_a_run({"mine": 0.1})
+    assert "\x1b[" in in_a_terminal(code, 80)
+    assert "\x1b" not in in_a_terminal(code, 80, NO_COLOR="1")
+    assert "\x1b" not in in_a_terminal(code, 80, TERM="dumb")
+
+
+def test_a_pipe_gets_whole_lines_without_control_characters():
+    done = subprocess.run(
+        [sys.executable, "-c", lines_of_a_run(SEVEN)], capture_output=True, text=True, cwd=REPOSITORY
+    )
+    first, held, *others = done.stderr.splitlines()
+    assert first.endswith("stackexchange 1.03") and "of 989 TFLOP/s" in first
+    assert held.startswith("held out") and others == []  # at most a line in two seconds
+    assert "\r" not in done.stderr and "\x1b" not in done.stderr
+
+
+def test_wide_characters_take_two_columns():
+    assert terminal.width("步 a") == 4 and terminal.fit("步步步", 4) == "步…"
+    assert terminal.fit("abcdef", 4) == "abc…" and terminal.fit("abcd", 4) == "abcd"
+
+
+def test_parts_are_shortened_in_the_order_given():
+    parts = [["step 1/2", "1/2"], ["lr 3e-4", ""], ["epochs: a 1 b 2", "epochs: 1–2", ""]]
+    order = (2, 2, 1, 0)
+    assert terminal.choose(parts, 40, order) == ["step 1/2", "lr 3e-4", "epochs: a 1 b 2"]
+    assert terminal.choose(parts, 30, order) == ["step 1/2", "lr 3e-4", "epochs: 1–2"]
+    assert terminal.choose(parts, 20, order) == ["step 1/2", "lr 3e-4", ""]
+    assert terminal.choose(parts, 9, order) == ["step 1/2", "", ""]
+    assert terminal.choose(parts, 3, order) == ["1/2", "", ""]
+
+
+WAIT = (
+    "import time; from configs import terminal, waiting\n"
+    "waiting.AFTER = 0.3; waiting.POLL = 0.05\n"
+    "with waiting.waiting('reading x'):\n"
+    "    for _ in waiting.counted('checking y', range(2)):\n"
+    "        time.sleep(0.4)\n"
+    "    time.sleep(0.7)\n"
+    "print('done')\n"
+)
+
+
+def test_a_long_wait_is_reported_and_leaves_nothing_on_a_terminal():
+    written = in_a_terminal(WAIT, 80)
+    assert "relama: checking y, 0 of 2: " in written and "relama: reading x: 1 s" in written
+    assert screen(written, 80) == ["done", ""]
+
+
+def test_a_log_hears_of_each_wait_once_a_minute():
+    done = subprocess.run([sys.executable, "-c", WAIT], capture_output=True, text=True, cwd=REPOSITORY)
+    assert [line.partition(":")[2].partition(",")[0].strip()[:9] for line in done.stderr.splitlines()] == [
+        "checking ",
+        "reading x",
+    ]
+
+
+def test_a_short_wait_says_nothing_and_leaves_no_thread(capsys):
+    with waiting.waiting("nothing"):
+        pass
+    deadline = time.monotonic() + 5
+    while waiting._thread is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert waiting._thread is None and capsys.readouterr().err == ""
