@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, resolved_input
-from data.sources.arxiv.latex.syntax import ends_in_word, line_rest
+from data.sources.arxiv.latex.syntax import after_word, ends_in_word, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 _FAILURES = 3  # unterminated conditionals after which none is searched for
@@ -69,7 +69,7 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
             begin, end = jumps.pop()
             if begin >= position:  # verbatim text may extend over it
                 yield text[start:begin]
-                start = position = end
+                start = position = after_word(text, begin, end)
             continue
         if at == percent < length:
             stop, position = _comment(text, at)
@@ -116,9 +116,11 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
             )
             if first < last:
                 jumps.append((last, found_branches.end))
-                start = position = first
+                start = position = after_word(text, at, first)
             else:
                 start = position = _own_line(text, at, found_branches.end)
+                if start == found_branches.end:
+                    start = position = after_word(text, at, start)
         elif not mark["file"]:  # a character that opens verbatim text
             position = verbatim.short_end(text, position)
         elif mark["file"] == "endinput":

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from data.sources.arxiv.latex.syntax import after_word
+
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
@@ -126,11 +128,12 @@ def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
         found_branches = branches(text, found[1])
         if found_branches is None:
             break
-        chosen = (
-            text[found[1] : found_branches.first_end]
+        first, last = (
+            (found[1], found_branches.first_end)
             if found[0]
-            else text[found_branches.second_start : found_branches.second_end]
+            else (found_branches.second_start, found_branches.second_end)
         )
-        out += [text[place : mark.start()], resolved(chosen, lookup, depth + 1)]
-        place = found_branches.end
+        first = min(after_word(text, mark.start(), first), last)
+        out += [text[place : mark.start()], resolved(text[first:last], lookup, depth + 1)]
+        place = after_word(text, last, found_branches.end)
     return "".join(out) + text[place:]

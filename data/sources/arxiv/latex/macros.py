@@ -17,7 +17,7 @@ from data.sources.arxiv.latex.definitions import DEFINERS, DONE, Definition, Kno
 from data.sources.arxiv.latex.flags import COMMANDS, Flags
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, resolved_input
 from data.sources.arxiv.latex.packages import PACKAGES
-from data.sources.arxiv.latex.syntax import WORD, blanks_end, line_rest
+from data.sources.arxiv.latex.syntax import WORD, after_word, blanks_end, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
@@ -56,7 +56,7 @@ def expand(
     With `resolve`, what it returns takes the place of `\\input` and its kin, also of those that macros make.
     Raises TooMuch.
     """
-    expander = _Expander(len(text), verbatim, resolve)
+    expander = _Expander(len(text), verbatim, resolve, "{document}" in text)
     expander.run(text.replace(DONE, ""))
     return "".join(expander.out), expander.opaque
 
@@ -83,7 +83,7 @@ def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
 
 
 class _Expander:
-    def __init__(self, length: int, verbatim: Verbatim, resolve: Resolve | None) -> None:
+    def __init__(self, length: int, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
         self.text = ""
         self.verbatim, self.resolve = verbatim, resolve
         self.out: list[str] = []
@@ -95,7 +95,7 @@ class _Expander:
         self.undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
         self.depth = 0  # depth of groups, in the document's body
         self.files = 0  # files being read, nested
-        self.in_body = False
+        self.in_body = not has_preamble
         self.unclosed: set[str] = set()  # verbatim environments that no longer end
         self.endless = 0  # unterminated conditionals
         self.counted, self.length = 0, 0  # pieces of `out` already measured, and their length
@@ -120,7 +120,7 @@ class _Expander:
                 begin, end = jumps.pop()
                 if begin >= start:
                     append(self.out, text[start:begin])
-                    start = end
+                    start = after_word(text, begin, end)
                 position = max(start, end)
             elif word is None:
                 character = text[at : at + 1]
@@ -165,9 +165,11 @@ class _Expander:
                 if first < last:
                     append(self.out, text[start:at])
                     jumps.append((last, end))
-                    start = position = first
+                    start = position = after_word(text, at, first)
                 else:
                     start = position = self._cut(start, at, end)
+                    if start == end:
+                        start = position = after_word(text, at, end)
             elif word in DEFINERS:
                 begin = prefix_start if prefix_end == at else at
                 definition = read_definition(word, text, position, self.calls.read, self.known)
@@ -210,7 +212,7 @@ class _Expander:
         for begin, end in reversed(jumps):
             if begin >= start:
                 append(self.out, text[start:begin])
-                start = end
+                start = after_word(text, begin, end)
         append(self.out, text[start:])
         self.text = outer
 

@@ -97,6 +97,20 @@ def ends_in_word(text: str, end: int) -> bool:
     return start < end and (start - slashes) % 2 == 1
 
 
+def after_word(text: str, word: int, position: int) -> int:
+    r"""Where reading continues after what is left out from `word` to `position`.
+
+    If it ends in a control word, TeX reads no blanks after it. They are kept where they separate a control
+    word before `word` from what follows.
+    """
+    if text[position : position + 1] not in (" ", "\t") or not ends_in_word(text, position):
+        return position
+    end = position
+    while text[end : end + 1] in (" ", "\t") and end < len(text):
+        end += 1
+    return position if ends_in_word(text, word) else end
+
+
 def inline_end(text: str, position: int, has_language: bool = False) -> int:
     r"""The end of \verb's or \lstinline's argument, or `position` if its line does not close it.
 
