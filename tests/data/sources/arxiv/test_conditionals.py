@@ -58,7 +58,7 @@ def test_blanks_after_a_branch_in_braces_are_text():
     assert body(text).endswith("\na  b d.\n")
 
 
-# pandoc reads the \else of a conditional in a kept branch as the outer one's; the TeXbook, chapter 20, does not.
+# pandoc takes the \else of a conditional in a kept branch for the outer one's, against the TeXbook's chapter 20.
 PANDOC = [
     text for text, _ in CASES if ("\\newif" in text or "\\iftrue" in text) and "\\newif\\ifb" not in text
 ]
