@@ -58,7 +58,7 @@ def test_blanks_after_a_branch_in_braces_are_text():
     assert body(text).endswith("\na  b d.\n")
 
 
-# pandoc takes the \else of a conditional in a kept branch for the outer one's, against the TeXbook's chapter 20.
+# In a kept branch, pandoc takes an inner conditional's \else for the outer one's; TeX does not.
 PANDOC = [
     text for text, _ in CASES if ("\\newif" in text or "\\iftrue" in text) and "\\newif\\ifb" not in text
 ]
