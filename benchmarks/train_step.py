@@ -27,7 +27,7 @@ from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from train.allocator import raise_malloc_thresholds
 from train.config import OptimConfig
-from train.metrics.hardware import measured_sgemm_peak
+from train.metrics.peak import measured_peak
 from train.optimizer import build_optimizer
 
 
@@ -137,7 +137,7 @@ def take_turns(name: str, threads: int, turns: int, steps: int) -> None:
             ask(worker, WARM_UP)
         for turn in range(turns):
             print(f"({name}) turn {turn + 1} of {turns}", file=sys.stderr, flush=True)
-            peak = max(peak, measured_sgemm_peak(threads))
+            peak = max(peak, measured_peak(threads))
             for key, worker in workers.items():
                 answer = ask(worker, steps)
                 seconds[key] += answer["seconds"]

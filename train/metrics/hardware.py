@@ -1,18 +1,16 @@
-"""What the hardware can do: the one table of GPUs, and what this process measures of its own machine.
+"""What the hardware is: the one table of GPUs, this machine's processor, and the memory used.
 
-A device that the table does not list has no figures: its MFU, memory and energy are reported as unknown.
+A GPU that the table does not list has no figures: its MFU, memory and energy are reported as unknown.
 """
 
+import platform
 import resource
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
-
-MATRIX_SIZE = 2048  # three such fp32 matrices take 48 MiB; larger ones are no faster under MKL and OpenBLAS
-MEASURED_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -53,21 +51,10 @@ def peak_memory_gib(device: torch.device) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
 
 
-def measured_sgemm_peak(threads: int) -> float:
-    """FLOP/s of the fastest of several square fp32 products on `threads` threads, in about half a second."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+def cpu_name() -> str:
+    """The processor's name, as Linux or the platform reports it."""
     try:
-        return 2 * MATRIX_SIZE**3 / _fastest_seconds()
-    finally:
-        torch.set_num_threads(before)
-
-
-def _fastest_seconds() -> float:
-    a, b, out = (torch.ones(MATRIX_SIZE, MATRIX_SIZE) for _ in range(3))
-    torch.mm(a, b, out=out)  # the first call starts the threads
-    fastest, end = float("inf"), time.perf_counter() + MEASURED_SECONDS
-    while (start := time.perf_counter()) < end:
-        torch.mm(a, b, out=out)
-        fastest = min(fastest, time.perf_counter() - start)
-    return fastest
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "CPU"

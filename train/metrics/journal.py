@@ -1,10 +1,10 @@
 """A step's metrics: to the live line, metrics.jsonl and wandb.
 
 A line of metrics.jsonl has step, loss, grad_norm, lr, tokens, tokens_per_second (over all the time since
-the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints), mfu
-(null if the device's peak is unknown), memory_gib (peak), epochs per source, seconds by stretch
-(`communication`, on the steps that are profiled for it, is part of `compute`), and validation after a step
-that had one.
+the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints),
+peak_flops (of all ranks) and mfu, the share of it (both null if unknown), memory_gib (peak), epochs per
+source, seconds by stretch (`communication`, on the steps that are profiled for it, is part of `compute`), and
+validation after a step that had one.
 """
 
 import errno

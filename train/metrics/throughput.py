@@ -1,14 +1,12 @@
 """How fast a step went: tokens a second with and without its stalls, and the share of the device's peak."""
 
-import torch
-import torch.distributed as dist
-
 from data.order import Order
 from model.flops import flops_per_token
 from train.config import TrainConfig
 from train.metrics.clock import Clock
-from train.metrics.hardware import gpu_of, measured_sgemm_peak, peak_memory_gib
-from train.ranks.setup import Ranks, gather_objects
+from train.metrics.hardware import peak_memory_gib
+from train.metrics.peak import peak_flops
+from train.ranks.setup import Ranks
 
 STALLS = ("data", "validate", "checkpoint", "certificate")  # stretches of a step in which no model computes
 
@@ -19,7 +17,7 @@ class Throughput:
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._device = config, ranks.device
         self._flops = flops_per_token(config.model, config.sequence_length)
-        self._peak = _peak_flops(ranks.device)
+        self._peak = peak_flops(ranks.device)
 
     def of(self, step: int, order: Order, clock: Clock) -> dict:
         """The fields of a metrics.jsonl line about speed, memory and epochs."""
@@ -27,26 +25,14 @@ class Throughput:
         stalls = sum(clock.spent.get(name, 0.0) for name in STALLS)
         per_second = config.global_batch / seconds
         if self._peak is not None and per_second * self._flops > self._peak:
-            self._peak = None  # measured while the machine was busy: unknown rather than wrong
+            self._peak = None  # measured too low: unknown rather than wrong
         consumed = order.consumed(step * config.batch_sequences)
         return {
             "tokens_per_second": per_second,
             "tokens_per_second_computing": config.global_batch / max(1e-9, seconds - stalls),
+            "peak_flops": self._peak,
             "mfu": None if self._peak is None else per_second * self._flops / self._peak,
             "memory_gib": peak_memory_gib(self._device),
             "epochs": {source: count / order.n_sequences[source] for source, count in consumed.items()},
             "seconds": {"total": seconds, **clock.spent},
         }
-
-
-def _peak_flops(device: torch.device) -> float | None:
-    """FLOP/s of all ranks together: measured on CPUs, from the data sheet on GPUs, None if unknown."""
-    if device.type == "cuda":
-        gpu = gpu_of(torch.cuda.get_device_name(device))
-        mine = gpu.peak if gpu else None
-    else:
-        dist.barrier()  # measure all ranks at once, as they will compute
-        mine = measured_sgemm_peak(torch.get_num_threads())
-    peaks = gather_objects(mine)
-    known = [peak for peak in peaks if peak is not None]
-    return sum(known) if len(known) == len(peaks) else None

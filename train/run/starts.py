@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from configs.redact import redact_words
+from train.metrics.hardware import cpu_name
 from train.ranks import identity
 from train.ranks.setup import Ranks
 from train.run import json_lines
@@ -80,13 +81,8 @@ def _device_name(device: torch.device) -> str:
     """One rank's device: as CUDA reports it, or the processor with the number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        name = platform.processor() or "CPU"
     threads = torch.get_num_threads()
-    return f"{threads} thread{'s' * (threads != 1)} of {name}"
+    return f"{threads} thread{'s' * (threads != 1)} of {cpu_name()}"
 
 
 def _versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ from train.metrics.throughput import Throughput
 def test_a_speed_above_the_measured_peak_makes_mfu_unknown_from_then_on(monkeypatch, share, shown):
     config = load("train", TrainConfig, ["model=tiny", "data=sample", "model.vocab_size=4096"])
     per_second = flops_per_token(config.model, config.sequence_length) * config.global_batch
-    monkeypatch.setattr(throughput, "_peak_flops", lambda _device: per_second / share)
+    monkeypatch.setattr(throughput, "peak_flops", lambda _device: per_second / share)
     monkeypatch.setattr(throughput, "peak_memory_gib", lambda _device: 1.0)
     rates = Throughput(config, SimpleNamespace(device=None))
     order = SimpleNamespace(consumed=lambda _n: {}, n_sequences={})

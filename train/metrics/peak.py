@@ -1,0 +1,103 @@
+"""The peak that MFU is a share of: a GPU's from its data sheet, a CPU's measured and remembered at its best.
+
+A CPU is measured at every start, in FLOPs per second of CPU time: while other processes take the cores, the
+wall clock would call a small part of the machine its peak. The best figure of each processor, number of
+threads and dtype is kept in ~/.cache/relama/peaks.json ($XDG_CACHE_HOME/relama), which may be deleted.
+"""
+
+import json
+import math
+import os
+import time
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from train.metrics.hardware import cpu_name, gpu_of
+from train.ranks import identity
+from train.ranks.setup import gather_objects
+
+MATRIX_SIZE = 2048  # three such fp32 matrices take 48 MiB; larger ones are no faster under MKL and OpenBLAS
+MEASURED_SECONDS = 0.5
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float | None:
+    """FLOP/s of all ranks together, None if unknown. All ranks call it: CPUs are measured all at once.
+
+    `dtype`: what a CPU multiplies; GPUs are rated in bf16, as in the paper.
+    """
+    if device.type == "cuda":
+        gpu = gpu_of(torch.cuda.get_device_name(device))
+        mine = gpu.peak if gpu else None
+    else:
+        dist.barrier()
+        mine = best_known(measured_peak(torch.get_num_threads(), dtype), dtype)
+    peaks = gather_objects(mine)
+    known = [peak for peak in peaks if peak is not None]
+    return sum(known) if len(known) == len(peaks) else None
+
+
+def measured_peak(threads: int, dtype: torch.dtype = torch.float32) -> float:
+    """FLOP/s of the best of several square products on `threads` threads, in about half a second."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return 2 * MATRIX_SIZE**3 * threads / _least_cpu_seconds(dtype)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _least_cpu_seconds(dtype: torch.dtype) -> float:
+    """Of one product, over all threads of this process."""
+    a, b, out = (torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype) for _ in range(3))
+    torch.mm(a, b, out=out)  # the first call starts the threads
+    least, end = math.inf, time.perf_counter() + MEASURED_SECONDS
+    while True:
+        begin = time.process_time()
+        torch.mm(a, b, out=out)
+        least = min(least, time.process_time() - begin)
+        if time.perf_counter() > end:
+            return least
+
+
+def best_known(measured: float, dtype: torch.dtype, file: Path | None = None) -> float:
+    """`measured`, or a better figure remembered of this machine, which each machine's first rank updates."""
+    file = file or remembered_file()
+    processes, threads = identity.local_world_size(), torch.get_num_threads()
+    key = f"{cpu_name()}, {processes} × {threads} threads, {str(dtype).removeprefix('torch.')}"
+    known = _read(file)
+    best = known.get(key, {}).get("flops", 0.0)
+    if measured <= best:
+        return best
+    if identity.local_rank() == 0:
+        _write(file, known | {key: {"flops": measured, "measured": date.today().isoformat()}})
+    return measured
+
+
+def remembered_file() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(cache) / "relama" / "peaks.json"
+
+
+def _read(file: Path) -> dict[str, dict]:
+    """The entries that can be used: a damaged file is measured again."""
+    try:
+        found = json.loads(file.read_text())
+        return {key: entry for key, entry in found.items() if 0 < float(entry["flops"]) < math.inf}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write(file: Path, entries: dict[str, dict]) -> None:
+    """Without a writable home, the next start measures again."""
+    aside = file.with_name(f"{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+        aside.replace(file)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
