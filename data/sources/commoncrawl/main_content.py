@@ -13,6 +13,7 @@ are corrected here in the parsed page, before it extracts:
 Half is the only threshold: it is what "most" means. Every element is visited a constant number of times.
 """
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -37,13 +38,14 @@ _BOX_NAMES = [
 ]
 # fmt: on
 _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
+_MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
 _TOPICS = ("tag-", "category-")  # WordPress: what an article is about
 _BOXES = "[class], [id], form"
 _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
-_LINKS = ("a", "select", "script")
+_LINKS = "a, select, script"
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -62,8 +64,9 @@ def extract(html: str) -> tuple[str, str]:
     if "<sup" in html or "<SUP" in html:
         mark_powers(body)
     _deepen_lists(tree, body)
-    for heading in select(body, _NAMED_HEADINGS):
-        heading.remove_attribute("id")
+    if _MAY_NAME_HEADINGS.search(html):
+        for heading in select(body, _NAMED_HEADINGS):
+            heading.remove_attribute("id")
     article = _find_article(body)
     if article is None or 2 * article.n_characters < _n_visible(body):
         has_comments = body.query_selector(_COMMENTS) is not None
@@ -212,8 +215,7 @@ def _is_mostly_links(element: ElementNode) -> bool:
 
 def _n_linked(element: ElementNode) -> int:
     """Characters of links, options and scripts."""
-    found = [inner for tag in _LINKS for inner in element.get_elements_by_tag_name(tag)[:]]
-    return sum([_n_characters(inner) for inner in found])
+    return sum([_n_characters(inner) for inner in select(element, _LINKS)])
 
 
 def _n_characters(element: ElementNode) -> int:
