@@ -89,7 +89,7 @@ _NAMES = (
     ("ms-pl", r"microsoft (?:public|reciprocal|limited public|permissive) license|ms pl"),
     ("wtfpl", r"wtfpl|do what the fuck you want to"),
 )
-_NAME = re.compile("|".join(rf"(?P<n{i}>\b(?:{pattern})\b)" for i, (_, pattern) in enumerate(_NAMES)))
+_NAME = re.compile(rf"\b(?:{'|'.join(f'(?P<n{i}>{pattern})' for i, (_, pattern) in enumerate(_NAMES))})\b")
 _VERSION = re.compile(r"(?:\w+ ){0,12}?(?:version |v ?|[al]?gpl ?v?|mpl ?|epl ?)(\d(?:\.\d)?)\b")
 _GRANTED = re.compile(
     r"\b(?:licensed|released|distributed|provided|available|covered|published|offered|governed|redistribute"
