@@ -9,7 +9,6 @@ from data.sources.wikipedia.marks import BREAK, GONE, HOLE
 
 _TAIL = 200
 _NEAR = 24  # characters that tell whether a line has begun
-_SPACES = re.compile(r"[^\S\n]+")
 _CLAUSES = 400  # characters of a bracket on either side of a hole, at most
 _CLAUSE = re.compile(r"(\s*[;,]\s+)")
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
@@ -109,7 +108,7 @@ def split_lines(text: str) -> list[str]:
             numbers.clear()
             continue
         marks = len(line) - len(line.lstrip("*#:;"))
-        words = _SPACES.sub(" ", line[marks:]).strip()
+        words = " ".join(line[marks:].split())
         if not words.strip(_PUNCTUATION if marks else BREAK):  # an item of punctuation cited something
             continue
         for _, waiting in headings:
@@ -135,7 +134,7 @@ def _heading(line: str) -> tuple[int, str]:
         return 0, ""
     level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), 6)
     inner = line[level:-level]
-    return level, _SPACES.sub(" ", inner).strip()
+    return level, " ".join(inner.split())
 
 
 def _item(marks: str, numbers: dict[str, int]) -> str:

@@ -29,10 +29,9 @@ _PROTOCOL = (
 )
 _MARK = re.compile(
     r"\{\{+|\{\||\|\}+|\}\}+|\|"
-    rf"|\[+(?:(?P<url>(?:{_PROTOCOL})[^\s\[\]<>\"|]*)[^\S\n]*)?"
+    rf"|\[+(?:(?P<url>(?i:{_PROTOCOL})[^\s\[\]<>\"|]*)[^\S\n]*)?"
     r"|\]+"
-    r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>",
-    re.IGNORECASE,
+    r"|<(?P<close>/?)(?P<tag>[a-zA-Z][a-zA-Z0-9]*)(?![\w:@.-])[^<>]*>"
 )
 _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
 _TITLES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME")
