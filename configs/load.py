@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_yaml", "load", "quoted", "save", "to_yaml"]
+LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; only `input` and `output` take a URL
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
 
@@ -134,6 +135,10 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
     except ValueError as error:  # a dataclass's own __post_init__
         raise ConfigError(_first_line(error)) from None
     assert isinstance(config, schema)
+    for key in LOCAL:
+        value = getattr(config, key, None)
+        if isinstance(value, str) and "://" in value:
+            raise ConfigError(f"{key}={value}: expected a local folder; copy it to one, or mount the bucket")
     return config
 
 

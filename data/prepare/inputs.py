@@ -12,7 +12,10 @@ from data.prepare.config import PrepareConfig
 def recipe_module(config: PrepareConfig) -> ModuleType:
     """The module of a source. Raises DataError if a package that it needs is not installed."""
     try:
-        return importlib.import_module(f"data.sources.{config.recipe}")
+        module = importlib.import_module(f"data.sources.{config.recipe}")
+        for package in getattr(module, "NEEDS", ()):
+            importlib.import_module(package)
+        return module
     except ModuleNotFoundError as error:
         if error.name and error.name.split(".")[0] in ("data", "configs"):
             raise
