@@ -1,8 +1,8 @@
-"""What became of every record: counts by reason with examples, languages, lengths; and the quarantine.
+"""The account of a source's records: counts by reason with examples, languages, lengths; and the quarantine.
 
-In: the documents and drops of one task. Out: a `Report` that can be added to another's, so that the sum
-over any division of the input is the same; and a line in `quarantine.jsonl` for every record that could not
-be read, with its file, number and fault.
+In: the documents and drops of one task. Out: a `Report`, whose sum over all tasks is the same however the
+input was divided; and a line in `quarantine.jsonl` for every record that could not be read, with its file,
+number and error.
 """
 
 import json
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from data.documents import EXCERPT, Document, Drop
 
-EXAMPLES = 3  # of each reason
-BROKEN = "malformed file"  # the reason of a file that could not be read to its end
+EXAMPLES = 3  # kept for each reason
+BROKEN = "malformed file"  # the reason for a file that could not be read to its end
 
 
 @dataclass
 class Report:
-    """Counts of records, by what became of them."""
+    """Counts of records: read, kept, and dropped by reason."""
 
     read: int = 0
     kept: int = 0
     text_bytes: int = 0
     dropped: dict[str, dict] = field(default_factory=dict)  # reason: count, examples
-    languages: dict[str, int] = field(default_factory=dict)  # documents, if a source knows it
-    lengths: dict[str, int] = field(default_factory=dict)  # documents whose bytes are below 2^key
-    notes: dict[str, int] = field(default_factory=dict)  # documents by what was corrected to read them
+    languages: dict[str, int] = field(default_factory=dict)  # language: documents, if the source knows it
+    lengths: dict[str, int] = field(default_factory=dict)  # key: documents of 2^(key-1) to 2^key - 1 bytes
+    notes: dict[str, int] = field(default_factory=dict)  # a correction made while reading: documents
 
     def keep(self, document: Document) -> None:
         size = len(document.text.encode())
@@ -48,7 +48,7 @@ class Report:
         self._count(drop)
 
     def add(self, other: "Report") -> None:
-        """The counts of both, and the first of the examples."""
+        """Add the counts of `other`, and its examples while there is room."""
         self.read += other.read
         self.kept += other.kept
         self.text_bytes += other.text_bytes
@@ -68,7 +68,7 @@ class Report:
         return f"{self.read:,} records read, {kept}; dropped: {dropped}"
 
     def as_dict(self) -> dict:
-        """For JSON: the keys of every table sorted, so that the order of the tasks does not matter."""
+        """A plain dict for JSON, every table sorted by key so that the order of the tasks does not matter."""
         plain = asdict(self)
         for name in ("dropped", "languages", "notes"):
             plain[name] = dict(sorted(plain[name].items()))
@@ -91,7 +91,7 @@ class Report:
 
 
 def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quarantine") -> Iterator[Document]:
-    """The documents; everything is counted on the way."""
+    """Yield the documents; count documents and drops, and quarantine malformed records."""
     for item in items:
         if isinstance(item, Document):
             report.keep(item)
@@ -103,7 +103,7 @@ def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quara
 
 
 class Quarantine:
-    """A JSON line for every malformed record; without any, no file."""
+    """Writes a JSON line for every malformed record; the file is created with the first."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,8 +1,8 @@
 """`relama audit`: the mixture that a run would see, compared with Table 1 of the paper.
 
-In: the mixture and the manifests of the stores under `corpora`. Out: for each source its tokens, share,
-epochs at the run's length and bytes per token next to the paper's, and, prominently, what is missing or
-will be repeated too often. `strict=true` makes that an error.
+In: the mixture and the manifests of the stores under `corpora`. Out: each source's tokens, share, epochs at
+the run's length and bytes per token, next to the paper's; then every source that is missing or will be
+repeated too often. `strict=true` makes these findings an error.
 """
 
 import json
@@ -46,15 +46,15 @@ BOOKS3 = (
 
 @dataclass
 class AuditConfig:
-    """What to audit, at which length, and how much it may differ; `configs/audit.yaml` fills it."""
+    """What to audit, at which length, and with which tolerances; `configs/audit.yaml` fills it."""
 
     data: DataConfig
     corpora: str = "corpora"
-    tokens: float | None = None  # the run's length; null: by steps=, or 1.4e12 for the paper's sources
+    tokens: float | None = None  # the run's length; null: from steps=, or 1.4e12 for the paper's sources
     steps: int | None = None
     global_batch: int = PAPER_BATCH  # tokens
     share_tolerance: float = 0.05  # relative to the share in Table 1
-    epochs_tolerance: float = 0.5  # above the epochs of Table 1, relative to them
+    epochs_tolerance: float = 0.5  # excess over the epochs of Table 1, relative to them
     strict: bool = False  # whether a finding is an error
     json: bool = False  # print JSON instead of the table
     output: str | None = None  # a file for the same JSON
@@ -72,7 +72,7 @@ class AuditConfig:
 
     @property
     def length(self) -> float | None:
-        """Tokens that the run sees; None for a mixture of your own without steps= or tokens=."""
+        """Tokens that the run sees; None for your own mixture without steps= or tokens=."""
         if self.steps is not None:
             return self.steps * self.global_batch
         if self.tokens is None and TABLE_1.keys() & self.data.chosen().keys():
@@ -82,7 +82,7 @@ class AuditConfig:
 
 @dataclass
 class Row:
-    """One source of the mixture; what is unknown is None."""
+    """One source of the mixture; unknown values are None."""
 
     source: str
     share: float
@@ -97,7 +97,7 @@ class Row:
 
 @dataclass
 class Audit:
-    """The audit: `findings` are what differs from the paper, `notes` what else you should know."""
+    """The audit: `findings` are the differences from the paper, `notes` are other facts to know."""
 
     length: float | None  # tokens
     rows: list[Row]
@@ -106,7 +106,7 @@ class Audit:
 
 
 def audit(config: AuditConfig) -> Audit:
-    """Read the manifests. Raises DataError for a damaged store, or two tokenizers."""
+    """Read the manifests. Raises DataError for a damaged store, or stores with different tokenizers."""
     corpora = Path(config.corpora)
     if not corpora.is_dir():
         raise DataError(f"corpora={corpora}: no such folder; `relama prepare` makes it")
@@ -119,7 +119,7 @@ def audit(config: AuditConfig) -> Audit:
     if len(set(tokenizers.values())) > 1:
         each = ", ".join(f"{source} {fingerprint[:8]}" for source, fingerprint in tokenizers.items())
         raise DataError(
-            f"{corpora}/: stores with different tokenizers ({each}); make them all with one: "
+            f"{corpora}/: the stores have different tokenizers ({each}); rebuild them with one tokenizer: "
             "`relama prepare … stage=tokens tokenizer=…`"
         )
     return Audit(config.length, rows, list(_findings(rows, corpora, config)), list(_notes(rows, corpora)))
@@ -141,10 +141,10 @@ def _row(source: str, share: float, corpora: Path, length: float | None, tokeniz
 
 
 def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[str]:
-    """What is missing, repeated too often, or sampled differently from the paper."""
+    """Sources that are missing, repeated too often, or weighted differently from the paper."""
     absent = [source for source in TABLE_1 if source not in {row.source for row in rows}]
     if absent:
-        yield f"MISSING: {', '.join(absent)} of Table 1 not in the mixture"
+        yield f"MISSING: the mixture lacks {', '.join(absent)} (Table 1)"
     for row in rows:
         if row.tokens is None:
             yield (
@@ -156,14 +156,14 @@ def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[s
     for row in rows:
         if row.paper and abs(row.share / row.paper.share - 1) > config.share_tolerance:
             yield (
-                f"SHARE: {row.source} is {row.share:.1%} of the mixture, {row.paper.share:.1%} in the paper "
-                f"(more than {config.share_tolerance:.0%} off)"
+                f"SHARE: {row.source} is {row.share:.1%} of the mixture, and {row.paper.share:.1%} in the "
+                f"paper (more than {config.share_tolerance:.0%} off)"
             )
     for row in rows:
         if row.paper and row.epochs and row.epochs > row.paper.epochs * (1 + config.epochs_tolerance):
             yield (
-                f"REPEATED: {row.source} will be seen {_epochs(row.epochs)} times, {row.paper.epochs} in the "
-                f"paper (more than {config.epochs_tolerance:.0%} above)"
+                f"REPEATED: {row.source} will be seen {_epochs(row.epochs)} times, and {row.paper.epochs} in "
+                f"the paper (more than {config.epochs_tolerance:.0%} above)"
             )
 
 
@@ -177,13 +177,13 @@ def _notes(rows: list[Row], corpora: Path) -> Iterator[str]:
         if path.parent.parent.name not in known
     )
     if others:
-        yield f"has a store but is not in the mixture: {', '.join(others)}"
+        yield f"not in the mixture, but has a token store: {', '.join(others)}"
 
 
 def table(found: Audit) -> Iterator[str]:
     """The lines to print."""
-    heads = ("source", "tokens", "share", "paper", "epochs", "paper", "bytes/token", "paper")
-    lines: list[tuple[str, ...]] = [(*heads, "documents", "held-out")]
+    headings = ("source", "tokens", "share", "paper", "epochs", "paper", "bytes/token", "paper")
+    lines: list[tuple[str, ...]] = [(*headings, "documents", "held-out")]
     for row in found.rows:
         paper = row.paper
         lines.append(
@@ -204,7 +204,7 @@ def table(found: Audit) -> Iterator[str]:
     over = "" if found.length is None else f" over {_count(found.length)} tokens"
     yield f"the mixture{over}, compared with the paper's (Table 1, 1.4T tokens)"
     if found.length is None:
-        yield "not a mixture of the paper's sources: give steps= or tokens= to see its epochs"
+        yield "the mixture has none of the paper's sources: give steps= or tokens= to see the epochs"
     yield ""
     for name, *numbers in lines:
         cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:]))]

@@ -1,8 +1,8 @@
-"""A cleaned document with its provenance, on its way to parquet and back.
+"""Cleaned documents with their provenance, written to Parquet and read back.
 
-In: what a reader found (a `Record`). Out: a `Document`, or a `Drop` that says why there is none;
-and `part-00000.parquet`, … in a folder that appears complete or not at all. The one idea: each
-document carries the file and record it came from, so any trained token can be traced back to it.
+In: a `Record` as a reader found it. Out: a `Document`, or a `Drop` that says why the record was left out; and
+`part-00000.parquet`, … in a folder that appears complete or not at all. The one idea: each document carries
+the file and record it came from, so any trained token can be traced back to them.
 """
 
 import json
@@ -26,46 +26,46 @@ SCHEMA = pa.schema(
         ("file", pa.string()),
         ("record", pa.int64()),
         ("url", pa.string()),
-        ("licence", pa.string()),
+        ("licence", pa.string()),  # British, as in all corpora: a column's name cannot change
         ("meta", pa.string()),
     ]
 )
 _columns = attrgetter(*SCHEMA.names)
-GROUP_ROWS = 1024  # a row group is what one `read_row` decompresses
+GROUP_ROWS = 1024  # `read_row` decompresses one row group
 GROUP_BYTES = 16 << 20
-EXCERPT = 300  # characters of a dropped text
-FILE_BYTES = 512 << 20  # of text; about a third of that on the disk
+EXCERPT = 300  # characters of a dropped text that a report shows
+FILE_BYTES = 512 << 20  # of text; about a third of that on disk
 
 
 @dataclass(frozen=True)
 class Document:
-    """Cleaned text and where it came from; the columns of the parquet files, in their order."""
+    """Cleaned text and where it came from; the fields are the Parquet columns, in their order."""
 
-    id: str  # unique in its source, and the same however the input was cut into files
+    id: str  # unique in its source; the same however the input was divided into files
     source: str
     text: str
-    file: str  # the input file, as it was asked for
-    record: int  # its place in that file, from 0 (line, row or member)
+    file: str  # the input file, by the path or URL that was given
+    record: int  # the record's number in that file, from 0 (line, row or member)
     url: str = ""
     licence: str = ""
-    meta: str = "{}"  # JSON of what else is known
+    meta: str = "{}"  # JSON with everything else that is known
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A record that gave no document, and why. `malformed`: it could not be read."""
+    """A record that was left out, and why. `malformed`: it could not be read."""
 
     reason: str
     file: str
     record: int
     detail: str = ""
     malformed: bool = False
-    text: str = field(default="", compare=False)  # how it began, for the report's examples
+    text: str = field(default="", compare=False)  # its beginning, for the report's examples
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a reader found, before cleaning."""
+    """One entry of an input, before cleaning."""
 
     file: str
     record: int
@@ -75,15 +75,15 @@ class Record:
     meta: dict = field(default_factory=dict)
 
     def drop(self, reason: str, detail: str = "") -> Drop:
-        """Why this record gives no document."""
+        """This record as a drop, for `reason`."""
         beginning = self.text[:EXCERPT].encode(errors="backslashreplace").decode()
         return Drop(reason, self.file, self.record, detail, text=beginning)
 
     def document(self, source: str, text: str) -> Document | Drop:
-        """The document with this cleaned text, unless no text is left or it is not Unicode."""
+        """The document with this cleaned text; a drop if the text is empty or not valid Unicode."""
         if not text or text.isspace():
             return self.drop("empty")
-        file = self.file.encode(errors="backslashreplace").decode()  # a file's name may be any bytes
+        file = self.file.encode(errors="backslashreplace").decode()  # a file name may hold any bytes
         try:
             digest = xxhash.xxh3_128_hexdigest(f"{self.url}\0{text}".encode())
             self.licence.encode()
@@ -95,11 +95,11 @@ class Record:
 
 
 def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
-    """Write `part-*.parquet` into `folder`, replacing it at the end. Raises DataError without documents."""
+    """Write `part-*.parquet` and replace `folder` with them. Raises DataError if there are no documents."""
     temporary = folders.aside(folder)
     names = [path.name for path in write_parts(documents, temporary)]
     if not names:
-        raise DataError(f"{folder}: no document to write")
+        raise DataError(f"{folder}: no documents to write")
     folders.commit(temporary, folder)
     return [folder / name for name in names]
 
@@ -126,7 +126,7 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
 
 
 def text_files(folder: Path) -> list[Path]:
-    """The parquet files of a folder of cleaned text, sorted. Raises DataError if it has none."""
+    """The Parquet files of a folder of cleaned text, sorted. Raises DataError if it has none."""
     files = sorted(folder.glob("*.parquet"))
     if not files:
         raise DataError(f"{folder}: no cleaned text (*.parquet); `relama prepare` makes it")
@@ -142,7 +142,7 @@ def read_documents(path: Path) -> Iterator[Document]:
 
 
 def read_row(path: Path, row: int) -> Document:
-    """One document by its row in the file; only its row group is read. Raises DataError."""
+    """The document at a row of the file, reading only its row group. Raises DataError."""
     with _open(path) as file:
         first = 0
         for group in range(file.num_row_groups):
@@ -170,11 +170,11 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: not a readable parquet file ({error})") from None
+        raise DataError(f"{path}: not a readable Parquet file ({error})") from None
     absent = sorted(set(SCHEMA.names) - set(file.schema_arrow.names))
     if absent:
         raise DataError(
-            f"{path}: not cleaned text, it has no column {', '.join(absent)}; see `relama prepare`"
+            f"{path}: not cleaned text: it has no column {', '.join(absent)}; see `relama prepare`"
         )
     return file
 

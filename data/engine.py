@@ -1,9 +1,9 @@
-"""Where the tasks of a stage run: on this machine's cores, or as tasks of a Slurm or a Ray cluster.
+"""Where the tasks of a stage run: on this machine's cores, or on a Slurm or Ray cluster.
 
-A stage is a function of one integer, called once for each item that is not done yet; what it makes appears
-complete or not at all, so a task may be killed or run twice, and nothing depends on how the items are
-divided. Slurm and Ray are used through datatrove's executors; they need the extra `data` (and `ray`), and a
-file system that all nodes share.
+A stage is a function of one integer, called once for each unfinished item. Its output appears complete or not
+at all, so a task may be killed or run twice, and nothing depends on how the items are divided. Slurm and Ray
+run through datatrove's executors; they need the extra `data` (and `ray`), and a file system that all nodes
+share.
 """
 
 import multiprocessing
@@ -28,23 +28,23 @@ if TYPE_CHECKING:
 
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
-_work: Work | None = None  # in a worker process: what it was sent once
+_work: Work | None = None  # in a worker process: the function, sent once
 
 
 @dataclass
 class EngineConfig:
-    """Where to run; `configs/engine/` fills it."""
+    """Where to run a stage's tasks; `configs/engine/` fills it."""
 
     name: str = "local"  # local | slurm | ray
-    workers: int | None = None  # tasks at the same time; null: one for each core, on a cluster no limit
-    tasks: int = 1000  # on a cluster: of a stage, at most
-    cpus: int = 1  # of a task
-    memory_gb: int = 4  # of a task
-    partition: str | None = None  # Slurm's; required there
+    workers: int | None = None  # tasks at the same time; null: one per core, on a cluster no limit
+    tasks: int = 1000  # on a cluster: the most tasks that a stage is divided into
+    cpus: int = 1  # per task
+    memory_gb: int = 4  # per task
+    partition: str | None = None  # the Slurm partition; required with Slurm
     time: str = "24:00:00"  # a Slurm task's limit
-    setup: str | None = None  # a shell line before each Slurm task; null: activates this environment
+    setup: str | None = None  # a shell line to run before each Slurm task; null: activate this environment
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
-    address: str | None = None  # of the Ray cluster; null: a local one is started
+    address: str | None = None  # of the Ray cluster; null: start a local one
 
     def __post_init__(self) -> None:
         if self.name not in KINDS:
@@ -54,10 +54,10 @@ class EngineConfig:
             if value is not None and value < 1:
                 raise ValueError(f"engine.{key}={value}: expected at least 1")
         if self.name == "slurm" and not self.partition:
-            raise ValueError("engine.partition: Slurm needs one (`sinfo` lists them)")
+            raise ValueError("engine.partition: Slurm needs a partition (`sinfo` lists them)")
 
     def check(self) -> None:
-        """Raises DataError if what the engine needs is not installed here."""
+        """Raises DataError if a program or package that the engine needs is not installed."""
         if self.name == "slurm" and shutil.which("sbatch") is None:
             raise DataError("engine=slurm: no sbatch here; run this on a login node of the cluster")
         for package, extra in {
@@ -78,10 +78,10 @@ INLINE = EngineConfig(workers=1)
 def run(
     config: EngineConfig, name: str, work: Work, items: list[int], logs: Path, status: Callable[[], None]
 ) -> None:
-    """`work(item)` for each item, in any order; `status` is called now and then while they run.
+    """Call `work(item)` for each item, in any order, and `status` now and then while they run.
 
-    `work` can be pickled. `logs` is a folder for the cluster's own files. Raises what `work` raises
-    (local), or DataError that names the logs of the tasks that failed.
+    `work` must be picklable. `logs` is a folder for the cluster's own files. On this machine, raises whatever
+    `work` raises; on a cluster, a DataError that names the logs of the failed tasks.
     """
     if not items:
         return
@@ -106,7 +106,7 @@ def _run_local(work: Work, items: list[int], workers: int) -> None:
         except BrokenProcessPool:
             raise DataError(
                 "a worker process was killed, perhaps for lack of memory; finished tasks are kept: run the "
-                f"same command again, with fewer workers than {workers} (engine.workers=…)"
+                f"same command again with fewer workers than {workers} (engine.workers=…)"
             ) from None
         finally:  # after a failure, start no more tasks
             pool.shutdown(cancel_futures=True)
@@ -119,7 +119,7 @@ def _receive(work: Work) -> None:
 
 
 def _die_with_parent() -> None:
-    """Ends this worker once the process that started it is gone, however it went."""
+    """End this worker when the process that started it ends, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -132,7 +132,7 @@ def _do(item: int) -> None:
 
 
 class _Share:
-    """One task of a cluster's stage: every `world_size`-th item. The form of a datatrove step."""
+    """One cluster task of a stage: every `world_size`-th item, in the form of a datatrove step."""
 
     def __init__(self, work: Work, items: list[int]) -> None:
         self.work, self.items = work, items
@@ -146,7 +146,7 @@ def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], 
     from loguru import logger
 
     logs = logs.resolve() / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    logger.disable("datatrove")  # here; its tasks write their own logs
+    logger.disable("datatrove")  # in this process; the tasks write their own logs
     executor = (
         _slurm(config, name, work, items, logs) if config.name == "slurm" else _ray(config, work, items, logs)
     )
@@ -202,27 +202,27 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
 
 
 def _environment() -> str:
-    """The folder of this environment's commands, datatrove's `launch_pickled_pipeline` among them."""
+    """The folder of this environment's commands, including datatrove's `launch_pickled_pipeline`."""
     import sys
 
     return str(Path(sys.executable).parent)
 
 
 def _wait(executor: Any, logs: Path) -> None:
-    """Until every task is done, or Slurm no longer knows the job."""
+    """Wait until every task is done, or Slurm no longer knows the job."""
     while executor.get_incomplete_ranks(skip_completed=True):
         queue = subprocess.run(
             ["squeue", "--noheader", f"--jobs={executor.job_id}"], capture_output=True, text=True
         )
         if queue.returncode != 0 or not queue.stdout.strip():
-            time.sleep(5)  # a shared file system may show the last task's mark a little later
+            time.sleep(5)  # a shared file system may show the last task's marker a little later
             return
         time.sleep(1)
 
 
 @contextmanager
 def _calling(status: Callable[[], None]) -> Iterator[None]:
-    """Calls `status` twice a second from its own thread."""
+    """Call `status` twice a second from a thread during the block."""
     done = threading.Event()
 
     def loop() -> None:

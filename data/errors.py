@@ -1,10 +1,10 @@
-"""What can go wrong here: the user's data or request, or an error of the machine that may pass."""
+"""The errors of preparing data: a fault in the data or the request, or a passing error of the machine."""
 
 import errno
 import time
 from collections.abc import Callable
 
-# Of the machine, the disk or the network; no content of a file causes them.
+# Errors of the machine, the disk or the network; no file's content causes them.
 _NAMES = """EIO ESTALE EACCES EPERM EMFILE ENFILE ENOMEM EAGAIN EBUSY EINTR ENODEV ENXIO EROFS ENOSPC EDQUOT
 ETIMEDOUT ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ENOTCONN ESHUTDOWN ENETDOWN ENETUNREACH ENETRESET
 EHOSTDOWN EHOSTUNREACH ENOLINK EREMOTEIO"""
@@ -17,12 +17,12 @@ class DataError(Exception):
 
 
 class PassingError(Exception):
-    """A file cannot be read now, for a reason outside of it."""
+    """A file cannot be read at the moment, for a reason outside the file."""
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, comes from the machine or the network, not from the data."""
-    if isinstance(error, FileNotFoundError):  # a reader may look for a file in vain, and go on
+    """Whether an error or one of its causes comes from the machine or the network, not from the data."""
+    if isinstance(error, FileNotFoundError):  # a reader may look for a file that does not exist
         return True
     cause: BaseException | None = error
     for _ in range(20):
@@ -37,19 +37,19 @@ def is_passing(error: BaseException) -> bool:
 
 
 def raise_passing(error: BaseException) -> None:
-    """Raise `error` again if it may pass: a reader must not count it as damage to its file."""
+    """Re-raise a passing error, so that a reader does not count it as damage to its file."""
     if is_passing(error):
         raise error
 
 
 def retried(work: Callable[[], None]) -> None:
-    """Do `work`, again after a pause if it raises PassingError; DataError if it still does in the end."""
+    """Call `work`, and again after a pause if it raises PassingError; DataError if the last attempt does."""
     for pause in (*PAUSES, None):
         try:
             return work()
         except PassingError as error:
             if pause is None:
                 raise DataError(
-                    f"{error}; nothing of it was counted: fix the cause and run the same command again"
+                    f"{error}; none of its records were counted: fix the cause and run the same command again"
                 ) from None
             time.sleep(pause)

@@ -1,7 +1,7 @@
-"""`relama explain run=NAME step=S`: what any step of any run was trained on, down to the file and record.
+"""`relama explain run=NAME step=S`: the data that any step of any run was trained on, by file and record.
 
-In: the run's order.json, which the trainer wrote. Out: for each sequence of the step its source, epoch,
-shard, documents and text. Nothing was logged for this: the order is a function of the sample number.
+In: the run's order.json, which the trainer wrote. Out: the source, epoch, shard, documents and text of each
+sequence of the step. No log is needed: the order is a function of the sample number.
 """
 
 import json
@@ -19,12 +19,12 @@ from data.tokens.tokenizer import Tokenizer
 
 @dataclass
 class ExplainConfig:
-    """Which step of which run, and how much of it to show."""
+    """The step to explain, and how much of it to show."""
 
     run: str  # a name under runs/, or a path
     step: int  # 1, 2, …
     limit: int | None = None  # sequences; null: all of the global batch
-    width: int | None = 400  # characters of text of each document; null: all
+    width: int | None = 400  # characters to show of each document; null: all
 
     def __post_init__(self) -> None:
         if self.step < 1:
@@ -40,7 +40,7 @@ class ExplainConfig:
 
 
 def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:
-    """The lines to print on `step`. Raises DataError for a missing run, store or text."""
+    """The lines to print about `step`. Raises DataError for a missing run, store or text."""
     order, batch, stores = _read_run(folder)
     tokenizer = Tokenizer(next(iter(stores.values())).folder / "tokenizer.model")
     first = (step - 1) * batch
@@ -66,7 +66,7 @@ def _explain_sample(
         length = span.stop - span.start
         yield f"  document {document.id}, tokens {low - span.start:,} to {high - span.start:,} of {length:,}"
         yield f"    record {document.record:,} of {document.file}"
-        yield f"    url {document.url or 'unknown'}, licence {document.licence or 'unknown'}"
+        yield f"    url {document.url or 'unknown'}, license {document.licence or 'unknown'}"
         yield f"    row {span.row:,} of {span.text_file}"
         text = tokenizer.decode(store.read(low, high))
         cut = "" if width is None or len(text) <= width else f" … {len(text) - width:,} characters more"
@@ -76,13 +76,13 @@ def _explain_sample(
 def _read_document(span: Span) -> Document:
     if not span.text_file.is_file():
         raise DataError(
-            f"{span.text_file}: missing; the cleaned text must be where it was when its tokens were made"
+            f"{span.text_file}: missing; the cleaned text must stay where it was when its tokens were made"
         )
     return read_row(span.text_file, span.row)
 
 
 def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
-    """Order, global batch (sequences) and stores of a run, which must be the ones that it was trained on."""
+    """The run's order, global batch (sequences) and stores, refused if their tokens have changed."""
     path = folder / "order.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
@@ -96,13 +96,14 @@ def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
             raise DataError(
-                f"{store.folder}: not the tokens that {folder} was trained on (fingerprint); restore those"
+                f"{store.folder}: not the tokens that {folder} was trained on (their fingerprint differs); "
+                "restore the original token store"
             )
     return order, batch, stores
 
 
 def _printable(text: str) -> str:
-    """Control characters, which a terminal would obey, are escaped."""
+    """Escape control characters, which a terminal would obey."""
     return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -1,7 +1,7 @@
 """Files and folders that appear complete or not at all, and one owner at a time while they are made.
 
-Everything is written next to its place and renamed into it once it is on the disk: what a killed process
-leaves behind has another name, and the next one throws it away.
+Everything is written under a temporary name next to its destination, synced to disk and then renamed. A
+killed process leaves only temporary names behind, which the next process deletes.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from data.errors import DataError
 
 
 def aside(folder: Path) -> Path:
-    """An empty folder next to `folder`, to be filled and then given to `commit`."""
+    """An empty temporary folder next to `folder`, to be filled and then passed to `commit`."""
     temporary = folder.with_name(folder.name + ".tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -24,7 +24,7 @@ def aside(folder: Path) -> Path:
 
 
 def commit(temporary: Path, folder: Path) -> None:
-    """Put `temporary` in the place of `folder`, its contents safely on the disk first."""
+    """Replace `folder` with `temporary`, after syncing its contents to disk."""
     sync_tree(temporary)
     old = folder.with_name(folder.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -36,7 +36,7 @@ def commit(temporary: Path, folder: Path) -> None:
 
 
 def commit_once(temporary: Path, folder: Path) -> None:
-    """Put `temporary` in the place of `folder`, unless another process was first with the same."""
+    """Rename `temporary` to `folder`, unless another process has already made the same folder."""
     sync_tree(temporary)
     try:
         temporary.rename(folder)
@@ -49,12 +49,12 @@ def commit_once(temporary: Path, folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
-    """A path to write a file to; after the block it is on the disk and takes the place of `path`.
+    """Yield a path to write to; after the block the file is synced to disk and replaces `path`.
 
-    If the block raises, `path` is as before. `temporary` is for tasks that may run twice (`own`).
+    If the block raises, `path` is unchanged. Tasks that may run twice pass a `temporary` made by `own`.
     """
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; give a file's name")
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file")
     temporary = temporary or path.with_name(path.name + ".tmp")
     try:
         yield temporary
@@ -67,14 +67,14 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small text file that is either there with all of its content, or not. Raises OSError."""
+    """Write a small text file that appears complete or not at all. Raises OSError."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; the lock is released when this process ends, however it ends.
+    """Hold the lock file `path` during the block; the lock is also released if this process is killed.
 
     If another process holds it: with `waiting`, call that once and wait; without, raise DataError.
     """
@@ -91,23 +91,23 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
 
 
 def is_plain(name: object) -> bool:
-    """Whether this names something directly in a folder: it cannot lead out of it."""
+    """Whether `name` is a plain name, which cannot lead out of its folder."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
 
 
 def own(path: Path) -> Path:
-    """A name next to `path` for this process alone: on a cluster a task may run twice at once."""
+    """A name next to `path` for this process only, because a cluster may run a task twice at once."""
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
 
 
 def sync_tree(folder: Path) -> None:
-    """Put a folder and everything in it on the disk."""
+    """Sync a folder and everything in it to disk."""
     for path in [*sorted(folder.rglob("*")), folder]:
         sync(path)
 
 
 def sync(path: Path) -> None:
-    """Put a file, or the names in a folder, on the disk."""
+    """Sync a file, or a folder's entries, to disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

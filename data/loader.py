@@ -1,7 +1,7 @@
 """This rank's micro-batches in the run's order, read ahead by threads.
 
 In: the order, the stores and this rank's number. Out: (inputs, labels), each (micro_batch, seq_len) int64.
-The order alone decides what comes, so there is no state to save: any step can be the first.
+Batches depend on the order alone, so the loader has no state to save and can start at any step.
 """
 
 import time
@@ -20,7 +20,7 @@ from data.tokens.store import TokenStore
 
 
 class Loader:
-    """Batches of one data-parallel rank; the ranks of a tensor, pipeline or context group get equal ones."""
+    """Batches of one data-parallel rank; ranks of one tensor, pipeline or context group get the same ones."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Loader:
         workers: int = 2,
         prefetch: int = 4,
     ) -> None:
-        """`micro_batch` and `global_batch` in sequences. Raises ValueError if they do not divide."""
+        """`micro_batch` and `global_batch` count sequences. Raises ValueError if they do not divide."""
         if global_batch % (micro_batch * dp_size):
             raise ValueError(
                 f"global_batch={global_batch} sequences: expected a multiple of micro_batch × ranks = "
@@ -47,7 +47,7 @@ class Loader:
         self._micro_batches = global_batch // (micro_batch * dp_size)
         self._ahead = max(workers, prefetch)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
-        self.wait_seconds = 0.0  # spent waiting by the consumer
+        self.wait_seconds = 0.0  # that the consumer spent waiting
 
     def batches(self, steps_done: int, last_step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The micro-batches of steps steps_done + 1 … last_step. Raises DataError for unreadable tokens."""

@@ -1,4 +1,4 @@
-"""`python data/main.py recipe=github input=…` or `relama prepare …`: parse, choose what to run, run it."""
+"""`python data/main.py recipe=github input=…` or `relama prepare …`: parse the keys and run the recipe."""
 
 import sys
 from pathlib import Path
@@ -9,16 +9,16 @@ from data.prepare.config import PrepareConfig, renamed_key
 
 
 def run(argv: list[str]) -> None:
-    for word in argv:
-        _refuse_old_key(word)
+    for argument in argv:
+        _refuse_old_key(argument)
     prepare(load("prepare", PrepareConfig, argv))
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Run the recipe of one source, or the maker that was asked for. Raises DataError."""
+    """Run the recipe of one source, or one of `MAKERS`. Raises DataError."""
     config.engine.check()
     if config.recipe == "sample":
-        from data.prepare.sample import prepare_sample  # each imports what only it needs
+        from data.prepare.sample import prepare_sample  # each branch imports only the packages it needs
 
         prepare_sample(Path(config.corpora))
     elif config.recipe == "all":
@@ -39,11 +39,11 @@ def main(argv: list[str] | None = None) -> int:
     return entry(run, argv, errors=(DataError,))
 
 
-def _refuse_old_key(word: str) -> None:
-    key, equals, value = word.partition("=")
+def _refuse_old_key(argument: str) -> None:
+    key, equals, value = argument.partition("=")
     renamed = renamed_key(key.lstrip("+"))
     if renamed:
-        raise ConfigError(f"{word}: now {renamed}{equals}{value}")
+        raise ConfigError(f"{argument}: now {renamed}{equals}{value}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What is mixed, and where its token stores are: names and weights, without heavy imports.
+"""The mixture's sources, their weights and their token stores, without heavy imports.
 
 In: the `data` group of the configuration. Out: the weight of each chosen source, and the folder of its
-tokens; missing ones are refused together, with the command that makes them.
+tokens; all missing stores are refused together, with the command that makes them.
 """
 
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from pathlib import Path
 from data.errors import DataError
 from data.folders import is_plain
 
-# The sources that have a recipe of their own.
+# The paper's sources; each has its own recipe.
 RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
 
 
 @dataclass
 class DataConfig:
-    """A mixture. Weights are relative: they need not sum to anything in particular."""
+    """A mixture. Weights are relative: they need not sum to 1."""
 
     name: str
-    weights: dict[str, float]  # source: its share of the sampled tokens
+    weights: dict[str, float]  # source: its weight in the sampled tokens
     sources: list[str] | None = None  # a subset of the weights' names; null: all of them
-    vocab_size: int | None = None  # of the tokenizer that the sample trains; null: the stores' own
+    vocab_size: int | None = None  # of the tokenizer that data=sample trains; null: as in the stores
 
     def __post_init__(self) -> None:
         if not self.weights:
@@ -42,7 +42,7 @@ class DataConfig:
                 )
         if self.sources == []:
             raise ValueError(f"data.sources: expected some of: {', '.join(self.weights)}")
-        if self.vocab_size is not None and self.vocab_size < 300:  # 259 pieces are bytes and controls
+        if self.vocab_size is not None and self.vocab_size < 300:  # bytes and control pieces take 259
             raise ValueError(f"data.vocab_size={self.vocab_size}: expected at least 300")
 
     def chosen(self) -> dict[str, float]:
@@ -51,7 +51,7 @@ class DataConfig:
 
 
 def find_stores(corpora: Path, config: DataConfig) -> dict[str, Path]:
-    """The tokens folder of each chosen source. Raises DataError that names all that are missing."""
+    """The tokens folder of each chosen source. Raises DataError that names all missing ones."""
     stores = {source: corpora / source / "tokens" for source in config.chosen()}
     missing = [source for source, folder in stores.items() if not (folder / "manifest.json").is_file()]
     if not missing:

@@ -1,9 +1,9 @@
 """The order of the data: a global sample number in, (source, epoch, sequence) out.
 
 Pure functions of integers, without state, files or random generators. Every block of samples holds each
-source exactly as often as its weight says, in an order drawn from (seed, block); each source is read
-epoch by epoch, each epoch a permutation drawn from (seed, source, epoch). So resuming, changing the world
-size, auditing and explaining a step are all the same function of one integer.
+source exactly in proportion to its weight, in an order drawn from (seed, block); each source is read epoch by
+epoch, and each epoch is a permutation drawn from (seed, source, epoch). So resuming, changing the world size,
+auditing and explaining a step all evaluate the same function.
 """
 
 import hashlib
@@ -28,8 +28,8 @@ class Sample:
 
     source: str
     epoch: int
-    index: int  # of the source's sequences
-    k: int  # how many of the source's sequences came before it in the run
+    index: int  # of the sequence in its source
+    k: int  # how many of the source's sequences come before it in the run
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Segment:
 
     start: int  # its first sample number
     block: dict[str, int]  # samples of each source in a block
-    first: dict[str, int]  # k of each source where the segment starts
+    first: dict[str, int]  # each source's k where the segment starts
     n_sequences: dict[str, int]
     seq_len: int
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a run; `skipped` are ranges [start, stop) of samples left out (loss spikes)."""
+    """The order of a run; `skipped` are ranges [start, stop) of samples left out after loss spikes."""
 
     seed: int
     segments: tuple[Segment, ...]
@@ -55,13 +55,13 @@ class Order:
     def start(
         cls, *, seed: int, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
     ) -> "Order":
-        """The order of a new run. Raises ValueError for weights that make no block, or an empty source."""
+        """The order of a new run. Raises ValueError for weights without a valid block, or an empty source."""
         return cls(seed, (_segment(0, weights, dict.fromkeys(weights, 0), n_sequences, seq_len),))
 
     def change(
         self, n: int, *, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
     ) -> "Order":
-        """The same order up to sample `n`, then another mixture; each source goes on where it was."""
+        """The same order up to sample `n`, then another mixture; each source continues where it was."""
         at = self._number(n)
         reached = self._count(at)
         first = {source: reached.get(source, 0) for source in weights}
@@ -69,7 +69,7 @@ class Order:
         return Order(self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped)
 
     def skip(self, start: int, stop: int) -> "Order":
-        """The same order without the samples now at [start, stop)."""
+        """The same order without the samples that are now numbered [start, stop)."""
         ranges = sorted((*self.skipped, (self._number(start), self._number(stop - 1) + 1)))
         merged: list[tuple[int, int]] = []
         for low, high in ranges:
@@ -87,7 +87,7 @@ class Order:
         return self._segment_of(self._number(n)).seq_len
 
     def locate(self, n: int) -> Sample:
-        """The sequence that is the run's sample `n` (0, 1, …), in constant time and memory."""
+        """The sequence at sample `n` (0, 1, …) of the run, in constant time and memory."""
         number = self._number(n)
         segment = self._segment_of(number)
         block, place = divmod(number - segment.start, sum(segment.block.values()))
@@ -99,7 +99,7 @@ class Order:
         return Sample(source, epoch, permute(j, total, self.seed, source, epoch), k)
 
     def consumed(self, n: int) -> dict[str, int]:
-        """How many sequences of each source come before sample `n`, skipped ones not counted."""
+        """How many sequences of each source come before sample `n`, not counting skipped ones."""
         number = self._number(n)
         counts = self._count(number)
         for start, stop in self.skipped:
@@ -118,7 +118,7 @@ class Order:
         return cls(state["seed"], segments, tuple((start, stop) for start, stop in state["skipped"]))
 
     def _number(self, n: int) -> int:
-        """Sample `n` counted as if nothing were skipped."""
+        """The number of sample `n` if nothing were skipped."""
         for start, stop in self.skipped:
             if n < start:
                 break
@@ -129,7 +129,7 @@ class Order:
         return next(segment for segment in reversed(self.segments) if segment.start <= number)
 
     def _count(self, number: int) -> dict[str, int]:
-        """Sequences of each source before `number`, nothing skipped."""
+        """Sequences of each source before `number`, if nothing were skipped."""
         counts: dict[str, int] = {}
         stops = [segment.start for segment in self.segments[1:]] + [number]
         for segment, stop in zip(self.segments, stops):
@@ -144,22 +144,23 @@ class Order:
 
 
 def block_of(weights: Mapping[str, object]) -> dict[str, int]:
-    """The smallest integers in the ratio of `weights`, read as exact decimals (Table 1: 200 in all).
+    """The smallest integers in the ratio of `weights`, read as exact decimals (Table 1's sum to 200).
 
-    Raises ValueError for a weight that is not positive, or weights so fine that a block exceeds MAX_BLOCK.
+    Raises ValueError for a weight that is not positive, or weights with so many decimals that a block exceeds
+    MAX_BLOCK.
     """
     exact = {source: Fraction(Decimal(str(weight))) for source, weight in weights.items()}
     for source, weight in exact.items():
         if weight <= 0:
             raise ValueError(f"data.weights.{source}={weights[source]}: expected a weight above 0")
     scale = math.lcm(*(weight.denominator for weight in exact.values()))
-    whole = {source: int(weight * scale) for source, weight in exact.items()}
-    divisor = math.gcd(*whole.values())
-    block = {source: count // divisor for source, count in whole.items()}
+    counts = {source: int(weight * scale) for source, weight in exact.items()}
+    divisor = math.gcd(*counts.values())
+    block = {source: count // divisor for source, count in counts.items()}
     if sum(block.values()) > MAX_BLOCK:
         raise ValueError(
-            f"data.weights: need blocks of {sum(block.values()):,} samples to be exact, at most "
-            f"{MAX_BLOCK:,} are allowed; round the weights to fewer decimals"
+            f"data.weights: these need blocks of {sum(block.values()):,} samples, and at most {MAX_BLOCK:,} "
+            "are allowed; round the weights to fewer decimals"
         )
     return block
 
@@ -178,7 +179,8 @@ def samples_of(
 def permute(j: int, n: int, *key: object) -> int:
     """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network, cycle-walking.
 
-    Constant memory; the network's domain is under twice `n`, so it takes under two passes on average.
+    Takes constant memory. The network's domain is less than twice `n` (or 16), so walking takes fewer than
+    two passes on average.
     """
     bits = max(4, (n - 1).bit_length())
     low = bits // 2
@@ -202,7 +204,7 @@ def _round_keys(key: tuple) -> tuple[int, ...]:
 
 @lru_cache(maxsize=16)
 def _block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of a block: its source, and how many places before it in the block have the same one."""
+    """For each place of a block: its source, and how many earlier places in the block have that source."""
     key = _round_keys(("block", seed, start, block))[0]
     places = np.arange(sum(counts), dtype=np.uint64)
     shuffled = np.argsort(mix_array(places + np.uint64(key)), kind="stable")  # the sum wraps

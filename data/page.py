@@ -11,7 +11,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 
 def render(template: str, *folders: Path, **values: object) -> str:
-    """The page of `template`, looked for in `folders` and then among the shared templates."""
+    """Render `template`, which is searched in `folders` and then among the shared templates."""
     environment = Environment(
         loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
@@ -22,11 +22,11 @@ def render(template: str, *folders: Path, **values: object) -> str:
     )
     environment.filters |= {"count": count, "hours": hours, "percent": percent}
     page = environment.get_template(template).render(values)
-    return page.encode(errors="backslashreplace").decode()  # texts may hold halves of surrogate pairs
+    return page.encode(errors="backslashreplace").decode()  # texts may hold lone surrogates
 
 
 def count(number: float | None) -> str:
-    """A number of tokens, steps or parameters: a small one in full, a large one to three digits."""
+    """A number of tokens, steps or parameters: in full if small, else to three digits."""
     if number is None:
         return "–"
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
@@ -45,5 +45,5 @@ def hours(number: float | None) -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share of 1 in percent."""
+    """A share from 0 to 1, in percent."""
     return "–" if share is None else f"{share:.{digits}%}"

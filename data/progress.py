@@ -1,4 +1,4 @@
-"""One live line on stderr that says what is going on."""
+"""One live status line on stderr."""
 
 import time
 
@@ -6,7 +6,7 @@ from configs import terminal
 
 
 class Progress:
-    """Shows `label: words`: a few times a second on a terminal, else after 5 seconds and then every 10."""
+    """Shows `label: message`: a few times a second on a terminal, else after 5 seconds and then every 10."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -14,14 +14,14 @@ class Progress:
         self.started = time.monotonic()
         self._next = self.started + (0.0 if self._live else 5.0)
 
-    def show(self, words: str) -> None:
-        """The state in passing; most calls return at once."""
+    def show(self, message: str) -> None:
+        """Show a passing state; most calls return at once."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (0.2 if self._live else 10.0)
-            text = f"{self._label}: {words}"
+            text = f"{self._label}: {message}"
             terminal.draw(text) if self._live else terminal.say(text)
 
-    def say(self, words: str) -> None:
-        """A state to keep on the screen."""
-        terminal.say(f"{self._label}: {words}")
+    def say(self, message: str) -> None:
+        """Print a message that stays on the screen."""
+        terminal.say(f"{self._label}: {message}")

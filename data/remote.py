@@ -1,6 +1,6 @@
 """Remote inputs and outputs: any URL that fsspec knows (s3://, https://, hf://, …).
 
-Readers work on local files only: a remote input is fetched to a temporary folder while it is read, and its
+Readers take local files only: a remote input is copied to a temporary folder while it is read, and its
 documents still name the URL. Output is made locally and then copied to its URL.
 """
 
@@ -25,7 +25,7 @@ def is_remote(path: str | Path) -> bool:
 
 
 def place(path: str) -> Any:
-    """A Path, or for a URL an object with its methods (UPath). Raises DataError if that cannot be opened."""
+    """A Path, or for a URL an object with the same methods (UPath). Raises DataError if that fails."""
     if not is_remote(path):
         return Path(path).expanduser()
     refuse_credentials(path)
@@ -40,20 +40,20 @@ def place(path: str) -> Any:
 
 
 def refuse_credentials(url: str) -> None:
-    """Raises DataError for a URL that contains a password or signature: provenance would keep it."""
+    """Raises DataError for a URL that contains a password or signature, which provenance would record."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if "@" in host or _SIGNED.search(rest):
         plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
         raise DataError(
-            f"{plain}: contains a password, token or signature, which the corpus would keep; "
-            "give the URL without it, and the credentials as the storage's own tools take them (AWS_*, "
+            f"{plain}: the URL contains a password, token or signature, which the corpus would record; give "
+            "the URL without it, and the credentials in the way that the storage's own tools expect (AWS_*, "
             "HF_TOKEN, ~/.netrc, …)"
         )
 
 
 def stamp(path: Any) -> tuple[int, str]:
-    """The size of an input in bytes, and its time or ETag, or its files'; either changes with the content."""
+    """An input's size in bytes, and its time or ETag (of a folder: of its files), to notice a change."""
     if is_remote(path):
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         facts = [file.fs.info(file.path) for file in files]
@@ -72,13 +72,13 @@ def stamp(path: Any) -> tuple[int, str]:
 
 @contextmanager
 def fetched(path: Any) -> Iterator[Path]:
-    """The input as a local path; a remote one is copied, and the copy removed afterwards. Raises OSError."""
+    """The input as a local path; a remote one is copied, and the copy deleted afterwards. Raises OSError."""
     if not is_remote(path):
         yield path
         return
     folder = tempfile.mkdtemp(prefix="relama-")
     try:
-        copy = Path(folder, path.parent.name or "root", path.name)  # a folder's name may say what it is
+        copy = Path(folder, path.parent.name or "root", path.name)  # recipes may read the folder's name
         copy.parent.mkdir()
         path.fs.get(path.path, str(copy), recursive=not path.is_file())
         yield copy
@@ -87,7 +87,7 @@ def fetched(path: Any) -> Iterator[Path]:
 
 
 def publish(folder: Path, url: str) -> None:
-    """Copy what was made to its URL; the token store's manifest, which vouches for the rest, last."""
+    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
     target = place(url)
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
@@ -97,7 +97,7 @@ def publish(folder: Path, url: str) -> None:
         goal.fs.put_file(str(file), goal.path)
 
 
-def _digest(words: Iterator[str] | list[str]) -> str:
+def _digest(marks: Iterator[str] | list[str]) -> str:
     import xxhash
 
-    return xxhash.xxh3_128_hexdigest("\n".join(words).encode(errors="surrogateescape"))
+    return xxhash.xxh3_128_hexdigest("\n".join(marks).encode(errors="surrogateescape"))

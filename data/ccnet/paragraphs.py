@@ -1,8 +1,9 @@
 """A page's paragraphs (its lines) as 64-bit hashes of their normal form, as CCNet defines them.
 
-In: text whose lines are stripped. Out: an array of `<u8`, one hash a line, in their order. The normal
-form: lower case, every digit 0, control characters and CCNet's list of Unicode punctuation removed
-(ASCII punctuation and accents are kept); the hash: the first eight bytes of SHA-1 (docs/recipe.md §2).
+In: text whose lines are stripped. Out: an array of `<u8` with one hash per line, in order. The normal form is
+lower case, with every digit replaced by 0, and without control characters and the Unicode punctuation of
+CCNet's list (ASCII punctuation and accents are kept); the hash is the first eight bytes of its SHA-1
+(docs/recipe.md §2).
 """
 
 import sys
@@ -11,22 +12,22 @@ from hashlib import sha1
 import numpy as np
 
 HASH = np.dtype("<u8")
-# CCNet's own list. Its full-width 1 is a digit, and becomes 0 before the list is applied.
+# CCNet's own list. Its full-width 1 has no effect: it is a digit, so it becomes 0 instead.
 PUNCTUATION = "，。、„”“«»１」「《》´∶：？！（）；–—．～’…━〈〉【】％►"
 CONTROLS = (*range(32), *range(127, 160))
 
 _NORMAL: dict[int, str | None] = dict.fromkeys((*map(ord, PUNCTUATION), *CONTROLS))
 _NORMAL |= {code: "0" for code in range(sys.maxunicode + 1) if chr(code).isdecimal()}
-del _NORMAL[ord("\n")]  # between paragraphs
+del _NORMAL[ord("\n")]  # it separates paragraphs
 
 
 def normalise(text: str) -> str:
-    """The normal form of every line at once; lines keep their numbers."""
+    """The text with every line in its normal form; no line is added or removed."""
     return text.lower().translate(_NORMAL)
 
 
 def hashes(text: str) -> np.ndarray:
-    """(lines,) HASH: equal for equal normal forms."""
+    """The hash of each line's normal form, (lines,) HASH."""
     lines = normalise(text).split("\n")
     return np.frombuffer(b"".join([sha1(line.encode()).digest()[:8] for line in lines]), HASH)
 

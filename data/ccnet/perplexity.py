@@ -1,8 +1,8 @@
-"""How unlike Wikipedia a text is: its perplexity under a SentencePiece and KenLM pair, as CCNet computes it.
+"""How much a text differs from Wikipedia: its perplexity under SentencePiece and KenLM models, as in CCNet.
 
 In: text and the two model files of its language, under CCNet's names (`en.sp.model`, `en.arpa.bin`). Out:
-10^(-log10 p / (tokens + 1)), the page taken as one line. Buckets: below the corpus's own 30th percentile is
-`head`, below its 60th `middle`, the rest `tail`; thresholds of another model do not apply.
+10^(-log10 p / (tokens + 1)), with the page as one line. Pages below the corpus's own 30th percentile are
+`head`, those below its 60th `middle`, the rest `tail`; thresholds for another model do not apply.
 """
 
 import unicodedata
@@ -17,8 +17,8 @@ from data.ccnet.paragraphs import CONTROLS
 from data.errors import DataError
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
-MOST = 1_000_000  # a higher perplexity counts as this; in tenths it bounds the table of counts
-# What CCNet writes for each of its punctuation marks.
+MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths
+# CCNet's replacement for each of its punctuation marks.
 _PUNCTUATION = dict(
     zip("，。、„”“«»」「《》´∶：？！（）；–．～’━〈〉【】％►", ',.,"""""""""\'::?!();-.~\'-<>[]%-')
 )
@@ -29,7 +29,7 @@ _ACCENTS = dict.fromkeys(code for code in range(0x110000) if unicodedata.categor
 
 
 def normalise(text: str) -> str:
-    """Lower case, no accents, digits 0, punctuation mapped, no control characters (newlines neither)."""
+    """Lower case, without accents, digits as 0, punctuation mapped, no control characters or newlines."""
     text = text.strip().lower()
     if not text.isascii():
         text = unicodedata.normalize("NFD", text).translate(_ACCENTS)
@@ -57,39 +57,39 @@ class LanguageModel:
         known = sum(self.pieces.id_to_piece(i) in self.ngrams for i in ordinary)
         if known < len(ordinary) / 2:
             raise DataError(
-                f"{ngrams}: knows {known} of {len(ordinary)} pieces of {pieces.name}: it was made with "
-                "another vocabulary; give two models that were trained together"
+                f"{ngrams}: contains only {known} of {len(ordinary)} pieces of {pieces.name}, so it was "
+                "trained with another vocabulary; give two models that were trained together"
             )
 
     def perplexity(self, text: str) -> float:
-        """Of the text as one line; at least 1."""
+        """The perplexity of the text as one line; at least 1."""
         line = " ".join(self.pieces.encode(normalise(text), out_type=str))
         return 10.0 ** (-self.ngrams.score(line) / (len(line.split()) + 1))
 
 
 @lru_cache(maxsize=8)
 def load(models: Path, language: str) -> LanguageModel:
-    """A language's models, once a process. Raises DataError."""
+    """A language's models, loaded once per process. Raises DataError."""
     return LanguageModel(models / f"{language}.sp.model", models / f"{language}.arpa.bin")
 
 
 def tenths(perplexity: float) -> int:
-    """Rounded to a tenth, as CCNet keeps it, and counted in tenths."""
+    """The perplexity in tenths, rounded as in CCNet."""
     return round(10 * min(round(perplexity, 1), MOST))
 
 
 def cutoffs(counts: np.ndarray) -> tuple[float, float]:
-    """From counts by `tenths`: 30 % of the pages, or just more, are below the first, 60 % the second."""
+    """The ends of head and middle, from counts by `tenths`: at least 30 % and 60 % of the pages are below."""
     below = np.cumsum(counts)
     total = int(below[-1])
     places = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
-    # One tenth above the page at that place: a page with the same perplexity is below.
+    # One tenth above the page at that place, so that pages with the same perplexity are below.
     head, middle = ((int(np.searchsorted(below, max(1, place))) + 1) / 10 for place in places)
     return head, middle
 
 
 def bucket(perplexity: float, head: float, middle: float) -> str:
-    """head, middle or tail."""
+    """The bucket of a perplexity: head, middle or tail."""
     return "head" if perplexity < head else "middle" if perplexity < middle else "tail"
 
 
@@ -98,7 +98,7 @@ def _load_ngrams(path: Path) -> kenlm.Model:
     config.show_progress = False
     with path.open("rb") as file:
         begins = file.read(64)
-    # KenLM would read any other file to its end as text before it complains.
+    # KenLM would read any other file to its end before it fails.
     if not begins.startswith(b"mmap lm http://kheafield.com/code") and b"\\data\\" not in begins:
         raise DataError(f"{path}: not a KenLM model")
     try:

@@ -1,7 +1,7 @@
 """Whether a page looks like those that Wikipedia cites: a linear fastText classifier.
 
 In: text and a model with the labels `__label__wiki` and `__label__cc`, RedPajama's names. Out: the
-probability of the first. The model is floret's (what `recipe=ccnet-models` trains) or fastText's.
+probability of the first. The model is from floret (as `recipe=ccnet-models` trains it) or from fastText.
 """
 
 from functools import lru_cache
@@ -15,7 +15,7 @@ CITED, OTHER = "__label__wiki", "__label__cc"
 
 
 def as_line(text: str) -> str:
-    """The text as the classifier reads it, in training and after."""
+    """The text as one line, as the classifier reads it in training and prediction."""
     return " ".join(text.split())
 
 
@@ -25,8 +25,8 @@ def probability(text: str, model: Path) -> float:
 
 
 def score(line: str, classifier: Any) -> float:
-    """The same, for a line and a loaded model."""
-    # `.f`: floret's own predict() fails under NumPy 2.
+    """The same probability, for a line and a loaded model."""
+    # `.f`: floret's own predict() fails with NumPy 2.
     found = classifier.f.predict(line + "\n", 2, 0.0, "strict")
     return next((min(float(share), 1.0) for share, label in found if label == CITED), 0.0)
 

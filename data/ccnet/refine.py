@@ -1,8 +1,8 @@
-"""CCNet's steps over pages: repeated paragraphs, language, perplexity and references, in its order.
+"""CCNet's steps, in order: remove repeated paragraphs; filter by language, perplexity and references.
 
-In: folders of pages, one for each task (parquet and report.json). Out: folders of the same shape with the
-pages kept, every other page counted under its reason, and the facts found (thresholds, numbers of
-paragraphs). Every task makes a folder that appears complete, so the result is the same on every engine and
+In: folders of pages, one for each task (Parquet and report.json). Out: folders in the same form with the kept
+pages, every other page counted under its reason, and the facts found (thresholds, numbers of paragraphs).
+Every task makes a folder that appears complete or not at all, so the result is the same on every engine and
 after any restart.
 """
 
@@ -25,24 +25,24 @@ from data.progress import Progress
 
 @dataclass(frozen=True)
 class CCNet:
-    """What is asked of a page."""
+    """The requested steps, and their thresholds and models."""
 
     models: Path | None  # a folder with <language>.sp.model, <language>.arpa.bin and references.bin
     languages: tuple[str, ...] = ("en",)
     min_language: float = 0.5  # (CCNet)
     cutoffs: tuple[float, float] | None = None  # perplexities; None: the corpus's own percentiles
     min_reference: float = 0.25  # (RedPajama)
-    skip: frozenset[str] = frozenset()  # of paragraphs, language, perplexity, references
-    sets: dict[str, int] = field(default_factory=dict)  # of each file, for comparing paragraphs; default 0
+    skip: frozenset[str] = frozenset()  # any of paragraphs, language, perplexity, references
+    sets: dict[str, int] = field(default_factory=dict)  # file: set within which to compare paragraphs, or 0
 
     def folder(self) -> Path:
-        """Of the models. Raises DataError if none was given."""
+        """The folder of the models. Raises DataError if none was given."""
         if self.models is None:
             raise DataError("ccnet.models: expected the folder of the models")
         return self.models
 
     def check(self) -> None:
-        """Load every model that will be used. Raises DataError."""
+        """Load every model that will be used, to find faults early. Raises DataError."""
         if "language" not in self.skip:
             language.load(language.model_file(self.models))
         if "perplexity" not in self.skip:
@@ -114,7 +114,7 @@ def _score(
     scored: list[Path],
     task: int,
 ) -> None:
-    """Remove repeated paragraphs, keep the languages asked for, and measure each page's perplexity."""
+    """Remove repeated paragraphs, keep the requested languages, and measure each page's perplexity."""
     counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
 
     def work() -> Iterator[Document | Drop]:
@@ -139,7 +139,7 @@ def _score(
 def _unique(
     ccnet: CCNet, read: Path, hashed: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
 ) -> Iterator[Document | Drop]:
-    """The pages without the paragraphs that occur more than once; no copy is kept."""
+    """The pages without any copy of the paragraphs that occur more than once."""
     sizes = (page.text.count("\n") + 1 for page in _pages(read))
     for page, hashes in zip(_pages(read), repeats.read_order(hashed, sizes)):
         removed = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
@@ -170,7 +170,7 @@ def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
 def _select(
     ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], task: int
 ) -> None:
-    """Keep head and middle, and of these the pages like those that Wikipedia cites."""
+    """Keep the pages in head and middle that resemble those that Wikipedia cites."""
     chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[task]))
     folders.commit_once(_refined(chosen, scored[task], refined[task]), refined[task])
 
@@ -191,7 +191,7 @@ def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document
 
 
 def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path:
-    """A temporary folder for `goal` with the pages kept, all of `before`'s pages and drops counted."""
+    """A temporary folder for `goal` with the kept pages, and a report that counts all records of `before`."""
     temporary = folders.aside(folders.own(goal))
     report = Report(**json.loads((before / "report.json").read_text()))
     report = Report(read=report.read - report.kept, dropped=report.dropped)

@@ -1,9 +1,9 @@
-"""Which paragraphs occur more than once: exact, over any input, in bounded memory.
+"""Which paragraphs occur more than once: exact, over inputs of any size, in bounded memory.
 
-Two stages. Map: the hashes of a task's pages, in the pages' order, and each once in order of value.
-Reduce: one partition of the values of all tasks at a time; each task is handed those of its own that another
-task has too. What a task itself has twice, it knows. Pages are compared only within their `set`: the entire
-input is one set, or each 50 files are one (CCNet). Stages communicate through files alone.
+Two stages. Map: write the hashes of a task's pages, once in the pages' order, and once sorted without
+duplicates. Reduce: take one partition of all tasks' hashes at a time, and give each task those of its hashes
+that another task has too; a task finds repeats among its own pages by itself. Pages are compared only within
+their `set`: the entire input, or groups of 50 files (CCNet). Stages communicate through files alone.
 """
 
 import json
@@ -16,12 +16,12 @@ import numpy as np
 from data import folders
 from data.ccnet.paragraphs import HASH
 
-PARTITION = 1 << 25  # hashes, about: reducing them takes under a gigabyte
+PARTITION = 1 << 25  # hashes, about; reducing them takes less than a gigabyte
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The values of one set from `index`/`count` of 2^64 up to the next."""
+    """The hashes of one set from `index`/`count` of 2^64 up to (`index` + 1)/`count`."""
 
     set: int
     index: int
@@ -29,7 +29,7 @@ class Partition:
 
 
 def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
-    """Map: write (set, hashes) of each page in order; `folder` appears complete."""
+    """Map: write the hashes of pages, given as (set, hashes) in order, into a new `folder`."""
     temporary = folders.aside(folders.own(folder))
     in_order: dict[int, list[np.ndarray]] = {}
     with (temporary / "order").open("wb") as order:
@@ -47,7 +47,7 @@ def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
 
 
 def partitions(hashed: list[Path]) -> list[Partition]:
-    """What to reduce: by the tasks' hashes alone, so the same for every engine."""
+    """The partitions to reduce, which depend on the number of hashes alone, not on the engine."""
     total: dict[int, int] = {}
     for folder in hashed:
         for number, size in _sizes(folder).items():
@@ -57,7 +57,7 @@ def partitions(hashed: list[Path]) -> list[Partition]:
 
 
 def reduce_partition(hashed: list[Path], which: Partition, folder: Path) -> None:
-    """Hand each task those of its hashes that another task has too; `folder` appears complete."""
+    """Reduce: write into a new `folder`, for each task, those of its hashes that another task has too."""
     holders = [task for task, one in enumerate(hashed) if which.set in _sizes(one)]
     found = [
         _within(np.load(hashed[task] / f"once-{which.set}.npy", mmap_mode="r"), which) for task in holders
@@ -77,7 +77,7 @@ def reduce_partition(hashed: list[Path], which: Partition, folder: Path) -> None
 
 
 def repeated(hashed: Path, task: int, reduced: list[tuple[Partition, Path]]) -> dict[int, np.ndarray]:
-    """By set, the sorted hashes of one task that occur more than once in the set."""
+    """For each set, the sorted hashes of one task that occur more than once in the set."""
     found = {}
     for number in _sizes(hashed):
         theirs = [_handed(folder, task) for which, folder in reduced if which.set == number]
@@ -86,14 +86,14 @@ def repeated(hashed: Path, task: int, reduced: list[tuple[Partition, Path]]) -> 
 
 
 def read_order(hashed: Path, lengths: Iterable[int]) -> Iterator[np.ndarray]:
-    """The pages' hashes again, given how many each page has."""
+    """Read the pages' hashes again; `lengths` says how many each page has."""
     with (hashed / "order").open("rb") as order:
         for length in lengths:
             yield np.frombuffer(order.read(length * HASH.itemsize), HASH)
 
 
 def isin_sorted(values: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """(values,) bool: which are in `among`, which is sorted."""
+    """Which values are in the sorted array `among`, (values,) bool."""
     if not len(among):
         return np.zeros(len(values), bool)
     places = np.searchsorted(among, values)

@@ -1,8 +1,9 @@
-"""The classifier of CCNet's last step: pages that Wikipedia cites against others, of the same lengths.
+"""The classifier of CCNet's last step: pages that Wikipedia cites against other pages of the same lengths.
 
 In: pages of the dumps, each cited or drawn at random. Out: `references.bin` (floret, fastText's default
-settings) and what its card says. Unlike RedPajama's: equal texts count once, the others are a random sample,
-and both classes have as many of each length (in powers of two), so that it cannot learn from the length.
+settings) and the figures for its card. Unlike RedPajama's classifier, it sees each text once, its negatives
+are a random sample, and both classes have equally many pages of each length (in powers of two), so that it
+cannot learn from the length.
 """
 
 import json
@@ -18,22 +19,22 @@ from data.ccnet import references
 from data.documents import Document
 from data.errors import DataError
 
-HELDOUT = 10  # one example in ten is held out
-MOST = 1_000_000  # examples of a class
+HELDOUT = 10  # hold out one example in ten
+MOST = 1_000_000  # most examples of a class
 
 
 @dataclass(frozen=True)
 class Example:
-    """A page by its number, without its text."""
+    """A page without its text."""
 
     cited: bool
     digest: int  # of the text
-    length: int  # its characters' bit_length
-    place: int  # in the order of reading
+    length: int  # bit_length of the number of characters
+    place: int  # number in the order of reading
 
 
 def examples(pages: Iterable[Document]) -> list[Example]:
-    """Each text once; one that is cited somewhere is cited."""
+    """One example for each different text; it is cited if any page with that text is."""
     found: dict[int, Example] = {}
     for place, page in enumerate(pages):
         line = references.as_line(page.text)
@@ -45,7 +46,7 @@ def examples(pages: Iterable[Document]) -> list[Example]:
 
 
 def balanced(found: list[Example], seed: int, most: int = MOST) -> list[Example]:
-    """Equally many of both classes in each length, drawn at random by `seed`; in the order of reading."""
+    """A sample drawn by `seed` with equally many of both classes for each length, in the order of reading."""
     draw = sorted(found, key=lambda one: xxhash.xxh3_64_intdigest(f"{seed}/{one.digest}".encode()))
     chosen: list[Example] = []
     total = min(most, sum(one.cited for one in found)) or 1
@@ -62,7 +63,7 @@ def balanced(found: list[Example], seed: int, most: int = MOST) -> list[Example]
 def train_classifier(
     pages: Iterable[Document], chosen: list[Example], folder: Path, threshold: float
 ) -> dict[str, float | None]:
-    """Train on nine tenths, write `references.bin`, and measure on the tenth. Raises DataError."""
+    """Train on nine tenths, write `references.bin`, and measure on the last tenth. Raises DataError."""
     import floret
 
     wanted = {one.place: one for one in chosen}

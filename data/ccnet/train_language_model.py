@@ -1,7 +1,7 @@
-"""The language model of CCNet's quality step: SentencePiece (unigram) and KenLM (5-grams) on Wikipedia.
+"""The language model of CCNet's perplexity step: SentencePiece (unigram) and KenLM (5-grams) on Wikipedia.
 
-In: paragraphs of prepared Wikipedia text. Out: `<language>.sp.model` and `<language>.arpa.bin`, the names
-CCNet's own models have. KenLM's programs are built by `data/ccnet/build_kenlm.sh`.
+In: paragraphs of prepared Wikipedia text. Out: `<language>.sp.model` and `<language>.arpa.bin`, named as
+CCNet's own models are. `data/ccnet/build_kenlm.sh` builds KenLM's programs.
 """
 
 import io
@@ -20,11 +20,11 @@ from data.ccnet.perplexity import normalise
 from data.errors import DataError
 
 ORDER = 5  # (CCNet)
-MAX_SENTENCES = 10_000_000  # for SentencePiece, drawn at random; KenLM counts all
+MAX_SENTENCES = 10_000_000  # drawn at random for SentencePiece; KenLM counts all
 
 
 def programs() -> tuple[str, str]:
-    """Paths of lmplz and build_binary. Raises DataError with what to run."""
+    """Paths of lmplz and build_binary. Raises DataError that says how to install them."""
     here = Path(sys.executable).parent
     lmplz, build_binary = (
         shutil.which(name) or shutil.which(name, path=str(here)) for name in ("lmplz", "build_binary")
@@ -42,7 +42,7 @@ def train_language_model(
 ) -> dict[str, int]:
     """Write the two models into `folder`, the n-grams last. Returns counts for the card.
 
-    Raises DataError if there is too little text for so many `pieces`, or KenLM fails.
+    Raises DataError if the text is too little for this many `pieces`, or KenLM fails.
     """
     lmplz, build_binary = programs()
     with tempfile.TemporaryDirectory(prefix="relama-", dir=folder) as work:
@@ -90,7 +90,7 @@ def _train_pieces(lines: Path, pieces: int, language: str) -> bytes:
             )
     except RuntimeError as error:
         most = re.search(r"value <= (\d+)", str(error))
-        remedy = f"give more text or ccnet.lm_pieces={most[1]}" if most else "give more text, or more pieces"
+        remedy = f"give more text or ccnet.lm_pieces={most[1]}" if most else "give more text or more pieces"
         raise DataError(
             f"ccnet.lm_pieces={pieces}: too little Wikipedia text in {language} ({remedy})"
         ) from None

@@ -1,29 +1,31 @@
 """Books contained in another book: found by sampled shingles, then measured exactly by all of them.
 
-In: the parquet files of cleaned books. Out: which (file, row) to drop, the book that contains it, and the
-share of its shingles found there. A shingle is five consecutive words, without case, accents and punctuation:
-one changed word breaks five, so editions that differ in one word of fifty still share 90 %, while two
-unrelated novels share less than 1 %. Four stages, whose tasks need only the files of earlier stages:
+In: the Parquet files of cleaned books. Out: the (file, row) of each book to drop, the book that contains it,
+and the share of its shingles found there. A shingle is five consecutive words, ignoring case, accents and
+punctuation: one changed word breaks five shingles, so editions that differ in one word of fifty still share
+90 %, while two unrelated novels share less than 1 %. Four stages, whose tasks need only the files of earlier
+stages:
 
     sketch      a file's books           → a sample of their shingles' hashes, sorted
-    candidates  one partition            → pairs of books of which one may contain the other, with counts
-    measure     one range of the books   → the shingles that each pair shares, counted over all of both
-    decide      everything measured      → what is dropped
+    candidates  one partition            → pairs in which one book may contain the other, with counts
+    measure     one range of the books   → the number of shingles that each pair shares, exactly
+    decide      all measured pairs       → the books to drop
 
-**What is kept.** Books are sorted by their number of different shingles, longest first, ties by (file, row).
-In that order, a book is dropped if more than 90 % of it is in an earlier one that is kept: of two that
-contain each other the longer is kept; of A in B in C with A not in C, B is dropped and A is kept. Equal books
-are dropped with the first of them. The result depends neither on how files divide the books, nor on the
-number of tasks.
+**Which book is kept.** Books are sorted by their number of different shingles, longest first, ties by
+(file, row). In that order, a book is dropped if more than 90 % of it is in an earlier book that is kept. If
+two books contain each other, the longer is kept; if A is in B and B in C, but A is not in C, then B is
+dropped and A is kept. Of equal books, all but the first are dropped, and the first too if a kept book
+contains it. The result depends neither on how files divide the books, nor on the number of tasks.
 
-**What may be missed.** One hash in eight is kept (FracMinHash), and all of them for books of up to 1,024
-shingles. So equal books, and short books in short ones, are always found. A short book in a long one is
-missed if none of its n shingles was kept: (7/8)^(0.9 n), 6e-6 for a page of 100 words, 1e-46 for a thousand.
-A novel found nowhere else costs no pair at all: at most a tenth of a book is missing from its holder, so of
-its rarest quarter of hashes at least 60 % are there. Of that quarter 64 hashes are looked up, and a
-candidate needs a quarter of these; most of a novel's are in no other book, and end there.
-Where more than a thousand books share a hash, only the longest thousand are considered.
-Shingles are compared by 64-bit hashes: two books of 10^5 share a false one with probability 5e-10.
+**What may be missed.** The sketch keeps one hash in eight (FracMinHash), and all hashes of books of up to
+1,024 shingles. So equal books, and short books in short ones, are always found. A short book in a long one
+is missed if none of its n shingles was kept: (7/8)^(0.9 n), 6e-6 for a page of 100 words, 1e-46 for a
+thousand. Only a book's rarest quarter of hashes is looked up, and 64 hashes of it at most. A dropped book
+has at most a tenth of its shingles outside its holder, so at least 60 % of that quarter are in the holder;
+a candidate needs a quarter of the hashes looked up. Most of an ordinary novel's rarest hashes are in no
+other book, so it makes no pairs. If more than a thousand books share a hash, only the longest thousand are
+considered. Shingles are compared by 64-bit hashes: two books of 10^5 shingles share a false one with
+probability 5e-10.
 """
 
 import re
@@ -44,17 +46,17 @@ from data.splitmix import GAMMA, mix_array
 SHARE = (9, 10)  # a book is dropped if more than this much of it is in another (paper §2.1)
 SHINGLE = 5  # words
 SAMPLE = 8  # keep one hash in eight
-SHORT = 1024  # shingles; all hashes of books up to this length are kept
+SHORT = 1024  # shingles; keep all hashes of books up to this length
 CHOSEN = 64  # hashes of a book that are looked up
 MAX_SHARED = 1000  # books considered for one shared hash
-PARTITION = 1 << 22  # hashes, about: a third of a gigabyte while they are sorted
+PARTITION = 1 << 22  # hashes, about; sorting them takes a third of a gigabyte
 
 SORTED = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured
 PIECE = 1 << 20  # characters folded at a time
 
 ENTRY = np.dtype([("hash", "<u8"), ("row", "<u4")])
-BOOK = np.dtype([("shingles", "<u4"), ("high", "<u8"), ("low", "<u8")])  # and a hash of the whole set
+BOOK = np.dtype([("shingles", "<u4"), ("high", "<u8"), ("low", "<u8")])  # high, low: a hash of all shingles
 PAIR = np.dtype([("book", "<u4"), ("holder", "<u4"), ("short", "?"), ("found", "<u4")])
 SHARED = np.dtype([("book", "<u4"), ("holder", "<u4"), ("shared", "<u4")])
 
@@ -66,20 +68,20 @@ _ACCENT = re.compile("[\u0300-\u036f]")
 
 @dataclass(frozen=True)
 class Contained:
-    """A book to drop, and the one that is kept and contains it."""
+    """A book to drop, and the kept book that contains it."""
 
     file: int  # its index in the list of text files
     row: int
     held_by_file: int
     held_by_row: int
-    share: float  # of the book's different shingles found in the other
+    share: float  # of the book's different shingles that occur in the kept book
 
 
 # ---- shingles
 
 
 def shingles(text: str) -> np.ndarray:
-    """The hashes of all different shingles, sorted; a text of fewer than five words is one shingle."""
+    """The sorted hashes of all different shingles; a text of fewer than five words is one shingle."""
     words = _word_hashes(text)
     if not len(words):
         return words
@@ -105,7 +107,7 @@ def _word_hashes(text: str) -> np.ndarray:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """About PIECE characters at a time, cut between words."""
+    """The text in pieces of about PIECE characters, cut between words."""
     start = 0
     while start < len(text):
         cut = _BETWEEN.search(text, start + PIECE)
@@ -115,7 +117,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[str]:
-    """Letters and digits in lower case, without accents; ideographs and kana are words by themselves."""
+    """The words: letters and digits in lower case without accents; each ideograph or kana is one word."""
     if text.isascii():
         return _WORD.findall(text.lower())
     folded = _ACCENT.sub("", unicodedata.normalize("NFKD", text).casefold())
@@ -126,7 +128,7 @@ def _words(text: str) -> list[str]:
 
 
 def sketch(text_file: Path, out: Path) -> None:
-    """Write the folder `out`: a table of the file's books, and their sampled hashes in sorted files."""
+    """Write the folder `out`: a table of the file's books, and sorted files of their sampled hashes."""
     temporary = folders.aside(folders.own(out))
     books, waiting, n_waiting, n_files = [], [], 0, 0
     for row, text in enumerate(_texts(text_file)):
@@ -166,14 +168,14 @@ def _write_sorted(waiting: list[np.ndarray], path: Path) -> None:
 
 
 def n_partitions(sketches: list[Path]) -> int:
-    """Into how many partitions the hashes are divided: by their number alone."""
+    """The number of partitions of the hashes, which depends on their number alone."""
     sizes = (np.load(path, mmap_mode="r").size for one in sketches for path in one.glob("hashes-*.npy"))
     return max(1, -(-sum(sizes) // PARTITION))
 
 
 def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -> None:
-    """Write the folder `out` for one partition: the pairs found, and how many hashes of each book were
-    looked up. Books are numbered through all sketches."""
+    """Write the folder `out` for one partition: the pairs found, and how many hashes of each book were looked
+    up. Books are numbered across all sketches."""
     books = Books(sketches)
     hashes, owners = _partition(sketches, books, index, n_partitions)
     order = np.lexsort((books.position[owners], hashes))
@@ -198,7 +200,7 @@ def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -
 
 
 class Books:
-    """All books of all sketches: their shingles, their position from the longest, and the first equal one."""
+    """All books of all sketches: their numbers of shingles, ranks by length, and first equal books."""
 
     def __init__(self, sketches: list[Path]) -> None:
         tables = [np.load(one / "books.npy") for one in sketches]
@@ -218,7 +220,7 @@ class Books:
         self.equal_to[by_set] = by_set[leader]
 
     def place(self, book: int) -> tuple[int, int]:
-        """File and row."""
+        """The file and row of a book."""
         file = int(np.searchsorted(self.first, book, side="right")) - 1
         return file, int(book - self.first[file])
 
@@ -226,7 +228,7 @@ class Books:
 def _partition(
     sketches: list[Path], books: Books, index: int, n_partitions: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hashes and books of one partition, without books that equal an earlier one."""
+    """The hashes of one partition and their books, leaving out books that equal an earlier one."""
     low, high = (-(-(2**64) * edge // n_partitions) for edge in (index, index + 1))
     hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for number, one in enumerate(sketches):
@@ -244,11 +246,12 @@ def _partition(
 
 
 def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_partitions: int) -> np.ndarray:
-    """Which entries are looked up: some of the rarest quarter, for each book and each tier (short or not).
+    """The entries to look up: from the rarest quarter of each book and each tier (short or not).
 
-    All of the quarter if it has at most CHOSEN, else CHOSEN, spread evenly; at least CHOSEN in total.
+    All of the quarter if it has at most CHOSEN entries, else CHOSEN of them, evenly spread; over all
+    partitions, at least CHOSEN.
     """
-    order = np.lexsort((sharing, short, owners))  # stable: equal ones keep the order of their hashes
+    order = np.lexsort((sharing, short, owners))  # stable: ties keep the order of their hashes
     new = _changes(owners[order]) | _changes(short[order])
     starts = np.flatnonzero(new)
     sizes = np.diff(starts, append=len(order))
@@ -261,7 +264,10 @@ def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_parti
 
 
 def _pairs(owners: np.ndarray, lookups: np.ndarray, longer: np.ndarray, short: bool) -> np.ndarray:
-    """For each looked-up entry the earlier books; counted by pair, a few million at a time."""
+    """Pairs of a book and each earlier book that shares a looked-up entry, with the number of such entries.
+
+    Counted a few million at a time.
+    """
     taken = np.minimum(longer, MAX_SHARED)
     ends = np.cumsum(taken)
     keys, counts = np.zeros(0, np.uint64), np.zeros(0, np.int64)
@@ -294,7 +300,7 @@ def _changes(column: np.ndarray) -> np.ndarray:
 def measure(
     text_files: list[Path], sketches: list[Path], counts: list[Path], index: int, n_ranges: int, out: Path
 ) -> None:
-    """Write to the file `out` what each pair of one range of the books really shares; SHARED."""
+    """Write to the file `out` how many shingles each pair of one range of the books shares; SHARED."""
     books = Books(sketches)
     held: OrderedDict[int, np.ndarray] = OrderedDict()
     measured = []
@@ -306,7 +312,7 @@ def measure(
 
 
 def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -> list[tuple[int, int]]:
-    """The pairs worth measuring: a quarter of the hashes looked up were found."""
+    """The pairs to measure: those for which at least a quarter of the looked-up hashes were found."""
     n_books = len(books.position)
     low, high = (n_books * edge // n_ranges for edge in (index, index + 1))
     looked_up = np.zeros((high - low, 2), np.int64)
@@ -327,7 +333,7 @@ def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -
 def _shingles_of(
     books: "Books", text_files: list[Path], number: int, held: OrderedDict[int, np.ndarray]
 ) -> np.ndarray:
-    """All shingles of a book; the most recent are cached, up to CACHE bytes."""
+    """All shingles of a book; the most recently used are cached, up to CACHE bytes."""
     if number not in held:
         file, row = books.place(number)
         held[number] = shingles(read_row(text_files[file], row).text)
@@ -341,11 +347,11 @@ def _shingles_of(
 
 
 def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
-    """What to drop, in the order of (file, row)."""
+    """The books to drop, ordered by (file, row)."""
     books = Books(sketches)
     table = np.concatenate([np.empty(0, SHARED), *map(np.load, measured)])
-    share, whole = SHARE
-    table = table[table["shared"] * np.uint64(whole) > books.shingles[table["book"]] * np.uint64(share)]
+    share, total = SHARE
+    table = table[table["shared"] * np.uint64(total) > books.shingles[table["book"]] * np.uint64(share)]
     position, of_holder = books.position[table["book"]], books.position[table["holder"]]
     order = np.lexsort((of_holder, -table["shared"].astype(np.int64), position))  # holders come first
     held_by: dict[int, tuple[int, int]] = {}  # book: holder, shared
@@ -362,7 +368,7 @@ def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
 
 
 def contained(text_files: list[Path], work: Path) -> list[Contained]:
-    """All four stages in sequence, in an empty folder."""
+    """Run all four stages in sequence, in an empty folder."""
     sketches = [work / f"sketch-{file:05d}" for file in range(len(text_files))]
     for text_file, out in zip(text_files, sketches):
         sketch(text_file, out)

@@ -1,8 +1,8 @@
-"""Exact duplicates over an entire source, in bounded memory: of equal texts the first is kept.
+"""Exact duplicates over an entire source, in bounded memory: the first of equal texts is kept.
 
-Two stages. Map: the hashes of a reading task's documents, sorted. Reduce: one partition of the hashes of all
-tasks at a time; all but the first document of each hash, by (task, row), are marked. So the result
-depends on the order of the documents alone.
+Two stages. Map: the hashes of a reading task's documents, sorted. Reduce: one partition of all tasks' hashes
+at a time; every document but the first of each hash, by (task, row), is marked. So the result depends on the
+order of the documents alone.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ import xxhash
 
 from data.documents import Document
 
-PARTITION = 1 << 24  # documents, about: half a gigabyte of hashes while they are sorted
+PARTITION = 1 << 24  # documents, about; sorting their hashes takes half a gigabyte
 HASH = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
 MARK = np.dtype([("task", "<u4"), ("row", "<u4")])
 
@@ -28,7 +28,7 @@ class Hashes:
         self._digests.append(xxhash.xxh3_128_digest(document.text.encode()))
 
     def write(self, path: Path) -> None:
-        """Sorted by hash, equal ones by row."""
+        """Write the hashes, sorted by (hash, row)."""
         both = np.frombuffer(b"".join(self._digests), ">u8").reshape(-1, 2)
         entries = np.empty(len(both), HASH)
         entries["high"], entries["low"], entries["row"] = both[:, 0], both[:, 1], np.arange(len(both))
@@ -36,7 +36,7 @@ class Hashes:
 
 
 def n_partitions(n_documents: int) -> int:
-    """Into how many partitions the hashes are divided: by the number of documents alone."""
+    """The number of partitions of the hashes, which depends on the number of documents alone."""
     return max(1, -(-n_documents // PARTITION))
 
 

@@ -1,8 +1,8 @@
-"""Which documents of a source are dropped as duplicates: the stages between reading and writing.
+"""The stages between reading and writing that find a source's duplicates.
 
 In: the folders that the reading tasks made. Out: files under `marks`, from which each writing task takes the
-rows to drop, with a detail of each. `exact`: equal texts (`data/dedup/exact.py`); `contained`: books inside
-another (`data/dedup/containment.py`). Every task makes a file or folder that appears complete.
+rows to drop, with a detail for each. `exact`: equal texts (`data/dedup/exact.py`); `contained`: books inside
+another (`data/dedup/containment.py`). Every task makes a file or folder that appears complete or not at all.
 """
 
 import json
@@ -24,7 +24,7 @@ DETAILS = "details.json"
 def find(
     kind: str, read: list[Path], n_documents: int, marks: Path, on: EngineConfig, status: Callable[[], None]
 ) -> None:
-    """Mark what to drop; `kind` is "exact" or "contained". Finished tasks are not repeated."""
+    """Mark the documents to drop; `kind` is "exact" or "contained". Finished tasks are not repeated."""
 
     def stage(name: str, made: list[Path], work: Callable[[int], None]) -> None:
         todo = [item for item, path in enumerate(made) if not path.exists()]
@@ -49,7 +49,7 @@ def find(
 
 
 def marked(marks: Path, task: int) -> dict[int, str]:
-    """The rows to drop of what a reading task made, each with its detail ("" for an exact duplicate)."""
+    """The rows to drop among a reading task's documents, each with its detail ("": an exact duplicate)."""
     rows: dict[int, str] = {}
     for path in sorted(marks.glob("[0-9]*.npy")):
         table = np.load(path, mmap_mode="r")
@@ -96,7 +96,7 @@ def _decide(
         task, first = place_of[book.file]
         holder = read_row(texts[book.held_by_file], book.held_by_row)
         detail = (
-            f"{book.share:.1%} of its shingles stand in {holder.id} ({holder.file}, record {holder.record})"
+            f"{book.share:.1%} of its shingles occur in {holder.id} ({holder.file}, record {holder.record})"
         )
         details.setdefault(str(task), {})[str(first + book.row)] = detail
     folders.write_whole(marks / DETAILS, json.dumps(details))

@@ -1,7 +1,7 @@
-"""From `relama prepare`'s keys to CCNet's stages: the models they need, and what is recorded of them.
+"""From `relama prepare`'s keys to CCNet's stages, their models, and the settings that are recorded.
 
-In: the request and its inputs. Out: the stages (`CCNet`) with every model already loaded once, so that a
-missing or damaged one is refused before the first page is read; and the settings recorded in report.json.
+In: the request and its inputs. Out: the stages (`CCNet`), after loading every model once, so that a missing
+or damaged one is refused before the first page is read; and the settings recorded in report.json.
 """
 
 import json
@@ -21,12 +21,12 @@ _BLOCK = 1 << 20
 
 
 def ccnet_of(config: PrepareConfig, inputs: list[Path]) -> CCNet:
-    """The stages asked for. Raises DataError if a model is missing or damaged, or a dump is given twice."""
+    """The requested stages. Raises DataError if a model is missing or damaged, or a dump is given twice."""
     keys = config.ccnet
     if keys.cutoffs and (config.models_folder / CARD).is_file():
         raise DataError(
-            f"ccnet.cutoffs={keys.cutoffs}: thresholds of another model do not apply to the one trained in "
-            f"{config.models_folder}; leave them out to use the corpus's own percentiles"
+            f"ccnet.cutoffs={keys.cutoffs}: another model's thresholds do not apply to the model trained in "
+            f"{config.models_folder}; leave this key out to use the corpus's own percentiles"
         )
     _refuse_copies(inputs)
     sets = {str(path): place // keys.group for place, path in enumerate(inputs)} if keys.group else {}
@@ -44,7 +44,7 @@ def ccnet_of(config: PrepareConfig, inputs: list[Path]) -> CCNet:
 
 
 def settings_of(config: PrepareConfig) -> dict:
-    """What decides which pages are kept, for the report and for resuming unfinished work."""
+    """The settings that decide which pages are kept, for the report and for resuming unfinished work."""
     keys, folder, used = config.ccnet, config.models_folder, []
     if "language" not in keys.skip:
         used.append(language.model_file(folder))
@@ -66,7 +66,7 @@ def settings_of(config: PrepareConfig) -> dict:
 
 
 def _refuse_copies(inputs: list[Path]) -> None:
-    """If a file were read twice, each of its paragraphs would be repeated and none kept."""
+    """Refuse a file that is given twice: all its paragraphs would count as repeated and be dropped."""
     by_size: dict[int, list[Path]] = {}
     for path in inputs:
         by_size.setdefault(stamp(path)[0], []).append(path)
@@ -74,8 +74,8 @@ def _refuse_copies(inputs: list[Path]) -> None:
         for one, other in combinations(alike, 2):
             if _digest(one, _BLOCK) == _digest(other, _BLOCK) and _digest(one) == _digest(other):
                 raise DataError(
-                    f"input: {one} and {other} are the same file: every paragraph of both would be repeated "
-                    "and dropped; give it once"
+                    f"input: {one} and {other} have the same content, so every paragraph would count as "
+                    "repeated and be dropped; give only one of them"
                 )
 
 

@@ -1,8 +1,8 @@
 """`relama prepare recipe=ccnet-models input=DUMPS ccnet.cited=WIKIPEDIA`: the models for recipe=commoncrawl.
 
-In: prepared Wikipedia text, the dumps, and what Wikipedia cites. Out: a folder with a language model of each
-language, the classifier of references, and `card.json` and `card.md`, which say how they were made. A model
-that already exists is kept; too few cited pages are refused with the number needed.
+In: prepared Wikipedia text, the dumps, and the URLs that Wikipedia cites. Out: a folder with a language
+model for each language, the classifier of references, and `card.json` and `card.md`, which say how they
+were made. A model that already exists is kept; too few cited pages are refused, with the number needed.
 """
 
 import json
@@ -30,14 +30,14 @@ from data.progress import Progress
 from data.remote import stamp
 from data.sources import commoncrawl
 
-OTHERS = 2_000_000  # pages that are not cited to draw from, about
-PAGE_BYTES = 3000  # of a packed dump, about
-FEWEST = 10  # examples of a class, even of a stand-in
+OTHERS = 2_000_000  # about how many uncited pages to draw from
+PAGE_BYTES = 3000  # about how many bytes of a compressed dump hold a page
+FEWEST = 10  # the fewest examples of a class, even for a stand-in
 CITED_FILE = "cited.npy"
 
 
 def train_models(config: PrepareConfig) -> None:
-    """Make what is missing of the models. Raises DataError."""
+    """Train the models that are missing. Raises DataError."""
     keys, folder = config.ccnet, config.models_folder
     card: dict[str, Any] = {"stand_in": False}
     if (folder / CARD).is_file():
@@ -45,7 +45,7 @@ def train_models(config: PrepareConfig) -> None:
     languages = [name for name in keys.languages if not (folder / f"{name}.arpa.bin").is_file()]
     languages = [] if "perplexity" in keys.skip else languages
     wants_classifier = "references" not in keys.skip and not (folder / references.FILE).is_file()
-    # Whatever is missing is refused before anything is read.
+    # Refuse whatever is missing before reading anything.
     if languages:
         programs()
     wikipedia = []
@@ -99,21 +99,21 @@ def _classifier(
         n_cited = sum(one.cited for one in found)
         raise DataError(
             f"cited pages: of {n_urls:,} cited URLs, {n_cited:,} are among the pages, and "
-            f"{len(chosen) // 2:,} have another page of their length; the classifier needs {least:,} of "
-            "each: give more of the dumps, or ccnet.min_examples=…; ccnet.stand_in=true demonstrates it with "
-            "Wikipedia's own articles"
+            f"{len(chosen) // 2:,} have an uncited page of similar length; the classifier needs {least:,} of "
+            "each: give more dumps or a lower ccnet.min_examples=…; for a demonstration, "
+            "ccnet.stand_in=true uses Wikipedia's own articles"
         )
     Progress("ccnet-models").say(f"classifier: {len(chosen) // 2:,} cited pages and as many others")
     made = train_classifier(stood_in() if stand_in else pages(), chosen, folder, keys.min_reference)
     card["stand_in"], card["classifier"] = stand_in, made | {"cited_urls": n_urls, "dumps": len(inputs)}
     if stand_in:
         Progress("ccnet-models").say(
-            f"{folder / references.FILE} is a STAND-IN: it learned Wikipedia's own articles, not cited pages"
+            f"{folder / references.FILE} is a STAND-IN, trained on Wikipedia's own articles, not cited pages"
         )
 
 
 def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> list[Path]:
-    """Cited pages and a sample of the others, in the languages asked for, repeated paragraphs removed."""
+    """Files of cited pages and a sample of the others: requested languages, repeated paragraphs removed."""
     share = min(1.0, OTHERS * PAGE_BYTES / max(1, sum(stamp(path)[0] for path in inputs)))
     keys, made = config.ccnet, folder / "pages"
     settings = {
@@ -128,7 +128,9 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
         known = json.loads((made / "report.json").read_text())["settings"]
         if known == json.loads(json.dumps(settings | stamped)):
             return text_files(made / "text")
-        raise DataError(f"{made}: pages drawn with other settings; delete this folder to draw them again")
+        raise DataError(
+            f"{made}: these pages were drawn with other settings; delete this folder to draw them again"
+        )
     clean = partial(_sampled, hashes=folder / CITED_FILE, share=share, seed=config.seed)
     refine = CCNet(
         None,
@@ -150,7 +152,7 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
 
 
 def _sampled(record: Record, *, hashes: Path, share: float, seed: int) -> Document | Drop:
-    """The page if it is cited, or drawn at random."""
+    """The page, if it is cited or drawn at random."""
     known = cited.is_cited(record.url, _load(hashes))
     if (
         not known
@@ -176,9 +178,9 @@ def _articles(files: list[Path], language: str) -> Iterator[Document]:
 
 
 def _write_card(folder: Path, card: dict) -> None:
-    """For programs and for people."""
+    """Write the card for programs (JSON) and for people (Markdown)."""
     folders.write_whole(folder / CARD, json.dumps(card, indent=1))
-    lines = ["# Models of CCNet's steps", ""]
+    lines = ["# Models for CCNet's steps", ""]
     for name, made in card.get("language_models", {}).items():
         lines.append(
             f"- `{name}.sp.model`, `{name}.arpa.bin`: {made['paragraphs']:,} paragraphs "
@@ -188,8 +190,8 @@ def _write_card(folder: Path, card: dict) -> None:
     if made := card.get("classifier"):
         if card["stand_in"]:
             positives = (
-                "**A STAND-IN: its positives are Wikipedia's own articles, for want of pages that Wikipedia "
-                "cites. It shows the path; do not train on what it keeps.**"
+                "**A STAND-IN: its positives are Wikipedia's own articles, because too few cited pages were "
+                "found. Use it to try the pipeline; do not train on the pages it keeps.**"
             )
         else:
             positives = (
@@ -198,9 +200,9 @@ def _write_card(folder: Path, card: dict) -> None:
             )
         lines.append(
             f"- `{references.FILE}`: floret's supervised classifier, default settings. {positives} "
-            f"Negatives: random pages of the same lengths. {made['examples']:,} examples, equal texts once, "
-            f"{made['held_out']:,} held out; on those: accuracy {made['accuracy']}, and at "
-            f"{made['threshold']} it keeps {made['kept_of_cited']} of the positives and "
-            f"{made['kept_of_others']} of the others."
+            f"Negatives: random pages of the same lengths. {made['examples']:,} examples without duplicates, "
+            f"{made['held_out']:,} of them held out. On the held-out ones: accuracy {made['accuracy']}; at "
+            f"threshold {made['threshold']} it keeps {made['kept_of_cited']} of the positives and "
+            f"{made['kept_of_others']} of the negatives."
         )
     folders.write_whole(folder / "card.md", "\n".join(lines) + "\n")

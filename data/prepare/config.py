@@ -1,4 +1,4 @@
-"""What `relama prepare` is asked for: its keys, and the combinations that are refused at once."""
+"""The keys of `relama prepare`, and the combinations that are refused at once."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -10,7 +10,7 @@ from data.mixture import DataConfig
 from data.tokens.llama import VOCAB_SIZE
 
 RECIPES = (*mixture.RECIPES, "text")  # data/sources/<name>
-MAKERS = ("ccnet-models", "sample", "all")  # recipes that are more, or other, than one source
+MAKERS = ("ccnet-models", "sample", "all")  # recipes that do not make exactly one source
 STAGES = ("text", "tokens", "all")
 CCNET_STEPS = ("paragraphs", "language", "perplexity", "references")  # in their order
 
@@ -19,18 +19,18 @@ CCNET_STEPS = ("paragraphs", "language", "perplexity", "references")  # in their
 class CCNetConfig:
     """CCNet's steps (recipe=commoncrawl), and how their models are trained (recipe=ccnet-models)."""
 
-    languages: list[str] = field(default_factory=lambda: ["en"])  # those kept, by ISO code
-    min_language: float = 0.5  # fastText's probability of a page's language (CCNet)
-    group: int | None = None  # compare paragraphs within so many files (CCNet: 50); null: the entire input
+    languages: list[str] = field(default_factory=lambda: ["en"])  # languages to keep, by ISO code
+    min_language: float = 0.5  # lowest fastText probability of a page's language (CCNet)
+    group: int | None = None  # compare paragraphs within this many files (CCNet: 50); null: the entire input
     models: str | None = None  # folder of recipe=ccnet-models, or CCNet's own; null: <corpora>/ccnet-models
     cutoffs: list[float] | None = None  # perplexities that end head and middle (CCNet's own English model:
     # 340,520); null: the corpus's own 30th and 60th percentiles
-    min_reference: float = 0.25  # the classifier's probability (RedPajama)
-    skip: list[str] = field(default_factory=list)  # steps: paragraphs, language, perplexity, references
+    min_reference: float = 0.25  # lowest probability from the classifier of references (RedPajama)
+    skip: list[str] = field(default_factory=list)  # any of: paragraphs, language, perplexity, references
     cited: list[str] = field(default_factory=list)  # recipe=ccnet-models: Wikipedia dumps, or lists of URLs
     lm_pieces: int = 65536  # recipe=ccnet-models: vocabulary of the language model (CCNet)
-    min_examples: int = 1000  # recipe=ccnet-models: of each class that the classifier is trained on
-    stand_in: bool = False  # too few pages are cited: use Wikipedia's own articles, and say so on the card
+    min_examples: int = 1000  # recipe=ccnet-models: fewest training examples in each class of the classifier
+    stand_in: bool = False  # if too few pages are cited, use Wikipedia's own articles, noted on the card
 
     def __post_init__(self) -> None:
         for key in ("min_language", "min_reference"):
@@ -50,41 +50,42 @@ class CCNetConfig:
             raise ValueError(f"ccnet.skip={unknown[0]}: expected some of {', '.join(CCNET_STEPS)}")
         if "language" in self.skip and "perplexity" not in self.skip:
             raise ValueError(
-                "ccnet.skip=language: the perplexity needs the language; ccnet.skip=language,perplexity"
+                "ccnet.skip=language: the perplexity step needs the language; give "
+                "ccnet.skip=language,perplexity"
             )
         if self.cutoffs is not None and not (
             len(self.cutoffs) == 2 and 0 < self.cutoffs[0] <= self.cutoffs[1]
         ):
             raise ValueError(
-                f"ccnet.cutoffs={self.cutoffs}: expected two rising perplexities (ccnet.cutoffs=340,520)"
+                f"ccnet.cutoffs={self.cutoffs}: expected two increasing perplexities (ccnet.cutoffs=340,520)"
             )
         if self.min_examples < 1:
             raise ValueError(f"ccnet.min_examples={self.min_examples}: expected at least 1")
 
 
-CCNET_KEYS = tuple(key.name for key in fields(CCNetConfig))  # each was a key without `ccnet.` once
+CCNET_KEYS = tuple(key.name for key in fields(CCNetConfig))  # in earlier versions, keys without `ccnet.`
 
 
 @dataclass
 class PrepareConfig:
-    """What to prepare, from what, and where to; `configs/prepare.yaml` fills it."""
+    """What to prepare, from which inputs, and where; `configs/prepare.yaml` fills it."""
 
-    data: DataConfig  # recipe=all: the weights by which the tokenizer sees the sources
+    data: DataConfig  # recipe=all: the sources' weights in the tokenizer's training text
     recipe: str = ""  # one of RECIPES | MAKERS
     input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
     corpora: str = "corpora"
-    output: str | None = None  # null: <corpora>/<source>; a URL: a copy of that
-    stage: str = "all"  # text | tokens | all; without a tokenizer all is text
+    output: str | None = None  # null: <corpora>/<source>; a URL: copy that folder there
+    stage: str = "all"  # text | tokens | all; without a tokenizer, all means text
     tokenizer: str | None = None  # a SentencePiece model
     vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
-    seed: int = 0  # of the order of the documents in the token store
+    seed: int = 0  # for the order of the documents in the token store
     heldout: float = 0.001  # share of the documents held out for validation
-    replace: bool = False  # whether a token store of other settings may be replaced
-    licences: list[str] | None = None  # recipe=github: those accepted; null: the paper's
+    replace: bool = False  # whether a token store with other settings may be replaced
+    licences: list[str] | None = None  # recipe=github: the licenses accepted; null: the paper's
     ccnet: CCNetConfig = field(default_factory=CCNetConfig)  # recipe=commoncrawl and ccnet-models
-    max_broken: float = 0.1  # share of the inputs that may break off before their end
-    record_seconds: float = 60.0  # CPU time for cleaning one record
+    max_broken: float = 0.1  # largest share of the inputs that may be unreadable before their end
+    record_seconds: float = 60.0  # most CPU time for cleaning one record
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
@@ -95,34 +96,34 @@ class PrepareConfig:
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(
-                    "recipe=sample: makes its own text and tokenizer; the only other key is corpora="
+                    "recipe=sample: makes its own text and tokenizer; give no other key than corpora="
                 )
             return
         if self.stage not in STAGES:
             raise ValueError(f"stage={self.stage}: expected one of {', '.join(STAGES)}")
         if self.recipe == "all" and (len(self.input) != 1 or self.output or self.source):
             raise ValueError(
-                "recipe=all: takes one YAML file that lists the dumps (input=dumps.yaml, with "
-                "`wikipedia: PATH` on a line), and corpora="
+                "recipe=all: expected one YAML file that lists the dumps (input=dumps.yaml, with lines such "
+                "as `wikipedia: PATH`), and corpora=, without output= and source="
             )
         if self.recipe == "text" and not self.source:
             raise ValueError(
-                "source: recipe=text needs the name of its source (source=wikipedia, source=novels)"
+                "source: recipe=text needs a name for the source (source=wikipedia, source=novels)"
             )
         self.source = self.source or self.recipe
         if not re.fullmatch(r"\w[\w-]*", self.source):
             raise ValueError(f"source={self.source}: expected letters, digits, _ and - (it names a folder)")
         if self.stage == "tokens" and not self.tokenizer:
             raise ValueError(
-                "tokenizer: stage=tokens needs one (tokenizer=PATH; `relama tokenizer` trains it)"
+                "tokenizer: stage=tokens needs a tokenizer (tokenizer=PATH; `relama tokenizer` trains one)"
             )
         no_input = self.recipe == "ccnet-models" and "references" in self.ccnet.skip
         if self.stage != "tokens" and not self.input and not no_input:
             raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
         if self.licences is not None and self.recipe not in ("github", "all"):
-            raise ValueError(f"licences: only recipe=github selects by licence, not recipe={self.recipe}")
+            raise ValueError(f"licences: only recipe=github selects by license, not recipe={self.recipe}")
         if not 0 <= self.heldout < 1:
-            raise ValueError(f"heldout={self.heldout}: expected a share from 0 up to, not including, 1")
+            raise ValueError(f"heldout={self.heldout}: expected a share of at least 0 and below 1")
         if not 0 <= self.max_broken <= 1:
             raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
         if not 0 < self.record_seconds <= 1e9:
@@ -130,22 +131,22 @@ class PrepareConfig:
 
     @property
     def name(self) -> str:
-        """Of the source."""
+        """The source's name."""
         return self.source or self.recipe
 
     @property
     def models_folder(self) -> Path:
-        """Where CCNet's models are, or will be."""
+        """The folder of CCNet's models, which may not exist yet."""
         return Path(self.ccnet.models or Path(self.corpora) / "ccnet-models")
 
     @property
     def folder(self) -> Path:
-        """Where this source's text and tokens are made."""
+        """The folder that holds this source's text and tokens."""
         if self.output and not remote.is_remote(self.output):
             return Path(self.output)
         return Path(self.corpora) / self.name
 
 
 def renamed_key(key: str) -> str | None:
-    """The key that replaced an old one; None for any other word."""
+    """The key that replaced an old one; None for any other key."""
     return f"ccnet.{key}" if key in CCNET_KEYS else None

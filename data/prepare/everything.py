@@ -1,8 +1,8 @@
 """recipe=all: every source from one list of dumps, to text, then one tokenizer, then all token stores.
 
-In: a YAML file with `source: path` (or a list of paths) on each line. Out: what `relama prepare` makes of
-each, and `corpora/tokenizer/tokenizer.model`. Everything that can be refused is refused before the first
-byte is read; the disk, time and memory needed are estimated; steps already done are skipped.
+In: a YAML file with `source: path` (or a list of paths) on each line. Out: each source as `relama prepare`
+makes it, and `corpora/tokenizer/tokenizer.model`. Faults in the request are refused before the first byte is
+read; the disk, time and memory needed are estimated; finished steps are skipped.
 """
 
 import os
@@ -22,9 +22,9 @@ from data.prepare.source import prepare
 from data.progress import Progress
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
-# MB/s a core of input as stored, and bytes of cleaned text for each such byte: measured on small
-# real samples (benchmarks/text/sources.py); c4 and commoncrawl from their unpacked figures
-# at 2.6 and 4 unpacked bytes a byte. Real dumps differ, so what is said from them is said as "about".
+# MB/s per core of input as stored, and bytes of cleaned text per stored byte: measured on small real samples
+# (benchmarks/text/sources.py); c4 and commoncrawl are computed from their unpacked figures, at 2.6 and 4
+# unpacked bytes per stored byte. Real dumps differ, so messages say "about".
 MEASURED = {
     "commoncrawl": (1.4, 0.3),
     "c4": (6.4, 2.5),
@@ -35,13 +35,13 @@ MEASURED = {
     "stackexchange": (5.6, 0.4),
     "text": (15.0, 1.4),
 }
-TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes a token, two bytes each
-ENCODING = 10.0  # MB/s a core
+TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes per token; a stored token takes two bytes
+ENCODING = 10.0  # MB/s per core
 WORKER_MEMORY = 2.0  # GB, at most
 
 
 def prepare_all(config: PrepareConfig) -> None:
-    """Run the stages asked for over all sources of the list. Raises DataError."""
+    """Run the requested stages for all sources of the list. Raises DataError."""
     sources = read_list(Path(config.input[0]), config)
     weights = {name: config.data.weights.get(name) for name in sources}
     unweighted = [name for name, weight in weights.items() if weight is None]
@@ -54,10 +54,10 @@ def prepare_all(config: PrepareConfig) -> None:
     models = _models_request(config, sources) if config.stage != "tokens" else None
     _say_needs(config, sources)
     if config.stage != "tokens":
-        # CommonCrawl's models learn from Wikipedia's text.
+        # CommonCrawl comes last: its models are trained on Wikipedia's text.
         for name, source in sorted(sources.items(), key=lambda item: item[0] == "commoncrawl"):
             if name == "commoncrawl" and models:
-                from data.prepare.ccnet_models import train_models  # packages that no other source needs
+                from data.prepare.ccnet_models import train_models  # imports packages only it needs
 
                 train_models(models)
             prepare(source)
@@ -65,7 +65,7 @@ def prepare_all(config: PrepareConfig) -> None:
         return
     if not model.is_file():
         if config.tokenizer:
-            raise DataError(f"tokenizer={model}: no such file; leave it out and one is trained")
+            raise DataError(f"tokenizer={model}: no such file; leave this key out to train a tokenizer")
         listed = replace(config.data, sources=list(sources))
         training = TokenizerConfig(listed, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
         train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
@@ -73,17 +73,17 @@ def prepare_all(config: PrepareConfig) -> None:
         prepare(replace(source, stage="all", tokenizer=str(model)))
     missing = [name for name in config.data.chosen() if name not in sources]
     own = [name for name in sources if name not in mixture.RECIPES]
-    words = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]
-    words += [f"data.sources=[{','.join(sources)}]"] if missing else []
-    words = shlex.join([*words, f"corpora={config.corpora}"])
+    keys = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]
+    keys += [f"data.sources=[{','.join(sources)}]"] if missing else []
+    arguments = shlex.join([*keys, f"corpora={config.corpora}"])
     print(
-        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {words}; "
-        f"torchrun train/main.py model=7b data=mix {words}"
+        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {arguments}; "
+        f"torchrun train/main.py model=7b data=mix {arguments}"
     )
 
 
 def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
-    """The request for each source in the list's order. Raises DataError that names the line's fault."""
+    """The request for each source, in the list's order. Raises DataError that names the faulty line."""
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -96,8 +96,8 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
     for name, inputs in listed.items():
         if name in CCNET_KEYS or name == "ccnet":
             raise DataError(
-                f"input={path}: {name}: a key, not a source; now {renamed_key(name) or 'ccnet.…'}=… on the "
-                "command line"
+                f"input={path}: {name}: this is a key, not a source; give {renamed_key(name) or 'ccnet.…'}=… "
+                "on the command line"
             )
         inputs = [inputs] if isinstance(inputs, str) else inputs
         if not isinstance(inputs, list) or not all(isinstance(one, str) for one in inputs) or not inputs:
@@ -119,7 +119,7 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
 
 
 def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> PrepareConfig | None:
-    """What trains CommonCrawl's models, if none were given. Raises DataError if they cannot be trained."""
+    """The request that trains CommonCrawl's models, unless they were given. Raises DataError if it cannot."""
     if "commoncrawl" not in sources or config.ccnet.models:
         return None
     if {"perplexity", "references"} <= {*config.ccnet.skip}:
@@ -128,8 +128,8 @@ def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) ->
 
     if "wikipedia" not in sources:
         raise DataError(
-            f"{config.input[0]}: commoncrawl's models learn from Wikipedia: list wikipedia, or give "
-            "ccnet.models=…"
+            f"{config.input[0]}: commoncrawl's models are trained on Wikipedia's text: list wikipedia too, "
+            "or give ccnet.models=…"
         )
     if "perplexity" not in config.ccnet.skip:
         programs()
@@ -139,7 +139,7 @@ def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) ->
 
 
 def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:
-    """Say the disk, time and memory needed, as far as they can be known, and if the disk has no room."""
+    """Print estimates of the disk, time and memory needed, and a warning if the disk has too little space."""
     cores = config.engine.workers or (os.cpu_count() or 1 if config.engine.name == "local" else 1)
     raw = text = seconds = 0.0
     for name, source in sources.items():
@@ -149,7 +149,7 @@ def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None
         raw += size
         text += size * ratio
         seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
-    # Cleaned text is zstd, at about 0.4 of its size, and on the disk twice until a source is finished.
+    # Cleaned text is compressed to about 0.4 of its size, and on disk twice until a source is finished.
     disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
     training = 4 * min(text, TokenizerConfig.max_bytes) / 1e9
     Progress("all").say(
@@ -161,4 +161,4 @@ def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None
         place = place.absolute().parent
     free = shutil.disk_usage(place).free
     if free < disk:
-        Progress("all").say(f"{config.corpora}: only {free / 1e9:.1f} GB are free")
+        Progress("all").say(f"warning: {config.corpora}: only {free / 1e9:.1f} GB are free")

@@ -1,4 +1,4 @@
-"""From `recipe=` and `input=` to the recipe's module and the inputs that it reads one by one."""
+"""From `recipe=` and `input=` to the recipe's module and its inputs."""
 
 import importlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from data.prepare.config import PrepareConfig
 
 
 def recipe_module(config: PrepareConfig) -> ModuleType:
-    """The module of a source. Raises DataError if a package that it needs is not installed."""
+    """The recipe's module. Raises DataError if a package that it needs is not installed."""
     try:
         module = importlib.import_module(f"data.sources.{config.recipe}")
         for package in getattr(module, "NEEDS", ()):
@@ -25,7 +25,7 @@ def recipe_module(config: PrepareConfig) -> ModuleType:
 
 
 def find_inputs(config: PrepareConfig) -> list[Path]:
-    """The inputs in order, each once. Raises DataError."""
+    """The inputs in order, without duplicates. Raises DataError."""
     module = recipe_module(config)
     try:
         found = [one for path in config.input for one in module.inputs(remote.place(path))]

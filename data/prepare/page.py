@@ -1,4 +1,4 @@
-"""report.html of a prepared source, from its report.json: counts, reasons to drop, languages, lengths."""
+"""report.html of a prepared source, from its report.json: counts, drops by reason, languages, lengths."""
 
 import json
 from pathlib import Path
@@ -9,19 +9,19 @@ from data.page import render
 
 
 def write_page(folder: Path) -> None:
-    """Write `folder/report.html` from its report.json and, where there is one, its token store's manifest."""
+    """Write `folder/report.html` from its report.json and, if there is a token store, its manifest."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     dropped = sorted(report["dropped"].items(), key=lambda item: (-item[1]["count"], item[0]))
     page = render(
         "source.html",
         title=str(report["settings"].get("source") or folder.name),
-        under=["A prepared source: what became of every record."],
+        under=["A prepared source: which records were kept, and why others were dropped."],
         facts=[*_facts(report).items(), *_token_facts(folder).items()],
         dropped={reason: counted["count"] for reason, counted in dropped},
         examples=[(reason, counted["examples"]) for reason, counted in dropped],
         lengths={_range(int(bits)): count for bits, count in report["lengths"].items()},
         languages=_largest_first(report["languages"]),
-        notes=_largest_first(report.get("notes", {})),  # reports written earlier have none
+        notes=_largest_first(report.get("notes", {})),  # older reports have no notes
     )
     folders.write_whole(folder / "report.html", page)
 
@@ -52,7 +52,7 @@ def _token_facts(folder: Path) -> dict[str, str]:
 
 
 def _range(bits: int) -> str:
-    """The lengths in bytes that have `bits` binary digits."""
+    """The range of lengths in bytes whose binary form has `bits` digits."""
     return f"{_bytes(2 ** max(0, bits - 1))} to {_bytes(2**bits)}"
 
 

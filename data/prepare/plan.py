@@ -1,8 +1,8 @@
-"""What a source does with its files, and how the work is divided into tasks.
+"""A recipe's functions, and how its work is divided into tasks.
 
-In: a recipe and its inputs. Out: tasks of about TASK_BYTES, by the inputs' sizes alone, and the paths of what
-each task makes in the work folder. That folder is named by the settings: a process of an earlier attempt with
-other settings that is still alive cannot write into it.
+In: a recipe and its inputs. Out: tasks of about TASK_BYTES, which depend on the inputs' sizes alone, and the
+path of each task's files in the work folder. The settings are part of that folder's name, so a process left
+over from an attempt with other settings cannot write into it.
 """
 
 import json
@@ -19,12 +19,12 @@ from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
 
-TASK_BYTES = 128 << 20  # of raw input, about: what one task reads before it commits
+TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
 
 @dataclass(frozen=True)
 class Slice:
-    """What a task reads of an input: all of it, or the `index`-th of `count` ranges."""
+    """The part of an input that a task reads: all of it, or the `index`-th of `count` ranges."""
 
     input: Path
     size: int  # bytes
@@ -34,33 +34,33 @@ class Slice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a source does with its files: plain functions, which any process can be sent."""
+    """How a source's files are read and cleaned: plain functions, which can be sent to any process."""
 
-    read: Callable[..., Iterable[Record | Drop]]  # of a local path; also index=, n_slices= if sliced
+    read: Callable[..., Iterable[Record | Drop]]  # takes a local path; also index=, n_slices= if sliced
     clean: Callable[[Record], Document | Drop]
     duplicates: str | None = None  # None | "exact" | "contained"
-    slices: Callable[[Path], int] | None = None  # how many slices an input is read in
-    # Stages between reading and writing: (folders read, folders to make of the same shape, a folder for its
+    slices: Callable[[Path], int] | None = None  # the number of slices of an input
+    # Stages between reading and writing: (folders read, folders to make in the same form, a folder for their
     # own files, engine, progress) → facts for the report (data/ccnet/refine.py).
     refine: Callable[[list[Path], list[Path], Path, EngineConfig, Progress], dict] | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The tasks, and where each finds and puts its files."""
+    """The tasks, and where each reads and writes its files."""
 
     recipe: Recipe
     tasks: tuple[tuple[Slice, ...], ...]
-    stamps: dict[Path, tuple[int, str]]  # of each input, as declared when the work began
+    stamps: dict[Path, tuple[int, str]]  # each input's `data.remote.stamp` when the work began
     folder: Path  # of the work in progress
-    seconds: float  # of CPU time for cleaning one record
+    seconds: float  # most CPU time for cleaning one record
 
     def read(self, task: int) -> Path:
-        """What a reading task made: documents, their hashes, its report and its quarantine."""
+        """A reading task's folder: documents, their hashes, its report and its quarantine."""
         return self.folder / "read" / f"{task:05d}"
 
     def refined(self, task: int) -> Path:
-        """What is written to the text, duplicates apart."""
+        """The task's documents as they will be written to the text, still with duplicates."""
         return self.folder / "refined" / f"{task:05d}" if self.recipe.refine else self.read(task)
 
     def written(self, task: int) -> Path:
@@ -68,7 +68,7 @@ class Plan:
         return self.folder / "written" / f"{task:05d}.json"
 
     def live(self, task: int) -> Path:
-        """How far a reading task is: [bytes, records]."""
+        """A reading task's progress: [bytes, records]."""
         return self.folder / "live" / f"{task:05d}.json"
 
     @property
@@ -80,7 +80,7 @@ class Plan:
         return self.folder / "text"
 
     def size(self, task: int) -> int:
-        """Bytes of input."""
+        """A task's bytes of input."""
         return sum(one.size for one in self.tasks[task])
 
 
@@ -90,7 +90,7 @@ def slices_of(recipe: Recipe, path: Path, size: int) -> list[Slice]:
 
 
 def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
-    """Neighbours together, up to TASK_BYTES."""
+    """The slices in order, grouped into tasks of up to TASK_BYTES."""
     tasks: list[list[Slice]] = [[]]
     size = 0
     for one in slices:
@@ -103,7 +103,7 @@ def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
 
 
 def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
-    """Where this work is resumed, or begins. Raises DataError if other work was left unfinished there."""
+    """The folder to work in, new or resumed. Raises DataError if it has unfinished work of other settings."""
     work = folder / "text.work"
     known = work / "settings.json"
     own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())

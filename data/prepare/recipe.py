@@ -1,10 +1,10 @@
 """Runs a recipe: raw inputs in, `text/`, `report.json` and `quarantine.jsonl` out, on any engine.
 
 The inputs are divided into tasks by their sizes alone (`data/prepare/plan.py`). Each task reads and cleans
-its slices into a folder that appears complete; duplicates are found over all of them, one partition of the
-hash at a time; then each task's text is written without them (`data/prepare/tasks.py`). So killed work is
-resumed, and the text is the same, byte for byte, on every engine. Every record is kept, or counted under a
-reason.
+its slices into a folder that appears complete or not at all; duplicates are found across all tasks, one
+partition of the hashes at a time; then each task's text is written without them (`data/prepare/tasks.py`). So
+killed work can be resumed, and the text is the same, byte for byte, on every engine. Every record is either
+kept or counted under a reason.
 """
 
 import json
@@ -28,7 +28,7 @@ from data.remote import stamp
 
 __all__ = ["Recipe", "make_text"]
 
-RECORD_SECONDS = 60.0  # CPU time for cleaning one record
+RECORD_SECONDS = 60.0  # most CPU time for cleaning one record
 
 
 def make_text(
@@ -42,10 +42,10 @@ def make_text(
     max_broken: float = 1.0,
     record_seconds: float = RECORD_SECONDS,
 ) -> Report:
-    """Write `folder/text`, `folder/report.json` and perhaps `folder/quarantine.jsonl`.
+    """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 
-    `settings` say what is made; unfinished work with other settings is refused. Raises DataError for that,
-    if no document is left, or if more than the share `max_broken` of the inputs broke off.
+    Raises DataError if `folder` has unfinished work with other `settings`, if no document is left, or if more
+    than the share `max_broken` of the inputs could not be read to their end.
     """
     started = time.monotonic()
     stamps = {path: stamp(path) for path in inputs}
@@ -74,17 +74,17 @@ def make_text(
         on, "write", partial(write_task, plan), todo, plan.folder / "logs", _writing(plan, todo, progress)
     )
     report = sum_reports(plan.written(task) for task in everything)
-    said = {
+    content = {
         "settings": settings,
         "seconds": round(time.monotonic() - started, 1),
         **facts,
         **report.as_dict(),
     }
-    folders.write_whole(folder / "report.json", json.dumps(said, indent=1, ensure_ascii=False))
+    folders.write_whole(folder / "report.json", json.dumps(content, indent=1, ensure_ascii=False))
     quarantined = _quarantined(plan, folder)
     if not report.kept:
         shutil.rmtree(work.parent)
-        raise DataError(f"{folder}: no document was left; {report.summary()} (see {folder / 'report.json'})")
+        raise DataError(f"{folder}: no document is left; {report.summary()} (see {folder / 'report.json'})")
     _verify(plan, report)
     folders.commit(plan.text, folder / "text")
     shutil.rmtree(work.parent)
@@ -97,23 +97,23 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float, 
     if broken > max_broken * n_slices:
         raise DataError(
             f"{folder}: {broken} of {n_slices} inputs cannot be read to their end, more than "
-            f"max_broken={max_broken}; get them again, or accept what they hold with max_broken=1 "
+            f"max_broken={max_broken}; get them again, or give max_broken=1 to use their readable part "
             f"(first: {report.dropped[BROKEN]['examples'][0]['file']}; all: {_quarantined(plan, folder)})"
         )
 
 
 def _verify(plan: Plan, report: Report) -> None:
-    """Before the text is declared complete: it has as many documents as were counted. Raises DataError."""
+    """Check that the text has as many documents as were counted. Raises DataError."""
     found = sum(pq.ParquetFile(path).metadata.num_rows for path in plan.text.glob("*.parquet"))
     if found != report.kept:
         raise DataError(
-            f"{plan.text}: {found:,} documents, {report.kept:,} were counted; delete {plan.folder.parent} "
-            "and run the same command again"
+            f"{plan.text}: {found:,} documents, but {report.kept:,} were counted; delete "
+            f"{plan.folder.parent} and run the same command again"
         )
 
 
 def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], None]:
-    """Shows how much is read, at which speed, and for how long."""
+    """A function that shows how much has been read, the speed, and the time left."""
     total = sum(plan.size(task) for task in range(len(plan.tasks)))
     before = total - sum(plan.size(task) for task in todo)
     started = time.monotonic()
@@ -122,7 +122,7 @@ def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
         live = [_live(plan, task) for task in todo]
         done = before + sum(size for size, _ in live)
         records = f"{sum(records for _, records in live):,} records"
-        if done == before:  # not every reader tells how far in its first file it is
+        if done == before:  # not every reader reports its position in its first file
             progress.show(f"reading {megabytes(total - before)}, {records}")
             return
         rate = (done - before) / max(1e-3, time.monotonic() - started)
@@ -158,7 +158,7 @@ def _duration(seconds: float) -> str:
 
 
 def _quarantined(plan: Plan, folder: Path) -> Path | None:
-    """All tasks' quarantined records in one file, in their order; None if there are none."""
+    """Collect all tasks' quarantined records into one file, in order; None if there are none."""
     goal = folder / "quarantine.jsonl"
     tasks = range(len(plan.tasks))
     found = [path for task in tasks if (path := plan.read(task) / "quarantine.jsonl").exists()]

@@ -1,9 +1,9 @@
-"""The embedded sample: real text that every Python has, made once and without a network.
+"""The built-in sample: real text that comes with every Python, prepared once and without a network.
 
-In: this Python's standard library. Out: two sources, `python_code` (its files, by the GitHub recipe
-told to accept Python's licence) and `python_docs` (the language reference's topics, and docstrings,
-by the text recipe), a tokenizer trained on both, and their token stores. A module's code and its
-docstrings have one URL, so that they are held out together and neither gives the other away.
+In: this Python's standard library. Out: two sources, `python_code` (its files, by the GitHub recipe with
+Python's license accepted) and `python_docs` (the language reference's topics, and docstrings, by the text
+recipe), a tokenizer trained on both, and their token stores. A module's code and its docstrings have the same
+URL, so that they are held out together and neither reveals the other.
 """
 
 import ast
@@ -23,19 +23,19 @@ from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
 
 VERSION = 1  # raise it when the same Python would give another sample
-MADE_WITH = {"github": 3, "text": 3}  # the recipes' versions (a test compares); they are heavy to import
+MADE_WITH = {"github": 3, "text": 3}  # the recipes' versions, copied (and tested): importing them is slow
 WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
-HELDOUT = 0.03  # a thousandth of so small a corpus would be too little
+HELDOUT = 0.03  # the usual thousandth of such a small corpus would be too little
 TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
 
-# Tests are code about code; the rest is not Python's own, or differs from machine to machine.
+# Tests are not ordinary code; the other folders are not Python's own, or differ between machines.
 _SKIPPED = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip"})
-_LICENCE = "psf-2.0"
+_LICENSE = "psf-2.0"
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
-    """Make the sample under `corpora` unless a complete one of this Python exists; once for all processes.
+    """Make the sample under `corpora`, in one process, unless a complete one of this Python exists.
 
     Raises DataError if this Python came without its sources or its documentation.
     """
@@ -67,17 +67,17 @@ def _is_complete(corpora: Path, made: dict) -> bool:
 
 
 def _make(corpora: Path, made: dict, progress: Progress) -> None:
-    """Everything is made aside; the folders are moved into place one by one, with the marker last."""
+    """Make everything in a temporary folder; move the folders into place one by one, the marker last."""
     from data.prepare.recipe import Recipe, make_text
     from data.sources import github, text
-    from data.tokens.build import build_store  # a second of imports that a made sample does not wait for
+    from data.tokens.build import build_store  # imports that take a second, which a finished sample saves
     from data.tokens.tokenizer import Tokenizer
     from data.tokens.train_tokenizer import train_tokenizer
 
     progress.say(f"preparing it once, from Python {made['python']}'s own sources, under {corpora}/")
     new = aside(corpora / ".sample")
     settings = {"recipe": "sample", **made}
-    clean_code = partial(github.clean, source="python_code", accepted=frozenset({_LICENCE}))
+    clean_code = partial(github.clean, source="python_code", accepted=frozenset({_LICENSE}))
     clean_docs = partial(text.clean, source="python_docs")
     library = _library()
     for source, recipe in {
@@ -100,7 +100,7 @@ def _make(corpora: Path, made: dict, progress: Progress) -> None:
 
 
 def _by_weight(folder: Path) -> Iterator[str]:
-    """TOKENIZER_BYTES of both sources' documents, drawn at random by their weights."""
+    """Randomly drawn documents of both sources, TOKENIZER_BYTES in all, divided by the weights."""
     from data.documents import read_documents, text_files
 
     for source, weight in WEIGHTS.items():
@@ -114,7 +114,7 @@ def _by_weight(folder: Path) -> Iterator[str]:
 
 
 def _library() -> Path:
-    """A file of the standard library; raises DataError where it came without what the sample is made of."""
+    """A file of the standard library. Raises DataError if the library lacks its sources or documentation."""
     root = Path(sysconfig.get_path("stdlib"))
     if not (root / "os.py").is_file():
         raise DataError(f"{root}: no Python sources (.py); data=sample needs a Python installed with them")
@@ -122,8 +122,8 @@ def _library() -> Path:
         from pydoc_data import topics  # noqa: F401
     except ImportError:
         raise DataError(
-            "pydoc_data.topics: this Python came without its documentation, which data=sample is made of; "
-            "install the full standard library (Debian: libpython3-stdlib) or bring your own text "
+            "pydoc_data.topics: this Python came without its documentation, which data=sample needs; "
+            "install the full standard library (Debian: libpython3-stdlib) or use your own text "
             "(`relama prepare recipe=text`)"
         ) from None
     return root / "os.py"
@@ -134,18 +134,18 @@ def _code(library: Path) -> Iterator:
     from data.documents import Record
     from data.sources import github
 
-    for item in github.read_folder(library.parent, skipped=_SKIPPED, licence=_LICENCE):
+    for item in github.read_folder(library.parent, skipped=_SKIPPED, licence=_LICENSE):
         if _is_source(item.file):
             yield replace(item, url=_url(item.meta["path"])) if isinstance(item, Record) else item
 
 
 def _is_source(file: str) -> bool:
-    """Python, and neither this machine's settings nor the topics, which are the other source."""
+    """Whether this is a Python file, but neither this machine's settings nor the topics of python_docs."""
     return file.endswith(".py") and not Path(file).name.startswith(("_sysconfig", "topics.py"))
 
 
 def _url(path: str) -> str:
-    """On the branch, not the release: what is held out does not change with every patch of Python."""
+    """The file's URL on the branch, not the release, so that a patch release changes no held-out document."""
     branch = ".".join(platform.python_version_tuple()[:2])
     return f"https://github.com/python/cpython/blob/{branch}/Lib/{path}"
 
@@ -157,18 +157,18 @@ def _documentation(library: Path) -> Iterator:
     from data.documents import Record
 
     for place, (name, body) in enumerate(sorted(topics.topics.items())):
-        yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENCE, {"topic": name})
+        yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENSE, {"topic": name})
     for source in _code(library):
         if not isinstance(source, Record):  # counted with the code
             continue
         module = source.meta["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-        words = "\n\n".join(_docstrings(module, source.text))
-        if words:
-            yield replace(source, text=words + "\n", meta={"module": module})
+        text = "\n\n".join(_docstrings(module, source.text))
+        if text:
+            yield replace(source, text=text + "\n", meta={"module": module})
 
 
 def _docstrings(module: str, code: str) -> list[str]:
-    """Each docstring of a module under the name and arguments of what it documents."""
+    """Each docstring of a module, under a heading with the name and arguments that it documents."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):  # some files are broken on purpose
@@ -176,9 +176,9 @@ def _docstrings(module: str, code: str) -> list[str]:
     found = []
 
     def visit(node: Documented, heading: str, prefix: str) -> None:
-        words = ast.get_docstring(node)
-        if words:
-            found.append(f"{heading}\n\n{words}")
+        docstring = ast.get_docstring(node)
+        if docstring:
+            found.append(f"{heading}\n\n{docstring}")
         for child in node.body:
             if isinstance(child, ast.ClassDef):
                 visit(child, f"class {prefix}{child.name}", f"{prefix}{child.name}.")

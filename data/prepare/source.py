@@ -1,8 +1,8 @@
 """One source, from its raw files to cleaned text with provenance, and on to its token store.
 
-In: files in a source's own format. Out: `corpora/<source>/text/part-*.parquet`, a `report.json` that
-counts every record by what became of it, and `tokens/`. The one idea: a recipe is three plain
-functions (`inputs`, `read`, `clean`) that do not know who runs them (`data/prepare/recipe.py`).
+In: files in a source's own format. Out: `corpora/<source>/text/part-*.parquet`, a `report.json` that counts
+every record as kept or under a reason, and `tokens/`. The one idea: a recipe is three plain functions
+(`inputs`, `read`, `clean`) that do not know how they are run (`data/prepare/recipe.py`).
 """
 
 import json
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Run the stages asked for. Raises DataError; leaves nothing behind that only looks complete."""
-    # Whatever can be wrong with the request is found before hours are spent on it.
+    """Run the requested stages. Raises DataError; leaves no output that looks complete but is not."""
+    # Faults in the request are found before hours are spent on it.
     inputs = find_inputs(config) if config.stage != "tokens" else text_files(config.folder / "text")
     refine = None
     if config.recipe == "commoncrawl" and config.stage != "tokens":
-        from data.prepare.ccnet import ccnet_of  # packages that no other recipe needs
+        from data.prepare.ccnet import ccnet_of  # imports packages that no other recipe needs
 
         refine = ccnet_of(config, inputs)
     if config.output and remote.is_remote(config.output):
@@ -51,7 +51,7 @@ def prepare(config: PrepareConfig) -> None:
                 write_page(config.folder)
             if config.output and remote.is_remote(config.output):
                 remote.publish(config.folder, config.output)
-    except OSError as error:  # errors of the input are DataErrors or counted: this is the output
+    except OSError as error:  # an error of the output: those of the input are DataErrors or counted
         raise DataError(f"{config.output or config.folder}: cannot be written ({error})") from None
     print(_next_step(config, tokenized=tokenizer is not None))
 
@@ -109,7 +109,7 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
 
 
 def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
-    """Make the token store, unless stage=all finds it; one of other settings is replaced only on request."""
+    """Make the token store, unless stage=all finds it; replace one with other settings only on request."""
     from data.tokens.build import build_store, work_folder  # imports that stage=text does not wait for
 
     text_folder, output = config.folder / "text", config.folder / "tokens"
@@ -117,8 +117,8 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
         different = _differences(config, tokenizer, text_folder, output)
         if different and not config.replace:
             raise DataError(
-                f"{output} already exists, made with a different {', '.join(different)}, and runs may depend "
-                "on it: give the original settings, move it away, or give replace=true"
+                f"{output} already exists, made with a different {', '.join(different)}, and runs may need "
+                "it: give the original settings, move it away, or give replace=true"
             )
         if not different and config.stage == "all":
             shutil.rmtree(work_folder(output), ignore_errors=True)  # if killed just before the end
@@ -143,7 +143,7 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
         manifest = read_manifest(output)
     except DataError:
         if config.stage == "tokens":
-            return []  # a damaged store is made again
+            return []  # rebuild a damaged store
         raise
     made = manifest["tokenizer"]["fingerprint"], manifest["seed"], manifest["heldout"]
     settings = {

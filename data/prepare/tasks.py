@@ -1,8 +1,8 @@
-"""The two tasks of a recipe: read and clean some slices; write their text without what was marked.
+"""The two tasks of a recipe: read and clean some slices; write their text without marked duplicates.
 
-A task makes a folder or file that appears complete, from its input alone, so it may be killed, repeated or
-run twice at once. An error of the machine or the network is retried and then ends the task; only what is
-wrong with the data itself is counted as such.
+A task's output depends on its input alone and appears complete or not at all, so a task may be killed,
+repeated or run twice at once. After an error of the machine or the network it is tried again, and then fails;
+only faults in the data itself are counted as malformed records.
 """
 
 import json
@@ -32,7 +32,7 @@ LIVE_SECONDS = 1.0  # how often a task reports its progress
 
 
 def read_task(plan: Plan, task: int) -> None:
-    """Read and clean the slices of one task; `plan.read(task)` appears complete.
+    """Read and clean the slices of one task into `plan.read(task)`, which appears complete or not at all.
 
     Raises DataError if an input cannot be read after several attempts, or has changed.
     """
@@ -40,7 +40,7 @@ def read_task(plan: Plan, task: int) -> None:
 
 
 def write_task(plan: Plan, task: int) -> None:
-    """Put one task's documents into the text, without those marked as duplicates."""
+    """Write one task's documents to the text, without those marked as duplicates."""
     report = sum_reports([plan.refined(task) / "report.json"])
     rows = stages.marked(plan.duplicates, task)
     first = 0
@@ -109,7 +109,7 @@ def _documents(plan: Plan, task: int) -> Iterator[Document | Drop]:
 
 
 def _place(one: Slice) -> int:
-    """Bytes of a file that this process has read so far, where Linux tells them; else 0."""
+    """Bytes of a file that this process has read so far, if Linux reports them; else 0."""
     if one.count > 1:
         return 0
     with suppress(OSError, ValueError):
@@ -121,7 +121,7 @@ def _place(one: Slice) -> int:
 
 
 def _check_unchanged(plan: Plan, path: Path) -> None:
-    """Raises DataError if the input is not what it was when the work began."""
+    """Raises DataError if the input has changed since the work began."""
     try:
         now = stamp(path)
     except Exception as error:
@@ -134,7 +134,7 @@ def _check_unchanged(plan: Plan, path: Path) -> None:
 
 
 def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
-    """The records of one slice; if reading breaks off, the rest is quarantined."""
+    """The records of one slice; if reading fails, a drop that quarantines the rest."""
     position = 0
     read = partial(recipe.read, index=one.index, n_slices=one.count) if recipe.slices else recipe.read
     is_fetched = False
@@ -146,7 +146,7 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
                 position = item.record + 1
     except MemoryError:
         raise
-    except Exception as error:  # whatever a reader raises
+    except Exception as error:  # a reader may raise any exception
         if is_passing(error) or not is_fetched:
             raise PassingError(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error
         detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
@@ -154,7 +154,7 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
 
 
 def _renamed(item: Record | Drop, path: Path, original: Path) -> Record | Drop:
-    """What was read from a copy names the original."""
+    """The item with the name of the original input instead of its copy."""
     return replace(item, file=item.file.replace(str(path), str(original), 1))
 
 
@@ -173,14 +173,14 @@ def _cleaned(plan: Plan, item: Record | Drop) -> Document | Drop:
 
 
 class _TooLong(BaseException):
-    """Raised inside a recipe; not an Exception, so that none of its own handlers catches it."""
+    """Raised inside a recipe; not an Exception, so that no handler of the recipe catches it."""
 
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raises _TooLong in the block after so much CPU time; in the main thread, where signals arrive.
+    """Raise _TooLong in the block after this much CPU time. Works in the main thread only (signals).
 
-    CPU time, so that a stopped or crowded machine drops no record.
+    CPU time, not wall time, so that a paused or overloaded machine drops no record.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

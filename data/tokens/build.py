@@ -1,8 +1,8 @@
 """Cleaned text to a token store: encoded once, shuffled by a hash, written shard by shard.
 
-Two stages in bounded memory (`data/tokens/stages.py`), so the store depends on the documents and the seed
-alone, not on how many processes wrote it. Documents whose hash of the URL (or of the text, if they have none)
-is below `heldout` form a separate split.
+Two stages in bounded memory (`data/tokens/stages.py`) make a store that depends on the documents and the
+seed alone, not on the number of processes. Documents whose hash of the URL (or of the text, if they have no
+URL) is below `heldout` form a separate split.
 """
 
 import json
@@ -26,7 +26,7 @@ from data.tokens.stages import SPLITS, Plan, encode_file, text_bytes, write_shar
 from data.tokens.store import TOKENIZER, VERSION, manifest_checksum
 from data.tokens.tokenizer import Tokenizer
 
-SHARD_BYTES = 1 << 30  # of text in a shard, about; its tokens are in memory twice while it is written
+SHARD_BYTES = 1 << 30  # about how much text a shard holds; writing it takes twice its tokens in memory
 
 
 def build_store(
@@ -42,7 +42,7 @@ def build_store(
 ) -> dict:
     """Make the store of `text_folder` in `output`, complete or not at all; returns its manifest.
 
-    Work that was interrupted is resumed. Raises DataError if the text cannot be read.
+    Resumes interrupted work. Raises DataError if the text cannot be read.
     """
     files = tuple(text_files(text_folder))
     sizes = [text_bytes(path) for path in files]
@@ -75,21 +75,21 @@ def build_store(
     train = manifest["splits"]["train"]
     progress.say(
         f"{train['tokens']:,} tokens in {train['documents']:,} documents "
-        f"({train['bytes'] / max(1, train['tokens']):.2f} bytes a token), "
+        f"({train['bytes'] / max(1, train['tokens']):.2f} bytes per token), "
         f"{manifest['splits']['heldout']['tokens']:,} tokens held out"
     )
     return manifest
 
 
 def work_folder(output: Path) -> Path:
-    """Where the store `output` is made."""
+    """The folder in which the store `output` is made."""
     return output.with_name(output.name + ".work")
 
 
 def _begun(output: Path, settings: dict) -> Path:
-    """The folder for the work of these settings, named by them; work with any others is thrown away.
+    """The folder for work with these settings, which name it; deletes work with any other settings.
 
-    So a process of an earlier attempt that is still alive cannot write into a store of other settings.
+    So a process left over from an earlier attempt cannot write into a store with other settings.
     """
     work = work_folder(output)
     own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
@@ -104,7 +104,7 @@ def _begun(output: Path, settings: dict) -> Path:
 
 def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress: Progress) -> None:
     todo = [file for file in range(len(plan.files)) if not plan.is_encoded(file)]
-    for file in todo:  # a mark whose files are damaged must not count as progress
+    for file in todo:  # a marker whose files are damaged must not count as progress
         plan.encoded_mark(file).unlink(missing_ok=True)
     before, started = sum(sizes) - sum(sizes[file] for file in todo), time.monotonic()
 
@@ -117,7 +117,7 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
 
 
 def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
-    """The plan with a document, or the end of one, held out where the share holds none; it says so."""
+    """The plan with one document, or its end, held out if the share selects none; prints which."""
     marks = [json.loads(plan.encoded_mark(file).read_text()) for file in range(len(plan.files))]
     chosen = next((Apart(**mark["apart"]) for mark in marks if mark["apart"]), None)  # before a restart
     if chosen is None:
@@ -129,12 +129,14 @@ def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
             _, row, size, file = min(lowest)
             chosen = choose(file, row, size, total, n_documents, plan.heldout)
         if chosen is None:
-            progress.say(f"held out: nothing, {total:,} bytes of text are too little")
+            progress.say(f"held out: nothing, because {total:,} bytes of text are too little")
             return plan
     plan = replace(plan, apart=chosen)
     document = read_row(plan.files[chosen.file], chosen.row)
-    what = "" if chosen.end_bytes is None else f"the last {chosen.end_bytes:,} bytes or so of "
-    progress.say(f"held out: {what}{document.id} ({document.file}), as heldout={plan.heldout:g} holds none")
+    part = "" if chosen.end_bytes is None else f"about the last {chosen.end_bytes:,} bytes of "
+    progress.say(
+        f"held out: {part}{document.id} ({document.file}), because heldout={plan.heldout:g} selects nothing"
+    )
     if not marks[chosen.file]["apart"]:
         encode_file(plan, chosen.file)
     return plan
@@ -157,16 +159,16 @@ def _jobs(plan: Plan) -> list[tuple[str, int]]:
 
 
 def _verified_shards(plan: Plan) -> dict[str, dict]:
-    """The shards by name, once sizes are right and no document or token is missing. Raises DataError."""
+    """The shards by name, after checking that no file, document or token is missing. Raises DataError."""
     jobs = _jobs(plan)
     made = [json.loads(plan.shard_mark(*job).read_text()) for job in jobs]
     shards = {entry["file"]: entry for entry in made if entry is not None}
     encoded = [json.loads(plan.encoded_mark(file).read_text()) for file in range(len(plan.files))]
     counts = [
-        (what, sum(one[what] for one in encoded), sum(one[what] for one in shards.values()))
-        for what in ("documents", "tokens")
+        (unit, sum(one[unit] for one in encoded), sum(one[unit] for one in shards.values()))
+        for unit in ("documents", "tokens")
     ]
-    wrong = [f"{ours:,} of {all_:,} {what}" for what, all_, ours in counts if ours != all_]
+    wrong = [f"{ours:,} of {all_:,} {unit}" for unit, all_, ours in counts if ours != all_]
     wrong += [f"{split}-{shard:05d} incomplete" for split, shard in jobs if not plan.is_written(split, shard)]
     if wrong:
         raise DataError(
@@ -200,5 +202,5 @@ def _manifest(plan: Plan, source: str, text_folder: Path, output: Path, shards: 
         "splits": splits,
     }
     if plan.apart:
-        manifest["apart"] = asdict(plan.apart)  # what is held out, though the share holds none
+        manifest["apart"] = asdict(plan.apart)  # held out although the share selects no document
     return {**manifest, "xxh3": manifest_checksum(manifest)}

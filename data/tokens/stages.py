@@ -1,8 +1,9 @@
-"""The two stages that make a token store, as tasks that any process can be sent.
+"""The two stages that make a token store, as tasks that can be sent to any process.
 
-Map: one text file is encoded, and its documents are sorted by a hash of (seed, id). Reduce: shard p gathers
-the p-th partition of that hash from all files. A task writes under its own names and renames; its mark, which
-holds the sizes of its files, comes last. So a task that is killed, repeated or late does no harm.
+Map: encode one text file, and sort its documents by a hash of (seed, id). Reduce: gather the p-th partition
+of that hash from all files into shard p. A task writes under temporary names of its own and renames; its
+marker, which holds the sizes of its files, comes last. So a task may be killed, repeated or late without
+harm.
 """
 
 import json
@@ -22,9 +23,9 @@ from data.tokens.heldout import Apart, cut_end, place_of
 from data.tokens.store import DOCUMENT, checksum
 from data.tokens.tokenizer import Tokenizer
 
-TEXT_AGAIN = "make it again with `relama prepare … stage=text`"
+TEXT_AGAIN = "rebuild it with `relama prepare … stage=text`"
 SPLITS = ("train", "heldout")
-COLUMNS = ("id", "url", "text")  # of a document: what a store is made from
+COLUMNS = ("id", "url", "text")  # the columns of a document that a store depends on
 # An encoded document: its tokens, its bytes of text, and its row in the text file.
 ENTRY = np.dtype([("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
 KEY = np.dtype("<u8")
@@ -32,7 +33,7 @@ KEY = np.dtype("<u8")
 
 @dataclass(frozen=True)
 class Plan:
-    """What every process needs to know."""
+    """Everything that a task needs to know."""
 
     tokenizer: Tokenizer
     folder: Path  # of the work in progress
@@ -41,27 +42,27 @@ class Plan:
     seed: int
     heldout: float
     shards: dict[str, int]
-    apart: Apart | None = None  # the one document to hold out, where the share holds none
+    apart: Apart | None = None  # the one document to hold out if the share selects none
 
     @property
     def store(self) -> Path:
         """The store in the making."""
         return self.folder / "store"
 
-    def encoded(self, file: int, split: str, what: str) -> Path:
-        """One of a text file's three: `keys` (sorted), and `entries` and `tokens` in their order."""
-        return self.folder / "encoded" / f"{file:06d}-{split}.{what}"
+    def encoded(self, file: int, split: str, kind: str) -> Path:
+        """One of an encoded file's three parts: sorted `keys`, or `entries` or `tokens` in that order."""
+        return self.folder / "encoded" / f"{file:06d}-{split}.{kind}"
 
     def encoded_mark(self, file: int) -> Path:
-        """Says that a text file is encoded: the sizes of what was made, its documents and tokens."""
+        """The marker of an encoded text file: its files' sizes, its documents and tokens."""
         return self.folder / "encoded" / f"{file:06d}.json"
 
     def shard_mark(self, split: str, shard: int) -> Path:
-        """Says that a shard is written: its entry of the manifest, null if it is empty."""
+        """The marker of a written shard: its entry in the manifest, null if it is empty."""
         return self.folder / "encoded" / f"{split}-{shard:05d}.json"
 
     def is_encoded(self, file: int) -> bool:
-        """Whether a text file is encoded, and all that was made of it is there."""
+        """Whether a text file is encoded, with all its files in place."""
         try:
             mark = json.loads(self.encoded_mark(file).read_text())
             sizes, _ = mark["sizes"], mark["apart"]
@@ -72,7 +73,7 @@ class Plan:
             return False
 
     def is_written(self, split: str, shard: int) -> bool:
-        """Whether a shard is written, and its two files are there."""
+        """Whether a shard is written, with both its files in place."""
         try:
             entry = json.loads(self.shard_mark(split, shard).read_text())
             return entry is None or (
@@ -107,7 +108,7 @@ def _encode(plan: Plan, file: int) -> None:
         keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
         sizes += [len(text.encode()) for text in texts]
     keys, sizes, rows_of = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(rows_of, np.int64)
-    # Compared as Python's integers: a share of 2^64 need not fit into 64 bits.
+    # Compared as Python integers, because a share of 2^64 may not fit into 64 bits.
     apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
     apart |= np.array(ends, bool)
     made = []
@@ -117,12 +118,12 @@ def _encode(plan: Plan, file: int) -> None:
         entries = np.zeros(len(rows), ENTRY)
         entries["tokens"] = [len(documents[row]) for row in rows]
         entries["bytes"], entries["row"] = sizes[rows], rows_of[rows]
-        for what, content in {
+        for kind, content in {
             "keys": [keys[rows]],
             "entries": [entries],
             "tokens": (documents[row] for row in rows),
         }.items():
-            made.append(plan.encoded(file, split, what))
+            made.append(plan.encoded(file, split, kind))
             with folders.replacing(made[-1], folders.own(made[-1])) as temporary, temporary.open("wb") as out:
                 for array in content:
                     array.tofile(out)
@@ -143,7 +144,7 @@ def _encode(plan: Plan, file: int) -> None:
 def _divided(
     plan: Plan, file: int, first: int, names: list[str], texts: list[str]
 ) -> tuple[list[str], list[str], list[int], list[bool]]:
-    """Ids, texts and rows, and which to hold out in any case: `plan.apart`, or a cut-off end of it."""
+    """Ids, texts, rows, and which of them to hold out in any case: `plan.apart`, or the end cut off it."""
     rows = list(range(first, first + len(texts)))
     one = plan.apart
     if one is None or one.file != file or one.row not in rows:
@@ -160,7 +161,7 @@ def _divided(
 
 
 def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[int] | None:
-    """Place, row and bytes of the document that a larger share would hold out first."""
+    """Place, row and bytes of the document that a larger share would select first."""
     if not places:
         return None
     row = min(range(len(places)), key=places.__getitem__)
@@ -168,7 +169,7 @@ def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[i
 
 
 def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
-    """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
+    """Reduce: write one shard of one split, unless it is empty, and the marker with its manifest entry."""
     split, shard = jobs[item]
     found = [(file, *_of_shard(plan, file, split, shard)) for file in range(len(plan.files))]
     found = [one for one in found if len(one[1])]
@@ -212,7 +213,7 @@ def text_bytes(path: Path) -> int:
             absent = [name for name in COLUMNS if name not in file.schema_arrow.names]
             if absent:
                 raise DataError(
-                    f"{path}: not cleaned text, it has no column {', '.join(absent)}; {TEXT_AGAIN}"
+                    f"{path}: not cleaned text: it has no column {', '.join(absent)}; {TEXT_AGAIN}"
                 )
             column = file.schema_arrow.names.index("text")
             groups = (file.metadata.row_group(i) for i in range(file.num_row_groups))
@@ -226,7 +227,7 @@ def text_bytes(path: Path) -> int:
 
 
 def _mark(path: Path, content: object) -> None:
-    """Written last, once what it vouches for is on the disk."""
+    """Write a marker, after the files that it vouches for are on disk."""
     with folders.replacing(path, folders.own(path)) as temporary:
         temporary.write_text(json.dumps(content))
 
@@ -238,7 +239,7 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=list(COLUMNS))
                 if any(table.column(name).null_count for name in COLUMNS):
-                    raise DataError(f"{path}: a document without {' or '.join(COLUMNS)}; {TEXT_AGAIN}")
+                    raise DataError(f"{path}: a document has no {' or no '.join(COLUMNS)}; {TEXT_AGAIN}")
                 ids, urls, texts = (table.column(name).to_pylist() for name in COLUMNS)
                 yield ids, urls, texts
     except (OSError, pa.ArrowException) as error:
@@ -248,8 +249,8 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
 
 
 def _of_shard(plan: Plan, file: int, split: str, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keys, entries and tokens of a text file's documents in `shard`: one stretch of each encoded file."""
-    # Exact integers: the bounds of neighbours must meet.
+    """Keys, entries and tokens of a text file's documents in `shard`: one range of each encoded file."""
+    # In exact integers, because the bounds of neighboring shards must meet.
     low, high = (-(-(2**64) * edge // plan.shards[split]) for edge in (shard, shard + 1))
     keys = np.fromfile(plan.encoded(file, split, "keys"), KEY)
     start = int(np.searchsorted(keys, np.uint64(low)))

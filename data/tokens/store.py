@@ -1,4 +1,4 @@
-"""The token store: flat, memory-mapped token shards with document ends, and a manifest that vouches for them.
+"""The token store: flat, memory-mapped token shards with document ends, and a manifest with their checksums.
 
 tokens/  manifest.json  tokenizer.model  train-00000.bin  train-00000.docs  heldout-00000.bin …
 The shards of a split form one stream of tokens; each document is BOS ids EOS. The manifest is written last,
@@ -21,10 +21,10 @@ from data.folders import is_plain
 
 VERSION = 1
 TOKENIZER = "tokenizer.model"
-MAPPED = 64  # shards of a store at once
-# A document's end within its shard, and the text file and row that it came from.
+MAPPED = 64  # most shards of a store mapped at once
+# A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
-AGAIN = "make it again with `relama prepare … stage=tokens`"
+AGAIN = "rebuild it with `relama prepare … stage=tokens`"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TokenStore:
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
         if not (folder / TOKENIZER).is_file():
             raise DataError(f"{folder / TOKENIZER}: missing; {AGAIN}")
-        # A mapped file holds a file descriptor, of which there are some 1,000.
+        # A mapped file holds a file descriptor, and a process may have only about 1,000.
         self._tokens = lru_cache(maxsize=MAPPED)(self._map_tokens)
         self._documents = lru_cache(maxsize=MAPPED)(self._map_documents)
 
@@ -80,7 +80,7 @@ class TokenStore:
             raise DataError(f"{self.folder / TOKENIZER}: not the tokenizer that made these tokens; {AGAIN}")
 
     def n_sequences(self, seq_len: int) -> int:
-        """How many sequences of `seq_len` tokens the split holds, with a last label each."""
+        """How many sequences of `seq_len` tokens, each followed by its last label, the split holds."""
         return max(0, (self.n_tokens - 1) // seq_len)
 
     def sequence(self, i: int, seq_len: int) -> np.ndarray:
@@ -88,9 +88,9 @@ class TokenStore:
         return self.read(seq_len * i, seq_len * i + seq_len + 1)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Tokens [start, stop) of the stream, across shards. Raises IndexError outside of it."""
+        """Tokens [start, stop) of the stream, across shards. Raises IndexError if out of range."""
         if not 0 <= start <= stop <= self.n_tokens:
-            raise IndexError(f"{self.folder}: tokens {start} to {stop} of {self.n_tokens}")
+            raise IndexError(f"{self.folder}: tokens {start} to {stop}, but the split has {self.n_tokens}")
         shard = int(np.searchsorted(self._ends, start, side="right"))
         parts = [np.empty(0, self.dtype)]
         while start < stop:
@@ -98,7 +98,7 @@ class TokenStore:
             end = min(stop, int(self._ends[shard]))
             parts.append(self._tokens(shard)[start - first : end - first])
             start, shard = end, shard + 1
-        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # one shard's are not copied
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # no copy within one shard
 
     def documents(self, start: int, stop: int) -> Iterator[Span]:
         """The documents that overlap tokens [start, stop), in order."""
@@ -118,7 +118,7 @@ class TokenStore:
             start, shard = int(self._ends[shard]), shard + 1
 
     def place_of(self, token: int) -> tuple[Path, int]:
-        """The shard that holds a token of the stream, and its place in it (in tokens)."""
+        """The shard that holds a token of the stream, and the token's place in that shard."""
         shard = int(np.searchsorted(self._ends, token, side="right"))
         first = int(self._ends[shard]) - self._shards[shard]["tokens"]
         return self.folder / self._shards[shard]["file"], token - first
@@ -126,7 +126,7 @@ class TokenStore:
     def _map_tokens(self, shard: int) -> np.ndarray:
         with open(self.folder / self._shards[shard]["file"], "rb") as file:
             pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if hasattr(mmap, "MADV_RANDOM"):  # else the system reads 128 KiB ahead of each sequence, for nothing
+        if hasattr(mmap, "MADV_RANDOM"):  # without it, Linux reads a useless 128 KiB ahead of each sequence
             pages.madvise(mmap.MADV_RANDOM)
         return np.frombuffer(pages, self.dtype)
 
@@ -136,8 +136,8 @@ class TokenStore:
     def _check_size(self, name: str, expected: int) -> None:
         if not is_plain(name):
             raise DataError(
-                f"{self.folder / 'manifest.json'}: names {name!r}, which is outside its folder: not a "
-                f"Relama token store; {AGAIN}"
+                f"{self.folder / 'manifest.json'}: names {name!r}, which is outside its folder, so this is "
+                f"not a Relama token store; {AGAIN}"
             )
         path = self.folder / name
         try:
@@ -145,7 +145,7 @@ class TokenStore:
         except OSError:
             raise DataError(f"{path}: missing, though its manifest names it; {AGAIN}") from None
         if size != expected:
-            raise DataError(f"{path}: {size:,} bytes, the manifest says {expected:,}; {AGAIN}")
+            raise DataError(f"{path}: {size:,} bytes, but the manifest says {expected:,}; {AGAIN}")
 
     def _check_content(self, name: str, expected: str) -> None:
         if checksum(self.folder / name) != expected:
@@ -169,13 +169,13 @@ def read_manifest(folder: Path) -> dict:
 
 
 def manifest_checksum(manifest: dict) -> str:
-    """Of everything in it but the checksum itself."""
+    """The checksum of everything in the manifest but the checksum itself."""
     content = {key: value for key, value in manifest.items() if key != "xxh3"}
     return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
 
 
 def checksum(path: Path) -> str:
-    """xxh3-128 of a file, read in pieces."""
+    """xxh3-128 of a file, in constant memory."""
     digest = xxhash.xxh3_128()
     with open(path, "rb") as file:
         while piece := file.read(1 << 22):

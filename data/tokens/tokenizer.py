@@ -1,8 +1,8 @@
-"""Text to token ids and back, exactly as sentencepiece does it, with a faster encoder where that is equal.
+"""Text to token ids and back, exactly as sentencepiece does it, but with a faster encoder if it agrees.
 
-sentencepiece is the reference. With the extra `data`, gigatoken encodes about ten times faster; it turns
-`</s>` or `<0x0A>` written literally in a text into control tokens, which would let a web page forge the end
-of a document, so such texts go to sentencepiece. `backend_note` says which of the two is used, and why.
+sentencepiece is the reference. With the extra `data`, gigatoken encodes about ten times faster. It would turn
+a literal `</s>` or `<0x0A>` in a text into a control token, so that a web page could forge the end of a
+document; sentencepiece encodes such texts. `backend_note` says which of the two is used, and why.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ import sentencepiece
 from data.errors import DataError
 
 SPACE = "\u2581"  # sentencepiece's mark of a space
-REMEMBERED = 1 << 28  # characters; half a second of loading for ten of encoding, and about 400 MB of words
-# What tokenizers get wrong first; a faster encoder is used only if it agrees on all of it.
+REMEMBERED = 1 << 28  # characters between reloads: half a second for ten of encoding, at most 400 MB of words
+# Texts on which tokenizers often differ; a faster encoder is used only if it agrees on all of them.
 PROBES = (
     "",
     " ",
@@ -26,7 +26,7 @@ PROBES = (
     "\n\n\tdef f(x):\n        return  x\r\n",
     "0123456789 3.14159 1e-05",
     "naïve café, Ελλάδα, Привет, 你好, 🙂🏽\u200d",
-    "ﬁ ① Ａ ｶﾞ",  # what a normalisation other than the identity changes
+    "ﬁ ① Ａ ｶﾞ",  # any normalization but the identity changes these
     "e\u0301 \u00a0 \ufeff \ufffd \x00 \x7f \u2028",
     f"{SPACE}a {SPACE}{SPACE} b{SPACE}",
     "a" * 300 + " " * 70 + "\n" * 20,
@@ -50,15 +50,18 @@ class Tokenizer:
         except RuntimeError:
             raise DataError(f"{path}: not a SentencePiece model") from None
         if not content:
-            raise DataError(f"{path}: empty, expected a SentencePiece model")
+            raise DataError(f"{path}: empty; expected a SentencePiece model")
         self.fingerprint = hashlib.sha256(content).hexdigest()
         self.vocab_size = self._reference.vocab_size()
         self.bos_id, self.eos_id = self._reference.bos_id(), self._reference.eos_id()
         if min(self.bos_id, self.eos_id) < 0:
-            raise DataError(f"{path}: no BOS or no EOS; both mark the documents (docs/recipe.md §3)")
+            raise DataError(
+                f"{path}: has no BOS or no EOS, which mark the documents; train one with `relama tokenizer` "
+                "(docs/recipe.md §3)"
+            )
 
     def __reduce__(self) -> tuple:
-        """Sent to another process as its path, and opened there once."""
+        """Pickle only the path; another process opens it once."""
         return _opened, (self.path,)
 
     @property
@@ -71,7 +74,7 @@ class Tokenizer:
         return self._choice[1]
 
     def encode(self, text: str) -> np.ndarray:
-        """The ids of `text`, (n,) int32, without BOS and EOS; lone surrogates become U+FFFD."""
+        """The ids of `text`, (n,) int32, without BOS and EOS; a lone surrogate becomes U+FFFD."""
         text = _encodable(text)
         if self._fast is None or self._literal.search(text):
             return np.array(self._reference.encode(text), dtype=np.int32)
@@ -85,9 +88,9 @@ class Tokenizer:
         return self._reference.decode([int(i) for i in ids])
 
     def text_bytes(self, tokens: np.ndarray) -> int:
-        """UTF-8 bytes of text of tokens[..., 1:]; the first of each row is only context.
+        """UTF-8 bytes of the text of tokens[..., 1:]; the first token of each row is only context.
 
-        The space that SentencePiece puts before every document is not part of its text.
+        The space that SentencePiece puts before every document is not counted.
         """
         before, ids = tokens[..., :-1], tokens[..., 1:]
         starts = np.count_nonzero((before == self.bos_id) & (ids != self.eos_id)) if self._adds_space else 0
@@ -119,7 +122,7 @@ class Tokenizer:
         try:
             import gigatoken
         except ImportError:
-            return None, "sentencepiece (pip install -e '.[data]' brings an encoder about ten times faster)"
+            return None, "sentencepiece (pip install -e '.[data]' adds an encoder about ten times faster)"
         try:
             fast = _Gigatoken(
                 partial(gigatoken.Tokenizer.from_sentencepiece, self._reference.serialized_model_proto())
@@ -127,18 +130,18 @@ class Tokenizer:
             for probe in (*PROBES, self._every_piece()):
                 if self._reference.encode(probe) != fast.encode(probe).tolist():
                     return None, f"sentencepiece (gigatoken differs from it on {probe[:20]!r})"
-        except Exception as error:  # whatever the loader raises, the reference is used
+        except Exception as error:  # the reference still works, whatever the loader raises
             return None, f"sentencepiece (gigatoken cannot load this model: {str(error).splitlines()[0]})"
-        return fast, "gigatoken, equal to sentencepiece on every probe"
+        return fast, "gigatoken, which agrees with sentencepiece on every probe"
 
     def _every_piece(self) -> str:
-        """A text with each piece of the vocabulary in it."""
+        """A text that contains each piece of the vocabulary."""
         sizes, model = self._piece_bytes, self._reference
         return " ".join(model.id_to_piece(i) for i in np.flatnonzero(sizes).tolist() if not model.is_byte(i))
 
     @cached_property
     def _literal(self) -> re.Pattern:
-        """Control, unknown and byte pieces, written out in a text."""
+        """Matches control, unknown and byte pieces written literally in a text."""
         model = self._reference
         special = [
             model.id_to_piece(i)
@@ -154,7 +157,7 @@ def _opened(path: Path) -> Tokenizer:
 
 
 class _Gigatoken:
-    """The faster encoder, reloaded now and then: it remembers every word that it has seen."""
+    """The faster encoder, reloaded now and then because it caches every word that it has seen."""
 
     def __init__(self, load: Callable) -> None:
         self._load = load

@@ -1,7 +1,7 @@
-"""A SentencePiece BPE as the files that Hugging Face's AutoTokenizer loads, giving the same ids.
+"""A SentencePiece BPE as the files that Hugging Face's AutoTokenizer loads, with the same ids.
 
-transformers silently converts such models to other ids (doubled spaces first), so tokenizer.json is built
-here from the pieces' scores, and compared with sentencepiece before it is returned.
+transformers' own conversion of such models silently changes ids (of doubled spaces, for example), so
+tokenizer.json is built here from the pieces' scores, and compared with sentencepiece before it is returned.
 """
 
 import json
@@ -13,13 +13,13 @@ import sentencepiece
 from data.errors import DataError
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
-TRIALS = 2000  # random strings
+TRIALS = 2000  # random strings to compare
 
 
 def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
     """tokenizer.json, tokenizer_config.json, special_tokens_map.json and tokenizer.model, by name.
 
-    Raises DataError if it would give other ids (a unigram model, another normalization).
+    Raises DataError if tokenizer.json would give other ids (a unigram model, another normalization).
     """
     content = tokenizer.path.read_bytes()
     model = sentencepiece.SentencePieceProcessor(model_proto=content)
@@ -35,7 +35,7 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
         **special,
         "add_bos_token": True,
         "add_eos_token": False,
-        # A control token written out in a text is text, as with sentencepiece.
+        # A control token written literally in a text is text, as with sentencepiece.
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
@@ -58,14 +58,14 @@ def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
         vocab = json.loads(path.read_text(encoding="utf-8"))["model"]["vocab"]
         theirs = {piece: int(i) for piece, i in vocab.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: not a BPE of the tokenizers library ({error!r})") from None
+        raise DataError(f"{path}: not a BPE tokenizer of the tokenizers library ({error!r})") from None
     model = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
     ours = {model.id_to_piece(i): i for i in range(model.vocab_size())}
     if ours != theirs:
         piece = min(piece for piece in {*ours, *theirs} if ours.get(piece) != theirs.get(piece))
         raise DataError(
-            f"{path}: {piece!r} is {theirs.get(piece, 'missing')} here and {ours.get(piece, 'missing')} in "
-            f"{tokenizer.path}: two tokenizers that differ; give tokenizer=PATH of the right one"
+            f"{path}: differs from {tokenizer.path}: the id of {piece!r} is {theirs.get(piece, 'missing')} "
+            f"here and {ours.get(piece, 'missing')} there; give tokenizer=PATH of the right one"
         )
 
 
@@ -104,22 +104,22 @@ def _build(path: Path, model: sentencepiece.SentencePieceProcessor):
     )
     fast.add_special_tokens([pieces[i] for i in special])
     if fast.get_vocab_size() != len(pieces):
-        raise DataError(f"{path}: two pieces are the same; cannot be written as tokenizer.json")
+        raise DataError(f"{path}: two pieces are the same, so it cannot be written as tokenizer.json")
     return fast
 
 
 def _try(path: Path, model: sentencepiece.SentencePieceProcessor, fast) -> None:
     fast.encode_special_tokens = True
-    words = [model.id_to_piece(i).replace(SPACE, " ") for i in range(model.vocab_size())]
+    pieces = [model.id_to_piece(i).replace(SPACE, " ") for i in range(model.vocab_size())]
     draw = random.Random(0)
-    texts = [*PROBES, " ".join(words)]
+    texts = [*PROBES, " ".join(pieces)]
     for _ in range(TRIALS):
-        few = [*draw.choices(words, k=draw.randint(1, 4)), " ", "a", "\n"]
+        few = [*draw.choices(pieces, k=draw.randint(1, 4)), " ", "a", "\n"]
         texts.append("".join(draw.choices(few, k=draw.randint(1, 40))))
     for text in texts:
         if fast.encode(text, add_special_tokens=False).ids != model.encode(text):
             raise DataError(
-                f"{path}: tokenizer.json gives other ids than sentencepiece on {text[:40]!r}, so it is "
-                "not written; expected a BPE with identity normalization (docs/recipe.md §3); export format="
-                "meta keeps it"
+                f"{path}: tokenizer.json would give other ids than sentencepiece for {text[:40]!r}, so it is "
+                "not written; expected a BPE with identity normalization (docs/recipe.md §3); export with "
+                "format=meta instead, which keeps tokenizer.model"
             )

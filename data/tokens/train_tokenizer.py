@@ -1,8 +1,8 @@
 """`relama tokenizer data=… output=…`: SentencePiece with LLaMA's settings, on the mixture's text.
 
-In: cleaned text, sampled by the mixture's weights. Out: one `tokenizer.model`, refused if it does not
-decode to the text that was encoded. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and
-cost it a restart (docs/recipe.md §3).
+In: cleaned text, sampled by the mixture's weights. Out: one `tokenizer.model`, refused if decoding does not
+give back the encoded text. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and it had to
+start again (docs/recipe.md §3).
 """
 
 import io
@@ -25,15 +25,15 @@ from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
-LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece leaves longer lines out
-# SentencePiece writes this number into the model, which must not depend on the machine's cores.
+LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece ignores longer lines
+# SentencePiece writes this number into the model, so it must not depend on the machine's cores.
 THREADS = 16
 CHECKED = 1000  # texts kept for the round-trip test
 
 
 @dataclass
 class TokenizerConfig:
-    """What the tokenizer learns from, and how large it becomes."""
+    """The tokenizer's training text and size."""
 
     data: DataConfig
     corpora: str = "corpora"
@@ -41,13 +41,13 @@ class TokenizerConfig:
     vocab_size: int = VOCAB_SIZE
     max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times this in memory
     seed: int = 0
-    replace: bool = False  # whether a tokenizer of other settings may be replaced
-    threads: int | None = None  # null: 16, whatever the machine
+    replace: bool = False  # whether a tokenizer with other settings may be replaced
+    threads: int | None = None  # null: 16, on any machine
 
     def __post_init__(self) -> None:
         if self.vocab_size < 300:
             raise ValueError(
-                f"vocab_size={self.vocab_size}: expected at least 300; 259 are bytes and controls"
+                f"vocab_size={self.vocab_size}: expected at least 300; bytes and control pieces take 259"
             )
         for key in ("max_bytes", "threads"):
             if getattr(self, key) is not None and getattr(self, key) < 1:
@@ -83,18 +83,16 @@ def train_tokenizer(
     with folders.replacing(output) as temporary:
         temporary.write_bytes(model.getvalue())
         lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
-    left_out = (
-        f"; {sentences.long:,} bytes in lines above {LONGEST} bytes were left out" if sentences.long else ""
-    )
+    left_out = f"; ignored {sentences.long:,} bytes in lines above {LONGEST} bytes" if sentences.long else ""
     Progress("tokenizer").say(
         f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
-        f"{len(sentences.kept):,} texts decode to what was encoded, except {lost:,} U+2581"
+        f"{len(sentences.kept):,} texts round-trip, except for {lost:,} U+2581"
     )
     return output
 
 
 def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
-    """How many U+2581 the texts lost, which SentencePiece cannot keep; DataError for any other loss."""
+    """How many U+2581 the texts have, which SentencePiece cannot keep. Raises DataError for other losses."""
     lost = 0
     for text in texts:
         lost += text.count(SPACE)
@@ -103,19 +101,19 @@ def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
             at = next((i for i, (a, b) in enumerate(zip(text, back)) if a != b), min(len(text), len(back)))
             around = slice(max(0, at - 10), at + 10)
             raise DataError(
-                f"{tokenizer.path}: does not decode to the text that it encoded: {text[around]!r} became "
-                f"{back[around]!r}; train one with `relama tokenizer` (settings of docs/recipe.md §3)"
+                f"{tokenizer.path}: does not round-trip: {text[around]!r} became {back[around]!r}; train one "
+                "with `relama tokenizer` (settings of docs/recipe.md §3)"
             )
     return lost
 
 
 def sample_texts(config: TokenizerConfig) -> Iterator[str]:
-    """Text of each source by its weight, max_bytes in all; a source with less gives what it has."""
+    """max_bytes of text, divided by the sources' weights; a source with less text gives all it has."""
     weights = config.data.chosen()
     files = {source: text_files(Path(config.corpora) / source / "text") for source in weights}
     for source, weight in weights.items():
         left = share = int(config.max_bytes * weight / sum(weights.values()))
-        # Files in random order, so that a cap does not select the first crawl's first pages only.
+        # In random order, so that the limit does not select only the first files.
         for path in random.Random(f"{config.seed}/{source}").sample(files[source], len(files[source])):
             if left <= 0:
                 break
@@ -125,12 +123,13 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
                 if left <= 0:
                     break
         if left > 0:
-            words = f"only {share - left:,} bytes of text for a share of {share:,}; using all of it"
-            Progress("tokenizer").say(f"{source} has {words}")
+            Progress("tokenizer").say(
+                f"{source} has only {share - left:,} bytes of text for a share of {share:,}; using all of it"
+            )
 
 
 def settings_of(config: TokenizerConfig) -> dict:
-    """What decides the bytes of the model. Raises DataError if a source has no text."""
+    """Everything that determines the model's bytes. Raises DataError if a source has no text."""
     corpora = Path(config.corpora)
     weights = config.data.chosen()
     files = [path for source in weights for path in text_files(corpora / source / "text")]
@@ -145,7 +144,7 @@ def settings_of(config: TokenizerConfig) -> dict:
 
 
 def _record(model: Path) -> Path:
-    """Where the settings of a model are kept."""
+    """The file that records the settings of a model."""
     return model.with_name(model.name + ".json")
 
 
@@ -167,13 +166,13 @@ def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
     else:
         how = "with no record of its settings"
     raise DataError(
-        f"{model} already exists, {how}, and token stores may depend on it: move it away, give another "
-        "output=, or give replace=true"
+        f"{model} already exists, {how}, and token stores may need it: move it away, give another output=, "
+        "or give replace=true"
     )
 
 
 class _Sentences:
-    """The lines of the texts (LLaMA has no newline piece); some texts are kept for the round-trip test."""
+    """The lines of the texts (LLaMA has no newline piece); keeps some texts for the round-trip test."""
 
     def __init__(self, texts: Iterable[str], seed: int) -> None:
         self._texts, self._random = texts, random.Random(seed)
@@ -196,13 +195,13 @@ class _Sentences:
 
 
 def _too_little(vocab_size: int, error: str) -> str:
-    """SentencePiece's error as one line with what would work."""
+    """SentencePiece's error as one line that says what would work."""
     if most := re.search(r"value <= (\d+)", error):
         problem = f"too little text for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
     elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
-        problem = f"the bytes and the text's characters alone are {least[1]} pieces; give more than that"
+        problem = f"bytes and the text's characters alone take {least[1]} pieces; give more than that"
     else:
-        problem = "there is no text to learn from" + error.rpartition("]")[2].strip()
+        problem = "no text to train on" + error.rpartition("]")[2].strip()
     return f"vocab_size={vocab_size}: {problem}"
 
 
@@ -210,7 +209,7 @@ def run(argv: list[str]) -> None:
     config = load("tokenizer", TokenizerConfig, argv)
     if config.path.is_dir():
         raise DataError(
-            f"output={config.path}: is a folder; give a file's name, such as tokenizer.model in it"
+            f"output={config.path}: is a folder; give a file name, such as tokenizer.model in that folder"
         )
     settings = settings_of(config)
     try:
