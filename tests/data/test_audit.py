@@ -102,7 +102,7 @@ def test_a_mixture_of_ones_own_has_no_length_until_one_is_given(seven, capsys):
     assert audited(seven, *own).length is None and audited(seven, *own).rows[0].epochs is None
     assert audited(seven, *own, "steps=10", "global_batch=4096").length == 40960
     code, out, _ = said([f"corpora={seven}", *own], capsys)
-    assert code == 0 and "give steps= or tokens= to see its epochs" in out and "1.4T tokens)" in out
+    assert code == 0 and "give steps= or tokens= to see the epochs" in out and "1.4T tokens)" in out
 
 
 def test_missing_sources_are_named_and_present_ones_are_shown(copy, capsys):
@@ -135,7 +135,7 @@ def test_a_source_repeated_more_than_in_the_paper_is_reported_beyond_the_toleran
 def test_shares_off_table_1_are_reported_beyond_the_tolerance(seven):
     assert audited(seven, "tokens=1000", "data.weights.c4=15.5").findings == []
     (line,) = audited(seven, "tokens=1000", "data.weights.c4=17").findings
-    assert line.startswith("SHARE: c4 is 16.7% of the mixture, 15.0% in the paper")
+    assert line.startswith("SHARE: c4 is 16.7% of the mixture, and 15.0% in the paper")
     (line,) = audited(seven, "tokens=1000", "data.weights.c4=13").findings
     assert line.startswith("SHARE: c4 is 13.3% of the mixture")
     assert audited(seven, "tokens=1000", "data.weights.c4=17", "share_tolerance=0.2").findings == []
@@ -145,10 +145,10 @@ def test_omitted_sources_and_unused_stores_are_reported(copy, real_texts, tokeni
     make_store(copy, "novels", real_texts[:3], tokenizer)
     found = audited(copy, "tokens=1000", "data.sources=[commoncrawl,c4]", "share_tolerance=9")
     assert found.findings == [
-        "MISSING: github, wikipedia, books, arxiv, stackexchange of Table 1 not in the mixture"
+        "MISSING: the mixture lacks github, wikipedia, books, arxiv, stackexchange (Table 1)"
     ]
     assert found.notes[-1] == (
-        "has a store but is not in the mixture: arxiv, books, github, novels, stackexchange, wikipedia"
+        "not in the mixture, but has a token store: arxiv, books, github, novels, stackexchange, wikipedia"
     )
 
 

@@ -90,7 +90,7 @@ def test_writing_again_replaces_the_folder_whole(tmp_path, monkeypatch):
 
 
 def test_no_documents_and_no_files_are_said_in_one_line(tmp_path):
-    with pytest.raises(DataError, match="no document to write"):
+    with pytest.raises(DataError, match="no documents to write"):
         write_documents([], tmp_path / "text")
     with pytest.raises(DataError, match="no cleaned text"):
         text_files(tmp_path / "text")
@@ -98,7 +98,7 @@ def test_no_documents_and_no_files_are_said_in_one_line(tmp_path):
 
 def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really")
-    with pytest.raises(DataError, match=r"a\.parquet: not a readable parquet"):
+    with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet"):
         read_row(tmp_path / "a.parquet", 0)
     pq.write_table(pa.table({"content": ["x"]}), tmp_path / "b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet: not cleaned text"):

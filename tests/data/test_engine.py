@@ -197,7 +197,7 @@ def test_a_book_that_stands_in_another_goes_and_the_report_says_where(tmp_path, 
     assert dropped["count"] == 2 and report["kept"] == 3 and report["read"] == 5
     (whole,) = [document.id for document in kept if document.file.endswith("whole.txt")]
     assert {Path(example["file"]).name for example in dropped["examples"]} == {"half.txt", "most.txt"}
-    assert all(f"stand in {whole}" in example["detail"] for example in dropped["examples"])
+    assert all(f"occur in {whole}" in example["detail"] for example in dropped["examples"])
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_the_shard_and_the_place_are_where_the_tokens_are(run, stores):
 
 def test_url_licence_and_text_are_shown(run, corpora, documents, stores):
     text = "\n".join(line for step in range(1, 6) for line in explain(run, step))
-    assert "licence mit" in text and "url https://example.org/" in text and "url unknown" in text
+    assert "license mit" in text and "url https://example.org/" in text and "url unknown" in text
     sample = order_of(run).locate(0)
     start = sample.index * SEQ_LEN
     span = next(stores[sample.source].documents(start, start + SEQ_LEN + 1))

@@ -164,7 +164,7 @@ def test_if_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys
     (tmp_path / "a.jsonl").write_text("not json\n")
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={tmp_path / 'a.jsonl'}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "no document was left" in error and "malformed record 1" in error
+    assert "no document is left" in error and "malformed record 1" in error
     assert not list((tmp_path / "corpora" / "mine").glob("text*"))
 
 
@@ -247,7 +247,7 @@ def test_a_store_is_kept_made_again_by_stage_tokens_and_replaced_only_on_request
         for stage in ("all", "tokens"):
             assert prepare(tmp_path, *words, other, f"stage={stage}") == 1
             error = capsys.readouterr().err.splitlines()[-1]
-            assert f"made with a different {named}, and runs may depend on it" in error
+            assert f"made with a different {named}, and runs may need it" in error
             assert "replace=true" in error and made.read_bytes() == first[1]
     assert prepare(tmp_path, *words, "seed=1", "replace=true") == 0
     assert json.loads(made.read_text())["seed"] == 1

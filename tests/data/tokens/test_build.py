@@ -233,10 +233,10 @@ def test_text_that_is_not_parquet_is_refused_by_name(content, tokenizer, tmp_pat
 def test_parquet_without_our_columns_is_refused_by_name(tokenizer, tmp_path):
     (tmp_path / "text").mkdir()
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "text" / "mine.parquet")
-    with pytest.raises(DataError, match=r"mine\.parquet: not cleaned text, it has no column id, url"):
+    with pytest.raises(DataError, match=r"mine\.parquet: not cleaned text: it has no column id, url"):
         build(tmp_path, tokenizer)
     pq.write_table(pa.table({"id": ["1"], "url": [""], "text": [None]}), tmp_path / "text" / "mine.parquet")
-    with pytest.raises(DataError, match=r"mine\.parquet: a document without id or url or text"):
+    with pytest.raises(DataError, match=r"mine\.parquet: a document has no id or no url or no text"):
         build(tmp_path, tokenizer)
 
 

@@ -185,7 +185,7 @@ def test_a_model_that_normalises_is_still_encoded_as_sentencepiece_does(tmp_path
     ("content", "words"),
     [
         (None, "no such tokenizer; train one with `relama tokenizer`"),
-        (b"", "empty, expected a SentencePiece model"),
+        (b"", "empty; expected a SentencePiece model"),
         (b"garbage" * 100, "not a SentencePiece model"),
     ],
 )
