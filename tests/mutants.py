@@ -247,8 +247,8 @@ FAULTS = (
         "tests/data/sources/test_c4.py::test_its_validation_files_are_not_read_from_a_folder",
     ),
     Fault(
-        "recipe: one accepted licence of several is enough",
-        "data/sources/github/licences.py",
+        "recipe: one accepted license of several is enough",
+        "data/sources/github/licenses.py",
         "return all(part.strip() in accepted or",
         "return any(part.strip() in accepted or",
         "tests/data/sources/github::test_an_expression_is_accepted_only_if_it_can_be_met",

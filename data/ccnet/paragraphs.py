@@ -21,14 +21,14 @@ _NORMAL |= {code: "0" for code in range(sys.maxunicode + 1) if chr(code).isdecim
 del _NORMAL[ord("\n")]  # it separates paragraphs
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """The text with every line in its normal form; no line is added or removed."""
     return text.lower().translate(_NORMAL)
 
 
 def hashes(text: str) -> np.ndarray:
     """The hash of each line's normal form, (lines,) HASH."""
-    lines = normalise(text).split("\n")
+    lines = normalize(text).split("\n")
     return np.frombuffer(b"".join([sha1(line.encode()).digest()[:8] for line in lines]), HASH)
 
 

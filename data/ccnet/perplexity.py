@@ -28,7 +28,7 @@ _NORMAL |= {code: "0" for code in range(0x110000) if chr(code).isdecimal()}
 _ACCENTS = dict.fromkeys(code for code in range(0x110000) if unicodedata.category(chr(code)) == "Mn")
 
 
-def normalise(text: str) -> str:
+def normalize(text: str) -> str:
     """Lower case, without accents, digits as 0, punctuation mapped, no control characters or newlines."""
     text = text.strip().lower()
     if not text.isascii():
@@ -63,7 +63,7 @@ class LanguageModel:
 
     def perplexity(self, text: str) -> float:
         """The perplexity of the text as one line; at least 1."""
-        line = " ".join(self.pieces.encode(normalise(text), out_type=str))
+        line = " ".join(self.pieces.encode(normalize(text), out_type=str))
         return 10.0 ** (-self.ngrams.score(line) / (len(line.split()) + 1))
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import sentencepiece
 
 from data import folders
-from data.ccnet.perplexity import normalise
+from data.ccnet.perplexity import normalize
 from data.errors import DataError
 
 ORDER = 5  # (CCNet)
@@ -50,7 +50,7 @@ def train_language_model(
         n_lines = n_bytes = 0
         with lines.open("w", encoding="utf-8") as out:
             for text in texts:
-                for line in map(normalise, text.split("\n")):
+                for line in map(normalize, text.split("\n")):
                     if line:
                         n_lines, n_bytes = n_lines + 1, n_bytes + len(line.encode())
                         out.write(line + "\n")

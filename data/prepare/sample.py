@@ -134,7 +134,7 @@ def _code(library: Path) -> Iterator:
     from data.documents import Record
     from data.sources import github
 
-    for item in github.read_folder(library.parent, skipped=_SKIPPED, licence=_LICENSE):
+    for item in github.read_folder(library.parent, skipped=_SKIPPED, license=_LICENSE):
         if _is_source(item.file):
             yield replace(item, url=_url(item.meta["path"])) if isinstance(item, Record) else item
 

@@ -1,7 +1,7 @@
-"""C4: the public English files, taken as they are (docs/recipe.md §2).
+"""C4: the public English files, without further cleaning (docs/recipe.md §2).
 
-In: `c4-train.NNNNN-of-01024.json.gz` (text, timestamp, url), or the same rows as JSON lines or
-parquet. Out: a document for each row. Its validation files are never trained on.
+In: `c4-train.NNNNN-of-01024.json.gz` (text, timestamp, url), or the same rows as JSON lines or Parquet. Out:
+a document for each row. C4's validation files are never trained on.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from data.sources import rows, text
 VERSION = 1  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = None  # C4 was deduplicated when it was made
 
-_INPUT = "c4-train.*.json.gz, JSON lines or parquet with text and url, or a folder of these"
+_INPUT = "c4-train.*.json.gz, JSON lines or Parquet with text and url, or a folder of these"
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read; in a folder, all but C4's own validation files."""
+    """The files to read; in a folder, all but C4's validation files."""
     if path.is_file() and rows.has_rows(path):
         return [path]
     found = [file for file in rows.files_in(path) if "validation" not in file.name]
@@ -32,7 +32,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "c4") -> Document | Drop:
-    """The page as it is; without its URL it is not C4, and cannot be held out with CommonCrawl's."""
+    """The page unchanged. A row without a URL is dropped: held-out pages of C4 are chosen by URL."""
     if not record.url:
         return record.drop("no url")
     return record.document(source, record.text)

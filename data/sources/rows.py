@@ -1,7 +1,7 @@
-"""Files of rows (JSON lines, a JSON array; plain, gzip or zstd; parquet, saved datasets), one dict at a time.
+"""Files of rows, one dict at a time: JSON lines, JSON arrays (plain, gzip, zstd), Parquet, saved datasets.
 
-A line that is not a JSON object is set aside with its position, and reading goes on; a file that
-breaks off gives the rows before the break, then raises one of `UNREADABLE`.
+A line that is not a JSON object is quarantined with its position, and reading continues; a truncated file
+gives the rows before the break, then raises one of `UNREADABLE`.
 """
 
 import codecs
@@ -23,18 +23,18 @@ UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
-_ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # beside a saved dataset
+_ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 _MARKS = re.compile(r"[\s,]*")  # between the elements of an array
-MAX_LINE = 64 << 20  # bytes: some forty books; a longer one is passed over without being held
+MAX_LINE = 64 << 20  # bytes, about forty books; a longer line is skipped without holding it in memory
 
 
 def has_rows(path: Path) -> bool:
-    """Whether the file's name is that of JSON lines, parquet or arrow."""
+    """Whether the file's suffix is that of JSON, Parquet or Arrow."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """All files of rows under a folder, sorted; hidden ones are left out."""
+    """All files of rows under a folder, sorted, without hidden ones."""
     return [path for path in visible_files(folder) if has_rows(path) and path.name not in _ABOUT]
 
 
@@ -44,14 +44,14 @@ def visible_files(folder: Path) -> list[Path]:
     return [path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts)]
 
 
-def expected(path: Path, what: str) -> DataError:
-    """The error for an input that this recipe does not read."""
-    kind = "no such file or folder" if not path.exists() else "nothing here to read"
-    return DataError(f"input={path}: {kind}; expected {what}")
+def expected(path: Path, kinds: str) -> DataError:
+    """The error for an input without any of the kinds of file that a recipe reads."""
+    problem = "no such file or folder" if not path.exists() else "nothing here to read"
+    return DataError(f"input={path}: {problem}; expected {kinds}")
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each row with its place from 0, or a malformed `Drop` for one that cannot be read."""
+    """Each row with its number from 0, or a malformed `Drop` for a row that cannot be read."""
     if path.name.lower().endswith(".parquet"):
         return _parquet_rows(path)
     if path.name.lower().endswith(".arrow"):
@@ -90,7 +90,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each object of one JSON array, with only a few held. Raises EOFError where the array breaks off."""
+    """Each object of one JSON array, with only a few in memory. Raises EOFError if the array is truncated."""
     elements = json.JSONDecoder()
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
     text, at, number, opened, ended = "", 0, 0, False, False
@@ -107,7 +107,7 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
         except (ValueError, RecursionError) as error:
             row, end, complete = None, at, False
             if ended and at < len(text):
-                detail = f"not JSON: {error}; the array is not read beyond it"
+                detail = f"not JSON: {error}; the rest of the array is not read"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 return
         if complete:
@@ -119,20 +119,19 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
             at, number = end, number + 1
             continue
         if ended:
-            raise EOFError("the JSON array breaks off")
+            raise EOFError("the JSON array is truncated")
         if len(text) - at > MAX_LINE:
-            detail = f"an element above {MAX_LINE >> 20} MiB; the array is not read beyond it"
+            detail = f"an element above {MAX_LINE >> 20} MiB; the rest of the array is not read"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             return
-        more = file.read(
-            max(1 << 18, len(text) - at)
-        )  # twice as much each time, so that it is parsed in linear time
+        # Twice as much each time, so that parsing takes linear time.
+        more = file.read(max(1 << 18, len(text) - at))
         ended = not more
         text, at = text[at:] + decoder.decode(more, ended), 0
 
 
 def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
-    """Each line; None for one above MAX_LINE."""
+    """Each line; None for a line above MAX_LINE."""
     while line := file.readline(MAX_LINE + 1):
         if len(line) <= MAX_LINE:
             yield line
@@ -152,7 +151,7 @@ def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
 
 
 def _arrow_rows(path: Path) -> Iterator[tuple[int, dict]]:
-    """What `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
+    """The rows of a file that `Dataset.save_to_disk` (Hugging Face datasets) wrote."""
     number = 0
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as batches:
         for batch in batches:

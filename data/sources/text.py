@@ -1,8 +1,8 @@
-"""Text that is already cleaned: it is carried over as it is, with its provenance.
+"""Text that is already cleaned: it is copied unchanged, with its provenance.
 
-In: JSON lines or parquet with a column `text` (or `content`), as RedPajama, Dolma and the Hub lay
-them out, or plain `.txt` and `.md` files. Out: a document for each. Only what cannot be trained on
-is left out: empty text, halves of characters, and exact duplicates.
+In: JSON lines or Parquet with a column `text` (or `content`), as in RedPajama, Dolma and on the Hub, or plain
+`.txt` and `.md` files. Out: a document for each. Only empty text, invalid Unicode and exact duplicates are
+dropped.
 """
 
 import ast
@@ -25,7 +25,7 @@ _INPUT = (
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read. In a folder that holds rows, .txt and .md files only describe them."""
+    """The files to read. In a folder with files of rows, .txt and .md files only describe those."""
     if path.is_file() and (rows.has_rows(path) or _is_plain(path)):
         return [path]
     found = rows.files_in(path) or [file for file in rows.visible_files(path) if _is_plain(file)]
@@ -35,17 +35,17 @@ def inputs(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
-    """Each row, or the one text, of a file."""
+    """Each row of a file, or its one text."""
     return read_rows(path) if rows.has_rows(path) else _read_plain(path)
 
 
 def clean(record: Record, *, source: str) -> Document | Drop:
-    """The text as it is."""
+    """The text unchanged."""
     return record.document(source, record.text)
 
 
 def read_rows(path: Path) -> Iterator[Record | Drop]:
-    """Each row that has a text; what else it has is kept as `meta`."""
+    """Each row that has a text, with its other columns as `meta`."""
     for row in rows.read_rows(path):
         if isinstance(row, Drop):
             yield row
@@ -58,12 +58,12 @@ def read_rows(path: Path) -> Iterator[Record | Drop]:
             continue
         meta = _flat(columns)
         url = meta.pop("url", None) or ""
-        licence = meta.pop("license", None) or meta.pop("licence", None) or ""
-        yield Record(str(path), number, text, str(url), str(licence), meta)
+        license = meta.pop("license", None) or meta.pop("licence", None) or ""
+        yield Record(str(path), number, text, str(url), str(license), meta)
 
 
 def _text(columns: dict) -> str | None:
-    """Take the text out of a row: the first known column that holds a string, or UTF-8."""
+    """Take the text out of a row: the first known column that holds a string or UTF-8 bytes."""
     for name in _COLUMNS:
         for column in [column for column in columns if column.lower() == name]:
             value = columns[column]
@@ -88,7 +88,7 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
 
 
 def _flat(columns: dict) -> dict:
-    """The columns beside the text, with RedPajama's `meta` and Dolma's `metadata` opened."""
+    """The other columns, with the entries of RedPajama's `meta` and Dolma's `metadata` as columns."""
     inner = {}
     for name in ("meta", "metadata"):
         if isinstance(value := _opened(columns.get(name)), dict):
@@ -98,7 +98,7 @@ def _flat(columns: dict) -> dict:
 
 
 def _opened(value: object) -> object:
-    """What is written in a string: JSON, or a Python literal, as RedPajama's `meta` is on the Hub."""
+    """The value in a string of JSON, or of a Python literal (RedPajama's `meta` on the Hub)."""
     if not isinstance(value, str):
         return value
     for reader in (json.loads, ast.literal_eval):

@@ -188,7 +188,7 @@ def test_stores_of_two_tokenizers_are_refused(copy, real_texts, tmp_path, capsys
     make_store(copy, "arxiv", real_texts[:3], other)
     capsys.readouterr()
     code, _, err = said([f"corpora={copy}"], capsys)
-    assert code == 1 and "stores with different tokenizers" in one_line(err)
+    assert code == 1 and "stores have different tokenizers" in one_line(err)
 
 
 def test_a_damaged_store_is_refused_by_name(copy, capsys):

@@ -76,7 +76,7 @@ def test_the_shard_and_the_place_are_where_the_tokens_are(run, stores):
         assert f"sample {n}: {sample.source}, epoch {sample.epoch}, sequence {sample.index}" in text
 
 
-def test_url_licence_and_text_are_shown(run, corpora, documents, stores):
+def test_url_license_and_text_are_shown(run, corpora, documents, stores):
     text = "\n".join(line for step in range(1, 6) for line in explain(run, step))
     assert "license mit" in text and "url https://example.org/" in text and "url unknown" in text
     sample = order_of(run).locate(0)

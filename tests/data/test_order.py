@@ -92,7 +92,7 @@ def test_floats_and_words_and_decimals_are_read_alike():
     [
         ({"a": 1, "b": 0}, r"data\.weights\.b=0: expected a weight above 0"),
         ({"a": -1.5}, r"data\.weights\.a=-1\.5"),
-        ({"a": 1, "b": 0.123456789}, r"blocks of .* samples .* at most 100,000"),
+        ({"a": 1, "b": 0.123456789}, r"blocks of .* samples, and at most 100,000"),
     ],
 )
 def test_weights_that_make_no_block_are_refused_by_name(weights, words):

@@ -78,8 +78,8 @@ def test_the_norm_is_computed_in_fp32_cast_back_and_only_then_scaled():
     norm = RMSNorm(64, eps=1e-2).bfloat16()
     torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
     wide = x.float()
-    normalised = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-2)).bfloat16()
-    assert torch.equal(norm(x), normalised * norm.weight)
+    normalized = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-2)).bfloat16()
+    assert torch.equal(norm(x), normalized * norm.weight)
 
 
 def test_parameters_are_named_as_in_metas_checkpoints_and_nothing_else_is_saved():

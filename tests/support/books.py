@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.documents import Drop
 from data.sources.books import recipe as books
 
-LICENCE = """Updated editions will replace the previous one.
+LICENSE = """Updated editions will replace the previous one.
 
 THE FULL PROJECT GUTENBERG LICENSE
 PLEASE READ THIS BEFORE YOU DISTRIBUTE OR USE THIS WORK
@@ -56,15 +56,15 @@ HEADERS = {
     "without a mark": FIRST_LINE + "\nMay, 1999  [Etext #4321]\n\nThis Etext was made by volunteers.\n\n",
 }
 FOOTERS = {
-    "of today": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE VOYAGE AND THE RETURN ***\n\n" + LICENCE,
+    "of today": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE VOYAGE AND THE RETURN ***\n\n" + LICENSE,
     "of 2008": "\n\n\nEnd of the Project Gutenberg EBook of The Voyage, by Ann Author\n\n"
-    "*** END OF THIS PROJECT GUTENBERG EBOOK THE VOYAGE ***\n\n***** This file is 4321.txt *****\n" + LICENCE,
+    "*** END OF THIS PROJECT GUTENBERG EBOOK THE VOYAGE ***\n\n***** This file is 4321.txt *****\n" + LICENSE,
     "of 2003": "\n\n***END OF THE PROJECT GUTENBERG EBOOK, THE VOYAGE***\n\n\n" + SMALL_PRINT,
     "of 1994": "\n\n\nEnd of Project Gutenberg's The Voyage and the Return, by Ann Author\n",
     "of 1996": "\n\nThe End of the Project Gutenberg Etext of The Voyage\n\n",
     "in German": "\n\nEnde dieses Project Gutenberg Etextes The Voyage\n",
-    "twice": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE VOYAGE ***\n" * 2 + LICENCE,
-    "a licence alone": "\n\n\n" + LICENCE.partition("\n\n")[2],
+    "twice": "\n\n*** END OF THE PROJECT GUTENBERG EBOOK THE VOYAGE ***\n" * 2 + LICENSE,
+    "a license alone": "\n\n\n" + LICENSE.partition("\n\n")[2],
     "notes": "\n\nTranscriber's Notes\n\nHyphens are as printed.\n\nEnd of Project Gutenberg's The Voyage\n",
 }
 BODY = """CHAPTER I

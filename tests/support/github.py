@@ -1,4 +1,4 @@
-"""Licence texts, cut short, and repositories of a few files."""
+"""Shortened license texts, and repositories of a few files."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ GPL = "GNU GENERAL PUBLIC LICENSE\n Version 3, 29 June 2007"
 CODE = "def add(first, second):\n    return first + second\n"
 
 
-def clean(text: str, path: str = "a.py", licence: str = "mit", **options) -> Document | Drop:
-    return github.clean(Record("in", 0, text, licence=licence, meta={"path": path}), **options)
+def clean(text: str, path: str = "a.py", license: str = "mit", **options) -> Document | Drop:
+    return github.clean(Record("in", 0, text, licence=license, meta={"path": path}), **options)
 
 
 def outcome(path: Path) -> dict[str, str]:

@@ -27,10 +27,10 @@ _LAST_LINE = re.compile(
     r"\s(?:proje[ck]t gutenb[eu]rg|e-?texte?s?\b).*",
     _FLAGS,
 )
-_LICENCE = re.compile(
+_LICENSE = re.compile(
     r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
 )
-_ENDS = (_END, _LAST_LINE, _LICENCE)
+_ENDS = (_END, _LAST_LINE, _LICENSE)
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
 
@@ -131,7 +131,7 @@ def _start(text: str) -> tuple[int, bool]:
     if _AUSTRALIA.search(top) and (rule := _RULE.search(text, 0, HEAD // 5)):
         titles = _TITLE_LINES.match(text, rule.end())
         return titles.end() if titles else rule.end(), True
-    if not _GUTENBERG.search(top) or _END.match(top) or _LICENCE.match(top):
+    if not _GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
         return 0, False
     marks = (*_ENDS, _SMALL_PRINT_START)
     ends = any(mark.search(text, max(0, len(text) - TAIL)) for mark in marks)
@@ -170,7 +170,7 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     near = text.rfind("\n", start, near) + 1 or near
     stops = [
         mark.start()
-        for each in (_END, _LICENCE, _SMALL_PRINT_START)
+        for each in (_END, _LICENSE, _SMALL_PRINT_START)
         if (mark := each.search(text, near, end))
     ]
     end = min(stops, default=end)

@@ -72,7 +72,7 @@ def inputs(path: Path) -> list[Path]:
 def read(path: Path) -> Iterator[Record | Drop]:
     """The one book of a text file, each text of a zip, each row of a file of rows."""
     if _NO_BOOKS.fullmatch(path.name):
-        return iter([Drop("named as a note or a licence", str(path), 0, path.name)])
+        return iter([Drop("named as a note or a license", str(path), 0, path.name)])
     if _is_other(path):
         return iter([Drop("not a format that is read", str(path), 0, path.name)])
     if rows.has_rows(path):
@@ -91,7 +91,7 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
     number = book.number or _number(record, book.is_gutenberg)
     if book.is_gutenberg:
         if not book.text:
-            return record.drop("only licence text" if whole else "empty")
+            return record.drop("only license text" if whole else "empty")
         if book.copyrighted and not copyrighted:
             return record.drop("copyrighted", f"Gutenberg's number {number}")
         if len(book.text) < MIN_CHARACTERS:
@@ -100,11 +100,11 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
             return record.drop("an index of sound or film")
     title = record.meta.get("title") or record.meta.get("short_book_title") or book.title  # PG19's
     known = {"title": title, "author": book.author, "language": book.language}
-    licence = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
+    license = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
     cleaned = replace(
         record,
         url=f"https://www.gutenberg.org/ebooks/{number}" if number else record.url,
-        licence=COPYRIGHTED if book.copyrighted else record.licence or licence,
+        licence=COPYRIGHTED if book.copyrighted else record.licence or license,
         meta=record.meta | {name: value for name, value in known.items() if value},
     )
     body = book.text.strip("\n").rstrip()

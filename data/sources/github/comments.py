@@ -1,6 +1,6 @@
-"""How each language writes comments.
+"""How each language marks comments.
 
-In: a path. Out: the marks of its language, or None for files that are not read as code.
+In: a path. Out: the comment marks of its language, or None if the file is not in a supported language.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 @dataclass(frozen=True)
 class Comments:
-    """The marks of a language: of comments to the end of a line, and of blocks (open, close)."""
+    """A language's comment marks: of line comments, and of block comments (open, close)."""
 
     line: tuple[str, ...] = ()
     block: tuple[tuple[str, str], ...] = ()
@@ -27,7 +27,7 @@ _BATCH = Comments(("rem ", "REM ", "Rem ", "@rem ", "@REM ", "::"))
 _HASKELL = Comments(("--",), (("{-", "-}"),))
 _ML = Comments((), (("(*", "*)"),))
 
-# The files that are read, by their suffix; data (json, csv, yaml, svg, lock files, ...) is not code.
+# Supported languages by suffix; data files (json, csv, yaml, svg, lock files, ...) are not code.
 _SUFFIXES: tuple[tuple[Comments, str], ...] = (
     (_PYTHON, ".py .pyx .pxd .pyi"),
     (_HASH, ".sh .bash .zsh .fish .rb .pl .pm .r .jl .ex .exs .awk"),
@@ -57,7 +57,7 @@ _SUFFIXES: tuple[tuple[Comments, str], ...] = (
     (Comments(), ".rst"),
 )
 LANGUAGES = {suffix: comments for comments, suffixes in _SUFFIXES for suffix in suffixes.split()}
-_WHOLE_NAMES = {
+_FILE_NAMES = {
     "makefile": _HASH,
     "gnumakefile": _HASH,
     "dockerfile": _HASH,
@@ -67,12 +67,12 @@ _WHOLE_NAMES = {
 
 
 def language(path: str) -> Comments | None:
-    """How comments are written in this file, or None if it is not one of the languages read."""
+    """The comment marks of this file's language, or None if it is not supported."""
     name = PurePosixPath(path).name
-    return _WHOLE_NAMES.get(name.lower()) or LANGUAGES.get(PurePosixPath(name).suffix.lower())
+    return _FILE_NAMES.get(name.lower()) or LANGUAGES.get(PurePosixPath(name).suffix.lower())
 
 
 def is_markup(path: str) -> bool:
-    """Whether XML may be this file's own language."""
+    """Whether the file's language may begin with `<?xml`."""
     comments = language(path)
     return comments is None or comments is _XML or PurePosixPath(path).suffix.lower() == ".php"

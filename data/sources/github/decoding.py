@@ -4,14 +4,14 @@ import codecs
 import re
 
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# As Python and editors read it.
+# An encoding comment as Python and editors read it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
 _DETECTED_BYTES = 64 << 10
-_MAX_WESTERN = 0.1  # share of letters beyond ASCII in Western text
+_MAX_WESTERN = 0.1  # largest share of non-ASCII characters in Western text
 
 
 def decoded(content: bytes) -> str | None:
-    """The text, or None where no encoding gives one without doubt."""
+    """The text, or None if its encoding cannot be determined with confidence."""
     for bom, encoding in _BOMS:
         if content.startswith(bom):
             return _decode(content, encoding)
@@ -21,7 +21,7 @@ def decoded(content: bytes) -> str | None:
     declared = _DECLARED.match(content[:1000])
     if declared and (text := _decode(content, declared[1].decode())) is not None:
         return text
-    from resiliparse.parse.encoding import detect_encoding  # an extra, which the core's sample does not need
+    from resiliparse.parse.encoding import detect_encoding  # an optional package, not needed by the sample
 
     first = next(place for place, byte in enumerate(content) if byte > 127)
     encoding = detect_encoding(content[max(0, first - 1000) : first + _DETECTED_BYTES]) or ""

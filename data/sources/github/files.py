@@ -1,6 +1,6 @@
 """The files of repositories: folders, snapshots, and rows of code datasets.
 
-In: an input. Out: a record for each source file, with the licence that covers it, or why it is not read.
+In: an input. Out: for each source file, a record with the license that covers it, or a drop.
 """
 
 import bz2
@@ -16,11 +16,11 @@ from typing import IO, Any, cast
 from data.documents import Drop, Record
 from data.errors import raise_passing
 from data.sources import rows
-from data.sources.github import licences
+from data.sources.github import licenses
 from data.sources.github.comments import language
 from data.sources.github.decoding import decoded
 
-MAX_BYTES = 1 << 20  # BigQuery's table holds no larger file either
+MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
 _THIRD_PARTY = re.compile(  # folders of other people's code
     r"(?:^|/)(?:_?vendor(?:s|ed)?|(?:3rd|third)[-_ ]?part(?:y|ies)|(?:site|dist)-packages|node_modules"
@@ -37,24 +37,24 @@ _GENERATED_NAMES = (
     ".pb.h",
     ".pb.cc",
 )
-_MAX_LICENCES = 20  # of a row that are looked at
+_MAX_LICENSES = 20  # per row; further ones count as unknown
 _SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by their first bytes
-# What code datasets call the columns: BigQuery, github-code, The Stack, RedPajama.
+# The columns' names in code datasets: BigQuery, github-code, The Stack, RedPajama.
 _COLUMNS = {
     "content": ("content", "code", "text"),
     "path": ("path", "sample_path", "max_stars_repo_path", "file_path"),
     "repository": ("repo_name", "sample_repo_name", "max_stars_repo_name", "repo"),
-    "licence": ("license", "licence", "max_stars_repo_licenses", "licenses"),
+    "license": ("license", "licence", "max_stars_repo_licenses", "licenses"),
 }
 _INPUT = "folders of repositories, .tar.gz snapshots, or BigQuery exports (.json.gz, .jsonl, .parquet)"
 
 
 def inputs(path: Path) -> list[Path]:
-    """What can be read one by one: snapshots, exports and repositories.
+    """The inputs under `path`: snapshots, exports and repositories.
 
-    A folder with a licence file or a `.git` is a repository, and so is one that holds only files; otherwise
-    each folder in it is.
+    A folder is a repository if it has a license file or a `.git`, or holds only files; otherwise, each folder
+    in it is one.
     """
     if path.is_file() and _is_packed(path):
         return [path]
@@ -62,7 +62,7 @@ def inputs(path: Path) -> list[Path]:
     if not children:
         raise rows.expected(path, _INPUT)
     names = [child.name for child in children]
-    if (path / ".git").exists() or licences.FOLDER in names or any(map(licences.is_licence_file, names)):
+    if (path / ".git").exists() or licenses.FOLDER in names or any(map(licenses.is_license_file, names)):
         return [path]
     return [child for child in children if child.is_dir() or _is_packed(child)] or [path]
 
@@ -77,11 +77,11 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def read_folder(
-    root: Path, *, skipped: frozenset[str] = frozenset(), licence: str = ""
+    root: Path, *, skipped: frozenset[str] = frozenset(), license: str = ""
 ) -> Iterator[Record | Drop]:
     """The files of one repository, without the folders named in `skipped`.
 
-    `licence` covers it where its own top folder does not name one.
+    `license` applies if the repository's top folder does not name a license.
     """
     files, texts = [], {}
     for folder, subfolders, names in os.walk(root):
@@ -89,10 +89,10 @@ def read_folder(
         paths = [Path(folder, name) for name in sorted(names)]
         files += [path for path in paths if path.is_file() and not path.is_symlink()]
         places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
-        texts |= {place: _read_licence(root / place) for place in places if licences.covered_folder(place)}
-    found = _licences(texts)
-    if licence and found.get(".", licences.UNKNOWN) == licences.UNKNOWN:
-        found["."] = licence
+        texts |= {place: _read_license(root / place) for place in places if licenses.covered_folder(place)}
+    found = _licenses(texts)
+    if license and found.get(".", licenses.UNKNOWN) == licenses.UNKNOWN:
+        found["."] = license
     for path in files:
         place = path.relative_to(root).as_posix()
         try:
@@ -103,28 +103,28 @@ def read_folder(
             yield Drop("malformed record", str(path), 0, str(error), malformed=True)
 
 
-def _licences(texts: dict[PurePosixPath, str]) -> dict[str, str]:
-    """{folder: licence} from the licence files' texts."""
+def _licenses(texts: dict[PurePosixPath, str]) -> dict[str, str]:
+    """{folder: license} from the license files' texts."""
     folders: dict[PurePosixPath, dict[str, str]] = {}
     for place, text in texts.items():
-        folder = licences.covered_folder(place)
+        folder = licenses.covered_folder(place)
         if folder:
-            known = text if len(text) <= licences.MAX_TEXT else ""  # no licence is that long
+            known = text if len(text) <= licenses.MAX_TEXT else ""  # no license is that long
             folders.setdefault(folder, {})[str(place.relative_to(folder))] = known
-    return {str(folder): licences.folder_licence(files) for folder, files in folders.items()}
+    return {str(folder): licenses.folder_license(files) for folder, files in folders.items()}
 
 
 def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
-    """The files of a packed repository: one pass for its licences, another for its files."""
+    """The files of a packed repository: one pass for its licenses, another for its files."""
     repository = archive.name[: archive.name.lower().rindex(".t")]
     paths, texts = [], {}
     for _, member, content in _members(archive):
         path = _place(member)
         paths.append(path)
-        if licences.covered_folder(path):
-            texts[path] = content.read(licences.MAX_TEXT + 1).decode(errors="replace")
+        if licenses.covered_folder(path):
+            texts[path] = content.read(licenses.MAX_TEXT + 1).decode(errors="replace")
     top = os.path.commonpath([path.parent for path in paths]) if paths else "."
-    found = _licences({path.relative_to(top): text for path, text in texts.items()})
+    found = _licenses({path.relative_to(top): text for path, text in texts.items()})
     for number, member, content in _members(archive):
         path = _place(member)
         if not _SKIPPED_FOLDERS & {*path.parts}:
@@ -134,7 +134,7 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
 
 
 def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
-    """The regular files of a tar, each with its place among all members; those before are forgotten."""
+    """The regular files of a tar, each with its number among all members, in constant memory."""
     with archive.open("rb") as file:
         magic = file.read(6)
     unpack: Callable[[Path, str], Any] = next(
@@ -144,14 +144,14 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
         number = -1
         while member := members.next():
             number += 1
-            cast(Any, members).members = []  # tarfile keeps them all
+            cast(Any, members).members = []  # or tarfile would keep them all
             content = members.extractfile(member) if member.isreg() else None
             if content:
                 yield number, member, content
 
 
 class _Bounded:
-    """A file that refuses large reads: a tar's long names and PAX headers may claim any size."""
+    """A file that refuses large reads, because a tar's long names and PAX headers may claim any size."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -173,9 +173,9 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
             yield row
             continue
         number, columns = row
-        if isinstance(columns.get("meta"), dict):  # RedPajama's
+        if isinstance(columns.get("meta"), dict):  # as in RedPajama
             columns = columns["meta"] | columns
-        content, place, repository, licence = (_column(columns, kind) for kind in _COLUMNS)
+        content, place, repository, license = (_column(columns, kind) for kind in _COLUMNS)
         if isinstance(content, bytes):
             content = decoded(content)
             if content is None:
@@ -193,11 +193,11 @@ def _read_export(path: Path) -> Iterator[Record | Drop]:
             url = f"https://github.com/{repository}/blob/HEAD/{place}" if repository else ""
             meta = {"repository": repository, "path": place}
             unread = _unwanted(str(path), number, place, len(content))
-            yield unread or Record(str(path), number, content, url, _licence(licence), meta)
+            yield unread or Record(str(path), number, content, url, _license(license), meta)
 
 
 def _column(columns: dict, kind: str) -> object:
-    """The first value under one of a column's names."""
+    """The first value under any of a column's names."""
     found = (columns[name] for name in _COLUMNS[kind] if columns.get(name) is not None)
     return next(found, None)
 
@@ -206,14 +206,14 @@ def _listed(value: object) -> list:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
-def _licence(value: object) -> str:
-    """One name, or a list of what was found in the repository, all of which must then be accepted."""
+def _license(value: object) -> str:
+    """The license of a row: one name, or a list of those found in the repository, joined by AND."""
     names = [one.get("name") if isinstance(one, dict) else one for one in _listed(value)]
-    found = [licences.spdx(str(name)) for name in names if name]
+    found = [licenses.spdx(str(name)) for name in names if name]
     if len(found) > 1:
         found = [f"({name})" if " or " in name else name for name in dict.fromkeys(found)]
     return (
-        " AND ".join(found[:_MAX_LICENCES]) + (" AND unknown" if len(found) > _MAX_LICENCES else "") or "none"
+        " AND ".join(found[:_MAX_LICENSES]) + (" AND unknown" if len(found) > _MAX_LICENSES else "") or "none"
     )
 
 
@@ -224,13 +224,13 @@ def _record(
     if text is None:
         return Drop("unknown encoding", file, number, place)
     meta = {"repository": repository, "path": place}
-    return Record(file, number, text, "", licences.nearest(place, found), meta)
+    return Record(file, number, text, "", licenses.nearest(place, found), meta)
 
 
 def _unwanted(file: str, number: int, place: str, size: int) -> Drop | None:
-    """Why a file need not be read at all."""
+    """A drop, if the file's path or size is reason enough to leave it out unread."""
     if language(place) is None:
-        return Drop("not a language that is read", file, number, place)
+        return Drop("not a supported language", file, number, place)
     if _THIRD_PARTY.search(place):
         return Drop("third-party folder", file, number, place)
     if size > MAX_BYTES:
@@ -244,11 +244,11 @@ def _is_packed(path: Path) -> bool:
     return path.name.lower().endswith(_SNAPSHOTS) or rows.has_rows(path)
 
 
-def _read_licence(path: Path) -> str:
-    """The text of a licence file, or the beginning of one that is too large to be one."""
+def _read_license(path: Path) -> str:
+    """The text of a license file, cut after MAX_TEXT + 1 bytes."""
     try:
         with path.open("rb") as file:
-            return file.read(licences.MAX_TEXT + 1).decode(errors="replace")
+            return file.read(licenses.MAX_TEXT + 1).decode(errors="replace")
     except OSError as error:
         raise_passing(error)
         return ""

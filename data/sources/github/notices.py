@@ -1,8 +1,8 @@
-"""Takes the licence notice out of a source file's leading comments, and nothing else.
+"""Removes the license notice from a source file's leading comments, and nothing else.
 
-In: a source file's text. Out: the text without the sentences that speak of copyright or licence in the
-comments above its first line of code, and those sentences. A comment that also describes the file keeps its
-description. Shebangs, `#include` and Markdown titles are not comments.
+In: a source file's text. Out: the text without the sentences about copyright or license in the comments above
+its first line of code, and those sentences. A comment that also describes the file keeps its description.
+Shebangs, `#include` and Markdown titles are not comments.
 """
 
 import re
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from data.sources.github.comments import Comments
 
 _FIRST_LINES = ("#!", "<?php", "<?xml", "<!doctype")
-_DIRECTIVES = ("//go:", "// +build")  # comments that are code to a tool
-_PREAMBLE = re.compile(  # code that files have above their notice
+_DIRECTIVES = ("//go:", "// +build")  # comments that tools read as code
+_PREAMBLE = re.compile(  # code that may come before the notice
     r"(?:package|module|namespace)\s[\w.:\\]+\s*;?$|(['\"])use strict\1;?$|#\s*pragma\s+once$"
     r"|declare\(strict_types|#\s*(?:ifndef|define)\s+\w+_H(?:PP|XX|H)?_*$|@charset\s|//go:|//\s\+build|\{-#"
 )
 
-# What speaks of a licence by itself,
+# Sentences about a license or copyright.
 _SPEAKS = re.compile(
     r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the|holders?|owners?)\b|[A-Z@<{%])"
     r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
@@ -43,7 +43,7 @@ _SPEAKS = re.compile(
     r"|\bmay\s+not\s+be\s+(?:copied|used|reproduced|disclosed|distributed|sold)\b"
     r"|\bnon-?commercial\s+(?:use|purposes?)\b)"
 )
-# and what goes with it where it stands in a paragraph that does, or between two.
+# Lines that belong to the notice only next to such a sentence.
 _ALONG = re.compile(
     r"(?i:authors?|written\s+by|contributors?|contact|e-?mail|portions)\b|(?i:by)\s+[A-Z]|\S+@\S+\.\w+$"
     r"|<?https?://\S+>?$"
@@ -56,7 +56,7 @@ _LEGAL = re.compile(
     r"|distribut\w+|contributors?|rights|materials|disclaimer|law|agreement|copies)\b",
     re.IGNORECASE,
 )
-_BODY = re.compile(  # of a licence: all that follows in the paragraph is its text
+_BODY = re.compile(  # the beginning of a license's own text, which fills the rest of the paragraph
     r"permission\s+is\s+hereby|permission\s+to\s+use,|redistribution\s+and\s+use"
     r"|is\s+free\s+software[;,:]|redistribute\s+it\s+and"
     r"|[\"'`]as[\s-]is|use\s+this\s+(?:file|software)\s+except\s+in\s+compliance",
@@ -75,17 +75,17 @@ class _Unit:
 
     start: int
     stop: int
-    marks: tuple[str, str] | None = None  # of a block
-    paragraphs: tuple[tuple[int, int], ...] = ()  # of its text
+    marks: tuple[str, str] | None = None  # of a block comment
+    paragraphs: tuple[tuple[int, int], ...] = ()  # line ranges of the comment's text
 
 
 def strip_notice(text: str, comments: Comments) -> str:
-    """The text without its licence notice."""
+    """The text without its license notice."""
     return split_notice(text, comments)[0]
 
 
 def split_notice(text: str, comments: Comments) -> tuple[str, str]:
-    """The text without its licence notice, and the words of the notice."""
+    """The text without its license notice, and the words of the notice."""
     lines = text.split("\n")
     top = _after_first_lines(lines)
     units, end = _units(lines, top, comments)
@@ -99,7 +99,7 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
     )  # whether the end of the unit above is untouched
     for unit in [*units, _Unit(end, len(lines))]:
         kept = _kept(lines, unit, gone)
-        edges = gone if not (unit.marks and kept) else set()  # a block that is kept keeps its frame
+        edges = gone if not (unit.marks and kept) else set()  # a block that is kept also keeps its frame
         above, below = _rims(lines[at : unit.start])
         if intact and unit.start not in edges:
             out += lines[at : unit.start]
@@ -115,7 +115,7 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
 
 
 def comment_lines(lines: list[str], comments: Comments) -> list[str]:
-    """The words of the lines that are comments, or in the comments above the first line of code."""
+    """The words of all comment lines, including those in the comments above the first line of code."""
     units, _ = _units(lines, 0, comments)
     leading = {number for unit in units for number in range(unit.start, unit.stop)}
     marks = (*comments.line, *(opening for opening, _ in comments.block), "*")
@@ -127,13 +127,13 @@ def comment_lines(lines: list[str], comments: Comments) -> list[str]:
 
 
 def _rims(gap: list[str]) -> tuple[list[str], list[str]]:
-    """Of the bare and blank lines between two comments, the bare ones that touch the first and the second."""
+    """Of the bare and blank lines between two comments, the bare ones next to the first and the second."""
     blank = [number for number, line in enumerate(gap) if not line.strip()]
     return (gap[: blank[0]], gap[blank[-1] + 1 :]) if blank else ([], [])
 
 
 def _kept(lines: list[str], unit: _Unit, gone: set[int]) -> list[str]:
-    """The lines of a unit without those that are gone; a block keeps its marks around what is left."""
+    """The lines of a unit without those in `gone`; a block keeps its marks around the rest."""
     inside = range(unit.start, unit.stop)
     if not gone.intersection(inside):
         return lines[unit.start : unit.stop]
@@ -158,14 +158,14 @@ def _kept(lines: list[str], unit: _Unit, gone: set[int]) -> list[str]:
 
 
 def _n_marks(line: str, opening: str) -> int:
-    """Characters of a line that only open a comment: `/*`, or `/**`."""
+    """The number of characters that open a comment: of `/*`, or `/**`."""
     return len(opening) + next(
         (n for n, char in enumerate(line[len(opening) :]) if char not in "*!"), len(line)
     )
 
 
 def _spoken(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
-    """The numbers of the lines that speak of a licence, or belong to those."""
+    """The numbers of the lines of the license notice."""
     gone: set[int] = set()
     spoken = [_spoken_in(lines, start, stop) for start, stop in paragraphs]
     for place, (start, stop) in enumerate(paragraphs):
@@ -178,7 +178,7 @@ def _spoken(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
 
 
 def _spoken_in(lines: list[str], start: int, stop: int) -> set[int]:
-    """Of one paragraph: the lines of each sentence that speaks, and short ones that go with them."""
+    """The notice's lines in one paragraph: sentences about a license, and short lines next to them."""
     gone: set[int] = set()
     for sentence in _sentences(lines, start, stop):
         words = " ".join(_words(lines[number]) for number in sentence)
@@ -189,7 +189,7 @@ def _spoken_in(lines: list[str], start: int, stop: int) -> set[int]:
         elif gone and sentence[0] - 1 in gone and _ALONG.match(words) and len(words) < 80:
             gone.update(sentence)
     if gone:
-        for number in range(min(gone) - 1, start - 1, -1):  # a title, or the author, above
+        for number in range(min(gone) - 1, start - 1, -1):  # a title or an author above
             if not _ALONG.match(_words(lines[number])) or len(lines[number]) > 80:
                 break
             gone.add(number)
@@ -197,7 +197,7 @@ def _spoken_in(lines: list[str], start: int, stop: int) -> set[int]:
 
 
 def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
-    """Line numbers of a paragraph, cut where a sentence ends with its line or a statement begins one."""
+    """Line numbers of each sentence; a new one begins after a line that ends one, or at a new statement."""
     sentence: list[int] = []
     for number in range(start, stop):
         words = _words(lines[number])
@@ -215,14 +215,14 @@ def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
 
 
 def _words(line: str) -> str:
-    """A comment's line without its marks."""
+    """A comment line without its marks."""
     return re.sub(
         r"^(?:[^\w@<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|[\s*/#;-]+$", "", line.strip(), flags=re.IGNORECASE
     )
 
 
 def _after_first_lines(lines: list[str]) -> int:
-    """How many lines at the very top belong to tools: shebang, encoding, document type."""
+    """The number of lines at the very top that are for tools: shebang, encoding, document type."""
     top = 0
     if lines[0].lower().startswith(_FIRST_LINES):
         top = 1
@@ -232,7 +232,7 @@ def _after_first_lines(lines: list[str]) -> int:
 
 
 def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit], int]:
-    """What is above the first line of code, and the number of that line."""
+    """The units above the first line of code, and the number of that line."""
     units: list[_Unit] = []
     at = top
     while at < len(lines):
@@ -261,7 +261,7 @@ def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit],
 
 
 def _paragraphs(lines: list[str], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """The runs of lines with words on them."""
+    """The ranges of consecutive lines with words."""
     first = None
     for number in range(start, stop):
         if _is_bare(lines[number]):
@@ -280,7 +280,7 @@ def _is_line_comment(line: str, comments: Comments) -> bool:
 
 
 def _block_end(lines: list[str], at: int, opening: str, closing: str) -> int:
-    """The line after a block comment; `at` itself if it never closes, or code follows where it does."""
+    """The line after a block comment; `at` itself if it never closes, or if code follows its end."""
     start = lines[at].index(opening) + len(opening)
     for number in range(at, len(lines)):
         found = lines[number].find(closing, start if number == at else 0)
@@ -290,5 +290,5 @@ def _block_end(lines: list[str], at: int, opening: str, closing: str) -> int:
 
 
 def _is_bare(line: str) -> bool:
-    """Whether a line has no letter or digit: blank, a comment mark alone, or a ruler."""
+    """Whether a line has no letter or digit: blank, only a comment mark, or a ruler."""
     return not any(map(str.isalnum, line))

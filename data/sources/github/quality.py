@@ -1,4 +1,4 @@
-"""Which files are not worth training on: generated ones, and those that are hardly code or text."""
+"""Which files are not worth training on: generated files, and those with hardly any code or text."""
 
 import re
 
@@ -9,8 +9,8 @@ MAX_LINE, MEAN_LINE = 1000, 100  # characters (RedPajama)
 MIN_ALPHANUMERIC = 0.25  # share of the characters (RedPajama)
 MIN_LETTERS_PER_TOKEN = 1.5  # (RedPajama)
 
-_GENERATED_LINES = 10  # where a generator's mark is looked for
-# What generators write about their files; sentences of people about generated files are not marks.
+_GENERATED_LINES = 10  # search this many lines for a generator's mark
+# What generators write into their files; people's sentences about generated files must not match.
 _AUTO = r"(?:auto(?:matically)?[ -]?|machine[ -])"
 _THIS = r"\b(?:this|the) (?:\w+ ){0,3}(?:is|was|has been) "
 _GENERATED = re.compile(
@@ -25,8 +25,8 @@ _GENERATED = re.compile(
     r"(?: (?:this|the) file)?(?: (?:by hand|manually|directly))?\W*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )
-# Words, single digits and runs of marks, instead of a tokenizer that may be trained on this very text:
-# more letters to a token than LLaMA's own (a median of 2.6 against 1.8), so the threshold is the milder.
+# Words, single digits and runs of marks, because a tokenizer may later be trained on this very text. These
+# have more letters per token than LLaMA's tokens (a median of 2.6 against 1.8), so the threshold drops less.
 _TOKENS = re.compile(r"[^\W\d_]+|\d|[^\w\s]+|_+")
 _KINDS = {"a": r"[^\W\d_]", "0": r"\d", "_": r"_", " ": r"\s", ".": r"[^\w\s]"}  # of characters
 _KIND_OF = bytes(
@@ -39,7 +39,7 @@ _ONLY = {kind: bytes(code if code == kind else 32 for code in range(256)) for ki
 
 
 def generated_mark(text: str, comments: Comments) -> str:
-    """A generator's mark in the comments at the top, or ""."""
+    """The generator's mark in the comments at the top of the file, or ""."""
     lines = text.split("\n", _GENERATED_LINES)[:_GENERATED_LINES]
     top = "\n".join(lines)
     if "generated" not in top.lower() and "do not" not in top.lower():
@@ -51,7 +51,7 @@ def generated_mark(text: str, comments: Comments) -> str:
 
 
 def poor_quality(text: str) -> tuple[str, str] | None:
-    """The reason and the figure by which a text is too poor, if it is."""
+    """The reason to drop a text of poor quality and the figure that shows it; None if it is good enough."""
     lines = text.split("\n")
     longest, mean = max(map(len, lines)), len(text) / len(lines)
     letters, digits, tokens = _count(text)

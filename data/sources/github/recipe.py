@@ -1,16 +1,16 @@
-"""GitHub: source files under accepted licences, without their licence notices.
+"""GitHub: source files under accepted licenses, without their license notices.
 
-In: folders of repositories, snapshots (`.tar.gz`), or rows (JSON lines or parquet: BigQuery's exports and
-the usual code datasets). Out: a document for each file worth reading (paper §2.1; docs/recipe.md §2 has
-RedPajama's thresholds and its mistakes). Duplicates are found on what is left.
+In: folders of repositories, snapshots (`.tar.gz`), or rows (JSON lines or Parquet: BigQuery's exports and the
+usual code datasets). Out: a document for each file worth training on (paper §2.1; docs/recipe.md §2 has
+RedPajama's thresholds and mistakes). Duplicates are found after cleaning.
 """
 
 from data.documents import Document, Drop, Record
-from data.sources.github import licences
+from data.sources.github import licenses
 from data.sources.github.comments import Comments, is_markup, language
 from data.sources.github.notices import split_notice
 from data.sources.github.quality import generated_mark, poor_quality
-from data.sources.github.recognise import notice_licence
+from data.sources.github.recognize import notice_license
 
 VERSION = 3  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
@@ -18,23 +18,23 @@ ACCEPTED = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"})  # p
 
 
 def clean(record: Record, *, source: str = "github", accepted: frozenset[str] = ACCEPTED) -> Document | Drop:
-    """The file without its licence notice, or why it is dropped."""
-    if not licences.is_accepted(record.licence, accepted):
-        return record.drop(licences.reason(record.licence), record.licence)
+    """The file without its license notice, or a drop."""
+    if not licenses.is_accepted(record.licence, accepted):
+        return record.drop(licenses.reason(record.licence), record.licence)
     text = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         return record.drop("binary")
     path = record.meta["path"]
     if text.startswith("<?xml") and not is_markup(path):
-        return record.drop("not a language that is read", "XML")
+        return record.drop("not a supported language", "XML")
     comments = language(path) or Comments()
     mark = generated_mark(text, comments)
     if mark:
         return record.drop("generated", mark)
     text, notice = split_notice(text, comments)
-    own = notice_licence(notice)
-    if own and not licences.is_accepted(own, accepted):
-        return record.drop("its notice names another licence", own[:80])
+    own = notice_license(notice)
+    if own and not licenses.is_accepted(own, accepted):
+        return record.drop("its notice names another license", own[:80])
     text = text.strip("\n").rstrip()
     if not text:
         return record.drop("empty")

@@ -1,4 +1,4 @@
-"""The one `Posts.xml` of a site's `.7z`, unpacked into a function and never to a file."""
+"""The one `Posts.xml` in a site's `.7z`, unpacked piece by piece into a function, never to a file."""
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -6,14 +6,14 @@ from typing import BinaryIO
 
 import py7zr
 
-MAX_RATIO = 100  # by which an archive may grow (about 5 is usual), beyond the first
+MAX_RATIO = 100  # unpacked bytes per byte of an archive (about 5 is usual); but always allowed are
 FREE_BYTES = 1 << 30
-MAX_DICTIONARY = 1 << 30  # bytes that a decompressor may hold; 7-Zip's own largest preset takes 2**28
+MAX_DICTIONARY = 1 << 30  # most bytes that a decompressor may hold; 7-Zip's largest preset takes 2**28
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods
 
 
 class Unreadable(OSError):
-    """The file cannot be read, or not from here on; what was read before is valid."""
+    """The file cannot be read any further; everything read before is valid."""
 
 
 def is_archive(path: Path) -> bool:
@@ -21,7 +21,7 @@ def is_archive(path: Path) -> bool:
 
 
 def unpacked_size(path: Path) -> int:
-    """Bytes of XML in a file, as its header says. Raises Unreadable."""
+    """Bytes of XML in a file, according to its header. Raises Unreadable."""
     if not is_archive(path):
         return path.stat().st_size
     with path.open("rb") as file:
@@ -29,7 +29,7 @@ def unpacked_size(path: Path) -> int:
 
 
 def unpack(file: BinaryIO, path: Path, feed: Callable[[bytes], None]) -> None:
-    """Give the bytes of the Posts.xml in the archive `file` to `feed`, piece by piece. Raises Unreadable."""
+    """Pass the bytes of the Posts.xml in the archive `file` to `feed`, piece by piece. Raises Unreadable."""
     archive = _archive(file, path)
     name = _member(archive).filename
     try:
@@ -37,17 +37,17 @@ def unpack(file: BinaryIO, path: Path, feed: Callable[[bytes], None]) -> None:
     except Unreadable:
         raise
     except OSError as error:
-        if error.errno is not None:  # the system's, a full disk perhaps; bz2 raises OSError without a number
+        if error.errno is not None:  # from the system, such as a full disk; bz2's OSErrors have no number
             raise
         raise Unreadable(f"the archive is damaged: {error}") from error
     except MemoryError:
         raise
-    except Exception as error:  # a damaged archive does anything to the reader
+    except Exception as error:  # a damaged archive can raise anything
         raise Unreadable(f"the archive is damaged: {type(error).__name__}: {error}") from error
 
 
 class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
-    """What py7zr writes a member to: the bytes are passed on and not kept."""
+    """The file that py7zr writes a member to: it passes the bytes on and keeps nothing."""
 
     def __init__(self, feed: Callable[[bytes], None]) -> None:
         self._feed = feed
@@ -76,7 +76,7 @@ class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
 
 
 def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
-    """The archive, if its header is intact and it is not a bomb. Raises Unreadable."""
+    """The archive, if its header is intact and it does not unpack to too much. Raises Unreadable."""
     limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
     try:
         archive = py7zr.SevenZipFile(file, max_extract_size=limit)
@@ -86,7 +86,7 @@ def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
         size = sum(member.uncompressed for member in archive.list())
     except MemoryError:
         raise
-    except Exception as error:  # a damaged header does anything to the reader
+    except Exception as error:  # a damaged header can raise anything
         raise Unreadable(f"not a readable 7z archive: {type(error).__name__}: {error}") from error
     if archive.needs_password():
         raise Unreadable("the archive is encrypted")
@@ -108,10 +108,10 @@ def _dictionary(coder: dict) -> int:
 
 
 def _member(archive: py7zr.SevenZipFile) -> py7zr.FileInfo:
-    """The one Posts.xml of an archive, whatever folder it names: nothing is ever written there."""
+    """The one Posts.xml of an archive, in any folder: nothing is ever written to that path."""
     members = [member for member in archive.list() if not member.is_directory]
     found = [member for member in members if PurePosixPath(member.filename).name.lower() == "posts.xml"]
     if len(found) != 1:
         holds = ", ".join(member.filename[:60] for member in members[:5]) or "nothing"
-        raise Unreadable(f"{len(found)} files Posts.xml in the archive, expected one (it holds {holds})")
+        raise Unreadable(f"the archive has {len(found)} files Posts.xml, expected one (it holds {holds})")
     return found[0]

@@ -1,8 +1,8 @@
-"""Characters that XML forbids, replaced before the parser sees them: each would cost its post.
+"""Replaces characters that XML forbids before the parser sees them; each would make it reject a post.
 
 In: the bytes of a file, in pieces of any size. Out: UTF-8 with U+FFFD in place of control characters, NULs,
-lone surrogates, noncharacters and invalid bytes, raw or as references. Two references that make a surrogate
-pair become the character they stand for.
+lone surrogates, noncharacters and invalid bytes, whether raw or as references. Two references that form a
+surrogate pair become the character that they encode.
 """
 
 import re
@@ -19,11 +19,11 @@ _REFERENCE = re.compile(
     rb"|&#(?!(?:xA|xD|x9|10|13|9|39|34);)(x[0-9a-fA-F]{1,40}|[0-9]{1,40});"  # line ends are in every post
 )
 _ENDS_IN_HIGH = re.compile(rb"&#(?:" + _HIGH + rb");\Z")
-_LONGEST = 100  # bytes of two references
+_LONGEST = 100  # most bytes of two references
 
 
 class Characters:
-    """Replaces forbidden characters in a stream; what a piece cuts in two is held back for the next."""
+    """Replaces forbidden characters in a stream; a character cut off by a piece's end waits for the next."""
 
     def __init__(self) -> None:
         self._held = b""
@@ -39,9 +39,8 @@ def _cut(data: bytes) -> int:
     """Where the last character or reference that may be incomplete begins."""
     reference = data.find(b"&#", max(0, len(data) - _LONGEST))
     if reference >= 0:
-        before = _ENDS_IN_HIGH.search(
-            data, max(0, reference - _LONGEST), reference
-        )  # it may be half of a pair
+        # The reference before it may be the first half of a pair.
+        before = _ENDS_IN_HIGH.search(data, max(0, reference - _LONGEST), reference)
         return before.start() if before else reference
     end = len(data) - data.endswith(b"&")
     for place in range(end - 1, max(-1, end - 4), -1):
@@ -80,7 +79,7 @@ def _number(digits: bytes) -> int:
 
 
 def _is_allowed(number: int) -> bool:
-    """Whether XML 1.0 has this character (its `Char` production)."""
+    """Whether XML 1.0 allows this character (its `Char` production)."""
     return (
         number in (9, 10, 13)
         or 0x20 <= number < 0xD800

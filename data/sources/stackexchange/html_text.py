@@ -1,9 +1,9 @@
-"""HTML to text: what a reader of a post sees.
+"""HTML to text, as a reader sees a post.
 
-An empty line separates paragraphs, `<br>` and the author's own line ends break lines, list items keep
-their dash or number, a bar separates table cells, and code is kept as written. The HTML parser decodes
-entities once; comments, scripts, images and link targets are dropped. The parser is libxml2, event by
-event and without a tree: lexbor's time grows with the square of the depth.
+An empty line separates paragraphs, `<br>` and the author's own line ends break lines, list items keep their
+dash or number, a bar separates table cells, and code is kept as written. The parser decodes entities once;
+comments, scripts, images and link targets are dropped. libxml2 parses event by event, without a tree, because
+lexbor's time grows with the square of the depth.
 """
 
 import re
@@ -16,31 +16,31 @@ _LINES = "caption dd dt li summary tr"  # separated by a line end
 _BLOCKS = {tag: n_lines for tags, n_lines in ((_PARTED, 2), (_LINES, 1)) for tag in tags.split()}
 _LISTS, _CELLS = {"ul", "ol"}, {"td", "th"}
 _SILENT = {"script", "style", "template", "noscript", "iframe", "object", "svg", "head", "title"}
-_PARTING = {*_BLOCKS, *_CELLS, *_SILENT, "br"}  # all other tags leave no trace
+_PARTING = {*_BLOCKS, *_CELLS, *_SILENT, "br"}  # all other tags have no effect
 _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
 _SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _BAR = " | "
-# What a power stands on: a number, a bracket, or a symbol or unit of one to three letters.
+# The base of a power: a number, a bracket, or a symbol or unit of one to three letters.
 _BASE = re.compile(r"(?:[0-9)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")
 _POWER = re.compile(
     r"[-+−–]?(?:[0-9]+(?:[.,/][0-9]+)?|[nxyzkmijtpqNT*]|(?=\S*[-+−*/=^0-9])[\w.+−*/=^()-]{2,30})"
 )
 _SIMPLE = re.compile(r"[-+−–]?(?:[0-9]+(?:[.,][0-9]+)?|\w|\*)")
-_INDENT, _DEEPEST = "  ", 8  # of a nested list; levels that are indented
+_INDENT, _DEEPEST = "  ", 8  # indentation per level of a nested list, and the deepest indented level
 _MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
 _IDLE: list[etree.HTMLParser] = []  # making one takes longer than parsing a short post
 
 
 def html_to_text(html: str) -> str:
-    """Plain text of an HTML fragment; no line of its prose begins or ends with white space."""
+    """The plain text of an HTML fragment; no line of prose begins or ends with white space."""
     if "<" not in html and "&" not in html:
         return _one_space(html)
     try:
         parser = _IDLE.pop()
     except IndexError:
         parser = etree.HTMLParser(target=_Text(), encoding="utf-8")
-    # libxml2 searches every open element for a stray end tag, and no signal can interrupt it.
+    # In pieces, because libxml2 compares a stray end tag with every open element, without handling signals.
     piece = len(html) if html.count("<") < _MANY_TAGS else _PIECE
     for start in range(0, len(html), piece):
         parser.feed(html[start : start + piece].encode())
@@ -50,7 +50,7 @@ def html_to_text(html: str) -> str:
 
 
 def _one_space(text: str) -> str:
-    """Collapse white space to one space, or to one line end if it holds one."""
+    """Collapse white space to one space, or to one line end if it contains one."""
     lines = [line for line in (line.strip(_SPACE) for line in text.split("\n")) if line]
     text = "\n".join(lines)
     if "  " in text or "\t" in text or "\r" in text or "\f" in text:
@@ -64,15 +64,15 @@ class _Text:
     def __init__(self) -> None:
         self._out: list[str] = []
         self._data: list[str] = []  # text since the last parting tag
-        self._raised: list[int] = []  # where in it each open <sup> begins
+        self._raised: list[int] = []  # where each open <sup> begins in _data
         self._breaks = 0  # line ends due before the next word
-        self._space = ""  # or white space due before it, on the same line
-        self._mark = ""  # of a list item without a word so far
+        self._space = ""  # white space due before the next word, if on the same line
+        self._mark = ""  # mark of a list item that has no word yet
         self._lists: list[int | None] = []  # each open list's next number; None: dashes
-        self._cells = 0  # of the current table row
+        self._cells = 0  # in the current table row
         self._silent = 0  # open elements whose text is not shown
         self._pre = 0  # open <pre> elements
-        self._code: list[str] = []  # and their text
+        self._code: list[str] = []  # text of the open <pre> elements
 
     def data(self, text: str) -> None:
         self._data.append(text)
@@ -146,7 +146,7 @@ class _Text:
         return 1 if tag in _LISTS and self._lists else _BLOCKS[tag]
 
     def _part(self, by: int | str) -> None:
-        """Set what is due before the next word: line ends, or else white space."""
+        """Request line ends, or else white space, before the next word."""
         if not self._out or self._mark or self._pre:
             return
         if isinstance(by, int):
@@ -161,7 +161,7 @@ class _Text:
             self._breaks, self._space = min(self._breaks + 1, 2), ""
 
     def _raise(self, start: int) -> None:
-        """Mark what was written since `start` as a power, if it is one: 10^6, but 1st and word1."""
+        """Mark the text since `start` as a power if it is one: 10^6, but not 1st and word1."""
         base = "".join(self._data[max(0, start - 8) : start])[-4:]
         power = "".join(self._data[start:]).strip(_SPACE)
         if self._pre or len(power) > 32 or not _BASE.search(base) or not _POWER.fullmatch(power):

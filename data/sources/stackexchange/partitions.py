@@ -1,7 +1,7 @@
 """Posts on disk, partitioned by their question's id, and joined one partition at a time.
 
-The memory taken does not grow with the dump, and neither the order of the rows nor the number of
-partitions changes what comes out.
+Memory does not grow with the dump, and the output depends neither on the order of the rows nor on the number
+of partitions.
 """
 
 import json
@@ -17,8 +17,8 @@ import numpy as np
 
 from data.documents import Drop, Record
 
-LICENCE = "cc-by-sa-4.0"  # of a post that does not name one (dumps from before 2018 do not)
-MAX_QUESTION = 32 << 20  # bytes of a question and its answers
+LICENSE = "cc-by-sa-4.0"  # of posts that do not name one (as in dumps from before 2018)
+MAX_QUESTION = 32 << 20  # most bytes of a question and its answers
 
 _QUESTION, _ANSWER = 1, 2
 _OTHERS = {
@@ -29,7 +29,7 @@ _OTHERS = {
     7: "wiki placeholder",
     8: "privilege wiki",
 }
-# A post in a partition; its text is in another file, as `_TEXT` fields parted by NULs, which XML cannot hold.
+# A post in a partition. Its text is in another file: the `_TEXT` fields separated by NULs, which XML forbids.
 _POST = struct.Struct("<qqqqIBB")
 _POSTS_DTYPE = np.dtype(
     [
@@ -43,7 +43,7 @@ _POSTS_DTYPE = np.dtype(
     ]
 )
 _TEXT = ("Title", "Tags", "ContentLicense", "LastActivityDate", "Body")
-_SPREAD = 0x9E3779B97F4A7C15  # odd, so that no two ids are spread to the same 64 bits
+_SPREAD = 0x9E3779B97F4A7C15  # odd, so that no two ids give the same 64 bits
 
 
 @dataclass
@@ -60,14 +60,14 @@ class _Post:
         return dict(zip(_TEXT, self.content.decode().split("\0")))
 
     def rank(self) -> tuple:
-        """Of two posts with the same id, the last touched ranks highest; ties do not depend on the order."""
+        """Of posts with the same id, the most recently active ranks highest; ties ignore the rows' order."""
         return self.text()["LastActivityDate"], self.score is not None, self.score or 0, self.content
 
 
 class Partitions:
-    """Posts, each in the partition of its question's id: a range of the spread ids.
+    """Posts, each in the partition of its question's id; a partition is a range of spread ids.
 
-    Slice `index` of `n_slices` keeps its own `n_partitions` and ignores the posts of the others.
+    Slice `index` of `n_slices` keeps the posts of its own `n_partitions` and ignores all others.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Partitions:
         self._drops = files.enter_context(self._path(0, "drops").open("w"))
 
     def add(self, row: int, attributes: dict[str, str]) -> None:
-        """Write a row of the file to its partition, or note why it is dropped."""
+        """Write a row of the file to its partition, or record why it is dropped."""
         kind, name = _integer(attributes.get("PostTypeId")), _integer(attributes.get("Id"))
         question = name if kind == _QUESTION else _integer(attributes.get("ParentId"))
         if kind is None:
@@ -104,11 +104,11 @@ class Partitions:
                 self._texts[partition].write(content)
 
     def bad(self, row: int, reason: str, detail: str) -> None:
-        """Note a malformed row."""
+        """Record a malformed row."""
         self._drop(row, reason, detail, malformed=True)
 
     def dropped(self) -> Iterator[Drop]:
-        """What was noted while reading."""
+        """The drops that were recorded while reading."""
         with self._path(0, "drops").open() as lines:
             for line in lines:
                 reason, row, detail, malformed = json.loads(line)
@@ -130,8 +130,8 @@ class Partitions:
                     continue
                 yield from self._joined(_load(posts[thread], starts[thread], texts), site)
 
-    def _path(self, number: int, what: str) -> Path:
-        return self._folder / f"{number:03d}.{what}"
+    def _path(self, number: int, kind: str) -> Path:
+        return self._folder / f"{number:03d}.{kind}"
 
     def _partition_of(self, number: int) -> int:
         return ((number * _SPREAD % 2**64) * self._all >> 64) - self._first
@@ -151,7 +151,7 @@ class Partitions:
                 yield self._left_out(post.row, "duplicate post", f"Id {post.id}")
                 continue
             kept[post.kind, post.id], less = (post, other) if post.rank() > other.rank() else (other, post)
-            yield self._left_out(less.row, "duplicate id, other content", f"Id {less.id}")
+            yield self._left_out(less.row, "duplicate id, different content", f"Id {less.id}")
         answers = sorted(kept.values(), key=lambda post: (post.kind, -(post.score or 0), post.id))
         if answers[0].kind == _QUESTION:
             yield self._record(answers[0], answers[1:], site)
@@ -163,7 +163,7 @@ class Partitions:
 
     def _record(self, question: _Post, answers: list[_Post], site: str) -> Record:
         asked, answered = question.text(), [answer.text() for answer in answers]
-        licences = {_licence(text["ContentLicense"]) for text in (asked, *answered)}
+        licenses = {_license(text["ContentLicense"]) for text in (asked, *answered)}
         unscored = sum(post.score is None for post in (question, *answers))
         meta = {
             "site": site,
@@ -177,7 +177,7 @@ class Partitions:
             ],
         } | ({"missing_scores": unscored} if unscored else {})
         url = f"https://{site}/questions/{question.id}" if site else ""
-        return Record(self._file, question.row, asked["Body"], url, " AND ".join(sorted(licences)), meta)
+        return Record(self._file, question.row, asked["Body"], url, " AND ".join(sorted(licenses)), meta)
 
 
 def _load(posts: np.ndarray, starts: np.ndarray, texts: BinaryIO) -> Iterator[_Post]:
@@ -186,13 +186,13 @@ def _load(posts: np.ndarray, starts: np.ndarray, texts: BinaryIO) -> Iterator[_P
         yield _Post(name, score if scored else None, row, kind, texts.read(size))
 
 
-def _licence(named: str) -> str:
-    """`CC BY-SA 3.0` as SPDX writes it."""
+def _license(named: str) -> str:
+    """A name such as `CC BY-SA 3.0` in SPDX's form."""
     if not named:
-        return LICENCE
+        return LICENSE
     return named.lower().replace(" ", "-") if re.fullmatch(r"[\w .+-]{1,40}", named) else "unknown"
 
 
 def _integer(text: str | None) -> int | None:
-    """An id or a score: an integer of at most 18 digits."""
+    """An id or score: an integer of at most 18 digits, else None."""
     return int(text) if text and re.fullmatch(r"-?[0-9]{1,18}", text) else None

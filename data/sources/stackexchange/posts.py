@@ -1,8 +1,8 @@
 """The rows of a Stack Exchange `Posts.xml`, plain or in a `.7z`, in bounded memory and in one pass.
 
-The bytes are pushed through expat, a piece at a time: every `<row …/>` becomes a call with its
-attributes. Where the XML is not well-formed, that row alone is set aside: inside a well-formed row no
-`<` can occur, so reading resumes at the next `<row`.
+The bytes pass through expat, a piece at a time: every `<row …/>` becomes a call with its attributes. If the
+XML is not well-formed, only that row is quarantined: a well-formed row contains no `<`, so reading resumes at
+the next `<row`.
 """
 
 import codecs
@@ -13,13 +13,13 @@ from xml.parsers import expat
 from data.sources.stackexchange.archive import Unreadable, is_archive, unpack
 from data.sources.stackexchange.characters import Characters
 
-MAX_ROW = 16 << 20  # characters in a row; the longest post that the site takes is 30,000 before its HTML
-MAX_DEPTH = 100  # of nested elements; Posts.xml has two
+MAX_ROW = 16 << 20  # most characters in a row; sites accept posts of up to 30,000, before their HTML
+MAX_DEPTH = 100  # most levels of nested elements; Posts.xml has two
 PIECE = 1 << 18  # bytes that are parsed at a time
 TOO_LARGE = f"larger than {MAX_ROW >> 20} MiB"
 
 _ROW = b"<row"
-_DECLARATION = len(codecs.BOM_UTF8) + 1  # bytes: a file's own `<?xml` begins before
+_DECLARATION = len(codecs.BOM_UTF8) + 1  # bytes; a file's own `<?xml` begins before this position
 
 
 def read_posts(path: Path, rows: "Rows") -> None:
@@ -45,18 +45,18 @@ class Rows:
     ) -> None:
         self._row, self._bad = row, bad
         self._number = 0  # of the next row
-        self._bytes = 0  # parsed or passed over so far
+        self._bytes = 0  # parsed or skipped so far
         self._failed = (-1, 0)  # the byte of expat's last error, and its code
         self._utf16: codecs.IncrementalDecoder | None = None
         self._started = False
         self._characters = Characters()
         self._pending = bytearray()
-        self._carry = b""  # perhaps the beginning of a `<row`
+        self._carry = b""  # the last bytes, which may begin a `<row`
         self._tail = b""
         self._parser: expat.XMLParserType | None = self._begin()
 
     def feed(self, data: bytes) -> None:
-        """Any number of bytes; they are parsed in pieces of one size, so the cuts change nothing."""
+        """Take any number of bytes; they are parsed in pieces of a fixed size, however the calls cut them."""
         if not self._started and data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
             self._utf16 = codecs.getincrementaldecoder("utf-16")(errors="replace")
         if self._utf16:
@@ -72,7 +72,7 @@ class Rows:
                 del self._pending[:PIECE]
 
     def close(self) -> None:
-        """End of the input. Raises Unreadable if it is not the end of the XML."""
+        """End the input. Raises Unreadable if the XML is not complete."""
         if self._utf16:
             self._take(self._characters(self._utf16.decode(b"", final=True).encode()))
         self._take(self._characters(b"", final=True))
@@ -84,16 +84,16 @@ class Rows:
         try:
             self._parser.Parse(b"", True)
         except expat.ExpatError as error:
-            raise Unreadable(f"the XML breaks off: {_reason(error)} (byte {self._bytes:,})") from None
+            raise Unreadable(f"the XML is truncated: {_reason(error)} (byte {self._bytes:,})") from None
 
     def _begin(self, prefix: bytes = b"") -> expat.XMLParserType:
-        """A new parser. A dump declares no entities, so a DTD is refused."""
-        parser = expat.ParserCreate("UTF-8")  # the bytes are, whatever they declare
+        """A new parser, which refuses a DTD: dumps declare no entities."""
+        parser = expat.ParserCreate("UTF-8")  # `Characters` makes it so, whatever the file declares
         parser.StartDoctypeDeclHandler = self._refuse
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
-        if hasattr(parser, "SetReparseDeferralEnabled"):  # else a whole row may be kept back
+        if hasattr(parser, "SetReparseDeferralEnabled"):  # or it may delay a complete row
             parser.SetReparseDeferralEnabled(False)
         self._depth = self._idle = 0
         self._stray = False  # text between rows, since the last row
@@ -102,7 +102,7 @@ class Rows:
         return parser
 
     def _parse(self, data: bytes) -> None:
-        """One piece, well-formed or not."""
+        """Parse one piece, well-formed or not."""
         data = self._without_instructions(data)
         self._tail = (self._tail + data)[-32:]
         end = self._bytes + len(data)
@@ -129,18 +129,16 @@ class Rows:
         self._carry = b"" if self._parser else data[1 - len(_ROW) :]
 
     def _without_instructions(self, data: bytes) -> bytes:
-        """Break every `<?`: one (perhaps a damaged `<row`) would hide all that follows. The length stays."""
+        """Break every `<?`, which (if a damaged `<row`) would hide everything after it; keeps the length."""
         if data.startswith(b"?") and self._tail.endswith(b"<") and self._bytes > _DECLARATION:
             data = b"\x01" + data[1:]
         start = max(0, _DECLARATION - self._bytes)
         return data[:start] + data[start:].replace(b"<?", b"<\x01")
 
     def _recover(self, error: expat.ExpatError, at: int, first: int) -> int:
-        """Where in the piece that begins at byte `first` to resume after an error at byte `at`."""
-        again = (
-            at,
-            error.code,
-        ) == self._failed  # an error of a complete row is found at its beginning, twice
+        """The place in the piece from byte `first` at which to resume after an error at byte `at`."""
+        # An error of a complete row is found at the row's beginning, twice.
+        again = (at, error.code) == self._failed
         if not again:
             self._skip("malformed record", f"{_reason(error)} (byte {at:,})")
         self._failed, self._parser = (at, error.code), None
@@ -158,7 +156,7 @@ class Rows:
             raise Unreadable(f"not a Posts.xml: more than {MAX_DEPTH} nested elements")
         if tag != "row":
             if self._depth > 1:
-                self._skip("malformed record", f"found an element {tag[:20]}, expected a row")
+                self._skip("malformed record", f"expected a row, found an element {tag[:20]}")
             return
         if sum(map(len, attributes.values())) > MAX_ROW:
             self._skip(TOO_LARGE, attributes.get("Id", "")[:20])
@@ -174,7 +172,7 @@ class Rows:
         self._idle = 0
         if not self._stray and not text.isspace():
             self._stray = True
-            self._skip("malformed record", f"found text, expected a row: {text[:40]}")
+            self._skip("malformed record", f"expected a row, found text: {text[:40]}")
 
     def _refuse(self, *declared: object) -> None:
         raise Unreadable("not a Posts.xml: a DTD is refused")

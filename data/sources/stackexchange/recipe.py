@@ -1,8 +1,8 @@
 """Stack Exchange: questions, each with its answers, the highest score first.
 
-In: `Posts.xml`, alone or in a `.7z`, or a folder of these, of which the 28 largest sites are taken
-(paper §2.1). Out: a document for each question, `Q: title`, its body, then `A: …` for each answer,
-separated by empty lines: the marks that The Pile and RedPajama write, which show where an answer begins.
+In: `Posts.xml`, alone or in a `.7z`, or a folder of these, from which the 28 largest sites are used (paper
+§2.1). Out: a document for each question: `Q: title`, its body, then `A: …` for each answer, separated by
+empty lines. The Pile and RedPajama use the same marks; they show where an answer begins.
 """
 
 import re
@@ -21,11 +21,11 @@ from data.sources.stackexchange.posts import Rows, read_posts
 
 VERSION = 2  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = None  # ids already distinguish a site's posts
-SITES = 28  # of a folder (paper §2.1)
+SITES = 28  # from a folder (paper §2.1)
 
-PARTITION_BYTES = 64 << 20  # of XML, about, that are joined at once
+PARTITION_BYTES = 64 << 20  # about how much XML is joined at once
 MAX_PARTITIONS = 100  # twice as many files are open at once
-SLICE_BYTES = 8 << 30  # of XML, or a quarter of that packed, that one task reads; every task parses all of it
+SLICE_BYTES = 8 << 30  # of XML (a quarter of that if packed) that one slice keeps; each task parses all of it
 MAX_SLICES = 16
 
 _INPUT = "Posts.xml, a site's .7z, or a folder of these"
@@ -38,9 +38,9 @@ _POSTS = re.compile(r"(?:^|[-._])posts$", re.I)
 
 
 def inputs(path: Path) -> list[Path]:
-    """The file, or the 28 largest sites under a folder; of two files of one site the larger.
+    """The file, or the 28 largest sites under a folder, by file size.
 
-    A site is as large as its file. A meta site counts as a site.
+    If a site has two files, the larger is used. A meta site counts as a site.
     """
     if path.is_file() and path.name.lower().endswith((".xml", ".7z")):
         return [path]
@@ -57,15 +57,15 @@ def inputs(path: Path) -> list[Path]:
 
 
 def slices(path: Path) -> int:
-    """How many slices a file is read in."""
+    """The number of slices of a file."""
     size = path.stat().st_size * (4 if path.name.lower().endswith(".7z") else 1)
     return min(MAX_SLICES, max(1, size // SLICE_BYTES))
 
 
 def read(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[Record | Drop]:
-    """Every question with its answers, then what is left over.
+    """All drops, and every question with its answers.
 
-    Raises Unreadable where the file breaks off, after what could be read.
+    Raises Unreadable for a damaged file, after the records that could be read.
     """
     broken = None
     n_partitions = min(MAX_PARTITIONS, max(1, unpacked_size(path) // n_slices // PARTITION_BYTES))
@@ -96,7 +96,7 @@ def clean(record: Record, *, source: str = "stackexchange") -> Document | Drop:
 
 
 def site_of(path: Path) -> str:
-    """The site's host by the name of its archive, file or folder; "" where it does not name one."""
+    """The site's host, from the name of its archive, file or folder; "" if that names no site."""
     stem = path.name.lower().removesuffix(".7z").removesuffix(".xml")
     names_posts = _POSTS.search(stem) is not None
     stem = _POSTS.sub("", stem)
@@ -106,7 +106,7 @@ def site_of(path: Path) -> str:
 
 
 def _host(name: str, known: bool = False) -> str:
-    """`coffee.stackexchange.com` from that name, and from `coffee` where it is known to name a site."""
+    """`coffee.stackexchange.com` from that name, or from `coffee` if that is `known` to name a site."""
     if not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)*", name):
         return ""
     if not name.endswith(_DOMAINS):
@@ -114,7 +114,7 @@ def _host(name: str, known: bool = False) -> str:
             return ""
         own = next((domain for domain in _DOMAINS if name.split(".")[-1] == domain.split(".")[0]), "")
         name = name + own.removeprefix(own.split(".")[0]) if own else f"{name}.stackexchange.com"
-    # Metas had the name before their site's until 2017.
+    # Until 2017, the name of a meta site began with `meta.`.
     return re.sub(r"^meta\.(.+)\.stackexchange\.com$", r"\1.meta.stackexchange.com", name)
 
 

@@ -20,7 +20,7 @@ from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
 
 VERSION = 3  # raise it when the same input gives different text
 DUPLICATES = "exact"  # a page may be in two dumps
-LICENCE = "cc-by-sa-4.0"
+LICENSE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
 LANGUAGES = frozenset(_PAPER.split())
 SLICE_BYTES = 64 << 20  # of a bz2 file: a few minutes of work
@@ -118,7 +118,7 @@ def _page(xml: bytes, file: str, site: dump.Site, namespaces: Namespaces) -> Rec
     meta = {"title": title, "language": site.language, "namespaces": namespaces}
     if identity := revision.findtext("id"):
         meta["revision"] = int(identity) if identity.isdecimal() else 0
-    return Record(file, record, text, page_url(title, site.base, site.language), LICENCE, meta)
+    return Record(file, record, text, page_url(title, site.base, site.language), LICENSE, meta)
 
 
 def page_url(title: str, base: str = "", language: str = "") -> str:
@@ -147,7 +147,7 @@ def _read_rows(path: Path) -> Iterator[Record | Drop]:
         place = int(identity) if re.fullmatch("[0-9]{1,18}", identity) else number
         meta = {"title": title, "language": language}
         url = page_url(unquote(address) or title, "", language)
-        yield Record(str(path), place, text, url, LICENCE, meta)
+        yield Record(str(path), place, text, url, LICENSE, meta)
 
 
 def _address(url: object) -> tuple[str, str]:

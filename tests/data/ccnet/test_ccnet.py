@@ -38,7 +38,7 @@ def by_definition(line: str) -> str:
     ],
 )
 def test_the_normal_form_and_the_hash_by_hand(line, normal):
-    assert paragraphs.normalise(line) == normal
+    assert paragraphs.normalize(line) == normal
     (found,) = paragraphs.hashes(line)
     assert int(found) == int.from_bytes(hashlib.sha1(normal.encode()).digest()[:8], "little")
 
@@ -50,9 +50,9 @@ def test_a_known_hash():
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
 @settings(max_examples=100, deadline=None)
-def test_all_lines_at_once_are_normalised_as_each_alone(lines):
+def test_a_text_is_normalized_line_by_line(lines):
     lines = [line.replace("\n", " ").strip() for line in lines]
-    assert paragraphs.normalise("\n".join(lines)).split("\n") == [by_definition(line) for line in lines]
+    assert paragraphs.normalize("\n".join(lines)).split("\n") == [by_definition(line) for line in lines]
 
 
 def kept_by_brute_force(files: list[list[list[int]]], group: int | None = None) -> list[list[list[int]]]:

@@ -44,7 +44,7 @@ def dump(tmp_path) -> Path:
 def models(tmp_path_factory) -> Path:
     """A small SentencePiece model, single pieces counted as an ARPA file, and a classifier."""
     folder = tmp_path_factory.mktemp("models")
-    lines = [perplexity.normalise(line) for line in PROSE.splitlines() if line.strip()]
+    lines = [perplexity.normalize(line) for line in PROSE.splitlines() if line.strip()]
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines), model_writer=model, vocab_size=200, minloglevel=2
@@ -72,7 +72,7 @@ TEXT = "Hello “World” — it is 1984…\nÀ la carte: ＡＢＣ！ on the se
 
 def test_the_normal_form_for_perplexity_by_hand():
     assert (
-        perplexity.normalise(TEXT) == 'hello "world"  -  it is 0000...a la carte: ａｂｃ! on the second line.'
+        perplexity.normalize(TEXT) == 'hello "world"  -  it is 0000...a la carte: ａｂｃ! on the second line.'
     )
     marks = {"，": ",", "。": ".", "、": ",", "„": '"', "”": '"', "“": '"', "«": '"', "»": '"', "」": '"'}
     marks |= {"「": '"', "《": '"', "》": '"', "´": "'", "∶": ":", "：": ":", "？": "?", "！": "!", "（": "("}
@@ -99,9 +99,9 @@ def test_the_normal_form_for_perplexity_by_hand():
         "\x85": "",
     }
     for mark, becomes in marks.items():
-        assert perplexity.normalise(f"a{mark}b") == f"a{becomes}b"
+        assert perplexity.normalize(f"a{mark}b") == f"a{becomes}b"
     every = "".join(map(chr, (*range(0x20, 0xD800), *range(0xE000, 0x3000))))
-    assert not {unicodedata.category(mark) for mark in perplexity.normalise(every)} & {"Mn", "Cc", "Nd"} - {
+    assert not {unicodedata.category(mark) for mark in perplexity.normalize(every)} & {"Mn", "Cc", "Nd"} - {
         "Nd"
     }
 
@@ -115,7 +115,7 @@ def test_perplexities_equal_kenlms_and_the_definition(models):
         if "\t" in row:
             table[row.split("\t")[1]] = float(row.split("\t")[0])
     for text in (TEXT, PROSE, "a", PROSE[:300]):
-        tokens = pieces.encode(perplexity.normalise(text), out_type=str)
+        tokens = pieces.encode(perplexity.normalize(text), out_type=str)
         assert model.perplexity(text) == ngrams.perplexity(" ".join(tokens))
         logs = sum(table.get(token, table["<unk>"]) for token in [*tokens, "</s>"])
         assert model.perplexity(text) == pytest.approx(10 ** (-logs / (len(tokens) + 1)), rel=1e-4)

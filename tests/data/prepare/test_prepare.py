@@ -64,7 +64,7 @@ def test_real_repositories_become_documents_and_every_file_is_accounted_for(tmp_
         assert all(Path(example["file"]).exists() for example in reason["examples"])
 
 
-def test_files_that_differ_only_in_their_licence_header_are_one_document(tmp_path):
+def test_files_that_differ_only_in_their_license_header_are_one_document(tmp_path):
     for name, header in {"one": "", "two": "# Copyright 2020 A\n# MIT licence\n\n"}.items():
         (tmp_path / "code" / name).mkdir(parents=True)
         (tmp_path / "code" / name / "LICENSE").write_text(MIT)
@@ -75,7 +75,7 @@ def test_files_that_differ_only_in_their_licence_header_are_one_document(tmp_pat
     assert report(tmp_path / "corpora" / "github")["dropped"]["duplicate"]["count"] == 1
 
 
-def test_other_licences_are_accepted_when_named(tmp_path):
+def test_other_licenses_are_accepted_when_named(tmp_path):
     row = {"content": CODE, "path": "a.py", "repo_name": "o/r", "license": "gpl-3.0"}
     exported = lines(tmp_path / "x.jsonl", [row])
     assert prepare(tmp_path, "recipe=github", f"input={exported}") == 1

@@ -98,7 +98,7 @@ def test_no_module_is_held_out_of_one_source_and_trained_on_in_the_other(corpora
 
 
 def program(source: str | bytes) -> str:
-    """What runs: a module's docstring may hold its licence notice."""
+    """The code that runs; a module's docstring may contain its license notice."""
     tree = ast.parse(source)
     if ast.get_docstring(tree) is not None:
         tree.body = tree.body[1:]
@@ -116,7 +116,7 @@ def test_code_without_its_headers_is_the_same_program(corpora):
         assert program(document.text) == expected, document.file
 
 
-def test_tests_and_other_peoples_packages_are_left_out_and_the_licence_is_pythons(corpora):
+def test_tests_and_other_packages_are_left_out_and_the_license_is_pythons(corpora):
     for source in ("python_code", "python_docs"):
         for path in text_files(corpora / source / "text"):
             for document in read_documents(path):

@@ -21,9 +21,9 @@ def c4(folder: Path) -> None:
 
 
 def github(folder: Path) -> None:
-    for name, licence in {"free": MIT, "other": "All rights reserved."}.items():
+    for name, license in {"free": MIT, "other": "All rights reserved."}.items():
         (folder / name).mkdir()
-        (folder / name / "LICENSE").write_text(licence)
+        (folder / name / "LICENSE").write_text(license)
         (folder / name / "a.py").write_text("def add(first, second):\n    return first + second\n")
 
 

@@ -133,7 +133,7 @@ def test_a_larger_share_holds_out_more_and_never_less():
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
-def test_any_url_can_be_normalised_and_stays_so(url):
+def test_the_scheme_and_www_of_any_url_do_not_matter(url):
     assert normalized(f"https://www.a.org/{url}") == normalized(f"http://a.org/{url}")
     assert isinstance(normalized(url), str)
 

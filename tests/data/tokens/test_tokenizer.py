@@ -52,7 +52,7 @@ def assert_equal_ids(tokenizer: Tokenizer, texts: list[str]) -> None:
 def test_the_fast_encoder_is_the_one_under_test(tokenizer):
     """Needs the extra `data`; otherwise the tests below compare sentencepiece with itself."""
     pytest.importorskip("gigatoken")
-    assert tokenizer.backend == "gigatoken" and "equal" in tokenizer.backend_note
+    assert tokenizer.backend == "gigatoken" and "agrees" in tokenizer.backend_note
 
 
 def test_llamas_own_model_is_encoded_by_the_fast_encoder(llama):
@@ -167,7 +167,7 @@ def test_an_encoder_that_cannot_load_the_model_is_not_used_and_this_is_reported(
     )
 
 
-def test_a_model_that_normalises_is_still_encoded_as_sentencepiece_does(tmp_path, real_texts):
+def test_a_model_that_normalizes_is_still_encoded_as_sentencepiece_does(tmp_path, real_texts):
     """T5's and XLM's models are of this kind: whatever is used for them must be equal too."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter("".join(real_texts).splitlines()),

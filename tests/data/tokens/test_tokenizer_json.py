@@ -78,7 +78,7 @@ def test_a_tokenizer_whose_ids_cannot_be_kept_is_refused(tmp_path):
     text.write_text("\n".join(f"words and more words {i} are here" for i in range(500)))
     for name, options in {
         "unigram": {"model_type": "unigram"},
-        "normalised": {"model_type": "bpe", "normalization_rule_name": "nfkc"},
+        "normalized": {"model_type": "bpe", "normalization_rule_name": "nfkc"},
     }.items():
         sentencepiece.SentencePieceTrainer.train(
             input=str(text), model_prefix=str(tmp_path / name), vocab_size=310, byte_fallback=True, **options

@@ -138,7 +138,7 @@ def test_too_little_text_is_reported_with_values_that_would_work(tmp_path, real_
 
 def test_more_characters_than_pieces_are_reported_with_the_number_needed(tmp_path):
     texts = ["".join(map(chr, range(0x4E00, 0x4E00 + 400))) * 3]
-    with pytest.raises(DataError, match=r"vocab_size=300: .* are \d+ pieces; give more than that"):
+    with pytest.raises(DataError, match=r"vocab_size=300: .* take \d+ pieces; give more than that"):
         train_tokenizer(texts, tmp_path / "tokenizer.model", vocab_size=300)
 
 

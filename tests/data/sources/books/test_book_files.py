@@ -51,8 +51,8 @@ def test_a_mirror_of_texts_zips_and_gz_is_read_in_any_layout(tmp_path):
     assert [item.text for item in items if isinstance(item, Document)] == [BODY + "\n"] * 6
     assert [(item.reason, Path(item.file).name) for item in items if isinstance(item, Drop)] == [
         ("no plain text in it", "4321-h.zip"),
-        ("named as a note or a licence", "LICENSE.txt"),
-        ("named as a note or a licence", "README.txt"),
+        ("named as a note or a license", "LICENSE.txt"),
+        ("named as a note or a license", "README.txt"),
     ]
 
 
@@ -65,8 +65,8 @@ def test_a_book_is_never_left_out_silently_for_its_name_or_format(tmp_path):
     assert {(item.reason, item.detail) for item in items if isinstance(item, Drop)} == {
         ("not a format that is read", "c.epub"),
         ("not a format that is read", "d.PDF"),
-        ("named as a note or a licence", "licence-MIT.txt"),
-        ("named as a note or a licence", "readme.txt.utf-8"),
+        ("named as a note or a license", "licence-MIT.txt"),
+        ("named as a note or a license", "readme.txt.utf-8"),
     }
 
 

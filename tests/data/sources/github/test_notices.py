@@ -1,4 +1,4 @@
-"""Licence notices are removed from source files; code and descriptions are not."""
+"""License notices are removed from source files; code and descriptions are kept."""
 
 import pytest
 from hypothesis import given, settings
@@ -53,7 +53,7 @@ HEADERS = [
 
 
 @pytest.mark.parametrize(("path", "first", "header", "code"), HEADERS)
-def test_a_licence_header_is_removed_and_everything_else_kept(path, first, header, code):
+def test_a_license_header_is_removed_and_everything_else_kept(path, first, header, code):
     stripped = without_notice(first + header + code, path)
     assert [line for line in stripped.split("\n") if line] == [
         line for line in (first + code).split("\n") if line
@@ -76,17 +76,17 @@ def test_a_licence_header_is_removed_and_everything_else_kept(path, first, heade
         ("a.py", "#!/usr/bin/licence\nx = 1"),
     ],
 )
-def test_comments_that_are_not_licence_headers_are_untouched(path, text):
+def test_comments_that_are_not_license_headers_are_unchanged(path, text):
     assert without_notice(text, path) == text
 
 
-def test_only_the_paragraphs_about_the_licence_are_removed():
+def test_only_the_paragraphs_about_the_license_are_removed():
     text = "# foo.py: adds.\n#\n# Copyright 2020 A\n# MIT\n#\n# It adds two numbers.\nx = 1"
     assert without_notice(text, "a.py") == "# foo.py: adds.\n\n# It adds two numbers.\nx = 1"
 
 
 @pytest.mark.parametrize(
-    ("path", "licence", "comment"),
+    ("path", "license", "comment"),
     [
         ("a.c", "/*\n * Copyright (c) 2010 X\n * Licensed to you\n */", "/**\n * Adds two numbers.\n */"),
         ("a.js", "// Copyright 2010 X", "/*\n * Adds two numbers.\n */"),
@@ -97,15 +97,15 @@ def test_only_the_paragraphs_about_the_licence_are_removed():
         ("a.py", "####\n# Copyright X\n####", "#####\n# Adds.\n#####"),
     ],
 )
-def test_the_comment_above_or_below_a_licence_is_kept_intact(path, licence, comment):
+def test_the_comment_above_or_below_a_license_is_kept_intact(path, license, comment):
     code = "\nint add(int a);\n"
-    assert without_notice(f"{licence}\n\n{comment}{code}", path) == comment + code
-    assert without_notice(f"{comment}\n\n{licence}\n{code}", path) == f"{comment}\n{code}"
+    assert without_notice(f"{license}\n\n{comment}{code}", path) == comment + code
+    assert without_notice(f"{comment}\n\n{license}\n{code}", path) == f"{comment}\n{code}"
 
 
-def test_blocks_that_touch_a_licence_keep_their_marks():
-    first, licence, last = "/*\n * foo.c\n */\n", "/*\n * Copyright X\n */\n", "/*\n * Adds.\n */\nint x;"
-    assert without_notice(first + licence + last, "a.c") == first + "\n" + last
+def test_blocks_next_to_a_license_keep_their_marks():
+    first, license, last = "/*\n * foo.c\n */\n", "/*\n * Copyright X\n */\n", "/*\n * Adds.\n */\nint x;"
+    assert without_notice(first + license + last, "a.c") == first + "\n" + last
 
 
 lines = st.lists(st.text("abc #/*-<!(licence)\"'\t", max_size=12), max_size=8).map("\n".join)
@@ -135,13 +135,13 @@ def test_files_that_differ_only_in_their_header_become_equal(code, header):
 @pytest.mark.parametrize(
     ("path", "text", "left"),
     [
-        (  # one block: what the file is, then the licence
+        (  # one block: a description of the file, then the license
             "queue.c",
             "/* A queue of tasks.\n *\n * Tasks run in order.\n *\n * Copyright 2011 B Lee\n"
             " * All rights reserved.\n */\nint n;",
             "/* A queue of tasks.\n *\n * Tasks run in order.\n */\nint n;",
         ),
-        (  # the licence first
+        (  # the license first
             "queue.c",
             "/*\n * Copyright 2011 B Lee\n *\n * A queue of tasks.\n */\nint n;",
             "/*\n * A queue of tasks.\n */\nint n;",
@@ -188,12 +188,12 @@ def test_a_description_next_to_the_notice_is_kept(path, text, left):
         "Counts warranty claims by year.",
     ],
 )
-def test_prose_about_licences_is_kept(comment):
+def test_prose_about_licenses_is_kept(comment):
     for path, text in {"a.py": f"# {comment}\nx = 1", "a.c": f"/*\n * {comment}\n */\nint x;"}.items():
         assert without_notice(text, path) == text
 
 
-def test_a_long_licence_is_removed_to_its_last_clause():
+def test_a_long_license_is_removed_to_its_last_clause():
     paragraphs = [
         "Copyright (c) 2001 A Company,\nAll rights reserved.",
         "This software is provided 'as-is', without any express or implied warranty.",

@@ -16,18 +16,18 @@ from data.sources import github, rows
 from tests.support.github import CODE, MIT, clean, outcome, repository
 
 
-def test_a_folder_is_a_repository_if_it_has_a_licence_and_holds_repositories_if_not(tmp_path):
+def test_a_folder_without_a_license_holds_repositories(tmp_path):
     repository(tmp_path / "all" / "one", {"LICENSE": MIT, "a.py": CODE})
     repository(tmp_path / "all" / "two", {"b.py": CODE})
     assert github.inputs(tmp_path / "all") == [tmp_path / "all" / "one", tmp_path / "all" / "two"]
     assert github.inputs(tmp_path / "all" / "one") == [tmp_path / "all" / "one"]
     found = outcome(tmp_path / "all")
-    assert found["a.py"] == CODE and found["b.py"] == "dropped: licence none"
+    assert found["a.py"] == CODE and found["b.py"] == "dropped: license none"
 
 
-def test_a_licence_known_from_elsewhere_covers_a_repository_that_has_none(tmp_path):
+def test_a_given_license_applies_to_a_repository_without_one(tmp_path):
     root = repository(tmp_path / "lib", {"a.py": CODE, "left_out/b.py": CODE})
-    (record,) = github.read_folder(root, licence="psf-2.0", skipped=frozenset({"left_out"}))
+    (record,) = github.read_folder(root, license="psf-2.0", skipped=frozenset({"left_out"}))
     assert isinstance(github.clean(record), Drop)
     kept = github.clean(record, source="python_code", accepted=frozenset({"psf-2.0"}))
     assert kept.text == CODE and kept.licence == "psf-2.0" and kept.source == "python_code"
@@ -61,14 +61,14 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
     found = [outcome(path) for path in (tmp_path / "000.json.gz", tmp_path / "000.parquet")]
     assert found[0] == found[1]
     assert list(found[0].values()) == [CODE, CODE * 2] + [
-        f"dropped: {reason}" for reason in ("licence gpl-2.0", "binary", "not a language that is read")
+        f"dropped: {reason}" for reason in ("license gpl-2.0", "binary", "not a supported language")
     ]
     first = next(github.read(tmp_path / "000.parquet"))
     assert first.url == "https://github.com/o/r/blob/HEAD/a.py" and first.meta["repository"] == "o/r"
 
 
 @pytest.mark.parametrize(
-    ("row", "licence"),
+    ("row", "license"),
     [
         ({"code": CODE, "repo_name": "o/r", "path": "a.py", "license": "mit", "size": 9}, "mit"),
         (
@@ -90,15 +90,15 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
         ({"content": CODE.encode(), "path": "a.py", "repo_name": "o/r", "license": ["mit", "gpl-2.0"]}, ""),
     ],
 )
-def test_the_columns_of_usual_code_datasets_are_known(tmp_path, row, licence):
+def test_the_columns_of_usual_code_datasets_are_known(tmp_path, row, license):
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
     (record,) = github.read(tmp_path / "a.parquet")
     cleaned = github.clean(record)
     assert record.text == CODE and record.meta == {"repository": "o/r", "path": "a.py"}
-    if licence:
-        assert cleaned.licence == licence and cleaned.url == "https://github.com/o/r/blob/HEAD/a.py"
+    if license:
+        assert cleaned.licence == license and cleaned.url == "https://github.com/o/r/blob/HEAD/a.py"
     else:
-        assert cleaned.reason == "licence mit AND gpl-2.0"
+        assert cleaned.reason == "license mit AND gpl-2.0"
 
 
 def test_a_row_without_its_columns_is_refused_with_those_it_has(tmp_path):
@@ -148,10 +148,10 @@ def test_files_that_need_not_be_read_are_dropped_by_name_and_size(tmp_path):
     os.symlink(tmp_path, root / "loop")
     found = {Path(name).name: text.removeprefix("dropped: ") for name, text in outcome(root).items()}
     assert found == {
-        "LICENSE": "not a language that is read",
+        "LICENSE": "not a supported language",
         "a.min.js": "generated",
         "a_pb2.py": "generated",
-        "b.lock": "not a language that is read",
+        "b.lock": "not a supported language",
         "big.py": "larger than 1 MiB",
         "latin.py": "unknown encoding",
         "a.js": "third-party folder",
@@ -196,7 +196,7 @@ def test_missing_inputs_are_refused_by_name(tmp_path):
         ("a.py", "# Tells GPL headers from others.\n", True),
     ],
 )
-def test_a_file_whose_notice_names_another_licence_is_dropped(path, notice, kept):
+def test_a_file_whose_notice_names_another_license_is_dropped(path, notice, kept):
     assert isinstance(clean(notice + CODE, path), Document) == kept
 
 
@@ -255,9 +255,9 @@ def test_only_a_generators_own_mark_makes_a_file_generated(path, top, kept):
     assert isinstance(clean(top + CODE, path), Document) == kept
 
 
-def test_a_huge_licence_file_or_header_costs_no_memory(tmp_path):
+def test_a_huge_license_file_or_header_takes_little_memory(tmp_path):
     root = repository(tmp_path / "lib", {"LICENSE": MIT + " " * (1 << 20), "a.py": CODE})
-    assert outcome(root)["a.py"] == "dropped: licence unknown"
+    assert outcome(root)["a.py"] == "dropped: license unknown"
     head = tarfile.TarInfo("././@LongLink")
     head.type, head.size = tarfile.GNUTYPE_LONGNAME, 6 << 30
     (tmp_path / "bomb.tar").write_bytes(head.tobuf(tarfile.GNU_FORMAT) + b"x" * 1024)

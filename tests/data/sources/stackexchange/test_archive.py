@@ -60,7 +60,7 @@ def test_the_posts_are_found_wherever_they_are_in_an_archive(tmp_path, place):
 @pytest.mark.parametrize(
     ("members", "said"),
     [
-        ({"Users.xml": b"<users/>"}, "0 files Posts.xml in the archive, expected one .it holds Users.xml"),
+        ({"Users.xml": b"<users/>"}, "the archive has 0 files Posts.xml, expected one .it holds Users.xml"),
         ({}, "0 files Posts.xml"),
         ({"a/Posts.xml": CONTENT, "b/Posts.xml": CONTENT}, "2 files Posts.xml"),
     ],

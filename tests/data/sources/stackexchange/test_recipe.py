@@ -75,7 +75,7 @@ def test_tags_are_read_as_old_and_new_dumps_write_them(tmp_path, tags, names):
     assert json.loads(document.meta)["tags"] == names
 
 
-def test_the_licence_is_the_one_named_in_the_posts(tmp_path):
+def test_the_license_is_the_one_named_in_the_posts(tmp_path):
     three, four = {"ContentLicense": "CC BY-SA 3.0"}, {"ContentLicense": "CC BY-SA 4.0"}
     rows = [question(1), question(2, **three), question(3, **three), answer(4, 3, **four)]
     rows += [question(5, ContentLicense="\t!")]
@@ -139,7 +139,7 @@ def test_of_a_repeated_id_the_post_touched_last_is_kept(tmp_path):
     rows = [question(1), question(1), answer(2, 1, body="new", **new), answer(2, 1, 5, body="old", **old)]
     found = items(site(tmp_path, rows))
     assert texts(found) == {"Q: Why?\n\nAsked.\n\nA: new"}
-    assert reasons(found) == {"duplicate post": 1, "duplicate id, other content": 1}
+    assert reasons(found) == {"duplicate post": 1, "duplicate id, different content": 1}
 
 
 def test_a_question_too_large_to_join_is_dropped_post_by_post(tmp_path, monkeypatch):

@@ -1,8 +1,8 @@
-"""Which licence a text grants: a licence file, or the notice at the top of a source file.
+"""Which license a text grants: a license file, or the notice at the top of a source file.
 
-In: text. Out: an SPDX expression in lower case ("mit", "apache-2.0 OR mit", "mit AND unknown"). A licence
-is recognised by the phrases that grant its rights. What the licence's own text does not contain counts
-against it: another licence's name is joined by AND, and so is `unknown` for conditions in other words.
+In: text. Out: an SPDX expression in lower case ("mit", "apache-2.0 OR mit", "mit AND unknown"). A license is
+recognized by the phrases that grant its rights. Further text counts against it: another license's name is
+joined by AND, and so is `unknown` for conditions that are not in the license's own text.
 """
 
 import re
@@ -11,10 +11,10 @@ from pathlib import Path
 
 UNKNOWN = "unknown"
 _TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
-_GRAM = 5  # words in a row that must agree with a known text
-_MAX_STATEMENT = 80  # words of a licence file that only names its licence
+_GRAM = 5  # consecutive words that must match a known text
+_MAX_STATEMENT = 80  # most words of a license file that only names its license
 
-# Each licence: the phrases that must all occur, and those that must not, in words as `_plain` gives them.
+# For each license, phrases that must all occur and phrases that must not, in the form that `_plain` gives.
 _BSD = (
     "redistribution and use in source and binary forms with or without modification are permitted",
     "redistributions of source code must retain the above copyright notice",
@@ -49,8 +49,8 @@ _KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 _TEXT_OF = {name: name for name in ("mit", "bsd-3-clause", "apache-2.0", "isc")} | {
     "bsd-2-clause": "bsd-3-clause"
 }
-_MORE_TEXTS = (("apache", "apache-2.0"), ("llvm", "llvm-exception"))  # where the word occurs
-# Licences by the names that people write; of two that match at a place the first counts. `{}`: a version.
+_MORE_TEXTS = (("apache", "apache-2.0"), ("llvm", "llvm-exception"))  # also known texts, if the word occurs
+# Licenses by the names that people write; if two match at the same place, the first counts. `{}`: a version.
 _NAMES = (
     ("agpl-{}", r"affero general public license|agpl"),
     ("lgpl-{}", r"(?:lesser|library) general public license|lesser gpl|lgpl"),
@@ -105,7 +105,7 @@ _CHOICE = re.compile(
     r"|\byour (?:own )?(?:choice|choosing)\b|\bdual(?:ly)? licensed\b|\bmay (?:choose|select|pick)\b"
     r"|\balternatively\b"
 )
-# Conditions, among words that are not the licence's own.
+# Conditions in text beyond the license's own.
 _CONDITIONS = re.compile(
     r"\b(?:may|must|shall|can) not\b|\bcannot\b|\bshall be (?:given|displayed|included|governed)\b"
     r"|\b(?:must|only|unless)\b|\bsolely for\b"
@@ -157,12 +157,12 @@ _TAG = re.compile(r"https?://\S+|<[\w.-]+@[\w.-]+>|</?[a-z][a-z0-9]{0,9}(?:\s[^>
 _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
 
 
-def recognise(text: str) -> str:
-    """The licence of a licence file's text, or `unknown`."""
+def recognize(text: str) -> str:
+    """The license that a license file's text grants, or `unknown`."""
     text = _bare(text)
     plain = _plain(text)
     found = _found(plain)
-    if "psf-2.0" in found:  # Python's file tells the history of its licences; this one governs
+    if "psf-2.0" in found:  # Python's file has the history of its licenses; this one governs
         return "psf-2.0"
     if any(name not in _TEXT_OF for name in found):
         return " AND ".join(found)
@@ -183,13 +183,13 @@ def recognise(text: str) -> str:
 
 
 def _only_states(plain: str, rest: list[str]) -> bool:
-    """Whether a text without a licence's text does nothing but grant licences by their names."""
+    """Whether a text that contains no license's text only grants licenses by their names."""
     short = sum(len(run.split()) for run in rest) <= _MAX_STATEMENT
     return short and bool(_GRANTED.search(plain)) and not _OTHER_LICENSE.search(_NAME.sub("the", plain))
 
 
-def notice_licence(notice: str) -> str:
-    """The licence that a source file's own notice names, or "" where it leaves that to the licence file."""
+def notice_license(notice: str) -> str:
+    """The license that a source file's own notice names, or "" if it names none."""
     tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(notice)]
     if tags:
         return " AND ".join(f"({tag.lower()})" for tag in dict.fromkeys(tags))
@@ -202,18 +202,18 @@ def notice_licence(notice: str) -> str:
 
 
 def leaves_choice(text: str) -> bool:
-    """Whether a text without a licence's text leaves the choice between several."""
+    """Whether a text contains no license's text but leaves a choice between several licenses."""
     plain = _plain(_bare(text))
     return not _found(plain) and _is_choice(plain)
 
 
 def _is_choice(plain: str) -> bool:
-    """Whether words leave the choice between licences, beyond the GPL's own `or any later version`."""
+    """Whether a text leaves a choice between licenses, beyond the GPL's own `or any later version`."""
     return _CHOICE.search(_OR_LATER.sub("", plain)) is not None
 
 
 def _found(plain: str) -> list[str]:
-    """The licences whose granting phrases occur."""
+    """The licenses whose granting phrases occur."""
     return [
         name
         for name, (needed, barred) in _KNOWN.items()
@@ -234,13 +234,13 @@ def _named(plain: str) -> set[str]:
 
 
 def _bare(text: str) -> str:
-    """Without comment marks, bullets, tags and addresses."""
+    """The text without comment marks, bullets, tags and addresses."""
     text = _MARK.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     return _TAG.sub(" ", _BULLET.sub("", _MARK.sub("", text)))
 
 
 def _plain(text: str) -> str:
-    """Lower-case words in one spelling, a space between two."""
+    """The text's words in lower case and one spelling, joined by single spaces."""
     return (
         " ".join(_WORD.findall(text.lower()))
         .replace("licence", "license")
@@ -255,7 +255,7 @@ def _grams(name: str) -> frozenset[tuple[str, ...]]:
 
 
 def _rest(words: list[str], texts: set[str]) -> list[str]:
-    """The runs of words that are in none of the licences' texts."""
+    """The stretches of words that occur in none of the licenses' texts."""
     grams = frozenset().union(*map(_grams, texts))
     known = [False] * len(words)
     for start, gram in enumerate(zip(*(words[start:] for start in range(_GRAM)))):

