@@ -1,4 +1,4 @@
-"""resiliparse's elements, as quickly as it gives them: its lists cost time by their square when iterated."""
+"""Fast access to resiliparse's elements: iterating over its own lists takes quadratic time."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from resiliparse.parse.html.node import ElementNode
 
 
 def select(element: ElementNode, selector: str) -> Sequence[ElementNode]:
-    """The elements below this one that a CSS selector names, in the page's order."""
+    """The elements below this one that match a CSS selector, in the page's order."""
     return element.query_selector_all(selector)[:]
 
 

@@ -1,16 +1,17 @@
-"""The main content of a web page: the title and the text of an article, without what surrounds it.
+"""The main content of a web page: the title and text of its article, without the surroundings.
 
-resiliparse extracts the text and drops navigation and the like by its own rules. They err in three ways that
-are corrected here in the parsed page, before it extracts:
+resiliparse extracts the text and drops navigation and the like by its own rules. Their three weaknesses are
+corrected here, by changing the parsed page before the extraction:
 
-- What follows the article (teasers, comments, notes about the site) comes out with it. The article is the
-  deepest element that holds more than half of the page's paragraph text; what follows it is hidden, and what
-  precedes it if it is mostly links. Boxes inside it go by their conventional names (Mozilla's Readability).
-- Lists near the body are lost, as if each were a menu. Those that are not mostly links are moved deeper.
-- Sometimes nearly the whole article is lost. Where less than half of the paragraph text comes out, the rules
-  are relaxed step by step, down to the article's text without any rule.
+- Everything after the article (teasers, comments, notes about the site) is extracted too. The article is
+the deepest element that holds more than half of the page's paragraph text. All that follows it is hidden,
+and so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional
+names (Mozilla's Readability). - Lists near the body are lost, as if each were a menu. Lists that are not
+mostly links are moved deeper. - Sometimes nearly the entire article is lost. If less than half of the
+paragraph text is extracted, the rules are relaxed step by step, until the article's text is taken without
+any rule.
 
-Half is the only threshold: it is what "most" means. Every element is visited a constant number of times.
+The only threshold is one half. Every element is visited a constant number of times.
 """
 
 import re
@@ -26,9 +27,9 @@ from data.sources.commoncrawl.elements import select, text_of
 from data.sources.commoncrawl.superscripts import mark_powers
 
 _PARAGRAPHS = "p, pre"
-_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # what resiliparse takes for the site's navigation
+_LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
 _LIST_DEPTH = 3
-# Class names and ids of boxes that are no article: Readability's "unlikely candidates" and "bylines".
+# Class names and ids of boxes outside the article: Readability's "unlikely candidates" and "bylines".
 # fmt: off
 _BOX_NAMES = [
     "-ad-", "ad-break", "agegate", "author", "banner", "breadcrumb", "byline", "combx", "comment",
@@ -40,7 +41,7 @@ _BOX_NAMES = [
 _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
 _MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
-_TOPICS = ("tag-", "category-")  # WordPress: what an article is about
+_TOPICS = ("tag-", "category-")  # the article's topics in WordPress
 _BOXES = "[class], [id], form"
 _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
@@ -51,8 +52,8 @@ _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * na
 
 @dataclass(frozen=True)
 class _Article:
-    path: list[ElementNode]  # the article and what holds it, up to the body
-    n_characters: int  # of the page's paragraphs, their links apart
+    path: list[ElementNode]  # the article and its ancestors, up to the body
+    n_characters: int  # of the page's paragraphs, without their links
 
 
 def extract(html: str) -> tuple[str, str]:
@@ -72,13 +73,13 @@ def extract(html: str) -> tuple[str, str]:
         has_comments = body.query_selector(_COMMENTS) is not None
         everything = _plain(tree, comments=has_comments)
         if article is None or 2 * article.n_characters < len(everything):
-            # Paragraphs are too little of it to tell where the article is.
+            # The paragraphs are too small a part of the page to locate the article.
             return title, _without_comments(tree, everything) if has_comments else everything
     return title, _extract_article(tree, body, article)
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> str:
-    """The article and what introduces it; with the rules relaxed where they lose most of the paragraphs."""
+    """The article and its introduction; the rules are relaxed if they lose most of the paragraphs."""
     hidden = _hide_surroundings(article)
     text = _plain(tree, comments=False)
     if 2 * len(text) >= article.n_characters:
@@ -93,7 +94,7 @@ def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> st
 
 
 def _without_comments(tree: HTMLTree, everything: str) -> str:
-    """A page's text without comments, unless they are most of it, as in a forum."""
+    """A page's text without its comments, unless these are most of the page, as in a forum."""
     text = _plain(tree, comments=False)
     return text if 2 * len(text) >= len(everything) else everything
 
@@ -104,7 +105,7 @@ def _plain(tree: HTMLTree, *, comments: bool) -> str:
 
 
 def _n_visible(body: ElementNode) -> int:
-    """An upper bound of the characters that extraction may give, far cheaper than that."""
+    """An upper bound on the number of extracted characters, far cheaper than the extraction."""
     silent = select(body, "script, style, noscript, template")
     return len(text_of(body)) - sum(len(text_of(element)) for element in silent)
 
@@ -122,9 +123,7 @@ def _find_article(body: ElementNode) -> _Article | None:
         median += 1
         seen += sizes[median]
     path = _ancestors(paragraphs[median])
-    joins = {
-        element: place for place, element in enumerate(path)
-    }  # where an element's ancestors join the path
+    joins = {element: place for place, element in enumerate(path)}  # the first ancestor on the path
     held = [0] * len(path)
     for paragraph, size in zip(paragraphs, sizes):
         climbed, element = [], paragraph.parent
@@ -143,7 +142,7 @@ def _find_article(body: ElementNode) -> _Article | None:
 
 
 def _ancestors(element: ElementNode) -> list[ElementNode]:
-    """From its parent up to the root element."""
+    """The ancestors of an element, from its parent up to the root."""
     path = []
     parent = element.parent
     while isinstance(parent, ElementNode):
@@ -153,7 +152,7 @@ def _ancestors(element: ElementNode) -> list[ElementNode]:
 
 
 def _hide_surroundings(article: _Article) -> list[ElementNode]:
-    """Hide what follows the article, links before it and boxes in it; returns what was hidden."""
+    """Hide everything after the article, links before it and boxes in it; returns the hidden elements."""
     hidden, boxed = [], [article.path[0]]
     for element in article.path:
         if element.tag in ("body", "html"):
@@ -186,14 +185,14 @@ def _names_box(names: str) -> bool:
 
 
 def _continues(element: ElementNode, sibling: ElementNode) -> bool:
-    """Whether a sibling is a further section of the same kind, with paragraphs."""
+    """Whether a sibling is another section of the same kind, with paragraphs."""
     same = sibling.tag == element.tag and sibling.class_name == element.class_name
     kind = element.class_name or element.tag == "section"
     return bool(same and kind and sibling.query_selector(_PARAGRAPHS) is not None)
 
 
 def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
-    """Move lists near the body so deep that they are not taken for the site's navigation."""
+    """Move lists near the body deeper, so that they are not dropped as the site's navigation."""
     for element in select(body, _LISTS):
         if _is_mostly_links(element):
             continue
@@ -219,5 +218,5 @@ def _n_linked(element: ElementNode) -> int:
 
 
 def _n_characters(element: ElementNode) -> int:
-    """Of an element's text, runs of space as one."""
+    """The number of characters of an element's text, counting each stretch of space as one."""
     return len(" ".join(text_of(element).split()))

@@ -1,9 +1,9 @@
-"""The unpacked bytes of a WARC file, piece by piece, and where a record surely begins in them.
+"""The unpacked bytes of a WARC file, piece by piece, with the places where a record certainly begins.
 
 WARC files are gzip or zstd with a member (zstd: a frame) for each record, or plain text. A member that begins
-with `WARC/` begins a record, whatever the record before it claims; any other member continues the one
-before. A member that cannot be unpacked costs itself: reading goes on at the next one that begins a record.
-Each byte is unpacked once, so the cost is linear in the file, however many members are damaged.
+with `WARC/` begins a record, whatever the record before it claims; any other member continues the previous
+one. Only a damaged member is lost: reading resumes at the next member that begins a record. Each byte is
+unpacked once, so time is linear in the file's size, however many members are damaged.
 """
 
 import sys
@@ -19,19 +19,19 @@ else:
 
 START = b"WARC/"
 GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
-_DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd: the frame before all others, which holds their dictionary
-_READ = 64 << 10  # packed bytes: what follows a member in a block is copied once for each member
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd: a frame before all others, which holds their dictionary
+_READ = 64 << 10  # packed bytes; small, because the rest of a block is copied once for each member in it
 _PIECE = 1 << 20  # unpacked bytes, at most
-_HEAD = 4096  # packed bytes that show whether a member begins a record
+_HEAD = 4096  # packed bytes, enough to see whether a member begins a record
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Unpacked bytes that follow those of the piece before."""
+    """Unpacked bytes that follow those of the previous piece."""
 
     data: bytes
-    begins: bool = False  # a record begins here; what came before ends, whatever it claims
-    damage: str = ""  # why what follows cannot be unpacked
+    begins: bool = False  # a record begins here, and the previous one ends, whatever it claims
+    damage: str = ""  # why the bytes after this piece cannot be unpacked
 
 
 class _Unpacker(Protocol):
@@ -47,7 +47,7 @@ class _Unpacker(Protocol):
 
 
 class Inflate:
-    """zlib's decompressor with the interface of zstd's. wbits 31: gzip, 47: gzip or zlib, -15: bare."""
+    """zlib's decompressor with zstd's interface. wbits 31: gzip, 47: gzip or zlib, -15: raw deflate."""
 
     def __init__(self, wbits: int = 31) -> None:
         self._stream = zlib.decompressobj(wbits)
@@ -71,7 +71,7 @@ class Inflate:
 
 
 def read_pieces(file: BinaryIO) -> Iterator[Piece]:
-    """The file's pieces; the first one begins a record. Raises OSError if it is not a WARC file."""
+    """The file's pieces, beginning with a record. Raises OSError if it is not a WARC file."""
     first = file.read(len(START))
     file.seek(0)
     if first == START:
@@ -87,7 +87,7 @@ def read_pieces(file: BinaryIO) -> Iterator[Piece]:
 
 
 def _read_dictionary(file: BinaryIO) -> zstd.ZstdDict:
-    """IIPC's zstd for WARC: a skippable frame with a dictionary, which may be packed itself."""
+    """The dictionary of IIPC's zstd for WARC: a skippable frame, which may itself be compressed."""
     size = int.from_bytes(file.read(8)[4:], "little")
     content = file.read(min(size, 64 << 20))
     try:
@@ -115,7 +115,7 @@ def _unpacked(file: BinaryIO, magic: bytes, unpacker: Callable[[], _Unpacker]) -
         try:
             while not stream.eof:
                 if not block and stream.needs_input and not (block := file.read(_READ)):
-                    raise EOFError("its compressed data breaks off")
+                    raise EOFError("its compressed data is truncated")
                 data, block = stream.decompress(block, _PIECE), b""
                 if head is not None:
                     data, head = head + data, None
@@ -138,7 +138,7 @@ def _unpacked(file: BinaryIO, magic: bytes, unpacker: Callable[[], _Unpacker]) -
 
 
 def _find(file: BinaryIO, position: int, magic: bytes, unpacker: Callable[[], _Unpacker]) -> int | None:
-    """Where the next member that begins a record is; None if there is none."""
+    """The position of the next member that begins a record, or None."""
     while True:
         file.seek(position)
         block = file.read(_PIECE + _HEAD)

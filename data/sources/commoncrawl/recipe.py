@@ -1,8 +1,8 @@
 """CommonCrawl: the pages of WET files, or of WARC files with their main content extracted.
 
-In: `*.warc.wet.gz` (old headers or new) or `*.warc.gz`, also plain or zstd. Out: a document for each page of
-300 characters or more, its lines stripped, its title apart, as CCNet parses it (docs/recipe.md §2). CCNet's
-filters follow in `data/ccnet/`.
+In: `*.warc.wet.gz` (with old or new headers) or `*.warc.gz`, also plain or zstd. Out: a document for each
+page of 300 characters or more, with stripped lines and without its title, as in CCNet (docs/recipe.md §2).
+CCNet's filters follow in `data/ccnet/`.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ _HTML = ("text/html", "application/xhtml+xml")
 
 
 def inputs(path: Path) -> list[Path]:
-    """The WET and WARC files. A dump's WAT files hold no text and are passed over."""
+    """The WET and WARC files. WAT files hold no text and are ignored."""
     if path.is_file():
         if not path.name.lower().endswith(_SUFFIXES):
             raise rows.expected(path, _INPUT)
@@ -39,7 +39,7 @@ def inputs(path: Path) -> list[Path]:
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
-    """Every page; other records, and those that cannot be read, as drops."""
+    """Every page; other records and unreadable ones as drops."""
     for number, item in enumerate(read_records(path)):
         if isinstance(item, Fault):
             yield Drop("malformed record", str(path), number, item.detail, malformed=True)
@@ -48,7 +48,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 
 def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
-    """The page's lines without its title, or why it is dropped."""
+    """The page's lines without its title, or a drop."""
     meta = dict(record.meta)
     if meta.pop("html", False):
         title, text = main_content.extract(record.text)
@@ -65,7 +65,7 @@ def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
 
 def _page(file: str, number: int, record: WarcRecord) -> Record | Drop:
     if not record.kind:
-        return Drop("malformed record", file, number, "no WARC-Type, or an unknown one", malformed=True)
+        return Drop("malformed record", file, number, "no WARC-Type, or an unknown type", malformed=True)
     url = record.headers.get("warc-target-uri", "").strip("<>")
     if record.kind not in ("conversion", "response") or url.startswith("dns:"):
         return Drop("not a page", file, number, record.kind)
@@ -84,7 +84,7 @@ def _page(file: str, number: int, record: WarcRecord) -> Record | Drop:
 
 
 def _web_page(file: str, number: int, record: WarcRecord, url: str, meta: dict[str, str]) -> Record | Drop:
-    """The page that an HTTP response carried."""
+    """The page in an HTTP response."""
     try:
         page = parse_response(record.body)
     except ResponseError as error:
@@ -99,7 +99,7 @@ def _web_page(file: str, number: int, record: WarcRecord, url: str, meta: dict[s
 
 
 def decode_html(body: bytes, charset: str) -> str:
-    """HTML as text: UTF-8 if it is valid, whatever the header claims; else by header, meta tag or a guess."""
+    """HTML as text: as UTF-8 if that is valid; else by the header, the meta tag or detection."""
     try:
         return body.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -115,5 +115,5 @@ def decode_html(body: bytes, charset: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Stripped and without empty ones, as in CCNet."""
+    """The lines, stripped and without empty ones, as in CCNet."""
     return [line for line in map(str.strip, text.split("\n")) if line]

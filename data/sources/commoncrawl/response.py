@@ -1,9 +1,9 @@
-"""What an HTTP response carried: its status, its type, and its body unpacked.
+"""The status, type and unpacked body of a stored HTTP response.
 
-The headers of stored responses are often untrue: crawlers keep Transfer-Encoding and Content-Encoding over
-bodies that they have unpacked (CommonCrawl until 2018), and servers name encodings that do not exist. So each
-encoding is tried, and where it does not fit, the bytes are used as they are. A body that breaks off, as
-crawlers cut long ones, gives what precedes the break. Each correction is noted, to be counted.
+The headers of stored responses are often wrong: crawlers keep Transfer-Encoding and Content-Encoding after
+unpacking the body (CommonCrawl until 2018), and servers name encodings that do not exist. So each encoding is
+tried, and if it does not fit, the bytes are used unchanged. A truncated body (crawlers cut long ones) gives
+the part before the end. Each correction is noted and counted.
 """
 
 import re
@@ -20,11 +20,11 @@ _STATUS = re.compile(rb"[^ \t\r\n]+[ \t]+(\d{3})(?!\d)")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
-_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # as MIME sniffing has it (WHATWG, §3)
-_MARKS = (b"\xfe\xff", b"\xff\xfe", b"\xef\xbb\xbf")  # of UTF-16 and UTF-8
-_SNIFFED = 1445  # bytes that MIME sniffing looks at
-_STEP = 1 << 20  # bytes unpacked before their sum is checked
-_SLICE = 256  # packed bytes: what damage may cost
+_BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # as in MIME sniffing (WHATWG, §3)
+_MARKS = (b"\xfe\xff", b"\xff\xfe", b"\xef\xbb\xbf")  # byte order marks of UTF-16 and UTF-8
+_SNIFFED = 1445  # bytes that MIME sniffing examines
+_STEP = 1 << 20  # bytes unpacked before the total is checked
+_SLICE = 256  # most packed bytes lost to damage
 _HTML = re.compile(  # MIME sniffing's tags (WHATWG, §7.1)
     rb"\s*<(?:!--|(?:!doctype html|html|head|script|iframe|h1|div|font|table|a|style|title|b|body|br|p)\b)",
     re.IGNORECASE,
@@ -35,23 +35,23 @@ _PLAIN = {"", "identity"}
 
 
 class ResponseError(ValueError):
-    """A response whose body cannot be had."""
+    """A response whose body cannot be decoded."""
 
 
 @dataclass(frozen=True)
 class Response:
-    status: int  # 0: it has no status line
-    content_type: str  # lower case, without parameters; "text/html" where it is missing and the body is HTML
+    status: int  # 0: no status line
+    content_type: str  # lower case, without parameters; "text/html" if it is missing and the body is HTML
     charset: str  # as declared, or ""
     body: bytes
-    note: str = ""  # what of the headers was untrue
+    note: str = ""  # headers that were wrong
 
 
 def parse_response(stored: bytes) -> Response:
-    """The response that a record holds. Raises ResponseError."""
+    """The response in a record. Raises ResponseError."""
     head, body = _split(stored)
     status = _STATUS.match(head)
-    while status and status[1].startswith(b"1"):  # 100 Continue and its like precede the response
+    while status and status[1].startswith(b"1"):  # 100 Continue and the like precede the response
         head, body = _split(body)
         status = _STATUS.match(head)
     headers = parse_headers(head)
@@ -65,18 +65,18 @@ def parse_response(stored: bytes) -> Response:
 
 
 def _split(stored: bytes) -> tuple[bytes, bytes]:
-    """A head and what follows it."""
+    """The head, and everything after it."""
     ends = _HEAD_END.search(stored)
     return (stored[: ends.start()], stored[ends.end() :]) if ends else (stored, b"")
 
 
 def is_binary(body: bytes) -> bool:
-    """Whether these bytes are no text in any encoding, by the rule of MIME sniffing."""
+    """Whether these bytes are not text in any encoding, by the rule of MIME sniffing."""
     return not body.startswith(_MARKS) and bool(_BINARY.search(body[:_SNIFFED]))
 
 
 def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
-    """The body without its encodings, and a note of those that were untrue. Raises ResponseError."""
+    """The decoded body, and a note that names the wrong headers. Raises ResponseError."""
     untrue = []
     for header in ("transfer-encoding", "content-encoding"):
         for name in reversed(headers.get(header, "").lower().split(",")):
@@ -89,18 +89,18 @@ def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
                 untrue.append(header)
             else:
                 body = decoded
-    if body.startswith((GZIP, ZSTD)):  # no page begins so: it was packed once more than declared
+    if body.startswith((GZIP, ZSTD)):  # not a page: it was packed once more than declared
         decoded = (_gunzip if body.startswith(GZIP) else _unzstd)(body)
         if decoded is not None:
             body = decoded
             untrue.append("content-encoding")
     if untrue and is_binary(body) and not _TAG.search(body[:_SNIFFED].replace(b"\0", b"")):
-        raise ResponseError(f"untrue {untrue[-1]}: the body can be neither decoded nor read as stored")
-    return body, f"untrue {' and '.join(sorted({*untrue}))}" if untrue else ""
+        raise ResponseError(f"wrong {untrue[-1]}: the body can be neither decoded nor read as stored")
+    return body, f"wrong {' and '.join(sorted({*untrue}))}" if untrue else ""
 
 
 def _dechunk(body: bytes) -> bytes | None:
-    """A chunked body, as far as it has one; None if it does not begin with a chunk."""
+    """The content of a chunked body, up to the first invalid chunk; None if it does not begin with one."""
     parts, at = [], 0
     while head := _CHUNK.match(body, at):
         length = int(head[1], 16)
@@ -119,11 +119,11 @@ _Member = Inflate | zstd.ZstdDecompressor
 
 
 def _gunzip(body: bytes) -> bytes | None:
-    return _unpack(body, lambda: Inflate(47))  # gzip and zlib alike: each is declared for the other
+    return _unpack(body, lambda: Inflate(47))  # gzip or zlib: servers confuse the two
 
 
 def _inflate(body: bytes) -> bytes | None:
-    """zlib, as the standard has it, or bare, as some servers send it."""
+    """zlib, as in the standard, or raw deflate, as some servers send it."""
     decoded = _gunzip(body)
     return _unpack(body, lambda: Inflate(-15)) if decoded is None else decoded
 
@@ -148,18 +148,18 @@ def _unbrotli(body: bytes) -> bytes | None:
 
 
 def _unpack(body: bytes, unpacker: Callable[[], _Member]) -> bytes | None:
-    """All members of a body, as far as they can be unpacked; None if it is not packed so."""
+    """All members of a body, as far as they can be unpacked; None if it is not packed in this way."""
     if not is_binary(body):
         return None
-    for piece in (len(body), _SLICE):  # in slices to keep what precedes damage
-        unpacked, whole = _unpack_by(body, unpacker, piece)
-        if whole:
+    for piece in (len(body), _SLICE):  # then in small slices, to keep everything before the damage
+        unpacked, is_intact = _unpack_by(body, unpacker, piece)
+        if is_intact:
             return unpacked or None
     return None if is_binary(unpacked) else unpacked or None
 
 
 def _unpack_by(body: bytes, unpacker: Callable[[], _Member], piece: int) -> tuple[bytes, bool]:
-    """What is unpacked from slices of `piece` bytes, and whether there was no damage."""
+    """The bytes unpacked from slices of `piece` bytes, and whether the body was intact."""
     stream, parts, size = unpacker(), [], 0
     try:
         for start in range(0, len(body), piece):

@@ -1,4 +1,4 @@
-"""Raised text of a web page that is a power: 10<sup>6</sup> becomes 10^6; 1<sup>st</sup> and notes stay."""
+"""Powers in a web page: 10<sup>6</sup> becomes 10^6; 1<sup>st</sup> and note numbers are unchanged."""
 
 import re
 
@@ -14,7 +14,7 @@ _INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
 
 
 def mark_powers(body: ElementNode) -> None:
-    """Put ^ before each power in the parsed page. A number after a word is taken for a note and stays."""
+    """Put ^ before each power in the parsed page. A number after a word counts as a note: no change."""
     for raised in select(body, "sup"):
         power = _power(text_of(raised).strip())
         if power and _BASE.search(_text_before(raised)) and not _is_link(raised):
@@ -28,7 +28,7 @@ def _power(text: str) -> str:
 
 
 def _text_before(element: ElementNode) -> str:
-    """The end of what directly precedes an element, outside <i> and the like."""
+    """The end of the text directly before an element, looking outside <i> and the like."""
     node, parent = element.previous_sibling, element.parent_element
     while node is None and parent is not None and parent.tag in _INLINE:
         node, parent = parent.previous_sibling, parent.parent_element

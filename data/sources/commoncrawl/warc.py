@@ -1,9 +1,10 @@
-"""The records of a WARC or WET file; a damaged one costs itself, not what follows it.
+"""The records of a WARC or WET file; only a damaged record is lost, not those after it.
 
-A record is its head, as many bytes as its Content-Length says, and an empty line or two. It is believed if
-the next record, or the file's end, follows. A length that is too small (some writers' are) is corrected where
-the next record shows the end; any other record that cannot be read becomes a `Fault`. Reading goes on where
-the next record begins, and never back: the cost is linear in the file, however many records are damaged.
+A record is its head, as many bytes as its Content-Length says, and an empty line or two. It is accepted if
+the next record or the end of the file follows. A length that is too small (as some writers give it) is
+corrected if the next record shows the end; any other unreadable record becomes a `Fault`. Reading resumes
+where the next record begins and never goes back, so time is linear in the file's size, however many records
+are damaged.
 """
 
 import re
@@ -41,17 +42,17 @@ class Fault:
 
 
 def read_records(path: Path) -> Iterator[WarcRecord | Fault]:
-    """Every record in the file's order. Raises OSError where the file breaks off or is not a WARC file."""
+    """Every record in the file's order. Raises OSError if the file is truncated or not a WARC file."""
     with path.open("rb") as file:
         segment = _Segment(read_pieces(file))
         while segment.begin():
             yield from _read_segment(segment)
         if segment.broken:
-            raise OSError("the file breaks off in its last record; no record begins after a damaged one")
+            raise OSError("the file ends within its last record, or no record begins after a damaged one")
 
 
 def parse_headers(head: bytes) -> dict[str, str]:
-    """The fields below a head's first line: names in lower case, the first of a name, folded lines joined."""
+    """The fields below a head's first line, by lower-case name; the first of a name counts, lines unfold."""
     headers: dict[str, str] = {}
     name = ""
     try:
@@ -74,12 +75,12 @@ def parse_headers(head: bytes) -> dict[str, str]:
 
 @dataclass
 class _Segment:
-    """Bytes from one place where a record surely begins to the next, read as far as they are asked for."""
+    """Bytes between two places where a record certainly begins, read only as far as needed."""
 
     pieces: Iterator[Piece]
     data: bytearray = field(default_factory=bytearray)
     damage: str = ""  # why the segment ends early
-    broken: bool = False  # the last record read is cut off
+    broken: bool = False  # whether the last record read is truncated
     _next: Piece | None = None
 
     def begin(self) -> bool:
@@ -94,7 +95,7 @@ class _Segment:
         return True
 
     def more(self) -> bool:
-        """Read on; False at the segment's end."""
+        """Read more; False at the segment's end."""
         if self.damage:
             return False
         if self._next is None:
@@ -106,14 +107,14 @@ class _Segment:
         return True
 
     def has(self, size: int) -> bool:
-        """Whether so many bytes are left, read if need be."""
+        """Whether this many bytes are left, after reading more if needed."""
         while len(self.data) < size:
             if not self.more():
                 return False
         return True
 
     def find_next(self, start: int, limit: int = 2 * MAX_RECORD) -> int:
-        """Where the line end before the next record is; -1 if there is none here or up to the limit."""
+        """The position of the line end before the next record; -1 if not in the segment, or beyond the limit."""
         while not (found := _NEXT.search(self.data, start)):
             start = max(start, len(self.data) - _NEXT_BYTES + 1)
             if start > limit or not self.more():
@@ -124,12 +125,12 @@ class _Segment:
         return self.has(size + 1)
 
     def fault(self, start: int, detail: str) -> Fault:
-        """Drop a record whose body begins at `start`; the segment's damage, if any, is the reason."""
+        """Drop a record whose body begins at `start`, because of the segment's damage, or else `detail`."""
         self.skip_to_record(max(0, start - 1))
         return Fault(self.damage or detail)
 
     def skip_to_record(self, start: int) -> None:
-        """Drop what precedes the next line that begins a record, or all; it is not held."""
+        """Drop everything before the next line that begins a record, or to the end, without holding it."""
         while not (found := _NEXT.search(self.data, start)):
             left = len(self.data) - _NEXT_BYTES + 1
             if left > start:
@@ -141,7 +142,7 @@ class _Segment:
         del self.data[: found.start() + 1]
 
     def skip_blank(self) -> bool:
-        """Drop empty lines; whether anything follows."""
+        """Drop empty lines; returns whether anything follows."""
         while True:
             blank = _BLANKS.match(self.data)
             if blank and blank.end():
@@ -169,25 +170,25 @@ def _read_segment(segment: _Segment) -> Iterator[WarcRecord | Fault]:
 
 
 def _read_record(segment: _Segment) -> WarcRecord | Fault:
-    """The record that begins here, or why it cannot be read; it is taken off the segment."""
+    """Take the record that begins here off the segment; a `Fault` if it cannot be read."""
     segment.has(len(START))
     if not segment.data.startswith(START):
         return segment.fault(0, f"not a WARC record (expected {START.decode()})")
     ends = _find_head_end(segment)
     if ends is None:
-        return segment.fault(0, "its head does not end")
+        return segment.fault(0, "its head has no end")
     n_head, start = ends
     headers = parse_headers(bytes(segment.data[:n_head]))
     length = headers.get("content-length", "")
     if not (length.isascii() and length.isdigit()):
-        return segment.fault(start, "no Content-Length, or not a number")
+        return segment.fault(start, "its Content-Length is missing or not a number")
     size = int(length[:20])
     if size > MAX_RECORD:
         return segment.fault(start, f"a record of {size:,} bytes, above {MAX_RECORD >> 20} MiB")
     end: int | None = start + size
     if not segment.has(end):
         segment.broken = segment.find_next(start - 1) < 0
-        return segment.fault(start, f"ends after {len(segment.data) - start:,} of {size:,} bytes")
+        return segment.fault(start, f"it ends after {len(segment.data) - start:,} of {size:,} bytes")
     note = ""
     if not _ends_at(segment, end):
         end, note = _corrected_end(segment, start, end), "Content-Length too small"
@@ -200,7 +201,7 @@ def _read_record(segment: _Segment) -> WarcRecord | Fault:
 
 
 def _find_head_end(segment: _Segment) -> tuple[int, int] | None:
-    """Where the record's head ends and where its body begins; None if another record comes first."""
+    """The end of the record's head and the beginning of its body; None if another record comes first."""
     start = 0
     while not (found := _HEAD_END.search(segment.data, start)):
         start = max(0, len(segment.data) - 3)
@@ -220,12 +221,12 @@ def _ends_at(segment: _Segment, end: int) -> bool:
 
 
 def _corrected_end(segment: _Segment, start: int, end: int) -> int | None:
-    """The end of a record that is longer than its Content-Length; None if that cannot be told."""
+    """The end of a record that is longer than its Content-Length; None if it cannot be determined."""
     following = segment.find_next(start - 1, limit=start + MAX_RECORD)
     if 0 <= following < end:
         return None  # its length reaches into another record
     if following < 0:
-        if segment.damage or segment.more():  # more: beyond the limit
+        if segment.damage or segment.more():  # the next record may be beyond the limit
             return None
         following = len(segment.data)
     else:

@@ -1,9 +1,9 @@
 """The pages of a MediaWiki dump, compressed or not, read in one go or in slices that can run in parallel.
 
-In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the site's facts, and the XML of one page at a time. A bz2 file is
-cut at its streams: a slice reads the streams that start in its share of the bytes, and every page that begins
-in them, to its end. Pages are found by their tags (in text, `<` is always written `&lt;`) and parsed one by
-one, without a DTD. A bad page or stream is quarantined and reading continues with the next.
+In: `.xml`, `.xml.gz` or `.xml.bz2`. Out: the facts about the site, and the XML of one page at a time. A bz2
+file is divided at its streams: a slice reads the streams that start in its range of bytes, and all pages that
+begin in them, to their ends. Pages are found by their tags (in text, `<` is always written `&lt;`) and parsed
+one by one, without a DTD. A bad page or stream is quarantined, and reading continues with the next.
 """
 
 import bz2
@@ -23,7 +23,7 @@ from data.errors import raise_passing
 PIECE = 1 << 18  # bytes read or decompressed at a time
 MAX_PAGE = 32 << 20  # bytes of XML per page; MediaWiki limits the text to 2 MiB
 MAX_HEAD = 4 << 20  # bytes before the first page
-# A bzip2 stream begins with its level, then its first block or, if empty, its end.
+# A bzip2 stream begins with its level, then its first block or, if it is empty, its end.
 _STREAM = re.compile(rb"BZh[1-9](?:\x31\x41\x59\x26\x53\x59|\x17\x72\x45\x38\x50\x90)")
 _MAGIC = 10  # bytes that _STREAM matches
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -32,10 +32,10 @@ _PAGE, _PAGE_END = b"<page>", b"</page>"
 
 @dataclass(frozen=True)
 class Site:
-    """What a dump says about its site."""
+    """The facts in a dump about its site."""
 
-    language: str = ""  # of a Wikipedia: en; of another site: its name
-    base: str = ""  # page addresses begin with this
+    language: str = ""  # a Wikipedia's language, such as en; another site's name
+    base: str = ""  # the beginning of page addresses
     namespaces: dict[int, str] = field(default_factory=dict)
 
 
@@ -49,7 +49,7 @@ class Bad:
 
 
 class BrokenOff(OSError):
-    """The file ends too early or cannot be read from some point on; pages read so far are good."""
+    """The file ends too early or is unreadable from some point on; pages read so far are valid."""
 
 
 def pages(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[bytes | Bad]:
@@ -68,7 +68,7 @@ def pages(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[bytes | Bad
 
 def _pages(path: Path, head: bytes, index: int, n_slices: int) -> Iterator[bytes | Bad]:
     if head.startswith(_UTF16):
-        if index == 0:  # a cut may fall inside a character: read in one slice
+        if index == 0:  # read in one slice, because a cut could fall inside a character
             yield from _split((data, False) for data in _utf8(_all_bytes(path)))
     elif _is_bz2(path):
         size = path.stat().st_size
@@ -78,7 +78,7 @@ def _pages(path: Path, head: bytes, index: int, n_slices: int) -> Iterator[bytes
 
 
 def read_site(path: Path) -> Site:
-    """The facts before the first page; missing ones are empty."""
+    """The facts about the site before the first page; missing ones are empty."""
     head = _head(path)
     if head.startswith(_UTF16):
         head = head.decode("utf-16", errors="ignore").encode()
@@ -96,13 +96,13 @@ def read_site(path: Path) -> Site:
     address = siteinfo.findtext("base") or ""
     base = address[: address.find("/wiki/") + len("/wiki/")] if "/wiki/" in address else ""
     declared = language[1].decode() if language else ""
-    named = re.match(r"([a-z_]+)wiki-", path.name)  # if the head cannot be read
+    named = re.match(r"([a-z_]+)wiki-", path.name)  # used if the head cannot be read
     declared = declared or (named[1].replace("_", "-") if named else "")
     return Site(_language(siteinfo.findtext("dbname") or "", base, declared), base, names)
 
 
 def parse(xml: bytes) -> etree._Element:
-    """One element, without DTD or entities of its own. Raises XMLSyntaxError."""
+    """Parse one element, without loading a DTD or resolving entities. Raises XMLSyntaxError."""
     parser = etree.XMLParser(
         encoding="utf-8",
         resolve_entities=False,
@@ -114,7 +114,7 @@ def parse(xml: bytes) -> etree._Element:
 
 
 def _language(database: str, base: str, declared: str) -> str:
-    """The Wikipedia's language; xml:lang alone would take simplewiki and Wiktionary for `en`."""
+    """The Wikipedia's language. By xml:lang alone, simplewiki and Wiktionary would be `en`."""
     if database.endswith("wiki") and len(database) > 4:
         return database.removesuffix("wiki").replace("_", "-")
     host = base.split("/")[2] if base.count("/") > 2 else ""
@@ -167,9 +167,9 @@ def _utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, bool]]:
-    """The data of the streams that start in [low, high); then, marked True, of those after them.
+    """The data of the streams that start in [low, high), marked False; then of later ones, marked True.
 
-    A Bad replaces the rest of a corrupt stream.
+    A `Bad` replaces the rest of a corrupt stream.
     """
     with path.open("rb") as file:
         start = _first(file, low, high)
@@ -216,7 +216,7 @@ class _Stream:
                 data = self._file.read(PIECE)
                 self._place += len(data)
                 if not data:
-                    raise BrokenOff(f"{self._file.name}: the bz2 data breaks off (byte {self._place:,})")
+                    raise BrokenOff(f"{self._file.name}: the bz2 data is truncated (byte {self._place:,})")
             piece = decoder.decompress(data, PIECE)
             if piece:
                 yield piece
@@ -240,8 +240,8 @@ def _first(file: BinaryIO, low: int, high: int) -> int | None:
         except OSError as error:
             raise_passing(error)
             if place != before:
-                return start  # a corrupt stream precedes it
-            continue  # a look-alike, or corrupt
+                return start  # after a corrupt stream
+            continue  # a look-alike, or a corrupt stream
         return place if place is not None and place < high else None
     return start
 
@@ -264,7 +264,7 @@ def _search(file: BinaryIO, low: int, high: int | None) -> int | None:
 
 
 def _search_back(file: BinaryIO, high: int) -> int | None:
-    """The last such place before `high`."""
+    """The last place before `high` that looks like the start of a stream."""
     end = high
     while end > 0:
         begin = max(0, end - PIECE)
@@ -311,7 +311,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
             end = held.find(_PAGE_END, searched)
             if end < 0:
                 searched = max(0, len(held) - len(_PAGE_END) + 1)
-                if len(held) > MAX_PAGE:  # skipped without being held
+                if len(held) > MAX_PAGE:  # skip it without holding it in memory
                     skipping = True
                     own = min(1, own)
                     del held[:searched]
@@ -336,5 +336,5 @@ def _cut(held: bytearray, count: int, own: int) -> int:
 
 
 def _overlap(held: bytearray, mark: bytes) -> int:
-    """How many bytes at the end may begin the mark."""
+    """The number of bytes at the end that may begin the mark."""
     return next((n for n in range(len(mark) - 1, 0, -1) if held.endswith(mark[:n])), 0)

@@ -1,4 +1,4 @@
-"""What remains of a page after its markup: characters and lines.
+"""Cleans up the text of a page after its markup is removed: characters and lines.
 
 In: text in which dropped markup left a mark. Out: its lines, without gaps, with list markers and headings.
 """
@@ -8,8 +8,8 @@ import re
 from data.sources.wikipedia.marks import BREAK, GONE, HOLE
 
 _TAIL = 200
-_NEAR = 24  # characters that tell whether a line has begun
-_CLAUSES = 400  # characters of a bracket on either side of a hole, at most
+_NEAR = 24  # characters to examine to see whether a line has begun
+_CLAUSES = 400  # most characters of a bracket on either side of a hole
 _CLAUSE = re.compile(r"(\s*[;,]\s+)")
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
@@ -18,14 +18,14 @@ _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 def without_gaps(text: str) -> str:
     """The text without empty brackets, double spaces and stray punctuation where something was dropped.
 
-    A clause in brackets that a missing template makes unreadable is dropped with it.
+    If a missing template makes a clause in brackets unreadable, the clause is dropped too.
     """
     if HOLE in text:
         text = _without_holes(text).replace(HOLE, GONE)
     first, *rest = text.split(GONE)
     pieces, space = [first], False
     for piece in rest:
-        if len(pieces[-1]) > 2 * _TAIL:  # so that what is cut below is short
+        if len(pieces[-1]) > 2 * _TAIL:  # so that only a short piece is cut below
             pieces[-1:] = [pieces[-1][:-_TAIL], pieces[-1][-_TAIL:]]
         left = pieces[-1].rstrip(" ")
         space = space or left != pieces[-1] or piece.startswith(" ")
@@ -41,7 +41,7 @@ def without_gaps(text: str) -> str:
         elif piece.startswith((",", ";")):
             pieces[-1] = left.rstrip(",;:")
         elif left[-1:].isalnum() and piece[:1].isalnum():
-            space = True  # two words that only the dropped template kept apart
+            space = True  # only the dropped template separated these two words
         if piece:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
             space = False
@@ -49,7 +49,7 @@ def without_gaps(text: str) -> str:
 
 
 def _without_holes(text: str) -> str:
-    """Without the clauses in brackets that have a hole."""
+    """The text without the clauses in brackets that have a hole."""
     pieces, place = [], 0
     while (hole := text.find(HOLE, place)) >= 0:
         begin = text.rfind("(", max(place, hole - _CLAUSES), hole)
@@ -59,13 +59,13 @@ def _without_holes(text: str) -> str:
             pieces.append(text[place : hole + 1])
             place = hole + 1
         else:
-            pieces += [text[place:begin], _whole_clauses(inner)]
+            pieces += [text[place:begin], _readable_clauses(inner)]
             place = end + 1
     return "".join(pieces) + text[place:]
 
 
-def _whole_clauses(inner: str) -> str:
-    """What remains of the text in brackets, with them; a mark if nothing does."""
+def _readable_clauses(inner: str) -> str:
+    """The readable clauses of a text in brackets, with the brackets; a mark if none is readable."""
     clauses = _CLAUSE.split(inner)
     kept = [(clauses[place - 1] if place else "", clauses[place]) for place in range(0, len(clauses), 2)]
     inner = "".join(mark + clause for mark, clause in kept if _is_readable(clause)).lstrip(" ,;")
@@ -73,13 +73,13 @@ def _whole_clauses(inner: str) -> str:
 
 
 def _is_readable(clause: str) -> bool:
-    """Whether a clause can be read without its holes: it has none, or enough words follow its only one."""
+    """Whether a clause is readable: it has no hole, or begins with its only hole and has enough words."""
     before, *rest = clause.split(HOLE)
     return not rest or (len(rest) == 1 and not before.strip() and rest[0].count(" ") > 2)
 
 
 def _begins_line(left: str, is_first: bool) -> bool:
-    """Whether only the marks of a list precede on the line."""
+    """Whether the line so far has only list marks."""
     tail = left[-_NEAR:]
     _, line, marks = tail.rpartition("\n")
     return bool(line or (is_first and len(left) < _NEAR)) and not marks.strip("*#:; ")
@@ -109,7 +109,7 @@ def split_lines(text: str) -> list[str]:
             continue
         marks = len(line) - len(line.lstrip("*#:;"))
         words = " ".join(line[marks:].split())
-        if not words.strip(_PUNCTUATION if marks else BREAK):  # an item of punctuation cited something
+        if not words.strip(_PUNCTUATION if marks else BREAK):  # a citation whose text was dropped
             continue
         for _, waiting in headings:
             lines += ["", waiting] if lines else [waiting]
@@ -123,7 +123,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def _is_row(line: str, in_rows: bool) -> bool:
-    """Whether this is a row of a table that a template opened (a table of the page is gone already)."""
+    """Whether this is a row of a table that a template opened (the page's own tables are already removed)."""
     if line[0] == "|":
         return line[1:2] != "}" and (in_rows or line[1:2] in ("-", "+", "|", " ", ""))
     return line[0] == "!" and (in_rows or (line[1:2] == " " and "!!" in line[2:]))
@@ -138,7 +138,7 @@ def _heading(line: str) -> tuple[int, str]:
 
 
 def _item(marks: str, numbers: dict[str, int]) -> str:
-    """How a list item begins; numbering restarts after any other line."""
+    """The beginning of a list item; numbering restarts after any other line."""
     for known in [known for known in numbers if not marks.startswith(known)]:
         del numbers[known]
     last = marks[-1:]

@@ -1,16 +1,16 @@
-"""Private characters that stand in the text for what later steps still need to know.
+"""Control characters that mark places in the text for later steps.
 
 Control characters are removed from the input first, so none of these can come from a page.
 """
 
 KEPT, END = "\x01", "\x02"  # around the number of a verbatim text
-GONE = "\x03"  # where something without prose was dropped
-HOLE = "\x04"  # where a template's prose is missing
-BREAK = "\x05"  # empty, but keeps apostrophes on either side apart
-LINE = "\x12"  # a line break that a tag makes, within one line of wikitext
+GONE = "\x03"  # something without prose was dropped here
+HOLE = "\x04"  # a template's prose is missing here
+BREAK = "\x05"  # nothing, but it separates the apostrophes on either side
+LINE = "\x12"  # a line break from a tag, within one line of wikitext
 SUP, SUP_END, SUB, SUB_END = "\x0e", "\x0f", "\x10", "\x11"  # around raised and lowered text
 
-# Characters that were written as text and so never act as markup.
+# Characters that were written as text and must not act as markup.
 _LITERALS = {"'": "\x06", "=": "\x07", "|": "\x08"}
 _TO_LITERAL = str.maketrans(_LITERALS)
 _APOSTROPHE = str.maketrans({"'": "\x06"})
@@ -28,7 +28,7 @@ def literal_apostrophes(text: str) -> str:
 
 
 def literal_equals(text: str) -> str:
-    """The text with each `=` protected: in an argument it does not end a name."""
+    """The text with each `=` protected, so that in an argument it does not end a name."""
     return text.translate(_EQUALS) if "=" in text else text
 
 

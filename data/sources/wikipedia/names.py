@@ -1,4 +1,4 @@
-"""The names that decide what a link or a tag is: namespaces, languages, HTML tags, MediaWiki's extensions."""
+"""The names that tell the kind of a link or tag: namespaces, languages, HTML tags, MediaWiki's extensions."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ CATEGORIES = words(
     категория категорија категорія
     """
 )
-# Wikipedia's languages: a bare link to one of them is not in the text.
+# Wikipedia's languages: a bare link to one of them is not part of the text.
 LANGUAGES = words(
     """
     aa ab ace ady af ak als alt am ami an ang anp ar arc ary arz as ast atj av avk awa ay az azb ba ban
@@ -40,7 +40,7 @@ LANGUAGES = words(
     """
 )
 
-# Tags whose content is not wikitext or is not wanted.
+# Tags whose content is not wikitext, or is dropped.
 VERBATIM = {"nowiki", "pre", "syntaxhighlight", "source"}
 FORMULAS = {"math", "chem", "ce"}
 DROPPED = words(
@@ -66,7 +66,7 @@ INLINE = words(
 
 @dataclass(frozen=True)
 class Namespaces:
-    """Prefixes, in lower case, of links that leave no text."""
+    """Lower-case prefixes of links that leave no text."""
 
     files: frozenset[str] = FILES
     categories: frozenset[str] = CATEGORIES

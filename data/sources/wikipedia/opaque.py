@@ -1,7 +1,7 @@
 """Comments, and tags whose content is not wikitext.
 
-In: wikitext. Out: wikitext in which each such stretch is removed or replaced by a placeholder, and the texts
-that the placeholders stand for.
+In: wikitext. Out: wikitext in which each of these is removed or replaced by a placeholder, and the texts
+behind the placeholders.
 """
 
 import html
@@ -25,7 +25,7 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
         if not name:
             end = ends.find("-->", after)
             place = after if end is None else end[1]
-            # a comment alone on its line takes the line with it
+            # A comment alone on its line is removed with the line.
             if end and text[place : place + 1] == "\n" and (begin == 0 or text[begin - 1] == "\n"):
                 place += 1
             continue
@@ -42,7 +42,7 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
 
 
 def _content(name: str, content: str) -> str:
-    """What remains of the content of a tag."""
+    """The text to keep of a tag's content."""
     if name in FORMULAS:
         content = content.replace("{{=}}", "=").replace("{{!}}", "|")
         return f"${' '.join(content.split())}$" if content.strip() else ""
@@ -53,7 +53,7 @@ def _content(name: str, content: str) -> str:
 
 
 class _Ends:
-    """Where the next closing tag of each kind is; each stretch is searched once for each kind."""
+    """Finds the next closing tag of each kind, searching each part of the text once per kind."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -70,5 +70,5 @@ class _Ends:
 
 
 def restored(text: str, verbatim: list[str]) -> str:
-    """The text with each placeholder replaced by what it stands for."""
+    """The text with each placeholder replaced by its text."""
     return _PLACE.sub(lambda found: verbatim[int(found[1])], text) if verbatim else text

@@ -1,7 +1,8 @@
 """Links, templates, tables and tags: one pass over the marks of a page.
 
-A stack holds what is open; all text is in one flat list. What is never closed is discarded, its text kept.
-Nothing recurses, nothing is read twice, and text copied out of nested links and templates is bounded.
+A stack holds the open ones; all text is in one flat list. Marks that are never closed are discarded, and
+their text is kept. There is no recursion, nothing is read twice, and the text copied out of nested links
+and templates is bounded.
 """
 
 import re
@@ -35,11 +36,11 @@ _MARK = re.compile(
 )
 _TEMPLATE, _PARAMETER, _LINK, _EXTERNAL, _TABLE, _HTML_TABLE = range(6)
 _TITLES = ("PAGENAME", "FULLPAGENAME", "BASEPAGENAME", "SUBPAGENAME")
-_LABEL = 2000  # characters in which an external link must end
-_NEAR = 300  # characters around a template that tell whether it is in a sentence
+_LABEL = 2000  # an external link must end within this many characters
+_NEAR = 300  # characters around a template to examine to see whether it is in a sentence
 _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
-_HEADING = 300  # characters of a heading on either side of a tag in it, at most
-_COPIES = 50  # how often the page's characters may be copied out of nested templates and links
+_HEADING = 300  # most characters of a heading on either side of a tag in it
+_COPIES = 50  # most copies of each of the page's characters, on average, out of nested templates and links
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
 
 
@@ -51,7 +52,7 @@ class Page:
     ) -> None:
         self._title, self._namespaces, self._templates = title, namespaces, templates
         self._has_variants = has_variants  # whether `-{flag|text}-` is markup
-        self._text, self._place = "", 0  # the page, and the end of the mark that is being read
+        self._text, self._place = "", 0  # the page, and the end of the current mark
         self._out: list[str] = []
         self._stack: list[tuple[int, int, list[int]]] = []
         self._open = [0] * 6  # frames of each kind
@@ -96,7 +97,7 @@ class Page:
         return "".join(self._out[: broken[0]]) + "\n".join(prose)
 
     def _without_captions(self, starts: Iterable[int]) -> None:
-        """Of links to files that were never closed, the rest of the line is removed."""
+        """Remove the rest of the line after links to files that were never closed."""
         done = 0
         for start in starts:
             if start < done or start >= len(self._out):
@@ -177,13 +178,13 @@ class Page:
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
 
     def _without_rule(self, arguments: list[str], start: int) -> str:
-        """The one argument of a template that a sentence is read with; a hole for any other."""
+        """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
         text = running_text(arguments)
         after = self._text[self._place : self._place + _NEAR].partition("\n")[0]
         return text if text and continues_sentence(self._before(start), text, after) else HOLE
 
     def _before(self, start: int) -> str:
-        """What precedes on the line, or in the argument that is being read."""
+        """The text before `start` on its line or in the current argument."""
         top = self._stack[-1] if self._stack else None
         first = (top[2][-1] if top[2] else top[1]) if top and top[0] in (_TEMPLATE, _LINK) else 0
         pieces, length = [], 0
@@ -205,7 +206,7 @@ class Page:
         self._out.append(text)
 
     def _pipe(self, text: str, begin: int, end: int) -> None:
-        """`|`, `|}` that may end a table, or `|}}` that ends a template."""
+        """Handle `|`, `|}` that may end a table, or `|}}` that ends a template."""
         braces = end - begin - 1
         if braces and braces != 2 and self._open[_TABLE] and _begins_line(text, begin):
             self._drop(_TABLE)
@@ -272,7 +273,7 @@ class Page:
         elif "\n" in target:  # brackets around something else
             return
         elif not bounds:
-            shown, bar, label = target.partition("|")  # of {{!}}
+            shown, bar, label = target.partition("|")  # a bar from {{!}}
             self._show_label(start, label if bar else shown.lstrip(": ") if shown[:1] == ":" else shown)
         else:
             self._copies -= sum(map(len, out[bounds[0] :]))
@@ -285,7 +286,7 @@ class Page:
         return prefix in self._namespaces.files or prefix in self._namespaces.categories
 
     def _show_label(self, start: int, label: str) -> None:
-        """As MediaWiki does, a label's apostrophes are read by themselves, apart from its line's."""
+        """Show a label; as in MediaWiki, its apostrophes are read separately from those of its line."""
         if "'" in label:
             label = literal_apostrophes(line_without_quotes(label))
         del self._out[start:]
@@ -319,19 +320,19 @@ class Page:
 
 
 def _begins_line(text: str, place: int) -> bool:
-    """Whether only indentation precedes this on its line."""
+    """Whether only indentation and list marks come before this place on its line."""
     line = text.rfind("\n", max(0, place - 40), place) + 1
     return (line > 0 or place < 40) and not text[line:place].strip(" \t:;*#")
 
 
 def _in_variant(text: str, place: int) -> bool:
-    """Whether this is within `-{…}-`, whose `|` belongs to it."""
+    """Whether this place is within `-{…}-`, which uses `|` itself."""
     near = max(0, place - _NEAR)
     return text.rfind("-{", near, place) > text.rfind("}-", near, place)
 
 
 def _in_heading(found: re.Match) -> bool:
-    """Whether the tag is in a line that begins and ends as a heading does."""
+    """Whether the tag is in a line that begins and ends like a heading."""
     text, (begin, end) = found.string, found.span()
     before = text[max(0, begin - _HEADING) : begin].rpartition("\n")[2]
     after = text[end : end + _HEADING].partition("\n")[0]

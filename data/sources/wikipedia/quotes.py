@@ -1,9 +1,9 @@
-"""Bold and italics: MediaWiki's rule for apostrophes (Parser::doQuotes), of which the text remains.
+"""Removes bold and italic marks by MediaWiki's rule for apostrophes (Parser::doQuotes).
 
 Two apostrophes mark italics, three bold, five both. Of four, the first is text; of more than five, all but
-the last five are. If a line has odd numbers of both marks, one bold mark is an apostrophe and an italic mark:
-the first after a single letter, else the first after a word, else the first after a space. Source:
-https://www.mediawiki.org/wiki/Markup_spec and includes/parser/Parser.php of MediaWiki.
+the last five are text. If a line has odd numbers of both marks, one bold mark is read as an apostrophe and an
+italic mark: the first after a single letter, else the first after a word, else the first after a space.
+Source: https://www.mediawiki.org/wiki/Markup_spec and includes/parser/Parser.php of MediaWiki.
 """
 
 import re
@@ -39,18 +39,18 @@ def line_without_quotes(line: str) -> str:
 
 
 def _mark(length: int) -> int:
-    """How many of so many apostrophes are the mark."""
+    """How many of `length` apostrophes form the mark."""
     return 3 if length == 4 else min(length, 5)
 
 
 def _misread(line: str, runs: list[tuple[int, int]], lengths: list[int]) -> int:
-    """The bold mark that is an apostrophe and an italic mark; -1 if no mark is bold."""
+    """The bold mark to read as an apostrophe and an italic mark; -1 if no mark is bold."""
     word = space = -1
     for number, (_, end) in enumerate(runs):
         if lengths[number] != 3:
             continue
         start = runs[number - 1][1] if number else 0
-        before = line[start : end - 3]  # with the text of four or more apostrophes
+        before = line[start : end - 3]  # including apostrophes of this run that are text
         if before.endswith(" "):
             space = number if space < 0 else space
         elif _one_byte_word(before):
@@ -61,5 +61,5 @@ def _misread(line: str, runs: list[tuple[int, int]], lengths: list[int]) -> int:
 
 
 def _one_byte_word(before: str) -> bool:
-    """A space and one letter. MediaWiki looks at bytes, so a letter outside ASCII is a longer word."""
+    """Whether it ends in a space and one letter; MediaWiki counts bytes, so only an ASCII letter is one."""
     return before[-2:-1] == " " and before[-1].isascii()

@@ -1,8 +1,8 @@
 """Wikipedia: articles in the paper's 20 languages, as prose (paper §2.1).
 
-In: `pages-articles[-multistream].xml.bz2` (also `.xml`, `.xml.gz`), or parquet of `wikimedia/wikipedia` (id,
-url, title, text). Out: one document per article, its title above its text. Only namespace 0, no redirects.
-A large bz2 file is read in slices.
+In: `pages-articles[-multistream].xml.bz2` (also `.xml`, `.xml.gz`), or Parquet of `wikimedia/wikipedia` (id,
+url, title, text). Out: one document per article, with its title above its text; only namespace 0, without
+redirects. A large bz2 file is read in slices.
 """
 
 import re
@@ -23,7 +23,7 @@ DUPLICATES = "exact"  # a page may be in two dumps
 LICENSE = "cc-by-sa-4.0"
 _PAPER = "bg ca cs da de en es fr hr hu it nl pl pt ro ru sl sr sv uk"  # §2.1
 LANGUAGES = frozenset(_PAPER.split())
-SLICE_BYTES = 64 << 20  # of a bz2 file: a few minutes of work
+SLICE_BYTES = 64 << 20  # of a bz2 file; takes a few minutes
 MAX_TEXT = 16 << 20  # characters of wikitext; MediaWiki limits a page to 2 MiB
 
 _INPUT = "pages-articles[-multistream].xml.bz2, .xml or .xml.gz, .parquet, or a folder of these"
@@ -39,7 +39,7 @@ _NO_LANGUAGE = "language is not one of the 20"
 
 
 def inputs(path: Path) -> list[Path]:
-    """The dumps and parquet files to read."""
+    """The dumps and Parquet files to read."""
     if path.is_file() and (_XML.search(path.name) or path.name.lower().endswith(".parquet")):
         return [path]
     found = [
@@ -53,19 +53,19 @@ def inputs(path: Path) -> list[Path]:
 
 
 def slices(path: Path) -> int:
-    """How many slices a file is read in."""
+    """The number of slices of a file."""
     return max(1, path.stat().st_size // SLICE_BYTES) if path.name.lower().endswith(".bz2") else 1
 
 
 def read(path: Path, index: int = 0, n_slices: int = 1) -> Iterator[Record | Drop]:
-    """Every page of a dump, or every row of a parquet file. A dump's record numbers are page ids."""
+    """Every page of a dump, or every row of a Parquet file. A dump's record numbers are page ids."""
     if path.name.lower().endswith(".parquet"):
         return _read_rows(path) if index == 0 else iter(())
     return _read_dump(path, index, n_slices)
 
 
 def clean(record: Record, *, source: str = "wikipedia") -> Document | Drop:
-    """The article as prose; text from parquet already is."""
+    """The article as prose; text from Parquet files needs no cleaning."""
     title = record.meta["title"]
     if "namespaces" not in record.meta:
         return record.document(source, f"{title}\n\n{record.text.strip()}" if record.text.strip() else "")
@@ -151,7 +151,7 @@ def _read_rows(path: Path) -> Iterator[Record | Drop]:
 
 
 def _address(url: object) -> tuple[str, str]:
-    """Host and page of a row with a Wikipedia address; otherwise two empty strings."""
+    """Host and page of a Wikipedia address; two empty strings for any other value."""
     try:
         parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
     except ValueError:

@@ -1,7 +1,7 @@
-"""Raised and lowered text: 10<sup>6</sup> becomes 10^6, 1<sup>st</sup> stays 1st, H<sub>2</sub>O stays H2O.
+"""Raised and lowered text: 10<sup>6</sup> becomes 10^6, 1<sup>st</sup> 1st, and H<sub>2</sub>O H2O.
 
-In: text with marks around what is raised and lowered. Out: plain text in which no two numbers run together
-and every power can be told from its base.
+In: text with marks around raised and lowered parts. Out: plain text in which no two numbers run together and
+every power is distinct from its base.
 """
 
 import re
@@ -11,18 +11,18 @@ from data.sources.wikipedia.marks import END, SUB, SUB_END, SUP, SUP_END
 _INNER = rf"([^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}})"
 _LOWERED = re.compile(rf"{SUB}{_INNER}{SUB_END}")
 _RAISED = re.compile(rf"{SUP}{_INNER}{SUP_END}")
-_CLOSING = f")]}}′″%°²³{END}"  # what may be raised to a power, beside letters and digits
+_CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
 _QUOTES = re.compile(r"''+")
 _NUMBER = re.compile(r"[-+−–±]?\d+(?:[.,/]\d+)*[-+−–]?")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|e|er|re|ème|o|a)|st|nd|rd|th|er|re|me|ème|nde", re.IGNORECASE)
 _TERM = re.compile(r"[-+−–]?(?:\d+(?:[.,/]\d+)*)?[^\W\d_]?")  # 2n, -x, 12
 _SUM = re.compile(r"[\w.()]+(?: ?[-+−–*/×·^] ?[\w.()]+)+|[-+−–][\w.()]+(?: ?[-+−–*/×·^] ?[\w.()]+)*")
 _VARIABLE = re.compile(r"[nxyzkpqijNT]|[ijk]?[α-ωΑ-Ω]")  # never the end of an ordinal or an abbreviation
-_DEPTH = 3  # x with an exponent that has an index that has an exponent
+_DEPTH = 3  # such as x with an exponent that has an index that has an exponent
 
 
 def resolved(text: str) -> str:
-    """The text with raised and lowered stretches in line."""
+    """The text with its raised and lowered parts in line."""
     for _ in range(_DEPTH):
         if SUP not in text and SUB not in text:
             break
@@ -42,12 +42,12 @@ def _raised(found: re.Match[str]) -> str:
     is_in_word = base.isalpha() and after.isalpha()
     if base and not is_in_word and (power := _power(bare, is_italic=content.startswith("''"))):
         return power + (" " if after.isdigit() and power[-1].isdigit() else "")
-    # of an isotope, whose two numbers precede the element
+    # In an isotope, two numbers precede the element.
     return content + ("_" if after.isdigit() and bare[-1:].isdigit() else "")
 
 
 def _base(found: re.Match[str]) -> str:
-    """The character that this follows, italic marks apart; "" if it cannot be a base."""
+    """The character before the mark, ignoring italic marks; "" if it cannot be a base."""
     place = found.start()
     while place and found.string[place - 1] == "'" and place > found.start() - 5:
         place -= 1
@@ -60,7 +60,7 @@ def _next(found: re.Match[str]) -> str:
 
 
 def _power(bare: str, is_italic: bool) -> str:
-    """What follows the base; "" if this is an ordinal, an abbreviation or a note."""
+    """The power to write after the base; "" if this is an ordinal, an abbreviation or a note."""
     if _ORDINAL.fullmatch(bare):
         return ""
     is_variable = _VARIABLE.fullmatch(bare) or (is_italic and bare.isalnum() and len(bare) < 4)

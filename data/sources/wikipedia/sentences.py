@@ -1,20 +1,20 @@
-"""Whether a template is part of a sentence, by the text on either side of it on its line."""
+"""Whether a template is part of a sentence, judged by the text on either side of it on its line."""
 
 _OPENING = "([{\"'«„“‘’-–—/ \xa0"
 _ENDING = ".!?:;"
-_LIST = " \t*#:;'"  # what may precede a line's first word
+_LIST = " \t*#:;'"  # characters that may precede a line's first word
 
 
 def continues_sentence(before: str, text: str, after: str) -> bool:
-    """Whether a sentence that has words before or after is read with this text in it.
+    """Whether the text is part of a sentence that has words before or after it.
 
-    `before` and `after` are the rest of the line. A template right after a word or a full stop is a note.
+    `before` and `after` are the rest of the line. A template right after a word or a period is a note.
     """
     left, right = before.lstrip(_LIST), after.lstrip(" '")
     begins_lower = right[:1].islower() and after[:1] in " '"
     if not any(map(str.isalnum, left)):
         return begins_lower
-    if left[-1].isalpha():  # within a word, as the mark of a stressed vowel
+    if left[-1].isalpha():  # within a word, such as the mark of a stressed vowel
         return text.isalpha() and len(text) < 4 and after[:1].isalpha()
     if left[-1] not in _OPENING:
         return False

@@ -1,4 +1,4 @@
-"""Serbian in two scripts: `-{…}-`, as MediaWiki's LanguageConverter reads it for a page in its own script.
+"""Serbian's two scripts: the markup `-{…}-`, read as MediaWiki's LanguageConverter does in the page's script.
 
 Source: https://www.mediawiki.org/wiki/Writing_systems/Syntax.
 """
@@ -14,12 +14,12 @@ _FLAGS = re.compile(
 _RULE = re.compile(
     r"(?:^|;)\s*(?:[^;:=]*=>)?\s*(sr(?:-ec|-el|-cyrl|-latn)?|[a-z]{2,3}(?:-[a-z]+)?)\s*:", re.ASCII
 )
-_ORDER = ("sr", "sr-ec", "sr-cyrl", "sr-el", "sr-latn")  # of the default variant, then its fallbacks
-_HIDDEN = set("HT-DN")  # rules and titles for the page, rules taken back, descriptions, names
+_ORDER = ("sr", "sr-ec", "sr-cyrl", "sr-el", "sr-latn")  # the default variant, then its fallbacks
+_HIDDEN = set("HT-DN")  # rules and titles for the page, removed rules, descriptions, names
 
 
 def converted(text: str) -> str:
-    """The text with each conversion replaced by what the default variant shows."""
+    """The text with each conversion replaced by the default variant's text."""
     return _MARKUP.sub(lambda found: _shown(found[1]), text) if "-{" in text else text
 
 

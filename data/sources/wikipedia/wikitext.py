@@ -1,10 +1,10 @@
-"""Wikitext to prose: title, headings, lists and paragraphs stay; other markup is removed (docs/recipe.md §2).
+"""Wikitext to prose: keeps title, headings, lists and paragraphs; removes other markup (docs/recipe.md §2).
 
-In: a page's wikitext and its site's namespaces. Out: plain text. Comments and tags whose content is not
-wikitext are taken out first (opaque.py); one pass then reads the marks (page.py); last come characters and
-lines (lines.py). mwparserfromhell is the tests' oracle.
+In: a page's wikitext and its site's namespaces. Out: plain text. First, comments and tags whose content is
+not wikitext are taken out (opaque.py); then one pass reads the marks (page.py); characters and lines come
+last (lines.py). The tests compare with mwparserfromhell.
 
-Choices: formulas stay as `$LaTeX$`, code unchanged, list items as `- ` and `1. `, headings as bare lines;
+Choices: formulas become `$LaTeX$`, code is unchanged, list items become `- ` and `1. `, headings bare lines;
 only the listed templates leave text; tables, galleries, references and captions are dropped; a no-break space
 becomes a space.
 """
@@ -23,7 +23,7 @@ from data.sources.wikipedia.templates import Templates
 
 __all__ = ["Namespaces", "wikitext_to_text"]
 
-_TWO_SCRIPTS = ("sr",)  # of the paper's languages
+_TWO_SCRIPTS = ("sr",)  # the paper's only language in two scripts
 _MAGIC = re.compile(r"__([^\W\d_]{2,40})__")
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 _CONTROL = [chr(code) for code in (*range(9), *range(11, 32))]
@@ -33,7 +33,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,
 def wikitext_to_text(
     source: str, title: str = "", namespaces: Namespaces | None = None, language: str = ""
 ) -> str:
-    """A page as plain text, its title above it; "" if it holds no text. `language`: of its Wikipedia."""
+    """A page as plain text below its title; "" if it has no text. `language` is that of its Wikipedia."""
     verbatim: list[str] = []
     text = source.replace("\r\n", "\n").translate(_CONTROLS) if _has_controls(source) else source
     text = without_opaque(text, verbatim)
@@ -48,14 +48,14 @@ def wikitext_to_text(
     if not lines:
         return ""
     text = "\n".join([title, "", *lines] if title else lines)
-    # an entity is decoded last, so that what it stands for is never taken for markup
+    # Entities are decoded last, so that their characters never act as markup.
     text = _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
     text = restored(without_marks(text), verbatim)
     return text.replace("\xa0", " ").strip("\n")
 
 
 def _without_magic(text: str) -> str:
-    """Without __NOTOC__ and the like."""
+    """The text without __NOTOC__ and the like."""
     return _MAGIC.sub(lambda found: "" if found[1].isupper() else found[0], text) if "__" in text else text
 
 

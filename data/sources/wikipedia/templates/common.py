@@ -1,4 +1,4 @@
-"""Templates that mean the same in every Wikipedia that has them."""
+"""Templates with the same meaning in every Wikipedia that has them."""
 
 TABLE = """
 # Styles, quotations, anchors: the text in the first argument.
@@ -13,7 +13,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
 
-# Text after a language, a script or a colour.
+# Text after a language, a script or a color.
 lang | langx | color | colour | colored text | coloured text | font color | fontcolor | font | script | sort
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
 transl | transliteration | tlit → @last
@@ -28,7 +28,7 @@ hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:
 linktext → {*}
 sortname → {1-2: }
 
-# Signs of sounds; dropped in brackets.
+# Phonetic signs; dropped in brackets.
 ipa → @sounds
 
 # Characters.

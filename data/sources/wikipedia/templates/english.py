@@ -9,7 +9,7 @@ HMT HMY HMHS HMPNGS SMU ORP HNLMS HDMS HNoMS HSwMS KNM ARA ARM BAP BRP CCGS CSS 
 PNS RFA RSS SAS TCG TRSS VMF EML HS IRIS KD KRI ROKS ROCS SLNS USC&GS HMM HMLNS RFS SV MTS MSV AHTS DSV
 """
 
-# {{Carbon}}: the symbol of an element.
+# {{Carbon}}: the element's symbol.
 ELEMENTS = """
 hydrogen H helium He lithium Li beryllium Be boron B carbon C nitrogen N oxygen O fluorine F neon Ne sodium
 Na magnesium Mg aluminium Al silicon Si phosphorus P sulfur S chlorine Cl argon Ar potassium K calcium Ca

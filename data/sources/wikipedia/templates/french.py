@@ -116,7 +116,7 @@ def _ordinal(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _counted(noun: str, after: str = "") -> Rule:
-    """{{s|II|e|av. J.-C.}}: an ordinal and what it counts."""
+    """{{s|II|e|av. J.-C.}}: an ordinal and the noun that it counts."""
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [_ordinal(positional, named), noun, after or " ".join(positional[2:3])]
@@ -161,7 +161,7 @@ def _date(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _aside(positional: list[str], named: dict[str, str]) -> str:
-    """{{incise|le maire}}: between dashes, without the second one at the end of a sentence (`stop`)."""
+    """{{incise|le maire}}: between dashes, without the second dash at the end of a sentence (`stop`)."""
     content = positional[0] if positional else ""
     return f" – {content}" + ("" if "stop" in positional[1:] or "stop" in named else " – ")
 

@@ -1,14 +1,14 @@
-"""What the tables of templates are written in, and how a table is compiled.
+"""The syntax of the tables of templates, and their compiler.
 
 A line is `name | name → pattern`; a line without an arrow continues on the next. A name ending in `*` covers
 all names with that beginning. In a pattern:
 
 - `{1}` is the first positional argument, `{text}` a named one, `{text,1}` the first of these that is given;
 - `{2=e}` has a default;
-- `{*}` is all positional arguments with spaces between, `{*:, }` with commas, `{1-3: }` the first three;
+- `{*}` is all positional arguments joined by spaces, `{*:, }` by commas, `{1-3: }` the first three;
 - `[…]` is left out if any argument in it is empty; if nothing is left, the template is dropped;
 - `@name` is a function of rules.py;
-- `␣` is a space at either end; an empty pattern leaves nothing, and what is on either side joins.
+- `␣` is a space at either end; an empty pattern leaves nothing, so that the texts on either side join.
 """
 
 import re
@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 
 from data.sources.wikipedia.marks import literal
 
-Rule = Callable[[list[str], dict[str, str]], str | None]  # positional, named → text, or None: dropped
+Rule = Callable[[list[str], dict[str, str]], str | None]  # positional, named → text, or None to drop
 Rules = dict[str, Rule]
 
 _FIELD = re.compile(r"\{(\*|\d+-\d+|[^{}:=]+)(?::([^{}]*)|=([^{}]*))?\}")
@@ -24,7 +24,7 @@ _OPTION = re.compile(r"\[([^\[\]]*)\]")
 
 
 def compiled(table: str, functions: Mapping[str, Rule]) -> Rules:
-    """A rule for each name in the table. Raises KeyError for a function that does not exist."""
+    """A rule for each name in the table. Raises KeyError for an unknown function."""
     rules: Rules = {}
     names = ""
     for line in table.strip().split("\n"):
@@ -46,12 +46,12 @@ def dropped(names: str) -> Rules:
 
 
 def drop(positional: list[str], named: dict[str, str]) -> None:
-    """The rule of what leaves no text."""
+    """The rule of templates that leave no text."""
     return None
 
 
 def _rule(pattern: str) -> Rule:
-    parts = []  # text, or fields; each with whether it is left out when a field is empty
+    parts = []  # (pattern, whether it is left out if a field is empty)
     place = 0
     for found in _OPTION.finditer(pattern):
         parts += [(pattern[place : found.start()], False), (found[1], True)]

@@ -1,4 +1,4 @@
-"""Which rule a template has, and what is done with templates that have none."""
+"""Finds and applies a template's rule, and handles templates without a rule."""
 
 import re
 from collections.abc import Callable
@@ -28,7 +28,7 @@ _FRACTION = re.compile(r"\d+/\d+")
 _SOUNDS = re.compile(r"ipa\b|ipa[ac]?-|ipas?b?link|lautschrift$|api$|afi$", re.IGNORECASE)
 _SPACES = re.compile(r"[\s_]+")
 
-# Names of notes, boxes and pictures in all these languages: of templates without a rule, these are dropped.
+# Names of notes, boxes and pictures in all these languages; such templates are dropped if they have no rule.
 _NOTE = re.compile(
     r"#|.*[:?/]|cit[eaoáé]|ref|not[ae]?\b|efn|sfn|harv|is[bs]n|doi|arxiv|pmid|oclc|coor\b|coord|koord|geo\w*\b"
     r"|anchor|quel+e|flag|drapea|bandei?[ri]|zastav|zászl|vlag|vlajk|прапор|флаг|знаме|застав|.*icon\b|image"
@@ -38,14 +38,14 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
-_RUNNING = 200  # characters of running text in a template without a rule, at most
+_RUNNING = 200  # most characters of running text in a template without a rule
 
 
 class Rendered(Enum):
-    """What a template leaves if it leaves no text."""
+    """The result for a template that leaves no text."""
 
-    DROPPED = "a note, a box or a picture: nothing is missing"
-    UNKNOWN = "no rule: what it shows is missing"
+    DROPPED = "a note, a box or a picture: no prose is missing"
+    UNKNOWN = "no rule: its text is missing"
 
 
 class Templates:
@@ -58,10 +58,10 @@ class Templates:
     def render(
         self, name: str, arguments: list[str], in_brackets: Callable[[], bool] = lambda: False
     ) -> str | Rendered:
-        """What remains of a template: text, perhaps "", or why there is none.
+        """The text of a template, which may be "", or why it has none.
 
-        `arguments` are the parts between its own `|`, named ones as `name=value`. `in_brackets` tells whether
-        the template is in brackets, where pronunciations are dropped.
+        `arguments` are the parts between its own `|`, with named ones as `name=value`. `in_brackets` tells
+        whether the template is in brackets, where pronunciations are dropped.
         """
         name = _SPACES.sub(" ", name).strip()
         key = name.lower()
@@ -92,7 +92,7 @@ class Templates:
 
 
 def running_text(arguments: list[str]) -> str:
-    """The one argument of a template without a rule, if a sentence can be read with it; else ""."""
+    """The only argument of a template without a rule, if it can be part of a sentence; else ""."""
     positional, named = split(arguments)
     texts = list(filter(None, positional))
     if len(positional) != 1 or len(texts) != 1 or len(named) > 2:
@@ -116,13 +116,13 @@ def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Positional arguments (`1=` is the first), and the named ones by their names in lower case."""
+    """Positional arguments (`1=` is the first), and named ones by their lower-case names."""
     positional: list[str] = []
     named: dict[str, str] = {}
     for argument in arguments:
         key, equals, value = argument.partition("=")
         key = key.strip()
-        # a "=" in running text, as in a formula or an address, names nothing
+        # A "=" in running text, as in a formula or an address, does not end a name.
         if equals and len(key) < 25 and (key.isalnum() or key.replace("-", "").replace("_", "").isalnum()):
             named[key.lower()] = value.strip()
         else:

@@ -142,7 +142,7 @@ _PORTUGUESE_MONTHS += ("outubro", "novembro", "dezembro")
 
 
 def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
-    """{{siglo|V|a|s}}: siglo V a. C.; without the `s`, the numeral alone."""
+    """{{siglo|V|a|s}}: siglo V a. C.; without the `s`, V a. C."""
     number, era, word = [*positional, "", "", ""][:3]
     before = {"s": "siglo", "S": "Siglo"}.get(word[:1], "")
     after = {"a": "a. C.", "d": "d. C."}.get(era[:1].lower(), "")
@@ -166,7 +166,7 @@ def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _years(positional: list[str], named: dict[str, str]) -> str:
-    """{{nwrap|r.|1819|1861}}: r. 1819–1861, with a space before it."""
+    """{{nwrap|r.|1819|1861}}: r. 1819–1861, after a space."""
     words = [part for part in positional if part]
     label = f"{words.pop(0)} " if words and not words[0][:1].isdigit() else ""
     return f" {label}{'–'.join(words)}"

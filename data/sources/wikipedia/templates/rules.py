@@ -1,7 +1,7 @@
 """The rules that a pattern cannot express: functions from a template's arguments to its text.
 
-In: positional arguments (`1=` is the first) and named ones, already plain. Out: the text, or None: dropped.
-Each follows the documentation of its template in the English Wikipedia unless it says otherwise.
+In: positional arguments (`1=` is the first) and named ones, already plain. Out: the text, or None to drop the
+template. Each rule follows its template's documentation in the English Wikipedia unless it says otherwise.
 """
 
 import re
@@ -26,15 +26,15 @@ _SIGNS = {
     "SGD": "S$", "JPY": "¥", "CNY": "CN¥", "RMB": "CN¥", "KRW": "₩", "RUB": "₽", "BRL": "R$", "PHP": "₱",
     "ILS": "₪", "TRY": "₺", "UAH": "₴", "NGN": "₦", "THB": "฿", "VND": "₫", "MXN": "MX$", "TWD": "NT$",
 }  # fmt: skip
-_JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # no units
+_JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
 _NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]+[\d/]+)?")
-_TAG_OF_NOTE = re.compile(  # what is in a "citation needed" that wraps no text: a date, a signature
+_TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
 )
 
 
 def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
-    """The argument that holds the text: a named one, or the one at this place, or the first."""
+    """The argument that holds the text: a named one, or the one at `place`, or the first."""
     for key in _TEXTS:
         if named.get(key):
             return named[key]
@@ -43,17 +43,17 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
 
 
 def second(positional: list[str], named: dict[str, str]) -> str:
-    """Text after a language, a script or a colour; without one, the first argument."""
+    """The text after a language, a script or a color; without these, the first argument."""
     return text(positional, named, 1)
 
 
 def last(positional: list[str], named: dict[str, str]) -> str:
-    """The last argument that is not empty, as of a transliteration."""
+    """The last argument that is not empty, as for a transliteration."""
     return next((value for value in reversed(positional) if value), "")
 
 
 def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
-    """A note of the editors around running text, as "citation needed"; dropped if it wraps none."""
+    """An editors' note around running text, such as "citation needed"; dropped if it wraps no text."""
     content = text(positional, named)
     if not content or _TAG_OF_NOTE.fullmatch(content):
         return None
@@ -61,7 +61,7 @@ def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
 
 
 def citation(positional: list[str], named: dict[str, str]) -> str | None:
-    """A quotation, or a reference, which names a title or an author."""
+    """A quotation; a reference, which names a title or an author, is dropped."""
     return None if named.keys() & _OF_REFERENCES else text(positional, named)
 
 
@@ -97,7 +97,7 @@ def _quantity(figures: str, unit: str) -> str:
 
 
 def height(positional: list[str], named: dict[str, str]) -> str:
-    """{{height|ft=5|in=6}} and {{weight|kg=80}}: each unit that is given."""
+    """{{height|ft=5|in=6}} and {{weight|kg=80}}: each given unit."""
     units = {"m": "m", "meters": "m", "metres": "m", "cm": "cm", "ft": "ft", "feet": "ft", "in": "in"}
     units |= {"inch": "in", "inches": "in", "hands": "hands", "kg": "kg", "st": "st", "lb": "lb"}
     given = [f"{named[key].replace('+', ' ')} {unit}" for key, unit in units.items() if named.get(key)]
@@ -222,7 +222,7 @@ def ship(positional: list[str], named: dict[str, str]) -> str:
 
 
 def interlanguage(positional: list[str], named: dict[str, str]) -> str:
-    """{{ill|Name|de|Name there}}, of old {{ill|de|Name}}: the name here."""
+    """{{ill|Name|de|Name there}}, formerly {{ill|de|Name}}: the name in this Wikipedia."""
     if named.get("lt") or named.get("text"):
         return named.get("lt") or named["text"]
     names = (
@@ -266,7 +266,7 @@ def chinese(positional: list[str], named: dict[str, str]) -> str | None:
 
 
 def pipe(positional: list[str], named: dict[str, str]) -> str:
-    """{{!}}: a `|` that may be markup, of a link or a table."""
+    """{{!}}: a `|` that may be the markup of a link or a table."""
     return "|"
 
 
@@ -309,7 +309,7 @@ def definition(positional: list[str], named: dict[str, str]) -> str:
 
 
 def sounds(positional: list[str], named: dict[str, str]) -> str:
-    """{{IPA|/a/}}, {{IPA|de|a}}: the signs."""
+    """{{IPA|/a/}}, {{IPA|de|a}}: the phonetic signs."""
     shown = [part for part in positional if part]
     if len(shown) > 1 and re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]+)*", shown[0]):
         return shown[1] if shown[1][0] in "[/" else f"[{shown[1]}]"

@@ -71,7 +71,7 @@ def test_html_gives_its_text_and_title(tmp_path):
 @pytest.mark.parametrize(
     ("content", "claimed"),
     [
-        (HTML.encode("utf-8"), "iso-8859-1"),  # the most frequent untrue header
+        (HTML.encode("utf-8"), "iso-8859-1"),  # the most frequent wrong header
         (HTML.encode("latin-1"), "utf-8"),
         (HTML.encode("latin-1"), "iso-8859-1"),
         (HTML.encode("latin-1"), "no-such-charset"),
@@ -139,5 +139,5 @@ def test_the_report_counts_corrected_pages(tmp_path):
         == 0
     )
     found = report(tmp_path)
-    assert (found["kept"], found["notes"]) == (3, {"untrue content-encoding": 2})
-    assert "untrue content-encoding" in (tmp_path / "commoncrawl" / "report.html").read_text()
+    assert (found["kept"], found["notes"]) == (3, {"wrong content-encoding": 2})
+    assert "wrong content-encoding" in (tmp_path / "commoncrawl" / "report.html").read_text()

@@ -75,7 +75,7 @@ def test_chunks_with_extensions_bare_line_ends_and_any_size_are_undone():
 def test_a_wrong_encoding_leaves_the_bytes_and_is_noted(header, name):
     page = parse_response(response(HTML, f"{header}: {name}"))
     assert page.body == HTML
-    assert page.note == f"untrue {header.lower()}"
+    assert page.note == f"wrong {header.lower()}"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_packed_body_without_its_header_is_unpacked_and_noted(pack):
         (gzip.compress(pack(HTML)), ["Content-Encoding: gzip"]),
     ):
         page = parse_response(response(body, *headers))
-        assert page.body == HTML and page.note == "untrue content-encoding"
+        assert page.body == HTML and page.note == "wrong content-encoding"
 
 
 @pytest.mark.parametrize("name", ["gzip", "deflate", "br"])
