@@ -21,7 +21,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         subprocess.run([*RELAMA, "prepare", "recipe=sample", f"corpora={work}"], check=True)
-        rows = [("share of a small step beside the model", f"{overhead(work):.2%}", "under 2 %")]
+        rows = [("share of a small step outside the model", f"{overhead(work):.2%}", "under 2 %")]
         for name, command in (("relama train", [*RELAMA, "train"]), ("torchrun", torchrun())):
             seconds = [time_to_first_step(work, command, start) for start in range(STARTS)]
             rows.append(

@@ -161,7 +161,7 @@ def main(argv: list[str]) -> None:
     print(f"state: {run.bytes / 1e9:.2f} GB of weights and AdamW's moments; {given['threads']} thread(s)\n")
     print(
         "| | write s | blocked, first s | blocked, later s (worst) | share of the write "
-        "| step alone s | step beside s | extra memory, copies of the state |"
+        "| step alone s | step during a save s | extra memory, copies of the state |"
     )
     print("|---|---|---|---|---|---|---|---|")
     rivals = {

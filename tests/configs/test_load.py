@@ -125,7 +125,7 @@ def test_a_string_is_taken_as_the_shell_passes_it(value):
     assert load("train", TrainConfig, [f"corpora={value}"]).corpora == value
 
 
-def test_null_quotes_and_interpolations_of_a_text_mean_what_they_do_in_hydra():
+def test_null_quotes_and_interpolations_mean_the_same_as_in_hydra():
     assert load("train", TrainConfig, ["corpora='a,b'"]).corpora == "a,b"
     assert load("train", TrainConfig, ["corpora=${run}/x", "run=é"]).corpora == "é/x"
 

@@ -90,14 +90,14 @@ def test_the_papers_own_corpus_is_seen_as_often_as_the_paper_says():
         (["steps=10", "global_batch=4096"], 40960),
     ],
 )
-def test_the_length_is_tokens_or_steps_of_a_batch_or_the_papers(seven, words, length):
+def test_the_length_comes_from_tokens_or_steps_or_the_paper(seven, words, length):
     found = audited(seven, *words)
     assert found.length == length
     row = found.rows[0]
     assert row.epochs == pytest.approx(length * row.share / row.tokens)
 
 
-def test_a_mixture_of_ones_own_has_no_length_until_one_is_given(seven, capsys):
+def test_your_own_mixture_has_no_length_until_it_is_given(seven, capsys):
     own = ["data.weights={novels: 1}", "data.sources=[novels]"]
     assert audited(seven, *own).length is None and audited(seven, *own).rows[0].epochs is None
     assert audited(seven, *own, "steps=10", "global_batch=4096").length == 40960
@@ -244,7 +244,7 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
         (["output=/nowhere/a.json"], "output=/nowhere/a.json: cannot be written"),
     ],
 )
-def test_nonsensical_settings_are_refused_in_one_line(seven, words, part, capsys):
+def test_invalid_settings_are_refused_in_one_line(seven, words, part, capsys):
     corpora = [] if words[0].startswith("corpora") else [f"corpora={seven}"]
     code, _, err = said([*corpora, *words], capsys)
     assert code == 1 and part in one_line(err)

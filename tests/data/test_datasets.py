@@ -37,7 +37,7 @@ def test_a_saved_dataset_is_read_and_load_dataset_opens_what_we_write(saved, tmp
     assert opened["record"][:] == list(range(300))
 
 
-def test_a_saved_dataset_that_breaks_off_is_set_aside(saved, tmp_path):
+def test_a_truncated_saved_dataset_is_quarantined(saved, tmp_path):
     (file,) = saved.glob("*.arrow")
     content = file.read_bytes()
     file.write_bytes(content[: len(content) // 2])
@@ -101,7 +101,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
         ("c4: 3\n", ["c4", "a path"]),
         ("c4: [\n", ["cannot be read"]),
         ("c4: /no/such/place\n", ["/no/such/place"]),
-        ("c4: README.md\nlanguages: en\n", ["languages: a key", "ccnet.languages=…"]),
+        ("c4: README.md\nlanguages: en\n", ["languages: this is a key", "ccnet.languages=…"]),
         ("mine: README.md\n", ["mine", "data.weights.mine"]),
         ("'../x': README.md\n", ["../x"]),
     ],

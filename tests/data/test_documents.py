@@ -24,7 +24,7 @@ def some_documents(n: int) -> list[Document]:
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(text, text, text, st.integers(0, 2**62)), min_size=1, max_size=20))
-def test_documents_come_back_from_parquet_as_they_were(tmp_path_factory, values):
+def test_documents_round_trip_through_parquet(tmp_path_factory, values):
     docs = [Document(f"s:{i}", "s", body, file, n, url) for i, (body, file, url, n) in enumerate(values)]
     paths = write_documents(docs, tmp_path_factory.mktemp("docs") / "text")
     assert [doc for path in paths for doc in read_documents(path)] == docs
@@ -40,7 +40,7 @@ def test_every_row_is_found_across_row_groups_and_files(tmp_path, monkeypatch):
     assert [read_row(path, row) for path, row in rows] == docs
 
 
-def test_row_groups_stay_within_their_bound_of_bytes(tmp_path, monkeypatch):
+def test_row_groups_are_bounded_in_bytes(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "GROUP_BYTES", 1000)
     docs = [replace(doc, text="x" * 400) for doc in some_documents(20)]
     (path,) = write_documents(docs, tmp_path / "text")
@@ -58,14 +58,14 @@ def test_reading_a_row_reads_only_its_row_group(tmp_path, monkeypatch):
     assert read == [5]
 
 
-def test_a_row_that_is_not_there_is_refused_by_number(tmp_path):
+def test_a_missing_row_is_refused_by_number(tmp_path):
     (path,) = write_documents(some_documents(3), tmp_path / "text")
     for row in (3, -1):
         with pytest.raises(DataError, match=rf"no row {row} \(the file has 3\)"):
             read_row(path, row)
 
 
-def test_a_folder_is_not_there_until_its_last_document_is(tmp_path):
+def test_a_folder_appears_only_with_its_last_document(tmp_path):
     def documents_then_failure():
         yield from some_documents(3000)
         assert not (tmp_path / "text").exists()
@@ -78,7 +78,7 @@ def test_a_folder_is_not_there_until_its_last_document_is(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["text"]
 
 
-def test_writing_again_replaces_the_folder_whole(tmp_path, monkeypatch):
+def test_writing_again_replaces_the_entire_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "FILE_BYTES", 1)
     monkeypatch.setattr(documents, "GROUP_ROWS", 1)
     write_documents(some_documents(9), tmp_path / "text")
@@ -89,14 +89,14 @@ def test_writing_again_replaces_the_folder_whole(tmp_path, monkeypatch):
     ]
 
 
-def test_no_documents_and_no_files_are_said_in_one_line(tmp_path):
+def test_missing_documents_and_files_are_reported_in_one_line(tmp_path):
     with pytest.raises(DataError, match="no documents to write"):
         write_documents([], tmp_path / "text")
     with pytest.raises(DataError, match="no cleaned text"):
         text_files(tmp_path / "text")
 
 
-def test_a_file_that_is_not_ours_is_refused_by_name(tmp_path):
+def test_a_foreign_file_is_refused_by_name(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"PAR1 but not really")
     with pytest.raises(DataError, match=r"a\.parquet: not a readable Parquet"):
         read_row(tmp_path / "a.parquet", 0)
@@ -112,7 +112,7 @@ def test_a_truncated_file_is_refused_by_name(tmp_path):
         list(read_documents(path))
 
 
-def test_an_id_depends_on_what_the_document_is_and_not_on_where_it_lay():
+def test_an_id_depends_on_the_documents_content_and_not_on_its_place():
     one = Record("a.jsonl", 3, "raw", url="http://x").document("s", "clean")
     elsewhere = Record("b/part-2.jsonl", 70, "raw", url="http://x", meta={"k": 1}).document("s", "clean")
     assert isinstance(one, Document) and one.id == elsewhere.id and one.id.startswith("s:")

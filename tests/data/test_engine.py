@@ -79,7 +79,7 @@ def expected(dump, tmp_path, tokenized) -> dict[str, str]:
     return made
 
 
-def test_every_record_is_counted_and_of_equal_texts_the_first_stays(dump, expected, tmp_path):
+def test_every_record_is_counted_and_the_first_of_equal_texts_is_kept(dump, expected, tmp_path):
     folder = tmp_path / "one" / "mine"
     report = json.loads((folder / "report.json").read_text())
     kept = [document for path in text_files(folder / "text") for document in read_documents(path)]
@@ -142,7 +142,7 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
     assert {name: hash for name, hash in made.items() if not name.startswith("logs/")} == expected
 
 
-def test_killed_at_any_moment_and_run_again_it_ends_as_if_it_was_not(dump, expected, tmp_path, tokenized):
+def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expected, tmp_path, tokenized):
     code = (
         "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
@@ -186,7 +186,7 @@ def test_an_input_that_changed_between_two_runs_is_refused(dump, tmp_path, monke
     assert "unfinished preparation used a different input" in error and "delete" in error
 
 
-def test_a_book_that_stands_in_another_goes_and_the_report_says_where(tmp_path, expected_books):
+def test_a_book_contained_in_another_is_dropped_and_the_report_says_which(tmp_path, expected_books):
     assert main([*expected_books, f"corpora={tmp_path / 'one'}", "engine.workers=1"]) == 0
     assert main([*expected_books, f"corpora={tmp_path / 'two'}", "engine.workers=2"]) == 0
     assert fingerprint(tmp_path / "one" / "books") == fingerprint(tmp_path / "two" / "books")
@@ -241,7 +241,7 @@ def _hostile(record: Record) -> Document | Drop:
     return record.document("s", record.text)
 
 
-def test_a_record_that_hangs_or_breaks_the_recipe_is_set_aside_and_the_next_is_read(tmp_path):
+def test_a_record_that_hangs_or_breaks_the_recipe_is_dropped_and_the_next_is_read(tmp_path):
     out = run_recipe(tmp_path, _three, _hostile, record_seconds=0.3)
     report = json.loads((out / "report.json").read_text())
     assert {reason: counted["count"] for reason, counted in report["dropped"].items()} == {
@@ -268,7 +268,7 @@ def peak_memory(*words: str) -> int:
 
 
 @linux
-def test_a_line_of_a_gigabyte_is_passed_over_without_being_held(tmp_path):
+def test_a_line_of_a_gigabyte_is_skipped_in_bounded_memory(tmp_path):
     dump = tmp_path / "x.jsonl"
     with dump.open("wb") as file:
         file.write(b'{"text": "before"}\n')
@@ -282,7 +282,7 @@ def test_a_line_of_a_gigabyte_is_passed_over_without_being_held(tmp_path):
     assert (fault["record"], fault["detail"]) == (1, "a line above 64 MiB")
 
 
-def test_over_http_the_same_text_comes_and_names_its_url(dump, tmp_path):
+def test_http_gives_the_same_text_with_its_url(dump, tmp_path):
     pytest.importorskip("upath", reason="universal-pathlib is not installed (pip install -e '.[data]')")
     pytest.importorskip("aiohttp", reason="aiohttp is not installed (pip install -e '.[data]')")
     handler = partial(_Quiet, directory=str(dump))
@@ -307,7 +307,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_from_a_bucket_and_into_a_bucket(dump, expected, tmp_path, tokenized, monkeypatch):
+def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, tokenized, monkeypatch):
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     server = pytest.importorskip("moto.server", reason="moto is not installed (pip install -e '.[dev]')")
     s3 = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

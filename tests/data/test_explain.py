@@ -43,7 +43,7 @@ def order_of(run: Path) -> Order:
 
 
 @pytest.mark.parametrize("step", [1, 2, 777, 10**8])
-def test_what_is_printed_are_the_documents_that_the_loader_gives_to_the_step(
+def test_the_printed_documents_are_those_that_the_loader_gives_to_the_step(
     run, stores, documents, tokenizer, step
 ):
     with Loader(order_of(run), stores, micro_batch=BATCH, global_batch=BATCH) as loader:
@@ -103,7 +103,7 @@ def test_limit_and_width_shorten_and_say_so(run):
     assert all(len(line.removeprefix("    | ").partition(" … ")[0]) <= 10 for line in text)
 
 
-def test_what_a_terminal_would_obey_is_written_out():
+def test_control_characters_are_printed_escaped():
     from data.explain import _printable
 
     assert _printable("a\x1b[31m\tb\r\u202eé") == "a\\x1b[31m\tb\\r\\u202eé"
@@ -130,7 +130,7 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
         (["run=RUN", "step=1", "length=5"], "length: unknown key"),
     ],
 )
-def test_nonsensical_settings_are_refused_in_one_line(run, words, said, capsys):
+def test_invalid_settings_are_refused_in_one_line(run, words, said, capsys):
     assert main([word.replace("RUN", str(run)) for word in words]) == 1
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1
@@ -150,14 +150,14 @@ def copied(corpora, tmp_path) -> dict[str, TokenStore]:
     return {source: TokenStore.open(root / source / "tokens") for source in ("code", "prose")}
 
 
-def test_text_that_is_gone_is_said_by_name(run, copied, tmp_path, capsys):
+def test_missing_text_is_reported_by_name(run, copied, tmp_path, capsys):
     write_order(run, copied)
     shutil.rmtree(tmp_path / "corpora" / "prose" / "text")
     assert main([f"run={run}", "step=1"]) == 1
     assert re.search(r"prose/text/part-\d+\.parquet: missing; the cleaned text", capsys.readouterr().err)
 
 
-def test_tokens_that_are_gone_or_were_made_again_are_said_by_name(run, copied, tmp_path, capsys):
+def test_missing_or_rebuilt_tokens_are_reported_by_name(run, copied, tmp_path, capsys):
     write_order(run, copied)
     known = json.loads((run / "order.json").read_text())
     known["fingerprints"]["code"] = "another"

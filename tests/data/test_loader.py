@@ -101,7 +101,7 @@ def test_batches_are_read_before_they_are_asked_for(order, stores):
         assert not asked.acquire(timeout=0.2)  # and no further
 
 
-def test_an_error_of_a_reading_thread_is_raised_where_its_batch_is_taken(order, stores):
+def test_a_reading_threads_error_is_raised_with_its_batch(order, stores):
     class Broken(dict):
         def __getitem__(self, source):
             raise OSError("the disk is gone")
@@ -125,7 +125,7 @@ def test_the_time_spent_waiting_is_counted(order, stores):
         assert loader.wait_seconds > 0.1
 
 
-def test_closing_ends_the_threads_and_what_they_had_not_begun(order, stores):
+def test_closing_ends_the_threads_and_cancels_pending_reads(order, stores):
     before = threading.active_count()
     loader = Loader(order, stores, micro_batch=1, global_batch=1, workers=3)
     next(loader.batches(0, 1000))

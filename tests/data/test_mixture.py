@@ -40,7 +40,7 @@ def test_a_subset_keeps_its_weights_relative_to_each_other():
         ({"vocab_size": 17}, ["data.vocab_size=17", "300"]),
     ],
 )
-def test_senseless_mixtures_are_refused_in_one_line_naming_the_key(changes, words):
+def test_invalid_mixtures_are_refused_in_one_line_that_names_the_key(changes, words):
     with pytest.raises(ValueError) as refusal:
         mixture("mix", **changes)
     assert "\n" not in str(refusal.value) and all(word in str(refusal.value) for word in words)

@@ -43,20 +43,20 @@ def of_table_1(seed: int = 0) -> Order:
 
 
 @pytest.mark.parametrize("key", [(0,), (1, "c4", 0), (1, "c4", 1)])
-def test_the_permutation_is_one_for_every_size(key):
+def test_the_permutation_is_a_bijection_for_every_size(key):
     for n in range(1, 301):
         assert sorted(permute(j, n, *key) for j in range(n)) == list(range(n))
 
 
 @pytest.mark.parametrize("n", [683_000_000, 2**31, 2**40 + 1])
-def test_the_permutation_of_a_large_source_never_meets_itself_and_stays_within(n):
+def test_the_permutation_of_a_large_source_is_injective_and_in_range(n):
     asked = [*range(20_000), *range(n - 20_000, n), *range(0, n, n // 20_000)]
     images = {j: permute(j, n, 7, "c4", 0) for j in asked}
     assert len(set(images.values())) == len(images)
     assert all(0 <= image < n for image in images.values())
 
 
-def test_the_permutation_scatters_neighbours_and_differs_by_key():
+def test_the_permutation_scatters_neighbors_and_depends_on_the_key():
     n = 10_000
     images = [permute(j, n, 0, "a", 0) for j in range(n)]
     next_to = sum(abs(one - other) == 1 for one, other in itertools.pairwise(images))
@@ -73,7 +73,7 @@ def test_the_block_of_table_1_is_200():
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.decimals("0.01", 50, places=2), min_size=1))
-def test_a_block_is_exactly_in_the_ratio_of_the_weights_and_the_smallest(weights):
+def test_a_block_is_the_smallest_with_the_exact_ratio_of_the_weights(weights):
     block = block_of(weights)
     total = sum(map(Fraction, weights.values()))
     for source, weight in weights.items():
@@ -83,7 +83,7 @@ def test_a_block_is_exactly_in_the_ratio_of_the_weights_and_the_smallest(weights
     )
 
 
-def test_floats_and_words_and_decimals_are_read_alike():
+def test_floats_strings_and_decimals_are_read_alike():
     assert block_of({"a": 0.1, "b": 0.3}) == block_of({"a": "0.1", "b": Decimal("0.3")}) == {"a": 1, "b": 3}
 
 
@@ -95,7 +95,7 @@ def test_floats_and_words_and_decimals_are_read_alike():
         ({"a": 1, "b": 0.123456789}, r"blocks of .* samples, and at most 100,000"),
     ],
 )
-def test_weights_that_make_no_block_are_refused_by_name(weights, words):
+def test_weights_without_a_valid_block_are_refused_by_name(weights, words):
     with pytest.raises(ValueError, match=words) as refused:
         block_of(weights)
     assert "\n" not in str(refused.value)
@@ -139,7 +139,7 @@ def test_the_mixture_is_exact_in_each_block_and_never_a_block_away_from_exact(mi
     assert counts == {source: (first_block + 2) * share for source, share in block.items()}
 
 
-def test_a_block_is_not_one_source_after_the_other():
+def test_sources_are_mixed_within_a_block():
     order = of_table_1()
     first, second = ([order.locate(n).source for n in range(b, b + 200)] for b in (0, 200))
     assert first != second and Counter(first) == Counter(second)
@@ -242,7 +242,7 @@ def test_skipped_samples_are_omitted_and_the_rest_is_unchanged(mixture, skips):
 
 @settings(max_examples=30, deadline=None)
 @given(mixtures(), mixtures())
-def test_an_order_comes_back_from_json_as_it_was(one, other):
+def test_an_order_round_trips_through_json(one, other):
     order = order_of(one, 3).change(17, seq_len=4, **other).skip(5, 9).skip(30, 31)
     back = Order.from_json(json.loads(json.dumps(order.to_json())))
     assert back == order

@@ -193,7 +193,7 @@ def test_commands_are_found_marked_and_joined():
         commands("p", "```bash\nmake\n# not run here: \n```\n")
 
 
-def test_a_command_that_fails_or_is_not_ours_fails_its_page(page_folder):
+def test_a_failing_or_unknown_command_fails_its_page(page_folder):
     for text in ("relama report run=nowhere", "make demo"):
         with pytest.raises(AssertionError):
             run(text)

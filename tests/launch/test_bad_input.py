@@ -84,7 +84,7 @@ def test_a_job_on_another_machine_does_not_hide_the_next(nowhere, capsys):
     assert "process 1 is on elsewhere: stop it there" in printed.err
 
 
-def test_a_silent_controller_is_not_taken_for_an_ended_job(nowhere, capsys):
+def test_an_unreachable_controller_does_not_mean_that_the_job_ended(nowhere, capsys):
     squeue = nowhere / "bin" / "squeue"
     squeue.write_text("#!/bin/sh\necho 'slurm_load_jobs error: Unable to contact controller' >&2\nexit 1\n")
     squeue.chmod(0o755)

@@ -51,7 +51,7 @@ def test_required_keys_come_first_and_choices_are_listed():
     assert "7b" in next(group.meaning for group in describe.groups("train") if group.name == "model")
 
 
-def test_the_page_of_keys_is_what_the_code_says():
+def test_the_page_of_keys_matches_the_code():
     assert keys.PAGE.read_text() == keys.page(), "run python -m launch.keys"
 
 

@@ -94,7 +94,7 @@ def test_every_argument_reaches_torchrun_as_typed_and_none_is_executed(tmp_path,
     assert not list(tmp_path.rglob("canary"))
 
 
-def test_what_the_training_left_decides_whether_the_job_goes_back_into_the_queue(tmp_path):
+def test_the_trainings_marker_decides_whether_the_job_is_requeued(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (run / "launch").mkdir()

@@ -177,7 +177,7 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("rope_theta=500000", "rope.freqs is not theta"),
     ],
 )
-def test_metas_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path, monkeypatch, how, said):
+def test_foreign_models_in_metas_format_are_refused_by_name(weights, tmp_path, monkeypatch, how, said):
     monkeypatch.chdir(tmp_path)
     write_meta(weights, tmp_path / "m", shards=2, dtype=torch.float32)
     params = json.loads((tmp_path / "m" / "params.json").read_text())
@@ -258,7 +258,7 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("hidden_size=null", "hidden_size=None"),
     ],
 )
-def test_hugging_faces_files_that_are_not_a_llama_are_refused_by_name(weights, tmp_path, how, said):
+def test_foreign_hugging_face_models_are_refused_by_name(weights, tmp_path, how, said):
     write(weights, tmp_path / "h", "hf small")
     damaged_huggingface(tmp_path / "h", how)
     with pytest.raises(FormatError) as error:

@@ -18,7 +18,7 @@ def drawn(seed: int, config: LlamaConfig = CONFIG) -> dict[str, torch.Tensor]:
     return {name: parameter.detach() for name, parameter in model.named_parameters()}
 
 
-def test_matrices_are_normals_of_fan_in_cut_at_three_deviations_and_norms_are_one():
+def test_matrices_are_truncated_normals_by_fan_in_and_norms_are_one():
     for name, weight in drawn(0).items():
         if weight.ndim == 1:
             assert (weight == 1).all(), name

@@ -40,7 +40,7 @@ def trained(corpora, tmp_path_factory):
     return folder
 
 
-def test_a_line_of_metrics_has_what_scripts_rely_on(trained):
+def test_a_line_of_metrics_has_the_fields_that_scripts_use(trained):
     lines = metrics(trained)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     promised = (
@@ -282,7 +282,7 @@ def test_a_subset_is_reported_with_its_renormalized_weights(corpora, tmp_path):
     assert list(metrics(tmp_path / "run")[0]["epochs"]) == ["python_docs"]
 
 
-def test_ones_own_text_from_files_to_a_trained_model(tmp_path):
+def test_your_own_text_from_files_to_a_trained_model(tmp_path):
     """The README's four commands."""
     (tmp_path / "texts").mkdir()
     for i in range(300):

@@ -114,7 +114,7 @@ class _Segment:
         return True
 
     def find_next(self, start: int, limit: int = 2 * MAX_RECORD) -> int:
-        """The position of the line end before the next record; -1 if not in the segment, or beyond the limit."""
+        """The position of the line end before the next record; -1 if not in the segment or the limit."""
         while not (found := _NEXT.search(self.data, start)):
             start = max(start, len(self.data) - _NEXT_BYTES + 1)
             if start > limit or not self.more():

@@ -134,7 +134,7 @@ def library(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", [2])
-def test_long_books_of_which_only_a_sample_is_looked_up_give_what_brute_force_says(seed, tmp_path, small):
+def test_long_books_looked_up_by_a_sample_give_the_result_of_brute_force(seed, tmp_path, small):
     texts = library(seed)
     expected = brute_force(texts)
     assert 15 < len(expected) < len(texts) - 10
@@ -172,7 +172,7 @@ def test_a_book_inside_a_dropped_book_is_kept_unless_another_contains_it(tmp_pat
     assert_equal(found, brute_force(texts))
 
 
-def test_nine_tenths_are_not_enough_and_a_word_more_is(tmp_path):
+def test_a_book_is_dropped_above_nine_tenths_not_at_nine_tenths(tmp_path):
     long = [f"w{i}" for i in range(1000)]
     others = [f"x{i}" for i in range(10)]
     texts = [" ".join(words) for words in (long, long[:94] + others, long[500:595] + others)]
@@ -207,7 +207,7 @@ def test_short_books_in_a_long_one_are_missed_as_rarely_as_documented(tmp_path):
     st.lists(st.sampled_from([*WORDS, "ﬁn", "ΣΊΣΥΦΟΣ", "ïï", " ", "\n", "—", "ẞ"])).map(" ".join),
     st.integers(1, 40),
 )
-def test_shingles_are_those_of_the_folded_words_wherever_the_text_is_cut(text, piece):
+def test_shingles_do_not_depend_on_where_the_text_is_cut(text, piece):
     whole = containment.shingles(text)
     assert len(whole) == len(naive_shingles(text)) and np.all(whole[1:] > whole[:-1])
     with pytest.MonkeyPatch.context() as patch:
@@ -228,7 +228,7 @@ def test_texts_without_words_are_kept(tmp_path):
     assert measured(["* * *", "* * *", "…", "word"], tmp_path, [2]) == {}
 
 
-def test_a_stage_that_is_run_again_leaves_what_the_first_one_made(tmp_path):
+def test_a_repeated_stage_keeps_the_first_output(tmp_path):
     (tmp_path / "text").mkdir()
     (file,) = write_parts([Document("a", "books", "one two three four five six", "in", 0)], tmp_path / "text")
     for _ in range(2):

@@ -371,7 +371,7 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
     assert "A STAND-IN" in (folder / "card.md").read_text()
 
 
-def test_without_kenlms_programs_the_training_says_what_to_run(tmp_path, capsys, monkeypatch):
+def test_missing_kenlm_programs_are_refused_with_the_command_to_build_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     words = ["recipe=ccnet-models", f"corpora={tmp_path}", f"input={tmp_path}", "ccnet.cited=x"]
     assert main(words) == 1

@@ -124,7 +124,7 @@ def test_tests_and_other_packages_are_left_out_and_the_license_is_pythons(corpor
                 assert document.licence == "psf-2.0" and document.source == source
 
 
-def test_documentation_is_what_python_itself_shows(corpora):
+def test_documentation_matches_pythons_own_help(corpora):
     documents = [doc for path in text_files(corpora / "python_docs" / "text") for doc in read_documents(path)]
     topics = {json.loads(doc.meta)["topic"]: doc.text for doc in documents if "topic" in json.loads(doc.meta)}
     modules = {
@@ -151,7 +151,7 @@ def test_a_second_request_is_immediate_and_imports_nothing_heavy(corpora):
     assert {path: path.stat().st_mtime_ns for path in corpora.rglob("*")} == before
 
 
-def test_a_sample_killed_while_it_is_made_is_made_again_by_the_next_process(tmp_path):
+def test_a_sample_killed_halfway_is_rebuilt_by_the_next_process(tmp_path):
     process = ask(tmp_path)
     while not (tmp_path / ".sample.tmp" / "python_docs" / "text.work").exists():
         assert process.poll() is None
@@ -187,7 +187,7 @@ def test_another_python_recipe_or_vocabulary_makes_it_again(corpora, monkeypatch
 
 
 @pytest.mark.parametrize("missing", ["sample/sample.json", "python_code/tokens/manifest.json"])
-def test_with_a_part_missing_it_is_made_again(corpora, monkeypatch, missing):
+def test_a_sample_with_a_missing_part_is_rebuilt(corpora, monkeypatch, missing):
     made = []
     monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
     hidden = corpora / (missing + ".hidden")

@@ -84,7 +84,7 @@ def test_a_readme_next_to_rows_is_not_a_document(tmp_path):
     assert text.inputs(tmp_path) == [tmp_path / "deep" / "x.jsonl"]
 
 
-def test_malformed_rows_are_set_aside_with_their_place(tmp_path):
+def test_malformed_rows_are_quarantined_with_their_place(tmp_path):
     lines = [
         b'{"text": "a"}',
         b"{",

@@ -52,7 +52,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def test_each_document_stands_in_one_split_once_with_its_row_and_its_ends(
+def test_each_document_is_in_one_split_once_with_its_row_and_its_ends(
     documents, tokenizer, tmp_path, monkeypatch
 ):
     folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
@@ -74,7 +74,7 @@ def test_each_document_stands_in_one_split_once_with_its_row_and_its_ends(
     assert len(list((folder / "text").iterdir())) > 3
 
 
-def test_the_manifest_counts_what_is_there(documents, tokenizer, stores, corpora):
+def test_the_manifest_counts_match_the_files(documents, tokenizer, stores, corpora):
     for source, store in stores.items():
         part = documents[::2] if source == "prose" else documents[1::2]
         heldout = TokenStore.open(corpora / source / "tokens", "heldout")
@@ -115,7 +115,7 @@ def test_another_seed_is_another_order_of_the_same_documents(documents, tokenize
     assert abs(np.corrcoef(rows, np.arange(len(rows)))[0, 1]) < 0.4  # no trace of the order of the text
 
 
-def test_what_is_held_out_depends_on_the_url_and_not_on_the_seed_or_the_source(documents):
+def test_holding_out_depends_on_the_url_and_not_on_the_seed_or_the_source(documents):
     shared = [f"https://example.org/page/{i}" for i in range(5000)]
     apart = {url for url in shared if is_heldout(url, "one text", 0.1)}
     assert 400 < len(apart) < 600
@@ -166,7 +166,7 @@ def test_small_vocabularies_take_two_bytes(stores):
     assert all(store.dtype == np.dtype("<u2") for store in stores.values())
 
 
-def test_documents_of_one_id_all_stay(tokenizer, tmp_path, monkeypatch, documents):
+def test_documents_with_the_same_id_are_all_kept(tokenizer, tmp_path, monkeypatch, documents):
     twins = [replace(documents[0], text=f"text {i}", record=i) for i in range(50)]
     folder = write(twins, tmp_path, monkeypatch, file_bytes=300, group_rows=3)
     store = build(folder, tokenizer, heldout=0.0, shard_bytes=100)["train"]
@@ -183,7 +183,7 @@ def test_nothing_held_out_is_an_empty_split_that_opens(documents, tokenizer, tmp
 
 
 @pytest.mark.parametrize("stage", ["encode_file", "write_shard", "_manifest"])
-def test_what_a_killed_build_leaves_does_not_open_and_the_next_one_succeeds(
+def test_a_killed_build_leaves_no_store_and_the_next_one_succeeds(
     stage, documents, tokenizer, tmp_path, monkeypatch
 ):
     folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
@@ -281,9 +281,7 @@ def test_a_late_task_of_an_abandoned_build_cannot_write_into_the_next_one(
 
 
 @pytest.mark.parametrize("what", ["tokens", "keys", "json"])
-def test_encoded_files_that_were_lost_or_cut_are_made_again(
-    documents, tokenizer, tmp_path, monkeypatch, what
-):
+def test_lost_or_truncated_encoded_files_are_rebuilt(documents, tokenizer, tmp_path, monkeypatch, what):
     folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
     build(folder, tokenizer)
     expected = files(folder / "tokens")

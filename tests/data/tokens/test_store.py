@@ -60,7 +60,7 @@ def test_sequences_share_one_token_and_leave_less_than_one_sequence_over(store, 
         store.sequence(count, seq_len)
 
 
-def test_a_store_of_fewer_tokens_than_a_sequence_has_none(store):
+def test_a_store_shorter_than_a_sequence_has_no_sequences(store):
     assert store.n_sequences(store.n_tokens) == 0 and store.n_sequences(store.n_tokens - 1) == 1
 
 

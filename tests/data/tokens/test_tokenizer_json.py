@@ -25,7 +25,7 @@ def both(shared_data, tmp_path_factory):
     return ours, AutoTokenizer.from_pretrained(folder), folder
 
 
-def test_ids_are_ours_on_every_real_document(both, shared_data):
+def test_ids_match_ours_on_every_real_document(both, shared_data):
     ours, theirs, _ = both
     count = 0
     for path in sorted(shared_data.rglob("*")):
@@ -58,7 +58,7 @@ PIECES = [
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=30))
-def test_ids_are_ours_on_any_string(both, parts):
+def test_ids_match_ours_on_any_string(both, parts):
     """Control tokens written out stay text; spaces are kept; BOS comes once."""
     ours, theirs, _ = both
     text = "".join(parts)

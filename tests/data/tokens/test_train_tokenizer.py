@@ -186,7 +186,7 @@ def test_a_source_with_too_little_text_gives_all_of_it_and_this_is_reported(corp
     assert "prose has only" in (said := capsys.readouterr().err) and "code has only" in said
 
 
-def test_the_verb_writes_a_tokenizer_and_says_what_comes_next(tmp_path, corpora, capsys):
+def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpora, capsys):
     root = shutil.copytree(corpora, tmp_path / "corpora")
     words = ["data.weights.prose=1", "data.weights.code=1", "data.sources=[prose,code]", f"corpora={root}"]
     assert main([*words, "vocab_size=500"]) == 0
@@ -206,7 +206,7 @@ def test_the_verb_writes_a_tokenizer_and_says_what_comes_next(tmp_path, corpora,
         (["data=other"], "data=other: no such choice"),
     ],
 )
-def test_nonsensical_settings_are_refused_in_one_line(words, said, capsys, tmp_path, monkeypatch):
+def test_invalid_settings_are_refused_in_one_line(words, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(words) == 1
     error = capsys.readouterr().err

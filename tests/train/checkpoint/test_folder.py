@@ -68,7 +68,7 @@ def test_a_failed_cleanup_is_a_warning_and_the_save_is_committed(checkpoints, mo
 @pytest.mark.parametrize("code", [errno.EIO, errno.ESTALE, errno.EACCES])
 @pytest.mark.parametrize("what", ["state.json", "__0_0.distcp", "the folder"])
 @pytest.mark.parametrize("passes", [True, False])
-def test_a_read_error_is_tried_again_and_never_taken_for_damage(checkpoints, monkeypatch, code, what, passes):
+def test_a_read_error_is_retried_and_never_counted_as_damage(checkpoints, monkeypatch, code, what, passes):
     listdir = os.listdir
     failures = iter([True] * (folders.TRIES - 1 if passes else 10**6))
 
@@ -95,7 +95,7 @@ def test_a_read_error_is_tried_again_and_never_taken_for_damage(checkpoints, mon
 
 
 @pytest.mark.parametrize("name", ["step-²", "step-", "step-1x", "step-4", "step-000004.old", "latest"])
-def test_names_that_are_not_a_checkpoint_s_are_ignored(checkpoints, name):
+def test_other_names_than_a_checkpoints_are_ignored(checkpoints, name):
     if name == "latest":
         (checkpoints / name).unlink()
     (checkpoints / name).mkdir()

@@ -263,7 +263,7 @@ def _read_so_far() -> int:
 
 
 @pytest.mark.distributed
-def test_ranks_save_and_fail_alike_and_read_only_their_own(tmp_path):
+def test_ranks_save_and_fail_together_and_read_only_their_own_shards(tmp_path):
     """The checkpoint was saved by one process, so every rank needs a piece of every chunk."""
     whole = save(tmp_path / "whole", *trained(), {"step": 1}, keep=1)
     large = save(tmp_path / "large", *trained(config=LARGE), {"step": 1}, keep=1)

@@ -123,7 +123,7 @@ def torchrun(verb: str, *words: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_the_verbs_print_once_what_one_process_prints(folders, tmp_path, capsys):
+def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_path, capsys):
     words = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
     assert train.generation.main.main(words) == 0
     expected = capsys.readouterr().out

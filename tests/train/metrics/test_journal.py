@@ -36,7 +36,7 @@ def journal(tmp_path):
     journal.close()
 
 
-def test_lines_wait_while_the_disk_is_full_and_none_is_half_written(journal, tmp_path, capsys):
+def test_lines_wait_while_the_disk_is_full_and_are_never_half_written(journal, tmp_path, capsys):
     path = tmp_path / "metrics.jsonl"
     journal.write(line(1))
     assert journal.settle()

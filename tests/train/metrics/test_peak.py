@@ -28,7 +28,7 @@ def test_the_best_figure_is_remembered_by_processor_threads_and_dtype(tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ["peaks.json"]
 
 
-def test_a_damaged_file_is_replaced_and_an_unwritable_place_is_no_error(tmp_path):
+def test_a_damaged_file_is_replaced_and_an_unwritable_path_is_ignored(tmp_path):
     file = tmp_path / "peaks.json"
     for damage in ("", "[1]", '{"a": 1}', '{"a": {"flops": "NaN"}}', '{"a": {"flops": 1e999}}', "\xff"):
         file.write_text(damage)

@@ -137,7 +137,7 @@ def auto(model: LlamaConfig, world: int, gib: float, wanted: Layout | None = Non
     )
 
 
-def test_auto_takes_the_cheapest_that_fits_and_keeps_what_is_set_by_hand():
+def test_auto_takes_the_cheapest_layout_that_fits_and_keeps_explicit_settings():
     roomy = auto(SIZE_7B, 2048, 80)
     assert (roomy.layout, roomy.mode) == (Layout(dp_replicate=2, dp_shard=1024), "none")
     assert auto(SIZE_65B, 2048, 80).layout.dp_replicate == 1

@@ -91,7 +91,7 @@ def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora
     assert learned(folder) == learned(tmp_path / "alone")
 
 
-def test_the_samples_stay_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_path):
+def test_the_samples_are_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_path):
     folder = tmp_path / "run"
     port = free_port()
     words = [*SMALL, f"corpora={corpora}", "steps=5000", "checkpoint.every=5"]

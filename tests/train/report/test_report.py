@@ -275,7 +275,7 @@ def test_a_spike_of_one_step_is_drawn_however_long_the_run():
         assert places.count(min(places)) == 1
 
 
-def test_lines_break_where_there_is_no_value_and_few_points_have_dots():
+def test_lines_break_at_missing_values_and_few_points_get_dots():
     drawn = line_chart("x", [Line("a", [1, 2, 3, 4], [1.0, None, float("nan"), 2.0], dots=True)])
     assert drawn.split('class="line"')[1].split("/>")[0].count("M") == 2 and drawn.count("<circle") == 2
     many = line_chart("x", [Line("a", range(DOTTED + 1), range(DOTTED + 1), dots=True)])

@@ -34,7 +34,7 @@ def exponential(levels: int, leaf: str) -> str:
 
 
 @pytest.mark.parametrize("leaf", ["boom ", "", "\\xaa"])
-def test_exponential_macros_stay_within_bounds(leaf):
+def test_exponential_macros_are_bounded(leaf):
     text = exponential(40, leaf) + "\\section{A}[\\xaa]"
     begin = time.process_time()
     cleaned = clean_latex(text)

@@ -108,7 +108,7 @@ def test_other_samples_by_eye(real):
     assert letter.startswith("Imagine that we want to communicate")  # it has no section
 
 
-def test_real_samples_are_cleaned_at_no_loss_of_words(shared_data):
+def test_real_samples_lose_no_words_in_cleaning(shared_data):
     """The words of a chapter that has no macros in its prose are all there."""
     text = (shared_data / "arxiv" / "1603.07285" / "conv_arithmetic.tex").read_text()
     cleaned = clean_latex(text)

@@ -84,7 +84,7 @@ def test_the_bibliography_is_removed_and_the_appendix_after_it_kept(bibliography
         "Literature",
     ],
 )
-def test_a_first_section_is_not_taken_for_front_matter(title):
+def test_a_first_section_is_not_read_as_front_matter(title):
     text = f"\\section{{{title}}}\nWe review it.\n\\section{{B}}\nmore"
     assert body("front\n" + text) == text + "\n"
 

@@ -20,7 +20,7 @@ from tests.support.books import BODY, gutenberg_file, only, read, read_bytes, zi
 
 
 @pytest.mark.parametrize("name", ["4321-0.txt", "4321.txt", "pg4321.txt", "PG4321_text.txt", "4321-8.zip"])
-def test_the_number_is_in_the_name_where_the_header_has_none(tmp_path, name):
+def test_the_number_comes_from_the_name_if_the_header_has_none(tmp_path, name):
     whole = gutenberg_file().replace("[EBook #4321]", "").encode()
     if name.endswith(".zip"):
         document = only(read_bytes(tmp_path, "any.zip", zipped({"4321-8.txt": whole})))
@@ -117,7 +117,7 @@ def test_an_encoding_without_proof_is_not_guessed(tmp_path, raw):
 
 @settings(deadline=None)
 @given(st.binary(max_size=300))
-def test_decoding_never_fails_and_what_it_gives_encodes_back(raw):
+def test_decoding_never_fails_and_its_result_can_be_encoded(raw):
     text = books.decode(raw)
     assert text is None or any(
         raw in (mark + text.encode(codec), text.encode(codec))
@@ -126,7 +126,7 @@ def test_decoding_never_fails_and_what_it_gives_encodes_back(raw):
     )
 
 
-def test_a_text_above_the_bound_is_quarantined_without_being_held(tmp_path, monkeypatch):
+def test_a_text_above_the_bound_is_quarantined_in_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(books, "MAX_BYTES", 1 << 20)
     bomb = b"a" * (8 << 20)
     (tmp_path / "a.txt").write_bytes(bomb)
@@ -172,7 +172,7 @@ def test_a_zip_that_claims_an_endless_directory_is_refused_unopened(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.zip", "a.txt.gz"])
-def test_a_truncated_file_raises_what_the_engine_takes_for_a_malformed_file(tmp_path, name):
+def test_a_truncated_file_raises_an_error_that_marks_a_malformed_file(tmp_path, name):
     text = "".join(random.Random(0).choices("abcdefgh ", k=20_000)).encode()
     raw = zipped({"a.txt": text}) if name == "a.zip" else gzip.compress(text)
     for cut in (3, len(raw) // 2, len(raw) - 9):

@@ -157,7 +157,7 @@ def test_copyrighted_books_are_kept_when_told_to():
         max_size=40,
     ).map("".join)
 )
-def test_any_jumble_of_marks_is_taken_apart_in_lines_of_the_file(text):
+def test_any_jumble_of_marks_leaves_only_lines_of_the_file(text):
     book = gutenberg.open_book(text)
     rest = iter(text)
     assert all(letter in rest for letter in book.text.replace("\n\n\n", "")) or not book.is_gutenberg

@@ -158,7 +158,7 @@ POWERS = {
 
 
 @pytest.mark.parametrize(("html", "text"), POWERS.items())
-def test_powers_stay_apart_from_their_bases(html, text):
+def test_powers_are_separate_from_their_bases(html, text):
     assert lines(page(f"<main><p>{html}</p>{paragraphs('a', 2)}</main>"))[0] == text
 
 

@@ -86,7 +86,7 @@ def test_text_that_resembles_an_encoding_is_left(text, name):
     assert parse_response(response(text, f"Content-Encoding: {name}")).body == text
 
 
-def test_identity_and_no_encoding_are_not_noted():
+def test_identity_and_missing_encodings_get_no_note():
     for header in ("Content-Encoding: identity", "Content-Encoding:", "Transfer-Encoding: identity"):
         page = parse_response(response(HTML, header))
         assert (page.body, page.note) == (HTML, "")
@@ -142,7 +142,7 @@ def test_bytes_that_are_neither_packed_nor_text_are_refused(name):
 
 
 @pytest.mark.parametrize("text", [HTML.decode().encode("utf-16-le"), HTML.replace(b"river", b"ri\0ver", 1)])
-def test_a_page_with_zero_bytes_is_not_taken_for_binary(text):
+def test_a_page_with_zero_bytes_is_not_read_as_binary(text):
     assert parse_response(response(text, "Content-Encoding: gzip")).body == text
 
 

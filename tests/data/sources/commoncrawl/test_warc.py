@@ -218,7 +218,7 @@ def test_a_page_about_warc_is_one_record(tmp_path):
         assert [item.text for item in found if isinstance(item, Record)] == [text, f"title 1\n{LONG}"]
 
 
-def test_a_record_above_the_limit_is_skipped_without_being_held(tmp_path):
+def test_a_record_above_the_limit_is_skipped_in_bounded_memory(tmp_path):
     content = packed([wet(0, b"t\n" + b"y" * (100 << 20)), wet(1, f"t\n{LONG}")])
     tracemalloc.start()
     found = read(tmp_path, content)

@@ -189,7 +189,7 @@ def test_only_the_accepted_licenses_are_accepted_among_all_spdx_texts():
         ({"LICENSE": GPL_MENTION, "LICENSE-APACHE": APACHE}, False),
     ],
 )
-def test_a_choice_is_taken_where_the_main_file_leaves_it(files, accepted):
+def test_a_main_license_file_that_only_offers_a_choice_defers_to_the_others(files, accepted):
     assert licenses.is_accepted(licenses.folder_license(files), github.ACCEPTED) == accepted
 
 

@@ -67,7 +67,7 @@ def test_html_becomes_this_text(html, text):
         ("a</sup>b<sup></sup>", "ab"),
     ],
 )
-def test_a_power_keeps_its_mark_and_an_ordinal_needs_none(html, text):
+def test_a_power_gets_a_mark_and_an_ordinal_does_not(html, text):
     assert html_to_text(html) == text
 
 
@@ -97,7 +97,7 @@ plain = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size
 
 
 @given(plain)
-def test_escaped_text_comes_back_with_its_words(text):
+def test_escaped_text_keeps_its_words(text):
     for html in (escape(text), f"<p>{escape(text)}</p>", f"<p><b>{escape(text)}</b><br></p>"):
         assert html_to_text(html).split(" ") == re.sub("[ \t\n\f\r]+", " ", text).strip(" \t\n\f\r").split(
             " "

@@ -36,7 +36,7 @@ from tests.support.stackexchange import (
         b'"',
     ],
 )
-def test_a_damaged_row_is_set_aside_alone(tmp_path, damage):
+def test_only_the_damaged_row_is_quarantined(tmp_path, damage):
     content = xml(
         [question(1, "One"), question(2, "Two"), question(3, "Three"), question(4, "Four")]
     ).encode()
@@ -126,7 +126,7 @@ def peak(path: Path) -> tuple[int, list]:
     return size, found
 
 
-def test_a_row_of_any_size_is_passed_over_in_bounded_memory(tmp_path, monkeypatch):
+def test_a_row_of_any_size_is_skipped_in_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(posts, "MAX_ROW", 1 << 20)
     path = tmp_path / "tea.Posts.xml"
     with path.open("w") as file:

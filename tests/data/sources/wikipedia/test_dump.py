@@ -89,7 +89,7 @@ def test_a_truncated_bz2_gives_its_pages_up_to_there(tmp_path, name):
     assert sum(bool(broken) for _, broken in pieces) == 1
 
 
-def test_a_corrupt_stream_is_set_aside_and_the_next_is_read(tmp_path):
+def test_a_corrupt_stream_is_quarantined_and_the_next_is_read(tmp_path):
     pages = [page(number, "prose " * (number + 1)) for number in range(40)]
     streams = [
         bz2.compress(part) for part in [head(), *(b"".join(pages[i : i + 10]) for i in range(0, 40, 10))]
@@ -115,7 +115,7 @@ def test_a_corrupt_head_leaves_the_language_to_the_files_name(tmp_path):
     assert items[1].meta["language"] == "en"
 
 
-def test_a_bad_page_is_set_aside_and_the_next_is_read(tmp_path):
+def test_a_bad_page_is_quarantined_and_the_next_is_read(tmp_path):
     bad = {
         "invalid UTF-8": page(2).replace(b"Prose", b"Pro\xff\xfese"),
         "NUL": page(2).replace(b"Prose", b"Pro\0se"),
@@ -152,7 +152,7 @@ def test_entities_of_the_dumps_own_making_are_never_read(tmp_path):
     assert not any("SECRET" in str(item) for item in items)
 
 
-def test_a_page_of_any_size_is_passed_over_in_bounded_memory(tmp_path, monkeypatch):
+def test_a_page_of_any_size_is_skipped_in_bounded_memory(tmp_path, monkeypatch):
     monkeypatch.setattr(dump_reader, "MAX_PAGE", 100_000)
     monkeypatch.setattr(dump_reader, "PIECE", 1000)
     content = dump(page(1), page(2, "x" * 1_000_000), page(3))

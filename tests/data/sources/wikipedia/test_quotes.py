@@ -100,6 +100,6 @@ def shown_by_the_rule(line: str) -> str:
     st.lists(st.sampled_from(["'", "''", "'''", "'''''", " ", "a", "l", "é", "Ж", "mot ", "x."]), max_size=24)
 )
 @settings(max_examples=1000, deadline=None)
-def test_any_line_shows_what_the_documented_rule_shows(parts):
+def test_any_line_is_read_as_the_documented_rule_reads_it(parts):
     line = "".join(parts)
     assert line_without_quotes(line) == shown_by_the_rule(line)

@@ -295,11 +295,11 @@ def test_raised_and_lowered_text_can_be_told_from_its_base(wikitext, text):
         ("[[a{{!}}b]] and [[c|d''e'']]", "b and de"),
     ],
 )  # fmt: skip
-def test_tables_and_files_that_are_not_closed_take_no_prose_with_them(wikitext, text):
+def test_unclosed_tables_and_files_remove_no_prose(wikitext, text):
     assert wikitext_to_text(wikitext) == text
 
 
-def test_a_pattern_is_what_its_documentation_says():
+def test_a_pattern_works_as_documented():
     rules = compiled(
         """
 # a comment
