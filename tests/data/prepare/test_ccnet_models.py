@@ -291,7 +291,7 @@ def test_a_dump_that_is_given_twice_is_refused(dump, models, tmp_path, capsys):
     shutil.copy(dump / "3.warc.wet.gz", dump / "copy.warc.wet.gz")
     assert prepare(dump, tmp_path / "c", f"ccnet.models={models}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert all(word in error for word in ("3.warc.wet.gz", "copy.warc.wet.gz", "the same file"))
+    assert all(word in error for word in ("3.warc.wet.gz", "copy.warc.wet.gz", "the same content"))
 
 
 WIKITEXT = """A <ref>{{cite web|url=http://www.page.org/0|title=x}}</ref> b <ref name="n">https://page.org/1/.</ref>
