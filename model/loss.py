@@ -33,8 +33,9 @@ def next_token_loss(
 ) -> Tensor:
     """Mean loss, a scalar in fp32, of `labels` (batch, seq) under the logits hidden @ weight.T.
 
-    `hidden` is (batch, seq, dim), `weight` (vocab, dim), each label in [0, vocab). Pass another
-    `cross_entropy` if `weight` holds only a shard of the vocabulary.
+    `hidden` is (batch, seq, dim), `weight` (vocab, dim), each label in [0, vocab). Logits are computed in
+    `hidden`'s dtype; the gradient of `weight` has `weight`'s. Pass another `cross_entropy` if `weight` holds
+    only a shard of the vocabulary.
     """
     train = torch.is_grad_enabled() and (hidden.requires_grad or weight.requires_grad)
     return _ProjectedCrossEntropy.apply(hidden.flatten(0, 1), weight, labels.flatten(), cross_entropy, train)
@@ -46,9 +47,11 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         tokens, vocab = len(labels), len(weight)
         chunks = -(-tokens * vocab // CHUNK)
         total = hidden.new_zeros((), dtype=torch.float32)
+        ctx.tokens, ctx.weight_dtype = tokens, weight.dtype
         # In evaluation nothing is saved for backward; bf16 would round the weight's gradient at every chunk.
         grad_hidden = torch.empty_like(hidden if train else hidden[:0])
         grad_weight = torch.zeros_like(weight if train else weight[:0], dtype=torch.float32)
+        weight = weight.to(hidden.dtype)
         first = 0
         for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
             loss, grad = cross_entropy(x @ weight.t(), y)
@@ -60,7 +63,6 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             first += len(y)
         if train:
             ctx.save_for_backward(grad_hidden, grad_weight)
-        ctx.tokens, ctx.weight_dtype = tokens, weight.dtype
         return total / tokens
 
     @staticmethod

@@ -14,9 +14,10 @@ NAMES = {
 }
 
 
-def attention_kernel(model: LlamaConfig, layout: Layout, seq_len: int, device: torch.device) -> str:
-    """The kernel's name for one rank's heads, in the dtype in which blocks compute on `device`."""
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+def attention_kernel(
+    model: LlamaConfig, layout: Layout, seq_len: int, device: torch.device, dtype: torch.dtype
+) -> str:
+    """The kernel's name for one rank's heads, given the dtype in which blocks compute."""
     shape = (1, model.n_heads // layout.tp, seq_len, model.head_dim)
     if layout.cp > 1:  # one chunk's queries, as in model/parallelize/context.py
         shape = (1, shape[1], seq_len // (2 * layout.cp), model.head_dim)

@@ -5,6 +5,7 @@ import torch
 from model.llama import Llama
 from model.parallelize.apply import parallelize
 from model.parallelize.pipeline import Pipeline
+from train.precision import DTYPES
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks
@@ -24,7 +25,7 @@ def build_model(run: Resolved, ranks: Ranks) -> Llama | Pipeline:
         tensor=parallel.tensor,
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
-        param_dtype=torch.bfloat16 if ranks.device.type == "cuda" else torch.float32,
+        param_dtype=DTYPES[run.config.precision],
         reduce_dtype=torch.float32,
     )
     built.to_empty(device=ranks.device)

@@ -22,6 +22,7 @@ RUN_IDENTITY = (
     "seq_len",
     "global_batch",
     "init",
+    "precision",
 )
 
 
@@ -191,6 +192,8 @@ class TrainConfig:
         None  # weights to start from, in any format: a run, a step, a Hugging Face or a Meta folder
     )
     device: str = "auto"  # auto | cpu | cuda
+    precision: str = "auto"  # in which blocks compute: auto (bf16 where it is faster) | fp32 | bf16
+    deterministic: bool = False  # slower kernels that give the same bits each time; CPUs do without
     threads: int | None = None  # CPU threads per rank; null: the cores divided among this machine's ranks
     workers: int = 2  # threads that prefetch batches
     verify_data: str = "auto"  # check the token shards' checksums: auto (up to 2 GiB) | always | never
@@ -244,6 +247,7 @@ class TrainConfig:
             "[first,last], 1 ≤ first ≤ last",
         )
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
+        _one_of("precision", self.precision, ("auto", "fp32", "bf16"))
         _one_of("verify_data", self.verify_data, ("auto", "always", "never"))
 
     @property

@@ -1,6 +1,7 @@
 """`torchrun train/main.py model=7b data=mix`, or `relama train …` in one process: parse, build, run."""
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 
 from configs.load import entry, load
@@ -9,6 +10,7 @@ from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
 from train.output import survive_broken_output
+from train.precision import make_deterministic, settle_precision
 from train.preflight import resolve
 from train.ranks import identity
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
@@ -25,6 +27,8 @@ def run(argv: list[str]) -> int:
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(resolved.layout):
         return wait_for_the_end(identity.rank(), patience)
+    if config.deterministic:
+        make_deterministic()
     from train.trainer import Trainer  # a second of imports that a refused command does not wait for
 
     watchdog = Watchdog(run_path(config.run) / "hangs", identity.rank(), config.watchdog.timeout)
@@ -33,6 +37,8 @@ def run(argv: list[str]) -> int:
     try:
         with identity.waiting(watchdog.doing):
             ranks = set_up(resolved.layout, config.device, config.threads, patience)
+            config = settle_precision(config, ranks.device)
+            resolved = replace(resolved, config=config)
             with claimed(config, argv) as folder:
                 code = Trainer(resolved, ranks, folder, watchdog).run()
                 if code == 0 and ranks.is_first:

@@ -29,6 +29,7 @@ from train.metrics.profiler import Profiler
 from train.metrics.stragglers import Stragglers
 from train.metrics.throughput import Throughput
 from train.optimizer import learning_rate, set_learning_rate
+from train.precision import DTYPES
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
@@ -75,7 +76,13 @@ class Trainer:
         config = self.config
         if self.step_done >= config.last_step:
             return ending.already_finished(self.folder.path, config, self.step_done)
-        kernel = attention_kernel(config.model, self.ranks.layout, config.sequence_length, self.ranks.device)
+        kernel = attention_kernel(
+            config.model,
+            self.ranks.layout,
+            config.sequence_length,
+            self.ranks.device,
+            DTYPES[config.precision],
+        )
         identity.say(f"attention kernel: {kernel}")
         self.tokenizer = Tokenizer(self.folder.tokenizer)
         self.throughput = Throughput(config, self.ranks)

@@ -22,10 +22,10 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
     """Compute gradients of `count` micro-batches' mean loss, which is the result's mean over ranks."""
     if isinstance(model, Pipeline):
         return model.forward_backward(batches)
-    assert isinstance(model, FSDPModule)  # `parallelize` shards every model
     total = torch.zeros((), device=next(model.parameters()).device)
     for micro, (inputs, labels) in enumerate(batches):
-        model.set_requires_gradient_sync(micro == count - 1)
+        if isinstance(model, FSDPModule):  # not on a single rank
+            model.set_requires_gradient_sync(micro == count - 1)
         loss = model(inputs, labels) / count
         loss.backward()
         total += loss.detach()

@@ -21,6 +21,7 @@ from train.evaluation.mmlu import over_all_questions
 from train.evaluation.results import Results, default_folder, table
 from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
 from train.generation.inference import InferenceParallel, load_over, started
+from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
 from train.recipe.facts import SIZES, size_of
@@ -46,6 +47,7 @@ class EvaluateConfig:
     size: str | None = None  # 7b | 13b | 33b | 65b: the paper's column; null: by the model's shape
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"
+    dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,7 @@ class EvaluateConfig:
             ("tasks", self.tasks or [], KNOWN),
             ("protocols", self.protocols or [], list(PROTOCOLS)),
             ("size", [self.size] if self.size else [], list(SIZES)),
+            ("dtype", [self.dtype], list(CHOICES)),
         ):
             for value in chosen:
                 if value not in choices:
@@ -82,7 +85,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     folder = Path(config.output) if config.output else default_folder(weights)
-    results = Results(folder, weights, tokenizer.fingerprint, config.benchmarks, config.limit)
+    dtype = inference_dtype(config.dtype, ranks, weights.config, MEASURED)
+    results = Results(folder, weights, tokenizer.fingerprint, config.benchmarks, config.limit, dtype)
 
     @cache
     def lm() -> "RelamaLM":
@@ -90,7 +94,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
             RelamaLM,
         )  # slow to import and load; not needed if all results are kept
 
-        return RelamaLM(load_over(weights, ranks, config.parallel), tokenizer, config.batch, ranks.layout)
+        model = load_over(weights, ranks, config.parallel, dtype)
+        return RelamaLM(model, tokenizer, config.batch, ranks.layout)
 
     chosen = [each for each in SUITES[config.suite] if not config.tasks or each.name in config.tasks]
     rows, failures = [], []

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from data import folders
 from model.formats.weights import Weights
 from train.config import RunError
@@ -18,10 +20,16 @@ class Results:
     """The results in `folder` of `weights` on the first `limit` documents (None: all) of each task."""
 
     def __init__(
-        self, folder: Path, weights: Weights, tokenizer: str, benchmarks: str | None, limit: int | None
+        self,
+        folder: Path,
+        weights: Weights,
+        tokenizer: str,
+        benchmarks: str | None,
+        limit: int | None,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._folder, self._weights, self._tokenizer = folder, weights, tokenizer
-        self._benchmarks, self._limit = benchmarks, limit
+        self._benchmarks, self._limit, self._dtype = benchmarks, limit, dtype
 
     def of(self, benchmark: Benchmark, protocol: str, compute: Callable[[], dict]) -> dict:
         """The result kept for `benchmark`, or else a new one, which is kept; all ranks call it."""
@@ -42,11 +50,13 @@ class Results:
         first_rank_does(partial(_write, path, text))
 
     def _identity(self, benchmark: Benchmark, protocol: str) -> str:
-        """A hash of all that a score depends on: weights, tokenizer, task file, data and limit."""
+        """A hash of all that a score depends on: weights, their dtype, tokenizer, task file, data, limit."""
         task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
         local = benchmark.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task, benchmark.subject]
         parts += [benchmark.shots, str(local), _stamps(local) if local else [], self._limit, self._tokenizer]
+        if self._dtype != torch.float32:  # which older results do not name
+            parts.append(str(self._dtype))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

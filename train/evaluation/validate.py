@@ -11,6 +11,7 @@ from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
 from train.config import RunError
+from train.precision import CHOICES, inference_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
 from train.run.folder import as_key, read_run_config
@@ -29,9 +30,12 @@ class ValidateWeightsConfig:
     seq_len: int | None = None  # null: the run's, or else the model's context
     micro_batch: int = 4
     device: str = "auto"
+    dtype: str = "auto"  # of what is computed: auto (a run's own, else bf16 where it is faster) | fp32 | bf16
     seed: int = 0  # where the spread begins; a run's own data: its seed
 
     def __post_init__(self) -> None:
+        if self.dtype not in CHOICES:
+            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
         for key in ("sequences", "micro_batch"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")
@@ -53,8 +57,9 @@ def run(argv: list[str]) -> None:
         raise RunError(f"seq_len={seq_len}: expected 1 to {weights.config.max_seq_len}, the model's context")
     ranks = set_up(Layout(), config.device)
     try:
+        rows = config.micro_batch * seq_len
         results = validate(
-            load_model(weights, ranks.device),
+            load_model(weights, ranks.device, inference_dtype(config.dtype, ranks, weights.config, rows)),
             stores,
             Tokenizer(next(iter(stores.values())).folder / "tokenizer.model"),
             ranks,
@@ -84,10 +89,15 @@ def table(results: dict[str, dict[str, float]]) -> list[str]:
 def _with_the_runs_data(
     config: ValidateWeightsConfig, weights: Weights, given: set[str]
 ) -> ValidateWeightsConfig:
-    """With the run's data, sequence length and seed, where `weights` are a run's and no data= is given."""
-    if weights.step is None or "data" in given or not (weights.path.parents[1] / "config.yaml").exists():
+    """With what the run used, where `weights` are a run's: its precision; and its data, sequence length and
+    seed if no data= is given."""
+    if weights.step is None or not (weights.path.parents[1] / "config.yaml").exists():
         return config
     run = read_run_config(weights.path.parents[1])
+    if config.dtype == "auto":
+        config = replace(config, dtype=run.precision)
+    if "data" in given:
+        return config
     own = {"corpora": run.corpora, "seq_len": run.seq_len, "seed": run.seed}
     return replace(config, data=run.data, **{key: own[key] for key in own if key not in given})
 

@@ -61,11 +61,16 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
         tear_down()
 
 
-def load_over(weights: Weights, ranks: Ranks, parallel: InferenceParallel) -> Llama:
-    """The model over `ranks`; all of them call it. RunError if its heads or vocabulary cannot be divided."""
+def load_over(
+    weights: Weights, ranks: Ranks, parallel: InferenceParallel, dtype: torch.dtype = torch.float32
+) -> Llama:
+    """The model over `ranks` in `dtype`; all of them call it. Weights are rounded one tensor at a time.
+
+    Raises RunError if its heads or vocabulary cannot be divided.
+    """
     refuse_indivisible(weights.config, parallel.tp)
     with torch.device("meta"):
-        model = Llama(weights.config)
+        model = Llama(weights.config).to(dtype)
     tp = along(ranks.mesh, "tp")
     if tp and parallel.tensor == "fairscale":
         from model.parallelize.fairscale_tensor import fairscale_tensor_parallel  # an optional import

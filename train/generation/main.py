@@ -20,6 +20,7 @@ from train.config import RunError
 from train.generation.inference import InferenceParallel, load_over, started
 from train.generation.prompts import encode, read_prompts, stream
 from train.generation.sampling import generate
+from train.precision import CHOICES, inference_dtype
 from train.ranks.setup import Ranks
 from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
@@ -42,6 +43,7 @@ class GenerateConfig:
     seed: int = 0
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"
+    dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:
@@ -51,6 +53,8 @@ class GenerateConfig:
                 if not self.prompt
                 else "prompts: give prompt= or prompts=, not both"
             )
+        if self.dtype not in CHOICES:
+            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
         for key in ("max_tokens", "batch"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")
@@ -79,7 +83,9 @@ def _continue(config: GenerateConfig, texts: list[str], ranks: Ranks) -> None:
             f"{room} after the {'prompt' if len(prompts) == 1 else 'longest prompt'}",
             file=sys.stderr,
         )
-    model = load_over(weights, ranks, config.parallel)
+    rows = min(config.batch, len(texts))  # computed at once, but for the prompts
+    dtype = inference_dtype(config.dtype, ranks, weights.config, rows)
+    model = load_over(weights, ranks, config.parallel, dtype)
     draw = partial(
         generate,
         model,

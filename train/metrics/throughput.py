@@ -6,6 +6,7 @@ from train.config import TrainConfig
 from train.metrics.clock import Clock
 from train.metrics.hardware import peak_memory_gib
 from train.metrics.peak import peak_flops
+from train.precision import DTYPES
 from train.ranks.setup import Ranks
 
 STALLS = ("data", "validate", "checkpoint", "certificate")  # stretches of a step in which no model computes
@@ -17,7 +18,7 @@ class Throughput:
     def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
         self._config, self._device = config, ranks.device
         self._flops = flops_per_token(config.model, config.sequence_length)
-        self._peak = peak_flops(ranks.device)
+        self._peak = peak_flops(ranks.device, DTYPES[config.precision])
 
     def of(self, step: int, order: Order, clock: Clock) -> dict:
         """The fields of a metrics.jsonl line about speed, memory and epochs."""

@@ -39,7 +39,7 @@ def settle(config: TrainConfig) -> TrainConfig:
             micro_batch=config.micro_batch,
             reshard=parallel.reshard,
             tensor=parallel.tensor,
-            width=2 if on_gpu else 4,
+            width=4 if config.precision == "fp32" or (config.precision == "auto" and not on_gpu) else 2,
         )
     except LayoutError as error:
         raise RunError(str(error)) from None

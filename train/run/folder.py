@@ -23,7 +23,7 @@ from train.checkpoint.folder import remove_leftovers
 from train.config import RUN_IDENTITY, RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
-from train.run import markers
+from train.run import markers, starts
 
 
 def run_path(run: str) -> Path:
@@ -152,7 +152,7 @@ class RunFolder:
         if not saved.exists():
             return
         try:
-            before, now = asdict(from_yaml(saved, TrainConfig)), asdict(config)
+            before, now = asdict(read_run_config(self.path)), asdict(config)
         except ConfigError as error:
             raise RunError(f"{saved}: damaged ({error}); choose another run=NAME") from None
         changed = [
@@ -174,10 +174,13 @@ def _step_of(line: str) -> int | None:
 
 
 def read_run_config(path: Path) -> TrainConfig:
-    """The configuration of the run at `path`. Raises RunError if it is not a run folder."""
+    """The configuration of the run at `path`, `precision` as it trained. Raises RunError if it is not one."""
     if not (path / "config.yaml").exists():
         raise RunError(f"{path}: not a run folder (no config.yaml); expected runs/NAME of a training run")
-    return from_yaml(path / "config.yaml", TrainConfig)
+    config = from_yaml(path / "config.yaml", TrainConfig)
+    if config.precision == "auto":  # made before precision was a key
+        config.precision = "bf16" if starts.on_gpu(path) else "fp32"
+    return config
 
 
 def _lock(path: Path, patience: float = 15.0) -> IO[str]:

@@ -8,6 +8,7 @@ ends, and their starts' costs, in attempts.jsonl.
 
 import json
 import platform
+import re
 import subprocess
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -60,6 +61,12 @@ def read_starts(folder: Path) -> list[dict]:
     return [
         line for line in json_lines.read(folder / NAME) if {"first_step", "command", "ranks"} <= line.keys()
     ]
+
+
+def on_gpu(folder: Path) -> bool:
+    """Whether the last start was on GPUs, as far as is recorded."""
+    devices = [line["device"] for line in read_starts(folder) if line.get("device")]
+    return bool(devices) and not re.match(r"\d+ threads? of ", devices[-1])
 
 
 def read_events(folder: Path) -> list[dict]:

@@ -8,6 +8,8 @@ behind.
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from configs.load import entry, load
 from configs.waiting import waiting
 from data.errors import DataError
@@ -19,6 +21,15 @@ from model.formats.weights import DTYPES, FormatError, Weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 
+# The names that other keys use, and torch's.
+DTYPE_NAMES = {
+    "auto": None,
+    "fp32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+    **DTYPES,
+}
+
 
 @dataclass
 class ExportConfig:
@@ -27,15 +38,15 @@ class ExportConfig:
     weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
     format: str  # hf | meta
     output: str  # the folder to create
-    dtype: str = "float32"  # float32 | float16 | bfloat16
+    dtype: str = "fp32"  # fp32 | bf16 | fp16 | auto (as stored)
     shards: int = 1  # meta: number of files (model-parallel ranks): 1 | 2 | 4 | 8
     max_shard_gb: float = 5.0  # hf: maximum size of a file
     tokenizer: str | None = None  # null: the one that came with the weights
 
     def __post_init__(self) -> None:
-        for key, choices in (("format", ("hf", "meta")), ("dtype", tuple(DTYPES)), ("shards", SHARDS)):
+        for key, choices in (("format", ("hf", "meta")), ("dtype", DTYPE_NAMES), ("shards", SHARDS)):
             if getattr(self, key) not in choices:
-                expected = ", ".join(map(str, choices))
+                expected = ", ".join(str(choice) for choice in choices if choice not in DTYPES)
                 raise ValueError(f"{key}={getattr(self, key)}: expected one of {expected}")
         if self.format == "hf" and self.shards != 1:
             raise ValueError(f"shards={self.shards}: only for format=meta; for hf use max_shard_gb=")
@@ -48,16 +59,19 @@ def run(argv: list[str]) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     output = Path(config.output)
+    dtype = DTYPE_NAMES[config.dtype] or weights.read("norm.weight").dtype
     with waiting(f"writing {output}"):
-        _write(config, weights, tokenizer, output)
+        _write(config, weights, tokenizer, output, dtype)
     if config.format == "meta" and (context := weights.config.max_seq_len) != META_CONTEXT:
         print(f"params.json cannot hold the context length: set max_seq_len={context} when importing it")
     sizes = [path.stat().st_size for path in output.iterdir()]
-    print(f"{output}: {weights.path} in {config.dtype}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
+    name = str(dtype).removeprefix("torch.")
+    print(f"{output}: {weights.path} in {name}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
 
 
-def _write(config: ExportConfig, weights: Weights, tokenizer: Tokenizer, output: Path) -> None:
-    dtype = DTYPES[config.dtype]
+def _write(
+    config: ExportConfig, weights: Weights, tokenizer: Tokenizer, output: Path, dtype: torch.dtype
+) -> None:
     if config.format == "hf":
         write_huggingface(
             weights,

@@ -97,10 +97,10 @@ def fill(model: nn.Module, weights: Weights) -> None:
         load(weights.path, model, None, reader=reader)
 
 
-def load_model(weights: Weights, device: torch.device) -> Llama:
-    """A plain model on one device, for inference."""
+def load_model(weights: Weights, device: torch.device, dtype: torch.dtype = torch.float32) -> Llama:
+    """A plain model on one device in `dtype`, for inference; weights are rounded one tensor at a time."""
     with torch.device("meta"):
-        model = Llama(weights.config)
+        model = Llama(weights.config).to(dtype)
     model.to_empty(device=device)
     fill(model, weights)
     return model.eval()

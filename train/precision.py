@@ -1,0 +1,130 @@
+"""The dtype in which a model computes: `precision=` of training, `dtype=` of inference.
+
+`auto` is bf16 on GPUs, and on CPUs whose bf16 products are measured faster. A run keeps what its first start
+chose, on whatever hardware it continues. Weights, optimizer and reduction of a run are in fp32 either way.
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from configs.load import ConfigError
+from model.llama import LlamaConfig
+from train.config import TrainConfig
+from train.ranks import identity
+from train.ranks.setup import Ranks, first_rank_does
+from train.run.folder import read_run_config, run_path
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+CHOICES = ("auto", *DTYPES)
+MEASURED = 512  # rows and width, at most: with more, the ratio no longer changes
+# Casts, norms and attention gain little from bf16, so its products must gain more than noise. A step of dim
+# 256 and 512 is 1.5 to 2 times as fast where products are 2.5 times as fast (docs/reference/benchmarks.md).
+WORTH_IT = 1.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A key of DTYPES, and the reason."""
+
+    name: str
+    why: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return DTYPES[self.name]
+
+
+def choose(requested: str, device: torch.device, model: LlamaConfig, rows: int = MEASURED) -> Choice:
+    """What `requested` (auto, fp32 or bf16) means on `device`.
+
+    A CPU is measured, for 0.3 s, on matrices as wide as the `model`'s, with as many `rows` as are computed at
+    once.
+    """
+    if requested != "auto":
+        return Choice(requested, "as requested")
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return Choice("bf16", "this GPU has bf16 products")
+        return Choice("fp32", "this GPU has no bf16 products")
+    ratio = bf16_speedup(min(rows, MEASURED), min(model.dim, MEASURED))
+    return Choice(
+        "bf16" if ratio >= WORTH_IT else "fp32",
+        f"this model's products are {ratio:.2g} times as fast in bf16 on this CPU; auto wants {WORTH_IT}",
+    )
+
+
+def bf16_speedup(rows: int, width: int) -> float:
+    """How many times as fast as in fp32 this CPU computes a linear layer in bf16, forward and backward.
+
+    `rows` and `width` of its input and output. Measured in CPU time, as other processes may take the cores.
+    """
+
+    def seconds(dtype: torch.dtype) -> float:
+        x = torch.ones(rows, width, dtype=dtype, requires_grad=True)
+        weight = torch.ones(width, width, dtype=dtype, requires_grad=True)
+        least, end = float("inf"), time.perf_counter() + 0.15
+        while time.perf_counter() < end or least == float("inf"):
+            begin = time.process_time()
+            out = F.linear(x, weight)
+            torch.autograd.grad(out, (x, weight), out.detach())
+            least = min(least, time.process_time() - begin)
+        return least
+
+    return seconds(torch.float32) / seconds(torch.bfloat16)
+
+
+def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int) -> torch.dtype:
+    """`choose`, by the first rank for all of them; it reports a choice of its own on standard error."""
+    choice = first_rank_does(lambda: choose(requested, ranks.device, model, rows))
+    if requested == "auto" and ranks.is_first:
+        print(f"relama: dtype={choice.name} ({choice.why})", file=sys.stderr)
+    return choice.dtype
+
+
+def settle_precision(config: TrainConfig, device: torch.device) -> TrainConfig:
+    """`config` with a precision in place of `auto`: the run's own, if it has started; all ranks call it.
+
+    Says which, and why; and on other hardware, what `auto` would have chosen there.
+    """
+
+    def decide() -> tuple[str, str]:
+        recorded = _recorded(run_path(config.run))
+        rows = config.micro_batch * config.sequence_length
+        here = choose(config.precision, device, config.model, rows)
+        if config.precision != "auto" or recorded in (None, here.name):
+            return here.name, here.why
+        return recorded, f"as this run began; a new run would use {here.name} here: {here.why}"
+
+    name, why = first_rank_does(decide)
+    if name == "bf16":
+        identity.say(f"precision: bf16 compute; fp32 weights, optimizer and reduction ({why})")
+    else:
+        identity.say(f"precision: fp32 ({why})")
+    if device.type == "cuda":  # bf16: TF32 for what is left in fp32
+        torch.set_float32_matmul_precision("high" if name == "bf16" else "highest")
+    return replace(config, precision=name)
+
+
+def make_deterministic() -> None:
+    """Use only kernels that give the same bits each time; call before a GPU is used.
+
+    An operation that has none raises RuntimeError instead of running.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS reads it when it starts
+    torch.use_deterministic_algorithms(True)
+    # Filling finds faults, at every allocation's cost. (The module sets this through a property.)
+    setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
+
+
+def _recorded(folder: Path) -> str | None:
+    """The precision of the run at `folder`; None if there is none, or its file is damaged (refused later)."""
+    try:
+        return read_run_config(folder).precision if (folder / "config.yaml").exists() else None
+    except ConfigError:
+        return None
