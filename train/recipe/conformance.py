@@ -152,7 +152,8 @@ def _silent(config: TrainConfig) -> Iterator[str]:
     yield f"seed: {config.seed}"
     yield f"optim.eps: {config.optim.eps:g}"
     yield "weight decay: on matrices, not on the norms' scales"
-    yield "precision: fp32 weights and optimizer; bf16 compute on GPUs, fp32 on CPUs"
+    computed = {"auto": "in bf16 where it is faster"}.get(config.precision, f"in {config.precision}")
+    yield f"precision: fp32 weights, optimizer and reduction; blocks compute {computed}"
     yield "packing: documents between BOS and EOS in one stream, cut into sequences; attention crosses them"
     yield "dropout: none, as in Meta's code"
     yield f"a batch of 4M tokens: {config.global_batch:,}, in sequences of {config.seq_len:,}"
