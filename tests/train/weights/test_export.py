@@ -74,6 +74,7 @@ def test_held_out_loss_is_the_same_from_every_format(folders, corpora, capsys):
             f"corpora={corpora}",
             "seq_len=64",
             "sequences=3",
+            "dtype=fp32",
         ]
         assert validate.main(words) == 0
         tables.append(capsys.readouterr().out.splitlines()[1:])
