@@ -48,7 +48,7 @@ def audited(corpora: Path, *words: str):
     return audit(load("audit", AuditConfig, [f"corpora={corpora}", *words]))
 
 
-def said(words: list[str], capsys) -> tuple[int, str, str]:
+def outcome(words: list[str], capsys) -> tuple[int, str, str]:
     code = main(words)
     out, err = capsys.readouterr()
     return code, out, err
@@ -101,14 +101,14 @@ def test_your_own_mixture_has_no_length_until_it_is_given(seven, capsys):
     own = ["data.weights={novels: 1}", "data.sources=[novels]"]
     assert audited(seven, *own).length is None and audited(seven, *own).rows[0].epochs is None
     assert audited(seven, *own, "steps=10", "global_batch=4096").length == 40960
-    code, out, _ = said([f"corpora={seven}", *own], capsys)
+    code, out, _ = outcome([f"corpora={seven}", *own], capsys)
     assert code == 0 and "give steps= or tokens= to see the epochs" in out and "1.4T tokens)" in out
 
 
 def test_missing_sources_are_named_and_present_ones_are_shown(copy, capsys):
     shutil.rmtree(copy / "wikipedia")
     (copy / "arxiv" / "tokens" / "manifest.json").unlink()
-    code, out, err = said([f"corpora={copy}", "tokens=1000"], capsys)
+    code, out, err = outcome([f"corpora={copy}", "tokens=1000"], capsys)
     assert code == 0 and err == ""
     missing = [line for line in out.split("\n") if line.startswith("! MISSING")]
     assert [line.split()[2] for line in missing] == ["wikipedia", "arxiv", "Books3,"]
@@ -162,23 +162,23 @@ def test_your_own_source_is_listed_without_the_papers_figures(copy, real_texts, 
 
 
 def test_strict_is_an_error_in_one_line_only_when_something_is_off(copy, capsys):
-    assert said([f"corpora={copy}", "tokens=1000", "strict=true"], capsys)[0] == 0
-    code, out, err = said([f"corpora={copy}", "tokens=1e9", "strict=true"], capsys)
+    assert outcome([f"corpora={copy}", "tokens=1000", "strict=true"], capsys)[0] == 0
+    code, out, err = outcome([f"corpora={copy}", "tokens=1e9", "strict=true"], capsys)
     assert code == 1 and "REPEATED: c4" in one_line(err) and "! REPEATED: c4" in out
     shutil.rmtree(copy / "github")
-    code, out, err = said([f"corpora={copy}", "tokens=1000", "strict=true"], capsys)
+    code, out, err = outcome([f"corpora={copy}", "tokens=1000", "strict=true"], capsys)
     assert code == 1 and "strict=true: MISSING: github has no token store" in one_line(err)
     assert out.startswith("the mixture over 1,000 tokens")
 
 
 def test_json_is_printed_and_written_with_the_same_figures(seven, tmp_path, capsys):
     words = [f"corpora={seven}", f"tokens={LENGTH}", f"output={tmp_path / 'audit.json'}"]
-    code, out, _ = said([*words, "json=true"], capsys)
+    code, out, _ = outcome([*words, "json=true"], capsys)
     assert code == 0 and json.loads(out) == json.loads((tmp_path / "audit.json").read_text())
     found = audited(seven, f"tokens={LENGTH}")
     assert json.loads(out)["rows"][1]["tokens"] == found.rows[1].tokens
     assert json.loads(out)["findings"] == found.findings and json.loads(out)["length"] == LENGTH
-    code, out, _ = said(words, capsys)
+    code, out, _ = outcome(words, capsys)
     assert code == 0 and out.startswith("the mixture over")
 
 
@@ -187,7 +187,7 @@ def test_stores_of_two_tokenizers_are_refused(copy, real_texts, tmp_path, capsys
     shutil.rmtree(copy / "arxiv")
     make_store(copy, "arxiv", real_texts[:3], other)
     capsys.readouterr()
-    code, _, err = said([f"corpora={copy}"], capsys)
+    code, _, err = outcome([f"corpora={copy}"], capsys)
     assert code == 1 and "stores have different tokenizers" in one_line(err)
 
 
@@ -204,15 +204,15 @@ def test_a_damaged_store_is_refused_by_name(copy, capsys):
         "\0" * 99,
     ):
         manifest.write_text(content)
-        code, _, err = said([f"corpora={copy}"], capsys)
+        code, _, err = outcome([f"corpora={copy}"], capsys)
         assert code == 1 and str(manifest) in one_line(err)
     digits = whole.index('"tokens":') + 10
     manifest.write_text(whole[:digits] + "9" + whole[digits:])
-    assert "altered" in one_line(said([f"corpora={copy}"], capsys)[2])
+    assert "altered" in one_line(outcome([f"corpora={copy}"], capsys)[2])
     manifest.write_text(whole)
     shard = next((copy / "c4" / "tokens").glob("train-*.bin"))
     shard.write_bytes(shard.read_bytes()[:-2])
-    assert str(shard) in one_line(said([f"corpora={copy}"], capsys)[2])
+    assert str(shard) in one_line(outcome([f"corpora={copy}"], capsys)[2])
 
 
 def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer):
@@ -246,5 +246,5 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
 )
 def test_invalid_settings_are_refused_in_one_line(seven, words, part, capsys):
     corpora = [] if words[0].startswith("corpora") else [f"corpora={seven}"]
-    code, _, err = said([*corpora, *words], capsys)
+    code, _, err = outcome([*corpora, *words], capsys)
     assert code == 1 and part in one_line(err)

@@ -79,9 +79,9 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
         "engine.workers=1",
     ]
     assert main(words) == 0
-    said = capsys.readouterr()
-    assert "GB of disk" in said.err and "hours on 1 cores" in said.err
-    assert "data.sources=[c4,github,mine]" in said.out
+    output = capsys.readouterr()
+    assert "GB of disk" in output.err and "hours on 1 cores" in output.err
+    assert "data.sources=[c4,github,mine]" in output.out
     stores = {
         name: TokenStore.open(tmp_path / "corpora" / name / "tokens") for name in ("c4", "github", "mine")
     }
@@ -94,7 +94,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "parts"),
     [
         ("", ["source: path"]),
         ("- a\n- b\n", ["source: path"]),
@@ -106,11 +106,11 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
         ("'../x': README.md\n", ["../x"]),
     ],
 )
-def test_a_list_that_cannot_be_followed_is_refused_in_one_line(tmp_path, capsys, content, said):
+def test_a_list_that_cannot_be_followed_is_refused_in_one_line(tmp_path, capsys, content, parts):
     (tmp_path / "dumps.yaml").write_text(content)
     assert main(["recipe=all", f"input={tmp_path / 'dumps.yaml'}", f"corpora={tmp_path / 'c'}"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("relama: error: ") and all(word in error for word in said)
+    assert error.startswith("relama: error: ") and all(part in error for part in parts)
     assert not (tmp_path / "c").exists()
 
 

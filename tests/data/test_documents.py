@@ -129,9 +129,9 @@ def test_text_that_cannot_be_trained_on_is_dropped_with_its_place(left, reason):
 
 
 def test_a_lock_has_one_holder_and_waiting_is_announced(tmp_path):
-    said = []
+    announced = []
     with folders.locked(tmp_path / "lock"):  # noqa: SIM117
         with pytest.raises(DataError, match="another process"), folders.locked(tmp_path / "lock"):
             pass
-    with folders.locked(tmp_path / "lock", waiting=lambda: said.append("waiting")):
-        assert said == []  # no process held it any more
+    with folders.locked(tmp_path / "lock", waiting=lambda: announced.append("waiting")):
+        assert announced == []  # no process held it any more

@@ -349,7 +349,7 @@ def _dies(item: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "parts"),
     [
         (["engine=slrum"], ["slrum", "local"]),
         (["engine=slurm"], ["engine.partition"]),
@@ -359,11 +359,11 @@ def _dies(item: int) -> None:
         (["engine=slurm", "engine.partition=main"], ["sbatch"]),
     ],
 )
-def test_an_engine_that_cannot_run_is_refused_in_one_line(dump, tmp_path, capsys, monkeypatch, words, said):
+def test_an_engine_that_cannot_run_is_refused_in_one_line(dump, tmp_path, capsys, monkeypatch, words, parts):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert prepare(dump, tmp_path / "c", *words) == 1
     (error,) = capsys.readouterr().err.splitlines()
-    assert all(word in error for word in said)
+    assert all(part in error for part in parts)
     assert not (tmp_path / "c").exists()
 
 

@@ -169,7 +169,7 @@ def test_every_command_of_a_page_runs_or_says_why_not(page, page_folder, capsys)
         try:
             run(command.text)
         except (AssertionError, SystemExit, subprocess.TimeoutExpired) as error:
-            said = capsys.readouterr().err.strip().splitlines()[-1:]
+            last_line = capsys.readouterr().err.strip().splitlines()[-1:]
             pytest.fail(f"{command}\n{error}\n{' '.join(said)}", pytrace=False)
 
 

@@ -86,9 +86,9 @@ def test_a_recipe_is_added_as_described(copy):
 
 
 def test_a_verb_is_added_as_described(copy):
-    said = walk(copy, "Add a verb")
-    assert re.search(r"^python_code: [\d,]+ tokens$", said, re.MULTILINE)
-    assert "corpora=corpora" in said and "the root folder of the prepared sources" in said
+    output = walk(copy, "Add a verb")
+    assert re.search(r"^python_code: [\d,]+ tokens$", output, re.MULTILINE)
+    assert "corpora=corpora" in output and "the root folder of the prepared sources" in output
 
 
 def test_a_layout_is_added_as_described(copy):

@@ -32,7 +32,7 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     assert "stopped by SIGTERM" in Path("log").read_text() and (run / "preempted.json").exists()
     capsys.readouterr()
     assert main(["status", "run=r"]) == 0
-    assert "has ended" in (said := capsys.readouterr().out) and "saved on a signal" in said
+    assert "has ended" in (output := capsys.readouterr().out) and "saved on a signal" in output
     words[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
     assert subprocess.run([*command[:5], *words, "steps=5000"], capture_output=True).returncode == 0
     assert (run / "finished.json").exists()

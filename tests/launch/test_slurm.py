@@ -53,10 +53,12 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     run = login / "runs" / "preempted"
     steps = lambda: len(metrics(run)) if (run / "metrics.jsonl").exists() else 0  # noqa: E731
     assert main(["launch", *words][1:]) == 0
-    said = capsys.readouterr().out
-    job = said.split("Slurm job ")[1].split()[0]
+    output = capsys.readouterr().out
+    job = output.split("Slurm job ")[1].split()[0]
     log = run / "launch" / f"job-{job}.log"
-    assert f"log: runs/preempted/launch/job-{job}.log" in said and "relama launch stop run=preempted" in said
+    assert (
+        f"log: runs/preempted/launch/job-{job}.log" in output and "relama launch stop run=preempted" in output
+    )
 
     def grown(by: int):
         before = steps()
@@ -78,8 +80,8 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     wait(grown(5), log)
 
     assert main(["status", "run=preempted"]) == 0
-    said = capsys.readouterr().out
-    assert f"Slurm job {job}: RUNNING" in said and "steps are done" in said
+    output = capsys.readouterr().out
+    assert f"Slurm job {job}: RUNNING" in output and "steps are done" in output
     assert main(["stop", "run=preempted"]) == 0
     assert "it saves first" in capsys.readouterr().out
     wait(lambda: job not in ask("squeue", "--noheader", "--format=%i"), log)

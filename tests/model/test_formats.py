@@ -78,8 +78,8 @@ def test_every_tensor_comes_back_bit_equal_or_rounded_once(weights, tmp_path, wa
 
 def test_transformers_loads_the_export_and_gives_our_logits(model, weights, tmp_path):
     write(weights, tmp_path / "hf", "hf small")
-    theirs, said = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
-    assert not said["missing_keys"] and not said["unexpected_keys"] and not said["mismatched_keys"]
+    theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     with torch.no_grad():
         torch.testing.assert_close(theirs(tokens()).logits, model(tokens()), rtol=1e-5, atol=1e-5)
     assert theirs.config.rms_norm_eps == 1e-5 and theirs.config.max_position_embeddings == 2048
@@ -152,7 +152,7 @@ def damaged_meta(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("one file of two", "over 1 file(s): wrong vocabulary size, or missing shards"),
         ("a gap", "consolidated.01.pth is missing"),
@@ -177,7 +177,7 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("rope_theta=500000", "rope.freqs is not theta"),
     ],
 )
-def test_foreign_models_in_metas_format_are_refused_by_name(weights, tmp_path, monkeypatch, how, said):
+def test_foreign_models_in_metas_format_are_refused_by_name(weights, tmp_path, monkeypatch, how, message):
     monkeypatch.chdir(tmp_path)
     write_meta(weights, tmp_path / "m", shards=2, dtype=torch.float32)
     params = json.loads((tmp_path / "m" / "params.json").read_text())
@@ -185,7 +185,7 @@ def test_foreign_models_in_metas_format_are_refused_by_name(weights, tmp_path, m
     damaged_meta(tmp_path / "m", how)
     with pytest.raises(FormatError) as error:
         open_meta(tmp_path / "m")
-    assert said in str(error.value) and str(tmp_path / "m") in str(error.value)
+    assert message in str(error.value) and str(tmp_path / "m") in str(error.value)
     assert not (tmp_path / "owned").exists()
 
 
@@ -237,7 +237,7 @@ def damaged_huggingface(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("a file less", "missing; expected every file named in the index"),
         ("truncated", "truncated, or not safetensors"),
@@ -258,12 +258,12 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("hidden_size=null", "hidden_size=None"),
     ],
 )
-def test_foreign_hugging_face_models_are_refused_by_name(weights, tmp_path, how, said):
+def test_foreign_hugging_face_models_are_refused_by_name(weights, tmp_path, how, message):
     write(weights, tmp_path / "h", "hf small")
     damaged_huggingface(tmp_path / "h", how)
     with pytest.raises(FormatError) as error:
         open_huggingface(tmp_path / "h")
-    assert said in str(error.value) and str(tmp_path / "h") in str(error.value)
+    assert message in str(error.value) and str(tmp_path / "h") in str(error.value)
 
 
 def test_a_failed_write_leaves_nothing(weights, tmp_path):

@@ -45,8 +45,8 @@ def attempt(words: list[str], fault: Callable[[str, tuple], None] | None = None)
         finally:
             os._exit(code)
     os.close(write)
-    with os.fdopen(read, encoding="utf-8", errors="replace") as said:
-        lines = said.read().splitlines()
+    with os.fdopen(read, encoding="utf-8", errors="replace") as stream:
+        lines = stream.read().splitlines()
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), lines[-1] if lines else ""
 
 
@@ -93,9 +93,9 @@ def operations(words: list[str], root: Path, scratch: Path, events: tuple[str, .
 
     numbers = [0]
     handle = os.open(note, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-    code, said = attempt(words, count)
+    code, last_line = attempt(words, count)
     os.close(handle)
-    assert code == 0, said
+    assert code == 0, last_line
     return int(note.read_text().split()[0])
 
 

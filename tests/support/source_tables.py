@@ -55,8 +55,8 @@ def table(source: str, report: dict) -> str:
     for reason, counted in reasons:
         example = counted["examples"][0]
         detail = f": {example['detail']}" if example["detail"] else ""
-        said = f"{Path(example['file']).name}, record {example['record']}{detail}"
-        said = " ".join(said.replace("|", "\\|").replace(str(SHARED) + "/", "").split())[:160]
+        shown = f"{Path(example['file']).name}, record {example['record']}{detail}"
+        shown = " ".join(shown.replace("|", "\\|").replace(str(SHARED) + "/", "").split())[:160]
         lines.append(f"| {reason} | {counted['count']:,} | {said} |")
     return "\n".join(lines if reasons else lines[:2])
 

@@ -82,8 +82,8 @@ def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, mon
     config.run, config.precision = str(folder / "whole"), "auto"
     monkeypatch.setattr(precision, "bf16_speedup", lambda rows, width: 0.5)
     assert precision.settle_precision(config, CPU).precision == "bf16"
-    said = capsys.readouterr().out
-    assert "as this run began; a new run would use fp32 here" in said and "0.5 times" in said
+    output = capsys.readouterr().out
+    assert "as this run began; a new run would use fp32 here" in output and "0.5 times" in output
 
 
 def test_a_run_made_before_the_key_goes_on_in_fp32(folder, corpora):

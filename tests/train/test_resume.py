@@ -191,7 +191,7 @@ def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
     (tmp_path / "run/starts.jsonl").unlink()
     for name in ("starts.jsonl", "finished.json.tmp"):
         (tmp_path / "run" / name).mkdir()
-    said = succeed(*words).stdout
+    output = succeed(*words).stdout
     for name in ("starts.jsonl", "finished.json"):
-        assert [line for line in said.splitlines() if "warning" in line and name in line]
-    assert "step 6 of 6 done" in said and not (tmp_path / "run/finished.json").exists()
+        assert [line for line in output.splitlines() if "warning" in line and name in line]
+    assert "step 6 of 6 done" in output and not (tmp_path / "run/finished.json").exists()

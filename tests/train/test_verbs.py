@@ -140,14 +140,14 @@ def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
 
 
 def test_generation_is_drawn_from_the_seed(trained, capsys):
-    said = []
+    outputs = []
     for seed in (1, 1, 2):
         assert (
             train.generation.main.main([f"weights={trained}", "prompt=x", "max_tokens=12", f"seed={seed}"])
             == 0
         )
-        said.append(capsys.readouterr().out)
-    assert said[0] == said[1] != said[2]
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
 
 
 def test_a_file_of_prompts_gives_the_same_as_each_prompt_alone(trained, tmp_path, capsys):
@@ -202,10 +202,10 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     parser.feed(page)
     assert not parser.found
     assert page.count("<svg") == 7  # of which one is the bar of where the time went
-    said = (trained / "samples.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in said] == [3, 3, 3, 6, 6, 6]
+    samples = (trained / "samples.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in samples] == [3, 3, 3, 6, 6, 6]
     assert train.report.main.main([f"run={trained}"]) == 0  # a second time makes no sample again
-    assert (trained / "samples.jsonl").read_text().splitlines() == said
+    assert (trained / "samples.jsonl").read_text().splitlines() == samples
     assert [start["first_step"] for start in read_starts(trained)] == [1]
     assert "1 × 1 thread of" in page
     assert "relama train model=tiny data=sample" in page
@@ -213,7 +213,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "said"),
+    ("main", "words", "message"),
     [
         (train.generation.main.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
         (train.generation.main.main, ["prompt=x"], "weights: is required"),
@@ -247,11 +247,11 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.report.main.main, ["run=RUN", "output=."], "is a folder"),
     ],
 )
-def test_a_verb_that_cannot_run_is_refused_in_one_line(main, words, said, trained, corpora, capsys):
+def test_a_verb_that_cannot_run_is_refused_in_one_line(main, words, message, trained, corpora, capsys):
     words = [w.replace("RUN", str(trained)).replace("CORPORA", f"corpora={corpora}") for w in words]
     assert main(words) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and said in lines[0]
+    assert len(lines) == 1 and message in lines[0]
 
 
 def test_a_profile_and_a_memory_table_of_the_chosen_steps(corpora, tmp_path):
@@ -275,10 +275,10 @@ def test_wandb_offline_needs_no_network_and_no_key(corpora, tmp_path):
 
 
 def test_a_subset_is_reported_with_its_renormalized_weights(corpora, tmp_path):
-    said = succeed(
+    output = succeed(
         f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1", "data.sources=[python_docs]"
     ).stdout
-    assert "python_docs 100.0%" in said
+    assert "python_docs 100.0%" in output
     assert list(metrics(tmp_path / "run")[0]["epochs"]) == ["python_docs"]
 
 

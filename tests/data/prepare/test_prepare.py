@@ -85,8 +85,8 @@ def test_other_licenses_are_accepted_when_named(tmp_path):
 def test_without_a_tokenizer_the_text_is_written_and_the_next_command_printed(tmp_path, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={source}") == 0
-    said = capsys.readouterr().out
-    assert "recipe=text source=mine stage=tokens tokenizer=" in said
+    output = capsys.readouterr().out
+    assert "recipe=text source=mine stage=tokens tokenizer=" in output
     assert sorted(path.name for path in (tmp_path / "corpora" / "mine").glob("[!.]*")) == [
         "report.html",
         "report.json",
@@ -120,10 +120,10 @@ def test_a_comma_in_an_existing_input_does_not_split_it(tmp_path):
 def test_the_printed_next_command_works_with_output_given(tmp_path, tokenizer, capsys):
     source, there = lines(tmp_path / "x.jsonl", [{"text": "one"}] * 1), tmp_path / "é, (it's)" / "mine"
     assert main(["recipe=text", "source=mine", f"input={source}", f"output={there}"]) == 0
-    said = capsys.readouterr().out.partition("relama prepare ")[2].partition(" (`relama")[0]
-    assert main(shlex.split(said.replace("tokenizer=PATH", f"tokenizer={tokenizer}"))) == 0
-    said = shlex.split(capsys.readouterr().out.partition("torchrun train/main.py ")[2])
-    config = load("train", TrainConfig, said)
+    command = capsys.readouterr().out.partition("relama prepare ")[2].partition(" (`relama")[0]
+    assert main(shlex.split(command.replace("tokenizer=PATH", f"tokenizer={tokenizer}"))) == 0
+    command = shlex.split(capsys.readouterr().out.partition("torchrun train/main.py ")[2])
+    config = load("train", TrainConfig, command)
     assert config.data.chosen() == {"mine": 1.0} and config.corpora == str(there.parent)
 
 
@@ -314,7 +314,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "parts"),
     [
         ([], ["recipe", EVERY_RECIPE]),
         (
@@ -346,11 +346,11 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=sample", "input=x"], ["recipe=sample", "corpora="]),
     ],
 )
-def test_bad_requests_end_in_one_line_with_the_expected_value(tmp_path, capsys, words, said):
+def test_bad_requests_end_in_one_line_with_the_expected_value(tmp_path, capsys, words, parts):
     assert prepare(tmp_path, *words) == 1
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and error[0].startswith("relama: error: ")
-    assert all(word in error[0] for word in said)
+    assert all(part in error[0] for part in parts)
     assert not (tmp_path / "corpora").exists()
 
 

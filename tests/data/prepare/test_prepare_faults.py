@@ -159,8 +159,8 @@ def test_a_transient_error_loses_no_document(tmp_path, model_file, recipe):
     assert found
     for trial in found:
         assert trial["ends"][-1][0] == 0 and trial["differ"] == [], trial
-        for code, said in trial["ends"]:
-            assert code == 0 or said.startswith("relama: error: "), trial
+        for code, last_line in trial["ends"]:
+            assert code == 0 or last_line.startswith("relama: error: "), trial
 
 
 def test_a_persistent_error_ends_the_run_in_one_line_and_counts_nothing(tmp_path, monkeypatch, capsys):

@@ -51,23 +51,23 @@ def corpora(tmp_path_factory) -> Path:
     """Made by three processes that asked at once; their output is next to it."""
     folder = tmp_path_factory.mktemp("sample") / "corpora"
     asking = [ask(folder) for _ in range(3)]
-    said = [process.communicate()[1] for process in asking]
-    assert [process.returncode for process in asking] == [0, 0, 0], said
-    (folder.parent / "said.json").write_text(json.dumps(said))
+    outputs = [process.communicate()[1] for process in asking]
+    assert [process.returncode for process in asking] == [0, 0, 0], outputs
+    (folder.parent / "outputs.json").write_text(json.dumps(outputs))
     return folder
 
 
 def test_several_processes_that_ask_at_once_get_one_complete_sample(corpora):
-    said = json.loads((corpora.parent / "said.json").read_text())
-    assert sum("preparing it once" in words for words in said) == 1
-    assert all("preparing it once" in words or "waiting for another" in words for words in said)
+    outputs = json.loads((corpora.parent / "outputs.json").read_text())
+    assert sum("preparing it once" in words for words in outputs) == 1
+    assert all("preparing it once" in words or "waiting for another" in words for words in outputs)
     assert is_whole(corpora)
     assert not [path for path in corpora.rglob("*") if path.name.endswith((".tmp", ".old"))]
 
 
 def test_it_is_made_in_well_under_half_a_minute(corpora):
-    said = "".join(json.loads((corpora.parent / "said.json").read_text()))
-    assert int(re.search(r"ready in (\d+) s", said)[1]) < 60  # 9 s on two idle cores; tests share theirs
+    output = "".join(json.loads((corpora.parent / "outputs.json").read_text()))
+    assert int(re.search(r"ready in (\d+) s", output)[1]) < 60  # 9 s on two idle cores; tests share theirs
 
 
 def test_both_sources_are_large_enough_to_train_and_to_validate(corpora):

@@ -183,7 +183,7 @@ def test_only_chosen_sources_are_read(corpora):
 def test_a_source_with_too_little_text_gives_all_of_it_and_this_is_reported(corpora, documents, capsys):
     texts = list(sample_texts(config(corpora, max_bytes=10**9)))
     assert sorted(texts) == sorted(document.text for document in documents)
-    assert "prose has only" in (said := capsys.readouterr().err) and "code has only" in said
+    assert "prose has only" in (output := capsys.readouterr().err) and "code has only" in output
 
 
 def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpora, capsys):
@@ -196,7 +196,7 @@ def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpo
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["corpora=nowhere"], "nowhere/commoncrawl/text: no cleaned text"),
         (["vocab_size=100"], "vocab_size=100: expected at least 300"),
@@ -206,11 +206,11 @@ def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpo
         (["data=other"], "data=other: no such choice"),
     ],
 )
-def test_invalid_settings_are_refused_in_one_line(words, said, capsys, tmp_path, monkeypatch):
+def test_invalid_settings_are_refused_in_one_line(words, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(words) == 1
     error = capsys.readouterr().err
-    assert said in error and error.count("\n") == 1
+    assert message in error and error.count("\n") == 1
 
 
 def test_an_unwritable_output_is_refused_in_one_line(tmp_path, capsys, real_texts):

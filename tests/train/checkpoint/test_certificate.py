@@ -54,15 +54,15 @@ def test_the_run_continues_from_its_own_state_whatever_a_replay_finds(fault, tmp
     assert replayed == ([] if fault in ("damaged", "its write failed") else [2, 3])
     for name, part in local_parts(tensors_of(model, optimizer)):
         assert torch.equal(part, before[name]), name
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     assert {
         "none": "step-000001 is verified: replaying steps 2 to 3",
         "another loss": "NOT verified (step 3: loss ",
         "another weight": "NOT verified (the state after step 3 differs",
         "damaged": "NOT verified (__0_0.distcp was altered",
         "its write failed": "could not be saved",
-    }[fault] in said
-    assert said.count("\n") == 1
+    }[fault] in output
+    assert output.count("\n") == 1
 
 
 @pytest.mark.distributed

@@ -99,9 +99,9 @@ def test_a_failed_write_costs_only_that_checkpoint(asynchronous, tmp_path, monke
         broken.setattr(tensors, "dcp_save", full)
         saver.save(model, optimizer, {"step": 2})
         assert not saver.wait()
-        said = capsys.readouterr().out
-        assert "step-000002: could not be saved" in said and "No space left" in said
-        assert said.count("\n") == 1 and "the next save tries again" in said
+        output = capsys.readouterr().out
+        assert "step-000002: could not be saved" in output and "No space left" in output
+        assert output.count("\n") == 1 and "the next save tries again" in output
         with pytest.raises(RunError, match=r"step-000003: could not be saved .*No space left"):
             saver.save(model, optimizer, {"step": 3}, wait=True)
     assert [path.name for path in sorted(tmp_path.glob("step*"))] == ["step-000001"]

@@ -149,7 +149,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["tasks=[piqaa]"], "tasks: piqaa: no such choice; did you mean piqa"),
         (["suite=papers"], "suite: papers: no such choice; did you mean paper"),
@@ -161,7 +161,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
-def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, words, said):
+def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, words, message):
     for name, text in (("bad", "{"), ("other", '{"question": "x"}\n')):
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)
@@ -169,7 +169,7 @@ def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsy
     words = [word.replace("OTHER", str(tmp_path / "other")) for word in words]
     assert run(folder, benchmarks, tmp_path / "out", *words) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
-    assert len(lines) == 1 and said in lines[0]
+    assert len(lines) == 1 and message in lines[0]
     assert not (tmp_path / "out").exists()
 
 
@@ -184,7 +184,7 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"choices": ["one", "two", "three"]}, "no element 3"),
         ({"choices": None}, "data could not be read"),
@@ -195,7 +195,7 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
     ],
 )
 def test_questions_in_another_format_are_refused_in_one_line(
-    folder, mmlu, tmp_path, capsys, change, said, monkeypatch
+    folder, mmlu, tmp_path, capsys, change, message, monkeypatch
 ):
     bad = 0 if "choices" in change else 3
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
@@ -210,7 +210,7 @@ def test_questions_in_another_format_are_refused_in_one_line(
         (copied / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert run(folder, tmp_path / "data", tmp_path / "out", "tasks=[mmlu]", "protocols=[paper]") == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
-    assert len(lines) == 1 and said in lines[0]
+    assert len(lines) == 1 and message in lines[0]
     assert not (tmp_path / "out").exists()
 
 

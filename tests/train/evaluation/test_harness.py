@@ -43,8 +43,8 @@ def test_log_likelihoods_are_those_of_lm_evals_hf_model(both):
     for (log_p, greedy), (their_log_p, their_greedy) in zip(ours, theirs):
         assert log_p == pytest.approx(their_log_p, rel=1e-4) and greedy == their_greedy
     own = both[0].generate_until(requests("generate_until", [("Answer:", {"max_gen_toks": 1})]))[0]
-    (said,) = both[0].loglikelihood(requests("loglikelihood", [("Answer:", own)]))
-    assert said[0] < 0
+    (answer,) = both[0].loglikelihood(requests("loglikelihood", [("Answer:", own)]))
+    assert answer[0] < 0
 
 
 def test_rolling_log_likelihoods_are_those_of_lm_evals_hf_model(both):

@@ -146,7 +146,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("verb", "world_size", "overrides", "said"),
+    ("verb", "world_size", "overrides", "message"),
     [
         (train.generation.main.main, 2, [], "parallel.tp=1: 2 rank(s) were started; expected as many"),
         (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: 1 rank(s) were started"),
@@ -156,13 +156,13 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     ],
 )
 def test_ranks_that_do_not_fit_are_refused(
-    folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, said
+    folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, message
 ):
     monkeypatch.setenv("WORLD_SIZE", str(world_size))  # no process group is needed to refuse
     words = ["prompt=x"] if verb is train.generation.main.main else [f"output={tmp_path}"]
     assert verb([f"weights={folders['hf']}", *words, *overrides]) == 1
     error = capsys.readouterr().err
-    assert said in error and len(error.splitlines()) == 1
+    assert message in error and len(error.splitlines()) == 1
 
 
 def test_heads_that_cannot_be_cut_are_refused_by_name(folders):

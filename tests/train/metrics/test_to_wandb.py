@@ -49,8 +49,8 @@ def test_wandb_cannot_end_a_run(broken, times, tmp_path, monkeypatch, capsys):
     for line in LINES:
         run.log(line)
     run.finish(failed=False)
-    said = capsys.readouterr().out
-    assert said.count("warning: wandb: the server said no; training continues") == 1, said
+    output = capsys.readouterr().out
+    assert output.count("warning: wandb: the server said no; training continues") == 1, output
     if times == 1:  # the next attempt succeeded
         assert [line["step"] for line in fake.logged] == ([2, 3, 4] if broken == "log" else [1, 2, 3, 4])
         assert fake.logged[-1]["seconds/total"] == 2.0

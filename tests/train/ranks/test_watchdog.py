@@ -51,8 +51,8 @@ def test_a_hang_ends_the_process_and_leaves_the_stacks(tmp_path):
     text = stacks.read_text()
     assert text.startswith("rank 3: no progress for") and "training after step 7" in text
     assert "in wait_for_ever" in text
-    (said,) = [line for line in ended.stderr.splitlines() if line.startswith("relama: ")]
-    assert str(stacks) in said
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("relama: ")]
+    assert str(stacks) in line
 
 
 def test_a_folder_that_is_not_yet_a_run_is_left_alone(tmp_path):

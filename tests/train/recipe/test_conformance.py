@@ -112,21 +112,21 @@ def test_llamas_own_tokenizer_conforms(shared_data):
     assert conformance(config_of("7b"), settings).deviations == []
 
 
-def said(words: list[str], capsys) -> tuple[int, str, str]:
+def outcome(words: list[str], capsys) -> tuple[int, str, str]:
     code = main(words)
     return code, *capsys.readouterr()
 
 
 def test_a_future_run_is_compared_by_its_keys(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, err = said(["model=13b", "optim.clip=2", "data.weights.c4=20"], capsys)
+    code, out, err = outcome(["model=13b", "optim.clip=2", "data.weights.c4=20"], capsys)
     assert (code, err) == (0, "")
     marked = [line for line in out.splitlines() if line.startswith("! ")]
     assert [line.split(":")[0] for line in marked] == ["! corpora", "! optim.clip", "! data.weights.c4"]
     assert "LLaMA-13B" in out and f"2 deviations in {len(COMMON) + 5 + 2 + 7 + 22} published values" in out
-    code, out, err = said(["model=7b", "strict=true", "optim.clip=2"], capsys)
+    code, out, err = outcome(["model=7b", "strict=true", "optim.clip=2"], capsys)
     assert code == 1 and "optim.clip: 2; LLaMA: 1 (§2.2)" in err and err.count("\n") == 1
-    code, out, _ = said(["model=7b", "json=true", "size=65b", "output=a.json"], capsys)
+    code, out, _ = outcome(["model=7b", "json=true", "size=65b", "output=a.json"], capsys)
     account = json.loads(out)["conformance"]
     assert account["size"] == "65b" and {d["key"] for d in account["deviations"]} >= {"model.dim", "optim.lr"}
     assert (tmp_path / "a.json").read_text() == out
@@ -137,13 +137,13 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
 
     run = tmp_path / "run"
     succeed(f"corpora={corpora}", f"run={run}", "steps=1")
-    code, out, _ = said([f"run={run}"], capsys)
+    code, out, _ = outcome([f"run={run}"], capsys)
     assert code == 0 and "the mixture over 512 tokens" in out and f"{run}/tokenizer.model" in out
     assert "! model.dim: 32; LLaMA: 4096 (Table 2)" in out
     assert "! tokenizer vocab_size: 4096; LLaMA: 32000" in out and "! model.vocab_size: 4096" in out
     assert "! model.n_layers" in out and "! optim.betas" not in out
     (run / "tokenizer.model").write_bytes(b"\xff")
-    code, _, err = said([f"run={run}"], capsys)
+    code, _, err = outcome([f"run={run}"], capsys)
     assert code == 1 and "tokenizer.model: not a readable SentencePiece model" in err
 
 
@@ -162,7 +162,7 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
     ],
 )
 def test_a_comparison_that_cannot_be_made_is_refused_in_one_line(words, part, capsys):
-    code, _, err = said(words, capsys)
+    code, _, err = outcome(words, capsys)
     assert code == 1 and part in err and err.count("\n") == 1
 
 

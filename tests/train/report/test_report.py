@@ -134,11 +134,11 @@ def start(first_step: int, ranks: int, device: str = "NVIDIA A100-SXM4-80GB") ->
 def test_a_run_with_everything_is_one_complete_page(run):
     write(run / "starts.jsonl", [start(1, 64), start(51, 32), start(500, 8)])
     write(run / "attempts.jsonl", [{"event": "end", "step": 50, "how": "node <lost>", "time": 1.8e9}])
-    said = [
+    samples = [
         {"step": step, "prompt": "A & B", "text": text}
         for step, text in ((100, "the later text"), (50, "<b>"))
     ]
-    write(run / "samples.jsonl", said)
+    write(run / "samples.jsonl", samples)
     folder = run / "evaluation" / "step-000100"
     result = {"identity": "x", "metric": "acc", "documents": 123}
     write(folder / "piqa-0shot-paper.json", [result | {"score": 0.6125}])
@@ -225,7 +225,7 @@ def test_unrecorded_values_are_reported_as_unknown(run):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (None, "no metrics yet; train this run first"),
         ("", "no metrics yet"),
@@ -236,27 +236,27 @@ def test_unrecorded_values_are_reported_as_unknown(run):
         ('{"step": 1}\n', "line 1 is damaged (no step and loss)"),
     ],
 )
-def test_a_run_without_complete_metrics_is_refused_in_one_line(run, content, said, capsys):
+def test_a_run_without_complete_metrics_is_refused_in_one_line(run, content, message, capsys):
     (run / "metrics.jsonl").unlink()
     if content is not None:
         (run / "metrics.jsonl").write_text(content)
     assert main([f"run={run}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line and not (run / "report.html").exists()
+    assert message in line and not (run / "report.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("word", "said"),
+    ("word", "message"),
     [
         ("samples=some", "samples=some: expected one of auto, always, never"),
         ("watts=0", "watts=0"),
         ("output=/nowhere/a.html", "output=/nowhere/a.html: cannot be written"),
     ],
 )
-def test_a_report_that_cannot_be_made_is_refused_in_one_line(run, word, said, capsys):
+def test_a_report_that_cannot_be_made_is_refused_in_one_line(run, word, message, capsys):
     assert main([f"run={run}", word]) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
 
 
 def test_a_spike_of_one_step_is_drawn_however_long_the_run():

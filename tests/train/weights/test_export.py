@@ -97,13 +97,15 @@ def test_training_from_any_format_on_two_ranks_is_training_from_the_checkpoint(f
 
 
 def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_path):
-    said = run(f"corpora={corpora}", f"run={tmp_path / 'r'}", f"init={folders / 'hf'}", "model.n_layers=3")
-    assert said.returncode == 1
-    assert "model.n_layers: 2 there, 3 here" in said.stderr.splitlines()[-1]
+    finished = run(
+        f"corpora={corpora}", f"run={tmp_path / 'r'}", f"init={folders / 'hf'}", "model.n_layers=3"
+    )
+    assert finished.returncode == 1
+    assert "model.n_layers: 2 there, 3 here" in finished.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "said"),
+    ("main", "words", "message"),
     [
         (
             export.main,
@@ -136,14 +138,14 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
     ],
 )
 def test_a_misfit_is_reported_in_one_line_and_leaves_nothing(
-    main, words, said, folders, tmp_path, capsys, other_tokenizer
+    main, words, message, folders, tmp_path, capsys, other_tokenizer
 ):
     if not (folders / "bare").exists():
         shutil.copytree(folders / "hf", folders / "bare", ignore=shutil.ignore_patterns("tokenizer*"))
     replaced = words.replace("ROOT", str(folders)).replace("OUT", str(tmp_path / "out"))
     assert main(replaced.replace("OTHER", str(other_tokenizer)).split()) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1 and said in lines[0]
+    assert len(lines) == 1 and message in lines[0]
     assert not list(tmp_path.glob("out*"))
 
 

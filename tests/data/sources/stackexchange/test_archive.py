@@ -58,16 +58,16 @@ def test_the_posts_are_found_wherever_they_are_in_an_archive(tmp_path, place):
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "message"),
     [
         ({"Users.xml": b"<users/>"}, "the archive has 0 files Posts.xml, expected one .it holds Users.xml"),
         ({}, "0 files Posts.xml"),
         ({"a/Posts.xml": CONTENT, "b/Posts.xml": CONTENT}, "2 files Posts.xml"),
     ],
 )
-def test_an_archive_without_exactly_one_posts_file_is_reported(tmp_path, members, said):
+def test_an_archive_without_exactly_one_posts_file_is_reported(tmp_path, members, message):
     found, error = until_broken(packed(tmp_path / f"{SITE}.7z", members))
-    assert found == [] and re.search(said, error)
+    assert found == [] and re.search(message, error)
 
 
 def renamed(path: Path, name: str, to: str) -> Path:
@@ -116,8 +116,8 @@ def test_posts_before_the_damage_in_an_archive_are_kept(tmp_path):
     whole = path.read_bytes()
     place = len(whole) * 3 // 4
     path.write_bytes(whole[:place] + b"damage" + whole[place + 6 :])
-    found, said = until_broken(path)
-    assert "damaged" in said and 100 < len(documents(found)) < 1000
+    found, message = until_broken(path)
+    assert "damaged" in message and 100 < len(documents(found)) < 1000
 
 
 def test_an_archive_that_grows_beyond_bounds_is_refused(tmp_path, monkeypatch):

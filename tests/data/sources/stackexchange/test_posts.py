@@ -74,8 +74,8 @@ def test_two_adjacent_damaged_rows_count_twice(tmp_path, second):
 def test_a_truncated_file_gives_the_posts_before_the_break(tmp_path, share):
     rows = [question(n, f"No {n}") for n in range(50)]
     content = xml(rows)
-    found, said = until_broken(site(tmp_path, content[: int(len(content) * share)]))
-    assert "truncated" in said
+    found, message = until_broken(site(tmp_path, content[: int(len(content) * share)]))
+    assert "truncated" in message
     assert 50 * share - 3 < len(documents(found)) <= 50 * share + 1
 
 
@@ -108,13 +108,13 @@ def test_utf_16_is_read(tmp_path):
 )
 def test_bombs_and_entities_from_outside_are_refused_unread(tmp_path, declared):
     content = f'<?xml version="1.0"?><!DOCTYPE posts [{declared}]>{xml([question(1, "NAME")])[38:]}'
-    found, said = until_broken(site(tmp_path, content.replace("NAME", "&e11;")))
-    assert found == [] and "DTD" in said
+    found, message = until_broken(site(tmp_path, content.replace("NAME", "&e11;")))
+    assert found == [] and "DTD" in message
 
 
 def test_endlessly_nested_elements_are_refused(tmp_path):
-    found, said = until_broken(site(tmp_path, "<posts>" + "<a>" * 100_000))
-    assert not documents(found) and "nested elements" in said
+    found, message = until_broken(site(tmp_path, "<posts>" + "<a>" * 100_000))
+    assert not documents(found) and "nested elements" in message
 
 
 def peak(path: Path) -> tuple[int, list]:

@@ -51,15 +51,15 @@ def test_real_posts_read_plainly_are_the_same(shared_data, name, host):
     by_url = {document.url: document for document in documents(found)}
     assert by_url.keys() == {f"https://{host}/questions/{number}" for number in asked}
     for number, made in asked.items():
-        said = [other for other in every if other["PostTypeId"] == "2" and other["ParentId"] == number]
-        said.sort(key=lambda other: (-int(other["Score"]), int(other["Id"])))
+        replies = [other for other in every if other["PostTypeId"] == "2" and other["ParentId"] == number]
+        replies.sort(key=lambda other: (-int(other["Score"]), int(other["Id"])))
         document = by_url[f"https://{host}/questions/{number}"]
         expected = ["Q", *words(made["Title"]), *words(_Words(made["Body"]).text)]
-        for other in said:
+        for other in replies:
             expected += ["A", *words(_Words(other["Body"]).text)]
         assert words(document.text) == expected
         assert [score["id"] for score in json.loads(document.meta)["answers"]] == [
-            int(other["Id"]) for other in said
+            int(other["Id"]) for other in replies
         ]
         assert every[document.record] is made
     others = [made for made in every if made["PostTypeId"] not in "12"]

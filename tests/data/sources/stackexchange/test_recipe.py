@@ -34,11 +34,11 @@ def test_answers_follow_by_their_score_as_a_number_and_ties_by_their_id(tmp_path
     document = only(
         items(site(tmp_path, [*rows, question(1, "Which tea?", "<p>I <b>ask</b>.</p>", Score=7)]))
     )
-    said = "\n\n".join(f"A: by {name}" for name in (12, 14, 15, 11, 16, 13))
+    answers = "\n\n".join(f"A: by {name}" for name in (12, 14, 15, 11, 16, 13))
     assert document.text == f"Q: Which tea?\n\nI ask.\n\n{said}"
     assert document.url == f"https://{SITE}/questions/1" and document.record == 6
     meta = json.loads(document.meta)
-    assert [(said["id"], said["score"]) for said in meta["answers"]] == [
+    assert [(answer["id"], answer["score"]) for answer in meta["answers"]] == [
         (12, 100),
         (14, 10),
         (15, 10),
@@ -92,7 +92,7 @@ def test_a_missing_score_counts_as_zero_and_is_recorded(tmp_path):
     rows = [question(1, Score=None), answer(2, 1, None), answer(3, 1, -1), answer(4, 1, 1)]
     document = only(items(site(tmp_path, [*rows, answer(5, 1, Score="many")])))
     meta = json.loads(document.meta)
-    assert [said["id"] for said in meta["answers"]] == [4, 2, 5, 3]
+    assert [answer["id"] for answer in meta["answers"]] == [4, 2, 5, 3]
     assert meta["answers"][1]["score"] is None and meta["score"] is None and meta["missing_scores"] == 3
 
 
