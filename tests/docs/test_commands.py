@@ -170,7 +170,7 @@ def test_every_command_of_a_page_runs_or_says_why_not(page, page_folder, capsys)
             run(command.text)
         except (AssertionError, SystemExit, subprocess.TimeoutExpired) as error:
             last_line = capsys.readouterr().err.strip().splitlines()[-1:]
-            pytest.fail(f"{command}\n{error}\n{' '.join(said)}", pytrace=False)
+            pytest.fail(f"{command}\n{error}\n{' '.join(last_line)}", pytrace=False)
 
 
 def test_commands_are_found_marked_and_joined():

@@ -57,7 +57,7 @@ def table(source: str, report: dict) -> str:
         detail = f": {example['detail']}" if example["detail"] else ""
         shown = f"{Path(example['file']).name}, record {example['record']}{detail}"
         shown = " ".join(shown.replace("|", "\\|").replace(str(SHARED) + "/", "").split())[:160]
-        lines.append(f"| {reason} | {counted['count']:,} | {said} |")
+        lines.append(f"| {reason} | {counted['count']:,} | {shown} |")
     return "\n".join(lines if reasons else lines[:2])
 
 

@@ -35,7 +35,7 @@ def test_answers_follow_by_their_score_as_a_number_and_ties_by_their_id(tmp_path
         items(site(tmp_path, [*rows, question(1, "Which tea?", "<p>I <b>ask</b>.</p>", Score=7)]))
     )
     answers = "\n\n".join(f"A: by {name}" for name in (12, 14, 15, 11, 16, 13))
-    assert document.text == f"Q: Which tea?\n\nI ask.\n\n{said}"
+    assert document.text == f"Q: Which tea?\n\nI ask.\n\n{answers}"
     assert document.url == f"https://{SITE}/questions/1" and document.record == 6
     meta = json.loads(document.meta)
     assert [(answer["id"], answer["score"]) for answer in meta["answers"]] == [
