@@ -19,8 +19,8 @@ CONFIGS = Path(__file__).resolve().parent
 # The key to use instead, for a path given to a group.
 _PATHS = {
     "model": "to start from weights, give init=PATH (train) or weights=PATH",
-    "data": "for your own text: relama prepare recipe=text source=NAME input=PATH, then data.weights.NAME=1 "
-    "data.sources=NAME",
+    "data": "for your own text: data=text input=PATH (train), or relama prepare recipe=text source=NAME "
+    "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
 
 

@@ -4,6 +4,7 @@ In: the `data` group of the configuration. Out: the weight of each chosen source
 tokens; all missing stores are refused together, with the command that makes them.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,11 @@ class DataConfig:
     def chosen(self) -> dict[str, float]:
         """The chosen sources' relative weights, in the order of `weights`."""
         return {s: w for s, w in self.weights.items() if self.sources is None or s in self.sources}
+
+
+def source_name(path: str) -> str:
+    """The name of the source whose first input is `path`: `~/My novels.txt` → `My_novels`."""
+    return re.sub(r"\W+", "_", Path(path).name.partition(".")[0]).strip("_") or "text"
 
 
 def find_stores(corpora: Path, config: DataConfig) -> dict[str, Path]:

@@ -6,7 +6,7 @@ resumed run may not change the keys in `RUN_IDENTITY`.
 
 from dataclasses import dataclass, field
 
-from data.mixture import DataConfig
+from data.mixture import DataConfig, source_name
 from data.order import block_of
 from model.llama import LlamaConfig
 from model.parallelize.schedules import refuse_schedule
@@ -181,6 +181,8 @@ class TrainConfig:
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     run: str = "auto"  # a name under runs/, or a path
     corpora: str = "corpora"  # the folder of the prepared sources
+    input: list[str] = field(default_factory=list)  # data=text: your files, or folders of them
+    source: str | None = None  # data=text: its name under corpora; null: the first input's
     seed: int = 0
     steps: int = 1000
     stop_at: int | None = None
@@ -207,6 +209,7 @@ class TrainConfig:
             self.seq_len = self.model.max_seq_len
         if self.optim.warmup_steps is None:
             self.optim.warmup_steps = min(2000, self.steps // 10)
+        self._name_own_text()
         self.data.weights = dict(self.data.chosen())
         block_of(self.data.weights)  # refuses weights that no block can hold exactly
         _require(self.steps >= 1, "steps", self.steps, "at least 1")
@@ -249,6 +252,15 @@ class TrainConfig:
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _one_of("precision", self.precision, ("auto", "fp32", "bf16"))
         _one_of("verify_data", self.verify_data, ("auto", "always", "never"))
+
+    def _name_own_text(self) -> None:
+        if self.data.name == "text":
+            _require(bool(self.input), "input", "", "your own text for data=text (input=FILE, or input=A,B)")
+            self.source = self.source or source_name(self.input[0])
+            self.data.weights = {self.source: 1.0}
+        else:
+            _require(not self.input, "input", ",".join(self.input), "data=text with it")
+            _require(self.source is None, "source", self.source, "data=text with it")
 
     @property
     def sequence_length(self) -> int:

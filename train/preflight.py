@@ -65,6 +65,10 @@ def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStor
         from data.prepare.sample import prepare_sample  # heavy, and needed only once
 
         prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size or 4096)
+    elif config.data.name == "text" and config.source:
+        from data.prepare.own_text import prepare_text
+
+        prepare_text(Path(config.corpora), config.source, config.input, config.data.vocab_size or 4096)
     missing = []
     try:
         folders = find_stores(Path(config.corpora), config.data)

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 
 def prepare(config: PrepareConfig) -> None:
+    """Run the requested stages and print what to type next. Raises DataError."""
+    make(config)
+    print(_next_step(config, tokenized=config.tokenizer is not None and config.stage != "text"))
+
+
+def make(config: PrepareConfig) -> None:
     """Run the requested stages. Raises DataError; leaves no output that looks complete but is not."""
     # Faults in the request are found before hours are spent on it.
     inputs = find_inputs(config) if config.stage != "tokens" else text_files(config.folder / "text")
@@ -53,7 +59,6 @@ def prepare(config: PrepareConfig) -> None:
                 remote.publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
         raise DataError(f"{config.output or config.folder}: cannot be written ({error})") from None
-    print(_next_step(config, tokenized=tokenizer is not None))
 
 
 def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | None" = None) -> None:

@@ -122,7 +122,7 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
                 left -= len(document.text.encode())
                 if left <= 0:
                     break
-        if left > 0:
+        if left > 0 and len(weights) > 1:  # the sample differs from the mixture
             Progress("tokenizer").say(
                 f"{source} has only {share - left:,} bytes of text for a share of {share:,}; using all of it"
             )
@@ -205,8 +205,8 @@ def _too_little(vocab_size: int, error: str) -> str:
     return f"vocab_size={vocab_size}: {problem}"
 
 
-def run(argv: list[str]) -> None:
-    config = load("tokenizer", TokenizerConfig, argv)
+def make_tokenizer(config: TokenizerConfig) -> None:
+    """Train the tokenizer asked for, unless it exists. Raises DataError."""
     if config.path.is_dir():
         raise DataError(
             f"output={config.path}: is a folder; give a file name, such as tokenizer.model in that folder"
@@ -226,6 +226,11 @@ def run(argv: list[str]) -> None:
             folders.write_whole(_record(config.path), json.dumps(settings, indent=1))
     except OSError as error:
         raise DataError(f"{config.path}: cannot be written ({error})") from None
+
+
+def run(argv: list[str]) -> None:
+    config = load("tokenizer", TokenizerConfig, argv)
+    make_tokenizer(config)
     print(f"{config.path} is ready. Next: relama prepare recipe=… stage=tokens tokenizer={config.path}")
 
 

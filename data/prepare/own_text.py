@@ -1,0 +1,75 @@
+"""Your own files, prepared for training in one go: text, a tokenizer of their own, tokens, a held-out part.
+
+In: files as `recipe=text` reads them. Out: what the long way leaves (`relama prepare recipe=text`, `relama
+tokenizer`, `relama prepare stage=tokens`), in `corpora/<source>/`. Each step resumes and is reused by its own
+rules; a marker spares a complete source from asking them again.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+
+from data.errors import DataError
+from data.folders import locked, write_whole
+from data.mixture import DataConfig
+from data.prepare.config import PrepareConfig
+from data.prepare.inputs import find_inputs
+from data.progress import Progress
+from data.remote import stamp
+
+HELDOUT = 0.01  # of the documents; of few long ones, the end of the text
+
+
+def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int) -> None:
+    """Make `source` under `corpora` unless it is complete; once for all processes.
+
+    Raises DataError if an input cannot be read, has too little text for `vocab_size`, or is not what the
+    existing source was made from.
+    """
+    data = DataConfig(name="text", weights={source: 1})
+    config = PrepareConfig(
+        data,
+        recipe="text",
+        source=source,
+        input=inputs,
+        corpora=str(corpora),
+        tokenizer=str(corpora / source / "tokenizer.model"),
+        heldout=HELDOUT,
+    )
+    made = {
+        "input": [[str(path), *stamp(path)] for path in find_inputs(config)],
+        "vocab_size": vocab_size,
+    }
+    marker = config.folder / "own_text.json"
+    if _holds(marker, made):
+        return
+    wait = partial(Progress(source).say, "waiting for another process that is preparing it")
+    with locked(corpora / f".{source}.lock", waiting=wait):
+        if not _holds(marker, made):
+            _make(config, vocab_size)
+            write_whole(marker, json.dumps(made, indent=1))
+
+
+def _holds(marker: Path, made: dict) -> bool:
+    try:
+        return json.loads(marker.read_text()) == json.loads(json.dumps(made))
+    except (OSError, ValueError):
+        return False
+
+
+def _make(config: PrepareConfig, vocab_size: int) -> None:
+    from data.prepare.source import make  # heavy, and needed only once
+    from data.tokens.train_tokenizer import TokenizerConfig, make_tokenizer
+
+    tokenizer, config.stage = config.tokenizer, "text"
+    try:
+        make(config)
+        make_tokenizer(
+            TokenizerConfig(config.data, corpora=config.corpora, output=tokenizer, vocab_size=vocab_size)
+        )
+        config.stage = "all"
+        make(config)
+    except DataError as error:
+        raise DataError(
+            f"{error} (data=text: vocab_size is data.vocab_size; source=NAME prepares another source)"
+        ) from None
