@@ -70,6 +70,5 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         config.stage = "all"
         make(config)
     except DataError as error:
-        raise DataError(
-            f"{error} (data=text: vocab_size is data.vocab_size; source=NAME prepares another source)"
-        ) from None
+        line = str(error).replace("vocab_size=", "data.vocab_size=")
+        raise DataError(f"{line} (source=NAME prepares another source)") from None
