@@ -46,9 +46,9 @@ def real_documents(characters: int) -> Iterator[Document]:
         except UnicodeDecodeError:
             continue
         separator = next((SEPARATORS[end] for end in SEPARATORS if name.endswith(end)), None)
-        for place, whole in enumerate(text.split(separator) if separator else [text]):
-            for start in range(0, len(whole), characters):
-                piece = whole[start : start + characters]
+        for place, document in enumerate(text.split(separator) if separator else [text]):
+            for start in range(0, len(document), characters):
+                piece = document[start : start + characters]
                 if piece not in seen and not piece.isspace():
                     seen.add(piece)
                     yield Document(f"{name}/{place}/{start}", "benchmark", piece, name, place)

@@ -148,9 +148,12 @@ def _type_line(error: OmegaConfBaseException, known: dict[str, object]) -> str:
     if isinstance(error, ValidationError) and error.value is not None:
         if key in known:
             return f"{key}={error.value}: expected {schemas.described(known[key])}"
-        for whole in (key.partition("[")[0], key.rpartition(".")[0]):  # an item of a list, an entry of a dict
-            if whole in known:
-                return f"{key}={error.value}: expected {schemas.item_of(known[whole])}"
+        for parent in (
+            key.partition("[")[0],
+            key.rpartition(".")[0],
+        ):  # of a list item or dict entry
+            if parent in known:
+                return f"{key}={error.value}: expected {schemas.item_of(known[parent])}"
     return f"{key}: {_first_line(error)}"
 
 

@@ -46,10 +46,10 @@ def waiting(doing: str | Doing) -> Iterator[None]:
                 terminal.clear()
 
 
-def counted(what: str, items: Sequence[T]) -> Iterator[T]:
-    """The items, while `what` and how many of them are done is reported."""
+def counted(activity: str, items: Sequence[T]) -> Iterator[T]:
+    """The items, while `activity` and how many of them are done is reported."""
     began, done = time.monotonic(), 0
-    with waiting(lambda: (began, f"{what}, {done:,} of {len(items):,}")):
+    with waiting(lambda: (began, f"{activity}, {done:,} of {len(items):,}")):
         for item in items:
             yield item
             done += 1
@@ -59,7 +59,7 @@ def _report() -> None:
     """Until nothing is waited for: show the innermost activity and how long it has taken."""
     global _thread, _shown
     live = terminal.is_live()
-    interval, said = AFTER, 0.0  # `said`: when the activity that was shown last began
+    interval, shown_since = AFTER, 0.0  # `shown_since`: when the activity that was shown last began
     while True:
         with _changed:  # while it is held, no block can end
             _changed.wait(POLL)
@@ -68,8 +68,8 @@ def _report() -> None:
                 return
             since, doing = _stack[-1]()
             now = time.monotonic()
-            wanted = interval if since == said else AFTER
+            wanted = interval if since == shown_since else AFTER
             if doing and now - max(since, terminal.silent_since()) >= wanted:
                 text = f"relama: {doing}: {now - since:.0f} s"
                 terminal.draw(text) if live else terminal.say(text)
-                said, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()
+                shown_since, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()

@@ -90,8 +90,8 @@ def ask(verb: str, words: list[str]) -> None:
     for job in jobs:
         place = slurm if job.cluster == "slurm" else local
         try:
-            said = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
-            print(f"{path}: {said}")
+            line = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
+            print(f"{path}: {line}")
         except ConfigError as error:
             problems.append(str(error))
     if problems:

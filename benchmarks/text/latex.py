@@ -87,11 +87,13 @@ def main() -> None:
         path = Path(name) / "arXiv_src_0704_001.tar"
         bulk_tar(folders, words.copies, path)
         runs = libraries(texts)
-        whole = f"ours: tar in, documents out (×{words.copies})"
+        label_of_ours = f"ours: tar in, documents out (×{words.copies})"
         for _ in range(words.turns):
             for label, work in runs.items():
                 best[label] = min(best.get(label, 1e9), seconds(work))
-            best[whole] = min(best.get(whole, 1e9), seconds(lambda: ours(path)) / words.copies)
+            best[label_of_ours] = min(
+                best.get(label_of_ours, 1e9), seconds(lambda: ours(path)) / words.copies
+            )
         kept = len(ours(path))
     print(
         f"{size / 1e6:.2f} MB of LaTeX in {len(texts)} files of {len(folders)} papers; one core, CPU time,"

@@ -137,8 +137,8 @@ def _load(path: Path) -> dict[str, Tensor]:
         tensors = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:
         asked = re.search(r"GLOBAL (\S+)", str(error)) or re.search(r"global (\S+)", str(error))
-        what = f"its pickle refers to {asked[1]}" if asked else "its pickle holds more than tensors"
-        raise FormatError(f"{path}: refused, {what}; expected tensors, and nothing was executed") from None
+        problem = f"its pickle refers to {asked[1]}" if asked else "its pickle holds more than tensors"
+        raise FormatError(f"{path}: refused, {problem}; expected tensors, and nothing was executed") from None
     except (OSError, RuntimeError, EOFError, ValueError) as error:
         if "mmap can only be used" in str(error):
             raise FormatError(

@@ -22,13 +22,13 @@ def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
     the hidden states (3 dimensions), with `positions` for the full sequence's length.
     """
     part = _Part(mesh)
-    whole = model.forward
+    forward_part = model.forward
 
     def forward(tokens: Tensor, labels: Tensor | None = None, positions: Tensor | None = None) -> Tensor:
         seq_len = tokens.shape[1] if positions is None else len(positions)
         mine = part.of(seq_len, tokens.device)
         tokens = tokens[:, mine] if tokens.ndim == 2 else tokens
-        return whole(tokens, None if labels is None else labels[:, mine], mine)
+        return forward_part(tokens, None if labels is None else labels[:, mine], mine)
 
     model.forward = forward
     for layer in model.blocks:

@@ -83,9 +83,9 @@ def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> floa
     dim, hidden = model.dim, model.hidden_dim
     if mode == "full":
         return dim / tp * width
-    whole = 2 * dim  # of the full sequence, however it is split
+    unsplit = 2 * dim  # of the full sequence, however it is split
     sums = model.n_heads / tp * FP32  # attention's log-sum-exp, one per row
     if mode == "selective":  # wq wk wv, attention, w1 w3; and wo, w2 before their sum over tp
-        return ((5 * dim + 2 * hidden) / tp + whole) * width + sums
+        return ((5 * dim + 2 * hidden) / tp + unsplit) * width + sums
     # Norms' inputs and outputs, q k v, attention, SwiGLU's four; the matrices' inputs, gathered over tp.
-    return ((10 * dim + 4 * hidden) / tp + whole) * width + sums
+    return ((10 * dim + 4 * hidden) / tp + unsplit) * width + sums

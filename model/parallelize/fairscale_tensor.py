@@ -114,8 +114,8 @@ def _norm(norm: RMSNorm, mesh: DeviceMesh) -> Norm:
     return _with_weight(Norm(1, norm.eps), norm.weight, mesh, Replicate())
 
 
-def _with_weight(layer: M, whole: Tensor, mesh: DeviceMesh, placement: Placement) -> M:
-    layer._parameters["weight"] = nn.Parameter(distribute_tensor(whole.detach(), mesh, [placement]))
+def _with_weight(layer: M, weight: Tensor, mesh: DeviceMesh, placement: Placement) -> M:
+    layer._parameters["weight"] = nn.Parameter(distribute_tensor(weight.detach(), mesh, [placement]))
     return layer
 
 

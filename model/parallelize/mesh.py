@@ -135,9 +135,10 @@ def padding(model: LlamaConfig, layout: Layout) -> float:
     6,656 rows over 2,048 ranks are 3.25 rows each, stored and sent as 4.
     """
     dim, hidden, shards = model.dim, model.hidden_dim, layout.dp_shard * layout.cp
-    cut, whole = 3 * [(dim, dim)] + 2 * [(hidden, dim)], [(dim, dim), (dim, hidden)]  # by tp: rows, columns
-    matrices = [(rows // layout.tp, columns) for rows, columns in cut]
-    matrices += [(rows, columns // layout.tp) for rows, columns in whole]
+    # Matrices that tp splits by rows, and by columns.
+    by_rows, by_columns = 3 * [(dim, dim)] + 2 * [(hidden, dim)], [(dim, dim), (dim, hidden)]
+    matrices = [(rows // layout.tp, columns) for rows, columns in by_rows]
+    matrices += [(rows, columns // layout.tp) for rows, columns in by_columns]
     padded = sum(-(-rows // shards) * shards * columns for rows, columns in matrices)
     return padded / sum(rows * columns for rows, columns in matrices) - 1
 

@@ -170,10 +170,10 @@ class Pipeline(nn.Module):
 
 def _accept_hidden_states(stage: Llama, last: bool) -> None:
     """Make `stage` take tokens or hidden states, and the labels, which tell the full sequence's length."""
-    whole = stage.forward
+    model_forward = stage.forward
 
     def forward(arriving: Tensor, labels: Tensor) -> Tensor:
         positions = torch.arange(labels.shape[1], device=arriving.device)
-        return whole(arriving, labels if last else None, positions)
+        return model_forward(arriving, labels if last else None, positions)
 
     stage.forward = forward  # pyright: ignore[reportAttributeAccessIssue] - torch calls stages with these two

@@ -57,9 +57,9 @@ class Wandb:
             self._pause *= 2
             if not self._warned:
                 self._warned = True
-                what = redact(" ".join(str(error).split())) or type(error).__name__
+                reason = redact(" ".join(str(error).split())) or type(error).__name__
                 identity.say(
-                    f"warning: wandb: {what}; training continues, wandb is tried again, "
+                    f"warning: wandb: {reason}; training continues, wandb is tried again, "
                     "and metrics.jsonl has all metrics"
                 )
         else:

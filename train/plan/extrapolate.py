@@ -45,8 +45,8 @@ def extrapolate(one: Trace, other: Trace, n_layers: int, micro_batches: int, tra
         return {key: at(a.get(key, 0), b.get(key, 0)) for key in a | b}
 
     peaks = [_ends(trace.peaks, depth) for trace, depth in zip((one, other), SHALLOW, strict=True)]
-    whole = {stretch: by_key(peaks[0][stretch], peaks[1][stretch]) for stretch in peaks[0]}
-    where = max(whole, key=lambda stretch: sum(whole[stretch].values()))
+    totals = {stretch: by_key(peaks[0][stretch], peaks[1][stretch]) for stretch in peaks[0]}
+    where = max(totals, key=lambda stretch: sum(totals[stretch].values()))
     most = [_ends(trace.most_activations, depth) for trace, depth in zip((one, other), SHALLOW, strict=True)]
     more = micro_batches - traced
     sums = [_sum(trace.collectives, more) for trace in (one, other)]
@@ -54,7 +54,7 @@ def extrapolate(one: Trace, other: Trace, n_layers: int, micro_batches: int, tra
     return Step(
         n_params=at(one.n_params, other.n_params),
         held=by_key(one.held, other.held),
-        peak=whole[where],
+        peak=totals[where],
         peak_stretch=where[0],
         most_activations=max(by_key(*most).values()),
         collectives={

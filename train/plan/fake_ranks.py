@@ -119,8 +119,8 @@ class Watcher(TorchDispatchMode):
         gradients = {_key(p.grad) for p in self.parameters if p.grad is not None}
         for group in self.fsdp:
             for param in group.fsdp_params:
-                whole = getattr(param, "_unsharded_param", None)
-                held = (getattr(whole, "grad", None), param.unsharded_accumulated_grad)
+                unsharded = getattr(param, "_unsharded_param", None)
+                held = (getattr(unsharded, "grad", None), param.unsharded_accumulated_grad)
                 gradients |= {_key(grad) for grad in held if grad is not None}
         now: dict[str, int] = dict.fromkeys(KINDS, 0)
         for key, (reference, kind) in list(self._alive.items()):
@@ -140,11 +140,11 @@ class Watcher(TorchDispatchMode):
         ranks, size = self.groups[_group_of(args)]
         tensors = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
         # The full tensor is the largest of the inputs and outputs.
-        whole = max(t.numel() * t.element_size() for t in [*tensors, *_tensors(out)])
+        full_size = max(t.numel() * t.element_size() for t in [*tensors, *_tensors(out)])
         times = {"all_reduce": 2, "send": size / (size - 1) if size > 1 else 0, "recv": 0}.get(kind, 1)
         entry = self.collectives[self.stretch, kind, ranks]
         entry[0] += 1
-        entry[1] += times * whole * (size - 1) / size  # by a ring: no algorithm sends less
+        entry[1] += times * full_size * (size - 1) / size  # by a ring: no algorithm sends less
 
     def watch(self, model: nn.Module) -> None:
         """Track the parameters and gradients of `model`."""

@@ -80,6 +80,6 @@ def waiting(doing: str | Doing) -> AbstractContextManager[None]:
     return report_waiting(doing) if is_first() else nullcontext()
 
 
-def counted(what: str, items: Sequence[T]) -> Iterator[T]:
-    """The items; the first rank reports `what` and how many of them are done, if it takes seconds."""
-    return report_counted(what, items) if is_first() else iter(items)
+def counted(activity: str, items: Sequence[T]) -> Iterator[T]:
+    """The items; the first rank reports `activity` and how many of them are done, if it takes seconds."""
+    return report_counted(activity, items) if is_first() else iter(items)

@@ -38,6 +38,6 @@ def conclude(path: Path, config: TrainConfig, step: int, stopped_by: int | None)
     return 0
 
 
-def _mark(path: Path, name: str, step: int, **what: object) -> None:
+def _mark(path: Path, name: str, step: int, **details: object) -> None:
     if identity.is_first():
-        markers.leave(path, name, step=step, **what)
+        markers.leave(path, name, step=step, **details)

@@ -18,9 +18,9 @@ FINISHED = "finished.json"
 STOPPED = "stopped.json"  # by recovery: restarting automatically would end the same way
 
 
-def leave(folder: Path, name: str, **what: object) -> None:
-    """Write the marker `name` with `what`; a failure is only worth a warning."""
-    content = {**what, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+def leave(folder: Path, name: str, **details: object) -> None:
+    """Write the marker `name` with `details`; a failure is only worth a warning."""
+    content = {**details, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
     try:
         folders.write_whole(folder / name, json.dumps(content))
     except OSError as error:  # the run ends the same way without it

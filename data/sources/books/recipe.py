@@ -74,7 +74,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
     if _NO_BOOKS.fullmatch(path.name):
         return iter([Drop("named as a note or a license", str(path), 0, path.name)])
     if _is_other(path):
-        return iter([Drop("not a format that is read", str(path), 0, path.name)])
+        return iter([Drop("not a supported format", str(path), 0, path.name)])
     if rows.has_rows(path):
         return text.read_rows(path)
     if path.name.lower().endswith(".zip"):
@@ -86,12 +86,12 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
     """The book itself; `copyrighted` also keeps those that Gutenberg distributes by permission."""
     if "\0" in record.text:
         return record.drop("binary")
-    whole = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
-    book = gutenberg.open_book(whole + "\n")
+    text = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
+    book = gutenberg.open_book(text + "\n")
     number = book.number or _number(record, book.is_gutenberg)
     if book.is_gutenberg:
         if not book.text:
-            return record.drop("only license text" if whole else "empty")
+            return record.drop("only license text" if text else "empty")
         if book.copyrighted and not copyrighted:
             return record.drop("copyrighted", f"Gutenberg's number {number}")
         if len(book.text) < MIN_CHARACTERS:

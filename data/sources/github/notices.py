@@ -19,7 +19,7 @@ _PREAMBLE = re.compile(  # code that may come before the notice
 )
 
 # Sentences about a license or copyright.
-_SPEAKS = re.compile(
+_NOTICE = re.compile(
     r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the|holders?|owners?)\b|[A-Z@<{%])"
     r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
     r"|(?i:\ball rights reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
@@ -89,8 +89,8 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
     lines = text.split("\n")
     top = _after_first_lines(lines)
     units, end = _units(lines, top, comments)
-    gone = _spoken(lines, [span for unit in units for span in unit.paragraphs])
-    if not gone:
+    removed = _notice_lines(lines, [span for unit in units for span in unit.paragraphs])
+    if not removed:
         return text, ""
     out, at, intact = (
         lines[:top],
@@ -98,8 +98,8 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
         True,
     )  # whether the end of the unit above is untouched
     for unit in [*units, _Unit(end, len(lines))]:
-        kept = _kept(lines, unit, gone)
-        edges = gone if not (unit.marks and kept) else set()  # a block that is kept also keeps its frame
+        kept = _kept(lines, unit, removed)
+        edges = removed if not (unit.marks and kept) else set()  # a block that is kept also keeps its frame
         above, below = _rims(lines[at : unit.start])
         if intact and unit.start not in edges:
             out += lines[at : unit.start]
@@ -111,7 +111,7 @@ def split_notice(text: str, comments: Comments) -> tuple[str, str]:
         out += kept
         intact = bool(kept) and unit.stop - 1 not in edges
         at = unit.stop
-    return "\n".join(out), "\n".join(_words(lines[number]) for number in sorted(gone))
+    return "\n".join(out), "\n".join(_words(lines[number]) for number in sorted(removed))
 
 
 def comment_lines(lines: list[str], comments: Comments) -> list[str]:
@@ -132,12 +132,14 @@ def _rims(gap: list[str]) -> tuple[list[str], list[str]]:
     return (gap[: blank[0]], gap[blank[-1] + 1 :]) if blank else ([], [])
 
 
-def _kept(lines: list[str], unit: _Unit, gone: set[int]) -> list[str]:
-    """The lines of a unit without those in `gone`; a block keeps its marks around the rest."""
+def _kept(lines: list[str], unit: _Unit, removed: set[int]) -> list[str]:
+    """The lines of a unit without those in `removed`; a block keeps its marks around the rest."""
     inside = range(unit.start, unit.stop)
-    if not gone.intersection(inside):
+    if not removed.intersection(inside):
         return lines[unit.start : unit.stop]
-    texts = [number for start, stop in unit.paragraphs for number in range(start, stop) if number not in gone]
+    texts = [
+        number for start, stop in unit.paragraphs for number in range(start, stop) if number not in removed
+    ]
     if not unit.marks or not texts:
         return [lines[number] for number in texts]
     opening, closing = unit.marks
@@ -164,36 +166,36 @@ def _n_marks(line: str, opening: str) -> int:
     )
 
 
-def _spoken(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
+def _notice_lines(lines: list[str], paragraphs: list[tuple[int, int]]) -> set[int]:
     """The numbers of the lines of the license notice."""
-    gone: set[int] = set()
-    spoken = [_spoken_in(lines, start, stop) for start, stop in paragraphs]
+    removed: set[int] = set()
+    noticed = [_notice_lines_in(lines, start, stop) for start, stop in paragraphs]
     for place, (start, stop) in enumerate(paragraphs):
-        found = spoken[place]
-        between = place > 0 and spoken[place - 1] and any(spoken[place + 1 :])
+        found = noticed[place]
+        between = place > 0 and noticed[place - 1] and any(noticed[place + 1 :])
         if not found and between and len(_LEGAL.findall(" ".join(map(_words, lines[start:stop])))) > 1:
-            spoken[place] = found = set(range(start, stop))
-        gone |= found
-    return gone
+            noticed[place] = found = set(range(start, stop))
+        removed |= found
+    return removed
 
 
-def _spoken_in(lines: list[str], start: int, stop: int) -> set[int]:
+def _notice_lines_in(lines: list[str], start: int, stop: int) -> set[int]:
     """The notice's lines in one paragraph: sentences about a license, and short lines next to them."""
-    gone: set[int] = set()
+    removed: set[int] = set()
     for sentence in _sentences(lines, start, stop):
         words = " ".join(_words(lines[number]) for number in sentence)
-        if _SPEAKS.search(words):
-            gone.update(sentence)
+        if _NOTICE.search(words):
+            removed.update(sentence)
             if _BODY.search(words):
-                gone.update(range(sentence[0], stop))
-        elif gone and sentence[0] - 1 in gone and _ALONG.match(words) and len(words) < 80:
-            gone.update(sentence)
-    if gone:
-        for number in range(min(gone) - 1, start - 1, -1):  # a title or an author above
+                removed.update(range(sentence[0], stop))
+        elif removed and sentence[0] - 1 in removed and _ALONG.match(words) and len(words) < 80:
+            removed.update(sentence)
+    if removed:
+        for number in range(min(removed) - 1, start - 1, -1):  # a title or an author above
             if not _ALONG.match(_words(lines[number])) or len(lines[number]) > 80:
                 break
-            gone.add(number)
-    return gone
+            removed.add(number)
+    return removed
 
 
 def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:

@@ -71,7 +71,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
 
     begin = titled = position = 0
     headings: list[re.Match] = []
-    gone: list[tuple[int, int]] = []
+    removed: list[tuple[int, int]] = []
     end = len(text)
     while mark := _STRUCTURE.search(text, position):
         position = mark.end()
@@ -82,26 +82,26 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
             if references_end is not None:
                 link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
                 position = references_end
-                gone.append((link.start() if link else mark.start(), position))
+                removed.append((link.start() if link else mark.start(), position))
             elif not _AROUND.match(text, position):
                 headings.append(mark)
         elif mark["item"] or mark["bold"]:
             span = _loose_references(text, mark)
             if span is not None:
                 position = span[1]
-                gone.append(span)
+                removed.append(span)
         elif "document" in (mark["begin"], mark["ams"]):
             if begin == 0:
                 begin = titled = position
-                headings, gone = [], []
+                headings, removed = [], []
         elif mark["begin"] or mark["ams"] == "Refs":
             close = "\\endRefs" if mark["ams"] else f"\\end{{{mark['begin']}}}"
             stop = text.find(close, position)
             position = stop + len(close) if stop >= 0 else _document_end(text, position)
-            gone.append((mark.start(), position))
+            removed.append((mark.start(), position))
         elif mark["bib"] or mark["bbl"]:
             position = _arguments_end(text, position)
-            gone.append((mark.start(), position))
+            removed.append((mark.start(), position))
         elif mark["end"] == "abstract":  # its paragraphs may have headings
             headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
         elif mark["maketitle"] or mark["end"] == "frontmatter":
@@ -111,7 +111,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
             break
     start = min(headings[0].start() if headings else max(begin, titled), end)
     pieces = []
-    for first, last in gone:
+    for first, last in removed:
         if start <= first < end:
             pieces.append((start, first))
             start = min(last, end)

@@ -63,8 +63,8 @@ def test_a_book_is_never_left_out_silently_for_its_name_or_format(tmp_path):
     items = read(tmp_path)
     assert {item.text.strip() for item in items if isinstance(item, Document)} == {*names}
     assert {(item.reason, item.detail) for item in items if isinstance(item, Drop)} == {
-        ("not a format that is read", "c.epub"),
-        ("not a format that is read", "d.PDF"),
+        ("not a supported format", "c.epub"),
+        ("not a supported format", "d.PDF"),
         ("named as a note or a license", "licence-MIT.txt"),
         ("named as a note or a license", "readme.txt.utf-8"),
     }
