@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.llama import Llama, rotate
+from model.llama import Llama, rotate, shared
 
 
 class Cache:
@@ -19,7 +19,7 @@ class Cache:
         if length > model.config.max_seq_len:
             raise ValueError(f"{length} tokens: model.max_seq_len is {model.config.max_seq_len}")
         self.length = length
-        self.keys: list[Tensor] = []  # per layer: (batch, n_heads, length, head_dim), once allocated
+        self.keys: list[Tensor] = []  # per layer: (batch, kv_heads, length, head_dim), once allocated
         self.values: list[Tensor] = []
         self.lengths = torch.zeros(batch, dtype=torch.long)
 
@@ -57,7 +57,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     if not first and not (level and n == 1):  # else plain causal attention, or one token that sees everything
         seen = torch.arange(end, device=tokens.device)
         mask = (seen <= positions[..., None])[:, None]  # (batch, 1, n, end)
-    rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, head_dim / 2)
+    rotations = model.rotations[positions.clamp(max=model.config.max_seq_len - 1)]  # (batch, n, 2, head_dim)
     slots = positions.clamp(max=cache.length - 1) if n > 1 else positions
     hidden = model.tok_embeddings(tokens)
     for number, layer in enumerate(model.blocks):
@@ -65,7 +65,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
         heads = (-1, attention.head_dim)
         q = rotate(attention.wq(normed).unflatten(-1, heads), rotations).transpose(1, 2)
         k = rotate(attention.wk(normed).unflatten(-1, heads), rotations).transpose(1, 2)
-        v = attention.wv(normed).unflatten(-1, heads).transpose(1, 2)  # (batch, n_heads, n, head_dim)
+        v = attention.wv(normed).unflatten(-1, heads).transpose(1, 2)  # (batch, kv_heads, n, head_dim)
         keys, values = cache.layer(number, k)
         if level:
             begin = int(cache.lengths[0])
@@ -75,7 +75,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
             keys[rows, :, slots] = k.transpose(1, 2)
             values[rows, :, slots] = v.transpose(1, 2)
         out = F.scaled_dot_product_attention(
-            q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, is_causal=first
+            q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, is_causal=first, enable_gqa=shared(q, k)
         )
         hidden = hidden + attention.wo(out.transpose(1, 2).flatten(-2))
         hidden = hidden + layer.feed_forward(layer.ffn_norm(hidden))

@@ -16,11 +16,12 @@ def n_params(config: LlamaConfig) -> int:
 
 def flops_per_token(config: LlamaConfig, seq_len: int) -> int:
     """Forward and backward FLOPs for one token in a sequence of `seq_len`."""
-    # Scores and weighted values take 2·seq·dim each; causality halves both; backward costs twice as much.
-    attention = 3 * (2 * 2 * seq_len * config.dim) // 2
+    # Scores and weighted values take 2·seq·width each; causality halves both; backward costs twice as much.
+    attention = 3 * (2 * 2 * seq_len * config.n_heads * config.head_dim) // 2
     return 6 * _matrix_weights(config) + config.n_layers * attention
 
 
 def _matrix_weights(config: LlamaConfig) -> int:
-    layer = 4 * config.dim * config.dim + 3 * config.dim * config.hidden_dim
+    attention = 2 * (config.n_heads + config.kv_heads) * config.head_dim * config.dim
+    layer = attention + 3 * config.dim * config.hidden_dim
     return config.n_layers * layer + config.vocab_size * config.dim

@@ -1,11 +1,14 @@
 """LLaMA's transformer as in the paper (arXiv 2302.13971, §2.2): token ids in, logits or loss out.
 
 Pre-norm RMSNorm, rotary positions in every layer, causal attention, SwiGLU, no biases, embedding and output
-not tied. Parameters have the names of Meta's checkpoints. This file knows nothing of devices or ranks;
-`model/parallelize` spreads the model over them from outside.
+not tied. The default shape is LLaMA's; Llama 2 and 3 add grouped-query attention (arXiv 2305.13245) and
+slower rotations for longer contexts. Parameters have the names of Meta's checkpoints. This file knows nothing
+of devices or ranks; `model/parallelize` spreads the model over them from outside.
 """
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,41 +29,67 @@ class LlamaConfig:
     norm_eps: float = 1e-6
     max_seq_len: int = 2048  # positions in the rotation table
     rope_theta: float = 10000.0
+    n_kv_heads: int | None = None  # heads of keys and values, which groups of queries share; null: n_heads
+    head_size: int | None = None  # width of a head; null: dim / n_heads
+    ffn_dim_multiplier: float = 1.0  # widens SwiGLU's hidden dim, as in Llama 2 70B and Llama 3
+    rope_scaling: float = 1.0  # Llama 3.1: slow rotations are slower by this factor; 1: none
+    rope_low_freq_factor: float = 1.0  # turns over the original context below which a rotation is slow
+    rope_high_freq_factor: float = 4.0  # and above which it is fast, and unchanged
+    rope_original_seq_len: int = 8192  # context length before the scaling
 
     def __post_init__(self) -> None:
-        for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len"):
+        for key in ("dim", "n_layers", "n_heads", "multiple_of", "max_seq_len", "rope_original_seq_len"):
             if getattr(self, key) < 1:
                 raise ValueError(f"model.{key}={getattr(self, key)}: must be at least 1")
+        for key in ("n_kv_heads", "head_size"):
+            if (value := getattr(self, key)) is not None and value < 1:
+                raise ValueError(f"model.{key}={value}: must be at least 1, or null")
         if self.vocab_size < 1 and self.vocab_size != -1:
             raise ValueError(
                 f"model.vocab_size={self.vocab_size}: must be at least 1, or -1 for the tokenizer's"
             )
-        if self.dim % self.n_heads:
+        if self.n_heads % self.kv_heads:
+            raise ValueError(f"model.n_kv_heads={self.kv_heads}: must divide model.n_heads={self.n_heads}")
+        if self.head_size is None and self.dim % self.n_heads:
             raise ValueError(f"model.n_heads={self.n_heads}: must divide model.dim={self.dim}")
+        if self.head_dim % 2 and self.head_size:
+            raise ValueError(
+                f"model.head_size={self.head_size}: rotary embeddings rotate pairs; must be even"
+            )
         if self.head_dim % 2:
             raise ValueError(
                 f"model.n_heads={self.n_heads}: a head of model.dim={self.dim} is {self.head_dim} wide; "
                 "rotary embeddings rotate pairs, so it must be even"
             )
-        for key in ("norm_eps", "rope_theta"):
+        positive = ("norm_eps", "rope_theta", "ffn_dim_multiplier", "rope_scaling", "rope_low_freq_factor")
+        for key in positive:
             if not 0 < getattr(self, key) < float("inf"):
                 raise ValueError(f"model.{key}={getattr(self, key)}: must be positive and finite")
+        if not self.rope_low_freq_factor < self.rope_high_freq_factor < float("inf"):
+            raise ValueError(
+                f"model.rope_high_freq_factor={self.rope_high_freq_factor}: must be finite, and above "
+                f"model.rope_low_freq_factor={self.rope_low_freq_factor}"
+            )
+        if self.hidden_dim < 1:
+            raise ValueError(f"model.ffn_dim_multiplier={self.ffn_dim_multiplier}: leaves no hidden units")
+
+    @property
+    def kv_heads(self) -> int:
+        return self.n_kv_heads or self.n_heads
 
     @property
     def head_dim(self) -> int:
-        return self.dim // self.n_heads
+        return self.head_size or self.dim // self.n_heads
 
     @property
     def hidden_dim(self) -> int:
-        """SwiGLU's hidden dim: two thirds of 4·dim, rounded up to `multiple_of` (paper §2.2)."""
-        hidden = int(2 * (4 * self.dim) / 3)
-        return self.multiple_of * -(-hidden // self.multiple_of)
+        return hidden_dim(self.dim, self.multiple_of, self.ffn_dim_multiplier)
 
 
 class Llama(nn.Module):
     """Maps token ids to next-token logits, or to the mean loss if given labels."""
 
-    rotations: Tensor  # complex64 (max_seq_len, head_dim / 2)
+    rotations: Tensor  # fp32 (max_seq_len, 2, head_dim): cosines and sines
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
@@ -107,9 +136,7 @@ class Llama(nn.Module):
     def init_buffers(self) -> None:
         """Compute the rotation table on the parameters' device."""
         device = next(self.parameters()).device
-        self.rotations = rotation_table(
-            self.config.head_dim, self.config.max_seq_len, self.config.rope_theta, device
-        )
+        self.rotations = rotation_table(self.config, device)
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
         # Called to move, cast or empty the model: the table moves with it but is never cast.
@@ -135,27 +162,28 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Causal multi-head attention with rotary positions."""
+    """Causal multi-head attention with rotary positions; several queries may share a key and value head."""
 
     def __init__(self, config: LlamaConfig) -> None:
         super().__init__()
         self.head_dim = config.head_dim
-        self.wq = nn.Linear(config.dim, config.dim, bias=False)
-        self.wk = nn.Linear(config.dim, config.dim, bias=False)
-        self.wv = nn.Linear(config.dim, config.dim, bias=False)
-        self.wo = nn.Linear(config.dim, config.dim, bias=False)
+        queries, keys = config.n_heads * config.head_dim, config.kv_heads * config.head_dim
+        self.wq = nn.Linear(config.dim, queries, bias=False)
+        self.wk = nn.Linear(config.dim, keys, bias=False)
+        self.wv = nn.Linear(config.dim, keys, bias=False)
+        self.wo = nn.Linear(queries, config.dim, bias=False)
 
     def forward(self, x: Tensor, rotations: Tensor) -> Tensor:
         heads = (-1, self.head_dim)  # under tensor parallelism, this rank's heads
         q = rotate(self.wq(x).unflatten(-1, heads), rotations)  # (batch, seq, n_heads, head_dim)
-        k = rotate(self.wk(x).unflatten(-1, heads), rotations)
+        k = rotate(self.wk(x).unflatten(-1, heads), rotations)  # (batch, seq, kv_heads, head_dim)
         v = self.wv(x).unflatten(-1, heads)
         out = self.attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2))
         return self.wo(out.transpose(1, 2).flatten(-2))
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Causal attention; q, k, v and the result are (batch, n_heads, seq, head_dim)."""
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        """Causal attention; q and the result are (batch, n_heads, seq, head_dim), k and v have kv_heads."""
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=shared(q, k))
 
 
 class FeedForward(nn.Module):
@@ -184,17 +212,70 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, x.shape[-1:], eps=self.eps) * self.weight
 
 
-def rotation_table(head_dim: int, seq_len: int, theta: float, device: torch.device) -> Tensor:
-    """e^(i · position · theta^(-2j / head_dim)), complex64 (seq_len, head_dim / 2)."""
-    frequencies = theta ** (-torch.arange(0, head_dim, 2, device=device).float() / head_dim)
-    angles = torch.outer(torch.arange(seq_len, device=device).float(), frequencies)
-    return torch.polar(torch.ones_like(angles), angles)
+def hidden_dim(dim: int, multiple_of: int, multiplier: float = 1.0) -> int:
+    """SwiGLU's hidden dim: two thirds of 4·dim (paper §2.2), times `multiplier`, rounded up."""
+    hidden = int(multiplier * int(2 * (4 * dim) / 3))
+    return multiple_of * -(-hidden // multiple_of)
+
+
+def shared(q: Tensor, k: Tensor) -> bool:
+    """Whether groups of `q`'s neighboring heads share one of `k`'s; both (batch, heads, seq, head_dim)."""
+    return q.shape[1] != k.shape[1]
+
+
+def rotary_frequencies(config: LlamaConfig, device: torch.device | None = None) -> Tensor:
+    """theta^(-2j / head_dim), fp32 (head_dim / 2,): radians per position, slowed as in Llama 3.1.
+
+    A rotation that turns less than `rope_low_freq_factor` times over the original context is slower by
+    `rope_scaling`; one that turns more than `rope_high_freq_factor` times is unchanged; in between, a blend.
+    Source: `apply_scaling` in llama-models/models/llama3/model.py.
+    """
+    width = config.head_dim
+    frequencies = config.rope_theta ** (-torch.arange(0, width, 2, device=device).float() / width)
+    if config.rope_scaling == 1:
+        return frequencies
+    low, high = config.rope_low_freq_factor, config.rope_high_freq_factor
+    turns = config.rope_original_seq_len * frequencies / (2 * math.pi)
+    fast = ((turns - low) / (high - low)).clamp(0, 1)
+    return (1 - fast) * frequencies / config.rope_scaling + fast * frequencies
+
+
+def rotation_table(config: LlamaConfig, device: torch.device) -> Tensor:
+    """What `rotate` multiplies by, fp32 (max_seq_len, 2, head_dim): for a pair's angle a, (cos a, cos a) and
+    (-sin a, sin a)."""
+    positions = torch.arange(config.max_seq_len, device=device).float()
+    angles = torch.outer(positions, rotary_frequencies(config, device))
+    turned = torch.polar(torch.ones_like(angles), angles)  # Meta's; on CPUs cos() and sin() round differently
+    cos, sin = turned.real, turned.imag
+    return torch.stack((torch.stack((cos, cos), -1), torch.stack((-sin, sin), -1)), 1).flatten(-2)
 
 
 def rotate(x: Tensor, rotations: Tensor) -> Tensor:
     """Rotate each adjacent pair of `x` (batch, seq, n_heads, head_dim) by its position's angle, in fp32.
 
-    rotations: (seq, head_dim / 2), or (batch, seq, head_dim / 2) if each sequence has its own positions.
+    rotations: rows of `rotation_table` (seq, 2, head_dim), or (batch, seq, 2, head_dim) if each sequence has
+    its own positions. The products are those of complex numbers, rounded alike.
     """
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))  # (batch, seq, n_heads, head_dim / 2)
-    return torch.view_as_real(pairs * rotations.unsqueeze(-2)).flatten(-2).type_as(x)
+    cos, sin = rotations.unsqueeze(-3).unbind(-2)  # ([batch,] seq, 1, head_dim)
+    return _Rotation.apply(x, cos, sin)
+
+
+class _Rotation(torch.autograd.Function):
+    """Its gradient is rotated back, which autograd would compute with more copies."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return _turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return _turned(grads[0], cos, -sin), None, None
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    wide = x.float()
+    swapped = torch.empty_like(wide)
+    swapped[..., 0::2], swapped[..., 1::2] = wide[..., 1::2], wide[..., 0::2]
+    return (wide * cos).add_(swapped.mul_(sin)).type_as(x)

@@ -1,7 +1,9 @@
 """Read and write Hugging Face's `LlamaForCausalLM`: config.json and safetensors, in one file or in shards.
 
 Names differ, and the rows of q and k are permuted: Meta rotates adjacent pairs within a head, Hugging Face
-pairs half a head apart (docs/recipe.md §6). Nothing else differs.
+pairs half a head apart (docs/recipe.md §6). Its config.json is translated by huggingface_config.py. Nothing
+else differs. If the output is tied to the embedding, both are read from the one matrix and are separate from
+then on.
 """
 
 import json
@@ -15,8 +17,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from model.flops import n_params
+from model.formats.huggingface_config import read_config, their_config
 from model.formats.weights import (
-    DTYPES,
     FormatError,
     Weights,
     cast,
@@ -25,7 +27,6 @@ from model.formats.weights import (
     refuse_other_names,
     refuse_other_rotary,
     refuse_other_shape,
-    refuse_unless_whole_number,
     written_whole,
 )
 from model.llama import LlamaConfig
@@ -42,16 +43,6 @@ INNER = {
     "attention_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
-# Values that a config may have or omit; any other value would change what is computed.
-FIXED = {
-    "model_type": "llama",
-    "hidden_act": "silu",
-    "attention_bias": False,
-    "mlp_bias": False,
-    "tie_word_embeddings": False,
-    "rope_interleaved": False,
-    "quantization_config": None,
-}
 INDEX = "model.safetensors.index.json"
 # safetensors' names of dtypes.
 STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -63,10 +54,13 @@ def is_huggingface(folder: Path) -> bool:
 
 def open_huggingface(folder: Path) -> Weights:
     """The weights in `folder`. Raises FormatError if the config, or any name, shape or dtype, is wrong."""
-    config = _config(folder / "config.json")
+    config, tied = read_config(folder / "config.json")
     files = _files(folder)
+    names = {name: their_name(name) for name in parameter_shapes(config)}
+    if tied:
+        _tie(files, names)
     for name, shape in parameter_shapes(config).items():
-        files_name = their_name(name)
+        files_name = names[name]
         if files_name not in files:
             raise FormatError(f"{folder}: {files_name} is missing; expected all of LLaMA's weights")
         with _opened(files[files_name]) as file:
@@ -78,10 +72,14 @@ def open_huggingface(folder: Path) -> Weights:
         with _opened(files[name]) as file:
             refuse_other_rotary(files[name], name, file.get_tensor(name), config)
         del files[name]
-    refuse_other_names(folder, set(files), {their_name(name) for name in parameter_shapes(config)})
+    refuse_other_names(folder, set(files), set(names.values()))
     tokenizer = folder / "tokenizer.model"
     return Weights(
-        folder, config, partial(_read, files, config), tokenizer=tokenizer if tokenizer.is_file() else None
+        folder,
+        config,
+        partial(_read, files, names, config),
+        tokenizer=tokenizer if tokenizer.is_file() else None,
+        tied=tied,
     )
 
 
@@ -118,7 +116,7 @@ def write_huggingface(
             index = {"metadata": {"total_size": total}, "weight_map": weight_map}
             (folder / INDEX).write_text(json.dumps(index, indent=1))
         ids = {"bos_token_id": bos_id, "eos_token_id": eos_id}
-        _write_json(folder / "config.json", _their_config(weights.config, dtype) | ids)
+        _write_json(folder / "config.json", their_config(weights.config, dtype) | ids)
         # Meta's settings (docs/recipe.md §6).
         sampling = {"do_sample": True, "temperature": 0.8, "top_p": 0.95, "top_k": 0}
         _write_json(folder / "generation_config.json", ids | sampling)
@@ -139,7 +137,7 @@ def to_halves(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
     """Permute rows of q and k to Hugging Face's order: in a head, new row a·hd/2 + i is old row 2i + a."""
     if not name.endswith(("wq.weight", "wk.weight")):
         return tensor
-    pairs = tensor.unflatten(0, (config.n_heads, config.head_dim // 2, 2))
+    pairs = tensor.unflatten(0, (-1, config.head_dim // 2, 2))
     return pairs.transpose(1, 2).flatten(0, 2)
 
 
@@ -147,14 +145,29 @@ def to_pairs(name: str, tensor: Tensor, config: LlamaConfig) -> Tensor:
     """The inverse of `to_halves`."""
     if not name.endswith(("wq.weight", "wk.weight")):
         return tensor
-    halves = tensor.unflatten(0, (config.n_heads, 2, config.head_dim // 2))
+    halves = tensor.unflatten(0, (-1, 2, config.head_dim // 2))
     return halves.transpose(1, 2).flatten(0, 2)
 
 
-def _read(files: dict[str, Path], config: LlamaConfig, name: str) -> Tensor:
+def _tie(files: dict[str, Path], names: dict[str, str]) -> None:
+    """Read the output from the embedding. Raises FormatError if there is an output and it differs."""
+    embedding, output = names["tok_embeddings.weight"], names["output.weight"]
+    names["output.weight"] = embedding
+    if output not in files or embedding not in files:
+        return
+    with _opened(files[output]) as one, _opened(files[embedding]) as other:
+        if not torch.equal(one.get_tensor(output), other.get_tensor(embedding)):
+            raise FormatError(
+                f"{files[output]}: {output} differs from {embedding}, but config.json has "
+                "tie_word_embeddings=True; set it to false if both were trained"
+            )
+    del files[output]
+
+
+def _read(files: dict[str, Path], names: dict[str, str], config: LlamaConfig, name: str) -> Tensor:
     # Reopen for each tensor, to release what was mapped before.
-    with _opened(files[their_name(name)]) as file:
-        tensor = file.get_tensor(their_name(name))
+    with _opened(files[names[name]]) as file:
+        tensor = file.get_tensor(names[name])
     return to_pairs(name, tensor, config).clone(memory_format=torch.contiguous_format)
 
 
@@ -197,84 +210,6 @@ def _files(folder: Path) -> dict[str, Path]:
             f"{files.get(name)}): files of different models are mixed, or one is incomplete"
         )
     return files
-
-
-def _config(path: Path) -> LlamaConfig:
-    try:
-        theirs = json.loads(path.read_text())
-        rope = theirs.get("rope_parameters") or theirs.get("rope_scaling") or {}
-        kind = rope.get("rope_type", rope.get("type", "default"))
-        theta = float(rope.get("rope_theta", theirs.get("rope_theta", 10000.0)))
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing; Hugging Face keeps it in the folder of the weights") from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise FormatError(f"{path}: not readable as a model's config ({error})") from None
-    for key, value in FIXED.items():
-        if theirs.get(key, value) != value:
-            raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as in LLaMA")
-    if kind != "default" or rope.get("partial_rotary_factor", 1.0) != 1.0:
-        raise FormatError(f"{path}: rotary embeddings of type {kind!r}; expected LLaMA's default, unscaled")
-    counts = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
-    refuse_unless_whole_number(path, theirs, *counts)
-    dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
-    if theirs.get("num_key_value_heads") not in (None, heads):
-        raise FormatError(
-            f"{path}: num_key_value_heads={theirs['num_key_value_heads']}: grouped-query attention; expected "
-            f"one key and value head for each of its {heads} heads"
-        )
-    if theirs.get("head_dim") not in (None, dim // heads):
-        raise FormatError(f"{path}: head_dim={theirs['head_dim']}: expected {dim} / {heads}")
-    try:
-        return LlamaConfig(
-            dim=dim,
-            n_layers=theirs["num_hidden_layers"],
-            n_heads=heads,
-            vocab_size=theirs["vocab_size"],
-            multiple_of=_multiple_of(path, dim, hidden),
-            norm_eps=theirs.get("rms_norm_eps", 1e-6),
-            max_seq_len=theirs.get("max_position_embeddings", 2048),
-            rope_theta=theta,
-        )
-    except (ValueError, TypeError) as error:
-        raise FormatError(f"{path}: {error}") from None
-
-
-def _multiple_of(path: Path, dim: int, hidden: int) -> int:
-    """A `multiple_of` that gives this hidden dim; the config does not store it. Prefers Meta's 256."""
-    for multiple in (256, *(2**power for power in range(12, -1, -1)), hidden):
-        try:
-            fits = LlamaConfig(dim=dim, n_heads=1, multiple_of=multiple).hidden_dim == hidden
-        except ValueError:
-            fits = False
-        if fits:
-            return multiple
-    raise FormatError(
-        f"{path}: intermediate_size={hidden}: below two thirds of 4 × {dim}, which LLaMA rounds up"
-    )
-
-
-def _their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        **{
-            key: value
-            for key, value in FIXED.items()
-            if key not in ("rope_interleaved", "quantization_config")
-        },
-        "hidden_size": config.dim,
-        "intermediate_size": config.hidden_dim,
-        "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads,
-        "num_key_value_heads": config.n_heads,
-        "vocab_size": config.vocab_size,
-        "max_position_embeddings": config.max_seq_len,
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope_theta,
-        "rope_scaling": None,
-        "initializer_range": 0.02,
-        "use_cache": True,
-        "torch_dtype": next(name for name, known in DTYPES.items() if known == dtype),
-    }
 
 
 def _plan(config: LlamaConfig, dtype: torch.dtype, shard_bytes: int) -> Iterator[list[str]]:

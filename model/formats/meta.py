@@ -1,7 +1,7 @@
 """Read and write Meta's format: params.json, consolidated.NN.pth (one per rank), tokenizer.model.
 
-As LLaMA was released (docs/recipe.md §6): each file is a pickled dict of tensors, split over the ranks
-along the dimension that fairscale's layers split. They are only read with torch's restricted unpickler.
+As LLaMA 1 to 3 were released (docs/recipe.md §6): each file is a pickled dict of tensors, split over the
+ranks along the dimension that fairscale's layers split. They are only read with torch's restricted unpickler.
 """
 
 import json
@@ -23,17 +23,23 @@ from model.formats.weights import (
     refuse_other_rotary,
     refuse_other_shape,
     refuse_unless_whole_number,
-    rotary_frequencies,
     written_whole,
 )
-from model.llama import LlamaConfig
+from model.llama import LlamaConfig, rotary_frequencies
 
 SHARDS = (1, 2, 4, 8)
 META_CONTEXT = 2048  # used where params.json does not say (docs/recipe.md §4)
 # The dimension along which a matrix is split; norms are replicated.
+EMBEDDING = "tok_embeddings.weight"  # Llama 3 splits it by rows
 CUT = {"wq": 0, "wk": 0, "wv": 0, "w1": 0, "w3": 0, "output": 0, "wo": 1, "w2": 1, "tok_embeddings": 1}
-# Keys that later LLaMAs added to params.json, accepted with values that change nothing.
-OPTIONAL = {"n_kv_heads": None, "ffn_dim_multiplier": None, "use_scaled_rope": False}
+# Llama 3.1's scaling, as in its code (`apply_scaling`, llama-models/models/llama3/model.py); params.json only
+# switches it on.
+SCALED = {
+    "rope_scaling": 8.0,
+    "rope_low_freq_factor": 1.0,
+    "rope_high_freq_factor": 4.0,
+    "rope_original_seq_len": 8192,
+}
 NOT_SHAPE = ("max_seq_len", "max_batch_size")
 
 
@@ -50,11 +56,12 @@ def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
     first = _load(shards[0])
     config = _config(folder, first, len(shards), max_seq_len)
     expected = parameter_shapes(config)
+    by_rows = EMBEDDING in first and first[EMBEDDING].shape[1:] == (config.dim,)
     for path in shards:
-        _check(path, _load(path), first, expected, len(shards), config)
+        _check(path, _load(path), first, expected, len(shards), by_rows, config)
     tokenizer = next((p for p in (folder, folder.parent) if (p / "tokenizer.model").is_file()), None)
     return Weights(
-        folder, config, partial(_read, shards), tokenizer=tokenizer and tokenizer / "tokenizer.model"
+        folder, config, partial(_read, shards, by_rows), tokenizer=tokenizer and tokenizer / "tokenizer.model"
     )
 
 
@@ -65,22 +72,25 @@ def write_meta(
     config = weights.config
     if shards not in SHARDS:
         raise FormatError(f"shards={shards}: expected one of {', '.join(map(str, SHARDS))}")
-    for key, size in (("n_heads", config.n_heads), ("vocab_size", config.vocab_size)):
+    for key in ("n_heads", "n_kv_heads", "vocab_size"):
+        size = config.kv_heads if key == "n_kv_heads" else getattr(config, key)
         if size % shards:
             raise FormatError(f"shards={shards}: does not divide model.{key}={size}")
     if config.hidden_dim % shards:
         raise FormatError(
             f"shards={shards}: does not divide the feed-forward's hidden dim {config.hidden_dim}"
         )
-    if config.rope_theta != 10000.0:
+    if config.head_size and config.head_size * config.n_heads != config.dim:
+        raise FormatError(f"model.head_size={config.head_size}: params.json cannot hold it; use format=hf")
+    if config.rope_scaling != 1 and any(getattr(config, key) != value for key, value in SCALED.items()):
         raise FormatError(
-            f"model.rope_theta={config.rope_theta:g}: LLaMA's params.json cannot hold it (its code has "
-            "10000); use format=hf"
+            f"model.rope_scaling={config.rope_scaling:g}: params.json only holds Llama 3.1's (its code has "
+            f"{', '.join(f'{key}={value:g}' for key, value in SCALED.items())}); use format=hf"
         )
     names = parameter_shapes(config)
     with written_whole(output) as folder:
         for rank in range(shards):
-            part = {name: _cut(name, weights.read(name), rank, shards, dtype) for name in names}
+            part = {name: _cut(config, name, weights.read(name), rank, shards, dtype) for name in names}
             part["rope.freqs"] = rotary_frequencies(config)
             torch.save(part, folder / f"consolidated.{rank:02d}.pth")
             del part  # before building the next one
@@ -91,15 +101,26 @@ def write_meta(
 
 def _params(config: LlamaConfig, tokenizer: Path | None) -> dict:
     keys = ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")
-    # -1: Meta's code uses the tokenizer's.
-    return {key: getattr(config, key) for key in keys} | {
-        "vocab_size": -1 if tokenizer else config.vocab_size
+    later = {  # keys that LLaMA 1's code refuses, so only what differs from it
+        "n_kv_heads": (config.kv_heads, config.n_heads),
+        "ffn_dim_multiplier": (config.ffn_dim_multiplier, 1.0),
+        "rope_theta": (config.rope_theta, 10000.0),
+        "use_scaled_rope": (config.rope_scaling != 1, False),
+    }
+    return {
+        **{key: getattr(config, key) for key in keys},
+        "vocab_size": -1 if tokenizer else config.vocab_size,  # -1: Meta's code uses the tokenizer's
+        **{key: value for key, (value, usual) in later.items() if value != usual},
     }
 
 
-def _cut(name: str, tensor: Tensor, rank: int, shards: int, dtype: torch.dtype) -> Tensor:
+def _cut(
+    config: LlamaConfig, name: str, tensor: Tensor, rank: int, shards: int, dtype: torch.dtype
+) -> Tensor:
     """The rank's shard in its own storage, because torch.save writes all of a view's storage."""
     dim = _dim(name)
+    if name == EMBEDDING and config.rope_theta != 10000.0:
+        dim = 0  # as in Llama 3's code, which alone reads rope_theta
     part = tensor if dim is None else tensor.chunk(shards, dim)[rank]
     return cast(name, part, dtype).clone(memory_format=torch.contiguous_format)
 
@@ -108,9 +129,9 @@ def _dim(name: str) -> int | None:
     return CUT.get(name.split(".")[-2])
 
 
-def _read(shards: list[Path], name: str) -> Tensor:
+def _read(shards: list[Path], by_rows: bool, name: str) -> Tensor:
     # Reopen for each tensor, to release what was mapped before.
-    dim = _dim(name)
+    dim = 0 if by_rows and name == EMBEDDING else _dim(name)
     if dim is None or len(shards) == 1:
         return _load(shards[0])[name].clone()
     return torch.cat([_load(path)[name] for path in shards], dim)
@@ -167,12 +188,21 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
     if params.get("max_seq_len") is not None:
         refuse_unless_whole_number(path, params, "max_seq_len")
         max_seq_len = params["max_seq_len"]
-    rope_theta = params.pop("rope_theta", None) or 10000.0
-    if not isinstance(rope_theta, int | float):
-        raise FormatError(f"{path}: rope_theta={rope_theta}: expected a number")
+    later = {
+        "rope_theta": params.pop("rope_theta", None) or 10000.0,
+        "ffn_dim_multiplier": params.pop("ffn_dim_multiplier", None) or 1.0,
+    }
+    for key, value in later.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise FormatError(f"{path}: {key}={value}: expected a number")
+    if params.get("n_kv_heads") is not None:
+        refuse_unless_whole_number(path, params, "n_kv_heads")
+    kv_heads = params.pop("n_kv_heads", None)
+    scaled = params.pop("use_scaled_rope", None)
+    if scaled not in (True, False, None):
+        raise FormatError(f"{path}: use_scaled_rope={scaled}: expected true or false")
     for key, value in params.items():
-        allowed = (OPTIONAL.get(key), None, *([keys["n_heads"]] if key == "n_kv_heads" else []))
-        if key not in NOT_SHAPE and (key not in OPTIONAL or value not in allowed):
+        if key not in NOT_SHAPE and value is not None:
             raise FormatError(
                 f"{path}: {key}={value}: not a LLaMA setting; expected a model of LLaMA's architecture"
             )
@@ -185,7 +215,14 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
             "wrong vocabulary size, or missing shards"
         )
     try:
-        return LlamaConfig(**keys, vocab_size=rows, rope_theta=float(rope_theta), max_seq_len=max_seq_len)
+        return LlamaConfig(
+            **keys,
+            vocab_size=rows,
+            max_seq_len=max_seq_len,
+            n_kv_heads=None if kv_heads == keys["n_heads"] else kv_heads,
+            **{key: float(value) for key, value in later.items()},
+            **(SCALED if scaled else {}),
+        )
     except (ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from None
 
@@ -196,12 +233,13 @@ def _check(
     first: dict[str, Tensor],
     expected: dict[str, tuple[int, ...]],
     shards: int,
+    by_rows: bool,
     config: LlamaConfig,
 ) -> None:
     rotary = {name: tensors.pop(name) for name in list(tensors) if name.endswith("rope.freqs")}
     refuse_other_names(path, set(tensors), set(expected))
     for name, tensor in tensors.items():
-        dim, shape = _dim(name), list(expected[name])
+        dim, shape = 0 if by_rows and name == EMBEDDING else _dim(name), list(expected[name])
         if dim is not None:
             shape[dim] //= shards
         refuse_other_shape(path, f"{name} of one of {shards} file(s)", tensor.shape, shape)

@@ -8,13 +8,13 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama, LlamaConfig, rotary_frequencies
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -32,6 +32,7 @@ class Weights:
     read: Callable[[str], Tensor]  # a full tensor, on the CPU, by its name in Meta's checkpoints
     tokenizer: Path | None = None  # the SentencePiece model found with them
     step: int | None = None  # if from a Relama checkpoint
+    tied: bool = False  # the output was tied to the embedding: equal now, separate if trained
     tokenizer_fingerprint: str | None = None  # of the tokenizer that they record being trained with
 
 
@@ -51,20 +52,17 @@ def cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return rounded
 
 
-def rotary_frequencies(config: LlamaConfig) -> Tensor:
-    """theta^(-2j/head_dim), float32 (head_dim / 2,)."""
-    return config.rope_theta ** (-torch.arange(0, config.head_dim, 2).float() / config.head_dim)
-
-
 def refuse_other_rotary(path: Path, name: str, frequencies: Tensor, config: LlamaConfig) -> None:
     """Raises FormatError if the frequencies stored beside the weights are not those of `config`."""
-    ours = rotary_frequencies(config)
-    same = frequencies.shape == ours.shape and torch.allclose(frequencies.float(), ours, rtol=0.01, atol=1e-4)
-    if not same:
-        raise FormatError(
-            f"{path}: {name} is not theta^(-2j/{config.head_dim}) with theta={config.rope_theta:g}: "
-            "weights with other rotary embeddings than LLaMA's"
-        )
+    # Llama 3.1's files hold them before its scaling.
+    for ours in (rotary_frequencies(config), rotary_frequencies(replace(config, rope_scaling=1.0))):
+        same = frequencies.shape == ours.shape
+        if same and torch.allclose(frequencies.float(), ours, rtol=0.01, atol=1e-4):
+            return
+    raise FormatError(
+        f"{path}: {name} is not theta^(-2j/{config.head_dim}) with theta={config.rope_theta:g}: "
+        "weights with other rotary embeddings than their config's"
+    )
 
 
 def refuse_other_names(path: Path, there: set[str], expected: set[str]) -> None:

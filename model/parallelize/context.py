@@ -12,7 +12,7 @@ from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.distributed.device_mesh import DeviceMesh
 from torch.nn.attention.bias import causal_lower_right
 
-from model.llama import Llama
+from model.llama import Llama, shared
 
 
 def context_parallel(model: Llama, mesh: DeviceMesh) -> None:
@@ -58,16 +58,19 @@ class _Part:
         return torch.cat([torch.arange(end - chunk, end, device=device) for end in self.ends])
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """`Attention.attend` for the two chunks; q, k, v are (batch, n_heads, seq / size, head_dim)."""
-        k, v = self._gather(torch.stack((k, v)))  # (batch, n_heads, seq, head_dim)
+        """`Attention.attend` for the two chunks: all arguments are (batch, heads, seq / size, head_dim)."""
+        gqa = shared(q, k)
+        k, v = self._gather(torch.stack((k, v)))  # (batch, kv_heads, seq, head_dim)
         outs = [
-            F.scaled_dot_product_attention(queries, k[:, :, :end], v[:, :, :end], attn_mask=mask)
+            F.scaled_dot_product_attention(
+                queries, k[:, :, :end], v[:, :, :end], attn_mask=mask, enable_gqa=gqa
+            )
             for queries, end, mask in zip(q.chunk(2, dim=2), self.ends, self.masks, strict=True)
         ]
         return torch.cat(outs, dim=2)
 
     def _gather(self, mine: Tensor) -> Tensor:
-        """All ranks' (2, batch, n_heads, seq / size, head_dim), in sequence order."""
+        """All ranks' (2, batch, kv_heads, seq / size, head_dim), in sequence order."""
         gathered = all_gather_single_autograd(mine.contiguous(), 3, self.mesh.get_group())
         chunks = gathered.chunk(2 * self.size, dim=3)  # rank 0's early and late chunk, rank 1's, …
         return torch.cat((*chunks[0::2], *reversed(chunks[1::2])), dim=3)

@@ -45,7 +45,8 @@ def estimate(
     """
     dim, tp, shards = model.dim, layout.tp, layout.dp_shard * layout.cp
     layers = -(-model.n_layers // layout.pp)
-    layer = (4 * dim * dim + 3 * dim * model.hidden_dim) / tp + 2 * dim
+    heads = 2 * (model.n_heads + model.kv_heads) * model.head_dim
+    layer = (dim * heads + 3 * dim * model.hidden_dim) / tp + 2 * dim
     end = model.vocab_size * dim / tp
     ends = (1 if layout.pp > 1 else 2) * end + dim
     weights = layers * layer + ends
@@ -83,9 +84,10 @@ def _kept_of_a_layer(model: LlamaConfig, tp: int, mode: str, width: int) -> floa
     dim, hidden = model.dim, model.hidden_dim
     if mode == "full":
         return dim / tp * width
+    queries, keys = model.n_heads * model.head_dim, model.kv_heads * model.head_dim
     unsplit = 2 * dim  # of the full sequence, however it is split
     sums = model.n_heads / tp * FP32  # attention's log-sum-exp, one per row
     if mode == "selective":  # wq wk wv, attention, w1 w3; and wo, w2 before their sum over tp
-        return ((5 * dim + 2 * hidden) / tp + unsplit) * width + sums
+        return ((dim + 2 * queries + 2 * keys + 2 * hidden) / tp + unsplit) * width + sums
     # Norms' inputs and outputs, q k v, attention, SwiGLU's four; the matrices' inputs, gathered over tp.
-    return ((10 * dim + 4 * hidden) / tp + unsplit) * width + sums
+    return ((6 * dim + 2 * queries + 2 * keys + 4 * hidden) / tp + unsplit) * width + sums

@@ -69,6 +69,7 @@ class Limits:
         model, tp = self.model, layout.tp
         for name, size in (
             ("n_heads", model.n_heads),
+            ("n_kv_heads", model.kv_heads),
             ("hidden_dim", model.hidden_dim),
             ("vocab_size", max(model.vocab_size, 0)),  # -1: not yet known
         ):
@@ -135,8 +136,10 @@ def padding(model: LlamaConfig, layout: Layout) -> float:
     6,656 rows over 2,048 ranks are 3.25 rows each, stored and sent as 4.
     """
     dim, hidden, shards = model.dim, model.hidden_dim, layout.dp_shard * layout.cp
+    queries, keys = model.n_heads * model.head_dim, model.kv_heads * model.head_dim
     # Matrices that tp splits by rows, and by columns.
-    by_rows, by_columns = 3 * [(dim, dim)] + 2 * [(hidden, dim)], [(dim, dim), (dim, hidden)]
+    by_rows = [(queries, dim), (keys, dim), (keys, dim), (hidden, dim), (hidden, dim)]
+    by_columns = [(dim, queries), (dim, hidden)]
     matrices = [(rows // layout.tp, columns) for rows, columns in by_rows]
     matrices += [(rows, columns // layout.tp) for rows, columns in by_columns]
     padded = sum(-(-rows // shards) * shards * columns for rows, columns in matrices)

@@ -1,5 +1,7 @@
 """Decoding with a KV cache against recomputing everything, and against transformers' generate."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,11 +12,12 @@ from tests.support.theirs import their_model
 from train.generation.sampling import generate
 
 CONFIG = LlamaConfig(dim=64, n_layers=3, n_heads=4, vocab_size=211, multiple_of=32, max_seq_len=48)
+GROUPED = replace(CONFIG, n_kv_heads=2, rope_scaling=8.0, rope_original_seq_len=24)
 
 
-@pytest.fixture(scope="module")
-def model() -> Llama:
-    model = Llama(CONFIG)
+@pytest.fixture(scope="module", params=[CONFIG, GROUPED], ids=["every head its own", "grouped"])
+def model(request) -> Llama:
+    model = Llama(request.param)
     initialize(model, seed=5)
     with torch.no_grad():  # sharper logits: greedy tokens must not hang on the last digit
         model.output.weight.mul_(10)
@@ -47,7 +50,7 @@ def test_logits_equal_those_of_a_single_forward_pass(model, lengths):
 @pytest.mark.parametrize("lengths", [(5,), (3, 12, 12, 1), (47, 20)])
 def test_greedy_tokens_are_those_of_transformers(model, lengths):
     texts = prompts(*lengths)
-    theirs = their_model(CONFIG, model).eval()
+    theirs = their_model(model.config, model).eval()
     ours: list[list[int]] = [[] for _ in texts]
     options = dict(max_tokens=40, temperature=0, top_p=1.0, generator=torch.Generator(), eos_id=2)
     for which, token in generate(model, texts, **options):

@@ -1,5 +1,7 @@
 """The published sizes, counted."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,6 +17,34 @@ PUBLISHED = {
     "33b": (32_528_943_616, 17920, "1.988e+11"),
     "65b": (65_285_660_672, 22016, "3.982e+11"),
 }
+
+
+# Parameters and hidden dims of Hugging Face's checkpoints, as their model cards and config.json have them.
+FAMILY = {
+    "llama2-7b": (6_738_415_616, 11008),
+    "llama2-13b": (13_015_864_320, 13824),
+    "llama2-70b": (68_976_648_192, 28672),
+    "llama3-8b": (8_030_261_248, 14336),
+    "tinyllama-1.1b": (1_100_048_384, 5632),
+}
+
+
+@pytest.mark.parametrize("size", FAMILY)
+def test_the_later_models_count_exactly(size):
+    config = load("train", TrainConfig, [f"model={size}"]).model
+    with torch.device("meta"):
+        counted = sum(parameter.numel() for parameter in Llama(config).parameters())
+    assert (counted, config.hidden_dim) == FAMILY[size] and counted == n_params(config)
+
+
+def test_shared_keys_and_values_save_their_projections_but_not_attention():
+    plain = LlamaConfig(dim=8, n_layers=3, n_heads=4, vocab_size=10, multiple_of=4)
+    grouped = replace(plain, n_kv_heads=1)
+    assert n_params(plain) - n_params(grouped) == 3 * 2 * 8 * 6
+    assert flops_per_token(plain, 100) - flops_per_token(grouped, 100) == 6 * 3 * 2 * 8 * 6
+    wide = replace(plain, head_size=6)
+    assert n_params(wide) - n_params(plain) == 3 * 4 * 8 * 16
+    assert flops_per_token(wide, 100) - flops_per_token(plain, 100) == 3 * (6 * 4 * 8 * 16 + 6 * 100 * 16)
 
 
 @pytest.mark.parametrize("size", PUBLISHED)

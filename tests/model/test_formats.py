@@ -3,13 +3,16 @@
 import json
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+from transformers import LlamaConfig as TheirConfig
 
 from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
@@ -23,11 +26,21 @@ from tests.support.theirs import their_model
 CONFIG = LlamaConfig(
     dim=64, n_layers=2, n_heads=8, vocab_size=208, multiple_of=64, norm_eps=1e-5, max_seq_len=2048
 )
+LLAMA_3 = replace(CONFIG, n_kv_heads=4, rope_theta=500000.0, multiple_of=32, ffn_dim_multiplier=1.3)
+SCALED = replace(LLAMA_3, rope_scaling=8.0)
+FAMILY = {
+    "llama": CONFIG,
+    "llama 2 70b": replace(CONFIG, n_kv_heads=2, ffn_dim_multiplier=1.3, multiple_of=4096),
+    "llama 3": LLAMA_3,
+    "llama 3.1": SCALED,
+    "llama 3.2": replace(SCALED, rope_scaling=32.0),
+    "wide heads": replace(CONFIG, n_heads=4, n_kv_heads=2, head_size=24),
+    "narrow feed-forward": replace(CONFIG, multiple_of=100, ffn_dim_multiplier=100 / 170),
+}
 
 
-@pytest.fixture(scope="module")
-def model() -> Llama:
-    model = Llama(CONFIG)
+def drawn(config: LlamaConfig) -> Llama:
+    model = Llama(config)
     initialize(model, seed=3)
     with torch.no_grad():  # scales of 1 would hide a norm that went elsewhere
         for number, parameter in enumerate(model.parameters()):
@@ -36,10 +49,19 @@ def model() -> Llama:
     return model.eval()
 
 
+def weights_of(model: Llama) -> Weights:
+    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return Weights(Path("memory"), model.config, tensors.__getitem__)
+
+
+@pytest.fixture(scope="module")
+def model() -> Llama:
+    return drawn(CONFIG)
+
+
 @pytest.fixture(scope="module")
 def weights(model) -> Weights:
-    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return Weights(Path("memory"), CONFIG, tensors.__getitem__)
+    return weights_of(model)
 
 
 def tokens() -> torch.Tensor:
@@ -76,8 +98,10 @@ def test_every_tensor_comes_back_bit_equal_or_rounded_once(weights, tmp_path, wa
     assert not (tmp_path / "there.tmp").exists()
 
 
-def test_transformers_loads_the_export_and_gives_our_logits(model, weights, tmp_path):
-    write(weights, tmp_path / "hf", "hf small")
+@pytest.mark.parametrize("shape", FAMILY)
+def test_transformers_loads_the_export_and_gives_our_logits(shape, tmp_path):
+    model = drawn(FAMILY[shape])
+    write(weights_of(model), tmp_path / "hf", "hf small")
     theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     with torch.no_grad():
@@ -86,13 +110,108 @@ def test_transformers_loads_the_export_and_gives_our_logits(model, weights, tmp_
     assert theirs.generation_config.top_p == 0.95 and theirs.generation_config.top_k in (0, None)
 
 
-def test_a_model_that_transformers_saved_gives_its_logits(model, tmp_path):
-    theirs = their_model(CONFIG, model)
+def to_version_4(config: dict) -> dict:
+    """A config.json as transformers 4 wrote it: `rope_theta` and `rope_scaling`, with an older key."""
+    rope = config.pop("rope_parameters")
+    config["rope_theta"] = rope.pop("rope_theta")
+    rope["type"] = rope.pop("rope_type")
+    return config | {"rope_scaling": None if rope["type"] == "default" else rope}
+
+
+@pytest.mark.parametrize("version", [4, 5])
+@pytest.mark.parametrize("shape", FAMILY)
+def test_a_model_that_transformers_saved_gives_its_logits(shape, version, tmp_path):
+    model = drawn(FAMILY[shape])
+    theirs = their_model(model.config, model)
     theirs.save_pretrained(tmp_path / "theirs", max_shard_size="60KB")
     assert len(list((tmp_path / "theirs").glob("*.safetensors"))) > 1
-    ours = filled(open_huggingface(tmp_path / "theirs"))
+    if version == 4:
+        path = tmp_path / "theirs" / "config.json"
+        path.write_text(json.dumps(to_version_4(json.loads(path.read_text()))))
+    opened = open_huggingface(tmp_path / "theirs")
+    assert opened.config.hidden_dim == model.config.hidden_dim and not opened.tied
+    ours = filled(opened)
     with torch.no_grad():
         torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
+
+
+def tied_model() -> LlamaForCausalLM:
+    config = TheirConfig(
+        vocab_size=208,
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=8,
+        num_key_value_heads=2,
+        tie_word_embeddings=True,
+    )
+    torch.manual_seed(0)
+    return LlamaForCausalLM(config)
+
+
+def test_a_tied_output_comes_in_as_a_second_matrix_with_the_same_logits_and_gradients(tmp_path):
+    theirs = tied_model()
+    theirs.save_pretrained(tmp_path / "tied")
+    opened = open_huggingface(tmp_path / "tied")
+    ours = filled(opened)
+    assert opened.tied
+    torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
+    inputs, labels = tokens()[:, :-1], tokens()[:, 1:]
+    ours(inputs, labels).backward()
+    F.cross_entropy(theirs(inputs).logits.flatten(0, 1), labels.flatten()).backward()
+    both = [gradient for gradient in (ours.tok_embeddings.weight.grad, ours.output.weight.grad) if gradient is not None]
+    torch.testing.assert_close(sum(both), theirs.model.embed_tokens.weight.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):
+    tied_model().save_pretrained(tmp_path / "tied")
+    path = tmp_path / "tied" / "model.safetensors"
+    tensors = load_file(path)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"].clone()
+    save_file(tensors, path)
+    assert open_huggingface(tmp_path / "tied").tied
+    tensors["lm_head.weight"] += 1
+    save_file(tensors, path)
+    with pytest.raises(
+        FormatError, match=r"lm_head.weight differs .* tie_word_embeddings=True; set it to false"
+    ):
+        open_huggingface(tmp_path / "tied")
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("shape", ["llama 2 70b", "llama 3", "llama 3.1"])
+def test_metas_files_hold_the_later_llamas(shape, shards, tmp_path):
+    model = drawn(FAMILY[shape])
+    write_meta(weights_of(model), tmp_path / "m", shards=shards, dtype=torch.float32)
+    params = json.loads((tmp_path / "m" / "params.json").read_text())
+    later = {
+        key: params.get(key) for key in ("n_kv_heads", "ffn_dim_multiplier", "rope_theta", "use_scaled_rope")
+    }
+    assert (
+        later
+        == {
+            "llama 2 70b": dict(n_kv_heads=2, ffn_dim_multiplier=1.3, rope_theta=None, use_scaled_rope=None),
+            "llama 3": dict(n_kv_heads=4, ffn_dim_multiplier=1.3, rope_theta=500000.0, use_scaled_rope=None),
+            "llama 3.1": dict(
+                n_kv_heads=4, ffn_dim_multiplier=1.3, rope_theta=500000.0, use_scaled_rope=True
+            ),
+        }[shape]
+    )
+    cut = torch.load(tmp_path / "m" / "consolidated.00.pth")["tok_embeddings.weight"].shape
+    assert cut == ((208, 64 // shards) if shape == "llama 2 70b" else (208 // shards, 64))
+    opened = open_meta(tmp_path / "m")
+    assert opened.config == model.config
+    for name in parameter_shapes(model.config):
+        assert torch.equal(opened.read(name), model.get_parameter(name)), name
+
+
+def test_what_metas_params_cannot_hold_is_refused_by_key(tmp_path):
+    for config, key in ((FAMILY["llama 3.2"], "rope_scaling=32"), (FAMILY["wide heads"], "head_size=24")):
+        with pytest.raises(FormatError, match=f"^model.{key}: .*use format=hf$"):
+            write_meta(weights_of(drawn(config)), tmp_path / "m", shards=1, dtype=torch.float32)
+    with pytest.raises(FormatError, match=r"shards=8: does not divide model\.n_kv_heads=4"):
+        write_meta(weights_of(drawn(LLAMA_3)), tmp_path / "m", shards=8, dtype=torch.float32)
+    assert not (tmp_path / "m").exists()
 
 
 def _rank_of_metas(folder: str) -> torch.Tensor:
@@ -172,8 +291,13 @@ def damaged_meta(folder: Path, how: str) -> None:
         ("dim=128", "its config implies [208, 64]"),
         ("dim=-1", "dim=-1: expected a positive integer"),
         ("n_layers=3", "layers.2."),
-        ("n_kv_heads=2", "n_kv_heads=2"),
-        ("use_scaled_rope=true", "use_scaled_rope=True"),
+        ("n_kv_heads=2", "attention.wk.weight of one of 2 file(s) has shape [32, 64]"),
+        ("n_kv_heads=3", "n_kv_heads=3: must divide model.n_heads=8"),
+        ('n_kv_heads="2"', "n_kv_heads=2: expected a positive integer"),
+        ("ffn_dim_multiplier=1.5", "feed_forward.w"),
+        ("ffn_dim_multiplier=true", "ffn_dim_multiplier=True: expected a number"),
+        ("use_scaled_rope=8", "use_scaled_rope=8: expected true or false"),
+        ("moe_args=2", "moe_args=2: not a LLaMA setting"),
         ("rope_theta=500000", "rope.freqs is not theta"),
     ],
 )
@@ -249,12 +373,21 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("vocab_size=100", "has shape [208, 64], but its config implies [100, 64]"),
         ("num_hidden_layers=3", "model.layers.2."),
         ("num_hidden_layers=1", "model.layers.1."),
-        ("num_key_value_heads=2", "grouped-query"),
-        ('rope_scaling={"rope_type":"llama3"}', "rotary embeddings of type 'llama3'"),
+        ("num_key_value_heads=2", "k_proj.weight has shape [64, 64], but its config implies [16, 64]"),
+        ("num_key_value_heads=3", "n_kv_heads=3: must divide model.n_heads=8"),
+        ('num_key_value_heads="2"', "num_key_value_heads=2: expected a positive integer"),
+        ("head_dim=16", "q_proj.weight has shape [64, 64], but its config implies [128, 64]"),
+        ("head_dim=7", "head_size=7: rotary"),
+        ('rope_scaling={"rope_type":"llama3"}', "factor=None: expected a number"),
+        ('rope_scaling={"type":"linear","factor":2}', "rotary embeddings of type 'linear'"),
+        ('rope_parameters={"rope_type":"yarn","factor":2}', "rotary embeddings of type 'yarn'"),
+        ('rope_parameters={"rope_theta":"x"}', "rope_theta=x: expected a number"),
+        ("rope_scaling=8", "rope_scaling=8: expected an object"),
         ('model_type="mistral"', "model_type=mistral"),
         ("tie_word_embeddings=true", "tie_word_embeddings=True"),
         ("attention_bias=true", "attention_bias=True"),
-        ("intermediate_size=100", "intermediate_size=100"),
+        ("mlp_bias=true", "mlp_bias=True"),
+        ("intermediate_size=100", "gate_proj.weight has shape [192, 64], but its config implies [100, 64]"),
         ("hidden_size=null", "hidden_size=None"),
     ],
 )

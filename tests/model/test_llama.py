@@ -39,11 +39,28 @@ def relative_error(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return ((ours.double() - theirs.double()).norm() / theirs.double().norm()).item()
 
 
-# bf16 keeps 8 bits: a product of a few dozen rounded layers is right to a few parts in a hundred.
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
-@pytest.mark.parametrize("n_heads", [2, 4])
-def test_logits_and_every_gradient_equal_those_of_transformers(n_heads, dtype, tolerance):
-    config = replace(CONFIG, n_heads=n_heads)
+# Small shapes of the family: what each model changes in LLaMA's.
+FAMILY = {
+    "two heads": {"n_heads": 2},
+    "llama": {"n_heads": 4},
+    "llama 2 70b": {"n_kv_heads": 2, "ffn_dim_multiplier": 1.3},
+    "tinyllama": {"n_kv_heads": 1},
+    "llama 3": {"n_kv_heads": 2, "rope_theta": 500000.0},
+    "llama 3.1": {  # with an original context in which some rotations are slow, some fast, some between
+        "n_kv_heads": 2,
+        "rope_theta": 500000.0,
+        "rope_scaling": 8.0,
+        "rope_original_seq_len": 24,
+    },
+    "wide heads": {"n_kv_heads": 2, "head_size": 24},
+}
+
+
+# bf16 keeps 8 bits: what a few dozen rounded products give is right to a few parts in a hundred.
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-2)])
+@pytest.mark.parametrize("shape", FAMILY)
+def test_logits_and_every_gradient_equal_those_of_transformers(shape, dtype, tolerance):
+    config = replace(CONFIG, **FAMILY[shape])
     ours, theirs = both(config, dtype)
     inputs, labels = batch(config)
     our_logits, their_logits = ours(inputs), theirs(inputs).logits
@@ -60,7 +77,7 @@ def test_logits_and_every_gradient_equal_those_of_transformers(n_heads, dtype, t
     gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
     for name, parameter in ours.named_parameters():
         expected = gradients.pop(their_name(name))
-        assert relative_error(to_theirs(name, parameter.grad, n_heads), expected) < tolerance, name
+        assert relative_error(to_theirs(name, parameter.grad, config.head_dim), expected) < tolerance, name
     assert not gradients
 
 
@@ -113,7 +130,7 @@ def test_a_token_never_sees_those_after_it():
 
 def test_rotation_turns_adjacent_pairs_by_their_positions_angle():
     x = torch.randn(2, 7, 3, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    turned = rotate(x, rotation_table(8, 7, 10000.0, torch.device("cpu")))
+    turned = rotate(x, rotation_table(LlamaConfig(24, 1, 3, 2, max_seq_len=7), torch.device("cpu")))
     for position in range(7):
         for pair in range(4):
             angle = torch.tensor(position * 10000.0 ** (-2 * pair / 8), dtype=torch.float64)
@@ -122,6 +139,59 @@ def test_rotation_turns_adjacent_pairs_by_their_positions_angle():
             torch.testing.assert_close(
                 turned[:, position, :, 2 * pair : 2 * pair + 2], expected, rtol=1e-5, atol=1e-5
             )
+
+
+def complex_rotate(x: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
+    """Meta's formula (docs/recipe.md §4): pairs times e^(i · angle), as complex numbers."""
+    turns = torch.complex(rotations[:, 0, 0::2].contiguous(), rotations[:, 1, 1::2].contiguous())
+    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns[:, None]).flatten(-2).type_as(x)
+
+
+@pytest.mark.parametrize("theta", [10000.0, 500000.0])
+def test_the_rotation_table_has_the_bits_of_metas(theta):
+    config = LlamaConfig(dim=256, n_heads=2, max_seq_len=2048, rope_theta=theta)
+    frequencies = theta ** (-torch.arange(0, 128, 2).float() / 128)
+    angles = torch.outer(torch.arange(2048).float(), frequencies)
+    expected = torch.polar(torch.ones_like(angles), angles)
+    cos, sin = rotation_table(config, torch.device("cpu")).unbind(1)
+    for at in (0, 1):
+        assert torch.equal(cos[:, at::2], expected.real)
+    assert torch.equal(sin[:, 1::2], expected.imag) and torch.equal(sin[:, 0::2], -expected.imag)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("head_dim", [32, 64, 128])  # LLaMA's heads are 128 wide
+def test_rotation_and_its_gradient_have_the_bits_of_complex_numbers(head_dim, dtype):
+    table = rotation_table(LlamaConfig(head_dim * 4, n_heads=4, max_seq_len=300), torch.device("cpu"))
+    draw = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(2, 300, 4, head_dim, generator=draw).to(dtype) for _ in range(2))
+    x.requires_grad_()
+    ours, theirs = rotate(x, table), complex_rotate(x, table)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(*(torch.autograd.grad(turned, x, grad)[0] for turned in (ours, theirs)))
+
+
+def test_forty_steps_have_the_bits_of_those_with_complex_numbers(monkeypatch):
+    config = replace(CONFIG, dim=128, n_layers=2)
+
+    def losses() -> list[float]:
+        model, seen = Llama(config), []
+        initialize(model, seed=0)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+        for step in range(40):
+            draw = torch.Generator().manual_seed(step)
+            tokens = torch.randint(0, config.vocab_size, (2, config.max_seq_len + 1), generator=draw)
+            loss = model(tokens[:, :-1], tokens[:, 1:])
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            seen.append(loss.item())
+        return seen
+
+    real = losses()
+    monkeypatch.setattr("model.llama.rotate", complex_rotate)
+    assert losses() == real and real[-1] != real[0]
 
 
 def test_the_rotation_table_survives_the_meta_device_and_casts():
@@ -149,6 +219,16 @@ def test_the_rotation_table_survives_the_meta_device_and_casts():
         ({"norm_eps": 0.0}, "model.norm_eps=0.0: must be positive"),
         ({"norm_eps": float("nan")}, "model.norm_eps=nan: must be positive"),
         ({"rope_theta": float("inf")}, "model.rope_theta=inf: must be positive and finite"),
+        ({"n_kv_heads": 3}, "model.n_kv_heads=3: must divide model.n_heads=4"),
+        ({"n_kv_heads": 8}, "model.n_kv_heads=8: must divide model.n_heads=4"),
+        ({"n_kv_heads": 0}, "model.n_kv_heads=0: must be at least 1, or null"),
+        ({"head_size": 15}, "model.head_size=15: rotary embeddings rotate pairs"),
+        ({"head_size": -2}, "model.head_size=-2: must be at least 1, or null"),
+        ({"ffn_dim_multiplier": 0.0}, "model.ffn_dim_multiplier=0.0: must be positive"),
+        ({"ffn_dim_multiplier": 1e-9}, "model.ffn_dim_multiplier=1e-09: leaves no hidden units"),
+        ({"rope_scaling": -8.0}, "model.rope_scaling=-8.0: must be positive"),
+        ({"rope_high_freq_factor": 1.0}, "model.rope_high_freq_factor=1.0: must be finite, and above"),
+        ({"rope_original_seq_len": 0}, "model.rope_original_seq_len=0: must be at least 1"),
     ],
     ids=json.dumps,
 )

@@ -17,8 +17,19 @@ from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from tests.support.ranks import run_ranks
 
-# Widths that data-parallel ranks cannot halve evenly.
-CONFIG = LlamaConfig(dim=40, n_layers=2, n_heads=4, vocab_size=108, multiple_of=12, max_seq_len=16)
+# Widths that data-parallel ranks cannot halve evenly; heads that share keys and values, and are not dim / 4.
+CONFIG = LlamaConfig(
+    dim=40,
+    n_layers=2,
+    n_heads=4,
+    vocab_size=108,
+    multiple_of=12,
+    max_seq_len=16,
+    n_kv_heads=2,
+    head_size=12,
+    rope_scaling=8.0,
+    rope_original_seq_len=16,
+)
 STEPS, BATCH, SEQ = 10, 8, 16
 # Micro-batches of each rank, activation checkpointing, reshard: both on 2 ranks, the first on 4.
 WAYS = ((2, "selective", "always"), (1, "none", "never"))

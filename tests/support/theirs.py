@@ -33,13 +33,26 @@ def their_name(name: str) -> str:
     return f"model.layers.{layer}.{INNER[inner.removesuffix('.weight')]}.weight"
 
 
-def to_theirs(name: str, tensor: torch.Tensor, n_heads: int) -> torch.Tensor:
+def to_theirs(name: str, tensor: torch.Tensor, head_dim: int) -> torch.Tensor:
     """Meta's adjacent pairs of q and k rows to Hugging Face's halves; gradients are permuted the same way."""
     if not name.endswith(("wq.weight", "wk.weight")):
         return tensor
     rows, columns = tensor.shape
-    pairs = tensor.view(n_heads, rows // n_heads // 2, 2, columns)
+    pairs = tensor.view(rows // head_dim, head_dim // 2, 2, columns)
     return pairs.transpose(1, 2).reshape(rows, columns)
+
+
+def their_rope(config: LlamaConfig) -> dict:
+    if config.rope_scaling == 1:
+        return {"rope_type": "default", "rope_theta": config.rope_theta}
+    return {
+        "rope_type": "llama3",
+        "rope_theta": config.rope_theta,
+        "factor": config.rope_scaling,
+        "low_freq_factor": config.rope_low_freq_factor,
+        "high_freq_factor": config.rope_high_freq_factor,
+        "original_max_position_embeddings": config.rope_original_seq_len,
+    }
 
 
 def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
@@ -51,6 +64,9 @@ def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
             intermediate_size=config.hidden_dim,
             num_hidden_layers=config.n_layers,
             num_attention_heads=config.n_heads,
+            num_key_value_heads=config.kv_heads,
+            head_dim=config.head_dim,
+            rope_parameters=their_rope(config),
             max_position_embeddings=config.max_seq_len,
             rms_norm_eps=config.norm_eps,
             tie_word_embeddings=False,
@@ -62,6 +78,6 @@ def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
     target: dict[str, nn.Parameter] = dict(theirs.named_parameters())
     with torch.no_grad():
         for name, parameter in ours.named_parameters():
-            target.pop(their_name(name)).copy_(to_theirs(name, parameter, config.n_heads))
+            target.pop(their_name(name)).copy_(to_theirs(name, parameter, config.head_dim))
     assert not target, f"weights of theirs that ours has not: {list(target)}"
     return theirs

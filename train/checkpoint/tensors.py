@@ -190,16 +190,24 @@ def load(
 
 def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
     """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`."""
-    there, here = dict(state["model"]), asdict(model)
+    there, here = _compared(LlamaConfig(**state["model"])), _compared(model)
     differences = [
-        f"model.{key}: {there.get(key)} there, {value} here"
-        for key, value in here.items()
-        if there.get(key) != value and key != "max_seq_len"  # has no weights
+        f"model.{key}: {there[key]} there, {value} here" for key, value in here.items() if there[key] != value
     ]
     if differences:
         raise RunError(
             f"{folder}: a checkpoint of another model ({'; '.join(differences)}); use that model's values"
         )
+
+
+def _compared(model: LlamaConfig) -> dict:
+    """What two models must share to share weights. Other keys may give the same hidden dim or heads."""
+    values = asdict(model) | {"n_kv_heads": model.kv_heads, "head_size": model.head_dim}
+    values |= {"hidden_dim (multiple_of, ffn_dim_multiplier)": model.hidden_dim}
+    unused = ["max_seq_len", "multiple_of", "ffn_dim_multiplier"]
+    if model.rope_scaling == 1:
+        unused += ["rope_low_freq_factor", "rope_high_freq_factor", "rope_original_seq_len"]
+    return {key: None if key in unused else value for key, value in values.items()}
 
 
 def _cause(error: BaseException) -> str:

@@ -75,6 +75,7 @@ def published(size: str) -> dict[str, tuple[object, str]]:
     shape = SIZES[size]
     return {
         **{f"model.{key}": (shape[key], TABLE_2) for key in ("dim", "n_heads", "n_layers")},
+        "model.kv_heads": (shape["n_heads"], TABLE_2),
         "model.norm_eps": (shape["norm_eps"], PARAMS_JSON),
         "optim.lr": (shape["lr"], TABLE_2),
         **COMMON,

@@ -19,6 +19,7 @@ SIZES = {
     "33b": {"dim": 6656, "n_heads": 52, "n_layers": 60, "norm_eps": 1e-6, "lr": 1.5e-4, "tokens": 1.4e12},
     "65b": {"dim": 8192, "n_heads": 64, "n_layers": 80, "norm_eps": 1e-5, "lr": 1.5e-4, "tokens": 1.4e12},
 }
+SHAPE = ("dim", "n_layers", "kv_heads", "hidden_dim", "rope_theta", "rope_scaling")
 GPU_HOURS = {"7b": 82_432, "13b": 135_168, "33b": 530_432, "65b": 1_022_362}  # A100-80GB (Table 15)
 MFU = 0.48  # of the A100's peak: the four sizes reach 44.6 % to 52.4 % (docs/recipe.md §5)
 WATTS, PUE, CARBON = 400, 1.1, 0.385  # an A100-80GB, the data center's overhead, kg CO₂eq per kWh (§6)
@@ -28,6 +29,8 @@ COMMON = {
     "model.multiple_of": (256, PARAMS_JSON),
     "model.max_seq_len": (2048, CODE),
     "model.rope_theta": (10000.0, CODE),
+    "model.rope_scaling": (1.0, CODE),
+    "model.ffn_dim_multiplier": (1.0, CODE),
     "seq_len": (2048, CODE),
     "optim.betas": ([0.9, 0.95], SECTION_2),
     "optim.weight_decay": (0.1, SECTION_2),
@@ -44,8 +47,11 @@ TOKENIZER_SETTINGS["vocab_size"] = VOCAB_SIZE
 
 def size_of(config: LlamaConfig) -> str | None:
     """The paper's name for a model of this shape, or None if the paper has none."""
-    shape = config.dim, config.n_layers
-    return next((name for name, size in SIZES.items() if shape == (size["dim"], size["n_layers"])), None)
+    for name, size in SIZES.items():
+        theirs = LlamaConfig(size["dim"], size["n_layers"], size["n_heads"])
+        if all(getattr(config, key) == getattr(theirs, key) for key in SHAPE):
+            return name
+    return None
 
 
 def with_vocabulary(model: LlamaConfig) -> LlamaConfig:

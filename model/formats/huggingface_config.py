@@ -1,0 +1,125 @@
+"""Hugging Face's config.json of a `LlamaForCausalLM` as our shape, and back.
+
+LLaMA 1 to 3 and what others trained in their shape. A setting that our model does not have (biases, another
+activation, another scaling of the rotations) is refused by name.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+
+from model.formats.weights import DTYPES, FormatError, refuse_unless_whole_number
+from model.llama import LlamaConfig, hidden_dim
+
+# Values that a config may have or omit; any other value would change what is computed.
+FIXED = {
+    "model_type": "llama",
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "mlp_bias": False,
+    "rope_interleaved": False,
+    "quantization_config": None,
+}
+NOT_WRITTEN = ("rope_interleaved", "quantization_config")
+# Llama 3.1's scaling: their keys to ours.
+LLAMA3 = {
+    "factor": "rope_scaling",
+    "low_freq_factor": "rope_low_freq_factor",
+    "high_freq_factor": "rope_high_freq_factor",
+    "original_max_position_embeddings": "rope_original_seq_len",
+}
+COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
+# (multiple_of, ffn_dim_multiplier) to try: LLaMA's, powers of two, Llama 3's, Llama 2 70B's.
+ROUNDINGS = [(256, 1.0), *((2**power, 1.0) for power in range(12, -1, -1)), (1024, 1.3), (4096, 1.3)]
+
+
+def read_config(path: Path) -> tuple[LlamaConfig, bool]:
+    """The shape, and whether the output is tied to the embedding. Raises FormatError, naming the key."""
+    try:
+        theirs = json.loads(path.read_text())
+        theirs.get("model_type")
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing; Hugging Face keeps it in the folder of the weights") from None
+    except (OSError, ValueError, AttributeError) as error:
+        raise FormatError(f"{path}: not readable as a model's config ({error})") from None
+    for key, value in FIXED.items():
+        if theirs.get(key, value) != value:
+            raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as in LLaMA")
+    optional = [key for key in ("num_key_value_heads", "head_dim") if theirs.get(key) is not None]
+    refuse_unless_whole_number(path, theirs, *COUNTS, *optional)
+    dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
+    kv_heads, head_dim = theirs.get("num_key_value_heads"), theirs.get("head_dim")
+    multiple_of, multiplier = _rounding(dim, hidden)
+    try:
+        config = LlamaConfig(
+            dim=dim,
+            n_layers=theirs["num_hidden_layers"],
+            n_heads=heads,
+            vocab_size=theirs["vocab_size"],
+            multiple_of=multiple_of,
+            norm_eps=theirs.get("rms_norm_eps", 1e-6),
+            max_seq_len=theirs.get("max_position_embeddings", 2048),
+            n_kv_heads=None if kv_heads == heads else kv_heads,
+            head_size=None if head_dim is None or head_dim * heads == dim else head_dim,
+            ffn_dim_multiplier=multiplier,
+            **_rope(path, theirs),
+        )
+    except (ValueError, TypeError) as error:
+        raise FormatError(f"{path}: {error}") from None
+    return config, bool(theirs.get("tie_word_embeddings", False))
+
+
+def their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
+    """The config.json for `config`, which transformers 4 and 5 read."""
+    scaling = {key: getattr(config, ours) for key, ours in LLAMA3.items()}
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        **{key: value for key, value in FIXED.items() if key not in NOT_WRITTEN},
+        "tie_word_embeddings": False,
+        "hidden_size": config.dim,
+        "intermediate_size": config.hidden_dim,
+        "num_hidden_layers": config.n_layers,
+        "num_attention_heads": config.n_heads,
+        "num_key_value_heads": config.kv_heads,
+        **({"head_dim": config.head_size} if config.head_size else {}),
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.max_seq_len,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_theta,
+        "rope_scaling": None if config.rope_scaling == 1 else {"rope_type": "llama3", **scaling},
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "torch_dtype": next(name for name, known in DTYPES.items() if known == dtype),
+    }
+
+
+def _rope(path: Path, theirs: dict) -> dict:
+    """Our keys for the rotations. transformers 5 writes them as rope_parameters, 4 as rope_scaling."""
+    rope = theirs.get("rope_scaling") or theirs.get("rope_parameters") or {}
+    if not isinstance(rope, dict):
+        raise FormatError(f"{path}: rope_scaling={rope}: expected an object with rope_type, or null")
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    known = {"default": {}, "llama3": LLAMA3}.get(kind) if isinstance(kind, str) else None
+    if known is None or rope.get("partial_rotary_factor", 1.0) != 1.0:
+        raise FormatError(
+            f"{path}: rotary embeddings of type {kind!r}; expected LLaMA's default or Llama 3's (llama3), of "
+            "complete heads"
+        )
+    theirs = {"rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10000.0))}
+    theirs |= {key: rope.get(key) for key in known}
+    numbers = {}
+    for key, value in theirs.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise FormatError(f"{path}: {key}={value}: expected a number")
+        numbers[known.get(key, key)] = float(value)
+    if known:
+        refuse_unless_whole_number(path, rope, "original_max_position_embeddings")
+        numbers["rope_original_seq_len"] = rope["original_max_position_embeddings"]
+    return numbers
+
+
+def _rounding(dim: int, hidden: int) -> tuple[int, float]:
+    """A `multiple_of` and a multiplier that give this hidden dim; the config has neither."""
+    last = (hidden, min(1.0, hidden / int(8 * dim / 3)))  # always fits
+    return next((way for way in ROUNDINGS if hidden_dim(dim, *way) == hidden), last)
