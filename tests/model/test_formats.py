@@ -159,8 +159,11 @@ def test_a_tied_output_comes_in_as_a_second_matrix_with_the_same_logits_and_grad
     inputs, labels = tokens()[:, :-1], tokens()[:, 1:]
     ours(inputs, labels).backward()
     F.cross_entropy(theirs(inputs).logits.flatten(0, 1), labels.flatten()).backward()
-    both = [gradient for gradient in (ours.tok_embeddings.weight.grad, ours.output.weight.grad) if gradient is not None]
-    torch.testing.assert_close(sum(both), theirs.model.embed_tokens.weight.grad, rtol=1e-4, atol=1e-6)
+    at_input, at_output = ours.tok_embeddings.weight.grad, ours.output.weight.grad
+    assert at_input is not None and at_output is not None
+    torch.testing.assert_close(
+        at_input + at_output, theirs.model.embed_tokens.weight.grad, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_a_tied_output_that_differs_from_its_embedding_is_refused(tmp_path):

@@ -44,6 +44,19 @@ def test_unless_told_there_are_copies_where_fsdp_would_pad_the_rows(dim, world_s
         assert padding(model, by_hand) > 0.05 >= padding(model, choose(wanted, world_size, limits))
 
 
+@pytest.mark.parametrize("wanted", [Layout(tp=4), Layout(dp_shard=2, tp=4), Layout(tp=4, pp=2)])
+def test_fewer_key_heads_than_tp_ranks_are_refused_in_one_line(wanted):
+    limits = replace(LIMITS, model=replace(MODEL, n_kv_heads=2))
+    with pytest.raises(LayoutError, match=r"parallel\.tp=4: does not divide the model's n_kv_heads=2; these"):
+        choose(wanted, wanted.world_size, limits)
+    for fits in (
+        Layout(tp=2),
+        Layout(cp=4),
+        Layout(cp=4, tp=2),
+    ):  # cp gathers keys and values; heads are not cut
+        assert choose(fits, fits.world_size, limits) == fits
+
+
 @pytest.mark.parametrize(
     ("wanted", "world_size", "words"),
     [

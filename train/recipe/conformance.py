@@ -75,7 +75,6 @@ def published(size: str) -> dict[str, tuple[object, str]]:
     shape = SIZES[size]
     return {
         **{f"model.{key}": (shape[key], TABLE_2) for key in ("dim", "n_heads", "n_layers")},
-        "model.kv_heads": (shape["n_heads"], TABLE_2),
         "model.norm_eps": (shape["norm_eps"], PARAMS_JSON),
         "optim.lr": (shape["lr"], TABLE_2),
         **COMMON,
@@ -119,6 +118,8 @@ def _of_values(config: TrainConfig, size: str) -> Iterator[Deviation]:
         here = config
         for part in key.split("."):
             here = getattr(here, part)
+        if key == "model.n_kv_heads" and here == config.model.n_heads:
+            here = None  # its default says the same
         if not _same(here, value):
             yield Deviation(key, here, value, where)
     if abs(config.global_batch / BATCH_TOKENS - 1) > ROUNDING:

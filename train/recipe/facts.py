@@ -30,6 +30,7 @@ COMMON = {
     "model.max_seq_len": (2048, CODE),
     "model.rope_theta": (10000.0, CODE),
     "model.rope_scaling": (1.0, CODE),
+    "model.n_kv_heads": (None, CODE),  # every head its own
     "model.ffn_dim_multiplier": (1.0, CODE),
     "seq_len": (2048, CODE),
     "optim.betas": ([0.9, 0.95], SECTION_2),

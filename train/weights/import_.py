@@ -42,6 +42,8 @@ def run(argv: list[str]) -> None:
         checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
         save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
         (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
+    if weights.tied:
+        print("its output is tied to its embedding: imported as two equal matrices, which train separately")
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
         f"(max_seq_len=). Next: relama generate weights={config.output} prompt=…, "
