@@ -31,7 +31,10 @@ def shard(
     if reshard not in RESHARD:
         raise ValueError(f"parallel.reshard={reshard}: expected one of {', '.join(RESHARD)}")
     pipelined, mesh = mesh["pp"].size() > 1, data_mesh(mesh)
-    policy = MixedPrecisionPolicy(param_dtype=param_dtype, reduce_dtype=reduce_dtype)
+    # What blocks are given is in param_dtype already, but for the rotation table, which must stay exact.
+    policy = MixedPrecisionPolicy(
+        param_dtype=param_dtype, reduce_dtype=reduce_dtype, cast_forward_inputs=False
+    )
     # On one rank, freeing the weights after forward would only copy them once more.
     frees = {"auto": mesh.size(-1) > 1 and not pipelined, "always": True, "never": False}[reshard]
     for layer in model.blocks:

@@ -11,14 +11,13 @@ import torch
 import torch.distributed as dist
 from lm_eval import utils
 from lm_eval.api.model import TemplateLM
-from torch import Tensor
 
 from data.tokens.tokenizer import Tokenizer
 from model.llama import Llama
 from model.parallelize.mesh import Layout
 from train.config import RunError
+from train.evaluation.likelihoods import log_likelihoods
 from train.generation.sampling import generate
-from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
@@ -54,11 +53,10 @@ class RelamaLM(TemplateLM):
         copies, tp = self.layout.dp_size, self.layout.tp
         if copies == 1:
             return compute(requests)
-        answers: list = [None] * len(requests)
-        mine = compute(requests[dist.get_rank() // tp :: copies])
-        for copy, part in enumerate(gather_objects(mine)[::tp]):
-            answers[copy::copies] = part
-        return answers
+        ends = [len(requests) * copy // copies for copy in range(copies + 1)]
+        mine = dist.get_rank() // tp
+        parts = gather_objects(compute(requests[ends[mine] : ends[mine + 1]]))[::tp]
+        return [answer for part in parts for answer in part]
 
     def _loglikelihood_tokens(self, requests: list, **kwargs) -> list[tuple[float, bool]]:
         """(log-likelihood, whether greedy decoding would give it) for each continuation.
@@ -77,24 +75,21 @@ class RelamaLM(TemplateLM):
                     f"a completion of {len(tokens)} tokens ({continuation[:30]!r}…) is longer than the "
                     f"model's context, {self.max_length}"
                 )
-        return self._share_out(self._likelihoods, requests)
+        # Neighbors in this order begin alike, so a copy of the model gets all that share a context.
+        order = sorted(range(len(requests)), key=lambda number: requests[number][1])
+        answers: list = [None] * len(requests)
+        for number, answer in zip(
+            order, self._share_out(self._likelihoods, [requests[number] for number in order])
+        ):
+            answers[number] = answer
+        return answers
 
-    @torch.no_grad()
     def _likelihoods(self, requests: list) -> list[tuple[float, bool]]:
         answers: list = [None] * len(requests)
-        longest_first = sorted(range(len(requests)), key=lambda i: -len(requests[i][1]) - len(requests[i][2]))
-        for begin in identity.counted("scoring texts", range(0, len(requests), self.batch)):
-            part = longest_first[begin : begin + self.batch]
-            texts = [[*requests[i][1], *requests[i][2]][-(self.max_length + 1) :] for i in part]
-            # Padding comes last, where causal attention never sees it.
-            width = max(len(text) for text in texts) - 1
-            inputs = torch.tensor([text[:-1] + [0] * (width - len(text) + 1) for text in texts])
-            logits = self.model(inputs.to(self.device))
-            for row, i in enumerate(part):
-                end, count = len(texts[row]) - 1, len(requests[i][2])
-                log_p = torch.log_softmax(logits[row, end - count : end].float(), dim=-1)  # (count, vocab)
-                answers[i] = _score(log_p, torch.tensor(requests[i][2], device=self.device))
-                self.cache_hook.add_partial("loglikelihood", requests[i][0], answers[i])
+        pairs = [(context, tokens) for _, context, tokens in requests]
+        for number, answer in log_likelihoods(self.model, pairs, self.batch):
+            answers[number] = answer
+            self.cache_hook.add_partial("loglikelihood", requests[number][0], answer)
         return answers
 
     def loglikelihood_rolling(self, requests: list, disable_tqdm: bool = False) -> list[float]:
@@ -161,11 +156,6 @@ class RelamaLM(TemplateLM):
                 if len(done) == len(contexts):
                     break
         return [_cut(text, stops) for text in texts]
-
-
-def _score(log_p: Tensor, tokens: Tensor) -> tuple[float, bool]:
-    chosen = log_p.gather(-1, tokens[:, None])
-    return chosen.sum().item(), bool((log_p.argmax(-1) == tokens).all())
 
 
 def _cut(text: str, stops: list[str]) -> str:

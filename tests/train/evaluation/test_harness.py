@@ -38,6 +38,8 @@ def test_log_likelihoods_are_those_of_lm_evals_hf_model(both):
         ("trailing  ", "spaces é"),
         (text * 30, " too long for the context"),
         ("a literal <s> or </s>", " is text"),
+        *((f"{text} {text} {word}? Answer:", f" {letter}") for word in WORDS[:4] for letter in "ABCD"),
+        *((f"{WORDS[0]} {WORDS[1]}", f" {ending}") for ending in (text, text[:20], "runs")),
     ]
     ours, theirs = (lm.loglikelihood(requests("loglikelihood", pairs), disable_tqdm=True) for lm in both)
     for (log_p, greedy), (their_log_p, their_greedy) in zip(ours, theirs):

@@ -1,0 +1,117 @@
+"""Log-likelihoods of many (context, continuation) pairs, with as little read twice as possible.
+
+Pairs with the same context become one row. Contexts that begin alike (few-shot examples, an article) become a
+cluster, whose prefix is read once. In a cluster, rows are sorted by length and read in batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from model.llama import Llama
+from model.shared_context import Row, hidden_states, read_prefix
+
+Answer = tuple[float, bool]  # log-likelihood; whether greedy decoding would give the continuation
+SHARED = 32  # tokens: contexts that begin alike for fewer are not worth a cluster
+
+
+@dataclass
+class _Group:
+    """Pairs with one context."""
+
+    context: list[int]
+    pairs: list[tuple[int, list[int]]] = field(default_factory=list)  # (number, continuation)
+
+
+def log_likelihoods(
+    model: Llama, pairs: list[tuple[list[int], list[int]]], batch: int
+) -> Iterator[tuple[int, Answer]]:
+    """(pair's number, answer) as they come, `batch` rows at once.
+
+    Each pair is the tokens of a context and of its continuation, at least one and at most max_seq_len. Texts
+    that are longer than max_seq_len + 1 lose their beginning, as in lm-eval.
+    """
+    groups = _groups(pairs, model.config.max_seq_len)
+    for shared, cluster in clusters([group.context for group in groups]):
+        prefix = read_prefix(model, groups[cluster[0]].context[:shared])
+        rows = [row for number in cluster for row in _rows(groups[number], shared, model.config.max_seq_len)]
+        rows.sort(key=lambda row: len(row[0]), reverse=True)
+        for begin in range(0, len(rows), batch):
+            part = rows[begin : begin + batch]
+            hidden = hidden_states(model, prefix, [row for row, _ in part])
+            yield from _scores(model, hidden, part)
+
+
+def clusters(contexts: list[list[int]]) -> Iterator[tuple[int, list[int]]]:
+    """(tokens that they all begin with, which contexts): each context once, those without company together.
+
+    The shared beginning is shorter than each of its contexts.
+    """
+    order = sorted(range(len(contexts)), key=contexts.__getitem__)
+    alone: list[int] = []
+    cluster, shared = order[:1], 0
+    for before, number in zip(order, [*order[1:], None]):
+        common = 0 if number is None else _common(contexts[before], contexts[number])
+        joins = common >= SHARED and (len(cluster) == 1 or shared / 2 <= common <= shared * 2)
+        if joins and number is not None:
+            shared = common if len(cluster) == 1 else min(shared, common)
+            cluster.append(number)
+            continue
+        if len(cluster) > 1:
+            yield shared, cluster
+        else:
+            alone += cluster
+        cluster, shared = ([] if number is None else [number]), 0
+    if alone:
+        yield 0, alone
+
+
+def _common(a: list[int], b: list[int]) -> int:
+    """How many tokens both begin with, at most all but the last of either."""
+    most = min(len(a), len(b)) - 1
+    return next((at for at in range(most) if a[at] != b[at]), most)
+
+
+def _groups(pairs: list[tuple[list[int], list[int]]], context: int) -> list[_Group]:
+    groups: dict[tuple[int, ...], _Group] = {}
+    for number, (before, tokens) in enumerate(pairs):
+        kept = before[max(0, len(before) + len(tokens) - (context + 1)) :]
+        groups.setdefault(tuple(kept), _Group(kept)).pairs.append((number, tokens))
+    return list(groups.values())
+
+
+def _rows(group: _Group, shared: int, most: int) -> Iterator[tuple[Row, list[tuple[int, list[int]]]]]:
+    """The group as rows of at most `most` tokens, each with its pairs; one pair may be longer."""
+    rest, held, length = group.context[shared:], [], len(group.context)
+    for number, tokens in group.pairs:
+        if held and length + len(tokens) - 1 > most:
+            yield Row(rest, [piece[:-1] for _, piece in held]), held
+            held, length = [], len(group.context)
+        held.append((number, tokens))
+        length += len(tokens) - 1
+    yield Row(rest, [piece[:-1] for _, piece in held]), held
+
+
+def _scores(
+    model: Llama, hidden: Tensor, part: list[tuple[Row, list[tuple[int, list[int]]]]]
+) -> Iterator[tuple[int, Answer]]:
+    """The answers of a batch, given its hidden states; logits are computed where they are needed only."""
+    where: list[tuple[int, int]] = []  # (row, place) of the hidden state before each token
+    chosen: list[int] = []
+    for number, (row, pairs) in enumerate(part):
+        for start, (_, tokens) in zip(row.starts(), pairs, strict=True):
+            places = [len(row.context) - 1, *range(start, start + len(tokens) - 1)]
+            where += [(number, place) for place in places]
+            chosen += tokens
+    at, labels = torch.tensor(where, device=hidden.device), torch.tensor(chosen, device=hidden.device)
+    with torch.no_grad():
+        logits = model.output(hidden[at[:, 0], at[:, 1]]).float()  # (tokens, vocab)
+        top = logits.argmax(-1) == labels
+        log_p = logits.gather(-1, labels[:, None])[:, 0] - logits.logsumexp(-1)
+    end = 0
+    for _, pairs in part:
+        for number, tokens in pairs:
+            here = slice(end, end := end + len(tokens))
+            yield number, (log_p[here].sum().item(), bool(top[here].all()))
