@@ -1,8 +1,8 @@
 """Evaluation requests against lm-eval's `hf` model on the exported weights: `python benchmarks/evaluate.py`.
 
 MMLU-shaped requests (five shots of a subject, four one-letter choices) and HellaSwag-shaped ones (four
-endings of a context), of random words, on random weights of dim 512. Both sides get the same requests, batch size and
-threads and take turns; their scores are compared first. Needs the extra `eval`.
+endings of a context), of random words, on random weights of dim 512. Both sides get the same requests, batch
+size and threads and take turns; their scores are compared. Needs the extra `eval`.
 """
 
 import argparse
