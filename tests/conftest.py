@@ -1,7 +1,7 @@
-"""Shared by all tests: the real samples, the embedded sample, and how the tests are spread over workers.
+"""Shared by all tests: the real samples, the built-in sample, and the assignment of tests to workers.
 
-pytest-xdist keeps a file on one worker, so that its fixtures are made once. All files of `SERIAL` share one
-worker and start first: tests that kill, wait or measure never compete with one another.
+pytest-xdist keeps a file on one worker, so that its fixtures are made once. All files in `SERIAL` run
+first, on one worker, so that tests that kill, wait or measure never compete with one another.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import pytest
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TESTS = Path(__file__).resolve().parent
 
-# Services, faults and deadlines. The longest comes first, so that the other worker is never left waiting.
+# Tests with services, faults or deadlines. The longest comes first, so that the other worker need not wait.
 SERIAL = (
     "train/ranks/test_elastic.py",
     "chaos/test_chaos.py",
@@ -25,7 +25,7 @@ SERIAL = (
 )
 
 
-# More than about six seconds each, though one process: make test-quick leaves them out.
+# Tests in one process that take more than about six seconds: make test-quick omits them.
 SLOW = (
     "data/tokens/test_tokenizer.py::test_ids_are_identical",
     "data/sources/test_source_tables.py",
@@ -54,7 +54,7 @@ SLOW = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into the group of its file, serial files into one group at the front; mark the slow."""
+    """Put each test into its file's group, serial files first in one group; mark slow tests."""
 
     def place(item: pytest.Item) -> int:
         name = item.path.relative_to(TESTS).as_posix()
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real samples, which only some machines have next to the clone."""
+    """The folder of real samples, which exists next to the clone on some machines only."""
     if not SHARED_DATA.is_dir():
         pytest.skip(f"the real samples are not on this machine ({SHARED_DATA})")
     return SHARED_DATA
@@ -78,7 +78,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory, worker_id: str) -> Path:
-    """The embedded sample, prepared once for all workers (later ones wait for the first)."""
+    """The built-in sample, prepared once for all workers (later ones wait for the first)."""
     from data.prepare.sample import prepare_sample
 
     base = tmp_path_factory.getbasetemp()

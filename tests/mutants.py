@@ -1,8 +1,8 @@
 """Deliberate faults, and the test that must fail for each: `python tests/mutants.py [WORD …]`.
 
-Each fault is put into a copy of the repository, alone, and its test is run there; a word chooses the faults
-whose line contains it. Before that, all named tests must be green without a fault. `--table` prints the table
-of docs/tests.md.
+Each fault is put into a copy of the repository, one at a time, and its test is run there. A WORD selects the
+faults whose line contains it. First, all named tests must pass without a fault. `--table` prints the table of
+docs/tests.md.
 """
 
 import os
@@ -28,7 +28,7 @@ COPIED = (
     "pyproject.toml",
     "LICENSE",
 )
-WORKERS = 2  # faults tried at once
+WORKERS = 2  # faults tried in parallel
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Fault:
 
 
 FAULTS = (
-    # ---- which sample comes when
+    # ---- the order of samples
     Fault(
         "order: a source's epochs begin one sequence late",
         "data/order.py",

@@ -1,7 +1,8 @@
 """`python -m tests.chaos --faults 100 --seed 0`: training under random faults; the table of docs/faults.md.
 
-Non-zero exit if a run is lost or does not end bitwise as the undisturbed one. With root, the runs lie on a
-small tmpfs so that the disk can be filled; without, that kind is left out, and the last line says so.
+Exits with an error if a run is lost or does not end bitwise equal to the undisturbed one. As root, the runs
+are on a small tmpfs so that the disk can be filled; otherwise that fault is omitted, and the last line says
+so.
 """
 
 import argparse
@@ -20,12 +21,18 @@ from tests.chaos.faults import KINDS
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
-    parser.add_argument("--faults", type=int, default=100, help="at least so many are survived")
-    parser.add_argument("--seed", type=int, default=None, help="of the moments and places; drawn if left out")
-    parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4], help="of the runs, in turn")
-    parser.add_argument("--per-run", type=int, default=25, help="faults on one run")
-    parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="parts of their names")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="after these, no new fault")
+    parser.add_argument("--faults", type=int, default=100, help="survive at least this many")
+    parser.add_argument(
+        "--seed", type=int, default=None, help="for the moments and places; drawn at random by default"
+    )
+    parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4], help="ranks of the runs, in turn")
+    parser.add_argument("--per-run", type=int, default=25, help="faults per run")
+    parser.add_argument(
+        "--kinds", nargs="+", default=list(KINDS), help="parts of the names of the faults to inject"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="inject no fault after this many minutes"
+    )
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed
     kinds = [kind for kind in KINDS if any(part in kind for part in options.kinds)]
@@ -44,7 +51,7 @@ def main() -> int:
                 ranks = options.ranks[campaign.runs % len(options.ranks)]
                 campaign.strike(ranks, min(left, options.per_run))
                 print(
-                    f"run {campaign.runs} on {ranks} ranks ended as the undisturbed one, bitwise", flush=True
+                    f"run {campaign.runs} on {ranks} ranks ended bitwise like the undisturbed one", flush=True
                 )
             lost = None
         except RunLost as error:

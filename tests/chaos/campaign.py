@@ -1,7 +1,8 @@
-"""Faults on runs until enough have been survived, and the outcome of each.
+"""Injects faults into runs until enough have been survived, and records the outcome of each.
 
-Every run is kept alive as torchrun and a scheduler would, struck at random moments, and must end bitwise as
-the undisturbed run of its number of ranks did. A fault counts once the run is beyond where the fault met it.
+Every run is kept alive as torchrun and a scheduler would, struck at random moments, and must end bitwise
+equal to an undisturbed run with the same number of ranks. A fault counts once the run has passed the step
+at which the fault struck.
 """
 
 import random
@@ -14,7 +15,7 @@ from pathlib import Path
 from tests.chaos.faults import KINDS, NEED_NO_RESTART
 from tests.chaos.run import SETTINGS, Run, same_end, train
 
-PATIENCE = 240.0  # seconds in which a run must have recovered from one fault
+PATIENCE = 240.0  # seconds within which a run must recover from a fault
 
 
 class RunLost(Exception):
@@ -23,13 +24,13 @@ class RunLost(Exception):
 
 @dataclass
 class Survived:
-    """One fault, and what it cost."""
+    """One fault, and its cost."""
 
     kind: str
     ranks: int
     step: int  # reached when it struck
-    seconds: float  # until the run was beyond that step
-    repeated: int  # steps done again
+    seconds: float  # until the run had passed that step
+    repeated: int  # steps trained again
 
 
 class Campaign:
@@ -44,7 +45,7 @@ class Campaign:
         settings: tuple[str, ...] = SETTINGS,
         until: float = float("inf"),
     ) -> None:
-        """`until`: time.monotonic() after which no fault strikes, and the run at hand goes to its end."""
+        """`until`: time.monotonic() after which no fault strikes and the current run trains to its end."""
         self.work, self.corpora, self.kinds, self.settings = work, corpora, kinds, settings
         self.rng, self._until = random.Random(seed), until
         self.survived: list[Survived] = []
@@ -70,12 +71,12 @@ class Campaign:
             deadline = time.monotonic() + PATIENCE
             while run.keep_alive():
                 if time.monotonic() > deadline + 600:
-                    raise RunLost(f"{run.folder}: no end\n{run.log_tail()}")
+                    raise RunLost(f"{run.folder}: does not end\n{run.log_tail()}")
                 time.sleep(0.05)
             try:
                 same_end(run, undisturbed)
             except AssertionError as error:
-                raise RunLost(f"{run.folder}: not the undisturbed run's end: {error}") from None
+                raise RunLost(f"{run.folder}: ended unlike the undisturbed run: {error}") from None
         finally:
             run.stop()
         run.remove()
@@ -87,7 +88,7 @@ class Campaign:
         return self._undisturbed[ranks]
 
     def table(self) -> str:
-        """By kind: how many, seconds to recover (median, worst), steps repeated (median, worst)."""
+        """For each kind: the count, seconds to recover (median, worst), steps repeated (median, worst)."""
         head = "| fault | survived | recovery s, median | worst | steps repeated, median | worst |"
         lines = [head, "|---|---|---|---|---|---|"]
         groups = [(kind, [one for one in self.survived if one.kind == kind]) for kind in self.kinds]
@@ -102,12 +103,12 @@ class Campaign:
         return "\n".join(lines)
 
     def _shuffled(self) -> Iterator[str]:
-        """Every kind as often as every other, in random order."""
+        """All kinds equally often, in random order."""
         while True:
             yield from self.rng.sample(self.kinds, len(self.kinds))
 
     def _wait_for_a_moment(self, run: Run) -> bool:
-        """A random moment from now; False if the run came to its end before it."""
+        """Wait for a random time; False if the run ended before that."""
         steps = self.rng.choice((0, 0, self.rng.randint(1, 6), self.rng.randint(1, 25)))
         begin, deadline = run.last_step(), time.monotonic() + PATIENCE
         pause = time.monotonic() + self.rng.uniform(0, 0.5)
@@ -115,7 +116,7 @@ class Campaign:
             if not run.keep_alive():
                 return False
             if time.monotonic() > deadline:
-                raise RunLost(f"{run.folder}: stands still at step {run.last_step()}\n{run.log_tail()}")
+                raise RunLost(f"{run.folder}: stuck at step {run.last_step()}\n{run.log_tail()}")
             time.sleep(0.01)
         return run.keep_alive()
 
@@ -137,7 +138,7 @@ class Campaign:
             time.sleep(0.01)
         else:
             if alive:
-                raise RunLost(f"{run.folder}: not recovered from: {kind}\n{run.log_tail()}")
+                raise RunLost(f"{run.folder}: did not recover from: {kind}\n{run.log_tail()}")
         one = Survived(
             kind,
             run.ranks,

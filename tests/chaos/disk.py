@@ -1,11 +1,11 @@
-"""A disk so small that it can be filled: a tmpfs, where the tests may mount one."""
+"""A disk small enough to fill: a tmpfs, if the tests may mount one."""
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SIZE = "160m"  # holds three runs of three checkpoints each, and one being written
+SIZE = "160m"  # for three runs of three checkpoints each, and one more being written
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The faults: each is inflicted on a live `Run` at once, with random places drawn from `rng`.
 
-What damages files also kills, for damage shows only to whoever reads them next. `KINDS` names them all.
+Faults that damage files also kill a rank, because only the next start reads the files. `KINDS` names them
+all.
 """
 
 import os
@@ -43,7 +44,7 @@ def kill_while_starting(run: Run, rng: random.Random) -> None:
 
 
 def kill_the_agent(run: Run, rng: random.Random) -> None:
-    """A node's end, as far as one machine can show it: nothing is left to restart the workers."""
+    """The loss of a node, as far as one machine can simulate it: nothing is left to restart the workers."""
     kill(run.agent.pid, signal.SIGKILL)
 
 
@@ -52,12 +53,12 @@ def preempt(run: Run, rng: random.Random) -> None:
 
 
 def interrupt(run: Run, rng: random.Random) -> None:
-    """Ctrl-C in a terminal: to torchrun and its workers alike."""
+    """Ctrl-C in a terminal, which reaches both torchrun and its workers."""
     os.killpg(run.agent.pid, signal.SIGINT)
 
 
 def stop_a_rank(run: Run, rng: random.Random) -> None:
-    """A hang: the others wait in a collective forever unless the watchdog ends them."""
+    """A hang: the other ranks wait in a collective forever unless the watchdog ends them."""
     for worker in _some(run, rng):
         kill(worker, signal.SIGSTOP)
 
@@ -126,8 +127,8 @@ def tear_latest(run: Run, rng: random.Random) -> None:
 
 
 def tear_metrics(run: Run, rng: random.Random) -> None:
-    """The last line half-written, as a node that dies leaves it; perhaps zeros after it."""
-    for worker in run.workers:  # nothing may write while it is torn
+    """Leave the last line half-written, as a dying node does, sometimes with zeros after it."""
+    for worker in run.workers:  # nothing may write meanwhile
         kill(worker, signal.SIGSTOP)
     try:
         with open(run.metrics, "r+b") as file:
@@ -138,12 +139,12 @@ def tear_metrics(run: Run, rng: random.Random) -> None:
             file.seek(0, os.SEEK_END)
             file.write(b"\0" * rng.choice((0, 0, 100)))
     except OSError:
-        pass  # the run has not written any
+        pass  # the run has not written the file yet
     kill_every_rank(run, rng)
 
 
 def fill_the_disk(run: Run, rng: random.Random) -> None:
-    """To the last byte, for a moment; only if the run's folder is its own file system."""
+    """Fill the disk to the last byte for a moment; only if the run's folder is on its own file system."""
     ballast = run.folder.parent / "ballast"
     try:
         with open(ballast, "wb", buffering=0) as file:
@@ -161,7 +162,7 @@ def fill_the_disk(run: Run, rng: random.Random) -> None:
 
 
 def damage_all_but_the_oldest(run: Run, rng: random.Random) -> None:
-    """The damaged ones must neither count among those kept nor push the last complete one out."""
+    """Damaged checkpoints must neither count as kept nor displace the last complete one."""
     found = sorted(path for path in run.checkpoints.glob("step-0*") if path.name[5:].isdigit())
     for folder in found[1:]:
         _tear(folder / "state.json", rng)
@@ -169,7 +170,7 @@ def damage_all_but_the_oldest(run: Run, rng: random.Random) -> None:
 
 
 def stray_folders(run: Run, rng: random.Random) -> None:
-    """An empty one, and a copy under a later step's name."""
+    """Add an empty checkpoint folder, and a copy of a checkpoint under a later step's name."""
     newest = run.newest_checkpoint()
     with suppress(OSError, shutil.Error):  # a save may be cleaning up
         (run.checkpoints / "step-999999").mkdir(parents=True, exist_ok=True)
@@ -224,11 +225,11 @@ def _file_of_newest(run: Run, rng: random.Random) -> Path | None:
 
 
 def _tear(path: Path, rng: random.Random) -> None:
-    with suppress(OSError, ValueError):  # not there, or empty already
+    with suppress(OSError, ValueError):  # missing or empty
         os.truncate(path, rng.randrange(path.stat().st_size))
 
 
 def _steps_after(line: bytes, run: Run) -> bool:
-    """Whether a line's step is newer than every checkpoint: what a save relies on is on the disk by then."""
+    """Whether a line's step is later than every checkpoint; earlier lines are on disk before a save."""
     newest = run.newest_checkpoint()
     return newest is None or run.last_step() > int(newest.name[5:])

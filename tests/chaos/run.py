@@ -1,7 +1,7 @@
-"""A training run as on a cluster: torchrun restarts dead workers, a scheduler starts torchrun again.
+"""A training run as on a cluster: torchrun restarts dead workers, and a scheduler starts torchrun again.
 
-In: a folder, a number of ranks. Out: what is known from outside while it lives (the step reached, the process
-ids, each resumption) and, at its end, whether it is bitwise the run that nothing happened to.
+In: a folder, a number of ranks. Out: what can be seen from outside during the run (the step reached, the
+process ids, each resumption) and, at its end, whether it is bitwise equal to an undisturbed run.
 """
 
 import json
@@ -20,7 +20,7 @@ from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, wo
 STEPS = 400
 SETTINGS = (
     f"steps={STEPS}",
-    "seq_len=32",  # a step is milliseconds, so that a run meets many faults
+    "seq_len=32",  # steps take milliseconds, so that many faults strike one run
     "global_batch=128",
     "model.dim=16",
     "checkpoint.every=10",
@@ -62,12 +62,12 @@ class Run:
                 self._command,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # a signal to it reaches nothing else
+                start_new_session=True,  # so that a signal to it reaches nothing else
                 env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
             )
 
     def keep_alive(self) -> bool:
-        """Whether the run goes on: False once it has finished. A scheduler requeues what ended otherwise."""
+        """Whether the run has not finished; starts it again, like a scheduler, if it ended early."""
         code = self.agent.poll()
         if code is None:
             return True
@@ -89,8 +89,8 @@ class Run:
         return self.folder / "metrics.jsonl"
 
     def newest_checkpoint(self) -> Path | None:
-        """The newest committed one, by name; it may be damaged."""
-        # step-0…: no stray ones
+        """The newest committed checkpoint by name, which may be damaged."""
+        # step-0…: excludes stray folders
         found = [path for path in self.checkpoints.glob("step-0*") if path.name[5:].isdigit()]
         return max(found, key=lambda path: int(path.name[5:]), default=None)
 
@@ -113,19 +113,19 @@ class Run:
         return 0
 
     def new_resumptions(self) -> list[int]:
-        """The step that each start since the last call went on from."""
+        """The step from which each start since the last call resumed."""
         try:
             with open(self._log, "rb") as file:
                 file.seek(self._read)
                 text = file.read()
         except OSError:
             return []
-        whole = text[: text.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return [int(step or 0) for step in _RESUMED.findall(whole.decode(errors="replace"))]
+        lines = text[: text.rfind(b"\n") + 1]
+        self._read += len(lines)
+        return [int(step or 0) for step in _RESUMED.findall(lines.decode(errors="replace"))]
 
     def stop(self) -> None:
-        """Whatever is left of it, stopped processes too."""
+        """End all its processes, including suspended ones."""
         if self.agent is None:
             return
         for worker in self.workers:
@@ -141,7 +141,7 @@ class Run:
 
 
 def kill(pid: int, signum: int) -> None:
-    with suppress(ProcessLookupError):  # gone by itself in the meantime
+    with suppress(ProcessLookupError):  # it has ended meanwhile
         os.kill(pid, signum)
 
 
@@ -160,7 +160,7 @@ def train(run: Run, timeout: float = 600) -> Run:
 
 
 def same_end(run: Run, undisturbed: Run) -> None:
-    """Raises AssertionError unless weights, AdamW's state and all that was learned are bitwise equal."""
+    """Raises AssertionError unless weights, AdamW's state and all metrics of learning are bitwise equal."""
     assert learned(run.folder) == learned(undisturbed.folder), "metrics.jsonl differs"
     last = [one.newest_checkpoint() for one in (run, undisturbed)]
     assert last[0].name == last[1].name, f"ended at {last[0].name}, the other at {last[1].name}"

@@ -1,4 +1,4 @@
-"""A short chaos: a few faults of different kinds on a run of two ranks, which ends as if undisturbed."""
+"""A short chaos test: a run of two ranks survives a few kinds of faults and ends as if undisturbed."""
 
 import os
 

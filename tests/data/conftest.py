@@ -1,4 +1,4 @@
-"""Shared by the tests of this room: a small tokenizer, and stores of two sources made with it."""
+"""Shared by the tests of this folder: a small tokenizer, and token stores of two sources."""
 
 from pathlib import Path
 
@@ -16,14 +16,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def real_texts() -> list[str]:
-    """Code and prose from every clone, in pieces of a few hundred characters."""
+    """Code and prose that every clone has, in pieces of 700 characters."""
     paths = [
         *sorted(REPOSITORY.glob("data/*.py")),
         *sorted(REPOSITORY.glob("model/*.py")),
         REPOSITORY / "LICENSE",
     ]
-    whole = [path.read_text(encoding="utf-8") for path in paths]
-    return [text[start : start + 700] for text in whole for start in range(0, len(text), 700)]
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    return [text[start : start + 700] for text in texts for start in range(0, len(text), 700)]
 
 
 @pytest.fixture(scope="session")
@@ -40,7 +40,7 @@ def tokenizer(model_file) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def documents(real_texts) -> list[Document]:
-    """Some with a URL, some without, one very short."""
+    """Documents with and without a URL, one of them very short."""
     texts = [*real_texts, "a"]
     urls = [f"https://example.org/{i}" if i % 3 else "" for i in range(len(texts))]
     return [
@@ -51,7 +51,7 @@ def documents(real_texts) -> list[Document]:
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory, documents, tokenizer) -> Path:
-    """corpora/{prose,code}/{text,tokens}, each of several text files and shards. Not to be written to."""
+    """corpora/{prose,code}/{text,tokens}, each with several text files and shards. Do not write to it."""
     root = tmp_path_factory.mktemp("corpora")
     halves = {"prose": documents[::2], "code": documents[1::2]}
     with pytest.MonkeyPatch.context() as patch:

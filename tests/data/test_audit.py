@@ -1,4 +1,4 @@
-"""The audit of a mixture shows what its stores hold, what the paper had, and what is missing."""
+"""The audit of a mixture shows the contents of its stores, the paper's figures, and what is missing."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def make_store(root: Path, source: str, texts: list[str], tokenizer) -> dict:
 
 @pytest.fixture(scope="module")
 def seven(tmp_path_factory, real_texts, tokenizer) -> Path:
-    """A store of each source of Table 1, of a few documents."""
+    """A store of a few documents for each source of Table 1."""
     root = tmp_path_factory.mktemp("seven")
     for number, (source, size) in enumerate(SIZES.items()):
         texts = (real_texts * 2)[7 * number : 7 * number + size]

@@ -1,4 +1,4 @@
-"""Hugging Face datasets: we read what it saved, and it opens what we write."""
+"""Hugging Face datasets: we read datasets it saved, and it opens the files we write."""
 
 import json
 

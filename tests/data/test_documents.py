@@ -1,4 +1,4 @@
-"""Documents survive a round trip through parquet; folders appear complete or not at all."""
+"""Documents survive a round trip through Parquet; folders appear complete or not at all."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The engine: the same bytes wherever the tasks run, and however often they are killed."""
+"""The engine gives the same bytes wherever the tasks run, and however often they are killed."""
 
 import hashlib
 import http.server
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def dump(tmp_path) -> Path:
-    """Nine files of JSON lines with duplicates across them, faults, and one that breaks off."""
+    """Nine files of JSON lines with faulty lines and duplicates across files, and an unreadable tenth."""
     folder, draw = tmp_path / "dump", random.Random(0)
     folder.mkdir()
     for name in range(9):
@@ -150,7 +150,7 @@ def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expect
     made = tmp_path / "killed" / "mine"
     words = ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'killed'}"]
     words += ["engine.workers=1", *tokenized]
-    # At each of the marks that a run leaves on its way, the process group is killed.
+    # Kill the process group as soon as each of these files appears.
     marks = [
         "*/read/00001",
         "*/duplicates/*.npy",
@@ -257,7 +257,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read 
 
 
 def peak_memory(*words: str) -> int:
-    """Peak bytes of `relama prepare`, from its own status, because ru_maxrss may be its parent's."""
+    """Peak bytes of `relama prepare`, from its /proc status, because ru_maxrss may be its parent's."""
     code = (
         "import pathlib, sys; from data.main import main; main(sys.argv[1:]); "
         "print(pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
@@ -272,7 +272,7 @@ def test_a_line_of_a_gigabyte_is_skipped_in_bounded_memory(tmp_path):
     dump = tmp_path / "x.jsonl"
     with dump.open("wb") as file:
         file.write(b'{"text": "before"}\n')
-        file.seek(1 << 30, os.SEEK_CUR)  # a hole: zeros that take no room
+        file.seek(1 << 30, os.SEEK_CUR)  # a hole: zeros that take no disk space
         file.write(b'\n{"text": "after"}\n')
     peak = peak_memory("recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'c'}")
     kept = [d.text for path in text_files(tmp_path / "c/mine/text") for d in read_documents(path)]

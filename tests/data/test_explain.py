@@ -1,4 +1,4 @@
-"""Any step is explained down to the file and record, from only the order and the stores."""
+"""Any step is explained down to the file and record, from the order and the stores alone."""
 
 import json
 import re
@@ -18,7 +18,7 @@ SEQ_LEN, BATCH = 100, 6
 
 @pytest.fixture
 def run(tmp_path, stores) -> Path:
-    """A run folder with what the trainer records about the order."""
+    """A run folder with the order.json that the trainer writes."""
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
     write_order(folder, stores)
@@ -91,7 +91,7 @@ def test_the_text_between_the_bars_is_the_documents_own(run, documents):
     assert len(blocks) >= BATCH
     for block in blocks:
         text = "\n".join(line.removeprefix("    | ") for line in block.rstrip("\n").split("\n"))
-        text = text.strip("\ufffd")  # a sequence may begin or end inside of a character
+        text = text.strip("\ufffd")  # a sequence may begin or end inside a character
         assert any(text.strip() in body for body in bodies)
 
 

@@ -1,4 +1,4 @@
-"""Batches are the order's samples, whoever asks for them and however far ahead they are read."""
+"""Batches are the order's samples, whichever rank asks for them and however far ahead they are read."""
 
 import threading
 

@@ -1,4 +1,4 @@
-"""The order is exact, the same everywhere, and computed at once for any sample."""
+"""The order is exact, the same everywhere, and computed in constant time for any sample."""
 
 import itertools
 import json
@@ -60,7 +60,7 @@ def test_the_permutation_scatters_neighbors_and_depends_on_the_key():
     n = 10_000
     images = [permute(j, n, 0, "a", 0) for j in range(n)]
     next_to = sum(abs(one - other) == 1 for one, other in itertools.pairwise(images))
-    assert next_to < 15  # 2 are expected of a random order
+    assert next_to < 15  # a random order has about 2
     halves = Counter((j < n // 2, image < n // 2) for j, image in enumerate(images))
     assert all(abs(count - n / 4) < 250 for count in halves.values())  # five standard deviations
     for key in [(1, "a", 0), (0, "b", 0), (0, "a", 1)]:
@@ -187,7 +187,7 @@ def test_any_sample_number_takes_the_same_time_and_memory():
         return min(seconds), peak
 
     near, far = cost(0), cost(BILLION)
-    assert far[0] < 3 * near[0] and far[0] < 2000 * 1e-3  # microseconds a sample, not milliseconds
+    assert far[0] < 3 * near[0] and far[0] < 2000 * 1e-3  # microseconds per sample, not milliseconds
     assert max(near[1], far[1]) < 1 << 20
 
 

@@ -82,7 +82,7 @@ def no_sync():
 def test_the_two_stages_find_exactly_the_repeats_that_a_set_finds(
     tmp_path_factory, no_sync, seed, n_files, tasks, size, group
 ):
-    """Whatever the division into tasks and ranges; the hash 0 and the highest are hashes like any other."""
+    """For any division into tasks and ranges, including the lowest and highest hash."""
     files = draw_pages(seed, n_files)
     as_hash = {
         number: np.uint64(number * 0x9E3779B97F4A7C15 % 2**64) for page in files for p in page for number in p

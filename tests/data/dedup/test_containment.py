@@ -1,4 +1,4 @@
-"""The dropped books are those that brute force over all pairs finds, however books are split over files."""
+"""The books dropped are those that brute force over all pairs finds, however books are split over files."""
 
 import random
 import re
@@ -25,7 +25,7 @@ def naive_shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def brute_force(texts: list[str]) -> dict[int, tuple[int, Fraction]]:
-    """Book: the kept book that contains most of it, and the share; copies follow the first one."""
+    """{book: (the kept book that contains most of it, the share)}; copies share the first one's fate."""
     sets = [naive_shingles(text) for text in texts]
     gone = {}
     by_rank = sorted(range(len(texts)), key=lambda book: (-len(sets[book]), book))
@@ -43,7 +43,7 @@ def brute_force(texts: list[str]) -> dict[int, tuple[int, Fraction]]:
 
 
 def measured(texts: list[str], folder: Path, sizes: list[int]) -> dict[int, tuple[int, Fraction]]:
-    """The same by the four stages, the books in files of these sizes."""
+    """The result of the four stages, with the books in files of these sizes."""
     made = [Document(f"b:{i}", "books", text, "in", i) for i, text in enumerate(texts)]
     files, first = [], []
     while made:
@@ -69,7 +69,7 @@ def assert_equal(found: dict, expected: dict) -> None:
 
 @pytest.fixture(autouse=True, scope="module")
 def quick():
-    """No test here depends on the disk's state after a power cut."""
+    """Skip syncing: no test here simulates a power cut."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folders, "sync", lambda path: None)
         yield
@@ -77,7 +77,7 @@ def quick():
 
 @pytest.fixture
 def small(monkeypatch):
-    """Bounds so low that small corpora exercise every loop."""
+    """Low bounds, so that small corpora exercise every loop."""
     monkeypatch.setattr(documents, "GROUP_ROWS", 2)
     monkeypatch.setattr(containment, "SORTED", 200)
     monkeypatch.setattr(containment, "PARTITION", 2500)

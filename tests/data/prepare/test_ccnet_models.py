@@ -1,4 +1,4 @@
-"""CCNet's models: the answers equal their libraries', invalid ones are refused; training and the card."""
+"""CCNet's models: results equal the libraries' own, invalid models are refused; training and the card."""
 
 import bz2
 import io
@@ -130,7 +130,7 @@ def test_the_buckets_end_at_the_corpus_own_percentiles(n):
     in_order = sorted(values)
     assert buckets["head"] == sum(value <= in_order[math.ceil(0.3 * n) - 1] for value in values)
     assert buckets["head"] + buckets["middle"] == sum(v <= in_order[math.ceil(0.6 * n) - 1] for v in values)
-    assert perplexity.cutoffs(np.bincount([7, 7, 7])) == (0.8, 0.8)  # equal ones stay together
+    assert perplexity.cutoffs(np.bincount([7, 7, 7])) == (0.8, 0.8)  # equal perplexities share a bucket
     assert [perplexity.bucket(value, 340, 520) for value in (339.9, 340, 519.9, 520)] == [
         *("head", "middle", "middle", "tail")
     ]
@@ -185,7 +185,7 @@ def test_every_step_keeps_what_its_rule_says_and_every_page_is_counted(dump, mod
     other = prepare(
         folder, tmp_path / "d", f"ccnet.models={models}", "engine.workers=1", "ccnet.languages=de"
     )
-    assert other == 1  # there is no German model
+    assert other == 1  # no German model
     words = ["ccnet.languages=de", "ccnet.skip=perplexity,references", "engine.workers=1"]
     assert prepare(folder, tmp_path / "e", *words) == 0
     assert report(tmp_path / "e")["kept"] == 1

@@ -210,7 +210,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_comple
 
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory) -> Path:
-    """A small one of our own, from this room's sources."""
+    """A small tokenizer, trained on this repository's sources."""
     model = tmp_path_factory.mktemp("tokenizer") / "tokenizer.model"
     texts = [path.read_text() for path in sorted((ROOT / "data").glob("*.py"))]
     return train_tokenizer(texts, model, vocab_size=500)
@@ -254,7 +254,7 @@ def test_a_store_is_kept_rebuilt_by_stage_tokens_and_replaced_only_on_request(tm
 
 
 def test_some_text_of_a_few_long_documents_is_held_out_and_reported(tmp_path, tokenizer, capsys):
-    """24 novels, none selected by the share; the end of one is held out, and never trained on."""
+    """Of 24 novels, the share selects none, so the end of one is held out and never trained on."""
     draw = random.Random(0)
     books = [" ".join(draw.choices(["sea", "ship", "whale", "old", "man"], k=9000)) for _ in range(24)]
     source = lines(tmp_path / "x.jsonl", [{"text": text} for text in books])
@@ -284,7 +284,7 @@ def test_one_document_is_held_out_where_it_is_about_the_share_asked_for(tmp_path
     made = tmp_path / "corpora" / "mine"
     assert tokens(made).n_documents == 39 and tokens(made, "heldout").n_documents == 1
     larger = [*words[:-1], "heldout=0.1", f"output={tmp_path / 'larger'}"]
-    assert prepare(tmp_path, *larger) == 0  # what a small share holds out, a larger one does too
+    assert prepare(tmp_path, *larger) == 0  # a larger share also holds out what a smaller one does
     of = tokens(tmp_path / "larger", "heldout")
     (one,) = [span.row for span in tokens(made, "heldout").documents(0, 1)]
     assert one in [span.row for span in of.documents(0, of.n_tokens)]

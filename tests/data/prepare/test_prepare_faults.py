@@ -1,4 +1,4 @@
-"""Killed or given a transient error at any file operation, the same command rerun makes the same bytes."""
+"""After a kill or a transient error at any file operation, rerunning the command makes the same bytes."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def text_input(folder: Path) -> list[str]:
     draw = random.Random(1)
     rows = [{"text": prose(draw, 60), "url": f"https://example.org/{i}"} for i in range(400)]
     for number in range(4):
-        own = rows[number * 90 : number * 90 + 130]  # neighbours share forty
+        own = rows[number * 90 : number * 90 + 130]  # neighbors share forty rows
         lines(folder / f"{number}.jsonl", own)
     return ["recipe=text", "source=mine", "heldout=0.1"]
 
@@ -210,7 +210,7 @@ def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch
 
 
 def test_only_a_records_own_cpu_time_counts(tmp_path, monkeypatch):
-    """A stopped or crowded machine drops nothing: CPU time counts."""
+    """On a paused or overloaded machine, no record is dropped, because only CPU time counts."""
     from data.sources import text
 
     clean = text.clean

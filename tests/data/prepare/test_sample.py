@@ -1,4 +1,4 @@
-"""The embedded sample: complete, made once however many processes ask, and truly held out."""
+"""The built-in sample is complete, made once for any number of processes, and truly held out."""
 
 import ast
 import json
@@ -34,11 +34,11 @@ ASK = (
 
 
 def ask(corpora: Path) -> subprocess.Popen:
-    """Another process that asks for the sample."""
+    """Start a process that asks for the sample."""
     return subprocess.Popen([sys.executable, "-c", ASK, corpora], cwd=ROOT, stderr=subprocess.PIPE, text=True)
 
 
-def is_whole(corpora: Path) -> bool:
+def is_complete(corpora: Path) -> bool:
     """Every store opens, and every checksum holds."""
     for folder in find_stores(corpora, CONFIG).values():
         for split in ("train", "heldout"):
@@ -48,7 +48,7 @@ def is_whole(corpora: Path) -> bool:
 
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory) -> Path:
-    """Made by three processes that asked at once; their output is next to it."""
+    """The sample, requested by three processes at once; their output is next to it."""
     folder = tmp_path_factory.mktemp("sample") / "corpora"
     asking = [ask(folder) for _ in range(3)]
     outputs = [process.communicate()[1] for process in asking]
@@ -61,7 +61,7 @@ def test_several_processes_that_ask_at_once_get_one_complete_sample(corpora):
     outputs = json.loads((corpora.parent / "outputs.json").read_text())
     assert sum("preparing it once" in words for words in outputs) == 1
     assert all("preparing it once" in words or "waiting for another" in words for words in outputs)
-    assert is_whole(corpora)
+    assert is_complete(corpora)
     assert not [path for path in corpora.rglob("*") if path.name.endswith((".tmp", ".old"))]
 
 
@@ -161,7 +161,7 @@ def test_a_sample_killed_halfway_is_rebuilt_by_the_next_process(tmp_path):
     with pytest.raises(DataError, match="python_code, python_docs"):
         find_stores(tmp_path, CONFIG)
     prepare_sample(tmp_path)
-    assert is_whole(tmp_path)
+    assert is_complete(tmp_path)
     assert sorted(path.name for path in tmp_path.glob("[!.]*")) == ["python_code", "python_docs", "sample"]
 
 
@@ -182,8 +182,8 @@ def test_another_python_recipe_or_vocabulary_makes_it_again(corpora, monkeypatch
     prepare_sample(corpora, **options)
     assert len(made) == 1
     monkeypatch.undo()
-    prepare_sample(corpora)  # not made: _make would take its time and change the files
-    assert is_whole(corpora)
+    prepare_sample(corpora)  # does not call _make, which would take long and change the files
+    assert is_complete(corpora)
 
 
 @pytest.mark.parametrize("missing", ["sample/sample.json", "python_code/tokens/manifest.json"])

@@ -30,14 +30,14 @@ SPLITS = ("train", "heldout")
 
 
 def build(folder: Path, tokenizer: Tokenizer, **changes) -> dict[str, TokenStore]:
-    """The store of folder/text."""
+    """Build the store of folder/text."""
     options = {"source": "prose", "heldout": 0.1, "shard_bytes": 15_000} | changes
     build_store(folder / "text", folder / "tokens", tokenizer, **options)
     return {split: TokenStore.open(folder / "tokens", split) for split in SPLITS}
 
 
 def write(documents: list[Document], folder: Path, monkeypatch, *, file_bytes: int, group_rows: int) -> Path:
-    """folder/text, cut into files and row groups as asked for."""
+    """Write folder/text, with files and row groups of the given sizes."""
     monkeypatch.setattr(data.documents, "FILE_BYTES", file_bytes)
     monkeypatch.setattr(data.documents, "GROUP_ROWS", group_rows)
     write_documents(documents, folder / "text")
@@ -70,7 +70,7 @@ def test_each_document_is_in_one_split_once_with_its_row_and_its_ends(
             position = span.stop
         assert position == store.n_tokens
     assert sorted(found, key=lambda document: document.record) == documents
-    assert len(list((folder / "tokens").glob("train-*.bin"))) > 3  # so it is about several shards
+    assert len(list((folder / "tokens").glob("train-*.bin"))) > 3  # the test needs several shards
     assert len(list((folder / "text").iterdir())) > 3
 
 

@@ -23,7 +23,7 @@ def store(stores) -> TokenStore:
 
 @pytest.fixture(scope="module")
 def stream(store) -> np.ndarray:
-    """The tokens as the shards' files have them."""
+    """The tokens as stored in the shards' files."""
     manifest = json.loads((store.folder / "manifest.json").read_text())
     shards = manifest["splits"]["train"]["shards"]
     assert len(shards) > 3
@@ -181,7 +181,7 @@ def test_the_fingerprint_is_of_the_content(copy, corpora, store):
 
 
 def test_reading_tokens_needs_no_parquet():
-    """A trainer starts in seconds: the packages of the text side stay out of it."""
+    """A trainer starts in seconds, because it imports none of the packages for text."""
     code = (
         "import sys, data.loader; print(sorted({'pyarrow', 'datasets', 'sentencepiece'} & set(sys.modules)))"
     )

@@ -136,7 +136,7 @@ def test_without_gigatoken_sentencepiece_encodes_and_this_is_reported(tokenizer,
 
 
 class Deviant:
-    """An encoder that is wrong only for one kind of text."""
+    """An encoder that is wrong for one kind of text only."""
 
     def __init__(self, right: sentencepiece.SentencePieceProcessor) -> None:
         self._right = right
@@ -168,7 +168,7 @@ def test_an_encoder_that_cannot_load_the_model_is_not_used_and_this_is_reported(
 
 
 def test_a_model_that_normalizes_is_still_encoded_as_sentencepiece_does(tmp_path, real_texts):
-    """T5's and XLM's models are of this kind: whatever is used for them must be equal too."""
+    """As T5's and XLM's models do; the encoder for these must agree too."""
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter("".join(real_texts).splitlines()),
         model_prefix=str(tmp_path / "other"),

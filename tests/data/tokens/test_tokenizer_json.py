@@ -1,4 +1,4 @@
-"""The tokenizer as AutoTokenizer loads it: our ids on every document and on strings nobody would write."""
+"""The tokenizer as AutoTokenizer loads it gives our ids on every document and on arbitrary strings."""
 
 import json
 
@@ -17,7 +17,7 @@ CHARACTERS = 4000  # of each document
 
 @pytest.fixture(scope="module")
 def both(shared_data, tmp_path_factory):
-    """LLaMA's own tokenizer, ours and as AutoTokenizer loads the written files."""
+    """LLaMA's own tokenizer: ours, and as AutoTokenizer loads the exported files."""
     ours = Tokenizer(shared_data / "tokenizer" / "llama-tokenizer.model")
     folder = tmp_path_factory.mktemp("hf")
     for name, content in hugging_face_files(ours, 2048).items():
@@ -59,7 +59,7 @@ PIECES = [
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.characters(exclude_categories=["Cs"])), max_size=30))
 def test_ids_match_ours_on_any_string(both, parts):
-    """Control tokens written out stay text; spaces are kept; BOS comes once."""
+    """Literal control tokens remain text, spaces are kept, and BOS occurs once."""
     ours, theirs, _ = both
     text = "".join(parts)
     ids = theirs.encode(text)

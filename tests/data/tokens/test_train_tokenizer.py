@@ -47,7 +47,7 @@ def test_the_settings_are_those_of_the_recipe(model_file):
     assert {key: getattr(trainer, key) for key in RECIPE} == pytest.approx(RECIPE)
     assert (normalizer.name, normalizer.add_dummy_prefix) == ("identity", True)
     assert not normalizer.remove_extra_whitespaces
-    assert trainer.num_threads == 16  # on any machine: it is written into the model
+    assert trainer.num_threads == 16  # on any machine, because it is written into the model
     assert [piece.piece for piece in pieces[:4]] == ["<unk>", "<s>", "</s>", "<0x00>"]
     assert [piece.type for piece in pieces[3:259]] == [6] * 256 and len(pieces) == 600
 
@@ -91,7 +91,7 @@ def test_a_tokenizer_that_loses_text_is_refused_in_one_line(tmp_path, real_texts
         | settings,
     )
     lossy = Tokenizer(tmp_path / "lossy.model")
-    for texts in ([text], PROBES):  # the text itself, and what is always tried
+    for texts in ([text], PROBES):  # the text itself, and the probes that are always tried
         with pytest.raises(DataError, match="does not round-trip") as refused:
             refuse_lossy(lossy, texts)
         assert "became" in str(refused.value) and "\n" not in str(refused.value)

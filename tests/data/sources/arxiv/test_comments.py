@@ -59,9 +59,10 @@ def squeezed(text: str) -> str:
 
 
 def test_comments_are_arxiv_latex_cleaners_where_it_reads_as_tex(shared_data):
-    """On every real sample but the longest. Verbatim text apart, in which it takes a % for a comment.
+    """On every real sample but the longest, without verbatim text, where the cleaner reads % as a comment.
 
-    It leaves a bare % where a comment ended a line, so that TeX reads no blank there; here both go.
+    The cleaner leaves a bare % where a comment ended a line, so that TeX reads no blank there; both are
+    removed before comparing.
     """
     cleaner = pytest.importorskip("arxiv_latex_cleaner.arxiv_latex_cleaner")
     compared = 0

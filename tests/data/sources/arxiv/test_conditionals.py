@@ -1,4 +1,4 @@
-r"""Text that the author switched off is left out, as TeX would; what cannot be told stays."""
+r"""Text that the author switched off is left out, as by TeX; undecidable conditionals are kept."""
 
 import re
 import shutil

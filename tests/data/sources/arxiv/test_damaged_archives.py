@@ -1,4 +1,4 @@
-"""Damaged and hostile archives: the unreadable is quarantined, and the next paper is read."""
+"""Damaged and hostile archives: unreadable papers are quarantined, and the next paper is read."""
 
 import gzip
 import io

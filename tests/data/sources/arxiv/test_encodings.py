@@ -1,4 +1,4 @@
-"""Each file is decoded as it declares, and any bytes are decoded."""
+"""Each file is decoded as it declares, and any bytes can be decoded."""
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ def test_a_declared_encoding_is_kept(name):
     )
     assert decode(text.encode(NAMES[name])) == text
     assert decode(words.encode(NAMES[name]), text.encode(NAMES[name])) == words  # declared in the main file
-    assert decode(text.encode()) == text  # UTF-8 whatever it says
+    assert decode(text.encode()) == text  # UTF-8, whatever it declares
 
 
 def test_an_undeclared_encoding_is_utf8_else_windows_1252_byte_by_byte():

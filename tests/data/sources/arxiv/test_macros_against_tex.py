@@ -38,7 +38,7 @@ texts = st.recursive(
 
 
 def walked(text: str) -> str:
-    """The expansion by pylatexenc's parse tree: slow, and sure for macros with braced arguments."""
+    """The expansion by pylatexenc's parse tree: slow, but reliable for macros with braced arguments."""
     from pylatexenc import latexwalker, macrospec
 
     context = latexwalker.get_default_latex_context_db()
@@ -105,7 +105,7 @@ tex_texts = st.lists(
 
 @pytest.mark.skipif(TEX is None, reason="no TeX is installed")
 def test_tex_itself_sets_the_expanded_text_as_it_sets_the_paper(tmp_path_factory):
-    """Thousands of characters of made calls, one box each, in two runs of TeX: the same pages."""
+    """Thousands of generated calls, one box each, give the same pages in two runs of TeX."""
     samples = []
 
     @settings(deadline=None, max_examples=300, database=None, derandomize=True)

@@ -1,4 +1,4 @@
-"""The main file of a paper, and the files that it inputs in their order."""
+"""The main file of a paper, and the files that it inputs, in order."""
 
 import itertools
 import json
@@ -57,7 +57,7 @@ OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
         ({"paper": WHOLE}, ["paper"]),
         (
             {"a.tex": WHOLE.replace("BODY", "\\input{b}"), "b.tex": WHOLE.replace("BODY", "\\input{a}")},
-            ["a.tex"],  # each holds the other
+            ["a.tex"],  # each inputs the other
         ),
         ({"my.sty": WHOLE, "readme.txt": "x", "data": "y"}, []),
         ({}, []),

@@ -1,4 +1,4 @@
-"""The real samples, read by eye."""
+"""The real samples; expected results were checked by eye."""
 
 import json
 import re
@@ -109,7 +109,7 @@ def test_other_samples_by_eye(real):
 
 
 def test_real_samples_lose_no_words_in_cleaning(shared_data):
-    """The words of a chapter that has no macros in its prose are all there."""
+    """All words of a chapter without macros in its prose are kept."""
     text = (shared_data / "arxiv" / "1603.07285" / "conv_arithmetic.tex").read_text()
     cleaned = clean_latex(text)
     start, end = text.index("\\chapter{Introduction}"), text.index("\\bibliography{")

@@ -1,4 +1,4 @@
-"""Where a paper's text begins and ends, and which of it is bibliography."""
+"""Where a paper's text begins and ends, and which part of it is bibliography."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-r"""Code is kept as it is printed, whatever environment or command the paper declares for it."""
+r"""Code is kept as printed, whichever environment or command the paper declares for it."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The real books begin and end where their authors did."""
+"""The real books begin and end with their authors' words."""
 
 from pathlib import Path
 

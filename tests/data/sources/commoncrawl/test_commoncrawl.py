@@ -1,4 +1,4 @@
-"""CommonCrawl's pages, parsed as CCNet does."""
+"""CommonCrawl's pages are parsed as by CCNet."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""The main content of web pages: articles with their lists, without what surrounds them."""
+"""The main content of web pages: articles with their lists, without the surroundings."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The WARC reader: a bad record costs only itself, in any compression; each good one is read once."""
+"""The WARC reader: only bad records are lost, in any compression; each good one is read once."""
 
 import gzip
 import random
@@ -26,7 +26,7 @@ def good(number: int) -> bytes:
     return wet(number, f"title {number}\n{LONG}")
 
 
-def untrue(header: str) -> bytes:
+def wrong(header: str) -> bytes:
     return http(1, PAGE, HTML_HEAD + header + "\r\n")
 
 
@@ -45,9 +45,9 @@ BAD = {
     "no url": (wet(1, "t\n" + LONG, without="WARC-Target-URI"), False),
     "not UTF-8": (wet(1, b"t\n" + LONG.encode() + b"\xff\xfe"), False),
     "no headers": (b"this is not a record at all\r\n\r\n" * 9, False),
-    "gzip, which it is not": (untrue("Content-Encoding: gzip"), True),
-    "chunked, which it is not": (untrue("Transfer-Encoding: chunked"), True),
-    "an encoding that does not exist": (untrue("Content-Encoding: utf-8"), True),
+    "gzip, which it is not": (wrong("Content-Encoding: gzip"), True),
+    "chunked, which it is not": (wrong("Transfer-Encoding: chunked"), True),
+    "an encoding that does not exist": (wrong("Content-Encoding: utf-8"), True),
     "packed, but by nothing known": (
         http(1, bytes(range(256)) * 9, HTML_HEAD + "Content-Encoding: br\r\n"),
         False,
@@ -82,7 +82,7 @@ def test_a_bad_record_costs_at_most_itself(tmp_path, bad, readable, packing):
 def test_every_good_record_comes_out_once_before_and_after_any_bad_ones(tmp_path_factory, packing, places):
     records = [good(99)]  # a plain file that does not begin with a record is refused
     records += [good(100 + place) if bad is None else BAD[bad][0] for place, bad in enumerate(places)]
-    records.append(good(999))  # a file whose last record breaks off raises OSError, tested below
+    records.append(good(999))  # a file whose last record is truncated raises OSError, tested below
     found = read(tmp_path_factory.mktemp("warc"), PACKINGS[packing](records), packing)
     urls = [item.url.rpartition("/")[2] for item in found if isinstance(item, Record)]
     expected = [str(100 + place) for place, bad in enumerate(places) if bad is None]
@@ -99,7 +99,7 @@ def test_a_bad_record_inside_a_single_member_costs_at_most_itself(tmp_path, bad,
 
 
 def unpacked_bytes(monkeypatch, path: Path) -> tuple[int, int]:
-    """How many bytes reading a file unpacks, and how many records it gives."""
+    """The number of bytes that reading a file unpacks, and the number of records."""
     counted = [0]
 
     class Counting(members.Inflate):
@@ -114,11 +114,11 @@ def unpacked_bytes(monkeypatch, path: Path) -> tuple[int, int]:
     return counted[0], n_records
 
 
-@pytest.mark.parametrize("kind", ["damaged", "untrue", "short", "long", "headless"])
+@pytest.mark.parametrize("kind", ["damaged", "wrong", "short", "long", "headless"])
 def test_each_byte_is_unpacked_once_however_many_records_are_bad(tmp_path, monkeypatch, kind):
     bad = {
         "damaged": gzip.compress(good(1))[:-30],
-        "untrue": gzip.compress(BAD["gzip, which it is not"][0]),
+        "wrong": gzip.compress(BAD["gzip, which it is not"][0]),
         "short": gzip.compress(BAD["shorter by one"][0]),
         "long": gzip.compress(BAD["far longer"][0]),
         "headless": gzip.compress(BAD["no headers"][0]),

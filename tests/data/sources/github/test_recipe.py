@@ -1,4 +1,4 @@
-"""Repositories, snapshots and datasets in; source files worth reading out."""
+"""From repositories, snapshots and datasets to source files worth training on."""
 
 import gzip
 import json

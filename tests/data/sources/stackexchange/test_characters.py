@@ -1,4 +1,4 @@
-"""A character that XML forbids costs only that character, not its post."""
+"""A character that XML forbids is replaced, and its post is kept."""
 
 import re
 import tempfile

@@ -1,4 +1,4 @@
-"""Posts' HTML as a reader sees it: words in their order, code as written, lines where lines were."""
+"""Posts' HTML as a reader sees it: words in order, code as written, the same lines."""
 
 import re
 import signal

@@ -1,4 +1,4 @@
-"""Damaged and hostile files: a bad row costs that row, and memory is bounded."""
+"""Damaged and hostile files: only bad rows are lost, and memory is bounded."""
 
 import gc
 import tempfile

@@ -1,4 +1,4 @@
-"""Real posts, compared with a plain reading of them."""
+"""Real posts, compared with a simple independent reader."""
 
 import hashlib
 import json
@@ -69,7 +69,7 @@ def test_real_posts_read_plainly_are_the_same(shared_data, name, host):
 @pytest.mark.parametrize(
     ("name", "number", "answers", "marks", "digest"),
     [
-        # Each read by eye: a numbered list; a drawing in code, kept to the column; an answer of 10 points
+        # Checked by eye: a numbered list; a drawing in code, kept to the column; an answer of 10 points
         # before those of 2 and 1; blocks of code between prose.
         ("coffee", 411, [6], ["1. ", "2. ", "3. ", "4. "], "add59a2b"),
         ("coffee", 115, [6, 4], ["    ||||||", "    /    "], "b9575023"),

@@ -1,4 +1,4 @@
-"""Posts become questions with their answers: the best answer first, whatever the order of the file."""
+"""Posts become questions with their answers, the best answer first, whatever the order in the file."""
 
 import json
 import tempfile
@@ -25,7 +25,7 @@ from tests.support.stackexchange import (
     xml,
 )
 
-# ---- what a document is
+# ---- the document
 
 
 def test_answers_follow_by_their_score_as_a_number_and_ties_by_their_id(tmp_path):
@@ -96,7 +96,7 @@ def test_a_missing_score_counts_as_zero_and_is_recorded(tmp_path):
     assert meta["answers"][1]["score"] is None and meta["score"] is None and meta["missing_scores"] == 3
 
 
-# ---- what is left out
+# ---- drops
 
 
 def test_other_types_are_counted_by_type(tmp_path):

@@ -23,7 +23,7 @@ def _streams(content: bytes, cuts: list[int]) -> bytes:
 
 
 def _bz2s(seed: int) -> dict[str, bytes]:
-    """One dump in one stream, in Wikimedia's streams of complete pages, and cut anywhere, as pbzip2 does."""
+    """One dump as one stream, as Wikimedia's streams of complete pages, and cut anywhere, as by pbzip2."""
     rng = random.Random(seed)
     texts = ["".join(rng.choices("abcdefgh \n", k=rng.choice([0, 5, 300, 4000]))) or "x" for _ in range(60)]
     pages = [page(number, text) for number, text in enumerate(texts)]
@@ -54,7 +54,7 @@ def test_the_parts_of_a_bz2_give_every_page_once(tmp_path, name, seed):
 
 @pytest.mark.parametrize("name", ["single", "multistream", "cut anywhere"])
 def test_bytes_that_only_look_like_a_stream_break_nothing(tmp_path, name, monkeypatch):
-    """Every byte `B` is taken for a beginning; in true files one of 2**80 places looks like one."""
+    """Here every byte `B` looks like a beginning; in real files one place in 2**80 does."""
     content = _bz2s(3)[name]
     path = write(tmp_path, content, NAME + ".bz2")
     whole, _ = read_all(path)

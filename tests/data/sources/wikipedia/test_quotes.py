@@ -62,7 +62,7 @@ def test_an_apostrophe_in_text_is_not_markup(wikitext, text):
 
 
 def shown_by_the_rule(line: str) -> str:
-    """Parser::doQuotes of MediaWiki, step by step as its comments tell, on UTF-8; without the tags."""
+    """MediaWiki's Parser::doQuotes on UTF-8, step by step as its comments describe, without the tags."""
     parts = re.split(rb"(''+)", line.encode())
     bold = italics = 0
     for i in range(1, len(parts), 2):

@@ -1,4 +1,4 @@
-"""Wikipedia's articles: what is kept, dropped and why; the real samples."""
+"""Wikipedia's articles: which pages are kept or dropped, and why; the real samples."""
 
 import bz2
 import json
@@ -18,7 +18,7 @@ from tests.support.wikipedia import documents, dump, page, read_all, write
 SHARED = Path(__file__).resolve().parents[5] / "shared" / "data" / "wiki"
 
 
-# ---- pages and what becomes of them
+# ---- pages, kept and dropped
 
 
 def test_an_article_becomes_prose_with_its_provenance(tmp_path):
@@ -56,7 +56,7 @@ def test_all_but_articles_is_dropped_under_a_reason(tmp_path):
         *("malformed page", "no text", "no text", "empty", ""),
     ]
     kept = [item for item in documents(items) if isinstance(item, Document)]
-    assert kept[0].id == kept[1].id  # a page that is there twice is a duplicate
+    assert kept[0].id == kept[1].id  # a page that occurs twice is a duplicate
     assert wikipedia.DUPLICATES == "exact"
 
 

@@ -1,4 +1,4 @@
-"""Templates: each language's own, those without a rule, and what is left around a dropped one."""
+"""Templates: each language's own, those without a rule, and the text around a dropped one."""
 
 import pytest
 
@@ -218,7 +218,7 @@ def test_one_name_means_different_things_in_different_wikipedias():
         ),
         ("Ива{{удар|н}}ов пишет", "Иванов пишет"),
         ("{{small|by {{craftsman|Jan}} here}}", "by Jan here"),
-        # what no sentence is read with
+        # not part of any sentence
         ("The end.{{remark|This is disputed}} Next one.", "The end. Next one."),
         ("a word{{remark|x1}} and {{remark|A long note.}} so", "a word and so"),
         ("a {{picture|view.jpg}} b {{two|c|d}} e {{none}} f", "a b e f"),

@@ -1,4 +1,4 @@
-"""Wikitext to prose: what is kept and removed, mwparserfromhell as the oracle, and hostile pages."""
+"""Wikitext to prose: kept and removed markup, comparison with mwparserfromhell, and hostile pages."""
 
 import random
 import re
@@ -123,7 +123,7 @@ def test_prose_without_marks_keeps_every_word(paragraphs):
     assert wikitext_to_text(source).split() == source.split()
 
 
-# Letters, digits, spaces and punctuation that is markup nowhere, in several scripts.
+# Letters, digits, spaces and punctuation in several scripts, none of which is ever markup.
 PLAIN = st.text("abcdéñßЖщљőΩ世 0123456789.,?!;%()–—“”«»„$€°×−^/\\", min_size=1, max_size=120)
 
 
@@ -209,7 +209,7 @@ def _sentences(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [ENGLISH, PORTUGUESE], ids=["en", "pt"])
 def test_every_sentence_that_the_oracle_keeps_is_kept(path):
-    """What is dropped is taken out by the oracle's own parser; all else must be in both, in its order."""
+    """The oracle's parser removes the dropped parts; all else must be in both texts, in the same order."""
     mwparserfromhell = pytest.importorskip("mwparserfromhell")
     dropped = {"ref", "references", "gallery", "table", "math", "timeline", "imagemap", "source", "score"}
     sentences = missing = 0
