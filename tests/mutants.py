@@ -176,7 +176,7 @@ FAULTS = (
     Fault(
         "schedule: the cosine does not end at min_lr_ratio",
         "train/optimizer.py",
-        "(1 - config.min_lr_ratio) * cosine",
+        "(1 - config.min_lr_ratio) * height",
         "cosine",
         "tests/train/test_optimizer.py::test_the_schedule_equals_transformers",
     ),

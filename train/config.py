@@ -35,7 +35,10 @@ class OptimConfig:
     """AdamW and its schedule (paper §2.2, Table 2)."""
 
     lr: float = 3.0e-4  # the peak learning rate
-    min_lr_ratio: float = 0.1  # the cosine ends at this share of the peak
+    schedule: str = "cosine"  # after the warm-up: cosine (the paper's) | linear | wsd | constant
+    min_lr_ratio: float = 0.1  # the schedule ends at this share of the peak
+    decay_steps: int | None = None  # wsd: the length of its decay; null: steps // 10
+    decay_shape: str = "linear"  # wsd: linear | cosine | 1-sqrt
     warmup_steps: int | None = None  # null: min(2000, steps // 10)
     betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
     eps: float = 1.0e-8
@@ -50,6 +53,14 @@ class OptimConfig:
             "optim.betas",
             self.betas,
             "two numbers from 0 up to, not including, 1",
+        )
+        _one_of("optim.schedule", self.schedule, ("cosine", "linear", "wsd", "constant"))
+        _one_of("optim.decay_shape", self.decay_shape, ("linear", "cosine", "1-sqrt"))
+        _require(
+            self.decay_steps is None or self.schedule == "wsd",
+            "optim.decay_steps",
+            self.decay_steps,
+            "optim.schedule=wsd with it",
         )
         _require(self.eps > 0, "optim.eps", self.eps, "above 0")
         _require(self.weight_decay >= 0, "optim.weight_decay", self.weight_decay, "0 or above")
@@ -209,6 +220,8 @@ class TrainConfig:
             self.seq_len = self.model.max_seq_len
         if self.optim.warmup_steps is None:
             self.optim.warmup_steps = min(2000, self.steps // 10)
+        if self.optim.schedule == "wsd" and self.optim.decay_steps is None:
+            self.optim.decay_steps = max(1, self.steps // 10)
         self._name_own_text()
         self.data.weights = dict(self.data.chosen())
         block_of(self.data.weights)  # refuses weights that no block can hold exactly
@@ -224,6 +237,13 @@ class TrainConfig:
             "optim.warmup_steps",
             self.optim.warmup_steps,
             f"below steps={self.steps} (null scales it)",
+        )
+        most = self.steps - self.optim.warmup_steps
+        _require(
+            self.optim.decay_steps is None or 1 <= self.optim.decay_steps <= most,
+            "optim.decay_steps",
+            self.optim.decay_steps,
+            f"1 to steps - optim.warmup_steps = {most}",
         )
         _require(self.seq_len >= 1, "seq_len", self.seq_len, "at least 1")
         _require(

@@ -1,21 +1,40 @@
 """AdamW and its schedule, as in the paper (§2.2; docs/recipe.md §4)."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from train.config import OptimConfig
 
+# From 1 to 0 as progress goes from 0 to 1.
+SHAPES: dict[str, Callable[[float], float]] = {
+    "cosine": lambda progress: 0.5 * (1 + math.cos(math.pi * progress)),
+    "linear": lambda progress: 1 - progress,
+    "1-sqrt": lambda progress: 1 - math.sqrt(progress),
+}
+
 
 def learning_rate(step: int, steps: int, config: OptimConfig) -> float:
-    """The rate of `step` (1 … steps): linear warm-up to the peak, then a cosine to min_lr_ratio of it."""
+    """The rate of `step` (1 … steps): linear warm-up to the peak, then by `schedule` to min_lr_ratio of it.
+
+    The schedules are those of transformers: cosine (the paper's), linear, constant, and warmup-stable-decay
+    (wsd; Hu et al., arXiv 2404.06395), which stays at the peak until its last `decay_steps`.
+    """
     assert config.warmup_steps is not None  # TrainConfig fills it in
     if step <= config.warmup_steps:
         return config.lr * step / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, steps - config.warmup_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    return config.lr * (config.min_lr_ratio + (1 - config.min_lr_ratio) * cosine)
+    if config.schedule == "constant":
+        return config.lr
+    first = config.warmup_steps  # the last step at the peak
+    if config.schedule == "wsd":
+        assert config.decay_steps is not None
+        first = steps - config.decay_steps
+    progress = (step - first) / max(1, steps - first)
+    shape = config.decay_shape if config.schedule == "wsd" else config.schedule
+    height = SHAPES[shape](min(1.0, max(0.0, progress)))
+    return config.lr * (config.min_lr_ratio + (1 - config.min_lr_ratio) * height)
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:

@@ -37,6 +37,7 @@ COMMON = {
     "optim.weight_decay": (0.1, SECTION_2),
     "optim.clip": (1.0, SECTION_2),
     "optim.warmup_steps": (2000, SECTION_2),
+    "optim.schedule": ("cosine", SECTION_2),
     "optim.min_lr_ratio": (0.1, SECTION_2),
     "init": (None, "trained from random weights"),
     "stop_at": (None, "trained to the schedule's end"),

@@ -53,7 +53,10 @@ def test_any_published_value_that_is_changed_is_named_alone(size):
     config = config_of(size)
     assert published(size).keys() >= {
         *(f"model.{key}" for key in ("dim", "n_heads", "n_layers", "vocab_size", "norm_eps", "rope_theta")),
-        *(f"optim.{key}" for key in ("lr", "betas", "weight_decay", "clip", "warmup_steps", "min_lr_ratio")),
+        *(
+            f"optim.{key}"
+            for key in ("lr", "betas", "weight_decay", "clip", "warmup_steps", "schedule", "min_lr_ratio")
+        ),
         "seq_len",
     }
     for key, (value, where) in published(size).items():
