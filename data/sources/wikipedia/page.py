@@ -175,6 +175,8 @@ class Page:
             text = self._without_rule(arguments, start)
         elif text is Rendered.DROPPED:
             text = GONE
+        elif HOLE in text and not any(map(str.isalnum, text)):
+            text = HOLE  # a unit or a sign around what is missing
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
 
     def _without_rule(self, arguments: list[str], start: int) -> str:

@@ -7,16 +7,18 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
-| nastaliq | hebrew | rtl-lang | not a typo | proper name | as written | typo | plainlist | flatlist
+| nastaliq | hebrew | rtl-lang | not a typo | proper name | as written | typo
 | columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
 
 # Text after a language, a script or a color.
-lang | langx | color | colour | colored text | coloured text | font color | fontcolor | font | script | sort
+lang | langx | color | colour | colored text | coloured text | font | script | sort | sortkey
+| background color | bgcolor | wikt-lang
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
-transl | transliteration | tlit → @last
+plainlist | flatlist → @lines
+transl | transliteration | tlit | font color | fontcolor → @last
 
 ill | illm | interlanguage link | interlanguage link multi | link-interwiki → @interlanguage
 music → @music
@@ -49,8 +51,8 @@ double dagger | ddagger → ‡
 " → "[{1}"]
 ! | pipe → @pipe
 = → =
-· | dot | middot → ␣·
-• | bull | bullet → ␣•
+· | dot | middot → ␣·␣
+• | bull | bullet → ␣•␣
 nbsp | space | spaces | sp | thinsp | thin space | hair space | hairsp | nnbsp → ␣
 ndash | endash | en dash | – → –
 spnd | snd | snds | spaced ndash | spaced en dash | spaced endash | dash | sndash | spndsh → ␣–␣
@@ -62,13 +64,15 @@ minus | − → −{1}
 plus → +{1}
 ± | plusminus | pm → ±{1}
 times | × → ×
-degree | degrees → °
+degree | degrees | deg → °
 prime → {1}′
 shy | wbr | zwj | zwnj | 0 | spc | phantom →
 
 # Mathematics and chemistry.
 tmath | mathsf → @formula
-frac | fraction | sfrac | bruch | xfrac | fraction2 → @fraction
+frac | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek
+| дроб | дріб | дробь | разломак | razlomak | ulomek | fracció | fracción | fracție | fração
+| frazione → @fraction
 sqrt | radic | root → @root
 abs | absolute value → [|{1}|]
 floor → [⌊{1}⌋]
@@ -83,8 +87,15 @@ su → @raised and lowered
 chem → @chemistry
 nuclide → @nuclide
 val → @value
-convert | cvt → @convert
+convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka → @convert
+€ | euro → [{1} ]€
+bible | biblia | bíblia | bibel | bibbia | bijbel | bibelvers | bibelref | bibleverse | bibleref
+| библия | біблія | bibliai hely → @verse
+roman | roman numeral → @roman
 circa | ca. | c. → c. {1}[–{2}]
+# The word for a ship in the languages that have such a template.
+navire | barco | navio | nave | schip | vaixell | fartyg | skib | loď | hajó | корабль | корабель | кораб
+| брод | brod | ladja → @ship
 """
 
 DROPPED = """

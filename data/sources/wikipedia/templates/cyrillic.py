@@ -1,5 +1,6 @@
 """Templates of the Russian, Ukrainian, Bulgarian and Serbian Wikipedias."""
 
+from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
@@ -52,8 +53,9 @@ lang | мова | кольоровий → @second
 | прояснити | який? | сумнівно | чому? | неясно → @wrapped
 num | число → {*}
 тире → ␣—␣
-до н. е. → [{1} ]до н. е.
-дата → {*}
+до н. е. | до н.е. → [{1} ]до н. е.
+н. е. | н.е. → [{1} ]н. е.
+дата → @ukrainian date
 """
 UKRAINIAN_DROPPED = """
 книга | стаття | cite * | примітки | reflist | головна | main | основна стаття | див. також | значення
@@ -66,7 +68,7 @@ lang | език → @second
 lang-* | nowrap | цитат | мат | formatnum | ударение → @text
 нп | нп3 | нп5 | не преведено | iw → @second
 факт | източник? | кой | кога | къде | неясно | фактология → @wrapped
-дата → {*}
+дата → @bulgarian date
 """
 BULGARIAN_DROPPED = """
 основна | основна статия | виж също | cite * | цитат книга | цитат уеб | икона | флаг | знаме | commonscat
@@ -79,7 +81,7 @@ lang | језик | јез | jez → @second
 lang-* | јез-* | jez-* | nowrap | цитат | citat | formatnum | навод → @text
 нп | нпс → @second
 чињеница | тражи се извор | treba izvor | извор? | fact | ко | када | кога | nedostaje izvor → @wrapped
-дат → {*}
+дат → @serbian date
 """
 SERBIAN_DROPPED = """
 главни чланак | главни | glavni | такође погледајте | види још | референце | reflist | cite * | застава
@@ -118,5 +120,19 @@ _TABLES = {
     "bg": (BULGARIAN, BULGARIAN_DROPPED),
     "sr": (SERBIAN, SERBIAN_DROPPED),
 }
-_FUNCTIONS = FUNCTIONS | {"russian date": _date, "old style date": _old_style_date}
+_FUNCTIONS = FUNCTIONS | {
+    "russian date": _date,
+    "old style date": _old_style_date,
+    "ukrainian date": dated(
+        "січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня"
+    ),
+    "bulgarian date": dated(
+        "януари февруари март април май юни юли август септември октомври ноември декември"
+    ),
+    "serbian date": dated(
+        "јануара фебруара марта априла маја јуна јула августа септембра октобра новембра децембра",
+        day_mark=".",
+        year_mark=".",
+    ),
+}
 RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}

@@ -1,5 +1,6 @@
 """Templates of the Wikipedias of Eastern Europe: Polish, Czech, Croatian, Slovenian and Hungarian."""
 
+from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
@@ -25,7 +26,7 @@ nowrap | citát | citace | malé | výslovnost | lang-* | vlajka a název | form
 vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
-datum → {*: }
+datum → @czech date
 """
 CZECH_DROPPED = """
 citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
@@ -73,4 +74,8 @@ _TABLES = {
     "sl": (SLOVENIAN, SLOVENIAN_DROPPED),
     "hu": (HUNGARIAN, HUNGARIAN_DROPPED),
 }
-RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}
+_CZECH_DATE = dated(
+    "ledna února března dubna května června července srpna září října listopadu prosince", " ", "."
+)
+_FUNCTIONS = FUNCTIONS | {"czech date": _CZECH_DATE}
+RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}

@@ -93,7 +93,11 @@ zar → R{1}
 myr → RM{1}
 idr → Rp{1}
 currency → @currency
-percentage → {1}/{2}
+percentage | pct → @percentage
+age → @age
+century → @ordinal century
+verse translation → {1}[ {2}]
+etymology → from {1} {2}[ ‘{3}’]
 nfly | by | mlby | baseball year | nbay | nhly | cfly | cflyear | cfby | mlsy | scy | ely | rlwc | al year
 | nl year | cwby | wsy | nbaplayoffs | nhlplayoffs | f1 | avyear | nfl year | nflplayoffs | lby | cbb season
 | asby → {1}
@@ -149,7 +153,7 @@ jct → {*}
 """
 
 DROPPED = """
-inflation-fn | inflation-year | refanchor | pronunciation | pronunciation respelling | ns | pow | vr | age
+inflation-fn | inflation-year | refanchor | pronunciation | pronunciation respelling | ns | pow | vr
 | map caption | bar percent | flagdeco | flagicon image | army | navy | legend inline | s-* | col-* | cref
 | cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required

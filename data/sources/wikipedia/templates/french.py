@@ -39,6 +39,7 @@ dunité → {1} × {2-9: }
 n° | nº | numéro | no → nº[ {1}]
 p. | p | page → p.[ {1}]
 pp. → pp.[ {1}]
+n°s | nos | numéros → nos[ {1}]
 t. | tome → t.[ {1}]
 vol. → vol.[ {1}]
 chap. → chap.[ {1}]
@@ -54,7 +55,7 @@ ind | indice → @lowered
 euro → [{1} ]€
 tmp → {1}[ {2}]
 conversion → {1}
-romain | nombre en romain | rom | rom-maj | rom maj → {1}
+romain | nombre en romain | rom | rom-maj | rom maj → @roman
 
 # Running text.
 " | citation | guil | guillemets → «␣{1}␣»
@@ -69,7 +70,7 @@ refnec | référence nécessaire | citation nécessaire | référence souhaitée
 | passage lyrique | vérifié | cita | citation à traduire | passage à vérifier | inexact → @wrapped
 lien | lien rouge → {texte,fr,1,trad}
 terme défini | terme | citation étrangère | term | souverain | souverain- | souverain2 | souverain3 | pape
-| roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
+| abr | abbr | roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
 | petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
 | langue avec nom | couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
 japonais | chinois | coréen → @nihongo
@@ -131,8 +132,10 @@ def _two_centuries(after: str = "") -> Rule:
     """{{s2|XVII|e|XVIII|e}}: XVIIe et XVIIIe siècles."""
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
-        first, second = _ordinal(positional[:2], named), _ordinal(positional[2:4], named)
-        later = after or " ".join(positional[4:5])
+        is_short = len(positional) > 1 and _NUMERAL.fullmatch(positional[1])  # {{s2|XVII|XVIII}}
+        middle, end = (1, 3) if is_short else (2, 4)
+        first, second = _ordinal(positional[:middle], named), _ordinal(positional[middle:end], named)
+        later = after or " ".join(positional[end : end + 1])
         return " ".join(filter(None, [first, "et" if second else "", second, "siècles", later]))
 
     return rule

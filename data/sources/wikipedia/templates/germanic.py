@@ -1,5 +1,6 @@
 """Templates of the German, Dutch, Swedish and Danish Wikipedias."""
 
+from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
@@ -89,7 +90,7 @@ DANISH = """
 lang → @second
 lang-* | nowrap | formatnum | citat | ipa | ikke oversat → @text
 kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
-dato → {*}
+dato → @danish date
 """
 DANISH_DROPPED = """
 autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
@@ -102,4 +103,8 @@ _TABLES = {
     "sv": (SWEDISH, SWEDISH_DROPPED),
     "da": (DANISH, DANISH_DROPPED),
 }
-RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}
+_DANISH_DATE = dated(
+    "januar februar marts april maj juni juli august september oktober november december", " ", "."
+)
+_FUNCTIONS = FUNCTIONS | {"danish date": _DANISH_DATE}
+RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}

@@ -6,10 +6,15 @@ from enum import Enum
 from functools import cache
 
 from data.sources.wikipedia.templates import common, cyrillic, eastern, english, french, germanic, romance
+from data.sources.wikipedia.templates.figures import of_its_name
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, wrapped
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, wrapped
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
+_COMMON |= {
+    name.lower(): prefixed_ship(name)
+    for name in ["HMS", "USS", "RMS", "HMCS", "HMAS", "HMNZS", "USNS", "USCGC"]
+}
 _LANGUAGES = english.RULES | french.RULES | germanic.RULES | romance.RULES | eastern.RULES | cyrillic.RULES
 
 _FUNCTIONS: dict[str, Callable[[str], str]] = {
@@ -82,6 +87,8 @@ class Templates:
         function, colon, value = name.partition(":")
         if colon and (change := _FUNCTIONS.get(function.strip().lower())):
             return change(value.strip())
+        if (text := of_its_name(name, split(arguments)[0])) is not None:
+            return text
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 
     def _prefix_rule(self, key: str) -> Rule | None:

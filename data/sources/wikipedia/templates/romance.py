@@ -1,5 +1,6 @@
 """Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
 
+from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, units, value
 
@@ -18,6 +19,9 @@ a. c. | ac | a.c. | adc → [{1} ]a. C.
 d. c. | dc | d.c. | ddc → [{1} ]d. C.
 euro | euros | eur → [{1} ]€
 usd → USD {1}
+moneda → @currency
+ord → {1}[{2}]
+cita necesaria → @wrapped
 nº | n.º | num → n.º[ {1}]
 convertir → @convert
 enlace interlingüístico → {1}
@@ -42,7 +46,7 @@ segle → segle {1}[ {2}]
 cn | citació necessària | cal citació | font? | ref? | aclarir | qui? | quan? → @wrapped
 ac | a.c. → [{1} ]aC
 dc | d.c. → [{1} ]dC
-data → {*: }
+data → @catalan date
 convertir → @convert
 """
 CATALAN_DROPPED = """
@@ -79,6 +83,8 @@ nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | i
 | ref maiúscula | pequeno | llink → @text
 lang | langue | cor → @second
 séc | século | sec → século {1}
+r$ | real → R$[ {1}]
+-ac → a.C.
 -séc | -século → século {1} a.C.
 séculos → séculos {*: e }
 carece de fontes | carece de fontes/bloco | carece de fontes2 | citação necessária | quem | quando
@@ -110,7 +116,7 @@ fapt | necesită citare | nc | citare necesară | clarificare | cine | când | c
 unitate → @units
 î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
 d.hr. | dhr → [{1} ]d.Hr.
-dată | data → {*}
+dată | data → @romanian date
 """
 ROMANIAN_DROPPED = """
 citat web | citat carte | citat * | articol principal | vezi și | listănote | informații bibliotecare
@@ -139,6 +145,19 @@ _PORTUGUESE_MONTHS = (
     "setembro",
 )
 _PORTUGUESE_MONTHS += ("outubro", "novembro", "dezembro")
+_CATALAN_MONTHS = (
+    "gener",
+    "febrer",
+    "març",
+    "abril",
+    "maig",
+    "juny",
+    "juliol",
+    "agost",
+    "setembre",
+    "octubre",
+)
+_CATALAN_MONTHS += ("novembre", "desembre")
 
 
 def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
@@ -176,6 +195,10 @@ _FUNCTIONS: dict[str, Rule] = {
     "spanish century": _spanish_century,
     "spanish date": _date(_SPANISH_MONTHS),
     "portuguese date": _date(_PORTUGUESE_MONTHS),
+    "catalan date": _date(_CATALAN_MONTHS),
+    "romanian date": dated(
+        "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie"
+    ),
     "value and units": _value_and_units,
     "years": _years,
 }

@@ -7,9 +7,24 @@ template. Each rule follows its template's documentation in the English Wikipedi
 import re
 
 from data.sources.wikipedia.marks import SUB, SUB_END, SUP, SUP_END, literal
+from data.sources.wikipedia.templates import figures
 from data.sources.wikipedia.templates.patterns import Rule
 
-_TEXTS = ("text", "quote", "texte", "texto", "testo", "zitat", "citat", "цитата", "lt", "content")
+_TEXTS = (
+    "text",
+    "quote",
+    "texte",
+    "texto",
+    "testo",
+    "zitat",
+    "citat",
+    "цитата",
+    "lt",
+    "content",
+    "tekst",
+    "treść",
+)
+_TEXTS += ("текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg")
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
 _MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
 _MONTHS += ("October", "November", "December")
@@ -79,7 +94,11 @@ def convert(positional: list[str], named: dict[str, str]) -> str:
         else:
             break
         place += 2
-    return _quantity(figures, positional[place]) if place < len(positional) else figures
+    quantity = _quantity(figures, positional[place]) if place < len(positional) else figures
+    words = positional[-1] if place + 1 < len(positional) else ""
+    if named.get("adj") and words.startswith("-"):
+        return quantity + words  # {{convert|6|in|mm|adj=mid|-thick}}
+    return quantity
 
 
 def _is_unit(name: str) -> bool:
@@ -265,6 +284,12 @@ def chinese(positional: list[str], named: dict[str, str]) -> str | None:
     return "; ".join(value if bare else f"{label}: {value}" for label, value in given) or None
 
 
+def lines(positional: list[str], named: dict[str, str]) -> str:
+    """{{plainlist|* a}}: its items, which begin on a line of their own."""
+    content = text(positional, named)
+    return f"\n{content}\n" if content.startswith(("*", "#")) else content
+
+
 def pipe(positional: list[str], named: dict[str, str]) -> str:
     """{{!}}: a `|` that may be the markup of a link or a table."""
     return "|"
@@ -288,12 +313,20 @@ def ordinal(positional: list[str], named: dict[str, str]) -> str:
     return number + ("th" if teens else {"1": "st", "2": "nd", "3": "rd"}.get(number[-1:], "th"))
 
 
+def ordinal_century(positional: list[str], named: dict[str, str]) -> str:
+    """{{century|19}}: 19th century."""
+    return f"{ordinal(positional, named)} century" if positional else ""
+
+
 def verse(positional: list[str], named: dict[str, str]) -> str:
     """{{bibleverse|1|Corinthians|13:4}}: up to the first argument with a chapter and verse."""
     shown = []
-    for part in filter(None, positional):
+    parts = [part for part in positional if part]
+    for place, part in enumerate(parts):
         shown.append(part)
-        if re.match(r"\d+(?::|$)", part) and len(shown) > 1:
+        if re.match(r"\d+(?::|$)", part) and place:
+            if part.isdecimal() and parts[place + 1 : place + 2] and parts[place + 1][:1].isdecimal():
+                shown[-1] += f":{parts[place + 1]}"  # {{bible|Mt|5|3}}
             break
     return " ".join(shown)
 
@@ -355,5 +388,6 @@ FUNCTIONS: dict[str, Rule] = {
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
-    "bullets": bullets, "numbered": numbered, "chinese": chinese,
+    "lines": lines, "bullets": bullets, "numbered": numbered, "chinese": chinese,
+    "ordinal century": ordinal_century, **figures.FUNCTIONS,
 }  # fmt: skip

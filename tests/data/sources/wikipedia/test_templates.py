@@ -82,12 +82,22 @@ SENTENCES = {
         ("{{glossary}}\n{{term|axis}}\n{{defn|A line.}}\n{{glossary end}}", "axis\n\nA line."),
         ("{{term|1=pole|content=[[pole (x)|pole]]}}\n{{defn|no=1|An end.}}\n{{defn|A post.}}",
          "pole\n\nAn end.\n\nA post."),
+        # figures that are computed, or completed by the template's name
+        ("in the {{century|15}}, {{roman|1994}}, {{percentage|3|8|1}}",
+         "in the 15th century, MCMXCIV, 37.5%"),
+        ("aged {{age|1901|7|9|1950|7|8}} at 5{{deg}}C", "aged 48 at 5°C"),
+        ("worth {{GBP|{{inflation|UK|5|1900}}}} now, {{GBP|5}} then", "worth now, £5 then"),
+        ("a {{convert|6|in|mm|adj=mid|-thick}} wall", "a 6 in-thick wall"),
+        ("{{font color|red|white|hot}} {{background color|blue|cold}}", "hot cold"),
+        ("From {{wikt-lang|la|equus}}:\n{{plainlist|\n* one\n* two\n}}\nEnd",
+         "From equus:\n\n- one\n- two\n\nEnd"),
         # notes around running text
         ("It is {{citation needed span|text=the oldest of all|date=May 2009}}.", "It is the oldest of all."),
         ("Old{{citation needed|date=May 2009}} and new {{cn span|a lake}} too.", "Old and new a lake too."),
     ],
     "fr": [
         ("Du {{s|IX}} au {{s-|X|e}}, puis {{Ier siècle}}.", "Du IXe siècle au Xe siècle, puis Ier siècle."),
+        ("aux {{s2-|XI|XII}}, les {{n°s|3 et 4}}", "aux XIe et XIIe siècles, les nos 3 et 4"),
         ("aux {{s2|XI|e|XII|e}} et {{sp|II|e|au|III|e|s}}", "aux XIe et XIIe siècles et IIe au IIIe siècles"),
         ("au {{-s|V|e}}, en 30 {{av JC}}, au {{s|I|er|ap. J.-C.}}",
          "au Ve siècle av. J.-C., en 30 av. J.-C., au Ier siècle ap. J.-C."),
@@ -123,6 +133,9 @@ SENTENCES = {
         ("{{Mme|Roland}} chez {{M.|Dubois}}", "Mme Roland chez M. Dubois"),
     ],
     "de": [
+        ("Die {{HMS|Victory}} kostet {{€|5}}, {{CZK|70}}, {{km|3}}.",
+         "Die HMS Victory kostet 5 €, 70 CZK, 3 km."),
+        ("Mt {{Bible|Mt|5|3}}, {{breuk|1|2}}", "Mt Mt 5:3, 1/2"),
         (
             "Der Pass ist {{Höhe|2100|CH}} hoch, der See {{Höhe|30}}.",
             "Der Pass ist 2100 m ü. M. hoch, der See 30 m.",
@@ -156,6 +169,7 @@ SENTENCES = {
     ],
     "tags": [("a {{who?|some people}} say{{whose?}} {{wann?|2010}} it", "a some people say it")],
     "pl": [
+        ("Rzekł: {{Cytat|treść=Nie ma tu nikogo|autor=X}} {{ułamek|1|2}}", "Rzekł: Nie ma tu nikogo 1/2"),
         ("Jest {{fakt|najstarszy w kraju}}{{fakt|data=2010-05}}.", "Jest najstarszy w kraju."),
         ("Ma {{j|30|cm}} i {{fmt|2000}}", "Ma 30 cm i 2000"),
         ("To{{r|abc}} jest {{odn|Nowak|2010}} dom", "To jest dom"),
@@ -172,7 +186,9 @@ SENTENCES = {
         ),
         ("В{{подударение|о}}ды и {{СС|7 ноября|1917|25 октября}}", "Во́ды и 25 октября (7 ноября) 1917"),
     ],
-    "uk": [("{{нп|Міст|мосту||Bridge}} і {{s|9 км}}, {{факт|дуже старий}}.", "мосту і 9 км, дуже старий.")],
+    "uk": [
+        ("{{дата|3|7|1650}}, {{км²|40}}, {{цитата|текст=Слово}}", "3 липня 1650, 40 км², Слово"),
+        ("{{нп|Міст|мосту||Bridge}} і {{s|9 км}}, {{факт|дуже старий}}.", "мосту і 9 км, дуже старий.")],
     "bg": [("Той е {{факт|най-старият мост}} тук.", "Той е най-старият мост тук.")],
     "sr": [
         ("-{Нови Сад}- и -{sr-el:Pirot; sr-ec:Пирот}- -{T|Наслов}-, -{R|А|Б}-.",
@@ -180,8 +196,14 @@ SENTENCES = {
     ],
     "nl": [("{{feit|de oudste brug|2010}} van {{lang|fr|ici}}", "de oudste brug van ici")],
     "sv": [("Det är {{källa behövs|den äldsta bron|datum=2010}}.", "Det är den äldsta bron.")],
-    "da": [("Det er {{kilde mangler|den ældste bro|dato=2010}}.", "Det er den ældste bro.")],
-    "cs": [("Je to {{doplňte zdroj|nejstarší most}}.", "Je to nejstarší most.")],
+    "da": [
+        ("Den {{dato|3|7|1650}}.", "Den 3. juli 1650."),
+        ("Det er {{kilde mangler|den ældste bro|dato=2010}}.", "Det er den ældste bro."),
+    ],
+    "cs": [
+        ("Dne {{datum|3|7|1650}} {{loď|SS|Praha}}.", "Dne 3. července 1650 SS Praha."),
+        ("Je to {{doplňte zdroj|nejstarší most}}.", "Je to nejstarší most."),
+    ],
     "hu": [("Ez {{forr|a legöregebb híd}}.", "Ez a legöregebb híd.")],
     "ro": [("Este {{necesită citare|cel mai vechi pod}}.", "Este cel mai vechi pod.")],
     "hr": [("To je {{nedostaje izvor|najstariji most}}.", "To je najstariji most.")],

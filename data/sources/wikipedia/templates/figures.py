@@ -1,0 +1,81 @@
+"""Figures that templates compute, and those that a template's own name completes: {{km|5}}, {{USD|5}}.
+
+Without the unit or the currency in the name, the figure alone would be a wrong number.
+"""
+
+import re
+
+from data.sources.wikipedia.templates.patterns import Rule
+
+_ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"))
+_ROMAN += ((10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I"))
+_CODES = {
+    "AUD", "BGN", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HRK",
+    "HUF", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON", "RSD",
+    "RUB", "SEK", "SGD", "THB", "TRY", "UAH", "USD", "ZAR",
+}  # fmt: skip
+_SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
+_UNIT = re.compile(
+    r"(?:[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с)[23²³]?|%|‰|°[cf]?|ºc"
+)
+_FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
+
+
+def of_its_name(name: str, positional: list[str]) -> str | None:
+    """What {{km|5}}, {{EUR|5}} or {{€|5}} shows; None if the name is no unit and no currency."""
+    if len(positional) != 1 or not _FIGURE.fullmatch(positional[0]):
+        return None
+    if name.upper() in _CODES or name in _SIGNS:
+        return f"{positional[0]} {name.upper()}"
+    if _UNIT.fullmatch(name.lower()):
+        unit = re.sub(r"(?<=[^\W\d_])([23])$", lambda power: "²" if power[1] == "2" else "³", name)
+        return f"{positional[0]} {unit}"
+    return None
+
+
+def roman(positional: list[str], named: dict[str, str]) -> str:
+    """{{roman|14}}: XIV."""
+    number = positional[0] if positional else ""
+    if not number.isdecimal() or not 0 < int(number[:5]) < 4000:
+        return number
+    left, numeral = int(number), ""
+    for value, letters in _ROMAN:
+        numeral += letters * (left // value)
+        left %= value
+    return numeral
+
+
+def percentage(positional: list[str], named: dict[str, str]) -> str:
+    """{{percentage|1|8|1}}: 12.5%."""
+    part, whole, digits = [*positional, "", "", ""][:3]
+    try:
+        share = 100 * float(part.replace(",", "")) / float(whole.replace(",", ""))
+    except (ValueError, ZeroDivisionError):
+        return f"{part}/{whole}".strip("/")
+    return f"{share:.{min(int(digits), 9) if digits.isdecimal() else 0}f}%"
+
+
+def age(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{age|1950|5|1|2000|4|30}}: 49. To an unnamed day it is unknown."""
+    if len(positional) < 6 or not all(part[:4].isdecimal() for part in positional[:6]):
+        return None
+    born, then = (tuple(int(part[:4]) for part in positional[start : start + 3]) for start in (0, 3))
+    return str(then[0] - born[0] - (then[1:] < born[1:]))
+
+
+def dated(months: str, between: str = " ", day_mark: str = "", year_mark: str = "") -> Rule:
+    """{{datum|5|6|1990}} in a language: 5. června 1990. `months`: their names after a day."""
+    names = months.split()
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        parts = [part for part in positional if part]
+        if len(parts) < 2 or not parts[0].isdecimal():
+            return " ".join(parts)
+        day, month, *year = parts
+        month = names[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
+        return between.join([day + day_mark, month, *(part + year_mark for part in year[:1])])
+
+    return rule
+
+
+FUNCTIONS: dict[str, Rule] = {"roman": roman, "percentage": percentage, "age": age}
