@@ -39,9 +39,10 @@ def _lowered(found: re.Match[str]) -> str:
 def _raised(found: re.Match[str]) -> str:
     content, base, after = found[1], _base(found), _next(found)
     bare = _bare(content)
-    is_in_word = base.isalpha() and after.isalpha()
+    is_in_word = base.isalpha() and after.isalpha() and not (_is_variable(found) and bare.isdecimal())
     if base and not is_in_word and (power := _power(bare, is_italic=content.startswith("''"))):
-        return power + (" " if after.isdigit() and power[-1].isdigit() else "")
+        is_apart = (after.isdigit() and power[-1].isdigit()) or (content.endswith(" ") and after.isalnum())
+        return power + (" " if is_apart else "")
     # In an isotope, two numbers precede the element.
     return content + ("_" if after.isdigit() and bare[-1:].isdigit() else "")
 
@@ -53,6 +54,12 @@ def _base(found: re.Match[str]) -> str:
         place -= 1
     base = found.string[place - 1 : place]
     return base if base.isalnum() or base in _CLOSING else ""
+
+
+def _is_variable(found: re.Match[str]) -> bool:
+    """Whether what this follows is a letter by itself, as x in 3xy or x+y."""
+    before = found.string[max(0, found.start() - 2) : found.start()]
+    return not before[:-1].isalpha()
 
 
 def _next(found: re.Match[str]) -> str:

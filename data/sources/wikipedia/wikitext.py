@@ -11,6 +11,7 @@ becomes a space.
 
 import html
 import re
+from html.entities import html5
 
 from data.sources.wikipedia import scripts, variants
 from data.sources.wikipedia.lines import split_lines, without_gaps
@@ -49,9 +50,15 @@ def wikitext_to_text(
         return ""
     text = "\n".join([title, "", *lines] if title else lines)
     # Entities are decoded last, so that their characters never act as markup.
-    text = _ENTITY.sub(lambda found: html.unescape(found[0]), text) if "&" in text else text
+    text = _ENTITY.sub(_character, text) if "&" in text else text
     text = restored(without_marks(text), verbatim)
     return text.replace("\xa0", " ").strip("\n")
+
+
+def _character(entity: re.Match[str]) -> str:
+    """What an entity stands for. A longer name that begins as one is not that entity, against HTML's rule."""
+    named = entity[0][1:]
+    return html.unescape(entity[0]) if named[0] == "#" or named in html5 else entity[0]
 
 
 def _without_magic(text: str) -> str:

@@ -293,6 +293,10 @@ def test_nothing_strange_is_left_around_a_dropped_template(wikitext, text):
             "10^(10^100), x1^2, 1st",
         ),
         ("<sup>14</sup>C, <sup>14</sup><sub>6</sub>C, log<sub>2</sub>8", "14C, 14_6C, log2 8"),
+        (
+            "x<sup>2</sup>y, 10<sup>6 </sup>km, word<sup>2</sup>s, M<sup>lle</sup>A",
+            "x^2y, 10^6 km, word2s, MlleA",
+        ),
         ("10{{sup|6}} and CO{{sub|2}}, 4<sup>th</sup>", "10^6 and CO2, 4th"),
         ("open <sup>never closed\nnext", "open never closed\nnext"),
     ],
