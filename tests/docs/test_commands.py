@@ -1,8 +1,9 @@
-"""Every command of README.md and docs/ is run here, in the order of its page, or gives a reason why not.
+"""Runs every command of README.md and docs/, in the order of its page, unless it gives a reason not to.
 
-A page is run in a folder of its own that holds the prepared sample, some text and one benchmark's documents.
-Training is made smaller by words put behind those of the page (SMALLER), so that a page takes seconds.
-A command that cannot be run ends with `# not run here: REASON`; on a line of its own, the rest of its block.
+A page runs in its own folder, which has the prepared sample, some text and one benchmark's documents.
+Arguments appended to the page's (SMALLER) make training small, so that a page takes seconds. A command that
+cannot be run ends with `# not run here: REASON`; on a line of its own, this comment applies to the rest of
+its block.
 """
 
 import gc
@@ -61,7 +62,7 @@ BEFORE = {"README.md": ["relama train model=tiny data=sample run=demo"]}
 
 @dataclass(frozen=True)
 class Command:
-    """A line of a page; `reason` is why it is not run."""
+    """A command of a page; `reason` says why it is not run."""
 
     page: str
     line: int
@@ -89,7 +90,7 @@ def _of_block(page: str, first: int, body: str, prompts: bool) -> list[Command]:
     for number, line in enumerate(body.splitlines(), first):
         if prompts and not held:
             if not line.startswith("$ "):
-                continue  # what it prints
+                continue  # output that the page shows
             line = line[2:]
         command, mark, why = line.partition(MARK)
         if mark and not why.strip():
@@ -108,7 +109,7 @@ def _of_block(page: str, first: int, body: str, prompts: bool) -> list[Command]:
 
 
 def run(text: str) -> None:
-    """One command, in the current folder: the verbs in this process, torchrun as a command."""
+    """Run a command in the current folder: verbs in this process, torchrun as a command."""
     program, *words = shlex.split(text)
     if program == "relama":
         verb, *words = words

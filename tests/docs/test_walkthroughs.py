@@ -1,4 +1,4 @@
-"""The walkthroughs of CONTRIBUTING.md work: they are run in a copy of the repository, step by step."""
+"""Runs the walkthroughs of CONTRIBUTING.md step by step, in a copy of the repository."""
 
 import os
 import re

@@ -27,7 +27,7 @@ def test_every_verb_lists_its_keys_with_defaults_and_meanings(verb, capsys):
     page = capsys.readouterr().out
     module, schema, _ = VERBS[verb]
     assert describe.page(verb, module, schema) in page
-    assert main([verb, "--help"]) == 0  # the same without an import of the verb
+    assert main([verb, "--help"]) == 0  # without importing the verb
     assert describe.page(verb, module, schema) in capsys.readouterr().out
     listed = [key.name for key in describe.keys(verb, module, schema)]
     found = importlib.import_module(module)
@@ -70,7 +70,7 @@ def test_ctrl_c_while_a_verb_loads_is_one_line(monkeypatch, capsys):
 
 
 def test_every_verb_starts_with_the_core_alone():
-    """What an extra brings is imported where it is used, so that a training node needs no extra."""
+    """An extra's packages are imported only where they are used, so that a training node needs no extra."""
     start = """if True:
         import importlib, sys
         from tests.support import core_only

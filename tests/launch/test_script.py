@@ -36,7 +36,7 @@ def make(tmp_path: Path, *launch: str, run: str = "run", words: list[str] | None
 
 
 def fake(tmp_path: Path, name: str, body: str) -> None:
-    """A command `name` that appends its arguments to `name.called` and then does `body`."""
+    """Make a command `name` that appends its arguments to `name.called` and then runs `body`."""
     (tmp_path / "bin").mkdir(exist_ok=True)
     path = tmp_path / "bin" / name
     called = shlex.quote(str(tmp_path / f"{name}.called"))
@@ -45,13 +45,13 @@ def fake(tmp_path: Path, name: str, body: str) -> None:
 
 
 def called(tmp_path: Path, name: str) -> list[str]:
-    """The arguments that `name` got; empty if it was not called."""
+    """The arguments of the calls of `name`; empty if it was not called."""
     path = tmp_path / f"{name}.called"
     return path.read_text().split("\0")[:-1] if path.exists() else []
 
 
 def start(tmp_path: Path, path: Path) -> subprocess.Popen:
-    """The script, as Slurm would run it on the first of its machines."""
+    """Start the script as Slurm would on the job's first machine."""
     fake(tmp_path, "scontrol", "")
     if not (tmp_path / "bin" / "squeue").exists():
         fake(tmp_path, "squeue", "echo RUNNING")
@@ -74,7 +74,7 @@ def finish(tmp_path: Path, path: Path) -> tuple[int, str]:
 
 
 def test_every_argument_reaches_torchrun_as_typed_and_none_is_executed(tmp_path, monkeypatch):
-    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as if the tests had no nohup
+    monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as if not under nohup
     setup = tmp_path / "set up'$(touch canary).sh"
     setup.write_text("export SET_UP=yes\n")
     words = [f"corpora={nasty}" for nasty in NASTY]
@@ -114,7 +114,7 @@ def test_the_trainings_marker_decides_whether_the_job_is_requeued(tmp_path):
     for body, state, expected, requeued in cases:
         latest.write_text("step-000003\n")
         for name in ("finished.json", "preempted.json", "stopped.json"):
-            (run / name).touch()  # of the job before: they must not speak for this one
+            (run / name).touch()  # markers of the previous job must not count for this one
         (run / "launch" / "stop").unlink(missing_ok=True)
         (tmp_path / "scontrol.called").unlink(missing_ok=True)
         fake(tmp_path, "srun", body)
@@ -137,7 +137,7 @@ def test_a_busy_controller_is_asked_again(tmp_path):
 
 @pytest.mark.parametrize("leaves", ["touch run/preempted.json; ", ""])
 def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
-    """Even if training had not saved yet: nothing was lost, and it starts again."""
+    """Even if training had not saved yet: nothing was lost, and the job starts again."""
     (tmp_path / "run").mkdir()
     fake(
         tmp_path, "srun", f"trap 'sleep 0.5; {leaves}exit 1' USR1; touch ready; while :; do sleep 0.05; done"
@@ -148,7 +148,7 @@ def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
         while not (tmp_path / "ready").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)  # Slurm's own end of a job; the script waits for the training
+        process.send_signal(signal.SIGTERM)  # Slurm ends the job; the script waits for the training
         process.send_signal(signal.SIGUSR1)
         process.communicate(timeout=20)
     finally:
@@ -194,7 +194,7 @@ def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, ca
 
 
 def test_the_record_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
-    """Except job.sh, which must set it and is readable only by its owner."""
+    """Except job.sh, which must set the secret and is readable only by its owner."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     fake(tmp_path, "sbatch", "cat > /dev/null; echo 7")

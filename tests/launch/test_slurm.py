@@ -23,7 +23,7 @@ def slurm(tmp_path_factory):
 
 @pytest.fixture
 def login(slurm, tmp_path, monkeypatch):
-    """A login node: this process, in a folder that the nodes see too."""
+    """This process as a login node, in a folder that the nodes share."""
     for key in [key for key in os.environ if key.startswith("SLURM_")]:
         monkeypatch.delenv(key)
     for key in ("SLURM_CONF", "PATH"):
@@ -68,7 +68,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
         return lambda: log.read_text().count("relama: resuming") == times
 
     wait(grown(5), log)
-    assert main(words) == 1  # while it runs, nobody else may have it
+    assert main(words) == 1  # refused while it runs
     assert f"job {job} (RUNNING) is already training it" in capsys.readouterr().err
     ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time limit
     wait(resumed(1), log)

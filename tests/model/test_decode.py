@@ -19,7 +19,7 @@ GROUPED = replace(CONFIG, n_kv_heads=2, rope_scaling=8.0, rope_original_seq_len=
 def model(request) -> Llama:
     model = Llama(request.param)
     initialize(model, seed=5)
-    with torch.no_grad():  # sharper logits: greedy tokens must not hang on the last digit
+    with torch.no_grad():  # sharper logits, so that greedy tokens do not depend on rounding
         model.output.weight.mul_(10)
     return model.eval()
 
@@ -72,7 +72,7 @@ def test_a_batch_is_its_prompts_one_by_one_and_ends_each_at_its_eos(model):
     texts = prompts(4, 9, 2)
     options = dict(max_tokens=20, temperature=0, top_p=1.0, generator=torch.Generator())
     alone = [[token for _, token in generate(model, [text], **options, eos_id=-1)] for text in texts]
-    eos = alone[1][5]  # so that one of them ends before the others
+    eos = alone[1][5]  # so that one of the texts ends early
     ends = [tokens[: tokens.index(eos)] if eos in tokens else tokens for tokens in alone]
     together: list[list[int]] = [[] for _ in texts]
     for which, token in generate(model, texts, **options, eos_id=eos):

@@ -1,4 +1,4 @@
-"""The published sizes, counted."""
+"""Parameters and FLOPs of the published sizes."""
 
 from dataclasses import replace
 

@@ -42,7 +42,7 @@ FAMILY = {
 def drawn(config: LlamaConfig) -> Llama:
     model = Llama(config)
     initialize(model, seed=3)
-    with torch.no_grad():  # scales of 1 would hide a norm that went elsewhere
+    with torch.no_grad():  # scales of 1 would hide exchanged norms
         for number, parameter in enumerate(model.parameters()):
             if parameter.dim() == 1:
                 parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(number))
@@ -75,7 +75,7 @@ def filled(weights: Weights) -> Llama:
 
 
 def write(weights: Weights, folder: Path, way: str, dtype: torch.dtype = torch.float32) -> Weights:
-    """`way`: hf, hf in small files, or meta in that many files."""
+    """`way`: hf, hf in small files, or meta in a number of files."""
     if way.startswith("hf"):
         write_huggingface(weights, folder, dtype=dtype, shard_bytes=10**9 if way == "hf" else 40_000)
         return open_huggingface(folder)

@@ -20,7 +20,7 @@ CONFIG = LlamaConfig(
 def both(config: LlamaConfig, dtype: torch.dtype) -> tuple[Llama, LlamaForCausalLM]:
     ours = Llama(config)
     initialize(ours, seed=5)
-    with torch.no_grad():  # scales of 1 would hide what scales
+    with torch.no_grad():  # scales of 1 would hide whether a norm scales
         for name, parameter in ours.named_parameters():
             if name.endswith("norm.weight"):
                 parameter.uniform_(0.5, 1.5, generator=torch.Generator().manual_seed(len(name)))
@@ -56,7 +56,7 @@ FAMILY = {
 }
 
 
-# bf16 keeps 8 bits: what a few dozen rounded products give is right to a few parts in a hundred.
+# bf16 keeps 8 bits, so after a few dozen rounded layers the result is accurate to a few percent.
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-2)])
 @pytest.mark.parametrize("shape", FAMILY)
 def test_logits_and_every_gradient_equal_those_of_transformers(shape, dtype, tolerance):

@@ -1,4 +1,4 @@
-"""The loss in chunks against PyTorch's over all logits at once."""
+"""The loss in chunks, compared with PyTorch's over all logits at once."""
 
 import pytest
 import torch

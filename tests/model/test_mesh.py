@@ -19,7 +19,7 @@ LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
         (Layout(dp_shard=-1, tp=2), 8, Layout(dp_shard=4, tp=2)),
         (Layout(dp_shard=-1, dp_replicate=2, cp=2), 16, Layout(dp_shard=4, dp_replicate=2, cp=2)),
         (Layout(dp_shard=2, tp=-1), 8, Layout(dp_shard=2, tp=4)),
-        (Layout(dp_shard=-1), 7, Layout(dp_shard=4)),  # 3 stay idle: 8 micro-batches
+        (Layout(dp_shard=-1), 7, Layout(dp_shard=4)),  # 3 ranks idle: 8 micro-batches
         (Layout(dp_shard=-1, pp=2, tp=2), 8, Layout(dp_shard=2, pp=2, tp=2)),
         (Layout(dp_shard=-1, pp=2), 16, Layout(dp_shard=4, pp=2)),  # at least 2 micro-batches a pipeline
     ],
@@ -78,7 +78,7 @@ def test_impossible_layouts_are_refused_with_possible_ones(wanted, world_size, w
     assert len(message.splitlines()) == 1
     for word in words:
         assert word in message
-    if "these would work: " in message:  # they do
+    if "these would work: " in message:  # check that they do
         for suggestion in message.split("these would work: ")[1].split(", or "):
             sizes = (word.removeprefix("parallel.").split("=") for word in suggestion.split())
             layout = Layout(**{name: int(size) for name, size in sizes})

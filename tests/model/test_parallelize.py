@@ -31,7 +31,7 @@ CONFIG = LlamaConfig(
     rope_original_seq_len=16,
 )
 STEPS, BATCH, SEQ = 10, 8, 16
-# Micro-batches of each rank, activation checkpointing, reshard: both on 2 ranks, the first on 4.
+# Micro-batches per rank, activation checkpointing, reshard: both rows on 2 ranks, the first on 4.
 WAYS = ((2, "selective", "always"), (1, "none", "never"))
 
 LAYOUTS = {
@@ -52,7 +52,7 @@ FAIRSCALE = {
     2: [Layout(tp=2)],
     4: [Layout(dp_shard=2, tp=2), Layout(cp=2, tp=2)],
 }
-# Layers that no number of stages divides.
+# A number of layers that no number of stages divides.
 DEEPER = replace(CONFIG, n_layers=5)
 PIPELINES = {
     2: [
@@ -82,9 +82,9 @@ def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(model: torch.nn.Module, dp_rank: int, dp_size: int, accumulate: int, max_norm: float = 1.0) -> dict:
-    """Ten steps: what they must agree on. `accumulate` micro-batches on each rank.
+    """Train ten steps with `accumulate` micro-batches per rank; returns what all layouts must agree on.
 
-    A bare Llama is trained by torch alone, what is laid over a mesh as the trainer does it.
+    A bare Llama is trained with torch alone, a parallelized one as by the trainer.
     """
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, eps=1e-4, weight_decay=0.1, fused=True)
     seen: dict = {"initial": named(model), "losses": [], "norms": []}
@@ -123,7 +123,7 @@ def mean_over_ranks(value: torch.Tensor) -> torch.Tensor:
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy: where nothing is cut, full_tensor is the parameter itself."""
+    """A copy, because full_tensor returns the parameter itself if it is not split."""
     tensor = tensor.detach()
     return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).clone()
 
@@ -140,7 +140,7 @@ def alone(mode: str = "none", accumulate: int = 1, config: LlamaConfig = CONFIG)
 
 
 def differences(seen: dict, expected: dict) -> list[str]:
-    """What is not equal to fp32 rounding: the weights before to the bit, the rest to 1e-5 and 1e-4."""
+    """Differences beyond fp32 rounding: initial weights must be equal bitwise, the rest to 1e-5 and 1e-4."""
     found = []
     if dist.is_initialized():  # a pipeline's ranks have different parameters
         names: list = [None] * dist.get_world_size()
@@ -164,7 +164,7 @@ def differences(seen: dict, expected: dict) -> list[str]:
 
 
 def on_layouts(layouts: list[Layout], tensor: str = "dtensor") -> list[str]:
-    """Every layout of this world size in one process group: what differs, each by its layout's name."""
+    """The differences for every layout of this world size, in one process group, by the layout's name."""
     torch.set_num_threads(1)
     expected = alone()
     problems = []
@@ -200,7 +200,7 @@ def on_pipelines(pipelines: list[tuple]) -> list[str]:
 
 
 def plain_layers(model: Llama) -> list[str]:
-    """The matrices that fairscale does not compute."""
+    """The matrices of layers that are not fairscale's."""
     return [
         f"{name} is not fairscale's"
         for name, layer in model.named_modules()
@@ -230,7 +230,7 @@ def test_checkpointing_changes_neither_loss_nor_gradients(mode):
 
 
 class Products(TorchDispatchMode):
-    """Counts the matrix products that really run, including attention's."""
+    """Counts the matrix products that actually run, including attention's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -253,7 +253,7 @@ def products(mode: str) -> int:
 
 def test_selective_recomputes_no_matrix_product_and_no_attention():
     plain = products("none")
-    # 7 matrices and attention in a layer's forward; a layer's last product is needed by nothing in backward.
+    # 7 matrices and attention in a layer's forward; backward does not need a layer's last product.
     assert products("selective") == plain
     assert products("full") > plain + 6 * CONFIG.n_layers
 

@@ -1,4 +1,4 @@
-"""Pipelines without processes: which stage has which layers, and that every accepted schedule can run."""
+"""Pipelines without processes: which stage has which layers, and whether every accepted schedule runs."""
 
 from itertools import combinations
 
@@ -90,7 +90,7 @@ def test_no_other_cut_gives_the_busiest_stage_less_work(stages, vocab_size):
 def test_the_papers_sizes_are_cut_with_less_where_the_head_is():
     config = LlamaConfig(dim=4096, n_layers=32, vocab_size=32000)
     assert [len(part) for part in split(config, 4)] == [8, 8, 8, 8]  # the head: 0.6 of a layer's work
-    assert [len(part) for part in split(config, 6)] == [5, 6, 6, 5, 5, 5]  # more where no end is
+    assert [len(part) for part in split(config, 6)] == [5, 6, 6, 5, 5, 5]  # more in stages without an end
 
 
 @pytest.mark.parametrize(

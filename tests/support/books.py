@@ -1,4 +1,4 @@
-"""Books made for tests: Gutenberg's headers and footers of each era, and the result for a file."""
+"""Books made for tests, with Gutenberg's headers and footers of each era, and the result for a file."""
 
 import io
 import zipfile
@@ -105,7 +105,7 @@ def read_bytes(folder: Path, name: str, raw: bytes, **options) -> list[Any]:
 
 
 def read(path: Path, **options) -> list[Any]:
-    """The Document or Drop of everything in a file or folder; each test knows which."""
+    """The Document or Drop of everything in a file or folder."""
     found = [item for unit in books.inputs(path) for item in books.read(unit)]
     return [item if isinstance(item, Drop) else books.clean(item, **options) for item in found]
 

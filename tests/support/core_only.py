@@ -1,4 +1,4 @@
-"""Block every package that only an extra installs: what a training node has, in a full environment."""
+"""Block every package that only an extra installs, to simulate a training node in a full environment."""
 
 import re
 import sys

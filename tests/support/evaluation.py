@@ -96,7 +96,7 @@ SUBJECTS = ("abstract_algebra", "high_school_us_history")
 
 
 def questions(subject: str, count: int) -> list[dict]:
-    """In the fields of the published data (cais/mmlu)."""
+    """Questions in the fields of the published data (cais/mmlu)."""
     return [
         {
             "question": f" Who fishes for {WORDS[i]}?",

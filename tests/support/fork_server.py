@@ -1,8 +1,8 @@
-"""One start of Python and torch for many runs of `train/main.py` in a single process.
+"""Starts Python and torch once for many single-process runs of `train/main.py`.
 
-A server process imports the trainer once. For each command it forks a child that has the command's arguments,
-folder, environment and outputs, and that runs the script as `python train/main.py …` does. Commands that are
-signalled, measured or distributed start a Python of their own instead (tests/support/runs.py).
+A server process imports the trainer once. For each command it forks a child with the command's arguments,
+folder, environment and outputs, which runs the script as `python train/main.py …` does. Commands that are
+signaled, measured or distributed start their own Python instead (tests/support/runs.py).
 """
 
 import atexit
@@ -24,7 +24,7 @@ LARGEST = 1 << 20  # bytes of a request: arguments and environment
 
 
 class ForkServer:
-    """The server's client; a process has one (`server`)."""
+    """The server's client; each process has one (`server`)."""
 
     def __init__(self) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

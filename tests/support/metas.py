@@ -1,4 +1,4 @@
-"""The model as Meta's released code built it: fairscale's own parallel layers, for a group of processes."""
+"""The model as Meta's released code builds it, from fairscale's parallel layers, on a group of processes."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import nn
 
 
 def metas_logits(folder: str, hidden_dim: int, vocab_size: int, tokens: torch.Tensor, rank: int, ranks: int):
-    """This rank loads its consolidated.NN.pth as Meta's example.py did, and answers with the logits."""
+    """Load this rank's consolidated.NN.pth as in Meta's example.py, and return the logits."""
     initialize_model_parallel(ranks)
     params = json.loads((Path(folder) / "params.json").read_text())
     model = Transformer(params, hidden_dim, vocab_size)

@@ -1,4 +1,4 @@
-"""Papers made for tests, in tars, archives and folders, and the result for each."""
+"""Papers made for tests, in tars, archives and folders, and the recipe's result for each."""
 
 import gzip
 import io
@@ -50,7 +50,7 @@ def folder(root: Path, files: Mapping[str, str | bytes]) -> Path:
 
 
 def cleaned(path: Path) -> list[Any]:
-    """The Document or Drop of every paper at a path; each test knows which."""
+    """The Document or Drop of every paper at a path."""
     items = (item for unit in arxiv.inputs(path) for item in arxiv.read(unit))
     return [item if isinstance(item, Drop) else arxiv.clean(item) for item in items]
 

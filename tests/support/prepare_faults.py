@@ -1,7 +1,8 @@
 """`relama prepare` under faults: killed at a file operation, or given an error at one, then run again.
 
-`python -m tests.support.prepare_faults SCRATCH KIND TRIALS SEED WORD…` prints JSON: for each trial the
-operation, how the attempts ended, and what differs from an undisturbed result. Attempts are forked processes.
+`python -m tests.support.prepare_faults SCRATCH KIND TRIALS SEED ARGUMENT…` prints JSON: for each trial, the
+operation, how the attempts ended, and the differences from an undisturbed result. Attempts are forked
+processes.
 """
 
 import errno
@@ -55,7 +56,7 @@ def is_below(root: Path, arguments: tuple) -> bool:
 
 
 def counter(root: Path, goal: int, act: Callable[[], None], events: tuple[str, ...] = EVENTS):
-    """An audit hook that acts at the `goal`-th operation below `root`; and the list that counts them."""
+    """An audit hook that acts at the `goal`-th operation below `root`, and the list that counts them."""
     seen: list[int] = [0]
 
     def hook(event: str, arguments: tuple) -> None:
@@ -70,7 +71,7 @@ def counter(root: Path, goal: int, act: Callable[[], None], events: tuple[str, .
 
 
 def audit_native_reads() -> None:
-    """pyarrow opens files without an audit event of Python's: add one."""
+    """Add audit events for files that pyarrow opens, which Python does not report."""
     opened = pyarrow.input_stream
 
     def audited(source: str, *arguments: object, **options: object):

@@ -14,10 +14,10 @@ import torch.multiprocessing as mp
 
 
 def run_ranks(fn: Callable, world_size: int, *args: Any, timeout: float = 120) -> list:
-    """What `fn(*args)` returned on each rank, in order of rank.
+    """Run `fn(*args)` on each rank; returns the results in order of rank.
 
-    `fn` is a module's function (spawn pickles it) and returns plain values. Fails with the first rank's
-    traceback if one raised, died or took longer than `timeout` seconds; no process outlives the call.
+    `fn` is a module-level function (spawn pickles it) that returns plain values. Fails with the first
+    traceback if a rank raises, dies or takes longer than `timeout` seconds; no process outlives the call.
     """
     context = mp.get_context("spawn")
     answers = context.SimpleQueue()
@@ -62,7 +62,7 @@ def _rank(fn: Callable, rank: int, world_size: int, folder: str, answers: Any, a
             "gloo", store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=60)
         )
         answers.put((rank, fn(*args), None))
-        dist.barrier()  # a rank that leaves early would break another's last collective
+        dist.barrier()  # a rank that ends early would break another's last collective
         dist.destroy_process_group()
     except BaseException:
         answers.put((rank, None, traceback.format_exc()))

@@ -17,7 +17,7 @@ from tests.support.fork_server import server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-# A model and batch so small that starting the process is what takes the time.
+# A model and batch so small that starting the process takes most of the time.
 SMALL = [
     "model=tiny",
     "data=sample",
@@ -46,7 +46,7 @@ def command(*overrides: str, ranks: int = 0) -> list[str]:
 
 
 def run(*overrides: str, ranks: int = 0, timeout: float = 180, **options) -> subprocess.CompletedProcess:
-    """The finished command. A plain single process is forked from one that has imported torch."""
+    """Run a command to its end. A plain single process is forked from one that has imported torch."""
     if ranks == 0 and not options:
         return server().run(REPOSITORY / "train" / "main.py", [*SMALL, *overrides], timeout)
     return subprocess.run(
@@ -61,7 +61,7 @@ def succeed(*overrides: str, ranks: int = 0, **options) -> subprocess.CompletedP
 
 
 def start(*overrides: str, ranks: int = 0) -> subprocess.Popen:
-    """In its own session, so that a signal to it reaches nothing else; as if the tests ran without nohup."""
+    """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup."""
     return subprocess.Popen(
         command(*overrides, ranks=ranks),
         stdout=subprocess.DEVNULL,
@@ -97,7 +97,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
 
 
 def end(process: subprocess.Popen) -> None:
-    """Whatever is left of it."""
+    """End all processes of a command that are left."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -133,7 +133,7 @@ def _leaves(tree: dict, prefix: str = ""):
 
 
 def same_tensors(one: Path, other: Path) -> None:
-    """Bitwise."""
+    """Raises AssertionError unless all tensors of two checkpoints are bitwise equal."""
     left, right = tensors(one), tensors(other)
     assert left.keys() == right.keys() and left
     for name in left:

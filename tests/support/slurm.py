@@ -1,6 +1,6 @@
 """A real Slurm on this machine for a test: munge, one controller and two nodes, on their own ports.
 
-Debian: `apt-get install slurm-wlm munge`. Skips, with the reason, where that is missing.
+Debian: `apt-get install slurm-wlm munge`. If that is missing, the test is skipped with this reason.
 """
 
 import os
@@ -30,7 +30,7 @@ def require_slurm() -> None:
 
 @contextmanager
 def cluster(folder: Path) -> Iterator[dict[str, str]]:
-    """A running cluster with a partition `main`; yields the environment in which its commands find it."""
+    """Run a cluster with a partition `main`; yields the environment in which Slurm's commands find it."""
     environment = {
         **os.environ,
         "PATH": f"{os.environ['PATH']}:{SBIN}",

@@ -1,8 +1,8 @@
 """What each recipe keeps and drops, as Markdown for docs/reference/sources.md.
 
-`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples of ../shared/data.
-`tests/data/sources/test_source_tables.py` makes the same table in CI, there and from fixtures of our own,
-and checks that every record is accounted for.
+`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples in ../shared/data.
+`tests/data/sources/test_source_tables.py` makes the same tables from these and from generated dumps, and
+checks that every record is accounted for.
 """
 
 import contextlib
@@ -33,9 +33,9 @@ with examples to read.
 
 
 def run(source: str, inputs: list[str], folder: Path) -> dict:
-    """Prepare one source's text; its report. Raises AssertionError if that fails."""
+    """Prepare one source's text and return its report. Raises AssertionError if that fails."""
     words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={folder / source}"]
-    if source == "commoncrawl":  # its two models are trained, not given
+    if source == "commoncrawl":  # trains its two models first
         words.append("ccnet.skip=perplexity,references")
     with contextlib.redirect_stdout(sys.stderr):
         code = prepare([*words, "stage=text", "engine.workers=1", "max_broken=1"])
@@ -44,7 +44,7 @@ def run(source: str, inputs: list[str], folder: Path) -> dict:
 
 
 def table(source: str, report: dict) -> str:
-    """A Markdown table: what was read, kept and dropped, a row and an example for each reason."""
+    """A Markdown section: records read and kept, and a table of drops with an example for each reason."""
     lines = [
         f"\n## {source}\n",
         f"{report['read']:,} records read, {report['kept']:,} kept ({report['text_bytes'] / 1e6:.1f} MB).\n",

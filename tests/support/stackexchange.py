@@ -1,4 +1,4 @@
-"""A site's posts as in its dumps, and the recipe's output for them."""
+"""A site's posts in the form of its dumps, and the recipe's output for them."""
 
 from collections import Counter
 from pathlib import Path
@@ -27,7 +27,7 @@ def answer(number: object, to: int, score: object = 1, body: str = "<p>Said.</p>
 
 
 def written(attributes: dict[str, str]) -> str:
-    """A row as in the dumps: on one line, with line breaks as references."""
+    """A row in the form of the dumps: on one line, with line breaks as references."""
     pairs = (
         f"{key}={quoteattr(value, {chr(10): '&#xA;', chr(13): '&#xD;'})}" for key, value in attributes.items()
     )
@@ -71,7 +71,7 @@ def until_broken(path: Path) -> tuple[list[Document | Drop], str]:
 
 
 def only(found: list[Document | Drop]) -> Document:
-    """The one document, with nothing dropped."""
+    """The only document, after checking that nothing was dropped."""
     (document,) = found
     assert isinstance(document, Document)
     return document

@@ -10,7 +10,7 @@ CONFIG = LlamaConfig(dim=24, n_layers=2, n_heads=4, vocab_size=68, multiple_of=1
 
 
 def trained(config: LlamaConfig = CONFIG) -> tuple[Llama, torch.optim.AdamW]:
-    """A model after one step."""
+    """A model and its optimizer after one step."""
     torch.manual_seed(0)
     model = Llama(config)
     optimizer = build_optimizer(model, OptimConfig(warmup_steps=0))
@@ -19,7 +19,7 @@ def trained(config: LlamaConfig = CONFIG) -> tuple[Llama, torch.optim.AdamW]:
 
 
 def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, number: int) -> float:
-    """Train on the batch of this number; its loss."""
+    """Train on the batch with this number; returns the loss."""
     batch = torch.randint(0, CONFIG.vocab_size, (2, 17), generator=torch.Generator().manual_seed(number))
     loss = model(batch[:, :-1], batch[:, 1:])
     loss.backward()

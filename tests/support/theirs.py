@@ -56,7 +56,7 @@ def their_rope(config: LlamaConfig) -> dict:
 
 
 def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
-    """Theirs, in the dtype of ours and with the same weights."""
+    """transformers' model with our dtype and weights."""
     theirs = LlamaForCausalLM(
         TheirConfig(
             vocab_size=config.vocab_size,

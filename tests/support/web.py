@@ -64,7 +64,7 @@ def draw_pages(seed: int, n_files: int) -> list[list[list[int]]]:
 
 
 def sentence(number: int) -> str:
-    """English words, drawn by the number."""
+    """English words, drawn with the number as seed."""
     draw = random.Random(number)
     return " ".join(draw.choice(WORDS) for _ in range(40)) + "."
 
@@ -92,7 +92,7 @@ def report(corpora: Path) -> dict:
 
 
 def fingerprint(corpora: Path) -> dict[str, str]:
-    """A digest of each file that a run made, without durations."""
+    """A digest of each file of a result, without durations."""
     found = {}
     for path in sorted((corpora / "commoncrawl").rglob("*")):
         if path.is_file() and path.suffix in (".parquet", ".json", ".jsonl"):

@@ -34,13 +34,13 @@ def trained(corpora, tmp_path_factory):
 
 @pytest.fixture
 def copy(trained, tmp_path):
-    """The trained run, to damage."""
+    """A copy of the trained run, to be damaged."""
     shutil.copytree(trained, tmp_path / "run")
     return tmp_path / "run"
 
 
 def refused(*overrides: str, **options) -> str:
-    """Its one line of error."""
+    """The command's single line of error."""
     finished = run(*overrides, **options)
     assert finished.returncode == 1, finished.stdout + finished.stderr
     lines = [line for line in finished.stderr.splitlines() if line.startswith("relama: error")]
@@ -92,7 +92,7 @@ def test_a_half_written_checkpoint_is_ignored(copy, corpora):
 
 
 def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpora):
-    """The file size limit is the kernel's: a write past it fails as on a full disk (EFBIG for ENOSPC)."""
+    """The kernel limits the file size: a write beyond fails as on a full disk (EFBIG instead of ENOSPC)."""
     shutil.rmtree(copy / "checkpoints" / "step-000012")
 
     def small_files_only():
@@ -107,7 +107,7 @@ def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpo
         "step-000004",
         "step-000008",
     ]
-    succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)  # space was made
+    succeed(f"corpora={corpora}", f"run={copy}", *SETTINGS)  # with space again
     same_tensors(copy / "checkpoints" / "step-000012", trained / "checkpoints" / "step-000012")
 
 

@@ -1,4 +1,4 @@
-"""torch.compile changes no loss: a run on 1 and 2 ranks, compiled and not."""
+"""torch.compile changes no loss, on 1 and 2 ranks."""
 
 import shutil
 

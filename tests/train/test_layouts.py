@@ -40,10 +40,11 @@ pytestmark = pytest.mark.distributed
 
 
 def pass_on(chain: list[tuple], folder: Path) -> list[float]:
-    """One step on the first layout, then each loads what the one before saved, and saves it again.
+    """Train a step on the first layout; then each layout loads the previous one's checkpoint and saves it.
 
-    Returns the loss that each layout sees next. Each also takes one more step, and so does a twin from its
-    files: their weights must agree to the bit. And each takes weights that came in another format.
+    Returns each layout's next loss. Each layout also trains one more step, and so does a second model
+    loaded from its files: their weights must be bitwise equal. Finally, each loads weights in another
+    format.
     """
     torch.set_num_threads(1)
     tokens = torch.randint(0, CONFIG.vocab_size, (4, 17), generator=torch.Generator().manual_seed(1))
@@ -96,7 +97,7 @@ def lay(mesh: DeviceMesh, schedule: str) -> tuple[torch.nn.Module, torch.optim.O
 
 
 def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokens: torch.Tensor) -> None:
-    """Over micro-batches of one sequence."""
+    """One step over micro-batches of one sequence."""
     forward_backward(model, [(part[:, :-1], part[:, 1:]) for part in tokens.split(1)], len(tokens))
     clip_gradients(model, 1.0)
     optimizer.step()

@@ -1,4 +1,4 @@
-"""Spikes and non-finite values: decided once, written before they act, and applied on every resume."""
+"""Spikes and non-finite values: decided once, logged before the decision acts, applied on every resume."""
 
 import errno
 import json
@@ -28,7 +28,7 @@ from train.decisions import LOG, Log, is_abandoned, read_log, rewind, rewinds, s
 from train.recovery import Recovery
 
 STEPS = 40
-# A rate and a bound at which ordinary steps are spikes.
+# A learning rate and a threshold at which ordinary steps are spikes.
 SPIKY = (f"steps={STEPS}", "checkpoint.every=6", "optim.lr=0.02", "recovery.window=8", "recovery.limit=50")
 POLICIES = {
     "skip": ("recovery=skip", "recovery.sigma=1.2"),
@@ -54,7 +54,7 @@ def test_a_spike_is_far_above_the_steps_before_it():
     (*before, spike) = judge("skip", [*quiet, 5.2])
     assert before == [None] * 20 and spike["action"] == "skip" and "5.2" in spike["why"]
     assert judge("warn", [*quiet, 4.0]) == [None] * 21  # a fall is not a spike
-    assert judge("warn", [5.0, 5.01, 50.0]) == [None] * 3  # too little is known of what is usual
+    assert judge("warn", [5.0, 5.01, 50.0]) == [None] * 3  # too few steps to judge by
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -81,7 +81,7 @@ def test_a_rewind_omits_the_samples_from_back_steps_before_the_spike():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_resuming_anywhere_finds_the_same_order_and_decisions(seed):
-    """Random rewinds and skips; whichever checkpoint is left, the log restores the order."""
+    """Random rewinds and skips: whichever checkpoint is left, the log restores the order."""
     draw = random.Random(seed)
     live = Recovery(RecoveryConfig(policy="rewind"))
     order, log, step, saved = ORDER, [], 0, {0: (live.state(), ORDER)}
@@ -128,7 +128,7 @@ def test_a_torn_last_decision_never_acted_and_a_damaged_one_ends_the_run(tmp_pat
 
 
 def test_a_decision_after_a_torn_one_can_be_read(tmp_path):
-    """The torn line never acted; left in the middle of the file, it would end every later start."""
+    """The torn line never took effect; if it were left in the file, every later start would be refused."""
     Log(tmp_path).write({"step": 1, "action": "skip"})
     with open(tmp_path / LOG, "ab") as file:
         file.write('{"step": 2, "why": "é'.encode()[:-1])
@@ -219,7 +219,7 @@ def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
 
 @pytest.mark.distributed
 def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_path):
-    """A process's twelfth call is non-finite: a start after step 10 would not reach it and would finish."""
+    """A process's twelfth loss is non-finite; a start after step 10 would finish before that."""
     script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
     script.write_text(NOT_A_NUMBER)
     words = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]

@@ -1,4 +1,4 @@
-"""A run that was stopped in any way ends like one that was never stopped."""
+"""A run that was stopped, in whatever way, ends like one that was never stopped."""
 
 import os
 import random
@@ -42,7 +42,7 @@ def undisturbed(corpora, tmp_path_factory):
 def stop(how: str, process) -> None:
     if how == "kill -9 of a worker":
         os.kill(random.choice(workers_of(process)), signal.SIGKILL)
-    elif how == "Ctrl-C in a terminal":  # reaches the agent and its workers alike
+    elif how == "Ctrl-C in a terminal":  # reaches the agent and its workers
         os.killpg(process.pid, signal.SIGINT)
     else:
         names = {"SIGTERM": signal.SIGTERM, "a lost terminal": signal.SIGHUP, "kill -9": signal.SIGKILL}
@@ -107,9 +107,7 @@ def test_another_world_size_sees_the_same_samples(undisturbed, corpora, tmp_path
     two = learned(undisturbed[2])
     three = tmp_path / "three"
     finished = succeed(f"corpora={corpora}", f"run={three}", *SETTINGS, ranks=3)
-    assert (
-        "using 2, leaving 1 idle" in finished.stderr
-    )  # 8 sequences: 2 is the largest part of 3 that divides them
+    assert "using 2, leaving 1 idle" in finished.stderr  # of 3 ranks, only 2 can share 8 sequences equally
     assert learned(three) == two
     for here, there in zip(one, two, strict=True):
         assert here[0] == there[0] and here[1] == pytest.approx(there[1], rel=2e-5)
@@ -164,7 +162,7 @@ def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
 
 
 def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
-    """One process, and torchrun as `relama launch` starts it."""
+    """For one process, and for torchrun as `relama launch` starts it."""
     words = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
     torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *words]
     for number, typed in enumerate((command(*words), torchrun)):
@@ -185,7 +183,7 @@ def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
 
 
 def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
-    """As on a full disk: it is reported, and the run continues to the same end."""
+    """As on a full disk: the failure is reported, and the run ends as without it."""
     words = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
     succeed(*words, "stop_at=3")
     (tmp_path / "run/starts.jsonl").unlink()

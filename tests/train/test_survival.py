@@ -35,7 +35,7 @@ def test_output_that_cannot_be_written_ends_no_run(how, undisturbed, corpora, tm
     assert learned(folder) == learned(undisturbed)
 
 
-# The log of decisions has no room until the save at step 8 was due.
+# The disk has no room for the log of decisions until the save at step 8 is due.
 NO_ROOM = """
 import errno, os, sys
 from train import decisions

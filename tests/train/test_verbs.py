@@ -1,4 +1,4 @@
-"""The verbs around training, on a run of a few steps: each prints its result, or one line of error."""
+"""The verbs around training, on a run of a few steps: each prints its result or one line of error."""
 
 import html.parser
 import io
@@ -114,7 +114,7 @@ def test_validation_spreads_its_sequences_over_all_that_is_held_out():
 
 
 def test_held_out_documents_are_never_trained_on(corpora):
-    """By their rows in the cleaned text: the two splits partition it."""
+    """Compared by their rows in the cleaned text, which the two splits partition."""
     for source in ("python_code", "python_docs"):
         rows = {}
         for split in ("train", "heldout"):
@@ -201,10 +201,10 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     parser = Outside()
     parser.feed(page)
     assert not parser.found
-    assert page.count("<svg") == 7  # of which one is the bar of where the time went
+    assert page.count("<svg") == 7  # one of them is the bar that shows where the time went
     samples = (trained / "samples.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in samples] == [3, 3, 3, 6, 6, 6]
-    assert train.report.main.main([f"run={trained}"]) == 0  # a second time makes no sample again
+    assert train.report.main.main([f"run={trained}"]) == 0  # the second report makes no new samples
     assert (trained / "samples.jsonl").read_text().splitlines() == samples
     assert [start["first_step"] for start in read_starts(trained)] == [1]
     assert "1 × 1 thread of" in page

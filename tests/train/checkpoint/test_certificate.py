@@ -77,7 +77,7 @@ def test_a_run_with_certificates_is_the_run_without(corpora, tmp_path):
     plain, verified = tmp_path / "plain", tmp_path / "verified"
     succeed(*settings, f"run={plain}", "checkpoint.asynchronous=false", ranks=2)
     finished = succeed(*settings, f"run={verified}", "checkpoint.verify=3", ranks=2)
-    assert finished.stdout.count("is verified") == 2  # 4 and 8; 12 has no three steps after it
+    assert finished.stdout.count("is verified") == 2  # 4 and 8; step 12 is not followed by three steps
     assert learned(verified) == learned(plain)
     left = [path.name for path in sorted((verified / "checkpoints").glob("step-*"))]
     assert left == ["step-000008", "step-000014"]  # the last verified one is kept beyond `keep`

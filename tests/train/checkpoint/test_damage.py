@@ -23,7 +23,7 @@ CUTS = 50
 
 @pytest.fixture
 def saved(tmp_path):
-    """Two checkpoints of a run; the folder of the newer."""
+    """Save two checkpoints of a run; returns the folder of the newer one."""
     model, optimizer = trained()
     order = {"weights": {"a": 0.1, "b": 1e-30}, "segments": [[0, 1, 2]]}
     for number in (1, 2):
@@ -64,7 +64,7 @@ def test_a_state_with_numbers_for_keys_is_read_as_it_is_written(tmp_path):
 
 
 def resealed(folder: Path) -> None:
-    """Reseal it, as an attacker who knows the format would: the checksums match the files."""
+    """Recompute the checksums, as an attacker who knows the format would."""
     state = json.loads((folder / "state.json").read_text())
     state.pop("xxh3")
     names = [name for name in state["files"] if (folder / name).is_file()]
@@ -73,7 +73,7 @@ def resealed(folder: Path) -> None:
 
 
 class Hostile:
-    """Leaves a file when it is unpickled."""
+    """Writes a file when it is unpickled."""
 
     def __init__(self, place: Path) -> None:
         self._place = place
@@ -153,7 +153,7 @@ def test_a_hostile_checkpoint_is_refused_by_name_and_nothing_of_it_runs(attack, 
     trap = tmp_path / "trap"
     named = attack(saved, trap)
     resealed(saved)
-    assert damage(saved) == []  # no checksum tells it from one of ours
+    assert damage(saved) == []  # its checksums are valid
     with pytest.raises(RunError) as refusal:
         load(saved, *trained())
     assert named in str(refusal.value) and str(saved) in str(refusal.value)

@@ -1,4 +1,4 @@
-"""Which checkpoints are used, kept and removed: only on proof, whatever else is in their folder."""
+"""Which checkpoints are used, kept and removed: only on proof, whatever else is in the folder."""
 
 import errno
 import os

@@ -43,7 +43,7 @@ def test_a_save_holds_the_state_of_its_step_while_training_continues(tmp_path, m
     saver = Saver(tmp_path / "behind", keep=3)
     saver.save(model, optimizer, {"step": 1})
     saver.before_update()
-    for number in (2, 3, 4):  # trained while nothing is written yet
+    for number in (2, 3, 4):  # train before anything is written
         step(model, optimizer, number)
     assert not step_folder(tmp_path / "behind", 1).exists()
     release.set()
@@ -127,7 +127,7 @@ def _kill_at(operation: int, checkpoints: Path) -> None:
 
 
 def test_a_kill_at_any_file_operation_leaves_a_complete_checkpoint_and_the_verified_one(tmp_path):
-    """Step 2 was damaged and is saved again, step 1 (verified) is older than `keep` asks for."""
+    """Step 2 was damaged and is saved again; step 1 is verified and older than `keep` allows."""
     torch.set_num_threads(1)
     model, optimizer = trained()
     seen = set()
@@ -178,7 +178,7 @@ def test_all_of_a_checkpoint_is_on_the_disk_before_it_has_its_name(tmp_path, mon
 
 
 def test_the_newest_few_and_the_last_verified_are_kept(tmp_path):
-    """Random histories of a run: what is saved, verified and kept."""
+    """Random histories of saved and verified checkpoints."""
     model, optimizer = trained()
     chance = random.Random(0)
     for life in range(4):
@@ -194,7 +194,7 @@ def test_the_newest_few_and_the_last_verified_are_kept(tmp_path):
             kept = {int(path.name[5:]) for path in folder.glob("step-*")}
             assert set(saved[-keep:]) <= kept
             assert verified is None or verified in kept
-            assert len(kept) <= keep + 2  # a mark frees the one before it at the next save
+            assert len(kept) <= keep + 2  # the next save removes the previously verified one
         save(folder, model, optimizer, {"step": 9}, keep=keep)
         kept = {int(path.name[5:]) for path in folder.glob("step-*")}
         assert kept == {*range(10 - keep, 10)} | ({verified} if verified else set())
@@ -249,7 +249,7 @@ def on_two_ranks(whole: Path, large: Path, folder: Path) -> tuple:
 
 
 def _bytes_to_load(folder: Path, layout: Layout) -> tuple[int, int]:
-    """The bytes that this rank read (the kernel's count) to load, and those of its part of the tensors."""
+    """The bytes that this rank read to load (the kernel's count), and those of its part of the tensors."""
     model, optimizer = _sharded(layout, LARGE)
     load(folder, model, optimizer)  # the first time sets up what is set up once
     before = _read_so_far()

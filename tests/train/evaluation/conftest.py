@@ -47,7 +47,7 @@ def folder(corpora, tmp_path_factory) -> Path:
     model = Llama(config)
     initialize(model, seed=1)
     tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    tensors["output.weight"] = tensors["output.weight"] * 20  # no greedy token hangs on the last digit
+    tensors["output.weight"] = tensors["output.weight"] * 20  # so that no greedy token depends on rounding
     output = tmp_path_factory.mktemp("evaluate") / "hf"
     write_huggingface(
         Weights(Path("memory"), config, tensors.__getitem__),

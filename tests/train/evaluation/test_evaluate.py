@@ -35,7 +35,7 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
     other = tokenizer_of(open_weights(folder))
     other.fingerprint = "another tokenizer of that size"
     monkeypatch.setattr(train.evaluation.main, "tokenizer_of", lambda *_: other)
-    with pytest.raises(TypeError, match="not callable"):  # its scores are not these
+    with pytest.raises(TypeError, match="not callable"):  # the kept scores are not for these weights
         run(folder, benchmarks, tmp_path, few, "size=7b")
 
 
@@ -58,7 +58,7 @@ def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_
 
 
 def test_the_papers_normalizations_computed_plainly(folder, benchmarks):
-    """Per character for PIQA; over "Answer:" for OBQA: against a loop over our own model."""
+    """Per character for PIQA, over "Answer:" for OBQA, compared with a loop over our own model."""
     from train.evaluation.harness import RelamaLM
     from train.evaluation.tasks import score
 
@@ -89,7 +89,7 @@ def test_the_papers_normalizations_computed_plainly(folder, benchmarks):
 
 
 def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folder, mmlu):
-    """Against the prompt of the benchmark's own code, built here by hand, and a loop over our own model."""
+    """Compared with the prompt of the benchmark's own code, built by hand, and a loop over our own model."""
     from train.evaluation.harness import RelamaLM
     from train.evaluation.tasks import score
 
@@ -114,7 +114,7 @@ def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folde
         right, tests = 0, questions(part.subject, 3 if part.subject == SUBJECTS[0] else 9)
         for row in tests:
             tokens = [tokenizer.bos_id, *tokenizer.encode(head + asked(row)).tolist()]
-            assert len(tokens) < weights.config.max_seq_len  # else its beginning would be cut
+            assert len(tokens) < weights.config.max_seq_len  # or its beginning would be cut
             with torch.no_grad():
                 logits = model(torch.tensor([tokens]))[0, -1]
             ids = [tokenizer.encode(head + asked(row, f" {letter}")).tolist()[-1] for letter in "ABCD"]
@@ -131,7 +131,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
 ):
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
     words = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
-    assert run(folder, mmlu, tmp_path, *words) == 1  # the other subjects' data is not there
+    assert run(folder, mmlu, tmp_path, *words) == 1  # the other subjects' data is missing
     assert "mmlu/anatomy/dev.jsonl: is missing" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mmlu").iterdir()] == ["abstract_algebra-5shot-paper.json"]
     two = replace(benchmark, subjects=SUBJECTS)

@@ -1,4 +1,4 @@
-"""Our model under lm-eval against lm-eval's own `hf` model on the exported weights."""
+"""Our model in lm-eval, compared with lm-eval's own `hf` model on the exported weights."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ lm_eval = pytest.importorskip("lm_eval")
 
 @pytest.fixture(scope="module")
 def both(folder):
-    """Our adapter on the folder, and lm-eval's `hf` on it."""
+    """Our adapter and lm-eval's `hf` on the same folder."""
     from lm_eval.models.huggingface import HFLM
 
     from train.evaluation.harness import RelamaLM

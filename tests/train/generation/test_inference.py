@@ -1,4 +1,4 @@
-"""A model on several ranks gives the same tokens and scores as on one, on each rank."""
+"""A model on several ranks gives the same tokens and scores as on one rank, on each of them."""
 
 import json
 import subprocess
@@ -45,7 +45,7 @@ def folders(corpora, tmp_path_factory) -> dict[str, Path]:
     model = Llama(config)
     initialize(model, seed=1)
     tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    tensors["output.weight"] = tensors["output.weight"] * 20  # no greedy token hangs on the last digit
+    tensors["output.weight"] = tensors["output.weight"] * 20  # so that no greedy token depends on rounding
     weights = Weights(Path("memory"), config, tensors.__getitem__)
     extra = hugging_face_files(tokenizer, config.max_seq_len)
     write_huggingface(weights, root / "hf", dtype=torch.float32, shard_bytes=10**9, extra=extra)
@@ -62,7 +62,7 @@ def continued(model: Llama, tokenizer: Tokenizer, temperature: float) -> list[tu
 
 
 def answers(lm) -> list[list]:
-    """One of each kind of lm-eval's requests."""
+    """Answers to one of each kind of lm-eval's requests."""
     from lm_eval.api.instance import Instance
 
     def ask(kind: str, arguments: list[tuple]) -> list:
@@ -77,7 +77,7 @@ def answers(lm) -> list[list]:
 
 
 def on_ranks(folders: dict[str, Path]) -> dict[str, list]:
-    """Two copies, each over two ranks: every format by both kinds of tensor parallel."""
+    """Two copies, each over two ranks, for every format and both kinds of tensor parallelism."""
     from train.evaluation.harness import RelamaLM
 
     layout, cpu = Layout(dp_replicate=2, tp=2), torch.device("cpu")

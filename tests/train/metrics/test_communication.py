@@ -1,4 +1,4 @@
-"""Exposed communication is measured, on stretches counted by hand and on real ranks."""
+"""Exposed communication is measured correctly on hand-made stretches and on real ranks."""
 
 import random
 

@@ -15,7 +15,7 @@ from train.output import survive_broken_output
 
 @contextmanager
 def largest_file(size: int):
-    """Files end at `size` bytes: a write beyond is cut short, the next one fails, as on a full disk."""
+    """Limit files to `size` bytes: a write beyond is cut short, and the next fails, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -52,7 +52,7 @@ def test_lines_wait_while_the_disk_is_full_and_are_never_half_written(journal, t
 
 
 class Broken:
-    """A stream, or a wandb run, whose every use fails."""
+    """A stream or wandb run on which every operation fails."""
 
     def isatty(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""A machine's peak is the best ever measured of it, whatever else it does at the moment."""
+"""A machine's peak is the best ever measured on it, however busy it is at the moment."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def test_the_file_is_in_the_users_cache(monkeypatch, tmp_path):
 
 
 def test_a_busy_machine_measures_about_the_same_peak():
-    """Six processes that compute all the time leave this one a fraction of a core."""
+    """Six busy processes leave this one a fraction of a core."""
     if hasattr(os, "sched_getaffinity"):
         one_core = {min(os.sched_getaffinity(0))}
         code = f"import os; os.sched_setaffinity(0, {one_core})\nwhile True: pass"

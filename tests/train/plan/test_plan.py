@@ -73,7 +73,7 @@ def test_memory_equals_the_count_of_torch_s_tracker(mode):
 
 
 def tracked_by_torch(model: LlamaConfig, mesh, work: Work) -> tuple[dict, dict]:
-    """FSDPMemTracker's peak of a step, and what is left after the optimizer's."""
+    """FSDPMemTracker's peak during a step, and the memory held after the optimizer's step."""
     with torch.device("meta"):
         module = Llama(model)
     parallelize(module, mesh, activation_checkpointing=work.mode, param_dtype=work.param_dtype)
@@ -186,7 +186,7 @@ def ranks_that_speak(layout: Layout) -> set[str]:
 
 
 def test_the_groups_of_every_layout_are_known():
-    """One process each, because DTensor remembers deleted groups."""
+    """Each layout in its own process, because DTensor remembers deleted groups."""
     always = {"dp_replicate", "dp_shard"}
     expected = {
         Layout(2, 2, cp=1, tp=1): always,

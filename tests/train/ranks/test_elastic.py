@@ -29,7 +29,7 @@ def agent(log: Path, *words: str) -> subprocess.Popen:
 
 
 def wait_for(what: str, times: int, log: Path, process: subprocess.Popen, timeout: float = 240) -> None:
-    """Wait until `what` occurs that often in the log."""
+    """Wait until `what` occurs a number of times in the log."""
     deadline = time.monotonic() + timeout
     while log.read_text().count(what) < times:
         assert process.poll() is None, log.read_text()[-3000:]
@@ -42,7 +42,7 @@ def steps_done(folder: Path) -> int:
 
 
 def test_three_restarts_in_a_row_end_like_no_restart(corpora, tmp_path):
-    """On the store that torchrun's agent keeps through all of them."""
+    """Torchrun's agent keeps its store through all restarts."""
     folder, log = tmp_path / "run", tmp_path / "log"
     words = [*SMALL, f"corpora={corpora}", "steps=40", "checkpoint.every=4"]
     process = agent(log, "--standalone", "--nproc-per-node=2", str(TRAIN), *words, f"run={folder}")
@@ -67,7 +67,7 @@ def free_port() -> int:
 
 
 def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora, tmp_path):
-    """Were its torchrun to end first, it would close the rendezvous for all."""
+    """If its torchrun ended first, it would close the rendezvous for all."""
     folder = tmp_path / "run"
     batch_of_one = [*SMALL, f"corpora={corpora}", "global_batch=64", "steps=200", "checkpoint.every=10"]
     start = [
@@ -107,7 +107,7 @@ def test_the_samples_are_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_
         wait_for_step(folder, 8, agents[0], timeout=240)
         agents.append(agent(logs[1], *start))
         wait_for("relama: resuming", 1, logs[0], agents[0])
-        assert "stopped by SIGTERM" in logs[0].read_text()  # to let the second in; it saved first
+        assert "stopped by SIGTERM" in logs[0].read_text()  # to admit the second, after saving
         together = steps_done(folder)
         wait_for_step(folder, together + 8, agents[0], timeout=240)
         assert len(workers_of(agents[1])) == 1

@@ -1,4 +1,4 @@
-"""The ranks of one start find each other, whatever earlier starts left in the store."""
+"""The ranks of a start find each other, whatever earlier starts left in the store."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from train.ranks.rendezvous import name_of_this_start
 
 
 def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
-    """Ranks arrive in any order; one that arrives before rank 0 first finds the previous start's name."""
+    """Ranks arrive in any order; a rank that arrives before rank 0 first finds the previous start's name."""
     server = dist.TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=20))
 
     def rank(number: int, delay: float) -> str:

@@ -65,7 +65,7 @@ def test_any_published_value_that_is_changed_is_named_alone(size):
         place = changed
         for parent in parents:
             place = getattr(place, parent)
-        setattr(place, name, other(value))  # past the checks: some of these cannot be run at all
+        setattr(place, name, other(value))  # bypasses the checks, because some of these values cannot be run
         (line,) = conformance(changed, OURS).deviations
         assert line.key == key and line.where == where
         assert str(line).startswith(f"{key}: ") and "LLaMA: " in str(line)

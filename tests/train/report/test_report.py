@@ -90,7 +90,7 @@ def metrics(steps: int = STEPS) -> list[dict]:
 
 @pytest.fixture
 def run(corpora, tmp_path) -> Path:
-    """As an early trainer left it: config, metrics and tokenizer."""
+    """A run folder as an early version left it: config, metrics and tokenizer."""
     folder = tmp_path / "a-run"
     folder.mkdir()
     config = load("train", TrainConfig, ["model=7b", "data=mix", "data.sources=[c4,books]", "steps=200"])
@@ -160,7 +160,7 @@ def test_a_run_with_everything_is_one_complete_page(run):
     assert "torchrun --nproc_per_node 32 train/main.py model=7b" in words and "abc123def456" in words
     assert "data.weights.github: not in the mixture; LLaMA: 4.5% (Table 1)" in words
     assert "optim.eps: 1e-08" in words
-    assert "--nproc_per_node 8" not in words  # that start trained no step that counts
+    assert "--nproc_per_node 8" not in words  # that start trained none of the run's steps
 
 
 def test_a_decision_is_shown_with_the_sources_and_documents_of_its_step(run):

@@ -1,4 +1,4 @@
-"""`relama runs`: each run's row is right, in whatever state its folder is."""
+"""`relama runs`: each run's row is correct, whatever the state of its folder."""
 
 import fcntl
 import json

@@ -1,4 +1,4 @@
-"""The account of a run's life is right for lives known to the second."""
+"""The account of a run's time is correct for runs whose every second is known."""
 
 import json
 import os

@@ -48,7 +48,7 @@ def test_every_tensor_is_the_checkpoints_in_every_format(folders):
         for key, parameter in model.named_parameters():
             assert torch.equal(weights.read(key), ours.read(key)), (name, key)
             assert torch.equal(parameter, ours.read(key)), (name, key)
-        if name != "meta":  # whose files do not say how long the context is
+        if name != "meta":  # Meta's files do not record the context length
             assert weights.config == ours.config
     assert set(parameter_shapes(ours.config)) == {key for key, _ in model.named_parameters()}
 
@@ -92,7 +92,7 @@ def test_training_from_any_format_on_two_ranks_is_training_from_the_checkpoint(f
         losses.append([line["loss"] for line in metrics(tmp_path / name)])
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
     assert losses[2] == pytest.approx(losses[0], rel=1e-6)
-    from_scratch = metrics(folders / "run")[0]["loss"]  # the same samples, by the initial weights
+    from_scratch = metrics(folders / "run")[0]["loss"]  # the initial weights' loss on the same samples
     assert losses[0][0] < from_scratch - 0.2
 
 
