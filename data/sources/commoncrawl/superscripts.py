@@ -16,9 +16,11 @@ _INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
 def mark_powers(body: ElementNode) -> None:
     """Put ^ before each power in the parsed page. A number after a word counts as a note: no change."""
     for raised in select(body, "sup"):
-        power = _power(text_of(raised).strip())
+        content = text_of(raised)
+        power = _power(content.strip())
         if power and _BASE.search(_text_before(raised)) and not _is_link(raised):
-            raised.text_content = power
+            is_apart = content[-1:].isspace() or (power[-1].isdigit() and _next(raised).isdigit())
+            raised.text_content = power + (" " if is_apart else "")
 
 
 def _power(text: str) -> str:
@@ -33,6 +35,12 @@ def _text_before(element: ElementNode) -> str:
     while node is None and parent is not None and parent.tag in _INLINE:
         node, parent = parent.previous_sibling, parent.parent_element
     return (node.text_content or "")[-8:] if node is not None else ""
+
+
+def _next(element: ElementNode) -> str:
+    """The first character of what directly follows an element."""
+    node = element.next_sibling
+    return (node.text_content or "")[:1] if node is not None else ""
 
 
 def _is_link(element: ElementNode) -> bool:

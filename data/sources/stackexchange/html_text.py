@@ -27,6 +27,7 @@ _POWER = re.compile(
     r"[-+−–]?(?:[0-9]+(?:[.,/][0-9]+)?|[nxyzkmijtpqNT*]|(?=\S*[-+−*/=^0-9])[\w.+−*/=^()-]{2,30})"
 )
 _SIMPLE = re.compile(r"[-+−–]?(?:[0-9]+(?:[.,][0-9]+)?|\w|\*)")
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\ufffe\uffff]")  # what references may still name
 _INDENT, _DEEPEST = "  ", 8  # indentation per level of a nested list, and the deepest indented level
 _MANY_TAGS, _PIECE = 20_000, 4096  # a post with more tags is parsed in pieces of this many characters
 _IDLE: list[etree.HTMLParser] = []  # making one takes longer than parsing a short post
@@ -46,7 +47,7 @@ def html_to_text(html: str) -> str:
         parser.feed(html[start : start + piece].encode())
     text = parser.close()
     _IDLE.append(parser)  # an interrupted parser is not reused
-    return text
+    return _NO_TEXT.sub("\ufffd", text) if "&#" in html else text
 
 
 def _one_space(text: str) -> str:
@@ -65,6 +66,7 @@ class _Text:
         self._out: list[str] = []
         self._data: list[str] = []  # text since the last parting tag
         self._raised: list[int] = []  # where each open <sup> begins in _data
+        self._powered = False  # whether _data ends in a power that ends in a digit
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # white space due before the next word, if on the same line
         self._mark = ""  # mark of a list item that has no word yet
@@ -75,6 +77,9 @@ class _Text:
         self._code: list[str] = []  # text of the open <pre> elements
 
     def data(self, text: str) -> None:
+        if self._powered and text[:1].isdigit():  # 2<sup>10</sup>3
+            self._data.append(" ")
+        self._powered = False
         self._data.append(text)
 
     def start(self, tag: str, attributes: dict) -> None:
@@ -163,13 +168,18 @@ class _Text:
     def _raise(self, start: int) -> None:
         """Mark the text since `start` as a power if it is one: 10^6, but not 1st and word1."""
         base = "".join(self._data[max(0, start - 8) : start])[-4:]
-        power = "".join(self._data[start:]).strip(_SPACE)
+        raised = "".join(self._data[start:])
+        power = raised.strip(_SPACE)
         if self._pre or len(power) > 32 or not _BASE.search(base) or not _POWER.fullmatch(power):
             return
         self._data[start:] = [f"^{power}" if _SIMPLE.fullmatch(power) else f"^({power})"]
+        self._powered = power[-1].isdigit()
+        if raised[-1] in _SPACE:
+            self._data.append(" ")
 
     def _flush(self) -> None:
         self._raised.clear()
+        self._powered = False
         if not self._data:
             return
         text = "".join(self._data)

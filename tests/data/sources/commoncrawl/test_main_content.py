@@ -148,6 +148,7 @@ def test_pages_without_text_give_none(html):
 POWERS = {
     "10<sup>6</sup> m<sup>2</sup>": "10^6 m^2",
     "100<sup>2</sup>=10000": "100^2=10000",
+    "2<sup>10</sup>3, 10<sup>6 </sup>km, x<sup>2</sup>y": "2^10 3, 10^6 km, x^2y",
     "10<sup>-9</sup> and 10<sup>−9</sup>": "10^-9 and 10^−9",
     "2<sup>n</sup>, 2<sup>n+1</sup>, <i>x</i><sup>2</sup>, (a+b)<sup>3</sup>": "2^n, 2^(n+1), x^2, (a+b)^3",
     "10<sup><b>9</b></sup> km<SUP>2</SUP>": "10^9 km^2",

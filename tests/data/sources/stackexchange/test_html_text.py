@@ -63,6 +63,7 @@ def test_html_becomes_this_text(html, text):
         ("XIX<sup>e</sup>, n<sup>o</sup> 5, Brand<sup>TM</sup>", "XIXe, no 5, BrandTM"),
         ("as shown before.<sup>[3]</sup> And again<sup>4</sup>", "as shown before.[3] And again4"),
         ("<pre>10<sup>6</sup></pre>", "106"),
+        ("2<sup>10</sup>3, 10<sup>6 </sup>km, x<sup>2</sup>y", "2^10 3, 10^6 km, x^2y"),
         ("5<sup>2", "5^2"),
         ("a</sup>b<sup></sup>", "ab"),
     ],
@@ -174,3 +175,9 @@ def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_intact():
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started < 10
     assert html_to_text("<p>whole</p>") == "whole"
+
+
+def test_references_to_characters_that_no_text_holds_are_replaced():
+    assert (
+        html_to_text("<p>a&#31;b &#x8;c &#xFFFE;d &#0;e&#10;f</p>") == "a\ufffdb \ufffdc \ufffdd \ufffde\nf"
+    )
