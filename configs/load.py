@@ -24,6 +24,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 
 from configs import describe, terminal
 from configs import schema as schemas
+from configs.files import expand
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.redact import redact, redact_tree
 
@@ -92,7 +93,7 @@ def entry(
     rank of each node prints the line.
     """
     try:
-        return verb(sys.argv[1:] if argv is None else argv) or 0
+        return verb(expand(sys.argv[1:] if argv is None else argv)) or 0
     except (ConfigError, *errors) as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from configs.load import entry, load
 from data.documents import Document, read_row
 from data.errors import DataError
+from data.folders import run_path
 from data.order import Order, Sample
 from data.tokens.store import Span, TokenStore
 from data.tokens.tokenizer import Tokenizer
@@ -21,7 +22,7 @@ from data.tokens.tokenizer import Tokenizer
 class ExplainConfig:
     """The step to explain, and how much of it to show."""
 
-    run: str  # a name under runs/, or a path
+    run: str  # a name under runs/, or a path (/absolute or ./relative)
     step: int  # 1, 2, …
     limit: int | None = None  # sequences; null: all of the global batch
     width: int | None = 400  # characters to show of each document; null: all
@@ -35,8 +36,7 @@ class ExplainConfig:
 
     @property
     def folder(self) -> Path:
-        is_path = "/" in self.run or self.run in (".", "..")
-        return Path(self.run) if is_path else Path("runs") / self.run
+        return run_path(self.run)
 
 
 def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:

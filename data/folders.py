@@ -15,6 +15,14 @@ from pathlib import Path
 from data.errors import DataError
 
 
+def run_path(run: str) -> Path:
+    """The folder of `run=`: runs/RUN, or RUN itself if it is /absolute, ./relative, below runs/ or a run."""
+    first, path = run.partition(os.sep)[0], Path(run)
+    is_path = (first in ("", ".", "..", "runs") and os.sep in run) or run in (".", "..")
+    is_run = os.sep in run and (path / "config.yaml").is_file()  # made when anything with a slash was a path
+    return path if is_path or is_run else Path("runs") / run
+
+
 def aside(folder: Path) -> Path:
     """An empty temporary folder next to `folder`, to be filled and then passed to `commit`."""
     temporary = folder.with_name(folder.name + ".tmp")

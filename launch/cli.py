@@ -92,7 +92,8 @@ def run(words: list[str]) -> int:
 
 def usage() -> str:
     lines = [f"  {verb:<11}{meaning}" for verb, (_, _, meaning) in VERBS.items()]
-    return "\n".join(["usage: relama VERB key=value …   (relama VERB --help lists its keys)", "", *lines])
+    head = "usage: relama VERB key=value …   (relama VERB --help lists its keys; config=FILE.yaml holds some)"
+    return "\n".join([head, "", *lines])
 
 
 def help_page(verb: str) -> str:

@@ -8,7 +8,8 @@ _INTRO = """# Every key
 
 Give keys as `key=value` after the command; `relama COMMAND --help` prints the same. A group is chosen by name
 (`model=7b`) and sets several keys; any of them can be given after it (`model=7b optim.lr=0.0002`). Lists are
-separated by commas, and `null` means none. `python -m launch.keys` writes this page from the code's comments.
+separated by commas, and `null` means none. `config=FILE` reads keys from a YAML file, your own or a run's
+`config.yaml`; what is typed wins. `python -m launch.keys` writes this page from the code's comments.
 """
 
 

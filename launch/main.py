@@ -10,6 +10,7 @@ from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
+from data.folders import run_path
 from data.mixture import find_stores
 from launch import local, slurm
 from launch.config import LaunchConfig
@@ -17,7 +18,7 @@ from launch.job import job_folder, kept, word_for
 from train.config import RunError, TrainConfig
 from train.ranks.setup import layout_of
 from train.run import markers
-from train.run.folder import refuse_foreign, run_path
+from train.run.folder import refuse_foreign
 
 KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_run")
 

@@ -190,7 +190,7 @@ class TrainConfig:
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
-    run: str = "auto"  # a name under runs/, or a path
+    run: str = "auto"  # a name under runs/, or a path (/absolute or ./relative)
     corpora: str = "corpora"  # the folder of the prepared sources
     input: list[str] = field(default_factory=list)  # data=text: your files, or folders of them
     source: str | None = None  # data=text: its name under corpora; null: the first input's

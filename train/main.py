@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from configs.load import entry, load
 from data.errors import DataError
+from data.folders import run_path
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
@@ -16,7 +17,7 @@ from train.ranks import identity
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
-from train.run.folder import claimed, run_path
+from train.run.folder import claimed
 
 
 def run(argv: list[str]) -> int:

@@ -14,10 +14,11 @@ from configs.load import CONFIGS, entry, load
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
 from data.errors import DataError
+from data.folders import run_path
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from train.config import RunError, TrainConfig
 from train.recipe.conformance import SIZES, Conformance, conformance, tokenizer_settings
-from train.run.folder import read_run_config, run_path
+from train.run.folder import read_run_config
 
 OF_AUDIT = {field.name for field in fields(AuditConfig)}
 OF_TRAIN = {field.name for field in fields(TrainConfig)} | {path.name for path in CONFIGS.iterdir()}

@@ -10,6 +10,7 @@ from pathlib import Path
 from configs.load import entry, load
 from data import folders
 from data.errors import DataError
+from data.folders import run_path
 from data.page import render
 from model.flops import n_params
 from model.formats.weights import FormatError
@@ -17,7 +18,7 @@ from train.config import RunError
 from train.generation.samples import make_samples
 from train.report import curves, life, recipe
 from train.report.compare import comparison
-from train.run.folder import as_key, run_path
+from train.run.folder import as_key
 from train.run.record import RunRecord
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -26,11 +26,6 @@ from train.ranks.setup import first_rank_does
 from train.run import markers, starts
 
 
-def run_path(run: str) -> Path:
-    """The folder of `run=`: a bare name is under runs/, anything with a slash is a path."""
-    return Path(run) if os.sep in run or run in (".", "..") else Path("runs") / run
-
-
 def as_key(key: str, words: list[str]) -> list[str]:
     """The words of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
 
@@ -57,7 +52,7 @@ def claimed(config: TrainConfig, words: list[str]) -> Iterator["RunFolder"]:
 
     `words` are the command's arguments. Raises RunError if another process or another run has the folder.
     """
-    folder = RunFolder(run_path(config.run), words)
+    folder = RunFolder(folders.run_path(config.run), words)
     held: list[IO[str]] = []
 
     def claim() -> None:

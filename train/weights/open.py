@@ -24,6 +24,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
+from data.folders import run_path
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import refuse_other_vocabulary
 from model.formats.huggingface import is_huggingface, open_huggingface
@@ -35,7 +36,6 @@ from train.checkpoint.reader import CheckpointReader
 from train.checkpoint.tensors import load
 from train.config import RunError
 from train.ranks import identity
-from train.run.folder import run_path
 
 
 def open_weights(path: Path) -> Weights:

@@ -1,0 +1,74 @@
+"""`config=FILE`, for every verb: keys from a YAML file, as if they had been typed before all others.
+
+The file may nest its keys (`optim: {lr: 0.001}`) or not (`optim.lr: 0.001`); a run's own config.yaml fits.
+What is typed wins, and a group that is typed (`model=7b`) replaces all that the file says about it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from configs.overrides import CONFIGS, ConfigError, quoted
+
+KEY = "config"
+
+
+def expand(words: list[str]) -> list[str]:
+    """The arguments with each `config=FILE` replaced by the file's keys. Raises ConfigError."""
+    files = [word.partition("=")[2] for word in words if word.startswith(f"{KEY}=")]
+    if not files:
+        return words
+    typed = [word for word in words if not word.startswith(f"{KEY}=")]
+    # status and stop of `relama launch` come before all keys
+    first = next((place for place, word in enumerate(typed) if "=" in word), len(typed))
+    for file in reversed(files):
+        typed[first:first] = _without(_words(Path(file)), typed)
+    return typed
+
+
+def _without(words: list[str], later: list[str]) -> list[str]:
+    """The words that no later one replaces."""
+    keys = [word.partition("=")[0] for word in later]
+    return [word for word in words if not any(word.startswith((f"{key}=", f"{key}.")) for key in keys)]
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+        raise ConfigError(f"{KEY}={path}: cannot be read ({why}); expected a YAML file of keys") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark else ""
+        raise ConfigError(f"{KEY}={path}: not readable as YAML{line}; expected KEY: VALUE lines") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{KEY}={path}: expected KEY: VALUE lines")
+    chosen = [
+        f"{group}={keys['name']}"  # what the file does not say of this choice is the choice's own
+        for group, keys in found.items()
+        if isinstance(keys, dict) and (CONFIGS / group / f"{keys.get('name')}.yaml").is_file()
+    ]
+    return [*chosen, *(f"{key}={_written(value)}" for key, value in _flat(found, ""))]
+
+
+def _flat(tree: dict, prefix: str) -> Iterator[tuple[str, object]]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _written(value: object) -> str:
+    """A value as an argument has it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return value if value and value.isprintable() and value.replace("_", "").isalnum() else quoted(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_written, value))}]"
+    return str(value)

@@ -1,0 +1,74 @@
+"""`config=FILE` gives a command the keys of a YAML file."""
+
+from pathlib import Path
+
+import pytest
+
+from configs.files import expand
+from configs.load import entry, load, to_yaml
+from launch.main import main as launch
+from train.config import TrainConfig
+from train.generation.main import GenerateConfig
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return f"config={path}"
+
+
+def test_nested_and_dotted_keys_and_groups_are_read(tmp_path):
+    word = write(tmp_path / "my.yaml", "model: small\noptim: {lr: 0.001, betas: [0.8, 0.9]}\nseed: 7\n")
+    config = load("train", TrainConfig, expand([word, "data=sample"]))
+    assert (config.optim.lr, config.optim.betas, config.seed) == (0.001, [0.8, 0.9], 7)
+    assert config.model == load("train", TrainConfig, ["model=small"]).model
+
+
+def test_what_is_typed_wins_wherever_it_stands_and_replaces_a_group(tmp_path):
+    word = write(tmp_path / "my.yaml", "model: {dim: 64, n_heads: 2}\nsteps: 5\nseed: 3\n")
+    assert expand(["steps=9", word]) == ["model.dim=64", "model.n_heads=2", "seed=3", "steps=9"]
+    assert expand([word, "model=7b"]) == ["steps=5", "seed=3", "model=7b"]
+    other = write(tmp_path / "other.yaml", "seed: 4\n")
+    assert expand([word, other])[-2:] == ["steps=5", "seed=4"]
+
+
+def test_a_runs_own_config_gives_the_same_run(tmp_path):
+    config = load("train", TrainConfig, ["model=tiny", "data=mix", "run=a b", "optim.lr=0.002", "steps=50"])
+    word = write(tmp_path / "config.yaml", to_yaml(config))
+    assert load("train", TrainConfig, expand([word])) == config
+
+
+def test_texts_reach_the_command_unchanged(tmp_path):
+    text = 'it\'s [1, 2] = {a: b}, $x, "quoted" \\ end'
+    word = write(tmp_path / "my.yaml", f"weights: runs/a,b\nprompt: >-\n  {text}\n")
+    config = load("generate", GenerateConfig, expand([word]))
+    assert (config.weights, config.prompt) == ("runs/a,b", text)
+
+
+def test_launch_takes_its_own_keys_and_trains_from_the_file(tmp_path, capsys):
+    word = write(tmp_path / "my.yaml", "processes: 2\nmodel: tiny\nsteps: 5\nrun: x\n")
+    assert launch([word, "dry_run=true"]) == 0
+    printed = capsys.readouterr().out
+    assert "--nproc-per-node=2" in printed and "steps=5" in printed and "processes" not in printed
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "my.yaml: cannot be read (No such file or directory)"),
+        ("a: [1", "my.yaml: not readable as YAML (line 1)"),
+        ("- a", "my.yaml: expected KEY: VALUE lines"),
+        ("", "my.yaml: expected KEY: VALUE lines"),
+        ("optim: {lrr: 1}", "optim.lrr: unknown key; did you mean optim.lr?"),
+        ("steps: many", "steps=many: expected an integer"),
+    ],
+)
+def test_a_wrong_file_is_refused_in_one_line(content, expected, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "my.yaml").write_text(content)
+
+    def verb(words: list[str]) -> None:
+        load("train", TrainConfig, words)
+
+    assert entry(verb, [f"config={tmp_path / 'my.yaml'}"]) == 1
+    error = capsys.readouterr().err
+    assert expected in error and len(error.splitlines()) == 1
