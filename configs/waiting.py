@@ -60,6 +60,7 @@ def _report() -> None:
     global _thread, _shown
     live = terminal.is_live()
     interval, shown_since = AFTER, 0.0  # `shown_since`: when the activity that was shown last began
+    current, at = 0.0, 0.0  # when the activity at hand began, and when it became the innermost
     while True:
         with _changed:  # while it is held, no block can end
             _changed.wait(POLL)
@@ -68,8 +69,10 @@ def _report() -> None:
                 return
             since, doing = _stack[-1]()
             now = time.monotonic()
+            if since != current:
+                current, at = since, now
             wanted = interval if since == shown_since else AFTER
-            if doing and now - max(since, terminal.silent_since()) >= wanted:
+            if doing and now - max(at, terminal.silent_since()) >= wanted:
                 text = f"relama: {doing}: {now - since:.0f} s"
                 terminal.draw(text) if live else terminal.say(text)
                 shown_since, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()

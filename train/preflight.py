@@ -4,22 +4,18 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from data.errors import DataError
+from data.folders import run_path
 from data.mixture import find_stores
 from data.tokens.store import TokenStore
-from model.flops import n_params
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
 from train.config import RunError, TrainConfig
+from train.plan import needs
 from train.plan.auto import settle
 from train.ranks import identity
-from train.ranks.setup import choose_layout, device_type, layout_of
-from train.recipe.facts import with_vocabulary
+from train.ranks.setup import choose_layout, layout_of
 
-# fp32 weights, gradients and AdamW's two moments.
-BYTES_PER_PARAMETER = 16
 # `verify_data=auto` checks the shards up to this size.
 QUICK_TO_VERIFY = 2 * 2**30
 
@@ -57,6 +53,10 @@ def resolve(config: TrainConfig) -> Resolved:
         total = sum(config.data.weights.values())
         shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
         identity.say(f"weights renormalized over data.sources: {', '.join(shares)}")
+    run = run_path(config.run)
+    needs.refuse_what_cannot_fit(config, layout, run)
+    for sentence in needs.sentences(config, layout, run):
+        identity.say(sentence)
     return Resolved(config, layout, train, heldout)
 
 
@@ -74,7 +74,7 @@ def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStor
         folders = find_stores(Path(config.corpora), config.data)
     except DataError as error:
         folders, missing = {}, [str(error)]
-    missing += _memory_problem(config, layout)
+    missing += needs.weights_problem(config, layout)
     if missing:
         raise RunError("; and ".join(missing))
     train = {source: TokenStore.open(folder, "train") for source, folder in folders.items()}
@@ -131,33 +131,3 @@ def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
         for store in stores:
             with identity.waiting(f"checking {store.folder} (verify_data=never skips this)"):
                 store.verify()
-
-
-def _memory_problem(config: TrainConfig, layout: Layout) -> list[str]:
-    """One line if this machine's ranks cannot hold their share of the training state."""
-    assert layout.dp_replicate is not None  # `choose_layout` has picked a number
-    shares = layout.world_size // layout.dp_replicate  # of one replica
-    model = with_vocabulary(config.model)
-    total = n_params(model) * BYTES_PER_PARAMETER
-    if device_type(config.device) == "cuda":
-        free, place = torch.cuda.get_device_properties(0).total_memory, "each GPU"
-        share = total / shares
-    else:
-        free, place = _available_memory(), "this machine"
-        share = total * min(identity.local_world_size(), layout.world_size) / shares
-    if free is None or share <= free:
-        return []
-    copies = f" (parallel.dp_replicate={layout.dp_replicate} replicas)" if layout.dp_replicate > 1 else ""
-    return [
-        f"the model needs {share / 2**30:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {shares} rank(s){copies}, but only {free / 2**30:,.0f} GiB are available: "
-        "use more ranks (torchrun --nnodes, --nproc_per_node) or a smaller model=tiny|small|7b|…"
-    ]
-
-
-def _available_memory() -> int | None:
-    try:
-        with open("/proc/meminfo") as lines:
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return None

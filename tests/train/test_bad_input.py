@@ -19,8 +19,8 @@ from data.tokens.train_tokenizer import train_tokenizer
 from model.flops import n_params
 from model.parallelize.mesh import Layout
 from tests.support.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
-from train import preflight as setup
 from train.config import TrainConfig
+from train.plan import needs
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
 
@@ -187,10 +187,10 @@ def test_missing_corpora_and_memory_are_reported_at_once(tmp_path):
 def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch):
     config = load("train", TrainConfig, ["model=small", "data=mix"])
     monkeypatch.setattr(
-        setup, "_available_memory", lambda: n_params(replace(config.model, vocab_size=32000)) * 8
+        needs, "available_memory", lambda: n_params(replace(config.model, vocab_size=32000)) * 8
     )
-    assert setup._memory_problem(config, Layout(dp_shard=4)) == []
-    (line,) = setup._memory_problem(config, Layout(dp_replicate=4))
+    assert needs.weights_problem(config, Layout(dp_shard=4)) == []
+    (line,) = needs.weights_problem(config, Layout(dp_replicate=4))
     assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
 
 

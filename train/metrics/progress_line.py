@@ -11,6 +11,7 @@ from collections import deque
 from configs import terminal
 
 EVERY = 2.0  # seconds between lines in a log
+FIRST = 10  # steps after which the time left is said in a sentence
 RECENT = 50  # steps whose mean time the ETA assumes for those that are left
 _SHORTENED = (6, 6, 5, 2, 5, 3, 4, 1, 0)  # the order in which the parts of `_parts` are shortened
 
@@ -23,6 +24,7 @@ class ProgressLine:
         self._live = terminal.is_live()
         self._ends: deque[tuple[int, float]] = deque(maxlen=RECENT)  # (step, when it ended)
         self._printed = 0.0
+        self._shown = 0  # steps
 
     def show(self, line: dict) -> None:
         """`line`: as in metrics.jsonl."""
@@ -30,10 +32,14 @@ class ProgressLine:
         if self._ends and step <= self._ends[-1][0]:
             self._ends.clear()  # the run was rewound
         self._ends.append((step, now))
+        self._shown += 1
+        left = seconds_left(self._ends, self._last_step)
+        if self._shown == FIRST and left:
+            terminal.say(f"relama: about {duration(left)} left at the speed of these {FIRST} steps")
         if not (self._live or now - self._printed >= EVERY or step == self._last_step):
             return
         self._printed = now
-        parts = _parts(line, self._last_step, seconds_left(self._ends, self._last_step))
+        parts = _parts(line, self._last_step, left)
         if not self._live:
             terminal.say("  ".join(filter(None, (forms[0] for forms in parts))))
             return

@@ -1,0 +1,156 @@
+"""What a run needs of this machine, and what there is: memory by model/parallelize/estimate.py, and disk.
+
+Said before step 1. A run that cannot fit is refused: its weights, its micro-batch, or its first checkpoint.
+"""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from data.page import count
+from model.flops import n_params
+from model.parallelize.estimate import FP32, estimate
+from model.parallelize.mesh import Layout
+from train.config import RunError, TrainConfig
+from train.ranks import identity
+from train.ranks.setup import device_type
+from train.recipe.facts import with_vocabulary
+
+GIB = 2**30
+STATE = 4 * FP32  # bytes per parameter: weights, gradients and AdamW's two moments
+SAVED = 3 * FP32  # of them, what a checkpoint holds
+PROCESS = 0.5 * GIB  # what Python and torch take on a CPU, measured
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def weights_problem(config: TrainConfig, layout: Layout) -> list[str]:
+    """One line if this machine's ranks cannot hold their share of the training state."""
+    assert layout.dp_replicate is not None  # `choose_layout` has picked a number
+    shares = layout.world_size // layout.dp_replicate  # of one replica
+    total = n_params(with_vocabulary(config.model)) * STATE
+    free, place, ranks = _room(config, layout)
+    share = total * ranks / shares
+    if free is None or share <= free:
+        return []
+    copies = f" (parallel.dp_replicate={layout.dp_replicate} replicas)" if layout.dp_replicate > 1 else ""
+    return [
+        f"the model needs {share / GIB:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
+        f"over {shares} rank(s){copies}, but only {free / GIB:,.0f} GiB are available: "
+        "use more ranks (relama launch nodes=N processes=N) or a smaller model=tiny|small|7b|…"
+    ]
+
+
+def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> None:
+    """Raise RunError for a micro-batch without memory, or a new run without disk for one checkpoint."""
+    free, place, _ = _room(config, layout)
+    need = memory(config, layout)
+    if free is not None and need is not None and need - PROCESS > free:
+        raise RunError(
+            f"micro_batch={config.micro_batch}: sequences of {config.sequence_length:,} tokens need about "
+            f"{_gib(need)} GiB on {place}, but only {_gib(free)} are available: "
+            f"{_advice(config, layout, free)}"
+        )
+    saved, free = n_params(config.model) * SAVED, disk_free(run)
+    if free < saved and not (run / "checkpoints").exists():
+        raise RunError(
+            f"{run}: a checkpoint needs {saved / 1e9:,.2f} GB, but its disk has {free / 1e9:,.2f} GB free; "
+            "make room, or choose run=PATH on another disk"
+        )
+
+
+def _advice(config: TrainConfig, layout: Layout, free: float) -> str:
+    """What would fit."""
+    rows = config.batch_sequences // layout.dp_size
+    for size in range(min(config.micro_batch - 1, rows), 0, -1):
+        need = memory(replace(config, micro_batch=size), layout) if rows % size == 0 else None
+        if need is not None and need - PROCESS <= free:
+            return f"micro_batch={size} fits, with the same result"
+    saving = replace(config.parallel, activation_checkpointing="full")
+    need = memory(replace(config, micro_batch=1, parallel=saving), layout)
+    if need is not None and need - PROCESS <= free:
+        return "use micro_batch=1 parallel.activation_checkpointing=full"
+    return "use more ranks, a shorter seq_len or a smaller model"
+
+
+def memory(config: TrainConfig, layout: Layout) -> float | None:
+    """Bytes at the peak: of one GPU, or of this machine for all its CPU ranks. None for what is unknown."""
+    parallel, on_gpu = config.parallel, device_type(config.device) == "cuda"
+    if parallel.tensor != "dtensor" or (layout.pp > 1 and parallel.schedule != "1f1b"):
+        return None
+    rank = estimate(
+        config.model,
+        layout,
+        seq_len=config.sequence_length,
+        micro_batch=config.micro_batch,
+        micro_batches=max(1, config.batch_sequences // config.micro_batch // layout.dp_size),
+        mode=parallel.activation_checkpointing,
+        reshard=parallel.reshard,
+        width=2 if on_gpu else FP32,
+    )
+    if on_gpu:
+        return rank.peak
+    copy = rank.state if config.checkpoint.asynchronous else 0.0  # of the state, while it is written
+    return (rank.peak + copy + PROCESS) * _room(config, layout)[2]
+
+
+def _room(config: TrainConfig, layout: Layout) -> tuple[float | None, str, int]:
+    """(bytes available, where, how many ranks share them)."""
+    if device_type(config.device) == "cuda":
+        return torch.cuda.get_device_properties(0).total_memory, "each GPU", 1
+    return available_memory(), "this machine", min(identity.local_world_size(), layout.world_size)
+
+
+def available_memory() -> int | None:
+    """Bytes that this machine or this container can still give; None if unknown."""
+    try:
+        with open("/proc/meminfo") as lines:
+            free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return None
+    try:
+        most, used = ((CGROUP / f"memory.{name}").read_text() for name in ("max", "current"))
+        kept = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
+        return min(free, int(most) - int(used) + int(kept["inactive_file"]))
+    except (OSError, ValueError, KeyError):  # no limit
+        return free
+
+
+def disk_free(folder: Path) -> int:
+    """Bytes free on the disk of `folder`, which need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
+    """The run in two or three lines: size, tokens and batch; memory and disk, needed and available."""
+    each = config.batch_sequences // layout.dp_size
+    rows = f"{config.micro_batch} × {each // config.micro_batch} accumulated × {layout.dp_size} rank(s)"
+    yield (
+        f"{n_params(config.model):,} parameters, {count(config.steps * config.global_batch)} tokens in "
+        f"{config.steps:,} steps of {config.global_batch:,} "
+        f"({config.batch_sequences:,} sequences of {config.sequence_length:,}: {rows})"
+    )
+    need, (free, place, _) = memory(config, layout), _room(config, layout)
+    amounts = ["unknown" if size is None else f"{_gib(size)} GiB" for size in (need, free)]
+    kept = min(config.checkpoint.keep, -(-config.last_step // config.checkpoint.every))
+    saved = n_params(config.model) * SAVED
+    written = min(kept + 1, -(-config.last_step // config.checkpoint.every))  # one more while it is written
+    there = sum(path.stat().st_size for path in run.glob("checkpoints/step-*/*") if path.is_file())
+    room = disk_free(run)
+    yield (
+        f"memory: about {amounts[0]} of {amounts[1]} on {place}; disk: {saved * written / 1e9:,.2f} GB for "
+        f"{kept} checkpoint(s), {room / 1e9:,.1f} GB free for {run}"
+    )
+    if saved * written - there > room:
+        yield (
+            f"warning: {run}: its disk will be full before the run ends; make room, or keep fewer "
+            "checkpoints (checkpoint.keep=1)"
+        )
+
+
+def _gib(size: float) -> str:
+    return f"{size / GIB:,.2f}" if size < GIB else f"{size / GIB:,.1f}"
