@@ -14,11 +14,12 @@ import torch
 import torch.nn.functional as F
 
 from configs.load import ConfigError
+from data.folders import run_path
 from model.llama import LlamaConfig
 from train.config import TrainConfig
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
-from train.run.folder import read_run_config, run_path
+from train.run.folder import read_run_config
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CHOICES = ("auto", *DTYPES)

@@ -46,6 +46,8 @@ def weights_problem(config: TrainConfig, layout: Layout) -> list[str]:
 def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> None:
     """Raise RunError for a micro-batch without memory, or a new run without disk for one checkpoint."""
     free, place, _ = _room(config, layout)
+    if config.precision == "auto":  # chosen later: refuse only what fits in neither
+        config = replace(config, precision="bf16")
     need = memory(config, layout)
     if free is not None and need is not None and need - PROCESS > free:
         raise RunError(
@@ -88,7 +90,7 @@ def memory(config: TrainConfig, layout: Layout) -> float | None:
         micro_batches=max(1, config.batch_sequences // config.micro_batch // layout.dp_size),
         mode=parallel.activation_checkpointing,
         reshard=parallel.reshard,
-        width=2 if on_gpu else FP32,
+        width=2 if on_gpu or config.precision == "bf16" else FP32,
     )
     if on_gpu:
         return rank.peak

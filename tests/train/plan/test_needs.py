@@ -15,7 +15,7 @@ ONE = Layout()
 
 
 def config(*words: str) -> TrainConfig:
-    return load("train", TrainConfig, ["model=tiny", "model.vocab_size=4096", *words])
+    return load("train", TrainConfig, ["model=tiny", "model.vocab_size=4096", "precision=fp32", *words])
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_a_micro_batch_that_cannot_fit_is_refused_with_one_that_does(machine, tm
 
 
 def test_long_sequences_are_answered_with_checkpointing_or_more_ranks(machine, tmp_path):
-    long = ("model.max_seq_len=65536", "global_batch=65536", "checkpoint.asynchronous=false")
+    long = ("micro_batch=1", "model.max_seq_len=131072", "global_batch=131072")
     with pytest.raises(RunError, match=r"use micro_batch=1 parallel\.activation_checkpointing=full"):
         needs.refuse_what_cannot_fit(config(*long), ONE, tmp_path)
-    longer = ("model.max_seq_len=1048576", "global_batch=1048576")
+    longer = ("micro_batch=1", "model.max_seq_len=1048576", "global_batch=1048576")
     with pytest.raises(RunError, match="use more ranks, a shorter seq_len or a smaller model"):
         needs.refuse_what_cannot_fit(config(*longer), ONE, tmp_path)
 
