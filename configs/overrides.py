@@ -28,10 +28,10 @@ class ConfigError(Exception):
     """One line that names the key, what is wrong with it and the choices."""
 
 
-def checked(name: str, schema: type, words: list[str]) -> list[str]:
+def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
     groups, parser = groups_of(name), OverridesParser.create()
-    return [_checked(word, schema, groups, parser) for word in words]
+    return [_checked(argument, schema, groups, parser) for argument in arguments]
 
 
 def groups_of(name: str) -> dict[str, list[str]]:
@@ -46,10 +46,10 @@ def quoted(value: str) -> str:
     return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
 
 
-def _checked(word: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
-    key, equals, value = word.partition("=")
-    if not equals or word.startswith(("~", "-")):
-        raise ConfigError(f"{word!r}: expected key=value (for example steps=100)")
+def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
+    key, equals, value = argument.partition("=")
+    if not equals or argument.startswith(("~", "-")):
+        raise ConfigError(f"{argument!r}: expected key=value (for example steps=100)")
     key = key.lstrip("+")
     known = schemas.leaves(schema)
     if key in groups:

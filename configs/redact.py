@@ -39,11 +39,11 @@ def redact(text: str) -> str:
     return _BY_SHAPE.sub(MASK, text)
 
 
-def redact_words(words: list[str]) -> str:
+def redact_command(arguments: list[str]) -> str:
     """A command's arguments as one shell line; for a secret `key=value`, the entire value is masked."""
-    masked = [_WORD.fullmatch(word) for word in words]
+    masked = [_WORD.fullmatch(arg) for arg in arguments]
     return shlex.join(
-        f"{match[1]}{MASK}" if match else redact(word) for match, word in zip(masked, words, strict=True)
+        f"{match[1]}{MASK}" if match else redact(arg) for match, arg in zip(masked, arguments, strict=True)
     )
 
 

@@ -72,11 +72,11 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def run(words: list[str]) -> int:
-    if not words or words[0] in ("-h", "--help", "help"):
+def run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0
-    verb, *overrides = words
+    verb, *overrides = arguments
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""

@@ -10,7 +10,7 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from configs.redact import redact_words
+from configs.redact import redact_command
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ def word_for(run: Path) -> str:
     return shlex.quote("run='" + name.replace("\\", "\\\\").replace("'", "\\'") + "'")
 
 
-def keep(run: Path, cluster: str, number: str, host: str, log: str, words: list[str]) -> Job:
+def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: list[str]) -> Job:
     """Record a launch, and clear an earlier request to stop."""
     folder = job_folder(run)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stop").unlink(missing_ok=True)
     at = time.strftime("%Y-%m-%d %H:%M:%S")
-    job = Job(cluster, number, host, log, redact_words(["relama", "launch", *words]), at)
+    job = Job(cluster, number, host, log, redact_command(["relama", "launch", *arguments]), at)
     path = folder / ("job.json" if cluster == "slurm" else f"job-{host}.json")
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(asdict(job), indent=1))

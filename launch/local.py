@@ -8,36 +8,36 @@ import subprocess
 from pathlib import Path
 
 from configs.load import ConfigError
-from configs.redact import redact_words
+from configs.redact import redact_command
 from launch.config import LaunchConfig
 from launch.job import Job, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
 
 
-def command(config: LaunchConfig, words: list[str]) -> list[str]:
+def command(config: LaunchConfig, arguments: list[str]) -> list[str]:
     """torchrun on this machine: alone, or one of several that meet at `cluster.rendezvous`."""
     if config.max_nodes == 1:
-        return torchrun(config, ["--standalone"], words)
+        return torchrun(config, ["--standalone"], arguments)
     endpoint = config.cluster.rendezvous
     rendezvous = ["--rdzv-backend=c10d", f"--rdzv-endpoint={endpoint}", f"--rdzv-id={endpoint}"]
-    return torchrun(config, rendezvous, words)
+    return torchrun(config, rendezvous, arguments)
 
 
-def text(config: LaunchConfig, words: list[str]) -> str:
+def text(config: LaunchConfig, arguments: list[str]) -> str:
     """The command, quoted for a shell."""
-    return shlex.join(_words(config, words))
+    return shlex.join(_arguments(config, arguments))
 
 
-def _words(config: LaunchConfig, words: list[str]) -> list[str]:
+def _arguments(config: LaunchConfig, arguments: list[str]) -> list[str]:
     set_first = (f"{key}={value}" for key, value in _environment(config).items())
-    return ["env", *set_first, *command(config, words)]
+    return ["env", *set_first, *command(config, arguments)]
 
 
 def _environment(config: LaunchConfig) -> dict[str, str]:
     return {**ENVIRONMENT, **config.cluster.environment}
 
 
-def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> None:
+def start(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> None:
     """Replace this process with torchrun; does not return."""
     host = socket.gethostname()
     for job in kept(run):
@@ -47,9 +47,9 @@ def start(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -
                 f"`relama launch stop {word_for(run)}` ends that process"
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
-    print(f"relama: {redact_words(_words(config, words))}", flush=True)
-    words = command(config, words)
-    os.execvpe(words[0], words, {**os.environ, **_environment(config)})
+    print(f"relama: {redact_command(_arguments(config, arguments))}", flush=True)
+    arguments = command(config, arguments)
+    os.execvpe(arguments[0], arguments, {**os.environ, **_environment(config)})
 
 
 def is_alive(job: Job) -> bool:

@@ -26,48 +26,48 @@ KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_ru
 def run(argv: list[str]) -> None:
     if argv[:1] in (["status"], ["stop"]):
         return ask(argv[0], argv[1:])
-    mine, words = split(argv)
+    mine, arguments = split(argv)
     config = load("launch", LaunchConfig, mine)
-    train = check(config, words)
+    train = check(config, arguments)
     path = run_path(train.run)
     if config.dry_run:
-        print(text(config, path, words, argv), end="")
+        print(text(config, path, arguments, argv), end="")
         return None
     refuse_foreign(path)
     if train.data.name != "sample":  # a run makes the sample itself
         find_stores(Path(train.corpora), train.data)
     if config.cluster.name == "local":
-        return local.start(config, path, words, argv)
-    job = slurm.submit(config, path, words, argv)
+        return local.start(config, path, arguments, argv)
+    job = slurm.submit(config, path, arguments, argv)
     print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
     print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
 
 
-def text(config: LaunchConfig, path: Path, words: list[str], typed: list[str]) -> str:
+def text(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> str:
     """What would run: the job script, or torchrun's command."""
     if config.cluster.name == "local":
-        return local.text(config, words) + "\n"
-    return slurm.script(config, path.absolute(), words, typed)
+        return local.text(config, arguments) + "\n"
+    return slurm.script(config, path.absolute(), arguments, typed)
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
     """The launch's own arguments, and train's. Refuses line breaks (the script has comments)."""
-    for word in argv:
-        if not word.isprintable():
-            raise ConfigError(f"{word!r}: contains an unprintable character")
-    mine = [word for word in argv if _key(word).partition(".")[0] in KEYS or word in ("-h", "--help")]
-    return mine, [word for word in argv if word not in mine]
+    for arg in argv:
+        if not arg.isprintable():
+            raise ConfigError(f"{arg!r}: contains an unprintable character")
+    mine = [arg for arg in argv if _key(arg).partition(".")[0] in KEYS or arg in ("-h", "--help")]
+    return mine, [arg for arg in argv if arg not in mine]
 
 
-def check(config: LaunchConfig, words: list[str]) -> TrainConfig:
+def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
     """Train's config, if it can run on that many processes. Raises ConfigError or RunError."""
     try:
-        train = load("train", TrainConfig, words)
+        train = load("train", TrainConfig, arguments)
     except ConfigError as error:
-        for word in words:
-            near = difflib.get_close_matches(_key(word), KEYS, n=1, cutoff=0.75)
-            if near and str(error).startswith(f"{_key(word)}: unknown key"):
-                raise ConfigError(f"{_key(word)}: unknown key; did you mean {near[0]}?") from None
+        for arg in arguments:
+            near = difflib.get_close_matches(_key(arg), KEYS, n=1, cutoff=0.75)
+            if near and str(error).startswith(f"{_key(arg)}: unknown key"):
+                raise ConfigError(f"{_key(arg)}: unknown key; did you mean {near[0]}?") from None
         raise
     for nodes in {config.min_nodes, config.max_nodes}:
         processes = nodes * config.processes_per_node
@@ -80,10 +80,10 @@ def check(config: LaunchConfig, words: list[str]) -> TrainConfig:
     return train
 
 
-def ask(verb: str, words: list[str]) -> None:
+def ask(verb: str, arguments: list[str]) -> None:
     """`status` and `stop`, for the run that these arguments would train."""
-    _, words = split(words)
-    path = run_path(load("train", TrainConfig, words).run)
+    _, arguments = split(arguments)
+    path = run_path(load("train", TrainConfig, arguments).run)
     jobs = kept(path)
     if not jobs:
         raise ConfigError(f"{path}: no launch recorded for this run; give run=NAME of one that was launched")
@@ -111,8 +111,8 @@ def progress(path: Path) -> str:
     return f"{done}, saved on a signal" if (path / markers.PREEMPTED).exists() else done
 
 
-def _key(word: str) -> str:
-    return word.partition("=")[0].lstrip("+~")
+def _key(arg: str) -> str:
+    return arg.partition("=")[0].lstrip("+~")
 
 
 def main(argv: list[str] | None = None) -> int:

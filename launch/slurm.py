@@ -1,7 +1,7 @@
 """`cluster=slurm`: the job script, submitted with sbatch; its state from squeue; its stop.
 
-The script is written for a person to read. Each word of the command line stands in it quoted, on a line
-of its own; each option of sbatch quoted as sbatch reads it.
+The script is written for people to read. Each argument of the command line is quoted, on its own line; each
+option of sbatch is quoted as sbatch reads it.
 """
 
 import re
@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from configs.load import ConfigError
-from configs.redact import redact_words
+from configs.redact import redact_command
 from launch.config import LaunchConfig
 from launch.job import Job, job_folder, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
@@ -22,8 +22,8 @@ class Shell(str):
     """An argument that the job's shell must expand."""
 
 
-def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> str:
-    """The text of the job script for `run` (absolute); `words` are train's overrides."""
+def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> str:
+    """The text of the job script for `run` (absolute); `arguments` are train's overrides."""
     cluster = config.cluster
     if re.search(r"[\\%]", str(run)):
         raise ConfigError(f"run={run}: Slurm would read the \\ or % in its log's path; give another run=")
@@ -53,14 +53,14 @@ def script(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         Shell('--rdzv-endpoint="$endpoint"'),
         Shell('--rdzv-id="$SLURM_JOB_ID"'),
     ]
-    training = [*srun, *torchrun(config, rendezvous, words)]
+    training = [*srun, *torchrun(config, rendezvous, arguments)]
     return _SCRIPT.format(
-        command=redact_words(["relama", "launch", *typed]),
+        command=redact_command(["relama", "launch", *typed]),
         options="\n".join(_directive(name, value) for name, value in options.items() if value is not None),
         run=shlex.quote(str(run)),
         setup=f"source {shlex.quote(str(Path(cluster.setup).absolute()))}\n" if cluster.setup else "",
         exports="\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()),
-        training=" \\\n    ".join(_quote(word) for word in training).replace(_MODULE, " -m "),
+        training=" \\\n    ".join(_quote(argument) for argument in training).replace(_MODULE, " -m "),
         preempted=markers.PREEMPTED,
         finished=markers.FINISHED,
         stopped=markers.STOPPED,
@@ -123,7 +123,7 @@ exit "$code"
 """
 
 
-def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) -> Job:
+def submit(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> Job:
     """Hand the script to Slurm. ConfigError with sbatch's message if it refuses; nothing is left then."""
     _need("sbatch")
     for job in kept(run):
@@ -131,7 +131,7 @@ def submit(config: LaunchConfig, run: Path, words: list[str], typed: list[str]) 
         if state:
             fix = f"`relama launch stop {word_for(run)}` ends that"
             raise ConfigError(f"{run}: job {job.id} ({state}) is already training it; {fix}")
-    text, folder = script(config, run.absolute(), words, typed), job_folder(run)
+    text, folder = script(config, run.absolute(), arguments, typed), job_folder(run)
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)  # Slurm does not create the log's folder
     answer = _ask("sbatch", "--parsable", given=text)
@@ -193,8 +193,8 @@ def _directive(name: str, value: str) -> str:
     return f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"
 
 
-def _quote(word: str) -> str:
-    return word if isinstance(word, Shell) else shlex.quote(word)
+def _quote(argument: str) -> str:
+    return argument if isinstance(argument, Shell) else shlex.quote(argument)
 
 
 def _need(program: str) -> None:
@@ -204,8 +204,8 @@ def _need(program: str) -> None:
         )
 
 
-def _ask(*words: str, given: str | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(words, input=given, capture_output=True, text=True)
+def _ask(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(arguments, input=given, capture_output=True, text=True)
 
 
 def _line(text: str) -> str:

@@ -19,8 +19,8 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-def torchrun(config: LaunchConfig, rendezvous: list[str], words: list[str]) -> list[str]:
-    """`python -m torch.distributed.run … train/main.py …`; `words` are train's overrides."""
+def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) -> list[str]:
+    """`python -m torch.distributed.run … train/main.py …`; `arguments` are train's overrides."""
     # Otherwise torchrun would end on a SIGHUP that nohup told it to ignore.
     ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
     signals = ",".join(name for name in SIGNALS if name != ignored)
@@ -33,5 +33,5 @@ def torchrun(config: LaunchConfig, rendezvous: list[str], words: list[str]) -> l
         f"--signals-to-handle={signals}",
         f"--shutdown-timeout={config.cluster.grace}",
         str(TRAIN),
-        *words,
+        *arguments,
     ]

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from configs.load import save
-from configs.redact import MASK, redact, redact_words
+from configs.redact import MASK, redact, redact_command
 from data import remote
 from data.errors import DataError
 from data.folders import is_plain
@@ -203,7 +203,7 @@ def test_text_that_is_not_secret_is_not_masked(text):
 
 def test_a_command_is_written_down_without_its_secrets():
     words = ["relama", "launch", "cluster.environment.WANDB_API_KEY=old hunter22", "run=a b", "tokenizer=x y"]
-    assert redact_words(words) == (
+    assert redact_command(words) == (
         "relama launch 'cluster.environment.WANDB_API_KEY=***' 'run=a b' 'tokenizer=x y'"
     )
 

@@ -43,18 +43,18 @@ def resume_or_start(
     folder: RunFolder,
     model: Llama | Pipeline,
     recovery: Recovery,
-    words: list[str] | None,
+    arguments: list[str] | None,
 ) -> Position:
     """Fill `model` and `recovery`, and return the position; all ranks call it.
 
-    `words` are the arguments of the command that starts the run, None for a rewind. Raises RunError.
+    `arguments` are those of the command that starts the run, None for a rewind. Raises RunError.
     """
     logged = first_rank_does(lambda: decisions.read_log(folder.path))
     first_rank_does(lambda: decisions.remove_abandoned(folder.checkpoints, logged))
     optimizer = build_optimizer(model, run.config.optim)
     state = None
     found = newest_complete(folder.checkpoints)
-    if not found and words is not None:
+    if not found and arguments is not None:
         first_rank_does(lambda: _refuse_lost_checkpoints(run, folder))
         logged = first_rank_does(
             lambda: decisions.read_log(folder.path)
@@ -78,7 +78,7 @@ def resume_or_start(
         identity.say(f"starting {folder.path}")
     step, order = (state["step"], Order.from_json(state["order"])) if state else (0, first_order(run))
     order = recovery.resume(state.get("recovery") if state else None, logged, order)
-    first_rank_does(lambda: _record(run, ranks, folder, step, order, words))
+    first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     return Position(step, optimizer, order)
 
 
@@ -94,10 +94,10 @@ def first_order(run: Resolved) -> Order:
 
 
 def _record(
-    run: Resolved, ranks: Ranks, folder: RunFolder, step: int, order: Order, words: list[str] | None
+    run: Resolved, ranks: Ranks, folder: RunFolder, step: int, order: Order, arguments: list[str] | None
 ) -> None:
     """Bring the run folder's other files in line with the position; the first rank calls it."""
-    starts.started(folder.path, words, step, ranks)
+    starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
     any_store = next(iter(run.train.values()))
     folder.keep_tokenizer(any_store.folder / "tokenizer.model")

@@ -36,18 +36,18 @@ class Compared:
 
 
 def run(argv: list[str]) -> None:
-    given = {_key(word): word.partition("=")[2] for word in argv if "=" in word}
+    given = {_key(arg): arg.partition("=")[2] for arg in argv if "=" in arg}
     size = given.get("size")
     if size is not None and size not in SIZES:
         raise RunError(f"size={size}: expected one of {', '.join(SIZES)}")
     if "--help" in argv or "-h" in argv:
         print("run=NAME, or any key of relama train: compare that config with the paper's tables as well;")
         print(f"size={'|'.join(SIZES)}: compare with this size (default: the nearest by shape)\n")
-    words = [word for word in argv if "=" not in word or _key(word) not in ("run", "size")]
-    compared = _compared(given.get("run"), words)
+    arguments = [arg for arg in argv if "=" not in arg or _key(arg) not in ("run", "size")]
+    compared = _compared(given.get("run"), arguments)
     if compared is None and size is not None:
         raise RunError(f"size={size}: needs a config; give run=NAME, or keys of relama train (model=7b)")
-    mixture = _mixture(words, compared)
+    mixture = _mixture(arguments, compared)
     found, absent = _audited(mixture, may_be_absent=compared is not None and "corpora" not in given)
     conforms = conformance(compared.config, compared.tokenizer, size) if compared else None
     account = json.dumps(_account(found, conforms), indent=1)
@@ -72,14 +72,14 @@ def compare_run(path: Path, size: str | None = None) -> Conformance:
     return conformance(compared.config, compared.tokenizer, size)
 
 
-def _compared(run_name: str | None, words: list[str]) -> Compared | None:
+def _compared(run_name: str | None, arguments: list[str]) -> Compared | None:
     """The config to compare: a run's, one made of train's keys, or None."""
-    trains = [word for word in words if _is_of_train(word)]
+    trains = [arg for arg in arguments if _is_of_train(arg)]
     if run_name is None:
-        return _of_words([word for word in words if _room(word) in OF_TRAIN]) if trains else None
-    for word in words:
-        if word in trains or _room(word) in SHARED - {"corpora"}:
-            raise RunError(f"{word}: run={run_name} has its own; give either run= or keys of relama train")
+        return _of_arguments([arg for arg in arguments if _room(arg) in OF_TRAIN]) if trains else None
+    for arg in arguments:
+        if arg in trains or _room(arg) in SHARED - {"corpora"}:
+            raise RunError(f"{arg}: run={run_name} has its own; give either run= or keys of relama train")
     return _of_run(run_path(run_name))
 
 
@@ -88,29 +88,31 @@ def _of_run(path: Path) -> Compared:
     return Compared(config, tokenizer_settings(kept), str(kept), str(path))
 
 
-def _of_words(words: list[str]) -> Compared:
+def _of_arguments(arguments: list[str]) -> Compared:
     """A run not started yet: model=7b data=mix unless given."""
-    groups = {word.partition("=")[0] for word in words}
-    defaults = [word for word in ("model=7b", "data=mix") if word.partition("=")[0] not in groups]
-    config = load("train", TrainConfig, [*defaults, *words])
+    groups = {arg.partition("=")[0] for arg in arguments}
+    defaults = [arg for arg in ("model=7b", "data=mix") if arg.partition("=")[0] not in groups]
+    config = load("train", TrainConfig, [*defaults, *arguments])
     corpora = Path(config.corpora)
     stores = [corpora / source / "tokens" / "tokenizer.model" for source in config.data.weights]
     for path in (*stores, corpora / "tokenizer" / "tokenizer.model"):
         if path.is_file():
-            return Compared(config, tokenizer_settings(path), str(path), " ".join(words))
+            return Compared(config, tokenizer_settings(path), str(path), " ".join(arguments))
     settings = SETTINGS | {"vocab_size": VOCAB_SIZE}
-    return Compared(config, settings, "not trained yet: the settings of `relama tokenizer`", " ".join(words))
+    return Compared(
+        config, settings, "not trained yet: the settings of `relama tokenizer`", " ".join(arguments)
+    )
 
 
-def _mixture(words: list[str], compared: Compared | None) -> AuditConfig:
+def _mixture(arguments: list[str], compared: Compared | None) -> AuditConfig:
     """The mixture to audit: the one given, or a run's at the run's length."""
     if compared is None:
-        return load("audit", AuditConfig, words)
+        return load("audit", AuditConfig, arguments)
     its = OF_TRAIN - OF_AUDIT | SHARED - {"corpora"}  # taken from its config
-    asked = load("audit", AuditConfig, [word for word in words if _room(word) not in its])
+    asked = load("audit", AuditConfig, [arg for arg in arguments if _room(arg) not in its])
     config = compared.config
     length = {} if asked.tokens else {"steps": config.steps, "global_batch": config.global_batch}
-    corpora = asked.corpora if any(_key(word) == "corpora" for word in words) else config.corpora
+    corpora = asked.corpora if any(_key(arg) == "corpora" for arg in arguments) else config.corpora
     return replace(asked, data=config.data, corpora=corpora, **length)
 
 
@@ -138,17 +140,17 @@ def _table(found: Conformance, compared: Compared) -> Iterator[str]:
     yield from (f"  {line}" for line in found.silent)
 
 
-def _key(word: str) -> str:
-    return word.lstrip("+").partition("=")[0]
+def _key(arg: str) -> str:
+    return arg.lstrip("+").partition("=")[0]
 
 
-def _room(word: str) -> str:
-    """The first part of a word's key: optim of optim.lr=1e-3."""
-    return _key(word).partition(".")[0]
+def _room(arg: str) -> str:
+    """The first part of an argument's key: optim of optim.lr=1e-3."""
+    return _key(arg).partition(".")[0]
 
 
-def _is_of_train(word: str) -> bool:
-    return _room(word) in OF_TRAIN - OF_AUDIT
+def _is_of_train(arg: str) -> bool:
+    return _room(arg) in OF_TRAIN - OF_AUDIT
 
 
 def main(argv: list[str] | None = None) -> int:

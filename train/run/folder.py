@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from configs.load import ConfigError, from_yaml, to_yaml
-from configs.redact import redact_words
+from configs.redact import redact_command
 from data import folders
 from train.checkpoint.folder import remove_leftovers
 from train.config import RUN_IDENTITY, RunError, TrainConfig
@@ -26,15 +26,15 @@ from train.ranks.setup import first_rank_does
 from train.run import markers, starts
 
 
-def as_key(key: str, words: list[str]) -> list[str]:
-    """The words of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
+def as_key(key: str, arguments: list[str]) -> list[str]:
+    """The arguments of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
 
     Raises RunError if both are given.
     """
-    naming = [word for word in words if word.startswith(("run=", "weights="))]
-    if len({word.partition("=")[0] for word in naming}) > 1:
+    naming = [arg for arg in arguments if arg.startswith(("run=", "weights="))]
+    if len({arg.partition("=")[0] for arg in naming}) > 1:
         raise RunError(f"{naming[0]} {naming[1]}: both name the run; give one of them")
-    return [f"{key}={word.partition('=')[2]}" if word in naming else word for word in words]
+    return [f"{key}={arg.partition('=')[2]}" if arg in naming else arg for arg in arguments]
 
 
 def refuse_foreign(path: Path) -> None:
@@ -47,12 +47,12 @@ def refuse_foreign(path: Path) -> None:
 
 
 @contextmanager
-def claimed(config: TrainConfig, words: list[str]) -> Iterator["RunFolder"]:
+def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     """The run's folder, held by the first rank until the block ends; all ranks call it.
 
-    `words` are the command's arguments. Raises RunError if another process or another run has the folder.
+    `arguments` are the command's. Raises RunError if another process or another run has the folder.
     """
-    folder = RunFolder(folders.run_path(config.run), words)
+    folder = RunFolder(folders.run_path(config.run), arguments)
     held: list[IO[str]] = []
 
     def claim() -> None:
@@ -75,8 +75,8 @@ def claimed(config: TrainConfig, words: list[str]) -> Iterator["RunFolder"]:
 class RunFolder:
     """Paths of a run's files, and how the first rank writes them."""
 
-    def __init__(self, path: Path, words: list[str]) -> None:
-        self.path, self.words = path, words
+    def __init__(self, path: Path, arguments: list[str]) -> None:
+        self.path, self.words = path, arguments
 
     @property
     def checkpoints(self) -> Path:
@@ -101,7 +101,7 @@ class RunFolder:
     def write_command(self) -> None:
         """Record what was typed, without secrets, for the report; a failure is only worth a warning."""
         try:
-            command = redact_words(["relama", "train", *self.words])
+            command = redact_command(["relama", "train", *self.words])
             folders.write_whole(self.path / "command.txt", command + "\n")
         except OSError as error:
             identity.say(f"warning: {self.path / 'command.txt'}: {error}; the command is not recorded")

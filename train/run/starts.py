@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from configs.redact import redact_words
+from configs.redact import redact_command
 from train.metrics.hardware import cpu_name
 from train.ranks import identity
 from train.ranks.setup import Ranks
@@ -28,19 +28,19 @@ EVENT = ("event", "time", "step", "reached", "last_seen", "ranks", "how")  # wha
 PACKAGES = ("torch", "triton", "numpy", "sentencepiece", "datasets", "pyarrow", "fairscale", "safetensors")
 
 
-def started(folder: Path, words: list[str] | None, step: int, ranks: Ranks) -> None:
+def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) -> None:
     """Record a start that continues after `step`, before metrics.jsonl is cut back to it.
 
-    `words` are the command's arguments, None for a rewind within a start.
+    `arguments` are the command's, None for a rewind within a start.
     """
     metrics = folder / "metrics.jsonl"
     seen = metrics.stat().st_mtime if metrics.exists() else None
     reached = max(step, _last_step(metrics)) if metrics.exists() else step
     line = {"event": "start", "step": step, "reached": reached, "last_seen": seen, "ranks": ranks.world_size}
-    if words is not None:
+    if arguments is not None:
         line |= {
             "first_step": step + 1,
-            "command": command(words),
+            "command": command(arguments),
             "in": str(Path.cwd()),
             "device": _device_name(ranks.device),
             "platform": platform.platform(),
@@ -75,13 +75,13 @@ def read_events(folder: Path) -> list[dict]:
     return [{key: line[key] for key in EVENT if key in line} for line in lines if "event" in line]
 
 
-def command(words: list[str]) -> str:
+def command(arguments: list[str]) -> str:
     """What was typed, without secrets; under torchrun, with the same numbers of nodes and processes."""
     if not identity.under_torchrun():
-        return redact_words(["relama", "train", *words])
+        return redact_command(["relama", "train", *arguments])
     local, world = identity.local_world_size(), identity.world_size()
     nodes = ["--nnodes", str(world // local)] if world > local else []
-    return redact_words(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words])
+    return redact_command(["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *arguments])
 
 
 def _device_name(device: torch.device) -> str:
