@@ -140,8 +140,8 @@ FAULTS = (
     Fault(
         "model: SwiGLU's hidden dim is rounded down",
         "model/llama.py",
-        "self.multiple_of * -(-hidden // self.multiple_of)",
-        "self.multiple_of * (hidden // self.multiple_of)",
+        "return multiple_of * -(-hidden // multiple_of)",
+        "return multiple_of * (hidden // multiple_of)",
         "tests/model/test_flops.py::test_the_published_sizes_count_exactly",
     ),
     Fault(
