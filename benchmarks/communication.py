@@ -1,11 +1,11 @@
 """What each of 2,048 GPUs sends in a step: `python benchmarks/communication.py`.
 
 The paper's four sizes, traced on fake ranks: on the default layout, with 8 ranks per matrix (33B, with 52
-heads: 4), and, where the layout uses copies of fewer shards so that FSDP2 need not pad, also without copies.
-Each is compared with the least that the layout allows: each block's weights once for the forward and once for
-the backward of every micro-batch, the ends once, gradients reduced once (a shard's once more over its
-copies), and under tensor parallelism the sequence gathered and scattered twice in a block's forward and twice
-in its backward. Ring algorithms throughout; no other algorithm sends less.
+heads: 4), and, if the layout uses copies with fewer shards so that FSDP2 need not pad, also without copies.
+Each is compared with the least that the layout allows: each block's weights once for the forward and once
+for the backward of every micro-batch, the ends once, gradients reduced once (a shard's once more over its
+copies), and under tensor parallelism the sequence gathered and scattered twice in a block's forward and
+twice in its backward. Ring algorithms throughout; no other algorithm sends less.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def row(size: str, config: PlanConfig, layout: Layout) -> tuple:
 
 
 def sent_in_a_step(config: PlanConfig, layout: Layout) -> float:
-    """Bytes."""
+    """The bytes that a rank sends in a step."""
     return trace(config, layout, ("none",))["none"].sent
 
 

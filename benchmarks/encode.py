@@ -1,6 +1,6 @@
-"""Text in parquet to a token store, against sentencepiece on one thread: `python benchmarks/encode.py`.
+"""Text in Parquet to a token store, against sentencepiece on one thread: `python benchmarks/encode.py`.
 
-File I/O is included: each contestant reads the same parquet and writes flat uint16 tokens. They take turns,
+File I/O is included: each contestant reads the same Parquet and writes flat uint16 tokens. They take turns,
 each turn a fresh process pinned to one core, so that only the page cache is warm. The text is real and no
 document occurs twice: ../shared/data and this Python's standard library. sentencepiece slows down on long
 documents, so --characters=N cuts them; by default they are not cut.

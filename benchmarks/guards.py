@@ -1,4 +1,4 @@
-"""What the guards cost a step of the small model: `python benchmarks/guards.py`.
+"""The cost of the guards per step of the small model: `python benchmarks/guards.py`.
 
 One run with all of them on: recovery=skip, the watchdog, rank comparison, background saves with checksums.
 Each call that the loop makes for a guard is timed in place, and the sum is compared with the steps' time:
@@ -46,7 +46,7 @@ def timed(spent: dict[str, float], name: str, owner: type, method: str) -> None:
         try:
             return plain(*args, **kwargs)
         finally:
-            if not kwargs.get("wait"):  # the save at the run's end is no guard of a step
+            if not kwargs.get("wait"):  # the save at the run's end does not belong to a step
                 spent[name] += time.perf_counter() - begin
 
     setattr(owner, method, with_watch)

@@ -1,9 +1,9 @@
-"""Our step on every layout of two cores compared with plain PyTorch: `python benchmarks/layouts.py`.
+"""Our step on every layout of two cores, compared with plain PyTorch: `python benchmarks/layouts.py`.
 
 Same small model, loss, optimizer and clipping; 1 process × 2 threads, or 2 processes × 1 thread. "Plain" is
-the loop that a newcomer writes with torch alone: unwrapped, in DistributedDataParallel, or with `fully_shard`
-around the same modules. Each of ours takes turns with its rival, so that other load affects both equally. A
-peak is the most memory that a process has held since it started, torch included.
+the loop that one writes with torch alone: unwrapped, in DistributedDataParallel, or with `fully_shard`
+around the same modules. Each of ours takes turns with its counterpart, so that other load affects both
+equally. A peak is the most memory that a process has held since it started, including torch.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from train.config import OptimConfig
 from train.optimizer import build_optimizer
 
 MODEL = LlamaConfig(512, 8, 8, 32000, max_seq_len=512)
-SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; on a rank that has them all
+SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; MICRO_BATCHES if one rank has them all
 WARM_UP = 2
 
 

@@ -33,7 +33,7 @@ from train.optimizer import build_optimizer, learning_rate, set_learning_rate  #
 from train.run.folder import read_run_config  # noqa: E402
 
 HELDOUT = 0.01
-EXCERPT = 8000  # characters, about: holding out a few entire novels would say little
+EXCERPT = 8000  # characters, about; holding out a few entire novels would not be representative
 DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 
@@ -77,7 +77,7 @@ def prepare(work: Path, corpus: str) -> None:
 
 
 def train_ours(work: Path, name: str, steps: int, kill_after: int | None = None) -> dict:
-    """Our figures; with `kill_after`, for a run that was killed there and resumed."""
+    """Our figures; with `kill_after`, for a run that was killed at that step and resumed."""
     settings = (
         *("model=small", *DATA, f"corpora={work}", f"run={work / name}", f"steps={steps}"),
         *("global_batch=4096", f"checkpoint.every={max(1, steps // 4)}"),

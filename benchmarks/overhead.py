@@ -1,4 +1,4 @@
-"""What the trainer costs on top of the model: `python benchmarks/overhead.py`.
+"""The trainer's overhead on top of the model: `python benchmarks/overhead.py`.
 
 The share of a step of the small model that is not forward, backward and optimizer (waiting for data,
 summing over ranks, metrics, logging), and the time from the command to the first step of the tiny model.

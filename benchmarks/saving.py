@@ -84,7 +84,7 @@ class Run:
         self.bytes = sum(part.nbytes for _, part in parts)
 
     def step(self, before_update: Callable[[], None]) -> tuple[float, float]:
-        """Its seconds, and those waited in `before_update`."""
+        """Train a step; returns its seconds, and those spent in `before_update`."""
         begin = time.perf_counter()
         for _ in range(MICRO_BATCHES):
             tokens = torch.randint(0, 4096, (1, SEQ_LEN + 1))
@@ -98,7 +98,7 @@ class Run:
 
 
 class Watch(threading.Thread):
-    """When a save is done, and the most memory that this process holds meanwhile."""
+    """Watches when a save is done, and the most memory that this process holds until then."""
 
     def __init__(self, is_done: Callable[[], bool]) -> None:
         super().__init__(daemon=True)

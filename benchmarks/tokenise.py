@@ -1,8 +1,8 @@
 """JSON lines in, tokens out, against datatrove's DocumentTokenizer: `python benchmarks/tokenise.py`.
 
-They take turns, each turn a fresh process pinned to one core; imports are not counted. Both use LLaMA's:
-datatrove needs Hugging Face's format, so the vocabulary is written as a BPE of the `tokenizers` library, and
-its ids are compared with sentencepiece's before it is timed. Text: `encode.py`'s.
+They take turns, each turn a fresh process pinned to one core; imports are not counted. Both use LLaMA's
+tokenizer: datatrove needs Hugging Face's format, so the vocabulary is written as a BPE of the `tokenizers`
+library, and its ids are compared with sentencepiece's before timing. The text is that of `encode.py`.
 """
 
 import argparse

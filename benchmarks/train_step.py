@@ -1,7 +1,7 @@
 """Our training step against a plain loop over transformers: `python benchmarks/train_step.py`.
 
-Same shapes, threads, optimizer (fused AdamW), clipping and loss; fp32 on the CPU. Each contestant has
-its own process and they take turns, so that other load affects all equally; each runs with and without our
+Same shapes, threads, optimizer (fused AdamW), clipping and loss; fp32 on the CPU. The contestants are
+separate processes that take turns, so that other load affects all equally; each runs with and without our
 allocator setting. Peak memory is measured in the same turns.
 """
 

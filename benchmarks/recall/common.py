@@ -1,4 +1,4 @@
-"""What the recall benchmarks share: documents from this tree or another, words, and the table.
+"""Shared by the recall benchmarks: documents from this tree or another, words, and the table.
 
 Recall: the share of the words that an independent reader calls text that the recipe outputs. Noise: the share
 of the recipe's output that the reader does not call text. Every occurrence of a word counts.
@@ -57,7 +57,7 @@ HEAD = "| | words of text | come out | words given | not text |\n|---|---:|---:|
 
 
 def words(text: str) -> Counter[str]:
-    """Each word in lower case and how often it occurs."""
+    """Each word in lower case, and its number of occurrences."""
     return Counter(_WORD.findall(text.lower()))
 
 

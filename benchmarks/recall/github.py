@@ -1,7 +1,8 @@
 """How much of the code and of the notices is kept: `python benchmarks/recall/github.py`.
 
-The independent reader is Pygments: the words of all tokens outside comments and docstrings are code,
-which must be in the document of a kept file; comments may be. `--against CLONE` measures another version too.
+The independent reader is Pygments: the words of all tokens outside comments and docstrings are code, which
+must be in the document of a kept file; comments may be in it. `--against CLONE` also measures another
+version.
 """
 
 import tarfile
@@ -16,7 +17,7 @@ INPUTS = sorted((SHARED / "code").glob("*.tar.gz"))
 
 
 def judge(documents: dict[tuple[str, int], str]) -> dict[str, Figures]:
-    """The files that are kept: their code, and their comments with a copyright in them."""
+    """Judge kept files by their code, and by their comments that mention a copyright."""
     code, notices = Figures(), Figures()
     for path in INPUTS:
         with tarfile.open(path) as members:

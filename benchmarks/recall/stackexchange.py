@@ -54,7 +54,7 @@ def _walk(tree):
 
 
 def judge(documents: dict[tuple[str, int], str]) -> dict[str, Figures]:
-    """All threads of all sites."""
+    """Judge all threads of all sites."""
     figures = Figures()
     for path in INPUTS:
         rows = [row.attrib for row in ET.parse(path).getroot()]

@@ -1,9 +1,9 @@
 """How much of Wikipedia's prose is kept, and how much noise: `python benchmarks/recall/wikipedia.py`.
 
-The independent reader is mwparserfromhell. `prose`: what its strip_code leaves of a page without tables,
+The independent reader is mwparserfromhell. `prose`: the output of its strip_code for a page without tables,
 notes, pictures and galleries. `templates`: the positional values in templates inside a paragraph, except
-notes, citations, and codes of languages and units; most are shown. Words outside prose, all values and
-formulas are not text. `--against CLONE` measures another version too.
+notes, citations, and codes of languages and units; a reader sees most of these values. Words outside prose,
+all values and formulas are not text. `--against CLONE` also measures another version.
 """
 
 import re
@@ -69,7 +69,7 @@ def _page(text: str) -> tuple[Counter[str], Counter[str], Counter[str]]:
 
 
 def _values(template: Template) -> str:
-    """The text of its arguments, without their names."""
+    """The text of a template's arguments, without their names."""
     return " ".join(_plain(argument.value, keep=True) for argument in template.params)
 
 

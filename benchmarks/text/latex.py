@@ -1,4 +1,4 @@
-"""LaTeX to text compared with two libraries: `python benchmarks/text/latex.py`. One core, in one run.
+"""LaTeX to text, compared with two libraries on one core: `python benchmarks/text/latex.py`.
 
 The papers are ../shared/data/arxiv, repeated. Ours reads them from arXiv's packaging (a bulk tar of .gz),
 finds the main files, follows inputs, and cleans; pylatexenc only walks the nodes of the same files, and
@@ -31,7 +31,7 @@ SETTINGS = {"commands_to_delete": [], "commands_only_to_delete": [], "environmen
 
 
 def bulk_tar(folders: list[Path], copies: int, path: Path) -> None:
-    """The folders as papers of a bulk tar."""
+    """Write the folders as papers of a bulk tar."""
     with tarfile.open(path, "w") as bulk:
         for number in range(copies):
             for place, folder in enumerate(folders):

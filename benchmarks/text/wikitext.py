@@ -40,7 +40,7 @@ def with_gensim() -> Callable[[str, str], str]:
 
 
 def with_wikiextractor(expand: bool = True) -> Callable[[str, str], str]:
-    """WikiExtractor's own cleaning. By default it expands templates, but it knows none here.
+    """WikiExtractor's own cleaning. By default it expands templates, but here it has no definitions.
 
     Python 3.11 and later refuse flags in the middle of a pattern, so they are moved.
     """
