@@ -33,6 +33,7 @@ VERBS = {
         "measure held-out loss, perplexity and bits per byte per source",
     ),
     "generate": ("train.generation.main", "GenerateConfig", "continue a prompt with a trained model"),
+    "chat": ("train.generation.chat", "ChatConfig", "write a text in turns with a trained model"),
     "export": ("train.weights.export", "ExportConfig", "write weights in Hugging Face's or Meta's format"),
     "import": (
         "train.weights.import_",

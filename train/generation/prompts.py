@@ -50,15 +50,22 @@ def encode(tokenizer: Tokenizer, text: str, context: int) -> list[int]:
     return tokens
 
 
-def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[int]) -> None:
-    """Print `text`, then each token's text as it comes."""
-    print(text, end="", flush=True)
+def pieces(tokenizer: Tokenizer, prompt: list[int], tokens: Iterator[int]) -> Iterator[str]:
+    """The text of each token after `prompt` (BOS and tokens); a character comes when it is complete."""
     new: list[int] = []
     shown = tokenizer.decode(prompt[1:])
     for token in tokens:
         new.append(token)
         decoded = tokenizer.decode([*prompt[1:], *new])
         if not decoded.endswith("\ufffd"):  # the bytes of a character are not complete yet
-            print(decoded[len(shown) :], end="", flush=True)
+            yield decoded[len(shown) :]
             shown = decoded
-    print(tokenizer.decode([*prompt[1:], *new])[len(shown) :])  # an incomplete character, if it ends in one
+    yield tokenizer.decode([*prompt[1:], *new])[len(shown) :]  # an incomplete character, if it ends in one
+
+
+def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[int]) -> None:
+    """Print `text`, then each token's text as it comes."""
+    print(text, end="", flush=True)
+    for piece in pieces(tokenizer, prompt, tokens):
+        print(piece, end="", flush=True)
+    print()
