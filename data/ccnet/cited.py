@@ -11,18 +11,22 @@ import re
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree.ElementTree import ParseError, iterparse
 
 import numpy as np
 import xxhash
+from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (lxml has no type stubs)
 
 from data import folders
 from data.errors import DataError
+from data.sources.limits import TooLarge
+from data.sources.wikipedia import dump
 from data.tokens.heldout import normalized
 
 _OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>(.*?)</ref\s*>", re.DOTALL | re.IGNORECASE)
+_MAX_LINE = 64 << 10  # bytes of a line in a list; a longer one is no URL
+_COMMENT, _COMMENT_END = "<!--", "-->"
+_REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE)
+_REFERENCE_END = re.compile(r"</ref\s*>", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s|\[\]{}<>\"]+", re.IGNORECASE)
 
 
@@ -32,7 +36,7 @@ def write_cited(paths: list[Path], output: Path) -> int:
     for path in paths:
         try:
             found.extend(url_hash(url) for url in _urls(path))
-        except (OSError, EOFError, ParseError, UnicodeDecodeError) as error:
+        except (OSError, EOFError, etree.XMLSyntaxError, UnicodeDecodeError, TooLarge) as error:
             raise DataError(
                 f"ccnet.cited={path}: cannot be read to its end ({error}); get this file again"
             ) from None
@@ -61,20 +65,45 @@ def url_hash(url: str) -> int:
 
 def references(wikitext: str) -> Iterator[str]:
     """The URLs inside the references of one article."""
-    for reference in _REFERENCE.findall(_COMMENT.sub("", wikitext)):
-        for url in _URL.findall(reference):
+    # Patterns for a whole comment or reference would search the rest again for each one that does not end.
+    text = _without_comments(wikitext)
+    place = 0
+    while begin := _REFERENCE.search(text, place):
+        end = _REFERENCE_END.search(text, begin.end())
+        if not end:
+            return
+        for url in _URL.findall(text, begin.end(), end.start()):
             yield url.rstrip(".,;:'")
+        place = end.end()
+
+
+def _without_comments(text: str) -> str:
+    parts, place = [], 0
+    while (start := text.find(_COMMENT, place)) >= 0:
+        end = text.find(_COMMENT_END, start + len(_COMMENT))
+        if end < 0:
+            break
+        parts.append(text[place:start])
+        place = end + len(_COMMENT_END)
+    return "".join(parts) + text[place:]
 
 
 def _urls(path: Path) -> Iterator[str]:
+    if ".xml" not in path.suffixes:
+        yield from _listed(path)
+        return
+    for page in dump.pages(path):
+        if isinstance(page, dump.Bad):
+            raise OSError(f"{page.reason}: {page.detail}")
+        for text in dump.parse(page).iter("text"):
+            yield from references(text.text or "")
+
+
+def _listed(path: Path) -> Iterator[str]:
     with _OPENERS.get(path.suffix, open)(path, "rb") as file:
-        if ".xml" not in path.suffixes:
-            yield from (line.decode().strip() for line in file if line.strip())
-            return
-        events = iterparse(file, events=("start", "end"))
-        _, root = next(events)
-        for event, element in events:
-            if event == "end" and element.tag.rpartition("}")[2] == "page":
-                for text in element.iter(element.tag.replace("page", "text")):
-                    yield from references(text.text or "")
-                root.clear()
+        while line := file.readline(_MAX_LINE):
+            if not line.endswith(b"\n") and len(line) == _MAX_LINE:
+                while line and not line.endswith(b"\n"):
+                    line = file.readline(_MAX_LINE)
+            elif line.strip():
+                yield line.decode().strip()

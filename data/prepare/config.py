@@ -86,6 +86,8 @@ class PrepareConfig:
     ccnet: CCNetConfig = field(default_factory=CCNetConfig)  # recipe=commoncrawl and ccnet-models
     max_broken: float = 0.1  # largest share of the inputs that may be unreadable before their end
     record_seconds: float = 60.0  # most CPU time for cleaning one record
+    record_bytes: int = 64 << 20  # largest record, unpacked; a larger one is quarantined
+    max_expansion: float = 100.0  # a compressed file may unpack to this many times its size, or to 1 GiB
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
@@ -128,6 +130,10 @@ class PrepareConfig:
             raise ValueError(f"max_broken={self.max_broken}: expected a share from 0 to 1")
         if not 0 < self.record_seconds <= 1e9:
             raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0, at most 1e9")
+        if not 1 << 16 <= self.record_bytes <= 1 << 30:
+            raise ValueError(f"record_bytes={self.record_bytes}: expected bytes from 65536 to {1 << 30} (1 GiB)")
+        if not self.max_expansion >= 1:
+            raise ValueError(f"max_expansion={self.max_expansion}: expected a factor of at least 1")
 
     @property
     def name(self) -> str:

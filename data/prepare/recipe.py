@@ -25,6 +25,7 @@ from data.prepare.plan import Plan, Recipe, in_tasks, slices_of, work_folder
 from data.prepare.tasks import read_task, sum_reports, write_task
 from data.progress import Progress
 from data.remote import stamp
+from data.sources.limits import Limits
 
 __all__ = ["Recipe", "make_text"]
 
@@ -41,6 +42,7 @@ def make_text(
     on: EngineConfig = engine.INLINE,
     max_broken: float = 1.0,
     record_seconds: float = RECORD_SECONDS,
+    limits: Limits = Limits(),
 ) -> Report:
     """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 
@@ -52,7 +54,7 @@ def make_text(
     settings = settings | {"input": [[str(path), *mark] for path, mark in stamps.items()]}
     slices = [one for path, (size, _) in stamps.items() for one in slices_of(recipe, path, size)]
     work = work_folder(folder, settings, progress)
-    plan = Plan(recipe, in_tasks(slices), stamps, work, record_seconds)
+    plan = Plan(recipe, in_tasks(slices), stamps, work, record_seconds, limits)
     everything = range(len(plan.tasks))
 
     todo = [task for task in everything if not plan.read(task).exists()]

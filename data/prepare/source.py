@@ -19,6 +19,7 @@ from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs, recipe_module
 from data.prepare.page import write_page
 from data.progress import Progress
+from data.sources.limits import Limits
 
 if TYPE_CHECKING:
     from data.ccnet.refine import CCNet
@@ -93,6 +94,7 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         on=config.engine,
         max_broken=config.max_broken,
         record_seconds=config.record_seconds,
+        limits=Limits(config.record_bytes, config.max_expansion),
     )
 
 

@@ -27,6 +27,7 @@ from data.documents import EXCERPT, Document, Drop, Record, read_documents, writ
 from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
 from data.remote import fetched, stamp
+from data.sources import limits
 
 LIVE_SECONDS = 1.0  # how often a task reports its progress
 
@@ -36,7 +37,8 @@ def read_task(plan: Plan, task: int) -> None:
 
     Raises DataError if an input cannot be read after several attempts, or has changed.
     """
-    retried(partial(_read, plan, task))
+    with limits.within(plan.limits):
+        retried(partial(_read, plan, task))
 
 
 def write_task(plan: Plan, task: int) -> None:
@@ -146,6 +148,8 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
                 position = item.record + 1
     except MemoryError:
         raise
+    except limits.TooLarge as error:
+        yield Drop("too large", str(one.input), position, f"{error}; read up to here", malformed=True)
     except Exception as error:  # a reader may raise any exception
         if is_passing(error) or not is_fetched:
             raise PassingError(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error

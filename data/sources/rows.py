@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.documents import Drop
 from data.errors import DataError
+from data.sources import limits, tables
 
 UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -25,7 +25,6 @@ _LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack i
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
 _ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 _MARKS = re.compile(r"[\s,]*")  # between the elements of an array
-MAX_LINE = 64 << 20  # bytes, about forty books; a longer line is skipped without holding it in memory
 
 
 def has_rows(path: Path) -> bool:
@@ -53,16 +52,16 @@ def expected(path: Path, kinds: str) -> DataError:
 def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its number from 0, or a malformed `Drop` for a row that cannot be read."""
     if path.name.lower().endswith(".parquet"):
-        return _parquet_rows(path)
+        return tables.parquet_rows(path)
     if path.name.lower().endswith(".arrow"):
-        return _arrow_rows(path)
+        return tables.arrow_rows(path)
     return _json_lines(path)
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """The file's bytes, decompressed by its suffix."""
+    """The file's bytes, decompressed by its suffix. Reading raises TooLarge beyond `max_expansion`."""
     stream = pa.input_stream(str(path), compression=_COMPRESSIONS.get(path.suffix.lower()))
-    return io.BufferedReader(stream, 1 << 20)
+    return io.BufferedReader(limits.Counted(stream, path.stat().st_size), 1 << 20)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
@@ -72,13 +71,17 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             return
         for number, line in enumerate(_bounded_lines(file)):
             if line is None:
-                detail = f"a line above {MAX_LINE >> 20} MiB"
+                detail = f"a line above {limits.megabytes(limits.record_bytes())}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
             if line.isspace():
                 continue
             try:
+                limits.check_json(line)
                 row = json.loads(line)
+            except limits.TooLarge as error:
+                yield Drop("malformed record", str(path), number, str(error), malformed=True)
+                continue
             except (ValueError, RecursionError) as error:
                 yield Drop("malformed record", str(path), number, f"not JSON: {error}", malformed=True)
                 continue
@@ -120,41 +123,30 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
             continue
         if ended:
             raise EOFError("the JSON array is truncated")
-        if len(text) - at > MAX_LINE:
-            detail = f"an element above {MAX_LINE >> 20} MiB; the rest of the array is not read"
+        if len(text) - at > limits.record_bytes():
+            limit = limits.megabytes(limits.record_bytes())
+            detail = f"an element above {limit}; the rest of the array is not read"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             return
         # Twice as much each time, so that parsing takes linear time.
         more = file.read(max(1 << 18, len(text) - at))
         ended = not more
         text, at = text[at:] + decoder.decode(more, ended), 0
+        try:
+            limits.check_json(text.encode(errors="surrogateescape"))
+        except limits.TooLarge as error:
+            detail = f"{error} in one element; the rest of the array is not read"
+            yield Drop("malformed record", str(path), number, detail, malformed=True)
+            return
 
 
 def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
-    """Each line; None for a line above MAX_LINE."""
-    while line := file.readline(MAX_LINE + 1):
-        if len(line) <= MAX_LINE:
+    """Each line; None for one above `record_bytes`, which is not held."""
+    limit = limits.record_bytes()
+    while line := file.readline(limit + 1):
+        if len(line) <= limit:
             yield line
             continue
         while line and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE)
+            line = file.readline(limit)
         yield None
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[int, dict]]:
-    number = 0
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=256):
-            for row in batch.to_pylist():
-                yield number, row
-                number += 1
-
-
-def _arrow_rows(path: Path) -> Iterator[tuple[int, dict]]:
-    """The rows of a file that `Dataset.save_to_disk` (Hugging Face datasets) wrote."""
-    number = 0
-    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as batches:
-        for batch in batches:
-            for row in batch.to_pylist():
-                yield number, row
-                number += 1

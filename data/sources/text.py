@@ -12,13 +12,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import rows
+from data.sources import limits, rows
 
 VERSION = 3  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
+_MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _INPUT = (
     "JSON lines or arrays (.jsonl, .json; .gz or .zst), .parquet, .arrow, .txt, .md, or a folder of these"
 )
@@ -77,8 +78,12 @@ def _text(columns: dict) -> str | None:
 
 
 def _read_plain(path: Path) -> Iterator[Record | Drop]:
-    with rows.open_plain(path) as file:
-        content = file.read()
+    try:
+        with rows.open_plain(path) as file:
+            content = limits.read_whole(file)
+    except limits.TooLarge as error:
+        yield Drop("malformed record", str(path), 0, f"{error}; cut the file, or raise record_bytes", malformed=True)
+        return
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -101,7 +106,8 @@ def _opened(value: object) -> object:
     """The value in a string of JSON, or of a Python literal (RedPajama's `meta` on the Hub)."""
     if not isinstance(value, str):
         return value
-    for reader in (json.loads, ast.literal_eval):
+    readers = (json.loads, ast.literal_eval) if len(value) <= _MAX_LITERAL else (json.loads,)
+    for reader in readers:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return reader(value)
     return value

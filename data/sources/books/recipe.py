@@ -16,8 +16,9 @@ from pathlib import Path
 
 from data.documents import Document, Drop, Record
 from data.errors import raise_passing
-from data.sources import rows, text
+from data.sources import limits, rows, text
 from data.sources.books import gutenberg
+from data.sources.limits import Expansion
 
 VERSION = 3  # increase when the same input gives different text
 DUPLICATES = "contained"
@@ -134,7 +135,7 @@ def decode(raw: bytes) -> str | None:
 
 def _read_text(path: Path) -> Iterator[Record | Drop]:
     with rows.open_plain(path) as file:
-        yield _record(path, 0, file.read(MAX_BYTES + 1), {})
+        yield _record(path, 0, file.read(limits.record_bytes(MAX_BYTES) + 1), {})
 
 
 def _read_zip(path: Path) -> Iterator[Record | Drop]:
@@ -142,6 +143,7 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
     if _directory_bytes(path) > MAX_DIRECTORY:
         yield Drop("malformed record", str(path), 0, "a zip of too many members", malformed=True)
         return
+    limit, expansion = limits.record_bytes(MAX_BYTES), Expansion(path.stat().st_size)
     with zipfile.ZipFile(path) as members:
         found = [
             (number, member)
@@ -153,12 +155,13 @@ def _read_zip(path: Path) -> Iterator[Record | Drop]:
         for number, member in found:
             try:
                 with members.open(member) as file:
-                    raw = file.read(MAX_BYTES + 1)
+                    raw = file.read(limit + 1)
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
                 raise_passing(error)
                 detail = f"{member.filename}: {type(error).__name__}: {error}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
+            expansion.add(len(raw))
             yield _record(path, number, raw, {"member": member.filename})
 
 
@@ -172,8 +175,9 @@ def _directory_bytes(path: Path) -> int:
 
 
 def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
-    if len(raw) > MAX_BYTES:
-        detail = f"{meta.get('member', '')} a text above {MAX_BYTES >> 20} MiB".strip()
+    limit = limits.record_bytes(MAX_BYTES)
+    if len(raw) > limit:
+        detail = f"{meta.get('member', '')} a text above {limits.megabytes(limit)}".strip()
         return Drop("malformed record", str(path), number, detail, malformed=True)
     content = decode(raw)
     if content is None:

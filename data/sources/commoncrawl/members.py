@@ -6,11 +6,15 @@ one. Only a damaged member is lost: reading resumes at the next member that begi
 unpacked once, so time is linear in the file's size, however many members are damaged.
 """
 
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from data.sources import limits
+from data.sources.limits import Expansion
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -20,6 +24,7 @@ else:
 START = b"WARC/"
 GZIP, ZSTD = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd"
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd: a frame before all others, which holds their dictionary
+_MAX_DICTIONARY = 64 << 20  # unpacked bytes; zstd's own default has 110 KB
 _READ = 64 << 10  # packed bytes; small, because the rest of a block is copied once for each member in it
 _PIECE = 1 << 20  # unpacked bytes, at most
 _HEAD = 4096  # packed bytes, enough to see whether a member begins a record
@@ -77,23 +82,35 @@ def read_pieces(file: BinaryIO) -> Iterator[Piece]:
     if first == START:
         return _plain(file)
     if first.startswith(GZIP):
-        return _unpacked(file, GZIP, Inflate)
+        return _counted(file, _unpacked(file, GZIP, Inflate))
     if first.startswith(ZSTD):
-        return _unpacked(file, ZSTD, zstd.ZstdDecompressor)
+        return _counted(file, _unpacked(file, ZSTD, zstd.ZstdDecompressor))
     if first.startswith(_DICTIONARY):
         dictionary = _read_dictionary(file)
-        return _unpacked(file, ZSTD, lambda: zstd.ZstdDecompressor(zstd_dict=dictionary))
+        unpacked = _unpacked(file, ZSTD, lambda: zstd.ZstdDecompressor(zstd_dict=dictionary))
+        return _counted(file, unpacked)
     raise OSError("not a WARC file (expected WARC/, gzip or zstd at its beginning)")
 
 
 def _read_dictionary(file: BinaryIO) -> zstd.ZstdDict:
     """The dictionary of IIPC's zstd for WARC: a skippable frame, which may itself be compressed."""
     size = int.from_bytes(file.read(8)[4:], "little")
-    content = file.read(min(size, 64 << 20))
+    if size > _MAX_DICTIONARY:
+        raise limits.TooLarge(f"a zstd dictionary of {size:,} bytes")
+    content = file.read(size)
     try:
-        return zstd.ZstdDict(zstd.decompress(content) if content.startswith(ZSTD) else content)
+        if content.startswith(ZSTD):
+            content = zstd.ZstdDecompressor().decompress(content, _MAX_DICTIONARY)
+        return zstd.ZstdDict(content)
     except (zstd.ZstdError, ValueError) as error:
         raise OSError(f"not a WARC file (its zstd dictionary cannot be read: {error})") from None
+
+
+def _counted(file: BinaryIO, pieces: Iterator[Piece]) -> Iterator[Piece]:
+    expansion = Expansion(os.fstat(file.fileno()).st_size)
+    for piece in pieces:
+        expansion.add(len(piece.data))
+        yield piece
 
 
 def _plain(file: BinaryIO) -> Iterator[Piece]:

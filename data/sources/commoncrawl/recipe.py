@@ -6,13 +6,14 @@ CCNet's filters follow in `data/ccnet/`.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
 from data.documents import Document, Drop, Record
 from data.sources import rows
-from data.sources.commoncrawl import main_content
+from data.sources.commoncrawl import main_content, nesting
 from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
@@ -51,6 +52,8 @@ def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
     """The page's lines without its title, or a drop."""
     meta = dict(record.meta)
     if meta.pop("html", False):
+        if nesting.is_too_deep(record.text):
+            return replace(record.drop("nested too deeply"), malformed=True)
         title, text = main_content.extract(record.text)
         lines = _lines(text)
     else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import brotli
 
+from data.sources import limits
 from data.sources.commoncrawl.members import GZIP, ZSTD, Inflate, zstd
 from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
 
@@ -179,8 +180,9 @@ def _unpack_by(body: bytes, unpacker: Callable[[], _Member], piece: int) -> tupl
 
 
 def _check(size: int) -> None:
-    if size > MAX_RECORD:
-        raise ResponseError(f"unpacks to more than {MAX_RECORD >> 20} MiB")
+    limit = limits.record_bytes(MAX_RECORD)
+    if size > limit:
+        raise ResponseError(f"unpacks to more than {limits.megabytes(limit)}")
 
 
 _DECODERS: dict[str, Callable[[bytes], bytes | None]] = {

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data.sources import limits
 from data.sources.commoncrawl.members import START, Piece, read_pieces
 
 MAX_RECORD = 32 << 20  # bytes, unpacked; CommonCrawl cuts pages at 1 MiB, later at 5 MiB
@@ -183,8 +184,9 @@ def _read_record(segment: _Segment) -> WarcRecord | Fault:
     if not (length.isascii() and length.isdigit()):
         return segment.fault(start, "its Content-Length is missing or not a number")
     size = int(length[:20])
-    if size > MAX_RECORD:
-        return segment.fault(start, f"a record of {size:,} bytes, above {MAX_RECORD >> 20} MiB")
+    limit = limits.record_bytes(MAX_RECORD)
+    if size > limit:
+        return segment.fault(start, f"a record of {size:,} bytes, above {limits.megabytes(limit)}")
     end: int | None = start + size
     if not segment.has(end):
         segment.broken = segment.find_next(start - 1) < 0

@@ -5,6 +5,7 @@ In: an input. Out: for each source file, a record with the license that covers i
 
 import bz2
 import gzip
+import io
 import lzma
 import os
 import re
@@ -19,6 +20,7 @@ from data.sources import rows
 from data.sources.github import licenses
 from data.sources.github.comments import language
 from data.sources.github.decoding import decoded
+from data.sources.limits import Expansion
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
@@ -140,7 +142,8 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
     unpack: Callable[[Path, str], Any] = next(
         (opened for start, opened in _PACKED.items() if magic.startswith(start)), open
     )
-    with unpack(archive, "rb") as raw, tarfile.open(fileobj=cast(Any, _Bounded(raw)), mode="r:") as members:
+    bounded = _Bounded(unpack(archive, "rb"), archive.stat().st_size)
+    with bounded.raw, tarfile.open(fileobj=cast(Any, bounded), mode="r:") as members:
         number = -1
         while member := members.next():
             number += 1
@@ -151,16 +154,32 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
 
 
 class _Bounded:
-    """A file that refuses large reads, because a tar's long names and PAX headers may claim any size."""
+    """A file that refuses large reads, because a tar's long names and PAX headers may claim any size.
 
-    def __init__(self, raw: IO[bytes]) -> None:
-        self._raw = raw
-        self.tell, self.seek = raw.tell, raw.seek
+    It also counts what it unpacks to, and raises TooLarge.
+    """
+
+    def __init__(self, raw: IO[bytes], packed: int) -> None:
+        self.raw = raw
+        self.tell = raw.tell
+        self._expansion = Expansion(packed)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a place from the beginning; what is unpacked on the way is counted."""
+        if whence != os.SEEK_SET:
+            raise OSError("a tar is read from its beginning")
+        if isinstance(self.raw, io.BufferedReader):  # not packed
+            return self.raw.seek(place)
+        while (left := place - self.raw.tell()) > 0 and self.read(min(left, MAX_BYTES)):
+            pass
+        return self.raw.tell() if place > self.raw.tell() else self.raw.seek(place)
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= MAX_BYTES:
             raise tarfile.ReadError(f"a header of {size:,} bytes")
-        return self._raw.read(size)
+        content = self.raw.read(size)
+        self._expansion.add(len(content))
+        return content
 
 
 def _place(member: tarfile.TarInfo) -> PurePosixPath:

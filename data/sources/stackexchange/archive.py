@@ -6,8 +6,8 @@ from typing import BinaryIO
 
 import py7zr
 
-MAX_RATIO = 100  # unpacked bytes per byte of an archive (about 5 is usual); but always allowed are
-FREE_BYTES = 1 << 30
+from data.sources.limits import largest_expansion
+
 MAX_DICTIONARY = 1 << 30  # most bytes that a decompressor may hold; 7-Zip's largest preset takes 2**28
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods
 
@@ -77,7 +77,7 @@ class _Into(py7zr.Py7zIO, py7zr.WriterFactory):
 
 def _archive(file: BinaryIO, path: Path) -> py7zr.SevenZipFile:
     """The archive, if its header is intact and it does not unpack to too much. Raises Unreadable."""
-    limit = max(FREE_BYTES, MAX_RATIO * path.stat().st_size)
+    limit = largest_expansion(path.stat().st_size)
     try:
         archive = py7zr.SevenZipFile(file, max_extract_size=limit)
         streams = archive.header.main_streams

@@ -19,6 +19,8 @@ from typing import BinaryIO
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
 from data.errors import raise_passing
+from data.sources import limits
+from data.sources.limits import Expansion
 
 PIECE = 1 << 18  # bytes read or decompressed at a time
 MAX_PAGE = 32 << 20  # bytes of XML per page; MediaWiki limits the text to 2 MiB
@@ -152,9 +154,11 @@ def _all_bytes(path: Path) -> Iterator[bytes]:
                 yield data
         return
     opened = gzip.open if path.name.lower().endswith(".gz") else open
+    expansion = Expansion(path.stat().st_size)
     with opened(path, "rb") as file:
         try:
             while data := file.read(PIECE):
+                expansion.add(len(data))
                 yield data
         except (OSError, EOFError, zlib.error) as error:
             raise BrokenOff(f"{path.name}: {error}") from None
@@ -171,6 +175,7 @@ def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, boo
 
     A `Bad` replaces the rest of a corrupt stream.
     """
+    expansion = Expansion(path.stat().st_size)
     with path.open("rb") as file:
         start = _first(file, low, high)
         read = 0  # streams
@@ -180,6 +185,7 @@ def _streams(path: Path, low: int, high: int) -> Iterator[tuple[bytes | Bad, boo
                 yield b"", True
             try:
                 for data in decoder:
+                    expansion.add(len(data))
                     yield data, start >= high
             except BrokenOff:
                 raise
@@ -282,6 +288,7 @@ def _search_back(file: BinaryIO, high: int) -> int | None:
 
 def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
     """Each complete `<page>…</page>` that begins before the first piece marked True."""
+    limit = limits.record_bytes(MAX_PAGE)
     held, searched, own, skipping = bytearray(), 0, -1, False
     for data, is_after in pieces:
         if isinstance(data, Bad):
@@ -311,7 +318,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
             end = held.find(_PAGE_END, searched)
             if end < 0:
                 searched = max(0, len(held) - len(_PAGE_END) + 1)
-                if len(held) > MAX_PAGE:  # skip it without holding it in memory
+                if len(held) > limit:  # skip it without holding it in memory
                     skipping = True
                     own = min(1, own)
                     del held[:searched]
@@ -319,7 +326,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
                 break
             end += len(_PAGE_END)
             if skipping:
-                yield Bad("page too large", f"above {MAX_PAGE >> 20} MiB of XML")
+                yield Bad("page too large", f"above {limits.megabytes(limit)} of XML")
             else:
                 yield bytes(held[:end])
             skipping, searched = False, 0

@@ -10,6 +10,7 @@ from random import Random
 import py7zr
 import pytest
 
+from data.sources import limits
 from data.sources.stackexchange import archive
 from data.sources.stackexchange.archive import Unreadable
 from tests.support.stackexchange import (
@@ -123,7 +124,7 @@ def test_posts_before_the_damage_in_an_archive_are_kept(tmp_path):
 def test_an_archive_that_grows_beyond_bounds_is_refused(tmp_path, monkeypatch):
     path = packed(tmp_path / f"{SITE}.7z", {"Posts.xml": b"<posts>" + b" " * (8 << 20) + b"</posts>"})
     assert items(path) == []
-    monkeypatch.setattr(archive, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
     assert "would unpack to" in until_broken(path)[1]
     path = packed(tmp_path / f"{SITE}.7z", {"Users.xml": b" " * (8 << 20), "Posts.xml": b"<posts/>"})
     assert "would unpack to" in until_broken(path)[1]

@@ -1,0 +1,71 @@
+"""How deeply a page's elements are nested, before a parser sees it.
+
+The parser and all that walks its tree take time by the square of the depth, in C, where no signal arrives.
+Two things make trees large: elements that are never closed, and formatting elements (`<font>`), of which
+every new paragraph repeats those that are open (WHATWG, §13.2.4.3). Tags are counted by name in one pass; an
+element that the next of its kind closes (`<p>`, `<li>`) does not count.
+"""
+
+import re
+
+MAX_DEPTH = 2000  # browsers nest at most 512
+MAX_REPEATED = 200_000  # formatting elements that a parser would add
+_TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})([^>]{0,100})")
+_FORMATTING = frozenset("b big code em font i s small strike strong tt u".split())
+_ALIKE = 3  # equal formatting elements that are repeated
+_CLOSED_BY_OTHERS = frozenset(
+    """area base br col embed hr img input link meta param source track wbr p li dd dt option optgroup tr td th
+    thead tbody tfoot colgroup rp rt html head body frame""".split()
+)
+_REPEATING = frozenset("p div li td th dd dt blockquote center h1 h2 h3 h4 h5 h6 ul ol table section".split())
+
+
+def is_too_deep(html: str) -> bool:
+    """Whether a page is nested so deeply that parsing it may take minutes."""
+    if html.count("<") <= MAX_DEPTH:
+        return False
+    open_: list[str] = []
+    counts: dict[str, int] = {}
+    formatting = _Formatting()
+    repeated = 0
+    for tag in _TAG.finditer(html):
+        name = tag[2].lower()
+        if name in _REPEATING:
+            repeated += formatting.size
+        if name in _FORMATTING:
+            formatting.close(name) if tag[1] else formatting.open(name, tag[3])
+        if name in _CLOSED_BY_OTHERS:
+            continue
+        if not tag[1]:
+            open_.append(name)
+            counts[name] = counts.get(name, 0) + 1
+        elif counts.get(name):
+            while True:
+                closed = open_.pop()
+                counts[closed] -= 1
+                if closed == name:
+                    break
+        if len(open_) > MAX_DEPTH or repeated > MAX_REPEATED:
+            return True
+    return False
+
+
+class _Formatting:
+    """The formatting elements that are open, at most three alike."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._open: dict[str, list[str]] = {}
+        self._alike: dict[tuple[str, str], int] = {}
+
+    def open(self, name: str, attributes: str) -> None:
+        alike = self._alike.get((name, attributes), 0)
+        if alike < _ALIKE:
+            self._alike[name, attributes] = alike + 1
+            self._open.setdefault(name, []).append(attributes)
+            self.size += 1
+
+    def close(self, name: str) -> None:
+        if self._open.get(name):
+            self._alike[name, self._open[name].pop()] -= 1
+            self.size -= 1
