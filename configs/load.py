@@ -99,7 +99,8 @@ def entry(
             where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
             terminal.keep()  # how far it came stays on the screen
             prefix = terminal.paint("relama: error", "red")
-            terminal.say(f"{prefix}{where}: {redact(' '.join(str(error).split()))}")
+            line = terminal.printable(redact(" ".join(str(error).split())))
+            terminal.say(f"{prefix}{where}: {line}")
         return 1
     except KeyboardInterrupt:
         return interrupted()

@@ -10,13 +10,13 @@ import shlex
 MASK = "***"
 _SECRET = (
     r"pass(?:word|wd|phrase)|secret|credentials?|signature|sig"
-    r"|(?:\w*[_-])?(?:api|access|private|secret)_?key(?:_id)?"
+    r"|(?:api|access|private|secret)_?key(?:_id)?"
 )
-_TOKEN = r"(?:\w*[_-])?(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
+_TOKEN = r"(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
 # https://user:password@host and https://token@host
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
-# key=value and key: value, in a command line, a URL's query, YAML or JSON.
-_NAME = rf"(?i)(?<![a-z])((?:[\w-]+[_.-])?(?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
+# key=value and key: value, in a command line, a URL's query, YAML or JSON; the key may end with such a name.
+_NAME = rf"(?i)(?<![a-z])((?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
 _BY_NAME = re.compile(rf"{_NAME}['\"]?)[^\s'\"&,;}}]+")
 _QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # spaces included
 _WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=).+")

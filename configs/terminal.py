@@ -67,6 +67,11 @@ def choose(parts: Sequence[Sequence[str]], room: int, order: Sequence[int]) -> l
     return forms()
 
 
+def printable(text: str) -> str:
+    """`text` with control characters and overrides of the writing direction as escapes: it may be data."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def paint(text: str, style: str, stream: TextIO | None = None) -> str:
     """`text` in a style (a key of _STYLES) if `stream` (default: standard error) shows colors."""
     is_terminal = (stream or sys.stderr).isatty()

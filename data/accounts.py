@@ -13,6 +13,8 @@ from pathlib import Path
 from data.documents import EXCERPT, Document, Drop
 
 EXAMPLES = 3  # kept for each reason
+MANY = 1000  # different reasons, languages or notes that are counted one by one
+OTHERS = "(others)"
 BROKEN = "malformed file"  # the reason for a file that could not be read to its end
 
 
@@ -53,7 +55,7 @@ class Report:
         self.kept += other.kept
         self.text_bytes += other.text_bytes
         for reason, theirs in other.dropped.items():
-            ours = self.dropped.setdefault(reason, {"count": 0, "examples": []})
+            ours = self._dropped(reason)
             ours["count"] += theirs["count"]
             ours["examples"] = (ours["examples"] + theirs["examples"])[:EXAMPLES]
         for name in ("languages", "lengths", "notes"):
@@ -76,11 +78,17 @@ class Report:
         return plain
 
     def _count(self, drop: Drop) -> None:
-        counted = self.dropped.setdefault(drop.reason, {"count": 0, "examples": []})
+        counted = self._dropped(drop.reason)
         counted["count"] += 1
         if len(counted["examples"]) < EXAMPLES:
             example = {"file": drop.file, "record": drop.record, "detail": drop.detail[:EXCERPT]}
             counted["examples"].append(example | ({"text": drop.text} if drop.text else {}))
+
+    def _dropped(self, reason: str) -> dict:
+        reason = reason[:EXCERPT]
+        if reason not in self.dropped and len(self.dropped) >= MANY:
+            reason = OTHERS
+        return self.dropped.setdefault(reason, {"count": 0, "examples": []})
 
     def _shape(self, document: Document, size: int, count: int) -> None:
         _add(self.lengths, str(size.bit_length()), count)
@@ -130,6 +138,9 @@ def megabytes(size: float) -> str:
 
 
 def _add(counts: dict[str, int], key: str, count: int) -> None:
+    key = key[:EXCERPT]
+    if key not in counts and len(counts) >= MANY:
+        key = OTHERS
     counts[key] = counts.get(key, 0) + count
     if counts[key] == 0:
         del counts[key]

@@ -3,10 +3,13 @@
 In: a template's name and plain values, which are escaped. Out: a self-contained page.
 """
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+# Control characters, and overrides of the writing direction.
+_UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -22,6 +25,7 @@ def render(template: str, *folders: Path, **values: object) -> str:
     )
     environment.filters |= {"count": count, "hours": hours, "percent": percent}
     page = environment.get_template(template).render(values)
+    page = _UNPRINTABLE.sub("\ufffd", page)
     return page.encode(errors="backslashreplace").decode()  # texts may hold lone surrogates
 
 

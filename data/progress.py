@@ -19,9 +19,9 @@ class Progress:
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (0.2 if self._live else 10.0)
-            text = f"{self._label}: {message}"
+            text = f"{self._label}: {terminal.printable(message)}"
             terminal.draw(text) if self._live else terminal.say(text)
 
     def say(self, message: str) -> None:
         """Print a message that stays on the screen."""
-        terminal.say(f"{self._label}: {message}")
+        terminal.say(f"{self._label}: {terminal.printable(message)}")

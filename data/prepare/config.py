@@ -131,7 +131,9 @@ class PrepareConfig:
         if not 0 < self.record_seconds <= 1e9:
             raise ValueError(f"record_seconds={self.record_seconds}: expected seconds above 0, at most 1e9")
         if not 1 << 16 <= self.record_bytes <= 1 << 30:
-            raise ValueError(f"record_bytes={self.record_bytes}: expected bytes from 65536 to {1 << 30} (1 GiB)")
+            raise ValueError(
+                f"record_bytes={self.record_bytes}: expected bytes from 65536 to {1 << 30} (1 GiB)"
+            )
         if not self.max_expansion >= 1:
             raise ValueError(f"max_expansion={self.max_expansion}: expected a factor of at least 1")
 

@@ -18,7 +18,7 @@ from data.documents import Document, Drop, Record
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.sources.limits import Limits
+from data.sources.limits import DEFAULT, Limits
 
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
@@ -55,7 +55,7 @@ class Plan:
     stamps: dict[Path, tuple[int, str]]  # each input's `data.remote.stamp` when the work began
     folder: Path  # of the work in progress
     seconds: float  # most CPU time for cleaning one record
-    limits: Limits = Limits()  # bounds on what is read
+    limits: Limits = DEFAULT  # bounds on what is read
 
     def read(self, task: int) -> Path:
         """A reading task's folder: documents, their hashes, its report and its quarantine."""

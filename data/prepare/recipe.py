@@ -25,7 +25,7 @@ from data.prepare.plan import Plan, Recipe, in_tasks, slices_of, work_folder
 from data.prepare.tasks import read_task, sum_reports, write_task
 from data.progress import Progress
 from data.remote import stamp
-from data.sources.limits import Limits
+from data.sources.limits import DEFAULT, Limits
 
 __all__ = ["Recipe", "make_text"]
 
@@ -42,7 +42,7 @@ def make_text(
     on: EngineConfig = engine.INLINE,
     max_broken: float = 1.0,
     record_seconds: float = RECORD_SECONDS,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT,
 ) -> Report:
     """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 

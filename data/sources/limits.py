@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 FREE_BYTES = 1 << 30  # any file may unpack to this much
-_DENSE = 1 << 20  # bytes of JSON from which its values are counted
 _BYTES_A_VALUE = 16  # of JSON, at least, on average: Python takes about 100 to hold one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
@@ -26,6 +25,9 @@ class Limits:
     max_expansion: float = 100.0  # times its size that a file may unpack to, beyond FREE_BYTES
 
 
+DEFAULT = Limits()
+
+
 class TooLarge(ValueError):
     """A record or a file exceeds a bound."""
 
@@ -34,7 +36,7 @@ class _Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-_LIMITS: ContextVar[Limits] = ContextVar("limits", default=Limits())
+_LIMITS: ContextVar[Limits] = ContextVar("limits", default=DEFAULT)
 
 
 @contextmanager
@@ -64,9 +66,9 @@ def read_whole(file: _Readable, at_most: int | None = None) -> bytes:
 
 def check_json(content: bytes) -> None:
     """Refuse JSON whose values would take far more memory than its bytes. Raises TooLarge."""
-    if len(content) < _DENSE:
-        return
     limit = record_bytes() // _BYTES_A_VALUE
+    if len(content) < 2 * limit:  # a value takes two bytes at least
+        return
     if _n_structure(content) > limit and _n_structure(_STRING.sub(b"", content)) > limit:
         raise TooLarge(f"JSON of more than {limit:,} values")
 

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 
 _PIECE, _MAX_HEADER = 8 << 10, 16 << 20  # bytes read for a header at first; Arrow's own bound
 _DICTIONARY = 2  # PageType.DICTIONARY_PAGE
-_BOOLEANS, _BYTE, _INTEGERS, _DOUBLE, _BINARY, _LISTS, _MAP, _STRUCT = (1, 2), 3, (4, 5, 6), 7, 8, (9, 10), 11, 12
+# Types of Thrift's compact protocol.
+_BOOLEANS, _BYTE, _INTEGERS, _DOUBLE = (1, 2), 3, (4, 5, 6), 7
+_BINARY, _LISTS, _MAP, _STRUCT = 8, (9, 10), 11, 12
 _MAX_DEPTH = 8
 
 

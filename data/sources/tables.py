@@ -1,4 +1,4 @@
-"""Rows of Parquet and Arrow files, a few at a time: memory is bounded by `record_bytes`, whatever a file claims.
+"""Rows of Parquet and Arrow files, a few at a time, in memory bounded by `record_bytes`.
 
 A row above the bound is a malformed `Drop`; so is a row group whose pages alone would take far more.
 """
@@ -6,6 +6,7 @@ A row above the bound is a malformed `Drop`; so is a row group whose pages alone
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from data.documents import Drop
 from data.sources import limits
 from data.sources.limits import Expansion
-from data.sources.parquet_pages import Page, pages_of
+from data.sources.parquet_pages import pages_of
 
 _ROWS = 256  # converted at once
 _PAGE_RECORDS = 8  # records of the largest size in one page: writers put up to 1,024 rows in a page
@@ -82,7 +83,7 @@ def _decoded(row: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=row.schema.names)
 
 
-def _rows_at_once(raw, file: pq.ParquetFile, group: int) -> int:
+def _rows_at_once(raw: BinaryIO, file: pq.ParquetFile, group: int) -> int:
     """How many rows of a group to read together. Raises TooLarge if its pages are too large to unpack."""
     limit = limits.record_bytes()
     largest = 1

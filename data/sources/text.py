@@ -82,7 +82,9 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
         with rows.open_plain(path) as file:
             content = limits.read_whole(file)
     except limits.TooLarge as error:
-        yield Drop("malformed record", str(path), 0, f"{error}; cut the file, or raise record_bytes", malformed=True)
+        yield Drop(
+            "malformed record", str(path), 0, f"{error}; cut the file, or raise record_bytes", malformed=True
+        )
         return
     try:
         text = content.decode("utf-8-sig")

@@ -11,13 +11,19 @@ import re
 MAX_DEPTH = 2000  # browsers nest at most 512
 MAX_REPEATED = 200_000  # formatting elements that a parser would add
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})([^>]{0,100})")
-_FORMATTING = frozenset("b big code em font i s small strike strong tt u".split())
 _ALIKE = 3  # equal formatting elements that are repeated
-_CLOSED_BY_OTHERS = frozenset(
-    """area base br col embed hr img input link meta param source track wbr p li dd dt option optgroup tr td th
-    thead tbody tfoot colgroup rp rt html head body frame""".split()
-)
-_REPEATING = frozenset("p div li td th dd dt blockquote center h1 h2 h3 h4 h5 h6 ul ol table section".split())
+# fmt: off
+_FORMATTING = {"b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"}
+_CLOSED_BY_OTHERS = {
+    "area", "base", "body", "br", "col", "colgroup", "dd", "dt", "embed", "frame", "head", "hr", "html",
+    "img", "input", "li", "link", "meta", "optgroup", "option", "p", "param", "rp", "rt", "source", "tbody",
+    "td", "tfoot", "th", "thead", "tr", "track", "wbr",
+}
+_REPEATING = {
+    "blockquote", "center", "dd", "div", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol", "p", "section",
+    "table", "td", "th", "ul",
+}
+# fmt: on
 
 
 def is_too_deep(html: str) -> bool:
@@ -32,9 +38,9 @@ def is_too_deep(html: str) -> bool:
         name = tag[2].lower()
         if name in _REPEATING:
             repeated += formatting.size
-        if name in _FORMATTING:
+        if name in _FORMATTING:  # nested in one another they take linear time
             formatting.close(name) if tag[1] else formatting.open(name, tag[3])
-        if name in _CLOSED_BY_OTHERS:
+        if name in _FORMATTING or name in _CLOSED_BY_OTHERS:
             continue
         if not tag[1]:
             open_.append(name)
