@@ -43,7 +43,9 @@ def groups_of(name: str) -> dict[str, list[str]]:
 
 def quoted(value: str) -> str:
     """A string in Hydra's grammar: it reads back unchanged, whatever its characters."""
-    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
+    return (
+        "'" + re.sub(r"(?<!\\)(\\*+)('|\Z)", lambda found: 2 * found[1] + "\\'" * bool(found[2]), value) + "'"
+    )
 
 
 def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:

@@ -14,7 +14,7 @@ from typing import Protocol
 
 FREE_BYTES = 1 << 30  # any file may unpack to this much
 _BYTES_A_VALUE = 16  # of JSON, at least, on average: Python takes about 100 to hold one
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # the last may not end
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ class Found:
 
 def find_patterns() -> list[Found]:
     """All of them. Raises AssertionError for one whose pattern cannot be told."""
-    trees = {path: ast.parse(path.read_text()) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))}
+    trees = {
+        path: ast.parse(path.read_text()) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
+    }
     everywhere: dict[str, set[str]] = {}
     for tree in trees.values():
         _collect_uses(tree, everywhere)

@@ -64,7 +64,7 @@ _TITLE_LINES = re.compile(
     r"(?:(?:Title|Author|Translator|Editor):[^\n]*\n\s*+){0,6}",
     re.IGNORECASE,
 )
-_SMALL_PRINT_START = re.compile(r"^[ \t]*+\**(?:START)?[ *]*THE SMALL PRINT", _FLAGS)
+_SMALL_PRINT_START = re.compile(r"^[ \t]*+\**+(?:START)?+[ *]*+THE SMALL PRINT", _FLAGS)
 
 
 @dataclass(frozen=True)

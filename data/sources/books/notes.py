@@ -52,7 +52,7 @@ _CREDIT = re.compile(
 )
 _OF_THE_MAKERS = re.compile(
     r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
-    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S+\.\w",
+    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S{1,250}\.\w",
     re.IGNORECASE,
 )
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)

@@ -45,7 +45,7 @@ _NOTICE = re.compile(
 )
 # Lines that belong to the notice only next to such a sentence.
 _ALONG = re.compile(
-    r"(?i:authors?|written\s+by|contributors?|contact|e-?mail|portions)\b|(?i:by)\s+[A-Z]|\S+@\S+\.\w+$"
+    r"(?i:authors?|written\s+by|contributors?|contact|e-?mail|portions)\b|(?i:by)\s+[A-Z]|\S[^\s@]*+@\S+\.\w+$"
     r"|<?https?://\S+>?$"
     r"|(?i:the\s+)?(?i:mit|bsd|apache|isc|gpl)\S*(?i:\s+licen[cs]e)?(?:\s\(\w+\))?\.?$|(?i:licen[cs]e)$"
     r"|[A-Z][\w.'-]*(?:\s[A-Z][\w.'-]*){0,3}\s*[<(]\S+@"

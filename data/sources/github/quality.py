@@ -17,11 +17,11 @@ _GENERATED = re.compile(
     r"@generated\b|\b(?:code|file|source|header|class|script) generated (?:by|from|with|using)\b"
     rf"|{_THIS}{_AUTO}?generated (?:by|from|with|using|on|via|at)\b|{_THIS}an? {_AUTO}generated\b"
     rf"|\bthis (?:file|code|source|header|class|script|module) (?:is|was|has been) {_AUTO}?generated\b"
-    rf"|^\W*{_AUTO}generated\b(?!\s+(?:ids?|names?|keys?|documentation|docs|tests?|data)\b)"
+    rf"|^[^\w\n]*+{_AUTO}generated\b(?!\s+(?:ids?|names?|keys?|documentation|docs|tests?|data)\b)"
     rf"|\b{_AUTO}generated (?:file|code|by|from|with|using|on|via|source|header|do not)\b"
     r"|\bgenerated from ['\"/]|\bgenerated\b.{0,120}\bdo not (?:edit|modify|change|touch)\b"
     r"|\bdo not (?:edit|modify|change)\b.{0,120}\bgenerated\b"
-    r"|^\W*(?:warning|note|attention)?\W*do not (?:edit|modify)"
+    r"|^[^\w\n]*+(?:warning|note|attention)?+\W*+do not (?:edit|modify)"
     r"(?: (?:this|the) file)?(?: (?:by hand|manually|directly))?\W*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )

@@ -38,7 +38,6 @@ _PROGRAMS = re.compile(
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|fi)(?![A-Za-z])")
 _ASKS = re.compile(r"\\(?:IfNoValue|IfValue|IfBoolean)")
-_MODE = re.compile(r"\s*\\ifmmode\s*(.*?)\s*\\else\s*\$\s*(.*?)\s*\$\s*\\fi\s*", re.DOTALL)
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -222,10 +221,10 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     is_conditional = _asks_flags(body, known.flags)
     if _PROGRAMS.search(_BRANCHING.sub("", body) if is_conditional else body):
-        mode = _MODE.fullmatch(body)
-        if mode is None or mode[1] != mode[2] or _PROGRAMS.search(mode[1]):
+        formula = _in_either_mode(body)
+        if formula is None or _PROGRAMS.search(formula):
             return None
-        body = f"\\ensuremath{{{mode[1]}}}"
+        body = f"\\ensuremath{{{formula}}}"
     if "\n" in body:
         body = body.strip()
     pieces = re.split(r"#([1-9])", body)
@@ -319,3 +318,14 @@ def _delimited(
             argument = argument[1:-1]
         arguments.append(argument)
     return arguments, position
+
+
+def _in_either_mode(body: str) -> str | None:
+    r"""The formula of `\ifmmode FORMULA \else $FORMULA$ \fi`; None for any other text."""
+    body = body.strip()
+    if not (body.startswith("\\ifmmode") and body.endswith("\\fi")):
+        return None
+    formula, _, other = body.removeprefix("\\ifmmode").removesuffix("\\fi").partition("\\else")
+    formula, other = formula.strip(), other.strip()
+    is_same = len(other) > 1 and other[0] == other[-1] == "$" and other[1:-1].strip() == formula
+    return formula if is_same else None

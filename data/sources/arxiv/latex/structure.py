@@ -55,7 +55,7 @@ _REFERENCES_END = re.compile(
 )
 _BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{center\})?[\s{}]*+){0,4}+")
 _ENTRY = re.compile(
-    r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^\s*\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
+    r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
