@@ -36,9 +36,8 @@ class ClusterConfig:
                 self.rendezvous is None, "cluster.rendezvous", self.rendezvous, "null: Slurm's job has it"
             )
         if self.rendezvous is not None:
-            pattern = r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+"
             _require(
-                bool(re.fullmatch(pattern, self.rendezvous)),
+                bool(re.fullmatch(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+", self.rendezvous)),
                 "cluster.rendezvous",
                 self.rendezvous,
                 "HOST:PORT",

@@ -21,7 +21,7 @@ _GENERATED = re.compile(
     rf"|\b{_AUTO}generated (?:file|code|by|from|with|using|on|via|source|header|do not)\b"
     r"|\bgenerated from ['\"/]|\bgenerated\b.{0,120}\bdo not (?:edit|modify|change|touch)\b"
     r"|\bdo not (?:edit|modify|change)\b.{0,120}\bgenerated\b"
-    r"|^[^\w\n]*+(?:warning|note|attention)?+\W*+do not (?:edit|modify)"
+    r"|^[^\w\n]*+(?:(?:warning|note|attention)\W*+)?+do not (?:edit|modify)"
     r"(?: (?:this|the) file)?(?: (?:by hand|manually|directly))?\W*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
 )

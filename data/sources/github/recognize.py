@@ -144,13 +144,16 @@ _PROPRIETARY = re.compile(
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 _SPDX = re.compile(
-    r"SPDX-License-Identifier:[ \t]*([^\n*]+?)[ \t]*(?:\*/|-->|#}|\*\)|$)", re.IGNORECASE | re.MULTILINE
+    r"SPDX-License-Identifier:[ \t]*+("
+    r"(?:(?!-->|#})[^\n* \t])++(?:[ \t]++(?:(?!-->|#})[^\n* \t])++)*|(?<=[ \t])"
+    r")[ \t]*+(?:\*/|-->|#}|\*\)|$)",
+    re.IGNORECASE | re.MULTILINE,
 )
 
 _MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
 _COPYRIGHT = re.compile(
-    r"^[ \t\W]*(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
+    r"^[ \t\W]{0,200}(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
 )
 _TAG = re.compile(r"https?://\S+|<[\w.-]+@[\w.-]+>|</?[a-z][a-z0-9]{0,9}(?:\s[^>\n]{0,80})?>", re.IGNORECASE)

@@ -84,7 +84,7 @@ def read_site(path: Path) -> Site:
     head = _head(path)
     if head.startswith(_UTF16):
         head = head.decode("utf-16", errors="ignore").encode()
-    language = re.search(rb"<mediawiki\b[^>]*?\bxml:lang=[\"']([\w-]+)", head)
+    language = re.search(rb"<mediawiki\b[^<>]*?\bxml:lang=[\"']([\w-]+)", head)
     begin, end = head.find(b"<siteinfo"), head.find(b"</siteinfo>")
     try:
         siteinfo = parse(head[begin:end] + b"</siteinfo>") if 0 <= begin < end else etree.Element("none")

@@ -10,7 +10,7 @@ from data.sources.wikipedia.marks import BREAK, GONE, HOLE
 _TAIL = 200
 _NEAR = 24  # characters to examine to see whether a line has begun
 _CLAUSES = 400  # most characters of a bracket on either side of a hole
-_CLAUSE = re.compile(r"(\s*[;,]\s+)")
+_CLAUSE = re.compile(r"([;,]\s+)")  # space before it belongs to it
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
 
@@ -67,6 +67,10 @@ def _without_holes(text: str) -> str:
 def _readable_clauses(inner: str) -> str:
     """The readable clauses of a text in brackets, with the brackets; a mark if none is readable."""
     clauses = _CLAUSE.split(inner)
+    for place in range(1, len(clauses), 2):
+        clause = clauses[place - 1]
+        clauses[place - 1] = clause.rstrip()
+        clauses[place] = clause[len(clauses[place - 1]) :] + clauses[place]
     kept = [(clauses[place - 1] if place else "", clauses[place]) for place in range(0, len(clauses), 2)]
     inner = "".join(mark + clause for mark, clause in kept if _is_readable(clause)).lstrip(" ,;")
     return f"({inner})" if inner.strip(GONE + " ") else GONE

@@ -31,7 +31,7 @@ _XML = re.compile(r"\.xml(-[\w-]+)?(\.bz2|\.gz)?$", re.IGNORECASE)
 _REDIRECT = re.compile(
     r"\s*#(redirect|redirecci[oó]n?|redirection|redirecció|redirecionamento|redirecteaza|přesměruj|omdirigering"
     r"|weiterleitung|preusmjeri|preusmeri|preusmeritev|átirányítás|rinvia|doorverwijzing|patrz|przekieruj|tam"
-    r"|пренасочване|перенаправление|перенапр|перенаправлення|преусмери)\s*:?\s*\[\[",
+    r"|пренасочване|перенаправление|перенапр|перенаправлення|преусмери)\s*+:?+\s*+\[\[",
     re.IGNORECASE,
 )
 _SAFE = ";@$!*(),/~:"  # characters that MediaWiki does not escape in addresses

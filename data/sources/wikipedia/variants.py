@@ -9,10 +9,10 @@ from data.sources.wikipedia.marks import GONE
 
 _MARKUP = re.compile(r"-\{([^{}]*)\}-")
 _FLAGS = re.compile(
-    r"\s*([A-Z-]|[a-z-]{2,10}(?:\s*;\s*[a-z-]{2,10})*|[A-Z](?:\s*;\s*[A-Z])*)?\s*\|", re.ASCII
+    r"\s*+([A-Z-]|[a-z-]{2,10}(?:\s*+;\s*+[a-z-]{2,10})*|[A-Z](?:\s*+;\s*+[A-Z])*)?\s*+\|", re.ASCII
 )
 _RULE = re.compile(
-    r"(?:^|;)\s*(?:[^;:=]*=>)?\s*(sr(?:-ec|-el|-cyrl|-latn)?|[a-z]{2,3}(?:-[a-z]+)?)\s*:", re.ASCII
+    r"(?:^|;)\s*+(?:[^;:=]*+=>)?\s*+(sr(?:-ec|-el|-cyrl|-latn)?|[a-z]{2,3}(?:-[a-z]++)?)\s*+:", re.ASCII
 )
 _ORDER = ("sr", "sr-ec", "sr-cyrl", "sr-el", "sr-latn")  # the default variant, then its fallbacks
 _HIDDEN = set("HT-DN")  # rules and titles for the page, removed rules, descriptions, names

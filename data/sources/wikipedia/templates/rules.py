@@ -42,7 +42,7 @@ _SIGNS = {
     "ILS": "₪", "TRY": "₺", "UAH": "₴", "NGN": "₦", "THB": "฿", "VND": "₫", "MXN": "MX$", "TWD": "NT$",
 }  # fmt: skip
 _JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
-_NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]+[\d/]+)?")
+_NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]++(?:\d[\d/]*+|(?<=[+/⁄]/)))?")
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
 )
