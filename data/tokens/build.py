@@ -21,8 +21,9 @@ from data.documents import read_row, text_files
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
+from data.tokens import runs
 from data.tokens.heldout import Apart, choose
-from data.tokens.stages import SPLITS, Plan, encode_file, text_bytes, write_shard
+from data.tokens.stages import SPLITS, Plan, encode_file, merge_group, text_bytes, write_shard
 from data.tokens.store import TOKENIZER, VERSION, manifest_checksum
 from data.tokens.tokenizer import Tokenizer
 
@@ -50,7 +51,7 @@ def build_store(
     settings = {"tokenizer": tokenizer.fingerprint, "seed": seed, "heldout": heldout}
     plan = Plan(
         tokenizer=tokenizer,
-        folder=_begun(output, settings | {"shard_bytes": shard_bytes, "text": stamps}),
+        folder=_begun(output, settings | {"layout": 2, "shard_bytes": shard_bytes, "text": stamps}),
         files=files,
         dtype=np.dtype("<u2" if tokenizer.vocab_size <= 65536 else "<u4"),
         seed=seed,
@@ -64,6 +65,7 @@ def build_store(
     progress.say(f"tokenizing with {tokenizer.backend_note}")
     _encode(plan, sizes, on, output.parent / "logs", progress)
     plan = _with_something_held_out(plan, progress)
+    _merge(plan, on, output.parent / "logs", progress)
     _write_shards(plan, on, output.parent / "logs", progress)
     shards = _verified_shards(plan)
     with folders.replacing(plan.store / TOKENIZER) as temporary:
@@ -140,6 +142,19 @@ def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
     if not marks[chosen.file]["apart"]:
         encode_file(plan, chosen.file)
     return plan
+
+
+def _merge(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) -> None:
+    """Merge the sorted runs of many text files into a few."""
+    todo = [group for group in range(plan.n_groups) if not plan.is_merged(group)]
+
+    def merging() -> None:
+        progress.show(f"{sum(map(plan.is_merged, todo))} of {len(todo)} groups of text files merged")
+
+    engine.run(on, "merge", partial(merge_group, plan), todo, logs, merging)
+    for file in range(len(plan.files)) if plan.n_groups else ():
+        for split in SPLITS:
+            runs.remove(plan.encoded, f"{file:06d}-{split}")
 
 
 def _write_shards(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) -> None:

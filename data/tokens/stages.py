@@ -1,13 +1,15 @@
-"""The two stages that make a token store, as tasks that can be sent to any process.
+"""The stages that make a token store, as tasks that can be sent to any process.
 
-Map: encode one text file, and sort its documents by a hash of (seed, id). Reduce: gather the p-th partition
-of that hash from all files into shard p. A task writes under temporary names of its own and renames; its
-marker, which holds the sizes of its files, comes last. So a task may be killed, repeated or late without
-harm.
+Map: encode one text file, and sort its documents by a hash of (seed, id). Merge, if there are many files: the
+sorted runs of a group become one. Reduce: gather the p-th range of that hash from all runs into shard p. A
+task writes under temporary names of its own and renames; its marker, which holds the sizes of its files,
+comes last. So a task may be killed, repeated or late without harm.
 """
 
 import json
+import math
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,15 +21,15 @@ import xxhash
 
 from data import folders
 from data.errors import DataError, PassingError, is_passing, retried
+from data.tokens import runs
 from data.tokens.heldout import Apart, cut_end, place_of
+from data.tokens.runs import ENTRY, FAN_IN
 from data.tokens.store import DOCUMENT, checksum
 from data.tokens.tokenizer import Tokenizer
 
 TEXT_AGAIN = "rebuild it with `relama prepare … stage=text`"
 SPLITS = ("train", "heldout")
 COLUMNS = ("id", "url", "text")  # the columns of a document that a store depends on
-# An encoded document: its tokens, its bytes of text, and its row in the text file.
-ENTRY = np.dtype([("tokens", "<u4"), ("bytes", "<u4"), ("row", "<u4")])
 KEY = np.dtype("<u8")
 
 
@@ -49,9 +51,30 @@ class Plan:
         """The store in the making."""
         return self.folder / "store"
 
-    def encoded(self, file: int, split: str, kind: str) -> Path:
-        """One of an encoded file's three parts: sorted `keys`, or `entries` or `tokens` in that order."""
-        return self.folder / "encoded" / f"{file:06d}-{split}.{kind}"
+    @property
+    def encoded(self) -> Path:
+        """The folder of the sorted runs and all markers."""
+        return self.folder / "encoded"
+
+    @property
+    def n_groups(self) -> int:
+        """Groups of text files whose runs are merged; 0 if there are few files."""
+        return math.ceil(len(self.files) / self._group_size) if len(self.files) > FAN_IN else 0
+
+    @property
+    def _group_size(self) -> int:
+        return max(FAN_IN, math.ceil(len(self.files) / FAN_IN))
+
+    def files_of(self, group: int) -> range:
+        """The text files whose runs a group merges."""
+        return range(group * self._group_size, min(len(self.files), (group + 1) * self._group_size))
+
+    @property
+    def run_names(self) -> list[str]:
+        """The runs that shards are gathered from, without their split."""
+        if self.n_groups:
+            return [f"merged-{group:06d}" for group in range(self.n_groups)]
+        return [f"{file:06d}" for file in range(len(self.files))]
 
     def encoded_mark(self, file: int) -> Path:
         """The marker of an encoded text file: its files' sizes, its documents and tokens."""
@@ -62,14 +85,24 @@ class Plan:
         return self.folder / "encoded" / f"{split}-{shard:05d}.json"
 
     def is_encoded(self, file: int) -> bool:
-        """Whether a text file is encoded, with all its files in place."""
+        """Whether a text file is encoded, with all its files in place, or merged with others."""
+        mark = self.encoded_mark(file)
+        is_merged = self.n_groups > 0 and self.is_merged(file // self._group_size)
+        return self._has_files(mark) or (is_merged and mark.exists())
+
+    def merged_mark(self, group: int) -> Path:
+        """The marker of a merged group: its files' sizes."""
+        return self.encoded / f"merged-{group:06d}.json"
+
+    def is_merged(self, group: int) -> bool:
+        """Whether a group is merged, with all its files in place."""
+        return self._has_files(self.merged_mark(group))
+
+    def _has_files(self, mark: Path) -> bool:
         try:
-            mark = json.loads(self.encoded_mark(file).read_text())
-            sizes, _ = mark["sizes"], mark["apart"]
-            return all(
-                (self.folder / "encoded" / name).stat().st_size == size for name, size in sizes.items()
-            )
-        except (OSError, ValueError, KeyError, TypeError):
+            sizes = json.loads(mark.read_text())["sizes"]
+            return all((self.encoded / name).stat().st_size == size for name, size in sizes.items())
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     def is_written(self, split: str, shard: int) -> bool:
@@ -111,26 +144,19 @@ def _encode(plan: Plan, file: int) -> None:
     # Compared as Python integers, because a share of 2^64 may not fit into 64 bits.
     apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
     apart |= np.array(ends, bool)
-    made = []
+    made: dict[str, int] = {}
     for split in SPLITS:
         rows = np.flatnonzero(apart == (split == "heldout"))
         rows = rows[np.argsort(keys[rows], kind="stable")]
         entries = np.zeros(len(rows), ENTRY)
         entries["tokens"] = [len(documents[row]) for row in rows]
-        entries["bytes"], entries["row"] = sizes[rows], rows_of[rows]
-        for kind, content in {
-            "keys": [keys[rows]],
-            "entries": [entries],
-            "tokens": (documents[row] for row in rows),
-        }.items():
-            made.append(plan.encoded(file, split, kind))
-            with folders.replacing(made[-1], folders.own(made[-1])) as temporary, temporary.open("wb") as out:
-                for array in content:
-                    array.tofile(out)
+        entries["key"], entries["bytes"] = keys[rows], sizes[rows]
+        entries["file"], entries["row"] = file, rows_of[rows]
+        made |= runs.write(plan.encoded, f"{file:06d}-{split}", [(entries, (documents[row] for row in rows))])
     _mark(
         plan.encoded_mark(file),
         {
-            "sizes": {path.name: path.stat().st_size for path in made},
+            "sizes": made,
             "documents": len(documents),
             "tokens": sum(map(len, documents)),
             "bytes": int(sizes.sum(dtype=np.int64)),
@@ -168,35 +194,46 @@ def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[i
     return [places[row], row, int(sizes[rows_of == row].sum())]
 
 
+def merge_group(plan: Plan, group: int) -> None:
+    """Merge the runs of a group of text files, if that is not done."""
+    if plan.is_merged(group):
+        return
+    sizes: dict[str, int] = {}
+    for split in SPLITS:
+        names = [f"{file:06d}-{split}" for file in plan.files_of(group)]
+        sizes |= runs.merge(plan.encoded, names, f"merged-{group:06d}-{split}", plan.dtype)
+    _mark(plan.merged_mark(group), {"sizes": sizes})
+
+
 def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
-    """Reduce: write one shard of one split, unless it is empty, and the marker with its manifest entry."""
+    """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
     split, shard = jobs[item]
-    found = [(file, *_of_shard(plan, file, split, shard)) for file in range(len(plan.files))]
-    found = [one for one in found if len(one[1])]
-    if not found:
+    low, high = (runs.range_edge(edge, plan.shards[split]) for edge in (shard, shard + 1))
+    with ExitStack() as opened:
+        found = [
+            opened.enter_context(runs.Run(plan.encoded, f"{name}-{split}", plan.dtype))
+            for name in plan.run_names
+        ]
+        entries, tokens = runs.gather(found, low, high)
+    if not len(entries):
         _mark(plan.shard_mark(split, shard), None)
         return
-    keys, entries = np.concatenate([one[1] for one in found]), np.concatenate([one[2] for one in found])
-    tokens = np.concatenate([one[3] for one in found])
-    files = np.repeat([one[0] for one in found], [len(one[1]) for one in found])
-    stops = np.cumsum(entries["tokens"], dtype=np.int64)
-    order = np.lexsort((entries["row"], files, keys))
     path = plan.store / f"{split}-{shard:05d}.bin"
     table = path.with_suffix(".docs")
     with folders.replacing(path, folders.own(plan.folder / path.name)) as temporary:
         with temporary.open("wb") as out:
-            for place in order:
-                out.write(tokens.data[stops[place] - entries["tokens"][place] : stops[place]])
+            for document in tokens:
+                out.write(document.data)
         tokens_checksum = checksum(temporary)
+    ends = np.cumsum(entries["tokens"], dtype=np.uint64)
     documents = np.empty(len(entries), DOCUMENT)
-    documents["end"] = np.cumsum(entries["tokens"][order], dtype=np.uint64)
-    documents["file"], documents["row"] = files[order], entries["row"][order]
+    documents["end"], documents["file"], documents["row"] = ends, entries["file"], entries["row"]
     with folders.replacing(table, folders.own(plan.folder / table.name)) as temporary:
         documents.tofile(temporary)
         documents_checksum = checksum(temporary)
     entry = {
         "file": path.name,
-        "tokens": len(tokens),
+        "tokens": int(ends[-1]),
         "documents": len(documents),
         "bytes": int(entries["bytes"].sum(dtype=np.int64)),
         "xxh3": tokens_checksum,
@@ -246,18 +283,3 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
         if is_passing(error):
             raise PassingError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
-
-
-def _of_shard(plan: Plan, file: int, split: str, shard: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Keys, entries and tokens of a text file's documents in `shard`: one range of each encoded file."""
-    # In exact integers, because the bounds of neighboring shards must meet.
-    low, high = (-(-(2**64) * edge // plan.shards[split]) for edge in (shard, shard + 1))
-    keys = np.fromfile(plan.encoded(file, split, "keys"), KEY)
-    start = int(np.searchsorted(keys, np.uint64(low)))
-    stop = len(keys) if high == 2**64 else int(np.searchsorted(keys, np.uint64(high)))
-    entries = np.fromfile(plan.encoded(file, split, "entries"), ENTRY, stop)
-    first = int(entries["tokens"][:start].sum(dtype=np.int64))
-    count = int(entries["tokens"][start:].sum(dtype=np.int64))
-    path = plan.encoded(file, split, "tokens")
-    tokens = np.fromfile(path, plan.dtype, count, offset=first * plan.dtype.itemsize)
-    return keys[start:stop], entries[start:], tokens

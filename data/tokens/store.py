@@ -5,12 +5,14 @@ The shards of a split form one stream of tokens; each document is BOS ids EOS. T
 so a folder without one is not a store. `data/tokens/build.py` writes it.
 """
 
+import errno
 import hashlib
 import json
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +23,11 @@ from data.folders import is_plain
 
 VERSION = 1
 TOKENIZER = "tokenizer.model"
-MAPPED = 64  # most shards of a store mapped at once
+MAPPED = 256  # most files mapped at once, of all stores: each holds a file descriptor, of some 1,000
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
 AGAIN = "rebuild it with `relama prepare … stage=tokens`"
+_numbers = count()  # of the stores opened in this process
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,7 @@ class TokenStore:
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
         if not (folder / TOKENIZER).is_file():
             raise DataError(f"{folder / TOKENIZER}: missing; {AGAIN}")
-        # A mapped file holds a file descriptor, and a process may have only about 1,000.
-        self._tokens = lru_cache(maxsize=MAPPED)(self._map_tokens)
-        self._documents = lru_cache(maxsize=MAPPED)(self._map_documents)
+        self._number = next(_numbers)
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
@@ -123,15 +124,11 @@ class TokenStore:
         first = int(self._ends[shard]) - self._shards[shard]["tokens"]
         return self.folder / self._shards[shard]["file"], token - first
 
-    def _map_tokens(self, shard: int) -> np.ndarray:
-        with open(self.folder / self._shards[shard]["file"], "rb") as file:
-            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if hasattr(mmap, "MADV_RANDOM"):  # without it, Linux reads a useless 128 KiB ahead of each sequence
-            pages.madvise(mmap.MADV_RANDOM)
-        return np.frombuffer(pages, self.dtype)
+    def _tokens(self, shard: int) -> np.ndarray:
+        return _map(self.folder / self._shards[shard]["file"], self.dtype, self._number)
 
-    def _map_documents(self, shard: int) -> np.ndarray:
-        return np.asarray(np.memmap(self.folder / self._shards[shard]["documents_file"], DOCUMENT, "r"))
+    def _documents(self, shard: int) -> np.ndarray:
+        return _map(self.folder / self._shards[shard]["documents_file"], DOCUMENT, self._number)
 
     def _check_size(self, name: str, expected: int) -> None:
         if not is_plain(name):
@@ -150,6 +147,27 @@ class TokenStore:
     def _check_content(self, name: str, expected: str) -> None:
         if checksum(self.folder / name) != expected:
             raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
+
+
+def _map(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
+    """A file of a store in memory, from the cache that all stores share."""
+    try:
+        return _mapped(path, dtype, store)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        _mapped.cache_clear()  # the process needs its descriptors elsewhere
+        return _mapped(path, dtype, store)
+
+
+@lru_cache(maxsize=MAPPED)
+def _mapped(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
+    """`store` keeps apart what two stores found under one path, at different times."""
+    with open(path, "rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead of each access, in vain
+        pages.madvise(mmap.MADV_RANDOM)
+    return np.frombuffer(pages, dtype)
 
 
 def read_manifest(folder: Path) -> dict:

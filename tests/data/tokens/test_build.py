@@ -17,6 +17,8 @@ from sentencepiece import sentencepiece_model_pb2
 import data.documents
 import data.engine
 import data.tokens.build
+import data.tokens.runs
+import data.tokens.stages
 from data.documents import Document, read_row, write_documents
 from data.engine import EngineConfig
 from data.errors import DataError
@@ -280,7 +282,7 @@ def test_a_late_task_of_an_abandoned_build_cannot_write_into_the_next_one(
     assert sorted(path.name for path in folder.iterdir()) == ["text", "tokens"]
 
 
-@pytest.mark.parametrize("what", ["tokens", "keys", "json"])
+@pytest.mark.parametrize("what", ["tokens", "entries", "json"])
 def test_lost_or_truncated_encoded_files_are_rebuilt(documents, tokenizer, tmp_path, monkeypatch, what):
     folder = write(documents, tmp_path, monkeypatch, file_bytes=20_000, group_rows=5)
     build(folder, tokenizer)
@@ -297,3 +299,33 @@ def test_lost_or_truncated_encoded_files_are_rebuilt(documents, tokenizer, tmp_p
     damaged.write_bytes(damaged.read_bytes()[:-4])
     build(folder, tokenizer)
     assert files(folder / "tokens") == expected
+
+
+def test_many_text_files_are_merged_first_and_give_the_same_store(
+    documents, tokenizer, tmp_path, monkeypatch
+):
+    """In linear opens and bytes; killed after the merge or with damaged runs, the same bytes."""
+    folder = write(documents, tmp_path, monkeypatch, file_bytes=6_000, group_rows=5)
+    n_files = len(list((folder / "text").glob("*.parquet")))
+    assert n_files > 9
+    build(folder, tokenizer)
+    expected = files(folder / "tokens")
+    monkeypatch.setattr(data.tokens.stages, "FAN_IN", 3)
+    monkeypatch.setattr(data.tokens.runs, "_MERGE_BYTES", 3_000)
+    build(folder, tokenizer)
+    assert files(folder / "tokens") == expected
+    for damage in (None, "merged-000001-train.tokens", "merged-000000.json"):
+        with monkeypatch.context() as patch:
+
+            def dies(*args):
+                raise KeyboardInterrupt
+
+            patch.setattr(data.tokens.build, "write_shard", dies)
+            with pytest.raises(KeyboardInterrupt):
+                build(folder, tokenizer)
+        (encoded,) = folder.rglob("encoded")
+        assert len(list(encoded.glob("*-train.tokens"))) == 3  # the merged ones alone are left
+        if damage:
+            (encoded / damage).write_bytes((encoded / damage).read_bytes()[:-4])
+        build(folder, tokenizer)
+        assert files(folder / "tokens") == expected

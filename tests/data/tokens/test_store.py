@@ -187,3 +187,26 @@ def test_reading_tokens_needs_no_parquet():
     )
     finished = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert finished.stdout.strip() == "[]", finished.stderr
+
+
+def test_stores_of_many_shards_share_a_bounded_number_of_file_descriptors(corpora, tmp_path):
+    """Sixteen sources of a hundred shards, read by a process that may open 400 files."""
+    code = f"""
+import os, resource
+from pathlib import Path
+from data.tokens.store import TokenStore
+resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
+folder = Path({str(corpora / "prose" / "tokens")!r})
+stores = [TokenStore.open(folder) for _ in range(100)]
+expected = stores[0].read(0, stores[0].n_tokens).tolist()
+for store in stores:
+    assert store.read(0, store.n_tokens).tolist() == expected
+assert len(os.listdir("/proc/self/fd")) < 300
+taken = [open(os.devnull) for _ in range(400 - len(os.listdir("/proc/self/fd")))]
+another = TokenStore.open(folder, "train")
+taken.pop().close(), taken.pop().close()
+for store in [*stores, another]:
+    assert store.read(0, 100).tolist() == expected[:100]
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
