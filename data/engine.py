@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
 _work: Work | None = None  # in a worker process: the function, sent once
+STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # how often a status is made; the most of the time that it may take
 
 
 @dataclass
@@ -222,12 +223,15 @@ def _wait(executor: Any, logs: Path) -> None:
 
 @contextmanager
 def _calling(status: Callable[[], None]) -> Iterator[None]:
-    """Call `status` twice a second from a thread during the block."""
+    """Call `status` twice a second from a thread during the block; less often if it takes long itself."""
     done = threading.Event()
 
     def loop() -> None:
-        while not done.wait(0.5):
+        pause = STATUS_SECONDS
+        while not done.wait(pause):
+            begin = time.monotonic()
             status()
+            pause = max(STATUS_SECONDS, (time.monotonic() - begin) / STATUS_SHARE)
 
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()

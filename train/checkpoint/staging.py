@@ -49,7 +49,7 @@ class Staging:
 
     def planner(self) -> DefaultSavePlanner:
         """A planner that writes the copies instead of the tensors."""
-        return _StagedPlanner(self._buffers)
+        return _StagedPlanner(self._buffers, f"relama {id(self)}")
 
 
 def local_parts(tensors: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
@@ -65,8 +65,10 @@ def local_parts(tensors: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]
 
 
 class _StagedPlanner(DefaultSavePlanner):
-    def __init__(self, buffers: dict[str, Tensor]) -> None:
-        super().__init__()
+    def __init__(self, buffers: dict[str, Tensor], key: str) -> None:
+        # Rank 0 plans for all ranks, in Python: it keeps the plan until the tensors' shapes change.
+        super().__init__(enable_plan_caching=True)
+        self._cached_plans_key = key  # torch keeps the plans of a process by this, otherwise by the class
         self._buffers = buffers
 
     def resolve_data(self, write_item: WriteItem) -> Tensor:

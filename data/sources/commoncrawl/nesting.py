@@ -38,6 +38,8 @@ def is_too_deep(html: str) -> bool:
         name = tag[2].lower()
         if name in _REPEATING:
             repeated += formatting.size
+            if repeated > MAX_REPEATED:
+                return True
         if name in _FORMATTING:  # nested in one another they take linear time
             formatting.close(name) if tag[1] else formatting.open(name, tag[3])
         if name in _FORMATTING or name in _CLOSED_BY_OTHERS:
@@ -51,7 +53,7 @@ def is_too_deep(html: str) -> bool:
                 counts[closed] -= 1
                 if closed == name:
                     break
-        if len(open_) > MAX_DEPTH or repeated > MAX_REPEATED:
+        if len(open_) > MAX_DEPTH:
             return True
     return False
 
