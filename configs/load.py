@@ -20,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from configs import describe, terminal
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_yaml", "load", "quoted", "save", "to_yaml"]
 LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; only `input` and `output` take a URL
+_MAX_CONFIG = 1 << 20  # bytes of a saved config, which has a few thousand
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
 
@@ -74,12 +76,40 @@ def save(config: "DataclassInstance", path: Path) -> None:
 def from_yaml(path: Path, schema: type[T]) -> T:
     """Read back what `save` wrote. Raises ConfigError if the file does not fit `schema`."""
     try:
-        composed = OmegaConf.load(path)
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        with open(path, "rb") as file:
+            content = file.read(_MAX_CONFIG + 1)
+        if len(content) > _MAX_CONFIG:
+            raise ValueError(f"larger than {_MAX_CONFIG >> 20} MiB")
+        tree = _PlainLoader(content).get_single_data()
+        _refuse_interpolation(tree)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable config ({_first_line(error)})") from None
-    if not isinstance(composed, DictConfig):
+    if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values")
-    return _to_dataclass(composed, schema)
+    return _to_dataclass(OmegaConf.create(tree), schema)
+
+
+class _PlainLoader(get_yaml_loader()):
+    """OmegaConf's safe loader without aliases: a run folder may come from anyone, and nine lines of aliases
+    make a billion values."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has YAML aliases, which Relama never writes")
+        return super().compose_node(parent, index)
+
+
+def _refuse_interpolation(tree: object) -> None:
+    """Raises ValueError for `${…}`, with which a config could read the environment."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            _refuse_interpolation(key)
+            _refuse_interpolation(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            _refuse_interpolation(value)
+    elif isinstance(tree, str) and "${" in tree:
+        raise ValueError(f"it refers to another value ({tree[:60]!r}); write the value itself")
 
 
 def entry(

@@ -4,12 +4,13 @@ import ast
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from configs.load import save
+from configs.load import ConfigError, entry, from_yaml, save
 from configs.redact import MASK, redact, redact_command
 from data import remote
 from data.errors import DataError
@@ -225,3 +226,34 @@ def test_saved_configs_and_errors_hold_no_secret(tmp_path, monkeypatch):
     )
     assert finished.returncode == 1
     assert "hunter22" not in finished.stdout + finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ("name: ${oc.env:HOME}\n", "refers to another value"),
+        ("weights: {a: '${oc.env:SECRET_TOKEN}'}\n", "refers to another value"),
+        ("a0: &a0 [x]\n" + "".join(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]\n" for i in range(1, 30)), "aliases"),
+        ("[" * 100_000, "not a readable config"),
+        ("name: " + "x" * (2 << 20), "larger than 1 MiB"),
+    ],
+)  # fmt: skip
+def test_a_config_of_somebody_elses_run_reads_no_environment_and_is_no_bomb(
+    content, part, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SECRET_TOKEN", "0123456789abcdef")
+    path = tmp_path / "config.yaml"
+    path.write_text(content)
+    begin = time.process_time()
+    with pytest.raises(ConfigError, match=part) as refused:
+        from_yaml(path, DataConfig)
+    assert "0123456789abcdef" not in str(refused.value) and time.process_time() - begin < 10
+
+
+def test_a_line_for_a_terminal_has_no_escapes_and_no_overrides_of_its_direction(capsys):
+    def fails(argv: list[str]) -> int:
+        raise DataError("no file \x1b]0;owned\x07 \u202egpj.exe \ud800 é — 中")
+
+    assert entry(fails, [], errors=(DataError,)) == 1
+    shown = capsys.readouterr().err
+    assert "é — 中" in shown and shown.strip().isprintable()
