@@ -40,6 +40,7 @@ VERBS = {
         "ImportConfig",
         "turn Hugging Face's or Meta's weights into a checkpoint",
     ),
+    "average": ("train.weights.average", "AverageConfig", "average several checkpoints"),
     "evaluate": (
         "train.evaluation.main",
         "EvaluateConfig",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 class EvaluateConfig:
     """Which weights, on what."""
 
-    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     suite: str = "paper"  # paper | table3
     tasks: list[str] | None = None  # only these of the suite
     protocols: list[str] | None = None  # paper, usual; null: both

@@ -23,7 +23,7 @@ from train.weights.open import load_model, open_weights, same_tokenizer
 class ValidateWeightsConfig:
     """What to measure, on which data. Without `data=`, a run is measured on its own data."""
 
-    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     data: DataConfig
     corpora: str = "corpora"
     sequences: int = 1000000  # at most, per source, spread evenly over what is held out

@@ -40,7 +40,7 @@ Type a line, and the model continues the text. Ctrl-C stops its turn; Ctrl-D or 
 class ChatConfig:
     """Which model, and how freely it writes; each of the last four can be changed while it runs."""
 
-    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     temperature: float = 0.8  # 0: always the likeliest token
     top_p: float = 0.95
     max_tokens: int = 128  # of one turn

@@ -32,7 +32,7 @@ BETWEEN = "-" * 40  # printed between the texts of a file of prompts
 class GenerateConfig:
     """What to continue, and how freely."""
 
-    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     prompt: str = ""
     prompts: str | None = None  # instead of prompt=: a file with one per line, or - (standard input)
     json: bool = False  # JSON lines out ("prompt", "completion"), and in from prompts= ("prompt")

@@ -35,7 +35,7 @@ DTYPE_NAMES = {
 class ExportConfig:
     """What to write, and how."""
 
-    weights: str  # a run folder, its name, a step folder, a Hugging Face folder or a Meta folder
+    weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     format: str  # hf | meta
     output: str  # the folder to create
     dtype: str = "fp32"  # fp32 | bf16 | fp16 | auto (as stored)

@@ -31,7 +31,7 @@ from model.formats.huggingface import is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
 from model.formats.weights import Weights, parameter_shapes
 from model.llama import Llama, LlamaConfig
-from train.checkpoint.folder import damage, newest_complete, read_state
+from train.checkpoint.folder import complete_steps, damage, newest_complete, read_state, step_folder
 from train.checkpoint.reader import CheckpointReader
 from train.checkpoint.tensors import load
 from train.config import RunError
@@ -85,9 +85,24 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
 
 
 def _named(path: Path) -> Path:
-    """`path`, or the run of that name if only that exists."""
+    """`path`; or, if nothing has that name, the run that has, or the step of a run that RUN@STEP names."""
+    if path.exists():
+        return path
+    name, at, step = str(path).rpartition("@")
+    if at and step.isdecimal() and (run := _named(Path(name))).is_dir():
+        return _step(run, int(step))
     run = run_path(str(path))
-    return run if not path.exists() and run.exists() else path
+    return run if run.exists() else path
+
+
+def _step(run: Path, step: int) -> Path:
+    """A step's folder. Raises RunError that names the nearest ones if it was not kept."""
+    folder = step_folder(run / "checkpoints", step)
+    if not folder.exists():
+        kept = sorted(complete_steps(run / "checkpoints"), key=lambda other: abs(other - step))[:3]
+        nearest = ", ".join(map(str, sorted(kept))) or "none"
+        raise RunError(f"{run}@{step}: no checkpoint of this step; the nearest kept: {nearest}")
+    return folder
 
 
 def fill(model: nn.Module, weights: Weights) -> None:
