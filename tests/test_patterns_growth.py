@@ -49,13 +49,12 @@ def test_a_steep_pattern_is_found():
         (r"(a+)+b", {"match"}),
         (r"<!--.*?-->", {"search"}),
         (r"\s+$", {"search"}),
-        (r"x\s*(.*?)\s*y", {"match"}),
         (rb"(?:a|aa)+$", {"fullmatch"}),
         (r"\w*\w*;", {"match"}),
     ):
         found = Found(re.compile(steep), "here", methods)
         assert any(is_steep(found, attack) for attack in attacks(found.pattern)), steep
-    for flat in (r"a+b", r"<[^<>]*>", r"(?<!\s)\s++x"):
+    for flat in (r"(?<!a)a++b", r"<[^<>]*>", r"(?<!\s)\s++x"):
         found = Found(re.compile(flat), "here", {"search"})
         assert not any(is_steep(found, attack) for attack in attacks(found.pattern)), flat
 
