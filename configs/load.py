@@ -7,7 +7,6 @@ line that names the key and the choices.
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -23,11 +22,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from configs import describe, terminal
+from configs import describe
 from configs import schema as schemas
+from configs.errors import explained, report
 from configs.files import expand
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
-from configs.redact import redact, redact_tree
+from configs.redact import redact_tree
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -119,24 +119,24 @@ def entry(
 ) -> int:
     """Run a verb; the user's mistakes (ConfigError and `errors`) become one line and exit code 1.
 
-    Ctrl-C is one line and exit code 130. Under torchrun, where every rank meets the same mistake, the first
-    rank of each node prints the line.
+    So do a full disk and missing rights. Ctrl-C is one line and exit code 130. Under torchrun, where every
+    rank meets the same mistake, the first rank of each node prints the line.
     """
     try:
         return verb(expand(sys.argv[1:] if argv is None else argv)) or 0
     except (ConfigError, *errors) as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
-            terminal.keep()  # how far it came stays on the screen
-            prefix = terminal.paint("relama: error", "red")
-            line = terminal.printable(redact(" ".join(str(error).split())))
-            terminal.say(f"{prefix}{where}: {line}")
+        report(error)
         return 1
     except KeyboardInterrupt:
         return interrupted()
     except BrokenPipeError:  # `relama explain … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if explained(error) is None:
+            raise
+        report(error)
+        return 1
 
 
 def interrupted() -> int:

@@ -13,6 +13,9 @@ from launch.config import LaunchConfig
 from launch.job import Job, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
 
+# What torchrun's process runs: ours, or torch's in launches of earlier versions.
+MODULES = ("launch.agent", "torch.distributed.run")
+
 
 def command(config: LaunchConfig, arguments: list[str]) -> list[str]:
     """torchrun on this machine: alone, or one of several that meet at `cluster.rendezvous`."""
@@ -56,9 +59,10 @@ def is_alive(job: Job) -> bool:
     """Whether the torchrun of `job` runs here: its process id may have been reused."""
     if not Path("/proc").is_dir():  # not Linux
         shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
-        return "torch.distributed.run" in shown.stdout
+        return any(module in shown.stdout for module in MODULES)
     try:
-        return b"torch.distributed.run" in Path(f"/proc/{int(job.id)}/cmdline").read_bytes()
+        line = Path(f"/proc/{int(job.id)}/cmdline").read_bytes().decode(errors="replace")
+        return any(module in line for module in MODULES)
     except (OSError, ValueError):
         return False
 

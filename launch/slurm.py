@@ -67,7 +67,7 @@ def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
     )
 
 
-_MODULE = " \\\n    -m \\\n    "  # `python -m torch.distributed.run` stays in one line
+_MODULE = " \\\n    -m \\\n    "  # `python -m launch.agent` stays in one line
 _SCRIPT = """\
 #!/usr/bin/env bash
 # {command}

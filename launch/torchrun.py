@@ -20,12 +20,12 @@ ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) -> list[str]:
-    """`python -m torch.distributed.run … train/main.py …`; `arguments` are train's overrides."""
+    """`python -m launch.agent … train/main.py …`; `arguments` are train's overrides."""
     # Otherwise torchrun would end on a SIGHUP that nohup told it to ignore.
     ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
     signals = ",".join(name for name in SIGNALS if name != ignored)
     return [
-        *(sys.executable, "-m", "torch.distributed.run"),
+        *(sys.executable, "-m", "launch.agent"),
         f"--nnodes={config.nodes}",
         f"--nproc-per-node={config.processes_per_node}",
         *rendezvous,

@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import HashStore, PrefixStore, TCPStore
 from torch.distributed.device_mesh import DeviceMesh
 
+from configs.errors import explained
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import RunError, TrainConfig
@@ -160,7 +161,7 @@ def first_rank_does(work: Callable[[], T]) -> T:
         try:
             box[0] = work()
         except (RunError, OSError) as error:
-            box[1] = str(error)
+            box[1] = (explained(error) if isinstance(error, OSError) else None) or str(error)
     dist.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise RunError(box[1])

@@ -1,0 +1,66 @@
+"""One line for what ended a command, on the terminal and in the file that torchrun reads from each rank."""
+
+import errno
+import getpass
+import json
+import os
+import shutil
+import socket
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from configs import terminal
+from configs.redact import redact
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FORBIDDEN = (errno.EACCES, errno.EPERM)
+
+
+def report(error: Exception) -> None:
+    """Print the line, on the first rank of each machine; under torchrun, leave it for torchrun's report."""
+    where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
+    text = explained(error) if isinstance(error, OSError) else str(error)
+    text = f"{where}: {terminal.printable(redact(' '.join((text or str(error)).split())))}"
+    _tell_torchrun(f"relama: error{text}")
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        terminal.keep()  # how far it came stays on the screen
+        terminal.say(terminal.paint("relama: error", "red") + text)
+
+
+def explained(error: OSError) -> str | None:
+    """A full disk or missing rights, with how to fix it; None for other errors."""
+    path = error.filename2 or error.filename
+    if error.errno in _FULL:
+        places = [path] if path else [os.getcwd(), tempfile.gettempdir()]
+        room = " and ".join(f"{place} ({_free(Path(place))} free)" for place in places)
+        return f"no space left on the disk of {room}; make room there and run the same command again"
+    if error.errno in _FORBIDDEN and path:
+        return (
+            f"{path}: {error.strerror}, as user {_user()}; choose another folder, or have its owner or mode "
+            f"changed (ls -ld {path})"
+        )
+    if error.errno == errno.EROFS and path:
+        return f"{path}: its file system is read-only; choose a folder on another one"
+    return None
+
+
+def _free(path: Path) -> str:
+    while not path.exists():
+        path = path.parent
+    return f"{shutil.disk_usage(path).free / 1e9:,.2f} GB"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return str(os.getuid())
+
+
+def _tell_torchrun(line: str) -> None:
+    if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        content = {"message": line, "extraInfo": {"timestamp": str(int(time.time()))}}
+        with suppress(OSError):
+            Path(file).write_text(json.dumps({"message": content}))

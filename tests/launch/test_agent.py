@@ -1,0 +1,103 @@
+"""Our line is the last thing that a person sees, under torchrun too."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
+
+from configs import errors
+from configs.load import ConfigError, entry
+from launch.agent import last_line
+from tests.support.runs import REPOSITORY, SMALL
+
+# A micro-batch that no machine can hold: refused by the ranks, not by the launch.
+TOO_LARGE = [*SMALL, "precision=fp32", "micro_batch=1048576", "global_batch=67108864"]
+
+
+@pytest.mark.distributed
+def test_a_launch_ends_with_the_refusal_of_its_ranks(corpora, tmp_path):
+    words = [*TOO_LARGE, f"corpora={corpora}", f"run={tmp_path / 'run'}", "max_restarts=0"]
+    launch = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *words]
+    done = subprocess.run(launch, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert last.startswith("relama: error: micro_batch=1048576: ") and "fits, with the same result" in last
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.distributed
+def test_plain_torchrun_reports_the_refusal_as_the_root_cause(corpora, tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=1"]
+    words = [
+        str(REPOSITORY / "train" / "main.py"),
+        *TOO_LARGE,
+        f"corpora={corpora}",
+        f"run={tmp_path / 'run'}",
+    ]
+    done = subprocess.run([*torchrun, *words], capture_output=True, text=True, cwd=tmp_path, timeout=180)
+    *_, last, border = done.stderr.splitlines()
+    assert set(border) == {"="} and "relama: error: micro_batch=1048576: " in last
+
+
+def failure(tmp_path, exitcode: int, content: str | None = None) -> ProcessFailure:
+    file = tmp_path / "error.json"
+    if content is not None:
+        file.write_text(content)
+    return ProcessFailure(local_rank=0, pid=1, exitcode=exitcode, error_file=str(file))
+
+
+@pytest.mark.parametrize(
+    ("exitcode", "expected"),
+    [
+        (-9, "rank 3 was killed; if its memory ran out, lower micro_batch; the same command resumes"),
+        (-11, "rank 3 was ended by SIGSEGV; the same command"),
+        (75, "rank 3 ended with exit code 75; its lines above say why; the same command"),
+    ],
+)
+def test_a_rank_that_left_no_line_gets_one(exitcode, expected, tmp_path):
+    assert expected in last_line(3, failure(tmp_path, exitcode))
+    strange = json.dumps({"message": {"message": "KeyError: 1", "extraInfo": {"timestamp": "1"}}})
+    assert expected in last_line(3, failure(tmp_path, exitcode, strange))
+
+
+def test_every_rank_leaves_its_line_for_torchrun(tmp_path, monkeypatch, capsys):
+    def verb(_words: list[str]) -> None:
+        raise ConfigError("steps=x: expected an integer")
+
+    monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "error.json"))
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert entry(verb, []) == 1
+    assert capsys.readouterr().err == ""  # rank 0 prints it
+    found = ProcessFailure(local_rank=1, pid=1, exitcode=1, error_file=str(tmp_path / "error.json"))
+    assert last_line(1, found) == "relama: error: steps=x: expected an integer"
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "expected"),
+    [
+        (errno.ENOSPC, "/tmp/x", "no space left on the disk of /tmp/x ("),
+        (errno.EDQUOT, None, "GB free); make room there and run the same command again"),
+        (errno.EACCES, "/root/x", "/root/x: Permission denied, as user "),
+        (errno.EROFS, "/mnt/x", "/mnt/x: its file system is read-only; choose a folder on another one"),
+    ],
+)
+def test_a_full_disk_and_missing_rights_are_one_line_of_any_verb(number, path, expected, capsys):
+    def verb(_words: list[str]) -> None:
+        raise OSError(number, os.strerror(number), path)
+
+    assert entry(verb, []) == 1
+    line = capsys.readouterr().err
+    assert expected in line and line.count("\n") == 1
+
+
+def test_other_errors_of_the_system_keep_their_traceback():
+    def verb(_words: list[str]) -> None:
+        raise OSError(errno.ENOENT, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        entry(verb, [])
+    assert errors.explained(OSError("no number")) is None
