@@ -43,6 +43,7 @@ SLOW = (
     "train/recipe/test_conformance.py::test_a_run_is_compared",
     "train/report/test_runs.py",
     "train/plan/test_plan.py",
+    "train/plan/test_gpu_benchmark.py::test_every_part",
     "train/report/test_report.py",
     "train/test_bad_input.py",
     "train/test_verbs.py",

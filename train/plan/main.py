@@ -6,12 +6,14 @@ this process (layout.py).
 """
 
 import sys
+from pathlib import Path
 
 from configs.load import entry, load
 from model.flops import flops_per_token, n_params
 from train.config import RunError
 from train.metrics.hardware import GPU_NAMES
 from train.plan.config import PlanConfig
+from train.plan.measured import measured_rate
 from train.recipe.facts import CARBON, COMMON, GPU_HOURS, MFU, PUE, SIZES, WATTS, size_of
 
 A100 = GPU_NAMES["a100-80"]
@@ -30,7 +32,7 @@ def budget(config: PlanConfig) -> list[str]:
         f"{hours:,.0f} GPU-hours at {speed:,.0f} tokens/s per GPU ({basis})",
         f"{hours / 24 / config.world_size:,.1f} days on {config.world_size:,} GPUs",
     ]
-    if config.device == A100:
+    if config.device == A100 and not config.measured:
         lines.append(
             f"{mwh:,.0f} MWh ({WATTS} W, PUE {PUE}), {mwh * CARBON:,.0f} t CO₂eq ({CARBON} kg per kWh)"
         )
@@ -44,6 +46,9 @@ def budget(config: PlanConfig) -> list[str]:
 
 def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:
     """Tokens/s of one GPU, and what the figure is based on."""
+    if config.measured:
+        rate, basis = measured_rate(Path(config.measured), config.model.dim)
+        return rate / flops, basis
     size = size_of(config.model)
     if size and config.device == A100 and config.model.vocab_size == COMMON["model.vocab_size"][0]:
         return SIZES[size]["tokens"] / GPU_HOURS[size] / 3600, "the paper's Table 15"

@@ -1,0 +1,31 @@
+"""What benchmarks/gpu.py measured of a GPU, for `relama plan measured=FILE`."""
+
+import json
+import math
+from pathlib import Path
+
+from train.config import RunError
+
+
+def measured_rate(file: Path, dim: int) -> tuple[float, str]:
+    """FLOP/s that one GPU reaches in blocks about `dim` wide, and what the figure is based on.
+
+    The faster of eager and compiled, of the measured width nearest to `dim`. Raises RunError.
+    """
+    try:
+        found = json.loads(file.read_text())
+        lines = [line for line in found["speed"] if "error" not in line]
+        nearest = min((line["dim"] for line in lines), key=lambda other: abs(math.log(other / dim)))
+        best = max(
+            (line for line in lines if line["dim"] == nearest), key=lambda line: line["flops_per_second"]
+        )
+        rate = float(best["flops_per_second"])
+        share = "" if best["mfu"] is None else f", {best['mfu']:.0%} of its peak"
+        way = "compiled" if best["compiled"] else "eager"
+        basis = f"measured on {found['device']}: {best['shape']}-shaped blocks, {way}{share}, alone"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"measured={file}: expected what python benchmarks/gpu.py wrote, with at least one speed "
+            f"({type(error).__name__}: {error})"
+        ) from None
+    return rate, basis
