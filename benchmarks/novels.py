@@ -30,7 +30,7 @@ from model.llama import Llama  # noqa: E402
 from tests.support.theirs import their_model  # noqa: E402
 from train.config import TrainConfig  # noqa: E402
 from train.optimizer import build_optimizer, learning_rate, set_learning_rate  # noqa: E402
-from train.run.folder import read_run_config  # noqa: E402
+from train.run.configuration import read_run_config  # noqa: E402
 
 HELDOUT = 0.01
 EXCERPT = 8000  # characters, about; holding out a few entire novels would not be representative

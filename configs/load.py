@@ -32,7 +32,7 @@ from configs.redact import redact_tree
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["CONFIGS", "ConfigError", "entry", "from_yaml", "load", "quoted", "save", "to_yaml"]
+__all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
 LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; only `input` and `output` take a URL
 _MAX_CONFIG = 1 << 20  # bytes of a saved config, which has a few thousand
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
@@ -81,12 +81,23 @@ def from_yaml(path: Path, schema: type[T]) -> T:
         if len(content) > _MAX_CONFIG:
             raise ValueError(f"larger than {_MAX_CONFIG >> 20} MiB")
         tree = _PlainLoader(content).get_single_data()
-        _refuse_interpolation(tree)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable config ({_first_line(error)})") from None
+    try:
+        return from_tree(tree, schema)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def from_tree(tree: object, schema: type[T]) -> T:
+    """A config dataclass from its `asdict`, an older version's too. Raises ConfigError if it does not fit."""
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: expected a mapping of keys to values")
-    return _to_dataclass(OmegaConf.create(tree), schema)
+        raise ConfigError("not a readable config (expected a mapping of keys to values)")
+    try:
+        _refuse_interpolation(tree)
+        return _to_dataclass(OmegaConf.create(tree), schema)
+    except (OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
+        raise ConfigError(f"not a readable config ({_first_line(error)})") from None
 
 
 class _PlainLoader(get_yaml_loader()):

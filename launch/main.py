@@ -17,7 +17,7 @@ from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from train.config import RunError, TrainConfig
 from train.ranks.setup import layout_of
-from train.run import markers
+from train.run import markers, views
 from train.run.folder import refuse_foreign
 
 KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_run")
@@ -102,8 +102,11 @@ def ask(verb: str, arguments: list[str]) -> None:
 def progress(path: Path) -> str:
     """How far the run in `path` is, from its metrics and markers."""
     metrics = path / "metrics.jsonl"
-    lines = metrics.read_text(errors="replace").splitlines() if metrics.exists() else []
-    done = f"; {len(lines)} steps are done" if lines else ""
+    try:
+        steps = (views.content(metrics) or b"").count(b"\n")
+    except RunError as error:
+        return f"; {error}"
+    done = f"; {steps} steps are done" if steps else ""
     if (path / markers.FINISHED).exists():
         return f"{done}, the run has finished"
     if (path / markers.STOPPED).exists():

@@ -18,6 +18,7 @@ RUN_IDENTITY = (
     "data.sources",
     "optim",
     "seed",
+    "data_seed",
     "steps",
     "seq_len",
     "global_batch",
@@ -108,13 +109,20 @@ class CheckpointConfig:
     """When the run is saved, and how many checkpoints are kept."""
 
     every: int = 1000  # steps; the last step is always saved
-    keep: int = 3
+    keep: int = 3  # how many of the newest are kept
+    keep_every: int = 0  # keep the checkpoints of steps divisible by this for good; 0: none
     asynchronous: bool = True  # write while training continues, from a copy of the state in memory
     verify: int = 0  # replay this many steps from each save and compare; 0: none
 
     def __post_init__(self) -> None:
         _require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
         _require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
+        _require(
+            self.keep_every >= 0 and self.keep_every % self.every == 0,
+            "checkpoint.keep_every",
+            self.keep_every,
+            f"0 (none), or a multiple of checkpoint.every={self.every}",
+        )
         _require(
             0 <= self.verify < self.every,
             "checkpoint.verify",
@@ -194,7 +202,8 @@ class TrainConfig:
     corpora: str = "corpora"  # the folder of the prepared sources
     input: list[str] = field(default_factory=list)  # data=text: your files, or folders of them
     source: str | None = None  # data=text: its name under corpora; null: the first input's
-    seed: int = 0
+    seed: int = 0  # of the initial weights
+    data_seed: int | None = None  # of the order of the data; null: seed
     steps: int = 1000
     stop_at: int | None = None
     seq_len: int | None = None  # null: model.max_seq_len
@@ -287,6 +296,11 @@ class TrainConfig:
         """`seq_len`, which is filled in when constructed."""
         assert self.seq_len is not None
         return self.seq_len
+
+    @property
+    def order_seed(self) -> int:
+        """The seed of the order of the data."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def batch_sequences(self) -> int:

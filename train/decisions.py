@@ -14,10 +14,10 @@ from data.errors import DataError
 from data.order import Order
 from data.tokens.store import TokenStore
 from train.checkpoint.folder import complete_steps, read_state, remove_steps, step_folder
-from train.config import RunError
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
-from train.run import json_lines
+from train.run import json_lines, views
+from train.run.schema import DECISION
 
 LOG = "decisions.jsonl"
 NAMED = 20  # documents that a decision names
@@ -129,15 +129,51 @@ class Log:
 
 
 def read_log(folder: Path) -> list[dict]:
-    """A run's decisions in order, without a torn last line. Raises RunError if another line is damaged."""
+    """A run's decisions in order, up to the first line that is damaged. Raises RunError."""
+    return _read(folder / LOG)[0]
+
+
+def reconcile(folder: Path, known: list[dict]) -> list[dict]:
+    """The decisions to go on from: a checkpoint's, then what the log has beyond them; for the first rank.
+
+    The training repeats bitwise, so a decision after the checkpoint that is lost with a damaged log is
+    taken again. A log that is damaged or lacks the checkpoint's decisions is written again, and reported.
+    """
     path = folder / LOG
-    if not path.exists():
-        return []
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    try:
-        return [json.loads(line) for line in lines if line.endswith("\n")]
-    except ValueError as error:
-        raise RunError(f"{path}: not readable ({error}); a run cannot resume without its decisions") from None
+    logged, problem = _read(path)
+    start = _first_unknown(known, logged)
+    if problem is None and start is None:
+        problem = "lacks decisions that the checkpoint holds"
+    decisions = known + (logged[start:] if start is not None else [])
+    if problem:
+        kept = views.set_aside(path)
+        views.write(path, "".join(json.dumps(decision) + "\n" for decision in decisions))
+        identity.say(f"warning: {path}: {problem}; written again from the checkpoint{kept}")
+    return decisions
+
+
+def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
+    """Where in the log the decisions start that a checkpoint does not know, None if the log lacks known ones.
+
+    All rewinds stand, in order; between two rewinds a step is decided once.
+    """
+    if not known:
+        return 0
+    at = -1
+    for known_rewind in rewinds(known):
+        following = range(at + 1, len(logged))
+        found = next((n for n in following if logged[n]["action"] == "rewind"), None)
+        if found is None or logged[found]["step"] != known_rewind["step"]:
+            return None
+        at = found
+    if known[-1]["action"] == "rewind":
+        return at + 1
+    for n in range(at + 1, len(logged)):
+        if logged[n]["action"] == "rewind":
+            return None
+        if (logged[n]["step"], logged[n]["action"]) == (known[-1]["step"], known[-1]["action"]):
+            return n + 1
+    return None
 
 
 def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
@@ -152,5 +188,26 @@ def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
 
 def is_abandoned(state: dict, logged: list[dict]) -> bool:
     """Whether a rewind unknown to the checkpoint with `state` went back behind it."""
-    known = len(rewinds(state["recovery"]["decisions"]))
-    return any(decision["to_step"] < state["step"] for decision in rewinds(logged)[known:])
+    start = _first_unknown(state["recovery"]["decisions"], logged)
+    unknown = [] if start is None else rewinds(logged[start:])
+    return any(decision["to_step"] < state["step"] for decision in unknown)
+
+
+def _read(path: Path) -> tuple[list[dict], str | None]:
+    """The lines before the first damaged one, and what is wrong with that. A torn last line never acted."""
+    found: list[dict] = []
+    lines = (views.content(path) or b"").split(b"\n")
+    for number, line in enumerate(lines, 1):
+        try:
+            if line or number < len(lines):
+                found.append(_parse(line))
+        except ValueError as error:
+            return found, None if number == len(lines) else f"line {number} is damaged ({error})"
+    return found, None
+
+
+def _parse(line: bytes) -> dict:
+    decision = DECISION.parse(line)
+    if decision["action"] == "rewind" and not {"to_step", "samples"} <= decision.keys():
+        raise ValueError("a rewind without to_step and samples")
+    return decision

@@ -19,7 +19,7 @@ from model.llama import LlamaConfig
 from train.config import TrainConfig
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
-from train.run.folder import read_run_config
+from train.run.configuration import read_run_config
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CHOICES = ("auto", *DTYPES)

@@ -24,6 +24,7 @@ from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
 from train.recovery import Recovery
 from train.run import markers, starts
+from train.run.configuration import refuse_another_run
 from train.run.folder import RunFolder
 from train.weights.open import fill, model_state, open_weights, same_tokenizer
 
@@ -56,11 +57,9 @@ def resume_or_start(
     found = newest_complete(folder.checkpoints)
     if not found and arguments is not None:
         first_rank_does(lambda: _refuse_lost_checkpoints(run, folder))
-        logged = first_rank_does(
-            lambda: decisions.read_log(folder.path)
-        )  # set aside with the metrics, if any
     if found:
         checkpoint, state = found
+        first_rank_does(lambda: refuse_another_run(folder.path, run.config, state))
         refuse_other_shape(checkpoint, state, run.config.model)
         _refuse_other_data(run, checkpoint, state)
         with identity.waiting(f"reading {checkpoint}"):
@@ -77,7 +76,11 @@ def resume_or_start(
             initialize(model, run.config.seed)
         identity.say(f"starting {folder.path}")
     step, order = (state["step"], Order.from_json(state["order"])) if state else (0, first_order(run))
-    order = recovery.resume(state.get("recovery") if state else None, logged, order)
+    known = state.get("recovery") if state else None
+    logged = first_rank_does(
+        lambda: decisions.reconcile(folder.path, known["decisions"] if known else [])
+    )  # read again: without a checkpoint it may have been set aside
+    order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     return Position(step, optimizer, order)
 
@@ -86,7 +89,7 @@ def first_order(run: Resolved) -> Order:
     """The order of the data from sample 0."""
     config = run.config
     return Order.start(
-        seed=config.seed,
+        seed=config.order_seed,
         weights=config.data.chosen(),
         n_sequences={name: store.n_sequences(config.sequence_length) for name, store in run.train.items()},
         seq_len=config.sequence_length,
@@ -100,7 +103,7 @@ def _record(
     starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
     any_store = next(iter(run.train.values()))
-    folder.keep_tokenizer(any_store.folder / "tokenizer.model")
+    folder.keep_tokenizer(any_store.folder / "tokenizer.model", run.tokenizer_fingerprint)
     folder.write_config(run.config)
     folder.write_command()
     folder.write_order(

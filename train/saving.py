@@ -6,7 +6,9 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
+from configs.redact import redact_tree
 from data.order import Order
+from data.tokens.store import TOKENIZER
 from train import decisions
 from train.checkpoint.saver import Saver
 from train.config import RunError
@@ -24,8 +26,15 @@ class Saving:
     def __init__(self, run: Resolved, folder: RunFolder, decision_log: decisions.Log) -> None:
         self._run, self._folder, self._decision_log = run, folder, decision_log
         checkpoint = run.config.checkpoint
-        self.saver = Saver(folder.checkpoints, keep=checkpoint.keep, asynchronous=checkpoint.asynchronous)
+        self.saver = Saver(
+            folder.checkpoints,
+            keep=checkpoint.keep,
+            keep_every=checkpoint.keep_every,
+            asynchronous=checkpoint.asynchronous,
+        )
         self.recovery_state: dict = {}  # as of the newest checkpoint
+        any_store = next(iter(run.train.values()))
+        self.saver.attached[TOKENIZER] = (any_store.folder / TOKENIZER).read_bytes()
         self._is_owed = False  # the disk had no room for the log when a save was due
 
     def is_due(self, step: int) -> bool:
@@ -55,6 +64,7 @@ class Saving:
         self.remember(recovery)
         config = self._run.config
         state = {
+            "config": redact_tree(asdict(config)),
             "step": step,
             "tokens": step * config.global_batch,
             "model": asdict(config.model),

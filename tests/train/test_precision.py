@@ -76,7 +76,7 @@ def test_another_precision_is_refused_by_name(folder, corpora):
 
 
 def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, monkeypatch, capsys):
-    from train.run.folder import read_run_config
+    from train.run.configuration import read_run_config
 
     config = read_run_config(folder / "whole")
     config.run, config.precision = str(folder / "whole"), "auto"

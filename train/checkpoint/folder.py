@@ -13,7 +13,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -54,6 +54,13 @@ def newest_complete(checkpoints: Path) -> tuple[Path, dict] | None:
             problems = [f"holds step {state['step']}: a copy of another checkpoint"]
         identity.say(f"{folder} is damaged ({problems[0]}); trying the one before it")
     return None
+
+
+def newest_state(checkpoints: Path) -> dict | None:
+    """The state of the newest complete checkpoint, of whose files only the sizes are checked, or None."""
+    return next(
+        (read_state(folder) for folder in reversed(_steps(checkpoints)) if _is_complete(folder)), None
+    )
 
 
 def had_checkpoints(checkpoints: Path) -> bool:
@@ -158,8 +165,22 @@ def read_state(folder: Path) -> dict:
     return state
 
 
-def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None:
-    """Turn the filled folder `aside` into the checkpoint `final`, then remove those no longer needed."""
+def commit(
+    aside: Path,
+    final: Path,
+    state: dict,
+    sums: dict,
+    keep: int,
+    keep_every: int = 0,
+    attached: Mapping[str, bytes] | None = None,
+) -> None:
+    """Turn the filled folder `aside` into the checkpoint `final`, then remove those no longer needed.
+
+    `attached` are small files that it has as well, and `state` tells how to check them (the tokenizer).
+    """
+    for name, content in (attached or {}).items():
+        with folders.replacing(aside / name) as temporary:
+            temporary.write_bytes(content)
     sums |= describe([aside / ".metadata"])
     state = json.loads(json.dumps({"version": VERSION, **state, "files": sums}))  # as it will be read
     folders.write_whole(aside / "state.json", render(state))
@@ -169,7 +190,12 @@ def commit(aside: Path, final: Path, state: dict, sums: dict, keep: int) -> None
     folders.sync(final.parent)
     try:  # the checkpoint is committed: what follows may fail
         folders.write_whole(final.parent / "latest", final.name + "\n")
-        retain(final.parent, keep, newest=_number(final))
+    except OSError as error:
+        identity.say(
+            f"warning: {final} is saved, but {final.parent / 'latest'} could not be written ({error})"
+        )
+    try:
+        retain(final.parent, keep, newest=_number(final), keep_every=keep_every)
     except (OSError, RunError) as error:
         identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
@@ -184,12 +210,17 @@ def remove_steps(checkpoints: Path, steps: list[int]) -> None:
         (checkpoints / "latest").unlink(missing_ok=True)
 
 
-def retain(checkpoints: Path, keep: int, newest: int) -> None:
+def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> None:
     """Remove complete checkpoints up to step `newest`, but the newest `keep` and the newest verified one.
 
+    Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
     Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
     """
-    steps = [step for step in complete_steps(checkpoints) if step <= newest]
+    steps = [
+        step
+        for step in complete_steps(checkpoints)
+        if step <= newest and (not keep_every or step % keep_every or step == newest)
+    ]
     folders_of = [folder for folder in _steps(checkpoints) if _number(folder) in steps]
     verified = next((folder for folder in reversed(folders_of) if is_verified(folder)), None)
     for folder in folders_of[:-keep]:

@@ -23,10 +23,13 @@ from train.ranks import identity
 class Saver:
     """Saves one run's checkpoints, one at a time. All ranks construct one and call it alike."""
 
-    def __init__(self, checkpoints: Path, *, keep: int, asynchronous: bool = True) -> None:
+    def __init__(
+        self, checkpoints: Path, *, keep: int, keep_every: int = 0, asynchronous: bool = True
+    ) -> None:
         self.checkpoints = checkpoints
         self.staging = Staging()
-        self._keep, self._asynchronous = keep, asynchronous
+        self.attached: dict[str, bytes] = {}  # small files that each checkpoint has as well
+        self._keep, self._keep_every, self._asynchronous = keep, keep_every, asynchronous
         # Its own group: the thread's collectives must not interleave with training's.
         self._group: Any = dist.new_group(backend="gloo") if identity.has_group() else None
         self._thread: threading.Thread | None = None
@@ -100,7 +103,16 @@ class Saver:
     def _write(self, tensors: dict, state: dict, **how: Any) -> None:
         self._error = None
         try:
-            write(self.checkpoints, tensors, state, keep=self._keep, group=self._group, **how)
+            write(
+                self.checkpoints,
+                tensors,
+                state,
+                keep=self._keep,
+                keep_every=self._keep_every,
+                attached=self.attached,
+                group=self._group,
+                **how,
+            )
         except Exception as error:  # any error: a thread that ends must not pass for a commit
             self._error = error if isinstance(error, RunError) else RunError(f"not saved ({error!r})")
             if not self._is_last_word:

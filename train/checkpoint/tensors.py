@@ -8,7 +8,7 @@ random numbers, so there is no random state to keep.
 
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -64,14 +64,17 @@ def write(
     state: dict,
     *,
     keep: int,
+    keep_every: int = 0,
+    attached: Mapping[str, bytes] | None = None,
     planner: SavePlanner | None = None,
     first: Callable[[], None] | None = None,
     group: dist.ProcessGroup | None = None,
 ) -> Path:
     """Commit a checkpoint of `tensors`; all ranks of `group` (None: the default one) call it.
 
-    `first` runs before everything else; `planner` may write copies in place of the tensors. If any rank
-    fails, raises RunError on all of them; earlier checkpoints are untouched.
+    `keep`, `keep_every` and `attached` are `commit`'s. `first` runs before everything else; `planner` may
+    write copies in place of the tensors. If any rank fails, raises RunError on all of them; earlier
+    checkpoints are untouched.
     """
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
@@ -92,7 +95,7 @@ def write(
             )
         parts = _together(lambda: describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
-        _together(lambda: rank == 0 and commit(aside, final, state, sums, keep), group)
+        _together(lambda: rank == 0 and commit(aside, final, state, sums, keep, keep_every, attached), group)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)

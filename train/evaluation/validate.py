@@ -14,7 +14,8 @@ from train.config import RunError
 from train.precision import CHOICES, inference_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
-from train.run.folder import as_key, read_run_config
+from train.run.configuration import read_run_config
+from train.run.folder import as_key
 from train.validation import validate
 from train.weights.open import load_model, open_weights, same_tokenizer
 

@@ -16,7 +16,8 @@ from train.config import RunError
 from train.generation.sampling import generate
 from train.ranks.setup import device_type
 from train.run import json_lines
-from train.weights.open import load_model, open_weights
+from train.run.schema import SAMPLE
+from train.weights.open import load_model, open_weights, tokenizer_of
 
 NAME = "samples.jsonl"
 PROMPTS = ("The capital of France is", "The return value is", "def factorial(n):")
@@ -25,8 +26,7 @@ TOKENS = 48
 
 def read_samples(path: Path) -> list[dict]:
     """The run's samples in order of step: {step, prompt, text}."""
-    kept = [line for line in json_lines.read(path / NAME) if {"step", "prompt", "text"} <= line.keys()]
-    return sorted(kept, key=lambda line: line["step"])
+    return sorted(json_lines.read(path / NAME, SAMPLE), key=lambda line: line["step"])
 
 
 def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = TOKENS) -> Iterator[str]:
@@ -39,7 +39,7 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
             if not new:
                 continue
             weights = open_weights(folder)
-            tokenizer = Tokenizer(path / "tokenizer.model")
+            tokenizer = tokenizer_of(weights)
             model = load_model(weights, torch.device(device_type("auto")))
         except (RunError, OSError) as error:  # damaged, or deleted meanwhile by a live run
             yield f"{folder.name}: skipping its samples ({' '.join(str(error).split())})"

@@ -18,6 +18,8 @@ from configs import terminal
 from train.config import LoggerConfig, RunError
 from train.metrics.progress_line import ProgressLine
 from train.metrics.to_wandb import Wandb
+from train.run import views
+from train.run.schema import STEP
 
 
 class Journal:
@@ -81,25 +83,18 @@ class Journal:
 
 def read_metrics(path: Path) -> list[dict]:
     """The lines of a metrics.jsonl, without a torn last one. Raises RunError if damaged or empty."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-    except FileNotFoundError:
-        lines = []
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror})") from None
+    lines = (views.content(path) or b"").split(b"\n")
     whole = []
     for number, line in enumerate(lines, 1):
-        if not line.endswith("\n"):
-            break
         try:
-            values = json.loads(line)
-            if not {"step", "loss"} <= values.keys():
-                raise ValueError("no step and loss")
-        except (ValueError, AttributeError) as error:
+            if line or number < len(lines):
+                whole.append(STEP.parse(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
             raise RunError(
                 f"{path}: line {number} is damaged ({error}): expected a step's JSON; delete the line"
             ) from None
-        whole.append(values)
     if not whole:
         raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
     return whole

@@ -18,7 +18,7 @@ from data.folders import run_path
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from train.config import RunError, TrainConfig
 from train.recipe.conformance import SIZES, Conformance, conformance, tokenizer_settings
-from train.run.folder import read_run_config
+from train.run.configuration import read_run_config
 
 OF_AUDIT = {field.name for field in fields(AuditConfig)}
 OF_TRAIN = {field.name for field in fields(TrainConfig)} | {path.name for path in CONFIGS.iterdir()}

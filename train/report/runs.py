@@ -4,7 +4,6 @@ In: run folders, of which the config, the markers and the metrics are read. A ru
 row that says why.
 """
 
-import contextlib
 import fcntl
 import json
 import time
@@ -16,8 +15,9 @@ from configs.load import ConfigError, entry, load
 from data.page import count
 from train.config import RunError
 from train.report.curves import mixed_bits
-from train.run import markers
-from train.run.folder import read_run_config
+from train.run import configuration, lock, markers
+from train.run.configuration import read_run_config
+from train.run.schema import STEP
 
 DEEPEST = 2  # run=a/b is two folders below runs/
 ENDS = {markers.FINISHED: "finished", markers.STOPPED: "stopped", markers.PREEMPTED: "preempted"}
@@ -75,7 +75,7 @@ def table(found: list[Row]) -> list[str]:
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     for path in folder.iterdir():
-        if (path / "config.yaml").is_file():
+        if any((path / name).is_file() for name in (configuration.NAME, lock.NAME)):
             yield path
         elif depth > 1 and path.is_dir() and not path.is_symlink():
             yield from _run_folders(path, depth - 1)
@@ -97,12 +97,19 @@ def _row(name: str, path: Path) -> Row:
 def _last_lines(metrics: Path) -> tuple[dict | None, dict | None]:
     """The last line of metrics, and the last one with a held-out loss."""
     last = measured = None
-    with contextlib.suppress(FileNotFoundError), open(metrics, "rb") as lines:
-        for line in lines:
-            if line.endswith(b"\n"):
-                last = line
-                measured = line if b'"validation"' in line else measured
-    return json.loads(last) if last else None, json.loads(measured) if measured else None
+    try:
+        with open(metrics, "rb") as lines:
+            for line in lines:
+                if line.endswith(b"\n"):
+                    last = line
+                    measured = line if b'"validation"' in line else measured
+        return STEP.parse(last) if last else None, STEP.parse(measured) if measured else None
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        raise RunError(f"{metrics}: cannot be read ({error.strerror})") from None
+    except ValueError as error:
+        raise RunError(f"{metrics}: a damaged line ({error})") from None
 
 
 def _state(path: Path) -> str:

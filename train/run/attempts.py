@@ -21,7 +21,7 @@ def account(folder: Path) -> dict | None:
         lines = read_metrics(folder / "metrics.jsonl")
     except RunError:  # none yet: nothing was computed that counts
         lines = []
-    computed = sum(_computing(line["seconds"]) for line in lines)
+    computed = sum(_computing(line.get("seconds") or {}) for line in lines)
     ends = [event["time"] for event in events if event["event"] == "end"]
     metrics = folder / "metrics.jsonl"
     last = max([starts[-1]["time"], *ends[-1:], *([metrics.stat().st_mtime] if lines else [])])
@@ -39,4 +39,4 @@ def account(folder: Path) -> dict | None:
 
 def _computing(seconds: dict[str, float]) -> float:
     """A step's time without its stalls; a GPU computes behind the stretch that waits for it."""
-    return seconds["total"] - sum(seconds.get(name, 0.0) for name in STALLS)
+    return seconds.get("total", 0.0) - sum(seconds.get(name, 0.0) for name in STALLS)

@@ -1,35 +1,54 @@
 """Append-only files of JSON lines, such as a run's starts and decisions.
 
-A line torn by a kill or a full disk is ignored when reading and removed when the next line is appended.
+A line torn by a kill or a full disk is ignored when reading and removed when the next line is appended. A
+last line that is complete but for its newline (an editor's doing) counts, and gets its newline.
 """
 
 import json
 import os
 from pathlib import Path
 
+from train.run.schema import Schema, parse
+
 
 def append(path: Path, *lines: dict) -> None:
     """Append lines, after removing a torn last line; returns once they are on disk. Raises OSError."""
     with open(path, "a+b") as file:
         file.seek(0)
-        file.truncate(file.read().rfind(b"\n") + 1)
-        file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+        before = file.read()
+        end = before.rfind(b"\n") + 1
+        lacks_newline = end < len(before) and _is_object(before[end:])
+        if not lacks_newline:
+            file.truncate(end)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        file.write(b"\n" * lacks_newline + text.encode())
         file.flush()
         os.fsync(file.fileno())
 
 
-def read(path: Path) -> list[dict]:
-    """The JSON objects in a file, without lines that cannot be read; empty if there is no file."""
+def read(path: Path, schema: Schema) -> list[dict]:
+    """The lines of a file that fit `schema`; empty if it cannot be read."""
     try:
-        texts = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = split(path)
     except OSError:
         return []
     found = []
-    for text in texts:
+    for line in lines:
         try:
-            line = json.loads(text)
+            found.append(schema.parse(line))
         except ValueError:
             continue
-        if isinstance(line, dict):
-            found.append(line)
     return found
+
+
+def split(path: Path) -> list[bytes]:
+    """The lines of a file without their newlines, the last one whether or not it has one. Raises OSError."""
+    lines = path.read_bytes().split(b"\n")
+    return lines[:-1] if lines[-1] == b"" else lines
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(parse(line), dict)
+    except ValueError:
+        return False

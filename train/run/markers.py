@@ -12,10 +12,12 @@ from pathlib import Path
 from data import folders
 from train.config import RunError
 from train.ranks import identity
+from train.run import schema, views
 
 PREEMPTED = "preempted.json"
 FINISHED = "finished.json"
 STOPPED = "stopped.json"  # by recovery: restarting automatically would end the same way
+ALL = (PREEMPTED, FINISHED, STOPPED)
 
 
 def leave(folder: Path, name: str, **details: object) -> None:
@@ -29,7 +31,7 @@ def leave(folder: Path, name: str, **details: object) -> None:
 
 def clear(folder: Path) -> None:
     """Remove all markers."""
-    for name in (PREEMPTED, FINISHED, STOPPED):
+    for name in ALL:
         (folder / name).unlink(missing_ok=True)
 
 
@@ -38,5 +40,9 @@ def refuse_stopped(folder: Path) -> None:
     path = folder / STOPPED
     if identity.restarts() == 0:
         path.unlink(missing_ok=True)
-    elif path.exists():
-        raise RunError(json.loads(path.read_text())["why"])
+    elif (content := views.content(path)) is not None:
+        try:
+            why = schema.STOPPED.parse(content)["why"]
+        except ValueError as error:
+            why = f"{path}: recovery stopped this run, and the reason is not readable ({error}); see its log"
+        raise RunError(why)

@@ -13,7 +13,8 @@ from model.llama import LlamaConfig
 from train.config import TrainConfig
 from train.metrics.journal import read_metrics
 from train.run import json_lines
-from train.run.folder import read_run_config
+from train.run.configuration import read_run_config
+from train.run.schema import DECISION
 from train.run.starts import read_events, read_starts
 
 SECOND_HALF = 2  # rates are means over the lines from 1/2 on, once caches and clocks have settled
@@ -36,7 +37,9 @@ class RunRecord:
         config = read_run_config(path)
         lines = read_metrics(path / "metrics.jsonl")
         begun = [start for start in read_starts(path) if start["first_step"] <= lines[-1]["step"]]
-        return cls(path, config, lines, begun, read_events(path), json_lines.read(path / "decisions.jsonl"))
+        return cls(
+            path, config, lines, begun, read_events(path), json_lines.read(path / "decisions.jsonl", DECISION)
+        )
 
     @cached_property
     def model(self) -> LlamaConfig:

@@ -6,7 +6,6 @@ and a start without a command. A start that is killed has no end. Runs made befo
 ends, and their starts' costs, in attempts.jsonl.
 """
 
-import json
 import platform
 import re
 import subprocess
@@ -21,10 +20,11 @@ from train.metrics.hardware import cpu_name
 from train.ranks import identity
 from train.ranks.setup import Ranks
 from train.run import json_lines
+from train.run.schema import EVENT, STEP
 
 NAME = "starts.jsonl"
 OLDER_NAME = "attempts.jsonl"
-EVENT = ("event", "time", "step", "reached", "last_seen", "ranks", "how")  # what a start costs
+COSTS = ("event", "time", "step", "reached", "last_seen", "ranks", "how")  # what a start costs
 PACKAGES = ("torch", "triton", "numpy", "sentencepiece", "datasets", "pyarrow", "fairscale", "safetensors")
 
 
@@ -35,7 +35,7 @@ def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) 
     """
     metrics = folder / "metrics.jsonl"
     seen = metrics.stat().st_mtime if metrics.exists() else None
-    reached = max(step, _last_step(metrics)) if metrics.exists() else step
+    reached = max(step, _last_step(metrics))
     line = {"event": "start", "step": step, "reached": reached, "last_seen": seen, "ranks": ranks.world_size}
     if arguments is not None:
         line |= {
@@ -58,9 +58,8 @@ def ended(folder: Path, step: int, how: str) -> None:
 
 def read_starts(folder: Path) -> list[dict]:
     """The starts with their commands, oldest first."""
-    return [
-        line for line in json_lines.read(folder / NAME) if {"first_step", "command", "ranks"} <= line.keys()
-    ]
+    lines = json_lines.read(folder / NAME, EVENT)
+    return [line for line in lines if {"first_step", "command", "ranks"} <= line.keys()]
 
 
 def on_gpu(folder: Path) -> bool:
@@ -71,8 +70,9 @@ def on_gpu(folder: Path) -> bool:
 
 def read_events(folder: Path) -> list[dict]:
     """All starts, rewinds and ends, oldest first."""
-    lines = [*json_lines.read(folder / OLDER_NAME), *json_lines.read(folder / NAME)]
-    return [{key: line[key] for key in EVENT if key in line} for line in lines if "event" in line]
+    lines = [*json_lines.read(folder / OLDER_NAME, EVENT), *json_lines.read(folder / NAME, EVENT)]
+    whole = [line for line in lines if line["event"] == "end" or {"reached", "last_seen"} <= line.keys()]
+    return [{key: line[key] for key in COSTS if key in line} for line in whole]
 
 
 def command(arguments: list[str]) -> str:
@@ -113,10 +113,14 @@ def _commit() -> str | None:
 
 
 def _last_step(metrics: Path) -> int:
-    for line in reversed(metrics.read_text(encoding="utf-8", errors="replace").splitlines()):
+    try:
+        lines = json_lines.split(metrics)
+    except OSError:
+        return 0
+    for line in reversed(lines):
         try:
-            return int(json.loads(line)["step"])
-        except (ValueError, KeyError, TypeError):
+            return STEP.parse(line)["step"]
+        except ValueError:
             continue
     return 0
 

@@ -5,7 +5,9 @@ opens as `Weights`. torch.distributed.checkpoint, which knows the layout, loads 
 holds more than one full tensor besides its own shards.
 """
 
+import hashlib
 import warnings
+from contextlib import suppress
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +27,7 @@ from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
 from data.folders import run_path
+from data.tokens.store import TOKENIZER
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import refuse_other_vocabulary
 from model.formats.huggingface import is_huggingface, open_huggingface
@@ -51,15 +54,25 @@ def open_weights(path: Path) -> Weights:
             return open_meta(path)
     folder, state = find_checkpoint(path)
     config = LlamaConfig(**state["model"])
-    tokenizer = folder.parents[1] / "tokenizer.model"
     return Weights(
         folder,
         config,
         _OneTensor(folder, config),
-        tokenizer=tokenizer if tokenizer.is_file() else None,
+        tokenizer=_tokenizer_file(folder, state["tokenizer"]),
         step=state["step"],
         tokenizer_fingerprint=state["tokenizer"],
     )
+
+
+def _tokenizer_file(checkpoint: Path, fingerprint: str) -> Path | None:
+    """The run's tokenizer.model or, if that is damaged, the checkpoint's; None if there is neither."""
+    files = [checkpoint.parents[1] / TOKENIZER, checkpoint / TOKENIZER]
+    found = [path for path in files if path.is_file()]
+    for path in found:
+        with suppress(OSError):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == fingerprint:
+                return path
+    return found[0] if found else None
 
 
 def find_checkpoint(path: Path) -> tuple[Path, dict]:

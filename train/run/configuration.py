@@ -1,0 +1,130 @@
+"""What a run is: its configuration, from its newest checkpoint or config.yaml, and whether a command fits it.
+
+The checkpoint decides, because it is what the command would continue. Checkpoints made before they held the
+configuration still hold the order of the data, so config.yaml is asked for the rest.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from configs.load import ConfigError, from_tree, from_yaml
+from configs.redact import redact_tree
+from data.order import Order, block_of
+from train.checkpoint.folder import newest_state
+from train.config import RUN_IDENTITY, RunError, TrainConfig
+from train.ranks import identity
+from train.run import starts
+
+NAME = "config.yaml"
+
+
+def read_run_config(path: Path) -> TrainConfig:
+    """The configuration of the run at `path`. Raises RunError if it is not a run folder, or damaged."""
+    try:
+        return _of_file(path)
+    except ConfigError as error:
+        damage = str(error) if (path / NAME).exists() else None
+    state = newest_state(path / "checkpoints")
+    if state and (saved := _saved_config(path, state)):
+        return saved
+    if damage:
+        raise RunError(f"{damage}; the command that trains this run writes it again")
+    raise RunError(f"{path}: not a run folder (no config.yaml); expected runs/NAME of a training run")
+
+
+def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> None:
+    """Raise RunError, naming each key, if `config` is not the run in `path` with the newest `state`."""
+    if state and "order" not in state:
+        raise RunError(
+            f"{path}: imported weights, not a training run; choose a new run=NAME with init={path}"
+        )
+    now = redact_tree(asdict(config))
+    kept = state.get("config") if state else None
+    if kept and all(_at(kept, key) == _at(now, key) for key in RUN_IDENTITY):
+        return
+    saved = _saved_config(path, state) if state else None
+    if not saved:
+        saved = _from_view(path, has_checkpoint=state is not None)
+    changed = []
+    if saved:
+        before = redact_tree(asdict(saved))
+        for key in RUN_IDENTITY:
+            changed += _differences(key, _at(before, key), _at(now, key))
+    if state:
+        named = {line.partition(":")[0] for line in changed}
+        changed += [line for line in _order_differences(state, config) if line.partition(":")[0] not in named]
+    if changed:
+        raise RunError(
+            f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
+            "or rerun with the original values to resume"
+        )
+
+
+def _saved_config(path: Path, state: dict) -> TrainConfig | None:
+    """The configuration in a checkpoint's state, None if it is older than that."""
+    if "config" not in state:
+        return None
+    try:
+        return from_tree(state["config"], TrainConfig)
+    except ConfigError as error:
+        raise RunError(
+            f"{path}: the configuration in its checkpoint at step {state['step']} is not of this version "
+            f"({error}); resume with the version that wrote it"
+        ) from None
+
+
+def _of_file(path: Path) -> TrainConfig:
+    """config.yaml's configuration, `precision` as the run trained. Raises ConfigError."""
+    config = from_yaml(path / NAME, TrainConfig)
+    if config.precision == "auto":  # made before precision was a key
+        config.precision = "bf16" if starts.on_gpu(path) else "fp32"
+    return config
+
+
+def _from_view(path: Path, has_checkpoint: bool) -> TrainConfig | None:
+    """config.yaml's configuration, None if it is missing or damaged, which is reported."""
+    saved = path / NAME
+    try:
+        return _of_file(path)
+    except ConfigError as error:
+        if saved.exists() and not has_checkpoint:
+            identity.say(f"warning: {error}; no checkpoint depends on it, so it is written again")
+        elif has_checkpoint:
+            problem = error if saved.exists() else f"{saved}: missing"
+            identity.say(
+                f"warning: {problem}; compared only what the checkpoint holds (model, data, seed, seq_len, "
+                "global_batch): make sure that optim, steps and init are this run's"
+            )
+    return None
+
+
+def _order_differences(state: dict, config: TrainConfig) -> list[str]:
+    """What the order of a checkpoint's data says that the configuration does not."""
+    order = Order.from_json(state["order"])
+    segment = order.segments[-1]
+    seed = "seed" if config.data_seed is None else "data_seed"
+    there = {seed: order.seed, "seq_len": segment.seq_len, "data.weights": segment.block}
+    here = {
+        seed: config.order_seed,
+        "seq_len": config.sequence_length,
+        "data.weights": block_of(config.data.chosen()),
+    }
+    if state["step"]:
+        there["global_batch"] = state["tokens"] // state["step"]
+        here["global_batch"] = config.global_batch
+    return [line for key in there for line in _differences(key, there[key], here[key])]
+
+
+def _at(tree: object, key: str) -> object:
+    for part in key.split("."):
+        tree = tree[part] if isinstance(tree, dict) else None
+    return tree
+
+
+def _differences(key: str, before: object, now: object) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = list(before) + [name for name in now if name not in before]
+        return [
+            line for name in keys for line in _differences(f"{key}.{name}", before.get(name), now.get(name))
+        ]
+    return [] if before == now else [f"{key}: {before} there, {now} requested"]

@@ -1,0 +1,61 @@
+"""Bring metrics.jsonl in line with the checkpoint that a run continues from."""
+
+import os
+from pathlib import Path
+
+from train.ranks import identity
+from train.run import views
+from train.run.schema import STEP
+
+
+def cut_back(path: Path, step: int) -> None:
+    """Keep one line for each step up to `step`, in order; later steps will be trained again.
+
+    Damaged lines are dropped and reported, with the file as it was kept under another name; a torn last
+    line is not damage. Steps without a line are reported too. Raises RunError if the file cannot be read.
+    """
+    views.refuse_folder(path)
+    places, damaged = _places(path, step)
+    if path.exists():
+        _write(path, [places[at] for at in sorted(places)], damaged)
+    if (missing := step - len(places)) > 0:
+        identity.say(
+            f"warning: {path}: no metrics for {missing:,} of {step:,} steps; the checkpoint is complete"
+        )
+
+
+def _places(path: Path, step: int) -> tuple[dict[int, tuple[int, int]], int]:
+    """Where each step's last line begins and its length without a newline; how many lines are damaged."""
+    places: dict[int, tuple[int, int]] = {}
+    damaged = begin = 0
+    try:
+        with open(path, "rb") as file:
+            for line in file:
+                try:
+                    at = STEP.parse(line)["step"]
+                    if 1 <= at <= step:
+                        places[at] = (begin, len(line.rstrip(b"\n")))
+                except ValueError:
+                    damaged += line.endswith(b"\n")
+                begin += len(line)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        views.content(path)  # refuses it
+        raise
+    return places, damaged
+
+
+def _write(path: Path, kept: list[tuple[int, int]], damaged: int) -> None:
+    """Replace the file by these parts, a line each; if lines are `damaged`, keep it under another name."""
+    aside = path.with_name(path.name + ".tmp")
+    with open(path, "rb") as old, open(aside, "wb") as new:
+        for begin, length in kept:
+            old.seek(begin)
+            new.write(old.read(length) + b"\n")
+        new.flush()
+        os.fsync(new.fileno())
+    if damaged:
+        note = views.set_aside(path)
+        identity.say(f"warning: {path}: dropped {damaged:,} damaged line{'s' * (damaged > 1)}{note}")
+    aside.replace(path)

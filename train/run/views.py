@@ -1,0 +1,51 @@
+"""Read and write the files of a run folder that are not its checkpoints, and say what is wrong with one.
+
+Each can be moved away at any time: what a run needs to go on is in its newest checkpoint.
+"""
+
+from pathlib import Path
+
+from data import folders
+from train.config import RunError
+
+AWAY = "move it away and run the same command again"
+
+
+def content(path: Path) -> bytes | None:
+    """A file's bytes, None if there is no file. Raises RunError if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except IsADirectoryError:
+        raise RunError(f"{path}: a folder, expected a file; {AWAY}") from None
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be read ({error.strerror or error}); restore access, or {AWAY}"
+        ) from None
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file at once. Raises RunError."""
+    try:
+        folders.write_whole(path, text)
+    except OSError as error:
+        refuse_folder(path)
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); {AWAY}") from None
+
+
+def refuse_folder(path: Path) -> None:
+    """Raise RunError if a folder is where a file belongs."""
+    if path.is_dir():
+        raise RunError(f"{path}: a folder, expected a file; {AWAY}")
+
+
+def set_aside(path: Path) -> str:
+    """Keep a file under another name; returns a note that says which, empty if there is nothing to keep."""
+    if not path.exists() or path.stat().st_size == 0:
+        return ""
+    number = 1
+    while (kept := path.with_stem(f"{path.stem}-{number}")).exists():
+        number += 1
+    path.rename(kept)
+    return f" (the old one is {kept})"
