@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from configs.load import ConfigError
 from data.folders import run_path
 from model.llama import LlamaConfig
-from train.config import TrainConfig
+from train.config import RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
 from train.run.configuration import read_run_config
@@ -129,8 +129,8 @@ def make_deterministic() -> None:
 
 
 def _recorded(folder: Path) -> str | None:
-    """The precision of the run at `folder`; None if there is none, or its file is damaged (refused later)."""
+    """The precision of the run at `folder`; None if there is none, or it is damaged (refused later)."""
     try:
-        return read_run_config(folder).precision if (folder / "config.yaml").exists() else None
-    except ConfigError:
+        return read_run_config(folder).precision if folder.is_dir() else None
+    except (ConfigError, RunError):
         return None

@@ -23,8 +23,8 @@ from tests.support.runs import (
     succeed,
     wait_for_step,
 )
-from train.config import RecoveryConfig, RunError
-from train.decisions import LOG, Log, is_abandoned, read_log, rewind, rewinds, standing
+from train.config import RecoveryConfig
+from train.decisions import LOG, Log, is_abandoned, read_log, reconcile, rewind, rewinds, standing
 from train.recovery import Recovery
 
 STEPS = 40
@@ -118,27 +118,52 @@ def test_a_checkpoint_of_rewound_steps_is_abandoned():
     assert not is_abandoned({"recovery": {"decisions": log}, "step": 30}, log)
 
 
-def test_a_torn_last_decision_never_acted_and_a_damaged_one_ends_the_run(tmp_path):
-    whole = json.dumps({"step": 1, "action": "skip"})
+def skip(step: int) -> dict:
+    return {"step": step, "action": "skip", "why": f"loss {step}"}
+
+
+def test_a_torn_last_decision_never_acted_and_what_follows_a_damaged_one_is_decided_again(tmp_path):
+    whole = json.dumps(skip(1))
     (tmp_path / LOG).write_text(f"{whole}\n{whole[:9]}")
-    assert read_log(tmp_path) == [json.loads(whole)]
-    (tmp_path / LOG).write_text(f"{whole[:9]}\n{whole}\n")
-    with pytest.raises(RunError, match=LOG):
-        read_log(tmp_path)
+    assert read_log(tmp_path) == [skip(1)]
+    (tmp_path / LOG).write_text(f"{whole}\n{whole[:9]}\n{json.dumps(skip(3))}\n")
+    assert read_log(tmp_path) == [skip(1)]
+
+
+@pytest.mark.parametrize("known", [0, 1, 2, 3])
+@pytest.mark.parametrize("damaged", [None, 0, 1, 2, 3])
+def test_the_checkpoints_decisions_hold_and_the_log_adds_what_is_beyond_them(
+    known, damaged, tmp_path, capsys
+):
+    """Of four decisions the checkpoint knows the first, and a line of the log is damaged."""
+    logged = [skip(1), skip(2), rewind(skip(9) | {"action": "rewind"}, [4], back=3, batch=8), skip(6)]
+    standing_then = standing(logged[:known])
+    lines = [json.dumps(line) if n != damaged else "{" for n, line in enumerate(logged)]
+    (tmp_path / LOG).write_text("\n".join(lines) + "\n")
+    found = reconcile(tmp_path, standing_then)
+    # A log that is damaged before the checkpoint's last decision is not trusted beyond it.
+    beyond = (
+        logged[known : damaged if damaged is not None else 4] if damaged is None or damaged >= known else []
+    )
+    assert standing(found) == standing(standing_then + beyond)
+    assert (LOG in capsys.readouterr().out) == (damaged is not None)
+    assert reconcile(tmp_path, standing_then) == found  # the log is whole again
+    if damaged is not None:
+        assert (tmp_path / LOG).with_stem("decisions-1").read_text() == "\n".join(lines) + "\n"
 
 
 def test_a_decision_after_a_torn_one_can_be_read(tmp_path):
     """The torn line never took effect; if it were left in the file, every later start would be refused."""
-    Log(tmp_path).write({"step": 1, "action": "skip"})
+    Log(tmp_path).write(skip(1))
     with open(tmp_path / LOG, "ab") as file:
         file.write('{"step": 2, "why": "é'.encode()[:-1])
-    Log(tmp_path).write({"step": 3, "action": "skip"})
+    Log(tmp_path).write(skip(3))
     assert [decision["step"] for decision in read_log(tmp_path)] == [1, 3]
 
 
 def test_decisions_without_room_wait_and_are_logged_in_order(tmp_path, monkeypatch):
     log = Log(tmp_path)
-    log.write({"step": 1, "action": "warn"})
+    log.write(skip(1))
 
     def no_room(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -147,7 +172,7 @@ def test_decisions_without_room_wait_and_are_logged_in_order(tmp_path, monkeypat
         full.setattr("train.run.json_lines.append", no_room)
         for step in (2, 3):
             with pytest.raises(OSError, match="No space"):
-                log.write({"step": step, "action": "warn"})
+                log.write(skip(step))
         assert not log.settle()
     assert log.settle()
     assert [decision["step"] for decision in read_log(tmp_path)] == [1, 2, 3]

@@ -20,13 +20,19 @@ from configs.redact import redact_command
 from data import folders
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
-from train.decisions import LOG
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
 from train.run import configuration, history, lock, markers, views
 
 # Files that the trainer must be able to replace; of others it can do without.
-FILES = (configuration.NAME, "order.json", "tokenizer.model", "metrics.jsonl", LOG, *markers.ALL)
+FILES = (
+    configuration.NAME,
+    "order.json",
+    "tokenizer.model",
+    "metrics.jsonl",
+    "decisions.jsonl",
+    *markers.ALL,
+)
 OURS = (lock.NAME, configuration.NAME, "checkpoints")  # any of these makes a folder a run's
 
 

@@ -24,6 +24,7 @@ from train.checkpoint import folder as checkpoints
 from train.config import RunError, TrainConfig
 from train.generation.samples import read_samples
 from train.metrics import throughput
+from train.precision import settle_precision
 from train.preflight import Resolved, resolve
 from train.ranks.setup import Ranks, set_up, tear_down
 from train.ranks.watchdog import Watchdog
@@ -96,9 +97,10 @@ class Place:
 def place(corpora):
     resolved = resolve(load("train", TrainConfig, [*WORDS, f"corpora={corpora}"]))
     ranks = set_up(resolved.layout, "cpu", threads=1)
+    resolved = replace(resolved, config=settle_precision(resolved.config, ranks.device))
     handlers = [(number, signal.getsignal(number)) for number in ENDING]
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(throughput, "measured_sgemm_peak", lambda *_: 1e9)  # a second for each start
+        patched.setattr(throughput, "peak_flops", lambda *_: None)  # a second for each start
         patched.setattr(starts, "_commit", lambda: None)
         patched.setattr(checkpoints, "PAUSE", 0.0)
         yield Place(replace(resolved, heldout={}), ranks)
