@@ -39,6 +39,8 @@ SLOW = (
     "data/sources/wikipedia/test_wikitext.py::test_time_and_depth",
     "docs/test_commands.py::test_a_failing_or_unknown",
     "model/test_formats.py::test_every_tensor",
+    "train/run/test_damaged_folder.py",
+    "test_patterns_growth.py",
     "train/evaluation/",
     "train/recipe/test_conformance.py::test_a_run_is_compared",
     "train/report/test_runs.py",
