@@ -103,8 +103,10 @@ STEP = Schema(  # a line of metrics.jsonl
     },
 )
 EVENT = Schema(  # a line of starts.jsonl or attempts.jsonl
-    {"event": one_of("start", "end"), "time": number, "step": integer},
+    {"time": number},
     {
+        "event": one_of("start", "end"),  # older lines of starts.jsonl have neither this nor a step
+        "step": integer,
         "reached": integer,
         "last_seen": or_null(number),
         "ranks": integer,

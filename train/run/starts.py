@@ -71,7 +71,8 @@ def on_gpu(folder: Path) -> bool:
 def read_events(folder: Path) -> list[dict]:
     """All starts, rewinds and ends, oldest first."""
     lines = [*json_lines.read(folder / OLDER_NAME, EVENT), *json_lines.read(folder / NAME, EVENT)]
-    whole = [line for line in lines if line["event"] == "end" or {"reached", "last_seen"} <= line.keys()]
+    events = [line for line in lines if {"event", "step"} <= line.keys()]
+    whole = [line for line in events if line["event"] == "end" or {"reached", "last_seen"} <= line.keys()]
     return [{key: line[key] for key in COSTS if key in line} for line in whole]
 
 

@@ -13,9 +13,11 @@ from train.metrics.throughput import Throughput
 
 @pytest.mark.parametrize(("share", "shown"), [(0.5, True), (1.5, False)])
 def test_a_speed_above_the_measured_peak_makes_mfu_unknown_from_then_on(monkeypatch, share, shown):
-    config = load("train", TrainConfig, ["model=tiny", "data=sample", "model.vocab_size=4096"])
+    config = load(
+        "train", TrainConfig, ["model=tiny", "data=sample", "model.vocab_size=4096", "precision=fp32"]
+    )
     per_second = flops_per_token(config.model, config.sequence_length) * config.global_batch
-    monkeypatch.setattr(throughput, "peak_flops", lambda _device: per_second / share)
+    monkeypatch.setattr(throughput, "peak_flops", lambda _device, _dtype: per_second / share)
     monkeypatch.setattr(throughput, "peak_memory_gib", lambda _device: 1.0)
     rates = Throughput(config, SimpleNamespace(device=None))
     order = SimpleNamespace(consumed=lambda _n: {}, n_sequences={})

@@ -233,7 +233,7 @@ def test_unrecorded_values_are_reported_as_unknown(run):
         ('{"step": 1, "loss": 2}\nnonsense\n', "metrics.jsonl: line 2 is damaged"),
         ("\0\0\0\0\n", "line 1 is damaged"),
         ('[1]\n{"step": 1, "loss": 2}\n', "line 1 is damaged"),
-        ('{"step": 1}\n', "line 1 is damaged (no step and loss)"),
+        ('{"step": 1}\n', "line 1 is damaged (no loss)"),
     ],
 )
 def test_a_run_without_complete_metrics_is_refused_in_one_line(run, content, message, capsys):
