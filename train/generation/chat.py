@@ -38,7 +38,7 @@ Type a line, and the model continues the text. Ctrl-C stops its turn; Ctrl-D or 
 
 @dataclass
 class ChatConfig:
-    """Which model, and how freely it writes; each of the last four can be changed while it runs."""
+    """Which model, and how freely it writes; a command changes NUMBERS and the stop while it runs."""
 
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     temperature: float = 0.8  # 0: always the likeliest token
@@ -170,9 +170,9 @@ def converse(chat: Chat, lines: Iterator[str]) -> None:
             print(error)
 
 
-def _show(pieces: Iterator[str]) -> None:
+def _show(turn: Iterator[str]) -> None:
     with suppress(KeyboardInterrupt):  # ends this turn; what was printed stays in the text
-        for piece in pieces:
+        for piece in turn:
             print(piece, end="", flush=True)
     print()
 
