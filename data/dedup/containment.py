@@ -15,7 +15,9 @@ stages:
 (file, row). In that order, a book is dropped if more than 90 % of it is in an earlier book that is kept. If
 two books contain each other, the longer is kept; if A is in B and B in C, but A is not in C, then B is
 dropped and A is kept. Of equal books, all but the first are dropped, and the first too if a kept book
-contains it. The result depends neither on how files divide the books, nor on the number of tasks.
+contains it. If two books contain each other or are equal, and both have a date, the newer takes the place of
+the longer or the first (editions.py). The result depends neither on how files divide the books, nor on the
+number of tasks.
 
 **What may be missed.** The sketch keeps one hash in eight (FracMinHash), and all hashes of books of up to
 1,024 shingles. So equal books, and short books in short ones, are always found. A short book in a long one
@@ -40,6 +42,7 @@ import pyarrow.parquet as pq
 import xxhash
 
 from data import folders
+from data.dedup.editions import AGES, Editions, age_key, ages
 from data.documents import read_row
 from data.splitmix import GAMMA, mix_array
 
@@ -130,8 +133,9 @@ def _words(text: str) -> list[str]:
 def sketch(text_file: Path, out: Path) -> None:
     """Write the folder `out`: a table of the file's books, and sorted files of their sampled hashes."""
     temporary = folders.aside(folders.own(out))
-    books, waiting, n_waiting, n_files = [], [], 0, 0
-    for row, text in enumerate(_texts(text_file)):
+    books, keys, waiting, n_waiting, n_files = [], [], [], 0, 0
+    for row, (text, meta) in enumerate(_texts(text_file)):
+        keys.append(age_key(meta))
         found = shingles(text)
         digest = xxhash.xxh3_128_intdigest(found.tobytes())
         books.append((len(found), digest >> 64, digest & (2**64 - 1)))
@@ -143,14 +147,16 @@ def sketch(text_file: Path, out: Path) -> None:
             waiting, n_waiting, n_files = [], 0, n_files + 1
     _write_sorted(waiting, temporary / f"hashes-{n_files:05d}.npy")
     np.save(temporary / "books.npy", np.array(books, BOOK))
+    np.save(temporary / AGES, np.array(keys, np.int64))
     folders.commit_once(temporary, out)
 
 
-def _texts(path: Path) -> Iterator[str]:
+def _texts(path: Path) -> Iterator[tuple[str, str]]:
+    """Each book's text and meta."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=16, columns=["text"]):
-            for value in batch.column(0):
-                yield value.as_py()
+        for batch in file.iter_batches(batch_size=16, columns=["text", "meta"]):
+            for text, meta in zip(batch.column("text"), batch.column("meta")):
+                yield text.as_py(), meta.as_py()
 
 
 def _entries(hashes: np.ndarray, row: int) -> np.ndarray:
@@ -358,9 +364,11 @@ def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
     for book, holder, shared in table[order].tolist():
         if book not in held_by and holder not in held_by:
             held_by[book] = holder, shared
+    copies: dict[int, list[int]] = {}
     for book in np.flatnonzero(books.equal_to != np.arange(len(books.equal_to))).tolist():
-        first = int(books.equal_to[book])
-        held_by[book] = held_by.get(first, (first, int(books.shingles[book])))
+        copies.setdefault(int(books.equal_to[book]), []).append(book)
+    shared = {(min(one, other), max(one, other)): count for one, other, count in table.tolist()}
+    held_by = Editions(ages(sketches), copies, shared, books.shingles.tolist(), SHARE).newest_kept(held_by)
     return [
         Contained(*books.place(book), *books.place(holder), shared / int(books.shingles[book]))
         for book, (holder, shared) in sorted(held_by.items())

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from data.sources.books.editions import edition
 from data.sources.books.notes import without_makers
 
 HEAD = 100_000  # characters within which a header ends; one with two small prints takes 30,000
@@ -58,13 +59,19 @@ _CREDITED = re.compile(
 )
 # Project Gutenberg Australia's header ends at its rule, and its own title lines may follow.
 _AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
+_AUSTRALIAN_END = re.compile(
+    r"\n\s*+(?:(?:this\s+site\s+is\s+full\s+of\s+free\s+e-?books|project\s+gutenberg\s+(?:of\s+)?australia)[^\n]*\s*+){1,4}\Z",
+    re.IGNORECASE,
+)
 _RULE = re.compile(r"^[ \t]*+[-=_*]{20,}[ \t]*+$", re.MULTILINE)
 _TITLE_LINES = re.compile(
     r"\s*+(?:\**\s*+A\s+Project\s+Gutenberg\s+of\s+Australia\s+e-?book[^\n]*\n\s*+)?"
-    r"(?:(?:Title|Author|Translator|Editor):[^\n]*\n\s*+){0,6}",
+    r"(?:(?:(?:Title|Author|Translator|Editor|Language|Edition|Date[ \w]{0,30}|e-?Book[ \w]{0,12})\.?:"
+    r"|\*\s*A\s+Project\s+Gutenberg\s+of\s+Australia)[^\n]*\n\s*+){0,12}",
     re.IGNORECASE,
 )
-_SMALL_PRINT_START = re.compile(r"^[ \t]*+\**+(?:START)?+[ *]*+THE SMALL PRINT", _FLAGS)
+_SMALL_PRINT_START = re.compile(r"^[ \t]*+\**+(?:START)?+[ *]*+THE (?:LEGAL )?SMALL PRINT", _FLAGS)
+_FILE_NAME = re.compile(r"^[ \t]*+\*{3,}+[ \t]*+This file should be named ", _FLAGS)
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,9 @@ class Book:
     author: str = ""
     language: str = ""
     copyrighted: bool = False
+    is_australian: bool = False  # of Project Gutenberg Australia, under that country's law
+    released: str = ""  # the edition's date, YYYY-MM or YYYY-MM-DD
+    edition: int | None = None
 
 
 def open_book(text: str) -> Book:
@@ -98,9 +108,13 @@ def open_book(text: str) -> Book:
     if not (begun or ended):
         return Book(text, False)
     header = text[: top or HEAD // 5]
+    is_australian = begun and _AUSTRALIA.search(header) is not None
+    if is_australian:
+        pieces = [_AUSTRALIAN_END.sub("", piece.rstrip()) for piece in pieces]
     return Book(
         "\n\n\n".join(filter(None, map(without_makers, pieces))),
         True,
+        is_australian=is_australian,
         copyrighted=bool(_COPYRIGHTED.search(header) or _COPYRIGHTED.search(text, max(0, len(text) - TAIL))),
         **_facts(header),
     )
@@ -128,9 +142,11 @@ def _start(text: str) -> tuple[int, bool]:
     if small_print and is_above and not _END.search(text, 0, small_print.start()):
         return small_print.end(), True
     top = text[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]
-    if _AUSTRALIA.search(top) and (rule := _RULE.search(text, 0, HEAD // 5)):
-        titles = _TITLE_LINES.match(text, rule.end())
-        return titles.end() if titles else rule.end(), True
+    if _AUSTRALIA.search(top):
+        rule = _RULE.search(text, 0, HEAD // 5)
+        titles = _TITLE_LINES.match(text, rule.end() if rule else len(text) - len(text.lstrip("\ufeff \n")))
+        if titles and (rule or titles.end() > titles.start()):
+            return titles.end(), True
     if not _GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
         return 0, False
     marks = (*_ENDS, _SMALL_PRINT_START)
@@ -170,7 +186,7 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     near = text.rfind("\n", start, near) + 1 or near
     stops = [
         mark.start()
-        for each in (_END, _LICENSE, _SMALL_PRINT_START)
+        for each in (_END, _LICENSE, _SMALL_PRINT_START, _FILE_NAME)
         if (mark := each.search(text, near, end))
     ]
     end = min(stops, default=end)
@@ -199,7 +215,7 @@ def _facts(header: str) -> dict[str, Any]:
         top = _FIRST_LINE.search(_line(header[:1000].lstrip("\ufeff \n").split("\n\n", 1)[0]))
         if top:
             facts |= {"title": top["title"].strip("* "), "author": top["author"].strip("* ")} | facts
-    return facts
+    return facts | edition(header)
 
 
 def _line(text: str) -> str:

@@ -12,26 +12,30 @@ _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
-    r"(?:transcri(?:b|pt)[\w'’]*|trans(?:c|k)ri[\w'’]*|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"(?:trans(?:c|k)ri[\w'’]*|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
     r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*)"
 )
 _HEADING = (
     r"(?:transcriber['’]?s?['’]?\s+notes?|transcription\s+notes?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
     r"|(?:bemerkung|anmerkung|notiz|hinweis)(?:en|e)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
+    r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
     r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
     r"|(?:opmerking|aantekening|notitie|noot)(?:en|s)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|not[ae]s?\s+(?:del?|d[aeo]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
-    r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r")"
+    r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
+    r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*)"
 )
-_BEGINS_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}", re.IGNORECASE)
+_BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
+_NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 _NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
 # Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
     r"\b(?:spelling|hyphen\w*|punctuation|typograph\w*|misprint\w*|printer|errors?|corrected|retained|original"
     r"|footnotes?|illustrations?|italics?|underscores?|orthographe|ponctuation|corrigée?s?|conservée?s?"
     r"|rechtschreibung|zeichensetzung|druckfehler|korrigiert|beibehalten|spelling|bestand|drukfouten|gecorrigeerd"
-    r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+)\b",
+    r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+|original\w*|erreurs|typograph\w+|fraktur|antiqua"
+    r"|ortografia|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+)\b",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -52,7 +56,8 @@ _CREDIT = re.compile(
 )
 _OF_THE_MAKERS = re.compile(
     r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
-    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S{1,250}\.\w",
+    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S{1,250}\.\w"
+    r"|\bcette\s+version\s+électronique|\bce\s+fichier\s+(?:digital|numérique)",
     re.IGNORECASE,
 )
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
@@ -65,6 +70,14 @@ _NOTICE = re.compile(
     r"^[ \t]*+(?:<<(?:[^<>]|<(?!<)|>(?!>)){20,3000}>>"
     r"|\*{2,}(?:[^*\n]|\n(?![ \t]*\n)){20,1500}\*{2,})[ \t]*+$",
     re.MULTILINE,
+)
+_BRACKETED = re.compile(
+    r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\n(?![ \t]*\n)){20,1500})\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
+)
+_ABOUT_ETEXT = re.compile(
+    rf"\W{{0,3}}{_HEADING}|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
+    r"|\be-?(?:text|book)s?\b)",
+    re.IGNORECASE | re.DOTALL,
 )
 _ABOUT_NOTICE = re.compile(
     r"electronic|project\s+gutenberg|\be-?(?:text|book)s?\b|machine\s+readable", re.IGNORECASE
@@ -85,7 +98,7 @@ def without_makers(text: str) -> str:
 
 def _without_credits(text: str) -> str:
     paragraph = ""
-    is_note = False
+    is_note = has_note = False  # a note with its heading on a line by itself, or any
     for _ in range(CREDITS):
         blank = _BLANK_LINES.match(text)
         text = text[blank.end() if blank else 0 :]
@@ -99,6 +112,7 @@ def _without_credits(text: str) -> str:
         is_makers = (
             begins_note
             or (is_note and _goes_on(paragraph))
+            or (has_note and _is_about_text(paragraph))
             or _CREDIT.match(paragraph)
             or _OF_THE_MAKERS.search(paragraph)
             or (names_book and _BY.match(paragraph))
@@ -107,6 +121,7 @@ def _without_credits(text: str) -> str:
             break
         is_note = is_note or (begins_note and _BARE_NOTE.fullmatch(paragraph) is not None)
         is_note = is_note or (begins_note and paragraph.rstrip().endswith(":"))
+        has_note = has_note or begins_note
         text = text[end:]
     return text
 
@@ -120,6 +135,14 @@ def _goes_on(paragraph: str) -> bool:
         or _ABOUT_TEXT.search(paragraph) is not None
         or _is_line(paragraph)
     )
+
+
+def _is_about_text(paragraph: str) -> bool:
+    """Whether a paragraph speaks of the text as an object, so that no heading need say so."""
+    if _APPARATUS.match(paragraph) or _is_title(paragraph):
+        return False
+    words = {word.lower() for word in _ABOUT_TEXT.findall(paragraph)}
+    return len(words) > (_INDENTED.match(paragraph) is None)
 
 
 def _is_title(paragraph: str) -> bool:
@@ -137,13 +160,20 @@ def _without_notices(text: str) -> str:
     def kept(notice: re.Match) -> str:
         return "" if _ABOUT_NOTICE.search(notice[0]) else notice[0]
 
-    return _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
+    def bracketed(notice: re.Match) -> str:
+        return "" if _ABOUT_ETEXT.match(notice[1]) else notice[0]
+
+    text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
+    return _BRACKETED.sub(bracketed, text) if "\n[" in text or " [" in text else text
 
 
 def _without_closing_note(text: str) -> str:
     """The book without the note below it. Footnotes and other text of the author below that are kept."""
-    note = _NOTE_LINE.search(text, max(0, len(text) - _CLOSING_LENGTH))
-    if note is None or note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
+    tail = max(0, len(text) - _CLOSING_LENGTH)
+    note = _NOTE_LINE.search(text, tail)
+    if note is None:
+        return _without_closing_paragraphs(text, tail)
+    if note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
         return text
     position = note.end()
     for stop in _PARAGRAPH_END.finditer(text, note.end()):
@@ -152,3 +182,18 @@ def _without_closing_note(text: str) -> str:
             position = stop.start()
             return text[: note.start()].rstrip() + "\n\n" + text[position:].lstrip("\n")
     return text[: note.start()]
+
+
+def _without_closing_paragraphs(text: str, tail: int) -> str:
+    """The book without a note whose heading begins its paragraph, if nothing but the note follows."""
+    for note in _NOTE_PARAGRAPH.finditer(text, max(tail, len(text) * 2 // 3)):
+        place = note.start()
+        first, *following = _PARAGRAPH_END.split(text[place:])
+        for paragraph in following:
+            if _APPARATUS.match(paragraph.strip()):
+                return text[:place].rstrip() + "\n\n" + text[text.index(paragraph, place) :].lstrip("\n")
+            if paragraph.strip(" \n+-=*_|") and not _is_about_text(paragraph):
+                break
+        else:
+            return text[:place]
+    return text

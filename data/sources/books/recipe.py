@@ -20,7 +20,7 @@ from data.sources import limits, rows, text
 from data.sources.books import gutenberg
 from data.sources.limits import Expansion
 
-VERSION = 3  # increase when the same input gives different text
+VERSION = 4  # increase when the same input gives different text
 DUPLICATES = "contained"
 
 MAX_BYTES = (
@@ -29,6 +29,7 @@ MAX_BYTES = (
 MIN_CHARACTERS = 100  # minimum of a Gutenberg book: shorter files only point to others
 MAX_DIRECTORY = 8 << 20  # maximum bytes of a zip's directory: some hundred thousand members
 PUBLIC_DOMAIN = "public domain in the USA"
+AUSTRALIAN = "public domain in Australia"  # and perhaps not in the USA, whose term is longer
 COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
@@ -89,7 +90,7 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
         return record.drop("binary")
     text = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
     book = gutenberg.open_book(text + "\n")
-    number = book.number or _number(record, book.is_gutenberg)
+    number = None if book.is_australian else book.number or _number(record, book.is_gutenberg)
     if book.is_gutenberg:
         if not book.text:
             return record.drop("only license text" if text else "empty")
@@ -101,7 +102,9 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
             return record.drop("an index of sound or film")
     title = record.meta.get("title") or record.meta.get("short_book_title") or book.title  # PG19's
     known = {"title": title, "author": book.author, "language": book.language}
+    known |= {"released": book.released, "edition": book.edition}
     license = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
+    license = AUSTRALIAN if book.is_australian else license
     cleaned = replace(
         record,
         url=f"https://www.gutenberg.org/ebooks/{number}" if number else record.url,

@@ -236,3 +236,36 @@ def test_a_repeated_stage_keeps_the_first_output(tmp_path):
         containment.candidates([tmp_path / "run"], 0, 1, tmp_path / "counts")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["counts", "run", "text"]
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def kept_editions(folder: Path, texts: list[str], metas: list[str]) -> dict[int, int]:
+    """{book: the kept book that contains it}, for books with what their headers declare."""
+    (place := folder / "text").mkdir()
+    made = [Document(f"b:{i}", "books", text, "in", i, meta=metas[i]) for i, text in enumerate(texts)]
+    found = containment.contained(write_parts(made, place), folder)
+    return {book.row: book.held_by_row for book in found}
+
+
+BOOK = " ".join(f"word{n}" for n in range(2000))
+LONGER = BOOK + " " + " ".join(f"more{n}" for n in range(50))  # each is in the other
+PART = " ".join(BOOK.split()[:300])
+OLD, NEW = '{"released": "1998-06"}', '{"released": "2008-08-26"}'
+
+
+@pytest.mark.parametrize(
+    ("texts", "metas", "held"),
+    [
+        ([LONGER, BOOK], [OLD, NEW], {0: 1}),  # the newer, though shorter
+        ([LONGER, BOOK], [NEW, OLD], {1: 0}),
+        ([LONGER, BOOK], ["{}", NEW], {1: 0}),  # the longer's date is unknown
+        ([LONGER, BOOK], [NEW, NEW], {1: 0}),
+        ([LONGER, BOOK], [NEW, NEW[:-1] + ', "edition": 11}'], {0: 1}),  # of a day, the higher number
+        ([BOOK, BOOK.upper()], [OLD, NEW], {0: 1}),  # equal words
+        ([BOOK, BOOK, BOOK], [OLD, NEW, OLD], {0: 1, 2: 1}),
+        ([LONGER, BOOK, PART], [OLD, NEW, OLD], {0: 1, 2: 1}),  # a part is in both
+        ([BOOK, PART], [OLD, NEW], {1: 0}),  # a newer part is not a newer edition
+        ([LONGER, BOOK, " ".join(LONGER.split()[-100:])], [OLD, NEW, OLD], {0: 1}),  # only the older had it
+    ],
+)
+def test_of_two_editions_the_newer_is_kept(tmp_path, texts, metas, held):
+    assert kept_editions(tmp_path, texts, metas) == held

@@ -21,6 +21,12 @@ NOTES = [
     "Nota del transcriptor\n\nSe han corregido las erratas.",
     "Notas del Transcriptor: se respeta la ortografía del original.",
     "Produit par A. Bénévole pour tous",
+    "[Note au lecteur de ce fichier digital:\nSeules les erreurs évidentes ont été corrigées.]",
+    "Transcriber's Note: dashes are as printed.\n\nObvious errors of the printer were corrected.",
+    "Note du transcripteur: l'orthographe est celle de 1880.\n\n   Les erreurs ont été corrigées.",
+    "Transkriberarens anmärkning: stavningen har behållits.",
+    "Nota de transcrição: a ortografia é a do original.",
+    "+" + "-" * 70 + "+\n| Transcriber's Note: spelling is as printed. |\n+" + "-" * 70 + "+",
 ]
 
 
@@ -32,10 +38,8 @@ def test_a_transcribers_note_above_the_book_is_removed_entirely(note):
 LONG = BODY + "\n\n" + "It rained on the quay all that day.\n\n" * 60
 
 
-@pytest.mark.parametrize("note", NOTES[:5] + NOTES[6:7] + NOTES[8:9])
+@pytest.mark.parametrize("note", NOTES[:10] + NOTES[11:])
 def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
-    if ": " in note:
-        pytest.skip("its heading has no line of its own")
     whole = gutenberg_file(f"{LONG.strip()}\n\n{note}\n\nFOOTNOTES\n\n[1] Of Kent.")
     assert gutenberg.open_book(whole).text == f"{LONG.strip()}\n\nFOOTNOTES\n\n[1] Of Kent."
     assert gutenberg.open_book(gutenberg_file(f"{LONG.strip()}\n\n{note}")).text == LONG.strip()
@@ -46,11 +50,14 @@ def test_a_note_below_the_book_is_removed_and_the_footnotes_below_it_kept(note):
     [
         "<<THIS ELECTRONIC EDITION MAY BE COPIED FREELY, SO LONG AS NO CHARGE\nIS MADE FOR IT.>>",
         "<<This e-text is given by the Library of Somewhere.>>",
+        "[This electronic text may be copied by anyone who likes it.]",
+        "[Transcriber's Note: the next page is torn in the original.]",
         "**This is a volume of a Project Gutenberg Etext, made by volunteers**",
     ],
 )
 def test_notices_between_the_acts_are_removed_and_other_brackets_kept(notice):
-    acts = [f"ACT {number}\n\n<<Enter the king and all his train.>>\n\n{BODY}" for number in "123"]
+    own = "<<Enter the king and all his train.>>\n\n[Note by the author: the electronic eel is real.]"
+    acts = [f"ACT {number}\n\n{own}\n\n{BODY}" for number in "123"]
     text = gutenberg.open_book(gutenberg_file(f"\n\n{notice}\n\n".join(acts))).text
     assert notice not in text
     assert text.split() == " ".join(acts).split()
@@ -79,7 +86,35 @@ def test_gutenberg_australias_header_ends_at_its_rule():
     top = "Project Gutenberg Australia\n\nTitle: Nu\nAuthor: A. Author\neBook No.: 0100.txt\n\n"
     top += "Our ebooks are made from editions\nin the public domain in Australia.\n\n" + "-" * 60 + "\n\n"
     top += "A Project Gutenberg of Australia eBook\n\nTitle: Nu\nAuthor: A. Author\n\n"
-    assert gutenberg.open_book(top + BODY + "\n").text == BODY
+    below = "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"
+    for whole in (top + BODY + "\n", top + BODY + below, "A Project Gutenberg of Australia eBook\n\n" + BODY):
+        assert gutenberg.open_book(whole).text == BODY
+    document = books.clean(Record("0100.txt", 0, top + BODY + below))
+    assert document.licence == "public domain in Australia" and not document.url
+
+
+def test_what_follows_a_note_inside_the_book_is_kept():
+    note = "Transcriber's Note: spelling is as printed."
+    text = f"{LONG.strip()}\n\n{note}\n\n" + "He went on, and nobody followed.\n\n" * 3
+    assert gutenberg.open_book(gutenberg_file(text.strip())).text == text.strip()
+
+
+@pytest.mark.parametrize(
+    ("header", "declared"),
+    [
+        ("Release Date: May, 1999 [EBook #4321]", ("1999-05", None)),
+        ("Release Date: May 3, 1999\nLast Updated: March 10, 2018", ("2018-03-10", None)),
+        ("Release date: May 3, 1999 [eBook #1]\n                Most recently updated: October 9, 2024",
+         ("2024-10-09", None)),
+        ("January, 1994  [Etext #98]\n[Most recently updated August 18, 2002]", ("2002-08-18", None)),
+        ("Edition: 12\nRelease Date: Jun, 1998  [EBook #1342]", ("1998-06", 12)),
+        ("Release Date: Someday, 1998", ("", None)),
+    ],
+)  # fmt: skip
+def test_the_edition_is_what_the_header_declares(header, declared):
+    start = "*** START OF THE PROJECT GUTENBERG EBOOK NU ***\n\n"
+    book = gutenberg.open_book(f"The Project Gutenberg EBook of Nu\n\n{header}\n\n{start}{BODY}\n")
+    assert (book.released, book.edition, book.text) == (*declared, BODY)
 
 
 @pytest.mark.parametrize(
