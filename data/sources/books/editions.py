@@ -10,10 +10,11 @@ from typing import Any
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DATED = re.compile(
-    r"(?:\b(?:release|posting)\s+date|\b(?:last|most\s+recently)\s+updated|\bdate\s+last\s+updated|\bupdated"
-    r"|\bdate\s+(?:first\s+posted|most\s+recently\s+updated))\s*:?\s*"
-    r"(?P<month>[A-Za-z]{3,9})\.?(?:\s+(?P<day>\d{1,2}))?\s*,?\s+(?P<year>(?:19|20)\d\d)\b"
-    r"|^[ \t]*(?P<first_month>[A-Za-z]{3,9})\s*,?\s+(?P<first_year>(?:19|20)\d\d)\s+\[e-?(?:text|book)\b",
+    r"\b(?:(?:release|posting) date|(?:(?:last|most recently) )?updated|date (?:last updated|first posted"
+    r"|most recently updated))\s{0,9}+:?\s{0,9}+"
+    r"(?P<month>[A-Za-z]{3,9})\.?(?:\s{1,9}+(?P<day>\d{1,2}))?[\s,]{1,9}+(?P<year>(?:19|20)\d\d)\b"
+    r"|^[ \t]{0,9}+(?P<first_month>[A-Za-z]{3,9})[\s,]{1,9}+(?P<first_year>(?:19|20)\d\d)"
+    r"\s{1,9}+\[e-?(?:text|book)\b",
     re.IGNORECASE | re.MULTILINE,
 )
 _EDITION = re.compile(r"^Edition:[ \t]*(\d{1,3})\b", re.MULTILINE)

@@ -59,9 +59,8 @@ _CREDITED = re.compile(
 )
 # Project Gutenberg Australia's header ends at its rule, and its own title lines may follow.
 _AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
-_AUSTRALIAN_END = re.compile(
-    r"\n\s*+(?:(?:this\s+site\s+is\s+full\s+of\s+free\s+e-?books|project\s+gutenberg\s+(?:of\s+)?australia)[^\n]*\s*+){1,4}\Z",
-    re.IGNORECASE,
+_AUSTRALIAN_LINE = re.compile(
+    r"(?:this site is full of free e-?books|project gutenberg (?:of )?australia)\b.*", re.IGNORECASE
 )
 _RULE = re.compile(r"^[ \t]*+[-=_*]{20,}[ \t]*+$", re.MULTILINE)
 _TITLE_LINES = re.compile(
@@ -110,7 +109,7 @@ def open_book(text: str) -> Book:
     header = text[: top or HEAD // 5]
     is_australian = begun and _AUSTRALIA.search(header) is not None
     if is_australian:
-        pieces = [_AUSTRALIAN_END.sub("", piece.rstrip()) for piece in pieces]
+        pieces = [_without_australian_end(piece) for piece in pieces]
     return Book(
         "\n\n\n".join(filter(None, map(without_makers, pieces))),
         True,
@@ -194,6 +193,14 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
         if not _is_book(text[line.end() : end]):
             return line.start()
     return end
+
+
+def _without_australian_end(text: str) -> str:
+    """Without the lines about Project Gutenberg Australia's site below the book."""
+    text = text.rstrip()
+    while _AUSTRALIAN_LINE.fullmatch(text[text.rfind("\n") + 1 :].strip()):
+        text = text[: text.rfind("\n") + 1].rstrip()
+    return text
 
 
 def _is_book(text: str) -> bool:
