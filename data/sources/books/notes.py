@@ -188,7 +188,7 @@ def _without_closing_paragraphs(text: str, tail: int) -> str:
     """The book without a note whose heading begins its paragraph, if nothing but the note follows."""
     for note in _NOTE_PARAGRAPH.finditer(text, max(tail, len(text) * 2 // 3)):
         place = note.start()
-        first, *following = _PARAGRAPH_END.split(text[place:])
+        _, *following = _PARAGRAPH_END.split(text[place:])
         for paragraph in following:
             if _APPARATUS.match(paragraph.strip()):
                 return text[:place].rstrip() + "\n\n" + text[text.index(paragraph, place) :].lstrip("\n")
