@@ -20,7 +20,7 @@ def prepare(config: PrepareConfig) -> None:
     if config.recipe == "sample":
         from data.prepare.sample import prepare_sample  # each branch imports only the packages it needs
 
-        prepare_sample(Path(config.corpora))
+        prepare_sample(Path(config.corpora), replace=config.replace)
     elif config.recipe == "all":
         from data.prepare.everything import prepare_all
 

@@ -64,7 +64,8 @@ def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStor
     if config.data.name == "sample":
         from data.prepare.sample import prepare_sample  # heavy, and needed only once
 
-        prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size or 4096)
+        if note := prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size):
+            identity.say(note)
     elif config.data.name == "text" and config.source:
         from data.prepare.own_text import prepare_text
 

@@ -81,7 +81,7 @@ class PrepareConfig:
     vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
     seed: int = 0  # for the order of the documents in the token store
     heldout: float = 0.001  # share of the documents held out for validation
-    replace: bool = False  # whether a token store with other settings may be replaced
+    replace: bool = False  # whether a token store or sample with other settings may be replaced
     licences: list[str] | None = None  # recipe=github: the licenses accepted; null: the paper's
     ccnet: CCNetConfig = field(default_factory=CCNetConfig)  # recipe=commoncrawl and ccnet-models
     max_broken: float = 0.1  # largest share of the inputs that may be unreadable before their end
@@ -98,7 +98,7 @@ class PrepareConfig:
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(
-                    "recipe=sample: makes its own text and tokenizer; give no other key than corpora="
+                    "recipe=sample: makes its own text and tokenizer; give no other key than corpora= and replace="
                 )
             return
         if self.stage not in STAGES:

@@ -25,6 +25,7 @@ from data.progress import Progress
 VERSION = 1  # raise it when the same Python would give another sample
 MADE_WITH = {"github": 3, "text": 3}  # the recipes' versions, copied (and tested): importing them is slow
 WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
+VOCAB_SIZE = 4096
 HELDOUT = 0.03  # the usual thousandth of such a small corpus would be too little
 TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
 
@@ -34,36 +35,65 @@ _LICENSE = "psf-2.0"
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def prepare_sample(corpora: Path, *, vocab_size: int = 4096) -> None:
-    """Make the sample under `corpora`, in one process, unless a complete one of this Python exists.
+def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: bool | None = None) -> str:
+    """Make the sample under `corpora`, in one process, unless a complete one exists.
 
-    Raises DataError if this Python came without its sources or its documentation.
+    A sample that another Python or other recipes made is never replaced unasked, because runs may depend on
+    it: `replace=None` uses it and returns a line that says so (otherwise ""), `False` refuses it, and `True`
+    makes it again. `vocab_size=None` accepts any, and makes 4,096.
+
+    Raises DataError if the sample that exists has another vocabulary, or if this Python came without its
+    sources or its documentation.
     """
     made = {
         "version": VERSION,
         "recipes": MADE_WITH,
         "python": platform.python_version(),
-        "vocab_size": vocab_size,
+        "vocab_size": vocab_size or VOCAB_SIZE,
     }
-    if _is_complete(corpora, made):
-        return
     progress = Progress("sample")
     wait = partial(progress.say, "waiting for another process that is preparing it")
     try:
-        with locked(corpora / ".sample.lock", waiting=wait):
-            if not _is_complete(corpora, made):
-                _make(corpora, made, progress)
+        older = _older(corpora)
+        if older is None or (replace and older != made):
+            with locked(corpora / ".sample.lock", waiting=wait):
+                older = _older(corpora)
+                if older is None or (replace and older != made):
+                    _make(corpora, made, progress)
+                    return ""
     except OSError as error:
         raise DataError(f"{corpora}: the sample cannot be written ({error})") from None
+    return _difference(corpora / "sample", older, made, vocab_size, replace)
 
 
-def _is_complete(corpora: Path, made: dict) -> bool:
+def _difference(folder: Path, older: dict, made: dict, vocab_size: int | None, replace: bool | None) -> str:
+    """How a finished sample differs from what would be made now. Raises DataError if that is refused."""
+    if vocab_size and older.get("vocab_size") != vocab_size:
+        raise DataError(
+            f"{folder}: its tokenizer has {older.get('vocab_size')} pieces, not "
+            f"data.vocab_size={vocab_size}; give corpora=FOLDER to make another sample there"
+        )
+    by = [] if older.get("python") == made["python"] else [f"Python {older.get('python')}"]
+    if any(older.get(key) != made[key] for key in ("version", "recipes")):
+        by.append("other recipes")
+    if not by:
+        return ""
+    how = f"{folder}: made by {' and '.join(by)}"
+    remake = "`relama prepare recipe=sample replace=true` makes it again"
+    if replace is False:
+        raise DataError(f"{how}; {remake}, and runs trained on it will refuse the new one")
+    return f"{how}; using it unchanged ({remake})"
+
+
+def _older(corpora: Path) -> dict | None:
+    """What the complete sample under `corpora` was made with."""
     try:
         marker = json.loads((corpora / "sample" / "sample.json").read_text())
-    except (OSError, ValueError):
-        return False
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
     manifests = [corpora / source / "tokens" / "manifest.json" for source in WEIGHTS]
-    return marker == made and all(manifest.is_file() for manifest in manifests)
+    is_complete = isinstance(marker, dict) and all(manifest.is_file() for manifest in manifests)
+    return marker if is_complete else None
 
 
 def _make(corpora: Path, made: dict, progress: Progress) -> None:

@@ -166,24 +166,35 @@ def test_a_sample_killed_halfway_is_rebuilt_by_the_next_process(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "value"),
-    [("VERSION", 99), ("MADE_WITH", {"github": 99, "text": 1}), ("platform", None), ("vocab_size", 5000)],
+    ("changed", "value", "by"),
+    [
+        ("VERSION", 99, "other recipes"),
+        ("MADE_WITH", {"github": 99, "text": 1}, "other recipes"),
+        ("platform", None, "Python 3"),
+    ],
 )
-def test_another_python_recipe_or_vocabulary_makes_it_again(corpora, monkeypatch, changed, value):
+def test_an_older_sample_is_used_unless_asked_to_replace_it(corpora, monkeypatch, changed, value, by):
     made = []
     monkeypatch.setattr(sample, "_make", lambda corpora, settings, progress: made.append(settings))
-    options = {}
     if changed == "platform":
         monkeypatch.setattr(sample.platform, "python_version", lambda: "3.99.0")
-    elif changed == "vocab_size":
-        options = {"vocab_size": value}
     else:
         monkeypatch.setattr(sample, changed, value)
-    prepare_sample(corpora, **options)
+    note = prepare_sample(corpora, vocab_size=4096)
+    assert f"made by {by}" in note and "using it unchanged" in note and "replace=true" in note
+    with pytest.raises(DataError, match=f"made by {by}.*replace=true"):
+        prepare_sample(corpora, replace=False)
+    assert made == []
+    assert prepare_sample(corpora, replace=True) == ""
     assert len(made) == 1
     monkeypatch.undo()
-    prepare_sample(corpora)  # does not call _make, which would take long and change the files
+    assert prepare_sample(corpora, replace=True) == ""  # current: does not call _make, which would take long
     assert is_complete(corpora)
+
+
+def test_a_sample_of_another_vocabulary_is_refused(corpora):
+    with pytest.raises(DataError, match=r"4096 pieces, not data.vocab_size=5000; give corpora="):
+        prepare_sample(corpora, vocab_size=5000)
 
 
 @pytest.mark.parametrize("missing", ["sample/sample.json", "python_code/tokens/manifest.json"])
