@@ -98,7 +98,7 @@ class PrepareConfig:
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(
-                    "recipe=sample: makes its own text and tokenizer; give no other key than corpora= and replace="
+                    "recipe=sample: makes its own text and tokenizer; give only corpora= and replace="
                 )
             return
         if self.stage not in STAGES:
