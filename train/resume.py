@@ -31,11 +31,15 @@ from train.weights.open import fill, model_state, open_weights, same_tokenizer
 
 @dataclass
 class Position:
-    """Where training stands: the last finished step, the optimizer after it, and the order of the data."""
+    """Where training stands: the last finished step, the optimizer after it, and the order of the data.
+
+    `owed`: the step's line of metrics if its held-out losses are still to be measured.
+    """
 
     step: int
     optimizer: torch.optim.AdamW
     order: Order
+    owed: dict | None
 
 
 def resume_or_start(
@@ -82,7 +86,8 @@ def resume_or_start(
     )  # read again: without a checkpoint it may have been set aside
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
-    return Position(step, optimizer, order)
+    line = state.get("owed") if state else None
+    return Position(step, optimizer, order, first_rank_does(lambda: folder.cut_metrics(step, line)))
 
 
 def first_order(run: Resolved) -> Order:
@@ -114,7 +119,6 @@ def _record(
             "fingerprints": run.fingerprints,
         }
     )
-    folder.cut_metrics(step)
 
 
 def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:

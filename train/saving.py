@@ -21,7 +21,10 @@ from train.run.folder import RunFolder
 
 
 class Saving:
-    """Saves one run. A save never precedes the log lines of its steps. All ranks call it alike."""
+    """Saves one run. A save has the log lines of its steps on disk before, or holds the last one itself.
+
+    All ranks call it alike.
+    """
 
     def __init__(self, run: Resolved, folder: RunFolder, decision_log: decisions.Log) -> None:
         self._run, self._folder, self._decision_log = run, folder, decision_log
@@ -53,10 +56,12 @@ class Saving:
         recovery: Recovery,
         journal: Journal | None,
         *,
+        owed: dict | None,
         is_last: bool,
     ) -> bool:
         """Save `step`, just finished; returns whether the save has started.
 
+        `owed`: the step's line of metrics, if it is logged later, with its held-out losses.
         If no save can follow (`is_last`), return once it is committed, or raise RunError.
         """
         if not self._log_is_on_disk(step, journal, is_last):
@@ -72,9 +77,18 @@ class Saving:
             "fingerprints": self._run.fingerprints,
             "tokenizer": self._run.tokenizer_fingerprint,
             "recovery": self.recovery_state,
+            **({"owed": dict(owed)} if owed else {}),
         }
         self.saver.save(model, optimizer, state, wait=is_last)
         return True
+
+    def insist_on_log(self, step: int, journal: Journal | None) -> None:
+        """Raise RunError unless the last line, logged after `step` was saved, is on disk."""
+        if not first_rank_does(lambda: journal is None or journal.settle()):
+            raise RunError(
+                f"{self._folder.metrics}: no room for the last line; step {step} is saved; make room and run "
+                "the same command to complete the file"
+            )
 
     def _log_is_on_disk(self, step: int, journal: Journal | None, is_last: bool) -> bool:
         is_on_disk = first_rank_does(

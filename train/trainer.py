@@ -40,7 +40,7 @@ from train.resume import resume_or_start
 from train.run import ending, markers, starts
 from train.run.folder import RunFolder
 from train.saving import Saving
-from train.validation import validate
+from train.validation import Validation
 
 MicroBatches = Iterator[tuple[Tensor, ...]]  # (inputs, labels), each (micro_batch, seq_len)
 
@@ -64,6 +64,7 @@ class Trainer:
             folder.path, config.profile_steps if config.profile else [], ranks.rank, ranks.device
         )
         self.saving = Saving(run, folder, self.decision_log)
+        self.validation = Validation(run, ranks)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
@@ -74,7 +75,7 @@ class Trainer:
     def run(self) -> int:
         """Train to the last step, a signal or an error; returns the exit code. Raises RunError."""
         config = self.config
-        if self.step_done >= config.last_step:
+        if self.step_done >= config.last_step and not self._owed:
             return ending.already_finished(self.folder.path, config, self.step_done)
         kernel = attention_kernel(
             config.model,
@@ -92,10 +93,12 @@ class Trainer:
         self.signals = Signals()
         how = "failed"
         try:
+            self._pay()
             while self._continues():
                 self._train()
                 if self._rewinding:
                     self._rewind()
+            self.saving.insist_on_log(self.step_done, self.journal)
             how = signal.Signals(self._stopped_by).name if self._stopped_by else "finished"
         finally:
             self._close(how)
@@ -146,25 +149,29 @@ class Trainer:
         }
 
     def _after_step(self, line: dict, clock: Clock) -> None:
-        """Measure, validate, log, verify and save, in this order."""
+        """Measure, log, verify, save and validate, in this order: what a kill would lose is saved first."""
         step = self.step_done = line["step"]
         line |= self.throughput.of(step, self.order, clock)
         if comparison := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
             line["ranks"] = comparison
         clock.restart()  # what follows is counted on the next line
-        if self._is_time_to_validate(step):
-            line["validation"] = self._validate(step, clock)
-        if self.journal:
-            self.journal.write(line)
+        owed = line if self.validation.is_due(step) else None
+        if not owed:
+            self._log(line)
         self.certifier.saw(step, _number(line["loss"]))
         if self.certifier.is_due(step) and not self._stopped_by:
             self.watchdog.beat(f"verifying a checkpoint at step {step}", LONG)
             with clock.stretch("certificate"):
                 self.certifier.certify(self.model, self.optimizer, self._replay)
-        if self.saving.is_due(step) or not self._continues():
-            self.watchdog.beat(f"saving after step {step}", LONG)
-            with clock.stretch("checkpoint"):
-                self._save()
+        is_saved = (self.saving.is_due(step) or not self._continues()) and self._save(clock, owed)
+        if owed:
+            self._validate(owed, clock)
+            if self._stopped_by and not (is_saved and self.saving.saver.wait()):
+                self._save(clock, None if "validation" in owed else owed)
+
+    def _log(self, line: dict) -> None:
+        if self.journal:
+            self.journal.write(line)
 
     def _continues(self) -> bool:
         return self.step_done < self.config.last_step and not self._stopped_by
@@ -179,24 +186,24 @@ class Trainer:
             yield inputs, labels
         self._warm = True
 
-    def _is_time_to_validate(self, step: int) -> bool:
-        every = self.config.validate.every
-        is_due = step == self.config.last_step or (every > 0 and step % every == 0)
-        return bool(self.resolved.heldout) and is_due
-
-    def _validate(self, step: int, clock: Clock) -> dict:
-        self.watchdog.beat(f"validating after step {step}", LONG)
+    def _validate(self, line: dict, clock: Clock) -> None:
+        """Log a step's line with its held-out losses, or without if the run must stop."""
+        self.watchdog.beat(f"validating after step {line['step']}", LONG)
         with clock.stretch("validate"):
-            return validate(
-                self.model,
-                self.resolved.heldout,
-                self.tokenizer,
-                self.ranks,
-                seq_len=self.config.sequence_length,
-                sequences=self.config.validate.sequences,
-                batch=self.config.micro_batch,
-                seed=self.config.seed,
-            )
+            line |= self.validation.measure(self.model, self.tokenizer, self._must_stop)
+        if "validation" not in line:
+            identity.say(f"step {line['step']}: validation is skipped; the next start does it first")
+        self._log(line)
+
+    def _must_stop(self) -> bool:
+        self._stopped_by = self._stopped_by or self.signals.agreed(self.ranks.device)
+        return self._stopped_by is not None
+
+    def _pay(self) -> None:
+        """Complete the line of metrics that the checkpoint left owing."""
+        if self._owed:
+            self._validate(self._owed, Clock())
+            self._owed = None
 
     def _decide(self, decision: dict) -> None:
         """Log a new decision before it takes effect, and report it. Raises RunError to stop."""
@@ -226,10 +233,12 @@ class Trainer:
         self._return_to_checkpoint(words=None)
         if self.journal:
             self.journal.reopen()
+        self._pay()
 
     def _return_to_checkpoint(self, words: list[str] | None) -> None:
         found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, self.recovery, words)
         self.step_done, self.optimizer, self.order = found.step, found.optimizer, found.order
+        self._owed = found.owed
         self.saving.remember(self.recovery)
 
     def _replay(self, first: int, last: int) -> dict[int, float]:
@@ -245,17 +254,22 @@ class Trainer:
         finally:
             self.recovery = recovery
 
-    def _save(self) -> None:
-        if self.saving.save(
-            self.step_done,
-            self.model,
-            self.optimizer,
-            self.order,
-            self.recovery,
-            self.journal,
-            is_last=not self._continues(),
-        ):
+    def _save(self, clock: Clock, owed: dict | None) -> bool:
+        self.watchdog.beat(f"saving after step {self.step_done}", LONG)
+        with clock.stretch("checkpoint"):
+            has_started = self.saving.save(
+                self.step_done,
+                self.model,
+                self.optimizer,
+                self.order,
+                self.recovery,
+                self.journal,
+                owed=owed,
+                is_last=not self._continues(),
+            )
+        if has_started:
             self.certifier.saved(self.step_done)
+        return has_started
 
     def _loader(self) -> Loader:
         return Loader(

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -10,8 +11,44 @@ from torch import nn
 
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
+from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks
+
+
+class Interrupted(Exception):
+    """The run must stop before the held-out loss is known."""
+
+
+class Validation:
+    """A run's held-out losses: after which steps they are due, and their measurement."""
+
+    def __init__(self, run: Resolved, ranks: Ranks) -> None:
+        self._run, self._ranks = run, ranks
+
+    def is_due(self, step: int) -> bool:
+        every = self._run.config.validate.every
+        is_due = step == self._run.config.last_step or (every > 0 and step % every == 0)
+        return bool(self._run.heldout) and is_due
+
+    def measure(self, model: nn.Module, tokenizer: Tokenizer, must_stop: Callable[[], bool]) -> dict:
+        """{"validation": the results of `validate` with the run's settings}; empty if it must stop before."""
+        config = self._run.config
+        try:
+            results = validate(
+                model,
+                self._run.heldout,
+                tokenizer,
+                self._ranks,
+                seq_len=config.sequence_length,
+                sequences=config.validate.sequences,
+                batch=config.micro_batch,
+                seed=config.seed,
+                must_stop=must_stop,
+            )
+        except Interrupted:
+            return {}
+        return {"validation": results}
 
 
 def validate(
@@ -24,18 +61,21 @@ def validate(
     sequences: int,
     batch: int,
     seed: int,
+    must_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, dict[str, float]]:
     """Loss on `sequences` held-out sequences of each source, chosen by `spread`; all ranks call it.
 
     Each source's result has `loss` (nats per token), `perplexity`, `bits_per_byte`, `tokens`, and how many
     sequences were read (`sequences`) of how many held out (`of_sequences`). A source with less held-out text
     than one sequence is measured on one shorter sequence (which ranks that share it can divide evenly).
+
+    `must_stop` is asked before each batch, and answers all ranks alike; raises Interrupted if it says so.
     """
     was_training = model.training
     model.eval()
     try:
         return {
-            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch, seed)
+            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch, seed, must_stop)
             for source, store in stores.items()
             if store.n_tokens > ranks.layout.sequence_multiple
         }
@@ -53,6 +93,7 @@ def _of_source(
     sequences: int,
     batch: int,
     seed: int,
+    must_stop: Callable[[], bool],
 ) -> dict[str, float]:
     seq_len = min(seq_len, store.n_tokens - 1)
     seq_len -= seq_len % ranks.layout.sequence_multiple
@@ -61,6 +102,8 @@ def _of_source(
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
     what = f"measuring the loss on {store.folder}"
     for begin in identity.counted(what, range(0, len(chosen), batch * ranks.dp_size)):
+        if must_stop():
+            raise Interrupted
         first = begin + ranks.dp_rank * batch
         mine = chosen[first : first + batch]
         # FSDP gathers in each forward, so a rank with nothing left runs one too, and does not count it.

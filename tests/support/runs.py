@@ -109,7 +109,8 @@ def metrics(folder: Path) -> list[dict]:
 
 def learned(folder: Path) -> list[tuple]:
     """The values that two equal runs must share at every step, to the last digit."""
-    return [(m["step"], m["loss"], m["grad_norm"], m["lr"], m["tokens"]) for m in metrics(folder)]
+    keys = ("step", "loss", "grad_norm", "lr", "tokens", "validation")
+    return [tuple(line.get(key) for key in keys) for line in metrics(folder)]
 
 
 def tensors(step_folder: Path) -> dict[str, torch.Tensor]:

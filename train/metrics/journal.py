@@ -33,7 +33,8 @@ class Journal:
         self._wandb = Wandb(logger, path.parent, run_config) if logger.wandb != "off" else None
 
     def reopen(self) -> None:
-        """The file was replaced: append to the new one."""
+        """The file was replaced: append to the new one. Lines that wait are of steps that were taken back."""
+        self._unwritten.clear()
         self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
 
     def write(self, line: dict) -> None:

@@ -2,6 +2,9 @@
 
 import signal
 
+import torch
+import torch.distributed as dist
+
 from train.ranks import identity
 
 
@@ -14,6 +17,12 @@ class Signals:
             signal.signal(number, self._receive)
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
             signal.signal(signal.SIGHUP, self._receive)
+
+    def agreed(self, device: torch.device) -> int | None:
+        """A signal that any rank has received, the same on all ranks; all of them call it."""
+        received = torch.tensor(float(self.received or 0), device=device)
+        dist.all_reduce(received, dist.ReduceOp.MAX)
+        return int(received.item()) or None
 
     def _receive(self, number: int, _frame: object) -> None:
         self.received = number

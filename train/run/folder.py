@@ -138,6 +138,10 @@ class RunFolder:
             if note := views.set_aside(path):
                 identity.say(f"{path.name} starts again{note}")
 
-    def cut_metrics(self, step: int) -> None:
-        """Drop damaged lines and those after `step`, whose steps will be trained again."""
-        history.cut_back(self.metrics, step)
+    def cut_metrics(self, step: int, owed: dict | None = None) -> dict | None:
+        """Drop damaged lines and those after `step`, whose steps will be trained again.
+
+        `owed`: the line of `step` without its held-out losses, if they were not known when it was saved.
+        Returns it unless the file has the line with them.
+        """
+        return history.cut_back(self.metrics, step, owed)

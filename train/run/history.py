@@ -8,32 +8,42 @@ from train.run import views
 from train.run.schema import STEP
 
 
-def cut_back(path: Path, step: int) -> None:
+def cut_back(path: Path, step: int, owed: dict | None = None) -> dict | None:
     """Keep one line for each step up to `step`, in order; later steps will be trained again.
+
+    `owed`: the line of `step`, to be written with its held-out losses. Returns it unless the file has them;
+    a line without them is dropped.
 
     Damaged lines are dropped and reported, with the file as it was kept under another name; a torn last
     line is not damage. Steps without a line are reported too. Raises RunError if the file cannot be read.
     """
     views.refuse_folder(path)
-    places, damaged = _places(path, step)
+    places, damaged = _places(path, step, owed is not None)
+    if step in places:
+        owed = None
     if path.exists():
         _write(path, [places[at] for at in sorted(places)], damaged)
-    if (missing := step - len(places)) > 0:
+    if (missing := step - len(places) - (owed is not None)) > 0:
         identity.say(
             f"warning: {path}: no metrics for {missing:,} of {step:,} steps; the checkpoint is complete"
         )
+    return owed
 
 
-def _places(path: Path, step: int) -> tuple[dict[int, tuple[int, int]], int]:
-    """Where each step's last line begins and its length without a newline; how many lines are damaged."""
+def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, int]], int]:
+    """Where each step's last line begins and its length without a newline; how many lines are damaged.
+
+    If `step` `is_owed` its held-out losses, a line without them does not count.
+    """
     places: dict[int, tuple[int, int]] = {}
     damaged = begin = 0
     try:
         with open(path, "rb") as file:
             for line in file:
                 try:
-                    at = STEP.parse(line)["step"]
-                    if 1 <= at <= step:
+                    values = STEP.parse(line)
+                    at = values["step"]
+                    if 1 <= at <= step and not (is_owed and at == step and not values.get("validation")):
                         places[at] = (begin, len(line.rstrip(b"\n")))
                 except ValueError:
                     damaged += line.endswith(b"\n")
