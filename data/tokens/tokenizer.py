@@ -1,22 +1,22 @@
-"""Text to token ids and back, exactly as sentencepiece does it, but with a faster encoder if it agrees.
+"""Text to token ids and back, exactly as the tokenizer's own library does it, but faster if that agrees.
 
-sentencepiece is the reference. With the extra `data`, gigatoken encodes about ten times faster. It would turn
-a literal `</s>` or `<0x0A>` in a text into a control token, so that a web page could forge the end of a
-document; sentencepiece encodes such texts. `backend_note` says which of the two is used, and why.
+The library (sentencepiece, or tokenizers for a tokenizer.json) is the reference. With the extra `data`,
+gigatoken encodes about ten times faster than sentencepiece. It would turn a literal `</s>` or `<0x0A>` in a
+text into a control token, so that a web page could forge the end of a document; the reference encodes such
+texts. `backend_note` says which of the two is used, and why.
 """
 
-import hashlib
 import re
-from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache, partial
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
-import sentencepiece
 
 from data.errors import DataError
+from data.tokens.json_model import JsonModel
+from data.tokens.sentencepiece_model import SPACE, SentencePieceModel
 
-SPACE = "\u2581"  # sentencepiece's mark of a space
 REMEMBERED = 1 << 28  # characters between reloads: half a second for ten of encoding, at most 400 MB of words
 # Texts on which tokenizers often differ; a faster encoder is used only if it agrees on all of them.
 PROBES = (
@@ -34,31 +34,23 @@ PROBES = (
 
 
 class Tokenizer:
-    """A SentencePiece model. Raises DataError if the file is missing or not one."""
+    """A SentencePiece model, or a tokenizer.json. Raises DataError if the file is missing or neither."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
             content = self.path.read_bytes()
-            self._reference = sentencepiece.SentencePieceProcessor(model_proto=content)
         except FileNotFoundError:
             raise DataError(
                 f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH"
             ) from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-        except RuntimeError:
-            raise DataError(f"{path}: not a SentencePiece model") from None
-        if not content:
-            raise DataError(f"{path}: empty; expected a SentencePiece model")
-        self.fingerprint = hashlib.sha256(content).hexdigest()
-        self.vocab_size = self._reference.vocab_size()
-        self.bos_id, self.eos_id = self._reference.bos_id(), self._reference.eos_id()
-        if min(self.bos_id, self.eos_id) < 0:
-            raise DataError(
-                f"{path}: has no BOS or no EOS, which mark the documents; train one with `relama tokenizer` "
-                "(docs/recipe.md §3)"
-            )
+        self.model = (JsonModel if self.path.suffix == ".json" else SentencePieceModel)(self.path, content)
+        self.fingerprint, self.vocab_size = self.model.fingerprint, self.model.vocab_size
+        self.bos_id, self.eos_id = self.model.bos_id, self.model.eos_id
+        if isinstance(self.model, JsonModel):  # it may be of any kind
+            self._refuse_unfit()
 
     def __reduce__(self) -> tuple:
         """Pickle only the path; another process opens it once."""
@@ -66,8 +58,8 @@ class Tokenizer:
 
     @property
     def backend(self) -> str:
-        """`gigatoken` or `sentencepiece`."""
-        return "sentencepiece" if self._fast is None else "gigatoken"
+        """`gigatoken`, `sentencepiece` or `tokenizers`."""
+        return self.model.name if self._fast is None else "gigatoken"
 
     @property
     def backend_note(self) -> str:
@@ -77,7 +69,7 @@ class Tokenizer:
         """The ids of `text`, (n,) int32, without BOS and EOS; a lone surrogate becomes U+FFFD."""
         text = _encodable(text)
         if self._fast is None or self._literal.search(text):
-            return np.array(self._reference.encode(text), dtype=np.int32)
+            return np.array(self.model.encode(text), dtype=np.int32)
         return self._fast.encode(text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
@@ -85,7 +77,7 @@ class Tokenizer:
         return [self.encode(text) for text in texts]
 
     def decode(self, ids: Sequence[int] | np.ndarray) -> str:
-        return self._reference.decode([int(i) for i in ids])
+        return self.model.decode([int(i) for i in ids])
 
     def text_bytes(self, tokens: np.ndarray) -> int:
         """UTF-8 bytes of the text of tokens[..., 1:]; the first token of each row is only context.
@@ -93,24 +85,8 @@ class Tokenizer:
         The space that SentencePiece puts before every document is not counted.
         """
         before, ids = tokens[..., :-1], tokens[..., 1:]
-        starts = np.count_nonzero((before == self.bos_id) & (ids != self.eos_id)) if self._adds_space else 0
-        return int(self._piece_bytes[ids].sum()) - int(starts)
-
-    @cached_property
-    def _piece_bytes(self) -> np.ndarray:
-        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a control piece 0."""
-        model = self._reference
-        sizes = np.zeros(self.vocab_size, dtype=np.int64)
-        for i in range(self.vocab_size):
-            if model.is_byte(i):
-                sizes[i] = 1
-            elif not (model.is_control(i) or model.is_unknown(i)):
-                sizes[i] = len(model.id_to_piece(i).replace(SPACE, " ").encode())
-        return sizes
-
-    @cached_property
-    def _adds_space(self) -> bool:
-        return self._reference.encode("a", out_type=str)[0].startswith(SPACE)
+        starts = np.count_nonzero((before == self.bos_id) & (ids != self.eos_id))
+        return int(self.model.piece_bytes[ids].sum()) - int(starts) * self.model.adds_space
 
     @property
     def _fast(self) -> "_Gigatoken | None":
@@ -119,36 +95,56 @@ class Tokenizer:
     @cached_property
     def _choice(self) -> tuple["_Gigatoken | None", str]:
         """The faster encoder or None, and a note about the choice."""
+        name = self.model.name
         try:
-            import gigatoken
+            load = self.model.gigatoken()
         except ImportError:
-            return None, "sentencepiece (pip install -e '.[data]' adds an encoder about ten times faster)"
+            return None, f"{name} (pip install -e '.[data]' adds a faster encoder)"
         try:
-            fast = _Gigatoken(
-                partial(gigatoken.Tokenizer.from_sentencepiece, self._reference.serialized_model_proto())
-            )
-            for probe in (*PROBES, self._every_piece()):
-                if self._reference.encode(probe) != fast.encode(probe).tolist():
-                    return None, f"sentencepiece (gigatoken differs from it on {probe[:20]!r})"
+            fast = _Gigatoken(load)
+            for probe in (*PROBES, self.model.every_piece):
+                if self.model.encode(probe) != fast.encode(probe).tolist():
+                    return None, f"{name} (gigatoken differs from it on {probe[:20]!r})"
         except Exception as error:  # the reference still works, whatever the loader raises
-            return None, f"sentencepiece (gigatoken cannot load this model: {str(error).splitlines()[0]})"
-        return fast, "gigatoken, which agrees with sentencepiece on every probe"
-
-    def _every_piece(self) -> str:
-        """A text that contains each piece of the vocabulary."""
-        sizes, model = self._piece_bytes, self._reference
-        return " ".join(model.id_to_piece(i) for i in np.flatnonzero(sizes).tolist() if not model.is_byte(i))
+            return None, f"{name} (gigatoken cannot load this model: {str(error).splitlines()[0]})"
+        return fast, f"gigatoken, which agrees with {name} on every probe"
 
     @cached_property
     def _literal(self) -> re.Pattern:
-        """Matches control, unknown and byte pieces written literally in a text."""
-        model = self._reference
-        special = [
-            model.id_to_piece(i)
-            for i in range(self.vocab_size)
-            if model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
-        ]
-        return re.compile("|".join(map(re.escape, sorted(special))))
+        """Matches what only the reference encodes."""
+        return re.compile("|".join(map(re.escape, sorted(self.model.special))))
+
+    def _refuse_unfit(self) -> None:
+        """Raises DataError if it loses text, miscounts its bytes, or reads BOS or EOS in a text."""
+        refuse_lossy(self, PROBES)
+        for probe in PROBES:
+            ids = np.array([self.bos_id, *self.encode(probe), self.eos_id])
+            if self.text_bytes(ids) != len(probe.encode()):
+                raise DataError(
+                    f"{self.path}: the bytes of its pieces do not add up on {probe[:20]!r}; expected a "
+                    "byte-level BPE, or one like SentencePiece's"
+                )
+        for name, i in ((self.model.bos, self.bos_id), (self.model.eos, self.eos_id)):
+            if i in self.model.encode(f"a {name} b"):
+                raise DataError(f"{self.path}: reads a literal {name!r} in a text as the end of a document")
+
+
+def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
+    """How many U+2581 the texts lose, which SentencePiece cannot keep. Raises DataError for other losses."""
+    lost = 0
+    for text in texts:
+        back = tokenizer.decode(tokenizer.encode(text))
+        if back == text:
+            continue
+        lost += text.count(SPACE)
+        if back != text.replace(SPACE, " "):
+            at = next((i for i, (a, b) in enumerate(zip(text, back)) if a != b), min(len(text), len(back)))
+            around = slice(max(0, at - 10), at + 10)
+            raise DataError(
+                f"{tokenizer.path}: does not round-trip: {text[around]!r} became {back[around]!r}; train one "
+                "with `relama tokenizer` (settings of docs/recipe.md §3)"
+            )
+    return lost
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,7 @@ from data.mixture import DataConfig
 from data.progress import Progress
 from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
-from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
+from data.tokens.tokenizer import PROBES, Tokenizer, refuse_lossy
 
 LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece ignores longer lines
 # SentencePiece writes this number into the model, so it must not depend on the machine's cores.
@@ -89,22 +89,6 @@ def train_tokenizer(
         f"{len(sentences.kept):,} texts round-trip, except for {lost:,} U+2581"
     )
     return output
-
-
-def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
-    """How many U+2581 the texts have, which SentencePiece cannot keep. Raises DataError for other losses."""
-    lost = 0
-    for text in texts:
-        lost += text.count(SPACE)
-        back = tokenizer.decode(tokenizer.encode(text))
-        if back != text.replace(SPACE, " "):
-            at = next((i for i, (a, b) in enumerate(zip(text, back)) if a != b), min(len(text), len(back)))
-            around = slice(max(0, at - 10), at + 10)
-            raise DataError(
-                f"{tokenizer.path}: does not round-trip: {text[around]!r} became {back[around]!r}; train one "
-                "with `relama tokenizer` (settings of docs/recipe.md §3)"
-            )
-    return lost
 
 
 def sample_texts(config: TokenizerConfig) -> Iterator[str]:

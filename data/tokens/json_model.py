@@ -1,0 +1,143 @@
+"""A tokenizer.json of Hugging Face's tokenizers: Llama 3's, and any byte-level BPE or one like SentencePiece's.
+
+The library is the reference for its ids. BOS and EOS are not in that file: tokenizer_config.json next to it
+names them, or else they are known names of the special tokens.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from data.errors import DataError
+from data.tokens.sentencepiece_model import SPACE
+
+CONFIG = "tokenizer_config.json"
+KNOWN = {
+    "bos_token": ("<|begin_of_text|>", "<s>", "<bos>", "<|endoftext|>"),
+    "eos_token": ("<|end_of_text|>", "</s>", "<eos>", "<|endoftext|>"),
+}
+BYTE = re.compile("<0x[0-9A-F]{2}>")
+# What may differ between two files that give the same ids.
+NOT_IDS = ("post_processor", "truncation", "padding")
+
+
+class JsonModel:
+    """Raises DataError if `content`, read from `path`, is not a tokenizer with BOS and EOS."""
+
+    name = "tokenizers"
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        try:
+            self._content = content.decode()
+            self._parsed = json.loads(self._content)
+            self._tokenizer = tokenizers.Tokenizer.from_str(self._content)
+        except Exception as error:  # tokenizers raises plain Exceptions
+            line = (str(error).splitlines() or ["empty"])[0]
+            raise DataError(f"{path}: not a tokenizer.json of the tokenizers library ({line})") from None
+        self._tokenizer.encode_special_tokens = True  # written out in a text, they are text
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
+        self._added = self._tokenizer.get_added_tokens_decoder()
+        self.vocab_size = max(self._vocabulary.values(), default=-1) + 1
+        self.bos, self.eos = (self._named(path, key) for key in KNOWN)
+        self.bos_id, self.eos_id = self._vocabulary[self.bos], self._vocabulary[self.eos]
+        what = {key: value for key, value in self._parsed.items() if key not in NOT_IDS}
+        identity = json.dumps([what, self.bos, self.eos], sort_keys=True)
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
+
+    def encode(self, text: str) -> list[int]:
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)
+
+    @cached_property
+    def piece_bytes(self) -> np.ndarray:
+        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a special token 0."""
+        kinds = set(_types(self._parsed.get("decoder")))
+        sizes = np.zeros(self.vocab_size, dtype=np.int64)
+        for piece, i in self._vocabulary.items():
+            if i in self._added:
+                sizes[i] = 0 if self._added[i].special else len(piece.encode())
+            elif "ByteLevel" in kinds:
+                sizes[i] = len(piece)  # a character stands for a byte
+            elif "ByteFallback" in kinds and BYTE.fullmatch(piece):
+                sizes[i] = 1
+            else:
+                sizes[i] = len(piece.replace(SPACE, " ").encode())
+        return sizes
+
+    @cached_property
+    def adds_space(self) -> bool:
+        """Whether a space is put before every document, as SentencePiece does."""
+        return int(self.piece_bytes[self.encode("a")].sum()) > 1
+
+    @property
+    def every_piece(self) -> str:
+        """A text with each piece of the vocabulary in it, as far as a piece alone is text."""
+        return " ".join(self.decode([i]) for i in np.flatnonzero(self.piece_bytes).tolist())
+
+    @property
+    def special(self) -> list[str]:
+        """Tokens that were added to the model, and byte pieces: encoded by the library alone."""
+        return [token.content for token in self._added.values()] + [
+            piece for piece in self._vocabulary if BYTE.fullmatch(piece)
+        ]
+
+    @property
+    def pieces(self) -> dict[str, int]:
+        """The ids of the model's own pieces, without those added to it."""
+        return self._tokenizer.get_vocab(with_added_tokens=False)
+
+    def with_bos(self) -> str:
+        """The tokenizer.json, with a post-processor that puts BOS before a text, as training does."""
+        plain = tokenizers.Tokenizer.from_str(self._content)
+        ids = plain.encode("a", add_special_tokens=False).ids
+        if plain.encode("a").ids == [self.bos_id, *ids]:
+            return self._content
+        plain.post_processor = tokenizers.processors.TemplateProcessing(
+            single=f"{self.bos} $A",
+            pair=f"{self.bos} $A {self.bos} $B",
+            special_tokens=[(self.bos, self.bos_id)],
+        )
+        return plain.to_str()
+
+    def gigatoken(self) -> Callable:
+        """A function that loads the faster encoder."""
+        import gigatoken
+
+        return partial(gigatoken.Tokenizer.from_json, self._content.encode())
+
+    def _named(self, path: Path, key: str) -> str:
+        """The token that `key` names: in the config next to the file, or else a known name."""
+        config = path.with_name(CONFIG)
+        special = {token.content for token in self._added.values() if token.special}
+        known = [name for name in KNOWN[key] if name in special]
+        given = None
+        if config.is_file():
+            try:
+                given = json.loads(config.read_text(encoding="utf-8")).get(key)
+            except (OSError, ValueError, AttributeError) as error:
+                raise DataError(f"{config}: not readable ({error}); {path.name} needs its {key}") from None
+        name = given.get("content") if isinstance(given, dict) else given or (known[0] if known else None)
+        if name not in special:
+            raise DataError(
+                f"{path}: {key}={name}: not a special token of this file; name one in {CONFIG} next to it, "
+                "because BOS and EOS mark the documents"
+            )
+        return name
+
+
+def _types(part: object) -> Iterator[str]:
+    """The types of a decoder and of those in it."""
+    if isinstance(part, dict):
+        yield str(part.get("type"))
+        for inner in part.get("decoders") or ():
+            yield from _types(inner)

@@ -1,0 +1,83 @@
+"""A SentencePiece model: the reference for its ids, and what a faster encoder needs."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import sentencepiece
+
+from data.errors import DataError
+
+SPACE = "\u2581"  # sentencepiece's mark of a space
+
+
+class SentencePieceModel:
+    """Raises DataError if `content`, read from `path`, is not a SentencePiece model with BOS and EOS."""
+
+    name = "sentencepiece"
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        try:
+            self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+        except RuntimeError:
+            hint = ""
+            if content[:1].isascii() and b"=" in content.partition(b" ")[0]:  # base64 and a rank in each line
+                hint = "; Llama 3's is tiktoken's: give the tokenizer.json of its Hugging Face folder"
+            raise DataError(f"{path}: not a SentencePiece model{hint}") from None
+        if not content:
+            raise DataError(f"{path}: empty; expected a SentencePiece model")
+        self.fingerprint = hashlib.sha256(content).hexdigest()
+        self.vocab_size: int = self._processor.vocab_size()
+        self.bos_id, self.eos_id = self._processor.bos_id(), self._processor.eos_id()
+        if min(self.bos_id, self.eos_id) < 0:
+            raise DataError(
+                f"{path}: has no BOS or no EOS, which mark the documents; train one with `relama tokenizer` "
+                "(docs/recipe.md §3)"
+            )
+
+    def encode(self, text: str) -> list[int]:
+        return self._processor.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._processor.decode([int(i) for i in ids])
+
+    @cached_property
+    def piece_bytes(self) -> np.ndarray:
+        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a control piece 0."""
+        model = self._processor
+        sizes = np.zeros(self.vocab_size, dtype=np.int64)
+        for i in range(self.vocab_size):
+            if model.is_byte(i):
+                sizes[i] = 1
+            elif not (model.is_control(i) or model.is_unknown(i)):
+                sizes[i] = len(model.id_to_piece(i).replace(SPACE, " ").encode())
+        return sizes
+
+    @cached_property
+    def adds_space(self) -> bool:
+        """Whether a space is put before every document, which is not part of its text."""
+        return self._processor.encode("a", out_type=str)[0].startswith(SPACE)
+
+    @property
+    def every_piece(self) -> str:
+        """A text with each piece of the vocabulary in it."""
+        model, sizes = self._processor, self.piece_bytes
+        return " ".join(model.id_to_piece(i) for i in np.flatnonzero(sizes).tolist() if not model.is_byte(i))
+
+    @property
+    def special(self) -> list[str]:
+        """Control, unknown and byte pieces, which are not tokens where a text has them written out."""
+        model = self._processor
+        return [
+            model.id_to_piece(i)
+            for i in range(self.vocab_size)
+            if model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
+        ]
+
+    def gigatoken(self) -> Callable:
+        """A function that loads the faster encoder."""
+        import gigatoken
+
+        return partial(gigatoken.Tokenizer.from_sentencepiece, self._processor.serialized_model_proto())
