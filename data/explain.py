@@ -14,7 +14,7 @@ from data.documents import Document, read_row
 from data.errors import DataError
 from data.folders import run_path
 from data.order import Order, Sample
-from data.tokens.store import Span, TokenStore
+from data.tokens.store import Span, TokenStore, tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 
 
@@ -42,7 +42,7 @@ class ExplainConfig:
 def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:
     """The lines to print about `step`. Raises DataError for a missing run, store or text."""
     order, batch, stores = _read_run(folder)
-    tokenizer = Tokenizer(next(iter(stores.values())).folder / "tokenizer.model")
+    tokenizer = Tokenizer(tokenizer_in(next(iter(stores.values())).folder))
     first = (step - 1) * batch
     shown = min(batch, limit or batch)
     rest = "" if shown == batch else f" (limit={shown}: the first {shown} of them)"

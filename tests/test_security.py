@@ -185,7 +185,7 @@ INNOCENT = [
     "tokenizer=/data/tokenizer.model tokens: 123",
     "relama train model=7b data=mix seed=1 model.max_seq_len=2048 run=runs/keyed",
     "step 3: loss 2.5; passed: 3 sigma=2 design=1 tokens_per_second=9 compass=3",
-    "no tokenizer.model came with these weights; set tokenizer=PATH",
+    "came without a tokenizer.model or tokenizer.json; set tokenizer=PATH",
     "https://host/dump?page=2",
 ]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from data.order import Order
+from data.tokens.store import tokenizer_in
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama
@@ -108,7 +109,7 @@ def _record(
     starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
     any_store = next(iter(run.train.values()))
-    folder.keep_tokenizer(any_store.folder / "tokenizer.model", run.tokenizer_fingerprint)
+    folder.keep_tokenizer(tokenizer_in(any_store.folder), run.tokenizer_fingerprint)
     folder.write_config(run.config)
     folder.write_command()
     folder.write_order(
@@ -147,5 +148,5 @@ def _refuse_other_tokenizer(run: Resolved, weights: Weights) -> None:
     if not same_tokenizer(weights, run.tokenizer_fingerprint, run.config.model.vocab_size):
         raise RunError(
             f"init={weights.path}: trained with another tokenizer than {run.config.corpora}; prepare the "
-            "tokens with that run's tokenizer.model (relama prepare … stage=tokens tokenizer=…)"
+            "tokens with that run's tokenizer (relama prepare … stage=tokens tokenizer=…)"
         )

@@ -8,7 +8,7 @@ from torch import nn
 
 from configs.redact import redact_tree
 from data.order import Order
-from data.tokens.store import TOKENIZER
+from data.tokens.store import tokenizer_files, tokenizer_in
 from train import decisions
 from train.checkpoint.saver import Saver
 from train.config import RunError
@@ -37,7 +37,8 @@ class Saving:
         )
         self.recovery_state: dict = {}  # as of the newest checkpoint
         any_store = next(iter(run.train.values()))
-        self.saver.attached[TOKENIZER] = (any_store.folder / TOKENIZER).read_bytes()
+        for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
+            self.saver.attached[name] = file.read_bytes()
         self._is_owed = False  # the disk had no room for the log when a save was due
 
     def is_due(self, step: int) -> bool:

@@ -77,7 +77,7 @@ class PrepareConfig:
     corpora: str = "corpora"
     output: str | None = None  # null: <corpora>/<source>; a URL: copy that folder there
     stage: str = "all"  # text | tokens | all; without a tokenizer, all means text
-    tokenizer: str | None = None  # a SentencePiece model
+    tokenizer: str | None = None  # a SentencePiece model, or a tokenizer.json
     vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
     seed: int = 0  # for the order of the documents in the token store
     heldout: float = 0.001  # share of the documents held out for validation

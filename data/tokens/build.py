@@ -24,7 +24,7 @@ from data.progress import Progress
 from data.tokens import runs
 from data.tokens.heldout import Apart, choose
 from data.tokens.stages import SPLITS, Plan, encode_file, merge_group, text_bytes, write_shard
-from data.tokens.store import TOKENIZER, VERSION, manifest_checksum
+from data.tokens.store import VERSION, manifest_checksum, tokenizer_files
 from data.tokens.tokenizer import Tokenizer
 
 SHARD_BYTES = 1 << 30  # about how much text a shard holds; writing it takes twice its tokens in memory
@@ -68,8 +68,9 @@ def build_store(
     _merge(plan, on, output.parent / "logs", progress)
     _write_shards(plan, on, output.parent / "logs", progress)
     shards = _verified_shards(plan)
-    with folders.replacing(plan.store / TOKENIZER) as temporary:
-        shutil.copyfile(tokenizer.path, temporary)
+    for name, file in tokenizer_files(tokenizer.path).items():
+        with folders.replacing(plan.store / name) as temporary:
+            shutil.copyfile(file, temporary)
     manifest = _manifest(plan, source, text_folder, output, shards)
     folders.write_whole(plan.store / "manifest.json", json.dumps(manifest, indent=1))
     folders.commit(plan.store, output)

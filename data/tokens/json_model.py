@@ -1,4 +1,4 @@
-"""A tokenizer.json of Hugging Face's tokenizers: Llama 3's, and any byte-level BPE or one like SentencePiece's.
+"""A tokenizer.json of Hugging Face's tokenizers: byte-level BPE as in Llama 3, or like SentencePiece.
 
 The library is the reference for its ids. BOS and EOS are not in that file: tokenizer_config.json next to it
 names them, or else they are known names of the special tokens.

@@ -1,12 +1,11 @@
 """The token store: flat, memory-mapped token shards with document ends, and a manifest with their checksums.
 
-tokens/  manifest.json  tokenizer.model  train-00000.bin  train-00000.docs  heldout-00000.bin …
+tokens/  manifest.json  tokenizer.model (or .json)  train-00000.bin  train-00000.docs  heldout-00000.bin …
 The shards of a split form one stream of tokens; each document is BOS ids EOS. The manifest is written last,
 so a folder without one is not a store. `data/tokens/build.py` writes it.
 """
 
 import errno
-import hashlib
 import json
 import mmap
 from collections.abc import Iterator
@@ -20,9 +19,10 @@ import xxhash
 
 from data.errors import DataError
 from data.folders import is_plain
+from data.tokens.tokenizer import fingerprint_of
 
 VERSION = 1
-TOKENIZER = "tokenizer.model"
+TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
 MAPPED = 256  # most files mapped at once, of all stores: each holds a file descriptor, of some 1,000
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
@@ -60,8 +60,8 @@ class TokenStore:
         for shard in self._shards:
             self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
-        if not (folder / TOKENIZER).is_file():
-            raise DataError(f"{folder / TOKENIZER}: missing; {AGAIN}")
+        if not tokenizer_in(folder).is_file():
+            raise DataError(f"{tokenizer_in(folder)}: missing; {AGAIN}")
         self._number = next(_numbers)
 
     @classmethod
@@ -77,8 +77,9 @@ class TokenStore:
         for shard in self._shards:
             self._check_content(shard["file"], shard["xxh3"])
             self._check_content(shard["documents_file"], shard["documents_xxh3"])
-        if hashlib.sha256((self.folder / TOKENIZER).read_bytes()).hexdigest() != self.tokenizer_fingerprint:
-            raise DataError(f"{self.folder / TOKENIZER}: not the tokenizer that made these tokens; {AGAIN}")
+        path = tokenizer_in(self.folder)
+        if fingerprint_of(path) != self.tokenizer_fingerprint:
+            raise DataError(f"{path}: not the tokenizer that made these tokens; {AGAIN}")
 
     def n_sequences(self, seq_len: int) -> int:
         """How many sequences of `seq_len` tokens, each followed by its last label, the split holds."""
@@ -168,6 +169,20 @@ def _mapped(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
     if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead of each access, in vain
         pages.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(pages, dtype)
+
+
+def tokenizer_in(folder: Path) -> Path:
+    """The tokenizer that `folder` keeps; the path of a tokenizer.model if it keeps none."""
+    found = (folder / name for name in TOKENIZERS if (folder / name).is_file())
+    return next(found, folder / TOKENIZERS[0])
+
+
+def tokenizer_files(path: Path) -> dict[str, Path]:
+    """What to copy to keep the tokenizer at `path`: the copies' names, and the files."""
+    if path.suffix != ".json":
+        return {TOKENIZERS[0]: path}
+    names = path.with_name("tokenizer_config.json")  # of BOS and EOS
+    return ({names.name: names} if names.is_file() else {}) | {TOKENIZERS[1]: path}
 
 
 def read_manifest(folder: Path) -> dict:

@@ -9,6 +9,7 @@ texts. `backend_note` says which of the two is used, and why.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ class Tokenizer:
         self.fingerprint, self.vocab_size = self.model.fingerprint, self.model.vocab_size
         self.bos_id, self.eos_id = self.model.bos_id, self.model.eos_id
         if isinstance(self.model, JsonModel):  # it may be of any kind
-            self._refuse_unfit()
+            self._refuse_unfit(self.model)
 
     def __reduce__(self) -> tuple:
         """Pickle only the path; another process opens it once."""
@@ -114,19 +115,28 @@ class Tokenizer:
         """Matches what only the reference encodes."""
         return re.compile("|".join(map(re.escape, sorted(self.model.special))))
 
-    def _refuse_unfit(self) -> None:
+    def _refuse_unfit(self, model: JsonModel) -> None:
         """Raises DataError if it loses text, miscounts its bytes, or reads BOS or EOS in a text."""
         refuse_lossy(self, PROBES)
         for probe in PROBES:
             ids = np.array([self.bos_id, *self.encode(probe), self.eos_id])
-            if self.text_bytes(ids) != len(probe.encode()):
+            if self.text_bytes(ids) != len(self.decode(ids).encode()):
                 raise DataError(
                     f"{self.path}: the bytes of its pieces do not add up on {probe[:20]!r}; expected a "
                     "byte-level BPE, or one like SentencePiece's"
                 )
-        for name, i in ((self.model.bos, self.bos_id), (self.model.eos, self.eos_id)):
-            if i in self.model.encode(f"a {name} b"):
+        for name, i in ((model.bos, model.bos_id), (model.eos, model.eos_id)):
+            if i in model.encode(f"a {name} b"):
                 raise DataError(f"{self.path}: reads a literal {name!r} in a text as the end of a document")
+
+
+def fingerprint_of(path: Path) -> str | None:
+    """The fingerprint of the tokenizer at `path`, which is not opened for use; None if it is damaged."""
+    try:
+        content = path.read_bytes()
+        return JsonModel(path, content).fingerprint if path.suffix == ".json" else sha256(content).hexdigest()
+    except (OSError, DataError):
+        return None
 
 
 def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:

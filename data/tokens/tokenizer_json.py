@@ -1,6 +1,6 @@
-"""A SentencePiece BPE as the files that Hugging Face's AutoTokenizer loads, with the same ids.
+"""A tokenizer as the files that Hugging Face's AutoTokenizer loads, with the same ids.
 
-transformers' own conversion of such models silently changes ids (of doubled spaces, for example), so
+transformers' own conversion of SentencePiece models silently changes ids (of doubled spaces, for example), so
 tokenizer.json is built here from the pieces' scores, and compared with sentencepiece before it is returned.
 """
 
@@ -11,16 +11,20 @@ from pathlib import Path
 import sentencepiece
 
 from data.errors import DataError
+from data.tokens.json_model import JsonModel
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
 TRIALS = 2000  # random strings to compare
 
 
 def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
-    """tokenizer.json, tokenizer_config.json, special_tokens_map.json and tokenizer.model, by name.
+    """tokenizer.json, tokenizer_config.json, special_tokens_map.json and any tokenizer.model, by name.
 
     Raises DataError if tokenizer.json would give other ids (a unigram model, another normalization).
     """
+    if isinstance(tokenizer.model, JsonModel):
+        special = {"bos_token": tokenizer.model.bos, "eos_token": tokenizer.model.eos}
+        return {"tokenizer.json": tokenizer.model.with_bos(), **_settings(special, max_length)}
     content = tokenizer.path.read_bytes()
     model = sentencepiece.SentencePieceProcessor(model_proto=content)
     fast = _build(tokenizer.path, model)
@@ -30,20 +34,26 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
         "eos_token": model.id_to_piece(model.eos_id()),
         "unk_token": model.id_to_piece(model.unk_id()),
     }
+    return {
+        "tokenizer.model": content,
+        "tokenizer.json": fast.to_str(),
+        **_settings(special, max_length),
+    }
+
+
+def _settings(special: dict[str, str], max_length: int) -> dict[str, str | bytes]:
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **special,
         "add_bos_token": True,
         "add_eos_token": False,
-        # A control token written literally in a text is text, as with sentencepiece.
+        # A control token written literally in a text is text, as in training.
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
         "padding_side": "left",
     }
     return {
-        "tokenizer.model": content,
-        "tokenizer.json": fast.to_str(),
         "tokenizer_config.json": json.dumps(config, indent=2) + "\n",
         "special_tokens_map.json": json.dumps(special, indent=2) + "\n",
     }
@@ -59,8 +69,11 @@ def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
         theirs = {piece: int(i) for piece, i in vocab.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a BPE tokenizer of the tokenizers library ({error!r})") from None
-    model = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
-    ours = {model.id_to_piece(i): i for i in range(model.vocab_size())}
+    if isinstance(tokenizer.model, JsonModel):
+        ours = tokenizer.model.pieces
+    else:
+        model = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
+        ours = {model.id_to_piece(i): i for i in range(model.vocab_size())}
     if ours != theirs:
         piece = min(piece for piece in {*ours, *theirs} if ours.get(piece) != theirs.get(piece))
         raise DataError(

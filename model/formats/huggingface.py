@@ -27,6 +27,7 @@ from model.formats.weights import (
     refuse_other_names,
     refuse_other_rotary,
     refuse_other_shape,
+    tokenizer_beside,
     written_whole,
 )
 from model.llama import LlamaConfig
@@ -73,12 +74,11 @@ def open_huggingface(folder: Path) -> Weights:
             refuse_other_rotary(files[name], name, file.get_tensor(name), config)
         del files[name]
     refuse_other_names(folder, set(files), set(names.values()))
-    tokenizer = folder / "tokenizer.model"
     return Weights(
         folder,
         config,
         partial(_read, files, names, config),
-        tokenizer=tokenizer if tokenizer.is_file() else None,
+        tokenizer=tokenizer_beside(folder),
         tied=tied,
     )
 

@@ -23,6 +23,7 @@ from model.formats.weights import (
     refuse_other_rotary,
     refuse_other_shape,
     refuse_unless_whole_number,
+    tokenizer_beside,
     written_whole,
 )
 from model.llama import LlamaConfig, rotary_frequencies
@@ -59,10 +60,8 @@ def open_meta(folder: Path, max_seq_len: int = META_CONTEXT) -> Weights:
     by_rows = EMBEDDING in first and first[EMBEDDING].shape[1:] == (config.dim,)
     for path in shards:
         _check(path, _load(path), first, expected, len(shards), by_rows, config)
-    tokenizer = next((p for p in (folder, folder.parent) if (p / "tokenizer.model").is_file()), None)
-    return Weights(
-        folder, config, partial(_read, shards, by_rows), tokenizer=tokenizer and tokenizer / "tokenizer.model"
-    )
+    found = tokenizer_beside(folder, folder.parent)
+    return Weights(folder, config, partial(_read, shards, by_rows), tokenizer=found)
 
 
 def write_meta(
@@ -96,11 +95,16 @@ def write_meta(
             del part  # before building the next one
         (folder / "params.json").write_text(json.dumps(_params(config, tokenizer)))
         if tokenizer:
-            (folder / "tokenizer.model").write_bytes(tokenizer.read_bytes())
+            names = tokenizer.with_name("tokenizer_config.json")  # a tokenizer.json's BOS and EOS
+            if tokenizer.suffix == ".json" and names.is_file():
+                (folder / names.name).write_bytes(names.read_bytes())
+            kept = "tokenizer.json" if tokenizer.suffix == ".json" else "tokenizer.model"
+            (folder / kept).write_bytes(tokenizer.read_bytes())
 
 
 def _params(config: LlamaConfig, tokenizer: Path | None) -> dict:
     keys = ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")
+    known_size = tokenizer is not None and tokenizer.suffix != ".json"
     later = {  # keys that LLaMA 1's code refuses, so only what differs from it
         "n_kv_heads": (config.kv_heads, config.n_heads),
         "ffn_dim_multiplier": (config.ffn_dim_multiplier, 1.0),
@@ -109,7 +113,7 @@ def _params(config: LlamaConfig, tokenizer: Path | None) -> dict:
     }
     return {
         **{key: getattr(config, key) for key in keys},
-        "vocab_size": -1 if tokenizer else config.vocab_size,  # -1: Meta's code uses the tokenizer's
+        "vocab_size": -1 if known_size else config.vocab_size,  # -1: Meta's code asks its tokenizer.model
         **{key: value for key, (value, usual) in later.items() if value != usual},
     }
 

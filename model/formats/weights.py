@@ -30,10 +30,16 @@ class Weights:
     path: Path
     config: LlamaConfig
     read: Callable[[str], Tensor]  # a full tensor, on the CPU, by its name in Meta's checkpoints
-    tokenizer: Path | None = None  # the SentencePiece model found with them
+    tokenizer: Path | None = None  # the SentencePiece model, or tokenizer.json, found with them
     step: int | None = None  # if from a Relama checkpoint
     tied: bool = False  # the output was tied to the embedding: equal now, separate if trained
     tokenizer_fingerprint: str | None = None  # of the tokenizer that they record being trained with
+
+
+def tokenizer_beside(*folders: Path) -> Path | None:
+    """The first tokenizer.model in `folders`, or else the first tokenizer.json."""
+    paths = (folder / name for name in ("tokenizer.model", "tokenizer.json") for folder in folders)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def parameter_shapes(config: LlamaConfig) -> dict[str, tuple[int, ...]]:

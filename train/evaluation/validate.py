@@ -6,7 +6,7 @@ from pathlib import Path
 from configs.load import entry, load
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
-from data.tokens.store import TokenStore
+from data.tokens.store import TokenStore, tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
@@ -62,7 +62,7 @@ def run(argv: list[str]) -> None:
         results = validate(
             load_model(weights, ranks.device, inference_dtype(config.dtype, ranks, weights.config, rows)),
             stores,
-            Tokenizer(next(iter(stores.values())).folder / "tokenizer.model"),
+            Tokenizer(tokenizer_in(next(iter(stores.values())).folder)),
             ranks,
             seq_len=seq_len,
             sequences=config.sequences,

@@ -25,6 +25,7 @@ def budget(config: PlanConfig) -> list[str]:
     flops = flops_per_token(config.model, config.sequence_length)
     speed, basis = _speed(config, flops)
     hours = tokens / speed / 3600
+    width = 2 if config.model.vocab_size <= 2**16 else 4  # bytes of a token in a store
     mwh = hours * WATTS * PUE / 1e6
     lines = [
         f"{size:,} parameters, {tokens:,} tokens in {config.steps:,} steps of {config.global_batch:,}",
@@ -38,7 +39,7 @@ def budget(config: PlanConfig) -> list[str]:
         )
     return [
         *lines,
-        f"storage: {tokens * 2 / 1e12:.2f} TB to keep each token once, as uint16; "
+        f"storage: {tokens * width / 1e12:.2f} TB to keep each token once, as uint{8 * width}; "
         f"{size * 12 / 1e9:,.0f} GB per checkpoint (fp32 weights and AdamW's two moments); "
         f"{size * 2 / 1e9:,.0f} GB for the weights in 16 bits",
     ]

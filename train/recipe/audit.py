@@ -16,6 +16,7 @@ from data.audit import Audit, AuditConfig, audit, table
 from data.errors import DataError
 from data.folders import run_path
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
+from data.tokens.store import tokenizer_in
 from train.config import RunError, TrainConfig
 from train.recipe.conformance import SIZES, Conformance, conformance, tokenizer_settings
 from train.run.configuration import read_run_config
@@ -84,7 +85,7 @@ def _compared(run_name: str | None, arguments: list[str]) -> Compared | None:
 
 
 def _of_run(path: Path) -> Compared:
-    config, kept = read_run_config(path), path / "tokenizer.model"
+    config, kept = read_run_config(path), tokenizer_in(path)
     return Compared(config, tokenizer_settings(kept), str(kept), str(path))
 
 
@@ -94,8 +95,8 @@ def _of_arguments(arguments: list[str]) -> Compared:
     defaults = [arg for arg in ("model=7b", "data=mix") if arg.partition("=")[0] not in groups]
     config = load("train", TrainConfig, [*defaults, *arguments])
     corpora = Path(config.corpora)
-    stores = [corpora / source / "tokens" / "tokenizer.model" for source in config.data.weights]
-    for path in (*stores, corpora / "tokenizer" / "tokenizer.model"):
+    stores = [corpora / source / "tokens" for source in config.data.weights]
+    for path in map(tokenizer_in, (*stores, corpora / "tokenizer")):
         if path.is_file():
             return Compared(config, tokenizer_settings(path), str(path), " ".join(arguments))
     settings = SETTINGS | {"vocab_size": VOCAB_SIZE}

@@ -13,6 +13,7 @@ from statistics import median
 
 from data.audit import TABLE_1
 from data.tokens.llama import VOCAB_SIZE
+from data.tokens.tokenizer import Tokenizer
 from model.flops import n_params
 from model.llama import LlamaConfig
 from train.config import RunError, TrainConfig
@@ -57,16 +58,19 @@ def conformance(config: TrainConfig, tokenizer: dict, size: str | None = None) -
     size = size or nearest_size(config.model)
     if config.model.vocab_size == -1:
         config = replace(config, model=replace(config.model, vocab_size=tokenizer["vocab_size"]))
+    settings = TOKENIZER_SETTINGS
+    if "format" in tokenizer:  # no settings to compare
+        settings = {"format": "SentencePiece", "vocab_size": VOCAB_SIZE}
     found = [
         *_of_values(config, size),
         *_of_mixture(config.data.weights),
         *(
             Deviation(f"tokenizer {key}", tokenizer.get(key), value, TOKENIZER)
-            for key, value in TOKENIZER_SETTINGS.items()
+            for key, value in settings.items()
             if not _same(tokenizer.get(key), value)
         ),
     ]
-    compared = len(published(size)) + 2 + len(TABLE_1) + len(TOKENIZER_SETTINGS)
+    compared = len(published(size)) + 2 + len(TABLE_1) + len(settings)
     return Conformance(size, compared, found, list(_silent(config)))
 
 
@@ -95,7 +99,12 @@ def nearest_size(model: LlamaConfig) -> str:
 
 
 def tokenizer_settings(path: Path) -> dict:
-    """What a SentencePiece model records of its training and normalization. RunError if not one."""
+    """What a SentencePiece model records of its training and normalization. RunError if not one.
+
+    A tokenizer.json records nothing of it.
+    """
+    if path.suffix == ".json":
+        return {"format": "a tokenizer.json", "vocab_size": Tokenizer(path).vocab_size}
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2
 

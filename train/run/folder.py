@@ -8,7 +8,6 @@ The newest complete checkpoint is the truth and has all that is needed to go on.
 checked when it is read, written again where possible, and named where not.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,8 @@ from typing import IO
 from configs.load import to_yaml
 from configs.redact import redact_command
 from data import folders
+from data.tokens.store import TOKENIZERS, tokenizer_files, tokenizer_in
+from data.tokens.tokenizer import fingerprint_of
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
 from train.ranks import identity
@@ -28,7 +29,7 @@ from train.run import configuration, history, lock, markers, views
 FILES = (
     configuration.NAME,
     "order.json",
-    "tokenizer.model",
+    *TOKENIZERS,
     "metrics.jsonl",
     "decisions.jsonl",
     *markers.ALL,
@@ -102,7 +103,7 @@ class RunFolder:
 
     @property
     def tokenizer(self) -> Path:
-        return self.path / "tokenizer.model"
+        return tokenizer_in(self.path)
 
     def write_config(self, config: TrainConfig) -> None:
         """Record what this run is from now on; called once all checks have passed."""
@@ -121,16 +122,16 @@ class RunFolder:
             identity.say(f"warning: {self.path / 'command.txt'}: {error}; the command is not recorded")
 
     def keep_tokenizer(self, model: Path, fingerprint: str) -> None:
-        """Copy the tokenizer into the folder, unless it is there: `fingerprint` is its SHA-256."""
-        if (kept := views.content(self.tokenizer)) is not None:
-            if hashlib.sha256(kept).hexdigest() == fingerprint:
+        """Copy the tokenizer into the folder, unless the one with this `fingerprint` is there."""
+        if views.content(self.tokenizer) is not None:
+            if fingerprint_of(self.tokenizer) == fingerprint:
                 return
             identity.say(f"warning: {self.tokenizer}: not the tokenizer of this run's data; copied again")
-        content = model.read_bytes()
-        if hashlib.sha256(content).hexdigest() != fingerprint:
+        if fingerprint_of(model) != fingerprint:
             raise RunError(f"{model}: not the tokenizer that made these tokens; restore it")
-        with folders.replacing(self.tokenizer) as temporary:
-            temporary.write_bytes(content)
+        for name, file in tokenizer_files(model).items():
+            with folders.replacing(self.path / name) as temporary:
+                shutil.copyfile(file, temporary)
 
     def set_aside(self, *paths: Path) -> None:
         """Keep files of a run that starts again under other names."""

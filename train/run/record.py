@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 from model.llama import LlamaConfig
 from train.config import TrainConfig
@@ -47,7 +48,7 @@ class RunRecord:
         model = self.config.model
         if model.vocab_size != -1:
             return model
-        return replace(model, vocab_size=Tokenizer(self.path / "tokenizer.model").vocab_size)
+        return replace(model, vocab_size=Tokenizer(tokenizer_in(self.path)).vocab_size)
 
     @property
     def last(self) -> dict:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from configs.load import entry, load
 from data.errors import DataError
+from data.tokens.store import tokenizer_files
 from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights, parameter_shapes, written_whole
 from model.llama import LlamaConfig
@@ -79,7 +80,8 @@ def run(argv: list[str]) -> None:
         save_weights(
             folder / "checkpoints", parameter_shapes(weights[0].config), average(weights, config.ema), state
         )
-        (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
+        for name, file in tokenizer_files(tokenizer.path).items():
+            (folder / name).write_bytes(file.read_bytes())
     kind = "mean" if config.ema is None else f"moving average (ema={config.ema:g})"
     print(
         f"{config.output}: the {kind} of {len(weights)} checkpoints. Next: relama validate "

@@ -1,6 +1,6 @@
 """`relama import weights=FOLDER output=FOLDER`: turn Hugging Face's or Meta's weights into a checkpoint.
 
-The output looks like a run before its first step (checkpoints/step-000000/ and tokenizer.model), so every
+The output looks like a run before its first step (checkpoints/step-000000/ and the tokenizer), so every
 command opens it, and `relama train init=FOLDER` starts from it in any layout. Tensors become fp32, which
 represents fp16 and bf16 exactly; one is held at a time.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from configs.load import entry, load
 from data.errors import DataError
+from data.tokens.store import tokenizer_files
 from model.formats.weights import FormatError, parameter_shapes, written_whole
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
@@ -22,7 +23,7 @@ class ImportConfig:
 
     weights: str  # a Hugging Face folder or a Meta folder
     output: str  # the folder to create
-    tokenizer: str | None = None  # null: the tokenizer.model next to the weights
+    tokenizer: str | None = None  # null: the tokenizer.model, or tokenizer.json, next to the weights
     max_seq_len: int | None = None  # context length; null: theirs (Meta's files do not say: 2048)
 
     def __post_init__(self) -> None:
@@ -41,7 +42,8 @@ def run(argv: list[str]) -> None:
     with written_whole(Path(config.output)) as folder:
         checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
         save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
-        (folder / "tokenizer.model").write_bytes(tokenizer.path.read_bytes())
+        for name, file in tokenizer_files(tokenizer.path).items():
+            (folder / name).write_bytes(file.read_bytes())
     if weights.tied:
         print("its output is tied to its embedding: imported as two equal matrices, which train separately")
     print(

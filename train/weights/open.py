@@ -5,9 +5,7 @@ opens as `Weights`. torch.distributed.checkpoint, which knows the layout, loads 
 holds more than one full tensor besides its own shards.
 """
 
-import hashlib
 import warnings
-from contextlib import suppress
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
@@ -27,8 +25,8 @@ from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
 from data.folders import run_path
-from data.tokens.store import TOKENIZER
-from data.tokens.tokenizer import Tokenizer
+from data.tokens.store import tokenizer_in
+from data.tokens.tokenizer import Tokenizer, fingerprint_of
 from data.tokens.tokenizer_json import refuse_other_vocabulary
 from model.formats.huggingface import is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
@@ -65,14 +63,10 @@ def open_weights(path: Path) -> Weights:
 
 
 def _tokenizer_file(checkpoint: Path, fingerprint: str) -> Path | None:
-    """The run's tokenizer.model or, if that is damaged, the checkpoint's; None if there is neither."""
-    files = [checkpoint.parents[1] / TOKENIZER, checkpoint / TOKENIZER]
+    """The run's tokenizer or, if that is damaged, the checkpoint's; None if there is neither."""
+    files = [tokenizer_in(checkpoint.parents[1]), tokenizer_in(checkpoint)]
     found = [path for path in files if path.is_file()]
-    for path in found:
-        with suppress(OSError):
-            if hashlib.sha256(path.read_bytes()).hexdigest() == fingerprint:
-                return path
-    return found[0] if found else None
+    return next((path for path in found if fingerprint_of(path) == fingerprint), found[0] if found else None)
 
 
 def find_checkpoint(path: Path) -> tuple[Path, dict]:
@@ -138,7 +132,9 @@ def tokenizer_of(weights: Weights, given: str | None = None) -> Tokenizer:
     """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError."""
     path = Path(given) if given else weights.tokenizer
     if path is None:
-        raise RunError(f"{weights.path}: no tokenizer.model came with these weights; set tokenizer=PATH")
+        raise RunError(
+            f"{weights.path}: came without a tokenizer.model or tokenizer.json; set tokenizer=PATH"
+        )
     tokenizer = Tokenizer(path)
     if tokenizer.vocab_size != weights.config.vocab_size:
         raise RunError(

@@ -134,7 +134,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
         (import_.main, "weights=ROOT/run output=OUT", "already a Relama checkpoint"),
         (import_.main, "weights=ROOT/hf output=OUT tokenizer=OTHER", "a vocabulary of 300"),
         (import_.main, "weights=ROOT/hf output=OUT max_seq_len=0", "max_seq_len=0"),
-        (import_.main, "weights=ROOT/bare output=OUT", "no tokenizer.model came with"),
+        (import_.main, "weights=ROOT/bare output=OUT", "came without a tokenizer.model or tokenizer.json"),
     ],
 )
 def test_a_misfit_is_reported_in_one_line_and_leaves_nothing(
