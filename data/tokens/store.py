@@ -19,7 +19,6 @@ import xxhash
 
 from data.errors import DataError
 from data.folders import is_plain
-from data.tokens.tokenizer import fingerprint_of
 
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
@@ -77,6 +76,8 @@ class TokenStore:
         for shard in self._shards:
             self._check_content(shard["file"], shard["xxh3"])
             self._check_content(shard["documents_file"], shard["documents_xxh3"])
+        from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
+
         path = tokenizer_in(self.folder)
         if fingerprint_of(path) != self.tokenizer_fingerprint:
             raise DataError(f"{path}: not the tokenizer that made these tokens; {AGAIN}")

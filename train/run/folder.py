@@ -9,6 +9,7 @@ checked when it is read, written again where possible, and named where not.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
