@@ -116,3 +116,5 @@ def _sentences(line: dict) -> Iterator[str]:
         yield f"step {step}: {share:.1%} of it was communication not hidden by computation"
     for rank, times in line.get("ranks", {}).get("slow", {}).items():
         yield f"slow: {rank} computes at 1/{times} of the usual speed; all others wait for it"
+    for rank, waited in line.get("ranks", {}).get("starved", {}).items():
+        yield f"slow: {rank} waited {waited} s for its data since the last comparison; all others wait for it"

@@ -68,9 +68,33 @@ def test_a_closed_watchdog_ends_nothing(tmp_path):
     assert not list(tmp_path.glob("hangs/*-rank3.txt"))
 
 
-@pytest.mark.parametrize("rank", [0, 5])
-def test_a_slow_rank_is_named(rank):
+@pytest.mark.parametrize(("rank", "ranks"), [(0, 6), (5, 6), (0, 2), (1, 2)])
+def test_a_slow_rank_is_named(rank, ranks):
     from train.metrics.stragglers import compare
 
-    found = [(f"host{n}", 0.001 if n != rank else 0.003, 0.1) for n in range(6)]
-    assert compare(found)["slow"] == {f"rank {rank} (host{rank})": 3.0}
+    found = [(f"host{n}", 0.001 if n != rank else 0.002, 0.1) for n in range(ranks)]
+    assert compare(found)["slow"] == {f"rank {rank} (host{rank})": 2.0}
+    waiting = [(f"host{n}", 0.001, 0.1 if n != rank else 2.0) for n in range(ranks)]
+    assert compare(waiting, passed=10.0)["starved"] == {f"rank {rank} (host{rank})": 2.0}
+    assert compare(waiting, passed=1000.0)["starved"] == {}  # two seconds of a thousand: not worth a line
+    assert compare(found[:1])["slow"] == {}
+
+
+def test_a_throttled_process_is_slow_in_the_mean_of_its_products(monkeypatch):
+    """Every 20th product takes 40 times as long, as under a quota: the best one would not show it."""
+    import torch
+
+    from train.metrics import stragglers
+
+    now, calls = [0.0], [0]
+
+    def product(_):
+        calls[0] += 1
+        now[0] += 0.04 if calls[0] % 20 == 0 else 0.001
+
+    monkeypatch.setattr(stragglers.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(stragglers.Stragglers, "_product", product)
+    probe = stragglers.Stragglers(1, torch.device("cpu"))
+    now[0] = 1000.0
+    comparison = probe.after_step(1, 0.0)
+    assert comparison is not None and comparison["probe"]["worst"] == pytest.approx(0.00295, rel=0.3)
