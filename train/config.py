@@ -162,7 +162,7 @@ class RecoveryConfig:
     sigma: float = 6.0  # a spike: so many standard deviations above the mean (OLMo-core's SkipStepAdamW)
     window: int = 128  # steps in the mean and deviation; judging starts at half (OLMo-core too)
     back: int = 100  # steps before a spike whose samples are left out (PaLM, arXiv 2204.02311 §5.1)
-    limit: int = 10  # skipped updates in a row, or rewinds in the run, before it stops
+    limit: int = 10  # before the run stops: skipped updates in a window, or rewinds in the run
 
     def __post_init__(self) -> None:
         _one_of("recovery.policy", self.policy, ("warn", "skip", "rewind"))

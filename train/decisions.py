@@ -1,8 +1,8 @@
 """A run's decisions about spikes: how each is completed, written down and taken again after a restart.
 
-A decision is a dict: step, action (warn, skip, rewind or stop), why, loss, grad_norm, what the step saw,
-and for a rewind the checkpoint it returns to and the samples it leaves out. decisions.jsonl has them all,
-each on disk before it takes effect. Every checkpoint has those that preceded it.
+A decision is a dict: step, action (warn, skip, rewind, recompute or stop), why, loss, grad_norm, what the
+step saw, and for a rewind the checkpoint it returns to and the samples it leaves out. decisions.jsonl has
+them all, each on disk before it takes effect. Every checkpoint has those before it.
 """
 
 import json
@@ -26,9 +26,10 @@ NAMED = 20  # documents that a decision names
 def rewind(decision: dict, steps: list[int], back: int, batch: int) -> dict:
     """Complete a decision to rewind: `to_step`, a saved one of `steps` or 0, and the `samples` to leave out.
 
-    `batch` is in sequences. No sample returns from `back` steps before the spike up to it.
+    `batch` is in sequences. No sample returns from `back` steps before the spike up to it; if an earlier
+    problem was still unresolved, the spike began with that one.
     """
-    last = decision["step"] - back
+    last = decision.get("since", decision["step"]) - back
     to_step = max((step for step in steps if step <= last), default=0)
     return decision | {"to_step": to_step, "samples": [max(to_step, last) * batch, decision["step"] * batch]}
 
@@ -71,16 +72,28 @@ def consequence(decision: dict, batch: int) -> str:
         return "a warning (recovery=skip or recovery=rewind would act)"
     if decision["action"] == "skip":
         return "its update is skipped"
+    if decision["action"] == "recompute":
+        return "computing the step again gives usual values; the first result is discarded"
     left_out = decision["samples"][0] // batch
     return f"back to step {decision['to_step']}, without the samples since step {left_out}"
 
 
-def stop_line(decision: dict, run: str) -> str:
-    """Why the run stops and how to go on."""
+def stop_line(decision: dict, run: str, policy: str, is_saved: bool) -> str:
+    """Why the run stops and how to go on. `is_saved`: whether it has a complete checkpoint."""
+    others = {
+        "warn": "recovery=skip or recovery=rewind",
+        "skip": "recovery=rewind",
+        "rewind": "recovery=skip",
+    }
+    limit = "" if policy == "warn" and decision.get("kind") != "dead" else " or a higher recovery.limit"
+    ways = f"set {others[policy]}{limit} and run the same command"
+    if is_saved:
+        ways += f", or start a new run=NAME with init={run} and a lower optim.lr"
+    if decision.get("kind") == "dead" and decision.get("since", 0) > 1:
+        ways += f"; the model learned until step {decision['since'] - 1}: move later checkpoints away"
     return (
         f"step {decision['step']}: {decision['why']}: this step did not change the weights; read its data "
-        f"with `relama explain run={run} step={decision['step']}`, lower optim.lr or set recovery=skip or "
-        "recovery=rewind, and run the same command from the last checkpoint"
+        f"with `relama explain run={run} step={decision['step']}`; {ways}"
     )
 
 

@@ -1,57 +1,93 @@
-"""The judge of each step: spikes of the loss or the gradient norm, and values that are not finite.
+"""The judge of each step: spikes of the loss or the gradient norm, non-finite values, and a dead model.
 
 In: a step's loss and norm, the same on all ranks. Out: a decision (train/decisions.py) or none. Its history
 and decisions are in every checkpoint, so a resumed run judges alike.
 """
 
 import math
-import statistics
 from collections import deque
+from dataclasses import dataclass
+from statistics import fmean, stdev
 
 from data.order import Order
 from train.config import RecoveryConfig
 from train.decisions import rewinds, standing
 
+FALLEN = 1.0  # nats below the untrained loss, from which a return to it is judged
+RETURNED = 0.1  # of what had been gained: what a dead model has left at most
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a step. `kind` is not_finite, spike, or dead: the model learns nothing any more."""
+
+    kind: str
+    why: str
+
+    def recompute(self, step: int, where: str) -> dict:
+        """The decision to discard a result whose problem did not return when the step was computed again."""
+        return {"step": step, "action": "recompute", "kind": self.kind, "why": f"{self.why} ({where})"}
+
 
 class Recovery:
     """Judges one run; every rank has one, and all of them decide alike."""
 
-    def __init__(self, config: RecoveryConfig) -> None:
-        self.config = config
+    def __init__(self, config: RecoveryConfig, untrained: float = math.inf) -> None:
+        """`untrained`: the loss of a model that knows nothing, ln(vocabulary); infinite: not judged."""
+        self.config, self._untrained = config, untrained
         self.decisions: list[dict] = []  # those that were not taken back, in order
+        # What ails the model: the first unresolved problem's step and why, and the loss that ends it.
+        self.unresolved: dict | None = None
         self._history: deque[tuple[float, float]] = deque(maxlen=config.window)  # (loss, norm)
+        self._usual: list[tuple[float, float]] = []  # mean and deviation of the losses and the norms before
+        self._lowest: float | None = None  # mean loss of any window
 
-    def judge(self, step: int, loss: float, norm: float) -> dict | None:
+    def judge(self, step: int, loss: float, norm: float, suspect: str = "") -> dict | None:
         """What to do about `step` before its update; None if nothing is wrong.
 
-        A decision has step, action (warn, skip, rewind or stop), why, loss and grad_norm (null if not
+        A decision has step, action (warn, skip, rewind or stop), kind, why, loss and grad_norm (null if not
         finite). It has `again` if the step was decided before and is being trained a second time.
+        `suspect` is added to the reason.
         """
-        why = self._problem(loss, norm)
-        finite = math.isfinite(loss) and math.isfinite(norm)
-        if finite:
-            self._history.append((loss, norm))
-        for decision in self.decisions:
-            if decision["step"] == step and decision["action"] in ("skip", "warn"):
-                return {**decision, "again": True}
-        if why is None:
-            return None
-        action = self.config.policy
-        if action == "warn" and not finite:
-            action = "stop"
-        if action != "warn" and self._count(step) >= self.config.limit:
-            why, action = f"{why}, after {self.config.limit} times recovery.policy={action}", "stop"
-        return {
-            "step": step,
-            "action": action,
-            "why": why,
-            "loss": loss if math.isfinite(loss) else None,
-            "grad_norm": norm if math.isfinite(norm) else None,
-        }
+        problem = self.problem(loss, norm)
+        decision = self._before(step) or (problem and self._decide(step, loss, norm, problem, suspect))
+        self._remember(step, loss, norm, problem, is_trained=not decision or decision["action"] == "warn")
+        return decision
+
+    def problem(self, loss: float, norm: float) -> Problem | None:
+        """What is wrong with a step's loss and norm, given the steps before; None if nothing is."""
+        for name, value in (("loss", loss), ("gradient norm", norm)):
+            if not math.isfinite(value):
+                return Problem("not_finite", f"{name} {value}")
+        if norm == 0.0:
+            return Problem("dead", "gradient norm 0: the model learns nothing")
+        if self._lowest is not None and self._untrained - self._lowest >= FALLEN:
+            gained = self._untrained - self._lowest
+            if loss > self._untrained - RETURNED * gained:
+                why = f"loss {loss:.4g}, as without training, after it had fallen to {self._lowest:.4g}"
+                return Problem("dead", why)
+        # without `strict`: nothing is usual while too little is known
+        for name, value, (mean, deviation) in zip(("loss", "gradient norm"), (loss, norm), self._usual):
+            if value > mean + self.config.sigma * deviation:
+                return Problem(
+                    "spike",
+                    f"{name} {value:.4g}, above the mean {mean:.4g} of {len(self._history)} steps by "
+                    f"{(value - mean) / max(deviation, 1e-12):.1f} deviations",
+                )
+        return None
+
+    def ailing(self) -> str | None:
+        """Since when and why the model is not healthy; None if it is."""
+        return f"step {self.unresolved['step']}: {self.unresolved['why']}" if self.unresolved else None
 
     def state(self) -> dict:
         """What a checkpoint keeps, as JSON."""
-        return {"decisions": self.decisions, "history": [list(pair) for pair in self._history]}
+        return {
+            "decisions": self.decisions,
+            "history": [list(pair) for pair in self._history],
+            "lowest": self._lowest,
+            "unresolved": self.unresolved,
+        }
 
     def resume(self, state: dict | None, logged: list[dict], order: Order) -> Order:
         """Continue from a checkpoint's `state` (None: from the start), with what the log has beyond it.
@@ -61,6 +97,8 @@ class Recovery:
         state = state or {"decisions": [], "history": []}
         self._history.clear()
         self._history.extend((loss, norm) for loss, norm in state["history"])
+        self._lowest, self.unresolved = state.get("lowest"), state.get("unresolved")
+        self._learn_usual()
         known = len(rewinds(state["decisions"]))
         for decision in rewinds(logged)[known:]:
             order = order.skip(*decision["samples"])
@@ -68,24 +106,72 @@ class Recovery:
         self.decisions = state["decisions"] if lost else standing(logged)
         return order
 
-    def _problem(self, loss: float, norm: float) -> str | None:
-        for name, value, index in (("loss", loss, 0), ("gradient norm", norm, 1)):
-            if not math.isfinite(value):
-                return f"{name} {value}"
-            past = [pair[index] for pair in self._history]
-            if len(past) < max(2, self.config.window // 2):
-                continue
-            mean, deviation = statistics.fmean(past), statistics.stdev(past)
-            if value > mean + self.config.sigma * deviation:
-                return (
-                    f"{name} {value:.4g}, above the mean {mean:.4g} of {len(past)} steps by "
-                    f"{(value - mean) / max(deviation, 1e-12):.1f} deviations"
-                )
+    def _before(self, step: int) -> dict | None:
+        """The decision about a step that was decided before."""
+        for decision in self.decisions:
+            if decision["step"] == step and decision["action"] in ("skip", "warn"):
+                return {**decision, "again": True}
         return None
 
-    def _count(self, step: int) -> int:
-        """How often the policy has acted: all rewinds, or the skipped updates right before `step`."""
-        if self.config.policy == "rewind":
-            return len(rewinds(self.decisions))
-        skipped = {d["step"] for d in self.decisions if d["action"] == "skip"}
-        return next(n for n in range(step + 1) if step - 1 - n not in skipped)
+    def _decide(self, step: int, loss: float, norm: float, problem: Problem, suspect: str) -> dict:
+        why, action, limit = problem.why, self.config.policy, self.config.limit
+        if suspect:
+            why = f"{why} ({suspect})"
+        if action == "warn" and problem.kind == "not_finite":
+            action = "stop"
+        elif action == "warn" and problem.kind == "dead" and self._recent("warn", step, "dead") >= limit:
+            why, action = f"{why}, after {limit} such steps", "stop"
+        elif action == "skip" and self._recent("skip", step) >= limit:
+            why, action = f"{why}, after {limit} skipped of the last {self._span} steps", "stop"
+        elif action == "rewind" and len(rewinds(self.decisions)) >= limit:
+            why, action = f"{why}, after {limit} rewinds", "stop"
+        decision = {
+            "step": step,
+            "action": action,
+            "kind": problem.kind,
+            "why": why,
+            "loss": loss if math.isfinite(loss) else None,
+            "grad_norm": norm if math.isfinite(norm) else None,
+        }
+        return decision | ({"since": self.unresolved["step"]} if self.unresolved else {})
+
+    def _remember(
+        self, step: int, loss: float, norm: float, problem: Problem | None, *, is_trained: bool
+    ) -> None:
+        """Take note of a judged step: only what was trained says what is usual."""
+        if problem and not self.unresolved:
+            bound = [mean + self.config.sigma * deviation for mean, deviation in self._usual[:1]]
+            self.unresolved = {"step": step, "why": problem.why, "loss": bound[0] if bound else None}
+        elif self.unresolved and not problem:
+            bound = self.unresolved["loss"]
+            if bound is None or loss <= bound:
+                self.unresolved = None
+        if is_trained and math.isfinite(loss) and math.isfinite(norm):
+            self._history.append((loss, norm))
+            self._learn_usual()
+
+    def _learn_usual(self) -> None:
+        """Mean and deviation of the losses and of the norms so far; none while too few are known."""
+        columns = list(zip(*self._history, strict=True))
+        enough = len(self._history) >= max(2, self.config.window // 2)
+        self._usual = [(fmean(past), stdev(past)) for past in columns] if enough else []
+        if self._usual:
+            mean = self._usual[0][0]
+            self._lowest = mean if self._lowest is None else min(mean, self._lowest)
+
+    @property
+    def _span(self) -> int:
+        """Steps in which decisions are counted."""
+        return max(self.config.window, self.config.limit + 1)
+
+    def _recent(self, action: str, step: int, kind: str | None = None) -> int:
+        """How many of the last steps before `step` were decided so."""
+        return len(
+            {
+                decision["step"]
+                for decision in self.decisions
+                if decision["action"] == action
+                and step - self._span <= decision["step"] < step
+                and kind in (None, decision.get("kind"))
+            }
+        )

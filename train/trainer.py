@@ -9,19 +9,17 @@ import signal
 from collections.abc import Iterator
 from dataclasses import asdict
 
-import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from data.loader import Loader
 from data.tokens.tokenizer import Tokenizer
-from model.parallelize.gradients import clip_gradients, forward_backward
 from train import decisions
 from train.attention_kernel import attention_kernel
 from train.build import build_model
 from train.checkpoint.certificate import Certifier
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
+from train.integrity.computation import Computation, MicroBatches
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
 from train.metrics.journal import Journal
@@ -42,8 +40,6 @@ from train.run.folder import RunFolder
 from train.saving import Saving
 from train.validation import Validation
 
-MicroBatches = Iterator[tuple[Tensor, ...]]  # (inputs, labels), each (micro_batch, seq_len)
-
 
 class Trainer:
     """One run on one group of ranks; all ranks construct one and call `run`."""
@@ -54,7 +50,7 @@ class Trainer:
         self.resolved, self.config, self.ranks = run, config, ranks
         self.folder, self.watchdog = folder, watchdog
         self.model = build_model(run, ranks)
-        self.recovery = Recovery(config.recovery)
+        self.recovery = self._recovery()
         self.decision_log = decisions.Log(folder.path)
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
         # torch allows one profiler at a time.
@@ -67,8 +63,10 @@ class Trainer:
         self.validation = Validation(run, ranks)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
+        self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
         self._rewinding = False
+        self._replaying = False
         self._warm = False  # the first step has run
         self._return_to_checkpoint(folder.words)
 
@@ -120,17 +118,15 @@ class Trainer:
         """One optimizer step over the global batch; returns its line of metrics.jsonl."""
         rate = learning_rate(step, self.config.steps, self.config.optim)
         set_learning_rate(self.optimizer, rate)
-        # Reduced together, so that all ranks decide alike: the loss, the norm, and whether a rank must stop.
-        total = torch.zeros(3, device=self.ranks.device)
-        with clock.stretch("compute"):
-            total[0] = forward_backward(self.model, self._read(batches, clock), self._micro_batches)
-            total[1] = clip_gradients(self.model, self.config.optim.clip)
-        total[2] = 0.0 if self.signals.received is None else 1.0
-        dist.all_reduce(total)
-        loss, norm = (total[:2] / self.ranks.world_size).tolist()
-        if total[2].item():
+        result = self.computation.gradients(
+            self._read(batches, clock), clock, self.recovery.problem, self.signals
+        )
+        if result.must_stop:
             self._stopped_by = self.signals.received or signal.SIGTERM
-        decision = self.recovery.judge(step, loss, norm)
+        loss, norm = result.loss, result.norm
+        if result.passed and not self._replaying:
+            self._decide(result.passed.recompute(step, result.where))
+        decision = self.recovery.judge(step, loss, norm, result.where)
         if decision and "again" not in decision:
             self._decide(decision)
         if decision is None or decision["action"] == "warn":
@@ -162,7 +158,8 @@ class Trainer:
         if self.certifier.is_due(step) and not self._stopped_by:
             self.watchdog.beat(f"verifying a checkpoint at step {step}", LONG)
             with clock.stretch("certificate"):
-                self.certifier.certify(self.model, self.optimizer, self._replay)
+                ailing = self.recovery.ailing()
+                self.certifier.certify(self.model, self.optimizer, self._replay, ailing)
         is_saved = (self.saving.is_due(step) or not self._continues()) and self._save(clock, owed)
         if owed:
             self._validate(owed, clock)
@@ -216,8 +213,9 @@ class Trainer:
         seen = decisions.seen(self.order, self.resolved.train, step, batch)
         self.decision_log.write_together(decision | seen)
         if decision["action"] == "stop":
-            why = decisions.stop_line(decision, self.config.run)
-            if step > self.step_done and self.ranks.is_first:  # not in a replay
+            is_saved = bool(first_rank_does(lambda: complete_steps(self.folder.checkpoints)))
+            why = decisions.stop_line(decision, self.config.run, self.config.recovery.policy, is_saved)
+            if self.ranks.is_first and not self._replaying:
                 markers.leave(self.folder.path, markers.STOPPED, step=self.step_done, why=why)
             raise RunError(why)
         self.recovery.decisions.append(decision)
@@ -245,14 +243,17 @@ class Trainer:
         """Train these steps again and return their losses; logs nothing."""
         batches = self.loader.batches(first - 1, last)
         recovery = self.recovery
-        self.recovery = Recovery(self.config.recovery)
+        self.recovery, self._replaying = self._recovery(), True
         self.recovery.resume(self.saving.recovery_state, recovery.decisions, self.order)
         try:
             return {
                 step: _number(self.step(step, batches, Clock())["loss"]) for step in range(first, last + 1)
             }
         finally:
-            self.recovery = recovery
+            self.recovery, self._replaying = recovery, False
+
+    def _recovery(self) -> Recovery:
+        return Recovery(self.config.recovery, math.log(self.config.model.vocab_size))
 
     def _save(self, clock: Clock, owed: dict | None) -> bool:
         self.watchdog.beat(f"saving after step {self.step_done}", LONG)

@@ -33,11 +33,14 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
 
 
 def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
-    """Scale the gradients to a norm of at most `max_norm`; returns their norm before, over all ranks."""
+    """Scale the gradients to a norm of at most `max_norm`; returns their norm before, over all ranks.
+
+    A norm that is not finite leaves them as they are, so that the tensor it comes from can be found.
+    """
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     if isinstance(norm, DTensor):
         norm = norm.full_tensor()
     if isinstance(model, Pipeline):
         norm = model.norm_over_stages(norm)
-    clip_grads_with_norm_(model.parameters(), max_norm, norm)
+    clip_grads_with_norm_(model.parameters(), max_norm, torch.where(norm.isfinite(), norm, 0.0))
     return norm

@@ -5,6 +5,8 @@ import json
 import math
 import os
 import random
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -24,7 +26,17 @@ from tests.support.runs import (
     wait_for_step,
 )
 from train.config import RecoveryConfig
-from train.decisions import LOG, Log, is_abandoned, read_log, reconcile, rewind, rewinds, standing
+from train.decisions import (
+    LOG,
+    Log,
+    is_abandoned,
+    read_log,
+    reconcile,
+    rewind,
+    rewinds,
+    standing,
+    stop_line,
+)
 from train.recovery import Recovery
 
 STEPS = 40
@@ -65,11 +77,71 @@ def test_a_non_finite_value_never_passes(value, policy, action):
     json.dumps(decision, allow_nan=False)
 
 
-def test_recovery_gives_up_after_the_limit_in_a_row():
+def test_recovery_gives_up_after_the_limit_in_a_window():
     actions = [d["action"] for d in judge("skip", [math.nan] * 4, limit=3)]
     assert actions == ["skip"] * 3 + ["stop"]
-    mixed = judge("skip", [math.nan, math.nan, 5.0, math.nan, math.nan, math.nan], limit=3)
-    assert [d and d["action"] for d in mixed] == ["skip", "skip", None, "skip", "skip", "skip"]
+    mixed = judge("skip", [math.nan, math.nan, 5.0, math.nan, math.nan], limit=3)
+    assert [d and d["action"] for d in mixed] == ["skip", "skip", None, "skip", "stop"]
+    far = judge("skip", [math.nan, math.nan, *[5.0] * 8, math.nan, math.nan, math.nan], limit=3)
+    assert [d and d["action"] for d in far[-3:]] == ["skip", "skip", "skip"]  # more than a window apart
+
+
+QUIET = [5.0 + 0.01 * (-1) ** n for n in range(20)]
+
+
+def test_what_was_not_trained_does_not_become_usual():
+    skipped = judge("skip", [*QUIET, 9.0, 9.1, 9.0, 9.1, 9.0])
+    assert [d["action"] for d in skipped[20:]] == ["skip"] * 5
+    warned = judge("warn", [*QUIET, *[9.0, 9.1] * 8])
+    assert warned[20]["action"] == "warn" and warned[-1] is None  # it was trained: the new level is usual
+
+
+def judged(values: list[tuple[float, float]], policy: str = "warn", **changes) -> Recovery:
+    """Judge (loss, norm) pairs of a model with 5,000 words."""
+    config = RecoveryConfig(policy=policy, **({"window": 8} | changes))
+    recovery = Recovery(config, untrained=math.log(5000))
+    for step, (loss, norm) in enumerate(values, start=1):
+        if decision := recovery.judge(step, loss, norm):
+            recovery.decisions.append(decision)
+    return recovery
+
+
+LEARNED = [(8.5 - 0.2 * n, 1.0) for n in range(20)]
+
+
+def test_a_gradient_norm_of_zero_is_a_dead_model():
+    assert [d["action"] for d in judged([(8.5, 0.0)]).decisions] == ["warn"]
+    dead = judged([*LEARNED, *[(8.0, 0.0)] * 5], limit=3).decisions
+    assert [d["action"] for d in dead[-5:]] == ["warn"] * 3 + ["stop"] * 2
+    assert "gradient norm 0" in dead[-1]["why"] and dead[-1]["since"] == 21
+    assert "learned until step 20" in stop_line(dead[-1], "r", "warn", True)
+    assert judged([*LEARNED, (4.5, 0.0)], "rewind").decisions[-1]["action"] == "rewind"
+
+
+def test_a_loss_as_without_training_is_judged_however_slowly_it_came_back():
+    slowly = [(4.7 + 0.02 * n, 1.0) for n in range(200)]
+    decisions = judged([*LEARNED, *slowly], sigma=50.0, limit=1000).decisions
+    assert decisions and all(d["kind"] == "dead" and d["loss"] > 8.1 for d in decisions)
+    assert judged([(8.5, 1.0)] * 30).decisions == []  # nothing was learned yet
+
+
+def test_a_problem_is_resolved_when_the_loss_is_usual_again():
+    recovery = judged([*LEARNED, (math.nan, math.nan)], "skip")
+    assert recovery.unresolved["step"] == 21 and "loss nan" in recovery.ailing()
+    state = json.loads(json.dumps(recovery.state()))
+    again = Recovery(recovery.config, math.log(5000))
+    again.resume(state, recovery.decisions, ORDER)
+    assert again.state() == state
+    for step, loss in enumerate([30.0, 29.0, 30.0], start=22):
+        again.judge(step, loss, 1.0)
+        assert again.unresolved["step"] == 21
+    again.judge(25, 4.6, 1.0)
+    assert again.unresolved is None and again.ailing() is None
+
+
+def test_a_rewind_goes_back_behind_the_first_unresolved_problem():
+    decision = {"step": 31, "action": "rewind", "since": 22}
+    assert rewind(decision, [10, 20, 30], back=5, batch=8)["to_step"] == 10
 
 
 def test_a_rewind_omits_the_samples_from_back_steps_before_the_spike():
@@ -205,46 +277,81 @@ def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, co
 
 NOT_A_NUMBER = """
 import sys
-import train.trainer
+import train.integrity.computation
 from train.main import main
 
-real, calls = train.trainer.forward_backward, iter(range(10**6))
+real, calls = train.integrity.computation.forward_backward, iter(range(10**6))
 
 def forward_backward(model, batches, count):
     loss = real(model, batches, count)
-    if next(calls) == 11:
+    if next(calls) in (11, 12):  # the step is computed twice before it is believed
         for parameter in model.parameters():
             parameter.grad.fill_(float("nan"))
         return loss * float("nan")
     return loss
 
-train.trainer.forward_backward = forward_backward
+train.integrity.computation.forward_backward = forward_backward
 sys.exit(main(sys.argv[1:]))
 """
 
 
 @pytest.mark.parametrize("policy", ["warn", "skip", "rewind"])
 def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
-    words = [*SMALL, f"corpora={corpora}", f"run={tmp_path}", "steps=20", "checkpoint.every=5"]
-    words += [f"recovery={policy}", "recovery.back=3"]
-    command = [sys.executable, "-c", NOT_A_NUMBER, *words]
+    run = tmp_path / "run"
+    words = [f"corpora={corpora}", "steps=20", "checkpoint.every=5", "recovery.back=3"]
+    command = [sys.executable, "-c", NOT_A_NUMBER, *SMALL, *words, f"run={run}", f"recovery={policy}"]
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=180)
     if policy == "warn":
         assert ran.returncode == 1
-        assert "step 12: loss nan" in ran.stderr.splitlines()[-1] and "recovery=skip" in ran.stderr
-        assert (tmp_path / "checkpoints" / "latest").read_text() == "step-000010\n"
+        last = ran.stderr.splitlines()[-1]
+        assert "step 12: loss nan" in last
+        assert (run / "checkpoints" / "latest").read_text() == "step-000010\n"
+        carry_out(last, run, words, tmp_path)
         return
     assert ran.returncode == 0, ran.stderr
-    (decision,) = read_log(tmp_path)
+    (decision,) = read_log(run)
     assert (decision["action"], decision["step"]) == (policy, 12)
-    losses = {m["step"]: m["loss"] for m in metrics(tmp_path)}
+    losses = {m["step"]: m["loss"] for m in metrics(run)}
     assert losses.pop(12 if policy == "skip" else 0, None) is None
     assert len(losses) == (19 if policy == "skip" else 20) and all(map(math.isfinite, losses.values()))
 
 
+def carry_out(message: str, run: Path, words: list[str], tmp_path: Path) -> None:
+    """Do each thing that the line of a stopped run proposes."""
+    remedies = re.findall(r"recovery=\w+", message)
+    assert remedies == ["recovery=skip", "recovery=rewind"]
+    for remedy in remedies:
+        copied = tmp_path / remedy
+        shutil.copytree(run, copied)
+        assert f"resuming {copied} after step 10" in succeed(*words, f"run={copied}", remedy).stdout
+    assert f"init={run} and a lower optim.lr" in message
+    succeed(*words, f"run={tmp_path / 'new'}", f"init={run}", "optim.lr=0.001", "stop_at=2")
+    assert f"relama explain run={run} step=12" in message
+    arguments = [f"run={run}", "step=12"]
+    command = [sys.executable, "-m", "launch.cli", "explain", *arguments]
+    explained = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert explained.returncode == 0, explained.stderr
+
+
+@pytest.mark.parametrize(
+    ("policy", "kind", "is_saved", "named", "not_named"),
+    [
+        ("warn", "not_finite", True, ["recovery=skip", "init=r and a lower"], ["limit", "recovery=warn"]),
+        ("warn", "dead", True, ["recovery=skip", "recovery.limit", "until step 4: move"], ["recovery=warn"]),
+        ("skip", "spike", True, ["recovery=rewind", "recovery.limit"], ["recovery=skip"]),
+        ("rewind", "spike", False, ["recovery=skip", "recovery.limit"], ["recovery=rewind", "init="]),
+    ],
+)
+def test_a_stop_proposes_nothing_that_is_set_already_or_needs_a_missing_checkpoint(
+    policy, kind, is_saved, named, not_named
+):
+    line = stop_line({"step": 9, "why": "loss 9", "kind": kind, "since": 5}, "r", policy, is_saved)
+    assert all(words in line for words in named) and not any(words in line for words in not_named)
+
+
 @pytest.mark.distributed
 def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_path):
-    """A process's twelfth loss is non-finite; a start after step 10 would finish before that."""
+    """A process's twelfth step is non-finite; a start after step 10 would finish before that."""
     script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
     script.write_text(NOT_A_NUMBER)
     words = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]

@@ -54,9 +54,11 @@ class Certifier:
         model: nn.Module,
         optimizer: torch.optim.Optimizer,
         replay: Callable[[int, int], dict[int, float]],
+        ailing: str | None = None,
     ) -> bool:
         """Verify the checkpoint; report and return whether it is verified. All ranks call it when `is_due`.
 
+        `ailing`: why the model is not healthy, if so; a dead model replays exactly, too.
         `replay(first, last)` trains these steps again and returns their losses, with no other side effects.
         """
         saved, losses, self._saved = self._saved, self._losses, None
@@ -64,6 +66,9 @@ class Certifier:
         folder = step_folder(self._saver.checkpoints, saved)
         if not self._saver.wait():
             return False  # not committed, as already reported
+        if ailing:
+            identity.say(f"warning: {folder} is NOT verified: unresolved since {ailing}")
+            return False
         staging = self._saver.staging
         staging.copy(tensors_of(model, optimizer))
         try:

@@ -211,7 +211,7 @@ def remove_steps(checkpoints: Path, steps: list[int]) -> None:
 
 
 def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> None:
-    """Remove complete checkpoints up to step `newest`, but the newest `keep` and the newest verified one.
+    """Remove complete checkpoints up to step `newest`, but the newest `keep`, verified and healthy ones.
 
     Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
     Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
@@ -223,9 +223,15 @@ def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> No
     ]
     folders_of = [folder for folder in _steps(checkpoints) if _number(folder) in steps]
     verified = next((folder for folder in reversed(folders_of) if is_verified(folder)), None)
+    healthy = next((folder for folder in reversed(folders_of) if is_healthy(folder)), None)
     for folder in folders_of[:-keep]:
-        if folder != verified:
+        if folder not in (verified, healthy):
             remove(folder)
+
+
+def is_healthy(folder: Path) -> bool:
+    """Whether a complete checkpoint was saved without an unresolved problem (train/recovery.py)."""
+    return not read_state(folder).get("recovery", {}).get("unresolved")
 
 
 def mark_verified(folder: Path, losses: dict[int, float]) -> None:

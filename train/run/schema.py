@@ -123,8 +123,10 @@ EVENT = Schema(  # a line of starts.jsonl or attempts.jsonl
     },
 )
 DECISION = Schema(  # a line of decisions.jsonl
-    {"step": integer, "action": one_of("warn", "skip", "rewind", "stop"), "why": text},
+    {"step": integer, "action": one_of("warn", "skip", "rewind", "recompute", "reload", "stop"), "why": text},
     {
+        "kind": text,
+        "since": integer,
         "loss": or_null(number),
         "grad_norm": or_null(number),
         "to_step": integer,

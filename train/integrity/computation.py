@@ -1,0 +1,77 @@
+"""A step's gradients. What is wrong with them is believed once it has been computed twice.
+
+The arithmetic of a step is deterministic, so a wrong value that does not return came from the machine, not
+from the data: a bit flipped in a gradient or an activation, a faulty unit. The second result is then used.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from model.llama import Llama
+from model.parallelize.gradients import clip_gradients, forward_backward
+from model.parallelize.pipeline import Pipeline
+from train.integrity.blame import suspect
+from train.metrics.clock import Clock
+from train.ranks.setup import Ranks
+from train.ranks.signals import Signals
+from train.recovery import Problem
+
+MicroBatches = Iterator[tuple[Tensor, Tensor]]  # (inputs, labels), each (micro_batch, seq_len)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step computed, the same on all ranks; its gradients are in the model, clipped."""
+
+    loss: float
+    norm: float  # of the gradients before they were clipped
+    must_stop: bool  # a rank has received a signal
+    where: str = ""  # which tensor to suspect of a problem
+    passed: Problem | None = None  # what was wrong with the first result but not with this one
+
+
+class Computation:
+    """Computes a run's steps on one rank. All ranks construct one and call it alike."""
+
+    def __init__(self, model: Llama | Pipeline, clip: float, micro_batches: int, ranks: Ranks) -> None:
+        self._model, self._clip, self._micro_batches, self._ranks = model, clip, micro_batches, ranks
+
+    def gradients(
+        self,
+        batches: MicroBatches,
+        clock: Clock,
+        problem: Callable[[float, float], Problem | None],
+        signals: Signals,
+    ) -> Result:
+        """Compute a step's gradients; a second time if the loss and norm have a `problem`."""
+        kept: list[tuple[Tensor, Tensor]] = []
+        first = self._once(_keeping(batches, kept), clock, signals)
+        found = problem(first.loss, first.norm)
+        if not found:
+            return first
+        where = suspect(self._model)
+        self._model.zero_grad()
+        second = self._once(iter(kept), clock, signals)
+        has_passed = not problem(second.loss, second.norm)
+        return replace(second, where=where, passed=found if has_passed else None)
+
+    def _once(self, batches: MicroBatches, clock: Clock, signals: Signals) -> Result:
+        # Reduced together, so that all ranks decide alike.
+        total = torch.zeros(3, device=self._ranks.device)
+        with clock.stretch("compute"):
+            total[0] = forward_backward(self._model, batches, self._micro_batches)
+            total[1] = clip_gradients(self._model, self._clip)
+        total[2] = 0.0 if signals.received is None else 1.0
+        dist.all_reduce(total)
+        loss, norm, stop = (total / self._ranks.world_size).tolist()
+        return Result(loss, norm, stop > 0)
+
+
+def _keeping(batches: MicroBatches, kept: list[tuple[Tensor, Tensor]]) -> MicroBatches:
+    for batch in batches:
+        kept.append(batch)
+        yield batch
