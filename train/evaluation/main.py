@@ -3,6 +3,7 @@
 Two protocols, in two columns that are never mixed: the paper's (likelihood per character, or relative to
 "Answer:"; task files in configs/evaluation/paper) and the harness's usual one. Each result is a file in the
 output folder, so a stopped command resumes with the next task; a task that fails does not stop the others.
+`tasks=` also takes lm-eval's other tasks and your own task files, which have a table of their metrics.
 Under torchrun the ranks share each task's requests; parallel.tp spreads each copy of the model over ranks.
 """
 
@@ -17,9 +18,10 @@ from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.config import RunError
+from train.evaluation.any_task import AnyTask, refuse_unknown, score_any, table_of_any
 from train.evaluation.mmlu import over_all_questions
 from train.evaluation.results import Results, default_folder, table
-from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
+from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark, divide
 from train.generation.inference import InferenceParallel, load_over, started
 from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
@@ -38,7 +40,7 @@ class EvaluateConfig:
 
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     suite: str = "paper"  # paper | table3
-    tasks: list[str] | None = None  # only these of the suite
+    tasks: list[str] | None = None  # of the suite, lm-eval's others, or task files (.yaml); null: the suite
     protocols: list[str] | None = None  # paper, usual; null: both
     benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
     output: str | None = None  # null: the run's folder, evaluation/
@@ -53,7 +55,6 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         for key, chosen, choices in (
             ("suite", [self.suite], list(SUITES)),
-            ("tasks", self.tasks or [], KNOWN),
             ("protocols", self.protocols or [], list(PROTOCOLS)),
             ("size", [self.size] if self.size else [], list(SIZES)),
             ("dtype", [self.dtype], list(CHOICES)),
@@ -76,6 +77,8 @@ def run(argv: list[str]) -> None:
         import lm_eval  # noqa: F401
     except ImportError:
         raise RunError("relama evaluate needs lm-eval: pip install -e '.[eval]'") from None
+    _, others = divide(config.tasks)
+    refuse_unknown(others, KNOWN)
     with started(config.parallel, config.device, copies=True) as ranks:
         _evaluate(config, ranks)
 
@@ -97,7 +100,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
         model = load_over(weights, ranks, config.parallel, dtype)
         return RelamaLM(model, tokenizer, config.batch, ranks.layout)
 
-    chosen = [each for each in SUITES[config.suite] if not config.tasks or each.name in config.tasks]
+    names, others = divide(config.tasks)
+    chosen = [each for each in SUITES[config.suite] if config.tasks is None or each.name in names]
     rows, failures = [], []
     for benchmark in chosen:
         scores: dict[str, float] = {}
@@ -108,12 +112,31 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
             failures.append(str(error))
         if scores:
             rows.append((benchmark, scores))
-    if rows:
-        text = table(rows, config.size or size_of(weights.config), weights, config.limit)
+    found = {}
+    for task in others:
+        try:
+            found[task.name] = _of_any(config, results, lm, task)
+        except RunError as error:
+            failures.append(str(error))
+    text = table(rows, config.size or size_of(weights.config), weights, config.limit) if rows else ""
+    text += ("\n" if text and found else "") + (table_of_any(found) if found else "")
+    if text:
         results.keep_table(text)
         print(text, end="", flush=True)
     if failures:
-        raise RunError(f"{len(failures)} of {len(chosen)} benchmarks failed: {'; '.join(failures)}")
+        raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {'; '.join(failures)}")
+
+
+def _of_any(
+    config: EvaluateConfig, results: Results, lm: Callable[[], "RelamaLM"], task: AnyTask
+) -> dict[str, Any]:
+    """The result of a task outside the suite: kept, or else computed."""
+
+    def compute() -> Any:  # a dict: the first rank has it
+        with identity.waiting(task.name):
+            return gather_objects(score_any(lm(), task, config.benchmarks, config.limit))[0]
+
+    return results.of_any(task, compute)
 
 
 def _score(

@@ -11,6 +11,7 @@ import torch
 from data import folders
 from model.formats.weights import Weights
 from train.config import RunError
+from train.evaluation.any_task import AnyTask
 from train.evaluation.suites import NOT_RUN, TASKS, Benchmark
 from train.ranks.setup import first_rank_does
 from train.recipe.scores import PAPER_SCORES
@@ -35,11 +36,15 @@ class Results:
         """The result kept for `benchmark`, or else a new one, which is kept; all ranks call it."""
         path = self._folder / benchmark.file(protocol, self._limit)
         identity = self._identity(benchmark, protocol)
-        result = first_rank_does(partial(_kept, path, identity))
-        if result is None:
-            result = {"identity": identity} | compute()
-            self.keep(benchmark, protocol, result)
-        return result
+        return _of(path, identity, {"score", "metric", "documents"}, compute)
+
+    def of_any(self, task: AnyTask, compute: Callable[[], dict]) -> dict:
+        """The result kept for a task outside the suites, or else a new one; all ranks call it."""
+        local = task.local(self._benchmarks)
+        parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task.content(), self._limit]
+        parts += [str(local), _stamps(local) if local else [], self._tokenizer, str(self._dtype)]
+        identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return _of(self._folder / task.file(self._limit), identity, {"tasks"}, compute)
 
     def keep(self, benchmark: Benchmark, protocol: str, result: dict) -> None:
         path = self._folder / benchmark.file(protocol, self._limit)
@@ -91,11 +96,19 @@ def _stamps(folder: Path) -> list[tuple[str, int, int]]:
     return [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
 
-def _kept(path: Path, identity: str) -> dict | None:
+def _of(path: Path, identity: str, keys: set[str], compute: Callable[[], dict]) -> dict:
+    """The result in `path` if it has this `identity` and these `keys`, or else a new one, which is kept."""
+    result = first_rank_does(partial(_kept, path, identity, keys))
+    if result is None:
+        result = {"identity": identity} | compute()
+        first_rank_does(partial(_write, path, json.dumps(result, indent=1) + "\n"))
+    return result
+
+
+def _kept(path: Path, identity: str, keys: set[str]) -> dict | None:
     try:
         saved = json.loads(path.read_text())
-        is_usable = saved["identity"] == identity and {"score", "metric", "documents"} <= saved.keys()
-        return saved if is_usable else None
+        return saved if saved["identity"] == identity and keys <= saved.keys() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -91,7 +91,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
         )
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise RunError(f"{where}: {config['task']}'s data could not be read ({line})") from None
-    _refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
+    refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
     examples = config.get("fewshot_split") or config["training_split"]
     if shots and len(task.dataset[examples]) < shots:
         raise RunError(
@@ -101,7 +101,7 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
     return task
 
 
-def _refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
+def refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
     """Refuse an answer that is not among the choices: lm-eval would warn, and count the question as wrong."""
     if task.OUTPUT_TYPE != "multiple_choice" or task.multiple_input:
         return

@@ -151,7 +151,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["tasks=[piqaa]"], "tasks: piqaa: no such choice; did you mean piqa"),
+        (["tasks=[piqaa]"], "tasks=piqaa: no such task; did you mean piqa"),
         (["suite=papers"], "suite: papers: no such choice; did you mean paper"),
         (["size=8b"], "size: 8b: no such choice"),
         (["limit=0"], "limit=0"),
@@ -220,7 +220,7 @@ def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
     printed = capsys.readouterr()
     assert "| piqa | 0 |" in printed.out and "| nq | 1 |" in printed.out and "| nq | 5 |" not in printed.out
     (line,) = [line for line in printed.err.splitlines() if line.startswith("relama: error")]
-    assert "2 of 5 benchmarks failed: " in line and "nq needs 64 for its shots" in line
+    assert "2 of 5 tasks failed: " in line and "nq needs 64 for its shots" in line
 
 
 def test_a_score_of_few_documents_does_not_replace_a_full_one(folder, benchmarks, tmp_path, capsys):
