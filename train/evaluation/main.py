@@ -21,7 +21,7 @@ from train.config import RunError
 from train.evaluation.any_task import AnyTask, refuse_unknown, score_any, table_of_any
 from train.evaluation.mmlu import over_all_questions
 from train.evaluation.results import Results, default_folder, table
-from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark, divide
+from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
 from train.generation.inference import InferenceParallel, load_over, started
 from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
@@ -77,7 +77,7 @@ def run(argv: list[str]) -> None:
         import lm_eval  # noqa: F401
     except ImportError:
         raise RunError("relama evaluate needs lm-eval: pip install -e '.[eval]'") from None
-    _, others = divide(config.tasks)
+    _, others = _divide(config.tasks)
     refuse_unknown(others, KNOWN)
     with started(config.parallel, config.device, copies=True) as ranks:
         _evaluate(config, ranks)
@@ -100,7 +100,7 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
         model = load_over(weights, ranks, config.parallel, dtype)
         return RelamaLM(model, tokenizer, config.batch, ranks.layout)
 
-    names, others = divide(config.tasks)
+    names, others = _divide(config.tasks)
     chosen = [each for each in SUITES[config.suite] if config.tasks is None or each.name in names]
     rows, failures = [], []
     for benchmark in chosen:
@@ -125,6 +125,12 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
         print(text, end="", flush=True)
     if failures:
         raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {'; '.join(failures)}")
+
+
+def _divide(tasks: list[str] | None) -> tuple[list[str], list[AnyTask]]:
+    """The benchmarks of the suites among `tasks`, and the other tasks."""
+    named = tasks or []
+    return [name for name in named if name in KNOWN], [AnyTask(name) for name in named if name not in KNOWN]
 
 
 def _of_any(

@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from configs.load import CONFIGS
-from train.evaluation.any_task import AnyTask
 from train.evaluation.mmlu import SUBJECTS
 
 TASKS = CONFIGS / "evaluation" / "paper"
@@ -69,9 +68,3 @@ NOT_RUN = (
     "not run: MATH and GSM8k by majority (256 and 100 samples each), HumanEval and MBPP (run generated "
     "code), RealToxicityPrompts (a hosted service), TruthfulQA (a fine-tuned judge), WinoGender, CrowS-Pairs"
 )
-
-
-def divide(tasks: list[str] | None) -> tuple[list[str], list[AnyTask]]:
-    """The benchmarks of the suites among `tasks`, and the other tasks."""
-    named = tasks or []
-    return [name for name in named if name in KNOWN], [AnyTask(name) for name in named if name not in KNOWN]
