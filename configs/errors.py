@@ -16,6 +16,7 @@ from configs.redact import redact
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+_NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file below a file
 
 
 def report(error: Exception) -> None:
@@ -30,7 +31,7 @@ def report(error: Exception) -> None:
 
 
 def explained(error: OSError) -> str | None:
-    """A full disk or missing rights, with how to fix it; None for other errors."""
+    """What is wrong with a path or its disk, with how to fix it; None for other errors."""
     path = error.filename2 or error.filename
     if error.errno in _FULL:
         places = [path] if path else [os.getcwd(), tempfile.gettempdir()]
@@ -43,7 +44,18 @@ def explained(error: OSError) -> str | None:
         )
     if error.errno == errno.EROFS and path:
         return f"{path}: its file system is read-only; choose a folder on another one"
+    if error.errno in _NO_FOLDER and path and (file := _file_in(Path(path))):
+        return f"{file}: a file, expected a folder; choose another path, or move that file away"
+    if error.errno == errno.EISDIR and path:
+        return f"{path}: a folder, expected a file; give the path of a file"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{str(path)[:60]}…: a name in this path is too long for its file system; choose a shorter one"
     return None
+
+
+def _file_in(path: Path) -> Path | None:
+    """The part of `path` that is a file."""
+    return next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
 
 
 def _free(path: Path) -> str:

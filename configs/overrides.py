@@ -7,6 +7,7 @@ here, so that no message of Hydra's has to be understood. Texts and lists are ta
 
 import os
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import yaml
@@ -51,7 +52,7 @@ def quoted(value: str) -> str:
 def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
     key, equals, value = argument.partition("=")
     if not equals or argument.startswith(("~", "-")):
-        raise ConfigError(f"{argument!r}: expected key=value (for example steps=100)")
+        raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema)}")
     key = key.lstrip("+")
     known = schemas.leaves(schema)
     if key in groups:
@@ -72,11 +73,21 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     return written
 
 
+def _instead(argument: str, schema: type) -> str:
+    """How to write what was meant by an argument that is not key=value."""
+    key, _, value = argument.lstrip("-").partition("=")
+    if argument.startswith("-") and key:
+        return f" without dashes: {key.replace('-', '_')}={value or '…'}"
+    required = next((field.name for field in fields(schema) if schemas.is_required(field)), "steps")
+    return f", such as {required}={argument if os.path.exists(argument) else '…'}"
+
+
 def _choice(group: str, value: str, choices: list[str], parser: OverridesParser) -> str:
     """`model=7b`; or a dict of keys, `parallel={tp:2}`."""
     chosen = _parsed(f"{group}={value}", group, value, parser).value()
     if not isinstance(chosen, dict) and str(chosen) not in choices:
-        hint = f"; {_PATHS[group]}" if group in _PATHS and os.sep in value else ""
+        is_path = os.sep in value or os.path.exists(value)
+        hint = f"; {_PATHS[group]}" if group in _PATHS and is_path else ""
         raise ConfigError(f"{group}={value}: no such choice; {group} is one of: {', '.join(choices)}{hint}")
     return f"{group}={value}"
 

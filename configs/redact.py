@@ -17,7 +17,7 @@ _TOKEN = r"(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 # key=value and key: value, in a command line, a URL's query, YAML or JSON; the key may end with such a name.
 _NAME = rf"(?i)(?<![a-z])((?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
-_BY_NAME = re.compile(rf"{_NAME}['\"]?)[^\s'\"&,;}}]+")
+_BY_NAME = re.compile(rf"{_NAME}['\"]?)(?!expected )[^\s'\"&,;}}]+")  # stage=token: expected one of …
 _QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # spaces included
 _WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=).+")
 _BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{8,}")

@@ -1,7 +1,7 @@
 """The keys of a config dataclass: their names, types, and what to suggest for one that does not exist."""
 
 import difflib
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
@@ -90,7 +90,24 @@ ELSEWHERE = {
     "num_workers": ("workers",),
     "max_new_tokens": ("max_tokens",),
     "max_length": ("max_tokens",),
+    "max_tokens_to_sample": ("max_tokens",),
     "num_fewshot": ("tasks",),
+    "gpus": ("world_size",),
+    "n_gpus": ("gpus", "world_size"),
+    "num_gpus": ("gpus", "world_size"),
+    "nproc": ("processes", "world_size"),
+    "nproc_per_node": ("processes", "gpus_per_node"),
+    "num_processes": ("processes", "world_size"),
+    "num_nodes": ("nodes",),
+    "nnodes": ("nodes",),
+    "dtype": ("precision",),
+    "bf16": ("precision", "dtype"),
+    "fp16": ("precision", "dtype"),
+    "mixed_precision": ("precision",),
+    "torch_dtype": ("precision", "dtype"),
+    "temp": ("temperature",),
+    "tokenizer_path": ("tokenizer",),
+    "tokenizer_model": ("tokenizer",),
 }
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
@@ -106,6 +123,11 @@ def leaves(schema: type, prefix: str = "") -> dict[str, object]:
         else:
             found[name] = kind
     return found
+
+
+def is_required(field: Field) -> bool:
+    """Whether a key of one value has no default."""
+    return not is_dataclass(field.type) and field.default is MISSING and field.default_factory is MISSING
 
 
 def branches(schema: type, prefix: str = "") -> dict[str, type]:

@@ -5,6 +5,7 @@ sequence of the step. No log is needed: the order is a function of the sample nu
 """
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,22 @@ def explain(folder: Path, step: int, limit: int | None = None, width: int | None
     first = (step - 1) * batch
     shown = min(batch, limit or batch)
     rest = "" if shown == batch else f" (limit={shown}: the first {shown} of them)"
-    yield f"step {step:,}: samples {first:,} to {first + batch - 1:,}{rest}"
+    reached = _last_step(folder)
+    ahead = "" if reached is None or step <= reached else f"not reached yet (run at step {reached:,}): "
+    yield f"step {step:,}: {ahead}samples {first:,} to {first + batch - 1:,}{rest}"
     for n in range(first, first + shown):
         sample, seq_len = order.locate(n), order.seq_len(n)
         yield from _explain_sample(n, sample, seq_len, stores[sample.source], tokenizer, width)
+
+
+def _last_step(folder: Path) -> int | None:
+    """The last step in the run's metrics; None if they are missing or unreadable."""
+    try:
+        with open(folder / "metrics.jsonl", "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16)))
+            return int(json.loads(file.read().splitlines()[-1])["step"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _explain_sample(

@@ -33,7 +33,7 @@ class DataConfig:
             if not 0 < weight < float("inf"):
                 raise ValueError(
                     f"data.weights.{source}={weight}: expected a weight above 0 "
-                    "(leave a source out with data.sources=[…])"
+                    "(leave a source out with data.sources=A,B)"
                 )
         for source in self.sources or []:
             if source not in self.weights:
@@ -72,8 +72,8 @@ def _remedy(config: DataConfig, missing: list[str]) -> str:
     recipe = next((source for source in missing if source in RECIPES), f"text source={missing[0]}")
     hint = "" if "text" in recipe else " (recipe=text source=NAME for text that is already cleaned)"
     ready = [source for source in config.chosen() if source not in missing]
-    subset = ",".join(ready) or "…"
+    subset = ",".join(ready) or "A,B"
     return (
         f"make each with `relama prepare recipe={recipe} input=… tokenizer=…`{hint}, "
-        f"or choose a subset with data.sources=[{subset}]"
+        f"or choose a subset with data.sources={subset}"
     )

@@ -15,7 +15,7 @@ VERBS = {
         "TokenizerConfig",
         "train a SentencePiece tokenizer on the mixture's text",
     ),
-    "train": ("train.main", "TrainConfig", "train in one process (many: torchrun train/main.py …)"),
+    "train": ("train.main", "TrainConfig", "train in one process (many: relama launch processes=N …)"),
     "launch": (
         "launch.main",
         "LaunchConfig",

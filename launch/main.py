@@ -5,6 +5,7 @@ against the number of processes: a job must not wait for days in a queue only to
 """
 
 import difflib
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from launch import local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from train.config import RunError, TrainConfig
+from train.plan import needs
 from train.ranks.setup import layout_of
 from train.run import markers, views
 from train.run.folder import refuse_foreign
@@ -69,6 +71,8 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
             if near and str(error).startswith(f"{_key(arg)}: unknown key"):
                 raise ConfigError(f"{_key(arg)}: unknown key; did you mean {near[0]}?") from None
         raise
+    if config.cluster.name == "local" and not config.gpus:
+        refuse_too_many(config.processes_per_node)
     for nodes in {config.min_nodes, config.max_nodes}:
         processes = nodes * config.processes_per_node
         layout = layout_of(train, train.model, processes)
@@ -78,6 +82,17 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
                 file=sys.stderr,
             )
     return train
+
+
+def refuse_too_many(processes: int) -> None:
+    """Raise ConfigError if Python and torch alone, once per process, do not fit in this machine's memory."""
+    free = needs.available_memory()
+    if free is not None and processes * needs.PROCESS > free:
+        raise ConfigError(
+            f"processes={processes}: each takes {needs.PROCESS / 2**30:.1f} GiB before the model, and "
+            f"{free / 2**30:,.1f} GiB are free; at most {max(1, int(free // needs.PROCESS))} fit; one per "
+            f"core ({os.cpu_count()}) is usual"
+        )
 
 
 def ask(verb: str, arguments: list[str]) -> None:

@@ -5,6 +5,7 @@ resumed run may not change the keys in `RUN_IDENTITY`.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from data.mixture import DataConfig, source_name
 from data.order import block_of
@@ -227,6 +228,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.seq_len is None:
             self.seq_len = self.model.max_seq_len
+        self.init = str(Path(self.init)) if self.init else None  # init=b/ is init=b
         if self.optim.warmup_steps is None:
             self.optim.warmup_steps = min(2000, self.steps // 10)
         if self.optim.schedule == "wsd" and self.optim.decay_steps is None:
@@ -276,7 +278,13 @@ class TrainConfig:
             len(self.profile_steps) == 2 and 1 <= self.profile_steps[0] <= self.profile_steps[1],
             "profile_steps",
             self.profile_steps,
-            "[first,last], 1 ≤ first ≤ last",
+            "first,last with 1 ≤ first ≤ last",
+        )
+        _require(
+            not self.profile or self.profile_steps[0] <= self.last_step,
+            "profile_steps",
+            self.profile_steps,
+            f"steps of this run, which ends after step {self.last_step}",
         )
         _one_of("device", self.device, ("auto", "cpu", "cuda"))
         _one_of("precision", self.precision, ("auto", "fp32", "bf16"))

@@ -54,6 +54,10 @@ def resolve(config: TrainConfig) -> Resolved:
         shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
         identity.say(f"weights renormalized over data.sources: {', '.join(shares)}")
     run = run_path(config.run)
+    if config.init and not (run / "checkpoints" / "latest").exists():
+        from train.weights.open import refuse_unknown  # heavy, and rarely needed
+
+        refuse_unknown(Path(config.init))
     needs.refuse_what_cannot_fit(config, layout, run)
     for sentence in needs.sentences(config, layout, run):
         identity.say(sentence)
@@ -85,7 +89,7 @@ def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStor
         if store.n_sequences(config.sequence_length) < 1:
             raise RunError(
                 f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of "
-                f"seq_len={config.seq_len}; prepare more for {source}, or exclude it (data.sources=[…])"
+                f"seq_len={config.seq_len}; prepare more for {source}, or exclude it (data.sources=A,B)"
             )
     _verify(config, [*train.values(), *heldout.values()])
     return train, heldout

@@ -74,11 +74,11 @@ def prepare_all(config: PrepareConfig) -> None:
     missing = [name for name in config.data.chosen() if name not in sources]
     own = [name for name in sources if name not in mixture.RECIPES]
     keys = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]
-    keys += [f"data.sources=[{','.join(sources)}]"] if missing else []
+    keys += [f"data.sources={','.join(sources)}"] if missing else []
     arguments = shlex.join([*keys, f"corpora={config.corpora}"])
     print(
         f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {arguments}; "
-        f"torchrun train/main.py model=7b data=mix {arguments}"
+        f"relama launch processes=8 model=7b data=mix {arguments}"
     )
 
 

@@ -29,6 +29,16 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     module = recipe_module(config)
     try:
         found = [one for path in config.input for one in module.inputs(remote.place(path))]
-    except (OSError, ValueError) as error:
-        raise DataError(f"input={','.join(config.input)}: cannot be read ({error})") from None
+    except DataError:
+        raise
+    except Exception as error:
+        typed = f"input={','.join(config.input)}"
+        if isinstance(error, OSError | ValueError):
+            raise DataError(f"{typed}: cannot be read ({error})") from None
+        if any(map(remote.is_remote, config.input)):  # a storage library's own kinds: no credentials, …
+            raise DataError(
+                f"{typed}: cannot be read ({error}); give credentials in the way that the storage's own "
+                "tools expect (AWS_*, HF_TOKEN, ~/.netrc, …)"
+            ) from None
+        raise
     return list(dict.fromkeys(found))

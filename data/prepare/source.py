@@ -169,7 +169,7 @@ def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     folder = config.folder
     if tokenized:
         own = "" if folder.name in mixture.RECIPES else f"data.weights.{folder.name}=1 "
-        train = f"torchrun train/main.py data=mix {own}data.sources=[{folder.name}]"
+        train = f"relama train data=mix {own}data.sources={folder.name}"
         return f"{folder / 'tokens'} is ready. Next: {train} corpora={shlex.quote(str(folder.parent))}"
     where = f"output={shlex.quote(config.output)} " if config.output else ""
     if not config.output or remote.is_remote(config.output):

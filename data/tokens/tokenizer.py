@@ -19,6 +19,7 @@ from data.tokens.json_model import JsonModel
 from data.tokens.sentencepiece_model import SPACE, SentencePieceModel
 
 REMEMBERED = 1 << 28  # characters between reloads: half a second for ten of encoding, at most 400 MB of words
+_EXPECTED = "expected a tokenizer.model or tokenizer.json"
 # Texts on which tokenizers often differ; a faster encoder is used only if it agrees on all of them.
 PROBES = (
     "",
@@ -46,7 +47,7 @@ class Tokenizer:
                 f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH"
             ) from None
         except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+            raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from None
         self.model = (JsonModel if self.path.suffix == ".json" else SentencePieceModel)(self.path, content)
         self.fingerprint, self.vocab_size = self.model.fingerprint, self.model.vocab_size
         self.bos_id, self.eos_id = self.model.bos_id, self.model.eos_id

@@ -81,7 +81,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     assert main(words) == 0
     output = capsys.readouterr()
     assert "GB of disk" in output.err and "hours on 1 cores" in output.err
-    assert "data.sources=[c4,github,mine]" in output.out
+    assert "data.sources=c4,github,mine" in output.out
     stores = {
         name: TokenStore.open(tmp_path / "corpora" / name / "tokens") for name in ("c4", "github", "mine")
     }

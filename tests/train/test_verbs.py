@@ -215,7 +215,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 @pytest.mark.parametrize(
     ("main", "words", "message"),
     [
-        (train.generation.main.main, ["weights=nowhere", "prompt=x"], "nowhere: neither a run folder"),
+        (train.generation.main.main, ["weights=nowhere", "prompt=x"], "nowhere: no such file or folder"),
         (train.generation.main.main, ["prompt=x"], "weights: is required"),
         (
             train.generation.main.main,

@@ -19,8 +19,15 @@ def read_prompts(source: str, is_json: bool) -> list[str]:
     try:
         text = sys.stdin.buffer.read() if source == STDIN else Path(source).read_bytes()
         lines = text.decode("utf-8").removesuffix("\n").split("\n")  # U+2028 and others do not end a line
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"prompts={source}: not readable as UTF-8 text ({error})") from None
+    except UnicodeDecodeError as error:
+        raise RunError(
+            f"prompts={source}: not UTF-8 text ({error}); expected a prompt on every line"
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"prompts={source}: cannot be read ({error.strerror}); expected a text file with one "
+            "prompt per line, or - for standard input"
+        ) from None
     where = [f"prompts={source}: line {number}" for number in range(1, len(lines) + 1)]
     return [_prompt(line.removesuffix("\r"), place, is_json) for line, place in zip(lines, where)]
 

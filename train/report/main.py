@@ -48,6 +48,8 @@ def run(argv: list[str]) -> None:
         records = [RunRecord.read(path) for path in paths]
         return _write(config, paths[0] / "comparison.html", comparison_page(records))
     record = RunRecord.read(paths[0])  # before anything is written, so that an unreadable run is not changed
+    if config.output and Path(config.output).is_dir():  # asked before the samples, which take a while
+        raise RunError(f"output={config.output}: cannot be written (a folder; give the name of a file)")
     if _makes_samples(config, record):
         for line in make_samples(record.path):
             print(f"relama: {line}")

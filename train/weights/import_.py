@@ -49,7 +49,7 @@ def run(argv: list[str]) -> None:
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
         f"(max_seq_len=). Next: relama generate weights={config.output} prompt=…, "
-        f"or torchrun train/main.py … init={config.output}"
+        f"or relama train … init={config.output}"
     )
 
 

@@ -5,6 +5,7 @@ opens as `Weights`. torch.distributed.checkpoint, which knows the layout, loads 
 holds more than one full tensor besides its own shards.
 """
 
+import difflib
 import warnings
 from dataclasses import asdict
 from itertools import groupby
@@ -80,15 +81,29 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
         if found is None:
             raise RunError(f"{path}: no complete checkpoint in this run yet")
         return found
-    if not (path / "state.json").exists():
-        raise RunError(
-            f"{path}: neither a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), "
-            "nor Hugging Face's (config.json) or Meta's (params.json) weights"
-        )
+    refuse_unknown(path)
     problems = damage(path)
     if problems:
         raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")
     return path, read_state(path)
+
+
+def refuse_unknown(path: Path) -> None:
+    """Raise RunError unless something that may be weights has this path or, of a run, this name."""
+    path = _named(path)
+    if (path / "checkpoints").is_dir() or (path / "state.json").exists():
+        return
+    if path.exists() and (is_huggingface(path) or is_meta(path)):
+        return
+    kinds = (
+        "a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), nor Hugging Face's "
+        "(config.json) or Meta's (params.json) weights"
+    )
+    if path.exists():
+        raise RunError(f"{path}: neither {kinds}")
+    near = difflib.get_close_matches(path.name, [run.name for run in run_path("x").parent.glob("*")], n=1)
+    hint = f"; did you mean {near[0]}?" if near else "; `relama runs` lists the runs here"
+    raise RunError(f"{path}: no such file or folder, so neither {kinds}{hint}")
 
 
 def _named(path: Path) -> Path:

@@ -122,7 +122,7 @@ def test_the_printed_next_command_works_with_output_given(tmp_path, tokenizer, c
     assert main(["recipe=text", "source=mine", f"input={source}", f"output={there}"]) == 0
     command = capsys.readouterr().out.partition("relama prepare ")[2].partition(" (`relama")[0]
     assert main(shlex.split(command.replace("tokenizer=PATH", f"tokenizer={tokenizer}"))) == 0
-    command = shlex.split(capsys.readouterr().out.partition("torchrun train/main.py ")[2])
+    command = shlex.split(capsys.readouterr().out.partition("relama train ")[2])
     config = load("train", TrainConfig, command)
     assert config.data.chosen() == {"mine": 1.0} and config.corpora == str(there.parent)
 
@@ -224,7 +224,7 @@ def test_with_a_tokenizer_the_tokens_follow_in_the_same_command(tmp_path, tokeni
     source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(2000)])
     words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.1"]
     assert prepare(tmp_path, *words) == 0
-    assert "data.weights.mine=1 data.sources=[mine]" in capsys.readouterr().out
+    assert "data.weights.mine=1 data.sources=mine" in capsys.readouterr().out
     made = tmp_path / "corpora" / "mine"
     train, heldout = tokens(made), tokens(made, "heldout")
     train.verify()

@@ -94,7 +94,7 @@ def test_what_cannot_be_averaged_is_refused_in_one_line(models, tokenizer, tmp_p
         ("weights={0}/B@6000",): "expected two or more",
         ("weights={0}/B@6000,{0}/A@5500",): "A@5500: no checkpoint of this step; the nearest kept: 5000",
         ("weights={0}/B@6000,{0}/A@5000", "ema=1"): "ema=1.0: expected a number between 0 and 1",
-        ("weights={0}/B@6000,{0}/nothing",): "nothing: neither a run folder",
+        ("weights={0}/B@6000,{0}/nothing",): "nothing: no such file or folder",
     }.items():
         assert main([each.format(tmp_path) for each in arguments] + [f"output={tmp_path}/out"]) == 1
         error = capsys.readouterr().err

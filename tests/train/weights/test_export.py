@@ -125,7 +125,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
             "does not divide model.n_heads",
         ),
         (export.main, "weights=ROOT/run format=hf output=ROOT/hf", "already exists"),
-        (export.main, "weights=nowhere format=hf output=OUT", "nowhere: neither a run folder"),
+        (export.main, "weights=nowhere format=hf output=OUT", "nowhere: no such file or folder"),
         (
             export.main,
             "weights=ROOT/run format=hf output=OUT tokenizer=OTHER",

@@ -1,0 +1,211 @@
+"""What new users get wrong, over all commands: one line that says what to do, and nothing left behind.
+
+Each mistake is typed into `relama` in this process, in a folder with a small run, a text and files that are
+not what they should be. Values of single keys, which other tests pin, are here by one example of a kind.
+"""
+
+import contextlib
+import gzip
+import io
+import os
+import shlex
+from pathlib import Path
+
+import pytest
+
+from configs.load import load
+from data.tokens.train_tokenizer import train_tokenizer
+from launch.cli import main
+from tests.support.runs import SMALL, run
+from train.config import TrainConfig
+
+TEXT = "A model reads this text, and another one writes it; both count to a hundred, one slowly.\n"
+# Keys of a small run on the folder's text; `TRAIN` in a command.
+TRAIN = [word for word in SMALL if word != "data=sample"]
+TRAIN += ["data=text", "input=my.txt", "data.vocab_size=300", "corpora=corpora", "steps=2"]
+
+MISTAKES = {
+    # verbs and the form of arguments
+    "trian model=tiny": "trian: no such verb; did you mean train?",
+    "train --model tiny": "'--model': expected key=value without dashes: model=…",
+    "train --learning-rate=1": "'--learning-rate=1': expected key=value without dashes: learning_rate=1",
+    "generate my.txt": "'my.txt': expected key=value, such as weights=my.txt",
+    "train TRAIN run=new data.sources=[my": "data.sources=[my: not readable as key=value; quote",
+    "train TRAIN run=new seed=1,2": "seed=1,2: expected one value",
+    # other frameworks' names
+    "train batch_size=4": "batch_size: unknown key; did you mean micro_batch or global_batch?",
+    "train learning_rate=1e-4": "learning_rate: unknown key; did you mean optim.lr?",
+    "train epochs=3": "epochs: unknown key; did you mean steps?",
+    "train model.hidden_size=64": "model.hidden_size: unknown key; did you mean model.dim?",
+    "train dtype=bf16": "dtype: unknown key; did you mean precision?",
+    "train hydra.run.dir=x": "hydra.run.dir: unknown key",
+    "train model.partial_rotary_factor=0.5": "model.partial_rotary_factor: unknown key",
+    "generate weights=first prompt=a max_new_tokens=5": "did you mean max_tokens?",
+    "plan gpus=8": "gpus: unknown key; did you mean world_size?",
+    # choices
+    "train model=8b": "model=8b: no such choice; model is one of: 13b,",
+    "train model=/models/llama": "to start from weights, give init=PATH",
+    "train data=my.txt": "for your own text: data=text input=PATH",
+    "train TRAIN logger=tensorboard": "logger=tensorboard: no such choice; logger is one of: none, wandb",
+    "prepare recipe=wiki input=my.txt": "recipe=wiki: expected one of commoncrawl,",
+    "prepare recipe=text source=new input=my.txt stage=token": "stage=token: expected one of text, tokens",
+    "export weights=first format=gguf output=new": "format=gguf: expected one of hf, meta",
+    "audit size=8b": "size=8b: expected one of 7b, 13b, 33b, 65b",
+    "evaluate weights=first tasks=nosuch": "tasks: nosuch: no such choice; it is one of",
+    # values
+    "train TRAIN run=new precision=fp16": "precision=fp16: expected one of auto, fp32, bf16",
+    "train TRAIN run=new device=gpu": "device=gpu: expected one of auto, cpu, cuda",
+    "train TRAIN run=new steps=ten": "steps=ten: expected an integer",
+    "train TRAIN run=new seq_len=0": "seq_len=0: expected at least 1",
+    "train TRAIN run=new optim.lr=nan": "optim.lr=nan: expected above 0",
+    "train TRAIN run=new model.norm_eps=small": "model.norm_eps=small: expected a number",
+    "train TRAIN run=new global_batch=100": "(the nearest: 128)",
+    "train TRAIN run=new model.n_heads=3": "model.n_heads=3: must divide model.dim=32",
+    "train TRAIN run=new parallel.tp=2": "but 1 rank(s) were started; these would work: parallel.dp_shard=1",
+    "train TRAIN run=new profile=true profile_steps=5,9": "profile_steps=[5, 9]: expected steps of this run",
+    "train TRAIN run=new model.vocab_size=32000": "a vocabulary of 300, but model.vocab_size=32000",
+    "generate weights=first prompt=a temperature=nan": "temperature=nan: expected a number of at least 0",
+    "launch TRAIN run=new processes=0": "processes=0: expected at least 1",
+    "launch TRAIN run=new processes=100000": "processes=100000: each takes 0.5 GiB before the model",
+    "launch TRAIN run=new nodes=2": "several machines need cluster.rendezvous=HOST:PORT",
+    # paths
+    "train data=text input=nosuch.txt": "input=nosuch.txt: no such file or folder; expected JSON lines",
+    "train data=text input=photos": "input=photos: nothing here to read; expected JSON lines",
+    "train data=text": "input=: expected your own text for data=text (input=FILE",
+    "train data=mix corpora=corpora": "corpora/: no token store for commoncrawl,",
+    "train TRAIN corpora=my.txt run=new": "my.txt: a file, expected a folder",
+    "train TRAIN run=./photos": "photos: not empty and not a run folder; choose another run=NAME",
+    "train TRAIN run=./my.txt": "my.txt: a file, expected a run folder; choose another run=NAME",
+    "train TRAIN run=/dev/null/new": "/dev/null: a file, expected a folder; choose another path",
+    "train TRAIN run=s3://bucket/new": "expected a local folder; copy it to one, or mount the bucket",
+    "train TRAIN run=new init=nosuch": "nosuch: no such file or folder, so neither a run folder",
+    "train TRAIN run=new init=photos": "photos: neither a run folder (runs/NAME) nor a checkpoint",
+    "train TRAIN run=first optim.lr=0.1": "runs/first: holds another run (optim.lr: 0.003 there, 0.1",
+    "train config=nosuch.yaml": "config=nosuch.yaml: cannot be read (No such file or directory)",
+    "train config=my.txt": "config=my.txt: ",
+    "generate weights=frist prompt=a": "frist: no such file or folder, so neither a run folder",
+    "generate weights=first@7 prompt=a": "runs/first@7: no checkpoint of this step; the nearest kept: 2",
+    "generate weights=first": 'prompt: empty; give prompt="…"',
+    "generate weights=first prompts=nosuch.txt": "prompts=nosuch.txt: cannot be read (No such file",
+    "generate weights=first prompts=empty.txt": "prompts=empty.txt: line 1 is empty; expected a prompt",
+    "generate weights=first prompts=photos/a.jpg": "prompts=photos/a.jpg: not UTF-8 text",
+    "generate weights=first prompt=a parallel.tp=2": "parallel.tp=2: 1 rank(s) were started; expected",
+    "generate weights=first prompt=a tokenizer=nosuch.model": "nosuch.model: no such tokenizer; train one",
+    "generate weights=first prompt=a tokenizer=torn.model": "torn.model: not a SentencePiece model; expected",
+    "generate weights=first prompt=a tokenizer=empty.txt": "empty.txt: empty; expected a SentencePiece",
+    "generate weights=first prompt=a tokenizer=photos": "photos: cannot be read (Is a directory); expected",
+    "generate weights=first prompt=a tokenizer=other.model": "a vocabulary of 310, but runs/first/",
+    "chat weights=nosuch": "nosuch: no such file or folder",
+    "validate": "weights: is required; give weights=…",
+    "validate weights=first data=mix": "no token store for commoncrawl,",
+    "prepare recipe=wikipedia input=my.txt": "input=my.txt: nothing here to read; expected pages-articles",
+    "prepare recipe=wikipedia": "input: expected files or folders (input=PATH",
+    "prepare recipe=text input=my.txt": "source: recipe=text needs a name for the source (source=",
+    "prepare recipe=text source=a/b input=my.txt": "source=a/b: expected letters, digits, _ and -",
+    "prepare recipe=text source=new input=my.txt corpora=my.txt": "my.txt/new: cannot be written",
+    "tokenizer corpora=nosuch": "nosuch/commoncrawl/text: no cleaned text (*.parquet)",
+    "export weights=first format=hf output=photos": "output=photos: already exists; choose another folder",
+    "import weights=first output=new": "weights=first: already a Relama checkpoint; nothing to import",
+    "average weights=first,nosuch output=new": "nosuch: no such file or folder",
+    "explain run=nosuch step=1": "runs/nosuch/order.json: missing; expected run=NAME",
+    "explain run=first step=0": "step=0: expected 1 or above",
+    "report run=nosuch": "runs/nosuch: not a run folder (no config.yaml)",
+    "report run=first output=photos": "output=photos: cannot be written (a folder; give",
+    "runs folder=nosuch": "folder=nosuch: no such folder; expected one with runs",
+    "launch status run=nosuch": "no launch recorded for this run; give run=NAME",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A working folder with a finished run, its text, and files of the wrong kind."""
+    folder = tmp_path_factory.mktemp("first-day")
+    (folder / "my.txt").write_text("".join(f"{n} {TEXT}" for n in range(800)))
+    (folder / "empty.txt").touch()
+    (folder / "photos").mkdir()
+    (folder / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
+    train_tokenizer(iter([TEXT * 50]), folder / "other.model", vocab_size=310)
+    (folder / "torn.model").write_bytes((folder / "other.model").read_bytes()[:1000])
+    with contextlib.chdir(folder):
+        finished = run(*TRAIN, "run=first")
+    assert finished.returncode == 0, finished.stderr
+    return folder
+
+
+def typed(command: str) -> tuple[int, str, str]:
+    """The exit code, output and errors of `relama COMMAND`."""
+    out, err = io.StringIO(), io.StringIO()
+    words = [word for typed in shlex.split(command) for word in (TRAIN if typed == "TRAIN" else [typed])]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main(words)
+    return code, out.getvalue(), err.getvalue()
+
+
+def files(folder: Path) -> dict[str, int]:
+    """Every file with its size and every folder, but for locks and reports of what was skipped."""
+    kept = (path for path in folder.rglob("*") if not path.name.endswith((".lock", "report.html")))
+    return {str(path): path.stat().st_size if path.is_file() else -1 for path in kept}
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_is_one_line_and_leaves_nothing(command, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    before = files(folder)
+    code, _, err = typed(command)
+    lines = [line for line in err.splitlines() if "error" in line]
+    assert code in (1, 2), err
+    assert len(lines) == 1 and lines[0].startswith("relama: error: "), err
+    assert MISTAKES[command] in lines[0]
+    assert "***" not in lines[0] and "Errno" not in lines[0].replace("cannot be written ([Errno", "")
+    assert files(folder) == before
+
+
+def test_what_a_new_user_types_that_is_right(folder, monkeypatch):
+    """Spellings that look like mistakes, each of which has one meaning."""
+    monkeypatch.chdir(folder)
+    Path("prompts.txt").write_text("a\u2028b\n")  # not the end of a line
+    code, out, err = typed("generate weights=first prompts=prompts.txt max_tokens=2 temperature=0")
+    assert code == 0 and out.startswith("a\u2028b"), err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
+    code, out, err = typed("generate run=runs/first prompts=- max_tokens=1 temperature=0 +seed=3")
+    assert code == 0 and out.count("-" * 40) == 1, err
+    code, out, err = typed("explain run=first step=99 limit=1")
+    assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
+    for words in ("init=first", "init=first/", "init=./first"):
+        assert load("train", TrainConfig, [*TRAIN, words]).init == "first"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "no document is left"),
+        (gzip.compress(b"some text" * 1000)[:40], "cannot be read to their end"),
+    ],
+    ids=["empty", "torn"],
+)
+def test_a_text_that_cannot_be_used_leaves_a_report_but_no_text(
+    content, expected, folder, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("t.txt.gz" if content else "t.txt").write_bytes(content)
+    code, _, err = typed(f"train data=text input={next(Path().glob('t.*'))}")
+    assert code == 1 and expected in err and "Traceback" not in err
+    assert not Path("corpora/t/text").exists() and not Path("runs").exists()
+
+
+@pytest.mark.skipif(not os.access("/sys", os.F_OK), reason="needs /sys, which nobody can write to")
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train TRAIN run=/sys/new",
+        "prepare recipe=text source=new input=my.txt output=/sys/new",
+        "export weights=first format=hf output=/sys/new",
+        "report run=first output=/sys/new",
+        "tokenizer data.weights.my=1 data.sources=my vocab_size=300 output=/sys/new/tokenizer.model",
+    ],
+)
+def test_a_folder_without_rights_is_named(command, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    code, _, err = typed(command)
+    lines = [line for line in err.splitlines() if "error" in line]
+    assert code == 1 and len(lines) == 1 and "/sys/new" in lines[0], err
