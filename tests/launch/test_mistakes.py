@@ -91,7 +91,7 @@ MISTAKES = {
     "generate weights=first prompts=photos/a.jpg": "prompts=photos/a.jpg: not UTF-8 text",
     "generate weights=first prompt=a parallel.tp=2": "parallel.tp=2: 1 rank(s) were started; expected",
     "generate weights=first prompt=a tokenizer=nosuch.model": "nosuch.model: no such tokenizer; train one",
-    "generate weights=first prompt=a tokenizer=torn.model": "torn.model: not a SentencePiece model; expected",
+    "generate weights=first prompt=a tokenizer=torn.model": "torn.model: not a SentencePiece model",
     "generate weights=first prompt=a tokenizer=empty.txt": "empty.txt: empty; expected a SentencePiece",
     "generate weights=first prompt=a tokenizer=photos": "photos: cannot be read (Is a directory); expected",
     "generate weights=first prompt=a tokenizer=other.model": "a vocabulary of 310, but runs/first/",
