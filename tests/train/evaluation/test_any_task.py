@@ -48,7 +48,7 @@ def test_a_users_task_file_has_the_scores_of_lm_evals_hf_model(folder, benchmark
     manager = TaskManager(include_defaults=False)
     expected = simple_evaluate(theirs, tasks=[str(mine)], bootstrap_iters=0, task_manager=manager)
     assert expected
-    words = (f"tasks={mine},piqa", "protocols=usual", "dtype=fp32")
+    words = (f"tasks={mine},piqa", "protocols=usual")
     assert run(folder, benchmarks, tmp_path / "out", *words) == 0
     printed = capsys.readouterr().out
     assert "| piqa | 0 |" in printed
