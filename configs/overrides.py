@@ -23,6 +23,7 @@ _PATHS = {
     "data": "for your own text: data=text input=PATH (train), or relama prepare recipe=text source=NAME "
     "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
+_SEVERAL = ("logger",)  # groups of which several choices hold at once: logger=wandb,tensorboard
 
 
 class ConfigError(Exception):
@@ -83,7 +84,14 @@ def _instead(argument: str, schema: type) -> str:
 
 
 def _choice(group: str, value: str, choices: list[str], parser: OverridesParser) -> str:
-    """`model=7b`; or a dict of keys, `parallel={tp:2}`."""
+    """`model=7b`; or a dict of keys, `parallel={tp:2}`; or several choices, `logger=wandb,tensorboard`."""
+    if group in _SEVERAL and "," in value and not value.startswith("{"):
+        parts = [part.strip() for part in value.strip("[]").split(",")]
+        if wrong := [part for part in parts if part not in choices]:
+            raise ConfigError(
+                f"{group}={value}: no choice {wrong[0]!r}; {group} is one or more of: {', '.join(choices)}"
+            )
+        return f"{group}=[{','.join(parts)}]"
     chosen = _parsed(f"{group}={value}", group, value, parser).value()
     if not isinstance(chosen, dict) and str(chosen) not in choices:
         is_path = os.sep in value or os.path.exists(value)

@@ -4,6 +4,7 @@ Contradictory values are refused here, before anything starts, each in one line 
 resumed run may not change the keys in `RUN_IDENTITY`.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,13 +147,31 @@ class ValidateConfig:
 
 @dataclass
 class LoggerConfig:
-    """wandb, in addition to metrics.jsonl."""
+    """Where metrics are logged in addition to metrics.jsonl."""
 
     wandb: str = "off"  # off | offline | online
-    project: str = "relama"
+    tensorboard: bool = False  # event files in the run's folder
+    mlflow: str = "off"  # off | auto ($MLFLOW_TRACKING_URI, or mlruns/ here) | a folder | a server's URL
+    prometheus: str = "off"  # off | file (metrics.prom in the run's folder) | PATH.prom | PORT | HOST:PORT
+    project: str = "relama"  # wandb's project, MLflow's experiment
 
     def __post_init__(self) -> None:
         _one_of("logger.wandb", self.wandb, ("off", "offline", "online"))
+        _require(self.mlflow != "", "logger.mlflow", self.mlflow, "off, auto, a folder or a server's URL")
+        _require(
+            self.prometheus in ("off", "file")
+            or self.prometheus.endswith(".prom")
+            or bool(re.fullmatch(r"([\w.-]+:|\[[0-9a-fA-F:]+\]:)?\d{1,5}", self.prometheus)),
+            "logger.prometheus",
+            self.prometheus,
+            "off, file, PATH.prom, PORT (on loopback) or HOST:PORT",
+        )
+        _require(
+            bool(re.fullmatch(r"[^/\\#?%:,]{1,128}", self.project)),
+            "logger.project",
+            self.project,
+            r"1 to 128 characters without / \ # ? % : and commas",
+        )
 
 
 @dataclass

@@ -20,6 +20,7 @@ from train.checkpoint.certificate import Certifier
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
 from train.integrity.computation import Computation, MicroBatches
+from train.loggers.follow import Position
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
 from train.metrics.journal import Journal
@@ -87,7 +88,9 @@ class Trainer:
         self.throughput = Throughput(config, self.ranks)
         self.journal = None
         if self.ranks.is_first:
-            self.journal = Journal(self.folder.metrics, config.last_step, config.logger, asdict(config))
+            self.journal = Journal(
+                self.folder.metrics, config.last_step, config.logger, asdict(config), self._position()
+            )
         self.signals = Signals()
         how = "failed"
         try:
@@ -230,8 +233,11 @@ class Trainer:
             starts.ended(self.folder.path, self.step_done, "rewound")
         self._return_to_checkpoint(words=None)
         if self.journal:
-            self.journal.reopen()
+            self.journal.reopen(self._position())
         self._pay()
+
+    def _position(self) -> Position:
+        return Position(self.step_done, len(decisions.rewinds(self.recovery.decisions)))
 
     def _return_to_checkpoint(self, words: list[str] | None) -> None:
         found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, self.recovery, words)

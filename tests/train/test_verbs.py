@@ -20,6 +20,7 @@ import train.report.main
 from data.order import Order
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
+from tests.support import logged
 from tests.support.runs import REPOSITORY, metrics, succeed
 from train.run.starts import read_starts
 from train.validation import spread
@@ -262,16 +263,24 @@ def test_a_profile_and_a_memory_table_of_the_chosen_steps(corpora, tmp_path):
     assert "aten::mm" in (run / "profile" / "rank0.time.txt").read_text()
 
 
-def test_wandb_offline_needs_no_network_and_no_key(corpora, tmp_path):
+def test_loggers_need_no_network_and_no_key(corpora, tmp_path):
     run = tmp_path / "run"
-    succeed(
+    output = succeed(
         f"corpora={corpora}",
         f"run={run}",
         "steps=2",
-        "logger=wandb",
-        env={**_environment(), "WANDB_API_KEY": ""},
-    )
-    assert list((run / "wandb").glob("offline-run-*/*.wandb"))
+        "logger=wandb,tensorboard,mlflow,prometheus",
+        env={**_environment(), "WANDB_API_KEY": "", "MLFLOW_TRACKING_URI": str(tmp_path / "store")},
+    ).stdout
+    assert "warning" not in output
+    assert logged.wandb(run, json.loads((run / "wandb.json").read_text())["id"]) == [1, 2]
+    history = logged.mlflow(tmp_path / "store", json.loads((run / "mlflow.json").read_text())["id"])
+    assert [line["loss"] for line in metrics(run)] == [history[step]["loss"] for step in (1, 2)]
+    of_tensorboard = logged.tensorboard(run)
+    assert {step: values.keys() for step, values in of_tensorboard.items()} == {
+        step: values.keys() for step, values in history.items()
+    }
+    assert "relama_loss" in (run / "metrics.prom").read_text()
 
 
 def test_a_subset_is_reported_with_its_renormalized_weights(corpora, tmp_path):

@@ -1,4 +1,4 @@
-"""A step's metrics: to the live line, metrics.jsonl and wandb.
+"""A step's metrics: to the live line, metrics.jsonl and the loggers.
 
 A line of metrics.jsonl has step, loss, grad_norm, lr, tokens, tokens_per_second (over all the time since
 the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints),
@@ -16,32 +16,41 @@ from typing import Any
 
 from configs import terminal
 from train.config import LoggerConfig, RunError
+from train.loggers.chosen import Loggers
+from train.loggers.follow import Position
 from train.metrics.progress_line import ProgressLine
-from train.metrics.to_wandb import Wandb
 from train.run import views
 from train.run.schema import STEP
 
 
 class Journal:
-    """metrics.jsonl, the live line and wandb; only rank 0 has one."""
+    """metrics.jsonl, the live line and the loggers; only rank 0 has one."""
 
-    def __init__(self, path: Path, steps: int, logger: LoggerConfig, run_config: dict[str, Any]) -> None:
+    def __init__(
+        self, path: Path, steps: int, logger: LoggerConfig, run_config: dict[str, Any], at: Position
+    ) -> None:
         self._path = path
         self._unwritten: list[str] = []  # lines for which the disk had no room
-        self.reopen()
+        self._open()
         self._progress = ProgressLine(steps)
-        self._wandb = Wandb(logger, path.parent, run_config) if logger.wandb != "off" else None
+        self._loggers = Loggers(logger, path, run_config, at)
 
-    def reopen(self) -> None:
-        """The file was replaced: append to the new one. Lines that wait are of steps that were taken back."""
-        self._unwritten.clear()
+    def _open(self) -> None:
         self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
+
+    def reopen(self, at: Position) -> None:
+        """The run has rewound and the file was replaced: append to the new one.
+
+        Lines that wait are of steps that were taken back.
+        """
+        self._unwritten.clear()
+        self._open()
+        self._loggers.moved(at)
 
     def write(self, line: dict) -> None:
         self._unwritten.append(json.dumps(line) + "\n")
         self._write_out()
-        if self._wandb:
-            self._wandb.log(line)
+        self._loggers.wrote()
         self._progress.show(line)
         for sentence in _sentences(line):
             self.say(sentence)
@@ -78,8 +87,7 @@ class Journal:
     def close(self, failed: bool = False) -> None:
         terminal.keep()
         self._file.close()
-        if self._wandb:
-            self._wandb.finish(failed)
+        self._loggers.close(failed)
 
 
 def read_metrics(path: Path) -> list[dict]:

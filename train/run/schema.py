@@ -136,5 +136,7 @@ DECISION = Schema(  # a line of decisions.jsonl
     },
 )
 STOPPED = Schema({"step": integer, "why": text}, {"at": text})
-WANDB = Schema({"id": text}, {"folder": text})
+LOGGED_RUN = Schema(  # wandb.json, mlflow.json
+    {"id": text}, {"group": text, "rewinds": integer, "folder": text, "step": integer}
+)
 SAMPLE = Schema({"step": integer, "prompt": text, "text": text})

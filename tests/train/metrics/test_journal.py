@@ -1,4 +1,4 @@
-"""metrics.jsonl keeps its lines whatever happens to the disk, the terminal or wandb."""
+"""metrics.jsonl keeps its lines whatever happens to the disk or the terminal."""
 
 import errno
 import json
@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from train.config import LoggerConfig
+from train.loggers.follow import Position
 from train.metrics.journal import Journal
 from train.output import survive_broken_output
 
@@ -31,7 +32,7 @@ def line(step: int) -> dict:
 
 @pytest.fixture
 def journal(tmp_path):
-    journal = Journal(tmp_path / "metrics.jsonl", 100, LoggerConfig(), {})
+    journal = Journal(tmp_path / "metrics.jsonl", 100, LoggerConfig(), {}, Position(0, 0))
     yield journal
     journal.close()
 
@@ -52,7 +53,7 @@ def test_lines_wait_while_the_disk_is_full_and_are_never_half_written(journal, t
 
 
 class Broken:
-    """A stream or wandb run on which every operation fails."""
+    """A stream on which every operation fails."""
 
     def isatty(self) -> bool:
         return False
@@ -71,7 +72,7 @@ def test_a_closed_stderr_loses_no_line(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", sys.stdout)  # restored afterwards, too
     monkeypatch.setattr(sys, "stderr", Broken())
     survive_broken_output()
-    journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(), {})
+    journal = Journal(tmp_path / "metrics.jsonl", 2, LoggerConfig(), {}, Position(0, 0))
     for step in (1, 2):
         journal.write(line(step))
         journal.say("a warning")

@@ -1,0 +1,101 @@
+"""wandb: one run per run folder, whatever its name; a rewind is a new run of its group."""
+
+import json
+import os
+import shutil
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support import logged
+from tests.train.loggers import test_read_back as read_back
+from train.config import LoggerConfig
+from train.loggers import to_wandb
+
+OFFLINE = LoggerConfig(wandb="offline")
+
+
+class Run(read_back.Run):
+    """A run whose starts are seconds apart, as in reality: wandb names its folders by the second."""
+
+    def start(self, kept: int, rewinds: int = 0) -> None:
+        if kept:
+            time.sleep(1.1)
+        super().start(kept, rewinds)
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    for key in [key for key in os.environ if key.startswith("WANDB")]:
+        monkeypatch.delenv(key)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+def kept(run: Run) -> dict:
+    return json.loads((run.folder / "wandb.json").read_text())
+
+
+def test_a_resumed_run_is_one_run_and_a_rewind_a_new_one_of_its_group(tmp_path, capsys):
+    run = Run(tmp_path / "x: ;,#?é" / "exp1", OFFLINE)
+    run.start(0)
+    run.train(1, 5)
+    run.end()
+    first = kept(run)
+    run.start(3)  # steps 4 and 5 are trained again, to the same values
+    run.train(4, 8)
+    run.end()
+    assert kept(run)["id"] == first["id"]
+    assert logged.wandb(run.folder, first["id"]) == [1, 2, 3, 4, 5, 6, 7, 8]
+    run.start(8)
+    run.rewind(2, 1)
+    run.train(3, 6, loss=10.0)
+    run.end()
+    second = kept(run)
+    assert second["id"] != first["id"] and second["group"] == first["group"] == first["id"]
+    assert logged.wandb(run.folder, second["id"]) == [1, 2, 3, 4, 5, 6]
+    run.start(6, 1)  # another process after the rewind
+    run.train(7, 7)
+    run.end()
+    assert kept(run)["id"] == second["id"]
+    assert logged.wandb(run.folder, second["id"]) == [1, 2, 3, 4, 5, 6, 7]
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_folders_of_one_name_and_copies_are_runs_of_their_own(tmp_path):
+    one, two = Run(tmp_path / "x" / "exp1", OFFLINE), Run(tmp_path / "y" / "exp1", OFFLINE)
+    for run in (one, two):
+        run.start(0)
+        run.train(1, 2)
+        run.end()
+    assert kept(one)["id"] != kept(two)["id"]
+    shutil.copytree(one.folder, tmp_path / "copy")
+    copy = Run(tmp_path / "copy", OFFLINE)
+    moved = Run(Path(shutil.move(two.folder, tmp_path / "moved")), OFFLINE)
+    identity = kept(moved)["id"]
+    for run in (copy, moved):
+        run.start(2)
+        run.train(3, 3)
+        run.end()
+    assert kept(copy)["id"] != kept(one)["id"]
+    assert logged.wandb(copy.folder, kept(copy)["id"]) == [1, 2, 3]
+    assert kept(moved)["id"] == identity
+    assert logged.wandb(moved.folder, identity) == [1, 2, 3]
+
+
+def test_a_server_that_does_not_answer_delays_neither_start_nor_end(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(to_wandb, "TIMEOUT", 1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        run = Run(tmp_path / "run", LoggerConfig(wandb="online"))
+        begin = time.monotonic()
+        run.start(0)
+        run.train(1, 3)
+        assert time.monotonic() - begin < 0.5
+        run.end()
+        assert time.monotonic() - begin < 15
+    output = capsys.readouterr().out
+    assert output.count("warning: wandb: ") == 1 and "training continues" in output
