@@ -51,6 +51,11 @@ VERBS = {
         "PlanConfig",
         "say what a size needs: GPU-hours, memory, what each rank sends",
     ),
+    "ladder": (
+        "train.ladder.main",
+        "LadderConfig",
+        "train small sizes, predict the next one's loss, and fit a scaling law",
+    ),
     "report": (
         "train.report.main",
         "ReportConfig",
@@ -61,6 +66,8 @@ VERBS = {
 # What two verbs take in addition to their keys.
 ALSO = {
     "launch": "It also takes every key of `relama train`.",
+    "ladder": "It also takes every key of `relama train` but `model`, `steps`, `stop_at`, `init` and "
+    "`checkpoint.keep`, for all of its runs.",
     "audit": "It also takes `run=NAME`, or any key of `relama train`, whose config is then compared with the "
     "paper's; `size=7b|13b|33b|65b` chooses the size to compare with (default: the nearest by shape).",
 }

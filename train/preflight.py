@@ -46,7 +46,7 @@ def resolve(config: TrainConfig) -> Resolved:
     """
     config = settle(config)
     layout = choose_layout(config)
-    train, heldout = _open_data(config, layout)
+    train, heldout = open_data(config, layout)
     config = replace(config, model=_with_vocabulary(config.model, next(iter(train.values()))))
     layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known
     if config.data.sources is not None:
@@ -64,7 +64,11 @@ def resolve(config: TrainConfig) -> Resolved:
     return Resolved(config, layout, train, heldout)
 
 
-def _open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:
+def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:
+    """The training and held-out stores by source, checked; data=sample and data=text are prepared first.
+
+    Raises RunError that names everything that is missing.
+    """
     if config.data.name == "sample":
         from data.prepare.sample import prepare_sample  # heavy, and needed only once
 

@@ -8,9 +8,10 @@ FLOPs and on logarithmic axes, and shows values under the pointer. Without scrip
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from jinja2.utils import htmlsafe_json_dumps
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 400, 230
 LEFT, RIGHT, TOP, BOTTOM = 52, 10, 8, 24
@@ -32,42 +33,96 @@ class Line:
     dots: bool = False  # few points: mark each
     dashed: bool = False
     legend: bool = True
+    joined: bool = True  # a line through the points; False: only their dots
     last: str = ""  # the legend's text for its last value
     run: int = 0  # whose steps these are, on a page of several runs
 
 
 def line_chart(title: str, lines: Sequence[Line], *, zero: bool = False) -> Markup:
     """A <figure> of `lines` by step; `zero` begins the y axis at 0. Empty if there is nothing to draw."""
-    lines = [_thinned(line) for line in lines]
-    drawn = [(x, y) for line in lines for x, y in zip(line.xs, line.ys) if y is not None]
-    if not drawn:
-        return Markup("")
-    low_x, high_x = min(x for x, _ in drawn), max(x for x, _ in drawn)
-    low_x = 0 if 0 < low_x < high_x / 20 else low_x
-    ticks = axis(0.0 if zero else min(y for _, y in drawn), max(y for _, y in drawn))
-    low, high = ticks[0], ticks[-1]
+    chart = Chart(title, lines, zero=zero)
+    data = {"zero": zero, "lines": [_data(line) for line in chart.thinned]}
+    return chart.figure(
+        Markup('<script type="application/json">{}</script>').format(htmlsafe_json_dumps(data))
+    )
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - low_x) / (high_x - low_x) if high_x > low_x else 0.5
-        up = (y - low) / (high - low)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
 
-    parts = []
-    for tick in ticks:
-        _, y = place(low_x, tick)
-        parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
-    for tick in _x_ticks(low_x, high_x):
-        x, _ = place(tick, low)
-        anchor = "end" if x > WIDTH - RIGHT - 14 else "middle"
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{short(tick)}</text>')
-    parts += [_drawn(line, place) for line in lines]
-    data = {"zero": zero, "lines": [_data(line) for line in lines]}
-    return Markup(
-        '<figure class="chart"><figcaption>{} <small>by step</small></figcaption>'
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>{}'
-        '<script type="application/json">{}</script></figure>'
-    ).format(title, WIDTH, HEIGHT, title, Markup("".join(parts)), _legend(lines), htmlsafe_json_dumps(data))
+@dataclass(frozen=True)
+class Chart:
+    """Lines over an x axis that is named `by`."""
+
+    title: str
+    lines: Sequence[Line]
+    by: str = "step"
+    log_x: bool = False
+    zero: bool = False  # begin the y axis at 0
+
+    @cached_property
+    def thinned(self) -> list[Line]:
+        return [_thinned(line) for line in self.lines]
+
+    def figure(self, script: Markup | None = None) -> Markup:
+        """A <figure>, which charts.js can redraw if it has a `script`. Empty if there is nothing to draw."""
+        parts = self._parts()
+        if not parts:
+            return Markup("")
+        return Markup(
+            "<figure{}><figcaption>{} <small>by {}</small></figcaption>"
+            '<svg viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>{}{}</figure>'
+        ).format(
+            Markup(' class="chart"') if script else "",
+            *(self.title, self.by, WIDTH, HEIGHT, self.title),
+            *(Markup("".join(parts)), _legend(self.thinned), script or ""),
+        )
+
+    def file(self) -> str:
+        """The same as an SVG file of its own, in light colors."""
+        shown = [line for line in self.lines if line.legend]
+        keys, x = [], LEFT
+        for line in shown:
+            keys.append(f'<rect x="{x}" y="{HEIGHT + 26}" width="9" height="9" fill="{line.colour}"/>')
+            keys.append(f'<text x="{x + 13}" y="{HEIGHT + 34}">{escape(line.name)}</text>')
+            x += 24 + 7 * len(line.name)
+        look = (
+            "text{font:11px sans-serif;fill:#5c5c5c}.title{font-weight:600;fill:#1b1b1b}"
+            ".grid{stroke:#e6e6e6;fill:none}.line{fill:none;stroke-width:1.6;stroke-linejoin:round}"
+        )
+        body = "".join(self._parts()).replace(INK, "#1b1b1b").replace(FAINT, "#c4c4c4")
+        head = f"{escape(self.title)}, by {escape(self.by)}"
+        box = f"0 -20 {WIDTH} {HEIGHT + 62}"
+        return (
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{2 * WIDTH}" viewBox="{box}">'
+            f'<style>{look}</style><rect y="-20" width="{WIDTH}" height="{HEIGHT + 62}" fill="#fff"/>'
+            f'<text class="title" x="8" y="-6">{head}</text>{body}{"".join(keys)}</svg>\n'
+        )
+
+    def _parts(self) -> list[str]:
+        """The grid, the ticks and the lines as SVG; empty if there is nothing to draw."""
+        lines = self.thinned
+        drawn = [(x, y) for line in lines for x, y in zip(line.xs, line.ys) if y is not None]
+        if not drawn:
+            return []
+        low_x, high_x = min(x for x, _ in drawn), max(x for x, _ in drawn)
+        low_x = 0 if 0 < low_x < high_x / 20 and not self.log_x else low_x
+        ticks = axis(0.0 if self.zero else min(y for _, y in drawn), max(y for _, y in drawn))
+        low, high = ticks[0], ticks[-1]
+        unit = math.log if self.log_x else float
+
+        def place(x: float, y: float) -> tuple[float, float]:
+            across = (unit(x) - unit(low_x)) / (unit(high_x) - unit(low_x)) if high_x > low_x else 0.5
+            up = (y - low) / (high - low)
+            return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+
+        parts = []
+        for tick in ticks:
+            _, y = place(low_x, tick)
+            parts.append(f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>')
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{short(tick)}</text>')
+        for tick in (_log_ticks if self.log_x else _x_ticks)(low_x, high_x):
+            x, _ = place(tick, low)
+            anchor = "end" if x > WIDTH - RIGHT - 14 else "middle"
+            parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 8}" text-anchor="{anchor}">{short(tick)}</text>')
+        return parts + [_drawn(line, place) for line in lines]
 
 
 def share_bar(title: str, shares: Sequence[tuple[str, float]]) -> Markup:
@@ -103,7 +158,7 @@ def smoothed(ys: Sequence[float | None]) -> list[float | None]:
 
 def axis(low: float, high: float) -> list[float]:
     """Four to seven round numbers that hold [low, high] between the first and the last."""
-    if high <= low:
+    if high - low <= 1e-9 * max(abs(low), abs(high), 1e-3):  # the same, but for rounding
         low, high = (low - abs(low) / 2 or -1.0), (high + abs(high) / 2 or 1.0)
     rough = (high - low) / 5
     power = 10 ** math.floor(math.log10(rough))
@@ -129,6 +184,14 @@ def _x_ticks(low: float, high: float) -> list[float]:
     return inside or [low]
 
 
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers in [low, high], on a logarithmic axis, where they do not touch."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    units = (1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    inside = [unit * 10.0**power for power in powers for unit in units if low <= unit * 10.0**power <= high]
+    return inside[:: -(-len(inside) // 7)] or [low]
+
+
 def _thinned(line: Line) -> Line:
     """At most two points for each of SHOWN stretches: its minimum and maximum, in order."""
     points = [(x, y if y is not None and math.isfinite(y) else None) for x, y in zip(line.xs, line.ys)]
@@ -150,7 +213,8 @@ def _thinned(line: Line) -> Line:
 
 def _drawn(line: Line, place: Callable[[float, float], tuple[float, float]]) -> str:
     dash = ' stroke-dasharray="5 4"' if line.dashed else ""
-    parts = [f'<path class="line" style="stroke:{line.colour}"{dash} d="{_path(line, place)}"/>']
+    path = f'<path class="line" style="stroke:{line.colour}"{dash} d="{_path(line, place)}"/>'
+    parts = [path] if line.joined else []
     if line.dots and len(line.xs) <= DOTTED:
         spots = (place(x, y) for x, y in zip(line.xs, line.ys) if y is not None)
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6" style="fill:{line.colour}"/>' for x, y in spots]

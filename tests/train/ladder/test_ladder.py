@@ -1,0 +1,253 @@
+"""`relama ladder`, from its arguments to its page. Run folders that obey a known law replace training."""
+
+import json
+import math
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from configs.load import save
+from data.tokens.store import TokenStore
+from model.flops import n_params
+from model.llama import LlamaConfig
+from tests.support.runs import REPOSITORY
+from train.config import RunError, TrainConfig
+from train.ladder import family, main, results, tokens, training
+from train.ladder.config import LadderConfig
+from train.ladder.law import Law
+
+LAW = Law(E=1.8, A=60.0, B=90.0, alpha=0.36, beta=0.34)
+WORDS = [
+    "sizes=60k,130k,280k,500k",
+    "width_per_layer=16",
+    "seq_len=64",
+    "tokens_per_parameter=5,10,20",
+    "replicates=60",
+]
+RULE = dict(vocab_size=512, width_per_layer=16, seq_len=64)
+
+
+def config_of(rung: family.Rung) -> TrainConfig:
+    from data.mixture import DataConfig
+
+    return TrainConfig(
+        model=replace(rung.model),
+        data=DataConfig(name="mix", weights={"books": 1.0}),
+        steps=rung.steps,
+        global_batch=rung.global_batch,
+        optim=replace(TrainConfig.__dataclass_fields__["optim"].default_factory(), lr=rung.lr),
+    )
+
+
+def leave_run(path, rung, loss, data="one", train=None):
+    """A finished run whose held-out loss is `loss`."""
+    path.mkdir(parents=True)
+    config = config_of(rung)
+    save(config, path / "config.yaml")
+    (path / "order.json").write_text(json.dumps({"fingerprints": {"books": data}}))
+    losses = train or [6 - 3 * min(1.0, step / 40) for step in range(1, rung.steps + 1)]
+    with open(path / "metrics.jsonl", "w") as file:
+        for step, value in enumerate(losses, 1):
+            line = {"step": step, "loss": value, "grad_norm": 1.0, "lr": rung.lr, "tokens": step}
+            line |= {"tokens_per_second": 1.0, "mfu": None, "seconds": {"total": 0.1}}
+            if step == rung.steps:
+                line["validation"] = {
+                    "books": {
+                        **{"loss": loss, "perplexity": 1.0, "bits_per_byte": loss / 2},
+                        **{"tokens": 9, "sequences": 1, "of_sequences": 1},
+                    }
+                }
+            file.write(json.dumps(line) + "\n")
+    (path / "finished.json").write_text(json.dumps({"step": rung.steps, "at": "now"}))
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A folder in which runs obey LAW, to a thousandth; returns the names of those trained, in order."""
+    monkeypatch.chdir(tmp_path)
+    trained: list[str] = []
+
+    class Store:
+        n_tokens, vocab_size, fingerprint = 10**9, 512, "one"
+
+    def open_once(config, typed):
+        store = cast(TokenStore, Store())
+        return tokens.Tokens(config_of(family.rungs([60e3], [20], **RULE)[0][0]), {"books": store})
+
+    def train(rungs, config, folder, typed, say):
+        for rung in rungs:
+            trained.append(rung.name)
+            noise = np.random.default_rng(len(trained)).normal(0, 1e-3)
+            leave_run(folder / rung.name, rung, LAW.loss(rung.parameters, rung.tokens) * math.exp(noise))
+
+    monkeypatch.setattr(main, "open_once", open_once)
+    monkeypatch.setattr(training, "train", train)
+    return trained
+
+
+def read(path="runs/ladder/ladder.json"):
+    with open(path) as file:
+        return json.load(file)
+
+
+def test_the_next_size_is_predicted_before_it_is_trained_and_found_there(world, capsys, tmp_path):
+    assert main.main(WORDS) == 0
+    out, document = capsys.readouterr().out, read()
+    assert len(world) == 12
+    assert sorted(document["predictions"]) == sorted(world[9:])
+    for run in document["runs"][9:]:
+        found = document["predictions"][run["name"]]
+        assert found["runs"] == 9
+        assert abs(run["error"]) < 0.02
+        assert found["low"] < LAW.loss(run["parameters"], run["tokens"]) < found["high"]
+        assert out.index(f"{run['name']}: predicted before") < out.index(f"{run['name']}: measured")
+    assert document["advice"]["parameters"] * document["advice"]["tokens"] * 6 == pytest.approx(
+        document["advice"]["flops"]
+    )
+    served = document["advice"]["serving"]
+    assert served[-1]["parameters"] < served[0]["parameters"]
+    page = (tmp_path / "runs/ladder/ladder.html").read_text()
+    assert page.count("<svg") == 4 and world[-1] in page and "nan" not in page.lower()
+
+
+def test_the_same_command_trains_nothing_again_and_keeps_its_predictions(world):
+    assert main.main(WORDS) == 0
+    first = read()
+    assert main.main(WORDS) == 0
+    assert len(world) == 12
+    assert read() == first
+
+
+def test_it_stops_when_the_next_interval_is_as_narrow_as_asked(world, capsys):
+    assert main.main([*WORDS, "until=0.5"]) == 0
+    document = read()
+    assert len(world) == 9 and len(document["planned"]) == 3
+    assert "within until=0.5" in document["stopped"]
+    assert len(document["predictions"]) == 3
+
+
+def test_a_diverged_run_is_named_and_left_out(world, monkeypatch, capsys):
+    honest = training.train
+
+    def train(rungs, config, folder, typed, say):
+        honest(rungs[1:] if rungs[0].parameters < 70e3 else rungs, config, folder, typed, say)
+        if rungs[0].parameters < 70e3:
+            losses = [3.0] * (rungs[0].steps - 20) + [5.0] * 20
+            leave_run(folder / rungs[0].name, rungs[0], 5.5, train=losses)
+
+    monkeypatch.setattr(training, "train", train)
+    assert main.main(WORDS) == 0
+    (name,) = read()["excluded"]
+    assert f"{name} is left out of the fit: diverged: its training loss ended at" in capsys.readouterr().out
+
+
+def test_runs_of_different_data_are_not_fitted_together(world, tmp_path, capsys):
+    made = [rung for size in family.rungs([60e3, 130e3, 280e3], [5, 10], **RULE) for rung in size]
+    for number, rung in enumerate(made):
+        leave_run(tmp_path / "runs" / rung.name, rung, 3.0, data="other" if number == 5 else "one")
+    names = ",".join(rung.name for rung in made)
+    assert main.main([f"fit={names}"]) == 1
+    error = capsys.readouterr().err
+    assert f"runs/{made[5].name}: not the same tokens as runs/{made[0].name}" in error
+    assert "books: other, one there" in error
+
+
+def test_finished_runs_of_any_name_can_be_fitted(world, tmp_path):
+    made = [rung for size in family.rungs([60e3, 130e3, 280e3], [5, 10, 20], **RULE) for rung in size]
+    for rung in made:
+        leave_run(tmp_path / "runs" / rung.name, rung, LAW.loss(rung.parameters, rung.tokens))
+    assert main.main([f"fit={','.join(rung.name for rung in made)}", "run=mine", "replicates=60"]) == 0
+    assert read("runs/mine/ladder.json")["law"]["alpha"] == pytest.approx(LAW.alpha, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "sizes: expected parameters such as sizes=1M"),
+        (["sizes=1M,2M"], "sizes=1M,2M: a fit needs at least 3 different sizes"),
+        (["sizes=1M,2M,x"], "sizes=x: expected parameters, such as 800k"),
+        (["sizes=1M,2M,4M", "tokens_per_parameter=20"], "tokens_per_parameter=20: expected at least 2"),
+        (["sizes=1M,2M,4M", "fit=a"], "give sizes= or fit=, not both"),
+        ([*WORDS, "steps=10"], "steps=10: the ladder sets this for each run; leave it out"),
+        ([*WORDS, "model.dim=64"], "model.dim=64: the ladder sets this"),
+        ([*WORDS, "until=2"], "until=2.0: expected a share such as 0.02"),
+        (["sizes=60k,61k,280k", *WORDS[1:]], "has the same nearest shape as the size before it"),
+        (["sizes=1k,60k,280k", *WORDS[1:]], "sizes: 1k: the nearest have"),
+        ([*WORDS[:3], "tokens_per_parameter=0.1,1"], "tokens per parameter are"),
+        (["fit=nowhere"], "fit=nowhere: has not finished"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(world, arguments, message, capsys):
+    assert main.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+    assert world == []
+
+
+def test_a_size_without_enough_tokens_is_refused_by_name_before_any_training(world, monkeypatch, capsys):
+    whole = main.open_once
+
+    def little(config, typed):
+        data = whole(config, typed)
+        data.stores["books"].n_tokens = 1_000_000
+        return data
+
+    monkeypatch.setattr(main, "open_once", little)
+    assert main.main(WORDS) == 1
+    error = capsys.readouterr().err
+    assert "needs" in error and "tokens of books" in error and "epochs=" in error
+    assert world == []
+
+
+def test_a_run_that_another_command_made_is_not_taken_for_this_ladders(world, tmp_path):
+    rung = family.rungs([60e3], [5], **RULE)[0][0]
+    leave_run(tmp_path / "runs" / "ladder" / rung.name, replace(rung, lr=0.5), 3.0)
+    data = main.open_once(LadderConfig(sizes=["60k", "130k", "280k"]), [])
+    with pytest.raises(RunError, match=r"made with another optim.lr"):
+        main._read(tmp_path / "runs" / "ladder", rung, data)
+
+
+def test_the_rule_gives_llamas_own_shapes():
+    for size, layers in ((6.738e9, 32), (13.016e9, 40)):
+        shape = family.shape_of(size, vocab_size=32000, width_per_layer=128, seq_len=2048)
+        assert (shape.dim, shape.n_layers, shape.n_heads) == (128 * layers, layers, layers)
+        assert n_params(shape) == pytest.approx(size, rel=0.01)
+
+
+def test_the_rules_rate_and_batch_are_deepseeks_where_they_fitted_them():
+    """Their 7B on 2T tokens (arXiv 2401.02954, Table 2): 4.2e-4 and 2304 sequences of 4096 tokens."""
+    rung = family.rungs([6.9e9], [2e12 / 6.9e9], vocab_size=102400, width_per_layer=128, seq_len=4096)[0][0]
+    assert rung.lr == pytest.approx(4.2e-4, rel=0.25)
+    assert rung.global_batch == pytest.approx(2304 * 4096, rel=0.3)
+
+
+def test_a_run_below_a_uniform_guess_has_diverged(tmp_path):
+    rung = family.rungs([60e3], [5], **RULE)[0][0]
+    leave_run(tmp_path / "run", rung, math.log(512) + 0.1)
+    result = results.read(tmp_path / "run", "run")
+    assert result and result.excluded.startswith("diverged: its held-out loss of 6.338 is not below")
+
+
+@pytest.mark.slow
+def test_a_rung_is_trained_by_the_trainer_and_a_failure_is_reported_with_its_log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rung = replace(family.rungs([60e3], [5], **RULE)[0][0], steps=2, global_batch=512)
+    config = LadderConfig(sizes=["60k", "130k", "280k"])
+    with pytest.raises(RunError, match=r"65.7k-5 ended with exit code 1: .*corpora/books"):
+        training.train([rung], config, tmp_path / "lad", ["data=mix", "data.sources=books"], print)
+    assert (tmp_path / "lad" / "logs" / f"{rung.name}.log").exists()
+    assert (REPOSITORY / "train" / "main.py").exists()
+
+
+def test_each_rungs_words_are_a_command_that_train_accepts(tmp_path):
+    from configs.load import load
+
+    rung = family.rungs([60e3], [5], **RULE)[0][0]
+    config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=2)
+    words = training.words(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
+    train = load("train", TrainConfig, words)
+    assert train.model == LlamaConfig(**{**vars(rung.model), "vocab_size": -1})
+    assert (train.steps, train.global_batch, train.micro_batch) == (rung.steps, rung.global_batch, 4)
+    assert train.optim.lr == pytest.approx(rung.lr, rel=1e-5)

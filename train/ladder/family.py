@@ -1,0 +1,120 @@
+"""The family of a ladder: each size's shape, batch and learning rate by one rule, and its runs.
+
+Shape: LLaMA's own. 7B and 13B (paper Table 2) have as many heads as layers, and 128 of width for each; the
+small models of Hoffmann et al. (arXiv 2203.15556, Table A9) have 64. So one number, the layers, gives a size:
+dim = width_per_layer × layers, heads = layers.
+
+Batch and peak rate: DeepSeek LLM (arXiv 2401.02954, §3.1) from the FLOPs C of a run: 0.2920·C^0.3271 tokens
+and 0.3118·C^-0.1250. They fitted them to 1e17 to 2e19 FLOPs; outside of that, they are extrapolated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from model.flops import flops_per_token, n_params
+from model.llama import LlamaConfig
+from train.config import RunError
+
+MULTIPLE_OF = 64  # of the feed-forward width: near 8/3 dim even for narrow models (the paper's: 256)
+MOST_LAYERS = 400
+NEAR = 0.3  # relative distance within which a size asked for must have a shape
+BATCH_UNIT = 8  # sequences
+FEWEST_STEPS = 50
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One run of a ladder, before it is trained."""
+
+    name: str  # of its folder, below the ladder's
+    model: LlamaConfig
+    parameters: int
+    ratio: float  # tokens per parameter asked for
+    steps: int
+    global_batch: int  # tokens
+    lr: float
+
+    @property
+    def tokens(self) -> int:
+        return self.steps * self.global_batch
+
+    @property
+    def flops(self) -> float:
+        return self.tokens * flops_per_token(self.model, self.model.max_seq_len)
+
+
+def rungs(
+    sizes: Sequence[float],
+    ratios: Sequence[float],
+    *,
+    vocab_size: int,
+    width_per_layer: int,
+    seq_len: int,
+    global_batch: int | None = None,
+    lr: float | None = None,
+) -> list[list[Rung]]:
+    """The runs of each size, both ascending. `global_batch` and `lr` replace the rule's. Raises RunError."""
+    shapes: list[LlamaConfig] = []
+    for size in sizes:
+        shape = shape_of(size, vocab_size=vocab_size, width_per_layer=width_per_layer, seq_len=seq_len)
+        if shape in shapes:
+            raise RunError(
+                f"sizes: {_short(size)} has the same nearest shape as the size before it (dim {shape.dim}, "
+                f"{shape.n_layers} layers); move it away, or lower width_per_layer={width_per_layer}"
+            )
+        shapes.append(shape)
+    return [[_rung(shape, ratio, global_batch, lr) for ratio in ratios] for shape in shapes]
+
+
+def shape_of(size: float, *, vocab_size: int, width_per_layer: int, seq_len: int) -> LlamaConfig:
+    """The member of the family whose parameters are nearest to `size`, by ratio. Raises RunError."""
+    below = above = None
+    for layers in range(1, MOST_LAYERS + 1):
+        below = above
+        above = LlamaConfig(
+            dim=width_per_layer * layers,
+            n_layers=layers,
+            n_heads=layers,
+            vocab_size=vocab_size,
+            multiple_of=MULTIPLE_OF,
+            norm_eps=1e-6,
+            max_seq_len=seq_len,
+        )
+        if n_params(above) >= size:
+            break
+    near = [each for each in (below, above) if each is not None]
+    best = min(near, key=lambda each: max(n_params(each) / size, size / n_params(each)))
+    found = n_params(best)
+    if not 1 / (1 + NEAR) <= found / size <= 1 + NEAR:
+        raise RunError(
+            f"sizes: {_short(size)}: the nearest have {' or '.join(_short(n_params(e)) for e in near)} "
+            f"parameters with width_per_layer={width_per_layer} and a vocabulary of {vocab_size:,}; "
+            "give one of these, or another width_per_layer"
+        )
+    return best
+
+
+def _rung(shape: LlamaConfig, ratio: float, global_batch: int | None, lr: float | None) -> Rung:
+    parameters, seq_len = n_params(shape), shape.max_seq_len
+    asked = ratio * parameters
+    flops = asked * flops_per_token(shape, seq_len)
+    if global_batch is None:
+        unit = BATCH_UNIT * seq_len
+        global_batch = max(1, round(0.2920 * flops**0.3271 / unit)) * unit
+    steps = round(asked / global_batch)
+    name = f"{_short(parameters)}-{ratio:g}"
+    if steps < FEWEST_STEPS:
+        raise RunError(
+            f"{name}: {ratio:g} tokens per parameter are {steps} steps of {global_batch:,} tokens, expected "
+            f"at least {FEWEST_STEPS}; raise tokens_per_parameter, or lower global_batch"
+        )
+    rate = round(0.3118 * flops**-0.1250, 6) if lr is None else lr
+    return Rung(name, replace(shape), parameters, ratio, steps, global_batch, rate)
+
+
+def _short(parameters: float) -> str:
+    """For names and messages: 1.72M."""
+    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if parameters >= unit:
+            return f"{parameters / unit:.3g}{letter}"
+    return f"{parameters:g}"

@@ -1,0 +1,175 @@
+"""`relama ladder sizes=1M,2M,4M,8M tokens_per_parameter=5,10,20 data=mix`: small runs foretell a large one.
+
+A family of LLaMA-shaped models is trained by the existing trainer, smallest first. From the third size on,
+the held-out loss of each next size is predicted and written down before it is trained, then compared. The
+law, its intervals, what it advises and every number are in ladder.json; ladder.html shows them.
+"""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+from configs.load import ConfigError, entry, load
+from data.errors import DataError
+from data.folders import run_path, write_whole
+from train.config import RunError
+from train.ladder import book, family, results, training
+from train.ladder.config import LadderConfig
+from train.ladder.family import Rung
+from train.ladder.fit import Fit, FitError, fit
+from train.ladder.results import Result
+from train.ladder.tokens import Tokens, open_once, refuse_repetition
+from train.ranks import identity
+
+KEYS = frozenset(field.name for field in fields(LadderConfig))
+
+
+def run(argv: list[str]) -> None:
+    mine = [word for word in argv if word.partition("=")[0] in KEYS or word in ("-h", "--help")]
+    config = load("ladder", LadderConfig, mine)
+    typed = [word for word in argv if word not in mine]
+    folder = run_path(config.run)
+    if config.fit:
+        return _fit_existing(config, folder, typed)
+    for word in typed:
+        if word.partition("=")[0].partition(".")[0] in training.ITS_OWN or word.startswith(
+            "checkpoint.keep="
+        ):
+            raise ConfigError(f"{word}: the ladder sets this for each run; leave it out")
+    data = open_once(config, typed)
+    ladder = _lay_out(config, data, typed)
+    refuse_repetition(ladder, data, config.epochs)
+    folder.mkdir(parents=True, exist_ok=True)
+    _climb(config, folder, ladder, data, typed)
+
+
+def _climb(
+    config: LadderConfig, folder: Path, ladder: list[list[Rung]], data: Tokens, typed: list[str]
+) -> None:
+    """Predict, train and compare size by size; write ladder.json after each."""
+    notes = book.Book(folder / "ladder.json")
+    planned = [rung for size in ladder for rung in size]
+    done: list[Result] = []
+    fitted: Fit | None = None
+    stopped = ""
+    for size in ladder:
+        left = [rung for rung in size if results.read(folder / rung.name, rung.name) is None]
+        if fitted:
+            new = [rung for rung in left if not (folder / rung.name / "metrics.jsonl").exists()]
+            notes.predict(fitted, new)
+            for rung in size:
+                say(notes.line(rung))
+            widest = max(notes.width(fitted, rung) for rung in size)
+            if left and config.until is not None and widest <= config.until:
+                stopped = f"the next size's widest interval, {widest:.2%}, is within until={config.until:g}"
+                say(stopped)
+                break
+        training.train(left, config, folder, typed, say)
+        for rung in size:
+            result = _read(folder, rung, data)
+            if result.excluded:
+                say(f"{rung.name} is left out of the fit: {result.excluded}")
+            done.append(result)
+            if prediction := notes.predictions.get(rung.name):
+                say(book.compared(rung.name, prediction, result.point.loss))
+        results.refuse_other_data(done)
+        fitted = _fit(done, config) if len(done) >= 3 * len(size) else None
+        notes.write(config, planned, done, fitted, stopped)
+    assert fitted  # there are at least three sizes
+    _conclude(config, folder, notes, planned, done, fitted, stopped)
+
+
+def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
+    if typed:
+        raise ConfigError(f"{typed[0]}: nothing is trained with fit=; leave it out")
+    done = []
+    for name in config.fit:
+        result = results.read(run_path(name), name)
+        if result is None:
+            raise RunError(f"fit={name}: has not finished; resume it with its own command, or leave it out")
+        if result.excluded:
+            say(f"{name} is left out of the fit: {result.excluded}")
+        done.append(result)
+    results.refuse_other_data(done)
+    folder.mkdir(parents=True, exist_ok=True)
+    _conclude(config, folder, book.Book(folder / "ladder.json"), [], done, _fit(done, config), "")
+
+
+def _conclude(
+    config: LadderConfig,
+    folder: Path,
+    notes: book.Book,
+    planned: list[Rung],
+    done: list[Result],
+    fitted: Fit,
+    stopped: str,
+) -> None:
+    from train.ladder.page import page  # templates are needed only here
+
+    written = notes.write(config, planned, done, fitted, stopped)
+    for line in book.summary(written):
+        say(line)
+    output = Path(config.output) if config.output else folder / "ladder.html"
+    try:
+        write_whole(output, page(folder.resolve().name, written, done, fitted))
+    except OSError as error:
+        raise RunError(f"output={output}: cannot be written ({error})") from None
+    print(f"relama: wrote {output} and {notes.path}")
+
+
+def _lay_out(config: LadderConfig, data: Tokens, typed: list[str]) -> list[list[Rung]]:
+    given = {key: value for key, _, value in (word.partition("=") for word in typed)}
+    train = data.config
+    return family.rungs(
+        config.parameters,
+        config.ratios,
+        vocab_size=data.vocab_size,
+        width_per_layer=config.width_per_layer,
+        seq_len=config.seq_len,
+        global_batch=_whole("global_batch", given["global_batch"]) if "global_batch" in given else None,
+        lr=train.optim.lr if "optim.lr" in given else None,
+    )
+
+
+def _read(folder: Path, rung: Rung, data: Tokens) -> Result:
+    """The result of a finished run, which must be the one that the rule lays out now. Raises RunError."""
+    path = folder / rung.name
+    result = results.read(path, rung.name)
+    if result is None:
+        raise RunError(f"{path}: has not finished; the same command resumes it")
+    config = result.record.config
+    model = replace(config.model, vocab_size=rung.model.vocab_size)
+    for key, now, then in (
+        ("model", rung.model, model),
+        ("steps", rung.steps, config.steps),
+        ("global_batch", rung.global_batch, config.global_batch),
+        ("optim.lr", rung.lr, config.optim.lr),
+        ("tokens", data.fingerprints, results.data_of(path)),
+    ):
+        if now != then:
+            raise RunError(
+                f"{path}: made with another {key}; choose another run=, or repeat the command that made it"
+            )
+    return result
+
+
+def _fit(done: list[Result], config: LadderConfig) -> Fit:
+    try:
+        return fit([result.point for result in done if not result.excluded], config.replicates)
+    except FitError as error:
+        out = [f"{result.point.name} ({result.excluded})" for result in done if result.excluded]
+        raise RunError(f"{error}{'; left out: ' + ', '.join(out) if out else ''}") from None
+
+
+def _whole(key: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"{key}={value}: expected a whole number of tokens") from None
+
+
+def say(line: str) -> None:
+    identity.say(f"ladder: {line}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError))

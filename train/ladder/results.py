@@ -1,0 +1,108 @@
+"""What a trained run of a ladder measured, whether it may be fitted, whether all runs saw the same data."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from model.flops import n_params
+from train.config import RunError
+from train.ladder.fit import Point
+from train.report.curves import last_tenth, mixed_bits
+from train.run import markers
+from train.run.record import RunRecord
+
+WORSE = 1.05  # a training loss that ends so much above its lowest tenth has diverged
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: its measured point, and why it is left out of the fit, if it is."""
+
+    record: RunRecord
+    point: Point
+    bits_per_byte: float
+    by_source: dict[str, float]  # held-out bits per byte
+    excluded: str = ""
+
+
+def read(path: Path, name: str) -> Result | None:
+    """The result of the run at `path`; None if it has not ended. Raises RunError if it is damaged."""
+    stopped = (path / markers.STOPPED).exists()
+    if not stopped and not (path / markers.FINISHED).exists():
+        return None
+    record = RunRecord.read(path)
+    if not stopped and record.last["step"] < record.config.steps:
+        return None  # ended early by stop_at
+    tokens = record.last["step"] * record.config.global_batch
+    validation = record.last.get("validation") or {}
+    if not validation and not stopped:
+        raise RunError(f"{path}: no held-out loss at its last step; its sources need held-out data")
+    weights = record.config.data.weights
+    total = sum(weights.get(source, 0.0) for source in validation) or 1.0
+    loss = sum(weights.get(source, 0.0) * found["loss"] for source, found in validation.items()) / total
+    loss = loss if validation else math.nan
+    return Result(
+        record,
+        Point(name, n_params(record.model), tokens, loss),
+        mixed_bits(weights, validation) or math.nan,
+        {source: found["bits_per_byte"] for source, found in validation.items()},
+        "recovery stopped it" if stopped else _diverged(record, loss),
+    )
+
+
+def _diverged(record: RunRecord, loss: float) -> str:
+    """Why a finished run says nothing about its size; empty if it does."""
+    uniform = math.log(record.model.vocab_size)
+    if not math.isfinite(loss):
+        return "diverged: its held-out loss is not finite"
+    if loss >= uniform:
+        return f"diverged: its held-out loss of {loss:.3f} is not below a uniform guess's {uniform:.3f}"
+    losses, size = record.column("loss"), max(1, len(record.lines) // 10)
+    tenths = [
+        [value for value in losses[begin : begin + size] if value is not None]
+        for begin in range(0, len(losses) - size + 1, size)
+    ]
+    means = [sum(tenth) / len(tenth) for tenth in tenths if tenth]
+    end = last_tenth(record)
+    if end is None or end > WORSE * min(means):
+        return f"diverged: its training loss ended at {end or math.nan:.3f}, after {min(means):.3f}"
+    return ""
+
+
+def data_of(path: Path) -> dict[str, str]:
+    """The fingerprint of each source's tokens that the run at `path` was trained on. Raises RunError."""
+    order = path / "order.json"
+    try:
+        return dict(json.loads(order.read_text())["fingerprints"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{order}: cannot say which data the run used ({error})") from None
+
+
+def refuse_other_data(results: list[Result]) -> None:
+    """Raise RunError, naming two runs, unless all were trained and measured on the same data."""
+    first = results[0].record
+    data = data_of(first.path)
+    for result in results[1:]:
+        record = result.record
+        for what, one, other in (
+            ("weights of the sources", first.config.data.weights, record.config.data.weights),
+            ("tokens", data, data_of(record.path)),
+            ("sequence length", first.config.seq_len, record.config.seq_len),
+        ):
+            if one != other:
+                raise RunError(
+                    f"{record.path}: not the same {what} as {first.path} ({_difference(one, other)}), so one "
+                    "law cannot describe both; fit runs of the same data"
+                )
+
+
+def _difference(one: object, other: object) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [key for key in {**one, **other} if one.get(key) != other.get(key)]
+        return ", ".join(f"{key}: {_brief(other.get(key))}, {_brief(one.get(key))} there" for key in keys)
+    return f"{other}, {one} there"
+
+
+def _brief(value: object) -> str:
+    return "absent" if value is None else str(value)[:12]

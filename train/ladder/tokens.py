@@ -1,0 +1,56 @@
+"""The tokens of all runs of a ladder: opened and checked once, and enough of them for its largest run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from configs.load import load
+from data.tokens.store import TokenStore
+from model.parallelize.mesh import Layout
+from train.config import RunError, TrainConfig
+from train.ladder.config import LadderConfig
+from train.ladder.family import Rung
+from train.preflight import open_data
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What all runs of a ladder are trained and measured on."""
+
+    config: TrainConfig  # of a run, but for what the ladder sets
+    stores: dict[str, TokenStore]  # by source
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        return {source: store.fingerprint for source, store in self.stores.items()}
+
+    @property
+    def vocab_size(self) -> int:
+        return next(iter(self.stores.values())).vocab_size
+
+
+def open_once(config: LadderConfig, typed: list[str]) -> Tokens:
+    """Open the data once, before the first run, and prepare it if that is a run's task."""
+    sets = ("model=tiny", f"model.max_seq_len={config.seq_len}", f"seq_len={config.seq_len}", "micro_batch=1")
+    given = [word for word in typed if word.partition("=")[0] not in ("micro_batch", "global_batch")]
+    train = load("train", TrainConfig, [*sets, f"global_batch={config.seq_len}", *given])
+    stores, heldout = open_data(train, Layout())
+    if not heldout:
+        raise RunError(
+            f"{train.corpora}: no held-out data to measure a law on; relama prepare … stage=tokens "
+            "heldout=0.01 replace=true makes some"
+        )
+    return Tokens(train, stores)
+
+
+def refuse_repetition(ladder: Sequence[Sequence[Rung]], data: Tokens, epochs: float) -> None:
+    """Raise RunError, naming the run and the source, if a run would read a source too often."""
+    weights = data.config.data.weights
+    for rung in (rung for size in ladder for rung in size):
+        for source, store in data.stores.items():
+            needed = rung.tokens * weights[source] / sum(weights.values())
+            if needed > epochs * store.n_tokens:
+                raise RunError(
+                    f"{rung.name}: needs {needed:,.0f} tokens of {source}, {needed / store.n_tokens:.1f} "
+                    f"epochs of its {store.n_tokens:,}; prepare more of it, lower sizes= or "
+                    f"tokens_per_parameter=, or allow it with epochs={needed / store.n_tokens + 0.05:.1f}"
+                )

@@ -1,0 +1,127 @@
+"""Train the runs of a ladder by the existing trainer, each in its own process and folder, some at once.
+
+A run that is interrupted resumes with the ladder: its command is the same each time.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from train.config import RunError
+from train.ladder.config import LadderConfig
+from train.ladder.family import MULTIPLE_OF, Rung
+from train.run import markers
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+POLL = 0.2  # seconds
+POLL_CLUSTER = 15.0
+# What a ladder sets by its rule; and what it sets unless it is typed.
+ITS_OWN = ("model", "steps", "stop_at", "init", "checkpoint.keep")
+HEARD = (signal.SIGINT, signal.SIGTERM)
+
+
+def words(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence[str]) -> list[str]:
+    """Train's arguments for one run: the rule's, then those that were typed."""
+    shape = rung.model
+    given = {word.partition("=")[0] for word in typed}
+    defaults = {
+        "micro_batch": 8,
+        "checkpoint.every": max(1, rung.steps // 4),
+        "validate.every": 0,
+        "validate.sequences": 1024,
+        "optim.lr": f"{rung.lr:g}",
+        "global_batch": rung.global_batch,
+    }
+    if not config.launch:
+        defaults["threads"] = max(1, _cores() // config.at_once)
+    return [
+        f"run={folder / rung.name if folder.is_absolute() else './' + str(folder / rung.name)}",
+        "model=tiny",
+        *(f"model.{key}={getattr(shape, key)}" for key in ("dim", "n_layers", "n_heads", "max_seq_len")),
+        f"model.multiple_of={MULTIPLE_OF}",
+        f"seq_len={shape.max_seq_len}",
+        f"steps={rung.steps}",
+        "checkpoint.keep=1",
+        *(f"{key}={value}" for key, value in defaults.items() if key not in given),
+        *typed,
+    ]
+
+
+def train(
+    rungs: Sequence[Rung],
+    config: LadderConfig,
+    folder: Path,
+    typed: Sequence[str],
+    say: Callable[[str], None],
+) -> None:
+    """Train these runs to their ends. Raises RunError for the first that fails, once the others are saved."""
+    waiting, running = list(rungs), dict[str, subprocess.Popen]()
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in HEARD}
+    try:
+        failed = ""
+        while (waiting and not failed and not received) or running:
+            while waiting and len(running) < config.at_once and not failed and not received:
+                rung = waiting.pop(0)
+                say(
+                    f"training {rung.name}: dim {rung.model.dim}, {rung.model.n_layers} layers, "
+                    f"{rung.steps:,} steps of {rung.global_batch:,} tokens, rate {rung.lr:g}"
+                )
+                running[rung.name] = _start(words(rung, config, folder, typed), config, folder, rung.name)
+            time.sleep(POLL)
+            for name, process in list(running.items()):
+                if received and process.poll() is None:
+                    process.send_signal(received[0])
+                    process.wait()
+                if process.poll() is not None:
+                    del running[name]
+                    failed = failed or _problem(folder, name, process.returncode)
+            if failed:
+                for process in running.values():
+                    process.send_signal(signal.SIGTERM)
+        if received:
+            if received[0] == signal.SIGINT:
+                raise KeyboardInterrupt
+            raise RunError(f"stopped by {signal.Signals(received[0]).name}; run the same command to resume")
+        if failed:
+            raise RunError(failed)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if config.launch:
+        _await([folder / rung.name for rung in rungs])
+
+
+def _start(words: list[str], config: LadderConfig, folder: Path, name: str) -> subprocess.Popen:
+    if config.launch:
+        command = [sys.executable, "-m", "launch.cli", "launch", *config.launch, *words]
+    else:
+        command = [sys.executable, str(REPOSITORY / "train" / "main.py"), *words]
+    with open(folder / "logs" / f"{name}.log", "ab") as log:
+        # In a session of its own, so that a Ctrl-C reaches it once, from here.
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def _problem(folder: Path, name: str, code: int) -> str:
+    """Why the ladder cannot go on after a run ended with `code`; empty if it can."""
+    if code == 0 or (folder / name / markers.STOPPED).exists():  # stopped by recovery: left out of the fit
+        return ""
+    log = folder / "logs" / f"{name}.log"
+    last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
+    why = last[0].removeprefix("relama: ").removeprefix("error: ") if last else "it printed nothing"
+    return f"{name} ended with exit code {code}: {why} (log: {log}); the same command resumes"
+
+
+def _await(runs: Sequence[Path]) -> None:
+    """Wait for runs that a cluster trains: `relama launch` has only submitted them."""
+    while not all((run / markers.FINISHED).exists() or (run / markers.STOPPED).exists() for run in runs):
+        time.sleep(POLL_CLUSTER)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
