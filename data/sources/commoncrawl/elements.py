@@ -1,7 +1,9 @@
 """Fast access to resiliparse's elements: iterating over its own lists takes quadratic time."""
 
 from collections.abc import Sequence
+from typing import cast
 
+from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
 
@@ -13,3 +15,10 @@ def select(element: ElementNode, selector: str) -> Sequence[ElementNode]:
 def text_of(element: ElementNode) -> str:
     """All text of an element, as written."""
     return element.text_content or ""
+
+
+def span(tree: HTMLTree, text: str) -> ElementNode:
+    """A new inline element with this text."""
+    element = cast(ElementNode, tree.create_element("span"))
+    element.text_content = text
+    return element

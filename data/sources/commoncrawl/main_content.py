@@ -1,15 +1,16 @@
 """The main content of a web page: the title and text of its article, without the surroundings.
 
-resiliparse extracts the text and drops navigation and the like by its own rules. Their three weaknesses are
+resiliparse extracts the text and drops navigation and the like by its own rules. Their weaknesses are
 corrected here, by changing the parsed page before the extraction:
 
-- Everything after the article (teasers, comments, notes about the site) is extracted too. The article is
-the deepest element that holds more than half of the page's paragraph text. All that follows it is hidden,
-and so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional
-names (Mozilla's Readability). - Lists near the body are lost, as if each were a menu. Lists that are not
-mostly links are moved deeper. - Sometimes nearly the entire article is lost. If less than half of the
-paragraph text is extracted, the rules are relaxed step by step, until the article's text is taken without
-any rule.
+- Everything after the article (teasers, comments, notes about the site) is extracted too. The article is the
+  deepest element that holds more than half of the page's paragraph text. All that follows it is hidden, and
+  so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional names
+  (Mozilla's Readability; boxes.py has those that are never text).
+- Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper.
+- A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
+- Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
+  are relaxed step by step, until the article's text is taken without any rule.
 
 The only threshold is one half. Every element is visited a constant number of times.
 """
@@ -17,13 +18,16 @@ The only threshold is one half. Every element is visited a constant number of ti
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from html import unescape
 from typing import cast
 
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
-from data.sources.commoncrawl.elements import select, text_of
+from data.sources.commoncrawl.boxes import remove_boxes
+from data.sources.commoncrawl.elements import select, span, text_of
+from data.sources.commoncrawl.formulas import replace_formulas
 from data.sources.commoncrawl.superscripts import mark_powers
 
 _PARAGRAPHS = "p, pre"
@@ -47,6 +51,13 @@ _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
 _LINKS = "a, select, script"
+_DATE_SHARE = 3  # of a paragraph with a date: so many times its length is a sentence, not a byline
+# resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
+_LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
+_BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
+_JOINER = "\u2060"  # invisible, and removed again
+_DATES = "p time, li time, dd time, blockquote time"
+_REWRITTEN = f'math, script[type^="math/tex"], sup, {_DATES}'
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -58,12 +69,30 @@ class _Article:
 
 def extract(html: str) -> tuple[str, str]:
     """A page's title and its main text, whose lines may have space around them."""
+    title, text = _extract(_LONE_SIGN.sub(_kept_sign, html))
+    return title, text.replace(_JOINER, "")
+
+
+def _kept_sign(found: re.Match[str]) -> str:
+    """A lone sign between tags with a mark that keeps it, unless it is a bullet."""
+    sign = unescape(found[2])
+    is_kept = len(sign) == 1 and sign not in _BULLETS and not sign.isspace()
+    return f">{found[1]}{found[2]}{_JOINER}{found[3]}<" if is_kept else found[0]
+
+
+def _extract(html: str) -> tuple[str, str]:
     tree = HTMLTree.parse(html)
     title, body = tree.title or "", tree.body
     if body is None:
         return title, ""
-    if "<sup" in html or "<SUP" in html:
+    tags = {element.tag for element in select(body, _REWRITTEN)}
+    if "math" in tags or "script" in tags:
+        replace_formulas(tree, body)
+    if "time" in tags:
+        _keep_dates(tree, body)
+    if "sup" in tags:
         mark_powers(body)
+    remove_boxes(body, html)
     _deepen_lists(tree, body)
     if _MAY_NAME_HEADINGS.search(html):
         for heading in select(body, _NAMED_HEADINGS):
@@ -76,6 +105,14 @@ def extract(html: str) -> tuple[str, str]:
             # The paragraphs are too small a part of the page to locate the article.
             return title, _without_comments(tree, everything) if has_comments else everything
     return title, _extract_article(tree, body, article)
+
+
+def _keep_dates(tree: HTMLTree, body: ElementNode) -> None:
+    """Keep the dates in sentences, which resiliparse drops as if they were bylines."""
+    for element in select(body, _DATES):
+        parent = element.parent_element
+        if parent is not None and len(text_of(parent)) > _DATE_SHARE * len(text_of(element)):
+            element.replace_with(span(tree, text_of(element)))
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> str:
@@ -205,11 +242,12 @@ def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
 def _n_unlinked(element: ElementNode) -> int:
     """Characters outside links, options and scripts."""
     size = _n_characters(element)
-    return max(0, size - _n_linked(element)) if size else 0
+    return max(0, size - _n_linked(element)) if size and element.first_element_child else size
 
 
 def _is_mostly_links(element: ElementNode) -> bool:
-    return 2 * _n_linked(element) > _n_characters(element)
+    size = _n_characters(element)
+    return size > 0 and 2 * _n_linked(element) > size
 
 
 def _n_linked(element: ElementNode) -> int:

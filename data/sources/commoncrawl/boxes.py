@@ -1,0 +1,136 @@
+"""Boxes of a web page that are never text, wherever they are: widgets, share buttons, forum members.
+
+In: the parsed page. Out: the same with these boxes removed. They are recognized by the class names and ids of
+the common systems (WordPress; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse), and the cell
+next to a forum's post by its fields (Joined, Posts). Page builders call everything a widget, so widgets are
+removed only if most of the page's text is outside them.
+"""
+
+import re
+from functools import lru_cache
+
+from resiliparse.parse.html.node import ElementNode
+
+from data.sources.commoncrawl.elements import select, text_of
+
+_SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
+# Each matches one class name or id.
+_SURROUNDINGS = re.compile(
+    r"(?:footer|sidebar)-?widgets?(?:-area)?|cookie-?(?:banner|notice|consent|bar|law-?info[\w-]*)"
+    r"|site-?info|copyright|colophon|newsletter(?:-\w+)*"
+)
+_WIDGETS = re.compile(r"widget|widgets?-area|widget[_-]\w[\w-]*")
+_SMALL = re.compile(
+    r"sharing|share|sharedaddy|share[-_]?(?:buttons?|bar|links?|icons?|this|tools|box|wrap(?:per)?|list|area"
+    r"|container)|(?:social|post|article|entry|a2a|addtoany)[-_]share[\w-]*|addtoany[\w-]*|addthis[\w-]*"
+    r"|sharethis[\w-]*|(?:post|user)?profile|poster|poster_info|user-?_?info|author-?_?info|messageuserinfo"
+    r"|message-user|message-cell--user|message-signature|message-footer|postleft|postfootleft|postsignature"
+    r"|signature|post_author|moderatorbar|keyinfo|postdetails|ipscomment_author|crawler-post-(?:meta|infos)"
+)
+_KINDS = {"small": _SMALL, "surroundings": _SURROUNDINGS, "widget": _WIDGETS}
+# Two patterns that begin with a literal are searched for many times faster than one with a choice.
+_CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
+_ID = re.compile(r"""id=("[^"]*"|'[^']*'|[^\s"'>]+)""")
+_CONTENT = "article, h1, main"
+_FIELDS = (
+    "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
+)
+_MEMBER = re.compile(rf"(?:{_FIELDS})[ \t]*:", re.IGNORECASE)
+_RULE = re.compile(r"\s*_{10,}\s*")
+
+
+def remove_boxes(body: ElementNode, html: str) -> None:
+    """Remove the boxes from the parsed page."""
+    values = {*_CLASS.findall(html), *_ID.findall(html)}
+    names = {name for value in values for name in _box_names(value)}
+    if names:
+        _remove_named(body, names)
+    if "osts:" in html or "Beiträge:" in html:
+        _remove_members(body)
+
+
+def _remove_named(body: ElementNode, names: set[str]) -> None:
+    small, surroundings, widgets = (
+        _elements(body, [name for name in names if _kind(name) == kind]) for kind in _KINDS
+    )
+    size = len(text_of(body)) if surroundings or widgets else 0
+    widgets = _outermost(widgets)
+    in_widgets = sum(len(text_of(element)) for element in widgets)
+    if 2 * in_widgets > size or any(map(_holds_content, widgets)):
+        widgets = []
+    small = [element for element in small if len(text_of(element)) < _SHORT]
+    surroundings = [element for element in surroundings if len(text_of(element)) < size]
+    for element in (*small, *widgets):
+        if not _holds_content(element):
+            _hide(element)
+    for element in surroundings:
+        if not _holds_content(element):
+            element.remove()  # a hidden one could still be taken for the article
+
+
+def _remove_members(body: ElementNode) -> None:
+    """Remove the cells of a table that describe forum members, and the members' signatures."""
+    is_forum = False
+    for cell in select(body, "td"):
+        text = text_of(cell)
+        if len(text) < _SHORT and len(_MEMBER.findall(text)) > 1:
+            _hide(cell)
+            is_forum = True
+    if is_forum and "__________" in text_of(body):
+        _cut_signatures(body)
+
+
+def _elements(body: ElementNode, names: list[str]) -> list[ElementNode]:
+    selectors = (f'[class~="{name}" i], [id="{name}" i]' for name in sorted(names))
+    return list(select(body, ", ".join(selectors))) if names else []
+
+
+@lru_cache(maxsize=1 << 14)
+def _box_names(value: str) -> tuple[str, ...]:
+    """The names of boxes in an attribute's value, as written in HTML."""
+    return tuple(name for name in value.strip("\"'").lower().split() if _kind(name))
+
+
+def _kind(name: str) -> str:
+    """The kind of box that a name denotes, or an empty string."""
+    return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), "")
+
+
+def _hide(element: ElementNode) -> None:
+    """Hide an element, or remove it where resiliparse would show a hidden one."""
+    if element.tag == "footer":
+        element.remove()
+    else:
+        element.set_attribute("hidden", "")
+
+
+def _holds_content(element: ElementNode) -> bool:
+    return element.query_selector(_CONTENT) is not None
+
+
+def _outermost(elements: list[ElementNode]) -> list[ElementNode]:
+    """The elements that are in no other of them."""
+    inside = dict.fromkeys(elements, True)  # whether an element is one of them or in one
+    outer = []
+    for element in elements:
+        climbed, parent = [], element.parent_element
+        while parent is not None and parent not in inside:
+            climbed.append(parent)
+            parent = parent.parent_element
+        is_inside = parent is not None and inside[parent]
+        inside |= dict.fromkeys(climbed, is_inside)
+        if not is_inside:
+            outer.append(element)
+    return outer
+
+
+def _cut_signatures(body: ElementNode) -> None:
+    """Remove what follows a rule of underscores in the same element: a forum member's signature."""
+    for element in select(body, "td, div, span, p"):
+        children = element.child_nodes
+        for place, child in enumerate(children):
+            if child.tag == "#text" and _RULE.fullmatch(child.text_content or ""):
+                if sum(len(each.text_content or "") for each in children[place:]) < _SHORT:
+                    for each in children[place:]:
+                        element.remove_child(each)
+                break

@@ -1,0 +1,57 @@
+"""Formulas in a web page as text: their TeX where the page has it, else their MathML written in a line.
+
+In: the parsed page. Out: the same with <math> and <script type="math/tex"> replaced. MathML with its
+annotation would be extracted twice, and a fraction or a power without its sign would be another number.
+"""
+
+import re
+
+from resiliparse.parse.html import HTMLTree
+from resiliparse.parse.html.node import ElementNode
+
+from data.sources.commoncrawl.elements import select, span, text_of
+
+_DISPLAYED = re.compile(r"\{\\displaystyle\s(.*)\}", re.DOTALL)
+_SIGNS = {"mfrac": "/", "msup": "^", "msub": "_", "mroot": "^1/"}
+_ATOM = re.compile(r"\w|\d+(?:[.,]\d+)?|\W?")
+
+
+def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:
+    """Put each formula's TeX, or its MathML in a line, in its place."""
+    for rendered in select(body, ".katex-html, .MathJax_Preview, .MathJax, .mwe-math-fallback-image-inline"):
+        rendered.set_attribute("hidden", "")
+    for script in select(body, 'script[type^="math/tex"]'):
+        script.replace_with(span(tree, _tex(text_of(script))))
+    for formula in select(body, "math"):
+        annotation = formula.query_selector('annotation[encoding*="tex" i]')
+        tex = text_of(annotation) if annotation is not None else formula.getattr("alttext") or ""
+        for mark in select(formula, "annotation, annotation-xml"):
+            mark.text_content = ""
+        formula.replace_with(span(tree, _tex(tex) if tex.strip() else _linear(formula)))
+
+
+def _tex(text: str) -> str:
+    text = text.strip().removeprefix("% <![CDATA[").removesuffix("%]]>").strip()
+    shown = _DISPLAYED.fullmatch(text)
+    return f"${(shown[1] if shown else text).strip()}$"
+
+
+def _linear(formula: ElementNode) -> str:
+    """MathML in a line: a/b, x^2, x_i, √(x)."""
+    for element in reversed(select(formula, ", ".join((*_SIGNS, "msqrt", "msubsup")))):
+        parts = [
+            part for child in element.child_nodes if (part := " ".join((child.text_content or "").split()))
+        ]
+        tag = element.tag or ""
+        if tag == "msqrt":
+            element.text_content = f"√{_atom(''.join(parts))}"
+        elif tag == "msubsup" and len(parts) == 3:
+            element.text_content = f"{parts[0]}_{_atom(parts[1])}^{_atom(parts[2])}"
+        elif len(parts) == 2:
+            base = _atom(parts[0]) if tag == "mfrac" else parts[0]
+            element.text_content = f"{base}{_SIGNS[tag]}{_atom(parts[1])}"
+    return " ".join(text_of(formula).split())
+
+
+def _atom(text: str) -> str:
+    return text if _ATOM.fullmatch(text) else f"({text})"
