@@ -146,6 +146,23 @@ class ValidateConfig:
 
 
 @dataclass
+class InLoopConfig:
+    """Benchmarks, scored on the live weights during training."""
+
+    every: int = 0  # steps, and at the end; 0: never
+    tasks: list[str] = field(default_factory=list)  # as of relama evaluate
+    limit: int | None = 100  # documents of each task; null: all
+    benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
+    batch: int = 8
+
+    def __post_init__(self) -> None:
+        _require(self.every >= 0, "evaluate.every", self.every, "0 or above")
+        _require(not self.every or bool(self.tasks), "evaluate.tasks", "", "tasks, such as piqa,hellaswag")
+        _require(self.limit is None or self.limit >= 1, "evaluate.limit", self.limit, "at least 1, or null")
+        _require(self.batch >= 1, "evaluate.batch", self.batch, "at least 1")
+
+
+@dataclass
 class LoggerConfig:
     """Where metrics are logged in addition to metrics.jsonl."""
 
@@ -215,6 +232,7 @@ class TrainConfig:
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     validate: ValidateConfig = field(default_factory=ValidateConfig)
+    evaluate: InLoopConfig = field(default_factory=InLoopConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)

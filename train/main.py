@@ -30,6 +30,10 @@ def run(argv: list[str]) -> int:
         return wait_for_the_end(identity.rank(), patience)
     if config.deterministic:
         make_deterministic()
+    if config.evaluate.every:
+        from train.evaluation.in_loop import refuse_impossible
+
+        refuse_impossible(config)
     from train.trainer import Trainer  # a second of imports that a refused command does not wait for
 
     watchdog = Watchdog(run_path(config.run) / "hangs", identity.rank(), config.watchdog.timeout)

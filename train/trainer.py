@@ -19,6 +19,7 @@ from train.build import build_model
 from train.checkpoint.certificate import Certifier
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
+from train.evaluation.in_loop import InLoop
 from train.integrity.computation import Computation, MicroBatches
 from train.loggers.follow import Position
 from train.metrics.clock import Clock
@@ -62,6 +63,7 @@ class Trainer:
         )
         self.saving = Saving(run, folder, self.decision_log)
         self.validation = Validation(run, ranks)
+        self.in_loop = InLoop(config, ranks)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
         self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
@@ -154,7 +156,7 @@ class Trainer:
         if comparison := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
             line["ranks"] = comparison
         clock.restart()  # what follows is counted on the next line
-        owed = line if self.validation.is_due(step) else None
+        owed = line if self._owes(line) else None
         if not owed:
             self._log(line)
         self.certifier.saw(step, _number(line["loss"]))
@@ -165,9 +167,9 @@ class Trainer:
                 self.certifier.certify(self.model, self.optimizer, self._replay, ailing)
         is_saved = (self.saving.is_due(step) or not self._continues()) and self._save(clock, owed)
         if owed:
-            self._validate(owed, clock)
+            self._measure(owed, clock)
             if self._stopped_by and not (is_saved and self.saving.saver.wait()):
-                self._save(clock, None if "validation" in owed else owed)
+                self._save(clock, owed if self._owes(owed) else None)
 
     def _log(self, line: dict) -> None:
         if self.journal:
@@ -186,14 +188,30 @@ class Trainer:
             yield inputs, labels
         self._warm = True
 
-    def _validate(self, line: dict, clock: Clock) -> None:
-        """Log a step's line with its held-out losses, or without if the run must stop."""
-        self.watchdog.beat(f"validating after step {line['step']}", LONG)
+    def _owes(self, line: dict) -> bool:
+        """Whether held-out losses or scores are due after this line's step, and missing."""
+        step = line["step"]
+        return (self.validation.is_due(step) and "validation" not in line) or (
+            self.in_loop.is_due(step) and "evaluation" not in line
+        )
+
+    def _measure(self, line: dict, clock: Clock) -> None:
+        """Log a step's line with its held-out losses and scores, or without if the run must stop."""
+        step = line["step"]
         with clock.stretch("validate"):
-            line |= self.validation.measure(self.model, self.tokenizer, self._must_stop)
-        if "validation" not in line:
-            identity.say(f"step {line['step']}: validation is skipped; the next start does it first")
+            if self.validation.is_due(step) and "validation" not in line:
+                self.watchdog.beat(f"validating after step {step}", LONG)
+                line |= self.validation.measure(self.model, self.tokenizer, self._must_stop)
+            if self.in_loop.is_due(step) and not self._stopped_by:
+                line |= self.in_loop.measure(
+                    self.model, self.tokenizer, self._beat, self._must_stop, self.signals.has_one
+                )
+        if self._owes(line):
+            identity.say(f"step {step}: validation is skipped; the next start does it first")
         self._log(line)
+
+    def _beat(self, doing: str) -> None:
+        self.watchdog.beat(doing, LONG)
 
     def _must_stop(self) -> bool:
         self._stopped_by = self._stopped_by or self.signals.agreed(self.ranks.device)
@@ -202,7 +220,7 @@ class Trainer:
     def _pay(self) -> None:
         """Complete the line of metrics that the checkpoint left owing."""
         if self._owed:
-            self._validate(self._owed, Clock())
+            self._measure(self._owed, Clock())
             self._owed = None
 
     def _decide(self, decision: dict) -> None:

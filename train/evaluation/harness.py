@@ -35,6 +35,7 @@ class RelamaLM(TemplateLM):
         self.model, self.text, self.batch = model, tokenizer, batch
         self.max_length = model.config.max_seq_len
         self._device = next(model.parameters()).device
+        self.has_given_up: Callable[[], bool] = lambda: False  # if so, the remaining answers are made up
 
     @property
     def eot_token_id(self) -> int:
@@ -85,9 +86,11 @@ class RelamaLM(TemplateLM):
         return answers
 
     def _likelihoods(self, requests: list) -> list[tuple[float, bool]]:
-        answers: list = [None] * len(requests)
+        answers: list = [(0.0, False)] * len(requests)
         pairs = [(context, tokens) for _, context, tokens in requests]
         for number, answer in log_likelihoods(self.model, pairs, self.batch):
+            if self.has_given_up():
+                break
             answers[number] = answer
             self.cache_hook.add_partial("loglikelihood", requests[number][0], answer)
         return answers
@@ -114,11 +117,11 @@ class RelamaLM(TemplateLM):
         return self._share_out(self._continuations, requests)
 
     def _continuations(self, requests: list) -> list[str]:
-        answers: list = [None] * len(requests)
+        answers: list = [""] * len(requests)
         order = sorted(
             range(len(requests)), key=lambda i: (str(requests[i].args[1]), len(requests[i].args[0]))
         )
-        while order:
+        while order and not self.has_given_up():
             settings = requests[order[0]].args[1]
             part = [i for i in order[: self.batch] if requests[i].args[1] == settings]
             order = order[len(part) :]

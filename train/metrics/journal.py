@@ -4,7 +4,7 @@ A line of metrics.jsonl has step, loss, grad_norm, lr, tokens, tokens_per_second
 the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints),
 peak_flops (of all ranks) and mfu, the share of it (both null if unknown), memory_gib (peak), epochs per
 source, seconds by stretch (`communication`, on the steps that are profiled for it, is part of `compute`), and
-validation after a step that had one.
+validation and evaluation after a step that had one.
 """
 
 import errno
@@ -119,6 +119,9 @@ def _sentences(line: dict) -> Iterator[str]:
             for source, result in line["validation"].items()
         )
         yield f"held out after step {step}: " + "; ".join(parts)
+    if line.get("evaluation"):
+        scores = ", ".join(f"{task} {score:.4g}" for task, score in line["evaluation"].items())
+        yield f"evaluated after step {step}: {scores}"
     if "communication" in seconds:
         share = seconds["communication"] / (seconds["total"] or 1)
         yield f"step {step}: {share:.1%} of it was communication not hidden by computation"

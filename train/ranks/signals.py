@@ -18,6 +18,10 @@ class Signals:
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
             signal.signal(signal.SIGHUP, self._receive)
 
+    def has_one(self) -> bool:
+        """Whether this rank has received one."""
+        return self.received is not None
+
     def agreed(self, device: torch.device) -> int | None:
         """A signal that any rank has received, the same on all ranks; all of them call it."""
         received = torch.tensor(float(self.received or 0), device=device)

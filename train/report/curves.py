@@ -117,12 +117,26 @@ def losses(run: RunRecord) -> dict[str, Any]:
         line_chart("Loss: train, and held-out by source (nats per token)", lines),
         line_chart("Held-out by source (bits per byte)", bits),
     ]
+    if scores := _score_lines(run):
+        charts.append(line_chart("Benchmarks during training (scores by task)", scores))
     last = run.measured[-1] if run.measured else {"step": 0, "validation": {}}
     return {
         "charts": charts,
         "step": last["step"],
         "rows": [_heldout(*item) for item in last["validation"].items()],
     }
+
+
+def _score_lines(run: RunRecord) -> list[Line]:
+    """A line for each task that was scored while the run trained."""
+    scored = [line for line in run.lines if line.get("evaluation")]
+    lines = []
+    for number, task in enumerate(dict.fromkeys(name for line in scored for name in line["evaluation"])):
+        points = [(line["step"], line["evaluation"][task]) for line in scored if task in line["evaluation"]]
+        steps, scores = [step for step, _ in points], [score for _, score in points]
+        tone = COLOURS[number % len(COLOURS)]
+        lines.append(Line(task, steps, scores, tone, dots=True, last=f"{scores[-1]:.3f}"))
+    return lines
 
 
 def _heldout(source: str, result: dict[str, float]) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ STEP = Schema(  # a line of metrics.jsonl
         "seconds": or_null(numbers),
         "epochs": or_null(numbers),
         "validation": or_null(lambda value: isinstance(value, dict) and all(map(mapping, value.values()))),
+        "evaluation": or_null(numbers),
         "ranks": or_null(mapping),
         "decision": text,
     },

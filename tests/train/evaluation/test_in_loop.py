@@ -1,0 +1,85 @@
+"""Benchmarks scored while a run trains: the scores of `relama evaluate`, and the same training."""
+
+import json
+
+import pytest
+
+import train.report.main
+from tests.support.evaluation import run as evaluate
+from tests.support.runs import metrics, run, succeed
+
+lm_eval = pytest.importorskip("lm_eval")
+
+EVERY = ("evaluate.every=2", "evaluate.tasks=piqa,hellaswag", "evaluate.limit=null")
+
+
+@pytest.fixture(scope="module")
+def plain(corpora, tmp_path_factory):
+    """A run without evaluation."""
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    succeed(f"corpora={corpora}", f"run={folder}", "steps=4")
+    return folder
+
+
+def losses(folder) -> list[tuple[float, float]]:
+    return [(line["loss"], line["grad_norm"]) for line in metrics(folder)]
+
+
+@pytest.mark.parametrize(
+    ("ranks", "words"),
+    [
+        (0, ()),
+        pytest.param(2, ("parallel.dp_shard=2",), marks=pytest.mark.distributed),
+        pytest.param(2, ("parallel.tp=2",), marks=pytest.mark.distributed),
+    ],
+)
+def test_scores_are_those_of_the_checkpoint_and_training_is_the_same(
+    corpora, benchmarks, plain, tmp_path, ranks, words
+):
+    keys = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *words)
+    done = succeed(*keys, *EVERY, f"evaluate.benchmarks={benchmarks}", "checkpoint.every=2", ranks=ranks)
+    lines = metrics(tmp_path / "run")
+    assert [line["step"] for line in lines if "evaluation" in line] == [2, 4]
+    assert f"evaluated after step 4: piqa {lines[-1]['evaluation']['piqa']:.4g}" in done.stderr
+    if ranks == 0:
+        assert losses(tmp_path / "run") == losses(plain)
+        page = tmp_path / "page.html"
+        assert train.report.main.main([f"run={tmp_path / 'run'}", f"output={page}", "samples=never"]) == 0
+        assert "Benchmarks during training" in page.read_text()
+    for step in (2, 4):
+        weights = tmp_path / "run" / "checkpoints" / f"step-{step:06}"
+        output = tmp_path / f"{step}"
+        assert evaluate(weights, benchmarks, output, "tasks=piqa,hellaswag", "protocols=paper") == 0
+        for task, score in lines[step - 1]["evaluation"].items():
+            kept = json.loads((output / f"{task}-0shot-paper.json").read_text())
+            assert score == pytest.approx(kept["score"])
+
+
+def test_a_task_that_fails_does_not_end_the_run(corpora, benchmarks, plain, tmp_path):
+    keys = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", "evaluate.limit=1")
+    broken = tmp_path / "benchmarks" / "piqa"
+    broken.mkdir(parents=True)
+    (broken / "validation.jsonl").write_text("{")
+    done = succeed(*keys, "evaluate.every=4", "evaluate.tasks=piqa", f"evaluate.benchmarks={broken.parent}")
+    assert "warning: evaluation of piqa: " in done.stdout and "training continues" in done.stdout
+    assert metrics(tmp_path / "run")[-1]["evaluation"] == {}
+    assert losses(tmp_path / "run") == losses(plain)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("evaluate.every=2",), "evaluate.tasks="),
+        (
+            ("evaluate.every=2", "evaluate.tasks=piqa", "evaluate.benchmarks=nowhere"),
+            "nowhere: no such folder",
+        ),
+        (("evaluate.every=2", "evaluate.tasks=mine.yaml"), "mine.yaml: no such file"),
+    ],
+)
+def test_an_impossible_evaluation_is_refused_before_training(corpora, tmp_path, words, message):
+    done = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *words)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("relama: error")]
+    assert message in line
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,153 @@
+"""`evaluate.every=N`: benchmarks scored on the live weights while a run trains.
+
+The weights are copied into a model for inference, the ranks share the requests, and the copy is dropped: the
+training continues with the same bits. A task that fails is reported and left out.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import get_model_state_dict
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from data.tokens.tokenizer import Tokenizer
+from model.llama import Llama, LlamaConfig
+from model.parallelize.mesh import Layout, along
+from model.parallelize.tensor import tensor_parallel
+from train.config import InLoopConfig, RunError, TrainConfig
+from train.evaluation.any_task import AnyTask, first_score, refuse_unknown, score_any
+from train.evaluation.mmlu import over_all_questions
+from train.evaluation.suites import KNOWN, SUITES, Benchmark
+from train.generation.inference import refuse_indivisible
+from train.precision import DTYPES
+from train.ranks import identity
+from train.ranks.setup import Ranks, gather_objects
+
+
+class InLoop:
+    """A run's evaluations: after which steps they are due, and their scores."""
+
+    def __init__(self, config: TrainConfig, ranks: Ranks) -> None:
+        self._config, self._ranks = config, ranks
+
+    def is_due(self, step: int) -> bool:
+        every = self._settings.every
+        return every > 0 and (step % every == 0 or step == self._config.last_step)
+
+    def measure(
+        self,
+        live: nn.Module,
+        tokenizer: Tokenizer,
+        beat: Callable[[str], None],
+        must_stop: Callable[[], bool],
+        has_signal: Callable[[], bool],
+    ) -> dict:
+        """{"evaluation": each task's score}, without those that failed; empty if it must stop before.
+
+        All ranks call it. `must_stop` answers them alike; `has_signal` is this rank's own.
+        """
+        from train.evaluation.harness import RelamaLM
+
+        tp = self._ranks.layout.tp
+        layout = Layout(dp_replicate=self._ranks.world_size // tp, tp=tp)
+        with torch.no_grad():
+            model = _copy(live, self._config.model, DTYPES[self._config.precision], self._ranks)
+        lm = RelamaLM(model, tokenizer, self._settings.batch, layout)
+        lm.has_given_up = has_signal
+        scores: dict[str, float] = {}
+        for name, score in _tasks(self._settings):
+            beat(f"evaluating {name}")
+            try:
+                with _quiet(), identity.waiting(f"evaluating {name}"):
+                    found = gather_objects(score(lm))[0]
+                if found is not None:
+                    scores[name] = found
+            except RunError as error:
+                identity.say(f"warning: evaluation of {name}: {error}; training continues")
+            if must_stop():
+                return {}
+        return {"evaluation": scores}
+
+    @property
+    def _settings(self) -> InLoopConfig:
+        return self._config.evaluate
+
+
+def _tasks(settings: InLoopConfig) -> Iterator[tuple[str, Callable[[Any], float | None]]]:
+    """Each task's name and what scores it: by the paper's protocol, if it is one of the paper's."""
+    for name in settings.tasks:
+        rows = [row for row in SUITES["paper"] if row.name == name]
+        for row in rows:
+            shown = f"{name}-{row.shots}shot" if len(rows) > 1 else name
+            yield shown, lambda lm, row=row: _score_paper(lm, row, settings)
+        if not rows:
+            yield Path(name).stem, lambda lm, name=name: _score_any(lm, AnyTask(name), settings)
+
+
+def _score_paper(lm: Any, row: Benchmark, settings: InLoopConfig) -> float | None:
+    from train.evaluation.tasks import score
+
+    by_subject = {
+        part.subject: score(lm, part, "paper", settings.benchmarks, settings.limit) for part in row.parts()
+    }
+    found = {subject: result for subject, result in by_subject.items() if result is not None}
+    return over_all_questions(found)["score"] if found else None
+
+
+def _score_any(lm: Any, task: AnyTask, settings: InLoopConfig) -> float | None:
+    result = score_any(lm, task, settings.benchmarks, settings.limit)
+    return first_score(result) if result else None
+
+
+def _copy(live: nn.Module, config: LlamaConfig, dtype: torch.dtype, ranks: Ranks) -> Llama:
+    """The live weights in a model for inference, divided by `tp` alone; one tensor at a time is whole."""
+    with torch.device("meta"):
+        model = Llama(config).to(dtype)
+    if tp := along(ranks.mesh, "tp"):
+        tensor_parallel(model, tp, sequence=False)  # a single token cannot be divided
+    model.to_empty(device=ranks.device)
+    sources = get_model_state_dict(live)
+    for name, target in model.named_parameters():
+        source = cast(Tensor, sources[name])
+        whole = (source.full_tensor() if isinstance(source, DTensor) else source).to(dtype)
+        if isinstance(target, DTensor):
+            whole = distribute_tensor(whole, target.device_mesh, target.placements)
+        target.copy_(whole)
+    return model.eval()
+
+
+def refuse_impossible(config: TrainConfig) -> None:
+    """Raise RunError for a task that nobody knows, or a layout whose weights cannot be copied so."""
+    every = f"evaluate.every={config.evaluate.every}"
+    later = "set evaluate.every=0, and run relama evaluate weights=RUN@STEP"
+    try:
+        import lm_eval  # noqa: F401
+    except ImportError:
+        raise RunError(f"{every} needs lm-eval: pip install -e '.[eval]', or evaluate.every=0") from None
+    if config.parallel.pp != 1:
+        raise RunError(f"{every}: not with parallel.pp, whose ranks have parts of the model only; {later}")
+    if config.parallel.tp != 1 and config.parallel.tensor == "fairscale":
+        raise RunError(f"{every}: not with parallel.tensor=fairscale; {later}")
+    refuse_indivisible(config.model, max(1, config.parallel.tp))
+    benchmarks = config.evaluate.benchmarks
+    if benchmarks and not Path(benchmarks).is_dir():
+        raise RunError(f"evaluate.benchmarks={benchmarks}: no such folder")
+    refuse_unknown([AnyTask(name) for name in config.evaluate.tasks if name not in KNOWN], KNOWN)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without lm-eval's and datasets' bars and log lines."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
+            yield
+    finally:
+        logging.disable(before)
