@@ -17,7 +17,7 @@ $(CORE): pyproject.toml constraints.txt
 	touch $@
 
 $(INSTALLED): $(CORE)
-	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[data,ray,eval,dev]'
+	$(BIN)/pip install --progress-bar on -c constraints.txt -e '.[data,ray,eval,serve,dev]'
 	touch $@
 
 demo: $(CORE)

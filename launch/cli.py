@@ -34,6 +34,11 @@ VERBS = {
     ),
     "generate": ("train.generation.main", "GenerateConfig", "continue a prompt with a trained model"),
     "chat": ("train.generation.chat", "ChatConfig", "write a text in turns with a trained model"),
+    "serve": (
+        "train.generation.serve",
+        "ServeConfig",
+        "answer OpenAI's completions over HTTP, on this machine",
+    ),
     "export": ("train.weights.export", "ExportConfig", "write weights in Hugging Face's or Meta's format"),
     "import": (
         "train.weights.import_",

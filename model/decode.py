@@ -34,6 +34,12 @@ class Cache:
                 kept.append(like.new_zeros(batch, heads, self.length, head_dim))
         return self.keys[number], self.values[number]
 
+    def join(self, other: "Cache") -> None:
+        """Continue with the texts of `other`, which has the same length and has read something, as well."""
+        self.keys = [torch.cat(pair) for pair in zip(self.keys, other.keys)]
+        self.values = [torch.cat(pair) for pair in zip(self.values, other.values)]
+        self.lengths = torch.cat([self.lengths, other.lengths])
+
     def keep(self, rows: Tensor) -> None:
         """Continue with only the texts `rows` (n,)."""
         self.keys = [part[rows] for part in self.keys]

@@ -57,17 +57,34 @@ def encode(tokenizer: Tokenizer, text: str, context: int) -> list[int]:
     return tokens
 
 
+class Spelling:
+    """The text of tokens that come one by one after `prompt` (BOS and tokens)."""
+
+    def __init__(self, tokenizer: Tokenizer, prompt: list[int]) -> None:
+        self._tokenizer, self._tokens = tokenizer, prompt[1:]
+        self._shown = tokenizer.decode(self._tokens)
+
+    def feed(self, token: int) -> str:
+        """What `token` adds; a character comes when its bytes are complete."""
+        self._tokens.append(token)
+        decoded = self._tokenizer.decode(self._tokens)
+        if decoded.endswith("\ufffd"):
+            return ""
+        added, self._shown = decoded[len(self._shown) :], decoded
+        return added
+
+    def rest(self) -> str:
+        """An incomplete character, if the text ends in one."""
+        return self._tokenizer.decode(self._tokens)[len(self._shown) :]
+
+
 def pieces(tokenizer: Tokenizer, prompt: list[int], tokens: Iterator[int]) -> Iterator[str]:
-    """The text of each token after `prompt` (BOS and tokens); a character comes when it is complete."""
-    new: list[int] = []
-    shown = tokenizer.decode(prompt[1:])
+    """The text of each token after `prompt`, as `Spelling` gives it."""
+    spelling = Spelling(tokenizer, prompt)
     for token in tokens:
-        new.append(token)
-        decoded = tokenizer.decode([*prompt[1:], *new])
-        if not decoded.endswith("\ufffd"):  # the bytes of a character are not complete yet
-            yield decoded[len(shown) :]
-            shown = decoded
-    yield tokenizer.decode([*prompt[1:], *new])[len(shown) :]  # an incomplete character, if it ends in one
+        if text := spelling.feed(token):
+            yield text
+    yield spelling.rest()
 
 
 def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[int]) -> None:

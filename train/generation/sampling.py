@@ -51,11 +51,13 @@ def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Ge
     """A token for each row of `logits` (batch, vocab); the likeliest one if `temperature` is 0."""
     if temperature == 0:
         return logits.argmax(-1).tolist()
-    return [_draw(row, temperature, top_p, generator) for row in logits]
+    return [draw(row, temperature, top_p, generator) for row in logits]
 
 
-def _draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
+def draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
     """One token of `logits` (vocab,): top-p keeps the token that crosses p, as in Meta's generation.py."""
+    if temperature == 0:
+        return int(logits.argmax())
     probabilities, order = torch.sort(torch.softmax(logits / temperature, dim=-1), descending=True)
     before = probabilities.cumsum(-1) - probabilities
     probabilities[before > top_p] = 0.0
