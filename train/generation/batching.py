@@ -59,6 +59,7 @@ class Batcher:
         self._last: list[int] = []  # of each running text, the token that the model reads next
         self._left: list[int] = []  # of each running text, how many tokens it may still get
         self._taken = 0  # texts that run or are about to
+        self.drawn = 0  # tokens so far, of all texts
         self._cache: Cache | None = None
         self._changed = threading.Condition()
         self._closed = False
@@ -145,6 +146,7 @@ class Batcher:
         for row, (request, left, values) in enumerate(zip(requests, lefts, logits.float().cpu())):
             if request.cancelled:
                 continue
+            self.drawn += 1
             token = draw(values, request.temperature, request.top_p, request.generator)
             if token == self._eos_id:
                 request.emit(End("stop"))

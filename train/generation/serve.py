@@ -121,7 +121,11 @@ def answer(server, listener: socket.socket, names: frozenset[str] | None) -> Non
             server.batcher.close()  # so that no client is waited for
             super().handle_exit(sig, frame)
 
-    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # Ctrl-C is no error; ours are told by the server
+    for name in (
+        "uvicorn",
+        "asyncio",
+    ):  # a stop and a client that leaves are no errors; the server tells ours
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         application(server, names),
         lifespan="off",

@@ -46,7 +46,7 @@ class Server:
         asked = parse(await _body(request), self.name, self.tokenizer, self.context, self.most)
         running = Running(self, asked)
         if asked.stream:
-            return StreamingResponse(running.events(), media_type="text/event-stream")
+            return StreamingResponse(running.events(request), media_type="text/event-stream")
         return JSONResponse(await running.whole(request))
 
     async def models(self, request: Request) -> Response:
@@ -94,6 +94,11 @@ class Running:
         except QueueFull:
             raise BadRequest("the queue is full; try again later", status=429) from None
 
+    def cancel(self) -> None:
+        """Leave the batch."""
+        for request in self._requests:
+            request.cancelled = True
+
     def _hear(self, loop: asyncio.AbstractEventLoop, index: int, what: int | End) -> None:
         with suppress(RuntimeError):  # the loop has ended
             loop.call_soon_threadsafe(self._said.put_nowait, (index, what))
@@ -117,8 +122,7 @@ class Running:
                     self._requests[index].cancelled = True
                     left -= 1
         finally:  # also if the client has gone
-            for request in self._requests:
-                request.cancelled = True
+            self.cancel()
 
     async def whole(self, request: Request) -> dict:
         """The answer in one object."""
@@ -126,15 +130,18 @@ class Running:
         async for index, piece in self._pieces():
             parts[index].append(piece)
             if await request.is_disconnected():
+                self.cancel()
                 raise ClientDisconnect
         texts = [("".join(part), text.reason) for part, text in zip(parts, self._texts)]
         return self._reply.whole(texts, *self._usage())
 
-    async def events(self) -> AsyncIterator[str]:
+    async def events(self, request: Request) -> AsyncIterator[str]:
         """The answer as server-sent events."""
         try:
             async for index, piece in self._pieces():
                 reason = self._texts[index].reason
+                if await request.is_disconnected():
+                    return
                 if piece or reason:
                     yield _event(self._reply.piece(index, piece, reason))
             if self._asked.usage:
@@ -142,6 +149,8 @@ class Running:
             yield "data: [DONE]\n\n"
         except BadRequest as error:  # the status has been sent
             yield _event(error.body())
+        finally:
+            self.cancel()
 
     def _usage(self) -> tuple[int, int]:
         return sum(map(len, self._asked.prompts)), sum(text.tokens for text in self._texts)
@@ -163,6 +172,9 @@ def application(server: Server, hosts: frozenset[str] | None) -> Starlette:
             BadRequest(message, status=error.status_code).body(), error.status_code, error.headers
         )
 
+    async def gone(request: Request, error: Exception) -> Response:
+        return Response(status_code=499)  # which nobody reads
+
     async def failed(request: Request, error: Exception) -> Response:
         traceback.print_exception(error, file=sys.stderr)
         return JSONResponse(BadRequest("the server failed; its log says why", status=500).body(), 500)
@@ -175,7 +187,12 @@ def application(server: Server, hosts: frozenset[str] | None) -> Starlette:
             Route("/v1/models/{name:path}", server.models),
             Route("/v1/completions", server.complete, methods=["POST"]),
         ],
-        exception_handlers={BadRequest: refused, HTTPException: unknown, Exception: failed},
+        exception_handlers={
+            BadRequest: refused,
+            HTTPException: unknown,
+            ClientDisconnect: gone,
+            Exception: failed,
+        },
     )
     if hosts is not None:
         app.add_middleware(_OnlyFor, hosts=hosts)

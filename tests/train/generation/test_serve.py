@@ -230,6 +230,17 @@ def test_a_full_queue_refuses_and_a_client_that_leaves_frees_its_place(loaded):
     batcher.close()
 
 
+def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(served):
+    asked, before = {"prompt": ["The"] * 4, "max_tokens": 90, "stream": True}, served.batcher.drawn
+    with httpx.stream("POST", f"{served.url}/v1/completions", json=asked, timeout=60) as stream:
+        next(stream.iter_lines())
+    began = time.monotonic()
+    while served.batcher.counts != (0, 0):
+        assert time.monotonic() < began + 20
+        time.sleep(0.01)
+    assert served.batcher.drawn - before < 4 * 80
+
+
 def test_a_failing_model_ends_its_requests_and_not_the_server(loaded, monkeypatch):
     model, tokenizer = loaded
     batcher = Batcher(model, tokenizer.eos_id, rows=2, waiting=2)
