@@ -46,7 +46,7 @@ MISTAKES = {
     "train model=8b": "model=8b: no such choice; model is one of: 13b,",
     "train model=/models/llama": "to start from weights, give init=PATH",
     "train data=my.txt": "for your own text: data=text input=PATH",
-    "train TRAIN logger=tensorboard": "logger=tensorboard: no such choice; logger is one of: none, wandb",
+    "train TRAIN logger=comet": "logger=comet: no such choice; logger is one of: ",
     "prepare recipe=wiki input=my.txt": "recipe=wiki: expected one of commoncrawl,",
     "prepare recipe=text source=new input=my.txt stage=token": "stage=token: expected one of text, tokens",
     "export weights=first format=gguf output=new": "format=gguf: expected one of hf, meta",
