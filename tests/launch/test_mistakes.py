@@ -51,7 +51,7 @@ MISTAKES = {
     "prepare recipe=text source=new input=my.txt stage=token": "stage=token: expected one of text, tokens",
     "export weights=first format=gguf output=new": "format=gguf: expected one of hf, meta",
     "audit size=8b": "size=8b: expected one of 7b, 13b, 33b, 65b",
-    "evaluate weights=first tasks=nosuch": "tasks: nosuch: no such choice; it is one of",
+    "evaluate weights=first suite=nosuch": "suite: nosuch: no such choice; it is one of",
     # values
     "train TRAIN run=new precision=fp16": "precision=fp16: expected one of auto, fp32, bf16",
     "train TRAIN run=new device=gpu": "device=gpu: expected one of auto, cpu, cuda",
