@@ -4,6 +4,7 @@ In: an input. Out: for each source file, a record with the license that covers i
 """
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -24,8 +25,9 @@ from data.sources.limits import Expansion
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
-_THIRD_PARTY = re.compile(  # folders of other people's code
-    r"(?:^|/)(?:_?vendor(?:s|ed)?|(?:3rd|third)[-_ ]?part(?:y|ies)|(?:site|dist)-packages|node_modules"
+_THIRD_PARTY = re.compile(  # folders of other people's code (GitHub Linguist's vendor.yml, and more)
+    r"^(?:deps|dependencies)/|(?:^|/)(?:extern(?:als?)?|_?vendor(?:s|ed)?|(?:3rd|third)[-_ ]?part(?:y|ies)"
+    r"|(?:site|dist)-packages|node_modules"
     r"|bower_components|jspm_packages|Pods|Carthage|Godeps)/",
     re.IGNORECASE,
 )
@@ -66,7 +68,9 @@ def inputs(path: Path) -> list[Path]:
     names = [child.name for child in children]
     if (path / ".git").exists() or licenses.FOLDER in names or any(map(licenses.is_license_file, names)):
         return [path]
-    return [child for child in children if child.is_dir() or _is_packed(child)] or [path]
+    if not any(child.is_dir() for child in children) and not all(map(_is_packed, children)):
+        return [path]
+    return [child for child in children if child.is_dir() or _is_packed(child)]
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
@@ -124,7 +128,7 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
         path = _place(member)
         paths.append(path)
         if licenses.covered_folder(path):
-            texts[path] = content.read(licenses.MAX_TEXT + 1).decode(errors="replace")
+            texts[path] = _license_text(content.read(licenses.MAX_TEXT + 1))
     top = os.path.commonpath([path.parent for path in paths]) if paths else "."
     found = _licenses({path.relative_to(top): text for path, text in texts.items()})
     for number, member, content in _members(archive):
@@ -250,6 +254,8 @@ def _unwanted(file: str, number: int, place: str, size: int) -> Drop | None:
     """A drop, if the file's path or size is reason enough to leave it out unread."""
     if language(place) is None:
         return Drop("not a supported language", file, number, place)
+    if licenses.is_legal_text(PurePosixPath(place).name):
+        return Drop("a license or notices", file, number, place)
     if _THIRD_PARTY.search(place):
         return Drop("third-party folder", file, number, place)
     if size > MAX_BYTES:
@@ -267,7 +273,12 @@ def _read_license(path: Path) -> str:
     """The text of a license file, cut after MAX_TEXT + 1 bytes."""
     try:
         with path.open("rb") as file:
-            return file.read(licenses.MAX_TEXT + 1).decode(errors="replace")
+            return _license_text(file.read(licenses.MAX_TEXT + 1))
     except OSError as error:
         raise_passing(error)
         return ""
+
+
+def _license_text(raw: bytes) -> str:
+    is_utf16 = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return raw.decode("utf-16" if is_utf16 else "utf-8", errors="replace")

@@ -15,6 +15,11 @@ _NAMES = ("license", "licence", "copying")
 _FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE, ...
     r"(?:un|(?:mit|apache|bsd|isc|mpl|psf|[al]?gpl)[-_.\d]*)?(?:licen[cs]e|copying)(?:[-._]|$)", re.IGNORECASE
 )
+_NOTICES = re.compile(
+    r"(?:notices?|(?:third|3rd)[-_. ]?part(?:y|ies)[-_. ]?(?:licen[cs]es?|notices?|software|attributions?)?"
+    r"(?:[-_.]?(?:licen[cs]es?|notices?))?)\.(?:md|markdown|rst|html?)",
+    re.IGNORECASE,
+)
 FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; a lower-case folder often holds other projects' licenses
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
@@ -45,6 +50,11 @@ _LONG_NAMES = {  # as on GitHub and package indexes, without quotes, commas, "th
 def is_license_file(name: str) -> bool:
     """Whether a file of this name holds a license: LICENSE, COPYING.txt, MIT-LICENSE, ..."""
     return PurePosixPath(name.lower()).suffix not in _NOT_TEXT and _FILE.match(name) is not None
+
+
+def is_legal_text(name: str) -> bool:
+    """Whether a file of this name holds nothing but a license, or notices of bundled software."""
+    return is_license_file(name) or _NOTICES.fullmatch(name) is not None
 
 
 def covered_folder(path: PurePosixPath) -> PurePosixPath | None:

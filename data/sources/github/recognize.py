@@ -7,6 +7,7 @@ joined by AND, and so is `unknown` for conditions that are not in the license's 
 
 import re
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 UNKNOWN = "unknown"
@@ -87,6 +88,13 @@ _NAMES = (
     ("eupl-1.2", r"european union public license|eupl"),
     ("cecill-2.1", r"cecill"),
     ("ms-pl", r"microsoft (?:public|reciprocal|limited public|permissive) license|ms pl"),
+    ("lppl-1.3c", r"latex project public license|lppl"),
+    ("ncsa", r"university of illinois(?: ncsa)? open source license|ncsa open source license"),
+    ("ofl-1.1", r"sil open font license"),
+    ("cpl-1.0", r"common public license"),
+    ("osl-3.0", r"open software license"),
+    ("afl-3.0", r"academic free license"),
+    ("json", r"json license"),
     ("wtfpl", r"wtfpl|do what the fuck you want to"),
 )
 _NAME = re.compile(rf"\b(?:{'|'.join(f'(?P<n{i}>{pattern})' for i, (_, pattern) in enumerate(_NAMES))})\b")
@@ -152,6 +160,19 @@ _SPDX = re.compile(
 
 _MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
+# Headings above the licenses of other people's software that is distributed along.
+_BUNDLED = re.compile(
+    r"^[^\w\n]{0,20}(?:"
+    r"(?:(?:licenses?|notices?|terms) (?:for|of) )?(?:(?:other|included|bundled) )?(?:third|3rd)[- ]party"
+    r"(?: (?:and|or) \w+)?(?:[- ](?:software|components?|licen[cs]es?|librar(?:y|ies)|notices?|code"
+    r"|dependencies|materials?|attributions?|packages?))+\b[^\n]{0,60}$"
+    r"|(?:\w+ ){0,4}(?:subcomponents|bundled (?:software|components|libraries|dependencies|licen[cs]es))"
+    r"[^\w\n]{0,20}$"
+    r"|(?:this|the) [\w -]{1,60}?(?:bundles|includes|contains|uses|depends on|ships with|redistributes)"
+    r"(?: \w+){0,3} (?:third|3rd)[- ]party\b)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_MAX_HEADINGS = 5  # that are looked at
 _COPYRIGHT = re.compile(
     r"^[ \t\W]{0,200}(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
     re.IGNORECASE | re.MULTILINE,
@@ -162,7 +183,7 @@ _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
 
 def recognize(text: str) -> str:
     """The license that a license file's text grants, or `unknown`."""
-    text = _bare(text)
+    text = _bare(_without_bundled(text))
     plain = _plain(text)
     found = _found(plain)
     if "psf-2.0" in found:  # Python's file has the history of its licenses; this one governs
@@ -183,6 +204,15 @@ def recognize(text: str) -> str:
     if any(_CONDITIONS.search(_HARMLESS.sub("", _CHOICE.sub("", run))) for run in rest):
         return f"({joined}) AND {UNKNOWN}" if " OR " in joined else f"{joined} AND {UNKNOWN}"
     return joined
+
+
+def _without_bundled(text: str) -> str:
+    """The text without the notices of bundled software below a complete license, which only concern that."""
+    for heading in islice(_BUNDLED.finditer(text), _MAX_HEADINGS):
+        found = _found(_plain(_bare(text[: heading.start()])))
+        if found:
+            return text[: heading.start()] if all(name in _TEXT_OF for name in found) else text
+    return text
 
 
 def _only_states(plain: str, rest: list[str]) -> bool:

@@ -116,6 +116,32 @@ def test_a_license_file_is_known_by_its_name_or_folder(tmp_path, files, license)
     assert license == "none" or github.inputs(root) == [root]
 
 
+BUNDLED = [
+    "Third-party software\n\nfoo (https://example.org/foo):\n\n",
+    "---\n\n## Licenses for third-party components\n\n",
+    "THIRD PARTY NOTICES\n\n",
+    "This project bundles the following third-party code:\n\n",
+    "=====\nFoo Subcomponents:\n\nThey have licenses of their own.\n\n",
+    "Bundled libraries\n\n",
+]
+
+
+@pytest.mark.parametrize("heading", BUNDLED)
+@pytest.mark.parametrize("text", [MIT, APACHE, BSD3])
+def test_notices_of_bundled_software_below_a_license_do_not_count(text, heading):
+    below = f"{text}\n\n{heading}{GPL}\nNot for commercial use."
+    assert recognize(below) == recognize(text)
+    assert "gpl-3.0" in recognize(f"{heading}{GPL}\n{text}")  # above it, they do
+    assert "gpl-3.0" in recognize(f"{GPL}\n{heading}{text}")
+    assert recognize(f"{text}\nSome files are under the GPL version 3.") != recognize(text)
+
+
+def test_a_license_in_utf16_is_read(tmp_path):
+    root = repository(tmp_path / "lib", {"a.py": CODE})
+    (root / "LICENSE").write_bytes(MIT.encode("utf-16"))
+    assert outcome(root)["a.py"] == CODE
+
+
 GPL_MENTION = """This project is under the GNU General Public License, version 2.
 Parts are under the Apache License, 2.0."""
 

@@ -193,6 +193,8 @@ def test_missing_inputs_are_refused_by_name(tmp_path):
         ("a.c", "/*\n * This program is free software under the GNU General Public License.\n */\n", False),
         ("a.js", "// Copyright A Company. Proprietary and confidential.\n", False),
         ("a.py", "# Copyright 2020 A\n", True),
+        ("a.py", "# This work may be distributed under the LPPL.\n", False),
+        ("a.c", "/* Distributed under the University of Illinois Open Source License. */\n", False),
         ("a.py", "# Tells GPL headers from others.\n", True),
     ],
 )
@@ -201,7 +203,8 @@ def test_a_file_whose_notice_names_another_license_is_dropped(path, notice, kept
 
 
 @pytest.mark.parametrize(
-    "folder", ["vendor", "src/third_party", "lib/site-packages/x", "node_modules/y", "Pods"]
+    "folder",
+    ["vendor", "src/third_party", "lib/site-packages/x", "node_modules/y", "Pods", "src/externals", "deps/z"],
 )
 def test_other_peoples_code_is_dropped_wherever_it_comes_from(tmp_path, folder):
     root = repository(tmp_path / "lib", {"LICENSE": MIT, f"{folder}/a.py": CODE, "vendors.py": CODE})
@@ -263,3 +266,27 @@ def test_a_huge_license_file_or_header_takes_little_memory(tmp_path):
     (tmp_path / "bomb.tar").write_bytes(head.tobuf(tarfile.GNU_FORMAT) + b"x" * 1024)
     with pytest.raises(rows.UNREADABLE, match="header of"):
         list(github.read(tmp_path / "bomb.tar"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "LICENSE.md",
+        "COPYING.rst",
+        "NOTICE.md",
+        "ThirdPartyNotices.md",
+        "THIRD-PARTY-LICENSES.md",
+        "3rdparty.md",
+    ],
+)
+def test_a_license_or_notices_in_a_document_are_not_text(tmp_path, name):
+    files = {"LICENSE": MIT, "a.py": CODE, name: MIT, "noticed.md": CODE, "docs/third-party-tools.md": CODE}
+    found = outcome(repository(tmp_path / "lib", files))
+    assert found[name] == "dropped: a license or notices"
+    assert found["noticed.md"] == found["docs/third-party-tools.md"] == CODE
+
+
+def test_a_folder_of_files_is_one_repository(tmp_path):
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "a.py").write_text(CODE)
+    assert github.inputs(tmp_path) == [tmp_path]
