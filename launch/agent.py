@@ -1,17 +1,21 @@
 """torchrun with one last line in place of its traceback: `python -m launch.agent` takes torchrun's arguments.
 
 The line is the error of the rank that failed first, which `configs/load.py` leaves in the file that torchrun
-names to each rank.
+names to each rank. Ranks that fail twice in a row with the same line are not started again: it is a refusal.
 """
 
 import os
+import re
 import signal
 import sys
 from typing import Any, cast
 
 from torch.distributed import run
+from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup
+from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
+from torch.distributed.launcher import api
 
 RESUME = "the same command resumes from the newest checkpoint"
 
@@ -20,6 +24,7 @@ def main(argv: list[str] | None = None) -> int:
     args = run.parse_args(sys.argv[1:] if argv is None else argv)
     if args.nproc_per_node != "1":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun would, with four lines about it
+    setattr(api, "LocalElasticAgent", Agent)  # noqa: B010 - torchrun has no switch for another agent
     try:
         run.run(args)
     except ChildFailedError as error:
@@ -30,11 +35,40 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+class Agent(LocalElasticAgent):
+    """torchrun's agent, which gives up when a restart has changed nothing."""
+
+    _line: str | None = None  # why the ranks failed last
+
+    def _monitor_workers(  # pyright: ignore[reportIncompatibleVariableOverride]  # torch's decorator is untyped
+        self, worker_group: WorkerGroup
+    ) -> RunResult:
+        result: RunResult = cast(Any, super())._monitor_workers(worker_group)
+        if result.is_failed():
+            line = reported(min(result.failures.values(), key=lambda failure: failure.timestamp))
+            if line and self._line and _without_amounts(line) == _without_amounts(self._line):
+                self._remaining_restarts = 0
+            self._line = line
+        return result
+
+
+def _without_amounts(line: str) -> str:
+    """`line` without what differs from start to start, such as the GiB that are free."""
+    return re.sub(r"\d+\.\d+", "", line)
+
+
+def reported(failure: ProcessFailure) -> str | None:
+    """The line that the rank left for torchrun, if it is ours."""
+    message = cast(Any, failure.message)  # a dict if the rank left a file, whatever the annotation says
+    if isinstance(message, dict) and str(message.get("message", "")).startswith("relama:"):
+        return message["message"]
+    return None
+
+
 def last_line(rank: int, failure: ProcessFailure) -> str:
     """Why `rank` failed, in one line."""
-    reported = cast(Any, failure.message)  # a dict if the rank left a file, whatever the annotation says
-    if isinstance(reported, dict) and str(reported.get("message", "")).startswith("relama:"):
-        return reported["message"]
+    if line := reported(failure):
+        return line
     if failure.exitcode == -signal.SIGKILL:
         how = "was killed; if its memory ran out, lower micro_batch"
     elif failure.exitcode < 0:

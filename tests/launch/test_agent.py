@@ -20,13 +20,14 @@ TOO_LARGE = [*SMALL, "precision=fp32", "micro_batch=1048576", "global_batch=6710
 
 @pytest.mark.distributed
 def test_a_launch_ends_with_the_refusal_of_its_ranks(corpora, tmp_path):
-    words = [*TOO_LARGE, f"corpora={corpora}", f"run={tmp_path / 'run'}", "max_restarts=0"]
+    words = [*TOO_LARGE, f"corpora={corpora}", f"run={tmp_path / 'run'}", "max_restarts=5"]
     launch = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *words]
     done = subprocess.run(launch, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert last.startswith("relama: error: micro_batch=1048576: ") and "fits, with the same result" in last
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["launch"]
+    assert done.stderr.count("relama: error: ") == 3  # of the first start and of a second; the last line
 
 
 @pytest.mark.distributed

@@ -19,7 +19,7 @@ from data.tokens.train_tokenizer import train_tokenizer
 from model.flops import n_params
 from model.parallelize.mesh import Layout
 from tests.support.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
-from train.config import TrainConfig
+from train.config import RunError, TrainConfig
 from train.plan import needs
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
@@ -192,6 +192,19 @@ def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch
     assert needs.weights_problem(config, Layout(dp_shard=4)) == []
     (line,) = needs.weights_problem(config, Layout(dp_replicate=4))
     assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
+
+
+def test_an_undecided_precision_is_told_as_a_range_that_agrees_with_what_is_refused(monkeypatch, tmp_path):
+    config = load("train", TrainConfig, ["model=small", "data=mix", "precision=auto", "device=cpu"])
+    config = replace(config, model=replace(config.model, vocab_size=32000))
+    low, high = (needs.memory(replace(config, precision=name), Layout()) for name in ("bf16", "fp32"))
+    assert low and high and low < high
+    (_, line) = needs.sentences(config, Layout(), tmp_path)
+    assert f"about {low / 2**30:,.1f} GiB (bf16) to {high / 2**30:,.1f} GiB (fp32) of" in line
+    monkeypatch.setattr(needs, "available_memory", lambda: int(low))
+    needs.refuse_what_cannot_fit(config, Layout(), tmp_path)
+    with pytest.raises(RunError, match="micro_batch=1: "):
+        needs.refuse_what_cannot_fit(replace(config, precision="fp32"), Layout(), tmp_path)
 
 
 def ours(stderr: str) -> str:

@@ -136,8 +136,13 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
         f"{config.steps:,} steps of {config.global_batch:,} "
         f"({config.batch_sequences:,} sequences of {config.sequence_length:,}: {rows})"
     )
-    need, (free, place, _) = memory(config, layout), _room(config, layout)
-    amounts = ["unknown" if size is None else f"{_gib(size)} GiB" for size in (need, free)]
+    (free, place, _), undecided = _room(config, layout), config.precision == "auto"
+    needs = [
+        memory(replace(config, precision=name) if undecided else config, layout) for name in ("bf16", "fp32")
+    ]
+    least, most = ("unknown" if need is None else f"{_gib(need)} GiB" for need in needs)
+    need = most if least == most else f"{least} (bf16) to {most} (fp32)"
+    amounts = [need, "unknown" if free is None else f"{_gib(free)} GiB"]
     kept = min(config.checkpoint.keep, -(-config.last_step // config.checkpoint.every))
     saved = n_params(config.model) * SAVED
     written = min(kept + 1, -(-config.last_step // config.checkpoint.every))  # one more while it is written
