@@ -203,7 +203,7 @@ def test_an_undecided_precision_is_told_as_a_range_that_agrees_with_what_is_refu
     assert f"about {low / 2**30:,.1f} GiB (bf16) to {high / 2**30:,.1f} GiB (fp32) of" in line
     monkeypatch.setattr(needs, "available_memory", lambda: int(low))
     needs.refuse_what_cannot_fit(config, Layout(), tmp_path)
-    with pytest.raises(RunError, match="micro_batch=1: "):
+    with pytest.raises(RunError, match="micro_batch=4: "):
         needs.refuse_what_cannot_fit(replace(config, precision="fp32"), Layout(), tmp_path)
 
 
