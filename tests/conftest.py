@@ -42,6 +42,7 @@ SLOW = (
     "train/run/test_damaged_folder.py",
     "test_patterns_growth.py",
     "train/evaluation/",
+    "train/integrity/test_corruption.py",
     "train/test_validation.py",
     "train/recipe/test_conformance.py::test_a_run_is_compared",
     "train/report/test_runs.py",

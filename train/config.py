@@ -215,9 +215,11 @@ class WatchdogConfig:
     timeout: float = 600.0  # seconds without progress (ten times that outside steps); 0: off
     compare_every: int = 100  # steps; 0: never
     communication_every: int = 1000  # steps between those that torch's profiler watches; 0: never
+    integrity: float = 0.01  # share of a step that checking the state for flipped bits may take; 0: off
 
     def __post_init__(self) -> None:
         _require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")
+        _require(self.integrity >= 0, "watchdog.integrity", self.integrity, "0 or above (share of a step)")
         for key in ("compare_every", "communication_every"):
             _require(getattr(self, key) >= 0, f"watchdog.{key}", getattr(self, key), "0 or above (steps)")
 

@@ -1,8 +1,8 @@
 """A run's decisions about spikes: how each is completed, written down and taken again after a restart.
 
-A decision is a dict: step, action (warn, skip, rewind, recompute or stop), why, loss, grad_norm, what the
-step saw, and for a rewind the checkpoint it returns to and the samples it leaves out. decisions.jsonl has
-them all, each on disk before it takes effect. Every checkpoint has those before it.
+A decision is a dict: step, action (warn, skip, rewind, recompute, reload or stop), why, loss, grad_norm,
+what the step saw, for a rewind or a reload the step it returns to, and for a rewind the samples it leaves
+out. decisions.jsonl has them all, each on disk before it takes effect; a checkpoint has those before it.
 """
 
 import json
@@ -21,6 +21,7 @@ from train.run.schema import DECISION
 
 LOG = "decisions.jsonl"
 NAMED = 20  # documents that a decision names
+RETURNS = ("rewind", "reload")  # actions that go back to a checkpoint
 
 
 def rewind(decision: dict, steps: list[int], back: int, batch: int) -> dict:
@@ -34,17 +35,29 @@ def rewind(decision: dict, steps: list[int], back: int, batch: int) -> dict:
     return decision | {"to_step": to_step, "samples": [max(to_step, last) * batch, decision["step"] * batch]}
 
 
+def destination(decision: dict, steps: list[int], back: int, batch: int) -> dict:
+    """Complete a decision to rewind, or to reload the newest of the saved `steps`."""
+    if decision["action"] == "reload":
+        return decision | {"to_step": max(steps, default=0)}
+    return rewind(decision, steps, back, batch)
+
+
 def rewinds(decisions: list[dict]) -> list[dict]:
     """The decisions to rewind, in order."""
     return [decision for decision in decisions if decision["action"] == "rewind"]
 
 
+def returns(decisions: list[dict]) -> int:
+    """How often the run went back to a checkpoint."""
+    return sum(decision["action"] in RETURNS for decision in decisions)
+
+
 def standing(logged: list[dict]) -> list[dict]:
-    """The log without decisions about steps that a later rewind took back."""
+    """The log without decisions about steps that a later return to a checkpoint took back."""
     kept: list[dict] = []
     for decision in logged:
-        if decision["action"] == "rewind":
-            kept = [d for d in kept if d["action"] == "rewind" or d["step"] <= decision["to_step"]]
+        if decision["action"] in RETURNS:
+            kept = [d for d in kept if d["action"] in RETURNS or d["step"] <= decision["to_step"]]
         kept.append(decision)
     return kept
 
@@ -74,6 +87,8 @@ def consequence(decision: dict, batch: int) -> str:
         return "its update is skipped"
     if decision["action"] == "recompute":
         return "computing the step again gives usual values; the first result is discarded"
+    if decision["action"] == "reload":
+        return f"back to the checkpoint of step {decision['to_step']}; no samples are left out"
     left_out = decision["samples"][0] // batch
     return f"back to step {decision['to_step']}, without the samples since step {left_out}"
 
@@ -168,21 +183,21 @@ def reconcile(folder: Path, known: list[dict]) -> list[dict]:
 def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
     """Where in the log the decisions start that a checkpoint does not know, None if the log lacks known ones.
 
-    All rewinds stand, in order; between two rewinds a step is decided once.
+    All returns stand, in order; between two of them a step is decided once, after at most a recompute.
     """
     if not known:
         return 0
     at = -1
-    for known_rewind in rewinds(known):
+    for known_return in (decision for decision in known if decision["action"] in RETURNS):
         following = range(at + 1, len(logged))
-        found = next((n for n in following if logged[n]["action"] == "rewind"), None)
-        if found is None or logged[found]["step"] != known_rewind["step"]:
+        found = next((n for n in following if logged[n]["action"] in RETURNS), None)
+        if found is None or logged[found]["step"] != known_return["step"]:
             return None
         at = found
-    if known[-1]["action"] == "rewind":
+    if known[-1]["action"] in RETURNS:
         return at + 1
     for n in range(at + 1, len(logged)):
-        if logged[n]["action"] == "rewind":
+        if logged[n]["action"] in RETURNS:
             return None
         if (logged[n]["step"], logged[n]["action"]) == (known[-1]["step"], known[-1]["action"]):
             return n + 1
@@ -221,6 +236,7 @@ def _read(path: Path) -> tuple[list[dict], str | None]:
 
 def _parse(line: bytes) -> dict:
     decision = DECISION.parse(line)
-    if decision["action"] == "rewind" and not {"to_step", "samples"} <= decision.keys():
-        raise ValueError("a rewind without to_step and samples")
+    needed = {"rewind": {"to_step", "samples"}, "reload": {"to_step"}}.get(decision["action"], set())
+    if not needed <= decision.keys():
+        raise ValueError(f"a {decision['action']} without {' and '.join(sorted(needed))}")
     return decision

@@ -4,7 +4,7 @@ import copy
 from dataclasses import asdict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from configs.redact import redact_tree
 from data.order import Order
@@ -26,8 +26,9 @@ class Saving:
     All ranks call it alike.
     """
 
-    def __init__(self, run: Resolved, folder: RunFolder, decision_log: decisions.Log) -> None:
-        self._run, self._folder, self._decision_log = run, folder, decision_log
+    def __init__(self, run: Resolved, folder: RunFolder) -> None:
+        self._run, self._folder = run, folder
+        self.decision_log = decisions.Log(folder.path)
         checkpoint = run.config.checkpoint
         self.saver = Saver(
             folder.checkpoints,
@@ -57,12 +58,14 @@ class Saving:
         recovery: Recovery,
         journal: Journal | None,
         *,
+        sums: dict[str, Tensor] | None,
         owed: dict | None,
         is_last: bool,
     ) -> bool:
         """Save `step`, just finished; returns whether the save has started.
 
-        `owed`: the step's line of metrics, if it is logged later, with its held-out losses.
+        `sums`: the checksums of the state, if known. `owed`: the step's line of metrics, if it is logged
+        later, with its held-out losses.
         If no save can follow (`is_last`), return once it is committed, or raise RunError.
         """
         if not self._log_is_on_disk(step, journal, is_last):
@@ -80,7 +83,7 @@ class Saving:
             "recovery": self.recovery_state,
             **({"owed": dict(owed)} if owed else {}),
         }
-        self.saver.save(model, optimizer, state, wait=is_last)
+        self.saver.save(model, optimizer, state, sums=sums, wait=is_last)
         return True
 
     def insist_on_log(self, step: int, journal: Journal | None) -> None:
@@ -93,7 +96,7 @@ class Saving:
 
     def _log_is_on_disk(self, step: int, journal: Journal | None, is_last: bool) -> bool:
         is_on_disk = first_rank_does(
-            lambda: (journal is None or journal.settle()) and self._decision_log.settle()
+            lambda: (journal is None or journal.settle()) and self.decision_log.settle()
         )
         if not is_on_disk and is_last:
             raise RunError(

@@ -13,14 +13,12 @@ from torch import Tensor
 
 from data.loader import Loader
 from data.tokens.tokenizer import Tokenizer
-from train import decisions
 from train.attention_kernel import attention_kernel
 from train.build import build_model
 from train.checkpoint.certificate import Certifier
-from train.checkpoint.folder import complete_steps
-from train.config import RunError
 from train.evaluation.in_loop import InLoop
 from train.integrity.computation import Computation, MicroBatches
+from train.integrity.judge import Judge
 from train.loggers.follow import Position
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
@@ -32,12 +30,11 @@ from train.optimizer import learning_rate, set_learning_rate
 from train.precision import DTYPES
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks.setup import Ranks
 from train.ranks.signals import Signals
 from train.ranks.watchdog import LONG, Watchdog
-from train.recovery import Recovery
 from train.resume import resume_or_start
-from train.run import ending, markers, starts
+from train.run import ending, starts
 from train.run.folder import RunFolder
 from train.saving import Saving
 from train.validation import Validation
@@ -52,8 +49,8 @@ class Trainer:
         self.resolved, self.config, self.ranks = run, config, ranks
         self.folder, self.watchdog = folder, watchdog
         self.model = build_model(run, ranks)
-        self.recovery = self._recovery()
-        self.decision_log = decisions.Log(folder.path)
+        self.saving = Saving(run, folder)
+        self.judge = Judge(run, ranks, folder, self.model, self.saving)
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
         # torch allows one profiler at a time.
         profiled_for_communication = 0 if config.profile else config.watchdog.communication_every
@@ -61,15 +58,12 @@ class Trainer:
         self.profiler = Profiler(
             folder.path, config.profile_steps if config.profile else [], ranks.rank, ranks.device
         )
-        self.saving = Saving(run, folder, self.decision_log)
         self.validation = Validation(run, ranks)
         self.in_loop = InLoop(config, ranks)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
         self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
-        self._rewinding = False
-        self._replaying = False
         self._warm = False  # the first step has run
         self._return_to_checkpoint(folder.words)
 
@@ -99,7 +93,7 @@ class Trainer:
             self._pay()
             while self._continues():
                 self._train()
-                if self._rewinding:
+                if self.judge.is_returning:
                     self._rewind()
             self.saving.insist_on_log(self.step_done, self.journal)
             how = signal.Signals(self._stopped_by).name if self._stopped_by else "finished"
@@ -115,35 +109,38 @@ class Trainer:
             while self._continues():
                 with self.profiler.step(), self.communication.watch(self.step_done + 1, clock):
                     line = self.step(self.step_done + 1, batches, clock)
-                if self._rewinding:
+                if not self.judge.is_returning:
+                    self._after_step(line, clock)
+                if self.judge.is_returning:
                     return
-                self._after_step(line, clock)
 
     def step(self, step: int, batches: MicroBatches, clock: Clock) -> dict:
         """One optimizer step over the global batch; returns its line of metrics.jsonl."""
         rate = learning_rate(step, self.config.steps, self.config.optim)
         set_learning_rate(self.optimizer, rate)
+        judge, batches = self.judge, self._read(batches, clock)
         result = self.computation.gradients(
-            self._read(batches, clock), clock, self.recovery.problem, self.signals
+            batches,
+            clock,
+            judge.recovery.problem,
+            self.signals,
+            lambda: judge.sentinel.changes(self.optimizer, step),
         )
         if result.must_stop:
             self._stopped_by = self.signals.received or signal.SIGTERM
-        loss, norm = result.loss, result.norm
-        if result.passed and not self._replaying:
-            self._decide(result.passed.recompute(step, result.where))
-        decision = self.recovery.judge(step, loss, norm, result.where)
-        if decision and "again" not in decision:
-            self._decide(decision)
+        decision = judge.step(step, result, self.optimizer, self.order)
         if decision is None or decision["action"] == "warn":
             with clock.stretch("checkpoint"):
                 self.saving.saver.before_update()
             with clock.stretch("compute"):
                 self.optimizer.step()
         self.optimizer.zero_grad()
+        with clock.stretch("compute"):
+            judge.sentinel.record(self.optimizer, step, rate, whole=self._is_save_due(step))
         return {
             "step": step,
-            "loss": loss if math.isfinite(loss) else None,
-            "grad_norm": norm if math.isfinite(norm) else None,
+            "loss": result.loss if math.isfinite(result.loss) else None,
+            "grad_norm": result.norm if math.isfinite(result.norm) else None,
             "lr": rate,
             "tokens": step * self.config.global_batch,
             **({"decision": decision["action"]} if decision else {}),
@@ -163,13 +160,16 @@ class Trainer:
         if self.certifier.is_due(step) and not self._stopped_by:
             self.watchdog.beat(f"verifying a checkpoint at step {step}", LONG)
             with clock.stretch("certificate"):
-                ailing = self.recovery.ailing()
+                ailing = self.judge.recovery.ailing()
                 self.certifier.certify(self.model, self.optimizer, self._replay, ailing)
-        is_saved = (self.saving.is_due(step) or not self._continues()) and self._save(clock, owed)
-        if owed:
+        is_saved = self._is_save_due(step) and self._save(clock, owed)
+        if owed and not self.judge.is_returning:
             self._measure(owed, clock)
             if self._stopped_by and not (is_saved and self.saving.saver.wait()):
                 self._save(clock, owed if self._owes(owed) else None)
+
+    def _is_save_due(self, step: int) -> bool:
+        return self.saving.is_due(step) or step >= self.config.last_step or bool(self._stopped_by)
 
     def _log(self, line: dict) -> None:
         if self.journal:
@@ -223,72 +223,59 @@ class Trainer:
             self._measure(self._owed, Clock())
             self._owed = None
 
-    def _decide(self, decision: dict) -> None:
-        """Log a new decision before it takes effect, and report it. Raises RunError to stop."""
-        step, batch = decision["step"], self.config.batch_sequences
-        if decision["action"] == "rewind":
-            self.saving.saver.wait()
-            steps = first_rank_does(lambda: complete_steps(self.folder.checkpoints))
-            decision = decisions.rewind(decision, steps, self.config.recovery.back, batch)
-            self._rewinding = True
-        seen = decisions.seen(self.order, self.resolved.train, step, batch)
-        self.decision_log.write_together(decision | seen)
-        if decision["action"] == "stop":
-            is_saved = bool(first_rank_does(lambda: complete_steps(self.folder.checkpoints)))
-            why = decisions.stop_line(decision, self.config.run, self.config.recovery.policy, is_saved)
-            if self.ranks.is_first and not self._replaying:
-                markers.leave(self.folder.path, markers.STOPPED, step=self.step_done, why=why)
-            raise RunError(why)
-        self.recovery.decisions.append(decision)
-        identity.say(f"step {step}: {decision['why']}: {decisions.consequence(decision, batch)}")
-
     def _rewind(self) -> None:
         """Return to the checkpoint that the last decision names, as a restart would, in the same process."""
-        self._rewinding = False
+        self.judge.is_returning = False
         self.watchdog.beat("rewinding to a checkpoint", LONG)
         self.certifier.forget()
         if self.ranks.is_first:
             starts.ended(self.folder.path, self.step_done, "rewound")
-        self._return_to_checkpoint(words=None)
+        # A reload is a restart: like one, it refuses to begin anew if all checkpoints are damaged.
+        is_reload = self.judge.recovery.decisions[-1]["action"] == "reload"
+        self._return_to_checkpoint(self.folder.words if is_reload else None)
         if self.journal:
             self.journal.reopen(self._position())
         self._pay()
 
     def _position(self) -> Position:
-        return Position(self.step_done, len(decisions.rewinds(self.recovery.decisions)))
+        return Position(self.step_done, decisions.returns(self.judge.recovery.decisions))
 
     def _return_to_checkpoint(self, words: list[str] | None) -> None:
-        found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, self.recovery, words)
+        recovery, sentinel = self.judge.recovery, self.judge.sentinel
+        found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, recovery, words)
         self.step_done, self.optimizer, self.order = found.step, found.optimizer, found.order
         self._owed = found.owed
-        self.saving.remember(self.recovery)
+        self.saving.remember(recovery)
+        sentinel.forget()
+        sentinel.record(self.optimizer, found.step, rate=0.0)
 
     def _replay(self, first: int, last: int) -> dict[int, float]:
         """Train these steps again and return their losses; logs nothing."""
         batches = self.loader.batches(first - 1, last)
-        recovery = self.recovery
-        self.recovery, self._replaying = self._recovery(), True
-        self.recovery.resume(self.saving.recovery_state, recovery.decisions, self.order)
+        judge = self.judge
+        self.judge = Judge(self.resolved, self.ranks, self.folder, self.model, self.saving, is_replay=True)
+        self.judge.recovery.resume(self.saving.recovery_state, judge.recovery.decisions, self.order)
         try:
             return {
                 step: _number(self.step(step, batches, Clock())["loss"]) for step in range(first, last + 1)
             }
         finally:
-            self.recovery, self._replaying = recovery, False
-
-    def _recovery(self) -> Recovery:
-        return Recovery(self.config.recovery, math.log(self.config.model.vocab_size))
+            self.judge = judge
 
     def _save(self, clock: Clock, owed: dict | None) -> bool:
+        """Save the step just finished, unless the state is corrupt; whether the save has started."""
         self.watchdog.beat(f"saving after step {self.step_done}", LONG)
         with clock.stretch("checkpoint"):
+            if not self.judge.is_sound(self.step_done, self.optimizer, self.order):
+                return False
             has_started = self.saving.save(
                 self.step_done,
                 self.model,
                 self.optimizer,
                 self.order,
-                self.recovery,
+                self.judge.recovery,
                 self.journal,
+                sums=self.judge.sentinel.sums(self.optimizer),
                 owed=owed,
                 is_last=not self._continues(),
             )
@@ -312,7 +299,7 @@ class Trainer:
         self.saving.saver.close()
         self.profiler.close()
         if self.journal:
-            self.decision_log.settle()
+            self.saving.decision_log.settle()
             self.journal.close(failed=how == "failed")
             starts.ended(self.folder.path, self.step_done, how)
 

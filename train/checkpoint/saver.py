@@ -2,21 +2,24 @@
 
 `save` starts a thread that copies the state (staging.py), then writes and commits it exactly as a
 synchronous save does, over its own process group. Meanwhile the weights may be read, but change only after
-`before_update`. A failed write loses only that checkpoint: it is reported at once, training continues, and
-the next save tries again. If no save can follow (`wait`), it is an error.
+`before_update`. Before the commit, the copy must still have the checksums that the state
+had. A failed write loses only that checkpoint: it is reported at once, training continues, and the next save
+tries again. If no save can follow (`wait`), it is an error.
 """
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
-from train.checkpoint.staging import Staging
+from train.checkpoint.staging import Staging, local_parts
 from train.checkpoint.tensors import RETRY, tensors_of, write
 from train.config import RunError
+from train.integrity.checksums import checksum, local
 from train.ranks import identity
 
 
@@ -38,23 +41,38 @@ class Saver:
         self._is_last_word = False  # whether the caller waits for this save and reports its error
 
     def save(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict, *, wait: bool = False
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        state: dict,
+        *,
+        sums: dict[str, Tensor] | None = None,
+        wait: bool = False,
     ) -> None:
         """Save the current state, after waiting for the previous save. `state` is JSON and has "step".
 
+        `sums`: the tensors' checksums by name, if the caller has them from when the state was last updated.
         With `wait`, return once the checkpoint is committed. Raises RunError only with `wait`.
         """
         self._join()
         self._is_last_word = wait
         tensors = tensors_of(model, optimizer)
+        parts = dict(local_parts(tensors))
+        known = sums or {}
+        expected = {
+            name: known[name] if name in known else checksum(local(part)) for name, part in parts.items()
+        }
         if not self._asynchronous:
-            self._write(tensors, state, planner=None)
+            self._write(tensors, state, check=lambda: refuse_changed(parts, expected))
         else:
             self._staged.clear()
             device = torch.cuda.current_device() if torch.cuda.is_available() else None
             ready = None if device is None else torch.cuda.current_stream().record_event()
             self._thread = threading.Thread(
-                target=self._stage_and_write, args=(tensors, state, device, ready), name="saver", daemon=True
+                target=self._stage_and_write,
+                args=(tensors, state, expected, device, ready),
+                name="saver",
+                daemon=True,
             )
             self._thread.start()
         if wait:
@@ -85,7 +103,12 @@ class Saver:
             self._thread = None
 
     def _stage_and_write(
-        self, tensors: dict, state: dict, device: int | None, ready: torch.cuda.Event | None
+        self,
+        tensors: dict,
+        state: dict,
+        expected: dict[str, Tensor],
+        device: int | None,
+        ready: torch.cuda.Event | None,
     ) -> None:
         def stage() -> None:
             try:
@@ -98,7 +121,13 @@ class Saver:
             finally:
                 self._staged.set()
 
-        self._write(tensors, state, planner=self.staging.planner(), first=stage)
+        self._write(
+            tensors,
+            state,
+            planner=self.staging.planner(),
+            first=stage,
+            check=lambda: refuse_changed(self.staging.buffers, expected),
+        )
 
     def _write(self, tensors: dict, state: dict, **how: Any) -> None:
         self._error = None
@@ -118,3 +147,13 @@ class Saver:
             if not self._is_last_word:
                 what = str(self._error).removesuffix(RETRY)
                 identity.say(f"warning: {what}; training continues, and the next save tries again")
+
+
+def refuse_changed(parts: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Raise RunError, naming rank, host and tensor, if a part no longer has its checksum."""
+    for name, part in parts.items():
+        if checksum(local(part)).item() != expected[name].item():
+            host = os.uname().nodename
+            raise RunError(
+                f"{name} changed in memory before it was written, on rank {identity.rank()} ({host})"
+            )

@@ -47,6 +47,11 @@ class Staging:
         """Whether this rank's part of the tree is bitwise what was copied."""
         return all(torch.equal(part.cpu(), self._buffers[name]) for name, part in local_parts(tensors))
 
+    @property
+    def buffers(self) -> dict[str, Tensor]:
+        """The copies, by the name that torch.distributed.checkpoint uses."""
+        return self._buffers
+
     def planner(self) -> DefaultSavePlanner:
         """A planner that writes the copies instead of the tensors."""
         return _StagedPlanner(self._buffers, f"relama {id(self)}")

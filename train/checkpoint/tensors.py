@@ -68,13 +68,14 @@ def write(
     attached: Mapping[str, bytes] | None = None,
     planner: SavePlanner | None = None,
     first: Callable[[], None] | None = None,
+    check: Callable[[], None] | None = None,
     group: dist.ProcessGroup | None = None,
 ) -> Path:
     """Commit a checkpoint of `tensors`; all ranks of `group` (None: the default one) call it.
 
-    `keep`, `keep_every` and `attached` are `commit`'s. `first` runs before everything else; `planner` may
-    write copies in place of the tensors. If any rank fails, raises RunError on all of them; earlier
-    checkpoints are untouched.
+    `keep`, `keep_every` and `attached` are `commit`'s. `first` runs before everything else, `check` after the
+    tensors are written; `planner` may write copies in place of the tensors. If any rank fails, raises
+    RunError on all of them; earlier checkpoints are untouched.
     """
     final = step_folder(checkpoints, state["step"])
     aside = final.with_name(final.name + ".tmp")
@@ -93,6 +94,8 @@ def write(
                 process_group=group,
                 no_dist=alone,
             )
+        if check:
+            _together(check, group)
         parts = _together(lambda: describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
         _together(lambda: rank == 0 and commit(aside, final, state, sums, keep, keep_every, attached), group)

@@ -30,6 +30,7 @@ class Result:
     loss: float
     norm: float  # of the gradients before they were clipped
     must_stop: bool  # a rank has received a signal
+    is_altered: bool  # the state is not what the last update made of it
     where: str = ""  # which tensor to suspect of a problem
     passed: Problem | None = None  # what was wrong with the first result but not with this one
 
@@ -46,29 +47,36 @@ class Computation:
         clock: Clock,
         problem: Callable[[float, float], Problem | None],
         signals: Signals,
+        changes: Callable[[], Tensor],
     ) -> Result:
-        """Compute a step's gradients; a second time if the loss and norm have a `problem`."""
+        """Compute a step's gradients; a second time if the loss and norm have a `problem`.
+
+        `changes`: how many of this rank's tensors the sentinel finds changed, as a scalar on the device.
+        """
         kept: list[tuple[Tensor, Tensor]] = []
-        first = self._once(_keeping(batches, kept), clock, signals)
+        first = self._once(_keeping(batches, kept), clock, signals, changes)
         found = problem(first.loss, first.norm)
-        if not found:
+        if first.is_altered or not found:
             return first
         where = suspect(self._model)
         self._model.zero_grad()
-        second = self._once(iter(kept), clock, signals)
+        second = self._once(iter(kept), clock, signals, changes)
         has_passed = not problem(second.loss, second.norm)
         return replace(second, where=where, passed=found if has_passed else None)
 
-    def _once(self, batches: MicroBatches, clock: Clock, signals: Signals) -> Result:
+    def _once(
+        self, batches: MicroBatches, clock: Clock, signals: Signals, changes: Callable[[], Tensor]
+    ) -> Result:
         # Reduced together, so that all ranks decide alike.
-        total = torch.zeros(3, device=self._ranks.device)
+        total = torch.zeros(4, device=self._ranks.device)
         with clock.stretch("compute"):
             total[0] = forward_backward(self._model, batches, self._micro_batches)
             total[1] = clip_gradients(self._model, self._clip)
+            total[3] = changes()
         total[2] = 0.0 if signals.received is None else 1.0
         dist.all_reduce(total)
-        loss, norm, stop = (total / self._ranks.world_size).tolist()
-        return Result(loss, norm, stop > 0)
+        loss, norm, stop, altered = (total / self._ranks.world_size).tolist()
+        return Result(loss, norm, stop > 0, altered > 0)
 
 
 def _keeping(batches: MicroBatches, kept: list[tuple[Tensor, Tensor]]) -> MicroBatches:
