@@ -17,15 +17,19 @@ from pathlib import Path
 from data.prepare.sample import prepare_sample
 from train import main as entry
 from train.checkpoint.saver import Saver
+from train.integrity.judge import Judge
+from train.integrity.sentinel import Sentinel
 from train.metrics.communication import Communication
 from train.metrics.journal import Journal
 from train.metrics.stragglers import Stragglers
 from train.ranks.watchdog import Watchdog
-from train.recovery import Recovery
 
 SETTINGS = ["model=small", "global_batch=2048", "micro_batch=4", "validate.every=0", "recovery=skip"]
 GUARDS = {
-    "judging each step's loss and norm": (Recovery, "judge"),
+    "judging each step's loss and norm": (Judge, "step"),
+    "checksums and ranges after the update": (Sentinel, "record"),
+    "checksums before the update": (Sentinel, "changes"),
+    "the whole state before a save": (Judge, "is_sound"),
     "telling the watchdog": (Watchdog, "beat"),
     "comparing ranks, every 10 steps here": (Stragglers, "after_step"),
     "asking whether to watch communication": (Communication, "watch"),

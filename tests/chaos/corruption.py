@@ -5,7 +5,7 @@ In: random flips by place and class of bits. Out: the table of docs/faults.md.
 Every flip is planted three times into the same steps of the same run: never (the undisturbed run), with the
 guards off (what it does to the loss within 50 steps), and with the guards on (what is reported, and whether
 the run ends bitwise as the undisturbed one). Non-zero exit if a flip that changes the loss by 1 % is missed,
-or if anything is reported in the run without flips.
+if a flip is detected without its tensor and rank, or if anything is reported in the run without flips.
 """
 
 import argparse
@@ -38,6 +38,7 @@ SETTINGS = ("steps=400", "checkpoint.every=5", f"checkpoint.keep={BEFORE}", "rec
 GUARDED = ("watchdog.integrity=1",)
 UNGUARDED = ("watchdog.integrity=0", "recovery.sigma=1000000", "recovery.limit=1000000")
 HARM = 0.01  # relative change of the loss
+DETECTED, UNNAMED, MISSED, HARMLESS = "detected", "detected, not named", "MISSED", "harmless"
 BITS = {
     "sign": [31],
     "exponent, highest": [30],
@@ -88,8 +89,8 @@ class Outcome:
     @property
     def verdict(self) -> str:
         if self.report:
-            return "detected" if self.is_named else "detected, not named"
-        return "MISSED" if self.harm >= HARM else "harmless"
+            return DETECTED if self.is_named else UNNAMED
+        return MISSED if self.harm >= HARM else HARMLESS
 
 
 def flip_bit(tensor: Tensor, place: int, bit: int) -> None:
@@ -234,8 +235,9 @@ def draw(place: str, bits: str, rng: random.Random) -> Flip:
 def table(outcomes: list[Outcome]) -> str:
     """By place and class of bits: how many were planted, how many did harm, and what became of them."""
     lines = [
-        "| place | bit | planted | loss changed by 1 % | detected and named | missed | harmless | repaired |",
-        "|---|---|---|---|---|---|---|---|",
+        "| place | bit | planted | loss changed by 1 % | detected and named | detected only | missed "
+        "| harmless | repaired |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for place in PLACES:
         for name, bits in BITS.items():
@@ -244,9 +246,8 @@ def table(outcomes: list[Outcome]) -> str:
                 verdicts = [one.verdict for one in group]
                 lines.append(
                     f"| {place} | {name} | {len(group)} | {sum(one.harm >= HARM for one in group)} "
-                    f"| {verdicts.count('detected')} | {verdicts.count('MISSED')} "
-                    f"| {verdicts.count('harmless')} "
-                    f"| {sum(one.is_repaired for one in group)} |"
+                    f"| {verdicts.count(DETECTED)} | {verdicts.count(UNNAMED)} | {verdicts.count(MISSED)} "
+                    f"| {verdicts.count(HARMLESS)} | {sum(one.is_repaired for one in group)} |"
                 )
     return "\n".join(lines)
 
@@ -289,9 +290,13 @@ def main() -> int:
                     )
         print(f"\n{table(outcomes)}\n")
         alarms = false_alarms(work / "clean", corpora, options.clean) if options.clean else 0
-    missed = sum(one.verdict == "MISSED" for one in outcomes)
-    print(f"{len(outcomes)} flips, {missed} missed; {alarms} false alarms in {options.clean} clean steps")
-    return 1 if missed or alarms else 0
+    verdicts = [one.verdict for one in outcomes]
+    missed, unnamed = verdicts.count(MISSED), verdicts.count(UNNAMED)
+    print(
+        f"{len(outcomes)} flips, {missed} missed, {unnamed} detected without naming the tensor; "
+        f"{alarms} false alarms in {options.clean} clean steps"
+    )
+    return 1 if missed or unnamed or alarms else 0
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from train.integrity.checksums import checksums, local
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
 
-BYTES = 24  # read per parameter and step: it and two moments, fp32, twice
-# Bytes that can be read while one floating-point operation of the model is computed (conservative).
-BYTES_PER_FLOP = {"cpu": 0.25, "cuda": 0.005}
+BYTES = 26  # read per parameter and step: it and two moments, fp32, twice; an eighth of it for its range
+# Bytes that are read in the time of one floating-point operation of the model, at most: on CPUs measured by
+# benchmarks/guards.py; for GPUs computed from an H100's 3.35 TB/s and 400 TFLOP/s.
+BYTES_PER_FLOP = {"cpu": 0.06, "cuda": 0.005}
 TURNS = 8  # each tensor's range is measured after one update in eight
 NAMED = 3  # tensors that a finding names
 RELOADS = 3  # returns to a checkpoint before a start gives up
@@ -179,8 +180,9 @@ class Sentinel:
                 now = torch.maximum(-least, greatest)
                 before, moved = self._ranges.get(name, (math.inf, 0.0))
                 limit = before * ROUNDING**0.1 + (self._moved - moved)
-                self._outside[name] = ~(now <= limit) | ~now.isfinite()  # NaN is outside
-                self._ranges[name] = (now, self._moved)
+                outside = ~(now <= limit) | ~now.isfinite()  # NaN is outside
+                self._outside[name] = outside
+                self._ranges[name] = (torch.where(outside, limit, now), self._moved)  # once out, always out
             else:
                 self._outside[name] = ~((least >= limits[0]) & (greatest <= limits[1]))
 

@@ -10,7 +10,7 @@ from model.parallelize.mesh import Layout
 from tests.support.states import step, trained
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import tensors_of
-from train.config import OptimConfig, WatchdogConfig
+from train.config import OptimConfig, RunError, WatchdogConfig
 from train.integrity.bounds import ROUNDING, largest_ratio
 from train.integrity.checksums import checksum, local
 from train.integrity.sentinel import Sentinel, pieces
@@ -172,9 +172,29 @@ def test_a_ratio_without_a_bound_is_infinite():
 
 @pytest.mark.parametrize(
     ("tokens", "replicas", "share", "expected"),
-    [(4096, 1, 0.01, 1), (128, 1, 0.01, 13), (4096, 8, 0.01, 4), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
+    [(8192, 1, 0.01, 1), (128, 1, 0.01, 57), (8192, 8, 0.01, 8), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
 )
 def test_as_much_is_read_as_a_step_pays_for(tokens, replicas, share, expected):
     ranks = SimpleNamespace(layout=Layout(dp_replicate=replicas), device=torch.device("cpu"))
     settings = SimpleNamespace(global_batch=tokens, watchdog=WatchdogConfig(integrity=share))
     assert pieces(settings, ranks) == expected
+
+
+def test_a_machine_that_keeps_flipping_ends_the_run_in_one_line():
+    _, _, sentinel = guarded()
+    assert [sentinel.reload(step, "memory corruption")["action"] for step in (3, 3, 5)] == ["reload"] * 3
+    with pytest.raises(RunError, match="step 7: memory corruption, after 3 returns to a checkpoint"):
+        sentinel.reload(7, "memory corruption")
+
+
+@pytest.mark.parametrize("kind", ["weights", "exp_avg", "exp_avg_sq"])
+def test_the_highest_exponent_bit_flipped_by_an_update_is_named_before_the_next_is_judged(kind):
+    """A finding measures every tensor: it does not wait for the tensor's turn."""
+    for number in range(len(list(trained()[0].parameters()))):
+        model, optimizer, sentinel = guarded()
+        name, parameter = list(model.named_parameters())[number]
+        flip(parameter if kind == "weights" else optimizer.state[parameter][kind], 0, 30)
+        sentinel.record(optimizer, 2, OPTIM.lr)
+        finding = sentinel.finding(optimizer)
+        assert name in finding and "beyond what AdamW can do" in finding
+        assert sentinel.finding(optimizer) == finding  # also when it is asked again
