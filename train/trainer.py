@@ -13,6 +13,7 @@ from torch import Tensor
 
 from data.loader import Loader
 from data.tokens.tokenizer import Tokenizer
+from train import decisions
 from train.attention_kernel import attention_kernel
 from train.build import build_model
 from train.checkpoint.certificate import Certifier
