@@ -256,7 +256,9 @@ class TrainConfig:
     device: str = "auto"  # auto | cpu | cuda
     precision: str = "auto"  # in which blocks compute: auto (bf16 where it is faster) | fp32 | bf16
     deterministic: bool = False  # slower kernels that give the same bits each time; CPUs do without
-    threads: int | None = None  # CPU threads per rank; null: the cores divided among this machine's ranks
+    threads: int | None = (
+        None  # CPU threads per rank; null: OMP_NUM_THREADS, or this rank's share of the cores
+    )
     workers: int = 2  # threads that prefetch batches
     verify_data: str = "auto"  # check the token shards' checksums: auto (up to 2 GiB) | always | never
     profile: bool = False  # record a torch profile and a memory snapshot of profile_steps

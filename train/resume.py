@@ -16,7 +16,7 @@ from model.initialize import initialize
 from model.llama import Llama
 from model.parallelize.pipeline import Pipeline
 from train import decisions
-from train.checkpoint.folder import had_checkpoints, newest_complete
+from train.checkpoint.folder import had_checkpoints, newest_complete, read_state
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import RunError
 from train.optimizer import build_optimizer
@@ -70,12 +70,20 @@ def resume_or_start(
         with identity.waiting(f"reading {checkpoint}"):
             load(checkpoint, model, optimizer)
         identity.say(f"resuming {folder.path} after step {state['step']}")
+        other = first_rank_does(lambda: starts.other_device(folder.path, ranks.device))
+        if other and arguments is not None:
+            identity.say(f"warning: {other}: the last bits may differ from those of an undisturbed run")
     elif run.config.init:
         weights = open_weights(Path(run.config.init))
         refuse_other_shape(weights.path, model_state(weights), run.config.model)
         _refuse_other_tokenizer(run, weights)
         fill(model, weights)
         identity.say(f"starting {folder.path} from the weights of {weights.path}")
+        if repeated := _repeated(run, weights):
+            identity.say(
+                f"warning: {weights.path} was trained on the samples that this run begins with (of "
+                f"{', '.join(repeated)}); data_seed={run.config.order_seed + 1} begins with others"
+            )
     else:
         with identity.waiting("drawing the initial weights"):
             initialize(model, run.config.seed)
@@ -100,6 +108,20 @@ def first_order(run: Resolved) -> Order:
         n_sequences={name: store.n_sequences(config.sequence_length) for name, store in run.train.items()},
         seq_len=config.sequence_length,
     )
+
+
+def _repeated(run: Resolved, weights: Weights) -> list[str]:
+    """The sources of which this run reads the sequences that the run of the weights read, in their order."""
+    if weights.step is None:  # not a Relama checkpoint
+        return []
+    parent = read_state(weights.path)
+    before, now = Order.from_json(parent["order"]), first_order(run)
+    same_length = before.seq_len(0) == now.seq_len(0)
+    return [
+        source
+        for source, fingerprint in parent["fingerprints"].items()
+        if fingerprint == run.fingerprints.get(source) and before.seed == now.seed and same_length
+    ]
 
 
 def _record(

@@ -325,7 +325,11 @@ def carry_out(message: str, run: Path, words: list[str], tmp_path: Path) -> None
         shutil.copytree(run, copied)
         assert f"resuming {copied} after step 10" in succeed(*words, f"run={copied}", remedy).stdout
     assert f"init={run} and a lower optim.lr" in message
-    succeed(*words, f"run={tmp_path / 'new'}", f"init={run}", "optim.lr=0.001", "stop_at=2")
+    started = succeed(*words, f"run={tmp_path / 'new'}", f"init={run}", "optim.lr=0.001", "stop_at=2")
+    assert (
+        "was trained on the samples that this run begins with (of python_code, python_docs)" in started.stdout
+    )
+    assert "data_seed=1 begins with others" in started.stdout
     assert f"relama explain run={run} step=12" in message
     arguments = [f"run={run}", "step=12"]
     command = [sys.executable, "-m", "launch.cli", "explain", *arguments]

@@ -95,6 +95,15 @@ def device_type(requested: str) -> str:
     return requested
 
 
+def default_threads(local_world_size: int) -> int:
+    """A rank's CPU threads: OMP_NUM_THREADS, or its share of the cores. torchrun sets the variable to 1."""
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    if given.isdecimal() and int(given) > (1 if identity.under_torchrun() else 0):
+        return int(given)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // local_world_size)
+
+
 def set_up(
     layout: Layout,
     device: str = "auto",
@@ -113,8 +122,7 @@ def set_up(
         torch.cuda.set_device(local_rank)
         torch.set_float32_matmul_precision("high")  # TF32 for what is left in fp32
     else:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(threads or max(1, cores // local_world_size))
+        torch.set_num_threads(threads or default_threads(local_world_size))
     rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
     mesh = build(layout, kind)
     return Ranks(

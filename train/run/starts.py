@@ -62,6 +62,20 @@ def read_starts(folder: Path) -> list[dict]:
     return [line for line in lines if {"first_step", "command", "ranks"} <= line.keys()]
 
 
+def other_device(folder: Path, device: torch.device) -> str | None:
+    """What the last start computed on and this one does; None if it is the same, or not known.
+
+    The last bits of a result depend on it: on the number of threads, and on the processor or GPU.
+    """
+    devices = [line["device"] for line in read_starts(folder) if line.get("device")]
+    now = _device_name(device)
+    if not devices or devices[-1] == now:
+        return None
+    threads = re.match(r"(\d+) threads? of ", devices[-1])
+    hint = f"; threads={threads[1]} for the same number" if threads and device.type == "cpu" else ""
+    return f"the last start computed on {devices[-1]}, this one on {now}{hint}"
+
+
 def on_gpu(folder: Path) -> bool:
     """Whether the last start was on GPUs, as far as is recorded."""
     devices = [line["device"] for line in read_starts(folder) if line.get("device")]

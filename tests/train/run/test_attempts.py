@@ -5,9 +5,11 @@ import os
 from types import SimpleNamespace
 
 import pytest
+import torch
 
+from train.ranks.setup import default_threads
 from train.run.attempts import account
-from train.run.starts import ended, read_events, started
+from train.run.starts import ended, other_device, read_events, started
 
 
 def line(step: int, total: float, **stalls: float) -> str:
@@ -48,3 +50,30 @@ def test_an_unwritten_life_is_unknown(tmp_path):
     assert account(tmp_path) is None
     (tmp_path / "starts.jsonl").write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
     assert account(tmp_path) is None  # its start was torn
+
+
+def test_a_start_with_another_number_of_threads_says_so(tmp_path, monkeypatch):
+    ranks = SimpleNamespace(world_size=1, device=torch.device("cpu"))
+    monkeypatch.setattr("train.run.starts.cpu_name", lambda: "a processor")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert other_device(tmp_path, ranks.device) is None  # the first start
+    started(tmp_path, ["steps=3"], 0, ranks)
+    assert other_device(tmp_path, ranks.device) is None
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert other_device(tmp_path, ranks.device) == (
+        "the last start computed on 2 threads of a processor, this one on 1 thread of a processor; "
+        "threads=2 for the same number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "under_torchrun", "expected"),
+    [("3", False, 3), ("3", True, 3), ("1", False, 1), ("1", True, 4), ("", False, 4), ("no", False, 4)],
+)
+def test_threads_are_omp_num_threads_but_for_torchrun_s_own_default(
+    given, under_torchrun, expected, monkeypatch
+):
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr("train.ranks.setup.identity.under_torchrun", lambda: under_torchrun)
+    assert default_threads(2) == expected
