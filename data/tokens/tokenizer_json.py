@@ -41,6 +41,15 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
     }
 
 
+def why_not_exportable(tokenizer: Tokenizer) -> str | None:
+    """Why Hugging Face's AutoTokenizer could not have this tokenizer; None if it could."""
+    try:
+        hugging_face_files(tokenizer, 1)
+    except DataError as error:
+        return str(error)
+    return None
+
+
 def _settings(special: dict[str, str], max_length: int) -> dict[str, str | bytes]:
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -117,7 +126,7 @@ def _build(path: Path, model: sentencepiece.SentencePieceProcessor):
     )
     fast.add_special_tokens([pieces[i] for i in special])
     if fast.get_vocab_size() != len(pieces):
-        raise DataError(f"{path}: two pieces are the same, so it cannot be written as tokenizer.json")
+        raise DataError(f"{path}: two pieces are the same, so no tokenizer.json is written")
     return fast
 
 
@@ -132,7 +141,6 @@ def _try(path: Path, model: sentencepiece.SentencePieceProcessor, fast) -> None:
     for text in texts:
         if fast.encode(text, add_special_tokens=False).ids != model.encode(text):
             raise DataError(
-                f"{path}: tokenizer.json would give other ids than sentencepiece for {text[:40]!r}, so it is "
-                "not written; expected a BPE with identity normalization (docs/recipe.md §3); export with "
-                "format=meta instead, which keeps tokenizer.model"
+                f"{path}: tokenizer.json would give other ids than sentencepiece for {text[:40]!r}, so none "
+                "is written; expected a BPE with identity normalization (docs/recipe.md §3)"
             )

@@ -14,7 +14,7 @@ from configs.load import entry, load
 from configs.waiting import waiting
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
-from data.tokens.tokenizer_json import hugging_face_files
+from data.tokens.tokenizer_json import hugging_face_files, why_not_exportable
 from model.formats.huggingface import write_huggingface
 from model.formats.meta import META_CONTEXT, SHARDS, write_meta
 from model.formats.weights import DTYPES, FormatError, Weights
@@ -78,12 +78,20 @@ def _write(
             output,
             dtype=dtype,
             shard_bytes=int(config.max_shard_gb * 1e9),
-            extra=hugging_face_files(tokenizer, weights.config.max_seq_len),
+            extra=_tokenizer_files(tokenizer, weights.config.max_seq_len),
             bos_id=tokenizer.bos_id,
             eos_id=tokenizer.eos_id,
         )
     else:
         write_meta(weights, output, shards=config.shards, dtype=dtype, tokenizer=tokenizer.path)
+
+
+def _tokenizer_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
+    """What AutoTokenizer loads; if that would give other ids, the SentencePiece model alone."""
+    if why := why_not_exportable(tokenizer):
+        print(f"warning: {why}; the weights are exported with tokenizer.model alone")
+        return {"tokenizer.model": tokenizer.path.read_bytes()}
+    return hugging_face_files(tokenizer, max_length)
 
 
 def main(argv: list[str] | None = None) -> int:

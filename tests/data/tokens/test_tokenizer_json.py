@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
+import data.main
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
-from data.tokens.tokenizer_json import hugging_face_files, refuse_other_vocabulary
+from data.tokens.tokenizer_json import hugging_face_files, refuse_other_vocabulary, why_not_exportable
+from train.weights.export import _tokenizer_files
 
 CHARACTERS = 4000  # of each document
 
@@ -73,18 +75,38 @@ def test_special_tokens_are_known(both):
     assert len(theirs) == ours.vocab_size
 
 
-def test_a_tokenizer_whose_ids_cannot_be_kept_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model_type": "unigram"},
+        {"normalization_rule_name": "nfkc"},
+        {"normalization_rule_name": "nmt_nfkc"},
+        {"user_defined_symbols": ["are"]},
+        {"treat_whitespace_as_suffix": True},
+        {"remove_extra_whitespaces": True, "normalization_rule_name": "identity"},
+        {"model_type": "word", "vocab_size": 400, "hard_vocab_limit": False},
+    ],
+    ids=str,
+)
+def test_a_tokenizer_whose_ids_cannot_be_kept_is_told_before_it_is_used_and_exports_alone(
+    options, tmp_path, capsys
+):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(f"words and more words {i} are here" for i in range(500)))
-    for name, options in {
-        "unigram": {"model_type": "unigram"},
-        "normalized": {"model_type": "bpe", "normalization_rule_name": "nfkc"},
-    }.items():
-        sentencepiece.SentencePieceTrainer.train(
-            input=str(text), model_prefix=str(tmp_path / name), vocab_size=310, byte_fallback=True, **options
-        )
-        with pytest.raises(DataError, match="other ids than sentencepiece"):
-            hugging_face_files(Tokenizer(tmp_path / f"{name}.model"), 256)
+    settings = {"model_type": "bpe", "vocab_size": 310, "byte_fallback": True, "minloglevel": 2} | options
+    sentencepiece.SentencePieceTrainer.train(input=str(text), model_prefix=str(tmp_path / "it"), **settings)
+    tokenizer = Tokenizer(tmp_path / "it.model")
+    with pytest.raises(DataError, match=r"(no tokenizer\.json|none) is written"):
+        hugging_face_files(tokenizer, 256)
+    why = why_not_exportable(tokenizer)
+    assert why and str(tmp_path / "it.model") in why and "\n" not in why
+    assert _tokenizer_files(tokenizer, 256) == {"tokenizer.model": (tmp_path / "it.model").read_bytes()}
+    assert f"warning: {why}; the weights are exported with tokenizer.model alone" in capsys.readouterr().out
+    words = ["recipe=text", "source=mine", f"input={text}", f"corpora={tmp_path}", "engine.workers=1"]
+    data.main.main([*words, f"tokenizer={tmp_path / 'it.model'}"])
+    assert f"warning: for models of these tokens, format=hf exports only weights: {why}" in "".join(
+        capsys.readouterr()
+    )
 
 
 def test_a_tokenizer_json_of_other_pieces_is_refused_by_name(both, tmp_path):
