@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
-LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; only `input` and `output` take a URL
+LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; some verbs take a URL for them
 _MAX_CONFIG = 1 << 20  # bytes of a saved config, which has a few thousand
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
@@ -180,6 +180,8 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
     assert isinstance(config, schema)
     for key in LOCAL:
         value = getattr(config, key, None)
+        if key == "corpora" and hasattr(config, "cache"):  # this verb reads tokens, from buckets too
+            continue
         if isinstance(value, str) and "://" in value:
             raise ConfigError(f"{key}={value}: expected a local folder; copy it to one, or mount the bucket")
     return config

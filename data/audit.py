@@ -12,9 +12,11 @@ from pathlib import Path
 
 from configs.load import entry, load
 from data import folders
+from data.cache.config import CacheConfig
+from data.cache.store import open_store
 from data.errors import DataError
-from data.mixture import DataConfig
-from data.tokens.store import TokenStore
+from data.mixture import DataConfig, has_manifest, sources_in
+from data.remote import is_remote
 
 PAPER_TOKENS = 1.4e12  # docs/recipe.md §1
 PAPER_BATCH = 1 << 22
@@ -55,6 +57,7 @@ class AuditConfig:
     global_batch: int = PAPER_BATCH  # tokens
     share_tolerance: float = 0.05  # relative to the share in Table 1
     epochs_tolerance: float = 0.5  # excess over the epochs of Table 1, relative to them
+    cache: CacheConfig = field(default_factory=CacheConfig)
     strict: bool = False  # whether a finding is an error
     json: bool = False  # print JSON instead of the table
     output: str | None = None  # a file for the same JSON
@@ -107,15 +110,13 @@ class Audit:
 
 def audit(config: AuditConfig) -> Audit:
     """Read the manifests. Raises DataError for a damaged store, or stores with different tokenizers."""
-    corpora = Path(config.corpora)
-    if not corpora.is_dir():
+    corpora = config.corpora
+    if not is_remote(corpora) and not Path(corpora).is_dir():
         raise DataError(f"corpora={corpora}: no such folder; `relama prepare` makes it")
     weights = config.data.chosen()
     total = sum(weights.values())
     tokenizers: dict[str, str] = {}
-    rows = [
-        _row(source, weight / total, corpora, config.length, tokenizers) for source, weight in weights.items()
-    ]
+    rows = [_row(source, weight / total, config, tokenizers) for source, weight in weights.items()]
     if len(set(tokenizers.values())) > 1:
         each = ", ".join(f"{source} {fingerprint[:8]}" for source, fingerprint in tokenizers.items())
         raise DataError(
@@ -125,12 +126,12 @@ def audit(config: AuditConfig) -> Audit:
     return Audit(config.length, rows, list(_findings(rows, corpora, config)), list(_notes(rows, corpora)))
 
 
-def _row(source: str, share: float, corpora: Path, length: float | None, tokenizers: dict[str, str]) -> Row:
+def _row(source: str, share: float, config: AuditConfig, tokenizers: dict[str, str]) -> Row:
     row = Row(source, share, paper=TABLE_1.get(source))
-    folder = corpora / source / "tokens"
-    if not (folder / "manifest.json").is_file():
+    place, length = f"{config.corpora.rstrip('/')}/{source}/tokens", config.length
+    if not has_manifest(place):
         return row
-    train, heldout = (TokenStore.open(folder, split) for split in ("train", "heldout"))
+    train, heldout = (open_store(place, split, config.cache) for split in ("train", "heldout"))
     tokenizers[source] = train.tokenizer_fingerprint
     row.tokens, row.documents = train.n_tokens, train.n_documents
     row.heldout_tokens, row.heldout_documents = heldout.n_tokens, heldout.n_documents
@@ -140,7 +141,7 @@ def _row(source: str, share: float, corpora: Path, length: float | None, tokeniz
     return row
 
 
-def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[str]:
+def _findings(rows: list[Row], corpora: str, config: AuditConfig) -> Iterator[str]:
     """Sources that are missing, repeated too often, or weighted differently from the paper."""
     absent = [source for source in TABLE_1 if source not in {row.source for row in rows}]
     if absent:
@@ -148,7 +149,7 @@ def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[s
     for row in rows:
         if row.tokens is None:
             yield (
-                f"MISSING: {row.source} has no token store ({corpora / row.source / 'tokens'}); "
+                f"MISSING: {row.source} has no token store ({corpora}/{row.source}/tokens); "
                 "make it with `relama prepare`"
             )
         elif not row.tokens:
@@ -167,15 +168,11 @@ def _findings(rows: list[Row], corpora: Path, config: AuditConfig) -> Iterator[s
             )
 
 
-def _notes(rows: list[Row], corpora: Path) -> Iterator[str]:
+def _notes(rows: list[Row], corpora: str) -> Iterator[str]:
     if any(row.source == "books" for row in rows):
         yield f"MISSING: {BOOKS3}"
     known = {row.source for row in rows}
-    others = sorted(
-        path.parent.parent.name
-        for path in corpora.glob("*/tokens/manifest.json")
-        if path.parent.parent.name not in known
-    )
+    others = [source for source in sources_in(corpora) if source not in known]
     if others:
         yield f"not in the mixture, but has a token store: {', '.join(others)}"
 

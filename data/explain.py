@@ -7,15 +7,17 @@ sequence of the step. No log is needed: the order is a function of the sample nu
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from configs.load import entry, load
+from data.cache.config import CacheConfig
+from data.cache.store import open_store
 from data.documents import Document, read_row
 from data.errors import DataError
 from data.folders import run_path
 from data.order import Order, Sample
-from data.tokens.store import Span, TokenStore, tokenizer_in
+from data.tokens.store import TokenStore, tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 
 
@@ -27,6 +29,7 @@ class ExplainConfig:
     step: int  # 1, 2, …
     limit: int | None = None  # sequences; null: all of the global batch
     width: int | None = 400  # characters to show of each document; null: all
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
         if self.step < 1:
@@ -40,9 +43,15 @@ class ExplainConfig:
         return run_path(self.run)
 
 
-def explain(folder: Path, step: int, limit: int | None = None, width: int | None = None) -> Iterator[str]:
+def explain(
+    folder: Path,
+    step: int,
+    limit: int | None = None,
+    width: int | None = None,
+    cache: CacheConfig | None = None,
+) -> Iterator[str]:
     """The lines to print about `step`. Raises DataError for a missing run, store or text."""
-    order, batch, stores = _read_run(folder)
+    order, batch, stores = _read_run(folder, cache or CacheConfig())
     tokenizer = Tokenizer(tokenizer_in(next(iter(stores.values())).folder))
     first = (step - 1) * batch
     shown = min(batch, limit or batch)
@@ -72,9 +81,9 @@ def _explain_sample(
     shard, offset = store.place_of(start)
     yield ""
     yield f"sample {n:,}: {sample.source}, epoch {sample.epoch}, sequence {sample.index:,}"
-    yield f"  {seq_len} tokens and the last label, from token {offset:,} of {shard}"
+    yield f"  {seq_len} tokens and the last label, from token {offset:,} of {store.place}/{shard.name}"
     for span in store.documents(start, stop):
-        document = _read_document(span)
+        document = _read_document(store.text_of(span), span.row)
         low, high = max(start, span.start), min(stop, span.stop)
         length = span.stop - span.start
         yield f"  document {document.id}, tokens {low - span.start:,} to {high - span.start:,} of {length:,}"
@@ -86,15 +95,15 @@ def _explain_sample(
         yield from (f"    | {_printable(line)}" for line in (text[:width] + cut).split("\n"))
 
 
-def _read_document(span: Span) -> Document:
-    if not span.text_file.is_file():
+def _read_document(text_file: Path, row: int) -> Document:
+    if not text_file.is_file():
         raise DataError(
-            f"{span.text_file}: missing; the cleaned text must stay where it was when its tokens were made"
+            f"{text_file}: missing; the cleaned text must stay where it was when its tokens were made"
         )
-    return read_row(span.text_file, span.row)
+    return read_row(text_file, row)
 
 
-def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
+def _read_run(folder: Path, cache: CacheConfig) -> tuple[Order, int, dict[str, TokenStore]]:
     """The run's order, global batch (sequences) and stores, refused if their tokens have changed."""
     path = folder / "order.json"
     try:
@@ -105,11 +114,11 @@ def _read_run(folder: Path) -> tuple[Order, int, dict[str, TokenStore]]:
         raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
-    stores = {source: TokenStore.open(Path(place)) for source, place in folders.items()}
+    stores = {source: open_store(place, cache=cache) for source, place in folders.items()}
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
             raise DataError(
-                f"{store.folder}: not the tokens that {folder} was trained on (their fingerprint differs); "
+                f"{store.place}: not the tokens that {folder} was trained on (their fingerprint differs); "
                 "restore the original token store"
             )
     return order, batch, stores
@@ -122,7 +131,7 @@ def _printable(text: str) -> str:
 
 def run(argv: list[str]) -> None:
     config = load("explain", ExplainConfig, argv)
-    for line in explain(config.folder, config.step, config.limit, config.width):
+    for line in explain(config.folder, config.step, config.limit, config.width, config.cache):
         print(line)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.cache.ahead import Node, ReadAhead, bucket_stores, choose_units, is_ours
 from data.errors import DataError
 from data.order import Order, samples_of
 from data.tokens.store import TokenStore
@@ -33,8 +34,12 @@ class Loader:
         dp_size: int = 1,
         workers: int = 2,
         prefetch: int = 4,
+        node: Node | None = None,
     ) -> None:
-        """`micro_batch` and `global_batch` count sequences. Raises ValueError if they do not divide."""
+        """`micro_batch` and `global_batch` count sequences. Raises ValueError if they do not divide.
+
+        `node`: which ranks share this machine's cache of stores in buckets; None: this one alone.
+        """
         if global_batch % (micro_batch * dp_size):
             raise ValueError(
                 f"global_batch={global_batch} sequences: expected a multiple of micro_batch × ranks = "
@@ -46,21 +51,52 @@ class Loader:
         )
         self._micro_batches = global_batch // (micro_batch * dp_size)
         self._ahead = max(workers, prefetch)
+        self._global_batch, self._dp_size = global_batch, dp_size
+        self._node = node or Node(frozenset({dp_rank}))
+        self._ahead_of: ReadAhead | None = None
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
         self.wait_seconds = 0.0  # that the consumer spent waiting
 
     def batches(self, steps_done: int, last_step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The micro-batches of steps steps_done + 1 … last_step. Raises DataError for unreadable tokens."""
+        ahead = self._fetch_ahead(steps_done, last_step)
         pending: deque[Future] = deque()
-        for number in range(steps_done * self._micro_batches, last_step * self._micro_batches):
+        first, end = steps_done * self._micro_batches, last_step * self._micro_batches
+        for number in range(first, end):
             pending.append(self._pool.submit(self._read, *divmod(number, self._micro_batches)))
             if len(pending) > self._ahead:
                 yield self._wait(pending.popleft())
+            if ahead and number % self._micro_batches == 0:  # other ranks may be a step behind
+                done = (number - self._ahead) // self._micro_batches - 1
+                ahead.reached(done * self._global_batch)
         while pending:
             yield self._wait(pending.popleft())
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._ahead_of:
+            self._ahead_of.close()
+        self._pool.shutdown(wait=True)
+
+    def _fetch_ahead(self, steps_done: int, last_step: int) -> ReadAhead | None:
+        """Start to fetch from buckets; None for local stores, and for a replay, whose tokens are here."""
+        stores = bucket_stores(self._stores)
+        if not stores or self._ahead_of:
+            return None
+        first, last = steps_done * self._global_batch, last_step * self._global_batch
+        share = len(self._node.dp_ranks) / self._dp_size
+        choose_units(self._order, stores, first, last, share)
+        if not self._node.fetches:
+            return None
+        self._ahead_of = ReadAhead(
+            self._order,
+            stores,
+            is_ours=is_ours(self._node.dp_ranks, self._dp_size),
+            first=first,
+            last=last,
+            global_batch=self._global_batch,
+        )
+        return self._ahead_of
 
     def __enter__(self) -> "Loader":
         return self

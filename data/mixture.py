@@ -10,7 +10,9 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.folders import is_plain
+from data.remote import is_remote
 
+Place = str | Path  # a URL, or a folder
 # The paper's sources; each has its own recipe.
 RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
 
@@ -56,14 +58,43 @@ def source_name(path: str) -> str:
     return re.sub(r"\W+", "_", Path(path).name.partition(".")[0]).strip("_") or "text"
 
 
-def find_stores(corpora: Path, config: DataConfig) -> dict[str, Path]:
-    """The tokens folder of each chosen source. Raises DataError that names all missing ones."""
-    stores = {source: corpora / source / "tokens" for source in config.chosen()}
-    missing = [source for source, folder in stores.items() if not (folder / "manifest.json").is_file()]
+def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
+    """The tokens folder, or URL, of each chosen source. Raises DataError that names all missing ones."""
+    if is_remote(corpora):
+        corpora = str(corpora).rstrip("/")
+    else:
+        corpora = Path(corpora)
+    stores = {source: _tokens(corpora, source) for source in config.chosen()}
+    missing = [source for source, place in stores.items() if not has_manifest(place)]
     if not missing:
         return stores
-    remedy = _remedy(config, missing)
-    raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {remedy}")
+    if is_remote(corpora) and not sources_in(str(corpora)):
+        raise DataError(
+            f"{corpora}: empty, or no such folder; `relama prepare … output={corpora}/NAME` fills it"
+        )
+    raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {_remedy(config, missing)}")
+
+
+def _tokens(corpora: Place, source: str) -> Place:
+    return f"{corpora}/{source}/tokens" if isinstance(corpora, str) else corpora / source / "tokens"
+
+
+def has_manifest(place: Place) -> bool:
+    """Whether a store is in this folder or at this URL. Raises DataError if a bucket does not answer."""
+    if not is_remote(place):
+        return Path(place, "manifest.json").is_file()
+    from data.cache.bucket import Bucket
+
+    return Bucket(str(place)).exists("manifest.json")
+
+
+def sources_in(corpora: str) -> list[str]:
+    """The sources that have a store in a folder or at a URL, sorted."""
+    if not is_remote(corpora):
+        return sorted(path.parent.parent.name for path in Path(corpora).glob("*/tokens/manifest.json"))
+    from data.cache.bucket import Bucket
+
+    return [name for name in Bucket(corpora).names() if has_manifest(f"{corpora.rstrip('/')}/{name}/tokens")]
 
 
 def _remedy(config: DataConfig, missing: list[str]) -> str:

@@ -91,7 +91,7 @@ class Order:
         number = self._number(n)
         segment = self._segment_of(number)
         block, place = divmod(number - segment.start, sum(segment.block.values()))
-        sources, before = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
+        sources, before = block_order(self.seed, segment.start, block, tuple(segment.block.values()))
         source = list(segment.block)[sources[place]]
         k = segment.first[source] + block * segment.block[source] + int(before[place])
         total = segment.n_sequences[source]
@@ -136,7 +136,7 @@ class Order:
             if segment.start > number:
                 break
             block, place = divmod(min(stop, number) - segment.start, sum(segment.block.values()))
-            sources, _ = _block_order(self.seed, segment.start, block, tuple(segment.block.values()))
+            sources, _ = block_order(self.seed, segment.start, block, tuple(segment.block.values()))
             for position, (source, share) in enumerate(segment.block.items()):
                 within = int(np.count_nonzero(sources[:place] == position))
                 counts[source] = segment.first[source] + block * share + within
@@ -185,7 +185,7 @@ def permute(j: int, n: int, *key: object) -> int:
     bits = max(4, (n - 1).bit_length())
     low = bits // 2
     high = bits - low
-    keys = _round_keys(key)
+    keys = round_keys(key)
     while True:
         left, right = j >> low, j & ((1 << low) - 1)
         for turn in range(0, ROUNDS, 2):
@@ -196,16 +196,32 @@ def permute(j: int, n: int, *key: object) -> int:
             return j
 
 
+def unpermute(i: int, n: int, *key: object) -> int:
+    """The `j` of which `i` is the image: the inverse of `permute`."""
+    bits = max(4, (n - 1).bit_length())
+    low = bits // 2
+    high = bits - low
+    keys = round_keys(key)
+    while True:
+        left, right = i >> low, i & ((1 << low) - 1)
+        for turn in reversed(range(0, ROUNDS, 2)):
+            right ^= mix(left ^ keys[turn + 1]) >> (64 - low)
+            left ^= mix(right ^ keys[turn]) >> (64 - high)
+        i = left << low | right
+        if i < n:
+            return i
+
+
 @lru_cache(maxsize=1024)
-def _round_keys(key: tuple) -> tuple[int, ...]:
+def round_keys(key: tuple) -> tuple[int, ...]:
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8 * ROUNDS).digest()
     return tuple(int.from_bytes(digest[8 * turn : 8 * turn + 8], "little") for turn in range(ROUNDS))
 
 
 @lru_cache(maxsize=16)
-def _block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of a block: its source, and how many earlier places in the block have that source."""
-    key = _round_keys(("block", seed, start, block))[0]
+    key = round_keys(("block", seed, start, block))[0]
     places = np.arange(sum(counts), dtype=np.uint64)
     shuffled = np.argsort(mix_array(places + np.uint64(key)), kind="stable")  # the sum wraps
     sources = np.repeat(np.arange(len(counts)), counts)[shuffled]

@@ -89,6 +89,10 @@ def fetched(path: Any) -> Iterator[Path]:
 def publish(folder: Path, url: str) -> None:
     """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
     target = place(url)
+    if (folder / "tokens" / "manifest.json").is_file():  # so that readers can check small ranges
+        from data.tokens import store, sums
+
+        sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
     for file in sorted(visible, key=lambda file: file.name == "manifest.json"):

@@ -37,7 +37,7 @@ def run(argv: list[str]) -> None:
         return None
     refuse_foreign(path)
     if train.data.name != "sample":  # a run makes the sample itself
-        find_stores(Path(train.corpora), train.data)
+        find_stores(train.corpora, train.data)
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
     job = slurm.submit(config, path, arguments, argv)

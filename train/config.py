@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from data.cache.config import CacheConfig
 from data.mixture import DataConfig, source_name
 from data.order import block_of
 from model.llama import LlamaConfig
@@ -239,7 +240,10 @@ class TrainConfig:
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
     watchdog: WatchdogConfig = field(default_factory=WatchdogConfig)
     run: str = "auto"  # a name under runs/, or a path (/absolute or ./relative)
-    corpora: str = "corpora"  # the folder of the prepared sources
+    corpora: str = (
+        "corpora"  # the prepared sources: a folder, or a URL (s3://, gs://, az://, https://, hf://)
+    )
+    cache: CacheConfig = field(default_factory=CacheConfig)
     input: list[str] = field(default_factory=list)  # data=text: your files, or folders of them
     source: str | None = None  # data=text: its name under corpora; null: the first input's
     seed: int = 0  # of the initial weights

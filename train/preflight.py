@@ -1,12 +1,17 @@
 """Before a run starts: resolve its configuration, once; check its layout, data, tokenizer and memory."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from data.cache.ahead import bucket_stores
+from data.cache.config import CacheConfig
+from data.cache.store import open_store
 from data.errors import DataError
 from data.folders import run_path
-from data.mixture import find_stores
+from data.mixture import Place, find_stores
+from data.remote import is_remote
 from data.tokens.store import TokenStore
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
@@ -69,6 +74,11 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
 
     Raises RunError that names everything that is missing.
     """
+    if is_remote(config.corpora) and config.data.name in ("sample", "text"):
+        raise RunError(
+            f"corpora={config.corpora}: data={config.data.name} makes its tokens on this machine; "
+            "give a local folder"
+        )
     if config.data.name == "sample":
         from data.prepare.sample import prepare_sample  # heavy, and needed only once
 
@@ -80,28 +90,29 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
         prepare_text(Path(config.corpora), config.source, config.input, config.data.vocab_size or 4096)
     missing = []
     try:
-        folders = find_stores(Path(config.corpora), config.data)
+        folders = find_stores(config.corpora, config.data)
     except DataError as error:
         folders, missing = {}, [str(error)]
     missing += needs.weights_problem(config, layout)
     if missing:
         raise RunError("; and ".join(missing))
-    train = {source: TokenStore.open(folder, "train") for source, folder in folders.items()}
-    heldout = open_heldout(folders)
+    train = {source: open_store(place, "train", config.cache) for source, place in folders.items()}
+    heldout = open_heldout(folders, config.cache)
     _refuse_mixed_tokenizers(train)
     for source, store in train.items():
         if store.n_sequences(config.sequence_length) < 1:
             raise RunError(
-                f"{store.folder}: {store.n_tokens} tokens are too few for one sequence of "
+                f"{store.place}: {store.n_tokens} tokens are too few for one sequence of "
                 f"seq_len={config.seq_len}; prepare more for {source}, or exclude it (data.sources=A,B)"
             )
     _verify(config, [*train.values(), *heldout.values()])
+    _refuse_small_disk(train)
     return train, heldout
 
 
-def open_heldout(folders: dict[str, Path]) -> dict[str, TokenStore]:
+def open_heldout(places: Mapping[str, Place], cache: CacheConfig) -> dict[str, TokenStore]:
     """The held-out store of each source that has one; reports those that have none."""
-    stores = {source: TokenStore.open(folder, "heldout") for source, folder in folders.items()}
+    stores = {source: open_store(place, "heldout", cache) for source, place in places.items()}
     empty = [source for source, store in stores.items() if store.n_tokens < 2]
     if empty and identity.is_first():
         print(
@@ -117,7 +128,7 @@ def _refuse_mixed_tokenizers(stores: dict[str, TokenStore]) -> None:
     for store in stores.values():
         if store.tokenizer_fingerprint != first.tokenizer_fingerprint:
             raise RunError(
-                f"{store.folder / 'manifest.json'}: made with another tokenizer than {first.folder}; "
+                f"{store.place}/manifest.json: made with another tokenizer than {first.place}; "
                 "prepare both with one tokenizer (relama prepare … stage=tokens tokenizer=…)"
             )
 
@@ -125,18 +136,28 @@ def _refuse_mixed_tokenizers(stores: dict[str, TokenStore]) -> None:
 def _with_vocabulary(model: LlamaConfig, store: TokenStore) -> LlamaConfig:
     if model.vocab_size not in (-1, store.vocab_size):
         raise RunError(
-            f"{store.folder / 'manifest.json'}: a vocabulary of {store.vocab_size}, but model.vocab_size="
+            f"{store.place}/manifest.json: a vocabulary of {store.vocab_size}, but model.vocab_size="
             f"{model.vocab_size}; prepare the tokens with a tokenizer of that size, or "
             "set model.vocab_size=-1"
         )
     return replace(model, vocab_size=store.vocab_size)
 
 
+def _refuse_small_disk(stores: dict[str, TokenStore]) -> None:
+    """Refuse a cache disk without room, on each machine's first rank."""
+    remote = bucket_stores(stores)
+    if remote and identity.local_rank() == 0:
+        needed = sum(store.n_tokens * store.dtype.itemsize for store in remote.values())
+        next(iter(remote.values())).disk.refuse_too_little(needed)
+
+
 def _verify(config: TrainConfig, stores: list[TokenStore]) -> None:
     """Check the shards' checksums, on each machine's first rank."""
+    if config.verify_data != "always":  # tokens from a bucket are compared with checksums as they are read
+        stores = [store for store in stores if not is_remote(store.place)]
     size = sum(store.n_tokens * store.dtype.itemsize for store in stores)
     wanted = config.verify_data == "always" or (config.verify_data == "auto" and size <= QUICK_TO_VERIFY)
     if wanted and identity.local_rank() == 0:
         for store in stores:
-            with identity.waiting(f"checking {store.folder} (verify_data=never skips this)"):
+            with identity.waiting(f"checking {store.place} (verify_data=never skips this)"):
                 store.verify()

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 from data.order import Order
-from data.tokens.store import tokenizer_in
+from data.remote import is_remote
+from data.tokens.store import TokenStore, tokenizer_in
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama
@@ -138,10 +139,14 @@ def _record(
         {
             "order": order.to_json(),
             "global_batch": run.config.batch_sequences,
-            "stores": {source: str(store.folder.resolve()) for source, store in run.train.items()},
+            "stores": {source: _place(store) for source, store in run.train.items()},
             "fingerprints": run.fingerprints,
         }
     )
+
+
+def _place(store: TokenStore) -> str:
+    return store.place if is_remote(store.place) else str(store.folder.resolve())
 
 
 def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
@@ -159,7 +164,7 @@ def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
 def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:
     for source, fingerprint in state["fingerprints"].items():
         if run.fingerprints.get(source) != fingerprint:
-            here = run.train[source].folder if source in run.train else f"{run.config.corpora}/{source}"
+            here = run.train[source].place if source in run.train else f"{run.config.corpora}/{source}"
             raise RunError(
                 f"{here}: not the tokens that {checkpoint} was trained on ({fingerprint[:12]}… there); "
                 "restore those, or start a new run=NAME with init= this checkpoint"

@@ -31,7 +31,7 @@ from train.optimizer import learning_rate, set_learning_rate
 from train.precision import DTYPES
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import Ranks
+from train.ranks.setup import Ranks, node_of
 from train.ranks.signals import Signals
 from train.ranks.watchdog import LONG, Watchdog
 from train.resume import resume_or_start
@@ -59,6 +59,7 @@ class Trainer:
         self.profiler = Profiler(
             folder.path, config.profile_steps if config.profile else [], ranks.rank, ranks.device
         )
+        self._node = node_of(ranks)
         self.validation = Validation(run, ranks)
         self.in_loop = InLoop(config, ranks)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
@@ -293,6 +294,7 @@ class Trainer:
             dp_rank=self.ranks.dp_rank,
             dp_size=self.ranks.dp_size,
             workers=self.config.workers,
+            node=self._node,
         )
 
     def _close(self, how: str) -> None:

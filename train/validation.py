@@ -100,7 +100,7 @@ def _of_source(
     available = store.n_sequences(seq_len)
     chosen = spread(sequences, available, seed)
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
-    what = f"measuring the loss on {store.folder}"
+    what = f"measuring the loss on {store.place}"
     for begin in identity.counted(what, range(0, len(chosen), batch * ranks.dp_size)):
         if must_stop():
             raise Interrupted

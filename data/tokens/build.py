@@ -21,7 +21,7 @@ from data.documents import read_row, text_files
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.tokens import runs
+from data.tokens import runs, sums
 from data.tokens.heldout import Apart, choose
 from data.tokens.stages import SPLITS, Plan, encode_file, merge_group, text_bytes, write_shard
 from data.tokens.store import VERSION, manifest_checksum, tokenizer_files
@@ -191,9 +191,11 @@ def _verified_shards(plan: Plan) -> dict[str, dict]:
             f"{plan.folder}: the shards hold {', '.join(wrong)}; delete this folder and run the same command "
             "again"
         )
-    for stray in {*plan.store.iterdir()} - {
-        plan.store / entry[key] for entry in shards.values() for key in ("file", "documents_file")
-    }:
+    for entry in shards.values():  # those that an earlier version wrote
+        sums.add(plan.store / entry["file"], entry["xxh3"])
+    names = {entry[key] for entry in shards.values() for key in ("file", "documents_file")}
+    names |= {sums.name_for(entry["file"]) for entry in shards.values()}
+    for stray in {*plan.store.iterdir()} - {plan.store / name for name in names}:
         stray.unlink()
     return shards
 

@@ -21,7 +21,7 @@ import xxhash
 
 from data import folders
 from data.errors import DataError, PassingError, is_passing, retried
-from data.tokens import runs
+from data.tokens import runs, sums
 from data.tokens.heldout import Apart, cut_end, place_of
 from data.tokens.runs import ENTRY, FAN_IN
 from data.tokens.store import DOCUMENT, checksum
@@ -231,6 +231,7 @@ def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
     with folders.replacing(table, folders.own(plan.folder / table.name)) as temporary:
         documents.tofile(temporary)
         documents_checksum = checksum(temporary)
+    sums.add(path, tokens_checksum)
     entry = {
         "file": path.name,
         "tokens": int(ends[-1]),

@@ -56,12 +56,15 @@ class TokenStore:
         self._files: list[str] = manifest["text_files"]
         self._shards: list[dict] = part["shards"]
         self._ends = np.cumsum([shard["tokens"] for shard in self._shards], dtype=np.int64)
-        for shard in self._shards:
-            self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
-            self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
+        self._check_files()
         if not tokenizer_in(folder).is_file():
             raise DataError(f"{tokenizer_in(folder)}: missing; {AGAIN}")
         self._number = next(_numbers)
+
+    @property
+    def place(self) -> str:
+        """Where the store is: its folder or, of one in a bucket, its URL."""
+        return str(self.folder)
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
@@ -99,7 +102,7 @@ class TokenStore:
         while start < stop:
             first = int(self._ends[shard]) - self._shards[shard]["tokens"]
             end = min(stop, int(self._ends[shard]))
-            parts.append(self._tokens(shard)[start - first : end - first])
+            parts.append(self._slice(shard, start - first, end - first))
             start, shard = end, shard + 1
         return parts[1] if len(parts) == 2 else np.concatenate(parts)  # no copy within one shard
 
@@ -120,24 +123,36 @@ class TokenStore:
                 begin = end
             start, shard = int(self._ends[shard]), shard + 1
 
+    def text_of(self, span: Span) -> Path:
+        """The file of cleaned text that a document came from."""
+        return span.text_file
+
     def place_of(self, token: int) -> tuple[Path, int]:
         """The shard that holds a token of the stream, and the token's place in that shard."""
         shard = int(np.searchsorted(self._ends, token, side="right"))
         first = int(self._ends[shard]) - self._shards[shard]["tokens"]
         return self.folder / self._shards[shard]["file"], token - first
 
-    def _tokens(self, shard: int) -> np.ndarray:
-        return _map(self.folder / self._shards[shard]["file"], self.dtype, self._number)
+    def _slice(self, shard: int, start: int, stop: int) -> np.ndarray:
+        return _map(self.folder / self._shards[shard]["file"], self.dtype, self._number)[start:stop]
 
     def _documents(self, shard: int) -> np.ndarray:
         return _map(self.folder / self._shards[shard]["documents_file"], DOCUMENT, self._number)
 
-    def _check_size(self, name: str, expected: int) -> None:
+    def _check_files(self) -> None:
+        for shard in self._shards:
+            self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
+            self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
+
+    def _refuse_outside(self, name: str) -> None:
         if not is_plain(name):
             raise DataError(
                 f"{self.folder / 'manifest.json'}: names {name!r}, which is outside its folder, so this is "
                 f"not a Relama token store; {AGAIN}"
             )
+
+    def _check_size(self, name: str, expected: int) -> None:
+        self._refuse_outside(name)
         path = self.folder / name
         try:
             size = path.stat().st_size
@@ -190,10 +205,18 @@ def read_manifest(folder: Path) -> dict:
     """manifest.json of a store. Raises DataError if it is missing, torn, altered or of another version."""
     path = folder / "manifest.json"
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        return parse_manifest(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: missing, so this is not a complete token store; {AGAIN}") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
+
+
+def parse_manifest(content: bytes, path: str) -> dict:
+    """A store's manifest from its text. Raises DataError if it is torn, altered or of another version."""
+    try:
+        manifest = json.loads(content.decode("utf-8"))
+    except ValueError as error:
         raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise DataError(f"{path}: not a manifest of version {VERSION}; {AGAIN}")

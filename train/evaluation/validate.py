@@ -1,9 +1,10 @@
 """`relama validate weights=PATH`: held-out loss per source, by default on the data that the run trains on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from configs.load import entry, load
+from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
 from data.tokens.store import TokenStore, tokenizer_in
@@ -27,6 +28,7 @@ class ValidateWeightsConfig:
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     data: DataConfig
     corpora: str = "corpora"
+    cache: CacheConfig = field(default_factory=CacheConfig)
     sequences: int = 1000000  # at most, per source, spread evenly over what is held out
     seq_len: int | None = None  # null: the run's, or else the model's context
     micro_batch: int = 4
@@ -46,7 +48,7 @@ def run(argv: list[str]) -> None:
     config = load("validate", ValidateWeightsConfig, as_key("weights", argv))
     weights = open_weights(Path(config.weights))
     config = _with_the_runs_data(config, weights, {word.partition("=")[0].partition(".")[0] for word in argv})
-    stores = open_heldout(find_stores(Path(config.corpora), config.data))
+    stores = open_heldout(find_stores(config.corpora, config.data), config.cache)
     if not stores:
         raise RunError(
             f"{config.corpora}: no held-out data; "
@@ -109,7 +111,7 @@ def _refuse_other_tokenizer(
     for store in stores.values():
         if not same_tokenizer(weights, store.tokenizer_fingerprint, store.vocab_size):
             raise RunError(
-                f"{store.folder}: made with a different tokenizer than {config.weights} was trained with; "
+                f"{store.place}: made with a different tokenizer than {config.weights} was trained with; "
                 "give data= and corpora= of its run"
             )
 

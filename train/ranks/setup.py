@@ -7,6 +7,7 @@ one, so the trainer never asks whether it is distributed.
 import ctypes
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from torch._C._distributed_c10d import HashStore, PrefixStore, TCPStore
 from torch.distributed.device_mesh import DeviceMesh
 
 from configs.errors import explained
+from data.cache.ahead import Node
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import RunError, TrainConfig
@@ -183,6 +185,13 @@ def gather_objects(value: T) -> list[T]:
     values: list = [None] * identity.group_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def node_of(ranks: Ranks) -> Node:
+    """The data-parallel ranks on this machine; its first process fetches tokens for all of them."""
+    placed = gather_objects((socket.gethostname(), ranks.dp_rank))
+    here = frozenset(dp_rank for host, dp_rank in placed if host == socket.gethostname())
+    return Node(here, fetches=identity.local_rank() == 0)
 
 
 def die_with_parent() -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 from configs.load import CONFIGS, entry, load
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
+from data.cache.store import open_store
 from data.errors import DataError
 from data.folders import run_path
+from data.mixture import find_stores
+from data.remote import is_remote
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
 from data.tokens.store import tokenizer_in
 from train.config import RunError, TrainConfig
@@ -23,7 +26,7 @@ from train.run.configuration import read_run_config
 
 OF_AUDIT = {field.name for field in fields(AuditConfig)}
 OF_TRAIN = {field.name for field in fields(TrainConfig)} | {path.name for path in CONFIGS.iterdir()}
-SHARED = {"data", "corpora", "steps", "global_batch"}  # keys of both audit and train
+SHARED = {"data", "corpora", "cache", "steps", "global_batch"}  # keys of both audit and train
 
 
 @dataclass
@@ -95,7 +98,11 @@ def _of_arguments(arguments: list[str]) -> Compared:
     defaults = [arg for arg in ("model=7b", "data=mix") if arg.partition("=")[0] not in groups]
     config = load("train", TrainConfig, [*defaults, *arguments])
     corpora = Path(config.corpora)
-    stores = [corpora / source / "tokens" for source in config.data.weights]
+    if is_remote(config.corpora):
+        places = find_stores(config.corpora, config.data)
+        stores = [open_store(place, cache=config.cache).folder for place in places.values()]
+    else:
+        stores = [corpora / source / "tokens" for source in config.data.weights]
     for path in map(tokenizer_in, (*stores, corpora / "tokenizer")):
         if path.is_file():
             return Compared(config, tokenizer_settings(path), str(path), " ".join(arguments))
@@ -118,7 +125,7 @@ def _mixture(arguments: list[str], compared: Compared | None) -> AuditConfig:
 
 
 def _audited(config: AuditConfig, may_be_absent: bool) -> tuple[Audit | None, str]:
-    if may_be_absent and not Path(config.corpora).is_dir():
+    if may_be_absent and not is_remote(config.corpora) and not Path(config.corpora).is_dir():
         return None, f"{config.corpora}: no such folder yet; skipping the audit of the mixture's tokens"
     return audit(config), ""
 

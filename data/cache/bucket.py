@@ -1,0 +1,230 @@
+"""A folder in a bucket: reads that are retried until they have the right length and checksum, or named.
+
+Any URL that fsspec knows. A read ends with the right bytes or a DataError: one line with the URL, never with
+a secret. What a later try can change (a slow, failing or lying server) is tried again; what it cannot
+(no credentials, no such object) is refused at once.
+"""
+
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from configs.redact import redact
+from data.errors import DataError
+from data.remote import refuse_credentials
+
+PATIENCE = 300.0  # seconds of failures before a read gives up
+WRONG_TRIES = 6  # of a read whose bytes arrive, and are wrong
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
+SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
+TIMEOUT = 20.0  # seconds, and what SLOWEST adds
+PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
+EXTRAS = {"s3fs": "data", "gcsfs": "gcs", "adlfs": "azure"}
+Check = Callable[[bytes], str | None]  # what is wrong with what arrived, None if nothing
+
+
+@dataclass
+class Traffic:
+    """What a bucket's reads cost."""
+
+    requests: int = 0
+    bytes: int = 0
+    retries: int = 0
+
+
+class Bucket:
+    """The folder at `url`. Safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        """Raises DataError for a URL with a password, or of a kind that is not installed."""
+        refuse_credentials(url)
+        self.url = url.rstrip("/")
+        self.traffic = Traffic()
+        self._fs, self._root = _open(self.url)
+        self._counting = threading.Lock()
+        self._warned = False
+        self.hurry = threading.Event()  # while it is set, a read that fails is not made again
+
+    def at(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def child(self, name: str) -> "Bucket":
+        return Bucket(self.at(name))
+
+    def read(
+        self, name: str, start: int | None = None, stop: int | None = None, check: Check | None = None
+    ) -> bytes:
+        """Bytes [start, stop) of an object, or all of it. Raises FileNotFoundError, or DataError."""
+
+        def attempt() -> bytes:
+            content = self._read_once(name, start, stop)
+            if stop is not None and len(content) != stop - (start or 0):
+                raise Wrong(f"{len(content):,} bytes arrived of {stop - (start or 0):,}")
+            if check is not None and (problem := check(content)):
+                raise Wrong(problem)
+            return content
+
+        where = name if start is None else f"{name}, bytes {start:,} to {stop or 0:,}"
+        return self._patiently(where, attempt)
+
+    def ask(self, what: str, work: Callable[[Any, str], Any]) -> Any:
+        """`work(file system, path)`, retried alike. Raises FileNotFoundError or DataError."""
+        return self._patiently(what, lambda: work(self._fs, f"{self._root}/{what}".rstrip("/")))
+
+    def size(self, name: str) -> int:
+        """An object's size in bytes. Raises FileNotFoundError or DataError."""
+
+        def info(fs: Any, path: str) -> int:
+            fs.invalidate_cache(path)
+            return int(fs.info(path)["size"])
+
+        return self.ask(name, info)
+
+    def exists(self, name: str) -> bool:
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def names(self, folder: str = "") -> list[str]:
+        """The plain names in a folder of the bucket, sorted; empty if there is no such folder."""
+
+        def listed(fs: Any, path: str) -> list[str]:
+            fs.invalidate_cache()
+            return sorted({str(found).rstrip("/").rpartition("/")[2] for found in fs.ls(path, detail=False)})
+
+        try:
+            return self.ask(folder, listed)
+        except FileNotFoundError:
+            return []
+
+    def _read_once(self, name: str, start: int | None, stop: int | None) -> bytes:
+        path = f"{self._root}/{name}" if name else self._root
+        timeout = TIMEOUT + (0 if stop is None else (stop - (start or 0)) / SLOWEST)
+        if getattr(self._fs, "async_impl", False):
+            from fsspec.asyn import sync
+
+            limit = timeout if stop is not None else None
+            content: Any = sync(self._fs.loop, self._fs._cat_file, path, start=start, end=stop, timeout=limit)
+        else:
+            content = self._fs.cat_file(path, start=start, end=stop)
+        with self._counting:
+            self.traffic.requests += 1
+            self.traffic.bytes += len(content)
+        return content
+
+    def _patiently(self, where: str, attempt: Callable[[], Any]) -> Any:
+        begin, pause, wrong = time.monotonic(), FIRST_PAUSE, 0
+        while True:
+            try:
+                return attempt()
+            except FileNotFoundError as error:
+                if final := _final(error):  # the bucket, not the object
+                    raise DataError(f"{self.url}: {final}") from None
+                raise
+            except Exception as error:  # each client library has errors of its own
+                if final := _final(error):
+                    raise DataError(f"{self.at(where)}: {final}") from None
+                wrong += isinstance(error, Wrong) or "Checksum" in type(error).__name__  # the client's own
+                if wrong >= WRONG_TRIES:
+                    raise WrongContent(
+                        f"{self.at(where)}: {error}, at each of {wrong} tries; the object was replaced or "
+                        "damaged, or the server alters what it sends: restore it and run the same command"
+                    ) from None
+                if time.monotonic() - begin + pause > PATIENCE:
+                    raise DataError(
+                        f"{self.at(where)}: cannot be read ({_line(error)}), for {PATIENCE:.0f} s; "
+                        "run the same command again once the server answers"
+                    ) from None
+                self._note_retry(where, error, pause)
+            if self.hurry.wait(pause * random.uniform(0.5, 1.0)):
+                raise DataError(f"{self.at(where)}: not read, because the command is ending")
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _note_retry(self, where: str, error: Exception, pause: float) -> None:
+        with self._counting:
+            self.traffic.retries += 1
+            is_new = not self._warned and pause > 2 * FIRST_PAUSE
+            self._warned |= is_new
+        if is_new:  # one line for each bucket: a bad hour must not fill the log
+            print(
+                f"relama: warning: {self.at(where)}: {_line(error)}; retrying (further failures are counted)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+class Wrong(Exception):
+    """What arrived is not what was asked for."""
+
+
+class WrongContent(DataError):
+    """Each try brought wrong bytes."""
+
+
+def _open(url: str) -> tuple[Any, str]:
+    scheme = url.partition("://")[0]
+    package = PACKAGES.get(scheme)
+    try:
+        from fsspec.core import url_to_fs
+
+        fs, path = url_to_fs(url, **_options(package))
+    except ImportError:
+        how = f"pip install -e '.[{EXTRAS[package]}]'" if package else f"install fsspec's client for {scheme}"
+        raise DataError(f"{url}: needs {package or 'another package'}; {how}") from None
+    except ValueError as error:
+        known = "s3, gs, az, https, hf, file"
+        raise DataError(f"{url}: {_line(error)}; expected a URL of one of {known}") from None
+    except Exception as error:  # each client has its own, of missing credentials above all
+        raise DataError(f"{url}: {_final(error) or f'cannot be opened ({_line(error)})'}") from None
+    if package == "s3fs":
+        fs.retries = 1  # retries are counted and named here, not hidden in the client
+    return fs, str(path).rstrip("/")
+
+
+def _options(package: str | None) -> dict[str, Any]:
+    if package != "s3fs":
+        return {}
+    quick = {
+        "connect_timeout": 5,
+        "read_timeout": 15,
+        "retries": {"max_attempts": 1},
+        "max_pool_connections": 64,
+    }
+    return {"config_kwargs": quick}
+
+
+def _final(error: BaseException) -> str | None:
+    """The refusal for an error that no later try changes, or None."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    text = " ".join(f"{type(one).__name__} {one}" for one in seen)
+    if any(word in text for word in ("NoCredentials", "DefaultCredentialsError", "Unable to locate cred")):
+        return (
+            "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, …)"
+        )
+    if any(word in text for word in ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocation")):
+        return "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own"
+    if "NoSuchBucket" in text or "bucket does not exist" in text:
+        return "no such bucket; create it, or correct the name"
+    if any(isinstance(one, PermissionError) for one in seen):
+        return (
+            f"access denied ({_line(error)}); check which credentials are in use and that they may "
+            "read this (and write, for output= and checkpoint.remote=)"
+        )
+    return None
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error, without secrets."""
+    lines = [line.strip() for line in redact(str(error)).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]

@@ -1,0 +1,208 @@
+"""The cache on a local disk: sparse copies of shards, bounded in what they take, shared by any processes.
+
+tokens/FINGERPRINT/  manifest.json  tokenizer.model  train-00000.bin (sparse)  train-00000.sums  …
+There is no index. A block is present if its bytes have the right checksum, which every reader checks anyway:
+so a kill, a torn write, a full disk or another process that frees a block at the same time costs another
+read of the bucket, and never a wrong token.
+"""
+
+import ctypes
+import errno
+import fcntl
+import os
+import shutil
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import IO
+
+from data.errors import DataError
+
+STRIPES = 128  # locks of a store, so that processes do not fetch the same block at once
+OPEN_FILES = 128
+RECOUNT = 5.0  # seconds between two looks at what the cache takes on the disk
+_KEEP_SIZE_PUNCH = 0x1 | 0x2  # Linux: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Disk:
+    """The cache in `folder`, of at most `capacity` bytes."""
+
+    def __init__(self, folder: Path, capacity: int) -> None:
+        """Raises DataError if it cannot be written."""
+        self.folder, self.capacity = folder / "tokens", capacity
+        self._held: dict[str, IO[bytes]] = {}
+        self._warned = False
+        self._taken, self._counted = 0, -RECOUNT  # bytes, and when they were counted
+        self._counting = threading.Lock()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"cache.path={folder}: cannot be written ({error.strerror}); choose a folder on a local disk"
+            ) from None
+
+    def store(self, fingerprint: str) -> Path:
+        """The folder of a store, which other jobs leave alone while this process lives."""
+        folder = self.folder / fingerprint
+        while fingerprint not in self._held:
+            (folder / "locks").mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):
+                handle = open(folder / "in-use", "ab")  # noqa: SIM115: held for life
+                fcntl.flock(handle, fcntl.LOCK_SH)
+                os.utime(handle.fileno())
+                if os.path.samestat(os.fstat(handle.fileno()), os.stat(folder / "in-use")):
+                    self._held[fingerprint] = handle  # otherwise another job has just removed it
+        return folder
+
+    def used(self) -> int:
+        """Bytes that the cache takes on the disk."""
+        return sum(_disk_bytes(path) for path in self.folder.glob("*/*"))
+
+    def taken(self) -> int:
+        """About `used()`: counted every few seconds, because other processes share the cache."""
+        with self._counting:
+            if time.monotonic() - self._counted >= RECOUNT:
+                self._taken, self._counted = self.used(), time.monotonic()
+            return self._taken
+
+    def refuse_too_little(self, needed: int) -> None:
+        """Raise DataError if the disk lacks the room that the cache may take and this run needs."""
+        free = shutil.disk_usage(self.folder).free
+        wanted = min(self.capacity, needed) - self.used()
+        if wanted > free:
+            raise DataError(
+                f"cache.path={self.folder.parent}: only {free / 2**30:.1f} GiB are free, and the cache may "
+                f"grow by {wanted / 2**30:.1f} GiB; make room, set cache.gib lower, or choose another disk"
+            )
+
+    def free_unused(self) -> bool:
+        """Remove the oldest store that no living job reads; returns whether there was one."""
+        for folder in sorted(self.folder.iterdir(), key=_age):
+            if folder.name in self._held:
+                continue
+            with suppress(OSError), open(folder / "in-use", "ab") as handle:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+                self._counted = -RECOUNT
+                return True
+        return False
+
+    def write(self, path: Path, offset: int, content: bytes, size: int) -> bool:
+        """Put bytes into the sparse file `path` of `size` bytes; returns whether there was room."""
+        self.taken()
+        with self._counting:
+            if self._taken + len(content) > self.capacity:
+                return False
+            self._taken += len(content)
+        try:
+            file = _opened(path, size)
+            os.pwrite(file.fileno(), content, offset)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise DataError(
+                    f"cache.path: {path}: cannot be written ({error.strerror}); choose a local disk"
+                ) from None
+            self._warn_of_full()
+            return False
+        return True
+
+    def read(self, path: Path, offset: int, n_bytes: int, size: int) -> bytes:
+        """Bytes of the sparse file; zeros, or fewer, where nothing was written."""
+        try:
+            return os.pread(_opened(path, size).fileno(), n_bytes, offset)
+        except OSError:
+            return b""
+
+    def punch(self, path: Path, offset: int, n_bytes: int) -> None:
+        """Free a part of a sparse file. Raises DataError if the file system cannot."""
+        if not path.exists():
+            return
+        with open(path, "r+b") as file:
+            before = os.fstat(file.fileno()).st_blocks
+            if _punch(file.fileno(), offset, n_bytes):
+                self._count((os.fstat(file.fileno()).st_blocks - before) * 512)
+                return
+        raise DataError(
+            f"cache.path={self.folder.parent}: its file system cannot free parts of a file; choose a local "
+            "disk (ext4, xfs, btrfs, tmpfs), or set cache.gib above the size of the tokens"
+        )
+
+    @contextmanager
+    def claim(self, store: Path, key: str) -> Iterator[None]:
+        """Hold the lock for a part of a store: one process or thread fetches it, the others wait."""
+        with open(store / "locks" / f"{zlib.crc32(key.encode()) % STRIPES}", "ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _count(self, n_bytes: int) -> None:
+        with self._counting:
+            self._taken += n_bytes
+
+    def _warn_of_full(self) -> None:
+        if not self._warned:
+            self._warned = True
+            print(
+                f"relama: warning: {self.folder.parent}: the disk of the cache is full; tokens that it "
+                "cannot keep are read from the bucket each time (make room, or set cache.gib lower)",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def stretches(path: Path) -> Iterator[tuple[int, int]]:
+    """The parts [low, high) of a sparse file that take disk space."""
+    try:
+        with open(path, "rb") as file:
+            high, size = 0, os.fstat(file.fileno()).st_size
+            while high < size:
+                low = os.lseek(file.fileno(), high, os.SEEK_DATA)
+                high = os.lseek(file.fileno(), low, os.SEEK_HOLE)
+                yield low, high
+    except OSError:
+        return  # no such file, or no data after the last hole
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _file(path: Path, size: int) -> IO[bytes]:
+    # A file object: it is closed once no thread uses it, so a number cannot mean another file meanwhile.
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    file = open(handle, "r+b", buffering=0)  # noqa: SIM115: closed by the last reference
+    if os.fstat(file.fileno()).st_size != size:
+        os.ftruncate(file.fileno(), size)
+    return file
+
+
+_opening = threading.Lock()
+
+
+def _opened(path: Path, size: int) -> IO[bytes]:
+    with _opening:
+        return _file(path, size)
+
+
+def _punch(handle: int, offset: int, n_bytes: int) -> bool:
+    if sys.platform != "linux":
+        return False
+    fallocate = ctypes.CDLL(None, use_errno=True).fallocate
+    fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+    return fallocate(handle, _KEEP_SIZE_PUNCH, offset, n_bytes) == 0
+
+
+def _disk_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_blocks * 512
+    except OSError:
+        return 0
+
+
+def _age(folder: Path) -> float:
+    try:
+        return (folder / "in-use").stat().st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,86 @@
+"""When tokens will be needed next: the inverse of the order of the data.
+
+`Order.locate` says what a sample reads; here, which samples read given tokens. Both are functions of the
+order alone, so that what to evict from a cache is known, not guessed.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from data.order import Order, Segment, block_order, unpermute
+
+NEVER = 1 << 62
+
+
+def next_use(
+    order: Order,
+    source: str,
+    tokens: tuple[int, int],
+    after: int,
+    stop: int,
+    mine: Callable[[int], bool] = lambda n: True,
+) -> int:
+    """The first sample in [after, stop), of those that are `mine`, that reads any of tokens [low, high) of a
+    source; NEVER if there is none."""
+    low, high = tokens
+    best = NEVER
+    for segment, begin, end in _stretches(order, after, stop):
+        if source not in segment.n_sequences:
+            continue
+        length, total = segment.seq_len, segment.n_sequences[source]
+        first = max(0, -(-low // length) - 1)  # a sequence has its last label, too
+        for index in range(first, min(total, (high - 1) // length + 1)):
+            for n in _uses(order, segment, source, index, begin, min(end, best)):
+                if mine(n):
+                    best = n
+                    break
+        if best < NEVER:
+            return best
+    return best
+
+
+def _stretches(order: Order, after: int, stop: int) -> Iterator[tuple[Segment, int, int]]:
+    """The segments between two samples, each with its own samples in between."""
+    starts = [_sample(order, segment.start) for segment in order.segments] + [NEVER]
+    for segment, start, end in zip(order.segments, starts, starts[1:]):
+        if max(start, after) < min(end, stop):
+            yield segment, max(start, after), min(end, stop)
+
+
+def _uses(order: Order, segment: Segment, source: str, index: int, after: int, stop: int) -> Iterator[int]:
+    """The samples in [after, stop) of a segment that are sequence `index` of `source`, in order."""
+    total, share, size = segment.n_sequences[source], segment.block[source], sum(segment.block.values())
+    base = segment.first[source]
+    reached = base + (order._number(after) - segment.start) // size * share  # no later than `after`'s own k
+    epoch = max(base, reached) // total
+    while True:
+        k = epoch * total + unpermute(index, total, order.seed, source, epoch)
+        epoch += 1
+        if k < base:
+            continue
+        block, within = divmod(k - base, share)
+        if segment.start + block * size > order._number(stop):
+            return
+        places = _places(order.seed, segment.start, block, tuple(segment.block.values()))
+        number = segment.start + block * size + int(places[list(segment.block).index(source)][within])
+        if any(low <= number < high for low, high in order.skipped):
+            continue
+        n = _sample(order, number)
+        if n >= stop:
+            return
+        if n >= after:
+            yield n
+
+
+def _sample(order: Order, number: int) -> int:
+    """The sample that has a number, counting those that are skipped: the inverse of Order's numbers."""
+    return number - sum(min(high, number) - low for low, high in order.skipped if low < number)
+
+
+@lru_cache(maxsize=512)
+def _places(seed: int, start: int, block: int, counts: tuple[int, ...]) -> list[np.ndarray]:
+    """Where each source's samples are in a block."""
+    sources, _ = block_order.__wrapped__(seed, start, block, counts)  # past its cache, which reading needs
+    return [np.flatnonzero(sources == source) for source in range(len(counts))]
