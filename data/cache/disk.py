@@ -53,7 +53,7 @@ class Disk:
         while fingerprint not in self._held:
             (folder / "locks").mkdir(parents=True, exist_ok=True)
             with suppress(OSError):
-                handle = open(folder / "in-use", "ab")  # noqa: SIM115: held for life
+                handle = open(folder / "in-use", "ab")  # noqa: SIM115 (held for life)
                 fcntl.flock(handle, fcntl.LOCK_SH)
                 os.utime(handle.fileno())
                 if os.path.samestat(os.fstat(handle.fileno()), os.stat(folder / "in-use")):
@@ -172,7 +172,7 @@ def stretches(path: Path) -> Iterator[tuple[int, int]]:
 def _file(path: Path, size: int) -> IO[bytes]:
     # A file object: it is closed once no thread uses it, so a number cannot mean another file meanwhile.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    file = open(handle, "r+b", buffering=0)  # noqa: SIM115: closed by the last reference
+    file = open(handle, "r+b", buffering=0)  # noqa: SIM115 (the last reference closes it)
     if os.fstat(file.fileno()).st_size != size:
         os.ftruncate(file.fileno(), size)
     return file

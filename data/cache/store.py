@@ -5,7 +5,6 @@ checksums come from the store's `.sums` files (data/tokens/sums.py); those of a 
 reading each shard once, in full, and comparing it with the manifest's checksum.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -26,9 +25,19 @@ from data.cache.disk import Disk, stretches
 from data.errors import DataError
 from data.remote import is_remote
 from data.tokens import sums
-from data.tokens.store import AGAIN, DOCUMENT, MAPPED, TOKENIZER, Span, TokenStore, parse_manifest
+from data.tokens.store import (
+    AGAIN,
+    DOCUMENT,
+    MAPPED,
+    TOKENIZERS,
+    Span,
+    TokenStore,
+    parse_manifest,
+    tokenizer_in,
+)
 from data.tokens.sums import BLOCK, BlockSums
 
+TRIES = 3  # of a tokenizer whose content is wrong
 PIECE = 8 << 20  # bytes of a request when a shard is read in full
 
 
@@ -301,19 +310,27 @@ def remote_manifest(bucket: Bucket) -> dict:
 
 
 def _keep_tokenizer(bucket: Bucket, folder: Path, manifest: dict) -> None:
-    expected = manifest["tokenizer"]["fingerprint"]
+    """Have the store's tokenizer in the cache. Raises DataError if it is missing or another."""
+    from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
 
-    def check(content: bytes) -> str | None:
-        is_right = hashlib.sha256(content).hexdigest() == expected
-        return None if is_right else "not the tokenizer that made these tokens"
+    def is_right() -> bool:
+        with suppress(DataError, OSError):
+            return fingerprint_of(tokenizer_in(folder)) == manifest["tokenizer"]["fingerprint"]
+        return False
 
-    path = folder / TOKENIZER
-    if path.exists() and check(path.read_bytes()) is None:
-        return
-    try:
-        _keep(path, bucket.read(TOKENIZER, check=check))
-    except FileNotFoundError:
-        raise DataError(f"{bucket.at(TOKENIZER)}: missing; {AGAIN}") from None
+    for _ in range(TRIES):
+        if is_right():
+            return
+        for name in (*TOKENIZERS, "tokenizer_config.json"):
+            with suppress(FileNotFoundError):
+                _keep(folder / name, bucket.read(name))
+                if name == TOKENIZERS[0]:
+                    break
+    path = tokenizer_in(folder)
+    if not path.is_file():
+        raise DataError(f"{bucket.at(path.name)}: missing; {AGAIN}")
+    if not is_right():
+        raise DataError(f"{bucket.at(path.name)}: not the tokenizer that made these tokens; {AGAIN}")
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -21,7 +21,7 @@ from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
 from data.tokens import sums
-from data.tokens.store import DOCUMENT, TOKENIZER, VERSION, TokenStore, checksum, manifest_checksum
+from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
 from tests.support.buckets import (
     Chaos,
     credentials,
@@ -181,7 +181,7 @@ def test_a_store_without_block_checksums_is_read_in_full_once(server, stores, co
 def random_store(folder: Path, source: str, n_tokens: int) -> TokenStore:
     """A store of random tokens in two shards, with block checksums."""
     folder.mkdir(parents=True)
-    (folder / TOKENIZER).write_bytes(b"none")
+    (folder / TOKENIZERS[0]).write_bytes(b"none")
     shards = []
     for i in range(2):
         tokens = np.random.default_rng([n_tokens, i]).integers(0, 32000, n_tokens // 2, dtype=np.uint16)
