@@ -94,7 +94,8 @@ def sources_in(corpora: str) -> list[str]:
         return sorted(path.parent.parent.name for path in Path(corpora).glob("*/tokens/manifest.json"))
     from data.cache.bucket import Bucket
 
-    return [name for name in Bucket(corpora).names() if has_manifest(f"{corpora.rstrip('/')}/{name}/tokens")]
+    names = [name for name in Bucket(corpora).names() if name[0] != "."]
+    return [name for name in names if has_manifest(f"{corpora.rstrip('/')}/{name}/tokens")]
 
 
 def _remedy(config: DataConfig, missing: list[str]) -> str:

@@ -127,6 +127,8 @@ class Bucket:
                 if final := _final(error):  # the bucket, not the object
                     raise DataError(f"{self.url}: {final}") from None
                 raise
+            except (NotADirectoryError, IsADirectoryError) as error:  # of file://
+                raise FileNotFoundError(str(error)) from None
             except Exception as error:  # each client library has errors of its own
                 if final := _final(error):
                     raise DataError(f"{self.at(where)}: {final}") from None

@@ -60,7 +60,7 @@ REFUSED = {
     "data.weights.mine=much": ["data.weights.mine=much", "expected a number"],
     "validate=5": ["validate=5", "validate.every"],
     "run=${nothing}": ["run=${nothing}: ", "not found"],
-    "corpora=s3://bucket/corpora": ["corpora=s3://bucket/corpora", "expected a local folder"],
+    "run=s3://bucket/run": ["run=s3://bucket/run", "expected a local folder"],
     "data=[mix,sample]": ["data=[mix,sample]", "no such choice"],
 }
 
