@@ -6,7 +6,7 @@ CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: install demo test test-quick lint keys clean
+.PHONY: install demo reproduction test test-quick lint keys clean
 
 install: $(INSTALLED)
 
@@ -22,6 +22,10 @@ $(INSTALLED): $(CORE)
 
 demo: $(CORE)
 	PATH="$(abspath $(BIN)):$$PATH" bash launch/demo.sh
+
+# The paper's recipe from raw text to scores, small; QUICK=1: the quarter-hour form. Run it again to resume.
+reproduction: $(INSTALLED)
+	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python benchmarks/reproduction/run.py $(if $(QUICK),--quick)
 
 # All tests. Those that kill, wait or measure share one worker (tests/conftest.py).
 test: $(INSTALLED) lint

@@ -235,7 +235,7 @@ def test_a_rung_is_trained_by_the_trainer_and_a_failure_is_reported_with_its_log
     monkeypatch.chdir(tmp_path)
     rung = replace(family.rungs([60e3], [5], **RULE)[0][0], steps=2, global_batch=512)
     config = LadderConfig(sizes=["60k", "130k", "280k"])
-    with pytest.raises(RunError, match=r"65.7k-5 ended with exit code 1: .*corpora/books"):
+    with pytest.raises(RunError, match=r"65.7k-5 ended with exit code 1: .*no token store for books"):
         training.train([rung], config, tmp_path / "lad", ["data=mix", "data.sources=books"], print)
     assert (tmp_path / "lad" / "logs" / f"{rung.name}.log").exists()
     assert (REPOSITORY / "train" / "main.py").exists()
