@@ -25,8 +25,8 @@ cat <<'NEXT'
 Done. Open runs/demo/report.html. What to type next:
   source .venv/bin/activate
   relama explain run=demo step=1 limit=2              # what a step was trained on, to the file and line
-  torchrun --nproc_per_node 2 train/main.py model=tiny data=sample run=two   # the same on two processes
+  relama launch processes=2 model=tiny data=sample run=two   # the same on two processes
   relama train model=tiny data=sample run=longer steps=2000   # learns more
   relama train model=tiny data=text input=FILES       # your own text (docs/training.md)
-  torchrun train/main.py model=7b data=mix            # the real thing: says what it still needs
+  relama launch processes=8 model=7b data=mix         # the real thing: says what it still needs
 NEXT
