@@ -68,11 +68,12 @@ VERBS = {
     ),
     "runs": ("train.report.runs", "RunsConfig", "list every run: state, step, held-out figure, speed, age"),
 }
-# What two verbs take in addition to their keys.
+# What some verbs take in addition to their keys.
 ALSO = {
-    "launch": "It also takes every key of `relama train`.",
     "ladder": "It also takes every key of `relama train` but `model`, `steps`, `stop_at`, `init` and "
     "`checkpoint.keep`, for all of its runs.",
+    "train": "`--multirun` takes several values of a key (`optim.lr=1e-4,3e-4`) and trains each combination.",
+    "launch": "It also takes every key of `relama train`, and `--multirun`.",
     "audit": "It also takes `run=NAME`, or any key of `relama train`, whose config is then compared with the "
     "paper's; `size=7b|13b|33b|65b` chooses the size to compare with (default: the nearest by shape).",
 }
@@ -101,6 +102,8 @@ def run(arguments: list[str]) -> int:
     if "-h" in overrides or "--help" in overrides:
         print(help_page(verb))
         return 0
+    if verb in ("train", "launch") and ("--multirun" in overrides or "-m" in overrides):
+        return importlib.import_module("launch.sweep").main(verb, overrides)
     return importlib.import_module(VERBS[verb][0]).main(overrides)
 
 

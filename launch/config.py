@@ -7,7 +7,8 @@ refused here, each in one line that names the key.
 import re
 from dataclasses import dataclass, field
 
-KINDS = ("local", "slurm")
+KINDS = ("local", "slurm", "kubernetes")
+FORMATS = ("job", "jobset", "trainjob")
 # Slurm's time formats: minutes[:seconds], hours:minutes:seconds, days-hours[:minutes[:seconds]].
 _TIME = re.compile(
     r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
@@ -19,7 +20,7 @@ _TIME = re.compile(
 class ClusterConfig:
     """Where to run; `configs/cluster/` fills it."""
 
-    name: str = "local"  # local | slurm
+    name: str = "local"  # local | slurm | kubernetes
     grace: int = 300  # seconds between the warning and the end, in which the run is saved
     rendezvous: str | None = None  # local, on several machines: HOST:PORT of one of them
     partition: str | None = None  # Slurm's; null: its default
@@ -27,6 +28,21 @@ class ClusterConfig:
     setup: str | None = None  # a shell file that the job sources first
     environment: dict[str, str] = field(default_factory=dict)  # variables of the job
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
+    # Kubernetes:
+    format: str = "job"  # job | jobset (needs JobSet) | trainjob (needs Kubeflow Trainer)
+    namespace: str | None = None  # null: the kubeconfig's
+    volumes: list[str] = field(default_factory=list)  # CLAIM:/path; relative paths begin at the first
+    secrets: list[str] = field(default_factory=list)  # Secrets whose entries become variables
+    resources: list[str] = field(default_factory=list)  # of a pod, such as rdma/ib=1,memory=200Gi
+    gpu_resource: str = "nvidia.com/gpu"  # what `gpus` counts
+    shm: str = "16Gi"  # the size of /dev/shm, which takes memory
+    node_selector: list[str] = field(default_factory=list)  # LABEL=VALUE
+    tolerations: list[str] = field(default_factory=list)  # KEY[=VALUE][:EFFECT]
+    priority: str | None = None  # a priority class
+    service_account: str | None = None  # null: none, and no token in the pods
+    pull_secrets: list[str] = field(default_factory=list)  # Secrets for the image's registry
+    port: int = 29400  # of the first pod, at which all meet
+    runtime: str = "torch-distributed"  # trainjob: the ClusterTrainingRuntime
 
     def __post_init__(self) -> None:
         _require(self.name in KINDS, "cluster", self.name, f"one of {', '.join(KINDS)}")
@@ -46,6 +62,18 @@ class ClusterConfig:
             limit = seconds(self.time)
             _require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
             _require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
+        _require(self.format in FORMATS, "cluster.format", self.format, f"one of {', '.join(FORMATS)}")
+        for key, form, expected in (
+            ("volumes", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?:/[^:]*", "CLAIM:/path"),
+            ("secrets", r"[a-z0-9.-]+", "the name of a Secret"),
+            ("pull_secrets", r"[a-z0-9.-]+", "the name of a Secret"),
+            ("resources", r"[\w./-]+=[\w.]+", "NAME=QUANTITY"),
+            ("node_selector", r"[\w./-]+=[\w.-]*", "LABEL=VALUE"),
+            ("tolerations", r"[\w./-]+(=[\w.-]*)?(:\w+)?", "KEY[=VALUE][:EFFECT]"),
+        ):
+            for item in getattr(self, key):
+                _require(bool(re.fullmatch(form, item)), f"cluster.{key}", item, expected)
+        _require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
         for name in self.environment:
             _require(
                 bool(re.fullmatch(r"[A-Za-z_]\w*", name)), "cluster.environment", name, "a variable's name"
@@ -64,7 +92,8 @@ class LaunchConfig:
     nodes: str = "1"  # machines, or MIN:MAX
     gpus: int = 0  # per machine
     processes: int | None = None  # per machine; null: one for each GPU, or one
-    cpus: int | None = None  # per machine, for Slurm; null: Slurm's default
+    cpus: int | None = None  # per machine, for Slurm and Kubernetes; null: their default
+    image: str | None = None  # Kubernetes: a container image with Relama (docs/clusters.md)
     max_restarts: int = 10  # of the workers, after one dies
     dry_run: bool = False  # print what would run and change nothing
 
@@ -75,6 +104,13 @@ class LaunchConfig:
         _require(self.processes is None or self.processes >= 1, "processes", self.processes, "at least 1")
         _require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
         _require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
+        if self.cluster.name == "kubernetes":
+            _require(bool(self.image), "image", self.image, "a container image with cluster=kubernetes")
+            _require(not self.is_elastic, "nodes", self.nodes, "one number with cluster=kubernetes")
+            lost = self.cluster.format == "trainjob" and [*self.cluster.secrets, self.cluster.priority or ""]
+            _require(
+                not any(lost or []), "cluster.format", "trainjob", "no cluster.secrets or priority with it"
+            )
         if self.cluster.name == "local" and self.max_nodes > 1 and not self.cluster.rendezvous:
             raise ValueError(
                 f"nodes={self.nodes}: with cluster=local, several machines need cluster.rendezvous=HOST:PORT "

@@ -17,8 +17,8 @@ from configs.redact import redact_command
 class Job:
     """One launch of a run."""
 
-    cluster: str  # slurm | local
-    id: str  # the job's number, or a process id
+    cluster: str  # slurm | kubernetes | local
+    id: str  # the job's number, KIND/NAMESPACE/NAME, or a process id
     host: str  # where it was launched
     log: str  # empty: the terminal
     command: str  # what was typed
@@ -44,7 +44,7 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: l
     (folder / "stop").unlink(missing_ok=True)
     at = time.strftime("%Y-%m-%d %H:%M:%S")
     job = Job(cluster, number, host, log, redact_command(["relama", "launch", *arguments]), at)
-    path = folder / ("job.json" if cluster == "slurm" else f"job-{host}.json")
+    path = folder / (f"job-{host}.json" if cluster == "local" else "job.json")
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(asdict(job), indent=1))
     aside.replace(path)

@@ -13,16 +13,17 @@ from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.folders import run_path
 from data.mixture import find_stores
-from launch import local, slurm
+from launch import k8s, local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
+from launch.split import KEYS, key_of, split
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
 from train.run import markers, views
 from train.run.folder import refuse_foreign
 
-KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "max_restarts", "dry_run")
+PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 
 
 def run(argv: list[str]) -> None:
@@ -36,29 +37,26 @@ def run(argv: list[str]) -> None:
         print(text(config, path, arguments, argv), end="")
         return None
     refuse_foreign(path)
-    if train.data.name != "sample":  # a run makes the sample itself
+    if train.data.name != "sample" and config.cluster.name != "kubernetes":  # its volume is not here
         find_stores(train.corpora, train.data)
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
-    job = slurm.submit(config, path, arguments, argv)
-    print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
+    if config.cluster.name == "kubernetes":
+        job = k8s.submit(config, path, arguments, argv)
+        print(f"relama: Kubernetes {job.id} created; log: {job.log}")
+    else:
+        job = slurm.submit(config, path, arguments, argv)
+        print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
     print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
 
 
 def text(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> str:
-    """What would run: the job script, or torchrun's command."""
+    """What would run: the job script, the manifest, or torchrun's command."""
     if config.cluster.name == "local":
         return local.text(config, arguments) + "\n"
+    if config.cluster.name == "kubernetes":
+        return k8s.text(config, path, arguments)
     return slurm.script(config, path.absolute(), arguments, typed)
-
-
-def split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The launch's own arguments, and train's. Refuses line breaks (the script has comments)."""
-    for arg in argv:
-        if not arg.isprintable():
-            raise ConfigError(f"{arg!r}: contains an unprintable character")
-    mine = [arg for arg in argv if _key(arg).partition(".")[0] in KEYS or arg in ("-h", "--help")]
-    return mine, [arg for arg in argv if arg not in mine]
 
 
 def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
@@ -67,9 +65,9 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
         train = load("train", TrainConfig, arguments)
     except ConfigError as error:
         for arg in arguments:
-            near = difflib.get_close_matches(_key(arg), KEYS, n=1, cutoff=0.75)
-            if near and str(error).startswith(f"{_key(arg)}: unknown key"):
-                raise ConfigError(f"{_key(arg)}: unknown key; did you mean {near[0]}?") from None
+            near = difflib.get_close_matches(key_of(arg), KEYS, n=1, cutoff=0.75)
+            if near and str(error).startswith(f"{key_of(arg)}: unknown key"):
+                raise ConfigError(f"{key_of(arg)}: unknown key; did you mean {near[0]}?") from None
         raise
     if config.cluster.name == "local" and not config.gpus:
         refuse_too_many(config.processes_per_node)
@@ -104,7 +102,7 @@ def ask(verb: str, arguments: list[str]) -> None:
         raise ConfigError(f"{path}: no launch recorded for this run; give run=NAME of one that was launched")
     problems = []  # a problem with one job must not hide the next
     for job in jobs:
-        place = slurm if job.cluster == "slurm" else local
+        place = PLACES[job.cluster]
         try:
             line = place.status(job) + progress(path) if verb == "status" else place.stop(path, job)
             print(f"{path}: {line}")
@@ -127,10 +125,6 @@ def progress(path: Path) -> str:
     if (path / markers.STOPPED).exists():
         return f"{done}, ended by recovery (see {markers.STOPPED})"
     return f"{done}, saved on a signal" if (path / markers.PREEMPTED).exists() else done
-
-
-def _key(arg: str) -> str:
-    return arg.partition("=")[0].lstrip("+~")
 
 
 def main(argv: list[str] | None = None) -> int:

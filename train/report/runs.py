@@ -19,7 +19,7 @@ from train.run import configuration, lock, markers
 from train.run.configuration import read_run_config
 from train.run.schema import STEP
 
-DEEPEST = 2  # run=a/b is two folders below runs/
+DEEPEST = 3  # run=a/b is two folders below runs/, and a run of its sweep three
 ENDS = {markers.FINISHED: "finished", markers.STOPPED: "stopped", markers.PREEMPTED: "preempted"}
 
 

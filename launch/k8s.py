@@ -1,0 +1,181 @@
+"""`cluster=kubernetes`: one manifest of built-in kinds, given to the cluster's API; its state; its stop.
+
+An Indexed Job has one pod per machine; a headless Service gives the first pod a name at which the others
+meet it. Each pod runs launch/pod.py, whose exit code says whether it is to be replaced. With
+`cluster.format=jobset` or `trainjob` the same pod is wrapped for JobSet or Kubeflow Trainer.
+"""
+
+import json
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.load import ConfigError
+from launch.config import LaunchConfig
+from launch.job import Job, keep, word_for
+from launch.manifest import Manifest, manifests
+
+TIMEOUT = 30  # seconds for an answer
+PATIENCE = 60.0  # seconds for a finished job to be deleted before its successor is created
+# Where the API has each kind: group, version, plural.
+KINDS = {
+    "Job": ("batch", "v1", "jobs"),
+    "JobSet": ("jobset.x-k8s.io", "v1alpha2", "jobsets"),
+    "TrainJob": ("trainer.kubeflow.org", "v1alpha1", "trainjobs"),
+}
+
+
+def text(config: LaunchConfig, run: Path, arguments: list[str]) -> str:
+    """The manifest as YAML, as `kubectl apply -f -` takes it."""
+    return yaml.safe_dump_all(manifests(config, str(run), arguments), sort_keys=False, allow_unicode=True)
+
+
+def submit(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> Job:
+    """Create the job and Service. ConfigError with the API's message if it refuses; then nothing is left."""
+    workload, *others = manifests(config, str(run), arguments)
+    namespace = config.cluster.namespace or _current_namespace()
+    name, kind = workload["metadata"]["name"], workload["kind"]
+    with _api() as api:
+        before = _read(api, kind, namespace, name)
+        if before is not None:
+            if not _has_ended(before):
+                fix = f"`relama launch stop {word_for(run)}` ends that"
+                raise ConfigError(f"{run}: job {name} ({_state(before)}) is already training it; {fix}")
+            _delete(api, kind, namespace, name)
+            deadline = time.monotonic() + PATIENCE
+            while _read(api, kind, namespace, name) is not None:
+                if time.monotonic() > deadline:
+                    raise ConfigError(f"job {name}: the finished one is still being deleted; try again")
+                time.sleep(0.2)
+        made = _call(api, "create", kind, namespace, workload)
+        for other in others:  # deleted with the job that owns them
+            owner = {key: made["metadata"][key] for key in ("name", "uid")}
+            owner |= {"apiVersion": workload["apiVersion"], "kind": kind}
+            other["metadata"]["ownerReferences"] = [owner]
+            try:
+                _call(api, "create", "Service", namespace, other, _request_timeout=TIMEOUT)
+            except ConfigError:
+                _delete(api, kind, namespace, name)
+                raise
+    log = f"kubectl logs --namespace={namespace} --selector=relama.run={name} --prefix --follow"
+    return keep(run, "kubernetes", f"{kind}/{namespace}/{name}", "", log, typed)
+
+
+def status(job: Job) -> str:
+    """One line: the job's state and pods, and how to read its log."""
+    kind, namespace, name = job.id.split("/")
+    with _api() as api:
+        found = _read(api, kind, namespace, name)
+    state = _state(found) if found else "no longer there"
+    return f"Kubernetes {kind} {name} in {namespace}: {state}; log: {job.log}"
+
+
+def stop(_run: Path, job: Job) -> str:
+    """Delete the job: its pods get SIGTERM and `cluster.grace` seconds to save."""
+    kind, namespace, name = job.id.split("/")
+    with _api() as api:
+        found = _read(api, kind, namespace, name)
+        if found is None or _has_ended(found):
+            return f"Kubernetes {kind} {name} has ended already"
+        _delete(api, kind, namespace, name)
+    return f"Kubernetes {kind} {name} was told to stop: it saves first; the same command goes on"
+
+
+def _state(found: Manifest) -> str:
+    """What a person wants to know of a workload: its last condition, and its pods if it counts them."""
+    status = found.get("status") or {}
+    if found["metadata"].get("deletionTimestamp"):
+        return "stopping"
+    now = [condition for condition in status.get("conditions") or [] if condition.get("status") == "True"]
+    if now:
+        reason = now[-1].get("message") or now[-1].get("reason")
+        return now[-1]["type"].lower() + (f" ({' '.join(reason.split())})" if reason else "")
+    if "parallelism" not in found["spec"]:
+        return "running"
+    counts = f"{status.get('ready', 0)} of {found['spec']['parallelism']} pods ready"
+    return f"running, {counts}, {status.get('failed', 0)} failed"
+
+
+def _has_ended(found: Manifest) -> bool:
+    ended = ("Complete", "Completed", "Failed")
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return any(each["type"] in ended and each["status"] == "True" for each in conditions)
+
+
+def _read(api: Any, kind: str, namespace: str, name: str) -> Manifest | None:
+    return _call(api, "get", kind, namespace, name)
+
+
+def _delete(api: Any, kind: str, namespace: str, name: str) -> None:
+    """The object stays until its pods have ended, so that no successor can start beside them."""
+    _call(api, "delete", kind, namespace, name, propagation_policy="Foreground")
+
+
+@contextmanager
+def _api():
+    """The cluster of the kubeconfig, or of the pod that this runs in. Raises ConfigError."""
+    try:
+        from kubernetes import client, config
+    except ImportError:
+        raise ConfigError(
+            "cluster=kubernetes: the kubernetes package is missing; pip install -e '.[kubernetes]', or "
+            "dry_run=true | kubectl apply -f -"
+        ) from None
+    try:
+        _load(config)
+    except (config.ConfigException, OSError) as error:
+        raise ConfigError(
+            f"cluster=kubernetes: no usable kubeconfig ({_line(error)}); set KUBECONFIG"
+        ) from None
+    with client.ApiClient() as api:
+        yield api
+
+
+def _load(config: Any) -> None:
+    if path := os.environ.get("KUBECONFIG"):  # the client reads it only when it is imported
+        config.load_kube_config(config_file=path)
+    else:
+        config.load_config()
+
+
+def _current_namespace() -> str:
+    """The kubeconfig's, or default."""
+    try:
+        from kubernetes import config
+
+        active = config.list_kube_config_contexts(os.environ.get("KUBECONFIG"))[1]
+        return active["context"].get("namespace", "default")
+    except Exception:  # no package, no kubeconfig: `_api` says so
+        return "default"
+
+
+def _call(api: Any, verb: str, kind: str, namespace: str, *rest: Any, **options: Any) -> Any:
+    """The API's answer about a workload or Service, None if it is not there. Raises ConfigError."""
+    from kubernetes.client import CoreV1Api, CustomObjectsApi
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        if kind == "Service":
+            return CoreV1Api(api).create_namespaced_service(namespace, *rest, **options)
+        group, version, plural = KINDS[kind]
+        call = getattr(CustomObjectsApi(api), f"{verb}_namespaced_custom_object")  # plain dicts, any kind
+        return call(group, version, namespace, plural, *rest, _request_timeout=TIMEOUT, **options)
+    except ApiException as error:
+        if error.status == 404 and verb != "create":
+            return None
+        try:
+            message = json.loads(error.body or "")["message"]
+        except (ValueError, KeyError, TypeError):
+            message = error.reason
+        raise ConfigError(f"the Kubernetes API refused ({error.status}): {_line(message)}") from None
+    except HTTPError as error:
+        raise ConfigError(f"{api.configuration.host} does not answer ({_line(error)}); try again") from None
+
+
+def _line(value: object) -> str:
+    return " ".join(str(value).split())

@@ -1,0 +1,213 @@
+"""cluster=kubernetes: its manifests fit the published schemas, and its pods train to the same bits."""
+
+import socket
+import subprocess
+import time
+
+import pytest
+import yaml
+
+from launch.main import main
+from launch.manifest import job_name
+from launch.pod import FINAL, REPLACE, judge
+from tests.support.kubernetes_api import cluster, expanded
+from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
+from train.run import markers
+
+COMMON = ["cluster=kubernetes", "image=registry.example/relama:1"]
+FULL = [
+    *COMMON,
+    "nodes=4",
+    "gpus=8",
+    "cpus=64",
+    "cluster.grace=120",
+    "cluster.namespace=team",
+    "cluster.volumes=data:/data,scratch:/scratch",
+    "cluster.secrets=wandb,bucket",
+    "cluster.resources=rdma/ib=8,memory=900Gi",
+    "cluster.node_selector=example.com/pool=h100",
+    "cluster.tolerations=nvidia.com/gpu:NoSchedule,team=ours:NoExecute",
+    "cluster.priority=high",
+    "cluster.service_account=trainer",
+    "cluster.pull_secrets=registry",
+    "cluster.environment.NCCL_SOCKET_IFNAME=eth0",
+]
+
+
+def printed(capsys, *words: str) -> list[dict]:
+    assert main([*words, "model=7b", "data=mix", "run=big", "dry_run=true"]) == 0
+    return list(yaml.safe_load_all(capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("words", [[*COMMON, "processes=2"], FULL], ids=["least", "most"])
+@pytest.mark.parametrize("version", ["1.31", "1.34"])
+def test_the_manifest_fits_the_published_schemas(words, version, capsys):
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
+    for manifest in printed(capsys, *words):
+        validate.validate(manifest, version, strict=True)
+
+
+def test_the_manifest_has_what_was_asked_for(capsys):
+    job, service = printed(capsys, *FULL)
+    spec = job["spec"]["template"]["spec"]
+    container = spec["containers"][0]
+    assert job["spec"]["completions"] == job["spec"]["parallelism"] == 4
+    assert spec["terminationGracePeriodSeconds"] == 180 and spec["restartPolicy"] == "Never"
+    assert container["resources"]["limits"] == {"nvidia.com/gpu": "8", "rdma/ib": "8", "memory": "900Gi"}
+    assert container["securityContext"]["capabilities"]["add"] == ["IPC_LOCK"]
+    assert spec["securityContext"]["runAsNonRoot"] and spec["nodeSelector"] == {"example.com/pool": "h100"}
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/dev/shm", "/data", "/scratch"}
+    assert container["envFrom"] == [{"secretRef": {"name": name}} for name in ("wandb", "bucket")]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    name = job["metadata"]["name"]
+    assert environment["RELAMA_RENDEZVOUS"] == f"{name}-0.{name}:29400" and spec["subdomain"] == name
+    assert environment["RELAMA_FOLDER"] == "/data" and environment["NCCL_SOCKET_IFNAME"] == "eth0"
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items() and service["spec"]["clusterIP"] == "None"
+
+
+def test_jobset_and_trainjob_wrap_the_same_pod(capsys):
+    job, _ = printed(capsys, *COMMON, "gpus=8", "nodes=2")
+    (job_set,) = printed(capsys, *COMMON, "gpus=8", "nodes=2", "launch.format=jobset")
+    inner = job_set["spec"]["replicatedJobs"][0]["template"]["spec"]
+    mine = job["spec"]["template"]["spec"]["containers"][0]
+    theirs = inner["template"]["spec"]["containers"][0]
+    name = job_set["metadata"]["name"]
+    assert theirs["command"] == mine["command"] and theirs["resources"] == mine["resources"]
+    assert {"name": "RELAMA_RENDEZVOUS", "value": f"{name}-node-0-0.{name}:29400"} in theirs["env"]
+    (train_job,) = printed(capsys, *COMMON, "gpus=8", "nodes=2", "cluster.format=trainjob")
+    trainer = train_job["spec"]["trainer"]
+    assert trainer["command"] == mine["command"] and trainer["numNodes"] == 2
+    assert trainer["resourcesPerNode"] == mine["resources"]
+
+
+def test_every_argument_reaches_the_pod_as_typed(capsys):
+    nasty = ["a b", "it's", "$(HOME)", "$$", "$HOME", "`x`", "é", "; x #", "{{.}}"]
+    words = [f"corpora={each}" for each in nasty]
+    assert main([*COMMON, "run=r", "dry_run=true", *words]) == 0
+    job = next(yaml.safe_load_all(capsys.readouterr().out))
+    command = job["spec"]["template"]["spec"]["containers"][0]["command"]
+    assert [expanded(word, {"HOME": "/root"}) for word in command][-len(words) :] == words
+
+
+def test_names_are_labels_and_differ_where_runs_do():
+    runs = [
+        "runs/x/exp1",
+        "runs/y/exp1",
+        "runs/Exp1",
+        "runs/exp1",
+        "runs/" + "a" * 90,
+        "runs/é",
+        "/data/run_1",
+    ]
+    names = [job_name(run) for run in runs]
+    assert len(set(names)) == len(runs)
+    assert all(len(name) <= 50 and name.replace("-", "").isalnum() and name.isascii() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["cluster=kubernetes"], "image=None: expected a container image"),
+        ([*COMMON, "nodes=1:2"], "nodes=1:2: expected one number"),
+        ([*COMMON, "cluster.volumes=/data"], "cluster.volumes=/data: expected CLAIM:/path"),
+        ([*COMMON, "cluster.format=pod"], "cluster.format=pod: expected one of job, jobset, trainjob"),
+        ([*COMMON, "cluster.tolerations='a b'"], "cluster.tolerations=a b: expected KEY[=VALUE][:EFFECT]"),
+        ([*COMMON, "cluster.format=trainjob", "cluster.secrets=a"], "cluster.format=trainjob: expected no"),
+        (COMMON, "no usable kubeconfig"),
+    ],
+)
+def test_what_cannot_be_launched_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
+    if words == COMMON:
+        pytest.importorskip("kubernetes")
+    assert main([*words, "run=r"]) == 1
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1 and not (tmp_path / "runs").exists()
+
+
+def test_a_pods_exit_code_says_whether_it_is_replaced():
+    nothing = dict.fromkeys([*markers.ALL, "latest"])
+    old = nothing | {markers.PREEMPTED: 1, "latest": "step-3"}
+    cases = [
+        (0, nothing, nothing, 0),
+        (1, old, old, 1),
+        (1, nothing, nothing | {markers.FINISHED: 2}, 0),
+        (1, old, old | {markers.PREEMPTED: 2}, REPLACE),
+        (1, old, old | {"latest": "step-6"}, REPLACE),
+        (1, old, old | {"latest": "step-6", markers.STOPPED: 2}, FINAL),
+        (1, old, nothing | {"latest": "step-3"}, 1),  # the old marker was removed at the start
+    ]
+    for code, before, after, expected in cases:
+        assert judge(code, before, after)[0] == expected, (code, before, after)
+
+
+def test_a_refused_service_leaves_no_job(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    with cluster(tmp_path / "cluster") as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+        pod = ["sleep", "600"]
+        monkeypatch.setattr(kubernetes, "_start", lambda *_: subprocess.Popen(pod, start_new_session=True))
+        name = job_name("runs/r")
+        kubernetes.objects["team", "services", name] = {"metadata": {}}
+        assert main([*COMMON, "run=r"]) == 1
+        error = capsys.readouterr().err
+        assert "the Kubernetes API refused (409): services" in error and len(error.splitlines()) == 1
+        _wait(lambda: ("team", "jobs", name) not in kubernetes.objects)
+        assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.distributed
+def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_one(
+    tmp_path, corpora, monkeypatch, capsys
+):
+    pytest.importorskip("kubernetes")
+    settings = [*SMALL, f"corpora={corpora}", "steps=120", "checkpoint.every=10", "checkpoint.keep=1"]
+    succeed(*settings, f"run={tmp_path / 'undisturbed'}", ranks=2)
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={port}", *settings, "run=r"]
+    words += [f"cluster.volumes=data:{tmp_path}"]
+    run, name = tmp_path / "runs" / "r", job_name("runs/r")
+    with cluster(tmp_path / "cluster") as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+
+        def wait(step: int) -> None:
+            logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
+            _wait(lambda: (run / "metrics.jsonl").exists() and len(metrics(run)) >= step, logs)
+
+        assert main(words) == 0
+        assert f"Kubernetes Job/team/{name} created" in capsys.readouterr().out
+        wait(12)
+        assert main(words) == 1
+        assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
+        kubernetes.lose(name, 1)
+        wait(30)
+        kubernetes.evict(name, 0)
+        wait(60)
+        assert main(["status", "run=r"]) == 0
+        assert "running, 2 of 2 pods ready" in capsys.readouterr().out
+        assert main(["stop", "run=r"]) == 0
+        assert "was told to stop: it saves first" in capsys.readouterr().out
+        _wait(lambda: not kubernetes.objects)  # the Service, too
+        assert (run / markers.PREEMPTED).exists() and len(metrics(run)) < 120
+        assert main(words) == 0
+        _wait(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"))
+        capsys.readouterr()
+        assert main(["status", "run=r"]) == 0
+        assert "complete (Completed)" in capsys.readouterr().out
+    assert learned(run) == learned(tmp_path / "undisturbed")
+    same_tensors(
+        run / "checkpoints" / "step-000120", tmp_path / "undisturbed" / "checkpoints" / "step-000120"
+    )
+
+
+def _wait(holds, logs=lambda: "", timeout: float = 100) -> None:
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, logs()
+        time.sleep(0.05)
