@@ -165,7 +165,7 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     tmp_path, corpora, monkeypatch, capsys
 ):
     pytest.importorskip("kubernetes")
-    settings = [*SMALL, f"corpora={corpora}", "steps=120", "checkpoint.every=10", "checkpoint.keep=1"]
+    settings = [*SMALL, f"corpora={corpora}", "steps=60", "checkpoint.every=10", "checkpoint.keep=1"]
     succeed(*settings, f"run={tmp_path / 'undisturbed'}", ranks=2)
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -186,15 +186,15 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
         assert main(words) == 1
         assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         kubernetes.lose(name, 1)
-        wait(30)
+        wait(20)
         kubernetes.evict(name, 0)
-        wait(60)
+        wait(30)
         assert main(["status", "run=r"]) == 0
         assert "running, 2 of 2 pods ready" in capsys.readouterr().out
         assert main(["stop", "run=r"]) == 0
         assert "was told to stop: it saves first" in capsys.readouterr().out
         _wait(lambda: not kubernetes.objects)  # the Service, too
-        assert (run / markers.PREEMPTED).exists() and len(metrics(run)) < 120
+        assert (run / markers.PREEMPTED).exists() and len(metrics(run)) < 60
         assert main(words) == 0
         _wait(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"))
         capsys.readouterr()
@@ -202,7 +202,7 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
         assert "complete (Completed)" in capsys.readouterr().out
     assert learned(run) == learned(tmp_path / "undisturbed")
     same_tensors(
-        run / "checkpoints" / "step-000120", tmp_path / "undisturbed" / "checkpoints" / "step-000120"
+        run / "checkpoints" / "step-000060", tmp_path / "undisturbed" / "checkpoints" / "step-000060"
     )
 
 
