@@ -10,7 +10,7 @@ from launch.job import keep
 from launch.main import main
 
 REFUSED = [
-    (["cluster=kubernetes"], "cluster=kubernetes: no such choice; cluster is one of: local, slurm"),
+    (["cluster=nomad"], "cluster=nomad: no such choice; cluster is one of: kubernetes, local, slurm"),
     (["nodes=0"], "nodes=0: expected at least 1, or MIN:MAX"),
     (["nodes=3:2"], "nodes=3:2: expected at least 1, or MIN:MAX"),
     (["nodes=2"], "cluster=local, several machines need cluster.rendezvous=HOST:PORT"),
