@@ -17,7 +17,7 @@ from train import decisions
 from train.attention_kernel import attention_kernel
 from train.build import build_model
 from train.checkpoint.certificate import Certifier
-from train.evaluation.in_loop import InLoop
+from train.evaluation.after_step import AfterStep
 from train.integrity.computation import Computation, MicroBatches
 from train.integrity.judge import Judge
 from train.loggers.follow import Position
@@ -38,7 +38,6 @@ from train.resume import resume_or_start
 from train.run import ending, starts
 from train.run.folder import RunFolder
 from train.saving import Saving
-from train.validation import Validation
 
 
 class Trainer:
@@ -60,8 +59,7 @@ class Trainer:
             folder.path, config.profile_steps if config.profile else [], ranks.rank, ranks.device
         )
         self._node = node_of(ranks)
-        self.validation = Validation(run, ranks)
-        self.in_loop = InLoop(config, ranks)
+        self.measured = AfterStep(run, ranks, self._beat)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
         self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
         self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
@@ -155,7 +153,7 @@ class Trainer:
         if comparison := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
             line["ranks"] = comparison
         clock.restart()  # what follows is counted on the next line
-        owed = line if self._owes(line) else None
+        owed = line if self.measured.owes(line) else None
         if not owed:
             self._log(line)
         self.certifier.saw(step, _number(line["loss"]))
@@ -168,7 +166,7 @@ class Trainer:
         if owed and not self.judge.is_returning:
             self._measure(owed, clock)
             if self._stopped_by and not (is_saved and self.saving.saver.wait()):
-                self._save(clock, owed if self._owes(owed) else None)
+                self._save(clock, owed if self.measured.owes(owed) else None)
 
     def _is_save_due(self, step: int) -> bool:
         return self.saving.is_due(step) or step >= self.config.last_step or bool(self._stopped_by)
@@ -190,26 +188,9 @@ class Trainer:
             yield inputs, labels
         self._warm = True
 
-    def _owes(self, line: dict) -> bool:
-        """Whether held-out losses or scores are due after this line's step, and missing."""
-        step = line["step"]
-        return (self.validation.is_due(step) and "validation" not in line) or (
-            self.in_loop.is_due(step) and "evaluation" not in line
-        )
-
     def _measure(self, line: dict, clock: Clock) -> None:
         """Log a step's line with its held-out losses and scores, or without if the run must stop."""
-        step = line["step"]
-        with clock.stretch("validate"):
-            if self.validation.is_due(step) and "validation" not in line:
-                self.watchdog.beat(f"validating after step {step}", LONG)
-                line |= self.validation.measure(self.model, self.tokenizer, self._must_stop)
-            if self.in_loop.is_due(step) and not self._stopped_by:
-                line |= self.in_loop.measure(
-                    self.model, self.tokenizer, self._beat, self._must_stop, self.signals.has_one
-                )
-        if self._owes(line):
-            identity.say(f"step {step}: validation is skipped; the next start does it first")
+        self.measured.complete(line, self.model, self.tokenizer, clock, self.signals, self._must_stop)
         self._log(line)
 
     def _beat(self, doing: str) -> None:
