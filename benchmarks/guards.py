@@ -24,7 +24,14 @@ from train.metrics.journal import Journal
 from train.metrics.stragglers import Stragglers
 from train.ranks.watchdog import Watchdog
 
-SETTINGS = ["model=small", "global_batch=2048", "micro_batch=4", "validate.every=0", "recovery=skip"]
+SETTINGS = [
+    "model=small",
+    "global_batch=2048",
+    "micro_batch=4",
+    "validate.every=0",
+    "validate.sequences=1",
+    "recovery=skip",
+]
 GUARDS = {
     "judging each step's loss and norm": (Judge, "step"),
     "checksums and ranges after the update": (Sentinel, "record"),
