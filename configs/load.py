@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
-LOCAL = ("corpora", "run", "weights", "init")  # keys that name a folder; some verbs take a URL for them
+LOCAL = ("corpora", "run")  # keys that name a folder; some verbs take a URL for them
 _MAX_CONFIG = 1 << 20  # bytes of a saved config, which has a few thousand
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")

@@ -116,10 +116,13 @@ class CheckpointConfig:
     keep_every: int = 0  # keep the checkpoints of steps divisible by this for good; 0: none
     asynchronous: bool = True  # write while training continues, from a copy of the state in memory
     verify: int = 0  # replay this many steps from each save and compare; 0: none
+    remote: str | None = None  # a URL of this run's own (s3://…): each save is copied there, and resumed from
 
     def __post_init__(self) -> None:
         _require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
         _require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
+        remote = self.remote is None or "://" in self.remote
+        _require(remote, "checkpoint.remote", self.remote, "a URL (s3://BUCKET/RUN)")
         _require(
             self.keep_every >= 0 and self.keep_every % self.every == 0,
             "checkpoint.keep_every",

@@ -10,6 +10,7 @@ from configs.redact import redact_tree
 from data.order import Order
 from data.tokens.store import tokenizer_files, tokenizer_in
 from train import decisions
+from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.config import RunError
 from train.metrics.journal import Journal
@@ -40,7 +41,39 @@ class Saving:
         any_store = next(iter(run.train.values()))
         for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
             self.saver.attached[name] = file.read_bytes()
+        self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
         self._is_owed = False  # the disk had no room for the log when a save was due
+
+    def open_remote(self) -> None:
+        """Download the checkpoint that checkpoint.remote has, if it is newer. All ranks call it, before a
+        run resumes. Raises RunError."""
+
+        def restore() -> None:
+            checkpoint = self._run.config.checkpoint
+            assert checkpoint.remote is not None
+            self.remote = Remote(
+                checkpoint.remote, self._folder.path, keep=checkpoint.keep, keep_every=checkpoint.keep_every
+            )
+            self.remote.restore()
+
+        if self._run.config.checkpoint.remote is not None:
+            first_rank_does(restore)
+
+    def begin_uploads(self) -> None:
+        """Upload what is missing at the URL, and each save from now on. All ranks call it."""
+
+        def begin() -> None:
+            if self.remote is not None:
+                self.remote.begin()
+                self.saver.committed = self.remote.upload
+
+        first_rank_does(begin)
+
+    def finish_uploads(self) -> None:
+        """Return once the newest checkpoint is uploaded; a failure is reported."""
+        if self.remote is not None:
+            with identity.waiting(f"uploading to {self.remote.url}"):
+                self.remote.close()
 
     def is_due(self, step: int) -> bool:
         return step % self._run.config.checkpoint.every == 0 or self._is_owed

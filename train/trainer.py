@@ -65,12 +65,15 @@ class Trainer:
         self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
         self._warm = False  # the first step has run
+        self.saving.open_remote()
         self._return_to_checkpoint(folder.words)
+        self.saving.begin_uploads()
 
     def run(self) -> int:
         """Train to the last step, a signal or an error; returns the exit code. Raises RunError."""
         config = self.config
         if self.step_done >= config.last_step and not self._owed:
+            self.saving.finish_uploads()
             return ending.already_finished(self.folder.path, config, self.step_done)
         kernel = attention_kernel(
             config.model,
@@ -286,6 +289,7 @@ class Trainer:
             self.saving.decision_log.settle()
             self.journal.close(failed=how == "failed")
             starts.ended(self.folder.path, self.step_done, how)
+        self.saving.finish_uploads()
 
 
 def _number(loss: float | None) -> float:

@@ -38,6 +38,7 @@ from train.checkpoint.reader import CheckpointReader
 from train.checkpoint.tensors import load
 from train.config import RunError
 from train.ranks import identity
+from train.weights.fetch import fetched, url_of
 
 
 def open_weights(path: Path) -> Weights:
@@ -107,7 +108,12 @@ def refuse_unknown(path: Path) -> None:
 
 
 def _named(path: Path) -> Path:
-    """`path`; or, if nothing has that name, the run that has, or the step of a run that RUN@STEP names."""
+    """`path`; or, if nothing has that name, the run that has, or the step of a run that RUN@STEP names.
+
+    Of a URL: its copy in the cache.
+    """
+    if url := url_of(path):
+        return fetched(url)
     if path.exists():
         return path
     name, at, step = str(path).rpartition("@")

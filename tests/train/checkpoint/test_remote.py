@@ -1,0 +1,183 @@
+"""Checkpoints in a bucket: complete or not there, whatever fails, and a run resumes from them."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import data.cache.bucket as bucket_module
+from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects
+from tests.support.runs import learned, same_tensors, succeed
+from train.checkpoint import folder as checkpoints
+from train.checkpoint.remote import Remote
+from train.config import RunError
+from train.weights.open import find_checkpoint
+
+pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
+pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, int]]:
+    with moto() as place, pytest.MonkeyPatch.context() as patch:
+        for key, value in credentials(place).items():
+            patch.setenv(key, value)
+        make_bucket("runs")
+        yield place
+
+
+@pytest.fixture(autouse=True)
+def quick(server, monkeypatch, tmp_path):
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
+    monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
+
+
+def save(run: Path, step: int, keep: int = 2) -> None:
+    """A checkpoint like the trainer's, whose content is its step."""
+    aside = run / "checkpoints" / f"step-{step:06d}.tmp"
+    aside.mkdir(parents=True)
+    (aside / "__0_0.distcp").write_bytes(bytes([step]) * 100_000)
+    (aside / ".metadata").write_bytes(b"meta")
+    sums = checkpoints.describe([aside / "__0_0.distcp"])
+    final = checkpoints.step_folder(run / "checkpoints", step)
+    checkpoints.commit(aside, final, {"step": step}, sums, keep, attached={"tokenizer.model": b"tokens"})
+
+
+def remote(run: Path, url: str) -> Remote:
+    (run / "checkpoints").mkdir(parents=True, exist_ok=True)
+    return Remote(url, run, keep=2, keep_every=0)
+
+
+def uploaded(run: Path, url: str) -> Remote:
+    there = remote(run, url)
+    there.begin()
+    there.close()
+    return there
+
+
+def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(tmp_path):
+    run, url = tmp_path / "run", "s3://runs/kept"
+    for step in (1, 2, 3):
+        save(run, step)
+        there = uploaded(run, url)
+    assert there.steps() == [2, 3]
+    assert not [key for key in objects("runs", "kept/") if "step-000001" in key]
+    shutil.rmtree(run)
+    remote(run, url).restore()
+    assert checkpoints.complete_steps(run / "checkpoints") == [3]
+    assert checkpoints.damage(run / "checkpoints" / "step-000003") == []
+    folder, state = find_checkpoint(Path(url))
+    assert state["step"] == 3 and checkpoints.damage(folder) == []
+    assert find_checkpoint(Path(f"{url}@2"))[1]["step"] == 2
+    with pytest.raises(RunError, match="kept@7: no checkpoint of this step; the nearest kept: 2, 3"):
+        find_checkpoint(Path(f"{url}@7"))
+
+
+def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    run, url = tmp_path / "run", "s3://runs/killed"
+    save(run, 1)
+    uploaded(run, url)
+    save(run, 2)
+
+    class Killed(BaseException):
+        pass
+
+    for allowed in range(4):
+        there, left = remote(run, url), [allowed]
+        owner = {"id": there._id, "session": there._session}
+        there._put_bytes(json.dumps(owner).encode(), "owner.json")
+
+        def dying(real, left=left):
+            def put(*args):
+                if left[0] == 0:
+                    raise Killed
+                left[0] -= 1
+                return real(*args)
+
+            return put
+
+        with monkeypatch.context() as patch:
+            patch.setattr(there._bucket._fs, "put_file", dying(there._bucket._fs.put_file))
+            patch.setattr(there._bucket._fs, "pipe_file", dying(there._bucket._fs.pipe_file))
+            with pytest.raises(Killed):
+                there._sync()
+        assert there.steps() == [1]
+    assert uploaded(run, url).steps() == [1, 2]
+
+
+def test_a_damaged_copy_is_skipped_for_the_one_before(tmp_path, capsys):
+    import boto3
+
+    run, url = tmp_path / "run", "s3://runs/damaged"
+    for step in (1, 2):
+        save(run, step)
+        uploaded(run, url)
+    key = "damaged/checkpoints/step-000002/__0_0.distcp"
+    boto3.client("s3").put_object(Bucket="runs", Key=key, Body=bytes(100_000))
+    shutil.rmtree(run)
+    remote(run, url).restore()
+    assert checkpoints.complete_steps(run / "checkpoints") == [1]
+    assert "step-000002 is damaged; trying the one before" in capsys.readouterr().out
+
+
+def test_two_runs_cannot_share_a_url_and_the_later_process_has_it(tmp_path, capsys):
+    url = "s3://runs/shared"
+    for name in ("a", "b"):
+        save(tmp_path / name, 1)
+    first = uploaded(tmp_path / "a", url)
+    with pytest.raises(RunError, match=r"checkpoint.remote=s3://runs/shared: has the checkpoints of another"):
+        remote(tmp_path / "b", url)
+    uploaded(tmp_path / "a", url)
+    save(tmp_path / "a", 2)
+    assert first._sync() is False
+    assert "another process uploads there now" in capsys.readouterr().out
+
+
+def test_a_failing_server_is_a_warning_and_a_lying_one_is_noticed(server, tmp_path, monkeypatch, capsys):
+    run, url = tmp_path / "run", "s3://runs/failing"
+    save(run, 1)
+    with Chaos(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
+        uploaded(run, url)
+        there = remote(run, url)
+        there.begin()
+        proxy.faults = lambda method, path: "refuse" if method in ("PUT", "POST") else None
+        save(run, 2)
+        there.upload()
+        there.close()
+        assert "is not uploaded" in capsys.readouterr().out
+        assert there.steps() == [1]
+        proxy.random_faults(0.2, most=12, methods=("GET", "PUT"))
+        monkeypatch.setattr(bucket_module, "PATIENCE", 20.0)
+        assert uploaded(run, url).steps() == [1, 2]
+        shutil.rmtree(run)
+        remote(run, url).restore()
+    assert checkpoints.damage(run / "checkpoints" / "step-000002") == []
+
+
+@pytest.mark.parametrize(
+    "url, why", [("s3://no-such-bucket/run", "no such bucket"), ("nosuch://x/y", "expected a URL of one of")]
+)
+def test_bad_urls_are_one_line(tmp_path, url, why):
+    with pytest.raises(RunError, match=why) as caught:
+        uploaded(tmp_path / "run", url)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.distributed
+def test_a_run_whose_disk_is_lost_ends_like_one_that_was_never_stopped(corpora, tmp_path):
+    words = [f"corpora={corpora}", "steps=6", "checkpoint.every=2", "validate.sequences=1"]
+    succeed(*words, f"run={tmp_path / 'whole'}")
+    remote_words = [*words, f"run={tmp_path / 'run'}", f"checkpoint.remote=file://{tmp_path}/bucket"]
+    succeed(*remote_words, "stop_at=4")
+    shutil.rmtree(tmp_path / "run")
+    assert "resuming" in succeed(*remote_words).stdout
+    assert learned(tmp_path / "run") == learned(tmp_path / "whole")
+    last = "checkpoints/step-000006"
+    same_tensors(tmp_path / "run" / last, tmp_path / "whole" / last)

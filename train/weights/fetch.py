@@ -1,0 +1,102 @@
+"""Weights at a URL: a run, a checkpoint, or a Hugging Face or Meta folder, copied to the cache once.
+
+In: a URL that fsspec knows. Out: a local folder with the same files. Its name depends on what is at the URL,
+so that weights that change there are downloaded again. Processes of one machine wait for the first.
+"""
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+from data import folders
+from data.cache.bucket import Bucket
+from data.cache.config import CacheConfig
+from data.errors import DataError
+from data.tokens.store import TOKENIZERS
+from train.checkpoint.folder import step_folder
+from train.checkpoint.remote import download, download_step, remote_steps
+from train.config import RunError
+from train.ranks import identity
+
+_URL = re.compile(r"([a-z][a-z0-9+]*):/+(.+)")
+SMALL = ("config.yaml", *TOKENIZERS, "tokenizer_config.json")  # of a run, next to its checkpoints
+
+
+def url_of(path: Path) -> str | None:
+    """The URL that a Path was made from (which keeps one of its slashes), or None."""
+    match = _URL.fullmatch(str(path))
+    if match is None or path.exists():
+        return None
+    return f"{match[1]}://{'/' if match[1] == 'file' else ''}{match[2]}"
+
+
+def fetched(url: str) -> Path:
+    """The local copy of the weights at `url`; RUN@STEP names a step. Raises RunError."""
+    try:
+        name, at, step = url.rpartition("@")
+        if at and step.isdecimal():
+            return _run(Bucket(name), int(step))
+        bucket = Bucket(url)
+        names = bucket.names()
+        if "checkpoints" in names:
+            return _run(bucket, None)
+        if "state.json" in names:
+            return _checkpoint(Bucket(url.rstrip("/").rpartition("/")[0]), url.rstrip("/").rpartition("/")[2])
+        if not names:
+            raise RunError(f"{url}: empty, or no such folder; expected a run, a checkpoint or weights")
+        return _files(bucket, names)
+    except (DataError, FileNotFoundError) as error:
+        raise RunError(str(error)) from None
+
+
+def _run(bucket: Bucket, step: int | None) -> Path:
+    steps = remote_steps(bucket)
+    if not steps:
+        raise RunError(f"{bucket.url}: no complete checkpoint in this run yet")
+    if step is not None and step not in steps:
+        nearest = ", ".join(map(str, sorted(sorted(steps, key=lambda other: abs(other - step))[:3])))
+        raise RunError(f"{bucket.url}@{step}: no checkpoint of this step; the nearest kept: {nearest}")
+    chosen = steps[-1] if step is None else step
+    folder = _checkpoint(bucket.child("checkpoints"), step_folder(Path(), chosen).name)
+    for name in SMALL:
+        path = folder.parents[1] / name
+        if not path.exists() and bucket.exists(name):
+            with folders.replacing(path, folders.own(path)) as temporary:
+                download(bucket, name, temporary)
+    return folder
+
+
+def _checkpoint(bucket: Bucket, name: str) -> Path:
+    final = _place(bucket.url, bucket.read(f"{name}/state.json")) / "checkpoints" / name
+    with folders.locked(final.parents[1] / "lock", waiting=lambda: None):
+        if not final.exists():
+            with identity.waiting(f"downloading {bucket.at(name)}"):
+                if not download_step(bucket, name, final):
+                    raise RunError(f"{bucket.at(name)}: damaged; choose another checkpoint of the run")
+    return final
+
+
+def _files(bucket: Bucket, names: list[str]) -> Path:
+    sizes = {}
+    for name in names:
+        info = bucket.ask(name, lambda fs, path: fs.info(path))
+        if info["type"] == "file" and folders.is_plain(name):
+            sizes[name] = [info["size"], str(info.get("ETag") or info.get("LastModified") or "")]
+    final = _place(bucket.url, repr(sizes).encode()) / (bucket.url.rpartition("/")[2] or "weights")
+    with folders.locked(final.parent / "lock", waiting=lambda: None):
+        if not final.exists():
+            aside = folders.aside(final)
+            try:
+                with identity.waiting(f"downloading {bucket.url}"):
+                    for name in sizes:
+                        download(bucket, name, aside / name)
+                folders.commit_once(aside, final)
+            finally:
+                shutil.rmtree(aside, ignore_errors=True)
+    return final
+
+
+def _place(url: str, content: bytes) -> Path:
+    name = hashlib.sha256(url.encode() + b"\n" + content).hexdigest()[:32]
+    return CacheConfig().folder / "weights" / name
