@@ -24,6 +24,7 @@ _BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _END = re.compile(r"\\end\s*+\{document\}")
 _FILECONTENTS = re.compile(r"\s*+(?:\[[^\]]{0,100}\]\s*+)?\{([^{}]*)\}\n?")
 _INPUT_PATH = re.compile(r"\\input@path\s*+\{((?:\s*+\{[^{}]{0,200}\})+)")
+_INCLUDE_ONLY = re.compile(r"\\includeonly\s*+\{([^{}\\#]{0,4000})\}")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a")) + b"\x7f"
 _MACROS = (".sty", ".cls", ".clo", ".def", ".cfg", ".bbl", ".bib", ".bst")
 # A file of coordinates, made by a plotting program: only numbers and drawing commands.
@@ -47,6 +48,7 @@ class Paper:
 
     def __init__(self, files: dict[str, bytes], name: str = "", others: Iterable[str] = ()) -> None:
         self.files = {posixpath.normpath(path): content for path, content in files.items()}
+        self._folded = {path.lower(): path for path in reversed(self.files)}
         self.name = name
         self.others = {posixpath.normpath(path) for path in others}  # names of files that are not TeX
         self._made: dict[str, str] = {}  # written by filecontents environments
@@ -55,6 +57,7 @@ class Paper:
         self._length = self._inputs = 0  # characters read for a main file
         self._has_class = False  # whether the main file's document class has been seen
         self._verbatim: Verbatim | None = None
+        self._only: set[str] | None = None  # what the main file's \includeonly names
         self._folders: tuple[str, ...] = ()  # where the paper's own \input@path looks
 
     def mains(self) -> MainFiles:
@@ -80,6 +83,8 @@ class Paper:
         if self._verbatim is None:
             self._read_declarations()
         folder = posixpath.dirname(main)
+        only = first(_INCLUDE_ONLY, self._text(main))
+        self._only = {posixpath.normpath(name.strip()) for name in only[1].split(",")} if only else None
         text = self._assembled(main, (main,), folder)
         if INPUT_BY_MACRO.search(text):
             text, _ = expand(
@@ -130,6 +135,14 @@ class Paper:
                 if made and len(self._made) < 100:
                     self._made.setdefault(posixpath.normpath(made[1].strip()), name[made.end() :])
                 return None
+            if command == "IfFileExists":
+                if self._find(subfolder, name, path, folder):
+                    return "yes"
+                return (
+                    "" if name.endswith(".tex") or "." not in name else None
+                )  # it may be TeX's own, or a figure
+            if command == "include" and self._only is not None and posixpath.normpath(name) not in self._only:
+                return ""
             if command.startswith("sub"):
                 subfolder = posixpath.join(posixpath.dirname(path), subfolder)
             found = self._find(subfolder, name, path, folder)
@@ -144,11 +157,18 @@ class Paper:
     def _find(self, subfolder: str, name: str, by: str, folder: str | None = None) -> str | None:
         """The paper's file that a name in another file refers to, or None."""
         main_folder = posixpath.dirname(by) if folder is None else folder
-        for start in dict.fromkeys((main_folder, posixpath.dirname(by), "", *self._folders)):
-            path = posixpath.normpath(posixpath.join(start, subfolder, name))
+        paths = [
+            posixpath.normpath(posixpath.join(start, subfolder, name))
+            for start in dict.fromkeys((main_folder, posixpath.dirname(by), "", *self._folders))
+        ]
+        for path in paths:
             for full in (path + ".tex", path):
                 if full in self.files or full in self._made:
                     return full
+        for path in paths:  # as TeX Live does since 2018
+            for full in (path.lower() + ".tex", path.lower()):
+                if full in self._folded:
+                    return self._folded[full]
         return None
 
 

@@ -28,7 +28,7 @@ _PLAIN = re.compile(
 )
 _INPUTS = re.compile(
     r"\\(?:(?:input|include|subfile|subfileinclude)(?![A-Za-z])\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
-    r"|(?:sub)?(?:import|inputfrom|includefrom)\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
+    r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
 _WORD = re.compile(r"\w+")

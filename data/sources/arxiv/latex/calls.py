@@ -23,6 +23,13 @@ _GROWTH, _SLACK = (
 _SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space before these
 # TeX drops spaces after a name. We keep them, as most authors expect, except in a plural, `\name s`.
 _PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
+_USES = re.compile(r"\\([A-Za-z@]++)")
+_TESTS = re.compile(
+    r"\\(?:ifdefined|ifdef|ifundef)\s*+\{?\s*+\\[A-Za-z@]++|\\ifx\s*+(?:\\@?undefined\s*+\\[A-Za-z@]++"
+    r"|\\[A-Za-z@]++\s*+\\@?undefined(?![A-Za-z@]))"
+)
+# Names of TeX's engines and converters, which no paper defines.
+_ENGINES = re.compile(r"pdf|lua|[Xx]e|direct|HCode|[eu]?p?TeX|Umath|tex4ht|LaTeXML|latexml|hevea|kanji|jisx")
 _TRAILING = re.compile(r"\\([A-Za-z]+)\Z")
 
 
@@ -56,10 +63,12 @@ def append_value(out: list[str], before: str, value: str) -> None:
 class Calls:
     """The macros of a paper up to the current position, and the values of their calls."""
 
-    def __init__(self, flags: Mapping[str, bool | None]) -> None:
+    def __init__(self, flags: Mapping[str, bool | None], text: str = "") -> None:
         self.macros: dict[str, Macro] = {}
         self.read = Arguments()
-        self._flags = flags
+        self.defined: set[str] = set()  # every name that the paper has defined
+        self._flags, self._text = flags, text
+        self._used: set[str] | None = None  # control words that occur elsewhere than in tests
         self._cache: dict[str, str] = {}  # values of macros without arguments
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
@@ -81,11 +90,23 @@ class Calls:
         self._cache.clear()
 
     def asked(self, name: str) -> bool | str | None:
-        """What a name means to a conditional."""
+        """What a name means to a conditional; with a backslash, whether it is defined."""
+        if name[:1] == "\\":
+            return self.is_defined(name[1:])
         if name in self._flags:
             return self._flags[name]
         macro = self.macros.get(name)
         return macro.literal.strip() if macro and not macro.arguments and not macro.final else None
+
+    def is_defined(self, name: str) -> bool | None:
+        """Whether the paper has defined a name; None if a package, or a part that is cut off, may have."""
+        if name in self.defined:
+            return True
+        if not self._text:
+            return None
+        if self._used is None:
+            self._used = set(_USES.findall(_TESTS.sub("", self._text)))
+        return None if name in self._used or _ENGINES.match(name) else False
 
     def top(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """The value of a call in the paper's own text, and the call's end; None if it is left unexpanded.

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, resolved_input
-from data.sources.arxiv.latex.syntax import after_word, ends_in_word, line_rest
+from data.sources.arxiv.latex.inputs import PACKAGES, Resolve, existence, resolved_input
+from data.sources.arxiv.latex.syntax import Arguments, after_word, ends_in_word, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 _FAILURES = 3  # unterminated conditionals after which none is searched for
@@ -31,7 +31,7 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
         r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
         r"|(?P<if>if(?:false|true|num|odd)?)(?![A-Za-z@])"
-        r"|(?P<file>input|include|subfile|subfileinclude|InputIfFileExists|import|subimport|inputfrom"
+        r"|(?P<file>input|include|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
         r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
         rf"|documentstyle|endinput)(?![A-Za-z@])){short}"
     )
@@ -53,6 +53,7 @@ def strip_comments(text: str, resolve: Resolve | None = None, verbatim: Verbatim
 def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[str]:
     pattern = _marks(verbatim)
     start = position = failures = 0
+    read = Arguments()
     unclosed: set[str] = set()
     jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
     length, mark = len(text), None
@@ -123,9 +124,17 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
                     start = position = after_word(text, at, start)
         elif not mark["file"]:  # a character that opens verbatim text
             position = verbatim.short_end(text, position)
-        elif mark["file"] == "endinput":
+        elif mark["file"] == "endinput":  # TeX still reads its line
             yield text[start:at]
+            line_end = text.find("\n", position)
+            yield from _pieces(text[position : line_end + 1 if line_end >= 0 else length], None, verbatim)
             return
+        elif resolve and mark["file"] == "IfFileExists":
+            found_branches = existence(text, position, resolve, read)
+            if found_branches and len(jumps) < _NESTED:
+                yield text[start:at]
+                start = position = found_branches[0]
+                jumps.append(found_branches[1:])
         elif resolve:
             found, end = resolved_input(text, position, mark["file"], resolve)
             if found is not None:

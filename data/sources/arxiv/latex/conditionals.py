@@ -14,7 +14,8 @@ from data.sources.arxiv.latex.syntax import after_word
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
-# What a control sequence means: a flag's True or False, a macro's string, None if unknown.
+# What a control sequence means: a flag's True or False, a macro's string, None if unknown. With a backslash
+# before the name: whether it is defined, None if unknown.
 Lookup = Callable[[str], bool | str | None]
 
 _TOKEN = re.compile(
@@ -33,6 +34,13 @@ _CHARACTERS = re.compile(
 _NUMBERS = re.compile(
     r"\s*+(?:\\([A-Za-z@]++)|(-?\d++))\s*+([<=>])\s*+(?:\\([A-Za-z@]++)|(-?\d++))(?:\s|\\relax(?![A-Za-z]))?"
 )
+_DEFINED = re.compile(r"\s*+\\([A-Za-z@]++)(?:[ \t]++|%[^\n]*+\n[ \t]*+)?")
+_NAMED = re.compile(r"[ \t]*+([A-Za-z@:*-]{1,60})[ \t]*+\\endcsname(?![A-Za-z@])[ \t]?")
+_TOKENS = re.compile(
+    r"\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])"
+)
+_UNDEFINED = ("\\undefined", "\\@undefined")
+_EMPTY = ("\\empty", "\\@empty")
 _NUMBER = re.compile(r"\s*+(-?\d++)\s?")
 
 
@@ -93,11 +101,38 @@ def decided(
             return None
         a, b = int(left), int(right)
         return {"<": a < b, "=": a == b, ">": a > b}[found[3]], found.end()
+    if name in ("ifdefined", "ifcsname"):
+        found = (_DEFINED if name == "ifdefined" else _NAMED).match(text, position)
+        known = lookup("\\" + found[1]) if found else None
+        return (known, found.end()) if found and isinstance(known, bool) else None
+    if name == "ifx":
+        found = _TOKENS.match(text, position)
+        same = _is_same(found[1].rstrip(), found[2].rstrip(), lookup) if found else None
+        return (same, found.end()) if found and same is not None else None
     if name == "ifodd":
         found = _NUMBER.match(text, position)
         return (int(found[1]) % 2 == 1, found.end()) if found else None
     value = lookup(name)
     return (value, position) if isinstance(value, bool) else None
+
+
+def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:
+    """Whether two tokens mean the same, as far as it is known."""
+    if one == other:
+        return True
+    for name, compared in ((one, other), (other, one)):
+        if compared in _UNDEFINED:
+            known = lookup(name) if name[0] == "\\" else True
+            return not known if isinstance(known, bool) else None
+    values = []
+    for token in (one, other):
+        if token[0] != "\\" or (len(token) == 2 and not token[1].isalpha()):
+            values.append(token + " ")  # never a macro's value
+        elif token in _EMPTY:
+            values.append("")
+        else:
+            values.append(_value(token[1:], lookup))
+    return values[0] == values[1] if None not in values else None
 
 
 def _value(name: str, lookup: Lookup) -> str | None:

@@ -25,9 +25,12 @@ _COMMANDS = frozenset(
 )
 _FENCES = frozenset({"DeclarePairedDelimiter", "DeclarePairedDelimiterX", "DeclarePairedDelimiterXPP"})
 _DOCUMENT_COMMANDS = frozenset(f"{verb}DocumentCommand" for verb in ("New", "Renew", "Provide", "Declare"))
+_XARGS = frozenset({"newcommandx", "renewcommandx", "providecommandx", "DeclareRobustCommandx"})
 _DEFS = frozenset({"def", "gdef", "edef", "xdef"})
 _ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
-DEFINERS = _COMMANDS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
+DEFINERS = (
+    _COMMANDS | _XARGS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
+)
 _PROGRAMS = re.compile(
     r"@|##|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
     r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
@@ -37,10 +40,15 @@ _PROGRAMS = re.compile(
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|fi)(?![A-Za-z])")
+_DECIDABLE = re.compile(  # tests of an empty argument, or of whether a name is defined
+    r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
+    r"|\\ifdefined\s*+\\[A-Za-z]+"
+)
 _ASKS = re.compile(r"\\(?:IfNoValue|IfValue|IfBoolean)")
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
+_DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 _PARAMETERS = re.compile(r"\s*+([^#{}\\]{0,1000}+)((?:#[1-9][^#{}\\]{0,1000}+){0,9}+)(?=\{)")
 _SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
@@ -109,6 +117,13 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         kinds, position = read.argument(text, position) or ("", position)
         signature = _signature(kinds)
         count, default = len(signature) if signature is not None else -1, None
+    elif word in _XARGS:
+        count, defaults, position = _count(text, position, read)
+        optional = dict(_DEFAULT.findall(defaults or ""))
+        signature = [
+            ("O", optional[str(n)]) if str(n) in optional else ("m", "") for n in range(1, count + 1)
+        ]
+        default = None
     elif word in _COMMANDS:
         count, default, position = _count(text, position, read)
     else:
@@ -237,10 +252,13 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
 
 
 def _asks_flags(body: str, flags: Container[str]) -> bool:
-    """Whether the body branches, and only on flags."""
+    """Whether the body branches, and only on flags, on what is defined or on an empty argument."""
     words = _BRANCHING.findall(body)
     asked = [word for word in words if word not in ("else", "fi")]
-    return bool(asked) and len(asked) == words.count("fi") and all(word in flags for word in asked)
+    if not asked or len(asked) != words.count("fi"):
+        return False
+    n_plain = len(_DECIDABLE.findall(body)) if "ifdefined" in asked or "ifx" in asked else 0
+    return sum(word in flags for word in asked) + n_plain == len(asked)
 
 
 # ---- the arguments of a call

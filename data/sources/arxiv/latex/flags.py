@@ -4,6 +4,7 @@ A flag is True, False, or None if unknown because it was set in an undecided bra
 """
 
 import re
+from collections.abc import Callable
 
 from data.sources.arxiv.latex.syntax import Arguments, blanks_end
 
@@ -16,13 +17,21 @@ _SET = {"settoggle": "toggle", "setbool": "bool", "setboolean": "boolean"}
 _SET_TO = {
     f"{kind}{value}": (kind, value == "true") for kind in ("toggle", "bool") for value in ("true", "false")
 }
+_EQUAL = re.compile(
+    r"\s*+\{\s*+(\\(?:not|NOT)\s*+)?\\equal\s*+\{([^{}\\#]{0,200})\}\s*+\{([^{}\\#]{0,200})\}\s*+\}"
+)
+_SAME = re.compile(r"\s*+\{([^{}\\#]{0,200})\}\s*+\{([^{}\\#]{0,200})\}")
+_BLANK = re.compile(r"\s*+\{([^{}\\#]{0,200})\}")
+_CONTROL = re.compile(r"\s*+\{\s*+\\([A-Za-z@]{1,60})\s*+\}")
+_DEFINED = {"ifdef": True, "ifundef": False, "ifcsdef": True, "ifcsundef": False}
 _ASK = {
     "iftoggle": ("toggle", True),
     "nottoggle": ("toggle", False),
     "ifbool": ("bool", True),
     "notbool": ("bool", False),
 }
-COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK})
+_COMPARE = ("ifstrequal", "ifblank", "ifstrempty")
+COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK, *_DEFINED, *_COMPARE})
 
 
 class Flags:
@@ -62,7 +71,7 @@ class Flags:
                 self._declare(found[1])
             return
         found = (_NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
-        if found is None or word in _ASK:
+        if found is None or word in _ASK or word in _DEFINED or word in _COMPARE:
             return
         if word in _DECLARE:
             if _DECLARE[word] != "toggle":
@@ -75,18 +84,11 @@ class Flags:
             kind, value = _SET_TO[word]
             self.put(_key(kind, found[1]), value, depth)
 
-    def chosen(self, word: str, text: str, position: int, read: Arguments) -> tuple[int, int, int] | None:
+    def chosen(
+        self, word: str, text: str, position: int, read: Arguments, is_defined: Callable[[str], bool | None]
+    ) -> tuple[int, int, int] | None:
         r"""For \iftoggle and the like: where the chosen argument starts and ends, and where the call ends."""
-        if word == "ifthenelse":
-            asked = _BOOLEAN.match(text, position)
-            name, is_plain = (_key("bool", asked[2]), not asked[1]) if asked else ("", True)
-        elif word in _ASK:
-            asked = _NAME.match(text, position)
-            kind, is_plain = _ASK[word]
-            name = _key(kind, asked[1]) if asked else ""
-        else:
-            return None
-        value = self.values.get(name)
+        asked, value = self._asked(word, text, position, is_defined)
         if asked is None or value is None:
             return None
         spans = []
@@ -97,8 +99,36 @@ class Flags:
             if position < 0:
                 return None
             spans.append((opening + 1, position - 1))
-        start, end = spans[0] if value == is_plain else spans[1]
+        start, end = spans[0] if value else spans[1]
         return start, end, position
+
+    def _asked(
+        self, word: str, text: str, position: int, is_defined: Callable[[str], bool | None]
+    ) -> tuple[re.Match[str] | None, bool | None]:
+        """What a command tests, and the answer; None if it is unknown."""
+        if word in _COMPARE:
+            asked = (_SAME if word == "ifstrequal" else _BLANK).match(text, position)
+            if asked is None:
+                return None, None
+            one, other = asked[1], asked[2] if word == "ifstrequal" else ""
+            return asked, one.strip() == other.strip() if word == "ifblank" else one == other
+        if word in _DEFINED:
+            asked = (_NAME if "cs" in word else _CONTROL).match(text, position)
+            value, is_plain = is_defined(asked[1]) if asked else None, _DEFINED[word]
+        elif word == "ifthenelse" and (asked := _EQUAL.match(text, position)):
+            value, is_plain = asked[2] == asked[3], not asked[1]
+        elif word == "ifthenelse":
+            asked = _BOOLEAN.match(text, position)
+            value, is_plain = (
+                (self.values.get(_key("bool", asked[2])), not asked[1]) if asked else (None, True)
+            )
+        elif word in _ASK:
+            asked = _NAME.match(text, position)
+            kind, is_plain = _ASK[word]
+            value = self.values.get(_key(kind, asked[1])) if asked else None
+        else:
+            return None, None
+        return asked, None if value is None else value == is_plain
 
     def _declare(self, name: str) -> None:
         self.put(f"if{name}", False)

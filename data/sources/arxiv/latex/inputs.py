@@ -7,7 +7,7 @@ for the files that it names, and where the command ends.
 import re
 from collections.abc import Callable
 
-from data.sources.arxiv.latex.syntax import OPTION
+from data.sources.arxiv.latex.syntax import OPTION, Arguments, blanks_end
 
 # Returns a file's text, given the command's name and arguments.
 Resolve = Callable[[str, str, str], str | None]
@@ -16,6 +16,7 @@ _ARGUMENT = re.compile(
     r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+))'
 )
 _BRACED = re.compile(r"\s*\{([^{}]*)\}")
+_GROUP = re.compile(r"\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
 INPUTS = frozenset({"input", "include", "subfile", "subfileinclude", "InputIfFileExists", *_FOLDERED})
@@ -45,6 +46,7 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
         return ("".join(found) or None), names.end()
     folder = ""
     if command in _FOLDERED:
+        position += text.startswith("*", position)
         first = _BRACED.match(text, position)
         if first is None:
             return None, position
@@ -56,4 +58,28 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
     found = resolve(command, folder, name)
     if found is not None and not found.endswith("\n") and command != "input":
         found += "\n"
-    return found, argument.end()
+    end = argument.end()
+    if command == "InputIfFileExists" and found is not None:
+        then = _GROUP.match(text, end)
+        otherwise = _GROUP.match(text, then.end()) if then else None
+        end = otherwise.end() if otherwise else end
+    return found, end
+
+
+def existence(text: str, position: int, resolve: Resolve, read: Arguments) -> tuple[int, int, int] | None:
+    r"""Where the branch that \IfFileExists chooses starts and ends, and where the command ends."""
+    name = _BRACED.match(text, position)
+    if name is None:
+        return None
+    spans, end = [], name.end()
+    for _ in range(2):
+        opening = blanks_end(text, end)
+        end = read.group_end(text, opening) if text[opening : opening + 1] == "{" else -1
+        if end < 0:
+            return None
+        spans.append((opening + 1, end - 1))
+    exists = resolve("IfFileExists", "", name[1].strip())
+    if exists is None:
+        return None
+    start, stop = spans[0] if exists else spans[1]
+    return start, stop, end

@@ -25,6 +25,7 @@ __all__ = ["PROTECTED", "TooMuch", "expand"]
 MAX_FILES = 20  # nesting of files that macros input
 _ENDLESS = 3  # unterminated conditionals after which none is searched for
 _NESTED = 10  # nesting of kept branches
+_NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[[^\]]{0,1000}\])?\s*+\{([^{}]{0,1000})\}")
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
@@ -56,7 +57,7 @@ def expand(
     With `resolve`, what it returns takes the place of `\\input` and its kin, also of those that macros make.
     Raises TooMuch.
     """
-    expander = _Expander(len(text), verbatim, resolve, "{document}" in text)
+    expander = _Expander(text, verbatim, resolve, "{document}" in text)
     expander.run(text.replace(DONE, ""))
     return "".join(expander.out), expander.opaque
 
@@ -83,14 +84,14 @@ def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
 
 
 class _Expander:
-    def __init__(self, length: int, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
+    def __init__(self, paper: str, verbatim: Verbatim, resolve: Resolve | None, has_preamble: bool) -> None:
         self.text = ""
         self.verbatim, self.resolve = verbatim, resolve
         self.out: list[str] = []
         self.opaque: list[tuple[int, int]] = []
         self.flags = Flags()
-        self.calls = Calls(self.flags.values)
-        self.calls.allow(length)
+        self.calls = Calls(self.flags.values, paper if has_preamble else "")
+        self.calls.allow(len(paper))
         self.known = Known(self.calls.macros, self.flags.values, may_input=resolve is not None)
         self.undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
         self.depth = 0  # depth of groups, in the document's body
@@ -178,6 +179,7 @@ class _Expander:
                 end = definition.end
                 if end < 0:
                     self.calls.put(definition.name, None)
+                    self.calls.defined.add(definition.name)
                 elif definition.name and self._take(definition):
                     start = position = self._cut(start, begin, end)
                 else:
@@ -268,7 +270,7 @@ class _Expander:
             self.flags.unsure = max(0, self.flags.unsure - 1)
             return None
         if word in COMMANDS:
-            return self.flags.chosen(word, self.text, position, self.calls.read)
+            return self.flags.chosen(word, self.text, position, self.calls.read, self.calls.is_defined)
         if conditionals.WITH_ARGUMENTS.match(word):
             return None
         found = conditionals.decided(word, self.text, start, position, self.calls.asked)
@@ -340,9 +342,10 @@ class _Expander:
 
     def _take(self, definition: Definition) -> bool:
         """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
+        name = definition.name
+        (self.calls.defined.discard if definition.meaning in _NOTHING else self.calls.defined.add)(name)
         if definition.is_kept:
             return True
-        name = definition.name
         meaning = _CONSTANTS.get(definition.meaning.strip())
         if meaning is not None or name in self.flags.values:
             self.flags.put(name, meaning, 0 if definition.is_global else self._group_depth())

@@ -38,7 +38,7 @@ class Verbatim:
 _ENVIRONMENTS = (
     "verbatim Verbatim BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting minted alltt verbatimtab"
     " spverbatim boxedverbatim listingcont tcblisting tcboutputlisting pycode pyblock pyconsole pyverbatim"
-    " luacode"
+    " luacode Sinput Soutput Scode CodeInput CodeOutput Code"  # Sweave's and jss.cls's
 )
 LATEX = Verbatim(
     environments=frozenset(name + star for name in _ENVIRONMENTS.split() for star in ("", "*")),

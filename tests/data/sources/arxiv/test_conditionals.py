@@ -79,7 +79,7 @@ def test_pandoc_reads_the_cleaned_text_as_the_original(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "\\ifdefined\\x a\\else b\\fi",
+        "\\ifdefined\\pdfoutput a\\else b\\fi",
         "\\ifx\\x\\y a\\else b\\fi",
         "\\ifunknown a\\else b\\fi",
         "\\if\\x\\y a\\fi",
