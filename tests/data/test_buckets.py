@@ -1,7 +1,5 @@
 """Tokens from buckets are those of a local folder, whatever the server, the cache's size and the faults."""
 
-import hashlib
-import json
 import os
 import shutil
 import threading
@@ -20,13 +18,13 @@ from data.cache.store import BucketStore, open_store
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
-from data.tokens import sums
-from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
+from data.tokens.store import TokenStore
 from tests.support.buckets import (
     Chaos,
     credentials,
     make_bucket,
     moto,
+    random_store,
     s3rver,
     s3rver_command,
     upload,
@@ -176,34 +174,6 @@ def test_a_store_without_block_checksums_is_read_in_full_once(server, stores, co
     store = open_store("s3://corpus/damaged", cache=CacheConfig(str(tmp_path / "another"), 0.1))
     with pytest.raises(DataError, match=r"train-00000.bin: altered since it was written"):
         store.read(0, 10)
-
-
-def random_store(folder: Path, source: str, n_tokens: int) -> TokenStore:
-    """A store of random tokens in two shards, with block checksums."""
-    folder.mkdir(parents=True)
-    (folder / TOKENIZERS[0]).write_bytes(b"none")
-    shards = []
-    for i in range(2):
-        tokens = np.random.default_rng([n_tokens, i]).integers(0, 32000, n_tokens // 2, dtype=np.uint16)
-        path, table = folder / f"train-{i:05d}.bin", folder / f"train-{i:05d}.docs"
-        tokens.tofile(path)
-        np.array([(len(tokens), 0, 0)], DOCUMENT).tofile(table)
-        sums.add(path, checksum(path))
-        names = {"file": path.name, "documents_file": table.name}
-        counts = {"tokens": len(tokens), "documents": 1, "bytes": 0}
-        shards.append(names | counts | {"xxh3": checksum(path), "documents_xxh3": checksum(table)})
-    fingerprint = hashlib.sha256(b"none").hexdigest()
-    manifest = {
-        "version": VERSION,
-        "source": source,
-        "dtype": "<u2",
-        "tokenizer": {"fingerprint": fingerprint, "vocab_size": 32000, "bos_id": 1, "eos_id": 2},
-        "text_files": [],
-        "splits": {"train": {"tokens": n_tokens, "documents": 2, "bytes": 0, "shards": shards}},
-    }
-    manifest["xxh3"] = manifest_checksum(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return TokenStore.open(folder)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7])

@@ -4,7 +4,9 @@ moto's server (Python), and s3rver (Node.js) where `npm install s3rver` made nod
 $S3RVER names it.
 """
 
+import hashlib
 import http.client
+import json
 import os
 import random
 import shutil
@@ -17,6 +19,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+import numpy as np
+
+from data.tokens import sums
+from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
 
 FAULTS = ("delay", "cut", "repeat", "corrupt", "refuse", "truncate", "another", "hang up")
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
@@ -94,6 +101,34 @@ def objects(bucket: str, prefix: str = "") -> dict[str, int]:
 
     pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     return {found["Key"]: found["Size"] for page in pages for found in page.get("Contents", [])}
+
+
+def random_store(folder: Path, source: str, n_tokens: int) -> TokenStore:
+    """A store of random tokens in two shards, with block checksums."""
+    folder.mkdir(parents=True)
+    (folder / TOKENIZERS[0]).write_bytes(b"none")
+    shards = []
+    for i in range(2):
+        tokens = np.random.default_rng([n_tokens, i]).integers(0, 32000, n_tokens // 2, dtype=np.uint16)
+        path, table = folder / f"train-{i:05d}.bin", folder / f"train-{i:05d}.docs"
+        tokens.tofile(path)
+        np.array([(len(tokens), 0, 0)], DOCUMENT).tofile(table)
+        sums.add(path, checksum(path))
+        names = {"file": path.name, "documents_file": table.name}
+        counts = {"tokens": len(tokens), "documents": 1, "bytes": 0}
+        shards.append(names | counts | {"xxh3": checksum(path), "documents_xxh3": checksum(table)})
+    fingerprint = hashlib.sha256(b"none").hexdigest()
+    manifest = {
+        "version": VERSION,
+        "source": source,
+        "dtype": "<u2",
+        "tokenizer": {"fingerprint": fingerprint, "vocab_size": 32000, "bos_id": 1, "eos_id": 2},
+        "text_files": [],
+        "splits": {"train": {"tokens": n_tokens, "documents": 2, "bytes": 0, "shards": shards}},
+    }
+    manifest["xxh3"] = manifest_checksum(manifest)
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return TokenStore.open(folder)
 
 
 class Chaos:
