@@ -116,10 +116,21 @@ def _fields(module: str, schema: str, prefix: str) -> Iterator[Key]:
         inner = kind.id if isinstance(kind, ast.Name) else ""
         if inner in source.classes or inner in source.imports:
             yield from _fields(module, inner, f"{prefix}{name}.")
+        elif entry := _entry(kind, source):
+            yield from _fields(module, entry, f"{prefix}{name}.NAME.")
         else:
             lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
             meaning = " ".join(source.comments[line] for line in lines if line in source.comments)
             yield Key(prefix + name, _default(node.value, source), meaning)
+
+
+def _entry(kind: ast.expr, source: _Module) -> str:
+    """The dataclass of a key's entries, if it is a mapping of names to them."""
+    if isinstance(kind, ast.Subscript) and isinstance(kind.slice, ast.Tuple):
+        value = kind.slice.elts[-1]
+        if isinstance(value, ast.Name) and (value.id in source.classes or value.id in source.imports):
+            return value.id
+    return ""
 
 
 def _default(node: ast.expr | None, source: _Module) -> str | None:

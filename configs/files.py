@@ -23,8 +23,13 @@ def expand(words: list[str]) -> list[str]:
     # status and stop of `relama launch` come before all keys
     first = next((place for place, word in enumerate(typed) if "=" in word), len(typed))
     for file in reversed(files):
-        typed[first:first] = _without(_words(Path(file)), typed)
+        typed[first:first] = _without(words_of(_read(Path(file))), typed)
     return typed
+
+
+def changed(tree: dict, typed: list[str]) -> list[str]:
+    """The words that give the config `tree` with what is typed in place of its own."""
+    return [*_without(words_of(tree), typed), *typed]
 
 
 def _without(words: list[str], later: list[str]) -> list[str]:
@@ -33,7 +38,7 @@ def _without(words: list[str], later: list[str]) -> list[str]:
     return [word for word in words if not any(word.startswith((f"{key}=", f"{key}.")) for key in keys)]
 
 
-def _words(path: Path) -> list[str]:
+def _read(path: Path) -> dict:
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -45,6 +50,11 @@ def _words(path: Path) -> list[str]:
         raise ConfigError(f"{KEY}={path}: not readable as YAML{line}; expected KEY: VALUE lines") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{KEY}={path}: expected KEY: VALUE lines")
+    return found
+
+
+def words_of(found: dict) -> list[str]:
+    """The arguments that give the keys of a tree."""
     chosen = [
         f"{group}={keys['name']}"  # what the file does not say of this choice is the choice's own
         for group, keys in found.items()

@@ -181,6 +181,11 @@ def item_of(kind: object) -> str:
 def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     """The line that refuses `key`: what may be meant, and the keys that exist next to it."""
     known = leaves(schema)
+    for name, kind in [*known.items()]:  # entries that are groups of keys themselves
+        inner = get_args(kind)[-1] if is_mapping(kind) and get_args(kind) else None
+        if isinstance(inner, type) and is_dataclass(inner) and key.startswith(f"{name}."):
+            entry = key.removeprefix(f"{name}.").partition(".")[0]
+            known |= leaves(inner, f"{name}.{entry}.")
     parent = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     if not parent or not siblings:

@@ -17,6 +17,7 @@ from data.documents import Document, read_row
 from data.errors import DataError
 from data.folders import run_path
 from data.order import Order, Sample
+from data.phases.steps import Steps
 from data.tokens.store import TokenStore, tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 
@@ -51,20 +52,25 @@ def explain(
     cache: CacheConfig | None = None,
 ) -> Iterator[str]:
     """The lines to print about `step`. Raises DataError for a missing run, store or text."""
-    order, batch, stores = _read_run(folder, cache or CacheConfig())
+    order, steps, stores = read_run(folder, cache or CacheConfig())
     tokenizer = Tokenizer(tokenizer_in(next(iter(stores.values())).folder))
-    first = (step - 1) * batch
+    first, batch = steps.sample(step - 1), steps.batch(step)
     shown = min(batch, limit or batch)
     rest = "" if shown == batch else f" (limit={shown}: the first {shown} of them)"
-    reached = _last_step(folder)
+    reached = last_step(folder)
     ahead = "" if reached is None or step <= reached else f"not reached yet (run at step {reached:,}): "
     yield f"step {step:,}: {ahead}samples {first:,} to {first + batch - 1:,}{rest}"
     for n in range(first, first + shown):
         sample, seq_len = order.locate(n), order.seq_len(n)
+        if sample.source not in stores:
+            raise DataError(
+                f"sample {n:,}: {sample.source} is no longer among the run's corpora; "
+                "`relama explain` on the parent run may have it"
+            )
         yield from _explain_sample(n, sample, seq_len, stores[sample.source], tokenizer, width)
 
 
-def _last_step(folder: Path) -> int | None:
+def last_step(folder: Path) -> int | None:
     """The last step in the run's metrics; None if they are missing or unreadable."""
     try:
         with open(folder / "metrics.jsonl", "rb") as file:
@@ -103,12 +109,12 @@ def _read_document(text_file: Path, row: int) -> Document:
     return read_row(text_file, row)
 
 
-def _read_run(folder: Path, cache: CacheConfig) -> tuple[Order, int, dict[str, TokenStore]]:
-    """The run's order, global batch (sequences) and stores, refused if their tokens have changed."""
+def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, TokenStore]]:
+    """The run's order, its steps' samples and its stores, refused if their tokens have changed."""
     path = folder / "order.json"
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-        order, batch = Order.from_json(known["order"]), int(known["global_batch"])
+        order, steps = Order.from_json(known["order"]), Steps.of(known["global_batch"])
         folders, fingerprints = known["stores"], known["fingerprints"]
     except FileNotFoundError:
         raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
@@ -121,7 +127,7 @@ def _read_run(folder: Path, cache: CacheConfig) -> tuple[Order, int, dict[str, T
                 f"{store.place}: not the tokens that {folder} was trained on (their fingerprint differs); "
                 "restore the original token store"
             )
-    return order, batch, stores
+    return order, steps, stores
 
 
 def _printable(text: str) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from data.cache.ahead import Node, ReadAhead, bucket_stores, choose_units, is_ours
 from data.errors import DataError
 from data.order import Order, samples_of
+from data.phases.steps import Steps
 from data.tokens.store import TokenStore
 
 
@@ -29,7 +30,7 @@ class Loader:
         stores: dict[str, TokenStore],
         *,
         micro_batch: int,
-        global_batch: int,
+        global_batch: int | Steps,
         dp_rank: int = 0,
         dp_size: int = 1,
         workers: int = 2,
@@ -40,18 +41,18 @@ class Loader:
 
         `node`: which ranks share this machine's cache of stores in buckets; None: this one alone.
         """
-        if global_batch % (micro_batch * dp_size):
-            raise ValueError(
-                f"global_batch={global_batch} sequences: expected a multiple of micro_batch × ranks = "
-                f"{micro_batch} × {dp_size}"
-            )
+        self._steps = Steps.of(global_batch)
+        for _, batch in self._steps.stretches:
+            if batch % (micro_batch * dp_size):
+                raise ValueError(
+                    f"global_batch={batch} sequences: expected a multiple of micro_batch × ranks = "
+                    f"{micro_batch} × {dp_size}"
+                )
         self._order, self._stores = order, stores
-        self._samples_of = partial(
-            samples_of, dp_rank=dp_rank, dp_size=dp_size, micro_batch=micro_batch, global_batch=global_batch
-        )
-        self._micro_batches = global_batch // (micro_batch * dp_size)
+        self._samples_of = partial(samples_of, 0, dp_rank=dp_rank, dp_size=dp_size, micro_batch=micro_batch)
+        self._each = micro_batch * dp_size  # sequences of a micro-batch, over all ranks
         self._ahead = max(workers, prefetch)
-        self._global_batch, self._dp_size = global_batch, dp_size
+        self._dp_size = dp_size
         self._node = node or Node(frozenset({dp_rank}))
         self._ahead_of: ReadAhead | None = None
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
@@ -61,14 +62,15 @@ class Loader:
         """The micro-batches of steps steps_done + 1 … last_step. Raises DataError for unreadable tokens."""
         ahead = self._fetch_ahead(steps_done, last_step)
         pending: deque[Future] = deque()
-        first, end = steps_done * self._micro_batches, last_step * self._micro_batches
-        for number in range(first, end):
-            pending.append(self._pool.submit(self._read, *divmod(number, self._micro_batches)))
-            if len(pending) > self._ahead:
-                yield self._wait(pending.popleft())
-            if ahead and number % self._micro_batches == 0:  # other ranks may be a step behind
-                done = (number - self._ahead) // self._micro_batches - 1
-                ahead.reached(done * self._global_batch)
+        for step in range(steps_done + 1, last_step + 1):
+            first, batch = self._steps.sample(step - 1), self._steps.batch(step)
+            for micro in range(batch // self._each):
+                pending.append(self._pool.submit(self._read, first, batch, micro))
+                if len(pending) > self._ahead:
+                    yield self._wait(pending.popleft())
+                if ahead and micro == 0:  # what is still pending; and other ranks may be a step behind
+                    late = -(-self._ahead * self._each // batch) + 1
+                    ahead.reached(self._steps.sample(max(0, step - 1 - late)))
         while pending:
             yield self._wait(pending.popleft())
 
@@ -83,7 +85,7 @@ class Loader:
         stores = bucket_stores(self._stores)
         if not stores or self._ahead_of:
             return None
-        first, last = steps_done * self._global_batch, last_step * self._global_batch
+        first, last = self._steps.sample(steps_done), self._steps.sample(last_step)
         share = len(self._node.dp_ranks) / self._dp_size
         choose_units(self._order, stores, first, last, share)
         if not self._node.fetches:
@@ -94,7 +96,7 @@ class Loader:
             is_ours=is_ours(self._node.dp_ranks, self._dp_size),
             first=first,
             last=last,
-            global_batch=self._global_batch,
+            global_batch=max(batch for _, batch in self._steps.stretches),
         )
         return self._ahead_of
 
@@ -115,9 +117,10 @@ class Loader:
         finally:
             self.wait_seconds += time.perf_counter() - begin
 
-    def _read(self, steps_done: int, micro: int) -> tuple[Tensor, Tensor]:
+    def _read(self, first: int, batch: int, micro: int) -> tuple[Tensor, Tensor]:
+        """A micro-batch of the global batch of `batch` samples from `first` on."""
         rows = []
-        for n in self._samples_of(steps_done, micro):
+        for n in (first + place for place in self._samples_of(micro, global_batch=batch)):
             sample = self._order.locate(n)
             rows.append(self._stores[sample.source].sequence(sample.index, self._order.seq_len(n)))
         tokens = torch.from_numpy(np.stack(rows).astype(np.int64))  # (micro_batch, seq_len + 1)

@@ -1,25 +1,28 @@
 """The order of the data: a global sample number in, (source, epoch, sequence) out.
 
-Pure functions of integers, without state, files or random generators. Every block of samples holds each
-source exactly in proportion to its weight, in an order drawn from (seed, block); each source is read epoch by
-epoch, and each epoch is a permutation drawn from (seed, source, epoch). So resuming, changing the world size,
-auditing and explaining a step all evaluate the same function.
+Pure functions of integers, without state, files or random generators. An order is a chain of segments, each
+with one mixture and length. Every block of samples holds each source exactly in proportion to its weight, in
+an order drawn from (seed, block); each source is read epoch by epoch (data/phases/reading.py), and goes on
+where it was when a segment begins. So resuming, changing the world size, auditing and explaining a step all
+evaluate the same function.
 """
 
-import hashlib
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from data.splitmix import mix, mix_array
+from data.phases.kept import Ranges, merged
+from data.phases.permutation import round_keys
+from data.phases.reading import Reading
+from data.splitmix import mix_array
 
 MAX_BLOCK = 100_000
-ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,19 @@ class Segment:
     first: dict[str, int]  # each source's k where the segment starts
     n_sequences: dict[str, int]
     seq_len: int
+    without: dict[str, Ranges] = field(default_factory=dict)  # tokens that no sample may show, by source
+
+    def draws_like(self, other: "Segment") -> bool:
+        """Whether both have the same mixture over the same sequences."""
+        return replace(self, start=other.start, first=other.first) == other
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a run; `skipped` are ranges [start, stop) of samples left out after loss spikes."""
+    """The order of a run; `skipped` are ranges [start, stop) of samples left out after loss spikes.
+
+    Segments and skipped ranges count samples as if nothing were skipped.
+    """
 
     seed: int
     segments: tuple[Segment, ...]
@@ -59,25 +70,51 @@ class Order:
         return cls(seed, (_segment(0, weights, dict.fromkeys(weights, 0), n_sequences, seq_len),))
 
     def change(
-        self, n: int, *, weights: Mapping[str, object], n_sequences: Mapping[str, int], seq_len: int
+        self,
+        n: int,
+        *,
+        weights: Mapping[str, object],
+        n_sequences: Mapping[str, int],
+        seq_len: int,
+        without: Mapping[str, Ranges] | None = None,
     ) -> "Order":
-        """The same order up to sample `n`, then another mixture; each source continues where it was."""
+        """The same order up to sample `n`, then another mixture; each source continues where it was.
+
+        `without` are the token ranges that no sample shows from then on; None: as before.
+        """
+        if without is None:
+            without = self._segment_of(self._number(n)).without
+        return self._change(n, _segment(0, weights, {}, n_sequences, seq_len, without))
+
+    def truncated(self, n: int) -> "Order":
+        """The same order up to sample `n`, which then never changes again."""
         at = self._number(n)
-        reached = self._count(at)
-        first = {source: reached.get(source, 0) for source in weights}
-        kept = tuple(segment for segment in self.segments if segment.start < at)
-        return Order(self.seed, (*kept, _segment(at, weights, first, n_sequences, seq_len)), self.skipped)
+        kept = tuple(segment for segment in self.segments if segment.start <= at)
+        return Order(self.seed, kept, self.skipped)
 
     def skip(self, start: int, stop: int) -> "Order":
-        """The same order without the samples that are now numbered [start, stop)."""
-        ranges = sorted((*self.skipped, (self._number(start), self._number(stop - 1) + 1)))
-        merged: list[tuple[int, int]] = []
-        for low, high in ranges:
-            if merged and low <= merged[-1][1]:
-                merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-            else:
-                merged.append((low, high))
-        return Order(self.seed, self.segments, tuple(merged))
+        """The same order without the samples that are now numbered [start, stop).
+
+        Segments that begin after `start` still begin at the same sample.
+        """
+        low, high = self._number(start), self._number(stop - 1) + 1
+        later = [(n, segment) for n, segment in self.starts() if n > start]
+        kept = tuple(segment for segment in self.segments if segment.start < high)
+        order = Order(self.seed, kept, merged((*self.skipped, (low, high))))
+        current = self._segment_of(low)
+        if not kept[-1].draws_like(current):  # the skipped samples reached into the next segment
+            order = order._change(start, current)
+        for n, segment in later:
+            order = order._change(n, segment)
+        return order
+
+    def starts(self) -> Iterator[tuple[int, Segment]]:
+        """Each segment with its first sample; without those of which all samples are skipped."""
+        found = {}
+        for segment in self.segments:
+            left_out = sum(min(b, segment.start) - a for a, b in self.skipped if a < segment.start)
+            found[segment.start - left_out] = segment  # a later one at the same sample replaces it
+        yield from found.items()
 
     @property
     def n_sequences(self) -> dict[str, int]:
@@ -89,14 +126,14 @@ class Order:
     def locate(self, n: int) -> Sample:
         """The sequence at sample `n` (0, 1, …) of the run, in constant time and memory."""
         number = self._number(n)
-        segment = self._segment_of(number)
+        at = bisect_right(self._starts, number) - 1
+        segment = self.segments[at]
         block, place = divmod(number - segment.start, sum(segment.block.values()))
         sources, before = block_order(self.seed, segment.start, block, tuple(segment.block.values()))
         source = list(segment.block)[sources[place]]
         k = segment.first[source] + block * segment.block[source] + int(before[place])
-        total = segment.n_sequences[source]
-        epoch, j = divmod(k, total)
-        return Sample(source, epoch, permute(j, total, self.seed, source, epoch), k)
+        epoch, index = self._readings[at][source].locate(k)
+        return Sample(source, epoch, index, k)
 
     def consumed(self, n: int) -> dict[str, int]:
         """How many sequences of each source come before sample `n`, not counting skipped ones."""
@@ -108,14 +145,101 @@ class Order:
                 counts = {s: c - after.get(s, 0) + before.get(s, 0) for s, c in counts.items()}
         return counts
 
+    def epochs(self, n: int) -> dict[str, float]:
+        """How often each source has been read before sample `n`, of which skipped samples are no part."""
+        counts = self.consumed(n)
+        if len(self.segments) == 1 and not self.segments[0].without:
+            return {source: count / self.n_sequences[source] for source, count in counts.items()}
+        number = self._number(n)
+        at, reached = bisect_right(self._starts, number) - 1, self._count(number)
+        read = {}
+        for source, k in reached.items():
+            # of a source that this segment does not have, the last that did
+            before = next(r[source] for r in reversed(self._readings[: at + 1]) if source in r)
+            epoch, place = before.position(k)
+            read[source] = epoch + place / before.size
+        return read
+
+    def reading(self, n: int, source: str) -> Reading:
+        """How `source` is read at sample `n`."""
+        return self._readings[bisect_right(self._starts, self._number(n)) - 1][source]
+
+    def reading_in(self, segment: int, source: str) -> Reading:
+        """How a segment, by its number, reads `source`."""
+        return self._readings[segment][source]
+
+    def samples_of_sequences(
+        self, segment: int, source: str, ranges: Ranges, stop: int
+    ) -> Iterator[tuple[int, int]]:
+        """(sequence, sample) for each sample below `stop` at which a segment reads one of these sequences.
+
+        Takes time for the sequences in question only. Skipped samples are left out.
+        """
+        part, last = self.segments[segment], self._number(stop - 1) + 1 if stop else 0
+        if segment + 1 < len(self.segments):
+            last = min(last, self._starts[segment + 1])
+        first, share = part.first[source], part.block[source]
+        if last <= part.start or (end := self._count(last)[source]) <= first:
+            return
+        reading, counts = self._readings[segment][source], tuple(part.block.values())
+        position = list(part.block).index(source)
+        low, high = (reading.position(k)[0] for k in (first, end - 1))
+        for index, epoch in ((i, e) for a, b in ranges for i in range(a, b) for e in range(low, high + 1)):
+            k = reading.find(index, epoch)
+            if k is None or not first <= k < end:
+                continue
+            block, rank = divmod(k - first, share)
+            sources, _ = block_order(self.seed, part.start, block, counts)
+            number = part.start + block * sum(counts) + int(np.flatnonzero(sources == position)[rank])
+            if not any(a <= number < b for a, b in self.skipped):
+                yield index, number - sum(b - a for a, b in self.skipped if b <= number)
+
     def to_json(self) -> dict:
         segments = [asdict(segment) for segment in self.segments]
+        for segment in segments:
+            if not segment["without"]:
+                del segment["without"]
         return {"seed": self.seed, "segments": segments, "skipped": [list(pair) for pair in self.skipped]}
 
     @classmethod
     def from_json(cls, state: dict) -> "Order":
-        segments = tuple(Segment(**segment) for segment in state["segments"])
-        return cls(state["seed"], segments, tuple((start, stop) for start, stop in state["skipped"]))
+        def of(segment: dict) -> Segment:
+            without = {source: merged(ranges) for source, ranges in segment.get("without", {}).items()}
+            return Segment(**{**segment, "without": without})
+
+        skipped = tuple((start, stop) for start, stop in state["skipped"])
+        return cls(state["seed"], tuple(map(of, state["segments"])), skipped)
+
+    def _change(self, n: int, wanted: Segment) -> "Order":
+        """Draw as `wanted` does from sample `n` on."""
+        at = self._number(n)
+        reached = self._count(at)
+        first = {source: reached.get(source, 0) for source in wanted.block}
+        kept = tuple(segment for segment in self.segments if segment.start < at)
+        begun = replace(wanted, start=at, first=first)
+        return Order(self.seed, (*kept, begun), self.skipped)
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [segment.start for segment in self.segments]
+
+    @cached_property
+    def _readings(self) -> list[dict[str, Reading]]:
+        """By segment, then by source."""
+        last: dict[str, Reading] = {}
+        found = []
+        for segment in self.segments:
+            now = {}
+            for source, count in segment.n_sequences.items():
+                like = count, segment.seq_len, segment.without.get(source, ())
+                if source in last:
+                    now[source] = last[source].follow(segment.first[source], *like)
+                else:
+                    now[source] = Reading(self.seed, source, *like)
+                    now[source].size  # noqa: B018 - raises if nothing is left
+            last |= now
+            found.append(now)
+        return found
 
     def _number(self, n: int) -> int:
         """The number of sample `n` if nothing were skipped."""
@@ -126,7 +250,7 @@ class Order:
         return n
 
     def _segment_of(self, number: int) -> Segment:
-        return next(segment for segment in reversed(self.segments) if segment.start <= number)
+        return self.segments[bisect_right(self._starts, number) - 1]
 
     def _count(self, number: int) -> dict[str, int]:
         """Sequences of each source before `number`, if nothing were skipped."""
@@ -176,48 +300,6 @@ def samples_of(
     return range(first, first + micro_batch * dp_size, dp_size)
 
 
-def permute(j: int, n: int, *key: object) -> int:
-    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network, cycle-walking.
-
-    Takes constant memory. The network's domain is less than twice `n` (or 16), so walking takes fewer than
-    two passes on average.
-    """
-    bits = max(4, (n - 1).bit_length())
-    low = bits // 2
-    high = bits - low
-    keys = round_keys(key)
-    while True:
-        left, right = j >> low, j & ((1 << low) - 1)
-        for turn in range(0, ROUNDS, 2):
-            left ^= mix(right ^ keys[turn]) >> (64 - high)
-            right ^= mix(left ^ keys[turn + 1]) >> (64 - low)
-        j = left << low | right
-        if j < n:
-            return j
-
-
-def unpermute(i: int, n: int, *key: object) -> int:
-    """The `j` of which `i` is the image: the inverse of `permute`."""
-    bits = max(4, (n - 1).bit_length())
-    low = bits // 2
-    high = bits - low
-    keys = round_keys(key)
-    while True:
-        left, right = i >> low, i & ((1 << low) - 1)
-        for turn in reversed(range(0, ROUNDS, 2)):
-            right ^= mix(left ^ keys[turn + 1]) >> (64 - low)
-            left ^= mix(right ^ keys[turn]) >> (64 - high)
-        i = left << low | right
-        if i < n:
-            return i
-
-
-@lru_cache(maxsize=1024)
-def round_keys(key: tuple) -> tuple[int, ...]:
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8 * ROUNDS).digest()
-    return tuple(int.from_bytes(digest[8 * turn : 8 * turn + 8], "little") for turn in range(ROUNDS))
-
-
 @lru_cache(maxsize=16)
 def block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of a block: its source, and how many earlier places in the block have that source."""
@@ -237,10 +319,12 @@ def _segment(
     first: dict[str, int],
     n_sequences: Mapping[str, int],
     seq_len: int,
+    without: Mapping[str, Ranges] | None = None,
 ) -> Segment:
     for source in weights:
         if n_sequences[source] < 1:
             raise ValueError(f"{source}: too few tokens for one sequence of {seq_len}")
     names = sorted(weights)  # the order must not depend on how a config lists its sources
     block = block_of({name: weights[name] for name in names})
-    return Segment(start, block, first, {name: n_sequences[name] for name in names}, seq_len)
+    kept = {source: merged(ranges) for source, ranges in (without or {}).items() if ranges}
+    return Segment(start, block, first, {name: n_sequences[name] for name in names}, seq_len, kept)

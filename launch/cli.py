@@ -21,6 +21,16 @@ VERBS = {
         "LaunchConfig",
         "train on a cluster or by torchrun here; launch status, launch stop",
     ),
+    "find": (
+        "train.branch.find",
+        "FindConfig",
+        "say which steps of a run train on a document",
+    ),
+    "branch": (
+        "train.branch.main",
+        "BranchConfig",
+        "start a run that goes on from another's checkpoint with other data, length, rates or steps",
+    ),
     "audit": (
         "train.recipe.audit",
         "AuditConfig",
@@ -70,6 +80,7 @@ VERBS = {
 }
 # What some verbs take in addition to their keys.
 ALSO = {
+    "branch": "It also takes every key of `relama train`: what is typed differs from the parent.",
     "ladder": "It also takes every key of `relama train` but `model`, `steps`, `stop_at`, `init` and "
     "`checkpoint.keep`, for all of its runs.",
     "train": "`--multirun` takes several values of a key (`optim.lr=1e-4,3e-4`) and trains each combination.",

@@ -7,6 +7,7 @@ against the number of processes: a job must not wait for days in a queue only to
 import difflib
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from configs.load import ConfigError, entry, load
@@ -38,7 +39,7 @@ def run(argv: list[str]) -> None:
         return None
     refuse_foreign(path)
     if train.data.name != "sample" and config.cluster.name != "kubernetes":  # its volume is not here
-        find_stores(train.corpora, train.data)
+        find_stores(train.corpora, replace(train.data, weights=train.timeline.weights, sources=None))
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
     if config.cluster.name == "kubernetes":

@@ -7,7 +7,7 @@ of devices or ranks; `model/parallelize` spreads the model over them from outsid
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -137,6 +137,11 @@ class Llama(nn.Module):
         """Compute the rotation table on the parameters' device."""
         device = next(self.parameters()).device
         self.rotations = rotation_table(self.config, device)
+
+    def set_rope_theta(self, theta: float) -> None:
+        """Turn positions at another speed, as for longer sequences."""
+        self.config = replace(self.config, rope_theta=theta)
+        self.init_buffers()
 
     def _apply(self, fn, recurse: bool = True) -> "Llama":
         # Called to move, cast or empty the model: the table moves with it but is never cast.

@@ -5,7 +5,7 @@ resumed run may not change the keys in `RUN_IDENTITY`.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.cache.config import CacheConfig
@@ -13,6 +13,8 @@ from data.mixture import DataConfig, source_name
 from data.order import block_of
 from model.llama import LlamaConfig
 from model.parallelize.schedules import refuse_schedule
+from train.phases.config import PhaseConfig
+from train.phases.timeline import Timeline, timeline
 
 # What a resumed run must keep; everything else (layout, logging, stop_at, …) may change.
 RUN_IDENTITY = (
@@ -25,6 +27,7 @@ RUN_IDENTITY = (
     "steps",
     "seq_len",
     "global_batch",
+    "phases",
     "init",
     "precision",
 )
@@ -252,6 +255,7 @@ class TrainConfig:
     seed: int = 0  # of the initial weights
     data_seed: int | None = None  # of the order of the data; null: seed
     steps: int = 1000
+    phases: dict[str, PhaseConfig] = field(default_factory=dict)  # stretches of the run, in order
     stop_at: int | None = None
     seq_len: int | None = None  # null: model.max_seq_len
     micro_batch: int = 1  # sequences that a rank computes at once
@@ -320,6 +324,7 @@ class TrainConfig:
             f"a multiple of seq_len × micro_batch = {self.seq_len} × {self.micro_batch} = {step} tokens "
             f"(the nearest: {max(1, round(self.global_batch / step)) * step})",
         )
+        assert self.timeline.phases  # refuses phases that contradict the run
         _require(self.workers >= 1, "workers", self.workers, "at least 1")
         _require(self.threads is None or self.threads >= 1, "threads", self.threads, "null or at least 1")
         _require(
@@ -362,6 +367,24 @@ class TrainConfig:
     def batch_sequences(self) -> int:
         """Sequences in one global batch."""
         return self.global_batch // self.sequence_length
+
+    @property
+    def timeline(self) -> Timeline:
+        """The run as a chain of phases; of one phase, unless `phases` are given."""
+        return timeline(
+            self.phases,
+            steps=self.steps,
+            data=self.data,
+            seq_len=self.sequence_length,
+            most_seq_len=self.model.max_seq_len,
+            global_batch=self.global_batch,
+            micro_batch=self.micro_batch,
+            rope_theta=self.model.rope_theta,
+        )
+
+    def model_at(self, step: int) -> LlamaConfig:
+        """The model's shape after `step`: a phase may turn its positions at another speed."""
+        return replace(self.model, rope_theta=self.timeline.at(step).rope_theta)
 
     @property
     def last_step(self) -> int:

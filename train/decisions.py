@@ -12,6 +12,7 @@ from pathlib import Path
 from data.documents import read_row
 from data.errors import DataError
 from data.order import Order
+from data.phases.steps import Steps
 from data.tokens.store import TokenStore
 from train.checkpoint.folder import complete_steps, read_state, remove_steps, step_folder
 from train.ranks import identity
@@ -24,22 +25,23 @@ NAMED = 20  # documents that a decision names
 RETURNS = ("rewind", "reload")  # actions that go back to a checkpoint
 
 
-def rewind(decision: dict, steps: list[int], back: int, batch: int) -> dict:
-    """Complete a decision to rewind: `to_step`, a saved one of `steps` or 0, and the `samples` to leave out.
+def rewind(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
+    """Complete a decision to rewind: `to_step` (one of `steps`, or `begun`) and the `samples` to leave out.
 
-    `batch` is in sequences. No sample returns from `back` steps before the spike up to it; if an earlier
-    problem was still unresolved, the spike began with that one.
+    `batch` is in sequences of each step. No sample returns from `back` steps before the spike up to it; if
+    an earlier problem was still unresolved, the spike began with that one.
     """
     last = decision.get("since", decision["step"]) - back
-    to_step = max((step for step in steps if step <= last), default=0)
-    return decision | {"to_step": to_step, "samples": [max(to_step, last) * batch, decision["step"] * batch]}
+    to_step = max((step for step in steps if step <= last), default=begun)
+    sample = Steps.of(batch).sample
+    return decision | {"to_step": to_step, "samples": [sample(max(to_step, last)), sample(decision["step"])]}
 
 
-def destination(decision: dict, steps: list[int], back: int, batch: int) -> dict:
-    """Complete a decision to rewind, or to reload the newest of the saved `steps`."""
+def destination(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
+    """Complete a decision to rewind, or to reload the newest of `steps`, or `begun`."""
     if decision["action"] == "reload":
-        return decision | {"to_step": max(steps, default=0)}
-    return rewind(decision, steps, back, batch)
+        return decision | {"to_step": max(steps, default=begun)}
+    return rewind(decision, steps, back, batch, begun)
 
 
 def rewinds(decisions: list[dict]) -> list[dict]:
@@ -62,10 +64,11 @@ def standing(logged: list[dict]) -> list[dict]:
     return kept
 
 
-def seen(order: Order, stores: dict[str, TokenStore], step: int, batch: int) -> dict:
+def seen(order: Order, stores: dict[str, TokenStore], step: int, steps: Steps) -> dict:
     """What a step read: the number of sequences by source, and the ids of the first documents in them."""
-    samples = [order.locate(n) for n in range((step - 1) * batch, step * batch)]
-    length = order.seq_len((step - 1) * batch)
+    first = steps.sample(step - 1)
+    samples = [order.locate(n) for n in range(first, first + steps.batch(step))]
+    length = order.seq_len(first)
     documents: list[str] = []
     for sample in samples:
         if len(documents) >= NAMED:
@@ -79,8 +82,8 @@ def seen(order: Order, stores: dict[str, TokenStore], step: int, batch: int) -> 
     return {"sources": dict(Counter(sample.source for sample in samples)), "documents": documents[:NAMED]}
 
 
-def consequence(decision: dict, batch: int) -> str:
-    """What happens because of the decision, for people. `batch` is in sequences."""
+def consequence(decision: dict, steps: Steps) -> str:
+    """What happens because of the decision, for people."""
     if decision["action"] == "warn":
         return "a warning (recovery=skip or recovery=rewind would act)"
     if decision["action"] == "skip":
@@ -89,7 +92,7 @@ def consequence(decision: dict, batch: int) -> str:
         return "computing the step again gives usual values; the first result is discarded"
     if decision["action"] == "reload":
         return f"back to the checkpoint of step {decision['to_step']}; no samples are left out"
-    left_out = decision["samples"][0] // batch
+    left_out = steps.step_of(decision["samples"][0]) - 1
     return f"back to step {decision['to_step']}, without the samples since step {left_out}"
 
 

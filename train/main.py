@@ -17,6 +17,7 @@ from train.ranks import identity
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
+from train.run.configuration import settle_horizon
 from train.run.folder import claimed
 
 
@@ -43,6 +44,7 @@ def run(argv: list[str]) -> int:
         with identity.waiting(watchdog.doing):
             ranks = set_up(resolved.layout, config.device, config.threads, patience)
             config = settle_precision(config, ranks.device)
+            config = settle_horizon(config)
             resolved = replace(resolved, config=config)
             with claimed(config, argv) as folder:
                 code = Trainer(resolved, ranks, folder, watchdog).run()

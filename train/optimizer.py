@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from train.config import OptimConfig
+from train.config import OptimConfig, TrainConfig
+from train.phases.timeline import Timeline
 
 # From 1 to 0 as progress goes from 0 to 1.
 SHAPES: dict[str, Callable[[float], float]] = {
@@ -35,6 +36,22 @@ def learning_rate(step: int, steps: int, config: OptimConfig) -> float:
     shape = config.decay_shape if config.schedule == "wsd" else config.schedule
     height = SHAPES[shape](min(1.0, max(0.0, progress)))
     return config.lr * (config.min_lr_ratio + (1 - config.min_lr_ratio) * height)
+
+
+def rate_of(step: int, config: TrainConfig, timeline: Timeline | None = None) -> float:
+    """The rate of `step`: its phase's piece of the schedule, or optim's if the phase has none.
+
+    A piece goes from the rate before the phase to `lr` at its last step. `timeline`: the config's.
+    """
+    timeline = timeline or config.timeline
+    phase = timeline.at(step)
+    if phase.schedule is None:
+        return learning_rate(step, config.steps, config.optim)
+    before = rate_of(phase.start, config, timeline)
+    if phase.schedule == "constant":
+        return before if phase.lr is None else phase.lr
+    last = config.optim.lr * config.optim.min_lr_ratio if phase.lr is None else phase.lr
+    return last + (before - last) * SHAPES[phase.schedule]((step - phase.start) / (phase.end - phase.start))
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:

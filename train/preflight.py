@@ -15,6 +15,7 @@ from data.remote import is_remote
 from data.tokens.store import TokenStore
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
+from train.branch.lineage import Lineage
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.plan.auto import settle
@@ -88,9 +89,12 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
         from data.prepare.own_text import prepare_text
 
         prepare_text(Path(config.corpora), config.source, config.input, config.data.vocab_size or 4096)
-    missing = []
+    missing, begun = [], 0
     try:
-        folders = find_stores(config.corpora, config.data)
+        lineage = Lineage.read(run_path(config.run))
+        begun = lineage.step if lineage else 0
+        every = replace(config.data, weights=config.timeline.needed(config.corpora, begun), sources=None)
+        folders = find_stores(config.corpora, every)
     except DataError as error:
         folders, missing = {}, [str(error)]
     missing += needs.weights_problem(config, layout)
@@ -99,12 +103,15 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
     train = {source: open_store(place, "train", config.cache) for source, place in folders.items()}
     heldout = open_heldout(folders, config.cache)
     _refuse_mixed_tokenizers(train)
-    for source, store in train.items():
-        if store.n_sequences(config.sequence_length) < 1:
-            raise RunError(
-                f"{store.place}: {store.n_tokens} tokens are too few for one sequence of "
-                f"seq_len={config.seq_len}; prepare more for {source}, or exclude it (data.sources=A,B)"
-            )
+    for phase in (phase for phase in config.timeline.phases if phase.end > begun):
+        for source, store in ((source, train[source]) for source in phase.weights):
+            if store.n_sequences(phase.seq_len) < 1:
+                where = f" of phase {phase.name}" if config.phases else ""
+                raise RunError(
+                    f"{store.place}: {store.n_tokens} tokens are too few for one sequence of "
+                    f"seq_len={phase.seq_len}{where}; prepare more for {source}, or exclude it "
+                    "(data.sources=A,B)"
+                )
     _verify(config, [*train.values(), *heldout.values()])
     _refuse_small_disk(train)
     return train, heldout

@@ -17,10 +17,12 @@ from model.initialize import initialize
 from model.llama import Llama
 from model.parallelize.pipeline import Pipeline
 from train import decisions
-from train.checkpoint.folder import had_checkpoints, newest_complete, read_state
+from train.branch.lineage import Lineage
+from train.checkpoint.folder import damage_seen_by_all, had_checkpoints, newest_complete, read_state
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import RunError
 from train.optimizer import build_optimizer
+from train.phases.order import branched, first_order
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
@@ -42,6 +44,7 @@ class Position:
     optimizer: torch.optim.AdamW
     order: Order
     owed: dict | None
+    begun: int  # the steps that a parent run trained; 0 without one
 
 
 def resume_or_start(
@@ -63,10 +66,14 @@ def resume_or_start(
     found = newest_complete(folder.checkpoints)
     if not found and arguments is not None:
         first_rank_does(lambda: _refuse_lost_checkpoints(run, folder))
+    lineage = first_rank_does(lambda: Lineage.read(folder.path))
+    if found:
+        first_rank_does(lambda: refuse_another_run(folder.path, run.config, found[1]))
+    elif lineage:
+        found = _of_parent(lineage)
     if found:
         checkpoint, state = found
-        first_rank_does(lambda: refuse_another_run(folder.path, run.config, state))
-        refuse_other_shape(checkpoint, state, run.config.model)
+        refuse_other_shape(checkpoint, state, run.config.model_at(state["step"]))
         _refuse_other_data(run, checkpoint, state)
         with identity.waiting(f"reading {checkpoint}"):
             load(checkpoint, model, optimizer)
@@ -89,7 +96,12 @@ def resume_or_start(
         with identity.waiting("drawing the initial weights"):
             initialize(model, run.config.seed)
         identity.say(f"starting {folder.path}")
-    step, order = (state["step"], Order.from_json(state["order"])) if state else (0, first_order(run))
+    if state:
+        step, without = state["step"], lineage.without if lineage and lineage.step == state["step"] else None
+        # What is to come may have changed with the number of steps, or in a branch.
+        order = branched(Order.from_json(state["order"]), run.config, step, run.train, without)
+    else:
+        step, order = 0, first_order(run.config, run.train)
     known = state.get("recovery") if state else None
     logged = first_rank_does(
         lambda: decisions.reconcile(folder.path, known["decisions"] if known else [])
@@ -97,18 +109,9 @@ def resume_or_start(
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     line = state.get("owed") if state else None
-    return Position(step, optimizer, order, first_rank_does(lambda: folder.cut_metrics(step, line)))
-
-
-def first_order(run: Resolved) -> Order:
-    """The order of the data from sample 0."""
-    config = run.config
-    return Order.start(
-        seed=config.order_seed,
-        weights=config.data.chosen(),
-        n_sequences={name: store.n_sequences(config.sequence_length) for name, store in run.train.items()},
-        seq_len=config.sequence_length,
-    )
+    begun = lineage.step if lineage else 0
+    owed = first_rank_does(lambda: folder.cut_metrics(step, line, begun))
+    return Position(step, optimizer, order, owed, begun)
 
 
 def _repeated(run: Resolved, weights: Weights) -> list[str]:
@@ -116,7 +119,7 @@ def _repeated(run: Resolved, weights: Weights) -> list[str]:
     if weights.step is None:  # not a Relama checkpoint
         return []
     parent = read_state(weights.path)
-    before, now = Order.from_json(parent["order"]), first_order(run)
+    before, now = Order.from_json(parent["order"]), first_order(run.config, run.train)
     same_length = before.seq_len(0) == now.seq_len(0)
     return [
         source
@@ -138,14 +141,14 @@ def _record(
     folder.write_order(
         {
             "order": order.to_json(),
-            "global_batch": run.config.batch_sequences,
-            "stores": {source: _place(store) for source, store in run.train.items()},
+            "global_batch": run.config.timeline.steps.to_json(),
+            "stores": {source: store_place(store) for source, store in run.train.items()},
             "fingerprints": run.fingerprints,
         }
     )
 
 
-def _place(store: TokenStore) -> str:
+def store_place(store: TokenStore) -> str:
     return store.place if is_remote(store.place) else str(store.folder.resolve())
 
 
@@ -161,8 +164,22 @@ def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
     folder.set_aside(folder.metrics, folder.path / decisions.LOG)
 
 
+def _of_parent(lineage: Lineage) -> tuple[Path, dict]:
+    """The checkpoint that a branch begins with, and its state as this run's; all ranks call it."""
+    checkpoint, state = first_rank_does(lineage.checkpoint)
+    if problems := damage_seen_by_all(checkpoint):
+        raise RunError(f"{checkpoint}: damaged ({problems[0]}), and this run goes on from it; restore it")
+    known = state.get("recovery")
+    recovery = known and {**known, "decisions": []}  # what the parent left out is in the order
+    state = {key: value for key, value in state.items() if key != "owed"}
+    return checkpoint, {**state, "recovery": recovery, "fingerprints": lineage.fingerprints}
+
+
 def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:
+    coming = {s for phase in run.config.timeline.phases if phase.end > state["step"] for s in phase.weights}
     for source, fingerprint in state["fingerprints"].items():
+        if source not in run.train and source not in coming:
+            continue  # only the past had it
         if run.fingerprints.get(source) != fingerprint:
             here = run.train[source].place if source in run.train else f"{run.config.corpora}/{source}"
             raise RunError(

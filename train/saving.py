@@ -108,8 +108,8 @@ class Saving:
         state = {
             "config": redact_tree(asdict(config)),
             "step": step,
-            "tokens": step * config.global_batch,
-            "model": asdict(config.model),
+            "tokens": config.timeline.tokens(step),
+            "model": asdict(config.model_at(step)),
             "order": order.to_json(),
             "fingerprints": self._run.fingerprints,
             "tokenizer": self._run.tokenizer_fingerprint,

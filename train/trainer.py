@@ -27,7 +27,8 @@ from train.metrics.journal import Journal
 from train.metrics.profiler import Profiler
 from train.metrics.stragglers import Stragglers
 from train.metrics.throughput import Throughput
-from train.optimizer import learning_rate, set_learning_rate
+from train.optimizer import rate_of, set_learning_rate
+from train.phases.timeline import Phase
 from train.precision import DTYPES
 from train.preflight import Resolved
 from train.ranks import identity
@@ -61,8 +62,9 @@ class Trainer:
         self._node = node_of(ranks)
         self.measured = AfterStep(run, ranks, self._beat)
         self.certifier = Certifier(self.saving.saver, config.checkpoint.verify, ranks.device)
-        self._micro_batches = config.batch_sequences // (config.micro_batch * ranks.dp_size)
-        self.computation = Computation(self.model, config.optim.clip, self._micro_batches, ranks)
+        self.computation = Computation(self.model, config.optim.clip, ranks)
+        self.timeline = config.timeline
+        self.phase, self.steps = self.timeline.phases[0], self.timeline.steps
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
         self._warm = False  # the first step has run
         self.saving.open_remote()
@@ -119,11 +121,13 @@ class Trainer:
 
     def step(self, step: int, batches: MicroBatches, clock: Clock) -> dict:
         """One optimizer step over the global batch; returns its line of metrics.jsonl."""
-        rate = learning_rate(step, self.config.steps, self.config.optim)
+        self._enter(self.timeline.at(step))
+        rate = rate_of(step, self.config, self.timeline)
         set_learning_rate(self.optimizer, rate)
         judge, batches = self.judge, self._read(batches, clock)
         result = self.computation.gradients(
             batches,
+            self._micro_batches,
             clock,
             judge.recovery.problem,
             self.signals,
@@ -145,14 +149,27 @@ class Trainer:
             "loss": result.loss if math.isfinite(result.loss) else None,
             "grad_norm": result.norm if math.isfinite(result.norm) else None,
             "lr": rate,
-            "tokens": step * self.config.global_batch,
+            "tokens": self.timeline.tokens(step),
+            **({"phase": self.phase.name} if self.config.phases else {}),
             **({"decision": decision["action"]} if decision else {}),
         }
+
+    def _enter(self, phase: Phase) -> None:
+        """Train by `phase` from now on."""
+        if phase is not self.phase and phase.start == self.step_done:
+            identity.say(f"step {phase.start + 1}: phase {phase.name}, to step {phase.end}")
+        self.phase = phase
+        if self.model.config.rope_theta != phase.rope_theta:
+            self.model.set_rope_theta(phase.rope_theta)
+
+    @property
+    def _micro_batches(self) -> int:
+        return self.phase.batch // (self.config.micro_batch * self.ranks.dp_size)
 
     def _after_step(self, line: dict, clock: Clock) -> None:
         """Measure, log, verify, save and validate, in this order: what a kill would lose is saved first."""
         step = self.step_done = line["step"]
-        line |= self.throughput.of(step, self.order, clock)
+        line |= self.throughput.of(self.phase, self.steps.sample(step), self.order, clock)
         if comparison := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
             line["ranks"] = comparison
         clock.restart()  # what follows is counted on the next line
@@ -230,7 +247,7 @@ class Trainer:
         recovery, sentinel = self.judge.recovery, self.judge.sentinel
         found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, recovery, words)
         self.step_done, self.optimizer, self.order = found.step, found.optimizer, found.order
-        self._owed = found.owed
+        self._owed, self.judge.begun = found.owed, found.begun
         self.saving.remember(recovery)
         sentinel.forget()
         sentinel.record(self.optimizer, found.step, rate=0.0)
@@ -274,7 +291,7 @@ class Trainer:
             self.order,
             self.resolved.train,
             micro_batch=self.config.micro_batch,
-            global_batch=self.config.batch_sequences,
+            global_batch=self.steps,
             dp_rank=self.ranks.dp_rank,
             dp_size=self.ranks.dp_size,
             workers=self.config.workers,

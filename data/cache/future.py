@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from data.order import Order, Segment, block_order, unpermute
+from data.order import Order, Segment, block_order
 
 NEVER = 1 << 62
 
@@ -26,13 +26,13 @@ def next_use(
     source; NEVER if there is none."""
     low, high = tokens
     best = NEVER
-    for segment, begin, end in _stretches(order, after, stop):
+    for number, segment, begin, end in _stretches(order, after, stop):
         if source not in segment.n_sequences:
             continue
         length, total = segment.seq_len, segment.n_sequences[source]
         first = max(0, -(-low // length) - 1)  # a sequence has its last label, too
         for index in range(first, min(total, (high - 1) // length + 1)):
-            for n in _uses(order, segment, source, index, begin, min(end, best)):
+            for n in _uses(order, number, source, index, begin, min(end, best)):
                 if mine(n):
                     best = n
                     break
@@ -41,33 +41,36 @@ def next_use(
     return best
 
 
-def _stretches(order: Order, after: int, stop: int) -> Iterator[tuple[Segment, int, int]]:
-    """The segments between two samples, each with its own samples in between."""
+def _stretches(order: Order, after: int, stop: int) -> Iterator[tuple[int, Segment, int, int]]:
+    """The segments between two samples, by number, each with its own samples in between."""
     starts = [_sample(order, segment.start) for segment in order.segments] + [NEVER]
-    for segment, start, end in zip(order.segments, starts, starts[1:]):
+    for number, (segment, start, end) in enumerate(zip(order.segments, starts, starts[1:])):
         if max(start, after) < min(end, stop):
-            yield segment, max(start, after), min(end, stop)
+            yield number, segment, max(start, after), min(end, stop)
 
 
-def _uses(order: Order, segment: Segment, source: str, index: int, after: int, stop: int) -> Iterator[int]:
+def _uses(order: Order, number: int, source: str, index: int, after: int, stop: int) -> Iterator[int]:
     """The samples in [after, stop) of a segment that are sequence `index` of `source`, in order."""
-    total, share, size = segment.n_sequences[source], segment.block[source], sum(segment.block.values())
+    segment, reading = order.segments[number], order.reading_in(number, source)
+    share, size = segment.block[source], sum(segment.block.values())
+    if not reading.holds(index):
+        return
     base = segment.first[source]
     reached = base + (order._number(after) - segment.start) // size * share  # no later than `after`'s own k
-    epoch = max(base, reached) // total
+    epoch = reading.position(max(base, reached))[0]
     while True:
-        k = epoch * total + unpermute(index, total, order.seed, source, epoch)
+        k = reading.find(index, epoch)
         epoch += 1
-        if k < base:
+        if k is None or k < base:
             continue
         block, within = divmod(k - base, share)
         if segment.start + block * size > order._number(stop):
             return
         places = _places(order.seed, segment.start, block, tuple(segment.block.values()))
-        number = segment.start + block * size + int(places[list(segment.block).index(source)][within])
-        if any(low <= number < high for low, high in order.skipped):
+        place = segment.start + block * size + int(places[list(segment.block).index(source)][within])
+        if any(low <= place < high for low, high in order.skipped):
             continue
-        n = _sample(order, number)
+        n = _sample(order, place)
         if n >= stop:
             return
         if n >= after:

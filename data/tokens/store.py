@@ -8,7 +8,7 @@ so a folder without one is not a store. `data/tokens/build.py` writes it.
 import errno
 import json
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -22,6 +22,7 @@ from data.folders import is_plain
 
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
+SCANNED = 1 << 20  # documents of a shard that are compared at once
 MAPPED = 256  # most files mapped at once, of all stores: each holds a file descriptor, of some 1,000
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
@@ -85,6 +86,12 @@ class TokenStore:
         if fingerprint_of(path) != self.tokenizer_fingerprint:
             raise DataError(f"{path}: not the tokenizer that made these tokens; {AGAIN}")
 
+    @property
+    def contents(self) -> list[tuple]:
+        """Each shard's tokens and checksums, in order: equal lists are equal streams."""
+        keys = ("tokens", "xxh3", "documents", "documents_xxh3")
+        return [tuple(shard[key] for key in keys) for shard in self._shards]
+
     def n_sequences(self, seq_len: int) -> int:
         """How many sequences of `seq_len` tokens, each followed by its last label, the split holds."""
         return max(0, (self.n_tokens - 1) // seq_len)
@@ -126,6 +133,28 @@ class TokenStore:
     def text_of(self, span: Span) -> Path:
         """The file of cleaned text that a document came from."""
         return span.text_file
+
+    @property
+    def text_files(self) -> list[Path]:
+        """The files of cleaned text that the documents came from, by number."""
+        return [(self.folder / name).resolve() for name in self._files]
+
+    def spans_of(self, rows: Mapping[int, np.ndarray]) -> Iterator[Span]:
+        """The documents of these rows of the text files (by number), in the order of the stream."""
+        wanted = np.unique(np.concatenate([(file << 32) + at.astype(np.uint64) for file, at in rows.items()]))
+        files, first = self.text_files, 0
+        for shard, described in enumerate(self._shards):
+            table = self._documents(shard)
+            for begin in range(0, len(table), SCANNED):
+                part = table[begin : begin + SCANNED]
+                keys = (part["file"].astype(np.uint64) << np.uint64(32)) + part["row"]
+                places = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+                for at in np.flatnonzero(wanted[places] == keys):
+                    place = begin + int(at)
+                    start = int(table["end"][place - 1]) if place else 0
+                    file, row = int(table["file"][place]), int(table["row"][place])
+                    yield Span(first + start, first + int(table["end"][place]), files[file], row)
+            first += described["tokens"]
 
     def place_of(self, token: int) -> tuple[Path, int]:
         """The shard that holds a token of the stream, and the token's place in that shard."""

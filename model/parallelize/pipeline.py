@@ -104,6 +104,12 @@ class Pipeline(nn.Module):
         dist.all_reduce(square, group=self.group)
         return square.sqrt()
 
+    def set_rope_theta(self, theta: float) -> None:
+        """As `Llama.set_rope_theta`."""
+        for stage in self.stages.values():
+            stage.set_rope_theta(theta)
+        self.config = next(iter(self.stages.values())).config
+
     def describe(self) -> str:
         """One line on what each stage has."""
         layer_work, head_work, layer_size, end_size = costs(self.config)

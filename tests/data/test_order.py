@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.order import Order, Sample, block_of, permute, samples_of
+from data.order import Order, Sample, block_of, samples_of
+from data.phases.permutation import permute, unpermute
 
 TABLE_1 = {
     "commoncrawl": 67.0,
@@ -45,7 +46,9 @@ def of_table_1(seed: int = 0) -> Order:
 @pytest.mark.parametrize("key", [(0,), (1, "c4", 0), (1, "c4", 1)])
 def test_the_permutation_is_a_bijection_for_every_size(key):
     for n in range(1, 301):
-        assert sorted(permute(j, n, *key) for j in range(n)) == list(range(n))
+        images = [permute(j, n, *key) for j in range(n)]
+        assert sorted(images) == list(range(n))
+        assert [unpermute(i, n, *key) for i in images] == list(range(n))
 
 
 @pytest.mark.parametrize("n", [683_000_000, 2**31, 2**40 + 1])

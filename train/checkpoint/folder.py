@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ from train.ranks import identity
 from train.ranks.setup import first_rank_does, gather_objects
 
 VERSION = 1
+BRANCHES = "branches.json"  # the runs that go on from a checkpoint
 _FILE = re.compile(r"__\d+_\d+\.distcp|\.metadata")
 _STEP = re.compile(r"step-([0-9]+)")
 TRIES, PAUSE = 4, 2.0  # for an error that may pass; seconds between the first two tries, then twice as long
@@ -200,6 +202,36 @@ def commit(
         identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
 
+def fingerprint(state: dict) -> str:
+    """The checksum of a checkpoint's state, which has those of its files."""
+    return _sum(state)
+
+
+def pin(folder: Path, branch: Path) -> None:
+    """Record that the run at `branch` goes on from this checkpoint, which is kept while that run exists."""
+    known = [*_branches(folder), str(branch.resolve())]
+    folders.write_whole(folder / BRANCHES, json.dumps({"branches": list(dict.fromkeys(known))}))
+
+
+def is_needed(folder: Path) -> bool:
+    """Whether a branch that still exists goes on from this checkpoint."""
+    return any((Path(branch) / "lineage.json").is_file() for branch in _branches(folder))
+
+
+def kept_folder(folder: Path, checksum: str) -> Path:
+    """Where a checkpoint that a branch needs is kept once it is no longer part of its run."""
+    return folder.with_name(f"branched-{folder.name}-{checksum[:8]}")
+
+
+def _branches(folder: Path) -> list[str]:
+    path = folder / BRANCHES
+    try:
+        known = json.loads(_patiently(path, path.read_bytes))["branches"]
+        return [branch for branch in known if isinstance(branch, str)]
+    except (*PROOFS, ValueError, KeyError, TypeError, RecursionError):
+        return []
+
+
 def remove_steps(checkpoints: Path, steps: list[int]) -> None:
     """Remove these checkpoints; `latest` then names the newest that is left, or is gone with the last."""
     for step in steps:
@@ -211,7 +243,8 @@ def remove_steps(checkpoints: Path, steps: list[int]) -> None:
 
 
 def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> None:
-    """Remove complete checkpoints up to step `newest`, but the newest `keep`, verified and healthy ones.
+    """Remove complete checkpoints up to step `newest`, but the newest `keep`, verified and healthy ones,
+    and those that a branch needs.
 
     Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
     Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
@@ -225,7 +258,7 @@ def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> No
     verified = next((folder for folder in reversed(folders_of) if is_verified(folder)), None)
     healthy = next((folder for folder in reversed(folders_of) if is_healthy(folder)), None)
     for folder in folders_of[:-keep]:
-        if folder not in (verified, healthy):
+        if folder not in (verified, healthy) and not is_needed(folder):
             remove(folder)
 
 
@@ -272,7 +305,14 @@ def _sum(state: dict) -> str:
 
 
 def remove(folder: Path) -> None:
-    """Remove a checkpoint; rename it first, so that a half-removed one does not look damaged."""
+    """Remove a checkpoint; rename it first, so that a half-removed one does not look damaged.
+
+    One that a branch needs is only moved out of the way of its run.
+    """
+    if is_needed(folder):
+        with suppress(RunError):  # a damaged one is of no use to the branch either
+            folder.rename(kept_folder(folder, fingerprint(read_state(folder))))
+            return
     doomed = folder.with_name(folder.name + ".old.tmp")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)

@@ -38,39 +38,45 @@ class Result:
 class Computation:
     """Computes a run's steps on one rank. All ranks construct one and call it alike."""
 
-    def __init__(self, model: Llama | Pipeline, clip: float, micro_batches: int, ranks: Ranks) -> None:
-        self._model, self._clip, self._micro_batches, self._ranks = model, clip, micro_batches, ranks
+    def __init__(self, model: Llama | Pipeline, clip: float, ranks: Ranks) -> None:
+        self._model, self._clip, self._ranks = model, clip, ranks
 
     def gradients(
         self,
         batches: MicroBatches,
+        count: int,
         clock: Clock,
         problem: Callable[[float, float], Problem | None],
         signals: Signals,
         changes: Callable[[], Tensor],
     ) -> Result:
-        """Compute a step's gradients; a second time if the loss and norm have a `problem`.
+        """Compute the gradients of `count` micro-batches; again if the loss and norm have a `problem`.
 
         `changes`: how many of this rank's tensors the sentinel finds changed, as a scalar on the device.
         """
         kept: list[tuple[Tensor, Tensor]] = []
-        first = self._once(_keeping(batches, kept), clock, signals, changes)
+        first = self._once(_keeping(batches, kept), count, clock, signals, changes)
         found = problem(first.loss, first.norm)
         if first.is_altered or not found:
             return first
         where = suspect(self._model)
         self._model.zero_grad()
-        second = self._once(iter(kept), clock, signals, changes)
+        second = self._once(iter(kept), count, clock, signals, changes)
         has_passed = not problem(second.loss, second.norm)
         return replace(second, where=where, passed=found if has_passed else None)
 
     def _once(
-        self, batches: MicroBatches, clock: Clock, signals: Signals, changes: Callable[[], Tensor]
+        self,
+        batches: MicroBatches,
+        count: int,
+        clock: Clock,
+        signals: Signals,
+        changes: Callable[[], Tensor],
     ) -> Result:
         # Reduced together, so that all ranks decide alike.
         total = torch.zeros(4, device=self._ranks.device)
         with clock.stretch("compute"):
-            total[0] = forward_backward(self._model, batches, self._micro_batches)
+            total[0] = forward_backward(self._model, batches, count)
             total[1] = clip_gradients(self._model, self._clip)
             total[3] = changes()
         total[2] = 0.0 if signals.received is None else 1.0

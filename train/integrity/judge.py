@@ -43,6 +43,7 @@ class Judge:
         self._is_replay = is_replay
         self.recovery = Recovery(run.config.recovery, math.log(run.config.model.vocab_size))
         self.sentinel = Sentinel(model, run.config, ranks)
+        self.begun = 0  # the steps that a parent run trained
         self.is_returning = False  # the last decision was to go back to a checkpoint
 
     def step(self, step: int, result: Result, optimizer: torch.optim.Optimizer, order: Order) -> dict | None:
@@ -74,13 +75,13 @@ class Judge:
     def _decide(self, decision: dict, order: Order) -> dict:
         """Complete, log and report a new decision. Raises RunError to stop."""
         config, step = self._run.config, decision["step"]
-        batch = config.batch_sequences
+        of_steps = config.timeline.steps
         if decision["action"] in decisions.RETURNS:
             self._saving.saver.wait()
             steps = first_rank_does(lambda: complete_steps(self._folder.checkpoints))
-            decision = decisions.destination(decision, steps, config.recovery.back, batch)
+            decision = decisions.destination(decision, steps, config.recovery.back, of_steps, self.begun)
             self.is_returning = True
-        seen = decisions.seen(order, self._run.train, step, batch)
+        seen = decisions.seen(order, self._run.train, step, of_steps)
         self._saving.decision_log.write_together(decision | seen)
         if decision["action"] == "stop":
             is_saved = bool(first_rank_does(lambda: complete_steps(self._folder.checkpoints)))
@@ -89,5 +90,5 @@ class Judge:
                 markers.leave(self._folder.path, markers.STOPPED, step=step - 1, why=why)
             raise RunError(why)
         self.recovery.decisions.append(decision)
-        identity.say(f"step {step}: {decision['why']}: {decisions.consequence(decision, batch)}")
+        identity.say(f"step {step}: {decision['why']}: {decisions.consequence(decision, of_steps)}")
         return decision

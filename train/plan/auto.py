@@ -29,8 +29,8 @@ def settle(config: TrainConfig) -> TrainConfig:
             world_size,
             Limits(
                 model=model,
-                seq_len=config.sequence_length,
-                micro_batches=config.batch_sequences // config.micro_batch,
+                seq_len=config.timeline.longest,
+                micro_batches=config.timeline.common_micro_batches(config.micro_batch),
                 schedule=parallel.schedule,
                 stages_per_rank=parallel.stages_per_rank,
             ),

@@ -51,7 +51,7 @@ def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> No
     need = memory(config, layout)
     if free is not None and need is not None and need - PROCESS > free:
         raise RunError(
-            f"micro_batch={config.micro_batch}: sequences of {config.sequence_length:,} tokens need about "
+            f"micro_batch={config.micro_batch}: sequences of {config.timeline.longest:,} tokens need about "
             f"{_gib(need)} GiB on {place}, but only {_gib(free)} are available: "
             f"{_advice(config, layout, free)}"
         )
@@ -85,7 +85,7 @@ def memory(config: TrainConfig, layout: Layout) -> float | None:
     rank = estimate(
         config.model,
         layout,
-        seq_len=config.sequence_length,
+        seq_len=config.timeline.longest,
         micro_batch=config.micro_batch,
         micro_batches=max(1, config.batch_sequences // config.micro_batch // layout.dp_size),
         mode=parallel.activation_checkpointing,
@@ -132,7 +132,7 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     each = config.batch_sequences // layout.dp_size
     rows = f"{config.micro_batch} × {each // config.micro_batch} accumulated × {layout.dp_size} rank(s)"
     yield (
-        f"{n_params(config.model):,} parameters, {count(config.steps * config.global_batch)} tokens in "
+        f"{n_params(config.model):,} parameters, {count(config.timeline.tokens(config.steps))} tokens in "
         f"{config.steps:,} steps of {config.global_batch:,} "
         f"({config.batch_sequences:,} sequences of {config.sequence_length:,}: {rows})"
     )

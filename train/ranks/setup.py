@@ -70,8 +70,8 @@ def layout_of(config: TrainConfig, model: LlamaConfig, world_size: int) -> Layou
     wanted = Layout(**{name: getattr(parallel, name) for name in DIMENSIONS})
     limits = Limits(
         model=model,
-        seq_len=config.sequence_length,
-        micro_batches=config.batch_sequences // config.micro_batch,
+        seq_len=config.timeline.common_length,
+        micro_batches=config.timeline.common_micro_batches(config.micro_batch),
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
     )

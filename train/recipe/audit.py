@@ -120,6 +120,10 @@ def _mixture(arguments: list[str], compared: Compared | None) -> AuditConfig:
     asked = load("audit", AuditConfig, [arg for arg in arguments if _room(arg) not in its])
     config = compared.config
     length = {} if asked.tokens else {"steps": config.steps, "global_batch": config.global_batch}
+    if config.phases:
+        timeline = config.timeline
+        length = {} if asked.tokens else {"tokens": float(timeline.tokens(config.steps))}
+        config = replace(config, data=replace(config.data, weights=timeline.weights, sources=None), phases={})
     corpora = asked.corpora if any(_key(arg) == "corpora" for arg in arguments) else config.corpora
     return replace(asked, data=config.data, corpora=corpora, **length)
 

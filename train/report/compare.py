@@ -44,6 +44,12 @@ def _figures(records: list[RunRecord]) -> list[tuple[str, ...]]:
         "tokens per second, stalls included": [count(record.rate("tokens_per_second")) for record in records],
         "MFU": [percent(record.rate("mfu")) for record in records],
         "time in steps": [hours(record.seconds() / 3600) for record in records],
+        "branched from": [
+            f"{record.ancestors[0][0].name} after step {record.ancestors[0][1]:,}"
+            if record.ancestors
+            else ABSENT
+            for record in records
+        ],
         "device": [record.device or ABSENT for record in records],
         "first start": [_first_start(record) for record in records],
         "Relama commit": [_commit(record) for record in records],
@@ -66,8 +72,8 @@ def _charts(records: list[RunRecord], names: list[str]) -> list:
         train.append(
             Line(
                 name,
-                steps,
-                smoothed(record.column("loss")),
+                steps_of(record, joined=True),
+                smoothed(record.column("loss", joined=True)),
                 colour,
                 last=figure(last_tenth(record), 3),
                 run=number,

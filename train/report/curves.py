@@ -19,13 +19,13 @@ FEW = 20  # steps, below which a loss is drawn without smoothing
 POINTS = 400  # of the table from steps to tokens, hours and FLOPs
 
 
-def steps_of(run: RunRecord) -> list[float]:
-    return [line["step"] for line in run.lines]
+def steps_of(run: RunRecord, joined: bool = False) -> list[float]:
+    return [line["step"] for line in (run.joined if joined else run.lines)]
 
 
 def colours(run: RunRecord) -> dict[str, str]:
     """A color for each source, the same in every chart."""
-    return {source: COLOURS[i % len(COLOURS)] for i, source in enumerate(run.config.data.weights)}
+    return {source: COLOURS[i % len(COLOURS)] for i, source in enumerate(run.config.timeline.weights)}
 
 
 def heldout_bits(run: RunRecord) -> float | None:
@@ -55,18 +55,19 @@ def x_axes(run: RunRecord) -> dict[str, list[float]]:
 
     Hours are omitted if the metrics lack them.
     """
-    every = -(-len(run.lines) // POINTS)
-    kept = sorted({*range(0, len(run.lines), every), len(run.lines) - 1})
-    tokens = [line.get("tokens") or line["step"] * run.config.global_batch for line in run.lines]
+    lines, timeline = run.joined, run.config.timeline
+    every = -(-len(lines) // POINTS)
+    kept = sorted({*range(0, len(lines), every), len(lines) - 1})
+    tokens = [line.get("tokens") or timeline.tokens(line["step"]) for line in lines]
     per_token = flops_per_token(run.model, run.config.seq_len or run.model.max_seq_len)
     axes = {
-        "step": [run.lines[i]["step"] for i in kept],
+        "step": [lines[i]["step"] for i in kept],
         "tokens": [tokens[i] for i in kept],
         "flops": [tokens[i] * per_token for i in kept],
     }
-    if all("total" in (line.get("seconds") or {}) for line in run.lines):
+    if all("total" in (line.get("seconds") or {}) for line in lines):
         hours, total = [], 0.0
-        for line in run.lines:
+        for line in lines:
             total += line["seconds"]["total"] / 3600
             hours.append(total)
         axes["hours"] = [float(f"{hours[i]:.6g}") for i in kept]
@@ -81,7 +82,7 @@ def summary(run: RunRecord) -> dict[str, Any]:
         "loss": figure(last_tenth(run)),
         "step": run.last["step"],
         "tokens": run.last.get("tokens"),
-        "all_tokens": run.config.steps * run.config.global_batch,
+        "all_tokens": run.config.timeline.tokens(run.config.steps),
         "parameters": n_params(run.model),
         "rate": run.rate("tokens_per_second"),
         "mfu": run.rate("mfu"),
@@ -91,8 +92,9 @@ def summary(run: RunRecord) -> dict[str, Any]:
 
 
 def loss_lines(run: RunRecord) -> list[Line]:
-    """Training loss: each step's behind the smoothed mean."""
-    steps, losses, last = steps_of(run), run.column("loss"), figure(last_tenth(run), 3)
+    """Training loss: each step's behind the smoothed mean; a branch's begins with its past."""
+    steps, losses = steps_of(run, joined=True), run.column("loss", joined=True)
+    last = figure(last_tenth(run), 3)
     if len(losses) < FEW:
         return [Line("train", steps, losses, INK, last=last)]
     return [

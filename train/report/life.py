@@ -30,6 +30,10 @@ def heading(run: RunRecord) -> list[str]:
         parts = [f"Started {when(first['time'])}"] if "time" in first else []
         parts += [str(newest["platform"])] if newest.get("platform") else []
         lines.append(", ".join([*parts, f"Relama commit {commit}"]))
+    for parent, step in run.ancestors:
+        lines.append(f"Branched from {parent.name} after step {step:,} ({parent})")
+    if config.phases:
+        lines += [f"Phase {sentence}" for sentence in config.timeline.sentences()]
     return lines
 
 

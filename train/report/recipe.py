@@ -25,8 +25,10 @@ from train.run.record import RunRecord
 
 def mixture(run: RunRecord) -> dict[str, Any]:
     """Epochs by source, as seen and at the run's end, next to Table 1: `rows` and a `chart`."""
-    epochs, weights, tint = run.last.get("epochs") or {}, run.config.data.weights, colours(run)
-    total, done = sum(weights.values()), run.last["step"] / run.config.steps
+    timeline = run.config.timeline
+    epochs, weights, tint = run.last.get("epochs") or {}, timeline.weights, colours(run)
+    total, all_tokens = sum(weights.values()), timeline.tokens_by_source(run.config.steps)
+    done = timeline.tokens_by_source(run.last["step"])
     rows = []
     for source in dict.fromkeys([*weights, *TABLE_1]):
         paper, seen = TABLE_1.get(source), epochs.get(source)
@@ -36,7 +38,7 @@ def mixture(run: RunRecord) -> dict[str, Any]:
                 f"{weights[source] / total:.1%}" if source in weights else "not in it",
                 f"{paper.share:.1%}" if paper else "–",
                 "–" if seen is None else f"{seen:.3f}",
-                "–" if seen is None else f"{seen / done:.3f}",
+                _at_the_end(seen, done.get(source), all_tokens.get(source)),
                 f"{paper.epochs:.2f}" if paper else "–",
             )
         )
@@ -51,6 +53,11 @@ def mixture(run: RunRecord) -> dict[str, Any]:
         for source in weights
     ]
     return {"rows": rows, "chart": line_chart("Epochs seen, by source", lines, zero=True)}
+
+
+def _at_the_end(seen: float | None, done: float | None, all_tokens: float | None) -> str:
+    """Epochs at the run's end, by those seen over the source's tokens that are done."""
+    return f"{seen / done * all_tokens:.3f}" if seen is not None and done and all_tokens else "–"
 
 
 def samples(run: RunRecord) -> dict[str, list[dict]]:

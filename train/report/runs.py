@@ -13,6 +13,7 @@ from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from data.page import count
+from train.branch.lineage import Lineage
 from train.config import RunError
 from train.report.curves import mixed_bits
 from train.run import configuration, lock, markers
@@ -44,6 +45,7 @@ class Row:
     tokens_per_second: float | None = None
     age: float | None = None  # seconds since its last step
     problem: str | None = None
+    parent: str | None = None  # of a branch: RUN@STEP
 
 
 def rows(folder: Path) -> Iterator[Row]:
@@ -86,6 +88,8 @@ def _row(name: str, path: Path) -> Row:
     metrics = path / "metrics.jsonl"
     last, measured = _last_lines(metrics)
     row = Row(name, _state(path), steps=config.steps)
+    if lineage := Lineage.read(path):
+        row.parent = f"{lineage.parent.name}@{lineage.step}"
     if last:
         row.step, row.tokens = last["step"], last.get("tokens")
         row.tokens_per_second, row.age = last.get("tokens_per_second"), time.time() - metrics.stat().st_mtime
@@ -132,7 +136,7 @@ def _is_locked(lock: Path) -> bool:
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        row.run,
+        row.run + (f" (from {row.parent})" if row.parent else ""),
         row.state,
         "–" if row.step is None else f"{row.step:,} of {row.steps:,}",
         count(row.tokens),

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from configs.load import ConfigError, from_tree, from_yaml
 from configs.redact import redact_tree
+from data.folders import run_path
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
 from train.config import RUN_IDENTITY, RunError, TrainConfig
 from train.ranks import identity
-from train.run import starts
+from train.ranks.setup import first_rank_does
+from train.run import horizon, starts
 
 NAME = "config.yaml"
 
@@ -25,7 +27,7 @@ def read_run_config(path: Path) -> TrainConfig:
     except ConfigError as error:
         damage = str(error) if (path / NAME).exists() else None
     state = newest_state(path / "checkpoints")
-    if state and (saved := _saved_config(path, state)):
+    if state and (saved := saved_config(path, state)):
         return saved
     if damage:
         raise RunError(f"{damage}; the command that trains this run writes it again")
@@ -42,12 +44,13 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
     kept = state.get("config") if state else None
     if kept and all(_at(kept, key) == _at(now, key) for key in RUN_IDENTITY):
         return
-    saved = _saved_config(path, state) if state else None
+    saved = saved_config(path, state) if state else None
     if not saved:
         saved = _from_view(path, has_checkpoint=state is not None)
     changed = []
     if saved:
-        before = redact_tree(asdict(saved))
+        moved = horizon.moved(saved, config, state["step"]) if state else None
+        before = redact_tree(asdict(moved or saved))
         for key in RUN_IDENTITY:
             changed += _differences(key, _at(before, key), _at(now, key))
     if state:
@@ -56,11 +59,35 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
     if changed:
         raise RunError(
             f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
-            "or rerun with the original values to resume"
+            f"or rerun with the original values to resume (config={path / NAME} has them)"
+            f"{_remedy(path, config, changed) if state else ''}"
         )
 
 
-def _saved_config(path: Path, state: dict) -> TrainConfig | None:
+def settle_horizon(config: TrainConfig) -> TrainConfig:
+    """`config` with the warm-up that its run began with, if `steps` alone would give another one.
+
+    Only for the schedules whose horizon may change. All ranks call it.
+    """
+    path = run_path(config.run)
+    if config.optim.schedule not in horizon.FREE:
+        return config
+    state = first_rank_does(lambda: newest_state(path / "checkpoints"))
+    saved = saved_config(path, state) if state else None
+    return horizon.with_warmup_of(saved, config) if saved else config
+
+
+def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
+    """How to have another horizon all the same."""
+    if not any(line.startswith("steps:") for line in changed):
+        return ""
+    return (
+        f"; optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps: "
+        f"`relama branch run={path} at=STEP to=NEW steps={config.steps}` goes on from a checkpoint"
+    )
+
+
+def saved_config(path: Path, state: dict) -> TrainConfig | None:
     """The configuration in a checkpoint's state, None if it is older than that."""
     if "config" not in state:
         return None
@@ -101,17 +128,17 @@ def _from_view(path: Path, has_checkpoint: bool) -> TrainConfig | None:
 def _order_differences(state: dict, config: TrainConfig) -> list[str]:
     """What the order of a checkpoint's data says that the configuration does not."""
     order = Order.from_json(state["order"])
-    segment = order.segments[-1]
+    segment, timeline = order.segments[0], config.timeline
     seed = "seed" if config.data_seed is None else "data_seed"
     there = {seed: order.seed, "seq_len": segment.seq_len, "data.weights": segment.block}
     here = {
         seed: config.order_seed,
-        "seq_len": config.sequence_length,
-        "data.weights": block_of(config.data.chosen()),
+        "seq_len": timeline.phases[0].seq_len,
+        "data.weights": block_of(timeline.phases[0].weights),
     }
     if state["step"]:
         there["global_batch"] = state["tokens"] // state["step"]
-        here["global_batch"] = config.global_batch
+        here["global_batch"] = timeline.tokens(state["step"]) // state["step"]
     return [line for key in there for line in _differences(key, there[key], here[key])]
 
 

@@ -140,10 +140,10 @@ class RunFolder:
             if note := views.set_aside(path):
                 identity.say(f"{path.name} starts again{note}")
 
-    def cut_metrics(self, step: int, owed: dict | None = None) -> dict | None:
+    def cut_metrics(self, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:
         """Drop damaged lines and those after `step`, whose steps will be trained again.
 
         `owed`: the line of `step` without its held-out losses, if they were not known when it was saved.
-        Returns it unless the file has the line with them.
+        Returns it unless the file has the line with them. A branch has no lines up to step `begun`.
         """
-        return history.cut_back(self.metrics, step, owed)
+        return history.cut_back(self.metrics, step, owed, begun)

@@ -8,11 +8,11 @@ from train.run import views
 from train.run.schema import STEP
 
 
-def cut_back(path: Path, step: int, owed: dict | None = None) -> dict | None:
+def cut_back(path: Path, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:
     """Keep one line for each step up to `step`, in order; later steps will be trained again.
 
     `owed`: the line of `step`, to be written with its held-out losses. Returns it unless the file has them;
-    a line without them is dropped.
+    a line without them is dropped. A branch has no lines up to step `begun`.
 
     Damaged lines are dropped and reported, with the file as it was kept under another name; a torn last
     line is not damage. Steps without a line are reported too. Raises RunError if the file cannot be read.
@@ -23,7 +23,7 @@ def cut_back(path: Path, step: int, owed: dict | None = None) -> dict | None:
         owed = None
     if path.exists():
         _write(path, [places[at] for at in sorted(places)], damaged)
-    if (missing := step - len(places) - (owed is not None)) > 0:
+    if (missing := step - begun - len(places) - (owed is not None)) > 0:
         identity.say(
             f"warning: {path}: no metrics for {missing:,} of {step:,} steps; the checkpoint is complete"
         )

@@ -11,7 +11,8 @@ from pathlib import Path
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 from model.llama import LlamaConfig
-from train.config import TrainConfig
+from train.branch.lineage import ancestors
+from train.config import RunError, TrainConfig
 from train.metrics.journal import read_metrics
 from train.run import json_lines
 from train.run.configuration import read_run_config
@@ -31,6 +32,8 @@ class RunRecord:
     starts: list[dict]
     attempts: list[dict]  # every start, rewind and end
     decisions: list[dict]
+    ancestors: list[tuple[Path, int]]  # of a branch: its parent and the last step of that, and so on
+    past: list[dict]  # the lines of the steps that its ancestors trained
 
     @classmethod
     def read(cls, path: Path) -> "RunRecord":
@@ -38,9 +41,14 @@ class RunRecord:
         config = read_run_config(path)
         lines = read_metrics(path / "metrics.jsonl")
         begun = [start for start in read_starts(path) if start["first_step"] <= lines[-1]["step"]]
-        return cls(
-            path, config, lines, begun, read_events(path), json_lines.read(path / "decisions.jsonl", DECISION)
-        )
+        decided = json_lines.read(path / "decisions.jsonl", DECISION)
+        line = ancestors(path)
+        return cls(path, config, lines, begun, read_events(path), decided, line, _past(line))
+
+    @property
+    def joined(self) -> list[dict]:
+        """The lines of all steps, a branch's past included."""
+        return self.past + self.lines
 
     @cached_property
     def model(self) -> LlamaConfig:
@@ -57,15 +65,15 @@ class RunRecord:
     @property
     def measured(self) -> list[dict]:
         """The lines with held-out losses."""
-        return [line for line in self.lines if line.get("validation")]
+        return [line for line in self.joined if line.get("validation")]
 
     @property
     def device(self) -> str | None:
         return self.starts[-1].get("device") if self.starts else None
 
-    def column(self, key: str) -> list[float | None]:
-        """A value of every line; None where it is missing or not finite."""
-        values = (line.get(key) for line in self.lines)
+    def column(self, key: str, joined: bool = False) -> list[float | None]:
+        """A value of every line, with the past's if `joined`; None where it is missing or not finite."""
+        values = (line.get(key) for line in (self.joined if joined else self.lines))
         return [v if isinstance(v, int | float) and math.isfinite(v) else None for v in values]
 
     def rate(self, key: str) -> float | None:
@@ -91,3 +99,18 @@ class RunRecord:
                 return None
             total += ranks * (line.get("seconds") or {}).get("total", 0.0) / 3600
         return total
+
+
+def _past(line: list[tuple[Path, int]]) -> list[dict]:
+    """The metrics of a branch's ancestors, as far as they can still be read."""
+    found: list[dict] = []
+    last = None
+    for path, step in line:  # from the parent back
+        last = step if last is None else min(last, step)
+        try:
+            lines = [each for each in read_metrics(path / "metrics.jsonl") if each["step"] <= last]
+        except RunError:
+            continue
+        known = found[0]["step"] if found else last + 1
+        found = [each for each in lines if each["step"] < known] + found
+    return found

@@ -136,6 +136,9 @@ DECISION = Schema(  # a line of decisions.jsonl
         "documents": names,
     },
 )
+LINEAGE = Schema(
+    {"parent": text, "step": integer, "checksum": text}, {"fingerprints": texts, "without": mapping}
+)
 STOPPED = Schema({"step": integer, "why": text}, {"at": text})
 LOGGED_RUN = Schema(  # wandb.json, mlflow.json
     {"id": text}, {"group": text, "rewinds": integer, "folder": text, "step": integer}

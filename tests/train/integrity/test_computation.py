@@ -38,8 +38,8 @@ def gradients(monkeypatch):
         monkeypatch.setattr(computation, "forward_backward", faulty)
         batches = ((micro[:, :-1], micro[:, 1:]) for micro in tokens)
         judge = Recovery(RecoveryConfig()).problem
-        result = computation.Computation(model, 1.0, 2, ranks).gradients(
-            batches, Clock(), judge, SIGNALS, lambda: torch.zeros(())
+        result = computation.Computation(model, 1.0, ranks).gradients(
+            batches, 2, Clock(), judge, SIGNALS, lambda: torch.zeros(())
         )
         return result, [parameter.grad for parameter in model.parameters()]
 

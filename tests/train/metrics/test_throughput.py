@@ -20,8 +20,8 @@ def test_a_speed_above_the_measured_peak_makes_mfu_unknown_from_then_on(monkeypa
     monkeypatch.setattr(throughput, "peak_flops", lambda _device, _dtype: per_second / share)
     monkeypatch.setattr(throughput, "peak_memory_gib", lambda _device: 1.0)
     rates = Throughput(config, SimpleNamespace(device=None))
-    order = SimpleNamespace(consumed=lambda _n: {}, n_sequences={})
+    order = SimpleNamespace(epochs=lambda _n: {})
     for seconds in (1.0, 10.0):
         clock = SimpleNamespace(total=lambda seconds=seconds: seconds, spent={})
-        mfu = rates.of(1, order, clock)["mfu"]
+        mfu = rates.of(config.timeline.at(1), 0, order, clock)["mfu"]
         assert mfu == (pytest.approx(share / seconds) if shown else None)

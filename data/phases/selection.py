@@ -1,0 +1,138 @@
+"""Which documents of the token stores somebody means: by URL, file and record, license, id or a pattern.
+
+In: `document=…`, or a text file with one of these on each line. Out: their ranges of tokens, by source. Only
+the provenance columns of the cleaned text are read, and the stores' lists of documents.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from data.errors import DataError
+from data.phases.kept import Ranges, merged
+from data.tokens.store import Span, TokenStore
+
+pc: Any = pyarrow.compute  # it makes its functions when imported
+COLUMNS = ("id", "url", "file", "record", "licence")
+SEARCHED = 100_000  # URLs and ids among which near names are looked for
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One description: `kind` is url, id, record (FILE#NUMBER), license or pattern."""
+
+    kind: str
+    value: str
+
+    @classmethod
+    def of(cls, text: str) -> "Wanted":
+        """Raises DataError for a pattern that is not a regular expression."""
+        if text.startswith(("license:", "licence:")):
+            return cls("license", text.partition(":")[2])
+        if text.startswith("re:"):
+            try:
+                pc.match_substring_regex(pa.array([""]), text[3:])
+            except pa.ArrowInvalid as error:
+                raise DataError(f"{text}: not a regular expression ({error})") from None
+            return cls("pattern", text[3:])
+        if re.fullmatch(r".+#\d+", text) and "://" not in text.partition("#")[0][-8:]:
+            return cls("record", text)
+        return cls("url", text)
+
+
+def wanted_in(text: str) -> list[Wanted]:
+    """The descriptions in `document=`: one, or those of the lines of a text file. Raises DataError."""
+    path = Path(text)
+    if "://" in text or not path.is_file():
+        return [Wanted.of(text)]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a readable text file ({error}); expected a document per line") from None
+    found = [Wanted.of(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+    if not found:
+        raise DataError(f"{path}: names no document; expected one per line")
+    return found
+
+
+def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, list[Span]]:
+    """The documents' places in each store. Raises DataError for a description that no store knows."""
+    unknown, found = set(wanted), {}
+    for source, store in stores.items():
+        rows: dict[int, list[int]] = {}
+        for number, path in enumerate(store.text_files):
+            for first, table in _provenance(path):
+                for one in wanted:
+                    at = np.flatnonzero(_matches(table, one))
+                    if at.size:
+                        unknown.discard(one)
+                        rows.setdefault(number, []).extend((first + at).tolist())
+        if rows and (spans := list(store.spans_of({file: np.unique(at) for file, at in rows.items()}))):
+            found[source] = spans
+    if unknown:
+        one = min(unknown, key=lambda one: one.value)
+        raise DataError(f"document={one.value}: no token store knows it{_near(stores, one)}")
+    return found
+
+
+def shown(spans: Iterable[Span]) -> Ranges:
+    """The token ranges that show the documents' text. The control tokens at their ends show nothing."""
+    return merged((s.start + 1, s.stop - 1) if s.stop - s.start > 2 else (s.start, s.stop) for s in spans)
+
+
+def _matches(table: pa.Table, one: Wanted) -> np.ndarray:
+    """Which rows of a table of provenance are meant, as booleans."""
+    if one.kind == "license":
+        found = pc.equal(pc.utf8_lower(table["licence"]), one.value.lower())
+    elif one.kind == "pattern":
+        parts = [
+            pc.match_substring_regex(table[name], one.value) for name in ("id", "url", "file", "licence")
+        ]
+        found = pc.or_(pc.or_(parts[0], parts[1]), pc.or_(parts[2], parts[3]))
+    elif one.kind == "record":
+        file, _, record = one.value.rpartition("#")
+        same = pc.or_(pc.equal(table["file"], file), pc.ends_with(table["file"], f"/{file}"))
+        found = pc.and_(same, pc.equal(table["record"], int(record)))
+    else:
+        found = pc.or_(pc.equal(table["url"], one.value), pc.equal(table["id"], one.value))
+    return np.asarray(pc.fill_null(found, False))
+
+
+def _provenance(path: Path) -> Iterator[tuple[int, pa.Table]]:
+    """The provenance of a file of cleaned text, a row group at a time, each with its first row's number."""
+    try:
+        with pq.ParquetFile(path) as file:
+            first = 0
+            for group in range(file.num_row_groups):
+                table = file.read_row_group(group, columns=list(COLUMNS))
+                yield first, table
+                first += table.num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{path}: not readable ({error}); the cleaned text tells which documents a store has: restore it"
+        ) from None
+
+
+def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
+    """The names most like one that is unknown."""
+    if one.kind == "pattern":
+        return ""
+    column = {"license": "licence", "record": "file"}.get(one.kind, "url")
+    names: dict[str, None] = {}
+    for store in stores.values():
+        for path in store.text_files:
+            for _, table in _provenance(path):
+                names |= dict.fromkeys(name for name in table[column].to_pylist() if name)
+                if len(names) > SEARCHED:
+                    break
+    value = one.value.rpartition("#")[0] if one.kind == "record" else one.value
+    near = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
+    return f"; the nearest: {', '.join(near)}" if near else ""

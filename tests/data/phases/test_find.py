@@ -1,0 +1,63 @@
+"""What find says of a document is what reading the run sample by sample shows."""
+
+import pytest
+
+from data.documents import read_row
+from data.errors import DataError
+from data.order import Order
+from data.phases.find import seen
+from data.phases.selection import Wanted, select, shown, wanted_in
+from data.phases.steps import Steps
+
+STOP = 900
+
+
+def test_the_samples_that_show_a_document_are_found_without_reading_the_others(stores):
+    sizes = {length: {s: store.n_sequences(length) for s, store in stores.items()} for length in (100, 150)}
+    order = Order.start(seed=2, weights={"prose": 2, "code": 1}, n_sequences=sizes[100], seq_len=100)
+    order = order.change(300, weights={"prose": 1, "code": 3}, n_sequences=sizes[100], seq_len=100)
+    order = order.change(600, weights={"prose": 1, "code": 1}, n_sequences=sizes[150], seq_len=150)
+    order = order.skip(250, 330).skip(700, 720)
+    steps = Steps(((0, 6), (100, 3)))
+    for source, store in stores.items():
+        for span in list(store.documents(0, store.n_tokens))[:4]:
+            ranges = shown([span])
+            ((low, high),) = ranges
+            expected = {}
+            for n in range(STOP):
+                sample, length = order.locate(n), order.seq_len(n)
+                start = sample.index * length
+                both = set(range(start, start + length + 1)) & set(range(low, high))
+                if sample.source == source and both:
+                    expected[n] = len(both)
+            found = list(seen(order, steps, source, ranges, STOP))
+            assert {place.sample: place.tokens for place in found} == expected and expected
+            for place in found:
+                first = steps.sample(place.step - 1)
+                assert first <= place.sample < first + steps.batch(place.step)
+
+
+def test_documents_are_named_by_url_record_license_id_or_pattern(stores, tmp_path):
+    store = stores["prose"]
+    spans = list(store.documents(0, store.n_tokens))
+    assert len(spans) == store.n_documents
+    for span in spans[:3]:
+        document = read_row(span.text_file, span.row)
+        names = [document.url or document.id, document.id, f"{document.file}#{document.record}"]
+        for name in names:
+            assert select(stores, [Wanted.of(name)]) == {"prose": [span]}
+        listed = tmp_path / "list.txt"
+        listed.write_text(f"# a comment\n{document.id}\n\n{names[0]}\n")
+        assert select(stores, wanted_in(str(listed))) == {"prose": [span]}
+    for everything in ("re:.", "license:MIT"):
+        counts = {source: len(found) for source, found in select(stores, wanted_in(everything)).items()}
+        assert counts == {source: store.n_documents for source, store in stores.items()}
+
+
+@pytest.mark.parametrize(
+    "name", ["https://example.org/nothing", "nowhere.txt#7", "license:none such", "re:("]
+)
+def test_a_document_that_no_store_knows_is_refused_in_one_line(stores, name):
+    with pytest.raises(DataError) as refused:
+        select(stores, wanted_in(name))
+    assert str(refused.value).startswith(("document=", "re:(")) and "\n" not in str(refused.value)

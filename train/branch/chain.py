@@ -1,0 +1,94 @@
+"""The configuration of a branch: its parent's phases up to a step, then what was typed.
+
+Keys that a phase can set (the mixture, seq_len, global_batch, model.rope_theta) say what the parent was
+trained on, so they keep their values, and a phase after the step has the new ones.
+"""
+
+from dataclasses import fields, replace
+
+from train.config import RunError, TrainConfig
+from train.phases.config import PhaseConfig
+from train.phases.timeline import REST
+
+FIXED = ("seed", "data_seed", "init", "restart")  # what a branch cannot change
+PAST = "past"  # the name of a parent's steps that had none
+
+
+def branched_config(
+    parent: TrainConfig, typed: TrainConfig, phases: dict[str, PhaseConfig], at: int, name: str
+) -> TrainConfig:
+    """`parent` up to step `at`, then `typed` and its `phases`, as one chain; a new phase is called `name`.
+
+    `typed` is without phases. Raises RunError, or ValueError for phases that contradict the run.
+    """
+    for key in FIXED:
+        if getattr(parent, key) != getattr(typed, key):
+            raise RunError(
+                f"{key}={getattr(typed, key)}: a branch keeps its parent's ({getattr(parent, key)}); for a "
+                "new run that starts from these weights, use relama train init=RUN@STEP"
+            )
+    if typed.steps <= at:
+        raise RunError(f"steps={typed.steps}: expected more than the {at} steps before the branch")
+    given, past = _given(parent, typed), _past(parent, at)
+    if late := [key for key in phases if key in past]:
+        raise RunError(
+            f"phases.{late[0]}: began before step {at}, where the branch begins; name another phase"
+        )
+    ended = {key: replace(phase, **_until(end)) for key, (phase, end) in past.items() if end <= at}
+    if given or any(key not in parent.phases for key in phases):
+        ended |= {key: replace(phase, **_until(min(end, at))) for key, (phase, end) in past.items()}
+        goes_on = parent.phases.get(parent.timeline.at(at + 1).name, PhaseConfig())
+        alone = {f"{name}-{at}" if name in ended else name: replace(goes_on, **_until(None))}
+        chain = ended | {key: _overlaid(phase, given) for key, phase in (phases or alone).items()}
+    else:  # the same chain, in which phases to come may differ
+        chain = {
+            key: ended.get(key) or _overlaid(phase, phases.get(key)) for key, phase in parent.phases.items()
+        }
+    return replace(
+        typed,
+        data=replace(typed.data, weights=parent.data.weights, sources=None),
+        seq_len=parent.seq_len,
+        global_batch=parent.global_batch,
+        model=replace(typed.model, rope_theta=parent.model.rope_theta),
+        phases=chain,
+        stop_at=None,
+    )
+
+
+def _given(parent: TrainConfig, typed: TrainConfig) -> PhaseConfig | None:
+    """What the branch changes of the keys that a phase sets, None if nothing."""
+    weights = dict(typed.data.chosen())
+    found = PhaseConfig(
+        weights=weights if weights != dict(parent.data.chosen()) else None,
+        seq_len=typed.seq_len if typed.seq_len != parent.seq_len else None,
+        global_batch=typed.global_batch if typed.global_batch != parent.global_batch else None,
+        rope_theta=typed.model.rope_theta if typed.model.rope_theta != parent.model.rope_theta else None,
+    )
+    return found if found != PhaseConfig() else None
+
+
+def _past(parent: TrainConfig, at: int) -> dict[str, tuple[PhaseConfig, int]]:
+    """The parent's phases that began before `at`, each with its end in the parent."""
+    return {
+        PAST if phase.name == REST and REST not in parent.phases else phase.name: (
+            parent.phases.get(phase.name, PhaseConfig()),
+            phase.end,
+        )
+        for phase in parent.timeline.phases
+        if phase.start < at
+    }
+
+
+def _overlaid(phase: PhaseConfig, given: PhaseConfig | None) -> PhaseConfig:
+    """`phase` with the values of `given`; another end or mixture replaces the old one entirely."""
+    if given is None:
+        return phase
+    values = {field.name: getattr(given, field.name) for field in fields(given)}
+    values = {key: value for key, value in values.items() if value is not None}
+    ends = _until(None) if given.ends else {}
+    sources = {"sources": None} if given.weights else {}
+    return replace(phase, **(ends | sources | values))
+
+
+def _until(step: int | None) -> dict:
+    return {"until_step": step, "until_tokens": None, "until_share": None}

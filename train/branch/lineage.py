@@ -1,0 +1,86 @@
+"""lineage.json of a branch: which checkpoint of which run it goes on from.
+
+A branch has no copy of its past: until it has a checkpoint of its own it starts from its parent's, whose
+folder lists the branches that need it (branches.json), so that the parent keeps it.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from data import folders
+from data.phases.kept import Ranges, merged
+from train.checkpoint.folder import fingerprint, kept_folder, read_state, step_folder
+from train.config import RunError
+from train.run import schema, views
+
+NAME = "lineage.json"
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The parent's folder, its last step that is this run's too, and the checksum of that checkpoint."""
+
+    parent: Path
+    step: int
+    checksum: str
+    fingerprints: dict[str, str] = field(default_factory=dict)  # of the token stores it was made for
+    without: dict[str, Ranges] = field(default_factory=dict)  # token ranges left out, by source
+
+    @classmethod
+    def read(cls, run: Path) -> "Lineage | None":
+        """The lineage of the run at `run`, None if it is not a branch. Raises RunError if it is damaged."""
+        path = run / NAME
+        if (content := views.content(path)) is None:
+            return None
+        try:
+            found = schema.LINEAGE.parse(content)
+            without = {source: merged(ranges) for source, ranges in found.get("without", {}).items()}
+        except (ValueError, TypeError) as error:
+            raise RunError(
+                f"{path}: not readable ({error}); restore it: it says where this run's past is"
+            ) from None
+        parent = (run / found["parent"]).resolve()
+        return cls(parent, found["step"], found["checksum"], found.get("fingerprints", {}), without)
+
+    def write(self, folder: Path, run: Path) -> None:
+        """Write it into `folder`, which becomes `run`; the parent is named relative to that."""
+        parent = self.parent.resolve()
+        near = parent.parent == run.resolve().parent
+        known = asdict(self) | {"parent": f"../{parent.name}" if near else str(parent)}
+        folders.write_whole(folder / NAME, json.dumps(known, indent=1))
+
+    def checkpoint(self) -> tuple[Path, dict]:
+        """The parent's checkpoint and its state. Raises RunError if it is deleted or altered."""
+        checkpoints = self.parent / "checkpoints"
+        folder = step_folder(checkpoints, self.step)
+        kept = kept_folder(folder, self.checksum)
+        folder = kept if kept.is_dir() else folder
+        if not folder.is_dir():
+            raise RunError(
+                f"{folder}: missing, and this run goes on from it; restore it (or make the branch again with "
+                "relama branch from another step)"
+            )
+        state = read_state(folder)
+        if fingerprint(state) != self.checksum:
+            raise RunError(
+                f"{folder}: altered: not the checkpoint that this run was branched from; restore that one, "
+                "or make the branch again with relama branch"
+            )
+        return folder, state
+
+
+def ancestors(run: Path) -> list[tuple[Path, int]]:
+    """The run's parent, its parent and so on, each with the step that its child begins after.
+
+    Raises RunError for a circle, which only edited files can have.
+    """
+    found: list[tuple[Path, int]] = []
+    seen = {run.resolve()}
+    while (lineage := Lineage.read(run)) is not None:
+        if lineage.parent in seen:
+            raise RunError(f"{run / NAME}: names {lineage.parent}, which is a branch of this run: a circle")
+        seen.add(lineage.parent)
+        run = lineage.parent
+        found.append((run, lineage.step))
+    return found

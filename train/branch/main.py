@@ -1,0 +1,196 @@
+"""`relama branch run=A at=STEP to=B key=value …`: a new run whose past is A's, and whose future is another.
+
+In: A's checkpoint of that step, read but not copied, and any of train's keys. Out: B's folder with
+config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` trains it.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from configs import files
+from configs.load import ConfigError, entry, load, save
+from data import folders
+from data.cache.store import open_store
+from data.errors import DataError
+from data.folders import run_path
+from data.mixture import find_stores
+from data.order import Order
+from data.phases.grown import refuse_other_past
+from data.phases.kept import Ranges, holes_of, merged
+from data.phases.selection import select, shown, wanted_in
+from data.tokens.store import TokenStore
+from train.branch.chain import branched_config
+from train.branch.lineage import Lineage, ancestors
+from train.checkpoint.folder import complete_steps, fingerprint, pin, read_state, step_folder
+from train.checkpoint.tensors import refuse_other_shape
+from train.config import RunError, TrainConfig
+from train.phases.config import PhaseConfig
+from train.phases.order import branched
+from train.resume import store_place
+from train.run import configuration
+
+
+@dataclass
+class BranchConfig:
+    """Where the branch begins, and what the new run is called."""
+
+    run: str  # the parent: a name under runs/, or a path
+    at: int  # the last step that both have; the parent must have kept its checkpoint
+    to: str  # the new run: a name under runs/, or a path
+    without: str | None = None  # a file of documents to leave out from then on, as `relama find` takes them
+    phases: dict[str, PhaseConfig] = field(default_factory=dict)  # what follows
+
+    def __post_init__(self) -> None:
+        if self.at < 1:
+            raise ValueError(f"at={self.at}: expected a step of the parent, 1 or above")
+
+
+KEYS = ("run", "at", "to", "without", "phases")
+
+
+def run(argv: list[str]) -> None:
+    mine, typed = split(argv)
+    asked = load("branch", BranchConfig, mine)
+    folder, left_out = make(asked, typed)
+    for sentence in left_out:
+        print(f"relama: {sentence}")
+    print(f"relama: {folder} goes on from {run_path(asked.run)} after step {asked.at}")
+    print(f"next: relama train config={folder / configuration.NAME}")
+
+
+def split(argv: list[str]) -> tuple[list[str], list[str]]:
+    """The branch's own arguments, and train's."""
+    mine = [arg for arg in argv if arg.partition("=")[0].partition(".")[0] in KEYS or arg in ("-h", "--help")]
+    return mine, [arg for arg in argv if arg not in mine]
+
+
+def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
+    """Make the run folder, complete or not at all; returns it and what it leaves out, in sentences.
+
+    Raises RunError, ConfigError or DataError.
+    """
+    parent, folder = run_path(asked.run), run_path(asked.to)
+    if folder.resolve() == parent.resolve():
+        raise RunError(f"to={asked.to}: the run itself; choose a new name")
+    if folder.exists():
+        raise RunError(f"{folder}: exists already; choose a new name with to=")
+    ancestors(parent)  # refuses a circle
+    checkpoint, state = _checkpoint(parent, asked.at)
+    saved = configuration.saved_config(parent, state)
+    if saved is None:
+        raise RunError(
+            f"{checkpoint}: made before checkpoints held the configuration; resume {parent} once, and branch "
+            "from a checkpoint that this writes"
+        )
+    tree = asdict(saved) | {"stop_at": None, "phases": {}}
+    wanted = load("train", TrainConfig, [*files.changed(tree, typed), f"run={asked.to}"])
+    try:
+        config = branched_config(saved, wanted, asked.phases, asked.at, folder.name)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    vocabulary = state["model"]["vocab_size"]
+    refuse_other_shape(checkpoint, state, replace(config.model_at(asked.at), vocab_size=vocabulary))
+    stores = _stores(config, asked.at)
+    places = _places(parent)
+    for source, store in stores.items():
+        if source in state["fingerprints"]:
+            refuse_other_past(store, state["fingerprints"][source], places.get(source))
+    left_out = _left_out(asked.without, stores)
+    order = Order.from_json(state["order"])
+    without = {
+        source: merged((*order.segments[-1].without.get(source, ()), *left_out.get(source, ())))
+        for source in sorted({*order.segments[-1].without, *left_out})
+    }
+    order = branched(order, config, asked.at, stores, without or None)
+    try:
+        order.locate(config.timeline.steps.sample(config.steps) - 1)
+    except ValueError as error:
+        raise RunError(f"without={asked.without}: {error}") from None
+    lineage = Lineage(
+        parent,
+        asked.at,
+        fingerprint(state),
+        {source: store.fingerprint for source, store in stores.items()},
+        without,
+    )
+    _write(folder, config, lineage, order, stores)
+    pin(checkpoint, folder)
+    return folder, list(shares(config, left_out))
+
+
+def _checkpoint(parent: Path, at: int) -> tuple[Path, dict]:
+    """The parent's checkpoint of step `at`. Raises RunError with the nearest ones if it was not kept."""
+    if not (parent / "checkpoints").is_dir():
+        raise RunError(f"run={parent}: not a run with checkpoints; `relama runs` lists the runs here")
+    steps = complete_steps(parent / "checkpoints")
+    if at in steps:
+        folder = step_folder(parent / "checkpoints", at)
+        return folder, read_state(folder)
+    near = ", ".join(map(str, sorted(sorted(steps, key=lambda step: abs(step - at))[:3]))) or "none"
+    raise RunError(f"at={at}: {parent} has no checkpoint of this step; the nearest kept: {near}")
+
+
+def _stores(config: TrainConfig, at: int) -> dict[str, TokenStore]:
+    """The token stores of the phases to come, and those of the past that are still there."""
+    every = replace(config.data, weights=config.timeline.needed(config.corpora, at), sources=None)
+    places = find_stores(config.corpora, every)
+    return {source: open_store(place, cache=config.cache) for source, place in places.items()}
+
+
+def _left_out(without: str | None, stores: dict[str, TokenStore]) -> dict[str, Ranges]:
+    """The token ranges of the documents to leave out; prints what goes with them."""
+    if without is None:
+        return {}
+    if not Path(without).is_file():
+        raise RunError(f"without={without}: no such file; expected one that lists a document per line")
+    return {source: shown(spans) for source, spans in select(stores, wanted_in(without)).items()}
+
+
+def shares(config: TrainConfig, ranges: dict[str, Ranges]) -> Iterator[str]:
+    """What is left out of each source, and how much of it is other text in the same sequences."""
+    length = config.timeline.phases[-1].seq_len
+    for source, some in ranges.items():
+        tokens = sum(b - a for a, b in some)
+        sequences = sum(b - a for a, b in holes_of(some, length))
+        other = max(0, sequences * length - tokens)
+        yield (
+            f"{source}: {tokens:,} tokens left out, in {sequences:,} sequences of {length:,}; with them go "
+            f"{other:,} tokens of other text ({other / (sequences * length):.0%})"
+        )
+
+
+def _places(parent: Path) -> dict[str, Path]:
+    """Where the parent's token stores are, as far as it is known."""
+    try:
+        known = json.loads((parent / "order.json").read_text(encoding="utf-8"))["stores"]
+        return {source: Path(folder) for source, folder in known.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _write(
+    folder: Path, config: TrainConfig, lineage: Lineage, order: Order, stores: dict[str, TokenStore]
+) -> None:
+    aside = folders.aside(folder)
+    try:
+        (aside / "checkpoints").mkdir()
+        save(config, aside / configuration.NAME)
+        known = {
+            "order": order.to_json(),
+            "global_batch": config.timeline.steps.to_json(),
+            "stores": {source: store_place(store) for source, store in stores.items()},
+            "fingerprints": lineage.fingerprints,
+        }
+        folders.write_whole(aside / "order.json", json.dumps(known, indent=1))
+        lineage.write(aside, folder)
+        folders.commit_once(aside, folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+
+
+def main(argv: list[str] | None = None) -> int:
+    return entry(run, argv, errors=(RunError, DataError, ConfigError))

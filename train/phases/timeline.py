@@ -1,0 +1,235 @@
+"""A run as a chain of phases, each with its steps, mixture, length, batch and piece of the schedule.
+
+A run without `phases` is one phase. Nothing here knows where a run stands: the phase of a step is a function
+of the configuration alone.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from data.mixture import DataConfig, has_manifest
+from data.order import block_of
+from data.phases.steps import Steps
+from train.phases.config import PhaseConfig
+
+SHAPES = ("constant", "linear", "cosine", "1-sqrt")
+REST = "rest"  # what follows the last phase that is named
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Steps `start` + 1 to `end`."""
+
+    name: str
+    start: int
+    end: int
+    weights: dict[str, float]
+    seq_len: int
+    global_batch: int  # tokens
+    rope_theta: float
+    first_token: int  # of the run
+    schedule: str | None = None
+    lr: float | None = None
+
+    @property
+    def batch(self) -> int:
+        """Sequences in a global batch."""
+        return self.global_batch // self.seq_len
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """The phases of a run, in order and without gaps."""
+
+    phases: tuple[Phase, ...]
+
+    def at(self, step: int) -> Phase:
+        """The phase of `step` (1, 2, …); of steps beyond the run, the last."""
+        return next((phase for phase in self.phases if step <= phase.end), self.phases[-1])
+
+    def tokens(self, steps_done: int) -> int:
+        phase = self.at(steps_done)
+        return phase.first_token + (steps_done - phase.start) * phase.global_batch
+
+    @property
+    def steps(self) -> Steps:
+        """From steps to samples."""
+        stretches: list[tuple[int, int]] = []
+        for phase in self.phases:
+            if not stretches or stretches[-1][1] != phase.batch:
+                stretches.append((phase.start, phase.batch))
+        return Steps(tuple(stretches))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each source of any phase, over all tokens of the run."""
+        return self.phases[0].weights if len(self.phases) == 1 else self.tokens_by_source(self.phases[-1].end)
+
+    def tokens_by_source(self, steps_done: int) -> dict[str, float]:
+        """The tokens of each source of any phase that the mixtures call for."""
+        found: dict[str, float] = {}
+        for phase in self.phases:
+            tokens = max(0, min(steps_done, phase.end) - phase.start) * phase.global_batch
+            for source, weight in phase.weights.items():
+                found[source] = found.get(source, 0.0) + tokens * weight / sum(phase.weights.values())
+        return found
+
+    def needed(self, corpora: str, at: int) -> dict[str, float]:
+        """The sources of a run that goes on after step `at`, each with a weight.
+
+        Of those that only its past had, the ones that are still in `corpora`: they explain its steps.
+        """
+        coming = [phase for phase in self.phases if phase.end > at]
+        weights: dict[str, float] = {}
+        for phase in [*coming, *self.phases]:
+            for source, weight in phase.weights.items():
+                if phase in coming or has_manifest(f"{corpora.rstrip('/')}/{source}/tokens"):
+                    weights.setdefault(source, weight)
+        return weights
+
+    def sentences(self) -> list[str]:
+        """Each phase in a few words, for people."""
+        lines = []
+        for phase in self.phases:
+            total = sum(phase.weights.values())
+            shares = ", ".join(f"{source} {weight / total:.0%}" for source, weight in phase.weights.items())
+            lines.append(
+                f"{phase.name}: steps {phase.start + 1:,} to {phase.end:,}, {shares}; "
+                f"{phase.batch:,} sequences of {phase.seq_len:,} tokens per step"
+            )
+        return lines
+
+    @property
+    def longest(self) -> int:
+        return max(phase.seq_len for phase in self.phases)
+
+    @property
+    def common_length(self) -> int:
+        """What divides every phase's seq_len."""
+        return math.gcd(*(phase.seq_len for phase in self.phases))
+
+    def common_micro_batches(self, micro_batch: int) -> int:
+        """What divides the micro-batches of every phase's global batch."""
+        return math.gcd(*(phase.batch // micro_batch for phase in self.phases))
+
+
+def timeline(
+    phases: Mapping[str, PhaseConfig],
+    *,
+    steps: int,
+    data: DataConfig,
+    seq_len: int,
+    most_seq_len: int,
+    global_batch: int,
+    micro_batch: int,
+    rope_theta: float,
+) -> Timeline:
+    """The run's phases. Raises ValueError, in one line that names the phase's key."""
+    found: list[Phase] = []
+    for number, (name, phase) in enumerate(phases.items(), 1):
+        start = found[-1].end if found else 0
+        first_token = _tokens(found)
+        length = phase.seq_len or seq_len
+        batch = phase.global_batch or global_batch
+        _check(name, phase, number == len(phases))
+        _require(
+            1 <= length <= most_seq_len, name, "seq_len", length, f"at most model.max_seq_len={most_seq_len}"
+        )
+        row = length * micro_batch
+        _require(
+            batch >= row and batch % row == 0,
+            name,
+            "global_batch",
+            batch,
+            f"a multiple of seq_len × micro_batch = {length} × {micro_batch} = {row} tokens",
+        )
+        key, end = _end(phase, steps, first_token, start, batch)
+        given = getattr(phase, key) if key != "until_step" else end
+        if end <= start:
+            raise ValueError(
+                f"phases.{name}.{key}={given}: ends with step {end:,}, but the phase starts after step "
+                f"{start:,}; expected a later end"
+            )
+        if end > steps:
+            raise ValueError(
+                f"phases.{name}.{key}={given}: ends with step {end:,}, but the run has steps={steps}"
+            )
+        if phase.schedule is not None and start == 0:
+            raise ValueError(
+                f"phases.{name}.schedule={phase.schedule}: the first phase begins with the warm-up; set "
+                "optim.schedule, or the schedule of a later phase"
+            )
+        found.append(
+            Phase(
+                name,
+                start,
+                end,
+                _mixture(name, phase, data),
+                length,
+                batch,
+                phase.rope_theta or rope_theta,
+                first_token,
+                phase.schedule,
+                phase.lr,
+            )
+        )
+    if not found or found[-1].end < steps:
+        start = found[-1].end if found else 0
+        weights = dict(data.chosen())
+        found.append(Phase(REST, start, steps, weights, seq_len, global_batch, rope_theta, _tokens(found)))
+    return Timeline(tuple(found))
+
+
+def _tokens(phases: list[Phase]) -> int:
+    return sum((phase.end - phase.start) * phase.global_batch for phase in phases)
+
+
+def _end(phase: PhaseConfig, steps: int, first_token: int, start: int, batch: int) -> tuple[str, int]:
+    """The key that sets it, and the phase's last step."""
+    if phase.until_tokens is not None:
+        return "until_tokens", start + math.ceil((phase.until_tokens - first_token) / batch)
+    if phase.until_share is not None:
+        return "until_share", round(Fraction(str(phase.until_share)) * steps)
+    return "until_step", steps if phase.until_step is None else phase.until_step
+
+
+def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
+    """Refuse values that are wrong by themselves."""
+    if len(phase.ends) > 1:
+        raise ValueError(
+            f"phases.{name}: {' and '.join(phase.ends)} both say where it ends; give one of them"
+        )
+    if not phase.ends and not is_last:
+        raise ValueError(
+            f"phases.{name}: does not say where it ends; give until_step, until_tokens or until_share "
+            "(only the last phase may do without)"
+        )
+    for key in ("until_tokens", "until_share", "lr", "rope_theta"):
+        value = getattr(phase, key)
+        _require(value is None or 0 <= value < float("inf"), name, key, value, "a number from 0 on")
+    _require(
+        phase.until_share is None or phase.until_share <= 1, name, "until_share", phase.until_share, "0 to 1"
+    )
+    for key in ("seq_len", "global_batch"):
+        value = getattr(phase, key)
+        _require(value is None or value >= 1, name, key, value, "at least 1")
+    if phase.schedule is not None and phase.schedule not in SHAPES:
+        raise ValueError(f"phases.{name}.schedule={phase.schedule}: expected one of {', '.join(SHAPES)}")
+    _require(phase.lr is None or phase.schedule is not None, name, "lr", phase.lr, "schedule= with it")
+
+
+def _mixture(name: str, phase: PhaseConfig, data: DataConfig) -> dict[str, float]:
+    key = f"phases.{name}"
+    try:
+        chosen = DataConfig("phase", phase.weights or data.chosen(), phase.sources).chosen()
+        block_of(chosen)
+    except ValueError as error:
+        raise ValueError(str(error).replace("data.", f"{key}.")) from None
+    return dict(chosen)
+
+
+def _require(holds: bool, name: str, key: str, value: object, expected: str) -> None:
+    if not holds:
+        raise ValueError(f"phases.{name}.{key}={value}: expected {expected}")
