@@ -261,9 +261,7 @@ class TrainConfig:
     micro_batch: int = 1  # sequences that a rank computes at once
     global_batch: int = 4194304  # tokens per step (2²²)
     restart: bool = False  # train again from step 0 if all checkpoints of the run are damaged or gone
-    init: str | None = (
-        None  # weights to start from, in any format: a run, a step, a Hugging Face or a Meta folder
-    )
+    init: str | None = None  # weights to start from: a run, a step, a Hugging Face or a Meta folder
     device: str = "auto"  # auto | cpu | cuda
     precision: str = "auto"  # in which blocks compute: auto (bf16 where it is faster) | fp32 | bf16
     deterministic: bool = False  # slower kernels that give the same bits each time; CPUs do without
