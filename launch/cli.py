@@ -19,7 +19,7 @@ VERBS = {
     "launch": (
         "launch.main",
         "LaunchConfig",
-        "train on a cluster or by torchrun here; launch status, launch stop",
+        "train on a cluster or by torchrun here; launch check, launch status, launch stop",
     ),
     "find": (
         "train.branch.find",

@@ -1,4 +1,4 @@
-"""`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch status|stop run=NAME`.
+"""`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch check|status|stop …`.
 
 In: the launch's own keys, and any of train's. Both are checked before anything starts, and so is the layout
 against the number of processes: a job must not wait for days in a queue only to be refused.
@@ -18,6 +18,7 @@ from launch import k8s, local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from launch.split import KEYS, key_of, split
+from launch.torchrun import MEASURE
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
@@ -30,15 +31,19 @@ PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 def run(argv: list[str]) -> None:
     if argv[:1] in (["status"], ["stop"]):
         return ask(argv[0], argv[1:])
-    mine, arguments = split(argv)
+    measures = argv[:1] == [MEASURE]
+    mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
     path = run_path(train.run)
+    if measures:  # on the machines, and in the processes, that the run would have
+        config, arguments = replace(config, max_restarts=0), [MEASURE, *arguments]
     if config.dry_run:
         print(text(config, path, arguments, argv), end="")
         return None
     refuse_foreign(path)
-    if train.data.name != "sample" and config.cluster.name != "kubernetes":  # its volume is not here
+    # A run makes the sample itself; Kubernetes' volume is not here; a check reports what is missing.
+    if train.data.name != "sample" and config.cluster.name != "kubernetes" and not measures:
         find_stores(train.corpora, replace(train.data, weights=train.timeline.weights, sources=None))
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)

@@ -12,6 +12,7 @@ from pathlib import Path
 from launch.config import LaunchConfig
 
 TRAIN = Path(__file__).resolve().parents[1] / "train" / "main.py"
+MEASURE = "check"  # the first argument, if the machines are only to be measured
 # SIGUSR1 is not among torchrun's own.
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 # torchrun's agents keep the address of their first store, so that a machine which joins later may be sent
@@ -20,7 +21,10 @@ ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) -> list[str]:
-    """`python -m launch.agent … train/main.py …`; `arguments` are train's overrides."""
+    """`python -m launch.agent … train/main.py …`; `arguments` are train's overrides, or MEASURE and those."""
+    program = [str(TRAIN), *arguments]
+    if arguments[:1] == [MEASURE]:
+        program = [str(TRAIN.with_name("check") / "main.py"), *arguments[1:]]
     # Otherwise torchrun would end on a SIGHUP that nohup told it to ignore.
     ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
     signals = ",".join(name for name in SIGNALS if name != ignored)
@@ -32,6 +36,5 @@ def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) 
         f"--max-restarts={config.max_restarts}",
         f"--signals-to-handle={signals}",
         f"--shutdown-timeout={config.cluster.grace}",
-        str(TRAIN),
-        *arguments,
+        *program,
     ]

@@ -5,17 +5,17 @@ import torch
 from model.llama import Llama
 from model.parallelize.apply import parallelize
 from model.parallelize.pipeline import Pipeline
+from train.config import TrainConfig
 from train.precision import DTYPES
-from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks
 
 
-def build_model(run: Resolved, ranks: Ranks) -> Llama | Pipeline:
+def build_model(config: TrainConfig, ranks: Ranks) -> Llama | Pipeline:
     """The model in the run's layout, with uninitialized parameters."""
-    parallel = run.config.parallel
+    parallel = config.parallel
     with torch.device("meta"):
-        model = Llama(run.config.model)
+        model = Llama(config.model)
     built = parallelize(
         model,
         ranks.mesh,
@@ -25,7 +25,7 @@ def build_model(run: Resolved, ranks: Ranks) -> Llama | Pipeline:
         tensor=parallel.tensor,
         schedule=parallel.schedule,
         stages_per_rank=parallel.stages_per_rank,
-        param_dtype=DTYPES[run.config.precision],
+        param_dtype=DTYPES[config.precision],
         reduce_dtype=torch.float32,
     )
     built.to_empty(device=ranks.device)

@@ -49,7 +49,7 @@ class Trainer:
         config = run.config
         self.resolved, self.config, self.ranks = run, config, ranks
         self.folder, self.watchdog = folder, watchdog
-        self.model = build_model(run, ranks)
+        self.model = build_model(config, ranks)
         self.saving = Saving(run, folder)
         self.judge = Judge(run, ranks, folder, self.model, self.saving)
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)

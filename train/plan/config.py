@@ -21,7 +21,7 @@ class PlanConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # set by model=; not planned
     validate: ValidateConfig = field(default_factory=ValidateConfig)  # set by model=; not planned
     gpu: str = "a100-80"  # a name, or the memory in GiB
-    measured: str | None = None  # what benchmarks/gpu.py wrote: its GPU's speed, instead of the paper's
+    measured: str | None = None  # what benchmarks/gpu.py or launch check wrote: that speed, not the paper's
     layout: bool = False  # trace one rank of the layout
     steps: int = 1000
     seq_len: int | None = None  # null: model.max_seq_len

@@ -1,4 +1,4 @@
-"""What benchmarks/gpu.py measured of a GPU, for `relama plan measured=FILE`."""
+"""What benchmarks/gpu.py or `relama launch check` measured, for `relama plan measured=FILE`."""
 
 import json
 import math
@@ -20,12 +20,14 @@ def measured_rate(file: Path, dim: int) -> tuple[float, str]:
             (line for line in lines if line["dim"] == nearest), key=lambda line: line["flops_per_second"]
         )
         rate = float(best["flops_per_second"])
+        if "basis" in best:
+            return rate, f"{found['device']}: {best['basis']}"
         share = "" if best["mfu"] is None else f", {best['mfu']:.0%} of its peak"
         way = "compiled" if best["compiled"] else "eager"
         basis = f"measured on {found['device']}: {best['shape']}-shaped blocks, {way}{share}, alone"
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
-            f"measured={file}: expected what python benchmarks/gpu.py wrote, with at least one speed "
+            f"measured={file}: expected what benchmarks/gpu.py or relama launch check wrote, with a speed "
             f"({type(error).__name__}: {error})"
         ) from None
     return rate, basis

@@ -1,0 +1,70 @@
+"""`relama launch check` on two processes: everything is measured, and what is wrong is named."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from launch.main import main
+from tests.support.runs import REPOSITORY, SMALL
+from train.plan.measured import measured_rate
+
+pytestmark = pytest.mark.distributed
+
+
+def check(*words: str, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+def test_two_processes_are_measured_and_plan_reads_the_result(corpora, tmp_path):
+    done = check(f"corpora={corpora}", "parallel.dp_shard=2", folder=tmp_path)
+    found = json.loads((tmp_path / "hardware.json").read_text())
+    assert done.returncode == bool(found["problems"]), done.stdout + done.stderr
+    assert [line for line in found["problems"] if "is slow" not in line] == []
+    first, second = found["measured"]
+    assert first["tokens"] == second["tokens"] and first["disk_write"] > 0 and second["disk_write"] is None
+    assert (first["step"]["loss"], first["step"]["norm"]) == (second["step"]["loss"], second["step"]["norm"])
+    assert {len(rates) for rates in first["collectives"].values()} == {3}
+    assert "| 1 | " in done.stdout and "| reduce_scatter | " in done.stdout
+    rate, basis = measured_rate(tmp_path / "hardware.json", 32)
+    assert rate == found["speed"][0]["flops_per_second"] and "launch check on 2 ranks" in basis
+    assert [path.name for path in tmp_path.rglob("*relama-check*")] == []
+
+
+def test_data_that_is_missing_is_a_problem_and_the_rest_is_measured(tmp_path):
+    done = check("data=mix", "corpora=nowhere", folder=tmp_path)
+    assert done.returncode == 1
+    found = json.loads((tmp_path / "hardware.json").read_text())
+    assert any("data: " in line and "nowhere" in line for line in found["problems"]), done.stdout
+    assert f"problem: {found['problems'][0]}" in done.stdout
+    assert all(rank["step"]["loss"] > 0 for rank in found["measured"])
+
+
+def test_links_are_measured_in_pairs(tmp_path):
+    script = tmp_path / "pairs.py"
+    script.write_text(
+        "import torch, torch.distributed as dist\n"
+        "from train.check.measures import pair_rates\n"
+        "dist.init_process_group('gloo')\n"
+        "found = pair_rates([0, 2], torch.device('cpu'))\n"
+        "assert set(found) == {0: {2}, 1: set(), 2: {0}}[dist.get_rank()]\n"
+        "assert all(rate > 0 for rate in found.values())\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3"]
+    done = subprocess.run(
+        [*command, str(script)], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_dry_run_shows_the_command_of_each_cluster(corpora, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["processes=2", *SMALL, f"corpora={corpora}", "dry_run=true"]
+    for cluster in ((), ("cluster=slurm", "cluster.partition=gpu")):
+        assert main(["check", *words, *cluster]) == 0
+        shown = capsys.readouterr().out
+        assert "train/check/main.py" in shown and "train/main.py" not in shown.replace("check/main.py", "")
+        assert "--max-restarts=0" in shown
