@@ -257,7 +257,9 @@ def false_alarms(folder: Path, corpora: Path, steps: int, say: Callable[[str], N
     words = ("checkpoint.every=500", "checkpoint.keep=2", "optim.lr=0.001", *GUARDED)
     printed = train_on(folder, corpora, steps, f"steps={steps}", *words)
     found = [decision for decision in read_log(folder) if decision["action"] in ("reload", "recompute")]
-    found += [line for line in printed.splitlines() if "memory" in line]
+    found += [
+        line for line in printed.splitlines() if "memory corruption" in line or "changed in memory" in line
+    ]
     for one in found:
         say(str(one))
     return len(found)

@@ -25,11 +25,11 @@ from train.integrity.checksums import checksums, local
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
 
-BYTES = 26  # read per parameter and step: it and two moments, fp32, twice; an eighth of it for its range
+BYTES = 28  # per parameter and step: it and two moments, fp32, read twice; and its range, in turns
 # Bytes that are read in the time of one floating-point operation of the model, at most: on CPUs measured by
 # benchmarks/guards.py; for GPUs computed from an H100's 3.35 TB/s and 400 TFLOP/s.
-BYTES_PER_FLOP = {"cpu": 0.06, "cuda": 0.005}
-TURNS = 8  # each tensor's range is measured after one update in eight
+BYTES_PER_FLOP = {"cpu": 0.04, "cuda": 0.005}
+TURNS = 8  # each tensor's range is measured after one update in eight, times the number of pieces
 NAMED = 3  # tensors that a finding names
 RELOADS = 3  # returns to a checkpoint before a start gives up
 
@@ -172,7 +172,11 @@ class Sentinel:
         """Compare the ranges of this turn's tensors (None: of all) with what AdamW can have done since."""
         self._outside = {}
         for number, (name, flat) in enumerate(state):
-            if (turn is not None and (number + turn) % TURNS) or not flat.numel() or name == STEPS:
+            if (
+                (turn is not None and (number + turn) % (TURNS * self.pieces))
+                or not flat.numel()
+                or name == STEPS
+            ):
                 continue
             least, greatest = torch.aminmax(flat)
             limits = self._moment_limits.get(name.rpartition(".")[2])  # no parameter has such a name

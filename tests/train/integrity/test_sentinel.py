@@ -172,7 +172,7 @@ def test_a_ratio_without_a_bound_is_infinite():
 
 @pytest.mark.parametrize(
     ("tokens", "replicas", "share", "expected"),
-    [(8192, 1, 0.01, 1), (128, 1, 0.01, 57), (8192, 8, 0.01, 8), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
+    [(16384, 1, 0.01, 1), (128, 1, 0.01, 92), (16384, 8, 0.01, 6), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
 )
 def test_as_much_is_read_as_a_step_pays_for(tokens, replicas, share, expected):
     ranks = SimpleNamespace(layout=Layout(dp_replicate=replicas), device=torch.device("cpu"))
