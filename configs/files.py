@@ -14,28 +14,32 @@ from configs.overrides import CONFIGS, ConfigError, quoted
 KEY = "config"
 
 
-def expand(words: list[str]) -> list[str]:
+def expand(arguments: list[str]) -> list[str]:
     """The arguments with each `config=FILE` replaced by the file's keys. Raises ConfigError."""
-    files = [word.partition("=")[2] for word in words if word.startswith(f"{KEY}=")]
+    files = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{KEY}=")]
     if not files:
-        return words
-    typed = [word for word in words if not word.startswith(f"{KEY}=")]
+        return arguments
+    typed = [argument for argument in arguments if not argument.startswith(f"{KEY}=")]
     # status and stop of `relama launch` come before all keys
-    first = next((place for place, word in enumerate(typed) if "=" in word), len(typed))
+    first = next((place for place, argument in enumerate(typed) if "=" in argument), len(typed))
     for file in reversed(files):
         typed[first:first] = _without(words_of(_read(Path(file))), typed)
     return typed
 
 
 def changed(tree: dict, typed: list[str]) -> list[str]:
-    """The words that give the config `tree` with what is typed in place of its own."""
+    """The arguments that give the config `tree` with what is typed in place of its own."""
     return [*_without(words_of(tree), typed), *typed]
 
 
-def _without(words: list[str], later: list[str]) -> list[str]:
-    """The words that no later one replaces."""
-    keys = [word.partition("=")[0] for word in later]
-    return [word for word in words if not any(word.startswith((f"{key}=", f"{key}.")) for key in keys)]
+def _without(arguments: list[str], later: list[str]) -> list[str]:
+    """The arguments that no later one replaces."""
+    keys = [argument.partition("=")[0] for argument in later]
+    return [
+        argument
+        for argument in arguments
+        if not any(argument.startswith((f"{key}=", f"{key}.")) for key in keys)
+    ]
 
 
 def _read(path: Path) -> dict:

@@ -47,7 +47,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
     if "--help" in overrides or "-h" in overrides:
         print(describe.page(name, schema.__module__, schema.__name__))
         raise SystemExit(0)
-    words, overrides = overrides, checked(name, schema, overrides)
+    typed, overrides = overrides, checked(name, schema, overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONFIGS), version_base="1.3"):
@@ -56,7 +56,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         composed = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
         OmegaConf.resolve(composed)
     except OmegaConfBaseException as error:  # the user's interpolation
-        word = next((word for word in words if "${" in word), error.full_key or name)
+        word = next((argument for argument in typed if "${" in argument), error.full_key or name)
         raise ConfigError(f"{word}: {_first_line(error)}") from None
     except HydraException as error:
         raise ConfigError(_first_line(error)) from None

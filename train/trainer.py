@@ -68,7 +68,7 @@ class Trainer:
         self._stopped_by: int | None = None  # the signal that ends the run, known to all ranks
         self._warm = False  # the first step has run
         self.saving.open_remote()
-        self._return_to_checkpoint(folder.words)
+        self._return_to_checkpoint(folder.arguments)
         self.saving.begin_uploads()
 
     def run(self) -> int:
@@ -235,7 +235,7 @@ class Trainer:
             starts.ended(self.folder.path, self.step_done, "rewound")
         # A reload is a restart: like one, it refuses to begin anew if all checkpoints are damaged.
         is_reload = self.judge.recovery.decisions[-1]["action"] == "reload"
-        self._return_to_checkpoint(self.folder.words if is_reload else None)
+        self._return_to_checkpoint(self.folder.arguments if is_reload else None)
         if self.journal:
             self.journal.reopen(self._position())
         self._pay()
@@ -243,9 +243,9 @@ class Trainer:
     def _position(self) -> Position:
         return Position(self.step_done, decisions.returns(self.judge.recovery.decisions))
 
-    def _return_to_checkpoint(self, words: list[str] | None) -> None:
+    def _return_to_checkpoint(self, arguments: list[str] | None) -> None:
         recovery, sentinel = self.judge.recovery, self.judge.sentinel
-        found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, recovery, words)
+        found = resume_or_start(self.resolved, self.ranks, self.folder, self.model, recovery, arguments)
         self.step_done, self.optimizer, self.order = found.step, found.optimizer, found.order
         self._owed, self.judge.begun = found.owed, found.begun
         self.saving.remember(recovery)

@@ -24,10 +24,10 @@ ITS_OWN = ("model", "steps", "stop_at", "init", "checkpoint.keep")
 HEARD = (signal.SIGINT, signal.SIGTERM)
 
 
-def words(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence[str]) -> list[str]:
+def arguments_of(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence[str]) -> list[str]:
     """Train's arguments for one run: the rule's, then those that were typed."""
     shape = rung.model
-    given = {word.partition("=")[0] for word in typed}
+    given = {argument.partition("=")[0] for argument in typed}
     defaults = {
         "micro_batch": 8,
         "checkpoint.every": max(1, rung.steps // 4),
@@ -72,7 +72,9 @@ def train(
                     f"training {rung.name}: dim {rung.model.dim}, {rung.model.n_layers} layers, "
                     f"{rung.steps:,} steps of {rung.global_batch:,} tokens, rate {rung.lr:g}"
                 )
-                running[rung.name] = _start(words(rung, config, folder, typed), config, folder, rung.name)
+                running[rung.name] = _start(
+                    arguments_of(rung, config, folder, typed), config, folder, rung.name
+                )
             time.sleep(POLL)
             for name, process in list(running.items()):
                 if received and process.poll() is None:
@@ -97,11 +99,11 @@ def train(
         _await([folder / rung.name for rung in rungs])
 
 
-def _start(words: list[str], config: LadderConfig, folder: Path, name: str) -> subprocess.Popen:
+def _start(arguments: list[str], config: LadderConfig, folder: Path, name: str) -> subprocess.Popen:
     if config.launch:
-        command = [sys.executable, "-m", "launch.cli", "launch", *config.launch, *words]
+        command = [sys.executable, "-m", "launch.cli", "launch", *config.launch, *arguments]
     else:
-        command = [sys.executable, str(REPOSITORY / "train" / "main.py"), *words]
+        command = [sys.executable, str(REPOSITORY / "train" / "main.py"), *arguments]
     with open(folder / "logs" / f"{name}.log", "ab") as log:
         # In a session of its own, so that a Ctrl-C reaches it once, from here.
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)

@@ -134,7 +134,7 @@ class Watcher(TorchDispatchMode):
 
     def _count_collective(self, op, args, out) -> None:
         name = op._schema.name.split("::")[1].strip("_")
-        kind = next((kind for words, kind in COLLECTIVES if name.startswith(words)), None)
+        kind = next((kind for prefixes, kind in COLLECTIVES if name.startswith(prefixes)), None)
         if kind is None:
             return  # a wait, a barrier
         ranks, size = self.groups[_group_of(args)]

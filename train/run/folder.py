@@ -92,7 +92,7 @@ class RunFolder:
     """Paths of a run's files, and how the first rank writes them."""
 
     def __init__(self, path: Path, arguments: list[str]) -> None:
-        self.path, self.words = path, arguments
+        self.path, self.arguments = path, arguments
 
     @property
     def checkpoints(self) -> Path:
@@ -117,7 +117,7 @@ class RunFolder:
     def write_command(self) -> None:
         """Record what was typed, without secrets, for the report; a failure is only worth a warning."""
         try:
-            command = redact_command(["relama", "train", *self.words])
+            command = redact_command(["relama", "train", *self.arguments])
             folders.write_whole(self.path / "command.txt", command + "\n")
         except OSError as error:
             identity.say(f"warning: {self.path / 'command.txt'}: {error}; the command is not recorded")

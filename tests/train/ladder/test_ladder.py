@@ -246,7 +246,7 @@ def test_each_rungs_words_are_a_command_that_train_accepts(tmp_path):
 
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=2)
-    words = training.words(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
+    words = training.arguments_of(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
     train = load("train", TrainConfig, words)
     assert train.model == LlamaConfig(**{**vars(rung.model), "vocab_size": -1})
     assert (train.steps, train.global_batch, train.micro_batch) == (rung.steps, rung.global_batch, 4)
