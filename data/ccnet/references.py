@@ -5,6 +5,7 @@ probability of the first. The model is from floret (as `recipe=ccnet-models` tra
 """
 
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ def score(line: str, classifier: Any) -> float:
     return next((min(float(share), 1.0) for share, label in found if label == CITED), 0.0)
 
 
+def floret() -> Any:
+    """The package that trains the classifier. Raises DataError if it is not installed."""
+    try:
+        return import_module("floret")
+    except ModuleNotFoundError:
+        raise DataError(
+            "the classifier of references needs the package floret (pip install -e '.[data]'; from Python 3.13 "
+            "on pip install floret, with a compiler); or leave the step out with ccnet.skip=references"
+        ) from None
+
+
 @lru_cache(maxsize=2)
 def load(model: Path) -> Any:
     """The classifier, loaded once per process. Raises DataError if the file is not one."""
@@ -38,10 +50,7 @@ def load(model: Path) -> Any:
         raise DataError(
             f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it (docs/commoncrawl.md)"
         )
-    import fasttext
-    import floret
-
-    for library in (floret, fasttext):
+    for library in (floret(), import_module("fasttext")):
         try:
             classifier = library.load_model(str(model))
             labels = [label for _, label in classifier.f.predict("a\n", 2, 0.0, "strict")]

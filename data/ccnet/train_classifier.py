@@ -64,8 +64,7 @@ def train_classifier(
     pages: Iterable[Document], chosen: list[Example], folder: Path, threshold: float
 ) -> dict[str, float | None]:
     """Train on nine tenths, write `references.bin`, and measure on the last tenth. Raises DataError."""
-    import floret
-
+    floret = references.floret()
     wanted = {one.place: one for one in chosen}
     heldout: list[tuple[bool, str]] = []
     training = folders.own(folder / "training.txt")
