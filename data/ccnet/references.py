@@ -38,8 +38,8 @@ def floret() -> Any:
         return import_module("floret")
     except ModuleNotFoundError:
         raise DataError(
-            "the classifier of references needs the package floret (pip install -e '.[data]'; from Python 3.13 "
-            "on pip install floret, with a compiler); or leave the step out with ccnet.skip=references"
+            "the classifier of references needs the package floret (pip install -e '.[data]'; from Python "
+            "3.13 on pip install floret, with a compiler); or leave the step out with ccnet.skip=references"
         ) from None
 
 
