@@ -14,6 +14,15 @@ _TIME = re.compile(
     r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
     r"(?P<D>\d+)-(?P<DH>\d+)(?::(?P<DM>\d+)(?::(?P<DS>\d+))?)?"
 )
+# Kubernetes' lists: the form of an item, and how a message names it.
+LISTS = {
+    "volumes": (re.compile(r"(?<![a-z0-9.-])[a-z0-9][a-z0-9.-]*+(?<![.-]):/[^:]*"), "CLAIM:/path"),
+    "secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
+    "pull_secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
+    "resources": (re.compile(r"[\w./-]+=[\w.]+"), "NAME=QUANTITY"),
+    "node_selector": (re.compile(r"[\w./-]+=[\w.-]*"), "LABEL=VALUE"),
+    "tolerations": (re.compile(r"[\w./-]+(=[\w.-]*)?(:\w+)?"), "KEY[=VALUE][:EFFECT]"),
+}
 
 
 @dataclass
@@ -63,16 +72,9 @@ class ClusterConfig:
             _require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
             _require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
         _require(self.format in FORMATS, "cluster.format", self.format, f"one of {', '.join(FORMATS)}")
-        for key, form, expected in (
-            ("volumes", r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?:/[^:]*", "CLAIM:/path"),
-            ("secrets", r"[a-z0-9.-]+", "the name of a Secret"),
-            ("pull_secrets", r"[a-z0-9.-]+", "the name of a Secret"),
-            ("resources", r"[\w./-]+=[\w.]+", "NAME=QUANTITY"),
-            ("node_selector", r"[\w./-]+=[\w.-]*", "LABEL=VALUE"),
-            ("tolerations", r"[\w./-]+(=[\w.-]*)?(:\w+)?", "KEY[=VALUE][:EFFECT]"),
-        ):
+        for key, (form, expected) in LISTS.items():
             for item in getattr(self, key):
-                _require(bool(re.fullmatch(form, item)), f"cluster.{key}", item, expected)
+                _require(bool(form.fullmatch(item)), f"cluster.{key}", item, expected)
         _require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
         for name in self.environment:
             _require(

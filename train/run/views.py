@@ -15,7 +15,7 @@ def content(path: Path) -> bytes | None:
     """A file's bytes, None if there is no file. Raises RunError if it cannot be read."""
     try:
         return path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
         raise RunError(f"{path}: a folder, expected a file; {AWAY}") from None

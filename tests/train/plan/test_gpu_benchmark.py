@@ -59,4 +59,4 @@ def test_the_nearest_width_sets_the_speed(tmp_path, capsys):
 @pytest.mark.parametrize("changes", [{"speed": []}, {"speed": None}, {"speed": [{"dim": 1}]}])
 def test_another_file_is_refused_by_name(tmp_path, capsys, changes):
     assert plan([written(tmp_path, **changes), "model=7b"]) == 1
-    assert "expected what python benchmarks/gpu.py wrote" in capsys.readouterr().err
+    assert "expected what benchmarks/gpu.py or relama launch check wrote" in capsys.readouterr().err
