@@ -19,8 +19,8 @@ LISTS = {
     "volumes": (re.compile(r"(?<![a-z0-9.-])[a-z0-9][a-z0-9.-]*+(?<![.-]):/[^:]*"), "CLAIM:/path"),
     "secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
     "pull_secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
-    "resources": (re.compile(r"[\w./-]+=[\w.]+"), "NAME=QUANTITY"),
-    "node_selector": (re.compile(r"[\w./-]+=[\w.-]*"), "LABEL=VALUE"),
+    "resources": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.]+"), "NAME=QUANTITY"),
+    "node_selector": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.-]*"), "LABEL=VALUE"),
     "tolerations": (re.compile(r"[\w./-]+(=[\w.-]*)?(:\w+)?"), "KEY[=VALUE][:EFFECT]"),
 }
 
