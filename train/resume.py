@@ -119,6 +119,8 @@ def _repeated(run: Resolved, weights: Weights) -> list[str]:
     if weights.step is None:  # not a Relama checkpoint
         return []
     parent = read_state(weights.path)
+    if "order" not in parent:  # imported or averaged: not of one run
+        return []
     before, now = Order.from_json(parent["order"]), first_order(run.config, run.train)
     same_length = before.seq_len(0) == now.seq_len(0)
     return [

@@ -1,6 +1,8 @@
 """Read back what loggers wrote, each with its own software's reader, as {step: {name: value}}."""
 
+import os
 import struct
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -25,6 +27,7 @@ def mlflow(store: Path, number: str) -> History:
     """By MLflow's client. AssertionError if a step is twice."""
     from mlflow import MlflowClient
 
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"  # otherwise it refuses a folder
     client = MlflowClient(tracking_uri=str(store))
     history: History = defaultdict(dict)
     for name in client.get_run(number).data.metrics:
@@ -34,8 +37,18 @@ def mlflow(store: Path, number: str) -> History:
     return dict(history)
 
 
-def wandb(folder: Path, number: str) -> list[int]:
-    """The steps in all files of one run, in the order in which `wandb sync` sends them."""
+def wandb(folder: Path, number: str, expected: list[int]) -> list[int]:
+    """The steps in all files of one run, in the order in which `wandb sync` sends them.
+
+    wandb's own process writes them, and may still be at it: waits half a minute for the `expected` ones.
+    """
+    deadline = time.monotonic() + 30
+    while (found := _wandb(folder, number)) != expected and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+def _wandb(folder: Path, number: str) -> list[int]:
     from wandb.proto import wandb_internal_pb2
 
     steps = []

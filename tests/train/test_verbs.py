@@ -224,7 +224,11 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
             "device=gpu: expected one of",
         ),
         (train.generation.main.main, ["weights=RUN"], "prompt: empty"),
-        (train.generation.main.main, ["weights=RUN", "prompts=RUN/nowhere"], "not readable as UTF-8 text"),
+        (
+            train.generation.main.main,
+            ["weights=RUN", "prompts=RUN/nowhere"],
+            "expected a text file",
+        ),
         (train.generation.main.main, ["weights=RUN", "prompts=/dev/null"], "line 1 is empty"),
         (train.generation.main.main, ["weights=RUN", "run=RUN", "prompt=x"], "both name the run"),
         (
@@ -245,7 +249,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
         (train.evaluation.validate.main, ["run=RUN", "seq_len=0"], "seq_len=0: expected 1 to 256"),
         (train.report.main.main, ["run=nowhere"], "not a run folder"),
-        (train.report.main.main, ["run=RUN", "output=."], "is a folder"),
+        (train.report.main.main, ["run=RUN", "output=."], "a folder; give the name of a file"),
     ],
 )
 def test_a_verb_that_cannot_run_is_refused_in_one_line(main, words, message, trained, corpora, capsys):
@@ -273,7 +277,7 @@ def test_loggers_need_no_network_and_no_key(corpora, tmp_path):
         env={**_environment(), "WANDB_API_KEY": "", "MLFLOW_TRACKING_URI": str(tmp_path / "store")},
     ).stdout
     assert "warning" not in output
-    assert logged.wandb(run, json.loads((run / "wandb.json").read_text())["id"]) == [1, 2]
+    assert logged.wandb(run, json.loads((run / "wandb.json").read_text())["id"], [1, 2]) == [1, 2]
     history = logged.mlflow(tmp_path / "store", json.loads((run / "mlflow.json").read_text())["id"])
     assert [line["loss"] for line in metrics(run)] == [history[step]["loss"] for step in (1, 2)]
     of_tensorboard = logged.tensorboard(run)

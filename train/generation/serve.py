@@ -6,6 +6,7 @@ batch; those that do not fit wait in a bounded queue, and what does not fit ther
 
 import ipaddress
 import logging
+import signal
 import socket
 import sys
 import time
@@ -117,7 +118,10 @@ def answer(server, listener: socket.socket, names: frozenset[str] | None) -> Non
     from train.generation.server import application
 
     class Uvicorn(uvicorn.Server):
+        interrupted = False
+
         def handle_exit(self, sig: int, frame) -> None:
+            self.interrupted = self.interrupted or sig == signal.SIGINT
             server.batcher.close()  # so that no client is waited for
             super().handle_exit(sig, frame)
 
@@ -135,7 +139,10 @@ def answer(server, listener: socket.socket, names: frozenset[str] | None) -> Non
         server_header=False,
         timeout_graceful_shutdown=2,
     )
-    Uvicorn(config).run(sockets=[listener])
+    serving = Uvicorn(config)
+    serving.run(sockets=[listener])
+    if serving.interrupted:  # asyncio loses a Ctrl-C that arrives as its last task ends
+        raise KeyboardInterrupt
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -50,6 +50,7 @@ class Sentinel:
         self._names = {parameter: _plain(name) for name, parameter in model.named_parameters()}
         self._ranks, self._compare_every = ranks, config.watchdog.compare_every
         self._ratio = largest_ratio(config.optim.betas, config.steps)
+        self._weight_decay = config.optim.weight_decay
         self._moment_limits = moment_limits(config.optim)
         self._returns = 0  # to a checkpoint
         self.pieces = pieces(config, ranks)
@@ -70,7 +71,8 @@ class Sentinel:
         state = list(self._state(optimizer))
         count = 1 if whole else self.pieces
         self._record = self._sums(state, step % count, count)
-        self._moved += rate * self._ratio * ROUNDING
+        shrinks = rate * self._weight_decay <= 2  # more decay than that makes parameters grow
+        self._moved += rate * self._ratio * ROUNDING if shrinks else math.inf
         self._measure(state, turn=step if self._ranges else None)
 
     @torch.no_grad()

@@ -48,19 +48,19 @@ def test_a_resumed_run_is_one_run_and_a_rewind_a_new_one_of_its_group(tmp_path, 
     run.train(4, 8)
     run.end()
     assert kept(run)["id"] == first["id"]
-    assert logged.wandb(run.folder, first["id"]) == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert logged.wandb(run.folder, first["id"], [1, 2, 3, 4, 5, 6, 7, 8]) == [1, 2, 3, 4, 5, 6, 7, 8]
     run.start(8)
     run.rewind(2, 1)
     run.train(3, 6, loss=10.0)
     run.end()
     second = kept(run)
     assert second["id"] != first["id"] and second["group"] == first["group"] == first["id"]
-    assert logged.wandb(run.folder, second["id"]) == [1, 2, 3, 4, 5, 6]
+    assert logged.wandb(run.folder, second["id"], [1, 2, 3, 4, 5, 6]) == [1, 2, 3, 4, 5, 6]
     run.start(6, 1)  # another process after the rewind
     run.train(7, 7)
     run.end()
     assert kept(run)["id"] == second["id"]
-    assert logged.wandb(run.folder, second["id"]) == [1, 2, 3, 4, 5, 6, 7]
+    assert logged.wandb(run.folder, second["id"], [1, 2, 3, 4, 5, 6, 7]) == [1, 2, 3, 4, 5, 6, 7]
     assert "warning" not in capsys.readouterr().out
 
 
@@ -80,9 +80,9 @@ def test_folders_of_one_name_and_copies_are_runs_of_their_own(tmp_path):
         run.train(3, 3)
         run.end()
     assert kept(copy)["id"] != kept(one)["id"]
-    assert logged.wandb(copy.folder, kept(copy)["id"]) == [1, 2, 3]
+    assert logged.wandb(copy.folder, kept(copy)["id"], [1, 2, 3]) == [1, 2, 3]
     assert kept(moved)["id"] == identity
-    assert logged.wandb(moved.folder, identity) == [1, 2, 3]
+    assert logged.wandb(moved.folder, identity, [1, 2, 3]) == [1, 2, 3]
 
 
 def test_a_server_that_does_not_answer_delays_neither_start_nor_end(tmp_path, monkeypatch, capsys):
