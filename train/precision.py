@@ -42,6 +42,12 @@ class Choice:
         return DTYPES[self.name]
 
 
+def refuse_unknown_dtype(dtype: str) -> None:
+    """Raise ValueError for a `dtype=` of inference that is not in CHOICES."""
+    if dtype not in CHOICES:
+        raise ValueError(f"dtype={dtype}: expected one of {', '.join(CHOICES)}")
+
+
 def choose(requested: str, device: torch.device, model: LlamaConfig, rows: int = MEASURED) -> Choice:
     """What `requested` (auto, fp32 or bf16) means on `device`.
 

@@ -17,7 +17,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from data.tokens.tokenizer import Tokenizer
-from model.llama import Llama, LlamaConfig
+from model.llama import Llama
 from model.parallelize.mesh import Layout, along
 from model.parallelize.tensor import tensor_parallel
 from train.config import InLoopConfig, RunError, TrainConfig
@@ -57,7 +57,7 @@ class InLoop:
         tp = self._ranks.layout.tp
         layout = Layout(dp_replicate=self._ranks.world_size // tp, tp=tp)
         with torch.no_grad():
-            model = _copy(live, self._config.model, DTYPES[self._config.precision], self._ranks)
+            model = _copy(live, DTYPES[self._config.precision], self._ranks)
         lm = RelamaLM(model, tokenizer, self._settings.batch, layout)
         lm.has_given_up = has_signal
         scores: dict[str, float] = {}
@@ -105,10 +105,10 @@ def _score_any(lm: Any, task: AnyTask, settings: InLoopConfig) -> float | None:
     return first_score(result) if result else None
 
 
-def _copy(live: nn.Module, config: LlamaConfig, dtype: torch.dtype, ranks: Ranks) -> Llama:
+def _copy(live: nn.Module, dtype: torch.dtype, ranks: Ranks) -> Llama:
     """The live weights in a model for inference, divided by `tp` alone; one tensor at a time is whole."""
     with torch.device("meta"):
-        model = Llama(config).to(dtype)
+        model = Llama(cast(Llama, live).config).to(dtype)  # a phase may have changed the run's rope_theta
     if tp := along(ranks.mesh, "tp"):
         tensor_parallel(model, tp, sequence=False)  # a single token cannot be divided
     model.to_empty(device=ranks.device)

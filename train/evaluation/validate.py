@@ -12,7 +12,7 @@ from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
 from train.config import RunError
-from train.precision import CHOICES, inference_dtype
+from train.precision import inference_dtype, refuse_unknown_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
 from train.run.configuration import read_run_config
@@ -37,8 +37,7 @@ class ValidateWeightsConfig:
     seed: int = 0  # where the spread begins; a run's own data: its seed
 
     def __post_init__(self) -> None:
-        if self.dtype not in CHOICES:
-            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
+        refuse_unknown_dtype(self.dtype)
         for key in ("sequences", "micro_batch"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")

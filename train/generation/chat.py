@@ -21,7 +21,7 @@ from train.config import RunError
 from train.generation.inference import InferenceParallel, load_over, started
 from train.generation.prompts import pieces
 from train.generation.sampling import generate
-from train.precision import CHOICES, inference_dtype
+from train.precision import inference_dtype, refuse_unknown_dtype
 from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
@@ -51,8 +51,7 @@ class ChatConfig:
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
 
     def __post_init__(self) -> None:
-        if self.dtype not in CHOICES:
-            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
+        refuse_unknown_dtype(self.dtype)
         for key in (*NUMBERS, "stop"):
             self.change(key, getattr(self, key))
 

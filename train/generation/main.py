@@ -20,7 +20,7 @@ from train.config import RunError
 from train.generation.inference import InferenceParallel, load_over, started
 from train.generation.prompts import encode, read_prompts, stream
 from train.generation.sampling import generate
-from train.precision import CHOICES, inference_dtype
+from train.precision import inference_dtype, refuse_unknown_dtype
 from train.ranks.setup import Ranks
 from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
@@ -53,8 +53,7 @@ class GenerateConfig:
                 if not self.prompt
                 else "prompts: give prompt= or prompts=, not both"
             )
-        if self.dtype not in CHOICES:
-            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
+        refuse_unknown_dtype(self.dtype)
         for key in ("max_tokens", "batch"):
             if getattr(self, key) < 1:
                 raise ValueError(f"{key}={getattr(self, key)}: expected at least 1")

@@ -20,7 +20,7 @@ from model.formats.weights import FormatError
 from train.config import RunError
 from train.generation.batching import Batcher
 from train.generation.inference import InferenceParallel, load_over, started
-from train.precision import CHOICES, inference_dtype
+from train.precision import inference_dtype, refuse_unknown_dtype
 from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
@@ -40,8 +40,7 @@ class ServeConfig:
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
 
     def __post_init__(self) -> None:
-        if self.dtype not in CHOICES:
-            raise ValueError(f"dtype={self.dtype}: expected one of {', '.join(CHOICES)}")
+        refuse_unknown_dtype(self.dtype)
         if not 0 <= self.port < 65536:
             raise ValueError(f"port={self.port}: expected 0 to 65535")
         if self.batch < 1:

@@ -3,10 +3,16 @@
 import json
 
 import pytest
+import torch
 
 import train.report.main
+from model.initialize import initialize
+from model.llama import Llama, LlamaConfig
+from model.parallelize.mesh import Layout
 from tests.support.evaluation import run as evaluate
 from tests.support.runs import metrics, run, succeed
+from train.evaluation.in_loop import _copy
+from train.ranks.setup import set_up, tear_down
 
 lm_eval = pytest.importorskip("lm_eval")
 
@@ -53,6 +59,22 @@ def test_scores_are_those_of_the_checkpoint_and_training_is_the_same(
         for task, score in lines[step - 1]["evaluation"].items():
             kept = json.loads((output / f"{task}-0shot-paper.json").read_text())
             assert score == pytest.approx(kept["score"])
+
+
+def test_the_copy_turns_positions_as_the_live_model_does():
+    """A phase may have changed rope_theta since the start."""
+    ranks = set_up(Layout(), "cpu")
+    try:
+        live = Llama(LlamaConfig(dim=32, n_layers=1, n_heads=2, vocab_size=64, max_seq_len=32))
+        initialize(live, seed=0)
+        live.set_rope_theta(50.0)
+        tokens = torch.arange(32)[None]
+        with torch.no_grad():
+            torch.testing.assert_close(
+                _copy(live, torch.float32, ranks)(tokens), live(tokens), rtol=0, atol=0
+            )
+    finally:
+        tear_down()
 
 
 def test_a_task_that_fails_does_not_end_the_run(corpora, benchmarks, plain, tmp_path):
