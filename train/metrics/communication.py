@@ -26,7 +26,7 @@ class Communication:
 
     @contextmanager
     def watch(self, step: int, clock: Clock) -> Iterator[None]:
-        """Wrap a step; sets `clock.spent["communication"]`, in seconds, which are part of "compute"."""
+        """Wrap a step; sets `clock.spent["communication"]`, in seconds, which overlap the other stretches."""
         if not self._every or step % self._every:
             yield
             return

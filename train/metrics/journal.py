@@ -3,7 +3,7 @@
 A line of metrics.jsonl has step, loss, grad_norm, lr, tokens, tokens_per_second (over all the time since
 the previous line), tokens_per_second_computing (without waiting for data, validation and checkpoints),
 peak_flops (of all ranks) and mfu, the share of it (both null if unknown), memory_gib (peak), epochs per
-source, seconds by stretch (`communication`, on the steps that are profiled for it, is part of `compute`), and
+source, seconds by stretch (`communication`, on the steps that are profiled for it, overlaps the others), and
 validation and evaluation after a step that had one.
 """
 
