@@ -27,7 +27,7 @@ from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from train.allocator import raise_malloc_thresholds
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 MODEL = LlamaConfig(512, 8, 8, 32000, max_seq_len=512)

@@ -28,7 +28,7 @@ from train.allocator import raise_malloc_thresholds
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import step_folder, tensors_of
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 SEQ_LEN, MICRO_BATCHES = 128, 1

@@ -26,7 +26,7 @@ from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
 from train.allocator import raise_malloc_thresholds
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.metrics.peak import measured_peak
 from train.optimizer import build_optimizer
 

@@ -7,6 +7,8 @@ refused here, each in one line that names the key.
 import re
 from dataclasses import dataclass, field
 
+from configs.checks import one_of, require
+
 KINDS = ("local", "slurm", "kubernetes")
 FORMATS = ("job", "jobset", "trainjob")
 # Slurm's time formats: minutes[:seconds], hours:minutes:seconds, days-hours[:minutes[:seconds]].
@@ -54,14 +56,14 @@ class ClusterConfig:
     runtime: str = "torch-distributed"  # trainjob: the ClusterTrainingRuntime
 
     def __post_init__(self) -> None:
-        _require(self.name in KINDS, "cluster", self.name, f"one of {', '.join(KINDS)}")
-        _require(self.grace >= 1, "cluster.grace", self.grace, "at least 1 second")
+        one_of("cluster", self.name, KINDS)
+        require(self.grace >= 1, "cluster.grace", self.grace, "at least 1 second")
         if self.name == "slurm":
-            _require(
+            require(
                 self.rendezvous is None, "cluster.rendezvous", self.rendezvous, "null: Slurm's job has it"
             )
         if self.rendezvous is not None:
-            _require(
+            require(
                 bool(re.fullmatch(r"[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+", self.rendezvous)),
                 "cluster.rendezvous",
                 self.rendezvous,
@@ -69,21 +71,19 @@ class ClusterConfig:
             )
         if self.time is not None:
             limit = seconds(self.time)
-            _require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
-            _require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
-        _require(self.format in FORMATS, "cluster.format", self.format, f"one of {', '.join(FORMATS)}")
+            require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
+            require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
+        one_of("cluster.format", self.format, FORMATS)
         for key, (form, expected) in LISTS.items():
             for item in getattr(self, key):
-                _require(bool(form.fullmatch(item)), f"cluster.{key}", item, expected)
-        _require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
+                require(bool(form.fullmatch(item)), f"cluster.{key}", item, expected)
+        require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
         for name in self.environment:
-            _require(
+            require(
                 bool(re.fullmatch(r"[A-Za-z_]\w*", name)), "cluster.environment", name, "a variable's name"
             )
         for name in self.sbatch:
-            _require(
-                bool(re.fullmatch(r"[a-z][a-z-]*", name)), "cluster.sbatch", name, "a long option's name"
-            )
+            require(bool(re.fullmatch(r"[a-z][a-z-]*", name)), "cluster.sbatch", name, "a long option's name")
 
 
 @dataclass
@@ -101,16 +101,16 @@ class LaunchConfig:
 
     def __post_init__(self) -> None:
         valid = re.fullmatch(r"\d+(:\d+)?", self.nodes) and 1 <= self.min_nodes <= self.max_nodes
-        _require(bool(valid), "nodes", self.nodes, "at least 1, or MIN:MAX")
-        _require(self.gpus >= 0, "gpus", self.gpus, "0 or more")
-        _require(self.processes is None or self.processes >= 1, "processes", self.processes, "at least 1")
-        _require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
-        _require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
+        require(bool(valid), "nodes", self.nodes, "at least 1, or MIN:MAX")
+        require(self.gpus >= 0, "gpus", self.gpus, "0 or more")
+        require(self.processes is None or self.processes >= 1, "processes", self.processes, "at least 1")
+        require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
+        require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
         if self.cluster.name == "kubernetes":
-            _require(bool(self.image), "image", self.image, "a container image with cluster=kubernetes")
-            _require(not self.is_elastic, "nodes", self.nodes, "one number with cluster=kubernetes")
+            require(bool(self.image), "image", self.image, "a container image with cluster=kubernetes")
+            require(not self.is_elastic, "nodes", self.nodes, "one number with cluster=kubernetes")
             lost = self.cluster.format == "trainjob" and [*self.cluster.secrets, self.cluster.priority or ""]
-            _require(
+            require(
                 not any(lost or []), "cluster.format", "trainjob", "no cluster.secrets or priority with it"
             )
         if self.cluster.name == "local" and self.max_nodes > 1 and not self.cluster.rendezvous:
@@ -145,8 +145,3 @@ def seconds(time: str) -> int:
     days, hours = part["D"], part["H"] + part["DH"]
     minutes = part["m"] + part["M"] + part["DM"]
     return ((days * 24 + hours) * 60 + minutes) * 60 + part["s"] + part["S"] + part["DS"]
-
-
-def _require(holds: bool, key: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{key}={value}: expected {expected}")

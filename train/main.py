@@ -10,10 +10,10 @@ from data.folders import run_path
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import RunError, TrainConfig
-from train.output import survive_broken_output
 from train.precision import make_deterministic, settle_precision
 from train.preflight import resolve
 from train.ranks import identity
+from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from train.config import OptimConfig, TrainConfig
+from train.config import TrainConfig
+from train.config_groups import OptimConfig
 from train.phases.timeline import Timeline
 
 # From 1 to 0 as progress goes from 0 to 1.

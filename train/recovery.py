@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from data.order import Order
-from train.config import RecoveryConfig
+from train.config_groups import RecoveryConfig
 from train.decisions import rewinds, standing
 
 FALLEN = 1.0  # nats below the untrained loss, from which a return to it is judged

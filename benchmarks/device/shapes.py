@@ -9,7 +9,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from model.llama import Llama, LlamaConfig
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 CONFIG = LlamaConfig(dim=24, n_layers=2, n_heads=4, vocab_size=68, multiple_of=12, max_seq_len=16)

@@ -20,7 +20,7 @@ from tests.support.ranks import run_ranks
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.checkpoint.folder import step_folder
 from train.checkpoint.tensors import load, save
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 from train.weights.open import fill
 

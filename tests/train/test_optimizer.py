@@ -10,7 +10,7 @@ from transformers import (
     get_wsd_schedule,
 )
 
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer, learning_rate
 
 

@@ -25,7 +25,7 @@ from tests.support.runs import (
     succeed,
     wait_for_step,
 )
-from train.config import RecoveryConfig
+from train.config_groups import RecoveryConfig
 from train.decisions import (
     LOG,
     Log,

@@ -20,7 +20,8 @@ from data.tokens.tokenizer import Tokenizer
 from model.llama import Llama
 from model.parallelize.mesh import Layout, along
 from model.parallelize.tensor import tensor_parallel
-from train.config import InLoopConfig, RunError, TrainConfig
+from train.config import RunError, TrainConfig
+from train.config_groups import InLoopConfig
 from train.evaluation.any_task import AnyTask, first_score, refuse_unknown, score_any
 from train.evaluation.mmlu import over_all_questions
 from train.evaluation.suites import KNOWN, SUITES, Benchmark

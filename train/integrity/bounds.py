@@ -9,7 +9,7 @@ the largest |p| of a tensor grows by at most lr·c. c follows from the Cauchy–
 
 import math
 
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 
 ROUNDING = 1.01  # floating-point arithmetic may exceed the exact bounds by far less
 

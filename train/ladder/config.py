@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from configs.checks import require
+
 
 @dataclass
 class LadderConfig:
@@ -37,15 +39,15 @@ class LadderConfig:
                 "values; with one, the effect of more parameters cannot be told from that of more tokens"
             )
         for ratio in self.tokens_per_parameter:
-            _require(0 < ratio < float("inf"), "tokens_per_parameter", ratio, "above 0")
+            require(0 < ratio < float("inf"), "tokens_per_parameter", ratio, "above 0")
         for key in ("width_per_layer", "seq_len", "at_once"):
-            _require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
-        _require(self.width_per_layer % 2 == 0, "width_per_layer", self.width_per_layer, "an even number")
-        _require(self.replicates >= 20, "replicates", self.replicates, "at least 20")
-        _require(self.until is None or 0 < self.until < 1, "until", self.until, "a share such as 0.02")
+            require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        require(self.width_per_layer % 2 == 0, "width_per_layer", self.width_per_layer, "an even number")
+        require(self.replicates >= 20, "replicates", self.replicates, "at least 20")
+        require(self.until is None or 0 < self.until < 1, "until", self.until, "a share such as 0.02")
         for key in ("epochs", "served"):
-            _require(0 < getattr(self, key) < float("inf"), key, getattr(self, key), "above 0")
-        _require(self.compute is None or 0 < self.compute < float("inf"), "compute", self.compute, "above 0")
+            require(0 < getattr(self, key) < float("inf"), key, getattr(self, key), "above 0")
+        require(self.compute is None or 0 < self.compute < float("inf"), "compute", self.compute, "above 0")
 
     @property
     def parameters(self) -> list[float]:
@@ -64,14 +66,9 @@ def _number(size: str) -> float:
         number = float(text[:-1]) * unit if unit else float(text)
     except ValueError:
         number = 0.0
-    _require(0 < number < float("inf"), "sizes", size, "parameters, such as 800k, 2.5M or 7B")
+    require(0 < number < float("inf"), "sizes", size, "parameters, such as 800k, 2.5M or 7B")
     return number
 
 
 def _listed(values: list[float]) -> str:
     return ",".join(f"{value:g}" for value in values)
-
-
-def _require(holds: bool, key: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"{key}={value}: expected {expected}")

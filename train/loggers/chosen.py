@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers.follow import PATIENCE, Follower, Logger, Position
 from train.loggers.to_mlflow import Mlflow
 from train.loggers.to_prometheus import Prometheus

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from configs.redact import redact_tree
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers import kept
 from train.loggers.follow import Position, Values
 from train.loggers.kept import Kept

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from configs import terminal
-from train.config import LoggerConfig, RunError
+from train.config import RunError
+from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
 from train.metrics.progress_line import ProgressLine

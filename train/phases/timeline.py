@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
+from configs.checks import one_of, require
 from data.mixture import DataConfig, has_manifest
 from data.order import block_of
 from data.phases.steps import Steps
@@ -134,14 +135,16 @@ def timeline(
         length = phase.seq_len or seq_len
         batch = phase.global_batch or global_batch
         _check(name, phase, number == len(phases))
-        _require(
-            1 <= length <= most_seq_len, name, "seq_len", length, f"at most model.max_seq_len={most_seq_len}"
+        require(
+            1 <= length <= most_seq_len,
+            f"phases.{name}.seq_len",
+            length,
+            f"at most model.max_seq_len={most_seq_len}",
         )
         row = length * micro_batch
-        _require(
+        require(
             batch >= row and batch % row == 0,
-            name,
-            "global_batch",
+            f"phases.{name}.global_batch",
             batch,
             f"a multiple of seq_len × micro_batch = {length} × {micro_batch} = {row} tokens",
         )
@@ -208,16 +211,23 @@ def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
         )
     for key in ("until_tokens", "until_share", "lr", "rope_theta"):
         value = getattr(phase, key)
-        _require(value is None or 0 <= value < float("inf"), name, key, value, "a number from 0 on")
-    _require(
-        phase.until_share is None or phase.until_share <= 1, name, "until_share", phase.until_share, "0 to 1"
+        require(
+            value is None or 0 <= value < float("inf"), f"phases.{name}.{key}", value, "a number from 0 on"
+        )
+    require(
+        phase.until_share is None or phase.until_share <= 1,
+        f"phases.{name}.until_share",
+        phase.until_share,
+        "0 to 1",
     )
     for key in ("seq_len", "global_batch"):
         value = getattr(phase, key)
-        _require(value is None or value >= 1, name, key, value, "at least 1")
-    if phase.schedule is not None and phase.schedule not in SHAPES:
-        raise ValueError(f"phases.{name}.schedule={phase.schedule}: expected one of {', '.join(SHAPES)}")
-    _require(phase.lr is None or phase.schedule is not None, name, "lr", phase.lr, "schedule= with it")
+        require(value is None or value >= 1, f"phases.{name}.{key}", value, "at least 1")
+    if phase.schedule is not None:
+        one_of(f"phases.{name}.schedule", phase.schedule, SHAPES)
+    require(
+        phase.lr is None or phase.schedule is not None, f"phases.{name}.lr", phase.lr, "schedule= with it"
+    )
 
 
 def _mixture(name: str, phase: PhaseConfig, data: DataConfig) -> dict[str, float]:
@@ -228,8 +238,3 @@ def _mixture(name: str, phase: PhaseConfig, data: DataConfig) -> dict[str, float
     except ValueError as error:
         raise ValueError(str(error).replace("data.", f"{key}.")) from None
     return dict(chosen)
-
-
-def _require(holds: bool, name: str, key: str, value: object, expected: str) -> None:
-    if not holds:
-        raise ValueError(f"phases.{name}.{key}={value}: expected {expected}")

@@ -16,7 +16,7 @@ from model.llama import Llama, LlamaConfig
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.pipeline import Pipeline
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 from train.plan.fake_ranks import Trace, Watcher, watching
 

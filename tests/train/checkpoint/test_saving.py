@@ -23,7 +23,8 @@ from train.checkpoint.folder import is_verified, mark_verified, newest_complete,
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import load, save, step_folder, tensors_of
-from train.config import OptimConfig, RunError
+from train.config import RunError
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 LARGE = LlamaConfig(dim=128, n_layers=2, n_heads=4, vocab_size=1024, multiple_of=16, max_seq_len=16)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.states import CONFIG, trained
-from train.config import RecoveryConfig
+from train.config_groups import RecoveryConfig
 from train.integrity import computation
 from train.metrics.clock import Clock
 from train.recovery import Recovery

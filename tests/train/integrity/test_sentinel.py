@@ -10,7 +10,8 @@ from model.parallelize.mesh import Layout
 from tests.support.states import step, trained
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import tensors_of
-from train.config import OptimConfig, RunError, WatchdogConfig
+from train.config import RunError
+from train.config_groups import OptimConfig, WatchdogConfig
 from train.integrity.bounds import ROUNDING, largest_ratio
 from train.integrity.checksums import checksum, local
 from train.integrity.sentinel import Sentinel, pieces

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers import chosen, follow
 from train.loggers.follow import Follower, Position, values
 from train.metrics.journal import Journal

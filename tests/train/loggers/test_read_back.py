@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import logged
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
 from train.run.history import cut_back

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import logged
 from tests.train.loggers import test_read_back as read_back
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers import to_wandb
 
 OFFLINE = LoggerConfig(wandb="offline")

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from train.config import LoggerConfig
+from train.config_groups import LoggerConfig
 from train.loggers.follow import Position
 from train.metrics.journal import Journal
-from train.output import survive_broken_output
+from train.ranks.output import survive_broken_output
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from model.parallelize.apply import parallelize
 from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.estimate import estimate
 from model.parallelize.mesh import Layout, LayoutError, Limits
-from train.config import OptimConfig
+from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 from train.plan.extrapolate import SHALLOW, extrapolate
 from train.plan.fake_ranks import fake_world
