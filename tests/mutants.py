@@ -278,11 +278,11 @@ FAULTS = (
 )
 
 
-def main(words: list[str]) -> int:
-    if words == ["--table"]:
+def main(arguments: list[str]) -> int:
+    if arguments == ["--table"]:
         print(table())
         return 0
-    chosen = [fault for fault in FAULTS if not words or any(word in fault.what for word in words)]
+    chosen = [fault for fault in FAULTS if not arguments or any(word in fault.what for word in arguments)]
     with tempfile.TemporaryDirectory(prefix="relama-mutants-") as folder:
         clean = run(copied(Path(folder) / "clean"), sorted({fault.test for fault in chosen}))
         if clean.returncode:

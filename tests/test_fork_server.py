@@ -29,10 +29,10 @@ def script(tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.parametrize(("words", "code"), [([], 0), (["a b", "three"], 3), (["raise"], 1)])
-def test_output_folder_environment_and_exit_code_are_the_same(script, words, code):
-    ours = server().run(script, words, timeout=60)
-    plain = subprocess.run([sys.executable, str(script), *words], capture_output=True, text=True)
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["a b", "three"], 3), (["raise"], 1)])
+def test_output_folder_environment_and_exit_code_are_the_same(script, arguments, code):
+    ours = server().run(script, arguments, timeout=60)
+    plain = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
     assert ours.returncode == plain.returncode == code
     assert ours.stdout == plain.stdout.replace("False", "True")  # torch is there already
     assert ours.stdout.endswith("the thread has ended\n")

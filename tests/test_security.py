@@ -203,8 +203,14 @@ def test_text_that_is_not_secret_is_not_masked(text):
 
 
 def test_a_command_is_written_down_without_its_secrets():
-    words = ["relama", "launch", "cluster.environment.WANDB_API_KEY=old hunter22", "run=a b", "tokenizer=x y"]
-    assert redact_command(words) == (
+    arguments = [
+        "relama",
+        "launch",
+        "cluster.environment.WANDB_API_KEY=old hunter22",
+        "run=a b",
+        "tokenizer=x y",
+    ]
+    assert redact_command(arguments) == (
         "relama launch 'cluster.environment.WANDB_API_KEY=***' 'run=a b' 'tokenizer=x y'"
     )
 
@@ -216,9 +222,9 @@ def test_saved_configs_and_errors_hold_no_secret(tmp_path, monkeypatch):
     text = (tmp_path / "config.yaml").read_text()
     assert "hunter22" not in text and "0123456789abcdef" not in text
     assert yaml.safe_load(text)["weights"] == {"a": 1.0}
-    words = ["input=https://me:hunter22@host/x", "recipe=text", "source=mine", "tokenizer=nowhere"]
+    arguments = ["input=https://me:hunter22@host/x", "recipe=text", "source=mine", "tokenizer=nowhere"]
     finished = subprocess.run(
-        [sys.executable, REPOSITORY / "data" / "main.py", *words],
+        [sys.executable, REPOSITORY / "data" / "main.py", *arguments],
         capture_output=True,
         text=True,
         timeout=120,

@@ -101,10 +101,10 @@ def flip_bit(tensor: Tensor, place: int, bit: int) -> None:
     flat.view(torch.int32)[place % flat.numel()] ^= mask
 
 
-def train_on(folder: Path, corpora: Path, stop_at: int, *words: str) -> str:
+def train_on(folder: Path, corpora: Path, stop_at: int, *arguments: str) -> str:
     """Train in this process; returns what it printed."""
     printed = io.StringIO()
-    command = [*SMALL, f"corpora={corpora}", f"run={folder}", *SETTINGS, *words, f"stop_at={stop_at}"]
+    command = [*SMALL, f"corpora={corpora}", f"run={folder}", *SETTINGS, *arguments, f"stop_at={stop_at}"]
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         code = entry.main(command)
     return printed.getvalue() + ("" if code == 0 else f"\nexit {code}")
@@ -193,12 +193,12 @@ class Corruption:
         report = "; ".join(decision["why"] for decision in read_log(guarded)) or "; ".join(lines)
         return Outcome(flip, tensor, harm, report, self._is_repaired(guarded))
 
-    def _train(self, flip: Flip, *words: str) -> tuple[Path, str, str]:
+    def _train(self, flip: Flip, *arguments: str) -> tuple[Path, str, str]:
         folder = self._work / "struck"
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._base, folder)
         with planted(flip) as struck:
-            printed = train_on(folder, self._corpora, BEFORE + AFTER, *words)
+            printed = train_on(folder, self._corpora, BEFORE + AFTER, *arguments)
         (tensor,) = struck
         return folder, tensor.removeprefix("model.").removeprefix("optimizer."), printed
 
@@ -254,8 +254,8 @@ def table(outcomes: list[Outcome]) -> str:
 
 def false_alarms(folder: Path, corpora: Path, steps: int, say: Callable[[str], None] = print) -> int:
     """How many findings a run of `steps` without any flip has."""
-    words = ("checkpoint.every=500", "checkpoint.keep=2", "optim.lr=0.001", *GUARDED)
-    printed = train_on(folder, corpora, steps, f"steps={steps}", *words)
+    arguments = ("checkpoint.every=500", "checkpoint.keep=2", "optim.lr=0.001", *GUARDED)
+    printed = train_on(folder, corpora, steps, f"steps={steps}", *arguments)
     found = [decision for decision in read_log(folder) if decision["action"] in ("reload", "recompute")]
     found += [
         line for line in printed.splitlines() if "memory corruption" in line or "changed in memory" in line

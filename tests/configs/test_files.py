@@ -66,8 +66,8 @@ def test_a_wrong_file_is_refused_in_one_line(content, expected, tmp_path, capsys
     if content is not None:
         (tmp_path / "my.yaml").write_text(content)
 
-    def verb(words: list[str]) -> None:
-        load("train", TrainConfig, words)
+    def verb(arguments: list[str]) -> None:
+        load("train", TrainConfig, arguments)
 
     assert entry(verb, [f"config={tmp_path / 'my.yaml'}"]) == 1
     error = capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_null_quotes_and_interpolations_mean_the_same_as_in_hydra():
 
 
 @pytest.mark.parametrize(
-    ("words", "key", "expected"),
+    ("arguments", "key", "expected"),
     [
         (["data=mix", "data.sources=c4,books"], "sources", ["c4", "books"]),
         (["data=mix", "data.sources=c4"], "sources", ["c4"]),
@@ -140,8 +140,8 @@ def test_null_quotes_and_interpolations_mean_the_same_as_in_hydra():
         (["data=mix", "data.sources=null"], "sources", None),
     ],
 )
-def test_lists_need_no_brackets(words, key, expected):
-    assert getattr(load("train", TrainConfig, words).data, key) == expected
+def test_lists_need_no_brackets(arguments, key, expected):
+    assert getattr(load("train", TrainConfig, arguments).data, key) == expected
 
 
 def test_lists_of_numbers_need_no_brackets_either():

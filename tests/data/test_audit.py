@@ -44,12 +44,12 @@ def copy(seven, tmp_path) -> Path:
     return shutil.copytree(seven, tmp_path / "corpora")
 
 
-def audited(corpora: Path, *words: str):
-    return audit(load("audit", AuditConfig, [f"corpora={corpora}", *words]))
+def audited(corpora: Path, *arguments: str):
+    return audit(load("audit", AuditConfig, [f"corpora={corpora}", *arguments]))
 
 
-def outcome(words: list[str], capsys) -> tuple[int, str, str]:
-    code = main(words)
+def outcome(arguments: list[str], capsys) -> tuple[int, str, str]:
+    code = main(arguments)
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -82,7 +82,7 @@ def test_the_papers_own_corpus_is_seen_as_often_as_the_paper_says():
 
 
 @pytest.mark.parametrize(
-    ("words", "length"),
+    ("arguments", "length"),
     [
         ([], 1.4e12),
         (["tokens=1e12"], 1e12),
@@ -90,8 +90,8 @@ def test_the_papers_own_corpus_is_seen_as_often_as_the_paper_says():
         (["steps=10", "global_batch=4096"], 40960),
     ],
 )
-def test_the_length_comes_from_tokens_or_steps_or_the_paper(seven, words, length):
-    found = audited(seven, *words)
+def test_the_length_comes_from_tokens_or_steps_or_the_paper(seven, arguments, length):
+    found = audited(seven, *arguments)
     assert found.length == length
     row = found.rows[0]
     assert row.epochs == pytest.approx(length * row.share / row.tokens)
@@ -172,13 +172,13 @@ def test_strict_is_an_error_in_one_line_only_when_something_is_off(copy, capsys)
 
 
 def test_json_is_printed_and_written_with_the_same_figures(seven, tmp_path, capsys):
-    words = [f"corpora={seven}", f"tokens={LENGTH}", f"output={tmp_path / 'audit.json'}"]
-    code, out, _ = outcome([*words, "json=true"], capsys)
+    arguments = [f"corpora={seven}", f"tokens={LENGTH}", f"output={tmp_path / 'audit.json'}"]
+    code, out, _ = outcome([*arguments, "json=true"], capsys)
     assert code == 0 and json.loads(out) == json.loads((tmp_path / "audit.json").read_text())
     found = audited(seven, f"tokens={LENGTH}")
     assert json.loads(out)["rows"][1]["tokens"] == found.rows[1].tokens
     assert json.loads(out)["findings"] == found.findings and json.loads(out)["length"] == LENGTH
-    code, out, _ = outcome(words, capsys)
+    code, out, _ = outcome(arguments, capsys)
     assert code == 0 and out.startswith("the mixture over")
 
 
@@ -227,7 +227,7 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
 
 
 @pytest.mark.parametrize(
-    ("words", "part"),
+    ("arguments", "part"),
     [
         (["corpora=nowhere"], "corpora=nowhere: no such folder"),
         (["tokens=0"], "tokens=0"),
@@ -244,7 +244,7 @@ def test_a_store_without_a_training_token_is_missing(copy, real_texts, tokenizer
         (["output=/nowhere/a.json"], "output=/nowhere/a.json: cannot be written"),
     ],
 )
-def test_invalid_settings_are_refused_in_one_line(seven, words, part, capsys):
-    corpora = [] if words[0].startswith("corpora") else [f"corpora={seven}"]
-    code, _, err = outcome([*corpora, *words], capsys)
+def test_invalid_settings_are_refused_in_one_line(seven, arguments, part, capsys):
+    corpora = [] if arguments[0].startswith("corpora") else [f"corpora={seven}"]
+    code, _, err = outcome([*corpora, *arguments], capsys)
     assert code == 1 and part in one_line(err)

@@ -64,7 +64,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     (tmp_path / "repository").mkdir()
     (tmp_path / "repository" / "LICENSE").write_text(MIT)
     (tmp_path / "repository" / "a.py").write_text("def add(first, second):\n    return first + second\n" * 9)
-    words = [
+    arguments = [
         listed(
             tmp_path,
             c4=prose(tmp_path, "c4"),
@@ -78,7 +78,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
         "data.weights.mine=3",
         "engine.workers=1",
     ]
-    assert main(words) == 0
+    assert main(arguments) == 0
     output = capsys.readouterr()
     assert "GB of disk" in output.err and "hours on 1 cores" in output.err
     assert "data.sources=c4,github,mine" in output.out
@@ -89,7 +89,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     kept = [d for path in text_files(tmp_path / "corpora/mine/text") for d in read_documents(path)]
     assert len(kept) == 400 and {d.source for d in kept} == {"mine"}
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "corpora").rglob("*.bin")}
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in made} == made, "a second run makes nothing again"
 
 

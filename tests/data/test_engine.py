@@ -49,8 +49,8 @@ def small_groups(monkeypatch):
     monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 130_000)
 
 
-def prepare(dump: Path, corpora: Path, *words: str) -> int:
-    return main(["recipe=text", "source=mine", f"input={dump}", f"corpora={corpora}", *words])
+def prepare(dump: Path, corpora: Path, *arguments: str) -> int:
+    return main(["recipe=text", "source=mine", f"input={dump}", f"corpora={corpora}", *arguments])
 
 
 def fingerprint(folder: Path) -> dict[str, str]:
@@ -115,8 +115,8 @@ def test_slurm_gives_the_same_bytes_and_a_task_that_fails_is_named_with_its_log(
     with cluster(tmp_path / "slurm") as environment:
         for key in ("PATH", "SLURM_CONF"):
             monkeypatch.setenv(key, environment[key])
-        words = ["engine=slurm", "engine.partition=main", "engine.memory_gb=1", "engine.tasks=3"]
-        assert prepare(dump, tmp_path / "cluster", *words, *tokenized) == 0
+        arguments = ["engine=slurm", "engine.partition=main", "engine.memory_gb=1", "engine.tasks=3"]
+        assert prepare(dump, tmp_path / "cluster", *arguments, *tokenized) == 0
         made = fingerprint(tmp_path / "cluster" / "mine")
         assert {name: hash for name, hash in made.items() if not name.startswith("logs/")} == expected
         config = EngineConfig(name="slurm", partition="main", memory_gb=1)
@@ -130,13 +130,13 @@ def test_slurm_gives_the_same_bytes_and_a_task_that_fails_is_named_with_its_log(
 def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
     pytest.importorskip("ray", reason="ray is not installed (pip install -e '.[ray]')")
     pytest.importorskip("datatrove", reason="datatrove is not installed (pip install -e '.[data]')")
-    words = ["engine=ray", "engine.tasks=2", "engine.memory_gb=1", *tokenized]
+    arguments = ["engine=ray", "engine.tasks=2", "engine.memory_gb=1", *tokenized]
     code = (
         "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 130_000\n"
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
-    words += ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'ray'}"]
-    ran = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    arguments += ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'ray'}"]
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     made = fingerprint(tmp_path / "ray" / "mine")
     assert {name: hash for name, hash in made.items() if not name.startswith("logs/")} == expected
@@ -148,8 +148,8 @@ def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expect
         "from data.main import main; sys.exit(main(sys.argv[1:]))"
     )
     made = tmp_path / "killed" / "mine"
-    words = ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'killed'}"]
-    words += ["engine.workers=1", *tokenized]
+    arguments = ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'killed'}"]
+    arguments += ["engine.workers=1", *tokenized]
     # Kill the process group as soon as each of these files appears.
     marks = [
         "*/read/00001",
@@ -160,7 +160,10 @@ def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expect
     ]
     for mark in marks:
         run = subprocess.Popen(
-            [sys.executable, "-c", code, *words], cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True
+            [sys.executable, "-c", code, *arguments],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         pattern = f"text.work/{mark}" if not mark.startswith("..") else mark[3:]
         while not list(made.glob(pattern)) and run.poll() is None:
@@ -170,7 +173,7 @@ def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expect
         run.wait()
     committed = {path: path.stat().st_ino for path in made.glob("tokens.work/*/encoded/*.json")}
     committed |= {path: path.stat().st_ino for path in made.glob("text/*")}
-    assert subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT).returncode == 0
     assert fingerprint(made) == expected
     assert all(path.stat().st_ino == node for path, node in committed.items() if path.parent.name == "text")
 
@@ -256,13 +259,13 @@ def test_a_record_that_hangs_or_breaks_the_recipe_is_dropped_and_the_next_is_rea
 linux = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from Linux's /proc")
 
 
-def peak_memory(*words: str) -> int:
+def peak_memory(*arguments: str) -> int:
     """Peak bytes of `relama prepare`, from its /proc status, because ru_maxrss may be its parent's."""
     code = (
         "import pathlib, sys; from data.main import main; main(sys.argv[1:]); "
         "print(pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
-    ran = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return int(ran.stdout.split()[-1]) * 1024
 
@@ -325,8 +328,8 @@ def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, toke
         bucket = s3fs.S3FileSystem(skip_instance_cache=True)
         bucket.mkdir("dumps")
         bucket.put(str(dump) + "/", "dumps/mine/", recursive=True)
-        words = ["output=s3://dumps/made/mine", "engine.workers=1", *tokenized]
-        assert prepare("s3://dumps/mine", tmp_path / "c", *words) == 0
+        arguments = ["output=s3://dumps/made/mine", "engine.workers=1", *tokenized]
+        assert prepare("s3://dumps/mine", tmp_path / "c", *arguments) == 0
         bucket.invalidate_cache()
         bucket.get("dumps/made/mine/", str(tmp_path / "back") + "/", recursive=True)
     finally:
@@ -349,7 +352,7 @@ def _dies(item: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "parts"),
+    ("arguments", "parts"),
     [
         (["engine=slrum"], ["slrum", "local"]),
         (["engine=slurm"], ["engine.partition"]),
@@ -359,9 +362,11 @@ def _dies(item: int) -> None:
         (["engine=slurm", "engine.partition=main"], ["sbatch"]),
     ],
 )
-def test_an_engine_that_cannot_run_is_refused_in_one_line(dump, tmp_path, capsys, monkeypatch, words, parts):
+def test_an_engine_that_cannot_run_is_refused_in_one_line(
+    dump, tmp_path, capsys, monkeypatch, arguments, parts
+):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert prepare(dump, tmp_path / "c", *words) == 1
+    assert prepare(dump, tmp_path / "c", *arguments) == 1
     (error,) = capsys.readouterr().err.splitlines()
     assert all(part in error for part in parts)
     assert not (tmp_path / "c").exists()

@@ -117,7 +117,7 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["run=RUN", "step=0"], "step=0: expected 1 or above"),
         (["run=RUN", "step=-3"], "step=-3: expected 1 or above"),
@@ -130,8 +130,8 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
         (["run=RUN", "step=1", "length=5"], "length: unknown key"),
     ],
 )
-def test_invalid_settings_are_refused_in_one_line(run, words, message, capsys):
-    assert main([word.replace("RUN", str(run)) for word in words]) == 1
+def test_invalid_settings_are_refused_in_one_line(run, arguments, message, capsys):
+    assert main([argument.replace("RUN", str(run)) for argument in arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 

@@ -110,30 +110,32 @@ def _of_block(page: str, first: int, body: str, prompts: bool) -> list[Command]:
 
 def run(text: str) -> None:
     """Run a command in the current folder: verbs in this process, torchrun as a command."""
-    program, *words = shlex.split(text)
-    if program == "relama" and words[0] == "launch" and "dry_run=true" not in words:  # replaces its process
-        line = [sys.executable, "-m", "launch.cli", *words, *SMALLER["train"].split()]
+    program, *arguments = shlex.split(text)
+    if (
+        program == "relama" and arguments[0] == "launch" and "dry_run=true" not in arguments
+    ):  # replaces its process
+        line = [sys.executable, "-m", "launch.cli", *arguments, *SMALLER["train"].split()]
         env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
         done = subprocess.run(line, capture_output=True, text=True, timeout=180, env=env)
         assert done.returncode == 0, done.stderr
     elif program == "relama":
-        verb, *words = words
+        verb, *arguments = arguments
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            assert cli.main([verb, *words, *SMALLER.get(verb, "").split()]) == 0
+            assert cli.main([verb, *arguments, *SMALLER.get(verb, "").split()]) == 0
         finally:  # a separate process would end here: drop its handlers and its lock on the run folder
             for number, handler in before.items():
                 signal.signal(number, handler)
             gc.collect()
     elif program == "torchrun":
-        script = words.index("train/main.py")
-        words[script] = str(REPOSITORY / "train" / "main.py")
+        script = arguments.index("train/main.py")
+        arguments[script] = str(REPOSITORY / "train" / "main.py")
         line = [
             sys.executable,
             "-m",
             "torch.distributed.run",
             "--standalone",
-            *words,
+            *arguments,
             *SMALLER["train"].split(),
         ]
         env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}

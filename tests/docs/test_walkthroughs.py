@@ -41,11 +41,11 @@ def do(copy: Path, language: str, text: str) -> str:
 
 
 def command(copy: Path, line: str) -> str:
-    program, *words = line.split()
+    program, *arguments = line.split()
     assert program == "relama"
     env = os.environ | {"PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-m", "launch.cli", *words],
+        [sys.executable, "-m", "launch.cli", *arguments],
         cwd=copy,
         env=env,
         capture_output=True,

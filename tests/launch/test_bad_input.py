@@ -45,9 +45,9 @@ def nowhere(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("words", "expected"), REFUSED, ids=lambda value: " ".join(value)[:30])
-def test_it_is_refused_in_one_line(words, expected, nowhere, capsys):
-    assert main(words) == 1
+@pytest.mark.parametrize(("arguments", "expected"), REFUSED, ids=lambda value: " ".join(value)[:30])
+def test_it_is_refused_in_one_line(arguments, expected, nowhere, capsys):
+    assert main(arguments) == 1
     printed = capsys.readouterr()
     assert expected in printed.err and len(printed.err.splitlines()) == 1 and printed.out == ""
     assert list(Path.cwd().iterdir()) == []

@@ -34,16 +34,16 @@ FULL = [
 ]
 
 
-def printed(capsys, *words: str) -> list[dict]:
-    assert main([*words, "model=7b", "data=mix", "run=big", "dry_run=true"]) == 0
+def printed(capsys, *arguments: str) -> list[dict]:
+    assert main([*arguments, "model=7b", "data=mix", "run=big", "dry_run=true"]) == 0
     return list(yaml.safe_load_all(capsys.readouterr().out))
 
 
-@pytest.mark.parametrize("words", [[*COMMON, "processes=2"], FULL], ids=["least", "most"])
+@pytest.mark.parametrize("arguments", [[*COMMON, "processes=2"], FULL], ids=["least", "most"])
 @pytest.mark.parametrize("version", ["1.31", "1.34"])
-def test_the_manifest_fits_the_published_schemas(words, version, capsys):
+def test_the_manifest_fits_the_published_schemas(arguments, version, capsys):
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
-    for manifest in printed(capsys, *words):
+    for manifest in printed(capsys, *arguments):
         validate.validate(manifest, version, strict=True)
 
 
@@ -83,11 +83,11 @@ def test_jobset_and_trainjob_wrap_the_same_pod(capsys):
 
 def test_every_argument_reaches_the_pod_as_typed(capsys):
     nasty = ["a b", "it's", "$(HOME)", "$$", "$HOME", "`x`", "é", "; x #", "{{.}}"]
-    words = [f"corpora={each}" for each in nasty]
-    assert main([*COMMON, "run=r", "dry_run=true", *words]) == 0
+    arguments = [f"corpora={each}" for each in nasty]
+    assert main([*COMMON, "run=r", "dry_run=true", *arguments]) == 0
     job = next(yaml.safe_load_all(capsys.readouterr().out))
     command = job["spec"]["template"]["spec"]["containers"][0]["command"]
-    assert [expanded(word, {"HOME": "/root"}) for word in command][-len(words) :] == words
+    assert [expanded(word, {"HOME": "/root"}) for word in command][-len(arguments) :] == arguments
 
 
 def test_names_are_labels_and_differ_where_runs_do():
@@ -106,7 +106,7 @@ def test_names_are_labels_and_differ_where_runs_do():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["cluster=kubernetes"], "image=None: expected a container image"),
         ([*COMMON, "nodes=1:2"], "nodes=1:2: expected one number"),
@@ -117,12 +117,12 @@ def test_names_are_labels_and_differ_where_runs_do():
         (COMMON, "no usable kubeconfig"),
     ],
 )
-def test_what_cannot_be_launched_is_one_line(words, message, tmp_path, monkeypatch, capsys):
+def test_what_cannot_be_launched_is_one_line(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
-    if words == COMMON:
+    if arguments == COMMON:
         pytest.importorskip("kubernetes")
-    assert main([*words, "run=r"]) == 1
+    assert main([*arguments, "run=r"]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1 and not (tmp_path / "runs").exists()
 
@@ -170,8 +170,8 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    words = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={port}", *settings, "run=r"]
-    words += [f"cluster.volumes=data:{tmp_path}"]
+    arguments = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={port}", *settings, "run=r"]
+    arguments += [f"cluster.volumes=data:{tmp_path}"]
     run, name = tmp_path / "runs" / "r", job_name("runs/r")
     with cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
@@ -180,10 +180,10 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
             logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
             _wait(lambda: (run / "metrics.jsonl").exists() and len(metrics(run)) >= step, logs)
 
-        assert main(words) == 0
+        assert main(arguments) == 0
         assert f"Kubernetes Job/team/{name} created" in capsys.readouterr().out
         wait(12)
-        assert main(words) == 1
+        assert main(arguments) == 1
         assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         kubernetes.lose(name, 1)
         wait(20)
@@ -195,7 +195,7 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
         assert "was told to stop: it saves first" in capsys.readouterr().out
         _wait(lambda: not kubernetes.objects)  # the Service, too
         assert (run / markers.PREEMPTED).exists() and len(metrics(run)) < 60
-        assert main(words) == 0
+        assert main(arguments) == 0
         _wait(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"))
         capsys.readouterr()
         assert main(["status", "run=r"]) == 0

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.distributed
 
 def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = [*SMALL, f"corpora={corpora}", "run=r", "steps=5000", "checkpoint.every=5000"]
+    arguments = [*SMALL, f"corpora={corpora}", "run=r", "steps=5000", "checkpoint.every=5000"]
     run = Path("runs/r")
-    command = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *words]
+    command = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *arguments]
     with open("log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         wait_for_step(run, 3, process, timeout=240)
-        assert main(["processes=2", *words]) == 1
+        assert main(["processes=2", *arguments]) == 1
         assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         assert main(["status", "run=r"]) == 0
         assert f"process {process.pid} is running" in capsys.readouterr().out
@@ -33,6 +33,6 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     capsys.readouterr()
     assert main(["status", "run=r"]) == 0
     assert "has ended" in (output := capsys.readouterr().out) and "saved on a signal" in output
-    words[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
-    assert subprocess.run([*command[:5], *words, "steps=5000"], capture_output=True).returncode == 0
+    arguments[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
+    assert subprocess.run([*command[:5], *arguments, "steps=5000"], capture_output=True).returncode == 0
     assert (run / "finished.json").exists()

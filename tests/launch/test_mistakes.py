@@ -135,9 +135,9 @@ def folder(tmp_path_factory) -> Path:
 def typed(command: str) -> tuple[int, str, str]:
     """The exit code, output and errors of `relama COMMAND`."""
     out, err = io.StringIO(), io.StringIO()
-    words = [word for typed in shlex.split(command) for word in (TRAIN if typed == "TRAIN" else [typed])]
+    arguments = [word for typed in shlex.split(command) for word in (TRAIN if typed == "TRAIN" else [typed])]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(words)
+        code = main(arguments)
     return code, out.getvalue(), err.getvalue()
 
 
@@ -171,8 +171,8 @@ def test_what_a_new_user_types_that_is_right(folder, monkeypatch):
     assert code == 0 and out.count("-" * 40) == 1, err
     code, out, err = typed("explain run=first step=99 limit=1")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
-    for words in ("init=first", "init=first/", "init=./first"):
-        assert load("train", TrainConfig, [*TRAIN, words]).init == "first"
+    for arguments in ("init=first", "init=first/", "init=./first"):
+        assert load("train", TrainConfig, [*TRAIN, arguments]).init == "first"
 
 
 @pytest.mark.parametrize(

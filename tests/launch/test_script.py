@@ -27,11 +27,11 @@ NASTY = [
 ]
 
 
-def make(tmp_path: Path, *launch: str, run: str = "run", words: list[str] | None = None) -> Path:
+def make(tmp_path: Path, *launch: str, run: str = "run", arguments: list[str] | None = None) -> Path:
     """The script of a run in `tmp_path`, saved."""
     config = load("launch", LaunchConfig, ["cluster=slurm", "nodes=2", *launch])
     path = tmp_path / "job.sh"
-    path.write_text(script(config, tmp_path / run, words or [], [*launch, *(words or [])]))
+    path.write_text(script(config, tmp_path / run, arguments or [], [*launch, *(arguments or [])]))
     return path
 
 
@@ -77,17 +77,17 @@ def test_every_argument_reaches_torchrun_as_typed_and_none_is_executed(tmp_path,
     monkeypatch.setattr(signal, "getsignal", lambda _: signal.SIG_DFL)  # as if not under nohup
     setup = tmp_path / "set up'$(touch canary).sh"
     setup.write_text("export SET_UP=yes\n")
-    words = [f"corpora={nasty}" for nasty in NASTY]
+    arguments = [f"corpora={nasty}" for nasty in NASTY]
     launch = [f"cluster.environment.E{i}='{n}'" for i, n in enumerate(NASTY) if "'" not in n]
     quoted = str(setup).replace("'", "\\'")
     folder = "run " + " ".join(NASTY)
-    path = make(tmp_path, *launch, f"cluster.setup='{quoted}'", run=folder, words=words)
+    path = make(tmp_path, *launch, f"cluster.setup='{quoted}'", run=folder, arguments=arguments)
     fake(tmp_path, "srun", 'printf \'%s\\0\' "$SET_UP" "$E0" "$E3" >> environment')
     assert subprocess.run(["bash", "-n", path]).returncode == 0
     code, out = finish(tmp_path, path)
     assert (code, "the run has finished" in out) == (0, True)
     got = called(tmp_path, "srun")
-    assert got[-len(words) :] == words
+    assert got[-len(arguments) :] == arguments
     assert f"--rdzv-endpoint={os.uname().nodename}:10017" in got
     assert "--signals-to-handle=SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1" in got
     assert (tmp_path / "environment").read_text().split("\0") == ["yes", "a b", "$(touch canary)", ""]
@@ -179,17 +179,17 @@ def test_the_options_of_sbatch_are_in_the_script(tmp_path):
 
 def test_dry_run_prints_the_script_and_touches_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["model=tiny", "data=mix", "run=r", "corpora=nowhere"]
-    assert main(["cluster=slurm", "nodes=1:2", "processes=2", "dry_run=true", *words]) == 0
+    arguments = ["model=tiny", "data=mix", "run=r", "corpora=nowhere"]
+    assert main(["cluster=slurm", "nodes=1:2", "processes=2", "dry_run=true", *arguments]) == 0
     printed = capsys.readouterr().out
     assert (
         "#SBATCH --nodes=1-2" in printed
         and "--nnodes=1:2" in printed
         and "    corpora=nowhere &\n" in printed
     )
-    assert main(["processes=2", "dry_run=true", *words]) == 0
+    assert main(["processes=2", "dry_run=true", *arguments]) == 0
     command = shlex.split(capsys.readouterr().out)
-    assert command[-len(words) :] == words and "--nproc-per-node=2" in command
+    assert command[-len(arguments) :] == arguments and "--nproc-per-node=2" in command
     assert list(tmp_path.iterdir()) == []
 
 

@@ -33,8 +33,8 @@ def login(slurm, tmp_path, monkeypatch):
     return tmp_path
 
 
-def ask(*words: str) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+def ask(*arguments: str) -> str:
+    return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def wait(what, log, timeout: float = 180) -> None:
@@ -49,10 +49,17 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     settings = [*SMALL, f"corpora={corpora}", f"steps={STEPS}", f"checkpoint.every={STEPS}"]
     succeed(*settings, f"run={login / 'undisturbed'}", ranks=2)
 
-    words = ["cluster=slurm", "nodes=2", "cluster.time=30", "cluster.grace=60", *settings, "run=preempted"]
+    arguments = [
+        "cluster=slurm",
+        "nodes=2",
+        "cluster.time=30",
+        "cluster.grace=60",
+        *settings,
+        "run=preempted",
+    ]
     run = login / "runs" / "preempted"
     steps = lambda: len(metrics(run)) if (run / "metrics.jsonl").exists() else 0  # noqa: E731
-    assert main(["launch", *words][1:]) == 0
+    assert main(["launch", *arguments][1:]) == 0
     output = capsys.readouterr().out
     job = output.split("Slurm job ")[1].split()[0]
     log = run / "launch" / f"job-{job}.log"
@@ -68,7 +75,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
         return lambda: log.read_text().count("relama: resuming") == times
 
     wait(grown(5), log)
-    assert main(words) == 1  # refused while it runs
+    assert main(arguments) == 1  # refused while it runs
     assert f"job {job} (RUNNING) is already training it" in capsys.readouterr().err
     ask("scancel", "--batch", "--signal=USR1", job)  # as Slurm does before the time limit
     wait(resumed(1), log)
@@ -88,7 +95,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     assert "stopped as asked" in log.read_text() and 15 <= steps() < STEPS
     assert (run / "preempted.json").exists()
 
-    assert main(words) == 0
+    assert main(arguments) == 0
     last = run / "launch" / f"job-{int(job) + 2}.log"  # the urgent one came between
     wait(lambda: (run / "finished.json").exists(), last)
     assert not (run / "preempted.json").exists()

@@ -25,9 +25,9 @@ def test_hydras_own_sweeper_makes_the_same_combinations():
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    words = ["seed=1,2", "optim.lr=1e-4,3e-4", "steps=5"]
-    (theirs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(words), None)
-    assert [line[:-1] for line in commands(words)] == theirs
+    arguments = ["seed=1,2", "optim.lr=1e-4,3e-4", "steps=5"]
+    (theirs,) = BasicSweeper.split_arguments(OverridesParser.create().parse_overrides(arguments), None)
+    assert [line[:-1] for line in commands(arguments)] == theirs
 
 
 def test_each_run_has_a_folder_named_by_its_overrides():
@@ -45,7 +45,7 @@ def test_each_run_has_a_folder_named_by_its_overrides():
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["steps=2"], "--multirun: nothing to sweep"),
         (["seed=1,x"], "seed=x: expected an integer"),
@@ -53,9 +53,9 @@ def test_each_run_has_a_folder_named_by_its_overrides():
         (["sed=1,2"], "sed: unknown key"),
     ],
 )
-def test_mistakes_are_one_line_before_the_first_run(words, message, tmp_path, monkeypatch, capsys):
+def test_mistakes_are_one_line_before_the_first_run(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.main(["train", "--multirun", *words]) == 1
+    assert cli.main(["train", "--multirun", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1 and not list(tmp_path.iterdir())
 
@@ -63,9 +63,9 @@ def test_mistakes_are_one_line_before_the_first_run(words, message, tmp_path, mo
 @pytest.mark.slow
 def test_a_sweep_trains_and_its_runs_are_listed_and_compared(corpora, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    words = [*SMALL, f"corpora={corpora}", "steps=2", "run=lr"]
-    words.remove("optim.lr=0.003")
-    assert cli.main(["train", "-m", *words, "optim.lr=1e-3,3e-3"]) == 0
+    arguments = [*SMALL, f"corpora={corpora}", "steps=2", "run=lr"]
+    arguments.remove("optim.lr=0.003")
+    assert cli.main(["train", "-m", *arguments, "optim.lr=1e-3,3e-3"]) == 0
     output = capfd.readouterr().out
     names = ["lr/optim.lr=0.001", "lr/optim.lr=0.003"]
     assert f"next: relama report run={','.join(names)}" in output

@@ -55,8 +55,8 @@ def s3rver(folder: Path, command: str) -> Iterator[tuple[str, int]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    words = [command, "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--silent"]
-    server = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    arguments = [command, "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--silent"]
+    server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(200):
             with socket.socket() as probe:

@@ -108,7 +108,14 @@ def questions(subject: str, count: int) -> list[dict]:
     ]
 
 
-def run(folder: Path, benchmarks: Path, output: Path, *words: str) -> int:
+def run(folder: Path, benchmarks: Path, output: Path, *arguments: str) -> int:
     return train.evaluation.main.main(
-        [f"weights={folder}", f"benchmarks={benchmarks}", f"output={output}", "batch=4", "dtype=fp32", *words]
+        [
+            f"weights={folder}",
+            f"benchmarks={benchmarks}",
+            f"output={output}",
+            "batch=4",
+            "dtype=fp32",
+            *arguments,
+        ]
     )

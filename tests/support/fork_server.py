@@ -39,12 +39,12 @@ class ForkServer:
         theirs.close()
         atexit.register(self._socket.close)  # which ends the server
 
-    def run(self, script: Path, words: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        """`python SCRIPT WORDS…` in the current folder and environment. Raises TimeoutExpired."""
+    def run(self, script: Path, arguments: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
+        """`python SCRIPT ARGUMENTS…` in the current folder and environment. Raises TimeoutExpired."""
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
             request = {
                 "script": str(script),
-                "words": words,
+                "arguments": arguments,
                 "folder": os.getcwd(),
                 "env": dict(os.environ),
             }
@@ -58,11 +58,11 @@ class ForkServer:
                 os.kill(child, signal.SIGKILL)
                 self._socket.settimeout(10)
                 self._answer()
-                raise subprocess.TimeoutExpired([str(script), *words], timeout) from None
+                raise subprocess.TimeoutExpired([str(script), *arguments], timeout) from None
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(
-                [str(script), *words], code, out.read().decode(), err.read().decode()
+                [str(script), *arguments], code, out.read().decode(), err.read().decode()
             )
 
     def _answer(self) -> int:
@@ -104,7 +104,7 @@ def _become(request: dict, out: int, err: int) -> None:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["env"])
-        sys.argv = [request["script"], *request["words"]]
+        sys.argv = [request["script"], *request["arguments"]]
         sys.path[0] = str(Path(request["script"]).parent)
         runpy.run_path(request["script"], run_name="__main__")
         code = 0

@@ -29,7 +29,7 @@ EVENTS = ("open", "os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "
 ERRORS = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES)
 
 
-def attempt(words: list[str], fault: Callable[[str, tuple], None] | None = None) -> tuple[int, str]:
+def attempt(arguments: list[str], fault: Callable[[str, tuple], None] | None = None) -> tuple[int, str]:
     """The exit code and the last line on stderr of one forked attempt."""
     read, write = os.pipe()
     pid = os.fork()
@@ -41,7 +41,7 @@ def attempt(words: list[str], fault: Callable[[str, tuple], None] | None = None)
         try:
             if fault is not None:
                 sys.addaudithook(fault)
-            code = main(words)
+            code = main(arguments)
             sys.stderr.flush()
         finally:
             os._exit(code)
@@ -81,20 +81,20 @@ def audit_native_reads() -> None:
     pyarrow.input_stream = audited
 
 
-def operations(words: list[str], root: Path, scratch: Path, events: tuple[str, ...] = EVENTS) -> int:
+def operations(arguments: list[str], root: Path, scratch: Path, events: tuple[str, ...] = EVENTS) -> int:
     """How many operations below `root` an attempt without faults makes."""
     note = scratch / "count"
 
-    def count(event: str, arguments: tuple) -> None:
+    def count(event: str, event_arguments: tuple) -> None:
         if event in events and any(
-            isinstance(one, str | Path) and str(one).startswith(str(root)) for one in arguments
+            isinstance(one, str | Path) and str(one).startswith(str(root)) for one in event_arguments
         ):
             numbers[0] += 1
             os.pwrite(handle, f"{numbers[0]}\n".encode(), 0)
 
     numbers = [0]
     handle = os.open(note, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-    code, last_line = attempt(words, count)
+    code, last_line = attempt(arguments, count)
     os.close(handle)
     assert code == 0, last_line
     return int(note.read_text().split()[0])
@@ -113,17 +113,17 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return found
 
 
-def campaign(scratch: Path, kind: str, trials: int, seed: int, words: list[str]) -> list[dict]:
+def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[str]) -> list[dict]:
     """`kind` is `kill` (at an operation in the output) or `error` (an open of the input that fails once)."""
     audit_native_reads()
     data.errors.PAUSES = (0.0, 0.0)
     data.prepare.plan.TASK_BYTES = 20_000
     draw, found = random.Random(seed), []
-    inputs = Path(next(word for word in words if word.startswith("input=")).removeprefix("input="))
+    inputs = Path(next(word for word in arguments if word.startswith("input=")).removeprefix("input="))
     corpora = scratch / "corpora"
-    words = [*words, f"corpora={corpora}", "engine.workers=1"]
+    arguments = [*arguments, f"corpora={corpora}", "engine.workers=1"]
     root, events = (corpora, EVENTS) if kind == "kill" else (inputs, ("open",))
-    n = operations(words, root, scratch, events)
+    n = operations(arguments, root, scratch, events)
     expected = fingerprint(corpora)
     assert len(expected) > 5
     for place in draw.sample(range(1, n + 1), min(trials, n)):
@@ -135,9 +135,9 @@ def campaign(scratch: Path, kind: str, trials: int, seed: int, words: list[str])
                 os._exit(KILLED)
             raise OSError(number, os.strerror(number))
 
-        ends = [attempt(words, counter(root, place, act, events)[0])]
+        ends = [attempt(arguments, counter(root, place, act, events)[0])]
         while ends[-1][0] != 0 and len(ends) <= MOST:
-            ends.append(attempt(words))
+            ends.append(attempt(arguments))
         made = fingerprint(corpora)
         names = sorted(name for name in {*expected, *made} if expected.get(name) != made.get(name))
         found.append({"operation": place, "of": n, "errno": number, "ends": ends, "differ": names})
@@ -145,5 +145,5 @@ def campaign(scratch: Path, kind: str, trials: int, seed: int, words: list[str])
 
 
 if __name__ == "__main__":
-    scratch, kind, trials, seed, *words = sys.argv[1:]
-    print(json.dumps(campaign(Path(scratch), kind, int(trials), int(seed), words)))
+    scratch, kind, trials, seed, *arguments = sys.argv[1:]
+    print(json.dumps(campaign(Path(scratch), kind, int(trials), int(seed), arguments)))

@@ -41,10 +41,10 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     folder.mkdir(parents=True, exist_ok=True)
     processes: list[subprocess.Popen] = []
 
-    def start(*words: str) -> None:
-        log = (folder / f"{words[0]}-{len(processes)}.out").open("w")
+    def start(*arguments: str) -> None:
+        log = (folder / f"{arguments[0]}-{len(processes)}.out").open("w")
         processes.append(
-            subprocess.Popen(words, env=environment, stdout=log, stderr=log, start_new_session=True)
+            subprocess.Popen(arguments, env=environment, stdout=log, stderr=log, start_new_session=True)
         )
 
     try:

@@ -34,12 +34,17 @@ with examples to read.
 
 def run(source: str, inputs: list[str], folder: Path) -> dict:
     """Prepare one source's text and return its report. Raises AssertionError if that fails."""
-    words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={folder / source}"]
+    arguments = [
+        f"recipe={source}",
+        f"source={source}",
+        f"input={','.join(inputs)}",
+        f"output={folder / source}",
+    ]
     if source == "commoncrawl":  # trains its two models first
-        words.append("ccnet.skip=perplexity,references")
+        arguments.append("ccnet.skip=perplexity,references")
     with contextlib.redirect_stdout(sys.stderr):
-        code = prepare([*words, "stage=text", "engine.workers=1", "max_broken=1"])
-    assert code == 0, f"relama prepare {' '.join(words)}"
+        code = prepare([*arguments, "stage=text", "engine.workers=1", "max_broken=1"])
+    assert code == 0, f"relama prepare {' '.join(arguments)}"
     return json.loads((folder / source / "report.json").read_text())
 
 

@@ -213,9 +213,9 @@ def ours(stderr: str) -> str:
 
 
 def test_a_first_command_on_a_bare_machine_fails_with_advice(tmp_path):
-    words = [sys.executable, "-m", "torch.distributed.run", str(REPOSITORY / "train" / "main.py")]
+    arguments = [sys.executable, "-m", "torch.distributed.run", str(REPOSITORY / "train" / "main.py")]
     finished = subprocess.run(
-        [*words, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [*arguments, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=120
     )
     assert finished.returncode == 1
     assert ours(finished.stderr).count("relama: error") == 1

@@ -37,12 +37,12 @@ def made(tmp_path_factory):
     for number in range(20):
         text = " ".join(draw.choice(WORDS, 400)) + f"\n\nnaïve café {number} <|end_of_text|> 你好\n"
         (root / "texts" / f"{number}.txt").write_text(text)
-    words = ["recipe=text", "source=mine", f"input=[{root / 'texts'}]", f"corpora={root / 'corpora'}"]
-    assert data.main.main([*words, f"tokenizer={path}", "heldout=0.2", "engine.workers=1"]) == 0
-    words = [f"corpora={root / 'corpora'}", f"run={root / 'run'}", "steps=4", "optim.warmup_steps=1"]
-    words += ["checkpoint.every=2", "validate.every=2", "model.n_kv_heads=1"]
-    succeed(*MINE, *words, "stop_at=2")
-    assert "after step 2" in succeed(*MINE, *words).stdout
+    arguments = ["recipe=text", "source=mine", f"input=[{root / 'texts'}]", f"corpora={root / 'corpora'}"]
+    assert data.main.main([*arguments, f"tokenizer={path}", "heldout=0.2", "engine.workers=1"]) == 0
+    arguments = [f"corpora={root / 'corpora'}", f"run={root / 'run'}", "steps=4", "optim.warmup_steps=1"]
+    arguments += ["checkpoint.every=2", "validate.every=2", "model.n_kv_heads=1"]
+    succeed(*MINE, *arguments, "stop_at=2")
+    assert "after step 2" in succeed(*MINE, *arguments).stdout
     return root
 
 
@@ -103,8 +103,8 @@ def test_the_export_is_transformers_and_comes_back_to_start_a_run(made, capsys, 
     for folder in ("hf", "meta"):
         assert train.weights.import_.main([f"weights={folder}", f"output=back-{folder}"]) == 0
         assert Tokenizer(made / f"back-{folder}" / "tokenizer.json").fingerprint == tokenizer.fingerprint
-    words = [f"corpora={made / 'corpora'}", f"run={made / 'next'}", "steps=2", "model.n_kv_heads=1"]
-    done = succeed(*MINE, *words, f"init={made / 'back-hf'}")
+    arguments = [f"corpora={made / 'corpora'}", f"run={made / 'next'}", "steps=2", "model.n_kv_heads=1"]
+    done = succeed(*MINE, *arguments, f"init={made / 'back-hf'}")
     assert "from the weights of" in done.stdout
 
 
@@ -112,8 +112,8 @@ def test_a_tokenizer_that_loses_text_is_refused_before_anything_is_made(made, ca
     content = json.loads((made / "given" / "tokenizer.json").read_text()) | {"normalizer": {"type": "NFC"}}
     (made / "lossy").mkdir()
     (made / "lossy" / "tokenizer.json").write_text(json.dumps(content))
-    words = ["recipe=text", "source=lossy", f"input=[{made / 'texts'}]", f"corpora={made / 'corpora'}"]
-    assert data.main.main([*words, f"tokenizer={made / 'lossy' / 'tokenizer.json'}"]) == 1
+    arguments = ["recipe=text", "source=lossy", f"input=[{made / 'texts'}]", f"corpora={made / 'corpora'}"]
+    assert data.main.main([*arguments, f"tokenizer={made / 'lossy' / 'tokenizer.json'}"]) == 1
     error = capsys.readouterr().err
     assert "does not round-trip" in error and error.count("\n") == 1
     assert not (made / "corpora" / "lossy" / "text").exists()

@@ -52,9 +52,9 @@ def test_the_measured_ratio_is_that_of_a_plain_timing():
 def folder(tmp_path_factory, corpora):
     """A run in bf16 that stopped halfway, and the same run without a stop."""
     folder = tmp_path_factory.mktemp("precision")
-    words = [f"corpora={corpora}", "steps=4", "precision=bf16"]
-    runs.succeed(*words, f"run={folder / 'whole'}")
-    runs.succeed(*words, f"run={folder / 'stopped'}", "stop_at=2")
+    arguments = [f"corpora={corpora}", "steps=4", "precision=bf16"]
+    runs.succeed(*arguments, f"run={folder / 'whole'}")
+    runs.succeed(*arguments, f"run={folder / 'stopped'}", "stop_at=2")
     return folder
 
 
@@ -87,19 +87,19 @@ def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, mon
 
 
 def test_a_run_made_before_the_key_goes_on_in_fp32(folder, corpora):
-    words = [f"corpora={corpora}", f"run={folder / 'older'}", "steps=4"]
-    runs.succeed(*words, "stop_at=2")  # in fp32
+    arguments = [f"corpora={corpora}", f"run={folder / 'older'}", "steps=4"]
+    runs.succeed(*arguments, "stop_at=2")  # in fp32
     config = folder / "older" / "config.yaml"
     older = [line for line in config.read_text().splitlines() if not line.startswith("precision:")]
     config.write_text("\n".join(older) + "\n")
-    refused = runs.run(*words, "precision=bf16")
+    refused = runs.run(*arguments, "precision=bf16")
     assert refused.returncode == 1 and "precision: fp32 there, bf16 requested" in refused.stderr
-    assert "precision: fp32 (" in runs.succeed(*words, "precision=auto").stdout
+    assert "precision: fp32 (" in runs.succeed(*arguments, "precision=auto").stdout
 
 
 def test_deterministic_kernels_train_the_same_run_on_a_cpu(folder, corpora):
-    words = [f"corpora={corpora}", f"run={folder / 'again'}", "steps=4", "precision=bf16"]
-    runs.succeed(*words, "deterministic=true")
+    arguments = [f"corpora={corpora}", f"run={folder / 'again'}", "steps=4", "precision=bf16"]
+    runs.succeed(*arguments, "deterministic=true")
     same_weights(folder, "whole", "again")
 
 

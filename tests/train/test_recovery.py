@@ -253,19 +253,19 @@ def test_decisions_without_room_wait_and_are_logged_in_order(tmp_path, monkeypat
 @pytest.mark.distributed
 @pytest.mark.parametrize(("policy", "ranks"), [("skip", 0), ("rewind", 2)])
 def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, corpora, tmp_path):
-    words = (f"corpora={corpora}", *SPIKY, *POLICIES[policy], "recovery.back=3")
+    arguments = (f"corpora={corpora}", *SPIKY, *POLICIES[policy], "recovery.back=3")
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    succeed(*words, f"run={undisturbed}", ranks=ranks)
+    succeed(*arguments, f"run={undisturbed}", ranks=ranks)
     decisions = read_log(undisturbed)
     assert {d["action"] for d in decisions} == {policy}
     assert all(d["documents"] and sum(d["sources"].values()) == 8 for d in decisions)
     first = decisions[0]["step"]
-    process = start(*words, f"run={killed}", ranks=ranks)
+    process = start(*arguments, f"run={killed}", ranks=ranks)
     try:
         wait_for_step(killed, random.randint(first, STEPS - 4), process)
     finally:
         end(process)  # SIGKILL
-    succeed(*words, f"run={killed}", ranks=ranks)
+    succeed(*arguments, f"run={killed}", ranks=ranks)
     assert [(d["action"], d["step"], d["loss"]) for d in standing(read_log(killed))] == [
         (d["action"], d["step"], d["loss"]) for d in standing(decisions)
     ]
@@ -298,15 +298,15 @@ sys.exit(main(sys.argv[1:]))
 @pytest.mark.parametrize("policy", ["warn", "skip", "rewind"])
 def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
     run = tmp_path / "run"
-    words = [f"corpora={corpora}", "steps=20", "checkpoint.every=5", "recovery.back=3"]
-    command = [sys.executable, "-c", NOT_A_NUMBER, *SMALL, *words, f"run={run}", f"recovery={policy}"]
+    arguments = [f"corpora={corpora}", "steps=20", "checkpoint.every=5", "recovery.back=3"]
+    command = [sys.executable, "-c", NOT_A_NUMBER, *SMALL, *arguments, f"run={run}", f"recovery={policy}"]
     ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=180)
     if policy == "warn":
         assert ran.returncode == 1
         last = ran.stderr.splitlines()[-1]
         assert "step 12: loss nan" in last
         assert (run / "checkpoints" / "latest").read_text() == "step-000010\n"
-        carry_out(last, run, words, tmp_path)
+        carry_out(last, run, arguments, tmp_path)
         return
     assert ran.returncode == 0, ran.stderr
     (decision,) = read_log(run)
@@ -316,16 +316,16 @@ def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
     assert len(losses) == (19 if policy == "skip" else 20) and all(map(math.isfinite, losses.values()))
 
 
-def carry_out(message: str, run: Path, words: list[str], tmp_path: Path) -> None:
+def carry_out(message: str, run: Path, arguments: list[str], tmp_path: Path) -> None:
     """Do each thing that the line of a stopped run proposes."""
     remedies = re.findall(r"recovery=\w+", message)
     assert remedies == ["recovery=skip", "recovery=rewind"]
     for remedy in remedies:
         copied = tmp_path / remedy
         shutil.copytree(run, copied)
-        assert f"resuming {copied} after step 10" in succeed(*words, f"run={copied}", remedy).stdout
+        assert f"resuming {copied} after step 10" in succeed(*arguments, f"run={copied}", remedy).stdout
     assert f"init={run} and a lower optim.lr" in message
-    started = succeed(*words, f"run={tmp_path / 'new'}", f"init={run}", "optim.lr=0.001", "stop_at=2")
+    started = succeed(*arguments, f"run={tmp_path / 'new'}", f"init={run}", "optim.lr=0.001", "stop_at=2")
     assert (
         "was trained on the samples that this run begins with (of python_code, python_docs)" in started.stdout
     )
@@ -358,8 +358,8 @@ def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_pat
     """A process's twelfth step is non-finite; a start after step 10 would finish before that."""
     script, folder = tmp_path / "not_a_number.py", tmp_path / "run"
     script.write_text(NOT_A_NUMBER)
-    words = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]
-    torchrun = [*("-m", "torch.distributed.run", "--standalone", "--max-restarts=2"), str(script), *words]
+    arguments = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]
+    torchrun = [*("-m", "torch.distributed.run", "--standalone", "--max-restarts=2"), str(script), *arguments]
     ran = subprocess.run(
         [sys.executable, *torchrun], cwd=REPOSITORY, capture_output=True, text=True, timeout=180
     )

@@ -163,9 +163,9 @@ def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
 
 def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
     """For one process, and for torchrun as `relama launch` starts it."""
-    words = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
-    torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *words]
-    for number, typed in enumerate((command(*words), torchrun)):
+    arguments = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
+    torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *arguments]
+    for number, typed in enumerate((command(*arguments), torchrun)):
         folder = tmp_path / str(number)
         process = subprocess.Popen(
             ["nohup", *typed, f"run={folder}"],
@@ -184,12 +184,12 @@ def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
 
 def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
     """As on a full disk: the failure is reported, and the run ends as without it."""
-    words = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
-    succeed(*words, "stop_at=3")
+    arguments = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=6", "checkpoint.every=3")
+    succeed(*arguments, "stop_at=3")
     (tmp_path / "run/starts.jsonl").unlink()
     for name in ("starts.jsonl", "finished.json.tmp"):
         (tmp_path / "run" / name).mkdir()
-    output = succeed(*words).stdout
+    output = succeed(*arguments).stdout
     for name in ("starts.jsonl", "finished.json"):
         assert [line for line in output.splitlines() if "warning" in line and name in line]
     assert "step 6 of 6 done" in output and not (tmp_path / "run/finished.json").exists()

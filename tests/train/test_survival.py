@@ -22,12 +22,12 @@ def undisturbed(corpora, tmp_path_factory):
 @pytest.mark.parametrize("how", ["the readers left", "no room"])
 def test_output_that_cannot_be_written_ends_no_run(how, undisturbed, corpora, tmp_path):
     folder = tmp_path / "run"
-    words = command(f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    arguments = command(f"corpora={corpora}", f"run={folder}", *SETTINGS)
     if how == "no room":
         with open("/dev/full", "w") as full:
-            process = subprocess.Popen(words, stdout=full, stderr=full)
+            process = subprocess.Popen(arguments, stdout=full, stderr=full)
     else:
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         process.stdout.close()
         process.stderr.close()
     assert process.wait(timeout=180) == 0
@@ -56,8 +56,8 @@ sys.exit(main(sys.argv[1:]))
 def test_a_warning_that_cannot_be_logged_waits_and_so_do_saves(corpora, tmp_path):
     folder = tmp_path / "run"
     spiky = ("recovery.sigma=0.01", "recovery.window=2")
-    words = (f"corpora={corpora}", f"run={folder}", "steps=30", "checkpoint.every=4", *spiky)
-    script = [sys.executable, "-c", NO_ROOM, *SMALL, *words]
+    arguments = (f"corpora={corpora}", f"run={folder}", "steps=30", "checkpoint.every=4", *spiky)
+    script = [sys.executable, "-c", NO_ROOM, *SMALL, *arguments]
     finished = subprocess.run(script, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "the decision is logged later" in finished.stdout

@@ -47,8 +47,8 @@ def undisturbed(corpora, tmp_path_factory):
     return folder
 
 
-def strike(step: int, number: int, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", STRUCK, f"{step},{int(number)}", *SMALL, *words]
+def strike(step: int, number: int, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", STRUCK, f"{step},{int(number)}", *SMALL, *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
 
 
@@ -63,8 +63,8 @@ def strike(step: int, number: int, *words: str) -> subprocess.CompletedProcess:
 def test_a_run_that_ends_within_validation_loses_nothing(
     step, number, changes, corpora, undisturbed, tmp_path
 ):
-    words = (f"corpora={corpora}", f"run={tmp_path}", *SETTINGS, *changes)
-    struck = strike(step, number, *words)
+    arguments = (f"corpora={corpora}", f"run={tmp_path}", *SETTINGS, *changes)
+    struck = strike(step, number, *arguments)
     assert struck.returncode == (-9 if number == signal.SIGKILL else 143 if step < STEPS else 0), (
         struck.stderr
     )
@@ -74,7 +74,7 @@ def test_a_run_that_ends_within_validation_loses_nothing(
         assert step not in logged  # its line waits for the held-out losses, in the checkpoint
     else:
         assert "validation" not in logged[step]
-    finished = succeed(*words)
+    finished = succeed(*arguments)
     if step < STEPS:
         assert f"resuming {tmp_path} after step {step}" in finished.stdout
     assert learned(tmp_path) == learned(undisturbed)

@@ -70,8 +70,8 @@ def test_epochs_are_the_orders_own_count(trained, corpora):
 
 
 def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, capsys):
-    words = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
-    assert train.evaluation.validate.main(words) == 0
+    arguments = [f"weights={trained}", "data=sample", f"corpora={corpora}", "seq_len=64", "sequences=5"]
+    assert train.evaluation.validate.main(arguments) == 0
     table = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
     for source in ("python_code", "python_docs"):
@@ -126,8 +126,8 @@ def test_held_out_documents_are_never_trained_on(corpora):
 
 
 def test_greedy_generation_is_the_models_own_argmax(trained, capsys):
-    words = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
-    assert train.generation.main.main(words) == 0
+    arguments = [f"weights={trained}", "prompt=def", "max_tokens=5", "temperature=0"]
+    assert train.generation.main.main(arguments) == 0
     printed = capsys.readouterr().out
     model = load_model(open_weights(trained), torch.device("cpu"))
     tokenizer = Tokenizer(trained / "tokenizer.model")
@@ -176,8 +176,8 @@ def test_json_lines_are_read_from_files_and_standard_input_and_printed(trained, 
 
 
 def test_more_tokens_than_the_context_holds_are_announced(trained, capsys):
-    words = [f"weights={trained}", "prompt=def", "max_tokens=1000", "temperature=0"]
-    assert train.generation.main.main(words) == 0
+    arguments = [f"weights={trained}", "prompt=def", "max_tokens=1000", "temperature=0"]
+    assert train.generation.main.main(arguments) == 0
     printed = capsys.readouterr()
     assert re.search(r"max_tokens=1000: the model's context of 256 tokens has room for 25\d", printed.err)
 
@@ -214,7 +214,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "message"),
+    ("main", "arguments", "message"),
     [
         (train.generation.main.main, ["weights=nowhere", "prompt=x"], "nowhere: no such file or folder"),
         (train.generation.main.main, ["prompt=x"], "weights: is required"),
@@ -252,9 +252,9 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.report.main.main, ["run=RUN", "output=."], "a folder; give the name of a file"),
     ],
 )
-def test_a_verb_that_cannot_run_is_refused_in_one_line(main, words, message, trained, corpora, capsys):
-    words = [w.replace("RUN", str(trained)).replace("CORPORA", f"corpora={corpora}") for w in words]
-    assert main(words) == 1
+def test_a_verb_that_cannot_run_is_refused_in_one_line(main, arguments, message, trained, corpora, capsys):
+    arguments = [w.replace("RUN", str(trained)).replace("CORPORA", f"corpora={corpora}") for w in arguments]
+    assert main(arguments) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and message in lines[0]
 
@@ -306,7 +306,7 @@ def test_your_own_text_from_files_to_a_trained_model(tmp_path):
     own = ("data=mix", "data.weights.mine=1", "data.sources=[mine]", corpora)
     model = tmp_path / "corpora" / "tokenizer" / "tokenizer.model"
     prepare = ("prepare", "recipe=text", "source=mine", corpora)
-    for words in (
+    for arguments in (
         (*prepare, f"input={tmp_path / 'texts'}", "stage=text"),
         ("tokenizer", *own, "vocab_size=320"),
         (*prepare, "stage=tokens", f"tokenizer={model}", "heldout=0.05"),
@@ -314,7 +314,7 @@ def test_your_own_text_from_files_to_a_trained_model(tmp_path):
         ("explain", f"run={tmp_path / 'run'}", "step=2", "limit=1"),
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "launch.cli", *words],
+            [sys.executable, "-m", "launch.cli", *arguments],
             cwd=REPOSITORY,
             capture_output=True,
             text=True,

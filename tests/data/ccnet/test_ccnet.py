@@ -120,12 +120,12 @@ def test_the_two_stages_find_exactly_the_repeats_that_a_set_finds(
 def test_every_copy_of_a_repeated_paragraph_is_removed_even_the_first(tmp_path, group):
     folder = tmp_path / "dump"
     whole = write_dump(folder)
-    words = [
+    arguments = [
         "ccnet.skip=language,perplexity,references",
         "engine.workers=1",
         f"ccnet.group={group or 'null'}",
     ]
-    assert prepare(folder, tmp_path / "c", *words) == 0
+    assert prepare(folder, tmp_path / "c", *arguments) == 0
     kept = kept_by_brute_force(whole, group)
     expected = {
         (f"{place}.warc.wet.gz", number): "\n".join(map(sentence, page))

@@ -31,9 +31,9 @@ def test_seven_sources_become_one_mixture_that_trains(tmp_path, shared_data, cap
     dumps["c4"] = dumps["c4"][1:]
     (tmp_path / "dumps.yaml").write_text(yaml.safe_dump(dumps))
     corpora = tmp_path / "corpora"
-    words = ["recipe=all", f"input={tmp_path / 'dumps.yaml'}", f"corpora={corpora}", "vocab_size=8000"]
-    words += ["ccnet.lm_pieces=4000", "ccnet.stand_in=true", "max_broken=1", "engine.workers=1"]
-    assert main(words) == 0
+    arguments = ["recipe=all", f"input={tmp_path / 'dumps.yaml'}", f"corpora={corpora}", "vocab_size=8000"]
+    arguments += ["ccnet.lm_pieces=4000", "ccnet.stand_in=true", "max_broken=1", "engine.workers=1"]
+    assert main(arguments) == 0
     assert "is a STAND-IN" in capsys.readouterr().err
     stores = {name: TokenStore.open(corpora / name / "tokens") for name in SOURCES}
     assert len({store.tokenizer_fingerprint for store in stores.values()}) == 1

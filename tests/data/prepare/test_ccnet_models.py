@@ -186,8 +186,8 @@ def test_every_step_keeps_what_its_rule_says_and_every_page_is_counted(dump, mod
         folder, tmp_path / "d", f"ccnet.models={models}", "engine.workers=1", "ccnet.languages=de"
     )
     assert other == 1  # no German model
-    words = ["ccnet.languages=de", "ccnet.skip=perplexity,references", "engine.workers=1"]
-    assert prepare(folder, tmp_path / "e", *words) == 0
+    arguments = ["ccnet.languages=de", "ccnet.skip=perplexity,references", "engine.workers=1"]
+    assert prepare(folder, tmp_path / "e", *arguments) == 0
     assert report(tmp_path / "e")["kept"] == 1
 
 
@@ -203,8 +203,8 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 20_000)
     monkeypatch.setattr(data.ccnet.repeats, "PARTITION", 200)
     monkeypatch.setattr(data.folders, "sync", lambda path: None)  # no power cut here
-    words = [f"ccnet.models={models}", "engine.workers=1", "ccnet.min_reference=0.01"]
-    assert prepare(folder, tmp_path / "whole", *words) == 0
+    arguments = [f"ccnet.models={models}", "engine.workers=1", "ccnet.min_reference=0.01"]
+    assert prepare(folder, tmp_path / "whole", *arguments) == 0
     expected = fingerprint(tmp_path / "whole")
     assert len(list((tmp_path / "whole/commoncrawl/text").iterdir())) >= 3
     monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 20_000)
@@ -212,16 +212,16 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
     for name in ("_hash", "_compare", "_score", "_select"):
         whole = getattr(data.ccnet.refine, name)
 
-        def dies(*arguments, whole=whole):
+        def dies(*given, whole=whole):
             nonlocal calls
             calls += 1
             if calls % 4 == 0:
                 raise DataError("killed here")
-            whole(*arguments)
+            whole(*given)
 
         monkeypatch.setattr(data.ccnet.refine, name, dies)
     tries = 0
-    while prepare(folder, tmp_path / "killed", *words) != 0:
+    while prepare(folder, tmp_path / "killed", *arguments) != 0:
         tries += 1
         assert tries < 60
     assert tries > 3
@@ -235,7 +235,7 @@ def test_killed_after_any_stage_or_on_more_processes_the_bytes_are_the_same(
         "recipe=commoncrawl",
         f"input={folder}",
         f"corpora={tmp_path / 'more'}",
-        *words,
+        *arguments,
         "engine.workers=2",
     ]
     ran = subprocess.run([sys.executable, "-c", code, *more], cwd=ROOT, capture_output=True, text=True)
@@ -344,18 +344,18 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
     records = [wet(n, text) for n, text in enumerate(texts)]
     (tmp_path / "a.warc.wet.gz").write_bytes(packed(records))
     (tmp_path / "cited.txt").write_text("".join(f"https://www.page.org/{n}\n" for n in range(1, 300, 2)))
-    words = [
+    arguments = [
         "recipe=ccnet-models",
         f"corpora={tmp_path}",
         f"input={tmp_path / 'a.warc.wet.gz'}",
         "ccnet.lm_pieces=150",
     ]
-    words += [f"ccnet.cited={tmp_path / 'cited.txt'}", "engine.workers=1", "engine.memory_gb=1"]
-    assert main(words) == 1
+    arguments += [f"ccnet.cited={tmp_path / 'cited.txt'}", "engine.workers=1", "engine.memory_gb=1"]
+    assert main(arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "needs 1,000 of each" in error and "150 are among the pages" in error
     assert not (tmp_path / "ccnet-models" / "references.bin").exists()
-    assert main([*words, "ccnet.min_examples=100"]) == 0
+    assert main([*arguments, "ccnet.min_examples=100"]) == 0
     folder = tmp_path / "ccnet-models"
     card = json.loads((folder / "card.json").read_text())
     assert card["stand_in"] is False and card["classifier"]["examples"] >= 200
@@ -364,15 +364,15 @@ def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(
     model = perplexity.load(folder, "en")
     assert model.ngrams.order == 5 and model.perplexity(PROSE[:500]) < model.perplexity(PROSE[500:0:-1])
     kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")}
-    assert main([*words, "ccnet.min_examples=100"]) == 0
+    assert main([*arguments, "ccnet.min_examples=100"]) == 0
     assert {path.name: path.stat().st_mtime_ns for path in folder.glob("*.bin")} == kept
     (folder / "references.bin").unlink()
-    assert main([*words, "ccnet.min_examples=9999", "ccnet.stand_in=true"]) == 0
+    assert main([*arguments, "ccnet.min_examples=9999", "ccnet.stand_in=true"]) == 0
     assert "A STAND-IN" in (folder / "card.md").read_text()
 
 
 def test_missing_kenlm_programs_are_refused_with_the_command_to_build_them(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
-    words = ["recipe=ccnet-models", f"corpora={tmp_path}", f"input={tmp_path}", "ccnet.cited=x"]
-    assert main(words) == 1
+    arguments = ["recipe=ccnet-models", f"corpora={tmp_path}", f"input={tmp_path}", "ccnet.cited=x"]
+    assert main(arguments) == 1
     assert "data/ccnet/build_kenlm.sh" in capsys.readouterr().err

@@ -16,9 +16,9 @@ PREPARE = (
 @pytest.mark.parametrize("recipe", ["wikipedia", "stackexchange", "github", "commoncrawl"])
 def test_a_recipe_whose_package_is_missing_says_how_to_install_it(recipe, tmp_path):
     (tmp_path / "a.txt").write_text("x")
-    words = [f"recipe={recipe}", f"input={tmp_path}/a.txt", f"corpora={tmp_path}/corpora"]
+    arguments = [f"recipe={recipe}", f"input={tmp_path}/a.txt", f"corpora={tmp_path}/corpora"]
     done = subprocess.run(
-        [sys.executable, "-c", PREPARE, *words], cwd=REPOSITORY, capture_output=True, text=True
+        [sys.executable, "-c", PREPARE, *arguments], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 1
     lines = done.stderr.splitlines()

@@ -94,7 +94,7 @@ def test_the_run_reads_the_source_that_its_input_names():
     assert (config.source, config.data.weights, config.input) == ("a", {"a": 1.0}, ["a.txt", "b.txt"])
 
 
-@pytest.mark.parametrize("words", [["data=text"], ["input=a.txt"], ["data=mix", "source=a"]])
-def test_input_and_source_belong_to_data_text(words):
+@pytest.mark.parametrize("arguments", [["data=text"], ["input=a.txt"], ["data=mix", "source=a"]])
+def test_input_and_source_belong_to_data_text(arguments):
     with pytest.raises(ConfigError, match="data=text"):
-        load("train", TrainConfig, words)
+        load("train", TrainConfig, arguments)

@@ -32,8 +32,8 @@ EVERY_RECIPE = (
 CODE = "def add(first, second):\n    return first + second\n"
 
 
-def prepare(tmp_path: Path, *words: str) -> int:
-    return main([*words, f"corpora={tmp_path / 'corpora'}"])
+def prepare(tmp_path: Path, *arguments: str) -> int:
+    return main([*arguments, f"corpora={tmp_path / 'corpora'}"])
 
 
 def documents(folder: Path) -> list[Document]:
@@ -137,13 +137,13 @@ def test_malformed_records_and_files_are_quarantined_with_their_location_and_the
     (folder / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
     (folder / "b.parquet").write_bytes(b"not parquet")
     (folder / "c.jsonl").write_text('{"text": "fine"}\n{"text": \n{"txt": 1}\n{"text": "fine too"}\n')
-    words = ["recipe=text", "source=mine", f"input={folder}"]
-    assert prepare(tmp_path, *words) == 1  # two inputs of three: more than a tenth
+    arguments = ["recipe=text", "source=mine", f"input={folder}"]
+    assert prepare(tmp_path, *arguments) == 1  # two inputs of three: more than a tenth
     error = capsys.readouterr().err.splitlines()[-1]
     assert all(part in error for part in ("2 of 3 inputs", "max_broken=1", "a.jsonl.gz", "quarantine.jsonl"))
     made = tmp_path / "corpora" / "mine"
     read = {path: path.stat().st_mtime_ns for path in made.rglob("*.parquet")}
-    assert prepare(tmp_path, *words, "max_broken=1") == 0
+    assert prepare(tmp_path, *arguments, "max_broken=1") == 0
     assert {path.stat().st_mtime_ns for path in text_files(made / "text")} == set(read.values()), "not redone"
     texts = [document.text for document in documents(made)]
     assert texts[-2:] == ["fine", "fine too"] and texts[:-2] == [
@@ -170,14 +170,14 @@ def test_if_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys
 
 def test_the_same_command_again_changes_nothing_and_another_is_refused(tmp_path, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
-    words = ["recipe=text", "source=mine", f"input={source}"]
-    assert prepare(tmp_path, *words) == 0
+    arguments = ["recipe=text", "source=mine", f"input={source}"]
+    assert prepare(tmp_path, *arguments) == 0
     (made,) = text_files(tmp_path / "corpora" / "mine" / "text")
     before = made.stat()
-    assert prepare(tmp_path, *words) == 0
+    assert prepare(tmp_path, *arguments) == 0
     assert made.stat().st_ino == before.st_ino and made.stat().st_mtime_ns == before.st_mtime_ns
     lines(source, [{"text": "one"}, {"text": "two"}])
-    assert prepare(tmp_path, *words) == 1
+    assert prepare(tmp_path, *arguments) == 1
     assert "made with a different input" in capsys.readouterr().err
     assert [document.text for document in documents(tmp_path / "corpora" / "mine")] == ["one"]
 
@@ -192,8 +192,8 @@ def test_text_of_unknown_origin_is_never_overwritten(tmp_path):
 
 def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_completes(tmp_path):
     source = tmp_path / "x.jsonl"
-    words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'corpora'}"]
-    command = [sys.executable, "data/main.py", *words]
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'corpora'}"]
+    command = [sys.executable, "data/main.py", *arguments]
     lines(source, [{"text": f"document {i} " * 50} for i in range(20_000)])
     made = tmp_path / "corpora" / "mine"
     run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
@@ -203,7 +203,7 @@ def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_comple
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert not (made / "text").exists() and not (made / "report.json").exists()
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert len(documents(made)) == 20_000
     assert not list(made.glob("*.tmp"))
 
@@ -222,8 +222,8 @@ def tokens(folder: Path, split: str = "train") -> TokenStore:
 
 def test_with_a_tokenizer_the_tokens_follow_in_the_same_command(tmp_path, tokenizer, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(2000)])
-    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.1"]
-    assert prepare(tmp_path, *words) == 0
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.1"]
+    assert prepare(tmp_path, *arguments) == 0
     assert "data.weights.mine=1 data.sources=mine" in capsys.readouterr().out
     made = tmp_path / "corpora" / "mine"
     train, heldout = tokens(made), tokens(made, "heldout")
@@ -235,21 +235,21 @@ def test_with_a_tokenizer_the_tokens_follow_in_the_same_command(tmp_path, tokeni
 
 def test_a_store_is_kept_rebuilt_by_stage_tokens_and_replaced_only_on_request(tmp_path, tokenizer, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": f"document {i}"} for i in range(50)])
-    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}"]
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}"]
     made = tmp_path / "corpora" / "mine" / "tokens" / "manifest.json"
-    assert prepare(tmp_path, *words) == 0
+    assert prepare(tmp_path, *arguments) == 0
     first = made.stat().st_ino, made.read_bytes()
-    assert prepare(tmp_path, *words) == 0
+    assert prepare(tmp_path, *arguments) == 0
     assert (made.stat().st_ino, made.read_bytes()) == first
-    assert prepare(tmp_path, *words, "stage=tokens") == 0
+    assert prepare(tmp_path, *arguments, "stage=tokens") == 0
     assert made.stat().st_ino != first[0] and made.read_bytes() == first[1]
     for other, named in {"seed=1": "seed (0)", "heldout=0.5": "heldout (0.001)"}.items():
         for stage in ("all", "tokens"):
-            assert prepare(tmp_path, *words, other, f"stage={stage}") == 1
+            assert prepare(tmp_path, *arguments, other, f"stage={stage}") == 1
             error = capsys.readouterr().err.splitlines()[-1]
             assert f"made with a different {named}, and runs may need it" in error
             assert "replace=true" in error and made.read_bytes() == first[1]
-    assert prepare(tmp_path, *words, "seed=1", "replace=true") == 0
+    assert prepare(tmp_path, *arguments, "seed=1", "replace=true") == 0
     assert json.loads(made.read_text())["seed"] == 1
 
 
@@ -258,8 +258,8 @@ def test_some_text_of_a_few_long_documents_is_held_out_and_reported(tmp_path, to
     draw = random.Random(0)
     books = [" ".join(draw.choices(["sea", "ship", "whale", "old", "man"], k=9000)) for _ in range(24)]
     source = lines(tmp_path / "x.jsonl", [{"text": text} for text in books])
-    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.0001"]
-    assert prepare(tmp_path, *words, "engine.workers=1") == 0
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.0001"]
+    assert prepare(tmp_path, *arguments, "engine.workers=1") == 0
     assert "held out: about the last" in capsys.readouterr().err
     made = tmp_path / "corpora" / "mine"
     train, heldout = tokens(made), tokens(made, "heldout")
@@ -271,19 +271,19 @@ def test_some_text_of_a_few_long_documents_is_held_out_and_reported(tmp_path, to
     assert begin + end == books[span.row] and 8000 < len(end) < 9000
     assert train.n_bytes + heldout.n_bytes == sum(map(len, books)) and train.n_documents == 24
     first = (made / "tokens" / "manifest.json").read_bytes()
-    assert prepare(tmp_path, *words, "stage=tokens", "engine.workers=2") == 0
+    assert prepare(tmp_path, *arguments, "stage=tokens", "engine.workers=2") == 0
     assert (made / "tokens" / "manifest.json").read_bytes() == first
 
 
 def test_one_document_is_held_out_where_it_is_about_the_share_asked_for(tmp_path, tokenizer, capsys):
     rows = [{"text": f"document {i} " + "word " * 400} for i in range(40)]
     source = lines(tmp_path / "x.jsonl", rows)
-    words = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.001"]
-    assert prepare(tmp_path, *words) == 0
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"tokenizer={tokenizer}", "heldout=0.001"]
+    assert prepare(tmp_path, *arguments) == 0
     assert "held out: mine:" in capsys.readouterr().err
     made = tmp_path / "corpora" / "mine"
     assert tokens(made).n_documents == 39 and tokens(made, "heldout").n_documents == 1
-    larger = [*words[:-1], "heldout=0.1", f"output={tmp_path / 'larger'}"]
+    larger = [*arguments[:-1], "heldout=0.1", f"output={tmp_path / 'larger'}"]
     assert prepare(tmp_path, *larger) == 0  # a larger share also holds out what a smaller one does
     of = tokens(tmp_path / "larger", "heldout")
     (one,) = [span.row for span in tokens(made, "heldout").documents(0, 1)]
@@ -300,13 +300,13 @@ def test_a_second_run_on_the_same_folder_is_refused_while_the_first_works(tmp_pa
 @pytest.mark.parametrize("recipe", [["recipe=sample"], ["recipe=text", "source=mine"]])
 def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, recipe):
     rows = [{"text": f"{i} {'x' * i}"} for i in range(3000)]
-    words = [*recipe, f"corpora={tmp_path / 'corpora'}"]
-    words += [f"input={lines(tmp_path / 'x.jsonl', rows)}"] if "source=mine" in recipe else []
+    arguments = [*recipe, f"corpora={tmp_path / 'corpora'}"]
+    arguments += [f"input={lines(tmp_path / 'x.jsonl', rows)}"] if "source=mine" in recipe else []
     code = (
         "import resource, sys; from data.main import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); sys.exit(main(sys.argv[1:]))"
     )
-    ran = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1
     assert "relama: error: " in ran.stderr.splitlines()[-1] and "cannot be written" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -314,7 +314,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
 
 
 @pytest.mark.parametrize(
-    ("words", "parts"),
+    ("arguments", "parts"),
     [
         ([], ["recipe", EVERY_RECIPE]),
         (
@@ -346,8 +346,8 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=sample", "input=x"], ["recipe=sample", "corpora="]),
     ],
 )
-def test_bad_requests_end_in_one_line_with_the_expected_value(tmp_path, capsys, words, parts):
-    assert prepare(tmp_path, *words) == 1
+def test_bad_requests_end_in_one_line_with_the_expected_value(tmp_path, capsys, arguments, parts):
+    assert prepare(tmp_path, *arguments) == 1
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1 and error[0].startswith("relama: error: ")
     assert all(part in error[0] for part in parts)
@@ -358,6 +358,8 @@ def test_the_configuration_file_and_the_dataclass_agree_and_the_script_runs(tmp_
     defaults = yaml.safe_load((ROOT / "configs" / "prepare.yaml").read_text())
     assert set(defaults) - {"defaults"} | {"engine", "data"} == set(PrepareConfig.__dataclass_fields__)
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
-    words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path}"]
-    ran = subprocess.run([sys.executable, "data/main.py", *words], cwd=ROOT, capture_output=True, text=True)
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path}"]
+    ran = subprocess.run(
+        [sys.executable, "data/main.py", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
     assert ran.returncode == 0 and "is ready" in ran.stdout

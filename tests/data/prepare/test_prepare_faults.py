@@ -136,9 +136,9 @@ def model_file(tmp_path_factory) -> Path:
 def campaign(tmp_path: Path, recipe: str, kind: str, trials: int, model: Path) -> list[dict]:
     folder = tmp_path / "in"
     folder.mkdir()
-    words = [*INPUTS[recipe](folder), f"input={folder}", f"tokenizer={model}"]
+    arguments = [*INPUTS[recipe](folder), f"input={folder}", f"tokenizer={model}"]
     command = [sys.executable, "-m", "tests.support.prepare_faults", str(tmp_path), kind, str(trials), "7"]
-    ran = subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout)
 
@@ -178,15 +178,15 @@ def test_a_persistent_error_ends_the_run_in_one_line_and_counts_nothing(tmp_path
         return read(path)
 
     monkeypatch.setattr("data.errors.PAUSES", (0.0, 0.0))
-    words = ["recipe=text", "source=mine", f"input={tmp_path / 'in'}", f"corpora={tmp_path}"]
-    words += ["engine.workers=1", "max_broken=1"]
+    arguments = ["recipe=text", "source=mine", f"input={tmp_path / 'in'}", f"corpora={tmp_path}"]
+    arguments += ["engine.workers=1", "max_broken=1"]
     with monkeypatch.context() as patch:
         patch.setattr(text, "read", stale)
-        assert main(words) == 1
+        assert main(arguments) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "07.jsonl: cannot be read" in error and "run the same command again" in error
     assert len(monkeyed) == 3 and not (tmp_path / "mine" / "text").exists()
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert report(tmp_path / "mine")["kept"] == 20
 
 
@@ -203,8 +203,8 @@ def test_an_input_that_changes_while_it_is_read_is_refused(tmp_path, monkeypatch
         return read(path)
 
     monkeypatch.setattr(text, "read", truncated)
-    words = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
-    assert main([*words, "max_broken=1"]) == 1
+    arguments = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
+    assert main([*arguments, "max_broken=1"]) == 1
     assert "changed since this preparation began" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "mine" / "text").exists()
 
@@ -221,8 +221,8 @@ def test_only_a_records_own_cpu_time_counts(tmp_path, monkeypatch):
 
     monkeypatch.setattr(text, "clean", slow)
     path = lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "two"}])
-    words = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
-    assert main([*words, "record_seconds=0.1"]) == 0
+    arguments = ["recipe=text", "source=mine", f"input={path}", f"corpora={tmp_path}", "engine.workers=1"]
+    assert main([*arguments, "record_seconds=0.1"]) == 0
     assert report(tmp_path / "mine")["kept"] == 2
 
 

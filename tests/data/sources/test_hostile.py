@@ -58,13 +58,13 @@ def test_bombs_beside_good_files_cost_themselves_and_memory_stays_bounded(tmp_pa
     pq.write_table(cells, source / "cell.parquet", compression="zstd", row_group_size=2)
     dictionary_bomb(source / "dictionary.parquet")
     (source / "good.jsonl").write_text('{"text": "good"}\n' + json.dumps({"text": "z" * 2 * MIB}) + "\n")
-    words = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'c'}"]
-    words += ["record_bytes=1048576", "engine.workers=1"]
+    arguments = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'c'}"]
+    arguments += ["record_bytes=1048576", "engine.workers=1"]
     code = (
         "import pathlib, sys; from data.main import main; rc = main(sys.argv[1:]); "
         "print(rc, pathlib.Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])"
     )
-    ran = subprocess.run([sys.executable, "-c", code, *words], cwd=ROOT, capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     rc, peak = map(int, ran.stdout.split()[-2:])
     assert rc == 0, ran.stderr
@@ -101,8 +101,8 @@ def test_a_file_that_unpacks_beyond_its_bound_is_read_up_to_there(tmp_path, monk
     path.write_bytes(gzip.compress(b'{"text": "%s"}\n' % (b"x" * 10_000) * 2000))
     good = tmp_path / "b.jsonl"
     good.write_text('{"text": "good"}\n')
-    words = ["recipe=text", "source=mine", f"input={path},{good}", f"corpora={tmp_path / 'c'}"]
-    assert main([*words, "engine.workers=1", "max_expansion=1"]) == 0
+    arguments = ["recipe=text", "source=mine", f"input={path},{good}", f"corpora={tmp_path / 'c'}"]
+    assert main([*arguments, "engine.workers=1", "max_expansion=1"]) == 0
     report = json.loads((tmp_path / "c/mine/report.json").read_text())
     assert report["dropped"]["too large"]["count"] == 1 and report["kept"] == 2
     assert "max_expansion" in report["dropped"]["too large"]["examples"][0]["detail"]
@@ -311,8 +311,8 @@ def test_nothing_of_the_data_reaches_the_terminal_or_a_page_as_more_than_text(tm
     rows_.append({"content": "def f(x):\n    return x\n", "path": "a.py", "license": "mit"})
     path = tmp_path / f"{EVIL}<script>.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows_))
-    words = ["recipe=github", f"input={tmp_path}", f"corpora={tmp_path / 'c'}", "engine.workers=1"]
-    assert main([*words, "licences=[mit]"]) == 0
+    arguments = ["recipe=github", f"input={tmp_path}", f"corpora={tmp_path / 'c'}", "engine.workers=1"]
+    assert main([*arguments, "licences=[mit]"]) == 0
     shown = capsys.readouterr()
     assert all(c.isprintable() or c == "\n" for c in shown.out + shown.err)
     report = json.loads((tmp_path / "c/github/report.json").read_text())

@@ -102,8 +102,8 @@ def test_a_tokenizer_whose_ids_cannot_be_kept_is_told_before_it_is_used_and_expo
     assert why and str(tmp_path / "it.model") in why and "\n" not in why
     assert _tokenizer_files(tokenizer, 256) == {"tokenizer.model": (tmp_path / "it.model").read_bytes()}
     assert f"warning: {why}; the weights are exported with tokenizer.model alone" in capsys.readouterr().out
-    words = ["recipe=text", "source=mine", f"input={text}", f"corpora={tmp_path}", "engine.workers=1"]
-    data.main.main([*words, f"tokenizer={tmp_path / 'it.model'}"])
+    arguments = ["recipe=text", "source=mine", f"input={text}", f"corpora={tmp_path}", "engine.workers=1"]
+    data.main.main([*arguments, f"tokenizer={tmp_path / 'it.model'}"])
     assert f"warning: for models of these tokens, format=hf exports only weights: {why}" in "".join(
         capsys.readouterr()
     )

@@ -188,15 +188,20 @@ def test_a_source_with_too_little_text_gives_all_of_it_and_this_is_reported(corp
 
 def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpora, capsys):
     root = shutil.copytree(corpora, tmp_path / "corpora")
-    words = ["data.weights.prose=1", "data.weights.code=1", "data.sources=[prose,code]", f"corpora={root}"]
-    assert main([*words, "vocab_size=500"]) == 0
+    arguments = [
+        "data.weights.prose=1",
+        "data.weights.code=1",
+        "data.sources=[prose,code]",
+        f"corpora={root}",
+    ]
+    assert main([*arguments, "vocab_size=500"]) == 0
     path = root / "tokenizer" / "tokenizer.model"
     assert Tokenizer(path).vocab_size == 500
     assert f"relama prepare recipe=… stage=tokens tokenizer={path}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["corpora=nowhere"], "nowhere/commoncrawl/text: no cleaned text"),
         (["vocab_size=100"], "vocab_size=100: expected at least 300"),
@@ -206,9 +211,9 @@ def test_the_verb_writes_a_tokenizer_and_prints_the_next_command(tmp_path, corpo
         (["data=other"], "data=other: no such choice"),
     ],
 )
-def test_invalid_settings_are_refused_in_one_line(words, message, capsys, tmp_path, monkeypatch):
+def test_invalid_settings_are_refused_in_one_line(arguments, message, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(words) == 1
+    assert main(arguments) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
 
@@ -216,25 +221,30 @@ def test_invalid_settings_are_refused_in_one_line(words, message, capsys, tmp_pa
 def test_an_unwritable_output_is_refused_in_one_line(tmp_path, capsys, real_texts):
     write_documents([Document("a", "s", "\n".join(real_texts), "f", 0)], tmp_path / "s" / "text")
     (tmp_path / "file").write_text("")
-    words = ["data.weights.s=1", "data.sources=[s]", f"corpora={tmp_path}", f"output={tmp_path}/file/t.model"]
-    assert main([*words, "vocab_size=600"]) == 1
+    arguments = [
+        "data.weights.s=1",
+        "data.sources=[s]",
+        f"corpora={tmp_path}",
+        f"output={tmp_path}/file/t.model",
+    ]
+    assert main([*arguments, "vocab_size=600"]) == 1
     assert "cannot be written" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_tokenizer_is_replaced_only_on_request(tmp_path, documents, capsys):
     write_documents(documents, tmp_path / "mine" / "text")
-    words = [f"corpora={tmp_path}", "data.weights.mine=1", "data.sources=mine", "vocab_size=600"]
+    arguments = [f"corpora={tmp_path}", "data.weights.mine=1", "data.sources=mine", "vocab_size=600"]
     path = tmp_path / "tokenizer" / "tokenizer.model"
-    assert main(words) == 0
+    assert main(arguments) == 0
     first = path.read_bytes()
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert "already exists with these settings" in capsys.readouterr().err
-    assert main([*words[:-1], "vocab_size=500"]) == 1
+    assert main([*arguments[:-1], "vocab_size=500"]) == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert "made with a different vocab_size" in error and "replace=true" in error
     assert path.read_bytes() == first
-    assert main([*words[:-1], "vocab_size=500", "replace=true"]) == 0
+    assert main([*arguments[:-1], "vocab_size=500", "replace=true"]) == 0
     assert Tokenizer(path).vocab_size == 500
     path.with_name(path.name + ".json").unlink()
-    assert main([*words[:-1], "vocab_size=500"]) == 1
+    assert main([*arguments[:-1], "vocab_size=500"]) == 1
     assert "no record of its settings" in capsys.readouterr().err

@@ -153,8 +153,8 @@ def parent(corpora, tmp_path_factory):
     return folder
 
 
-def branch(*words: str, capsys) -> tuple[int, str]:
-    code = main([*words])
+def branch(*arguments: str, capsys) -> tuple[int, str]:
+    code = main([*arguments])
     output = capsys.readouterr()
     return code, output.out + output.err
 
@@ -164,8 +164,8 @@ def test_a_branch_goes_on_as_its_parent_would_where_nothing_differs(parent, corp
     same, other = tmp_path / "same", tmp_path / "other"
     code, text = branch(f"run={parent}", "at=4", f"to={same}", "optim.weight_decay=0.1", capsys=capsys)
     assert code == 0 and f"next: relama train config={same / 'config.yaml'}" in text
-    words = [word for word in SMALL if word.startswith("threads")]
-    train(f"config={same / 'config.yaml'}", *words)
+    arguments = [word for word in SMALL if word.startswith("threads")]
+    train(f"config={same / 'config.yaml'}", *arguments)
     assert [row[:5] for row in learned(same)] == [row[:5] for row in learned(parent)][4:]
     same_tensors(same / "checkpoints/step-000006", parent / "checkpoints/step-000006")
 
@@ -207,7 +207,7 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
     assert "step-000002: missing, and this run goes on from it" in fail(f"config={child / 'config.yaml'}")
     shutil.rmtree(child)
     (tmp_path / "away").rename(state.parent)
-    for words, expected in (
+    for arguments, expected in (
         (("at=3",), "at=3: {} has no checkpoint of this step; the nearest kept: 2, 8"),
         (("at=2", "seed=1"), "seed=1: a branch keeps its parent's (0)"),
         (("at=2", "model.dim=64"), "model.dim: 32 there, 64 here"),
@@ -215,25 +215,25 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
         (("at=2", "data.weights.poems=1"), "no token store for poems"),
         (("at=0",), "at=0: expected a step of the parent"),
     ):
-        code, text = branch(f"run={folder}", f"to={child}", *words, capsys=capsys)
+        code, text = branch(f"run={folder}", f"to={child}", *arguments, capsys=capsys)
         assert code == 1 and expected.format(folder) in text and text.count("\n") == 1, text
         assert not child.exists()
     assert "to=" in branch(f"run={folder}", "at=2", f"to={folder}", capsys=capsys)[1]
 
 
-def train(*words: str) -> str:
+def train(*arguments: str) -> str:
     from tests.support.fork_server import server
     from tests.support.runs import REPOSITORY
 
-    finished = server().run(REPOSITORY / "train" / "main.py", [*words], 180)
+    finished = server().run(REPOSITORY / "train" / "main.py", [*arguments], 180)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
 
 
-def fail(*words: str) -> str:
+def fail(*arguments: str) -> str:
     from tests.support.fork_server import server
     from tests.support.runs import REPOSITORY
 
-    finished = server().run(REPOSITORY / "train" / "main.py", [*words], 180)
+    finished = server().run(REPOSITORY / "train" / "main.py", [*arguments], 180)
     assert finished.returncode == 1
     return finished.stderr

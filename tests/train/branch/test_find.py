@@ -26,8 +26,8 @@ def test_a_document_is_found_and_left_out_of_a_branch(corpora, tmp_path, capsys)
     text = capsys.readouterr().out
     assert f"trained on in {len(shown)} step" in text and f"at={shown[0] - 1} to=NEW without=FILE" in text
     (tmp_path / "out.txt").write_text(f"{name}\n")
-    words = [f"run={folder}", f"at={shown[0] - 1}", f"to={child}", f"without={tmp_path / 'out.txt'}"]
-    assert main.main(words) == 0
+    arguments = [f"run={folder}", f"at={shown[0] - 1}", f"to={child}", f"without={tmp_path / 'out.txt'}"]
+    assert main.main(arguments) == 0
     assert "tokens of other text" in capsys.readouterr().out
     assert find.main([f"run={child}", f"document={name}", "json=true"]) == 0
     after = json.loads(capsys.readouterr().out)
@@ -35,7 +35,7 @@ def test_a_document_is_found_and_left_out_of_a_branch(corpora, tmp_path, capsys)
     step = found["coming"][0]
     assert f"document {name}," in "\n".join(explain(folder, step))
     assert f"document {name}," not in "\n".join(explain(child, step))
-    assert main.main([*words[:2], f"to={tmp_path / 'c'}", f"without={tmp_path / 'no.txt'}"]) == 1
+    assert main.main([*arguments[:2], f"to={tmp_path / 'c'}", f"without={tmp_path / 'no.txt'}"]) == 1
     assert "no such file" in capsys.readouterr().err and not (tmp_path / "c").exists()
     assert find.main([f"run={folder}", "document=https://example.org/x"]) == 1
     assert capsys.readouterr().err.count("\n") == 1

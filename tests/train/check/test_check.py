@@ -14,8 +14,8 @@ from train.plan.measured import measured_rate
 pytestmark = pytest.mark.distributed
 
 
-def check(*words: str, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL, *words]
+def check(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL, *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
 
 
@@ -62,9 +62,9 @@ def test_links_are_measured_in_pairs(tmp_path):
 
 def test_a_dry_run_shows_the_command_of_each_cluster(corpora, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ["processes=2", *SMALL, f"corpora={corpora}", "dry_run=true"]
+    arguments = ["processes=2", *SMALL, f"corpora={corpora}", "dry_run=true"]
     for cluster in ((), ("cluster=slurm", "cluster.partition=gpu")):
-        assert main(["check", *words, *cluster]) == 0
+        assert main(["check", *arguments, *cluster]) == 0
         shown = capsys.readouterr().out
         assert "train/check/main.py" in shown and "train/main.py" not in shown.replace("check/main.py", "")
         assert "--max-restarts=0" in shown

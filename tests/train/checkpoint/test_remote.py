@@ -172,9 +172,9 @@ def test_bad_urls_are_one_line(tmp_path, url, why):
 
 @pytest.mark.distributed
 def test_a_run_whose_disk_is_lost_ends_like_one_that_was_never_stopped(corpora, tmp_path):
-    words = [f"corpora={corpora}", "steps=6", "checkpoint.every=2", "validate.sequences=1"]
-    succeed(*words, f"run={tmp_path / 'whole'}")
-    remote_words = [*words, f"run={tmp_path / 'run'}", f"checkpoint.remote=file://{tmp_path}/bucket"]
+    arguments = [f"corpora={corpora}", "steps=6", "checkpoint.every=2", "validate.sequences=1"]
+    succeed(*arguments, f"run={tmp_path / 'whole'}")
+    remote_words = [*arguments, f"run={tmp_path / 'run'}", f"checkpoint.remote=file://{tmp_path}/bucket"]
     succeed(*remote_words, "stop_at=4")
     shutil.rmtree(tmp_path / "run")
     assert "resuming" in succeed(*remote_words).stdout

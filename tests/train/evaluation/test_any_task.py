@@ -48,8 +48,8 @@ def test_a_users_task_file_has_the_scores_of_lm_evals_hf_model(folder, benchmark
     manager = TaskManager(include_defaults=False)
     expected = simple_evaluate(theirs, tasks=[str(mine)], bootstrap_iters=0, task_manager=manager)
     assert expected
-    words = (f"tasks={mine},piqa", "protocols=usual")
-    assert run(folder, benchmarks, tmp_path / "out", *words) == 0
+    arguments = (f"tasks={mine},piqa", "protocols=usual")
+    assert run(folder, benchmarks, tmp_path / "out", *arguments) == 0
     printed = capsys.readouterr().out
     assert "| piqa | 0 |" in printed
     (path,) = (tmp_path / "out" / "tasks").iterdir()
@@ -59,10 +59,10 @@ def test_a_users_task_file_has_the_scores_of_lm_evals_hf_model(folder, benchmark
         assert value == pytest.approx(expected["results"]["rivers"][metric])
         assert f"| rivers | 0 | 6 | {metric.removesuffix(',none')} | {value:.4g} |" in printed
     path.write_text(path.read_text().replace('"documents": 6', '"documents": 7'))
-    assert run(folder, benchmarks, tmp_path / "out", *words) == 0  # kept, not computed again
+    assert run(folder, benchmarks, tmp_path / "out", *arguments) == 0  # kept, not computed again
     assert "| rivers | 0 | 7 |" in capsys.readouterr().out
     mine.write_text(mine.read_text().replace("Answer:", "It is"))
-    assert run(folder, benchmarks, tmp_path / "out", *words) == 0  # another task now
+    assert run(folder, benchmarks, tmp_path / "out", *arguments) == 0  # another task now
     assert "| rivers | 0 | 6 |" in capsys.readouterr().out
 
 

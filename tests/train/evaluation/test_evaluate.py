@@ -130,14 +130,14 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
     folder, mmlu, tmp_path, capsys, monkeypatch
 ):
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
-    words = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
-    assert run(folder, mmlu, tmp_path, *words) == 1  # the other subjects' data is missing
+    arguments = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
+    assert run(folder, mmlu, tmp_path, *arguments) == 1  # the other subjects' data is missing
     assert "mmlu/anatomy/dev.jsonl: is missing" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mmlu").iterdir()] == ["abstract_algebra-5shot-paper.json"]
     two = replace(benchmark, subjects=SUBJECTS)
     monkeypatch.setitem(SUITES, "paper", (two,))
     kept = (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text()
-    assert run(folder, mmlu, tmp_path, *words) == 0
+    assert run(folder, mmlu, tmp_path, *arguments) == 0
     assert (tmp_path / "mmlu" / "abstract_algebra-5shot-paper.json").read_text() == kept
     first, second = (
         json.loads((tmp_path / "mmlu" / f"{subject}-5shot-paper.json").read_text())["score"]
@@ -149,7 +149,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (["tasks=[piqaa]"], "tasks=piqaa: no such task; did you mean piqa"),
         (["suite=papers"], "suite: papers: no such choice; did you mean paper"),
@@ -161,13 +161,13 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
-def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, words, message):
+def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, arguments, message):
     for name, text in (("bad", "{"), ("other", '{"question": "x"}\n')):
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)
-    words = [word.replace("BAD", str(tmp_path / "bad")) for word in words]
-    words = [word.replace("OTHER", str(tmp_path / "other")) for word in words]
-    assert run(folder, benchmarks, tmp_path / "out", *words) == 1
+    arguments = [argument.replace("BAD", str(tmp_path / "bad")) for argument in arguments]
+    arguments = [argument.replace("OTHER", str(tmp_path / "other")) for argument in arguments]
+    assert run(folder, benchmarks, tmp_path / "out", *arguments) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1 and message in lines[0]
     assert not (tmp_path / "out").exists()
@@ -215,8 +215,8 @@ def test_questions_in_another_format_are_refused_in_one_line(
 
 
 def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
-    words = ("tasks=[nq,piqa]", "protocols=[paper]")  # nq has too few documents for 5 and 64 shots
-    assert run(folder, benchmarks, tmp_path, *words) == 1
+    arguments = ("tasks=[nq,piqa]", "protocols=[paper]")  # nq has too few documents for 5 and 64 shots
+    assert run(folder, benchmarks, tmp_path, *arguments) == 1
     printed = capsys.readouterr()
     assert "| piqa | 0 |" in printed.out and "| nq | 1 |" in printed.out and "| nq | 5 |" not in printed.out
     (line,) = [line for line in printed.err.splitlines() if line.startswith("relama: error")]
@@ -224,10 +224,10 @@ def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
 
 
 def test_a_score_of_few_documents_does_not_replace_a_full_one(folder, benchmarks, tmp_path, capsys):
-    words = ("tasks=[piqa]", "protocols=[paper]")
-    assert run(folder, benchmarks, tmp_path, *words) == 0
+    arguments = ("tasks=[piqa]", "protocols=[paper]")
+    assert run(folder, benchmarks, tmp_path, *arguments) == 0
     full = {path.name: path.read_text() for path in tmp_path.iterdir()}
-    assert run(folder, benchmarks, tmp_path, *words, "limit=1") == 0
+    assert run(folder, benchmarks, tmp_path, *arguments, "limit=1") == 0
     assert full == {name: (tmp_path / name).read_text() for name in full}
     assert json.loads((tmp_path / "piqa-0shot-paper-first1.json").read_text())["documents"] == 1
     assert "the first 1 documents" in (tmp_path / "table-first1.md").read_text()

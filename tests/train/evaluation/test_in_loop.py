@@ -32,7 +32,7 @@ def losses(folder) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize(
-    ("ranks", "words"),
+    ("ranks", "arguments"),
     [
         (0, ()),
         pytest.param(2, ("parallel.dp_shard=2",), marks=pytest.mark.distributed),
@@ -40,9 +40,9 @@ def losses(folder) -> list[tuple[float, float]]:
     ],
 )
 def test_scores_are_those_of_the_checkpoint_and_training_is_the_same(
-    corpora, benchmarks, plain, tmp_path, ranks, words
+    corpora, benchmarks, plain, tmp_path, ranks, arguments
 ):
-    keys = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *words)
+    keys = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *arguments)
     done = succeed(*keys, *EVERY, f"evaluate.benchmarks={benchmarks}", "checkpoint.every=2", ranks=ranks)
     lines = metrics(tmp_path / "run")
     assert [line["step"] for line in lines if "evaluation" in line] == [2, 4]
@@ -89,7 +89,7 @@ def test_a_task_that_fails_does_not_end_the_run(corpora, benchmarks, plain, tmp_
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("evaluate.every=2",), "evaluate.tasks="),
         (
@@ -99,8 +99,8 @@ def test_a_task_that_fails_does_not_end_the_run(corpora, benchmarks, plain, tmp_
         (("evaluate.every=2", "evaluate.tasks=mine.yaml"), "mine.yaml: no such file"),
     ],
 )
-def test_an_impossible_evaluation_is_refused_before_training(corpora, tmp_path, words, message):
-    done = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *words)
+def test_an_impossible_evaluation_is_refused_before_training(corpora, tmp_path, arguments, message):
+    done = run(f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=4", *arguments)
     assert done.returncode == 1
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("relama: error")]
     assert message in line

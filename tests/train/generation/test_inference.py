@@ -116,27 +116,27 @@ def test_tokens_and_scores_over_four_ranks_are_those_of_one(folders):
             assert found[2] == texts and any(texts)
 
 
-def torchrun(verb: str, *words: str) -> subprocess.CompletedProcess:
+def torchrun(verb: str, *arguments: str) -> subprocess.CompletedProcess:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "launch.cli")
     return subprocess.run(
-        [sys.executable, *launcher, verb, *words], capture_output=True, text=True, timeout=120
+        [sys.executable, *launcher, verb, *arguments], capture_output=True, text=True, timeout=120
     )
 
 
 def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_path, capsys):
-    words = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
-    assert train.generation.main.main(words) == 0
+    arguments = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
+    assert train.generation.main.main(arguments) == 0
     expected = capsys.readouterr().out
-    there = torchrun("generate", *words, "parallel.tp=2", "parallel.tensor=fairscale")
+    there = torchrun("generate", *arguments, "parallel.tp=2", "parallel.tensor=fairscale")
     assert there.returncode == 0 and there.stdout == expected, there.stderr
 
     (tmp_path / "piqa").mkdir()
     for split in ("train", "validation"):
         (tmp_path / "piqa" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TASK))
-    words = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
-    assert train.evaluation.main.main([*words, f"output={tmp_path / 'alone'}"]) == 0
+    arguments = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
+    assert train.evaluation.main.main([*arguments, f"output={tmp_path / 'alone'}"]) == 0
     table = capsys.readouterr().out
-    there = torchrun("evaluate", *words, f"output={tmp_path / 'two'}")
+    there = torchrun("evaluate", *arguments, f"output={tmp_path / 'two'}")
     assert there.returncode == 0 and there.stdout.endswith(table), there.stdout + there.stderr
     assert there.stdout.count("| piqa |") == 1
     results = [
@@ -159,8 +159,8 @@ def test_ranks_that_do_not_fit_are_refused(
     folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, message
 ):
     monkeypatch.setenv("WORLD_SIZE", str(world_size))  # no process group is needed to refuse
-    words = ["prompt=x"] if verb is train.generation.main.main else [f"output={tmp_path}"]
-    assert verb([f"weights={folders['hf']}", *words, *overrides]) == 1
+    arguments = ["prompt=x"] if verb is train.generation.main.main else [f"output={tmp_path}"]
+    assert verb([f"weights={folders['hf']}", *arguments, *overrides]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
 

@@ -276,9 +276,9 @@ def test_a_port_in_use_and_a_strange_address_are_refused_in_one_line():
 
 
 def test_ctrl_c_ends_a_server_that_is_writing_in_one_line(folder):
-    words = [sys.executable, "-m", "launch.cli", "serve", f"weights={folder}", "port=0", "dtype=fp32"]
+    arguments = [sys.executable, "-m", "launch.cli", "serve", f"weights={folder}", "port=0", "dtype=fp32"]
     server = subprocess.Popen(
-        words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ
+        arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ
     )
     try:
         assert server.stderr is not None

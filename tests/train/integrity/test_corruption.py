@@ -57,13 +57,13 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def faulty(kind: str, *words: str, ranks: int = 0) -> subprocess.CompletedProcess:
+def faulty(kind: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess:
     start = [sys.executable, "-c", FAULTY]
     if ranks:
         start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
         start += ["--no-python", sys.executable, "-c", FAULTY]
     return subprocess.run(
-        [*start, kind, *SMALL, *words], cwd=REPOSITORY, capture_output=True, text=True, timeout=180
+        [*start, kind, *SMALL, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=180
     )
 
 
@@ -96,12 +96,12 @@ def test_a_flip_in_the_state_sends_the_run_back_and_one_in_a_save_costs_that_sav
 @pytest.mark.distributed
 def test_replicas_that_differ_are_found(corpora, tmp_path):
     """A flip during the update itself changes what the checksum is taken of; the other replica has none."""
-    words = (*SETTINGS, "parallel.dp_replicate=2", "watchdog.compare_every=3")
+    arguments = (*SETTINGS, "parallel.dp_replicate=2", "watchdog.compare_every=3")
     clean = tmp_path / "clean"
-    succeed(f"corpora={corpora}", f"run={clean}", *words, ranks=2)
+    succeed(f"corpora={corpora}", f"run={clean}", *arguments, ranks=2)
     assert read_log(clean) == []
     struck = tmp_path / "struck"
-    ran = faulty("replica", f"corpora={corpora}", f"run={struck}", *words, ranks=2)
+    ran = faulty("replica", f"corpora={corpora}", f"run={struck}", *arguments, ranks=2)
     assert ran.returncode == 0, ran.stderr
     (decision,) = read_log(struck)
     assert (decision["action"], decision["step"]) == ("reload", 12)

@@ -241,13 +241,13 @@ def test_a_rung_is_trained_by_the_trainer_and_a_failure_is_reported_with_its_log
     assert (REPOSITORY / "train" / "main.py").exists()
 
 
-def test_each_rungs_words_are_a_command_that_train_accepts(tmp_path):
+def test_train_accepts_each_rungs_arguments(tmp_path):
     from configs.load import load
 
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=2)
-    words = training.arguments_of(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
-    train = load("train", TrainConfig, words)
+    arguments = training.arguments_of(rung, config, tmp_path / "lad", ["data=mix", "micro_batch=4"])
+    train = load("train", TrainConfig, arguments)
     assert train.model == LlamaConfig(**{**vars(rung.model), "vocab_size": -1})
     assert (train.steps, train.global_batch, train.micro_batch) == (rung.steps, rung.global_batch, 4)
     assert train.optim.lr == pytest.approx(rung.lr, rel=1e-5)

@@ -17,9 +17,9 @@ COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 @pytest.mark.distributed
 def test_every_part_runs_and_the_plan_reads_it(tmp_path, capsys):
     output = tmp_path / "gpu.json"
-    words = ("--device", "cpu", "--tiny", "--ranks", "2", "--output", str(output))
+    arguments = ("--device", "cpu", "--tiny", "--ranks", "2", "--output", str(output))
     done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "benchmarks" / "gpu.py"), *words],
+        [sys.executable, str(REPOSITORY / "benchmarks" / "gpu.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=580,

@@ -14,8 +14,8 @@ from train.plan import needs
 ONE = Layout()
 
 
-def config(*words: str) -> TrainConfig:
-    return load("train", TrainConfig, ["model=tiny", "model.vocab_size=4096", "precision=fp32", *words])
+def config(*arguments: str) -> TrainConfig:
+    return load("train", TrainConfig, ["model=tiny", "model.vocab_size=4096", "precision=fp32", *arguments])
 
 
 @pytest.fixture

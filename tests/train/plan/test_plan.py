@@ -166,8 +166,8 @@ def test_the_plan_of_65b_by_the_paper_s_accounting(capsys):
 
 
 def test_the_plan_of_a_layout_prints_every_part(capsys):
-    words = ["model=tiny", "layout=true", "world_size=16", "parallel.tp=2", "global_batch=4096", "gpu=16"]
-    assert main(words) == 0
+    arguments = ["model=tiny", "layout=true", "world_size=16", "parallel.tp=2", "global_batch=4096", "gpu=16"]
+    assert main(arguments) == 0
     text = capsys.readouterr().out
     for part in (
         f"{n_params(LlamaConfig(128, 4, 4, 32000)):,} parameters on 16 ranks",
@@ -199,7 +199,7 @@ def test_the_groups_of_every_layout_are_known():
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("arguments", "says"),
     [
         (["gpu=h1000"], "gpu=h1000: expected one of"),
         (["layout=true", "parallel.tp=64"], "parallel.tp=64: does not divide"),
@@ -211,7 +211,7 @@ def test_the_groups_of_every_layout_are_known():
         ),
     ],
 )
-def test_impossible_plans_are_refused_in_one_line(words, says, capsys):
-    assert main(words) == 1
+def test_impossible_plans_are_refused_in_one_line(arguments, says, capsys):
+    assert main(arguments) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and says in lines[0], lines

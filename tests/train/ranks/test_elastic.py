@@ -16,14 +16,14 @@ from tests.support.runs import SMALL, end, learned, metrics, succeed, wait_for_s
 pytestmark = pytest.mark.distributed
 
 
-def agent(log: Path, *words: str) -> subprocess.Popen:
+def agent(log: Path, *arguments: str) -> subprocess.Popen:
     """A torchrun with one or more workers, in its own session."""
     with log.open("a") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", "--max-restarts=10", *words],
+            [sys.executable, "-m", "torch.distributed.run", "--max-restarts=10", *arguments],
             stdout=out,
             stderr=out,
-            env={**os.environ, **(ENVIRONMENT if "--standalone" not in words else {})},
+            env={**os.environ, **(ENVIRONMENT if "--standalone" not in arguments else {})},
             start_new_session=True,
         )
 
@@ -44,8 +44,8 @@ def steps_done(folder: Path) -> int:
 def test_three_restarts_in_a_row_end_like_no_restart(corpora, tmp_path):
     """Torchrun's agent keeps its store through all restarts."""
     folder, log = tmp_path / "run", tmp_path / "log"
-    words = [*SMALL, f"corpora={corpora}", "steps=40", "checkpoint.every=4"]
-    process = agent(log, "--standalone", "--nproc-per-node=2", str(TRAIN), *words, f"run={folder}")
+    arguments = [*SMALL, f"corpora={corpora}", "steps=40", "checkpoint.every=4"]
+    process = agent(log, "--standalone", "--nproc-per-node=2", str(TRAIN), *arguments, f"run={folder}")
     try:
         for kill in range(3):
             wait_for("relama: resuming" if kill else "relama: starting", max(kill, 1), log, process)
@@ -56,7 +56,7 @@ def test_three_restarts_in_a_row_end_like_no_restart(corpora, tmp_path):
         end(process)
     assert log.read_text().count("relama: resuming") == 3
     assert (folder / "finished.json").exists()
-    succeed(*words, f"run={tmp_path / 'undisturbed'}", ranks=2)
+    succeed(*arguments, f"run={tmp_path / 'undisturbed'}", ranks=2)
     assert learned(folder) == learned(tmp_path / "undisturbed")
 
 
@@ -94,12 +94,12 @@ def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora
 def test_the_samples_are_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_path):
     folder = tmp_path / "run"
     port = free_port()
-    words = [*SMALL, f"corpora={corpora}", "steps=5000", "checkpoint.every=5"]
+    arguments = [*SMALL, f"corpora={corpora}", "steps=5000", "checkpoint.every=5"]
     start = [
         *("--nnodes=1:2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=elastic"),
         f"--rdzv-endpoint=localhost:{port}",
         "--rdzv-conf=last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3",
-        *(str(TRAIN), *words, f"run={folder}"),
+        *(str(TRAIN), *arguments, f"run={folder}"),
     ]
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
     agents = [agent(logs[0], *start)]
@@ -124,7 +124,7 @@ def test_the_samples_are_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_
     assert (folder / "preempted.json").exists()
 
     alone = tmp_path / "alone"
-    succeed(*words, f"run={alone}", f"stop_at={len(done)}")
+    succeed(*arguments, f"run={alone}", f"stop_at={len(done)}")
     assert (folder / "order.json").read_text() == (alone / "order.json").read_text()
     for here, there in zip(done, metrics(alone), strict=True):
         assert here["loss"] == pytest.approx(there["loss"], rel=2e-4)

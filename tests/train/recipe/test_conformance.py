@@ -115,8 +115,8 @@ def test_llamas_own_tokenizer_conforms(shared_data):
     assert conformance(config_of("7b"), settings).deviations == []
 
 
-def outcome(words: list[str], capsys) -> tuple[int, str, str]:
-    code = main(words)
+def outcome(arguments: list[str], capsys) -> tuple[int, str, str]:
+    code = main(arguments)
     return code, *capsys.readouterr()
 
 
@@ -151,7 +151,7 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
 
 
 @pytest.mark.parametrize(
-    ("words", "part"),
+    ("arguments", "part"),
     [
         (["run=nowhere"], "not a run folder"),
         (["run=nowhere", "model=7b"], "model=7b: run=nowhere has its own"),
@@ -164,8 +164,8 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
         (["model=7b", "corpora=nowhere"], "corpora=nowhere: no such folder"),
     ],
 )
-def test_a_comparison_that_cannot_be_made_is_refused_in_one_line(words, part, capsys):
-    code, _, err = outcome(words, capsys)
+def test_a_comparison_that_cannot_be_made_is_refused_in_one_line(arguments, part, capsys):
+    code, _, err = outcome(arguments, capsys)
     assert code == 1 and part in err and err.count("\n") == 1
 
 

@@ -105,8 +105,8 @@ def write(path: Path, lines: list) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def page_of(run: Path, *words: str) -> Page:
-    assert main([f"run={run}", *words]) == 0
+def page_of(run: Path, *arguments: str) -> Page:
+    assert main([f"run={run}", *arguments]) == 0
     text = (run / "report.html").read_text()
     page = Page(text)
     assert page.outside == [] and all(link.startswith("#") for link in page.links)
@@ -374,11 +374,11 @@ def test_several_runs_are_compared_on_one_page(run, tmp_path):
 
 
 def test_a_start_is_recorded_as_it_was_typed(monkeypatch):
-    words = ["model=7b", "data.sources=[c4, books]", "run=it's"]
+    arguments = ["model=7b", "data.sources=[c4, books]", "run=it's"]
     monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
-    assert shlex.split(command(words)) == ["relama", "train", *words]
+    assert shlex.split(command(arguments)) == ["relama", "train", *arguments]
     for local, world, nodes in ((8, 8, []), (8, 64, ["--nnodes", "8"])):
         for key, value in (("RUN_ID", "x"), ("LOCAL_WORLD_SIZE", str(local)), ("WORLD_SIZE", str(world))):
             monkeypatch.setenv("TORCHELASTIC_RUN_ID" if key == "RUN_ID" else key, value)
-        expected = ["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *words]
-        assert shlex.split(command(words)) == expected
+        expected = ["torchrun", *nodes, "--nproc_per_node", str(local), "train/main.py", *arguments]
+        assert shlex.split(command(arguments)) == expected

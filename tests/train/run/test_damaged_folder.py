@@ -83,9 +83,9 @@ class Place:
         """As `relama train run=FOLDER`; returns the exit code."""
         config = replace(self.resolved.config, run=str(folder), stop_at=stop_at)
 
-        def run(words: list[str]) -> int:
+        def run(arguments: list[str]) -> int:
             watchdog = Watchdog(folder / "hangs", 0, 0.0)
-            with claimed(config, words) as claimed_folder:
+            with claimed(config, arguments) as claimed_folder:
                 return Trainer(
                     replace(self.resolved, config=config), self.ranks, claimed_folder, watchdog
                 ).run()

@@ -21,7 +21,7 @@ def folders(corpora, tmp_path_factory):
     """One run, exported and imported in both formats."""
     root = tmp_path_factory.mktemp("formats")
     succeed(f"corpora={corpora}", f"run={root / 'run'}", "steps=2")
-    for verb, words in (
+    for verb, arguments in (
         (
             export,
             (f"weights={root / 'run'}", "format=hf", f"output={root / 'hf'}", "max_shard_gb=0.0002"),
@@ -36,7 +36,7 @@ def folders(corpora, tmp_path_factory):
             (f"weights={root / 'meta'}", f"output={root / 'from_meta'}", "max_seq_len=256"),
         ),
     ):
-        assert verb.main(list(words)) == 0
+        assert verb.main(list(arguments)) == 0
     return root
 
 
@@ -68,7 +68,7 @@ def test_transformers_reads_the_text_and_gives_our_logits(folders):
 def test_held_out_loss_is_the_same_from_every_format(folders, corpora, capsys):
     tables = []
     for name in ("run", "hf", "meta", "from_hf"):
-        words = [
+        arguments = [
             f"weights={folders / name}",
             "data=sample",
             f"corpora={corpora}",
@@ -76,7 +76,7 @@ def test_held_out_loss_is_the_same_from_every_format(folders, corpora, capsys):
             "sequences=3",
             "dtype=fp32",
         ]
-        assert validate.main(words) == 0
+        assert validate.main(arguments) == 0
         tables.append(capsys.readouterr().out.splitlines()[1:])
     assert all(table == tables[0] for table in tables)
 
@@ -105,7 +105,7 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("main", "words", "message"),
+    ("main", "arguments", "message"),
     [
         (
             export.main,
@@ -138,11 +138,11 @@ def test_training_from_another_shape_is_refused_by_key(folders, corpora, tmp_pat
     ],
 )
 def test_a_misfit_is_reported_in_one_line_and_leaves_nothing(
-    main, words, message, folders, tmp_path, capsys, other_tokenizer
+    main, arguments, message, folders, tmp_path, capsys, other_tokenizer
 ):
     if not (folders / "bare").exists():
         shutil.copytree(folders / "hf", folders / "bare", ignore=shutil.ignore_patterns("tokenizer*"))
-    replaced = words.replace("ROOT", str(folders)).replace("OUT", str(tmp_path / "out"))
+    replaced = arguments.replace("ROOT", str(folders)).replace("OUT", str(tmp_path / "out"))
     assert main(replaced.replace("OTHER", str(other_tokenizer)).split()) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1 and message in lines[0]
