@@ -17,8 +17,8 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from data.phases.kept import Ranges, merged
-from data.phases.permutation import round_keys
+from data.phases.kept import Kept, Ranges, merged
+from data.phases.permutation import keys_of
 from data.phases.reading import Reading
 from data.splitmix import mix_array
 
@@ -191,8 +191,8 @@ class Order:
             block, rank = divmod(k - first, share)
             sources, _ = block_order(self.seed, part.start, block, counts)
             number = part.start + block * sum(counts) + int(np.flatnonzero(sources == position)[rank])
-            if not any(a <= number < b for a, b in self.skipped):
-                yield index, number - sum(b - a for a, b in self.skipped if b <= number)
+            if (n := self._shown.rank(number)) is not None:
+                yield index, n
 
     def to_json(self) -> dict:
         segments = [asdict(segment) for segment in self.segments]
@@ -241,13 +241,14 @@ class Order:
             found.append(now)
         return found
 
+    @cached_property
+    def _shown(self) -> Kept:
+        """The samples that are not skipped."""
+        return Kept(0, 1 << 62, self.skipped)
+
     def _number(self, n: int) -> int:
         """The number of sample `n` if nothing were skipped."""
-        for start, stop in self.skipped:
-            if n < start:
-                break
-            n += stop - start
-        return n
+        return self._shown.nth(n)
 
     def _segment_of(self, number: int) -> Segment:
         return self.segments[bisect_right(self._starts, number) - 1]
@@ -303,14 +304,23 @@ def samples_of(
 @lru_cache(maxsize=16)
 def block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of a block: its source, and how many earlier places in the block have that source."""
-    key = round_keys(("block", seed, start, block))[0]
-    places = np.arange(sum(counts), dtype=np.uint64)
-    shuffled = np.argsort(mix_array(places + np.uint64(key)), kind="stable")  # the sum wraps
-    sources = np.repeat(np.arange(len(counts)), counts)[shuffled]
-    before = np.empty(len(sources), dtype=np.int64)
-    for source, count in enumerate(counts):
-        before[sources == source] = np.arange(count)
+    in_turn, ranks = _unshuffled(counts)
+    places = np.arange(len(in_turn), dtype=np.uint64)
+    places += np.uint64(keys_of(("block", seed, start, block))[0])  # the sum wraps
+    sources = in_turn[mix_array(places).argsort(kind="stable")]
+    before = np.empty_like(ranks)
+    before[sources.argsort(kind="stable")] = ranks
     return sources, before
+
+
+@lru_cache(maxsize=16)
+def _unshuffled(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """A block with its sources in turn: each place's source, and its rank among those of that source."""
+    smallest = np.min_scalar_type(len(counts))  # numpy sorts integers of up to two bytes in linear time
+    return (
+        np.repeat(np.arange(len(counts), dtype=smallest), counts),
+        np.concatenate([np.arange(count) for count in counts]),
+    )
 
 
 def _segment(

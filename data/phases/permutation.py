@@ -1,6 +1,7 @@
 """Permutations of 0 … n-1 drawn from a key, and their inverses, in constant time and memory."""
 
 import hashlib
+import struct
 from functools import lru_cache
 
 from data.splitmix import mix
@@ -44,8 +45,10 @@ def _halves(n: int) -> tuple[int, int]:
     return bits // 2, bits - bits // 2
 
 
-@lru_cache(maxsize=1024)
-def round_keys(key: tuple) -> tuple[int, ...]:
+def keys_of(key: tuple) -> tuple[int, ...]:
     """A 64-bit key for each round."""
     digest = hashlib.blake2b(repr(key).encode(), digest_size=8 * ROUNDS).digest()
-    return tuple(int.from_bytes(digest[8 * turn : 8 * turn + 8], "little") for turn in range(ROUNDS))
+    return struct.unpack(f"<{ROUNDS}Q", digest)
+
+
+round_keys = lru_cache(maxsize=1024)(keys_of)  # an epoch's are asked for again and again, a block's are not
