@@ -6,6 +6,7 @@ from pathlib import Path
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.prepare.config import PrepareConfig, renamed_key
+from data.prepare.inputs import recipe_module
 
 
 def run(argv: list[str]) -> None:
@@ -17,6 +18,11 @@ def run(argv: list[str]) -> None:
 def prepare(config: PrepareConfig) -> None:
     """Run the recipe of one source, or one of `MAKERS`. Raises DataError."""
     config.engine.check()
+    if config.download:
+        recipe_module(config)  # a missing package is named before anything is downloaded
+        from data.download.main import download
+
+        config.input = [str(download(config.recipe, config.name, config.dumps)), *config.input]
     if config.recipe == "sample":
         from data.prepare.sample import prepare_sample  # each branch imports only the packages it needs
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from data import mixture, remote
+from data.download.config import RECIPES as DOWNLOADABLE
+from data.download.config import DumpsConfig
 from data.engine import EngineConfig
 from data.mixture import DataConfig
 from data.tokens.llama import VOCAB_SIZE
@@ -88,6 +90,8 @@ class PrepareConfig:
     record_seconds: float = 60.0  # most CPU time for cleaning one record
     record_bytes: int = 64 << 20  # largest record, unpacked; a larger one is quarantined
     max_expansion: float = 100.0  # a compressed file may unpack to this many times its size, or to 1 GiB
+    download: bool = False  # fetch the publisher's files first: books, c4, stackexchange, wikipedia
+    dumps: DumpsConfig = field(default_factory=DumpsConfig)  # which files download=true fetches
     engine: EngineConfig = field(default_factory=EngineConfig)
 
     def __post_init__(self) -> None:
@@ -101,6 +105,11 @@ class PrepareConfig:
                     "recipe=sample: makes its own text and tokenizer; give only corpora= and replace="
                 )
             return
+        if self.download and (self.recipe not in DOWNLOADABLE or self.stage == "tokens"):
+            raise ValueError(
+                f"download=true: expected recipe={'|'.join(DOWNLOADABLE)} and stage=all|text; docs/data.md "
+                "says how to fetch other sources; then give input=PATH"
+            )
         if self.stage not in STAGES:
             raise ValueError(f"stage={self.stage}: expected one of {', '.join(STAGES)}")
         if self.recipe == "all" and (len(self.input) != 1 or self.output or self.source):
@@ -120,8 +129,9 @@ class PrepareConfig:
                 "tokenizer: stage=tokens needs a tokenizer (tokenizer=PATH; `relama tokenizer` trains one)"
             )
         no_input = self.recipe == "ccnet-models" and "references" in self.ccnet.skip
-        if self.stage != "tokens" and not self.input and not no_input:
-            raise ValueError("input: expected files or folders (input=PATH, or input=PATH,PATH)")
+        if self.stage != "tokens" and not (self.input or no_input or self.download):
+            fetch = ", or download=true to fetch them" if self.recipe in DOWNLOADABLE else ""
+            raise ValueError(f"input: expected files or folders (input=PATH, or input=PATH,PATH){fetch}")
         if self.licences is not None and self.recipe not in ("github", "all"):
             raise ValueError(f"licences: only recipe=github selects by license, not recipe={self.recipe}")
         if not 0 <= self.heldout < 1:

@@ -46,7 +46,7 @@ def inputs(path: Path) -> list[Path]:
         return [path]
     found: dict[str, tuple[int, str, Path]] = {}
     for file in rows.visible_files(path) if path.is_dir() else []:
-        if _is_posts(file):
+        if is_posts(file):
             sized = (file.stat().st_size, str(file), file)
             site = site_of(file) or str(file)
             found[site] = max(found.get(site, sized), sized)
@@ -118,7 +118,8 @@ def _host(name: str, known: bool = False) -> str:
     return re.sub(r"^meta\.(.+)\.stackexchange\.com$", r"\1.meta.stackexchange.com", name)
 
 
-def _is_posts(file: Path) -> bool:
+def is_posts(file: Path) -> bool:
+    """Whether the file's name is that of a site's posts."""
     name = file.name.lower()
     if name.endswith(".7z"):
         return not _OTHER_TABLES.search(name)

@@ -1,0 +1,161 @@
+"""`download=true`: the publisher's files in `dumps/<source>`, each complete and verified, or not there.
+
+The list of files is kept next to them (`.downloads.json`), so a second start fetches the rest of the same
+dump, and needs no network once all are here. An unfinished file (`.NAME.part`) continues where it broke off.
+"""
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+
+from configs.redact import redact
+from data import folders
+from data.accounts import megabytes
+from data.download import http
+from data.download.config import DumpsConfig
+from data.download.publishers import PUBLISHERS, Remote, listed
+from data.errors import DataError
+from data.progress import Progress
+
+LIST = ".downloads.json"
+SPARE = 1 << 30  # bytes of disk to leave free
+
+
+def download(recipe: str, source: str, config: DumpsConfig) -> Path:
+    """Fetch what is missing of the recipe's files; returns their folder. Raises DataError."""
+    folder, progress = Path(config.folder) / source, Progress(source)
+    try:
+        files = _files(recipe, folder, config, progress)
+        with folders.locked(folder / ".lock"):
+            missing = [file for file in files if not _is_here(folder, file)]
+            if missing:
+                _say_and_refuse(folder, files, missing, progress)
+            for number, file in enumerate(missing):
+                counted = f"file {len(files) - len(missing) + number + 1:,} of {len(files):,}"
+                _fetch(file, folder, _showing(progress, counted, file))
+                if number + 1 < len(missing):
+                    time.sleep(file.pause)
+            if missing:
+                without = sum(not file.digest for file in missing)
+                verified = (
+                    f"; {without:,} without a checksum from their publisher" if without else ", verified"
+                )
+                progress.say(f"{_files_of(missing)} downloaded to {folder}{verified}")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error})") from None
+    return folder
+
+
+def _files(recipe: str, folder: Path, config: DumpsConfig, progress: Progress) -> list[Remote]:
+    """The files to have: as listed at the first start, or now by the publisher."""
+    base = (config.mirror or PUBLISHERS[recipe][0]).rstrip("/")
+    asked = {"from": base, "only": config.only, "files": config.files}
+    try:
+        kept = json.loads((folder / LIST).read_text())
+        if kept["asked"] == asked:
+            return [Remote(**file) for file in kept["list"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    files = list(_counted(islice(listed(recipe, base, config.only), config.files), base, progress))
+    if not files:
+        wanted = f" that begins with {' or '.join(config.only)} (dumps.only)" if config.only else ""
+        raise DataError(f"{redact(base)}: lists no file of recipe={recipe}{wanted}")
+    content = {"asked": asked, "list": [asdict(file) for file in files]}
+    folder.mkdir(parents=True, exist_ok=True)
+    folders.write_whole(folder / LIST, json.dumps(content, indent=1))
+    return files
+
+
+def _counted(files: Iterator[Remote], base: str, progress: Progress) -> Iterator[Remote]:
+    progress.show(f"asking {redact(base)} for its list of files")
+    for number, file in enumerate(files, 1):
+        progress.show(f"listing {redact(base)}, {number:,} files")
+        yield file
+
+
+def _files_of(some: list[Remote]) -> str:
+    return "1 file" if len(some) == 1 else f"{len(some):,} files"
+
+
+def _is_here(folder: Path, file: Remote) -> bool:
+    path = folder / file.name
+    return path.is_file() and (file.size is None or path.stat().st_size == file.size)
+
+
+def _part(folder: Path, file: Remote) -> Path:
+    return folder / f".{file.name}.part"
+
+
+def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], progress: Progress) -> None:
+    """Say how much is to be downloaded. Raises DataError if the disk has too little space for it."""
+    parts = [_part(folder, file) for file in missing]
+    begun = sum(part.stat().st_size for part in parts if part.exists())
+    size = sum(file.size or 0 for file in missing) - begun
+    unknown = "" if all(file.size is not None for file in missing) else " (not all sizes are known)"
+    here = (
+        f"{len(files) - len(missing):,} of {len(files):,} files are here; "
+        if len(files) > len(missing)
+        else ""
+    )
+    amount = f", {megabytes(size)}{unknown}" if size > 50_000 else ""
+    progress.say(f"{here}downloading {_files_of(missing)}{amount} to {folder}")
+    free = shutil.disk_usage(folder).free
+    if size + SPARE > free:
+        raise DataError(
+            f"{folder}: {size / 1e9:,.1f} GB are to be downloaded, and {free / 1e9:,.1f} GB are free; give "
+            "dumps.folder= on a larger disk, or dumps.only= or dumps.files= for fewer files"
+        )
+
+
+def _fetch(file: Remote, folder: Path, show: Callable[[int], None]) -> None:
+    """One file: complete and with the right checksum, or not there. Raises DataError."""
+    part = _part(folder, file)
+    if not file.digest and file.size is None:  # nothing would show that two halves are of different files
+        part.unlink(missing_ok=True)
+    problem = None
+    for _ in range(2):  # a file may change on its server while it is downloaded
+        http.download(file.url, part, file.size, show)
+        problem = _problem(part, file)
+        if problem is None:
+            folders.sync(part)
+            part.rename(folder / file.name)
+            folders.sync(folder)
+            return
+        part.unlink()
+    raise DataError(
+        f"{redact(file.url)}: {problem}, twice; it was deleted. Run the same command again later, or delete "
+        f"{folder / LIST} to take the publisher's newest list"
+    )
+
+
+def _problem(part: Path, file: Remote) -> str | None:
+    size = part.stat().st_size
+    if file.size is not None and size != file.size:
+        return f"{size:,} bytes arrived, and its publisher lists {file.size:,}"
+    if file.digest:
+        with part.open("rb") as content:
+            found = hashlib.file_digest(content, file.algorithm).hexdigest()
+        if found != file.digest:
+            return f"arrived with {file.algorithm} {found}, and its publisher lists {file.digest}"
+    return None
+
+
+def _showing(progress: Progress, counted: str, file: Remote) -> Callable[[int], None]:
+    """A function of the bytes that have arrived, which shows them and the speed."""
+    first: list[tuple[float, int]] = []
+
+    def show(done: int) -> None:
+        now = time.monotonic()
+        first[:] = first or [(now, done)]
+        since, began = first[0]
+        rate = (done - began) / (now - since) if now > since and done > began else 0.0
+        of = f" of {megabytes(file.size)}" if file.size else ""
+        speed = f", {megabytes(rate)}/s" if rate else ""
+        progress.show(f"downloading {counted}: {file.name}, {megabytes(done)}{of}{speed}")
+
+    return show

@@ -1,0 +1,263 @@
+"""`download=true`: files from a local server that breaks off, changes, lies and fails, as publishers do."""
+
+import asyncio
+import bz2
+import gzip
+import hashlib
+import json
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from data.download import http, publishers
+from data.download.config import DumpsConfig
+from data.download.main import download
+from data.errors import DataError
+from data.main import main
+
+WIKI = bz2.compress(
+    b"<mediawiki xmlns='http://www.mediawiki.org/xml/export-0.11/'><siteinfo><dbname>slwiki</dbname>"
+    b"</siteinfo><page><title>Voda</title><ns>0</ns><id>1</id><revision><id>2</id>"
+    b"<text>Voda je snov brez barve, vonja in okusa, ki jo potrebujejo vsa ziva bitja na Zemlji.</text>"
+    b"</revision></page></mediawiki>"
+)
+C4 = gzip.compress(
+    b"".join(b'{"text": "Page %d of the web.", "url": "http://a.org/%d"}\n' % (n, n) for n in range(99))
+)
+BOOK = b"*** START OF THE PROJECT GUTENBERG EBOOK A ***\n\n" + b"It was a dark night.\n" * 50
+BOOK += b"\n*** END OF THE PROJECT GUTENBERG EBOOK A ***\n"
+NAME = "slwiki-20260901-pages-articles-multistream.xml.bz2"
+DUMP = f"/slwiki/20260901/{NAME}"
+SHARD = "c4-train.00000-of-01024.json.gz"
+
+
+class Publisher:
+    """The pages and files of all four publishers, at one address."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str | None]] = []  # method, path, Range
+        self.cuts: list[int] = []  # the next answers with a body end after this many bytes
+        self.codes: list[int] = []  # the next answers fail with these
+        self.ranges = True  # whether Range is obeyed
+        sums = f"{'0' * 40}  slwiki-20260901-pages-articles-multistream1.xml-p1p2.bz2\n"
+        sums += f"{hashlib.sha1(WIKI).hexdigest()}  {NAME}\n"
+        large = {"oid": hashlib.sha256(C4).hexdigest(), "size": len(C4)}
+        shards = [
+            {"type": "file", "path": f"en/{SHARD}", "size": len(C4), "oid": "git", "lfs": large},
+            {"type": "file", "path": "en/c4-validation.00000-of-00008.json.gz", "size": 1, "oid": "git"},
+        ]
+        sites = [
+            {"name": f"{site}.7z", "size": str(len(site)), "sha1": hashlib.sha1(site.encode()).hexdigest()}
+            for site in ("beer.stackexchange.com", "stackoverflow.com-Votes", "ai.stackexchange.com")
+        ]
+        more = "/api/datasets/allenai/c4/tree/main/en?cursor=2"
+        self.files = {
+            "/slwiki/latest/slwiki-latest-sha1sums.txt": sums.encode(),
+            DUMP: WIKI,
+            "/api/datasets/allenai/c4/tree/main/en": b"[]",
+            more: json.dumps(shards).encode(),
+            f"/datasets/allenai/c4/resolve/main/en/{SHARD}": C4,
+            "/metadata/stackexchange": json.dumps({"files": sites}).encode(),
+            "/download/stackexchange/ai.stackexchange.com.7z": b"ai.stackexchange.com",
+            "/download/stackexchange/beer.stackexchange.com.7z": b"beer.stackexchange.com",
+            "/robot/harvest?filetypes[]=txt": b'<a href="/1/1-0.txt">1</a><a href="harvest?offset=2">+</a>',
+            "/robot/harvest?offset=2": b'<a href="/2/2-0.txt">2</a><a href="harvest?offset=2">Next</a>',
+            "/1/1-0.txt": BOOK,
+            "/2/2-0.txt": BOOK.replace(b"dark", b"light"),
+        }
+        self.links = {"/api/datasets/allenai/c4/tree/main/en": f'<{more}>; rel="next"'}
+
+
+class Answers(BaseHTTPRequestHandler):
+    publisher: Publisher
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        here, asked = self.publisher, self.headers.get("Range")
+        here.asked.append((self.command, self.path, asked))
+        content = here.files.get(self.path)
+        if content is None or here.codes:
+            self.send_response(here.codes.pop(0) if content is not None else 404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and here.ranges else 0
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        if self.path in here.links:
+            self.send_header("Link", here.links[self.path])
+        self.end_headers()
+        if self.command == "GET":
+            end = start + here.cuts.pop(0) if here.cuts and self.path == DUMP else len(content)
+            self.wfile.write(content[start:end])
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def publisher(monkeypatch, tmp_path) -> Iterator[tuple[Publisher, str]]:
+    """The publisher and its address; the working folder is empty, and nobody waits."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(http, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(publishers, "BETWEEN_PAGES", 0.0)
+    publisher = Publisher()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Answers,), {"publisher": publisher}))
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield publisher, f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def fetch(recipe: str, address: str, **keys: object) -> dict[str, bytes]:
+    """The visible files that `download` leaves, by name."""
+    folder = download(recipe, recipe, DumpsConfig(mirror=address, **keys))
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "keys", "expected"),
+    [
+        ("wikipedia", {"only": ["slwiki"]}, {NAME: WIKI}),
+        ("c4", {}, {SHARD: C4}),
+        ("stackexchange", {"files": 1}, {"ai.stackexchange.com.7z": b"ai.stackexchange.com"}),
+        ("stackexchange", {"only": ["beer"]}, {"beer.stackexchange.com.7z": b"beer.stackexchange.com"}),
+        ("books", {}, {"1-0.txt": BOOK, "2-0.txt": BOOK.replace(b"dark", b"light")}),
+    ],
+)
+def test_each_publishers_list_is_followed(recipe, keys, expected, publisher, capsys):
+    served, address = publisher
+    assert fetch(recipe, address, **keys) == expected
+    printed = capsys.readouterr().err
+    assert ("without a checksum" in printed) == (recipe == "books") and "downloaded to dumps/" in printed
+    asked = len(served.asked)
+    assert fetch(recipe, address, **keys) == expected
+    assert len(served.asked) == asked  # a complete download needs no network
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_download_continues_where_it_broke_off(ranges, publisher):
+    served, address = publisher
+    served.ranges, served.cuts = ranges, [100, 50, 0]
+    assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
+    begun = [asked for method, path, asked in served.asked if (method, path) == ("GET", DUMP)]
+    assert begun[0] is None and begun[1] == "bytes=100-" and len(begun) == 4
+
+
+def test_a_killed_download_continues_and_servers_that_fail_are_asked_again(publisher):
+    served, address = publisher
+    served.cuts = [100] + [0] * 9
+    with pytest.raises(DataError, match="the connection ended at byte 100 of"):
+        fetch("wikipedia", address, only=["sl"])
+    assert not Path("dumps/wikipedia", NAME).exists()
+    served.cuts, served.codes, served.asked = [], [503, 429], []
+    assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}
+    assert served.asked == [("GET", DUMP, "bytes=100-")] * 3
+
+
+def test_bytes_that_are_not_the_publishers_are_never_kept(publisher):
+    served, address = publisher
+    served.files[DUMP] = WIKI[:-1] + b"?"
+    with pytest.raises(DataError, match=r"arrived with sha1 .*, and its publisher lists .*, twice"):
+        fetch("wikipedia", address, only=["sl"])
+    assert [path.name for path in Path("dumps/wikipedia").iterdir() if NAME in path.name] == []
+    served.files[DUMP] = WIKI
+    Path("dumps/wikipedia", f".{NAME}.part").write_bytes(b"of another dump")
+    assert fetch("wikipedia", address, only=["sl"]) == {NAME: WIKI}  # from its beginning, the second time
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("recipe=wikipedia dumps.mirror=http://127.0.0.1:1", "cannot be fetched (Connection refused)"),
+        (
+            "recipe=wikipedia dumps.only=dewiki",
+            "dewiki-latest-sha1sums.txt: the server answers 404 Not Found",
+        ),
+        ("recipe=wikipedia dumps.only=xx", "lists no file of recipe=wikipedia that begins with xx"),
+        ("recipe=wikipedia dumps.files=0", "dumps.files=0: expected at least 1"),
+        ("recipe=wikipedia dumps.mirror=ftp://a", "dumps.mirror=ftp://a: expected an address"),
+        ("recipe=github", "download=true: expected recipe=books|c4|stackexchange|wikipedia"),
+    ],
+)
+def test_what_cannot_be_fetched_is_one_line_and_leaves_nothing(words, expected, publisher, capsys):
+    arguments = [f"dumps.mirror={publisher[1]}", *words.split(), "download=true"]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("relama: error: ") and expected in error
+    assert list(Path().iterdir()) == []
+
+
+def test_a_list_with_a_name_that_leads_elsewhere_is_refused(publisher):
+    served, address = publisher
+    served.files["/metadata/stackexchange"] = b'{"files": [{"name": "../up.7z", "size": "1"}]}'
+    with pytest.raises(DataError, match="expected a plain name"):
+        fetch("stackexchange", address)
+    served.files["/metadata/stackexchange"] = b"<html>"
+    with pytest.raises(DataError, match="not the list of files that was expected"):
+        fetch("stackexchange", address)
+
+
+def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(publisher, monkeypatch):
+    served, address = publisher
+    monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1 << 20))
+    with pytest.raises(
+        DataError, match=r"GB are to be downloaded, and 0\.0 GB are free; give dumps\.folder="
+    ):
+        fetch("c4", address)
+    assert ("GET", f"/datasets/allenai/c4/resolve/main/en/{SHARD}", None) not in served.asked
+
+
+def test_prepare_makes_text_of_what_it_fetched(publisher, capsys):
+    _, address = publisher
+    words = ["recipe=c4", "download=true", f"dumps.mirror={address}", "stage=text"]
+    assert main(words) == 0
+    assert "99 records read, 99 kept" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "already exists with these settings; skipping" in capsys.readouterr().err
+
+
+@contextmanager
+def aiohttps_server(folder: Path) -> Iterator[str]:
+    """Files by a server that we did not write."""
+    from aiohttp import web
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    loop, ready = asyncio.new_event_loop(), threading.Event()
+
+    async def start() -> None:
+        app = web.Application()
+        app.router.add_static("/", folder)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+        ready.set()
+
+    def serve() -> None:
+        loop.run_until_complete(start())
+        loop.run_forever()
+
+    threading.Thread(target=serve, daemon=True).start()
+    assert ready.wait(10)
+    yield f"http://127.0.0.1:{port}"
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def test_anothers_server_continues_a_file(tmp_path):
+    pytest.importorskip("aiohttp")
+    content = bytes(range(256)) * 9999
+    (tmp_path / "file").write_bytes(content)
+    part, shown = tmp_path / "part", []
+    part.write_bytes(content[:1_000_001])
+    with aiohttps_server(tmp_path) as address:
+        http.download(f"{address}/file", part, len(content), shown.append)
+    assert part.read_bytes() == content and shown[0] > 1_000_001
