@@ -170,7 +170,12 @@ class Page:
             return
         ends = [*(bound - 1 for bound in bounds[1:]), len(out)]
         arguments = ["".join(out[a:b]) for a, b in zip(bounds, ends)]
-        text = self._templates.render(name, arguments, lambda: in_brackets(self._before(start)))
+        text = self._templates.render(
+            name,
+            arguments,
+            lambda: in_brackets(self._before(start)),
+            lambda shown: continues_sentence(self._before(start), shown, self._after()),
+        )
         if text is Rendered.UNKNOWN:
             text = self._without_rule(arguments, start)
         elif text is Rendered.DROPPED:
@@ -182,8 +187,11 @@ class Page:
     def _without_rule(self, arguments: list[str], start: int) -> str:
         """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
         text = running_text(arguments)
-        after = self._text[self._place : self._place + _NEAR].partition("\n")[0]
-        return text if text and continues_sentence(self._before(start), text, after) else HOLE
+        return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
+
+    def _after(self) -> str:
+        """The raw text behind the current mark on its line."""
+        return self._text[self._place : self._place + _NEAR].partition("\n")[0]
 
     def _before(self, start: int) -> str:
         """The text before `start` on its line or in the current argument."""

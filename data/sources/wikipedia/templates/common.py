@@ -22,6 +22,8 @@ transl | transliteration | tlit | font color | fontcolor → @last
 
 ill | illm | interlanguage link | interlanguage link multi | link-interwiki → @interlanguage
 music → @music
+nihongo | nihongo3 | nihongo foot | нихонго → @nihongo
+korean | lang-ko | ko-hhrm | 한국어 → @korean
 
 # Text side by side.
 ce | chem2 | gaps | angbr | angle bracket | hsp → {*:}
@@ -29,6 +31,11 @@ keypress | key press → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
 linktext → {*}
 sortname → {1-2: }
+
+# Citations in a sentence.
+harvtxt | harvcoltxt | citet | harvard citation text | harvardtxt → @textual
+harvnb | harvcolnb | harvard citation no brackets → @bare citation
+harvs → @several
 
 # Phonetic signs; dropped in brackets.
 ipa → @sounds
@@ -100,7 +107,7 @@ navire | barco | navio | nave | schip | vaixell | fartyg | skib | loď | hajó |
 
 DROPPED = """
 cite * | citation needed | cn | fact | reflist | refbegin | refend | refn | efn | efn-* | sfn | sfnp | sfnm
-| harv | harvnb | harvp | harvtxt | harvcol | harvcolnb | harvid | sfnref | rp | r | ref | ref label | note
+| harv | harvp | harvcol | harvid | sfnref | rp | r | ref | ref label | note
 | note label | notelist | isbn | issn | oclc | doi | pmid | pmc | jstor | arxiv | bibcode | anchor | coord
 | flagicon | flagicon * | flag icon | coord missing | audio | listen | main | see also | further | about
 | redirect | for | other uses | hatnote | distinguish | short description | authority control | commons

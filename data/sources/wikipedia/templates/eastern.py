@@ -17,12 +17,12 @@ nihongo → @nihongo
 POLISH_DROPPED = """
 cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | osobny artykuł | zobacz też
 | flaga | flaga * | commons | kontrola autorytatywna | stub* | ujednoznacznienie | infobox* | * infobox
-| dopracować | państwo | przypis | uwaga | dead link | u góry | link-interwiki | lang-icon | język | v
+| dopracować | przypis | uwaga | dead link | u góry | link-interwiki | lang-icon | język | v
 | main | spis treści | siostrzane projekty | k
 """
 
 CZECH = """
-nowrap | citát | citace | malé | výslovnost | lang-* | vlajka a název | formatnum | ipa | kapitálky → @text
+nowrap | citát | citace | malé | výslovnost | lang-* | formatnum | ipa | kapitálky → @text
 vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
@@ -42,7 +42,7 @@ nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
 """
 CROATIAN_DROPPED = """
 citiranje weba | citiranje knjige | cite * | glavni | glavni članak | izvori | infookvir * | mrva* | zastava
-| commonscat | vidi još | razdvojba | z+x | flag
+| commonscat | vidi još | razdvojba | flag
 """
 
 SLOVENIAN = """

@@ -31,7 +31,7 @@ TABLE = """
 -' | '- → '
 as of | asof → @as of
 citation | quote citation → @citation
-nihongo | nihongo3 | nihongo foot | nihongo krt → @nihongo
+nihongo krt → @nihongo
 dtsh | dts → {*}
 ipaslink | ipa slink → /{1}/
 ipablink | ipa blink → @bracketed
@@ -94,7 +94,9 @@ myr → RM{1}
 idr → Rp{1}
 currency → @currency
 percentage | pct → @percentage
-age → @age
+age | age in years | ayd | age-years → @age
+inrconvert → @rupees
+age in days | age-days | number of days | days between → @days
 century → @ordinal century
 verse translation → {1}[ {2}]
 etymology → from {1} {2}[ ‘{3}’]
@@ -105,8 +107,6 @@ nfly | by | mlby | baseball year | nbay | nhly | cfly | cflyear | cfby | mlsy | 
 # Names.
 ship → @ship
 sclass | sclass2 | ship class | sclass- | sclass2- → @ship class
-flag | flagcountry | flagu | flag+link | flaglink | flagg | flag country | flagdeco2 | fb | nft | nfa | cr
-| country | mapplot | noflag | flaglist | national football team → {name,1}
 rws | stnlnk | stnlink | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl
 | sta | cta → {1}
 bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | bv | bible verse → @verse

@@ -4,6 +4,7 @@ Without the unit or the currency in the name, the figure alone would be a wrong 
 """
 
 import re
+from datetime import date
 
 from data.sources.wikipedia.templates.patterns import Rule
 
@@ -14,6 +15,9 @@ _CODES = {
     "HUF", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON", "RSD",
     "RUB", "SEK", "SGD", "THB", "TRY", "UAH", "USD", "ZAR",
 }  # fmt: skip
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": " billion", "t": " trillion"}
+_SCALES |= {"lc": " lakh crore"}
 _SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
 _UNIT = re.compile(
     r"(?:[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с)[23²³]?|%|‰|°[cf]?|ºc"
@@ -55,12 +59,44 @@ def percentage(positional: list[str], named: dict[str, str]) -> str:
     return f"{share:.{min(int(digits), 9) if digits.isdecimal() else 0}f}%"
 
 
+def _dates(positional: list[str]) -> list[date]:
+    """The dates of `1950|5|1|2000|4|30`, `1950-05-01|…` or `1 May 1950|…`."""
+    parts = [part for part in positional if part]
+    if len(parts) >= 6 and all(part.isdecimal() for part in parts[:6]):
+        parts = ["-".join(parts[start : start + 3]) for start in (0, 3)]
+    found = []
+    for part in parts[:2]:
+        numbers = [int(number) for number in re.findall(r"\d{1,4}", part)]
+        words = [word[:3] for word in re.findall(r"[a-z]{3,}", part.lower())]
+        if len(numbers) == 2 and words and words[0] in _MONTHS:
+            day, year = numbers
+            numbers = [year, _MONTHS.index(words[0]) + 1, day]
+        try:
+            found.append(date(*numbers[:3]))
+        except (TypeError, ValueError):
+            return []
+    return found
+
+
 def age(positional: list[str], named: dict[str, str]) -> str | None:
-    """{{age|1950|5|1|2000|4|30}}: 49. To an unnamed day it is unknown."""
-    if len(positional) < 6 or not all(part[:4].isdecimal() for part in positional[:6]):
+    """{{age|1950|5|1|2000|4|30}}, {{age|1 May 1950|30 April 2000}}: 49. Up to today it is unknown."""
+    dates = _dates(positional)
+    if len(dates) < 2:
         return None
-    born, then = (tuple(int(part[:4]) for part in positional[start : start + 3]) for start in (0, 3))
-    return str(then[0] - born[0] - (then[1:] < born[1:]))
+    born, then = dates
+    return str(then.year - born.year - ((then.month, then.day) < (born.month, born.day)))
+
+
+def days(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{age in days|2000|1|1|2000|1|31}}: 30."""
+    dates = _dates(positional)
+    return f"{abs((dates[1] - dates[0]).days):,}" if len(dates) > 1 else None
+
+
+def rupees(positional: list[str], named: dict[str, str]) -> str:
+    """{{INRConvert|5|c}}: ₹5 crore."""
+    amount, scale = [*positional, "", ""][:2]
+    return f"₹{amount}{_SCALES.get(scale, '')}"
 
 
 def dated(months: str, between: str = " ", day_mark: str = "", year_mark: str = "") -> Rule:
@@ -78,4 +114,10 @@ def dated(months: str, between: str = " ", day_mark: str = "", year_mark: str = 
     return rule
 
 
-FUNCTIONS: dict[str, Rule] = {"roman": roman, "percentage": percentage, "age": age}
+FUNCTIONS: dict[str, Rule] = {
+    "roman": roman,
+    "percentage": percentage,
+    "age": age,
+    "days": days,
+    "rupees": rupees,
+}

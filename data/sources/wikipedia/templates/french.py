@@ -36,6 +36,10 @@ durée → [{1} h][ {2} min][ {3} s]
 # Figures.
 unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @units
 dunité → {1} × {2-9: }
+o → o[ {1}]
+os → os[ {1}]
+nd → nd
+nde → nde
 n° | nº | numéro | no → nº[ {1}]
 p. | p | page → p.[ {1}]
 pp. → pp.[ {1}]
@@ -52,9 +56,10 @@ er → er
 re → re
 ère → ère
 ind | indice → @lowered
-euro → [{1} ]€
+euro | euros → [{1} ]€
+dollar | dollars → [{1} ]$
 tmp → {1}[ {2}]
-conversion → {1}
+conversion → {1}[ {2}]
 romain | nombre en romain | rom | rom-maj | rom maj → @roman
 
 # Running text.

@@ -4,6 +4,24 @@ from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
+# {{enS|word}}: the language and the text.
+LANGUAGES = """
+af afrikaans am amharisch ar arabisch arc aramäisch az aserbaidschanisch be belarussisch bg bulgarisch bn
+bengalisch bo tibetisch br bretonisch bs bosnisch ca katalanisch co korsisch cs tschechisch cy walisisch da
+dänisch el griechisch en englisch eo esperanto es spanisch et estnisch eu baskisch fa persisch fi finnisch
+fo färöisch fr französisch fy westfriesisch ga irisch gd schottisch-gälisch gl galicisch grc altgriechisch
+gu gujarati he hebräisch hi hindi hr kroatisch hsb obersorbisch dsb niedersorbisch hu ungarisch hy armenisch
+id indonesisch is isländisch it italienisch ja japanisch ka georgisch kk kasachisch km khmer kn kannada ko
+koreanisch ku kurdisch ky kirgisisch la lateinisch lb luxemburgisch ln lingala lo laotisch lt litauisch lv
+lettisch mi māori mk mazedonisch ml malayalam mn mongolisch mr marathi ms malaiisch mt maltesisch my
+birmanisch nb bokmål nds niederdeutsch ne nepalesisch nl niederländisch no norwegisch oc okzitanisch pa
+punjabi pl polnisch ps paschtu pt portugiesisch qu quechua rm rätoromanisch ro rumänisch ru russisch sa
+sanskrit sc sardisch scn sizilianisch sh serbokroatisch si singhalesisch sk slowakisch sl slowenisch sm
+samoanisch so somali sq albanisch sr serbisch sv schwedisch sw suaheli ta tamil te telugu tg tadschikisch th
+thailändisch tk turkmenisch tl tagalog tr türkisch tt tatarisch uk ukrainisch ur urdu uz usbekisch vi
+vietnamesisch wa wallonisch yi jiddisch zh chinesisch
+"""
+
 GERMAN = """
 höhe → @altitude
 " → „{1}“
@@ -14,31 +32,12 @@ zitat | zitat-de | zitat-en | zitat-fr | zitat-it | zitat-la | zitat-es → {tex
 §§ → §§ {1}[ {2}]
 art. | artikel → Art. {1}[ {2}]
 bibel | b | bibel2 → {1} {2}[,{3}]
-ens → englisch {1}
-frs → französisch {1}
-las → lateinisch {1}
-grcs → altgriechisch {1}
-els → griechisch {1}
-rus → russisch {1}
-pls → polnisch {1}
-css → tschechisch {1}
-its → italienisch {1}
-ess → spanisch {1}
-nls → niederländisch {1}
-hus → ungarisch {1}
-trs → türkisch {1}
-uks → ukrainisch {1}
-ars → arabisch {1}
-hes → hebräisch {1}
-jas → japanisch {1}
-pts → portugiesisch {1}
-svs → schwedisch {1}
-hrs → kroatisch {1}
 zahl | formatnum | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
 | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
 | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
 lang | farbe | coloré → @second
-ipa | lautschrift → [{1}]
+lautschrift → @bracketed
+ipa → {1}
 bruch → @fraction
 hoch → @raised
 tief → @lowered
@@ -55,7 +54,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 | commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
 | anker | fn | fnzelle | fnbox | fntext | ewz | ewd | ewr | ewt | fl | metadaten * | inflation | alter
 | normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
-| deu | aut | che | dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
+| dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
 | webarchiv | toter link | aktualisieren | quelle | wann | wer | bausteindesign* | verweis | pnd | tabellen*
 | positionskarte* | personendaten | falschschreibung | hinweis-*
 """
@@ -69,7 +68,7 @@ ipa → {1}
 """
 DUTCH_DROPPED = """
 bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje | zie hoofdartikel
-| zieook | vlag | vlagland | zie ook | hoofdartikel | citeer * | voetnoot | navigatie * | infobox *
+| zieook | vlag | zie ook | hoofdartikel | citeer * | voetnoot | navigatie * | infobox *
 | largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
 """
 
@@ -81,7 +80,7 @@ källa behövs | fakta | faktamall | vem | vad | förtydliga | när | opartisk? 
 ej översatt | ill | länk → {2,1}
 """
 SWEDISH_DROPPED = """
-webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild | landsnamn | huvudartikel
+webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild | huvudartikel
 | se även | olika betydelser | källor | referenser | auktoritetsdata | commonscat | ingen källa | stub
 | robotskapad | coord | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
 """
@@ -96,6 +95,9 @@ DANISH_DROPPED = """
 autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
 | stub | infoboks * | kilde-artikel | bogref | webref | fodnote | coord | clear | kilder mangler
 """
+
+_PAIRS = zip(LANGUAGES.split()[::2], LANGUAGES.split()[1::2])
+GERMAN += "".join(f"{code}s → {language} {{1}}\n" for code, language in _PAIRS)
 
 _TABLES = {
     "de": (GERMAN, GERMAN_DROPPED),

@@ -6,7 +6,10 @@ from enum import Enum
 from functools import cache
 
 from data.sources.wikipedia.templates import common, cyrillic, eastern, english, french, germanic, romance
+from data.sources.wikipedia.templates.authors import bare
+from data.sources.wikipedia.templates.countries import flag_rules, named_country
 from data.sources.wikipedia.templates.figures import of_its_name
+from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, wrapped
 
@@ -43,6 +46,9 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
+_SETTING = re.compile(
+    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
+)  # a language, a color, an address
 _RUNNING = 200  # most characters of running text in a template without a rule
 
 
@@ -57,25 +63,35 @@ class Templates:
     """The templates of one Wikipedia."""
 
     def __init__(self, language: str = "") -> None:
+        self._language = language
         self._rules, self._prefixes = _rules_of(language)
         self._ordinals = language == "fr"
 
     def render(
-        self, name: str, arguments: list[str], in_brackets: Callable[[], bool] = lambda: False
+        self,
+        name: str,
+        arguments: list[str],
+        in_brackets: Callable[[], bool] = lambda: False,
+        is_word: Callable[[str], bool] = lambda text: True,
     ) -> str | Rendered:
         """The text of a template, which may be "", or why it has none.
 
         `arguments` are the parts between its own `|`, with named ones as `name=value`. `in_brackets` tells
-        whether the template is in brackets, where pronunciations are dropped.
+        whether the template is in brackets, where pronunciations are dropped; `is_word` whether its text
+        is part of a sentence, without which a citation is a note.
         """
         name = _SPACES.sub(" ", name).strip()
         key = name.lower()
+        if (country := named_country(name, arguments, self._language)) is not None and (
+            not arguments or key not in self._rules
+        ):
+            return country or Rendered.DROPPED
         rule = self._rules.get(key) or self._prefix_rule(key)
         if rule is drop or (_SOUNDS.match(key) and in_brackets()):
             return Rendered.DROPPED
         if rule:
             text = rule(*split(arguments))
-            return Rendered.DROPPED if text is None else text
+            return Rendered.DROPPED if text is None or (rule is bare and not is_word(text)) else text
         if _FRACTION.fullmatch(key):
             return name
         if key.endswith("?") and (text := wrapped(*split(arguments))):
@@ -99,12 +115,19 @@ class Templates:
 
 
 def running_text(arguments: list[str]) -> str:
-    """The only argument of a template without a rule, if it can be part of a sentence; else ""."""
+    """The argument of a template without a rule that can be part of a sentence; else "".
+
+    It is the only one, or of two the first, unless that is a language, a color or the like.
+    """
     positional, named = split(arguments)
     texts = list(filter(None, positional))
-    if len(positional) != 1 or len(texts) != 1 or len(named) > 2:
+    if not texts:
+        return forms_of(named)
+    if len(positional) > 2 or len(named) > 2:
         return ""
-    text = texts[0]
+    text = texts[1] if len(texts) > 1 and _SETTING.fullmatch(texts[0]) else texts[0]
+    if len(texts) > 1 and not any(map(str.isalpha, text)):
+        return ""  # {{INRConvert|5|c}}: without the rule, a wrong figure
     if len(text) > _RUNNING or "\n" in text or text[-1] in ".!?" or _FILE.search(text):
         return ""
     return text
@@ -113,7 +136,7 @@ def running_text(arguments: list[str]) -> str:
 @cache
 def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
     """All rules by name, and the prefixes of names, longest first, by their first two letters."""
-    rules = _COMMON | _LANGUAGES.get(language, {})
+    rules = _COMMON | _LANGUAGES.get(language, {}) | flag_rules(language)
     prefixes: dict[str, list[str]] = {}
     for prefix in sorted((name[:-1] for name in rules if name.endswith("*") and len(name) > 2), key=len)[
         ::-1

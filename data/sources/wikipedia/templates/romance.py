@@ -5,7 +5,7 @@ from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, units, value
 
 SPANISH = """
-esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum | bandera2
+esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum
 | definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | alfabeto | griego | t | polytonic
 | lang-* → @text
 lang | idioma | color | traslit → @second
@@ -63,12 +63,12 @@ m | unità → @value and units
 senza fonte | citazione necessaria | cn | chiarire | quando | chi | sf | da chi | non chiaro | fc → @wrapped
 apici | apice → @raised
 pedici | pedice → @lowered
-passo biblico | bibbia | passo | nazione | naz → {*}
+passo biblico | bibbia | passo → {*}
 ac | a.c. → [{1} ]a.C.
 dc | d.c. → [{1} ]d.C.
 converti → @convert
 nihongo | giapponese → @nihongo
-calcio → {1}
+calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
 ITALIAN_DROPPED = """
@@ -84,6 +84,7 @@ nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | i
 lang | langue | cor → @second
 séc | século | sec → século {1}
 r$ | real → R$[ {1}]
+us$ → US$[ {1}]
 -ac → a.C.
 -séc | -século → século {1} a.C.
 séculos → séculos {*: e }
@@ -105,8 +106,8 @@ PORTUGUESE_DROPPED = """
 citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | artigo principal | ap | vt
 | ver também | principal | mais informações | referências | notas | portal3 | correlatos | esboço* | info/*
 | controle de autoridade | link | ling | desambiguação | vt desambig | ver desambig | legenda
-| caixa de sucessão | bandeira | flag | flagicon | âncora | limpar | coord | vertambém | sem fontes
-| mais-notas | bra | prt | dividir em colunas* | mais fontes | nota | nota: | refbegin | refend
+| caixa de sucessão | bandeira | flagicon | âncora | limpar | coord | vertambém | sem fontes
+| mais-notas | dividir em colunas* | mais fontes | nota | nota: | refbegin | refend
 """
 
 ROMANIAN = """

@@ -7,7 +7,7 @@ template. Each rule follows its template's documentation in the English Wikipedi
 import re
 
 from data.sources.wikipedia.marks import SUB, SUB_END, SUP, SUP_END, literal
-from data.sources.wikipedia.templates import figures
+from data.sources.wikipedia.templates import authors, figures, forms
 from data.sources.wikipedia.templates.patterns import Rule
 
 _TEXTS = (
@@ -59,7 +59,8 @@ def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
 
 def second(positional: list[str], named: dict[str, str]) -> str:
     """The text after a language, a script or a color; without these, the first argument."""
-    return text(positional, named, 1)
+    forms_only = len(positional) == 1 and forms.forms_of(named)  # {{langx|ko|hangul=서울}}
+    return forms_only or text(positional, named, 1)
 
 
 def last(positional: list[str], named: dict[str, str]) -> str:
@@ -110,6 +111,9 @@ def _quantity(figures: str, unit: str) -> str:
     if power:
         figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
     unit = _UNITS.get(unit, unit)
+    unit = re.sub(
+        r"^(sq|cu)([kcdm]?m)$", lambda metric: metric[2] + ("²" if metric[1] == "sq" else "³"), unit
+    )
     unit = re.sub(r"(?<=[^\W\d_])2$", "²", re.sub(r"(?<=[^\W\d_])3$", "³", unit))
     figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
     return f"{figures} {unit}".strip()
@@ -269,21 +273,6 @@ def numbered(positional: list[str], named: dict[str, str]) -> str:
     return "\n" + "\n".join(f"# {part}" for part in positional if part) + "\n"
 
 
-def chinese(positional: list[str], named: dict[str, str]) -> str | None:
-    """{{zh|t=…|s=…|p=…}}: each form after its label."""
-    labels = {
-        "c": "Chinese",
-        "t": "traditional Chinese",
-        "s": "simplified Chinese",
-        "p": "pinyin",
-        "hp": "pinyin",
-    }
-    labels |= {"w": "Wade–Giles", "j": "Jyutping", "poj": "Pe̍h-ōe-jī", "l": "lit."}
-    given = [(labels[key], value) for key, value in named.items() if key in labels and value]
-    bare = named.get("labels") == "no"
-    return "; ".join(value if bare else f"{label}: {value}" for label, value in given) or None
-
-
 def lines(positional: list[str], named: dict[str, str]) -> str:
     """{{plainlist|* a}}: its items, which begin on a line of their own."""
     content = text(positional, named)
@@ -388,6 +377,7 @@ FUNCTIONS: dict[str, Rule] = {
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
-    "lines": lines, "bullets": bullets, "numbered": numbered, "chinese": chinese,
+    "lines": lines, "bullets": bullets, "numbered": numbered,
     "ordinal century": ordinal_century, **figures.FUNCTIONS,
+    **authors.FUNCTIONS, **forms.FUNCTIONS,
 }  # fmt: skip

@@ -243,7 +243,7 @@ def test_one_name_means_different_things_in_different_wikipedias():
         # not part of any sentence
         ("The end.{{remark|This is disputed}} Next one.", "The end. Next one."),
         ("a word{{remark|x1}} and {{remark|A long note.}} so", "a word and so"),
-        ("a {{picture|view.jpg}} b {{two|c|d}} e {{none}} f", "a b e f"),
+        ("a {{picture|view.jpg}} b {{three|c|d|x}} e {{none}} f", "a b e f"),
         ("{{Boxed notice|This article is a draft}}\nText.", "Text."),
         ("* Item {{weblink|abc}}\n* Other {{ident|9}}", "- Item\n- Other"),
         ("a {{cite thing|Title}} b {{ISBN|123}} c {{flagicon|FRA}} d", "a b c d"),
@@ -259,7 +259,7 @@ def test_a_template_without_a_rule_is_kept_where_a_sentence_needs_it(wikitext, t
     [
         # a hole in brackets takes its clause with it, and its brackets if nothing is left
         ("paid $80 (${{price|US|80|1861}} in {{CURRENTYEAR}} money) then", "paid $80 then"),
-        ("built (1900; {{unknown|a|b}} later) of stone", "built (1900) of stone"),
+        ("built (1900; {{unknown|a|b|c}} later) of stone", "built (1900) of stone"),
         ("it (a {{unknown|a|b}}, or so) is", "it (or so) is"),
         ("she ({{some icon}} born in the town of Lo) is", "she (born in the town of Lo) is"),
         # words on either side of a dropped template are not glued; a soft hyphen's are
