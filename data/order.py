@@ -97,7 +97,7 @@ class Order:
 
         Segments that begin after `start` still begin at the same sample.
         """
-        low, high = self._number(start), self._number(stop - 1) + 1
+        low, high = self._number(start), self._number(stop)
         later = [(n, segment) for n, segment in self.starts() if n > start]
         kept = tuple(segment for segment in self.segments if segment.start < high)
         order = Order(self.seed, kept, merged((*self.skipped, (low, high))))
@@ -105,7 +105,8 @@ class Order:
         if not kept[-1].draws_like(current):  # the skipped samples reached into the next segment
             order = order._change(start, current)
         for n, segment in later:
-            order = order._change(n, segment)
+            if not segment.draws_like(order.segments[-1]):  # one that an earlier skip made
+                order = order._change(n, segment)
         return order
 
     def starts(self) -> Iterator[tuple[int, Segment]]:
