@@ -43,7 +43,7 @@ SLOW = (
     "test_patterns_growth.py",
     "train/evaluation/",
     "train/integrity/test_corruption.py",
-    "train/test_validation.py",
+    "train/evaluation/test_validation.py",
     "data/test_buckets.py",
     "launch/test_mistakes.py",
     "train/branch/",

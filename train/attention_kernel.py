@@ -3,8 +3,9 @@
 import torch
 from torch.nn.attention import SDPBackend
 
-from model.llama import LlamaConfig
-from model.parallelize.mesh import Layout
+from train.config import TrainConfig
+from train.precision import DTYPES
+from train.ranks.setup import Ranks
 
 NAMES = {
     SDPBackend.MATH: "math, which stores all scores",
@@ -14,10 +15,10 @@ NAMES = {
 }
 
 
-def attention_kernel(
-    model: LlamaConfig, layout: Layout, seq_len: int, device: torch.device, dtype: torch.dtype
-) -> str:
-    """The kernel's name for one rank's heads, given the dtype in which blocks compute."""
+def attention_kernel(config: TrainConfig, ranks: Ranks) -> str:
+    """The kernel's name for one rank's heads, in the dtype in which blocks compute."""
+    model, layout, seq_len = config.model, ranks.layout, config.sequence_length
+    device, dtype = ranks.device, DTYPES[config.precision]
     shape = (1, model.n_heads // layout.tp, seq_len, model.head_dim)
     if layout.cp > 1:  # one chunk's queries, as in model/parallelize/context.py
         shape = (1, shape[1], seq_len // (2 * layout.cp), model.head_dim)

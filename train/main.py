@@ -35,7 +35,7 @@ def run(argv: list[str]) -> int:
         from train.evaluation.in_loop import refuse_impossible
 
         refuse_impossible(config)
-    from train.trainer import Trainer  # a second of imports that a refused command does not wait for
+    from train.trainer import run_training  # a second of imports that a refused command does not wait for
 
     watchdog = Watchdog(run_path(config.run) / "hangs", identity.rank(), config.watchdog.timeout)
     if config.watchdog.timeout:
@@ -47,7 +47,7 @@ def run(argv: list[str]) -> int:
             config = settle_horizon(config)
             resolved = replace(resolved, config=config)
             with claimed(config, argv) as folder:
-                code = Trainer(resolved, ranks, folder, watchdog).run()
+                code = run_training(resolved, ranks, folder, watchdog)
                 if code == 0 and ranks.is_first:
                     tell_the_idle(range(ranks.world_size, identity.world_size()))
             return code

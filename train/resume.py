@@ -34,8 +34,8 @@ from train.weights.open import fill, model_state, open_weights, same_tokenizer
 
 
 @dataclass
-class Position:
-    """Where training stands: the last finished step, the optimizer after it, and the order of the data.
+class Resumed:
+    """The last finished step, the optimizer after it, and the order of the data.
 
     `owed`: the step's line of metrics if its held-out losses are still to be measured.
     """
@@ -54,7 +54,7 @@ def resume_or_start(
     model: Llama | Pipeline,
     recovery: Recovery,
     arguments: list[str] | None,
-) -> Position:
+) -> Resumed:
     """Fill `model` and `recovery`, and return the position; all ranks call it.
 
     `arguments` are those of the command that starts the run, None for a rewind. Raises RunError.
@@ -111,7 +111,7 @@ def resume_or_start(
     line = state.get("owed") if state else None
     begun = lineage.step if lineage else 0
     owed = first_rank_does(lambda: folder.cut_metrics(step, line, begun))
-    return Position(step, optimizer, order, owed, begun)
+    return Resumed(step, optimizer, order, owed, begun)
 
 
 def _repeated(run: Resolved, weights: Weights) -> list[str]:

@@ -31,6 +31,7 @@ from train.decisions import read_log
 from train.integrity import computation
 from train.integrity.checksums import local
 from train.integrity.sentinel import Sentinel
+from train.state import State
 from train.trainer import Trainer
 
 BEFORE, AFTER = 70, 50  # steps to learn what is usual, and steps in which a flip can do harm
@@ -121,13 +122,13 @@ def planted(flip: Flip) -> Iterator[list[str]]:
         flip_bit(tensors_there[struck[0]], flip.entry, flip.bit)
 
     def state(trainer: Trainer) -> dict[str, Tensor]:
-        named = {name: parameter for name, parameter in trainer.model.named_parameters()}
+        named = {name: parameter for name, parameter in trainer.state.model.named_parameters()}
         kind = flip.place.split()[0]
         if kind == "weights":
             return dict(named)
         if kind == "gradients":
             return {name: p.grad for name, p in named.items() if p.grad is not None}
-        return {name: trainer.optimizer.state[parameter][kind] for name, parameter in named.items()}
+        return {name: trainer.state.optimizer.state[parameter][kind] for name, parameter in named.items()}
 
     current: list[Trainer] = []  # the trainer, once the step has come
 
@@ -148,21 +149,21 @@ def planted(flip: Flip) -> Iterator[list[str]]:
             strike(state(current[0]))
         return real_record(sentinel, *arguments, **options)
 
-    def save(trainer: Trainer, *arguments):
-        if trainer.step_done >= flip.step and not struck and flip.place == "weights before a save":
-            strike(state(trainer))
-        return real_save(trainer, *arguments)
+    def save(saved: State, *arguments, **options):
+        if current and saved.step >= flip.step and not struck and flip.place == "weights before a save":
+            strike(state(current[0]))
+        return real_save(saved, *arguments, **options)
 
     def copy(staging: Staging, *arguments):
         real_copy(staging, *arguments)
         if current and not struck and flip.place == "staging copy":
             strike({name: part for name, part in staging.buffers.items() if part.ndim})
 
-    real_step, real_clip, real_save = Trainer.step, computation.clip_gradients, Trainer._save
+    real_step, real_clip, real_save = Trainer.step, computation.clip_gradients, State.save
     real_record, real_copy = Sentinel.record, Staging.copy
     with (
         mock.patch.object(Trainer, "step", step),
-        mock.patch.object(Trainer, "_save", save),
+        mock.patch.object(State, "save", save),
         mock.patch.object(computation, "clip_gradients", clip),
         mock.patch.object(Sentinel, "record", record),
         mock.patch.object(Staging, "copy", copy),

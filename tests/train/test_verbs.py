@@ -22,8 +22,8 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support import logged
 from tests.support.runs import REPOSITORY, metrics, succeed
+from train.evaluation.validation import spread
 from train.run.starts import read_starts
-from train.validation import spread
 from train.weights.open import load_model, open_weights
 
 WORDS = [

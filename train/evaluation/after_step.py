@@ -6,12 +6,12 @@ from torch import nn
 
 from data.tokens.tokenizer import Tokenizer
 from train.evaluation.in_loop import InLoop
+from train.evaluation.validation import Validation
 from train.metrics.clock import Clock
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks
 from train.ranks.signals import Signals
-from train.validation import Validation
 
 
 class AfterStep:
@@ -35,15 +35,14 @@ class AfterStep:
         tokenizer: Tokenizer,
         clock: Clock,
         signals: Signals,
-        must_stop: Callable[[], bool],
     ) -> None:
-        """Add to a step's line of metrics what it owes, unless the run must stop."""
+        """Add to a step's line of metrics what it owes, unless a signal ends the run."""
         step = line["step"]
         with clock.stretch("validate"):
             if self._validation.is_due(step) and "validation" not in line:
                 self._beat(f"validating after step {step}")
-                line |= self._validation.measure(model, tokenizer, must_stop)
-            if self._in_loop.is_due(step) and not must_stop():
-                line |= self._in_loop.measure(model, tokenizer, self._beat, must_stop, signals.has_one)
+                line |= self._validation.measure(model, tokenizer, signals.must_stop)
+            if self._in_loop.is_due(step) and not signals.must_stop():
+                line |= self._in_loop.measure(model, tokenizer, self._beat, signals)
         if self.owes(line):
             identity.say(f"step {step}: validation is skipped; the next start does it first")

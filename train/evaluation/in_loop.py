@@ -29,6 +29,7 @@ from train.generation.inference import refuse_indivisible
 from train.precision import DTYPES
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
+from train.ranks.signals import Signals
 
 
 class InLoop:
@@ -46,12 +47,11 @@ class InLoop:
         live: nn.Module,
         tokenizer: Tokenizer,
         beat: Callable[[str], None],
-        must_stop: Callable[[], bool],
-        has_signal: Callable[[], bool],
+        signals: Signals,
     ) -> dict:
-        """{"evaluation": each task's score}, without those that failed; empty if it must stop before.
+        """{"evaluation": each task's score}, without those that failed; empty if a signal ended the run.
 
-        All ranks call it. `must_stop` answers them alike; `has_signal` is this rank's own.
+        All ranks call it.
         """
         from train.evaluation.harness import RelamaLM
 
@@ -60,7 +60,7 @@ class InLoop:
         with torch.no_grad():
             model = _copy(live, DTYPES[self._config.precision], self._ranks)
         lm = RelamaLM(model, tokenizer, self._settings.batch, layout)
-        lm.has_given_up = has_signal
+        lm.has_given_up = signals.has_one
         scores: dict[str, float] = {}
         for name, score in _tasks(self._settings):
             beat(f"evaluating {name}")
@@ -71,7 +71,7 @@ class InLoop:
                     scores[name] = found
             except RunError as error:
                 identity.say(f"warning: evaluation of {name}: {error}; training continues")
-            if must_stop():
+            if signals.must_stop():
                 return {}
         return {"evaluation": scores}
 

@@ -12,12 +12,12 @@ from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
 from train.config import RunError
+from train.evaluation.validation import validate
 from train.precision import inference_dtype, refuse_unknown_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
 from train.run.configuration import read_run_config
 from train.run.folder import as_key
-from train.validation import validate
 from train.weights.open import load_model, open_weights, same_tokenizer
 
 

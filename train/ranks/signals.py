@@ -11,8 +11,10 @@ from train.ranks import identity
 class Signals:
     """Remembers the first of them that this rank receives, from its construction on."""
 
-    def __init__(self) -> None:
-        self.received: int | None = None
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.received: int | None = None  # by this rank
+        self.agreed: int | None = None  # the signal that ends the run, known to all ranks
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._receive)
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup
@@ -22,11 +24,17 @@ class Signals:
         """Whether this rank has received one."""
         return self.received is not None
 
-    def agreed(self, device: torch.device) -> int | None:
-        """A signal that any rank has received, the same on all ranks; all of them call it."""
-        received = torch.tensor(float(self.received or 0), device=device)
-        dist.all_reduce(received, dist.ReduceOp.MAX)
-        return int(received.item()) or None
+    def agree(self) -> None:
+        """All ranks know that one of them has received a signal."""
+        self.agreed = self.received or signal.SIGTERM
+
+    def must_stop(self) -> bool:
+        """Whether any rank has received one, the same on all ranks; all of them call it."""
+        if self.agreed is None:
+            received = torch.tensor(float(self.received or 0), device=self._device)
+            dist.all_reduce(received, dist.ReduceOp.MAX)
+            self.agreed = int(received.item()) or None
+        return self.agreed is not None
 
     def _receive(self, number: int, _frame: object) -> None:
         self.received = number

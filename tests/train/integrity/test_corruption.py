@@ -33,7 +33,7 @@ def strike(what, tensor, bit=27):
         local(tensor).view(torch.int32)[3] ^= 1 << bit
 
 def weight():
-    return dict(here[0].model.named_parameters())["layers.1.feed_forward.w2.weight"]
+    return dict(here[0].state.model.named_parameters())["layers.1.feed_forward.w2.weight"]
 
 def train_step(trainer, step, batches, clock):
     here[:] = trainer, step

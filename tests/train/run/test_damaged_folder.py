@@ -34,7 +34,7 @@ from train.run import starts
 from train.run.attempts import account
 from train.run.folder import claimed
 from train.run.record import RunRecord
-from train.trainer import Trainer
+from train.trainer import run_training
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP)
 STEPS, STOP = 12, 10
@@ -86,9 +86,9 @@ class Place:
         def run(arguments: list[str]) -> int:
             watchdog = Watchdog(folder / "hangs", 0, 0.0)
             with claimed(config, arguments) as claimed_folder:
-                return Trainer(
+                return run_training(
                     replace(self.resolved, config=config), self.ranks, claimed_folder, watchdog
-                ).run()
+                )
 
         return entry(run, WORDS, errors=(RunError, DataError, FormatError))
 

@@ -17,25 +17,25 @@ LAST = f"checkpoints/step-{STEPS:06d}"
 # The first argument: at which step's validation to end, and by which signal.
 STRUCK = """
 import os, signal, sys
-import train.trainer, train.validation
+import train.evaluation.validation, train.state
 from train.main import main
 
 step, number = (int(word) for word in sys.argv[1].split(","))
-real, trainers = train.validation._of_source, []
-real_init = train.trainer.Trainer.__init__
+real, states = train.evaluation.validation._of_source, []
+real_init = train.state.State.__init__
 
-def init(trainer, *arguments):
-    trainers.append(trainer)
-    real_init(trainer, *arguments)
+def init(state, *arguments):
+    states.append(state)
+    real_init(state, *arguments)
 
 def of_source(*arguments):
-    if trainers[0].step_done == step:
+    if states[0].step == step:
         if number == signal.SIGKILL:
-            trainers[0].saving.saver.wait()  # the save that began before
+            states[0].saving.saver.wait()  # the save that began before
         os.kill(os.getpid(), number)
     return real(*arguments)
 
-train.trainer.Trainer.__init__, train.validation._of_source = init, of_source
+train.state.State.__init__, train.evaluation.validation._of_source = init, of_source
 sys.exit(main(sys.argv[2:]))
 """
 

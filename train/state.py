@@ -1,0 +1,85 @@
+"""The state of a run on one rank: everything that a checkpoint holds, and where training has come to."""
+
+import torch
+
+from data.order import Order
+from train import decisions
+from train.build import build_model
+from train.integrity.judge import Judge
+from train.loggers.follow import Position
+from train.metrics.journal import Journal
+from train.preflight import Resolved
+from train.ranks.setup import Ranks
+from train.resume import resume_or_start
+from train.run import starts
+from train.run.folder import RunFolder
+from train.saving import Saving
+
+
+class State:
+    """The model, AdamW's state, the order of the data and the last finished step of one run.
+
+    All ranks construct one and call it alike.
+    """
+
+    step: int  # the last finished one
+    optimizer: torch.optim.AdamW
+    order: Order
+    owed: dict | None  # the step's line of metrics, if its held-out losses are still to be measured
+
+    def __init__(self, run: Resolved, ranks: Ranks, folder: RunFolder) -> None:
+        """Build the model, and restore the newest complete checkpoint. Raises RunError."""
+        self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
+        self.model = build_model(run.config, ranks)
+        self.saving = Saving(run, folder)
+        self.judge = Judge(run, ranks, folder, self.model, self.saving)
+        self.saving.open_remote()
+        self._restore(folder.arguments)
+        self.saving.begin_uploads()
+
+    @property
+    def is_at_end(self) -> bool:
+        return self.step >= self.config.last_step
+
+    @property
+    def position(self) -> Position:
+        """What the loggers need to know to go on without gaps or repetitions."""
+        return Position(self.step, decisions.returns(self.judge.recovery.decisions))
+
+    def save(self, journal: Journal | None, owed: dict | None, *, is_last: bool) -> bool:
+        """Save the last finished step, unless the state is corrupt; returns whether the save has started.
+
+        `owed` and `is_last` are those of `Saving.save`.
+        """
+        if not self.judge.is_sound(self.step, self.optimizer, self.order):
+            return False
+        return self.saving.save(
+            self.step,
+            self.model,
+            self.optimizer,
+            self.order,
+            self.judge.recovery,
+            journal,
+            sums=self.judge.sentinel.sums(self.optimizer),
+            owed=owed,
+            is_last=is_last,
+        )
+
+    def rewind(self) -> None:
+        """Return to the checkpoint that the last decision names, as a restart would, in the same process."""
+        self.judge.is_returning = False
+        if self.ranks.is_first:
+            starts.ended(self.folder.path, self.step, "rewound")
+        # A reload is a restart: like one, it refuses to begin anew if all checkpoints are damaged.
+        is_reload = self.judge.recovery.decisions[-1]["action"] == "reload"
+        self._restore(self.folder.arguments if is_reload else None)
+
+    def _restore(self, arguments: list[str] | None) -> None:
+        recovery, sentinel = self.judge.recovery, self.judge.sentinel
+        found = resume_or_start(self.run, self.ranks, self.folder, self.model, recovery, arguments)
+        self.step, self.optimizer = found.step, found.optimizer
+        self.order, self.owed = found.order, found.owed
+        self.judge.begun = found.begun
+        self.saving.remember(recovery)
+        sentinel.forget()
+        sentinel.record(self.optimizer, found.step, rate=0.0)
