@@ -19,7 +19,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf._utils import get_yaml_loader
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from configs import describe
@@ -80,8 +79,11 @@ def from_yaml(path: Path, schema: type[T]) -> T:
             content = file.read(_MAX_CONFIG + 1)
         if len(content) > _MAX_CONFIG:
             raise ValueError(f"larger than {_MAX_CONFIG >> 20} MiB")
-        tree = _PlainLoader(content).get_single_data()
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        text = content.decode()
+        if not isinstance(yaml.compose(text, Loader=_PlainLoader), yaml.MappingNode):
+            raise ValueError("expected a mapping of keys to values")
+        tree = OmegaConf.to_container(OmegaConf.create(text))
+    except (OSError, ValueError, OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path}: not a readable config ({_first_line(error)})") from None
     try:
         return from_tree(tree, schema)
@@ -100,9 +102,8 @@ def from_tree(tree: object, schema: type[T]) -> T:
         raise ConfigError(f"not a readable config ({_first_line(error)})") from None
 
 
-class _PlainLoader(get_yaml_loader()):
-    """OmegaConf's safe loader without aliases: a run folder may come from anyone, and nine lines of aliases
-    make a billion values."""
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases: a run folder may come from anyone, and nine lines of them make a billion values."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
