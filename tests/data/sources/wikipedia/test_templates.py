@@ -260,7 +260,7 @@ def test_a_template_without_a_rule_is_kept_where_a_sentence_needs_it(wikitext, t
         # a hole in brackets takes its clause with it, and its brackets if nothing is left
         ("paid $80 (${{price|US|80|1861}} in {{CURRENTYEAR}} money) then", "paid $80 then"),
         ("built (1900; {{unknown|a|b|c}} later) of stone", "built (1900) of stone"),
-        ("it (a {{unknown|a|b}}, or so) is", "it (or so) is"),
+        ("it (a {{unknown|a|b|c}}, or so) is", "it (or so) is"),
         ("she ({{some icon}} born in the town of Lo) is", "she (born in the town of Lo) is"),
         # words on either side of a dropped template are not glued; a soft hyphen's are
         ("one{{ref label|a}}two three{{mdash}}four Do{{shy}}nau", "one two three—four Donau"),
