@@ -1,16 +1,18 @@
 """A command runs the same in the fork server as in its own Python."""
 
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from tests.support.fork_server import server
+from tests.support.fork_server import fork, python
 
 SCRIPT = """
 import os, sys, threading, time
 print(sys.argv[1:], os.getcwd(), os.environ.get("MARK"), __name__, sys.path[0], "torch" in sys.modules)
-print("said", file=sys.stderr)
+print("to stderr", file=sys.stderr)
 threading.Timer(0.2, lambda: print("the thread has ended")).start()
 if "sleep" in sys.argv:
     time.sleep(60)
@@ -30,9 +32,11 @@ def script(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(("arguments", "code"), [([], 0), (["a b", "three"], 3), (["raise"], 1)])
-def test_output_folder_environment_and_exit_code_are_the_same(script, arguments, code):
-    ours = server().run(script, arguments, timeout=60)
-    plain = subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True)
+@pytest.mark.parametrize("way", ["script", "module", "code"])
+def test_output_folder_environment_and_exit_code_are_the_same(script, way, arguments, code):
+    command = {"script": [str(script)], "module": ["-m", "script"], "code": ["-c", SCRIPT]}[way]
+    ours = python(*command, *arguments)
+    plain = subprocess.run([sys.executable, *command, *arguments], capture_output=True, text=True)
     assert ours.returncode == plain.returncode == code
     assert ours.stdout == plain.stdout.replace("False", "True")  # torch is there already
     assert ours.stdout.endswith("the thread has ended\n")
@@ -41,5 +45,32 @@ def test_output_folder_environment_and_exit_code_are_the_same(script, arguments,
 
 def test_a_command_that_hangs_is_killed_and_the_next_one_runs(script):
     with pytest.raises(subprocess.TimeoutExpired):
-        server().run(script, ["sleep"], timeout=1)
-    assert server().run(script, [], timeout=60).returncode == 0
+        python(script, "sleep", timeout=1)
+    assert python(script).returncode == 0
+
+
+def test_a_command_that_is_signaled_reports_it_as_popen_does(script):
+    running = fork(script, "sleep", new_session=True)
+    assert running.poll() is None and os.getsid(running.pid) == running.pid
+    os.killpg(running.pid, signal.SIGTERM)
+    assert running.wait(timeout=60) == running.poll() == -signal.SIGTERM
+
+
+RANKS = """
+import os, sys, time, torch, torch.distributed as dist
+from train.ranks.setup import join_process_group
+from datetime import timedelta
+rank = join_process_group("gloo", 2, timedelta(minutes=1))
+mine = torch.tensor([rank + 1])
+dist.all_reduce(mine)
+sys.stdout.write(f"rank {rank} of {os.environ['WORLD_SIZE']}: {mine.item()}\\n")
+if "fail" in sys.argv:
+    sys.exit(3) if rank else time.sleep(60)
+"""
+
+
+def test_ranks_are_joined_and_one_that_fails_ends_the_others():
+    done = python("-c", RANKS, ranks=2)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2: 3", "rank 1 of 2: 3"]
+    assert python("-c", RANKS, "fail", ranks=2, timeout=50).returncode == 1

@@ -1,112 +1,240 @@
-"""Starts Python and torch once for many single-process runs of `train/main.py`.
+"""Starts Python and torch once for many commands, of one process or of several ranks.
 
 A server process imports the trainer once. For each command it forks a child with the command's arguments,
-folder, environment and outputs, which runs the script as `python train/main.py …` does. Commands that are
-signaled, measured or distributed start their own Python instead (tests/support/runs.py).
+folder, environment and outputs, which runs the script, module or code as `python …` does. Commands whose
+subject is torchrun, or what a bare Python imports, start their own Python instead.
 """
 
 import atexit
+import ctypes
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
+import types
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LARGEST = 1 << 20  # bytes of a request: arguments and environment
+GRACE = 30  # seconds from SIGTERM to SIGKILL for the other ranks of one that failed, as torchrun gives them
 
 
-class ForkServer:
-    """The server's client; each process has one (`server`)."""
+def python(
+    *arguments: str | Path,
+    ranks: int = 0,
+    timeout: float = 180,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """The end and the outputs of `python ARGUMENTS…` (a script, `-m module` or `-c code`).
 
-    def __init__(self) -> None:
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
-        env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
-            cwd=REPOSITORY,
-            env=env | {"PYTHONPATH": str(REPOSITORY)},
-            pass_fds=[theirs.fileno()],
-        )
-        theirs.close()
-        atexit.register(self._socket.close)  # which ends the server
+    `ranks`: run so many, joined as by torchrun on one machine; the exit code is 1 if one fails, which ends
+    the others. Raises TimeoutExpired, having killed the command.
+    """
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        command = fork(*arguments, ranks=ranks, cwd=cwd, env=env, out=out, err=err)
+        try:
+            code = command.wait(timeout)
+        except subprocess.TimeoutExpired:
+            os.kill(command.pid, signal.SIGKILL)
+            command.wait()
+            raise
+        finally:
+            command.close()
+        out.seek(0)
+        err.seek(0)
+        return subprocess.CompletedProcess(command.args, code, out.read().decode(), err.read().decode())
 
-    def run(self, script: Path, arguments: list[str], timeout: float) -> subprocess.CompletedProcess[str]:
-        """`python SCRIPT ARGUMENTS…` in the current folder and environment. Raises TimeoutExpired."""
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            request = {
-                "script": str(script),
-                "arguments": arguments,
-                "folder": os.getcwd(),
-                "env": dict(os.environ),
-            }
-            self._socket.settimeout(120)
-            socket.send_fds(self._socket, [json.dumps(request).encode()], [out.fileno(), err.fileno()])
-            child = self._answer()
-            self._socket.settimeout(timeout)
-            try:
-                code = self._answer()
-            except TimeoutError:
-                os.kill(child, signal.SIGKILL)
-                self._socket.settimeout(10)
-                self._answer()
-                raise subprocess.TimeoutExpired([str(script), *arguments], timeout) from None
-            out.seek(0)
-            err.seek(0)
-            return subprocess.CompletedProcess(
-                [str(script), *arguments], code, out.read().decode(), err.read().decode()
-            )
 
-    def _answer(self) -> int:
-        answer = self._socket.recv(100)
-        if not answer:
-            raise RuntimeError(f"the fork server ended with {self._process.wait()}")
-        return int(answer)
+class Forked:
+    """A running command, with Popen's `args`, `pid`, `returncode`, `poll` and `wait`."""
+
+    def __init__(self, args: list[str], reports: socket.socket) -> None:
+        self.args, self._reports, self.returncode = args, reports, None
+        self.pid = self._next()
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._reports], [], [], 0)[0]:
+            self.returncode = self._next()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code. Raises TimeoutExpired."""
+        if self.returncode is None:
+            if not select.select([self._reports], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = self._next()
+        return self.returncode
+
+    def close(self) -> None:
+        self._reports.close()
+
+    def _next(self) -> int:
+        report = self._reports.recv(100)
+        if not report:
+            raise RuntimeError(f"the fork server ended before {self.args} did")
+        return int(report)
+
+
+def fork(
+    *arguments: str | Path,
+    ranks: int = 0,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    out: IO | None = None,
+    err: IO | None = None,
+    new_session: bool = False,
+) -> Forked:
+    """Start `python ARGUMENTS…`; outputs that are not given are dropped."""
+    request = {
+        "arguments": [str(argument) for argument in arguments],
+        "ranks": ranks,
+        "folder": str(cwd or os.getcwd()),
+        "env": dict(os.environ if env is None else env),
+        "new_session": new_session,
+    }
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with open(os.devnull, "wb") as nowhere, theirs:
+        descriptors = [(file or nowhere).fileno() for file in (out, err)]
+        socket.send_fds(_server(), [json.dumps(request).encode()], [*descriptors, theirs.fileno()])
+    return Forked(request["arguments"], ours)
 
 
 @cache
-def server() -> ForkServer:
-    return ForkServer()
+def _server() -> socket.socket:
+    """The connection to this process's server; closing it ends the server."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LARGEST)
+    env = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+    env["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # importing pyarrow would start a thread
+    with theirs:
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())],
+            cwd=REPOSITORY,
+            env=env,
+            pass_fds=[theirs.fileno()],
+        )
+    atexit.register(ours.close)
+    return ours
 
 
 def serve(connection: socket.socket) -> None:
-    """Fork a child for each request; answer with its process id, then with its exit code."""
+    """Fork a keeper for each request, which reports the command's process id, then its exit code."""
     while True:
-        content, descriptors, *_ = socket.recv_fds(connection, LARGEST, 2)
+        content, descriptors, *_ = socket.recv_fds(connection, LARGEST, 3)
+        while _reap():
+            pass
         if not content:
             return
-        child = os.fork()
-        if not child:
+        if not os.fork():
             connection.close()
-            _become(json.loads(content), *descriptors)
+            _keep(json.loads(content), *descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        connection.send(str(child).encode())
-        _, status = os.waitpid(child, 0)
-        connection.send(str(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _become(request: dict, out: int, err: int) -> None:
-    """Run the script in this process and exit, like a Python started for it."""
-    code = 1
+def _reap() -> bool:
+    """Whether a keeper had ended."""
     try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+def _keep(request: dict, out: int, err: int, reports: int) -> None:
+    child = os.fork()
+    if not child:
+        os.close(reports)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(out, 1)
         os.dup2(err, 2)
+        if request["new_session"]:
+            os.setsid()
+        if request["ranks"]:
+            _lead(request)
+        _become(request)
+    with socket.socket(fileno=reports) as client:
+        try:
+            client.send(str(child).encode())
+            _, status = os.waitpid(child, 0)
+            client.send(str(os.waitstatus_to_exitcode(status)).encode())
+        except BrokenPipeError:  # the client has ended
+            pass
+    os._exit(0)
+
+
+def _lead(request: dict) -> None:
+    """Fork the ranks, keep their store and exit when all have ended, as torchrun does."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2 * request["ranks"])
+    workers = set()
+    for rank in range(request["ranks"]):
+        worker = os.fork()
+        if not worker:
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+            request["env"] |= _torchruns_variables(rank, request["ranks"], listener.getsockname()[1])
+            listener.close()
+            _become(request)
+        workers.add(worker)
+    from torch.distributed import TCPStore
+
+    address = listener.getsockname()
+    store = TCPStore(*address, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())
+    failed, deadline = False, float("inf")
+    while workers:
+        worker, status = os.waitpid(-1, 0 if not failed else os.WNOHANG)
+        workers.discard(worker)
+        if worker and status and not failed:
+            failed, deadline = True, time.monotonic() + GRACE
+            _signal(workers, signal.SIGTERM)
+        if failed and not worker:
+            if time.monotonic() > deadline:
+                _signal(workers, signal.SIGKILL)
+            time.sleep(0.02)
+    del store
+    os._exit(int(failed))
+
+
+def _signal(workers: set[int], number: int) -> None:
+    for worker in workers:
+        os.kill(worker, number)
+
+
+def _torchruns_variables(rank: int, ranks: int, port: int) -> dict[str, str]:
+    return {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "GROUP_RANK": "0",
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+        "TORCHELASTIC_RUN_ID": "forked",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+        "TORCHELASTIC_MAX_RESTARTS": "0",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+
+
+def _become(request: dict) -> None:
+    """Run the command in this process and exit, like a Python started for it."""
+    code = 1
+    try:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["env"])
-        sys.argv = [request["script"], *request["arguments"]]
-        sys.path[0] = str(Path(request["script"]).parent)
-        runpy.run_path(request["script"], run_name="__main__")
+        _execute(request["arguments"])
         code = 0
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
@@ -120,8 +248,23 @@ def _become(request: dict, out: int, err: int) -> None:
         os._exit(code)
 
 
+def _execute(arguments: Sequence[str]) -> None:
+    first, *rest = arguments
+    if first == "-m":
+        sys.argv, sys.path[0] = rest, os.getcwd()
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif first == "-c":
+        sys.argv, sys.path[0] = ["-c", *rest[1:]], ""
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(rest[0], "<string>", "exec"), sys.modules["__main__"].__dict__)
+    else:
+        sys.argv, sys.path[0] = [first, *rest], str(Path(first).parent)
+        runpy.run_path(first, run_name="__main__")
+
+
 if __name__ == "__main__":
-    import train.main  # noqa: F401  # what every command would import
+    import train.main
+    import train.trainer  # noqa: F401  # what most commands would import
 
     if len(os.listdir("/proc/self/task")) != 1:
         sys.exit("an import has started a thread: a fork would lose it")

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.format_utils import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 
-from tests.support.fork_server import server
+from tests.support.fork_server import python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -45,16 +46,12 @@ def command(*overrides: str, ranks: int = 0) -> list[str]:
     ]
 
 
-def run(*overrides: str, ranks: int = 0, timeout: float = 180, **options) -> subprocess.CompletedProcess:
-    """Run a command to its end. A plain single process is forked from one that has imported torch."""
-    if ranks == 0 and not options:
-        return server().run(REPOSITORY / "train" / "main.py", [*SMALL, *overrides], timeout)
-    return subprocess.run(
-        command(*overrides, ranks=ranks), capture_output=True, text=True, timeout=timeout, **options
-    )
+def run(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, forked from a process that has imported torch (`python`'s options)."""
+    return python(REPOSITORY / "train" / "main.py", *SMALL, *overrides, ranks=ranks, **options)
 
 
-def succeed(*overrides: str, ranks: int = 0, **options) -> subprocess.CompletedProcess:
+def succeed(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
     finished = run(*overrides, ranks=ranks, **options)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished
