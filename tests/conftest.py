@@ -67,6 +67,7 @@ SLOW = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put each test into its file's group, serial files first in one group; mark slow tests."""
 

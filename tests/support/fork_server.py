@@ -58,7 +58,7 @@ def python(
 
 
 class Forked:
-    """A running command, with Popen's `args`, `pid`, `returncode`, `poll` and `wait`."""
+    """A running command, with the part of Popen's interface that tests use."""
 
     def __init__(self, args: list[str], reports: socket.socket) -> None:
         self.args, self._reports, self.returncode = args, reports, None
@@ -76,6 +76,10 @@ class Forked:
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self.returncode = self._next()
         return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
 
     def close(self) -> None:
         self._reports.close()
@@ -161,6 +165,7 @@ def _keep(request: dict, out: int, err: int, reports: int) -> None:
         os.dup2(err, 2)
         if request["new_session"]:
             os.setsid()
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
         if request["ranks"]:
             _lead(request)
         _become(request)

@@ -16,10 +16,12 @@ import torch.multiprocessing as mp
 def run_ranks(fn: Callable, world_size: int, *args: Any, timeout: float = 120) -> list:
     """Run `fn(*args)` on each rank; returns the results in order of rank.
 
-    `fn` is a module-level function (spawn pickles it) that returns plain values. Fails with the first
-    traceback if a rank raises, dies or takes longer than `timeout` seconds; no process outlives the call.
+    `fn` is a module-level function (it is pickled) that returns plain values. The ranks are forked from a
+    process that has imported torch and the model. Fails with the first traceback if a rank raises, dies or
+    takes longer than `timeout` seconds; no process outlives the call.
     """
-    context = mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.preloaded"])
     answers = context.SimpleQueue()
     with TemporaryDirectory() as folder:
         ranks = [

@@ -14,7 +14,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.format_utils import _EmptyStateDictLoadPlanner
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 
-from tests.support.fork_server import python
+from tests.support.fork_server import Forked, fork, python
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -57,18 +57,15 @@ def succeed(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.Compl
     return finished
 
 
-def start(*overrides: str, ranks: int = 0) -> subprocess.Popen:
-    """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup."""
-    return subprocess.Popen(
-        command(*overrides, ranks=ranks),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )
+def start(*overrides: str, ranks: int = 0) -> Forked:
+    """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
+
+    With `ranks` it is torchrun itself, which starts a Python for each rank.
+    """
+    return fork(*command(*overrides, ranks=ranks)[1:], new_session=True)
 
 
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen, timeout: float = 120) -> None:
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen | Forked, timeout: float = 120) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         metrics = folder / "metrics.jsonl"
@@ -79,7 +76,7 @@ def wait_for_step(folder: Path, step: int, process: subprocess.Popen, timeout: f
     raise AssertionError(f"no step {step} within {timeout} s")
 
 
-def workers_of(process: subprocess.Popen) -> list[int]:
+def workers_of(process: subprocess.Popen | Forked) -> list[int]:
     """The worker processes of a torchrun, oldest first."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -93,7 +90,7 @@ def workers_of(process: subprocess.Popen) -> list[int]:
     return sorted(found)
 
 
-def end(process: subprocess.Popen) -> None:
+def end(process: subprocess.Popen | Forked) -> None:
     """End all processes of a command that are left."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,4 @@
+"""What the processes that are forked for tests have imported: what most of them would import themselves."""
+
+import train.main
+import train.trainer  # noqa: F401
