@@ -191,7 +191,7 @@ def _lead(request: dict) -> None:
             listener.close()
             _become(request)
         workers.add(worker)
-    from torch.distributed import TCPStore
+    from torch._C._distributed_c10d import TCPStore
 
     address = listener.getsockname()
     store = TCPStore(*address, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach())

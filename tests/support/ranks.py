@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch._C._distributed_c10d import FileStore
 
 
 def run_ranks(fn: Callable, world_size: int, *args: Any, timeout: float = 120) -> list:
@@ -59,7 +60,7 @@ def _collect(ranks: list, answers: Any, deadline: float) -> list:
 def _rank(fn: Callable, rank: int, world_size: int, folder: str, answers: Any, args: tuple) -> None:
     torch.set_num_threads(1)
     try:
-        store = dist.FileStore(str(Path(folder) / "store"), world_size)
+        store = FileStore(str(Path(folder) / "store"), world_size)
         dist.init_process_group(
             "gloo", store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=60)
         )

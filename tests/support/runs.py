@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.format_utils import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.default_planner import _EmptyStateDictLoadPlanner
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict_loader import _load_state_dict
 
 from tests.support.fork_server import Forked, fork, python
@@ -112,7 +112,7 @@ def tensors(step_folder: Path) -> dict[str, torch.Tensor]:
     state: dict = {}
     _load_state_dict(
         state,
-        storage_reader=dcp.FileSystemReader(step_folder),
+        storage_reader=FileSystemReader(step_folder),
         planner=_EmptyStateDictLoadPlanner(),
         no_dist=True,
     )

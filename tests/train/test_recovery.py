@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from data.order import Order
+from tests.support.fork_server import python
 from tests.support.runs import (
     REPOSITORY,
     SMALL,
@@ -299,8 +300,7 @@ sys.exit(main(sys.argv[1:]))
 def test_a_non_finite_loss_never_reaches_the_weights(policy, corpora, tmp_path):
     run = tmp_path / "run"
     arguments = [f"corpora={corpora}", "steps=20", "checkpoint.every=5", "recovery.back=3"]
-    command = [sys.executable, "-c", NOT_A_NUMBER, *SMALL, *arguments, f"run={run}", f"recovery={policy}"]
-    ran = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=180)
+    ran = python("-c", NOT_A_NUMBER, *SMALL, *arguments, f"run={run}", f"recovery={policy}")
     if policy == "warn":
         assert ran.returncode == 1
         last = ran.stderr.splitlines()[-1]
@@ -331,9 +331,7 @@ def carry_out(message: str, run: Path, arguments: list[str], tmp_path: Path) -> 
     )
     assert "data_seed=1 begins with others" in started.stdout
     assert f"relama explain run={run} step=12" in message
-    arguments = [f"run={run}", "step=12"]
-    command = [sys.executable, "-m", "launch.cli", "explain", *arguments]
-    explained = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    explained = python("-m", "launch.cli", "explain", f"run={run}", "step=12")
     assert explained.returncode == 0, explained.stderr
 
 

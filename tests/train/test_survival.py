@@ -1,11 +1,11 @@
 """Failures of a run's output or its log of decisions cannot end it."""
 
 import subprocess
-import sys
 
 import pytest
 
-from tests.support.runs import REPOSITORY, SMALL, command, learned, metrics, succeed
+from tests.support.fork_server import python
+from tests.support.runs import SMALL, command, learned, metrics, succeed
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
 
@@ -57,8 +57,7 @@ def test_a_warning_that_cannot_be_logged_waits_and_so_do_saves(corpora, tmp_path
     folder = tmp_path / "run"
     spiky = ("recovery.sigma=0.01", "recovery.window=2")
     arguments = (f"corpora={corpora}", f"run={folder}", "steps=30", "checkpoint.every=4", *spiky)
-    script = [sys.executable, "-c", NO_ROOM, *SMALL, *arguments]
-    finished = subprocess.run(script, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
+    finished = python("-c", NO_ROOM, *SMALL, *arguments)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "the decision is logged later" in finished.stdout
     warned = [line["step"] for line in metrics(folder) if line.get("decision")]

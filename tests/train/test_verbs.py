@@ -7,7 +7,6 @@ import json
 import os
 import random
 import re
-import subprocess
 import sys
 
 import pytest
@@ -21,7 +20,8 @@ from data.order import Order
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support import logged
-from tests.support.runs import REPOSITORY, metrics, succeed
+from tests.support.fork_server import python
+from tests.support.runs import metrics, succeed
 from train.evaluation.validation import spread
 from train.run.starts import read_starts
 from train.weights.open import load_model, open_weights
@@ -313,13 +313,7 @@ def test_your_own_text_from_files_to_a_trained_model(tmp_path):
         ("train", "model=tiny", *own, "steps=2", f"run={tmp_path / 'run'}"),
         ("explain", f"run={tmp_path / 'run'}", "step=2", "limit=1"),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "launch.cli", *arguments],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        done = python("-m", "launch.cli", *arguments)
         assert done.returncode == 0, done.stderr
     assert re.search(r"texts/\d+\.txt", done.stdout)
     assert metrics(tmp_path / "run")[-1]["validation"]["mine"]["tokens"] > 0

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from launch.main import main
-from tests.support.runs import REPOSITORY, SMALL
+from tests.support.fork_server import python
+from tests.support.runs import SMALL
 from train.plan.measured import measured_rate
 
 pytestmark = pytest.mark.distributed
@@ -53,10 +54,7 @@ def test_links_are_measured_in_pairs(tmp_path):
         "assert set(found) == {0: {2}, 1: set(), 2: {0}}[dist.get_rank()]\n"
         "assert all(rate > 0 for rate in found.values())\n"
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "3"]
-    done = subprocess.run(
-        [*command, str(script)], cwd=REPOSITORY, capture_output=True, text=True, timeout=120
-    )
+    done = python(script, ranks=3)
     assert done.returncode == 0, done.stderr
 
 

@@ -3,11 +3,11 @@
 import json
 import signal
 import subprocess
-import sys
 
 import pytest
 
-from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
+from tests.support.fork_server import python
+from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
 from train.run.folder import RunFolder
 
 STEPS = 20
@@ -47,9 +47,8 @@ def undisturbed(corpora, tmp_path_factory):
     return folder
 
 
-def strike(step: int, number: int, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-c", STRUCK, f"{step},{int(number)}", *SMALL, *arguments]
-    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+def strike(step: int, number: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python("-c", STRUCK, f"{step},{int(number)}", *SMALL, *arguments)
 
 
 @pytest.mark.parametrize(

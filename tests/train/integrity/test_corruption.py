@@ -1,11 +1,11 @@
 """A run whose memory is corrupted names where, repairs itself, and ends as the undisturbed one, bitwise."""
 
 import subprocess
-import sys
 
 import pytest
 
-from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
+from tests.support.fork_server import python
+from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
 from train.decisions import read_log
 
 STEPS = 20
@@ -57,14 +57,8 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-def faulty(kind: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess:
-    start = [sys.executable, "-c", FAULTY]
-    if ranks:
-        start = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-        start += ["--no-python", sys.executable, "-c", FAULTY]
-    return subprocess.run(
-        [*start, kind, *SMALL, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=180
-    )
+def faulty(kind: str, *arguments: str, ranks: int = 0) -> subprocess.CompletedProcess[str]:
+    return python("-c", FAULTY, kind, *SMALL, *arguments, ranks=ranks)
 
 
 @pytest.fixture(scope="module")
