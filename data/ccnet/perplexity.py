@@ -13,7 +13,7 @@ import kenlm
 import numpy as np
 import sentencepiece
 
-from data.ccnet.paragraphs import CONTROLS
+from data.ccnet.paragraphs import CONTROLS, Translation
 from data.errors import DataError
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
@@ -23,9 +23,18 @@ _PUNCTUATION = dict(
     zip("，。、„”“«»」「《》´∶：？！（）；–．～’━〈〉【】％►", ',.,"""""""""\'::?!();-.~\'-<>[]%-')
 )
 _PUNCTUATION |= {"—": " - ", "…": "...", "．": ". "}
-_NORMAL: dict[int, str | None] = dict.fromkeys(CONTROLS) | {ord(k): v for k, v in _PUNCTUATION.items()}
-_NORMAL |= {code: "0" for code in range(0x110000) if chr(code).isdecimal()}
-_ACCENTS = dict.fromkeys(code for code in range(0x110000) if unicodedata.category(chr(code)) == "Mn")
+_NORMAL = Translation(dict.fromkeys(CONTROLS) | {ord(k): v for k, v in _PUNCTUATION.items()})
+
+
+class _Accents(dict[int, int | None]):
+    """A table for `str.translate` that removes combining marks."""
+
+    def __missing__(self, code: int) -> int | None:
+        self[code] = found = None if unicodedata.category(chr(code)) == "Mn" else code
+        return found
+
+
+_ACCENTS = _Accents()
 
 
 def normalize(text: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -223,7 +224,8 @@ def _copy_without(path: Path, goal: Path, dropped: Container[int]) -> None:
     ):
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
-            keep = [first + row not in dropped for row in range(table.num_rows)]
+            keep = np.array([first + row not in dropped for row in range(table.num_rows)], bool)
             first += table.num_rows
-            if any(keep):
-                writer.write_table(table.filter(pa.array(keep)))
+            if keep.any():
+                bits = pa.py_buffer(np.packbits(keep, bitorder="little"))  # `pa.array` imports pandas
+                writer.write_table(table.filter(pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])))
