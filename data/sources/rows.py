@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from data.documents import Drop
 from data.errors import DataError
-from data.sources import limits, tables
+from data.sources import limits, packed, tables
 
 UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
@@ -60,14 +60,17 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 def open_plain(path: Path) -> io.BufferedReader:
     """The file's bytes, decompressed by its suffix. Reading raises TooLarge beyond `max_expansion`."""
-    stream = pa.input_stream(str(path), compression=_COMPRESSIONS.get(path.suffix.lower()))
+    kind = _COMPRESSIONS.get(path.suffix.lower())
+    stream = packed.Gzip(path) if kind == "gzip" else pa.input_stream(str(path), compression=kind)
     return io.BufferedReader(limits.Counted(stream, path.stat().st_size), 1 << 20)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    with open_plain(path) as file:
-        if file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
-            yield from _json_array(file, path)
+    with open_plain(path) as raw:
+        file = _in_utf8(raw)
+        beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
+        if beginning.startswith(b"[") or beginning.partition(b"\n")[0].rstrip() == b"{":
+            yield from _json_values(file, path)
             return
         for number, line in enumerate(_bounded_lines(file)):
             if line is None:
@@ -92,17 +95,29 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
 
 
-def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each object of one JSON array, with only a few in memory. Raises EOFError if the array is truncated."""
+def _in_utf8(file: io.BufferedReader) -> io.BufferedReader:
+    encoding = packed.encoding_of(file.peek(1 << 16))
+    return file if encoding == "utf-8-sig" else io.BufferedReader(packed.Recoded(file, encoding), 1 << 20)
+
+
+def _json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
+    """Each object of JSON arrays, or of JSON over several lines, with only a few in memory.
+
+    Raises EOFError if an array or an object is truncated.
+    """
     elements = json.JSONDecoder()
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
     text, at, number, opened, ended = "", 0, 0, False, False
     while True:
         at = _MARKS.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]  (it matches anywhere)
-        if not opened and at < len(text):
-            at, opened = at + 1, True
+        if at < len(text) and text[at] == "[]"[opened]:
+            at, opened = at + 1, not opened
             continue
-        if at < len(text) and text[at] == "]":
+        if at == len(text) and ended and not opened:
+            return
+        if at < len(text) and not opened and text[at] != "{":
+            detail = f"expected a JSON array or object, not {text[at : at + 20]!r}; the rest is not read"
+            yield Drop("malformed record", str(path), number, detail, malformed=True)
             return
         try:
             row, end = elements.raw_decode(text, at)
@@ -110,7 +125,7 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
         except (ValueError, RecursionError) as error:
             row, end, complete = None, at, False
             if ended and at < len(text):
-                detail = f"not JSON: {error}; the rest of the array is not read"
+                detail = f"not JSON: {error}; the rest is not read"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 return
         if complete:
@@ -122,10 +137,10 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
             at, number = end, number + 1
             continue
         if ended:
-            raise EOFError("the JSON array is truncated")
+            raise EOFError("the JSON array or object is truncated")
         if len(text) - at > limits.record_bytes():
             limit = limits.megabytes(limits.record_bytes())
-            detail = f"an element above {limit}; the rest of the array is not read"
+            detail = f"an element above {limit}; the rest is not read"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             return
         # Twice as much each time, so that parsing takes linear time.
@@ -135,7 +150,7 @@ def _json_array(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
         try:
             limits.check_json(text.encode(errors="surrogateescape"))
         except limits.TooLarge as error:
-            detail = f"{error} in one element; the rest of the array is not read"
+            detail = f"{error} in one element; the rest is not read"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             return
 

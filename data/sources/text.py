@@ -1,8 +1,8 @@
 """Text that is already cleaned: it is copied unchanged, with its provenance.
 
 In: JSON lines or Parquet with a column `text` (or `content`), as in RedPajama, Dolma and on the Hub, or plain
-`.txt` and `.md` files. Out: a document for each. Only empty text, invalid Unicode and exact duplicates are
-dropped.
+`.txt` and `.md` files in UTF-8, UTF-16 or UTF-32. Out: a document for each. Only empty text, invalid Unicode
+and exact duplicates are dropped.
 """
 
 import ast
@@ -12,9 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import limits, rows
+from data.sources import limits, packed, rows
 
-VERSION = 3  # of this recipe's output: raise it when the same input gives other text
+VERSION = 4  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
@@ -54,13 +54,23 @@ def read_rows(path: Path) -> Iterator[Record | Drop]:
         number, columns = row
         text = _text(columns)
         if text is None:
-            detail = f"expected text as {' or '.join(_COLUMNS)}, found {', '.join(columns) or 'nothing'}"
+            detail = f"expected text as {' or '.join(_COLUMNS)}, found {_described(columns) or 'nothing'}"
             yield Drop("malformed record", str(path), number, detail, malformed=True)
             continue
         meta = _flat(columns)
         url = meta.pop("url", None) or ""
         license = meta.pop("license", None) or meta.pop("licence", None) or ""
         yield Record(str(path), number, text, str(url), str(license), meta)
+
+
+def _described(columns: dict) -> str:
+    """The names of the columns; of those that should hold the text, what they hold."""
+    shown = []
+    for name, value in columns.items():
+        is_bytes = isinstance(value, bytes)
+        kind = "null" if value is None else "bytes that are not UTF-8" if is_bytes else type(value).__name__
+        shown.append(f"{name} ({kind})" if name.lower() in _COLUMNS else name)
+    return ", ".join(shown)
 
 
 def _text(columns: dict) -> str | None:
@@ -87,11 +97,16 @@ def _read_plain(path: Path) -> Iterator[Record | Drop]:
         )
         return
     try:
-        text = content.decode("utf-8-sig")
+        text = packed.decoded(content)
     except UnicodeDecodeError as error:
-        yield Drop("malformed record", str(path), 0, f"not UTF-8: {error}", malformed=True)
+        detail = f"not UTF-8: {error}; convert it: iconv -f ENCODING -t UTF-8"
+        yield Drop("malformed record", str(path), 0, detail, malformed=True)
         return
-    yield Record(str(path), 0, text.replace("\r\n", "\n"))
+    except ValueError as error:
+        yield Drop("malformed record", str(path), 0, str(error), malformed=True)
+        return
+    text = text.replace("\r\n", "\n")
+    yield Record(str(path), 0, text if "\n" in text else text.replace("\r", "\n"))
 
 
 def _flat(columns: dict) -> dict:

@@ -1,0 +1,126 @@
+"""Files in other encodings, binary files, damaged gzip files, and JSON that is not in lines."""
+
+import codecs
+import gzip
+import json
+import random
+import zlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from data.documents import Drop
+from data.sources import rows, text
+
+
+def texts(path):
+    """The texts of a file, and its bad records by their details."""
+    found = list(text.read(path))
+    return (
+        [item.text for item in found if not isinstance(item, Drop)],
+        [item.detail for item in found if isinstance(item, Drop)],
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_a_plain_text_in_any_unicode_encoding_is_read(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes("Grüße, 世界 😀\r\nzweite Zeile\r\n".encode(encoding) * 1)
+    expected = "Grüße, 世界 😀\nzweite Zeile\n"
+    if encoding in ("utf-16-le", "utf-16-be"):  # told from their zeros, so mostly Latin
+        (tmp_path / "a.txt").write_bytes("Hello, wörld\nbye".encode(encoding))
+        expected = "Hello, wörld\nbye"
+    assert texts(tmp_path / "a.txt") == ([expected], [])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (bytes(range(128)) * 9, "control characters: binary data"),
+        (b"PK\x03\x04\x14\x00\x00\x00", "control characters: binary data"),
+        ("naïve".encode("latin-1"), "not UTF-8"),
+        (gzip.compress(b"text"), "not UTF-8"),
+        ("odd".encode("utf-16") + b"x", "not UTF-8"),
+        (codecs.BOM_UTF32_LE + b"\xff\xff\xff\xff", "not UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_text_is_one_malformed_record(tmp_path, content, reason):
+    (tmp_path / "a.txt").write_bytes(content)
+    kept, bad = texts(tmp_path / "a.txt")
+    assert not kept and len(bad) == 1 and reason in bad[0]
+
+
+def test_text_with_terminal_escapes_form_feeds_and_old_line_ends_is_kept(tmp_path):
+    (tmp_path / "log.txt").write_text("\x1b[31mfailed\x1b[0m\f\npage two\b\n" + "fine\n" * 500 + "\x00\n")
+    (tmp_path / "mac.txt").write_bytes(b"one\rtwo\r")
+    assert texts(tmp_path / "log.txt")[0][0].startswith("\x1b[31mfailed")
+    assert texts(tmp_path / "mac.txt") == (["one\ntwo\n"], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("layout", ["lines", "array", "indented", "array in each line"])
+def test_rows_in_any_unicode_encoding_and_any_layout_of_json(tmp_path, encoding, layout):
+    rows_in = [{"text": "ਊ one"}, {"text": "two\u2028line", "n": [1, {"text": "inner"}]}, {"text": "“3”"}]
+    content = {
+        "lines": "\n".join(json.dumps(row, ensure_ascii=False) for row in rows_in),
+        "array": json.dumps(rows_in, ensure_ascii=False),
+        "indented": "\n".join(json.dumps(row, ensure_ascii=False, indent=2) for row in rows_in),
+        "array in each line": "\n".join(f"[{json.dumps(row, ensure_ascii=False)}]" for row in rows_in),
+    }[layout]
+    (tmp_path / "a.json").write_bytes(content.encode(encoding))
+    assert texts(tmp_path / "a.json") == (["ਊ one", "two\u2028line", "“3”"], [])
+
+
+def test_a_broken_character_in_utf16_costs_its_line(tmp_path):
+    lines = ['{"text": "one"}\n', '{"text": "\udc00"}\n', '{"text": "three"}\n']
+    content = codecs.BOM_UTF16_LE + "".join(lines).encode("utf-16-le", "surrogatepass") + b"\n"
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    found = [item if isinstance(item, Drop) else text.clean(item, source="s") for item in text.read(path)]
+    assert [item.text for item in found if not isinstance(item, Drop)] == ["one", "three"]
+    assert [item.reason for item in found if isinstance(item, Drop)] == ["not Unicode", "malformed record"]
+
+
+def test_what_follows_an_array_is_counted(tmp_path):
+    (tmp_path / "a.json").write_text('[{"text": "one"}]\nand more')
+    kept, bad = texts(tmp_path / "a.json")
+    assert kept == ["one"] and "not 'and more'" in bad[0]
+
+
+class TestGzip:
+    LINES = b"".join(b'{"text": "%d"}\n' % number for number in range(3000))
+
+    def test_members_and_zeros_after_them(self, tmp_path):
+        path = tmp_path / "a.jsonl.gz"
+        path.write_bytes(gzip.compress(b'{"text": "a"}\n') + gzip.compress(b'{"text": "b"}') + bytes(999))
+        assert texts(path) == (["a", "b"], [])
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_all_whole_rows_before_a_cut_or_a_bad_member_are_read(self, tmp_path, seed):
+        """Compared with what zlib gives for the same bytes."""
+        draw = random.Random(seed)
+        packed = gzip.compress(self.LINES)[: draw.randrange(200, 4000)]
+        expected = zlib.decompressobj(31).decompress(packed).rpartition(b"\n")[0].split(b"\n")
+        if seed % 2:
+            packed, expected = gzip.compress(self.LINES) + b"no gzip", self.LINES.split(b"\n")[:-1]
+        path = tmp_path / "a.jsonl.gz"
+        path.write_bytes(packed)
+        kept = []
+        with pytest.raises(rows.UNREADABLE):
+            for item in text.read(path):
+                kept.append(item.text)
+        assert kept == [json.loads(line)["text"] for line in expected]
+
+
+def test_parquet_files_whose_schemas_differ_and_binary_columns_are_read_one_by_one(tmp_path):
+    tables = [
+        {"text": pa.array([b"one", b"\xff"], pa.binary())},
+        {"id": pa.array([1]), "content": pa.array(["two"], pa.large_string())},
+        {"content": pa.array(["three"]).dictionary_encode(), "id": pa.array(["x"])},
+        {"text": pa.array([["no"]])},
+    ]
+    for number, table in enumerate(tables):
+        pq.write_table(pa.table(table), tmp_path / f"{number}.parquet")
+    found = [texts(path) for path in text.inputs(tmp_path)]
+    assert [kept for kept, _ in found] == [["one"], ["two"], ["three"], []]
+    assert "text (bytes that are not UTF-8)" in found[0][1][0] and "text (list)" in found[3][1][0]
