@@ -31,6 +31,11 @@ VERBS = {
         "BranchConfig",
         "start a run that goes on from another's checkpoint with other data, length, rates or steps",
     ),
+    "append": (
+        "data.phases.append",
+        "AppendConfig",
+        "append prepared tokens to a token store, as a new version that a branch may read",
+    ),
     "audit": (
         "train.recipe.audit",
         "AuditConfig",

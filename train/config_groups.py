@@ -91,12 +91,15 @@ class CheckpointConfig:
     asynchronous: bool = True  # write while training continues, from a copy of the state in memory
     verify: int = 0  # replay this many steps from each save and compare; 0: none
     remote: str | None = None  # a URL of this run's own (s3://…): each save is copied there, and resumed from
+    upload_mbps: float | None = None  # most megabits per second of an upload there; null: as fast as it goes
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
         require(self.keep >= 1, "checkpoint.keep", self.keep, "at least 1")
         remote = self.remote is None or "://" in self.remote
         require(remote, "checkpoint.remote", self.remote, "a URL (s3://BUCKET/RUN)")
+        fast = self.upload_mbps is None or 0 < self.upload_mbps < float("inf")
+        require(fast, "checkpoint.upload_mbps", self.upload_mbps, "a number above 0, or null")
         require(
             self.keep_every >= 0 and self.keep_every % self.every == 0,
             "checkpoint.keep_every",

@@ -52,7 +52,11 @@ class Saving:
             checkpoint = self._run.config.checkpoint
             assert checkpoint.remote is not None
             self.remote = Remote(
-                checkpoint.remote, self._folder.path, keep=checkpoint.keep, keep_every=checkpoint.keep_every
+                checkpoint.remote,
+                self._folder.path,
+                keep=checkpoint.keep,
+                keep_every=checkpoint.keep_every,
+                upload_mbps=checkpoint.upload_mbps,
             )
             self.remote.restore()
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import socket
 import threading
+import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,7 @@ FILES = (
     "tokenizer_config.json",
 )
 PIECE = 8 << 20  # bytes of a read
+PART = 8 << 20  # bytes that a bounded upload sends at once
 TRIES = 3  # of a download whose checksum is wrong
 AGAIN = 60.0  # seconds before a failed upload is made again
 _STATE = "state.json"
@@ -45,10 +47,16 @@ _STATE = "state.json"
 class Remote:
     """The copies of the run in `folder` at `url`. The first rank constructs one."""
 
-    def __init__(self, url: str, folder: Path, *, keep: int, keep_every: int) -> None:
-        """Raises RunError if the URL cannot be opened or belongs to another run."""
+    def __init__(
+        self, url: str, folder: Path, *, keep: int, keep_every: int, upload_mbps: float | None = None
+    ) -> None:
+        """`upload_mbps`: most megabits per second, for an upload and for reading it back; None: no bound.
+
+        Raises RunError if the URL cannot be opened or belongs to another run.
+        """
         self.url, self._folder, self._checkpoints = url, folder, folder / "checkpoints"
         self._keep, self._keep_every = keep, keep_every
+        self._rate = upload_mbps * 1e6 / 8 if upload_mbps else None  # bytes/s
         self._session = uuid.uuid4().hex
         self._wanted = threading.Event()  # something may be missing at the URL
         self._closing = threading.Event()
@@ -187,14 +195,32 @@ class Remote:
 
         def put(fs: Any, goal: str) -> None:
             fs.makedirs(goal.rpartition("/")[0], exist_ok=True)
-            fs.put_file(str(path), goal)
+            if self._rate is None:
+                fs.put_file(str(path), goal)
+            else:
+                self._put_slowly(path, fs, goal)
             digest = xxhash.xxh3_128()
             for low in range(0, entry["bytes"], PIECE):
-                digest.update(fs.cat_file(goal, start=low, end=min(low + PIECE, entry["bytes"])))
+                begin, high = time.monotonic(), min(low + PIECE, entry["bytes"])
+                digest.update(fs.cat_file(goal, start=low, end=high))
+                self._pause(high - low, begin)
             if digest.hexdigest() != entry["xxh3"]:
                 raise OSError("what was uploaded differs from the file")
 
         self._bucket.ask(name, put)
+
+    def _put_slowly(self, path: Path, fs: Any, goal: str) -> None:
+        part = max(PART, path.stat().st_size // 9000)  # S3 takes 10,000 at most
+        with path.open("rb") as source, fs.open(goal, "wb", block_size=part) as sink:
+            while piece := source.read(PIECE):
+                begin = time.monotonic()
+                sink.write(piece)
+                self._pause(len(piece), begin)
+
+    def _pause(self, n_bytes: int, begin: float) -> None:
+        """Wait until `n_bytes` since `begin` are within the bandwidth; a run that ends need not wait."""
+        if self._rate is not None:
+            self._closing.wait(max(0.0, n_bytes / self._rate - (time.monotonic() - begin)))
 
     def _put_bytes(self, content: bytes, name: str) -> None:
         def put(fs: Any, goal: str) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import data.cache.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects
+from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, upload
 from tests.support.runs import learned, same_tensors, succeed
 from train.checkpoint import folder as checkpoints
 from train.checkpoint.remote import Remote
@@ -170,14 +171,48 @@ def test_bad_urls_are_one_line(tmp_path, url, why):
     assert "\n" not in str(caught.value)
 
 
+def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypatch):
+    run, url, begin = tmp_path / "run", "s3://runs/slow", time.monotonic()
+    save(run, 1)
+    monkeypatch.setattr("train.checkpoint.remote.PIECE", 10_000)
+    there = Remote(url, run, keep=2, keep_every=0, upload_mbps=2)  # 0.1 MB at 0.25 MB/s, there and back
+    there.begin()
+    while there.steps() != [1]:
+        assert time.monotonic() - begin < 20
+        time.sleep(0.02)
+    assert time.monotonic() - begin > 0.8
+    there.close()
+    save(run, 2)
+    begin = time.monotonic()
+    there = Remote(url, run, keep=2, keep_every=0, upload_mbps=0.001)  # 800 s each way
+    there.begin()
+    there.close()
+    assert there.steps() == [1, 2] and time.monotonic() - begin < 20
+
+
 @pytest.mark.distributed
-def test_a_run_whose_disk_is_lost_ends_like_one_that_was_never_stopped(corpora, tmp_path):
-    arguments = [f"corpora={corpora}", "steps=6", "checkpoint.every=2", "validate.sequences=1"]
-    succeed(*arguments, f"run={tmp_path / 'whole'}")
-    remote_words = [*arguments, f"run={tmp_path / 'run'}", f"checkpoint.remote=file://{tmp_path}/bucket"]
-    succeed(*remote_words, "stop_at=4")
+def test_a_run_on_a_bucket_whose_disk_is_lost_ends_like_one_that_was_never_stopped(corpora, tmp_path):
+    """Tokens from s3://, checkpoints to s3://, and nothing left of the run folder and the cache."""
+    for source in corpora.iterdir():
+        if (source / "tokens").is_dir():
+            upload(source, "runs", f"corpora/{source.name}")
+    words = [
+        *("steps=6", "checkpoint.every=2", "validate.sequences=1", f"cache.path={tmp_path / 'cache'}"),
+        *("data=mix", "data.weights.python_code=60", "data.weights.python_docs=40"),
+        "data.sources=[python_code,python_docs]",
+    ]
+    succeed(*words, f"corpora={corpora}", f"run={tmp_path / 'whole'}")
+    there = [
+        *words,
+        *("corpora=s3://runs/corpora", f"run={tmp_path / 'run'}"),
+        *("checkpoint.remote=s3://runs/lost", "checkpoint.upload_mbps=1000"),
+    ]
+    succeed(*there, "stop_at=4")
     shutil.rmtree(tmp_path / "run")
-    assert "resuming" in succeed(*remote_words).stdout
-    assert learned(tmp_path / "run") == learned(tmp_path / "whole")
+    shutil.rmtree(tmp_path / "cache")
+    assert "resuming" in succeed(*there).stdout
+    stopped, whole = learned(tmp_path / "run"), learned(tmp_path / "whole")
+    assert [row[:5] for row in stopped] == [row[:5] for row in whole]  # the stop was validated, too
+    assert stopped[-1] == whole[-1]
     last = "checkpoints/step-000006"
     same_tensors(tmp_path / "run" / last, tmp_path / "whole" / last)
