@@ -57,8 +57,8 @@ _INPUT = "folders of repositories, .tar.gz snapshots, or BigQuery exports (.json
 def inputs(path: Path) -> list[Path]:
     """The inputs under `path`: snapshots, exports and repositories.
 
-    A folder is a repository if it has a license file or a `.git`, or holds only files; otherwise, each folder
-    in it is one.
+    A folder is a repository if it has a license file, a `.git`, source files or a README, or holds only
+    files; otherwise, each folder in it is one.
     """
     if path.is_file() and _is_packed(path):
         return [path]
@@ -68,9 +68,15 @@ def inputs(path: Path) -> list[Path]:
     names = [child.name for child in children]
     if (path / ".git").exists() or licenses.FOLDER in names or any(map(licenses.is_license_file, names)):
         return [path]
+    if any(child.is_file() and _is_of_repository(child.name) for child in children):
+        return [path]
     if not any(child.is_dir() for child in children) and not all(map(_is_packed, children)):
         return [path]
     return [child for child in children if child.is_dir() or _is_packed(child)]
+
+
+def _is_of_repository(name: str) -> bool:
+    return language(name) is not None or name.lower().startswith("readme")
 
 
 def read(path: Path) -> Iterator[Record | Drop]:
@@ -97,8 +103,8 @@ def read_folder(
         places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
         texts |= {place: _read_license(root / place) for place in places if licenses.covered_folder(place)}
     found = _licenses(texts)
-    if license and found.get(".", licenses.UNKNOWN) == licenses.UNKNOWN:
-        found["."] = license
+    if license and found.licenses.get(".", licenses.UNKNOWN) == licenses.UNKNOWN:
+        found.licenses["."] = license
     for path in files:
         place = path.relative_to(root).as_posix()
         try:
@@ -109,15 +115,17 @@ def read_folder(
             yield Drop("malformed record", str(path), 0, str(error), malformed=True)
 
 
-def _licenses(texts: dict[PurePosixPath, str]) -> dict[str, str]:
-    """{folder: license} from the license files' texts."""
+def _licenses(texts: dict[PurePosixPath, str]) -> licenses.Coverage:
+    """The license of each folder, from the license files' texts."""
     folders: dict[PurePosixPath, dict[str, str]] = {}
     for place, text in texts.items():
         folder = licenses.covered_folder(place)
         if folder:
             known = text if len(text) <= licenses.MAX_TEXT else ""  # no license is that long
             folders.setdefault(folder, {})[str(place.relative_to(folder))] = known
-    return {str(folder): licenses.folder_license(files) for folder, files in folders.items()}
+    found = {str(folder): licenses.folder_license(files) for folder, files in folders.items()}
+    reuse = {str(folder) for folder, files in folders.items() if any("/" in name for name in files)}
+    return licenses.Coverage(found, frozenset(reuse))
 
 
 def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
@@ -241,13 +249,13 @@ def _license(value: object) -> str:
 
 
 def _record(
-    file: str, number: int, content: bytes, repository: str, place: str, found: dict[str, str]
+    file: str, number: int, content: bytes, repository: str, place: str, found: licenses.Coverage
 ) -> Record | Drop:
     text = decoded(content)
     if text is None:
         return Drop("unknown encoding", file, number, place)
     meta = {"repository": repository, "path": place}
-    return Record(file, number, text, "", licenses.nearest(place, found), meta)
+    return Record(file, number, text, "", found.of(place, text), meta)
 
 
 def _unwanted(file: str, number: int, place: str, size: int) -> Drop | None:

@@ -6,10 +6,11 @@ In: the repository's license files with their paths. Out: an SPDX expression in 
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from data.sources.github.comments import LANGUAGES
-from data.sources.github.recognize import UNKNOWN, leaves_choice, recognize
+from data.sources.github.recognize import UNKNOWN, leaves_choice, recognize, tagged
 
 _NAMES = ("license", "licence", "copying")
 _FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE, ...
@@ -21,6 +22,8 @@ _NOTICES = re.compile(
     re.IGNORECASE,
 )
 FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; a lower-case folder often holds other projects' licenses
+_WAIVER = re.compile(rf"{FOLDER}/CC0-1\.0\.\w+")
+_HEAD = 4000  # characters of a file in which its SPDX tag is looked for
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
 MAX_TEXT = 256 << 10  # most bytes of a license file; the longest text that SPDX lists has 95,000
@@ -72,6 +75,7 @@ def folder_license(files: Mapping[str, str]) -> str:
     LICENSE and COPYING apply together (AND), and so do the files in LICENSES/, each to some of the code.
     LICENSE-MIT and LICENSE-APACHE leave a choice (OR), even next to a LICENSE that only says so.
     """
+    files = _without_waivers(files)
     plain_names = {name + suffix for name in _NAMES for suffix in _TEXT}
     plain = {name: text for name, text in files.items() if name.lower() in plain_names}
     named = {name: text for name, text in files.items() if name not in plain and "/" not in name}
@@ -81,17 +85,31 @@ def folder_license(files: Mapping[str, str]) -> str:
     return joint.join(sorted({_one(recognize(text)) for text in (plain or named or files).values()}))
 
 
+def _without_waivers(files: Mapping[str, str]) -> Mapping[str, str]:
+    """The files without LICENSES/CC0-1.0.txt, if others are left: it covers data, and asks for nothing."""
+    others = {name: text for name, text in files.items() if not _WAIVER.fullmatch(name)}
+    return others or files
+
+
 def _one(expression: str) -> str:
     """The expression, in parentheses if needed to join it to others."""
     return f"({expression})" if " OR " in expression else expression
 
 
-def nearest(path: str, licenses: Mapping[str, str]) -> str:
-    """The license in {folder: license} of the nearest folder above a file, or `none`."""
-    for folder in PurePosixPath(path).parents:
-        if str(folder) in licenses:
-            return licenses[str(folder)]
-    return "none"
+@dataclass
+class Coverage:
+    """Which license covers which files: {folder: license}, and the folders that follow REUSE."""
+
+    licenses: dict[str, str]
+    reuse: frozenset[str] = frozenset()
+
+    def of(self, path: str, text: str) -> str:
+        """The license of the nearest folder above a file, or `none`; under REUSE, the file's own SPDX tag."""
+        for folder in map(str, PurePosixPath(path).parents):
+            if folder in self.licenses:
+                own = tagged(text[:_HEAD]) if folder in self.reuse else ""
+                return own or self.licenses[folder]
+        return "none"
 
 
 def spdx(name: str) -> str:

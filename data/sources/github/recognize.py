@@ -172,6 +172,9 @@ _BUNDLED = re.compile(
     r"(?: \w+){0,3} (?:third|3rd)[- ]party\b)",
     re.IGNORECASE | re.MULTILINE,
 )
+# Code that became part of this project; if its license is copyleft, it covers some of the project's files.
+_INCORPORATED = re.compile(r"\b(?:includes|contains)\b", re.IGNORECASE)
+_COPYLEFT = re.compile(r"\b(?:affero|lesser|gnu)\s+(?:general\s+)?public\s+license\b", re.IGNORECASE)
 _MAX_HEADINGS = 5  # that are looked at
 _COPYRIGHT = re.compile(
     r"^[ \t\W]{0,200}(?:portions )?(?:copyright|\(c\)|©|&copy;|authors?:|written by)[^\n]*$",
@@ -210,6 +213,8 @@ def _without_bundled(text: str) -> str:
     """The text without the notices of bundled software below a complete license, which only concern that."""
     for heading in islice(_BUNDLED.finditer(text), _MAX_HEADINGS):
         found = _found(_plain(_bare(text[: heading.start()])))
+        if found and _INCORPORATED.search(heading[0]) and _COPYLEFT.search(text, heading.start()):
+            return text
         if found:
             return text[: heading.start()] if all(name in _TEXT_OF for name in found) else text
     return text
@@ -223,15 +228,20 @@ def _only_states(plain: str, rest: list[str]) -> bool:
 
 def notice_license(notice: str) -> str:
     """The license that a source file's own notice names, or "" if it names none."""
-    tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(notice)]
-    if tags:
-        return " AND ".join(f"({tag.lower()})" for tag in dict.fromkeys(tags))
+    if tags := tagged(notice):
+        return tags
     plain = _plain(_bare(notice))
     names = {*_found(plain), *_named(plain)} - {"bsd"}
     sentences = [_plain(sentence) for sentence in re.split(r"[.;](?=\s)", _bare(notice))]
     if any(_PROPRIETARY.search(one) and not _OWN_NAME.search(one) for one in sentences):
         names.add("proprietary")
     return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+
+
+def tagged(text: str) -> str:
+    """The SPDX expression of a file's tags, or ""."""
+    tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(text)]
+    return " AND ".join(f"({tag.lower()})" for tag in dict.fromkeys(tags))
 
 
 def leaves_choice(text: str) -> bool:
