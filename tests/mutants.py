@@ -46,9 +46,9 @@ FAULTS = (
     # ---- the order of samples
     Fault(
         "order: a source's epochs begin one sequence late",
-        "data/order.py",
-        "epoch, j = divmod(k, total)",
-        "epoch, j = divmod(k + 1, total)",
+        "data/phases/reading.py",
+        "epochs, j = divmod(i + self.place, self.size)",
+        "epochs, j = divmod(i + self.place + 1, self.size)",
         "tests/data/test_order.py::test_the_order_of_published_runs_never_changes",
     ),
     Fault(
@@ -60,9 +60,9 @@ FAULTS = (
     ),
     Fault(
         "order: a skipped range is one sample too short",
-        "data/order.py",
-        "n += stop - start\n",
-        "n += stop - start - 1\n",
+        "data/phases/kept.py",
+        "self._lost.append(self._lost[-1] + b - a)",
+        "self._lost.append(self._lost[-1] + b - a - 1)",
         "tests/data/test_order.py::test_skipped_samples_are_omitted_and_the_rest_is_unchanged",
     ),
     Fault(
@@ -191,8 +191,8 @@ FAULTS = (
     Fault(
         "resume: a rewind leaves out too few samples",
         "train/decisions.py",
-        'last = decision["step"] - back\n',
-        'last = decision["step"] - 1\n',
+        'last = decision.get("since", decision["step"]) - back\n',
+        'last = decision.get("since", decision["step"]) - 1\n',
         "tests/train/test_recovery.py::test_a_rewind_omits_the_samples_from_back_steps_before_the_spike",
     ),
     Fault(
@@ -205,8 +205,8 @@ FAULTS = (
     Fault(
         "resume: a torn line joins the next one",
         "train/run/json_lines.py",
-        'file.truncate(file.read().rfind(b"\\n") + 1)',
-        "file.read()",
+        "file.truncate(end)",
+        "pass",
         "tests/train/test_recovery.py::test_a_decision_after_a_torn_one_can_be_read",
     ),
     Fault(
@@ -274,6 +274,141 @@ FAULTS = (
         'text = _BEARER.sub(rf"\\g<1>{MASK}", text)',
         "pass",
         "tests/test_security.py::test_a_secret_is_masked",
+    ),
+    # ---- phases, branches and what is left out
+    Fault(
+        "phases: a source with other sequences begins its epoch again",
+        "data/phases/reading.py",
+        "place = -(-place * self.seq_len // seq_len)",
+        "place = 0",
+        "tests/data/phases::test_a_source_with_longer_sequences_goes_on_after_the_same_share_of_its_epoch",
+    ),
+    Fault(
+        "phases: what a source has gained waits for the next epoch",
+        "data/phases/reading.py",
+        "return self._old.size + self._new.size",
+        "return self._old.size",
+        "tests/data/phases::test_a_chain_of_segments_reads_each_sequence_of_each_epoch_once",
+    ),
+    Fault(
+        "phases: a phase ends one step late",
+        "train/phases/timeline.py",
+        "if step <= phase.end)",
+        "if step <= phase.end + 1)",
+        "tests/train/test_phases.py::test_a_piece_of_the_schedule_goes_from_the_rate_before_the_phase_to_its_own",
+    ),
+    Fault(
+        "branch: it reads its parent's last step again",
+        "train/phases/order.py",
+        "order.truncated(config.timeline.steps.sample(at))",
+        "order.truncated(config.timeline.steps.sample(at - 1))",
+        "tests/train/branch::test_a_tree_of_branches_gives_at_each_step_what_following_it_by_hand_gives",
+    ),
+    Fault(
+        "branch: without= keeps a sequence whose last label shows the document",
+        "data/phases/kept.py",
+        "max(0, start - 1) // seq_len",
+        "start // seq_len",
+        "tests/data/phases::test_holes_are_the_sequences_that_show_a_token",
+    ),
+    # ---- buckets
+    Fault(
+        "cache: what it holds is not compared with its checksums",
+        "data/cache/store.py",
+        "return None if known.wrong(block, found) else found",
+        "return found",
+        "tests/data/test_buckets.py::test_a_small_cache_is_bounded_and_evicts",
+    ),
+    Fault(
+        "cache: the sequence whose last label a block begins with is forgotten",
+        "data/cache/future.py",
+        "first = max(0, -(-low // length) - 1)",
+        "first = max(0, -(-low // length))",
+        "tests/data/test_buckets.py::test_the_next_use_is_that_of_the_order",
+    ),
+    Fault(
+        "remote checkpoints: state.json does not come last",
+        "train/checkpoint/remote.py",
+        """            for path in sorted(copy.iterdir()):
+                if path.name != _STATE:""",
+        """            for path in sorted(copy.iterdir(), reverse=True):
+                if True:""",
+        "tests/train/checkpoint::test_an_upload_killed_at_any_object_leaves_the_checkpoint_before",
+    ),
+    Fault(
+        "remote checkpoints: a damaged copy is restored",
+        "train/checkpoint/remote.py",
+        """            if damage(aside):
+                return False""",
+        "",
+        "tests/train/checkpoint::test_a_damaged_copy_is_skipped_for_the_one_before",
+    ),
+    # ---- what the machine may do to the numbers
+    Fault(
+        "sentinel: a changed tensor is not noticed",
+        "train/integrity/sentinel.py",
+        "return now.sums != self._record.sums",
+        "return torch.zeros_like(now.sums, dtype=torch.bool)",
+        "tests/train/integrity::test_a_flip_between_two_updates_is_found_and_named",
+    ),
+    Fault(
+        "sentinel: the bytes after a tensor's last whole word do not count",
+        "train/integrity/checksums.py",
+        "if words < flat.numel():",
+        "if words > flat.numel():",
+        "tests/train/integrity::test_every_bit_counts",
+    ),
+    Fault(
+        "recomputation: the second gradients are added to the first",
+        "train/integrity/computation.py",
+        "        self._model.zero_grad()\n",
+        "",
+        "tests/train/integrity::test_a_nan_that_does_not_return_is_discarded",
+    ),
+    Fault(
+        "recomputation: a problem that returns has passed",
+        "train/integrity/computation.py",
+        "has_passed = not problem(second.loss, second.norm)",
+        "has_passed = True",
+        "tests/train/integrity::test_a_nan_that_returns_is_the_steps_and_its_tensor_is_named",
+    ),
+    # ---- what is said about a run
+    Fault(
+        "evaluation during training: the copy forgets the phase's rope_theta",
+        "train/evaluation/in_loop.py",
+        "model = Llama(cast(Llama, live).config).to(dtype)",
+        "model = Llama(type(cast(Llama, live).config)(dim=32, n_layers=1, n_heads=2, vocab_size=64, "
+        "max_seq_len=32)).to(dtype)",
+        "tests/train/evaluation::test_the_copy_turns_positions_as_the_live_model_does",
+    ),
+    Fault(
+        "loggers: a rewound run goes on as the same run of the service",
+        "train/loggers/kept.py",
+        "return self.rewinds == at.rewinds",
+        "return True",
+        "tests/train/loggers::test_mlflow_has_every_step_once_and_a_rewind_as_a_run_below",
+    ),
+    Fault(
+        "ladder: outliers count in full",
+        "train/ladder/fit.py",
+        "slope = np.clip(off, -1, 1) / DELTA",
+        "slope = off / DELTA",
+        "tests/train/ladder::test_a_gradient_agrees_with_differences",
+    ),
+    # ---- Kubernetes
+    Fault(
+        "manifest: an argument's dollar signs are expanded",
+        "launch/manifest.py",
+        'return argument.replace("$", "$$")',
+        "return argument",
+        "tests/launch/test_kubernetes.py::test_every_argument_reaches_the_pod_as_typed",
+    ),
+    Fault(
+        "manifest: a pod is killed before it can have saved",
+        "launch/manifest.py",
+        '"terminationGracePeriodSeconds": cluster.grace + 60',
+        '"terminationGracePeriodSeconds": 30',
+        "tests/launch/test_kubernetes.py::test_the_manifest_has_what_was_asked_for",
     ),
 )
 
