@@ -298,10 +298,10 @@ FAULTS = (
         "tests/train/test_phases.py::test_a_piece_of_the_schedule_goes_from_the_rate_before_the_phase_to_its_own",
     ),
     Fault(
-        "branch: it reads its parent's last step again",
+        "branch: its mixture begins a step after the branch",
         "train/phases/order.py",
-        "order.truncated(config.timeline.steps.sample(at))",
-        "order.truncated(config.timeline.steps.sample(at - 1))",
+        "n = config.timeline.steps.sample(max(at, phase.start))",
+        "n = config.timeline.steps.sample(max(at + 1, phase.start))",
         "tests/train/branch::test_a_tree_of_branches_gives_at_each_step_what_following_it_by_hand_gives",
     ),
     Fault(

@@ -1,4 +1,4 @@
-"""Each fault of tests/mutants.py can still be made, and its test exists. Whether it fails takes too long here."""
+"""Each fault of tests/mutants.py can still be made, and its test exists. Running them takes too long here."""
 
 import pytest
 
