@@ -46,6 +46,8 @@ def _predictor(file: "_Reader", make: Callable) -> Callable[[str], tuple[str, fl
     if n_pruned == 0 or any(name.startswith(b"__label__") for name in names[:n_words]):
         raise Unfit("a model without n-grams, or with labels among its words")
     pruned = file.array("<i4", 2 * max(0, n_pruned))
+    if n_pruned > 0 and (pruned.min() < 0 or pruned[1::2].max() >= n_pruned):
+        raise Unfit("a damaged table of n-grams")
     rows = file.matrix(is_quantized=file.take("<?")[0])
     if file.take("<?")[0]:
         raise Unfit("a model with a quantized output, which the library sums in another order")

@@ -1,4 +1,4 @@
-/* fastText's prediction of one label, in the library's own arithmetic: data/ccnet/fast_language.py has the tables.
+/* fastText's prediction of one label, in the library's own arithmetic: data/ccnet/fasttext_file.py makes the tables.
 
 Every sum is in the library's order and precision, so the label and its probability are the same to the bit.
 What is saved: quantized rows are expanded once, n-grams are hashed in place, and nothing is copied. */
