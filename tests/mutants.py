@@ -302,7 +302,7 @@ FAULTS = (
         "train/phases/order.py",
         "n = config.timeline.steps.sample(max(at, phase.start))",
         "n = config.timeline.steps.sample(max(at + 1, phase.start))",
-        "tests/train/branch::test_a_tree_of_branches_gives_at_each_step_what_following_it_by_hand_gives",
+        "tests/train/branch::test_a_branch_draws_its_own_mixture_from_its_first_step_on",
     ),
     Fault(
         "branch: without= keeps a sequence whose last label shows the document",

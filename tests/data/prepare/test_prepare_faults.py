@@ -14,6 +14,7 @@ import pytest
 
 from data.main import main
 from tests.data.prepare.test_prepare import CODE, MIT, lines, report
+from tests.support.fork_server import python
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = "the of and sea whale ship captain white harbour night storm oil boat sky rope wind"
@@ -137,8 +138,8 @@ def campaign(tmp_path: Path, recipe: str, kind: str, trials: int, model: Path) -
     folder = tmp_path / "in"
     folder.mkdir()
     arguments = [*INPUTS[recipe](folder), f"input={folder}", f"tokenizer={model}"]
-    command = [sys.executable, "-m", "tests.support.prepare_faults", str(tmp_path), kind, str(trials), "7"]
-    ran = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
+    command = ["-m", "tests.support.prepare_faults", str(tmp_path), kind, str(trials), "7"]
+    ran = python(*command, *arguments, cwd=ROOT, timeout=300)
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout)
 

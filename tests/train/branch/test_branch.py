@@ -100,6 +100,19 @@ def trees(draw):
     return [(at, draw(st.lists(changes, max_size=2, unique=True)), draw(st.integers(0, 9))) for at in steps]
 
 
+def test_a_branch_draws_its_own_mixture_from_its_first_step_on():
+    stores = cast(  # of a store only its size counts
+        "dict[str, TokenStore]",
+        {name: SimpleNamespace(n_sequences=lambda length: 500) for name in ("python_code", "python_docs")},
+    )
+    config = config_of()
+    order = first_order(config, stores)
+    docs = branched(order, branch_of(config, 40, "data.sources=[python_docs]"), 40, stores)
+    assert _step(docs, config, 40, 1) == _step(order, config, 40, 1)
+    assert {sample.source for sample in _step(order, config, 41, 1)} == set(stores)
+    assert {sample.source for sample in _step(docs, config, 41, 1)} == {"python_docs"}
+
+
 @settings(max_examples=5, deadline=None, phases=[Phase.generate])
 @given(trees(), st.sampled_from([1, 2, 4]))
 def test_a_tree_of_branches_gives_at_each_step_what_following_it_by_hand_gives(tree, ranks):
