@@ -256,8 +256,8 @@ FAULTS = (
     Fault(
         "recipe: CCNet's normal form keeps digits",
         "data/ccnet/paragraphs.py",
-        'code: "0" for code',
-        "code: chr(code) for code",
+        '"0" if chr(code).isdecimal() else code',
+        "code",
         "tests/data/ccnet/test_ccnet.py::test_the_normal_form_and_the_hash_by_hand",
     ),
     # ---- guards

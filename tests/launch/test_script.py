@@ -144,7 +144,7 @@ def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
     )
     process = start(tmp_path, make(tmp_path))
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (tmp_path / "ready").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)

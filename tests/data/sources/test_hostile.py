@@ -236,9 +236,12 @@ def test_a_tar_of_many_names_takes_linear_time_and_no_growing_memory(tmp_path):
     seconds = []
     for count in (2500, 10_000):
         path.write_bytes(block * count + b"\0" * 1024)
-        begin = time.process_time()
-        assert len(drops(read_github(path))) == count
-        seconds.append(time.process_time() - begin)
+        taken = []
+        for _ in range(3):
+            begin = time.process_time()
+            assert len(drops(read_github(path))) == count
+            taken.append(time.process_time() - begin)
+        seconds.append(min(taken))
     assert seconds[1] < 8 * max(seconds[0], 0.05)
 
 
@@ -263,7 +266,7 @@ def test_an_entity_bomb_stays_a_few_characters():
         assert len(dump.parse(bomb).findtext("text") or "") < 100
     except Exception as error:
         assert "XMLSyntaxError" in type(error).__name__
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10  # a billion laughs take longer
 
 
 @pytest.mark.parametrize(
@@ -275,7 +278,7 @@ def test_a_page_of_a_hundred_thousand_open_elements_is_dropped_before_it_is_pars
     begin = time.process_time()
     drop = commoncrawl.clean(record)
     assert isinstance(drop, Drop) and drop.reason == "nested too deeply" and drop.malformed
-    assert time.process_time() - begin < 2
+    assert time.process_time() - begin < 10  # parsed, it takes minutes
 
 
 def test_stray_end_tags_do_not_hide_depth_and_sloppy_pages_pass():

@@ -161,7 +161,7 @@ def _read(port: int) -> bytes:
 
 
 def _until(holds) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             if holds():

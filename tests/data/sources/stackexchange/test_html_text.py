@@ -173,7 +173,7 @@ def test_a_hostile_post_can_be_interrupted_and_the_next_one_is_intact():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 60  # to the end it takes many minutes
     assert html_to_text("<p>whole</p>") == "whole"
 
 

@@ -142,7 +142,7 @@ def test_entities_of_the_dumps_own_making_are_never_read(tmp_path):
     own = b"<page><!DOCTYPE page [" + external.encode() + b"]>" + page(5)[8:].replace(b"Prose", b"&x;")
     begin = time.process_time()
     items, _ = read_all(write(tmp_path, dump(*pages, own, doctype=doctype)))
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10  # expanded, it would be a terabyte
     assert [getattr(item, "reason", "") for item in items] == [
         "",
         *["malformed page"] * 2,
