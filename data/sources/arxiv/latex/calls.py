@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.definitions import DONE, Macro, call_arguments, fence_body
+from data.sources.arxiv.latex.definitions import DONE, Macro, answered, call_arguments, fence_body
 from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
@@ -176,6 +176,8 @@ class Calls:
             for piece in body:
                 append(filled, piece if isinstance(piece, str) else arguments[piece - 1])
             value = "".join(filled)
+            if macro.asks:
+                value = answered(value, self.read)
             if "\\" in value:
                 value = self._inner(self._chosen(macro, value), active | {name}, depth + 1)
         elif macro.final:

@@ -30,8 +30,9 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
         rf"|(?P<verb>{alternatives(verbatim.commands | verbatim.language_commands)})(?![A-Za-z@])"
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
         r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
+        rf"|(?P<plain>{alternatives(verbatim.comments - {'comment*'})})(?=[ \t]*\n)"
         r"|(?P<if>if(?:false|true|num|odd)?)(?![A-Za-z@])"
-        r"|(?P<file>input|include|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
+        r"|(?P<file>input|include|includestandalone|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
         r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
         rf"|documentstyle|endinput)(?![A-Za-z@])){short}"
     )
@@ -101,6 +102,14 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
                 if name.startswith("filecontents") and resolve:
                     resolve("filecontents", "", text[mark.end() : end])
                 start = position = _own_line(text, at, position)
+        elif mark["plain"]:  # \comment … \endcomment
+            close = "\\end" + mark["plain"]
+            end = -1 if close in unclosed else text.find(close, position)
+            if end < 0:
+                unclosed.add(close)
+                continue
+            yield text[start:at]
+            start = position = _own_line(text, at, end + len(close))
         elif mark["if"]:
             found = conditionals.decided(mark["if"], text, at, position)
             if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:

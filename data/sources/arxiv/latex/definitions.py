@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from data.sources.arxiv.latex.syntax import Arguments, blanks_end
 
+_NESTED = 10  # nesting of questions about optional arguments
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
 
 _COMMANDS = frozenset(
@@ -44,7 +45,7 @@ _DECIDABLE = re.compile(  # tests of an empty argument, or of whether a name is 
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
     r"|\\ifdefined\s*+\\[A-Za-z]+"
 )
-_ASKS = re.compile(r"\\(?:IfNoValue|IfValue|IfBoolean)")
+_ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -70,6 +71,7 @@ class Macro:
     signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
     is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
     is_conditional: bool = False  # its body tests flags
+    asks: bool = False  # its body asks which optional arguments are given (\IfBooleanTF, \IfNoValueTF)
 
     @property
     def literal(self) -> str:
@@ -137,6 +139,8 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     if word.startswith(("provide", "Provide")) and name in known.macros:
         return Definition(name, known.macros[name], position, is_kept=True)
     macro = _macro(body, count, known)
+    if macro and macro.asks and (signature is None or word in _XARGS):
+        macro = None
     if macro:
         macro = replace(macro, default=default, signature=signature)
     return Definition(name, macro, position, meaning=body)
@@ -198,6 +202,7 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
     if parameters:
         after = _PARAMETER.findall(parameters[2])
         macro = _macro(text[opening + 1 : end - 1], len(after), known)
+        macro = None if macro and macro.asks else macro
         if macro and (parameters[1] or any(after)):
             macro.delimiters = [parameters[1], *after]
     is_global = word in ("gdef", "xdef")
@@ -232,8 +237,9 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
-    if _ASKS.search(body) or (not known.may_input and _INPUTS.search(body)):
+    if not known.may_input and _INPUTS.search(body):
         return None
+    asks = _ASKS.search(body) is not None
     is_conditional = _asks_flags(body, known.flags)
     if _PROGRAMS.search(_BRANCHING.sub("", body) if is_conditional else body):
         formula = _in_either_mode(body)
@@ -248,7 +254,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    return Macro(filled, arguments, spaced=spaced, is_conditional=is_conditional)
+    return Macro(filled, arguments, spaced=spaced, is_conditional=is_conditional, asks=asks)
 
 
 def _asks_flags(body: str, flags: Container[str]) -> bool:
@@ -316,6 +322,28 @@ def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple
     before, first, *inner, last, after = macro.body
     inner = [piece.replace("\\delimsize", middle) if isinstance(piece, str) else piece for piece in inner]
     return [before, f"{left}{first}", *inner, f"{right}{last}", after], position
+
+
+def answered(value: str, read: Arguments, depth: int = 0) -> str:
+    """A value in which the questions about optional arguments are replaced by the branches they choose."""
+    out: list[str] = []
+    place = 0
+    for mark in _ASKS.finditer(value) if depth < _NESTED else ():
+        asked = read.argument(value, mark.end()) if mark.start() >= place else None
+        branches: dict[str, str] = {}
+        for kind in mark[2] if asked else "":
+            asked_branch = read.argument(value, asked[1]) if asked else None
+            if asked_branch is None:
+                break
+            branches[kind] = asked_branch[0]
+            asked = asked[0] if asked else "", asked_branch[1]
+        if asked is None or len(branches) < len(mark[2]):
+            continue
+        given = asked[0] == "*" if mark[1] == "Boolean" else asked[0] != "-NoValue-"
+        chosen = branches.get("T" if given == (mark[1] != "NoValue") else "F", "")
+        out += [value[place : mark.start()], answered(chosen, read, depth + 1)]
+        place = asked[1]
+    return "".join(out) + value[place:]
 
 
 def _delimited(

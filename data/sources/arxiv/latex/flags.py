@@ -30,8 +30,9 @@ _ASK = {
     "ifbool": ("bool", True),
     "notbool": ("bool", False),
 }
+_OPT = ("opt", "optv")  # of the package optional: \opt{long,short}{text}
 _COMPARE = ("ifstrequal", "ifblank", "ifstrempty")
-COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK, *_DEFINED, *_COMPARE})
+COMMANDS = frozenset({"newif", "ifthenelse", *_DECLARE, *_SET, *_SET_TO, *_ASK, *_DEFINED, *_COMPARE, *_OPT})
 
 
 class Flags:
@@ -40,6 +41,7 @@ class Flags:
     def __init__(self) -> None:
         self.values: dict[str, bool | None] = {}  # by their conditionals' names; of toggles, by "toggle NAME"
         self.setters: dict[str, tuple[str, bool]] = {}
+        self.options: set[str] | None = None  # of the package optional, if the paper loads it
         self.unsure = 0  # open undecided conditionals
         self._undo: list[tuple[int, str, bool | None]] = []
 
@@ -71,7 +73,7 @@ class Flags:
                 self._declare(found[1])
             return
         found = (_NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
-        if found is None or word in _ASK or word in _DEFINED or word in _COMPARE:
+        if found is None or word in _ASK or word in _DEFINED or word in (*_COMPARE, *_OPT):
             return
         if word in _DECLARE:
             if _DECLARE[word] != "toggle":
@@ -93,12 +95,14 @@ class Flags:
             return None
         spans = []
         position = asked.end()
-        for _ in range(2):
+        for _ in range(1 if word in _OPT else 2):
             opening = blanks_end(text, position)
             position = read.group_end(text, opening) if text[opening : opening + 1] == "{" else -1
             if position < 0:
                 return None
             spans.append((opening + 1, position - 1))
+        if word in _OPT:
+            spans.append((position, position))
         start, end = spans[0] if value else spans[1]
         return start, end, position
 
@@ -112,6 +116,10 @@ class Flags:
                 return None, None
             one, other = asked[1], asked[2] if word == "ifstrequal" else ""
             return asked, one.strip() == other.strip() if word == "ifblank" else one == other
+        if word in _OPT:
+            asked = _BLANK.match(text, position) if self.options is not None else None
+            tags = {tag.strip() for tag in asked[1].split(",")} if asked else set()
+            return asked, bool(tags & (self.options or set()))
         if word in _DEFINED:
             asked = (_NAME if "cs" in word else _CONTROL).match(text, position)
             value, is_plain = is_defined(asked[1]) if asked else None, _DEFINED[word]

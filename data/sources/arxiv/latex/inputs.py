@@ -19,7 +19,9 @@ _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _GROUP = re.compile(r"\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
-INPUTS = frozenset({"input", "include", "subfile", "subfileinclude", "InputIfFileExists", *_FOLDERED})
+INPUTS = frozenset(
+    {"input", "include", "subfile", "subfileinclude", "includestandalone", "InputIfFileExists", *_FOLDERED}
+)
 # Commands that name a file through a macro, or may be such a macro.
 INPUT_BY_MACRO = re.compile(
     rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
@@ -51,6 +53,8 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
         if first is None:
             return None, position
         folder, position = first[1].strip(), first.end()
+    if command == "includestandalone" and (option := OPTION.match(text, position)):
+        position = option.end()
     argument = _ARGUMENT.match(text, position)
     if argument is None or (argument[1] is None and command != "input"):
         return None, position

@@ -27,7 +27,7 @@ _ENDLESS = 3  # unterminated conditionals after which none is searched for
 _NESTED = 10  # nesting of kept branches
 _NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
-_PACKAGES = re.compile(r"\s*+(?:\[[^\]]{0,1000}\])?\s*+\{([^{}]{0,1000})\}")
+_PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
 _NEWCOMMAND = re.compile(r"\\newcommand")
 
@@ -46,6 +46,7 @@ _SETTING = re.compile(
     r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
     r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
 )
+_BRANCHES = ("fi", "nottoggle", "notbool", "opt", "optv")
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 
 
@@ -158,7 +159,7 @@ class _Expander:
                 and word not in self.flags.setters
             ):
                 continue
-            elif word in self.flags.values or word[:2] == "if" or word in ("fi", "nottoggle", "notbool"):
+            elif word in self.flags.values or word[:2] == "if" or word in _BRANCHES:
                 branch = self._branch(word, at, position) if len(jumps) < _NESTED else None
                 if branch is None:
                     continue
@@ -361,7 +362,9 @@ class _Expander:
 
     def _use_packages(self, position: int) -> None:
         found = _PACKAGES.match(self.text, position)
-        for package in found[1].split(",") if found else ():
+        for package in found[2].split(",") if found else ():
+            if package.strip() == "optional" and found:
+                self.flags.options = {tag.strip() for tag in (found[1] or "").split(",")}
             commands = PACKAGES.get(package.strip(), "")
             for mark in _NEWCOMMAND.finditer(commands):
                 definition = read_definition("newcommand", commands, mark.end(), self.calls.read, self.known)

@@ -39,11 +39,12 @@ _ENVIRONMENTS = (
     "verbatim Verbatim BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting minted alltt verbatimtab"
     " spverbatim boxedverbatim listingcont tcblisting tcboutputlisting pycode pyblock pyconsole pyverbatim"
     " luacode Sinput Soutput Scode CodeInput CodeOutput Code"  # Sweave's and jss.cls's
+    " Piton sageblock sagesilent sageverbatim sageexample sagecommandline asy asydef"
 )
 LATEX = Verbatim(
     environments=frozenset(name + star for name in _ENVIRONMENTS.split() for star in ("", "*")),
     comments=frozenset({"comment", "comment*"}),
-    commands=frozenset({"verb", "Verb", "spverb", "lstinline"}),
+    commands=frozenset({"verb", "Verb", "spverb", "lstinline", "piton"}),
     language_commands=frozenset({"mintinline", "mint"}),
 )
 
@@ -61,6 +62,7 @@ _DECLARATION = re.compile(
     rf"|include(?P<include>comment|version){_NAME}"
     rf"|(?:re)?newenvironment(?P<wraps>)\*?{_NAME}"
     rf"|(?:New|Renew)Environ(?P<environ>){_NAME}"
+    rf"|(?:New|Renew|Provide|Declare)DocumentEnvironment(?P<document>){_NAME}"
     rf"|(?:newcommand|renewcommand|providecommand|def|let)(?P<alias>)\*?{_COMMAND}\s*+=?\s*+\{{?\s*+"
     r"\\(verb|Verb|lstinline|mintinline(?:\s*+\[[^\]]{0,200}\])?\s*+\{[^{}]{1,40}\}|mintinline)(?![A-Za-z])"
     r"(?:\s*+\[[^\]]{0,300}\])?(?!\s*+[#{|!+])"
@@ -97,13 +99,14 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
             comments.add(names[0])
         elif kind == "include":
             included.add(names[0])
-        elif kind in ("wraps", "environ"):
-            body = _begin_body(text, mark.end(), read)
+        elif kind in ("wraps", "environ", "document"):
+            signature = read.argument(text, mark.end()) if kind == "document" else None
+            body = _begin_body(text, signature[1] if signature else mark.end(), read)
             if body is None:
                 continue
             if _IS_COMMENT.search(body) or (kind == "environ" and not body.strip()):
                 comments.add(names[0])
-            elif kind == "wraps" and _READS_VERBATIM.search(body):
+            elif kind != "environ" and _READS_VERBATIM.search(body):
                 environments.add(names[0])
         elif kind == "alias":
             (language if names[1] == "mintinline" else commands).add(names[0])

@@ -95,7 +95,6 @@ def test_in_the_body_a_group_keeps_its_definitions_to_itself():
         "\\newcommand{\\a}[1]{#2}\\a{1}",
         "\\newcommand{\\a}{never closed \\a",
         "\\let\\a=x\\a",
-        "\\NewDocumentCommand{\\a}{s m}{\\IfBooleanTF{#1}{x}{#2}}\\a{1}",
     ],
 )
 def test_code_that_programs_or_redefines_latex_is_left_alone(text):
