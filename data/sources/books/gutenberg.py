@@ -24,8 +24,8 @@ _END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PR
 _MAY_END = re.compile(r"\*\*[ \t]*(?i:END OF)")  # far faster to look for in a book
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
-    r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fine|einde)\b[ \w]{0,25}?"
-    r"\s(?:proje[ck]t gutenb[eu]rg|e-?texte?s?\b).*",
+    r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?|koniec|konec)\b[ \w]{0,25}?"
+    r"\s(?:(?:proje[ck]t|pro[yj]ecto|progetto|projeto|projet|projekt) gutenb[eu]rg|e-?texte?s?\b).*",
     _FLAGS,
 )
 _LICENSE = re.compile(
@@ -185,7 +185,7 @@ def _last_stop(text: str, start: int, tail: int, end: int) -> int:
     near = text.rfind("\n", start, near) + 1 or near
     stops = [
         mark.start()
-        for each in (_END, _LICENSE, _SMALL_PRINT_START, _FILE_NAME)
+        for each in (_END, _LICENSE, _SMALL_PRINT_START, _SMALL_PRINT_END, _FILE_NAME)
         if (mark := each.search(text, near, end))
     ]
     end = min(stops, default=end)

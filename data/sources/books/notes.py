@@ -9,10 +9,11 @@ import re
 
 CREDITS = 12  # maximum paragraphs of credits and notes above a book
 _CREDIT_LENGTH = 3000  # maximum characters of such a paragraph
+_SENTENCE = 160  # maximum characters of one in a note's further paragraphs
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
-    r"(?:trans(?:c|k)ri[\w'’]*|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"(?:transs?(?:c|k)ri[\w'’]*|[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
     r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*)"
 )
 _HEADING = (
@@ -21,11 +22,16 @@ _HEADING = (
     r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
     r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
     r"|(?:opmerking|aantekening|notitie|noot)(?:en|s)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|not[ae]s?\s+(?:del?|d[aeo]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
+    r"|not[aeo]j?s?\s+(?:del?|d[aeo]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
     r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
+    r"|not(?:er|ater|e)\s+(?:fra|af|från|av|till?)\s+(?:\w+\s+)?" + _NOTE_WORDS + r""
+    r"|uwag[ai]\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*)"
 )
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
+_EDITORS_NOTE = re.compile(
+    r"\W{0,160}nota\s+d[eo]\s+editor\b", re.IGNORECASE
+)  # in Portuguese also a book's own
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 _NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
@@ -35,7 +41,7 @@ _ABOUT_TEXT = re.compile(
     r"|footnotes?|illustrations?|italics?|underscores?|orthographe|ponctuation|corrigée?s?|conservée?s?"
     r"|rechtschreibung|zeichensetzung|druckfehler|korrigiert|beibehalten|spelling|bestand|drukfouten|gecorrigeerd"
     r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+|original\w*|erreurs|typograph\w+|fraktur|antiqua"
-    r"|ortografia|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+)\b",
+    r"|ortografia|grafia|tipográfic\w*|mantid\w+|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+)\b",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -63,6 +69,7 @@ _OF_THE_MAKERS = re.compile(
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
 _PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
+_RULES_BELOW = re.compile(r"(?:\n[^\w\n\"”’»)]*+)++\Z")  # what separated the note from the book
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
 # Notices inside a book: bracketed, and about the electronic text.
@@ -84,7 +91,7 @@ _ABOUT_NOTICE = re.compile(
 )
 # A paragraph that is not the makers': the book's own apparatus, or its last words.
 _APPARATUS = re.compile(
-    r"\W{0,10}(?:(?:foot|end)?notes?\W{0,3}\Z|footnotes?\b|\[\d+\]|\[?footnote\s|index\W{0,3}\Z|glossary\W{0,3}\Z"
+    r"\W{0,10}(?:(?:foot|end)?notes?\W{0,3}\Z|footnotes?\b(?!\s+(?:have|has|were|was|are|is)\b)|\[\d+\]|\[?footnote\s|index\W{0,3}\Z|glossary\W{0,3}\Z"
     r"|fu(?:ß|ss)noten?\b|anmerkungen\W{0,3}\Z|voetnoten?\b|notas?\W{0,3}\Z|note\s+\d|appendix\b|the\s+end\W{0,3}\Z)",
     re.IGNORECASE,
 )
@@ -93,25 +100,29 @@ _APPARATUS = re.compile(
 def without_makers(text: str) -> str:
     """The book without its makers' paragraphs above, below and inside it."""
     text = _without_notices(_without_credits(text))
-    return _without_closing_note(text).rstrip()
+    without = _without_closing_note(text).rstrip()
+    return _RULES_BELOW.sub("", without) if len(without) < len(text.rstrip()) else without
 
 
 def _without_credits(text: str) -> str:
     paragraph = ""
-    is_note = has_note = False  # a note with its heading on a line by itself, or any
+    is_note = has_note = heading = False  # a note with its heading on a line by itself, any, the heading
     for _ in range(CREDITS):
         blank = _BLANK_LINES.match(text)
+        is_near = blank is not None and blank[0].count("\n") <= 2
         text = text[blank.end() if blank else 0 :]
         names_book = _GUTENBERG.search(paragraph)
         stop = _PARAGRAPH_END.search(text)
         end = stop.start() if stop else len(text)
         paragraph = text[: min(end, _CREDIT_LENGTH)]
-        begins_note = _BEGINS_NOTE.match(paragraph) is not None
+        begins_note = _BEGINS_NOTE.match(paragraph) is not None or (
+            _EDITORS_NOTE.match(paragraph) is not None and _is_about_text(paragraph)
+        )
         if paragraph.startswith("[") and "]" not in paragraph and (begins_note or _CREDIT.match(paragraph)):
             end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
         is_makers = (
             begins_note
-            or (is_note and _goes_on(paragraph))
+            or (is_note and _goes_on(paragraph, is_first=heading, is_near=is_near))
             or (has_note and _is_about_text(paragraph))
             or _CREDIT.match(paragraph)
             or _OF_THE_MAKERS.search(paragraph)
@@ -119,21 +130,28 @@ def _without_credits(text: str) -> str:
         )
         if not is_makers or end > _CREDIT_LENGTH:
             break
-        is_note = is_note or (begins_note and _BARE_NOTE.fullmatch(paragraph) is not None)
-        is_note = is_note or (begins_note and paragraph.rstrip().endswith(":"))
+        heading = begins_note and (
+            _BARE_NOTE.fullmatch(paragraph) is not None or paragraph.rstrip().endswith(":")
+        )
+        is_note = is_note or heading
         has_note = has_note or begins_note
         text = text[end:]
     return text
 
 
-def _goes_on(paragraph: str) -> bool:
-    """Whether a paragraph continues the note above it: indented, or about the text."""
+def _goes_on(paragraph: str, *, is_first: bool, is_near: bool) -> bool:
+    """Whether a paragraph continues the note above it.
+
+    It does if it is indented, speaks about the text, or is right below the heading; a sentence also if only
+    one blank line is above it: more of them separate the note from the book.
+    """
     if _APPARATUS.match(paragraph) or _is_title(paragraph):
         return False
     return (
-        _INDENTED.match(paragraph) is not None
+        is_first
+        or _INDENTED.match(paragraph) is not None
         or _ABOUT_TEXT.search(paragraph) is not None
-        or _is_line(paragraph)
+        or (is_near and _is_line(paragraph))
     )
 
 
@@ -153,7 +171,11 @@ def _is_title(paragraph: str) -> bool:
 
 def _is_line(paragraph: str) -> bool:
     """Whether a paragraph is one short sentence."""
-    return paragraph.strip().endswith((".", ".]", "]")) and paragraph.count("\n") < 3
+    return (
+        len(paragraph) < _SENTENCE
+        and paragraph.strip().endswith((".", ".]", "]"))
+        and paragraph.count("\n") < 3
+    )
 
 
 def _without_notices(text: str) -> str:

@@ -1,0 +1,78 @@
+"""Makers' notes in other languages; the book next to a note is not cut with it."""
+
+import pytest
+
+from data.sources.books.gutenberg import open_book
+
+STORY = [f"Chapter {n} tells of the lake, and why its keeper left it {n} times." for n in range(1, 90)]
+BOOK = "\n\n".join(STORY)
+HEAD = "Title: The Lake\n\n*** START OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\n\n"
+FOOT = "\n\n\n*** END OF THIS PROJECT GUTENBERG EBOOK THE LAKE ***\n\nlicense\n"
+
+
+def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
+    return open_book(HEAD + above + BOOK + below + foot).text
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Transcriber's Note:\n\nThe spelling has been kept.\n\n\n",
+        "TRANSCRIPTION NOTES\n\n    Page 3: mil, now mill.\n\n    Page 9: lak, now lake.\n\n\n",
+        "Anmerkungen zur Transkription\n\nDer Text folgt der Ausgabe von 1912.\n\n"
+        "Druckfehler wurden korrigiert.\n\n\n",
+        "Note du transcripteur\n\nOn a suivi l'édition de 1880.\n\n\n",
+        "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n\n",
+        "Noter fra transskribenten:\n\nStavemåden følger originalen.\n\n\n",
+    ],
+)
+def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_complete(note):
+    assert book(above=note) == BOOK
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Anmärkningar till den elektroniska utgåvan:\n\nNågra ord har ändrats.",
+        "Noter fra transskribenten:\n\nStavemåden er bevaret.",
+        "Uwagi do wydania elektronicznego:\n\nPoprawiono literówki.",
+        "Noto de la transskribinto:\n\nEraroj estas korektitaj.",
+        "       *       *       *       *       *\n\n"
+        "Transcriber's note:\n\n  Old words were kept.\n\n    *    *    *",
+        "Nota del transcriptor:\n\n  Se han corregido erratas.",
+    ],
+)
+def test_a_note_below_a_book_is_removed_with_its_rules(note):
+    assert book(below=f"\n\n{note}\n") == BOOK
+
+
+def test_footnotes_on_either_side_of_a_note_are_kept_and_a_sentence_about_them_is_not():
+    notes = "FOOTNOTES:\n\n[1] The lake lies in the north."
+    about = "Transcriber's Notes:\n\nFootnotes were moved to the end of the book."
+    assert book(below=f"\n\n{notes}\n\n\n{about}\n") == f"{BOOK}\n\n{notes}"
+    assert book(below=f"\n\n{about}\n\n\n{notes}\n") == f"{BOOK}\n\n{notes}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Fim do Projecto Gutenberg de O Lago, de Ana Autora",
+        "Fin del proyecto Gutenberg EBook de El Lago",
+        "Slut på Project Gutenberg EBook Sjön",
+        "Fine del Progetto Gutenberg, Il Lago",
+        "Einde van Project Gutenberg's Het Meer",
+        "Ende dieses Projekt Gutenberg Etextes Der See",
+    ],
+)
+def test_the_last_line_is_removed_in_each_language(line):
+    assert book(foot=f"\n\n\n{line}\n") == book(foot=f"\n\n{line}{FOOT}") == BOOK
+
+
+def test_a_rule_below_a_book_without_a_note_and_an_editor_s_own_note_are_kept():
+    assert book(below="\n\n    *    *    *").endswith("*    *    *")
+    own = "Nota do editor: este romance foi escrito em Lisboa, em 1870.\n\n\n"
+    assert book(above=own).startswith("Nota do editor")
+
+
+def test_the_end_of_a_small_print_alone_at_the_end_is_no_text():
+    assert book(foot="\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n") == BOOK
