@@ -10,6 +10,8 @@ from pathlib import Path
 import yaml
 
 from configs.overrides import CONFIGS, ConfigError, quoted
+from configs.plain_yaml import read_tree
+from configs.redact import MASK
 
 KEY = "config"
 
@@ -44,17 +46,28 @@ def _without(arguments: list[str], later: list[str]) -> list[str]:
 
 def _read(path: Path) -> dict:
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = read_tree(path)
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{KEY}={path}: cannot be read ({why}); expected a YAML file of keys") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else ""
+        line = f" (line {mark.line + 1})" if mark else f" ({str(error).splitlines()[0]})"
         raise ConfigError(f"{KEY}={path}: not readable as YAML{line}; expected KEY: VALUE lines") from None
+    except ValueError as error:
+        raise ConfigError(f"{KEY}={path}: {error}") from None
     if not isinstance(found, dict):
         raise ConfigError(f"{KEY}={path}: expected KEY: VALUE lines")
+    if masked := next((key for key, value in _flat(found, "") if MASK in _texts(value)), None):
+        raise ConfigError(
+            f"{KEY}={path}: {masked} was masked as a secret ({MASK}) when this file was written; write the "
+            "value there, or type the key instead"
+        )
     return found
+
+
+def _texts(value: object) -> str:
+    return " ".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
 def words_of(found: dict) -> list[str]:

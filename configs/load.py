@@ -25,6 +25,7 @@ from configs import describe
 from configs import schema as schemas
 from configs.errors import explained, report
 from configs.files import expand
+from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.redact import redact_tree
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
 LOCAL = ("corpora", "run")  # keys that name a folder; some verbs take a URL for them
-_MAX_CONFIG = 1 << 20  # bytes of a saved config, which has a few thousand
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
 
@@ -75,16 +75,10 @@ def save(config: "DataclassInstance", path: Path) -> None:
 def from_yaml(path: Path, schema: type[T]) -> T:
     """Read back what `save` wrote. Raises ConfigError if the file does not fit `schema`."""
     try:
-        with open(path, "rb") as file:
-            content = file.read(_MAX_CONFIG + 1)
-        if len(content) > _MAX_CONFIG:
-            raise ValueError(f"larger than {_MAX_CONFIG >> 20} MiB")
-        text = content.decode()
-        if not isinstance(yaml.compose(text, Loader=_PlainLoader), yaml.MappingNode):
-            raise ValueError("expected a mapping of keys to values")
-        tree = OmegaConf.to_container(OmegaConf.create(text))
-    except (OSError, ValueError, OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path}: not a readable config ({_first_line(error)})") from None
+        tree = read_tree(path)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise ConfigError(f"{path}: not a readable config ({why or _first_line(error)})") from None
     try:
         return from_tree(tree, schema)
     except ConfigError as error:
@@ -96,32 +90,10 @@ def from_tree(tree: object, schema: type[T]) -> T:
     if not isinstance(tree, dict):
         raise ConfigError("not a readable config (expected a mapping of keys to values)")
     try:
-        _refuse_interpolation(tree)
+        refuse_interpolation(tree)
         return _to_dataclass(OmegaConf.create(tree), schema)
     except (OmegaConfBaseException, ValueError, TypeError, RecursionError) as error:
         raise ConfigError(f"not a readable config ({_first_line(error)})") from None
-
-
-class _PlainLoader(yaml.SafeLoader):
-    """Refuses aliases: a run folder may come from anyone, and nine lines of them make a billion values."""
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("it has YAML aliases, which Relama never writes")
-        return super().compose_node(parent, index)
-
-
-def _refuse_interpolation(tree: object) -> None:
-    """Raises ValueError for `${…}`, with which a config could read the environment."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            _refuse_interpolation(key)
-            _refuse_interpolation(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            _refuse_interpolation(value)
-    elif isinstance(tree, str) and "${" in tree:
-        raise ValueError(f"it refers to another value ({tree[:60]!r}); write the value itself")
 
 
 def entry(

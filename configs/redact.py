@@ -54,3 +54,27 @@ def redact_tree(tree: object) -> object:
     if isinstance(tree, list | tuple):
         return [redact_tree(value) for value in tree]
     return redact(tree) if isinstance(tree, str) else tree
+
+
+def unmasked(masked: object, known: object) -> object:
+    """`masked`, with each text of the same place in `known` that it may have been before it was masked."""
+    if isinstance(masked, dict) and isinstance(known, dict):
+        return {key: unmasked(value, known.get(key)) for key, value in masked.items()}
+    if isinstance(masked, list) and isinstance(known, list) and len(masked) == len(known):
+        return [unmasked(value, other) for value, other in zip(masked, known, strict=True)]
+    if isinstance(masked, str) and isinstance(known, str) and MASK in masked:
+        return known if _fits(masked, known) else masked
+    return masked
+
+
+def _fits(masked: str, text: str) -> bool:
+    """Whether `text` has all that `masked` shows, in its order."""
+    first, *middle, last = masked.split(MASK)
+    if not (text.startswith(first) and text[len(first) :].endswith(last)):
+        return False
+    at = len(first)
+    for part in middle:
+        at = text.find(part, at) + len(part)
+        if at < len(part):
+            return False
+    return at + len(last) <= len(text)

@@ -42,7 +42,7 @@ class Saving:
         for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
             self.saver.attached[name] = file.read_bytes()
         self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
-        self._is_owed = False  # the disk had no room for the log when a save was due
+        self._is_owed = False  # a save was due when the disk had no room for the log, or the folder was away
 
     def open_remote(self) -> None:
         """Download the checkpoint that checkpoint.remote has, if it is newer. All ranks call it, before a
@@ -105,7 +105,7 @@ class Saving:
         later, with its held-out losses.
         If no save can follow (`is_last`), return once it is committed, or raise RunError.
         """
-        if not self._log_is_on_disk(step, journal, is_last):
+        if not self._may_save(step, journal, is_last):
             return False
         self.remember(recovery)
         config = self._run.config
@@ -131,16 +131,21 @@ class Saving:
                 "the same command to complete the file"
             )
 
-    def _log_is_on_disk(self, step: int, journal: Journal | None, is_last: bool) -> bool:
-        is_on_disk = first_rank_does(
-            lambda: (journal is None or journal.settle()) and self.decision_log.settle()
-        )
-        if not is_on_disk and is_last:
+    def _may_save(self, step: int, journal: Journal | None, is_last: bool) -> bool:
+        """Whether the folder is this run's, and has the log up to `step`. Raises RunError if it `is_last`."""
+        problem = first_rank_does(lambda: self._problem(journal))
+        if problem and is_last:
             raise RunError(
-                f"{self._folder.metrics}: no room for the last lines, so step {step} is not saved; "
-                "make room and run the same command to resume from the checkpoint before"
+                f"{problem} and run the same command to resume from the checkpoint before: "
+                f"step {step} is not saved"
             )
-        if not is_on_disk and not self._is_owed:
-            identity.say(f"warning: no room for metrics; step {step} is not saved, a later one will be")
-        self._is_owed = not is_on_disk
-        return is_on_disk
+        if problem and not self._is_owed:
+            identity.say(f"warning: {problem}; step {step} is not saved, a later one will be")
+        self._is_owed = problem is not None
+        return problem is None
+
+    def _problem(self, journal: Journal | None) -> str | None:
+        if self._folder.lease and (problem := self._folder.lease.problem()):
+            return problem
+        is_on_disk = (journal is None or journal.settle()) and self.decision_log.settle()
+        return None if is_on_disk else f"{self._folder.metrics}: no room for the last lines; make room"

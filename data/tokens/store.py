@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from configs import regular_file
 from data.errors import DataError
 from data.folders import is_plain
 
@@ -234,7 +235,7 @@ def read_manifest(folder: Path) -> dict:
     """manifest.json of a store. Raises DataError if it is missing, torn, altered or of another version."""
     path = folder / "manifest.json"
     try:
-        return parse_manifest(path.read_bytes(), str(path))
+        return parse_manifest(regular_file.content(path), str(path))
     except FileNotFoundError:
         raise DataError(f"{path}: missing, so this is not a complete token store; {AGAIN}") from None
     except OSError as error:

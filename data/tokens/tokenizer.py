@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from configs import regular_file
 from data.errors import DataError
 from data.tokens.json_model import JsonModel
 from data.tokens.sentencepiece_model import SPACE, SentencePieceModel
@@ -41,7 +42,7 @@ class Tokenizer:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         try:
-            content = self.path.read_bytes()
+            content = regular_file.content(self.path)
         except FileNotFoundError:
             raise DataError(
                 f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH"
@@ -134,7 +135,7 @@ class Tokenizer:
 def fingerprint_of(path: Path) -> str | None:
     """The fingerprint of the tokenizer at `path`, which is not opened for use; None if it is damaged."""
     try:
-        content = path.read_bytes()
+        content = regular_file.content(path)
         return JsonModel(path, content).fingerprint if path.suffix == ".json" else sha256(content).hexdigest()
     except (OSError, DataError):
         return None

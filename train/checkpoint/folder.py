@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import xxhash
 
+from configs import regular_file
 from data import folders
 from data.tokens.store import checksum
 from train.config import RunError
@@ -31,7 +32,8 @@ BRANCHES = "branches.json"  # the runs that go on from a checkpoint
 _FILE = re.compile(r"__\d+_\d+\.distcp|\.metadata")
 _STEP = re.compile(r"step-([0-9]+)")
 TRIES, PAUSE = 4, 2.0  # for an error that may pass; seconds between the first two tries, then twice as long
-PROOFS = (FileNotFoundError, NotADirectoryError, IsADirectoryError)  # not a file: no later try can differ
+# Not a file: no later try can differ.
+PROOFS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, regular_file.NotAFile)
 T = TypeVar("T")
 
 
@@ -146,7 +148,7 @@ def read_state(folder: Path) -> dict:
     """A checkpoint's state.json. Raises RunError if it is missing, torn or altered by even a byte."""
     path = folder / "state.json"
     try:
-        content = _patiently(path, path.read_bytes)
+        content = _patiently(path, lambda: regular_file.content(path))
         state = json.loads(content)
         claimed = state.pop("xxh3")
         rendered = render(state)
@@ -226,7 +228,7 @@ def kept_folder(folder: Path, checksum: str) -> Path:
 def _branches(folder: Path) -> list[str]:
     path = folder / BRANCHES
     try:
-        known = json.loads(_patiently(path, path.read_bytes))["branches"]
+        known = json.loads(_patiently(path, lambda: regular_file.content(path)))["branches"]
         return [branch for branch in known if isinstance(branch, str)]
     except (*PROOFS, ValueError, KeyError, TypeError, RecursionError):
         return []
@@ -277,7 +279,8 @@ def is_verified(folder: Path) -> bool:
     """Whether the checkpoint has a mark, and the mark is for its current contents. Raises Unreadable."""
     mark = folder / "verified.json"
     try:
-        return json.loads(_patiently(mark, mark.read_bytes))["state"] == _sum(read_state(folder))
+        content = _patiently(mark, lambda: regular_file.content(mark))
+        return json.loads(content)["state"] == _sum(read_state(folder))
     except Unreadable:
         raise
     except (*PROOFS, ValueError, KeyError, TypeError, RecursionError, RunError):

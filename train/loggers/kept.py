@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from configs import regular_file
 from train.loggers.follow import Position
 from train.ranks import identity
 from train.run import views
@@ -67,6 +68,6 @@ def shown_name(folder: Path, rewinds: int) -> str:
 
 def _id(path: Path) -> str | None:
     try:
-        return LOGGED_RUN.parse(path.read_bytes())["id"]
+        return LOGGED_RUN.parse(regular_file.content(path))["id"]
     except (OSError, ValueError):
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from configs import regular_file
 from data.audit import TABLE_1
 from data.errors import DataError
 from data.page import count, hours
@@ -137,7 +138,7 @@ def reproduce(run: RunRecord, beside: Path) -> dict[str, Any]:
         "starts": [_start(start) for start in run.starts],
         "command": _text(run.path / "command.txt").strip() or "(the command was not kept)",
         "stores": _stores(run, beside),
-        "config": (run.path / "config.yaml").read_text(),
+        "config": regular_file.content(run.path / "config.yaml").decode(),
     }
 
 
@@ -185,7 +186,7 @@ def _scores(folder: Path) -> dict[tuple[str, int], dict[str, dict]]:
     for path in sorted(folder.glob("*.json")):
         named = re.fullmatch(r"(.+)-(\d+)shot-(paper|usual)\.json", path.name)
         try:
-            result = json.loads(path.read_text())
+            result = json.loads(regular_file.content(path))
             usable = {"score", "documents"} <= result.keys()
         except (OSError, ValueError, AttributeError):
             continue
@@ -210,6 +211,6 @@ def _shown(text: str) -> str:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return regular_file.content(path).decode(errors="replace")
     except OSError:
         return ""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from configs import regular_file
 from configs.load import ConfigError, entry, load
 from data.page import count
 from train.branch.lineage import Lineage
@@ -102,7 +103,7 @@ def _last_lines(metrics: Path) -> tuple[dict | None, dict | None]:
     """The last line of metrics, and the last one with a held-out loss."""
     last = measured = None
     try:
-        with open(metrics, "rb") as lines:
+        with regular_file.opened(metrics) as lines:
             for line in lines:
                 if line.endswith(b"\n"):
                     last = line
@@ -125,7 +126,7 @@ def _state(path: Path) -> str:
 def _is_locked(lock: Path) -> bool:
     """Whether a trainer holds the run's folder, on this machine or through a file system with locks."""
     try:
-        with open(lock) as handle:
+        with regular_file.opened(lock) as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from configs.load import ConfigError, from_tree, from_yaml
-from configs.redact import redact_tree
+from configs.redact import redact, unmasked
 from data.folders import run_path
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
@@ -40,19 +40,20 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
         raise RunError(
             f"{path}: imported weights, not a training run; choose a new run=NAME with init={path}"
         )
-    now = redact_tree(asdict(config))
-    kept = state.get("config") if state else None
-    if kept and all(_at(kept, key) == _at(now, key) for key in RUN_IDENTITY):
-        return
+    now = asdict(config)
+    if state and "config" in state:  # what was masked there is compared with what was typed, masked or not
+        state = {**state, "config": unmasked(state["config"], now)}
+        if all(_at(state["config"], key) == _at(now, key) for key in RUN_IDENTITY):
+            return
     saved = saved_config(path, state) if state else None
     if not saved:
         saved = _from_view(path, has_checkpoint=state is not None)
     changed = []
     if saved:
         moved = horizon.moved(saved, config, state["step"]) if state else None
-        before = redact_tree(asdict(moved or saved))
+        before = unmasked(asdict(moved or saved), now)
         for key in RUN_IDENTITY:
-            changed += _differences(key, _at(before, key), _at(now, key))
+            changed += [redact(line) for line in _differences(key, _at(before, key), _at(now, key))]
     if state:
         named = {line.partition(":")[0] for line in changed}
         changed += [line for line in _order_differences(state, config) if line.partition(":")[0] not in named]
@@ -73,6 +74,8 @@ def settle_horizon(config: TrainConfig) -> TrainConfig:
     if config.optim.schedule not in horizon.FREE:
         return config
     state = first_rank_does(lambda: newest_state(path / "checkpoints"))
+    if state and "config" in state:
+        state = {**state, "config": unmasked(state["config"], asdict(config))}
     saved = saved_config(path, state) if state else None
     return horizon.with_warmup_of(saved, config) if saved else config
 

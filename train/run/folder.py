@@ -11,9 +11,8 @@ checked when it is read, written again where possible, and named where not.
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
 
 from configs.load import to_yaml
 from configs.redact import redact_command
@@ -25,6 +24,7 @@ from train.config import RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
 from train.run import configuration, history, lock, markers, views
+from train.run.lease import Lease
 
 # Files that the trainer must be able to replace; of others it can do without.
 FILES = (
@@ -65,14 +65,14 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     `arguments` are the command's. Raises RunError if another process or another run has the folder.
     """
     folder = RunFolder(folders.run_path(config.run), arguments)
-    held: list[IO[str]] = []
+    is_new = not folder.path.exists()
 
     def claim() -> None:
         refuse_foreign(folder.path)
         folder.path.mkdir(parents=True, exist_ok=True)
-        held.append(lock.hold(folder.path / lock.NAME))  # first: it marks the folder as a run's
+        folder.lease = lock.hold(folder.path / lock.NAME)  # first: it marks the folder as a run's
         for name in FILES:
-            views.refuse_folder(folder.path / name)
+            views.refuse_other_than_file(folder.path / name)
         if folder.checkpoints.is_file():
             raise RunError(f"{folder.checkpoints}: a file, expected a folder; {views.AWAY}")
         folder.checkpoints.mkdir(exist_ok=True)
@@ -84,8 +84,10 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
         first_rank_does(claim)
         yield folder
     finally:
-        for handle in held:
-            handle.close()
+        if folder.lease:
+            if is_new:
+                folder.remove_unused()
+            folder.lease.release()
 
 
 class RunFolder:
@@ -93,6 +95,16 @@ class RunFolder:
 
     def __init__(self, path: Path, arguments: list[str]) -> None:
         self.path, self.arguments = path, arguments
+        self.lease: Lease | None = None  # on the first rank, once it is claimed
+
+    def remove_unused(self) -> None:
+        """Remove a folder that was made for this start, if it was refused before it wrote anything."""
+        with suppress(OSError):  # another file is there: it stays
+            names = {entry.name for entry in self.path.iterdir()}
+            if names <= {lock.NAME, self.checkpoints.name}:
+                self.checkpoints.rmdir()
+                (self.path / lock.NAME).unlink()
+                self.path.rmdir()
 
     @property
     def checkpoints(self) -> Path:

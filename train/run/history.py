@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from configs import regular_file
 from train.ranks import identity
 from train.run import views
 from train.run.schema import STEP
@@ -17,7 +18,7 @@ def cut_back(path: Path, step: int, owed: dict | None = None, begun: int = 0) ->
     Damaged lines are dropped and reported, with the file as it was kept under another name; a torn last
     line is not damage. Steps without a line are reported too. Raises RunError if the file cannot be read.
     """
-    views.refuse_folder(path)
+    views.refuse_other_than_file(path)
     places, damaged = _places(path, step, owed is not None)
     if step in places:
         owed = None
@@ -38,7 +39,7 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
     places: dict[int, tuple[int, int]] = {}
     damaged = begin = 0
     try:
-        with open(path, "rb") as file:
+        with regular_file.opened(path) as file:
             for line in file:
                 try:
                     values = STEP.parse(line)

@@ -4,15 +4,19 @@ A line torn by a kill or a full disk is ignored when reading and removed when th
 last line that is complete but for its newline (an editor's doing) counts, and gets its newline.
 """
 
+import errno
 import json
 import os
 from pathlib import Path
 
+from configs import regular_file
 from train.run.schema import Schema, parse
 
 
 def append(path: Path, *lines: dict) -> None:
     """Append lines, after removing a torn last line; returns once they are on disk. Raises OSError."""
+    if path.exists() and not path.is_file():
+        raise regular_file.NotAFile(errno.EINVAL, "a pipe or a device, expected a file")
     with open(path, "a+b") as file:
         file.seek(0)
         before = file.read()
@@ -43,7 +47,7 @@ def read(path: Path, schema: Schema) -> list[dict]:
 
 def split(path: Path) -> list[bytes]:
     """The lines of a file without their newlines, the last one whether or not it has one. Raises OSError."""
-    lines = path.read_bytes().split(b"\n")
+    lines = regular_file.content(path).split(b"\n")
     return lines[:-1] if lines[-1] == b"" else lines
 
 

@@ -5,6 +5,7 @@ Each can be moved away at any time: what a run needs to go on is in its newest c
 
 from pathlib import Path
 
+from configs import regular_file
 from data import folders
 from train.config import RunError
 
@@ -14,11 +15,13 @@ AWAY = "move it away and run the same command again"
 def content(path: Path) -> bytes | None:
     """A file's bytes, None if there is no file. Raises RunError if it cannot be read."""
     try:
-        return path.read_bytes()
+        return regular_file.content(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except IsADirectoryError:
         raise RunError(f"{path}: a folder, expected a file; {AWAY}") from None
+    except regular_file.NotAFile as error:
+        raise RunError(f"{path}: {error.strerror}; {AWAY}") from None
     except OSError as error:
         raise RunError(
             f"{path}: cannot be read ({error.strerror or error}); restore access, or {AWAY}"
@@ -30,14 +33,16 @@ def write(path: Path, text: str) -> None:
     try:
         folders.write_whole(path, text)
     except OSError as error:
-        refuse_folder(path)
+        refuse_other_than_file(path)
         raise RunError(f"{path}: cannot be written ({error.strerror or error}); {AWAY}") from None
 
 
-def refuse_folder(path: Path) -> None:
-    """Raise RunError if a folder is where a file belongs."""
+def refuse_other_than_file(path: Path) -> None:
+    """Raise RunError if a folder, a pipe or a device is where a file belongs."""
     if path.is_dir():
         raise RunError(f"{path}: a folder, expected a file; {AWAY}")
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: a pipe or a device, expected a file; {AWAY}")
 
 
 def set_aside(path: Path) -> str:

@@ -189,6 +189,16 @@ def a_link_to_itself(path: Path) -> None:
     path.symlink_to(path.name)
 
 
+def a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 def unreadable(path: Path) -> None:
     """By `closed`, for root reads everything."""
 
@@ -210,6 +220,8 @@ DAMAGES = {
     "no last newline": without_its_last_newline,
     "a folder": a_folder,
     "a link to itself": a_link_to_itself,
+    "a pipe": a_pipe,
+    "a device": a_device,
     "unreadable": unreadable,
 }
 

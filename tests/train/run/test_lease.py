@@ -1,0 +1,172 @@
+"""One owner of a run's folder: between machines whose locks do not reach each other, and when it moves."""
+
+import contextlib
+import fcntl
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.support import runs
+from tests.support.runs import REPOSITORY, end, learned, metrics, succeed, wait_for_step
+from train.config import RunError
+from train.run import lease, lock
+
+PACE = {"BEAT": 0.1, "PATIENCE": 1.0}
+# A machine of another name, whose locks do not reach others, and whose sense of time is quicker.
+HOST = """
+import fcntl, sys
+fcntl.flock = lambda *_: None
+from train.run import lease
+lease.BEAT, lease.PATIENCE, lease.this_machine = 0.2, 2.0, lambda: sys.argv[1]
+from train.main import main
+sys.exit(main(sys.argv[2:]))
+"""
+STEPS = ("steps=100000", "seq_len=32", "global_batch=128", "checkpoint.every=10", "model.dim=16")
+
+
+class Ended(Exception):
+    """In place of the end of the process."""
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    for name, seconds in PACE.items():
+        monkeypatch.setattr(lease, name, seconds)
+    monkeypatch.setattr(lease.os, "_exit", lambda code: (_ for _ in ()).throw(Ended(code)))
+
+
+@pytest.fixture
+def two_hosts(paced, monkeypatch):
+    """Locks reach nobody, and each `host(name)` is another machine from then on."""
+    monkeypatch.setattr(fcntl, "flock", lambda *_: None)
+    host = lambda name: monkeypatch.setattr(lease, "this_machine", lambda: name)  # noqa: E731
+    host("a")
+    return host
+
+
+def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_is_dead(
+    two_hosts, tmp_path, capsys
+):
+    path = tmp_path / lock.NAME
+    first = lock.hold(path)
+    two_hosts("b")
+    with pytest.raises(RunError, match=r"being trained by another process \(pid \d+ on .*stop that one"):
+        lock.hold(path)
+    assert "waiting 1 s for a sign of life from there" in capsys.readouterr().out
+    first._released.set()  # it dies without a word
+    second = lock.hold(path)
+    assert second.problem() is None
+    with pytest.raises(Ended, match=str(lease.EXIT_CODE)):
+        first.problem()  # it was only suspended
+    assert "taken over by another process" in capsys.readouterr().err
+    second.release()
+
+
+def test_a_released_or_copied_or_forgotten_folder_is_free_at_once(two_hosts, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / lock.NAME
+    first = lock.hold(path)
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    two_hosts("b")
+    begin = time.monotonic()
+    lock.hold(tmp_path / "copy" / lock.NAME).release()
+    first._released.set()
+    monkeypatch.setattr(lease, "FORGOTTEN", -1.0)
+    lock.hold(path).release()
+    lock.hold(path).release()
+    assert time.monotonic() - begin < PACE["PATIENCE"]
+
+
+def test_a_lease_of_an_older_version_or_with_garbage_is_free(paced, tmp_path):
+    path = tmp_path / lock.NAME
+    for text in ("pid 1 on here\n", "", "\0" * 500, "pid 1 on here\nid x\n"):
+        path.write_text(text)
+        lock.hold(path).release()
+
+
+def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, tmp_path):
+    path = tmp_path / lock.NAME
+    held = lock.hold(path)
+    path.unlink()
+    assert held.problem() is None and lease.read_at(path).id == held._id
+    with pytest.raises(RunError, match="being trained by another process"):
+        lock.hold(path, patience=0.3)
+    path.unlink()
+    other = lock.hold(path)
+    with pytest.raises(Ended):
+        held.problem()
+    held._released.set()
+    other.release()
+
+
+def test_a_folder_that_moves_is_told_of_with_its_place_until_it_is_back(paced, tmp_path, capsys):
+    run, away = tmp_path / "run", tmp_path / "away"
+    run.mkdir()
+    held = lock.hold(run / lock.NAME)
+    run.rename(away)
+    assert held.problem() == f"{run}: moved to {away} while this run trains; move it back"
+    run.mkdir()
+    lock.hold(run / lock.NAME).release()  # another run, under the old name
+    assert "moved to" in held.problem()
+    shutil.rmtree(run)
+    time.sleep(5 * PACE["BEAT"])
+    away.rename(run)
+    time.sleep(5 * PACE["BEAT"])
+    assert held.problem() is None
+    said = capsys.readouterr().err
+    assert said.count("moved to") == 1 and f"{run} is back" in said
+    shutil.rmtree(run)
+    assert "removed while this run trains" in held.problem()
+    held.release()
+
+
+@pytest.mark.slow
+def test_of_two_lockless_hosts_one_trains_and_the_other_goes_on_after_its_death(corpora, tmp_path):
+    folder, alone = tmp_path / "run", tmp_path / "alone"
+
+    def host(name: str, *more: str) -> list[str]:
+        arguments = [*runs.SMALL, *STEPS, f"corpora={corpora}", f"run={folder}", *more]
+        return [sys.executable, "-c", HOST, name, *arguments]
+
+    first = subprocess.Popen(host("a"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True)
+    try:
+        wait_for_step(folder, 15, first)
+        refused = subprocess.run(host("b"), cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+        assert refused.returncode == 1 and "being trained by another process" in refused.stderr
+        assert first.poll() is None
+    finally:
+        end(first)
+    last = f"stop_at={len(metrics(folder)) + 10}"
+    assert subprocess.run(host("b", last), cwd=REPOSITORY, capture_output=True, timeout=120).returncode == 0
+    succeed(*STEPS, f"corpora={corpora}", f"run={alone}", last)
+    assert learned(folder) == learned(alone)
+
+
+def test_a_run_whose_folder_moves_away_trains_on_and_saves_once_it_is_back(corpora, tmp_path):
+    folder, away = tmp_path / "run", tmp_path / "away"
+    with open(tmp_path / "log", "wb") as log:
+        arguments = [*STEPS, f"corpora={corpora}", f"run={folder}"]
+        process = subprocess.Popen(runs.command(*arguments), stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for_step(folder, 15, process)
+        folder.rename(away)
+        wait_for_step(away, len(metrics(away)) + 20, process)
+        assert not folder.exists()
+        away.rename(folder)
+        before = newest(folder)
+        deadline = time.monotonic() + 60
+        while newest(folder) == before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert newest(folder) > before
+    finally:
+        end(process)
+    assert f"warning: {folder}: moved to {away} while this run trains" in (tmp_path / "log").read_text()
+
+
+def newest(folder) -> str:
+    with contextlib.suppress(OSError):
+        return (folder / "checkpoints" / "latest").read_text()
+    return ""

@@ -1,0 +1,191 @@
+"""The lease of a run's folder: renewed by its owner, and looked at by everyone who would be the next one.
+
+In: the open and locked `.lock`, whose text is who owns it and a count that grows at every beat. Out: whether
+the folder is still this process's: it may be moved, renamed or removed while the run trains, or be taken
+over by a process of another machine if this one did not run for a while.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, NoReturn
+
+from configs import terminal
+
+BEAT = 5.0  # seconds between two signs of life
+PATIENCE = 30.0  # seconds without one, after which an owner counts as dead
+FORGOTTEN = 600.0  # seconds since the last one, after which nobody waits for the next
+EXIT_CODE = 75  # sysexits' EX_TEMPFAIL
+_TEXT = re.compile(r"(pid \d+ on .{1,300})\nid ([0-9a-f]{32}) of ([\w:-]{1,100}) file (\d+) beat (\d+)\n")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a lease, as its file says."""
+
+    owner: str  # for people
+    id: str  # of this one start
+    machine: str
+    inode: int  # of the lease's file: a copy of it has another
+    beat: int
+
+    def may_live(self, path: Path, handle: IO[str]) -> bool:
+        """Whether it may still train, although this process has the lock.
+
+        Not on this machine, whose processes share its locks; and not if the folder is a copy of another's.
+        """
+        status = os.fstat(handle.fileno())
+        if self.machine == this_machine() or self.inode != status.st_ino:
+            return False
+        return _now_there(path) - status.st_mtime < FORGOTTEN
+
+
+class Lease:
+    """This process's lease, renewed by a thread until it is released."""
+
+    def __init__(self, path: Path, handle: IO[str]) -> None:
+        self._path, self._handle, self._id = path, handle, uuid.uuid4().hex
+        self._beats, self._is_away = 0, False
+        self._released, self._changing = threading.Event(), threading.RLock()
+
+    @classmethod
+    def begin(cls, path: Path, handle: IO[str]) -> "Lease":
+        """Sign the locked file at `path` and keep renewing."""
+        lease = cls(path, handle)
+        lease._sign()
+        threading.Thread(target=lease._renew, name="lease", daemon=True).start()
+        return lease
+
+    def problem(self) -> str | None:
+        """Why nothing may be written to the folder now; None if it is where it was, and this process's.
+
+        A lease that another process took ends this one at once: it must not write another byte.
+        """
+        found = read_at(self._path)
+        if found is not None and found.id == self._id:
+            return None
+        if (now := self._moved_to()) is not None:
+            return f"{self._path.parent}: moved to {now} while this run trains; move it back"
+        if not self._path.parent.is_dir():
+            return f"{self._path.parent}: removed while this run trains; restore it"
+        if found is None and self._restored():
+            return None
+        taken = read_at(self._path)
+        self._end(taken.owner if taken else "unknown")
+
+    def release(self) -> None:
+        """Give the folder free. The file stays: deleting it would race with the next owner."""
+        self._released.set()
+        with self._changing:
+            with suppress(OSError):  # the next owner would wait for this one in vain
+                os.truncate(self._handle.fileno(), 0)
+            self._handle.close()
+
+    def _renew(self) -> None:
+        while not self._released.wait(BEAT):
+            try:
+                self._sign()
+                problem = self.problem()
+            except (OSError, ValueError):  # a file system's bad minute; or just released
+                continue
+            if problem and not self._is_away:
+                terminal.say(f"relama: warning: {problem}; training continues, but nothing can be saved")
+            elif self._is_away and not problem:
+                terminal.say(f"relama: {self._path.parent} is back")
+            self._is_away = problem is not None
+
+    def _sign(self) -> None:
+        """Write who owns the file, and the next beat: in place, because the path may lead to another file."""
+        with self._changing:
+            number = self._handle.fileno()
+            text = (
+                f"pid {os.getpid()} on {os.uname().nodename}\n"
+                f"id {self._id} of {this_machine()} file {os.fstat(number).st_ino} beat {self._beats:012d}\n"
+            )
+            if self._beats == 0:
+                os.truncate(number, 0)
+            os.pwrite(number, text.encode(), 0)
+            os.fsync(number)  # network file systems show it to others only then
+            self._beats += 1
+
+    def _moved_to(self) -> str | None:
+        """Where the folder is now, if it was moved or renamed; None if not, or not known."""
+        try:
+            now = os.readlink(f"/proc/self/fd/{self._handle.fileno()}")
+            is_elsewhere = Path(now) != self._path.parent.resolve() / self._path.name
+            return str(Path(now).parent) if is_elsewhere and Path(now).exists() else None
+        except OSError:
+            return None
+
+    def _restored(self) -> bool:
+        """Make a deleted lease again; False if another process was sooner."""
+        with self._changing:
+            if self._released.is_set():
+                return True
+            try:
+                handle = locked_new(self._path)
+            except FileExistsError:
+                return False
+            self._handle.close()
+            self._handle, self._beats = handle, 0
+        self._sign()
+        return True
+
+    def _end(self, owner: str) -> NoReturn:
+        terminal.say(
+            f"relama: error: {self._path.parent}: taken over by another process ({owner}), because this one "
+            "gave no sign of life or its lock was removed; nothing more is written here"
+        )
+        os._exit(EXIT_CODE)
+
+
+def opened(path: Path, flags: int = os.O_CREAT) -> IO[str]:
+    """The lease's file, to read and to write in place. Raises OSError."""
+    return os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666), "r+", errors="replace")
+
+
+def locked_new(path: Path) -> IO[str]:
+    """A new file at `path`, locked. Raises FileExistsError, or another OSError."""
+    handle = opened(path, os.O_CREAT | os.O_EXCL)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return handle
+
+
+def read(handle: IO[str]) -> Owner | None:
+    """Who owns an open lease; None if it was released, or is of a version without leases."""
+    found = _TEXT.match(os.pread(handle.fileno(), 1000, 0).decode(errors="replace"))
+    return found and Owner(found[1], found[2], found[3], int(found[4]), int(found[5]))
+
+
+def read_at(path: Path) -> Owner | None:
+    """Who owns the lease at `path`; None if nobody does, or if it cannot be read."""
+    try:
+        with opened(path, 0) as handle:  # opening it asks the file system of another machine again
+            return read(handle)
+    except OSError:
+        return None
+
+
+def this_machine() -> str:
+    """This machine's name until it is started again."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return f"{re.sub('[^a-zA-Z0-9-]', '-', os.uname().nodename)}:{boot}"
+
+
+def _now_there(path: Path) -> float:
+    """The present time by the clock that stamps files next to `path`."""
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
