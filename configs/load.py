@@ -25,8 +25,8 @@ from configs import describe
 from configs import schema as schemas
 from configs.errors import explained, report
 from configs.files import expand
-from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
+from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.redact import redact_tree
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 

@@ -12,7 +12,7 @@ class NotAFile(OSError):
 
 
 def opened(path: Path) -> BinaryIO:
-    """A regular file (or a link to one), to be read. Raises NotAFile, IsADirectoryError or another OSError."""
+    """A regular file, to be read; links are followed. Raises NotAFile, or another OSError."""
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for its writer
     kind = os.fstat(number).st_mode
     if stat.S_ISREG(kind):

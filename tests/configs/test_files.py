@@ -1,11 +1,13 @@
 """`config=FILE` gives a command the keys of a YAML file."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from configs.files import expand
-from configs.load import entry, load, to_yaml
+from configs.load import ConfigError, entry, load, to_yaml
+from configs.redact import unmasked
 from launch.main import main as launch
 from train.config import TrainConfig
 from train.generation.main import GenerateConfig
@@ -72,3 +74,41 @@ def test_a_wrong_file_is_refused_in_one_line(content, expected, tmp_path, capsys
     assert entry(verb, [f"config={tmp_path / 'my.yaml'}"]) == 1
     error = capsys.readouterr().err
     assert expected in error and len(error.splitlines()) == 1
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (BOMB, "my.yaml: it has more than 100,000 values"),
+        ("a: &a [*a]\n", "my.yaml: not readable as YAML"),
+        ("[" * 50_000, "my.yaml: not readable as YAML"),
+        ("run: x" + " " * (1 << 20), "my.yaml: cannot be read (larger than 1 MiB)"),
+        (
+            "run: ${oc.env:HOME}\n",
+            "my.yaml: it refers to another value ('${oc.env:HOME}'); write the value itself",
+        ),
+        ("data: {sources: [a, '***']}\n", "my.yaml: data.sources was masked as a secret (***)"),
+    ],
+)
+def test_a_file_from_anyone_neither_hangs_nor_reads_the_environment(tmp_path, content, expected):
+    with pytest.raises(ConfigError) as refused:
+        expand([write(tmp_path / "my.yaml", content)])
+    assert expected in str(refused.value)
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "my.yaml")
+    with pytest.raises(ConfigError, match="a pipe or a device"):
+        expand([f"config={tmp_path / 'my.yaml'}"])
+
+
+def test_a_masked_value_is_the_typed_one_if_it_fits():
+    masked = {"init": "https://***@host/b?token=***", "sources": ["***", "b"], "seed": 3, "other": "***x"}
+    known = {"init": "https://me:pw@host/b?token=1", "sources": ["a", "b"], "seed": 4, "other": "xy"}
+    assert unmasked(masked, known) == {**known, "seed": 3, "other": "***x"}
+    assert unmasked("a***a", "a") == "a***a" and unmasked("a***b***", "acbd") == "acbd"

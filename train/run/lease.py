@@ -68,31 +68,36 @@ class Lease:
 
         A lease that another process took ends this one at once: it must not write another byte.
         """
-        found = read_at(self._path)
+        found = None
+        try:
+            found = read_at(self._path)
+        except FileNotFoundError:
+            pass
+        except OSError:  # a bad minute proves nothing
+            return None
         if found is not None and found.id == self._id:
             return None
         if (now := self._moved_to()) is not None:
             return f"{self._path.parent}: moved to {now} while this run trains; move it back"
         if not self._path.parent.is_dir():
             return f"{self._path.parent}: removed while this run trains; restore it"
-        if found is None and self._restored():
+        if found is None and self._signed_again():
             return None
-        taken = read_at(self._path)
-        self._end(taken.owner if taken else "unknown")
+        self._end(found.owner if found else "unknown")
 
     def release(self) -> None:
         """Give the folder free. The file stays: deleting it would race with the next owner."""
         self._released.set()
         with self._changing:
             with suppress(OSError):  # the next owner would wait for this one in vain
-                os.truncate(self._handle.fileno(), 0)
+                os.truncate(self._handle.fileno(), len(_process()))
             self._handle.close()
 
     def _renew(self) -> None:
         while not self._released.wait(BEAT):
             try:
+                problem = self.problem()  # before signing: on a new run, the last of two to sign stays
                 self._sign()
-                problem = self.problem()
             except (OSError, ValueError):  # a file system's bad minute; or just released
                 continue
             if problem and not self._is_away:
@@ -105,13 +110,11 @@ class Lease:
         """Write who owns the file, and the next beat: in place, because the path may lead to another file."""
         with self._changing:
             number = self._handle.fileno()
-            text = (
-                f"pid {os.getpid()} on {os.uname().nodename}\n"
-                f"id {self._id} of {this_machine()} file {os.fstat(number).st_ino} beat {self._beats:012d}\n"
-            )
+            inode = os.fstat(number).st_ino
+            whose = f"id {self._id} of {this_machine()} file {inode} beat {self._beats:012d}\n"
             if self._beats == 0:
                 os.truncate(number, 0)
-            os.pwrite(number, text.encode(), 0)
+            os.pwrite(number, _process() + whose.encode(), 0)
             os.fsync(number)  # network file systems show it to others only then
             self._beats += 1
 
@@ -124,17 +127,23 @@ class Lease:
         except OSError:
             return None
 
-    def _restored(self) -> bool:
-        """Make a deleted lease again; False if another process was sooner."""
+    def _signed_again(self) -> bool:
+        """Take a lease that was deleted or overwritten again; False if another process holds the file."""
         with self._changing:
             if self._released.is_set():
                 return True
-            try:
-                handle = locked_new(self._path)
-            except FileExistsError:
-                return False
-            self._handle.close()
-            self._handle, self._beats = handle, 0
+            handle = opened(self._path)
+            if os.path.samestat(os.fstat(handle.fileno()), os.fstat(self._handle.fileno())):
+                handle.close()
+            else:
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    handle.close()
+                    return False
+                self._handle.close()
+                self._handle = handle
+            self._beats = 0
         self._sign()
         return True
 
@@ -151,13 +160,6 @@ def opened(path: Path, flags: int = os.O_CREAT) -> IO[str]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666), "r+", errors="replace")
 
 
-def locked_new(path: Path) -> IO[str]:
-    """A new file at `path`, locked. Raises FileExistsError, or another OSError."""
-    handle = opened(path, os.O_CREAT | os.O_EXCL)
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return handle
-
-
 def read(handle: IO[str]) -> Owner | None:
     """Who owns an open lease; None if it was released, or is of a version without leases."""
     found = _TEXT.match(os.pread(handle.fileno(), 1000, 0).decode(errors="replace"))
@@ -165,12 +167,9 @@ def read(handle: IO[str]) -> Owner | None:
 
 
 def read_at(path: Path) -> Owner | None:
-    """Who owns the lease at `path`; None if nobody does, or if it cannot be read."""
-    try:
-        with opened(path, 0) as handle:  # opening it asks the file system of another machine again
-            return read(handle)
-    except OSError:
-        return None
+    """Who owns the lease at `path`; None if it was released or is garbage. Raises OSError."""
+    with opened(path, 0) as handle:  # opening it asks the file system of another machine again
+        return read(handle)
 
 
 def this_machine() -> str:
@@ -180,6 +179,11 @@ def this_machine() -> str:
     except OSError:
         boot = ""
     return f"{re.sub('[^a-zA-Z0-9-]', '-', os.uname().nodename)}:{boot}"
+
+
+def _process() -> bytes:
+    """The first line of a lease; without the second, it was released."""
+    return f"pid {os.getpid()} on {os.uname().nodename}\n".encode()
 
 
 def _now_there(path: Path) -> float:

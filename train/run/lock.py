@@ -2,13 +2,14 @@
 
 `.lock` is locked with flock, which keeps off the processes of this machine, and those of others if the file
 system carries locks to them. Many do not, so the owner also renews the lease in that file every BEAT seconds
-(lease.py), and a process of another machine that gets the lock waits PATIENCE seconds for such a sign of life.
+(lease.py), and a process of another machine that gets the lock waits PATIENCE seconds for a sign of life.
 The file belongs to the process whose id is in it: whoever takes a run over replaces the file.
 """
 
 import fcntl
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -84,6 +85,7 @@ def _has_gone(owner: lease.Owner, path: Path) -> bool:
     deadline = time.monotonic() + lease.PATIENCE
     while time.monotonic() < deadline:
         time.sleep(min(lease.BEAT / 2, lease.PATIENCE / 4))
-        if lease.read_at(path) != owner:
-            return False
+        with suppress(OSError):
+            if lease.read_at(path) != owner:
+                return False
     return True

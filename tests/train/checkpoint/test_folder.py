@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from configs import regular_file
 from tests.support.states import trained
 from train.checkpoint import folder as folders
 from train.checkpoint.folder import (
@@ -81,7 +82,7 @@ def test_a_read_error_is_retried_and_never_counted_as_damage(checkpoints, monkey
 
         return call
 
-    monkeypatch.setattr(Path, "read_bytes", failing(Path.read_bytes))
+    monkeypatch.setattr(regular_file, "content", failing(regular_file.content))
     monkeypatch.setattr(folders, "checksum", failing(folders.checksum))
     monkeypatch.setattr(folders.os, "listdir", failing(listdir))
     if passes:
@@ -121,14 +122,14 @@ def test_a_folder_in_place_of_a_file_is_damage_not_a_transient_error(checkpoints
 
 def test_a_mark_that_cannot_be_read_does_not_cost_the_verified_checkpoint(checkpoints, monkeypatch, capsys):
     mark_verified(step_folder(checkpoints, 1), {2: 1.0})
-    real = Path.read_bytes
+    real = regular_file.content
 
     def failing(path: Path) -> bytes:
         if path.name == "verified.json":
             raise OSError(errno.EIO, "Input/output error", str(path))
         return real(path)
 
-    monkeypatch.setattr(Path, "read_bytes", failing)
+    monkeypatch.setattr(regular_file, "content", failing)
     save(checkpoints, *trained(), {"step": 4}, keep=1)
     assert complete_steps(checkpoints) == [1, 2, 3, 4]
     assert "older checkpoints could not be removed" in capsys.readouterr().out

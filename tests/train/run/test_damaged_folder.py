@@ -238,6 +238,14 @@ def closed(monkeypatch):
                 raise PermissionError(13, "Permission denied", str(path))
             return real(path, mode, *args, **options)
 
+        really = os.open
+
+        def guarded_number(path, flags, *args, **options):
+            if Path(path) == target and not flags & (os.O_WRONLY | os.O_CREAT):
+                raise PermissionError(13, "Permission denied", str(path))
+            return really(path, flags, *args, **options)
+
+        monkeypatch.setattr(os, "open", guarded_number)
         monkeypatch.setattr(io, "open", guarded)
         monkeypatch.setattr(builtins, "open", guarded)
 

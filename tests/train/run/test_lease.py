@@ -65,6 +65,18 @@ def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_i
     second.release()
 
 
+def test_of_two_hosts_that_start_a_new_run_at_once_one_stays(two_hosts, tmp_path):
+    first = lock.hold(tmp_path / lock.NAME)
+    (tmp_path / lock.NAME).write_text("")  # the second looked before the first had signed
+    second = lock.hold(tmp_path / lock.NAME)
+    with pytest.raises(Ended):
+        first.problem()
+    first._released.set()
+    time.sleep(3 * PACE["BEAT"])
+    assert second.problem() is None
+    second.release()
+
+
 def test_a_released_or_copied_or_forgotten_folder_is_free_at_once(two_hosts, tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
     path = tmp_path / "run" / lock.NAME
@@ -87,13 +99,24 @@ def test_a_lease_of_an_older_version_or_with_garbage_is_free(paced, tmp_path):
         lock.hold(path).release()
 
 
-def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, tmp_path):
+def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, monkeypatch, tmp_path):
     path = tmp_path / lock.NAME
     held = lock.hold(path)
     path.unlink()
-    assert held.problem() is None and lease.read_at(path).id == held._id
+    assert held.problem() is None
+    found = lease.read_at(path)
+    assert found and found.id == held._id
     with pytest.raises(RunError, match="being trained by another process"):
         lock.hold(path, patience=0.3)
+    path.write_text("garbage")
+    assert held.problem() is None
+    path.unlink()
+    path.write_text("an editor's new file")
+    assert held.problem() is None
+    monkeypatch.setattr(lease, "opened", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    assert held.problem() is None  # a bad minute
+    monkeypatch.undo()
+    monkeypatch.setattr(lease.os, "_exit", lambda code: (_ for _ in ()).throw(Ended(code)))
     path.unlink()
     other = lock.hold(path)
     with pytest.raises(Ended):
@@ -110,7 +133,7 @@ def test_a_folder_that_moves_is_told_of_with_its_place_until_it_is_back(paced, t
     assert held.problem() == f"{run}: moved to {away} while this run trains; move it back"
     run.mkdir()
     lock.hold(run / lock.NAME).release()  # another run, under the old name
-    assert "moved to" in held.problem()
+    assert "moved to" in str(held.problem())
     shutil.rmtree(run)
     time.sleep(5 * PACE["BEAT"])
     away.rename(run)
@@ -119,7 +142,7 @@ def test_a_folder_that_moves_is_told_of_with_its_place_until_it_is_back(paced, t
     said = capsys.readouterr().err
     assert said.count("moved to") == 1 and f"{run} is back" in said
     shutil.rmtree(run)
-    assert "removed while this run trains" in held.problem()
+    assert "removed while this run trains" in str(held.problem())
     held.release()
 
 
