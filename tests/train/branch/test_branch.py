@@ -15,7 +15,8 @@ from configs.load import load
 from data.explain import explain
 from data.order import Order, samples_of
 from data.tokens.store import TokenStore
-from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
+from tests.support.fork_server import python
+from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
 from train.branch.chain import branched_config
 from train.branch.main import BranchConfig, main, split
 from train.config import RunError, TrainConfig
@@ -235,18 +236,12 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
 
 
 def train(*arguments: str) -> str:
-    from tests.support.fork_server import server
-    from tests.support.runs import REPOSITORY
-
-    finished = server().run(REPOSITORY / "train" / "main.py", [*arguments], 180)
+    finished = python(REPOSITORY / "train" / "main.py", *arguments)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
 
 
 def fail(*arguments: str) -> str:
-    from tests.support.fork_server import server
-    from tests.support.runs import REPOSITORY
-
-    finished = server().run(REPOSITORY / "train" / "main.py", [*arguments], 180)
+    finished = python(REPOSITORY / "train" / "main.py", *arguments)
     assert finished.returncode == 1
     return finished.stderr
