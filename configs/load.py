@@ -155,6 +155,8 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
         value = getattr(config, key, None)
         if key == "corpora" and hasattr(config, "cache"):  # this verb reads tokens, from buckets too
             continue
+        if key == "run" and value == "":
+            raise ConfigError("run=: expected a run's name (run=NAME: runs/NAME)")
         if isinstance(value, str) and "://" in value:
             raise ConfigError(f"{key}={value}: expected a local folder; copy it to one, or mount the bucket")
     return config

@@ -5,8 +5,10 @@ here, so that no message of Hydra's has to be understood. Texts and lists are ta
 `output=/tmp/a,b`, `data.sources=c4,books`.
 """
 
+import difflib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 
@@ -53,7 +55,7 @@ def quoted(value: str) -> str:
 def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
     key, equals, value = argument.partition("=")
     if not equals or argument.startswith(("~", "-")):
-        raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema)}")
+        raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema, groups)}")
     key = key.lstrip("+")
     known = schemas.leaves(schema)
     if key in groups:
@@ -74,13 +76,17 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     return written
 
 
-def _instead(argument: str, schema: type) -> str:
+def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
     """How to write what was meant by an argument that is not key=value."""
-    key, _, value = argument.lstrip("-").partition("=")
+    key, equals, value = argument.lstrip("-").partition("=")
     if argument.startswith("-") and key:
         return f" without dashes: {key.replace('-', '_')}={value or '…'}"
-    required = next((field.name for field in fields(schema) if schemas.is_required(field)), "steps")
-    return f", such as {required}={argument if os.path.exists(argument) else '…'}"
+    keys = [field.name for field in fields(schema)]
+    if key in (*keys, *groups) and not equals:
+        return f" without spaces: {key}=…"
+    required = next((field.name for field in fields(schema) if schemas.is_required(field)), None)
+    usual = required or ("steps" if "steps" in keys else keys[0])
+    return f", such as {usual}={argument if os.path.exists(argument) else '…'}"
 
 
 def _choice(group: str, value: str, choices: list[str], parser: OverridesParser) -> str:
@@ -92,12 +98,22 @@ def _choice(group: str, value: str, choices: list[str], parser: OverridesParser)
                 f"{group}={value}: no choice {wrong[0]!r}; {group} is one or more of: {', '.join(choices)}"
             )
         return f"{group}=[{','.join(parts)}]"
-    chosen = _parsed(f"{group}={value}", group, value, parser).value()
-    if not isinstance(chosen, dict) and str(chosen) not in choices:
-        is_path = os.sep in value or os.path.exists(value)
-        hint = f"; {_PATHS[group]}" if group in _PATHS and is_path else ""
-        raise ConfigError(f"{group}={value}: no such choice; {group} is one of: {', '.join(choices)}{hint}")
+    if value.startswith("{"):
+        _parsed(f"{group}={value}", group, value, parser)
+    elif value.strip("'\"") not in choices:
+        raise ConfigError(f"{group}={value}: no such choice; {_meant(group, value, choices)}")
     return f"{group}={value}"
+
+
+def _meant(group: str, value: str, choices: list[str]) -> str:
+    """What to type instead of a choice that does not exist."""
+    listed = f"{group} is one of: {', '.join(choices)}"
+    if group in _PATHS and (os.sep in value or os.path.exists(value)):
+        return f"{listed}; {_PATHS[group]}"
+    if group == "data" and value in yaml.safe_load((CONFIGS / "data" / "mix.yaml").read_text())["weights"]:
+        return f"{listed}; for this source alone: data=mix data.sources={value}"
+    near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
+    return f"did you mean {near[0]}? {listed}" if near else listed
 
 
 def _parsed(written: str, key: str, value: str, parser: OverridesParser):

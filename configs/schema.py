@@ -191,8 +191,9 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     if not parent or not siblings:
         siblings = [field.name for field in fields(schema)]
     near = _meant(key, [*known, *groups])
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"{key}: unknown key; {hint}the choices are: {', '.join(siblings)}"
+    if near:
+        return f"{key}: unknown key; did you mean {' or '.join(near)}? (--help lists all keys)"
+    return f"{key}: unknown key; the choices are: {', '.join(siblings)}"
 
 
 def _meant(key: str, known: list[str]) -> list[str]:

@@ -65,7 +65,7 @@ class Report:
     def summary(self) -> str:
         """One line: what was read, kept and dropped."""
         reasons = sorted(self.dropped.items(), key=lambda item: (-item[1]["count"], item[0]))
-        dropped = ", ".join(f"{reason} {counted['count']:,}" for reason, counted in reasons) or "none"
+        dropped = ", ".join(f"{reason} ({counted['count']:,})" for reason, counted in reasons) or "none"
         kept = f"{self.kept:,} kept ({megabytes(self.text_bytes)})"
         return f"{self.read:,} records read, {kept}; dropped: {dropped}"
 

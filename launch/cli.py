@@ -6,6 +6,10 @@ Nothing heavy is imported before the verb is known: `--help` answers at once.
 import difflib
 import importlib
 import sys
+from contextlib import nullcontext
+
+from configs import terminal
+from configs.waiting import waiting
 
 # Verb: the module with its `main`, its config dataclass there (filled by configs/VERB.yaml), what it does.
 VERBS = {
@@ -19,7 +23,7 @@ VERBS = {
     "launch": (
         "launch.main",
         "LaunchConfig",
-        "train on a cluster or by torchrun here; launch check, launch status, launch stop",
+        "train in several processes, here or on a cluster; launch check, status, stop, generate, evaluate",
     ),
     "find": (
         "train.branch.find",
@@ -89,7 +93,9 @@ ALSO = {
     "ladder": "It also takes every key of `relama train` but `model`, `steps`, `stop_at`, `init` and "
     "`checkpoint.keep`, for all of its runs.",
     "train": "`--multirun` takes several values of a key (`optim.lr=1e-4,3e-4`) and trains each combination.",
-    "launch": "It also takes every key of `relama train`, and `--multirun`.",
+    "launch": "It also takes every key of `relama train`, and `--multirun`. `relama launch check …` measures "
+    "the machines; `launch status` and `launch stop` take run=NAME; `launch generate` and `launch evaluate` "
+    "take those verbs' keys, and spread the model over the processes (parallel.tp).",
     "audit": "It also takes `run=NAME`, or any key of `relama train`, whose config is then compared with the "
     "paper's; `size=7b|13b|33b|65b` chooses the size to compare with (default: the nearest by shape).",
 }
@@ -120,7 +126,9 @@ def run(arguments: list[str]) -> int:
         return 0
     if verb in ("train", "launch") and ("--multirun" in overrides or "-m" in overrides):
         return importlib.import_module("launch.sweep").main(verb, overrides)
-    return importlib.import_module(VERBS[verb][0]).main(overrides)
+    with waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
+        module = importlib.import_module(VERBS[verb][0])  # torch alone takes seconds
+    return module.main(overrides)
 
 
 def usage() -> str:

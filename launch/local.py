@@ -51,6 +51,11 @@ def start(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
     print(f"relama: {redact_command(_arguments(config, arguments))}", flush=True)
+    become(config, arguments)
+
+
+def become(config: LaunchConfig, arguments: list[str]) -> None:
+    """Replace this process with torchrun; does not return."""
     arguments = command(config, arguments)
     os.execvpe(arguments[0], arguments, {**os.environ, **_environment(config)})
 

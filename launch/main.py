@@ -1,4 +1,5 @@
-"""`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch check|status|stop …`.
+"""`relama launch cluster=slurm nodes=2 gpus=8 model=7b data=mix`, and `relama launch check|status|stop …`;
+`relama launch generate|evaluate …` spreads those verbs over processes here.
 
 In: the launch's own keys, and any of train's. Both are checked before anything starts, and so is the layout
 against the number of processes: a job must not wait for days in a queue only to be refused.
@@ -18,7 +19,7 @@ from launch import k8s, local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from launch.split import KEYS, key_of, split
-from launch.torchrun import MEASURE
+from launch.torchrun import MEASURE, SPREAD
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
@@ -31,6 +32,8 @@ PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 def run(argv: list[str]) -> None:
     if argv[:1] in (["status"], ["stop"]):
         return ask(argv[0], argv[1:])
+    if argv[:1] and argv[0] in SPREAD:
+        return spread(argv[0], argv[1:])
     measures = argv[:1] == [MEASURE]
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
@@ -54,6 +57,19 @@ def run(argv: list[str]) -> None:
         job = slurm.submit(config, path, arguments, argv)
         print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
     print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
+
+
+def spread(verb: str, argv: list[str]) -> None:
+    """`relama VERB` in several processes on this machine; does not return. They check its arguments."""
+    mine, arguments = split(argv)
+    config = replace(load("launch", LaunchConfig, mine), max_restarts=0)
+    if config.cluster.name != "local" or config.max_nodes > 1:
+        raise ConfigError(f"launch {verb}: only for processes of this machine; leave out cluster= and nodes=")
+    if config.dry_run:
+        return print(local.text(config, [verb, *arguments]))
+    if not config.gpus:
+        refuse_too_many(config.processes_per_node)
+    local.become(config, [verb, *arguments])
 
 
 def text(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str]) -> str:

@@ -13,6 +13,7 @@ from launch.config import LaunchConfig
 
 TRAIN = Path(__file__).resolve().parents[1] / "train" / "main.py"
 MEASURE = "check"  # the first argument, if the machines are only to be measured
+SPREAD = ("generate", "evaluate")  # the first argument, if it is not training that is spread over ranks
 # SIGUSR1 is not among torchrun's own.
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 # torchrun's agents keep the address of their first store, so that a machine which joins later may be sent
@@ -21,10 +22,12 @@ ENVIRONMENT = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
 def torchrun(config: LaunchConfig, rendezvous: list[str], arguments: list[str]) -> list[str]:
-    """`python -m launch.agent … train/main.py …`; `arguments` are train's overrides, or MEASURE and those."""
+    """`python -m launch.agent … train/main.py …`; `arguments`: train's, after MEASURE or not, or SPREAD's."""
     program = [str(TRAIN), *arguments]
     if arguments[:1] == [MEASURE]:
         program = [str(TRAIN.with_name("check") / "main.py"), *arguments[1:]]
+    elif arguments[:1] and arguments[0] in SPREAD:
+        program = ["--module", "launch.cli", *arguments]
     # Otherwise torchrun would end on a SIGHUP that nohup told it to ignore.
     ignored = "SIGHUP" if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN else ""
     signals = ",".join(name for name in SIGNALS if name != ignored)

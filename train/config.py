@@ -40,6 +40,7 @@ RUN_IDENTITY = (
     "init",
     "precision",
 )
+MOST_STEPS = 10**9  # five times LLaMA's tokens, one sequence at a time
 
 
 class RunError(Exception):
@@ -102,6 +103,7 @@ class TrainConfig:
         self.data.weights = dict(self.data.chosen())
         block_of(self.data.weights)  # refuses weights that no block can hold exactly
         require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(self.steps <= MOST_STEPS, "steps", self.steps, f"at most {MOST_STEPS:,}")
         require(
             self.stop_at is None or 1 <= self.stop_at <= self.steps,
             "stop_at",

@@ -98,9 +98,9 @@ def bf16_speedup(rows: int, width: int) -> float:
 
 
 def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int) -> torch.dtype:
-    """`choose`, by the first rank for all of them; it reports a choice of its own on standard error."""
+    """`choose`, by the first rank for all of them; it says so if it chose bf16 itself."""
     choice = first_rank_does(lambda: choose(requested, ranks.device, model, rows))
-    if requested == "auto" and ranks.is_first:
+    if requested == "auto" and choice.name != "fp32" and ranks.is_first:
         print(f"relama: dtype={choice.name} ({choice.why})", file=sys.stderr)
     return choice.dtype
 

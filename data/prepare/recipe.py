@@ -124,8 +124,9 @@ def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
         live = [_live(plan, task) for task in todo]
         done = before + sum(size for size, _ in live)
         records = f"{sum(records for _, records in live):,} records"
-        if done == before:  # not every reader reports its position in its first file
-            progress.show(f"reading {megabytes(total - before)}, {records}")
+        if done == before or total < 1e5:  # not every reader reports its position in its first file
+            size = f" {megabytes(total - before)}" if total >= 1e5 else ""
+            progress.show(f"reading{size}, {records}")
             return
         rate = (done - before) / max(1e-3, time.monotonic() - started)
         wait = f", about {_duration((total - done) / rate)} left" if rate and done < total else ""

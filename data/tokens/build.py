@@ -114,7 +114,8 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
     def encoding() -> None:
         done = before + sum(sizes[file] for file in todo if plan.encoded_mark(file).exists())
         rate = (done - before) / (time.monotonic() - started) / 1e6
-        progress.show(f"{done / 1e6:,.0f} of {sum(sizes) / 1e6:,.0f} MB of text tokenized ({rate:.1f} MB/s)")
+        speed = f" ({rate:.1f} MB/s)" if done > before else ""  # known once the first file is done
+        progress.show(f"{done / 1e6:,.0f} of {sum(sizes) / 1e6:,.0f} MB of text tokenized{speed}")
 
     engine.run(on, "encode", partial(encode_file, plan), todo, logs, encoding)
 

@@ -84,9 +84,14 @@ def train_tokenizer(
         temporary.write_bytes(model.getvalue())
         lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
     left_out = f"; ignored {sentences.long:,} bytes in lines above {LONGEST} bytes" if sentences.long else ""
+    but = (
+        f", but for {lost:,} characters \N{LOWER ONE EIGHTH BLOCK} (U+2581), its mark of a space"
+        if lost
+        else ""
+    )
     Progress("tokenizer").say(
         f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
-        f"{len(sentences.kept):,} texts round-trip, except for {lost:,} U+2581"
+        f"{len(sentences.kept):,} texts round-trip{but}"
     )
     return output
 

@@ -32,6 +32,8 @@ REFUSED = [
     (["cluster=slurm"], "there is no sbatch here; run this on a login node"),
     (["status"], "no launch recorded for this run"),
     (["stop", "run=x"], "no launch recorded for this run"),
+    (["generate", "cluster=slurm"], "launch generate: only for processes of this machine"),
+    (["evaluate", "processes=0"], "processes=0: expected at least 1"),
 ]
 
 

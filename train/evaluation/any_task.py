@@ -61,10 +61,10 @@ def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
             raise RunError(f"tasks={task.name}: no such file; expected a task file in lm-eval's format")
         if not task.is_file and task.name not in known:
             near = difflib.get_close_matches(task.name, [*suite, *known], n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            hint = f"did you mean {' or '.join(near)}, " if near else "expected "
             raise RunError(
-                f"tasks={task.name}: no such task; {hint}Expected one of the suite ({', '.join(suite)}), "
-                "a task of lm-eval (lm_eval ls tasks), or the path of a task file (.yaml)"
+                f"tasks={task.name}: no such task; {hint}one of the suite ({', '.join(suite)}), a task of "
+                f"lm-eval (lm_eval ls tasks), or the path of a task file (.yaml){'?' if near else ''}"
             )
 
 

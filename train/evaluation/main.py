@@ -8,11 +8,17 @@ Under torchrun the ranks share each task's requests; parallel.tp spreads each co
 """
 
 import difflib
+import logging
+import os
+import socket
+import sys
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from configs.load import entry, load
 from data.errors import DataError
@@ -32,6 +38,8 @@ from train.weights.open import open_weights, tokenizer_of
 
 if TYPE_CHECKING:
     from train.evaluation.harness import RelamaLM
+
+SHOWN = 3  # failures that are named in the last line
 
 
 @dataclass
@@ -73,10 +81,14 @@ class EvaluateConfig:
 
 def run(argv: list[str]) -> None:
     config = load("evaluate", EvaluateConfig, as_key("weights", argv))
+    if not config.benchmarks:
+        notice_missing_network()
     try:
         import lm_eval  # noqa: F401
     except ImportError:
         raise RunError("relama evaluate needs lm-eval: pip install -e '.[eval]'") from None
+    if "LOGLEVEL" not in os.environ:  # lm-eval's own switch
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
     _, others = _divide(config.tasks)
     refuse_unknown(others, KNOWN)
     with started(config.parallel, config.device, copies=True) as ranks:
@@ -124,7 +136,28 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
         results.keep_table(text)
         print(text, end="", flush=True)
     if failures:
-        raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {'; '.join(failures)}")
+        shown = "; ".join(failures[:SHOWN]) + f"; and {len(failures) - SHOWN} more" * (len(failures) > SHOWN)
+        raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {shown}")
+
+
+def notice_missing_network() -> None:
+    """Without a network, take only what the Hub's client has in its cache: it would retry each file for 25 s.
+
+    Call it before anything imports that client, which reads the variable once.
+    """
+    if "HF_HUB_OFFLINE" in os.environ or urllib.request.getproxies():
+        return
+    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
+    try:
+        socket.getaddrinfo(host, 443)
+    except OSError as error:
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        if identity.is_first():
+            print(
+                f"relama: {host} cannot be reached ({error.strerror or error}); using only benchmarks in the "
+                "Hub's cache (benchmarks=FOLDER reads local files)",
+                file=sys.stderr,
+            )
 
 
 def _divide(tasks: list[str] | None) -> tuple[list[str], list[AnyTask]]:

@@ -47,7 +47,7 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
         raise RunError(
             f"parallel.tp={tp}: {world_size} rank(s) were started; expected "
             + ("a multiple of it" if copies else "as many")
-            + f" (torchrun --nproc_per_node {tp} -m launch.cli …, or parallel.tp={world_size})"
+            + f" (relama launch VERB processes={tp} …, or parallel.tp={world_size})"
         )
     try:
         ranks = set_up(Layout(dp_replicate=world_size // tp, tp=tp), device)

@@ -2,7 +2,7 @@
 
 Weights of any format. One prompt streams to the terminal. A file of prompts, one per line, is continued in
 batches, whose texts are printed when the batch is done. parallel.tp spreads the model over ranks:
-torchrun --nproc_per_node 2 -m launch.cli generate parallel.tp=2 …
+relama launch generate processes=2 parallel.tp=2 …
 """
 
 import json

@@ -6,6 +6,7 @@ holds more than one full tensor besides its own shards.
 """
 
 import difflib
+import re
 import warnings
 from dataclasses import asdict
 from itertools import groupby
@@ -102,6 +103,14 @@ def refuse_unknown(path: Path) -> None:
     )
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")
+    name, at, step = str(path).rpartition("@")
+    if at and not step.isdecimal() and _named(Path(name)).is_dir():
+        raise RunError(f"{path}: expected RUN@STEP with the number of a step, or only {name} for the newest")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", str(path)) and not path.parent.exists():
+        raise RunError(
+            f"{path}: no such folder; for weights on the Hub: hf download {path} --local-dir FOLDER, then "
+            "give the folder"
+        )
     near = difflib.get_close_matches(path.name, [run.name for run in run_path("x").parent.glob("*")], n=1)
     hint = f"; did you mean {near[0]}?" if near else "; `relama runs` lists the runs here"
     raise RunError(f"{path}: no such file or folder, so neither {kinds}{hint}")

@@ -116,15 +116,15 @@ def test_tokens_and_scores_over_four_ranks_are_those_of_one(folders):
             assert found[2] == texts and any(texts)
 
 
-def on_two_ranks(verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "launch.cli", verb, *arguments, ranks=2)
+def launched(verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return python("-m", "launch.cli", "launch", verb, "processes=2", *arguments)
 
 
 def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_path, capsys):
     arguments = [f"weights={folders['meta']}", "prompt=def", "max_tokens=8", "temperature=0"]
     assert train.generation.main.main(arguments) == 0
     expected = capsys.readouterr().out
-    there = on_two_ranks("generate", *arguments, "parallel.tp=2", "parallel.tensor=fairscale")
+    there = launched("generate", *arguments, "parallel.tp=2", "parallel.tensor=fairscale")
     assert there.returncode == 0 and there.stdout == expected, there.stderr
 
     (tmp_path / "piqa").mkdir()
@@ -133,7 +133,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     arguments = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
     assert train.evaluation.main.main([*arguments, f"output={tmp_path / 'alone'}"]) == 0
     table = capsys.readouterr().out
-    there = on_two_ranks("evaluate", *arguments, f"output={tmp_path / 'two'}")
+    there = launched("evaluate", *arguments, f"output={tmp_path / 'two'}")
     assert there.returncode == 0 and there.stdout.endswith(table), there.stdout + there.stderr
     assert there.stdout.count("| piqa |") == 1
     results = [
