@@ -81,8 +81,7 @@ class EvaluateConfig:
 
 def run(argv: list[str]) -> None:
     config = load("evaluate", EvaluateConfig, as_key("weights", argv))
-    if not config.benchmarks:
-        notice_missing_network()
+    missing = "" if config.benchmarks else spare_retries_without_network()
     try:
         import lm_eval  # noqa: F401
     except ImportError:
@@ -92,6 +91,8 @@ def run(argv: list[str]) -> None:
     _, others = _divide(config.tasks)
     refuse_unknown(others, KNOWN)
     with started(config.parallel, config.device, copies=True) as ranks:
+        if missing and ranks.is_first:
+            print(f"relama: {missing}", file=sys.stderr)
         _evaluate(config, ranks)
 
 
@@ -140,24 +141,23 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
         raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {shown}")
 
 
-def notice_missing_network() -> None:
-    """Without a network, take only what the Hub's client has in its cache: it would retry each file for 25 s.
+def spare_retries_without_network() -> str:
+    """Without a network, use only the Hub's cache, whose client would retry each file for 25 s; says so.
 
     Call it before anything imports that client, which reads the variable once.
     """
     if "HF_HUB_OFFLINE" in os.environ or urllib.request.getproxies():
-        return
+        return ""
     host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or ""
     try:
         socket.getaddrinfo(host, 443)
     except OSError as error:
         os.environ["HF_HUB_OFFLINE"] = "1"
-        if identity.is_first():
-            print(
-                f"relama: {host} cannot be reached ({error.strerror or error}); using only benchmarks in the "
-                "Hub's cache (benchmarks=FOLDER reads local files)",
-                file=sys.stderr,
-            )
+        return (
+            f"{host} cannot be reached ({error.strerror or error}); using only benchmarks in the Hub's cache "
+            "(benchmarks=FOLDER reads local files)"
+        )
+    return ""
 
 
 def _divide(tasks: list[str] | None) -> tuple[list[str], list[AnyTask]]:
