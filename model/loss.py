@@ -15,17 +15,27 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 CHUNK = 2**26  # logits held at once: 256 MiB in fp32; fewer rows make slower matrix products
-# (logits (rows, vocab), labels (rows,)) → the summed loss and its gradient by the logits, both in fp32.
+IN_CACHE = 2**21  # probabilities computed at once, in fp32: 8 MiB
+# (logits (rows, vocab), labels (rows,)) → the summed loss in fp32 and its gradient by the logits.
 CrossEntropy = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def cross_entropy(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """The summed loss of `labels` (rows,) and its gradient by `logits` (rows, vocab)."""
-    log_p = F.log_softmax(logits, dim=-1, dtype=torch.float32)
-    loss = F.nll_loss(log_p, labels, reduction="sum")
-    grad = log_p.exp_()  # p, minus 1 at the label
-    grad[torch.arange(len(labels), device=labels.device), labels] -= 1
-    return loss, grad
+    """The summed loss of `labels` (rows,), and its gradient by `logits` (rows, vocab), which it replaces.
+
+    Computed in fp32; on CPUs for a few rows at a time, so that they stay in the cache and need little memory.
+    """
+    of_labels = logits.new_empty(labels.shape, dtype=torch.float32)
+    rows = max(1, IN_CACHE // logits.shape[1]) if logits.is_cpu else len(logits)
+    for part, label, of_label in zip(logits.split(rows), labels.split(rows), of_labels.split(rows)):
+        log_p = F.log_softmax(part, dim=-1, dtype=torch.float32)
+        at_label = torch.arange(len(label), device=label.device), label
+        of_label.copy_(log_p[at_label])
+        grad = log_p.exp_()  # p, minus 1 at the label
+        grad[at_label] -= 1
+        part.copy_(grad)
+    # As nll_loss would add the rows of all log-probabilities.
+    return F.nll_loss(of_labels[:, None], torch.zeros_like(labels), reduction="sum"), logits
 
 
 def next_token_loss(
@@ -74,8 +84,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.saved_tensors
         scale = grad_loss / ctx.tokens
         return (
-            (grad_hidden * scale).to(grad_hidden.dtype),
-            (grad_weight * scale).to(ctx.weight_dtype),
+            grad_hidden.mul_(scale),
+            grad_weight.mul_(scale).to(ctx.weight_dtype),
             None,
             None,
             None,

@@ -51,3 +51,19 @@ def test_without_gradients_the_loss_is_the_same_and_no_gradient_is_computed():
         loss = next_token_loss(hidden, weight, labels)
     assert not loss.requires_grad
     assert loss.item() == next_token_loss(hidden, weight, labels).item()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 3, 20, 1000])
+def test_rows_in_cache_give_the_bits_of_all_rows_at_once(monkeypatch, rows, dtype):
+    vocab = 1000
+    monkeypatch.setattr(model.loss, "IN_CACHE", rows * vocab)
+    logits = torch.randn(300, vocab, generator=torch.Generator().manual_seed(0)).to(dtype) * 8
+    labels = torch.arange(300) * 7 % vocab
+    log_p = F.log_softmax(logits, dim=-1, dtype=torch.float32)
+    expected = log_p.exp()
+    expected[torch.arange(300), labels] -= 1
+    loss, grad = model.loss.cross_entropy(logits, labels)
+    assert torch.equal(loss, F.nll_loss(log_p, labels, reduction="sum"))
+    assert torch.equal(grad, expected.to(dtype))
+    assert grad.data_ptr() == logits.data_ptr()
