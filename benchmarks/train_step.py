@@ -1,8 +1,10 @@
 """Our training step against a plain loop over transformers: `python benchmarks/train_step.py`.
 
-Same shapes, threads, optimizer (fused AdamW), clipping and loss; fp32 on the CPU. The contestants are
-separate processes that take turns, so that other load affects all equally; each runs with and without our
-allocator setting. Peak memory is measured in the same turns.
+Same shapes, threads, optimizer (fused AdamW), clipping and loss, on the CPU; theirs computes in bf16 under
+autocast. The contestants are separate processes that take turns, so that other load affects all equally;
+both have our allocator setting. A figure is the median over the turns' medians; ratios are also given by CPU
+time, which other processes on the cores affect less. A peak is a process's largest
+resident memory, less what it had before it built its model.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 import torch.distributed as dist
@@ -29,6 +31,7 @@ from train.allocator import raise_malloc_thresholds
 from train.config_groups import OptimConfig
 from train.metrics.peak import measured_peak
 from train.optimizer import build_optimizer
+from train.precision import DTYPES
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,39 @@ class Shape:
 
 
 SHAPES = {
-    "a": Shape(LlamaConfig(512, 8, 8, 32000, max_seq_len=512), 4, "at least 1.3× and 75 % of the peak"),
-    "b": Shape(LlamaConfig(256, 6, 8, 4096, max_seq_len=256), 8, "not slower"),
+    "a": Shape(
+        LlamaConfig(512, 8, 8, 32000, max_seq_len=512), 4, "fp32 at least 1.1×, bf16 1.25×, and less memory"
+    ),
+    "b": Shape(LlamaConfig(256, 6, 8, 4096, max_seq_len=256), 8, "at least 1.05× in both precisions"),
+    # TinyLlama's proportions: eight queries share a key, and the hidden dim is 2.75 times as wide.
+    "gqa": Shape(LlamaConfig(512, 8, 16, 32000, 64, max_seq_len=512, n_kv_heads=2), 4, "not slower"),
 }
 SIDES = ("relama", "transformers")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    side: str
+    precision: str
+    allocator: bool  # with our allocator setting
+
+
+@dataclass
+class Result:
+    seconds: list[float] = field(default_factory=list)  # a step's, of each turn
+    busy: list[float] = field(default_factory=list)  # the same, of CPU time in each thread
+    rss: int = 0
+
+
 WARM_UP = 2
 
 
-def relama_step(shape: Shape):
-    """The step as the trainer runs it: FSDP2 on a group of one."""
+def relama_step(shape: Shape, precision: str):
+    """The step as the trainer runs it on one rank."""
     dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
     with torch.device("meta"):
         model = Llama(shape.model)
-    model = parallelize(model, meshes.build(Layout(), "cpu"))
+    model = parallelize(model, meshes.build(Layout(), "cpu"), param_dtype=DTYPES[precision])
     model.to_empty(device="cpu")
     initialize(model, seed=0)
     optimizer = build_optimizer(model, OptimConfig())
@@ -70,7 +93,7 @@ def relama_step(shape: Shape):
     return step
 
 
-def transformers_step(shape: Shape):
+def transformers_step(shape: Shape, precision: str):
     from transformers import LlamaConfig as TheirConfig
     from transformers import LlamaForCausalLM
 
@@ -80,6 +103,7 @@ def transformers_step(shape: Shape):
         intermediate_size=shape.model.hidden_dim,
         num_hidden_layers=shape.model.n_layers,
         num_attention_heads=shape.model.n_heads,
+        num_key_value_heads=shape.model.kv_heads,
         max_position_embeddings=shape.model.max_seq_len,
         rms_norm_eps=shape.model.norm_eps,
         tie_word_embeddings=False,
@@ -92,7 +116,8 @@ def transformers_step(shape: Shape):
     )
 
     def step(inputs: torch.Tensor, labels: torch.Tensor) -> float:
-        logits = model(inputs).logits
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            logits = model(inputs).logits
         loss = F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -103,56 +128,55 @@ def transformers_step(shape: Shape):
     return step
 
 
-def contestant(side: str, shape: Shape, allocator: bool, threads: int) -> None:
-    """Serve turns: a number of steps in on stdin, a line of seconds per step and the peak RSS out."""
-    if allocator and not raise_malloc_thresholds():
+def contestant(who: Contestant, shape: Shape, threads: int) -> None:
+    """Serve turns: a number of steps in on stdin, a line of their seconds and the peak memory out."""
+    if who.allocator and not raise_malloc_thresholds():
         raise SystemExit("this C library is not glibc: there is no allocator setting to measure")
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    step = (relama_step if side == "relama" else transformers_step)(shape)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step = (relama_step if who.side == "relama" else transformers_step)(shape, who.precision)
     tokens = torch.randint(0, shape.model.vocab_size, (shape.batch, shape.model.max_seq_len + 1))
     inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
     for line in sys.stdin:
-        seconds = []
+        seconds, busy = [], []
         for _ in range(int(line)):
-            start = time.perf_counter()
+            start, work = time.perf_counter(), time.process_time()
             step(inputs, labels)
             seconds.append(time.perf_counter() - start)
-        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "rss": rss}), flush=True)
+            busy.append((time.process_time() - work) / threads)
+        rss = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+        print(json.dumps({"seconds": seconds, "busy": busy, "rss": rss}), flush=True)
 
 
-def take_turns(name: str, threads: int, turns: int, steps: int) -> None:
+def take_turns(name: str, contestants: list[Contestant], threads: int, turns: int, steps: int) -> None:
     """Measure one shape and print its table; progress goes to stderr."""
     shape = SHAPES[name]
-    workers = {
-        (side, allocator): start(name, side, allocator, threads)
-        for allocator in (True, False)
-        for side in SIDES
-    }
-    seconds: dict[tuple[str, bool], list[float]] = {key: [] for key in workers}
-    rss, peak = {}, 0.0
+    workers = {who: start(name, who, threads) for who in contestants}
+    results = {who: Result() for who in contestants}
+    peak = 0.0
     try:
         for worker in workers.values():
             ask(worker, WARM_UP)
         for turn in range(turns):
             print(f"({name}) turn {turn + 1} of {turns}", file=sys.stderr, flush=True)
             peak = max(peak, measured_peak(threads))
-            for key, worker in workers.items():
-                answer = ask(worker, steps)
-                seconds[key] += answer["seconds"]
-                rss[key] = answer["rss"]
+            for who, worker in workers.items():
+                answer, result = ask(worker, steps), results[who]
+                result.seconds.append(statistics.median(answer["seconds"]))
+                result.busy.append(statistics.median(answer["busy"]))
+                result.rss = answer["rss"]
     finally:
         for worker in workers.values():
             worker.kill()
             worker.wait()
-    report(name, shape, seconds, rss, peak, threads)
+    report(name, shape, results, peak, threads)
 
 
-def start(name: str, side: str, allocator: bool, threads: int) -> subprocess.Popen:
-    words = [sys.executable, __file__, f"--shapes={name}", f"--threads={threads}", f"--side={side}"]
-    words += ["--allocator"] * allocator
-    return subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start(name: str, who: Contestant, threads: int) -> subprocess.Popen:
+    arguments = [sys.executable, __file__, f"--shapes={name}", f"--threads={threads}", f"--side={who.side}"]
+    arguments += [f"--precisions={who.precision}", *["--allocator"] * who.allocator]
+    return subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def ask(worker: subprocess.Popen, steps: int) -> dict:
@@ -165,59 +189,54 @@ def ask(worker: subprocess.Popen, steps: int) -> dict:
     return json.loads(answer)
 
 
-def report(name: str, shape: Shape, results: dict, rss: dict, peak: float, threads: int) -> None:
+def report(name: str, shape: Shape, results: dict[Contestant, Result], peak: float, threads: int) -> None:
     config = shape.model
     print(
-        f"\n({name}) dim {config.dim}, {config.n_layers} layers, {config.n_heads} heads, vocabulary "
-        f"{config.vocab_size}, sequence {config.max_seq_len}, batch {shape.batch}; {threads} threads, "
-        f"sgemm peak {peak / 1e9:.0f} GFLOP/s; target: {shape.target}"
+        f"\n({name}) dim {config.dim}, {config.n_layers} layers, {config.n_heads} heads, {config.kv_heads} of "
+        f"keys, vocabulary {config.vocab_size}, sequence {config.max_seq_len}, batch {shape.batch}; "
+        f"{threads} threads, fp32 peak {peak / 1e9:.0f} GFLOP/s; target: {shape.target}"
     )
-    plainest = results["transformers", False]  # what a newcomer's loop gets: no allocator setting
-    heads = (
-        "",
-        "allocator",
-        "tokens/s",
-        "best",
-        "ratio",
-        "best",
-        "of plainest",
-        "of peak",
-        "best",
-        "peak RSS",
-    )
-    print("".join(f"{head:>13}" for head in heads))
-    for (side, allocator), seconds in results.items():
-        theirs, median = results["transformers", allocator], statistics.median(seconds)
-        at_peak = flops_per_token(config, config.max_seq_len) * shape.tokens / peak  # seconds
+    heads = ("", "precision", "allocator", "tokens/s", "ratio", "by CPU time", "of fp32 peak", "memory")
+    print("".join(f"{head:>14}" for head in heads))
+    for who, result in results.items():
+        theirs, median = results.get(replace(who, side="transformers")), statistics.median(result.seconds)
+        flops = flops_per_token(config, config.max_seq_len) * shape.tokens
         cells = (
-            side,
-            "raised" if allocator else "default",
+            who.side,
+            who.precision,
+            "raised" if who.allocator else "default",
             f"{shape.tokens / median:.0f}",
-            f"{shape.tokens / min(seconds):.0f}",
-            f"{statistics.median(theirs) / median:.2f}",
-            f"{min(theirs) / min(seconds):.2f}",
-            f"{statistics.median(plainest) / median:.2f}",
-            f"{at_peak / median:.1%}",
-            f"{at_peak / min(seconds):.1%}",
-            f"{rss[side, allocator] / 2**30:.2f} GiB",
+            f"{statistics.median(theirs.seconds) / median:.2f}" if theirs else "",
+            f"{statistics.median(theirs.busy) / statistics.median(result.busy):.2f}" if theirs else "",
+            f"{flops / peak / median:.0%}",
+            f"{result.rss / 2**30:.2f} GiB",
         )
-        print("".join(f"{cell:>13}" for cell in cells))
+        print("".join(f"{cell:>14}" for cell in cells))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shapes", default="a,b")
+    parser.add_argument("--shapes", default=",".join(SHAPES))
+    parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="steps in a turn")
+    parser.add_argument("--defaults", action="store_true", help="also without the allocator setting")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--allocator", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.side:
-        contestant(words.side, SHAPES[words.shapes], words.allocator, words.threads)
+    asked = parser.parse_args()
+    if asked.side:
+        who = Contestant(asked.side, asked.precisions, asked.allocator)
+        contestant(who, SHAPES[asked.shapes], asked.threads)
         return
-    for name in words.shapes.split(","):
-        take_turns(name, words.threads, words.turns, words.steps)
+    contestants = [
+        Contestant(side, precision, allocator)
+        for precision in asked.precisions.split(",")
+        for allocator in ((True, False) if asked.defaults else (True,))
+        for side in SIDES
+    ]
+    for name in asked.shapes.split(","):
+        take_turns(name, contestants, asked.threads, asked.turns, asked.steps)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from functools import partial
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed._functional_collectives import AsyncCollectiveTensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.tensor import DTensor, Partial, Replicate, Shard
 from torch.distributed.tensor.parallel import (
@@ -61,7 +62,14 @@ def tensor_parallel(model: Llama, mesh: DeviceMesh, *, sequence: bool = True) ->
     parallelize_module(
         model, mesh, {name: ends[name] for name in ends if [*getattr(model, name).parameters()]}
     )
+    model.tok_embeddings.register_forward_hook(_received)
     model.loss = partial(_loss, model, mesh)
+
+
+def _received(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
+    """`output` once it has arrived: a compiled block loses the gradient of an input that is still on its way
+    (torch 2.13)."""
+    return output.clone() if isinstance(output, AsyncCollectiveTensor) else output
 
 
 def _whole_sequences(model: Llama, mesh: DeviceMesh) -> None:
