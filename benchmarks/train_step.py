@@ -3,8 +3,8 @@
 Same shapes, threads, optimizer (fused AdamW), clipping and loss, on the CPU; theirs computes in bf16 under
 autocast. The contestants are separate processes that take turns, so that other load affects all equally;
 both have our allocator setting. A figure is the median over the turns' medians; ratios are also given by CPU
-time, which other processes on the cores affect less. A peak is a process's largest
-resident memory, less what it had before it built its model.
+time, which other processes on the cores affect less. Memory is a process's largest resident set, less what
+it had before it built its model.
 """
 
 import argparse
@@ -192,8 +192,8 @@ def ask(worker: subprocess.Popen, steps: int) -> dict:
 def report(name: str, shape: Shape, results: dict[Contestant, Result], peak: float, threads: int) -> None:
     config = shape.model
     print(
-        f"\n({name}) dim {config.dim}, {config.n_layers} layers, {config.n_heads} heads, {config.kv_heads} of "
-        f"keys, vocabulary {config.vocab_size}, sequence {config.max_seq_len}, batch {shape.batch}; "
+        f"\n({name}) dim {config.dim}, {config.n_layers} layers, {config.n_heads} heads ({config.kv_heads} "
+        f"of keys), vocabulary {config.vocab_size}, sequence {config.max_seq_len}, batch {shape.batch}; "
         f"{threads} threads, fp32 peak {peak / 1e9:.0f} GFLOP/s; target: {shape.target}"
     )
     heads = ("", "precision", "allocator", "tokens/s", "ratio", "by CPU time", "of fp32 peak", "memory")
