@@ -84,8 +84,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         grad_hidden, grad_weight = ctx.saved_tensors
         scale = grad_loss / ctx.tokens
         return (
-            grad_hidden.mul_(scale),
-            grad_weight.mul_(scale).to(ctx.weight_dtype),
+            (grad_hidden * scale).to(grad_hidden.dtype),
+            (grad_weight * scale).to(ctx.weight_dtype),
             None,
             None,
             None,
