@@ -12,8 +12,8 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 texts() { # what the newest checkpoint makes of the prompts
     mkdir -p "$TEXTS"
-    printf '%s\n' 'The return value is ' 'If the argument is ' 'def read(self, ' > "$TEXTS/prompts.txt"
-    relama generate weights=demo prompts="$TEXTS/prompts.txt" json=true max_tokens=60 temperature=0.3 \
+    printf '{"prompt": "%s"}\n' 'The return value is ' 'If the argument is ' 'def read(self, ' > "$TEXTS/prompts.jsonl"
+    relama generate weights=demo prompts="$TEXTS/prompts.jsonl" json=true max_tokens=60 temperature=0.3 \
         > "$TEXTS/$1.tmp"
     mv "$TEXTS/$1.tmp" "$TEXTS/$1"
 }
