@@ -147,8 +147,8 @@ class Follower:
         if not self._warned:
             self._warned = True
             identity.say(
-                f"warning: {self._name}: {reason.rstrip('.')}; training continues, {self._name} is tried again, "
-                "and metrics.jsonl has all metrics"
+                f"warning: {self._name}: {reason.rstrip('.')}; training continues, {self._name} is tried "
+                "again, and metrics.jsonl has all metrics"
             )
 
 
