@@ -80,9 +80,8 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         if mark["section"]:
             references_end = _section_of_references(text, position)
             if references_end is not None:
-                link = _LINK.search(text, max(0, mark.start() - 200), mark.start())
                 position = references_end
-                removed.append((link.start() if link else mark.start(), position))
+                removed.append((_opening(text, mark.start()), position))
             elif not _AROUND.match(text, position):
                 headings.append(mark)
         elif mark["item"] or mark["bold"]:
@@ -109,7 +108,7 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         elif mark["end"] or mark["ams"] or not begin:
             end = mark.start()
             break
-    start = min(headings[0].start() if headings else max(begin, titled), end)
+    start = min(_opening(text, headings[0].start()) if headings else max(begin, titled), end)
     pieces = []
     for first, last in removed:
         if start <= first < end:
@@ -118,6 +117,12 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
     pieces.append((start, end))
     body = "".join(_tidied(text, pieces, opaque)).strip("\n").rstrip()
     return body + "\n" if body else ""
+
+
+def _opening(text: str, heading: int) -> int:
+    r"""Where a heading begins: pandoc puts it into \hypertarget{name}{…}."""
+    link = _LINK.search(text, max(0, heading - 200), heading)
+    return link.start() if link else heading
 
 
 def _section_of_references(text: str, position: int) -> int | None:

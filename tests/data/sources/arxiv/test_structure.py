@@ -63,6 +63,11 @@ BIBLIOGRAPHIES = [
 ]
 
 
+def test_a_heading_keeps_the_group_that_pandoc_opens_before_it():
+    text = "\\hypertarget{one}{\\section{One}\\label{one}}\n\nText.\n"
+    assert body("Front matter.\n\n" + text) == text
+
+
 @pytest.mark.parametrize("bibliography", BIBLIOGRAPHIES)
 def test_the_bibliography_is_removed_and_the_appendix_after_it_kept(bibliography):
     text = f"\\section{{A}}\ntext\n\n{bibliography}\n\\appendix\n\\section{{B}}\nmore"
