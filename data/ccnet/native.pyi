@@ -1,3 +1,5 @@
+from mmap import mmap
+
 class Model:
     def __init__(
         self,
@@ -14,3 +16,9 @@ class Model:
         n_words: int,
     ) -> None: ...
     def predict(self, text: str) -> tuple[int, float]: ...
+
+class Ngrams:
+    def __init__(
+        self, file: mmap, counts: bytes, vocabulary: int, pieces: list[str], unknown: int
+    ) -> None: ...
+    def score(self, pieces: list[int]) -> float | None: ...

@@ -42,7 +42,8 @@ _RULE = re.compile(r"\s*_{10,}\s*")
 def remove_boxes(body: ElementNode, html: str) -> None:
     """Remove the boxes from the parsed page."""
     values = {*_CLASS.findall(html), *_ID.findall(html)}
-    names = {name for value in values for name in _box_names(value)}
+    written = " ".join([value.strip("\"'") for value in values]).lower()
+    names = {name for name in {*written.split()} if _kind(name)}
     if names:
         _remove_named(body, names)
     if "osts:" in html or "Beiträge:" in html:
@@ -86,14 +87,12 @@ def _elements(body: ElementNode, names: list[str]) -> list[ElementNode]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _box_names(value: str) -> tuple[str, ...]:
-    """The names of boxes in an attribute's value, as written in HTML."""
-    return tuple(name for name in value.strip("\"'").lower().split() if _kind(name))
-
-
 def _kind(name: str) -> str:
     """The kind of box that a name denotes, or an empty string."""
-    return next((kind for kind, pattern in _KINDS.items() if pattern.fullmatch(name)), "")
+    for kind, pattern in _KINDS.items():
+        if pattern.fullmatch(name):
+            return kind
+    return ""
 
 
 def _hide(element: ElementNode) -> None:

@@ -58,9 +58,10 @@ def _nests_too_deep(tags: list[str]) -> bool:
     """The same as below for tags such as `div` and `/div`, without the repetitions."""
     open_: list[str] = []
     counts: dict[str, int] = {}
+    tags = [lower for tag in tags if tag not in _FLAT and (lower := tag.lower()) not in _FLAT]
+    if len(tags) - "".join(tags).count("/") <= MAX_DEPTH:
+        return False
     for tag in tags:
-        if tag in _FLAT or (tag := tag.lower()) in _FLAT:
-            continue
         if tag[0] != "/":
             open_.append(tag)
             counts[tag] = counts.get(tag, 0) + 1

@@ -1,11 +1,7 @@
 """Compiled language identification gives fastText's own numbers; without it, the library does the work."""
 
 import random
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Iterator
-from importlib import util
 from pathlib import Path
 from types import ModuleType
 
@@ -14,7 +10,6 @@ import pytest
 
 from data.ccnet import fasttext_file, language
 
-SOURCE = Path(fasttext_file.__file__).with_name("native.c")
 # Sentences in several scripts; whatever separates words in fastText, and what it treats in a special way.
 PIECES = (
     "the of and was river Der die Straße naïve coeur été señor ñandú Привет мир шёл ελληνικά שלום مرحبا "
@@ -22,23 +17,6 @@ PIECES = (
     "🙂🏽 e\u0301 \u2028 \x85 \x1c \ufeff " + "ä" * 400 + " " + "x" * 3000
 ).split(" ")
 SPACES = (" ", "  ", "\t", "\r", "\v", "\f", "\0", "", "\u00a0")
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """native.c as it is now, compiled with the flags of pyproject.toml."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("no C compiler")
-    built = tmp_path_factory.mktemp("native") / f"native{sysconfig.get_config_var('EXT_SUFFIX')}"
-    include = sysconfig.get_path("include")
-    flags = ["-O3", "-ffp-contract=off", "-shared", "-fPIC", "-Wall", "-Werror", f"-I{include}"]
-    subprocess.run([compiler, *flags, str(SOURCE), "-o", str(built), "-lm"], check=True)
-    spec = util.spec_from_file_location("native", built)
-    assert spec is not None and spec.loader is not None
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)

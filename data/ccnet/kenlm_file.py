@@ -1,0 +1,44 @@
+"""A KenLM file as it is searched by `data/ccnet/native.c`.
+
+In: a binary file of `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
+vocabulary. Out: a function that scores a line given as the pieces' numbers. The layout is that of KenLM's
+binary_format.hh, vocab.hh and trie.hh, version 5.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+try:
+    from data.ccnet import native
+except ImportError:  # not compiled: there was no C compiler when Relama was installed
+    native = None
+
+_MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0"
+_FIXED, _COUNTS = 88, 108  # where the parameters and the numbers of n-grams begin
+_TRIE = 2  # the plain one of KenLM's model types
+Score = Callable[[list[int]], float | None]
+
+
+class Unfit(Exception):
+    """The file is of a kind that only KenLM reads, or there is no compiled module."""
+
+
+def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
+    """log10 of the probability of a line; None if the piece `unknown` is in it. Raises Unfit."""
+    if native is None:
+        raise Unfit("data/ccnet/native.c is not compiled")
+    if any(piece.split() != [piece] for number, piece in enumerate(pieces) if number != unknown):
+        raise Unfit("a piece with a space, which KenLM would read as two words")
+    try:
+        with path.open("rb") as opened:
+            file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        order, _, kind, _, version = struct.unpack_from("<B3xfi?3xI", file, _FIXED)
+        if file[: len(_MAGIC)] != _MAGIC or (kind, version) != (_TRIE, 1):
+            raise Unfit(f"{path}: not a plain trie")
+        counts = file[_COUNTS : _COUNTS + 8 * order]
+        vocabulary = -(-(_COUNTS + 8 * order) // 8) * 8
+        return native.Ngrams(file, counts, vocabulary, [*pieces, "<s>", "</s>"], unknown).score
+    except (struct.error, ValueError, TypeError, AttributeError) as error:
+        raise Unfit(f"{path}: {error}") from None
