@@ -51,9 +51,9 @@ class AuditConfig:
     """What to audit, at which length, and with which tolerances; `configs/audit.yaml` fills it."""
 
     data: DataConfig
-    corpora: str = "corpora"
+    corpora: str = "corpora"  # the folder of the prepared sources
     tokens: float | None = None  # the run's length; null: from steps=, or 1.4e12 for the paper's sources
-    steps: int | None = None
+    steps: int | None = None  # the run's length in steps, instead of tokens=
     global_batch: int = PAPER_BATCH  # tokens
     share_tolerance: float = 0.05  # relative to the share in Table 1
     epochs_tolerance: float = 0.5  # excess over the epochs of Table 1, relative to them

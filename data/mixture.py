@@ -21,7 +21,7 @@ RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stacke
 class DataConfig:
     """A mixture. Weights are relative: they need not sum to 1."""
 
-    name: str
+    name: str  # mix | sample | text
     weights: dict[str, float]  # source: its weight in the sampled tokens
     sources: list[str] | None = None  # a subset of the weights' names; null: all of them
     vocab_size: int | None = None  # of the tokenizer that data=sample trains; null: as in the stores

@@ -5,7 +5,10 @@ Nothing heavy is imported before the verb is known: `--help` answers at once.
 
 import difflib
 import importlib
+import os
+import shutil
 import sys
+import textwrap
 from contextlib import nullcontext
 
 from configs import terminal
@@ -103,7 +106,12 @@ ALSO = {
 
 def main(argv: list[str] | None = None) -> int:
     try:
-        return run(sys.argv[1:] if argv is None else argv)
+        code = run(sys.argv[1:] if argv is None else argv)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `relama --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:  # while a verb is imported; after that, its own `entry` handles it
         print("\nrelama: interrupted", file=sys.stderr)
         return 130
@@ -132,9 +140,14 @@ def run(arguments: list[str]) -> int:
 
 
 def usage() -> str:
-    lines = [f"  {verb:<11}{meaning}" for verb, (_, _, meaning) in VERBS.items()]
-    head = "usage: relama VERB key=value …   (relama VERB --help lists its keys; config=FILE.yaml holds some)"
-    return "\n".join([head, "", *lines])
+    room = max(60, shutil.get_terminal_size().columns)
+    lines = [
+        textwrap.fill(meaning, room, initial_indent=f"  {verb:<11}", subsequent_indent=" " * 13)
+        for verb, (_, _, meaning) in VERBS.items()
+    ]
+    head = "usage: relama VERB key=value …"
+    notes = "relama VERB --help lists its keys; config=FILE.yaml holds some of them"
+    return "\n".join([head, "", *lines, "", notes])
 
 
 def help_page(verb: str) -> str:
@@ -143,7 +156,8 @@ def help_page(verb: str) -> str:
 
     module, schema, meaning = VERBS[verb]
     page = f"{verb}: {meaning}\n\n{describe.page(verb, module, schema)}"
-    return f"{page}\n\n{ALSO[verb]}" if verb in ALSO else page
+    room = max(60, shutil.get_terminal_size().columns)
+    return f"{page}\n\n{textwrap.fill(ALSO[verb], room)}" if verb in ALSO else page
 
 
 if __name__ == "__main__":

@@ -22,13 +22,13 @@ class LlamaConfig:
     """The shape of one LLaMA. Raises ValueError in one line that names the key."""
 
     dim: int = 4096  # width of the residual stream
-    n_layers: int = 32
-    n_heads: int = 32
+    n_layers: int = 32  # transformer blocks
+    n_heads: int = 32  # attention heads
     vocab_size: int = -1  # -1: the tokenizer's, as in Meta's params.json
     multiple_of: int = 256  # SwiGLU's hidden dim is rounded up to a multiple of this
-    norm_eps: float = 1e-6
+    norm_eps: float = 1e-6  # added in RMSNorm
     max_seq_len: int = 2048  # positions in the rotation table
-    rope_theta: float = 10000.0
+    rope_theta: float = 10000.0  # base of the rotary frequencies
     n_kv_heads: int | None = None  # heads of keys and values, which groups of queries share; null: n_heads
     head_size: int | None = None  # width of a head; null: dim / n_heads
     ffn_dim_multiplier: float = 1.0  # widens SwiGLU's hidden dim, as in Llama 2 70B and Llama 3

@@ -70,12 +70,12 @@ class TrainConfig:
     source: str | None = None  # data=text: its name under corpora; null: the first input's
     seed: int = 0  # of the initial weights
     data_seed: int | None = None  # of the order of the data; null: seed
-    steps: int = 1000
+    steps: int = 1000  # the schedule's horizon, fixed at the start
     phases: dict[str, PhaseConfig] = field(default_factory=dict)  # stretches of the run, in order
-    stop_at: int | None = None
+    stop_at: int | None = None  # end after this step; the same command without it resumes
     seq_len: int | None = None  # null: model.max_seq_len
     micro_batch: int = 1  # sequences that a rank computes at once
-    global_batch: int = 4194304  # tokens per step (2²²)
+    global_batch: int = 4194304  # tokens per step (the paper: 2²²)
     restart: bool = False  # train again from step 0 if all checkpoints of the run are damaged or gone
     init: str | None = None  # weights to start from: a run, a step, a Hugging Face or a Meta folder
     device: str = "auto"  # auto | cpu | cuda

@@ -18,9 +18,9 @@ class OptimConfig:
     decay_steps: int | None = None  # wsd: the length of its decay; null: steps // 10
     decay_shape: str = "linear"  # wsd: linear | cosine | 1-sqrt
     warmup_steps: int | None = None  # null: min(2000, steps // 10)
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])
-    eps: float = 1.0e-8
-    weight_decay: float = 0.1
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.95])  # AdamW's
+    eps: float = 1.0e-8  # AdamW's
+    weight_decay: float = 0.1  # of matrices, not of the norms' scales
     clip: float = 1.0  # maximum gradient norm
 
     def __post_init__(self) -> None:
@@ -134,7 +134,7 @@ class InLoopConfig:
     tasks: list[str] = field(default_factory=list)  # as of relama evaluate
     limit: int | None = 100  # documents of each task; null: all
     benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
-    batch: int = 8
+    batch: int = 8  # requests computed at once
 
     def __post_init__(self) -> None:
         require(self.every >= 0, "evaluate.every", self.every, "0 or above")

@@ -76,7 +76,7 @@ class PrepareConfig:
     recipe: str = ""  # one of RECIPES | MAKERS
     input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
-    corpora: str = "corpora"
+    corpora: str = "corpora"  # the folder of the prepared sources
     output: str | None = None  # null: <corpora>/<source>; a URL: copy that folder there
     stage: str = "all"  # text | tokens | all; without a tokenizer, all means text
     tokenizer: str | None = None  # a SentencePiece model, or a tokenizer.json

@@ -36,11 +36,11 @@ class TokenizerConfig:
     """The tokenizer's training text and size."""
 
     data: DataConfig
-    corpora: str = "corpora"
+    corpora: str = "corpora"  # the folder of the prepared sources
     output: str | None = None  # null: <corpora>/tokenizer/tokenizer.model
-    vocab_size: int = VOCAB_SIZE
+    vocab_size: int = VOCAB_SIZE  # pieces
     max_bytes: int = 1_000_000_000  # of text; SentencePiece needs about four times this in memory
-    seed: int = 0
+    seed: int = 0  # of the random sample of the text
     replace: bool = False  # whether a tokenizer with other settings may be replaced
     threads: int | None = None  # null: 16, on any machine
 

@@ -16,7 +16,9 @@ from tests.support.runs import REPOSITORY
 def test_relama_alone_lists_the_verbs_with_a_line_each(capsys):
     assert main([]) == 0
     page = capsys.readouterr().out
-    assert all(f"  {verb}" in page and meaning in page for verb, (_, _, meaning) in VERBS.items())
+    words = " ".join(page.split())
+    assert all(f"{verb} {meaning}" in words for verb, (_, _, meaning) in VERBS.items())
+    assert max(map(len, page.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -29,6 +31,7 @@ def test_every_verb_lists_its_keys_with_defaults_and_meanings(verb, capsys):
     assert describe.page(verb, module, schema) in page
     assert main([verb, "--help"]) == 0  # without importing the verb
     assert describe.page(verb, module, schema) in capsys.readouterr().out
+    assert [key.name for key in describe.keys(verb, module, schema) if not key.meaning] == []
     listed = [key.name for key in describe.keys(verb, module, schema)]
     found = importlib.import_module(module)
     named = {name.partition(".NAME.")[0] for name in listed}  # entries of a mapping, key by key
@@ -44,6 +47,19 @@ def test_help_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPOSITORY)
     assert (done.returncode, done.stderr) == (0, "")
     assert "optim.lr=0.006" in done.stdout and "the peak" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["train", "--help"]])
+def test_help_may_be_cut_by_head(arguments):
+    command = subprocess.Popen(
+        [sys.executable, "-m", "launch.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=REPOSITORY,
+    )
+    assert command.stdout and command.stderr
+    command.stdout.close()
+    assert (command.stderr.read(), command.wait()) == (b"", 0)
 
 
 def test_required_keys_come_first_and_choices_are_listed():

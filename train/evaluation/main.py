@@ -52,11 +52,11 @@ class EvaluateConfig:
     protocols: list[str] | None = None  # paper, usual; null: both
     benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
     output: str | None = None  # null: the run's folder, evaluation/
-    batch: int = 8
+    batch: int = 8  # requests computed at once
     limit: int | None = None  # documents of each task; null: all
     size: str | None = None  # 7b | 13b | 33b | 65b: the paper's column; null: by the model's shape
     tokenizer: str | None = None  # null: the one that came with the weights
-    device: str = "auto"
+    device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 

@@ -27,12 +27,12 @@ class ValidateWeightsConfig:
 
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     data: DataConfig
-    corpora: str = "corpora"
+    corpora: str = "corpora"  # the folder of the prepared sources
     cache: CacheConfig = field(default_factory=CacheConfig)
     sequences: int = 1000000  # at most, per source, spread evenly over what is held out
     seq_len: int | None = None  # null: the run's, or else the model's context
-    micro_batch: int = 4
-    device: str = "auto"
+    micro_batch: int = 4  # sequences computed at once
+    device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # of what is computed: auto (a run's own, else bf16 where it is faster) | fp32 | bf16
     seed: int = 0  # where the spread begins; a run's own data: its seed
 

@@ -42,12 +42,12 @@ class ChatConfig:
 
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
     temperature: float = 0.8  # 0: always the likeliest token
-    top_p: float = 0.95
+    top_p: float = 0.95  # draw among the likeliest tokens of this total probability
     max_tokens: int = 128  # of one turn
     stop: str | None = None  # end a turn at this text, such as \n
-    seed: int = 0
+    seed: int = 0  # of the draws
     tokenizer: str | None = None  # null: the one that came with the weights
-    device: str = "auto"
+    device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
 
     def __post_init__(self) -> None:

@@ -33,16 +33,16 @@ class GenerateConfig:
     """What to continue, and how freely."""
 
     weights: str  # a run's folder or name, RUN@STEP, a Hugging Face folder or a Meta folder
-    prompt: str = ""
+    prompt: str = ""  # the text to continue
     prompts: str | None = None  # instead of prompt=: a file with one per line, or - (standard input)
     json: bool = False  # JSON lines out ("prompt", "completion"), and in from prompts= ("prompt")
     batch: int = 8  # prompts continued at once
-    max_tokens: int = 128
+    max_tokens: int = 128  # added to each prompt, at most
     temperature: float = 0.8  # 0: always the likeliest token
-    top_p: float = 0.95
-    seed: int = 0
+    top_p: float = 0.95  # draw among the likeliest tokens of this total probability
+    seed: int = 0  # of the draws
     tokenizer: str | None = None  # null: the one that came with the weights
-    device: str = "auto"
+    device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 

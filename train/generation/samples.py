@@ -14,6 +14,7 @@ from model.llama import Llama
 from train.checkpoint.folder import read_state
 from train.config import RunError
 from train.generation.sampling import generate
+from train.ranks import identity
 from train.ranks.setup import device_type
 from train.run import json_lines
 from train.run.schema import SAMPLE
@@ -44,7 +45,8 @@ def make_samples(path: Path, prompts: tuple[str, ...] = PROMPTS, tokens: int = T
         except (RunError, OSError) as error:  # damaged, or deleted meanwhile by a live run
             yield f"{folder.name}: skipping its samples ({' '.join(str(error).split())})"
             continue
-        texts = _continued(model, tokenizer, new, tokens)
+        with identity.waiting(f"sampling from {folder.name}"):
+            texts = _continued(model, tokenizer, new, tokens)
         lines = ({"step": step, "prompt": prompt, "text": text} for prompt, text in zip(new, texts))
         json_lines.append(path / NAME, *lines)
 

@@ -36,7 +36,7 @@ class ServeConfig:
     batch: int = 8  # texts continued at once; each has a cache for the model's context
     queue: int = 32  # texts that may wait; more are refused
     tokenizer: str | None = None  # null: the one that came with the weights
-    device: str = "auto"
+    device: str = "auto"  # auto | cpu | cuda
     dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
 
     def __post_init__(self) -> None:

@@ -17,13 +17,13 @@ class PlanConfig:
     parallel: ParallelConfig
     optim: OptimConfig = field(default_factory=OptimConfig)
     world_size: int = 2048  # GPUs
-    gpus_per_node: int = 8
+    gpus_per_node: int = 8  # GPUs of a machine
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # set by model=; not planned
     validate: ValidateConfig = field(default_factory=ValidateConfig)  # set by model=; not planned
     gpu: str = "a100-80"  # a name, or the memory in GiB
     measured: str | None = None  # what benchmarks/gpu.py or launch check wrote: that speed, not the paper's
     layout: bool = False  # trace one rank of the layout
-    steps: int = 1000
+    steps: int = 1000  # of the run
     seq_len: int | None = None  # null: model.max_seq_len
     micro_batch: int = 1  # sequences
     global_batch: int = 4194304  # tokens

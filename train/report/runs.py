@@ -29,7 +29,7 @@ ENDS = {markers.FINISHED: "finished", markers.STOPPED: "stopped", markers.PREEMP
 class RunsConfig:
     """Where the runs are, and how they are listed."""
 
-    folder: str = "runs"
+    folder: str = "runs"  # where the runs are
     json: bool = False  # a JSON object per line instead of the table
 
 
