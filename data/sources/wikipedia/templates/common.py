@@ -2,7 +2,7 @@
 
 TABLE = """
 # Styles, quotations, anchors: the text in the first argument.
-nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | large | resize | em | strong
+nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | large | em | strong
 | smallcaps | small caps | sc | mvar | var | math | math2 | italic | italics | noitalic | nobold | bold
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
@@ -18,7 +18,7 @@ lang | langx | color | colour | colored text | coloured text | font | script | s
 | background color | bgcolor | wikt-lang
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
 plainlist | flatlist → @lines
-transl | transliteration | tlit | font color | fontcolor → @last
+resize | transl | transliteration | tlit | font color | fontcolor → @last
 
 ill | illm | interlanguage link | interlanguage link multi | link-interwiki → @interlanguage
 music → @music

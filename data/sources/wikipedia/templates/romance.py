@@ -180,8 +180,13 @@ def _date(months: tuple[str, ...]) -> Rule:
     return rule
 
 
+_PREFIXES = frozenset(["T", "G", "M", "k", "h", "da", "d", "c", "m", "µ", "μ", "n", "p", "f"])  # of units
+
+
 def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
-    """{{M|100|u=km}} and {{M|100|km}}"""
+    """{{M|100|u=km}}, {{M|100|km}} and {{M|100|k|m}}, whose second argument is the unit's prefix."""
+    if len(positional) == 3 and positional[1] in _PREFIXES:
+        positional = [positional[0], positional[1] + positional[2]]
     return value(positional, named) if named.keys() & {"u", "ul", "e"} else units(positional, named)
 
 

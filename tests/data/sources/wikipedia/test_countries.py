@@ -23,6 +23,7 @@ SENTENCES = {
         ("He was {{age|3 May 1901|2 May 1950}}, she {{age|1901-05-03|1950-05-03}}.", "He was 48, she 49."),
         ("It took {{age in days|1999|12|31|2001|1|1}} days.", "It took 367 days."),
         ("A dam of {{INRConvert|40|l}} and {{convert|9|sqkm|sqmi}}.", "A dam of ₹40 lakh and 9 km²."),
+        ("A {{resize|80%|small}} word.", "A small word."),
         # Of two arguments the first, unless it is a setting; a figure may need its rule.
         ("They met {{unheard of|Maria|1990}} at noon.", "They met Maria at noon."),
         ("The {{unheard of|la|lex}} law and a {{unheard of|#ff0000|red}} one.", "The lex law and a red one."),
@@ -38,7 +39,10 @@ SENTENCES = {
         ("{{Allemagne}} et {{Italie}} jouent.", "Allemagne et Italie jouent."),
         ("Le n{{o|7}} est la 2{{nde}} fois.", "Le no 7 est la 2nde fois."),
     ],
-    "it": [("{{Calcio Torino}} e {{Naz|CA|ESP}} vincono.", "Torino e Spagna vincono.")],
+    "it": [
+        ("Pesa {{M|5|k|g}}, è lungo {{M|3||m}} a {{M|80|u=km/h}}.",
+         "Pesa 5 kg, è lungo 3 m a 80 km/h."),
+        ("{{Calcio Torino}} e {{Naz|CA|ESP}} vincono.", "Torino e Spagna vincono.")],
     "pt": [("{{ARG}} e {{CHLb}} Santiago vencem.", "Argentina e Santiago vencem.")],
     "nl": [("{{Vlagland|BE}} won van {{NLD-VLAG}} Utrecht.", "België won van Utrecht.")],
     "ru": [("{{GBR}} и {{Флагификация|USA}} спорят.", "Великобритания и Соединенные Штаты спорят.")],

@@ -67,7 +67,7 @@ CASES = {
     "two scripts": ("-{а}- -{sr-ec:а;sr-el:b}-", "а а"),
     "a template without an end": ("a\n\n{{Infobox\n| b = c\nprose [[d]]", "a\n\nInfobox\nprose d"),
     "a table without an end": ("a\n{| b\n|-\n| c\nprose", "a\nprose"),
-    "a link without an end": ("[[a b {{c|d [[e]] f|h}} g", "a b g"),
+    "a link without an end": ("[[a b {{c|d [[e]] f|h|i}} g", "a b g"),
     "marks that close nothing": ("a ]] b }} c</ref></div> d", "a ]] b c\n d"),
 }
 EXPECTED = {
