@@ -1,0 +1,130 @@
+"""Peak memory of every verb and recipe at two sizes of input: `python benchmarks/text/memory.py`.
+
+The real samples of ../shared/data, copied to `--megabytes` of raw input and to twice that, as in
+`benchmarks/text/sources.py`; each command is a process of its own on one core, with one worker. The verbs run
+on a tiny model and the token stores of both sizes. A row grows if the second size takes a tenth more.
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from commoncrawl import write_warc, write_wet
+from sources import SHARED, copies
+
+ROOT = Path(__file__).resolve().parents[2]
+
+TOKENIZER = SHARED / "tokenizer" / "llama-tokenizer.model"
+RECIPES = ("wikipedia", "github", "arxiv", "stackexchange", "books", "c4", "text")
+PREPARE = "stage=text engine.workers=1 max_broken=1"
+MODEL = (
+    "model.dim=32 model.n_layers=2 model.n_heads=2 seq_len=64 micro_batch=1 global_batch=512 precision=fp32"
+)
+TRAIN = f"train model=tiny {MODEL} threads=1 steps=20 validate.sequences=4 checkpoint.every=10"
+VERBS = {  # in the order of their needs; {run}: the run folder
+    "tokenizer": "tokenizer vocab_size=500 data.sources=text data.weights.text=1 output={out}/t.model",
+    "prepare stage=tokens": "prepare recipe=text source=text stage=tokens engine.workers=1 tokenizer={model}",
+    "audit": "audit data=mix data.sources=text data.weights.text=1 tokens=100000",
+    "train": TRAIN + " data=mix data.sources=text data.weights.text=1 run={run}",
+    "validate": "validate weights={run}",
+    "generate": "generate weights={run} prompt=The max_tokens=20",
+    "explain": "explain run={run} step=3",
+    "export": "export weights={run} output={out}/hf format=hf",
+    "import": "import weights={out}/hf output={out}/imported",
+    "average": "average weights={run}@10,{run}@20 output={out}/average",
+    "report": "report run={run}",
+    "plan": "plan model=7b",
+}
+
+
+def peak(arguments: list[str]) -> float:
+    """Peak resident memory in MiB of `relama ARGUMENTS`. Exits with its message if it fails."""
+    core = min(os.sched_getaffinity(0))
+    code = (
+        f"import os, sys; os.sched_setaffinity(0, {{{core}}}); from launch.cli import main; sys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout is not None
+    said = process.stdout.read().decode(errors="replace")
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"relama {shlex.join(arguments)}: {said[-1500:]}")
+    return used.ru_maxrss / 1024
+
+
+def prepared(name: str, megabytes: float, place: Path) -> float:
+    """Peak memory of a recipe on this much raw input; its text goes to place/corpora."""
+    inputs = copies(name, megabytes, place / name)
+    given = ",".join(map(str, inputs))
+    words = [f"recipe={name}", f"source={name}", f"input={given}", f"corpora={place / 'corpora'}"]
+    return peak(["prepare", *words, *PREPARE.split()])
+
+
+def crawled(kind: str, megabytes: float, place: Path) -> float:
+    """The same for recipe=commoncrawl on WARC or WET files, without the steps that need models."""
+    folder = place / kind
+    folder.mkdir()
+    size = number = 0
+    while size < megabytes * 1e6:
+        path = folder / f"{number}.warc.gz"
+        size += write_warc(path, number) if kind == "WARC" else write_wet(path.with_suffix(".wet.gz"))
+        number += 1
+    words = [
+        "recipe=commoncrawl",
+        f"source={kind.lower()}",
+        f"input={folder}",
+        f"corpora={place / 'corpora'}",
+    ]
+    words += ["ccnet.skip=perplexity,references", "ccnet.group=1", "ccnet.languages=en,de"]
+    return peak(["prepare", *words, *PREPARE.split()])
+
+
+def rows(megabytes: float, only: str) -> Iterator[tuple[str, float, float]]:
+    """The name of each row, and its peak memory at both sizes."""
+    with tempfile.TemporaryDirectory() as folder:
+        places = [Path(folder, size) for size in ("once", "twice")]
+        sizes = [(place, times * megabytes) for place, times in zip(places, (1, 2))]
+        for name in RECIPES:
+            if only in name or name == "text":
+                first, second = (prepared(name, size, place) for place, size in sizes)
+                yield f"recipe={name}", first, second
+        for kind in ("WARC", "WET"):
+            if only in kind:
+                first, second = (crawled(kind, size, place) for place, size in sizes)
+                yield f"recipe=commoncrawl, {kind}", first, second
+        for name, words in VERBS.items():
+            needs_text = name in ("tokenizer", "prepare stage=tokens", "audit")
+            where = {place: {"run": place / "run", "out": place, "model": TOKENIZER} for place in places}
+            filled = [
+                [word.format(**where[place]) for word in words.split()]
+                + ([f"corpora={place / 'corpora'}"] if needs_text or name in ("train", "validate") else [])
+                for place in places
+            ]
+            if only in name or name in ("prepare stage=tokens", "train", "export"):
+                yield name, peak(filled[0]), peak(filled[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=float, default=16, help="of raw input; then twice that")
+    parser.add_argument("--only", default="", help="rows with this in their name, and what they need")
+    given = parser.parse_args()
+    if not SHARED.is_dir():
+        parser.error(f"{SHARED}: no such folder; this benchmark reads the raw samples there")
+    print(f"| | MiB at {given.megabytes:g} MB | at {2 * given.megabytes:g} MB | |\n|---|---:|---:|---:|")
+    for name, first, second in rows(given.megabytes, given.only):
+        grows = " grows" if second > 1.1 * first else ""
+        print(f"| {name} | {first:,.0f} | {second:,.0f} | {second / first:.2f}×{grows} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
