@@ -1,4 +1,5 @@
 """Read and write Hugging Face's `LlamaForCausalLM`: config.json and safetensors, in one file or in shards.
+`*.bin` files are read too.
 
 Names differ, and the rows of q and k are permuted: Meta rotates adjacent pairs within a head, Hugging Face
 pairs half a head apart (docs/recipe.md §6). Its config.json is translated by huggingface_config.py. Nothing
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from model.flops import n_params
 from model.formats.huggingface_config import read_config, their_config
+from model.formats.pickled import SUFFIX, PickledTensors
 from model.formats.weights import (
     FormatError,
     Weights,
@@ -44,7 +46,8 @@ INNER = {
     "attention_norm": "input_layernorm",
     "ffn_norm": "post_attention_layernorm",
 }
-INDEX = "model.safetensors.index.json"
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SINGLE_BIN, INDEX_BIN = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # safetensors' names of dtypes.
 STORED = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 
@@ -171,7 +174,9 @@ def _read(files: dict[str, Path], names: dict[str, str], config: LlamaConfig, na
     return to_pairs(name, tensor, config).clone(memory_format=torch.contiguous_format)
 
 
-def _opened(path: Path) -> safe_open:
+def _opened(path: Path) -> safe_open | PickledTensors:
+    if path.suffix == SUFFIX:
+        return PickledTensors(path)
     try:
         return safe_open(path, framework="pt")
     except FileNotFoundError:
@@ -182,23 +187,22 @@ def _opened(path: Path) -> safe_open:
 
 def _files(folder: Path) -> dict[str, Path]:
     """The file that holds each tensor, according to the files themselves."""
-    index = folder / INDEX
-    if index.is_file():
+    found = next((name for name in (SINGLE, INDEX, SINGLE_BIN, INDEX_BIN) if (folder / name).is_file()), None)
+    if found is None:
+        raise FormatError(f"{folder}: none of {SINGLE}, {INDEX}, {SINGLE_BIN}, {INDEX_BIN}; get its weights")
+    index = folder / found
+    if found in (INDEX, INDEX_BIN):
         try:
             weight_map = json.loads(index.read_text())["weight_map"]
             claimed = {name: folder / file for name, file in weight_map.items()}
             elsewhere = [file for file in weight_map.values() if Path(file).name != file or file == ".."]
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise FormatError(f"{index}: not an index of safetensors ({error!r})") from None
+            raise FormatError(f"{index}: not an index of weights ({error!r})") from None
         if elsewhere:
             raise FormatError(f"{index}: names {elsewhere[0]!r}, which is not a file in its folder; refused")
         paths = sorted(set(claimed.values()))
     else:
-        claimed, paths = None, [folder / "model.safetensors"]
-        if not paths[0].is_file():
-            pickled = next(folder.glob("*.bin"), None)
-            fix = f"{pickled.name} is a pickle: convert it to safetensors" if pickled else "nor an index"
-            raise FormatError(f"{folder}: no model.safetensors ({fix})")
+        claimed, paths = None, [index]
     files = {}
     for path in paths:
         with _opened(path) as file:

@@ -110,6 +110,8 @@ def written_whole(output: Path) -> Iterator[Path]:
         aside.mkdir(parents=True)
         yield aside
         for path in (*aside.rglob("*"), aside):
+            if path.is_file():
+                path.chmod(_usual_mode())  # safetensors makes files that only their owner can read
             handle = os.open(path, os.O_RDONLY)
             os.fsync(handle)
             os.close(handle)
@@ -118,6 +120,23 @@ def written_whole(output: Path) -> Iterator[Path]:
         raise FormatError(f"output={output}: could not be written ({_first_line(error)})") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _usual_mode() -> int:
+    """A new file's mode, as the umask says."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def refuse_not_finite(path: Path, name: str, tensor: Tensor) -> Tensor:
+    """`tensor`. Raises FormatError if it has non-finite values: no LLaMA has any."""
+    if count := int((~tensor.isfinite()).sum()):
+        raise FormatError(
+            f"{path}: {name} has {count:,} non-finite values of {tensor.numel():,}; get the weights "
+            "again, or from another source"
+        )
+    return tensor
 
 
 def _first_line(error: Exception) -> str:

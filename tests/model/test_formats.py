@@ -1,16 +1,18 @@
 """Meta's and Hugging Face's formats: exact in both directions, read by third-party code."""
 
 import json
+import shutil
 
 import pytest
 import torch
 import torch.distributed as dist
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 from transformers import LlamaConfig as TheirConfig
 
-from model.formats.huggingface import open_huggingface
+from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import DTYPES, FormatError, Weights, parameter_shapes
 from model.llama import Llama
@@ -191,3 +193,29 @@ def test_the_index_has_the_size_of_the_tensors(weights, tmp_path):
     size = sum(t.nbytes for file in (tmp_path / "h").glob("*.safetensors") for t in load_file(file).values())
     index = json.loads((tmp_path / "h" / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == size
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+@pytest.mark.parametrize("size", ["1GB", "200KB"])
+def test_pytorchs_own_files_hold_the_same_tensors(weights, tmp_path, size, is_old):
+    write_huggingface(weights, tmp_path / "st", dtype=torch.float32, shard_bytes=10**9)
+    tensors = load_file(tmp_path / "st" / "model.safetensors")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    shutil.copy(tmp_path / "st" / "config.json", folder)
+    if size == "1GB":
+        shards = {"pytorch_model.bin": tensors}
+    else:
+        split = split_torch_state_dict_into_shards(
+            tensors, filename_pattern="pytorch_model{suffix}.bin", max_shard_size=size
+        )
+        shards = {
+            file: {name: tensors[name] for name in names} for file, names in split.filename_to_tensors.items()
+        }
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+        assert len(shards) > 1
+    for file, part in shards.items():
+        torch.save(part, folder / file, _use_new_zipfile_serialization=not is_old)
+    found = open_huggingface(folder)
+    assert all(torch.equal(found.read(name), weights.read(name)) for name in parameter_shapes(weights.config))

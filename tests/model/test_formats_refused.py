@@ -150,7 +150,7 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("truncated", "truncated, or not safetensors"),
         ("mixed", "is not in the file that the index says"),
         ("a tensor less", "is not in the file that the index says"),
-        ("pickled", "pytorch_model.bin is a pickle"),
+        ("pickled", "pytorch_model.bin: truncated, or holds more than tensors"),
         ("no config", "config.json: missing"),
         ("another rotary", "inv_freq is not theta"),
         ("vocab_size=100", "has shape [208, 64], but its config implies [100, 64]"),

@@ -251,12 +251,15 @@ def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> No
     Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
     Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
     """
-    steps = [
-        step
-        for step in complete_steps(checkpoints)
+    numbered = [(_number(folder), folder) for folder in _steps(checkpoints)]
+    counted = [
+        folder
+        for step, folder in numbered
         if step <= newest and (not keep_every or step % keep_every or step == newest)
     ]
-    folders_of = [folder for folder in _steps(checkpoints) if _number(folder) in steps]
+    if len(counted) <= keep:
+        return
+    folders_of = [folder for folder in counted if _is_complete(folder)]
     verified = next((folder for folder in reversed(folders_of) if is_verified(folder)), None)
     healthy = next((folder for folder in reversed(folders_of) if is_healthy(folder)), None)
     for folder in folders_of[:-keep]:

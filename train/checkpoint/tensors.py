@@ -163,7 +163,10 @@ def save_weights(
         warnings.filterwarnings("ignore", "torch.distributed is disabled")  # intended
         # One file per tensor: all tensors of a file are held until it is closed.
         writer = _Writer(aside, single_file_per_rank=False)
-        dcp_save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
+        try:
+            dcp_save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
+        except CheckpointException as error:  # what `read` raised says which tensor of which file
+            raise next(iter(error.failures.values()))[0] from None
     commit(aside, final, state, describe(sorted(aside.glob("*.distcp"))), keep=1)
 
 

@@ -68,6 +68,7 @@ class Journal:
 
     def _write_out(self) -> None:
         """Write all waiting lines. If the disk is full they keep waiting, and none is left half-written."""
+        self._reopen_if_replaced()
         before = self._file.seek(0, os.SEEK_END)
         whole = "".join(self._unwritten).encode()
         try:
@@ -80,6 +81,26 @@ class Journal:
                 self.say(f"warning: {self._path}: {error.strerror}; training continues, and the lines wait")
         else:
             self._unwritten.clear()
+
+    def _reopen_if_replaced(self) -> None:
+        """After an editor saved the file, or a person removed it, this run has one that nobody sees."""
+        try:
+            if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                return
+        except FileNotFoundError:
+            if not self._path.parent.is_dir():  # the folder is away, and this file with it
+                return
+        except OSError:  # a bad minute proves nothing
+            return
+        try:
+            replaced = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
+        except OSError:
+            return
+        self._file.close()
+        self._file = replaced
+        self.say(
+            f"warning: {self._path}: replaced or removed while this run trains; new lines are added to it"
+        )
 
     def say(self, text: str) -> None:
         """Print a line above the live line."""

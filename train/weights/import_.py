@@ -8,13 +8,18 @@ represents fp16 and bf16 exactly; one is held at a time.
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from configs.load import entry, load
 from data.errors import DataError
 from data.tokens.store import tokenizer_files
-from model.formats.weights import FormatError, parameter_shapes, written_whole
+from model.formats.weights import FormatError, Weights, parameter_shapes, refuse_not_finite, written_whole
 from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
+
+PADDING = 1 / 32  # of the tokenizer's pieces: more beyond them are another tokenizer's vocabulary
+OF_PIECES = ("tok_embeddings.weight", "output.weight")  # with a row for each piece
 
 
 @dataclass
@@ -36,21 +41,38 @@ def run(argv: list[str]) -> None:
     weights = open_weights(Path(config.weights))
     if weights.step is not None:
         raise RunError(f"weights={config.weights}: already a Relama checkpoint; nothing to import")
-    tokenizer = tokenizer_of(weights, config.tokenizer)
-    shape = replace(weights.config, max_seq_len=config.max_seq_len or weights.config.max_seq_len)
+    tokenizer = tokenizer_of(weights, config.tokenizer, padding=PADDING)
+    shape = replace(
+        weights.config,
+        max_seq_len=config.max_seq_len or weights.config.max_seq_len,
+        vocab_size=tokenizer.vocab_size,
+    )
     state = {"step": 0, "model": asdict(shape), "tokenizer": tokenizer.fingerprint, "fingerprints": {}}
     with written_whole(Path(config.output)) as folder:
         checkpoints, shapes = folder / "checkpoints", parameter_shapes(shape)
-        save_weights(checkpoints, shapes, lambda name: weights.read(name).float(), state)
+        save_weights(checkpoints, shapes, lambda name: _tensor(weights, name, shapes[name]), state)
         for name, file in tokenizer_files(tokenizer.path).items():
             (folder / name).write_bytes(file.read_bytes())
     if weights.tied:
         print("its output is tied to its embedding: imported as two equal matrices, which train separately")
+    if surplus := weights.config.vocab_size - shape.vocab_size:
+        print(
+            f"its vocabulary of {weights.config.vocab_size:,} has {surplus:,} pieces that "
+            f"{tokenizer.path.name} does not have (padding, or added tokens): cut to {shape.vocab_size:,}"
+        )
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
         f"(max_seq_len=). Next: relama generate weights={config.output} prompt=…, "
         f"or relama train … init={config.output}"
     )
+
+
+def _tensor(weights: Weights, name: str, shape: tuple[int, ...]) -> Tensor:
+    """A parameter in fp32, without the rows of pieces that the tokenizer does not have."""
+    tensor = weights.read(name)
+    if name in OF_PIECES:
+        tensor = tensor[: shape[0]]
+    return refuse_not_finite(weights.path, name, tensor).float()
 
 
 def main(argv: list[str] | None = None) -> int:

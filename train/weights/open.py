@@ -158,15 +158,18 @@ def load_model(weights: Weights, device: torch.device, dtype: torch.dtype = torc
     return model.eval()
 
 
-def tokenizer_of(weights: Weights, given: str | None = None) -> Tokenizer:
-    """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError."""
+def tokenizer_of(weights: Weights, given: str | None = None, padding: float = 0.0) -> Tokenizer:
+    """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError.
+
+    The weights may have more pieces than the tokenizer, by up to `padding` of its number.
+    """
     path = Path(given) if given else weights.tokenizer
     if path is None:
         raise RunError(
             f"{weights.path}: came without a tokenizer.model or tokenizer.json; set tokenizer=PATH"
         )
     tokenizer = Tokenizer(path)
-    if tokenizer.vocab_size != weights.config.vocab_size:
+    if not 0 <= weights.config.vocab_size - tokenizer.vocab_size <= padding * tokenizer.vocab_size:
         raise RunError(
             f"{path}: a vocabulary of {tokenizer.vocab_size}, but {weights.path} has "
             f"{weights.config.vocab_size}; set tokenizer=PATH to the tokenizer of these weights"

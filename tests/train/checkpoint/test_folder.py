@@ -140,3 +140,13 @@ def test_latest_never_names_a_checkpoint_that_was_removed(checkpoints):
     assert (checkpoints / "latest").read_text().strip() == "step-000002"
     folders.remove_steps(checkpoints, [1, 2])
     assert not had_checkpoints(checkpoints)  # a rewind to the start is no loss
+
+
+def test_cleaning_up_reads_no_checkpoint_that_is_kept_for_good(checkpoints, monkeypatch):
+    read, real = [], folders.read_state
+    monkeypatch.setattr(folders, "read_state", lambda folder: read.append(folder.name) or real(folder))
+    retain(checkpoints, 1, newest=3, keep_every=2)
+    assert "step-000002" not in read and complete_steps(checkpoints) == [2, 3]
+    read.clear()
+    retain(checkpoints, 3, newest=3)
+    assert not read  # none is too many

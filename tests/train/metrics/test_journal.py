@@ -79,3 +79,16 @@ def test_a_closed_stderr_loses_no_line(tmp_path, monkeypatch):
     assert journal.settle()
     journal.close()
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_lines_follow_a_file_that_an_editor_replaced_or_a_person_removed(journal, tmp_path, capsys):
+    path = tmp_path / "metrics.jsonl"
+    journal.write(line(1))
+    path.with_suffix(".new").write_bytes(path.read_bytes())
+    path.with_suffix(".new").replace(path)
+    journal.write(line(2))
+    assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [1, 2]
+    path.unlink()
+    journal.write(line(3))
+    assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [3]
+    assert capsys.readouterr().err.count("replaced or removed while this run trains") == 2

@@ -1,9 +1,12 @@
 """The verbs that export and import weights, and training from imported weights."""
 
+import json
+import os
 import shutil
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.tokens.tokenizer import Tokenizer
@@ -165,3 +168,46 @@ def other_tokenizer(tmp_path_factory):
         minloglevel=2,
     )
     return folder / "other.model"
+
+
+def changed(folder, to, change) -> None:
+    """A copy of Hugging Face weights in one file, with `change` applied to its tensors and config."""
+    weights = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns("*.safetensors*"))
+    config = json.loads((to / "config.json").read_text())
+    change(weights, config)
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, to / "model.safetensors")
+    (to / "config.json").write_text(json.dumps(config))
+
+
+def test_pieces_that_the_tokenizer_does_not_have_are_cut_and_counted(folders, tmp_path, capsys):
+    def pad(weights: dict, config: dict) -> None:
+        config["vocab_size"] += 64
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            weights[name] = torch.cat([weights[name], torch.ones(64, weights[name].shape[1])])
+
+    changed(folders / "hf", tmp_path / "padded", pad)
+    assert import_.main([f"weights={tmp_path / 'padded'}", f"output={tmp_path / 'out'}"]) == 0
+    assert "has 64 pieces that tokenizer.model does not have" in capsys.readouterr().out
+    ours, theirs = open_weights(folders / "run"), open_weights(tmp_path / "out")
+    assert ours.config == theirs.config
+    assert all(torch.equal(ours.read(name), theirs.read(name)) for name in parameter_shapes(ours.config))
+
+
+def test_weights_with_nan_are_refused_by_tensor_and_leave_nothing(folders, tmp_path, capsys):
+    def break_one(weights: dict, config: dict) -> None:
+        weights["model.layers.1.mlp.up_proj.weight"][3, 5] = float("nan")
+
+    changed(folders / "hf", tmp_path / "nan", break_one)
+    assert import_.main([f"weights={tmp_path / 'nan'}", f"output={tmp_path / 'out'}"]) == 1
+    assert "layers.1.feed_forward.w3.weight has 1 non-finite values" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_exported_files_have_the_mode_that_the_umask_gives(folders, tmp_path):
+    before = os.umask(0o027)
+    try:
+        assert export.main([f"weights={folders / 'run'}", "format=hf", f"output={tmp_path / 'hf'}"]) == 0
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "hf").iterdir()} == {0o640}
