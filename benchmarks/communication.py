@@ -24,6 +24,7 @@ BF16, FP32 = 2, 4
 def least_bytes(config: PlanConfig, layout: Layout) -> float:
     """Bytes that a rank must send in a step, by the layout alone (HSDP × tp, nothing checkpointed)."""
     model, tp, dp, copies = config.model, layout.tp, layout.dp_shard, layout.dp_replicate
+    assert dp and copies and config.seq_len  # settled
     micro_batches = config.micro_batches // layout.dp_size
     block = (4 * model.dim**2 + 3 * model.dim * model.hidden_dim) / tp + 2 * model.dim
     ends = 2 * model.vocab_size * model.dim / tp + model.dim
@@ -45,7 +46,7 @@ def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
             config = load("plan", PlanConfig, words)
             layout, _, _ = settle_layout(config)
             found.append(row(size, config, layout))
-            if layout.dp_replicate > 1:  # and without copies
+            if (layout.dp_replicate or 1) > 1:  # and without copies
                 layout, _, _ = settle_layout(load("plan", PlanConfig, [*words, "parallel.dp_replicate=1"]))
                 found.append(row(size, config, layout))
     return found
@@ -65,7 +66,7 @@ def sent_in_a_step(config: PlanConfig, layout: Layout) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", default=",".join(SIZES))
     parser.add_argument("--world-size", type=int, default=2048)
     words = parser.parse_args()

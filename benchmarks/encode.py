@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -54,6 +55,12 @@ def real_documents(characters: int) -> Iterator[Document]:
                     yield Document(f"{name}/{place}/{start}", "benchmark", piece, name, place)
 
 
+def content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = tar.extractfile(member)
+    assert file is not None  # None: not a regular file
+    return file.read()
+
+
 def real_files() -> Iterator[tuple[str, bytes]]:
     for path in sorted(SHARED.rglob("*")):
         if not path.is_file() or ".warc" in path.name:
@@ -61,7 +68,7 @@ def real_files() -> Iterator[tuple[str, bytes]]:
         if path.name.endswith(".tar.gz"):
             with tarfile.open(path) as tar:
                 members = [member for member in tar if member.isfile()]
-                yield from ((f"{path}/{member.name}", tar.extractfile(member).read()) for member in members)
+                yield from ((f"{path}/{member.name}", content(tar, member)) for member in members)
         else:
             unpack = {".gz": gzip.decompress, ".bz2": bz2.decompress}.get(path.suffix, bytes)
             yield str(path), unpack(path.read_bytes())
@@ -79,7 +86,7 @@ def plain_sentencepiece(text: Path, output: Path, model: Path) -> None:
         for path in sorted(text.glob("*.parquet")):
             for batch in pq.ParquetFile(path).iter_batches(columns=["text"]):
                 for ids in processor.encode(batch.column("text").to_pylist(), num_threads=1):
-                    out.write(np.array([1, *ids, 2], np.uint16))
+                    out.write(np.array([1, *ids, 2], np.uint16).tobytes())
 
 
 def contestant(name: str, text: Path, output: Path, model: Path) -> None:
@@ -89,7 +96,7 @@ def contestant(name: str, text: Path, output: Path, model: Path) -> None:
     from data.tokens.tokenizer import Tokenizer
 
     if name == "store, sentencepiece":
-        sys.modules["gigatoken"] = None  # so that its import fails
+        sys.modules["gigatoken"] = cast(Any, None)  # so that its import fails
     begin, processor_begin = time.perf_counter(), time.process_time()
     if name == "sentencepiece":
         plain_sentencepiece(text, output, model)
@@ -147,7 +154,7 @@ def take_turns(model: Path, turns: int, characters: int, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--characters", type=int, default=10**9, help="cut documents that are longer")

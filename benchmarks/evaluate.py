@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from lm_eval.api.instance import Instance
@@ -34,7 +35,7 @@ WORDS = TEXT.split()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--layers", type=int, default=8)
     parser.add_argument("--questions", type=int, default=40)
@@ -68,7 +69,9 @@ def export(asked: argparse.Namespace, tokenizer_path: Path, output: Path) -> Pat
 
 
 def compare(asked: argparse.Namespace, folder: Path) -> None:
-    from lm_eval.models.huggingface import HFLM
+    from lm_eval.models import huggingface
+
+    HFLM: Any = huggingface.HFLM  # its type hides its arguments
 
     weights = open_weights(folder)
     cpu = torch.device("cpu")

@@ -52,7 +52,7 @@ def convert(way: str, root: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.way:

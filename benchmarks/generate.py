@@ -7,6 +7,7 @@ time of each is shown. First, the tokens of both are compared.
 import argparse
 import statistics
 import time
+from typing import Any
 
 import torch
 from transformers import LlamaConfig as TheirConfig
@@ -39,7 +40,7 @@ def transformers_model(ours: Llama) -> LlamaForCausalLM:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--prompt", type=int, default=64, help="tokens")
     parser.add_argument("--new", type=int, default=64, help="tokens")
@@ -49,7 +50,7 @@ def main() -> None:
     torch.set_num_threads(words.threads)
     ours = Llama(CONFIG).eval()
     initialize(ours, seed=0)
-    theirs = transformers_model(ours)
+    theirs: Any = transformers_model(ours)
 
     def relama(prompts: list[list[int]]) -> list[list[int]]:
         options = dict(max_tokens=words.new, temperature=0, top_p=1.0, generator=torch.Generator())

@@ -27,7 +27,7 @@ PARTS = ("checks", "speed", "runs", "all")  # in order of what is missed most
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--tiny", action="store_true", help="shapes for a CPU")
     parser.add_argument("--ranks", type=int, help="processes of the parts on all devices; default: the GPUs")

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import TCPStore
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
@@ -110,7 +111,7 @@ def contestant(name: str, rank: int, port: int) -> None:
     raise_malloc_thresholds()
     who = CONTESTANTS[name]
     torch.set_num_threads(2 // who.ranks)
-    store = dist.TCPStore("127.0.0.1", port, who.ranks, is_master=rank == 0)
+    store = TCPStore("127.0.0.1", port, who.ranks, is_master=rank == 0)
     dist.init_process_group("gloo", store=store, rank=rank, world_size=who.ranks)
     step = ours(who.layout) if who.layout else plain(who.plain)
     generator = torch.Generator().manual_seed(0)
@@ -148,11 +149,12 @@ def start(name: str) -> list[subprocess.Popen]:
 def ask(workers: list[subprocess.Popen], steps: int) -> dict:
     """Let a contestant run `steps` steps while the others wait; the slowest rank's times."""
     for worker in workers:
+        assert worker.stdin is not None
         worker.stdin.write(f"{steps}\n")
         worker.stdin.flush()
-    answers = [worker.stdout.readline() for worker in workers]
+    answers = [worker.stdout.readline() for worker in workers if worker.stdout is not None]
     if not all(answers):
-        raise SystemExit(f"a contestant ended early: {' '.join(workers[0].args)}")
+        raise SystemExit(f"a contestant ended early: {workers[0].args}")
     answers = [json.loads(answer) for answer in answers]
     return {
         "seconds": [max(times) for times in zip(*(answer["seconds"] for answer in answers), strict=True)],
@@ -202,7 +204,7 @@ def report(seconds: dict[str, list[float]], peaks: dict[str, int]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", help="contestants, by parts of their names, with ; between")
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="steps in a turn")

@@ -17,7 +17,7 @@ import numpy as np
 
 from data.loader import Loader
 from data.order import Order
-from data.tokens.store import DOCUMENT, TOKENIZER, VERSION, TokenStore, manifest_checksum
+from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, manifest_checksum
 
 TABLE_1 = {
     "commoncrawl": 67.0,
@@ -35,7 +35,7 @@ SHORT = 16  # tokens of a sequence, so that a sparse file can hold 10^9 of them
 def sparse_store(folder: Path, source: str, n_tokens: int, shards: int = 4) -> TokenStore:
     """A store of that many zeros, which take no disk space."""
     folder.mkdir(parents=True)
-    (folder / TOKENIZER).write_bytes(b"")
+    (folder / TOKENIZERS[0]).write_bytes(b"")
     made = []
     for i in range(shards):
         size = n_tokens * (i + 1) // shards - n_tokens * i // shards
@@ -109,7 +109,7 @@ def against_the_trainer(stores: dict[str, TokenStore], threads: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2, help="of the training step")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

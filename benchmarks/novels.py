@@ -38,7 +38,7 @@ DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     words.add_argument("--corpus", default=str(REPOSITORY.parent / "shared" / "data" / "corpus"))
     words.add_argument("--work", default="runs/novels-benchmark", help="an empty folder")
     words.add_argument("--steps", type=int, default=80)
@@ -134,6 +134,7 @@ def train_theirs(run: Path) -> None:
 @torch.no_grad()
 def held_out(model, run: Path, config: TrainConfig) -> dict:
     store = TokenStore.open(run.parent / "novels" / "tokens", "heldout")
+    assert config.seq_len is not None
     tokenizer = Tokenizer(run / "tokenizer.model")
     nats = tokens = size = 0.0
     for i in range(store.n_sequences(config.seq_len)):

@@ -17,11 +17,13 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
-from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
+from torch._C._distributed_c10d import HashStore
+from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType, async_save
 
 from model.llama import Llama, LlamaConfig
 from train.allocator import raise_malloc_thresholds
@@ -57,9 +59,9 @@ class Theirs:
 
     def save(self, run: "Run", number: int) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
-        self._pending = dcp.async_save(
+        self._pending: Any = async_save(
             tensors_of(run.model, run.optimizer),
-            storage_writer=dcp.FileSystemWriter(step_folder(self._folder, number)),
+            storage_writer=FileSystemWriter(step_folder(self._folder, number)),
             async_checkpointer_type=self._how,
         )
 
@@ -156,7 +158,7 @@ def main(argv: list[str]) -> None:
     torch.set_num_threads(int(given["threads"]))
     raise_malloc_thresholds()
     warnings.filterwarnings("ignore")
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     run = Run(float(given["gigabytes"]))
     print(f"state: {run.bytes / 1e9:.2f} GB of weights and AdamW's moments; {given['threads']} thread(s)\n")
     print(
@@ -167,8 +169,8 @@ def main(argv: list[str]) -> None:
     rivals = {
         "relama, asynchronous": lambda folder: Ours(folder, asynchronous=True),
         "relama, checkpoint.asynchronous=false": lambda folder: Ours(folder, asynchronous=False),
-        "dcp.async_save, thread": lambda folder: Theirs(folder, AsyncCheckpointerType.THREAD),
-        "dcp.async_save, process": lambda folder: Theirs(folder, AsyncCheckpointerType.PROCESS),
+        "async_save, thread": lambda folder: Theirs(folder, AsyncCheckpointerType.THREAD),
+        "async_save, process": lambda folder: Theirs(folder, AsyncCheckpointerType.PROCESS),
     }
     for name, make in rivals.items():
         with tempfile.TemporaryDirectory(dir=given["folder"]) as folder:

@@ -28,7 +28,7 @@ from data.prepare.plan import Plan as TextPlan
 from data.prepare.plan import Recipe, Slice
 from data.progress import Progress
 from data.tokens import runs, stages
-from data.tokens.store import DOCUMENT, TOKENIZER, TokenStore, manifest_checksum
+from data.tokens.store import DOCUMENT, TOKENIZERS, TokenStore, manifest_checksum
 from train.checkpoint import folder as checkpoints
 from train.checkpoint.reader import read_metadata
 from train.checkpoint.staging import Staging
@@ -69,7 +69,7 @@ def shards_of_a_store(folder: Path, n: int) -> Work:
         shards.append(
             {"file": name, "tokens": 4, "documents": 1, "bytes": 8, "documents_file": table, **sums}
         )
-    (folder / TOKENIZER).write_bytes(b"")
+    (folder / TOKENIZERS[0]).write_bytes(b"")
     split = {"tokens": 4 * n, "documents": n, "bytes": 8 * n, "shards": shards}
     tokenizer = {"fingerprint": "", "vocab_size": 8, "bos_id": 1, "eos_id": 2}
     manifest = {"version": 1, "source": "s", "dtype": "<u2", "tokenizer": tokenizer, "seed": 0, "heldout": 0}

@@ -85,7 +85,7 @@ def contestant(name: str, lines: Path, output: Path, model: Path, converted: Pat
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--characters", type=int, default=10**9, help="cut documents that are longer")

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from torch._C._distributed_c10d import HashStore
 
 from model.flops import flops_per_token
 from model.initialize import initialize
@@ -75,7 +76,7 @@ WARM_UP = 2
 
 def relama_step(shape: Shape, precision: str):
     """The step as the trainer runs it on one rank."""
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     with torch.device("meta"):
         model = Llama(shape.model)
     model = parallelize(model, meshes.build(Layout(), "cpu"), param_dtype=DTYPES[precision])
@@ -108,7 +109,7 @@ def transformers_step(shape: Shape, precision: str):
         rms_norm_eps=shape.model.norm_eps,
         tie_word_embeddings=False,
         use_cache=False,
-        attn_implementation="sdpa",
+        attn_implementation="sdpa",  # pyright: ignore[reportCallIssue] - any keyword, but not in its type
     )
     model = LlamaForCausalLM(config)
     optimizer = torch.optim.AdamW(
@@ -181,11 +182,12 @@ def start(name: str, who: Contestant, threads: int) -> subprocess.Popen:
 
 def ask(worker: subprocess.Popen, steps: int) -> dict:
     """Let a contestant run `steps` steps while the others wait."""
+    assert worker.stdin is not None and worker.stdout is not None
     worker.stdin.write(f"{steps}\n")
     worker.stdin.flush()
     answer = worker.stdout.readline()
     if not answer:
-        raise SystemExit(f"a contestant ended early (exit code {worker.wait()}): {' '.join(worker.args)}")
+        raise SystemExit(f"a contestant ended early (exit code {worker.wait()}): {worker.args}")
     return json.loads(answer)
 
 
@@ -215,7 +217,7 @@ def report(name: str, shape: Shape, results: dict[Contestant, Result], peak: flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--shapes", default=",".join(SHAPES))
     parser.add_argument("--precisions", default="fp32,bf16")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from device.shapes import CHECKED, CHECKED_TINY, batch, built, optimizer_of
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from model.initialize import initialize
@@ -82,8 +84,8 @@ def gradients(model: nn.Module, config: LlamaConfig, device: torch.device) -> Re
     inputs, labels = batch(config, 2, device)
     loss = model(inputs, labels)
     loss.backward()
-    grads = [parameter.grad for parameter in model.parameters()]
-    return loss.detach(), [getattr(grad, "full_tensor", lambda grad=grad: grad)() for grad in grads]
+    grads: list[Any] = [parameter.grad for parameter in model.parameters()]
+    return loss.detach(), [grad.full_tensor() if isinstance(grad, DTensor) else grad for grad in grads]
 
 
 def sharded_alone(config: LlamaConfig, mesh: DeviceMesh, device: torch.device, dtype: torch.dtype) -> Llama:

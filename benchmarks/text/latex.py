@@ -71,7 +71,7 @@ def libraries(texts: list[str]) -> dict[str, Callable[[], object]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--copies", type=int, default=10, help="of the samples, for our own turns")
     words = parser.parse_args()

@@ -75,7 +75,7 @@ def contestant(source: str, output: str, inputs: list[str]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sources", default=",".join(INPUTS))
     parser.add_argument("--megabytes", type=float, default=16, help="of raw input; then twice that")
     parser.add_argument("--contestant", nargs="+", help=argparse.SUPPRESS)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -62,7 +63,8 @@ class Block(nn.Module):
 
     def forward(self, x, rotations):
         h = x + self.attention(self.attention_norm(x), rotations)
-        y, mlp = self.ffn_norm(h), self.feed_forward
+        y: torch.Tensor = self.ffn_norm(h)
+        mlp: Any = self.feed_forward
         return h + mlp.w2(F.silu(mlp.w1(y)) * mlp.w3(y))
 
 

@@ -8,13 +8,15 @@ beginning up to some node, repeated; and that once, with the node's own repetiti
 import ast
 import importlib
 import re
-import re._constants as op  # pyright: ignore[reportMissingImports]
-import re._parser as parser  # pyright: ignore[reportMissingImports]
+import re._constants
+import re._parser
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+op: Any = re._constants  # pyright: ignore[reportAttributeAccessIssue] - without types
+parser: Any = re._parser
 ROOT = Path(__file__).parents[2]
 ROOMS = ("configs", "data", "launch", "model", "train")
 SEARCHES = {"search", "finditer", "findall", "sub", "subn", "split"}

@@ -55,9 +55,9 @@ def their_rope(config: LlamaConfig) -> dict:
     }
 
 
-def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
+def their_model(config: LlamaConfig, ours: Llama) -> nn.Module:
     """transformers' model with our dtype and weights."""
-    theirs = LlamaForCausalLM(
+    theirs: nn.Module = LlamaForCausalLM(
         TheirConfig(
             vocab_size=config.vocab_size,
             hidden_size=config.dim,
@@ -71,10 +71,10 @@ def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
             rms_norm_eps=config.norm_eps,
             tie_word_embeddings=False,
             use_cache=False,
-            attn_implementation="sdpa",
+            attn_implementation="sdpa",  # pyright: ignore[reportCallIssue] - not in its type
         )
     )
-    theirs = theirs.to(next(ours.parameters()).dtype)
+    theirs = nn.Module.to(theirs, next(ours.parameters()).dtype)
     target: dict[str, nn.Parameter] = dict(theirs.named_parameters())
     with torch.no_grad():
         for name, parameter in ours.named_parameters():
