@@ -19,7 +19,10 @@ from data.folders import is_plain
 
 BETWEEN_PAGES = 2.0  # seconds: what Gutenberg's page "Robot Access" asks for
 _C4 = re.compile(r"en/(c4-train\.\d{5}-of-01024\.json\.gz)")
-_NEXT = re.compile(r'<([^>]+)>;\s*rel="next"')
+_DUMP = re.compile(
+    r"^([0-9a-f]{40})[ \t]+\*?((\w+)-(\d{8})-pages-articles-multistream\.xml\.bz2)$", re.MULTILINE
+)
+_NEXT = re.compile(r'<([^<>]++)>;\s*+rel="next"')
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,12 @@ def wikipedia(base: str, only: Only, prefixes: list[str]) -> Iterator[Remote]:
         if prefixes and not any(wiki.startswith(one) or one.startswith(wiki) for one in prefixes):
             continue
         sums = f"{base}/{wiki}/latest/{wiki}-latest-sha1sums.txt"
-        name = rf"{wiki}-(\d{{8}})-pages-articles-multistream\.xml\.bz2"
-        found = re.search(rf"^([0-9a-f]{{40}})\s+\*?({name})$", _text(sums), re.MULTILINE)
+        listed = (found for found in _DUMP.finditer(_text(sums)) if found[3] == wiki)
+        found = next(listed, None)
         if not found:
             raise DataError(f"{sums}: lists no pages-articles-multistream.xml.bz2; try again in a few days")
         if only(found[2]):
-            url = f"{base}/{wiki}/{found[3]}/{found[2]}"
+            url = f"{base}/{wiki}/{found[4]}/{found[2]}"
             length = http.page(url, "HEAD")[1].get("Content-Length") or ""
             yield Remote(found[2], url, int(length) if length.isdigit() else None, "sha1", found[1])
 
