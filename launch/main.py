@@ -35,6 +35,9 @@ def run(argv: list[str]) -> None:
     if argv[:1] and argv[0] in SPREAD:
         return spread(argv[0], argv[1:])
     measures = argv[:1] == [MEASURE]
+    if argv and not measures and "=" not in argv[0] and not argv[0].startswith("-"):
+        words = ", ".join((MEASURE, "status", "stop", *SPREAD))
+        raise ConfigError(f"{argv[0]!r}: expected key=value, or before the keys one of {words}")
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
