@@ -19,11 +19,18 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-# Wheels from PyPI, all under BSD or MIT licenses. The full form adds MORE.
-PROSE = ("sympy==1.14.0", "networkx==3.6.1")  # docstrings: commoncrawl, arxiv, stackexchange
+# Wheels from PyPI, under BSD, MIT, Apache or similar licenses. No package is in two sources.
+WEB = ("sympy==1.14.0", "networkx==3.6.1")
 C4 = ("scikit-learn==1.9.1",)
+PAPERS = ("statsmodels==0.14.6",)
+QUESTIONS = ("matplotlib==3.10.8",)
 CODE = ("sqlalchemy==2.0.45", "flask==3.1.2", "werkzeug==3.1.4", "click==8.3.1")
-MORE = ("scipy==1.17.1", "pandas==2.3.3", "matplotlib==3.10.8", "statsmodels==0.14.6", "django==5.2.9")
+# The full form adds these.
+MORE_WEB = (
+    *("scipy==1.17.1", "pandas==2.3.3", "astropy==8.0.2", "numpy==2.4.6"),
+    *("xarray==2026.9.0", "scikit-image==0.26.0", "dask==2026.8.0"),
+)
+MORE_CODE = ("django==5.2.9",)
 Page = tuple[str, str]  # an address and a text
 
 
@@ -73,15 +80,14 @@ def write_all(work: Path, full: bool) -> dict[str, list[str]]:
     raw = work / "raw"
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
-    prose = list(pages(fetch(work, PROSE + (MORE if full else ()))))
     reference = topics()
-    write_wet(raw / "commoncrawl.warc.wet.gz", prose)
+    write_wet(raw / "commoncrawl.warc.wet.gz", pages(fetch(work, WEB + (MORE_WEB if full else ()))))
     write_c4(raw / "c4-train.00000-of-01024.json.gz", pages(fetch(work, C4)))
-    write_repositories(raw / "repositories", fetch(work, CODE + (MORE if full else ())))
+    write_repositories(raw / "repositories", fetch(work, CODE + (MORE_CODE if full else ())))
     write_wikipedia(raw / "enwiki-20220801-pages-articles.xml.bz2", reference[::2])
     write_books(raw / "books", reference[1::2])
-    write_arxiv(raw / "arXiv_src_2201_001.tar", prose[::3])
-    write_posts(raw / "example.stackexchange.com" / "Posts.xml", prose[1::3])
+    write_arxiv(raw / "arXiv_src_2201_001.tar", pages(fetch(work, PAPERS)))
+    write_posts(raw / "example.stackexchange.com" / "Posts.xml", pages(fetch(work, QUESTIONS)))
     return {
         "commoncrawl": [str(raw / "commoncrawl.warc.wet.gz")],
         "c4": [str(raw / "c4-train.00000-of-01024.json.gz")],

@@ -1,6 +1,7 @@
 """Runs of several phases: what each step reads, at which length, batch and rate, and what is refused."""
 
 import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -9,8 +10,9 @@ from data.explain import explain
 from data.order import Order
 from data.phases.steps import Steps
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
-from train.config import TrainConfig
+from train.config import RunError, TrainConfig
 from train.optimizer import rate_of
+from train.run.configuration import refuse_another_run
 from train.run.horizon import moved, with_warmup_of
 
 RUN = ("model=tiny", "data=sample", "steps=100", "model.vocab_size=4096")
@@ -163,3 +165,17 @@ def test_a_run_is_lengthened_under_a_constant_rate_and_refused_under_cosine(corp
     succeed(f"run={cosine}", *settings[:2], "steps=2")
     refused = run(f"run={cosine}", *settings[:2], "steps=4")
     assert refused.returncode and f"relama branch run={cosine} at=STEP to=NEW steps=4" in refused.stderr
+
+
+def test_a_run_that_was_made_before_phases_resumes(tmp_path):
+    config = load("train", TrainConfig, [*RUN])
+    weights = dict(config.data.chosen())
+    order = Order.start(
+        seed=0, weights=weights, n_sequences=dict.fromkeys(weights, 9), seq_len=config.sequence_length
+    )
+    kept = asdict(config)
+    del kept["phases"]
+    refuse_another_run(tmp_path, config, {"config": kept, "order": order.to_json(), "step": 0})
+    other = replace(config, seed=1)
+    with pytest.raises(RunError, match="seed"):
+        refuse_another_run(tmp_path, other, {"config": kept, "order": order.to_json(), "step": 0})

@@ -28,6 +28,8 @@ def run(argv: list[str]) -> None:
     config = load("ladder", LadderConfig, mine)
     typed = [word for word in argv if word not in mine]
     folder = run_path(config.run)
+    if (folder / "config.yaml").exists():
+        raise RunError(f"run={config.run}: a training run, not a ladder; choose another folder")
     if config.fit:
         return _fit_existing(config, folder, typed)
     for word in typed:

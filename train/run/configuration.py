@@ -147,7 +147,7 @@ def _order_differences(state: dict, config: TrainConfig) -> list[str]:
 
 def _at(tree: object, key: str) -> object:
     for part in key.split("."):
-        tree = tree[part] if isinstance(tree, dict) else None
+        tree = tree.get(part) if isinstance(tree, dict) else None  # absent from an earlier version's
     return tree
 
 

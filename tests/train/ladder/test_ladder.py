@@ -209,6 +209,14 @@ def test_a_run_that_another_command_made_is_not_taken_for_this_ladders(world, tm
         main._read(tmp_path / "runs" / "ladder", rung, data)
 
 
+def test_a_ladder_is_not_made_inside_a_training_run(world, tmp_path, capsys):
+    rung = family.rungs([60e3], [5], **RULE)[0][0]
+    leave_run(tmp_path / "runs" / "mine", rung, 3.0)
+    assert main.main([*WORDS, "run=mine"]) == 1
+    assert "run=mine: a training run, not a ladder" in capsys.readouterr().err
+    assert world == []
+
+
 def test_the_rule_gives_llamas_own_shapes():
     for size, layers in ((6.738e9, 32), (13.016e9, 40)):
         shape = family.shape_of(size, vocab_size=32000, width_per_layer=128, seq_len=2048)
