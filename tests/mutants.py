@@ -112,8 +112,8 @@ FAULTS = (
     Fault(
         "loss: its gradient is off by a hundredth at the label",
         "model/loss.py",
-        "labels] -= 1\n",
-        "labels] -= 0.99\n",
+        "grad[at_label] -= 1\n",
+        "grad[at_label] -= 0.99\n",
         "tests/model/test_loss.py::test_any_chunk_gives_the_loss_and_gradients_of_all_logits_at_once",
     ),
     Fault(
