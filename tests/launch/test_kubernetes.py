@@ -108,7 +108,7 @@ def test_names_are_labels_and_differ_where_runs_do():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["cluster=kubernetes"], "image=None: expected a container image"),
+        (["cluster=kubernetes"], "image=: expected a container image"),
         ([*COMMON, "nodes=1:2"], "nodes=1:2: expected one number"),
         ([*COMMON, "cluster.volumes=/data"], "cluster.volumes=/data: expected CLAIM:/path"),
         ([*COMMON, "cluster.format=pod"], "cluster.format=pod: expected one of job, jobset, trainjob"),
