@@ -1,5 +1,7 @@
 """cluster=kubernetes: its manifests fit the published schemas, and its pods train to the same bits."""
 
+import json
+import shutil
 import socket
 import subprocess
 import time
@@ -45,6 +47,22 @@ def test_the_manifest_fits_the_published_schemas(arguments, version, capsys):
     validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate")
     for manifest in printed(capsys, *arguments):
         validate.validate(manifest, version, strict=True)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not installed")
+def test_kubectl_decodes_the_job_by_its_own_types(capsys, tmp_path):
+    """Without a cluster: `--local` decodes the file by the types that kubectl was built with."""
+    job, _ = printed(capsys, *FULL)
+    file = tmp_path / "job.json"
+    command = ["kubectl", "set", "env", "--local", "-f", str(file), "A=b", "-o", "name"]
+
+    def decoded() -> subprocess.CompletedProcess[str]:
+        file.write_text(json.dumps(job))
+        return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+    assert decoded().stdout.strip() == f"job.batch/{job['metadata']['name']}"
+    job["spec"]["backoffLimit"] = "many"
+    assert decoded().returncode != 0
 
 
 def test_the_manifest_has_what_was_asked_for(capsys):
