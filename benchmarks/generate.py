@@ -1,12 +1,14 @@
 """Greedy generation in tokens per second, against transformers' generate: `python benchmarks/generate.py`.
 
-The same weights (fp32, CPU), prompts and number of new tokens, in one process. They take turns, and the best
-time of each is shown. First, the tokens of both are compared.
+The same weights, prompts and number of new tokens, on the CPU in one process; transformers has its dynamic
+and its static cache. They take turns, and the best time of each is shown. First, their tokens are compared
+in fp32; in bf16, where near ties differ, their logits after the prompt are.
 """
 
 import argparse
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +19,7 @@ from model.formats.huggingface import their_name, to_halves
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from train.generation.sampling import generate
+from train.precision import DTYPES
 
 CONFIG = LlamaConfig(dim=512, n_layers=8, n_heads=8, vocab_size=32000, max_seq_len=512)
 
@@ -43,14 +46,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--batches", default="1,8")
     parser.add_argument("--prompt", type=int, default=64, help="tokens")
-    parser.add_argument("--new", type=int, default=64, help="tokens")
-    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--new", type=int, default=256, help="tokens")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--dtypes", default="fp32,bf16")
     parser.add_argument("--threads", type=int, default=1)
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
+    print(
+        f"{'':8}{'prompts':>8}{'relama':>12}{'dynamic':>12}{'static':>12}   tokens/s; ratios by the medians"
+    )
+    for dtype in words.dtypes.split(","):
+        compare(words, dtype)
+
+
+def compare(words: argparse.Namespace, dtype: str) -> None:
     ours = Llama(CONFIG).eval()
     initialize(ours, seed=0)
-    theirs: Any = transformers_model(ours)
+    theirs: Any = transformers_model(ours).to(DTYPES[dtype])
+    ours.to(DTYPES[dtype])
 
     def relama(prompts: list[list[int]]) -> list[list[int]]:
         options = dict(max_tokens=words.new, temperature=0, top_p=1.0, generator=torch.Generator())
@@ -59,29 +72,38 @@ def main() -> None:
             new[which].append(token)
         return new
 
-    def transformers(prompts: list[list[int]]) -> list[list[int]]:
+    def transformers(prompts: list[list[int]], cache: str) -> list[list[int]]:
         tokens = torch.tensor(prompts)
         options = dict(do_sample=False, max_new_tokens=words.new, min_new_tokens=words.new, pad_token_id=0)
+        options |= dict(cache_implementation=cache, disable_compile=True)
         out = theirs.generate(tokens, attention_mask=torch.ones_like(tokens), eos_token_id=None, **options)
         return out[:, words.prompt :].tolist()
 
+    sides = {
+        "relama": relama,
+        "dynamic": partial(transformers, cache="dynamic"),
+        "static": partial(transformers, cache="static"),
+    }
     for batch in map(int, words.batches.split(",")):
         draw = torch.Generator().manual_seed(batch)
         prompts = torch.randint(3, CONFIG.vocab_size, (batch, words.prompt), generator=draw).tolist()
-        assert relama(prompts) == transformers(prompts), "the two do not say the same"
-        seconds: dict[str, list[float]] = {"relama": [], "transformers": []}
+        if dtype == "fp32":
+            assert relama(prompts) == sides["static"](prompts), "the two do not say the same"
+        else:
+            with torch.no_grad():
+                logits = [model(torch.tensor(prompts)) for model in (ours, theirs)]
+            error = (logits[0] - logits[1].logits).float().norm() / logits[0].float().norm()
+            assert error < 0.03, f"the two differ by {error:.1%}"
+        seconds: dict[str, list[float]] = {side: [] for side in sides}
         for turn in range(words.turns):
-            for side in (relama, transformers) if turn % 2 else (transformers, relama):
+            for side in sides if turn % 2 else reversed(sides):
                 start = time.perf_counter()
-                side(prompts)
-                seconds[side.__name__].append(time.perf_counter() - start)
-        best = {side: batch * words.new / min(times) for side, times in seconds.items()}
-        ratio = statistics.median(seconds["transformers"]) / statistics.median(seconds["relama"])
-        print(
-            f"batch {batch}: relama {best['relama']:.0f} tokens/s, transformers {best['transformers']:.0f}; "
-            f"{best['relama'] / best['transformers']:.2f}× at best, {ratio:.2f}× by the medians",
-            flush=True,
-        )
+                sides[side](prompts)
+                seconds[side].append(time.perf_counter() - start)
+        best = "".join(f"{batch * words.new / min(times):12.0f}" for times in seconds.values())
+        medians = {side: statistics.median(times) for side, times in seconds.items()}
+        ratios = (f"{medians[side] / medians['relama']:.2f}× {side}" for side in ("dynamic", "static"))
+        print(f"{dtype:8}{batch:8}{best}   {', '.join(ratios)}", flush=True)
 
 
 if __name__ == "__main__":
