@@ -62,7 +62,8 @@ def main() -> None:
 def compare(words: argparse.Namespace, dtype: str) -> None:
     ours = Llama(CONFIG).eval()
     initialize(ours, seed=0)
-    theirs: Any = transformers_model(ours).to(DTYPES[dtype])
+    theirs: Any = transformers_model(ours)
+    theirs.to(DTYPES[dtype])
     ours.to(DTYPES[dtype])
 
     def relama(prompts: list[list[int]]) -> list[list[int]]:
