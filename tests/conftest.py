@@ -5,8 +5,10 @@ first, on one worker, so that tests that kill, wait or measure never compete wit
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TESTS = Path(__file__).resolve().parent
@@ -67,9 +69,22 @@ SLOW = (
 )
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
+class _ByFile(LoadScopeScheduling):
+    """Keeps a file on one worker, and all files in `SERIAL` on one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0].removeprefix("tests/")
+        return "serial" if file in SERIAL else file
+
+
+@pytest.hookimpl(optionalhook=True)  # also without pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    # loadgroup's marks have no effect under pytest 9.2 with pytest-xdist 3.8: each test is its own group.
+    return _ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put each test into its file's group, serial files first in one group; mark slow tests."""
+    """Put serial files first; mark slow tests."""
 
     def place(item: pytest.Item) -> int:
         name = item.path.relative_to(TESTS).as_posix()
@@ -77,7 +92,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     for item in items:
         name = item.path.relative_to(TESTS).as_posix()
-        item.add_marker(pytest.mark.xdist_group("serial" if name in SERIAL else name))
         if name in SERIAL or f"{name}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
     items.sort(key=place)  # stable: keeps the order within a file and among the other files
