@@ -1,8 +1,9 @@
-"""Each fault of tests/mutants.py can still be made, and its test exists. Running them takes too long here."""
+"""Each deliberate fault can still be made, and its test exists. Running them takes too long here."""
 
 import pytest
 
-from tests.mutants import FAULTS, ROOT, located, table
+from tests.mutants import ROOT, located, table
+from tests.support.deliberate_faults import FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)
