@@ -44,5 +44,8 @@ def refuse_stopped(folder: Path) -> None:
         try:
             why = schema.STOPPED.parse(content)["why"]
         except ValueError as error:
-            why = f"{path}: recovery stopped this run, and the reason is not readable ({error}); see its log"
+            why = (
+                f"{path}: recovery stopped this run, and the reason is not readable ({error}); the run's log "
+                "has it; run the same command to resume"
+            )
         raise RunError(why)
