@@ -2,9 +2,7 @@
 
 import json
 import os
-import resource
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -18,7 +16,8 @@ from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
 from model.flops import n_params
 from model.parallelize.mesh import Layout
-from tests.support.runs import REPOSITORY, command, learned, metrics, run, same_tensors, succeed
+from tests.support.fork_server import python
+from tests.support.runs import REPOSITORY, SMALL, command, learned, metrics, run, same_tensors, succeed
 from train.config import RunError, TrainConfig
 from train.plan import needs
 
@@ -41,7 +40,10 @@ def copy(trained, tmp_path):
 
 def refused(*overrides: str, **options) -> str:
     """The command's single line of error."""
-    finished = run(*overrides, **options)
+    return only_line(run(*overrides, **options))
+
+
+def only_line(finished: subprocess.CompletedProcess[str]) -> str:
     assert finished.returncode == 1, finished.stdout + finished.stderr
     lines = [line for line in finished.stderr.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1, finished.stderr
@@ -91,15 +93,20 @@ def test_a_half_written_checkpoint_is_ignored(copy, corpora):
     assert not list((copy / "checkpoints").glob("*.tmp"))
 
 
+# Train where the kernel limits a file's size: a write beyond fails as on a full disk (EFBIG, not ENOSPC).
+SMALL_FILES = """
+import resource, signal, sys
+from train.main import main
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpora):
-    """The kernel limits the file size: a write beyond fails as on a full disk (EFBIG instead of ENOSPC)."""
     shutil.rmtree(copy / "checkpoints" / "step-000012")
-
-    def small_files_only():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-    line = refused(f"corpora={corpora}", f"run={copy}", *SETTINGS, preexec_fn=small_files_only)
+    line = only_line(python("-c", SMALL_FILES, *SMALL, f"corpora={corpora}", f"run={copy}", *SETTINGS))
     assert "step-000012: could not be saved" in line
     assert "earlier checkpoints are kept" in line
     assert sorted(path.name for path in (copy / "checkpoints").iterdir()) == [
