@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from tests.chaos.run import Run, kill
+from tests.chaos.run import STEPS, Run, kill
 
 Fault = Callable[[Run, random.Random], None]
 
@@ -186,6 +186,73 @@ def latest_is_a_folder(run: Run, rng: random.Random) -> None:
     kill_a_rank(run, rng)
 
 
+def lose_the_terminal(run: Run, rng: random.Random) -> None:
+    kill(run.agent.pid, signal.SIGHUP)
+
+
+def bus_error(run: Run, rng: random.Random) -> None:
+    """As when a page of a mapped token file cannot be read."""
+    for worker in _some(run, rng):
+        kill(worker, signal.SIGBUS)
+
+
+def damage(name: str, how: Callable[[Path, random.Random], None]) -> Fault:
+    """Damage one file of the run folder, which the next start reads or writes again."""
+
+    def inflict(run: Run, rng: random.Random) -> None:
+        with suppress(OSError):  # the run has not written it yet
+            how(run.folder / name, rng)
+        kill_every_rank(run, rng)
+
+    return inflict
+
+
+def leave_an_unfinished_save(run: Run, rng: random.Random) -> None:
+    with suppress(OSError):
+        folder = run.checkpoints / f"step-{rng.randrange(STEPS):06d}.tmp"
+        folder.mkdir(parents=True)
+        (folder / "__0_0.distcp").write_bytes(rng.randbytes(1000))
+    kill_every_rank(run, rng)
+
+
+def remove_the_lock(run: Run, rng: random.Random) -> None:
+    (run.folder / ".lock").unlink(missing_ok=True)
+
+
+def move_away_and_back(run: Run, rng: random.Random) -> None:
+    away = run.folder.with_name(run.folder.name + "-away")
+    with suppress(OSError):
+        run.folder.rename(away)
+        time.sleep(rng.uniform(0.2, 8))
+        away.rename(run.folder)
+
+
+def edit_metrics(run: Run, rng: random.Random) -> None:
+    """As an editor saves: another file in its place, with the same lines."""
+    workers = run.workers
+    for worker in workers:  # nothing may write meanwhile
+        kill(worker, signal.SIGSTOP)
+    with suppress(OSError):
+        copy = run.metrics.with_suffix(".swp")
+        shutil.copy(run.metrics, copy)
+        copy.replace(run.metrics)
+    for worker in workers:
+        kill(worker, signal.SIGCONT)
+
+
+def _garbage(path: Path, rng: random.Random) -> None:
+    path.write_bytes(rng.randbytes(300))
+
+
+def _append_garbage(path: Path, rng: random.Random) -> None:
+    with open(path, "ab") as file:
+        file.write(rng.randbytes(100) + b"\n")
+
+
+def _delete(path: Path, rng: random.Random) -> None:
+    path.unlink()
+
+
 KINDS: dict[str, Fault] = {
     "a rank killed (SIGKILL)": kill_a_rank,
     "a rank crashed (SIGSEGV)": crash_a_rank,
@@ -207,10 +274,33 @@ KINDS: dict[str, Fault] = {
     "all checkpoints but one damaged": damage_all_but_the_oldest,
     "stray checkpoint folders": stray_folders,
     "latest is a folder": latest_is_a_folder,
+    "terminal lost (SIGHUP)": lose_the_terminal,
+    "a rank gets SIGBUS": bus_error,
+    "config.yaml torn": damage("config.yaml", lambda path, rng: _tear(path, rng)),
+    "config.yaml deleted": damage("config.yaml", _delete),
+    "order.json garbage": damage("order.json", _garbage),
+    "tokenizer.model torn": damage("tokenizer.model", lambda path, rng: _tear(path, rng)),
+    "tokenizer.model deleted": damage("tokenizer.model", _delete),
+    "starts.jsonl: a garbage line": damage("starts.jsonl", _append_garbage),
+    "decisions.jsonl garbage": damage("decisions.jsonl", _garbage),
+    "metrics.jsonl: a garbage line": damage("metrics.jsonl", _append_garbage),
+    ".lock garbage": damage(".lock", _garbage),
+    "stopped.json garbage": damage("stopped.json", _garbage),
+    "finished.json from before": damage("finished.json", lambda path, rng: path.write_text("{}")),
+    "an unfinished save is left": leave_an_unfinished_save,
+    ".lock removed": remove_the_lock,
+    "folder moved away and back": move_away_and_back,
+    "metrics.jsonl saved by an editor": edit_metrics,
     "disk full": fill_the_disk,
 }
 # After these a run may continue without a restart.
-NEED_NO_RESTART = {"all ranks pause, then go on", "disk full"}
+NEED_NO_RESTART = {
+    "all ranks pause, then go on",
+    "disk full",
+    ".lock removed",
+    "folder moved away and back",
+    "metrics.jsonl saved by an editor",
+}
 
 
 def _some(run: Run, rng: random.Random) -> list[int]:
