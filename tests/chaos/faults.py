@@ -285,7 +285,6 @@ KINDS: dict[str, Fault] = {
     "decisions.jsonl garbage": damage("decisions.jsonl", _garbage),
     "metrics.jsonl: a garbage line": damage("metrics.jsonl", _append_garbage),
     ".lock garbage": damage(".lock", _garbage),
-    "stopped.json garbage": damage("stopped.json", _garbage),
     "finished.json from before": damage("finished.json", lambda path, rng: path.write_text("{}")),
     "an unfinished save is left": leave_an_unfinished_save,
     ".lock removed": remove_the_lock,
