@@ -27,6 +27,7 @@ from train.config import RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.rendezvous import name_of_this_start
 
+LOOPBACK = "lo"
 T = TypeVar("T")
 
 
@@ -139,6 +140,10 @@ def set_up(
 
 def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
     """Join the group and return this rank, on the agent's store, which may hold keys of starts that died."""
+    is_one_machine = identity.local_world_size() == identity.world_size()
+    if is_one_machine and LOOPBACK in [name for _, name in socket.if_nameindex()]:
+        # gloo would listen at the address of the machine's name, which others may reach.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
     if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set MASTER_ADDR everywhere
         dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
         return 0

@@ -1,0 +1,57 @@
+"""The ports that training opens: other machines reach none of them, as docs/security.md says."""
+
+import os
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+import pytest
+
+from tests.support.fork_server import python
+
+# Join a group, then print the interface that gloo uses and the addresses at which this process listens.
+LISTENING = """
+import os
+from datetime import timedelta
+from pathlib import Path
+from train.ranks.setup import join_process_group, tear_down
+
+join_process_group("gloo", int(os.environ.get("WORLD_SIZE", 1)), timedelta(minutes=1))
+mine = {os.readlink(fd) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()}
+found = [os.environ.get("GLOO_SOCKET_IFNAME", "none")]
+for table in ("tcp", "tcp6"):
+    for line in Path("/proc/net", table).read_text().splitlines()[1:]:
+        address, state, inode = (line.split()[i] for i in (1, 3, 9))
+        if state == "0A" and f"socket:[{inode}]" in mine:
+            found.append(address.partition(":")[0])
+os.write(1, (" ".join(found) + "\\n").encode())  # at once: ranks share the output
+tear_down()
+"""
+
+
+def is_loopback(address: str) -> bool:
+    """`address` as in /proc/net/tcp: words of four bytes in this machine's order."""
+    packed = b"".join(bytes.fromhex(address[i : i + 8])[::-1] for i in range(0, len(address), 8))
+    return (IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)).is_loopback
+
+
+@pytest.mark.parametrize("ranks", [0, 2])
+def test_the_ranks_of_one_machine_listen_on_loopback_alone(ranks):
+    env = {name: value for name, value in os.environ.items() if name != "GLOO_SOCKET_IFNAME"}
+    finished = python("-c", LISTENING, ranks=ranks, env=env)
+    assert finished.returncode == 0, finished.stderr
+    lines = finished.stdout.split("\n")[:-1]
+    assert len(lines) == max(1, ranks)
+    for line in lines:
+        interface, *addresses = line.split()
+        assert interface == "lo" and addresses
+        assert all(map(is_loopback, addresses)), line
+
+
+def test_an_interface_that_was_given_is_used():
+    finished = python("-c", LISTENING, env=os.environ | {"GLOO_SOCKET_IFNAME": other_interface()})
+    assert finished.stdout.split()[0] == other_interface()
+
+
+def other_interface() -> str:
+    names = sorted(path.name for path in Path("/sys/class/net").iterdir() if path.name != "lo")
+    return names[0] if names else pytest.skip("this machine has no other network interface")
