@@ -42,12 +42,14 @@ def rows(sizes: tuple[str, ...], world_size: int) -> list[tuple]:
     for size in sizes:
         heads = load("plan", PlanConfig, [f"model={size}"]).model.n_heads  # 33B has 52: at most 4 ranks
         for tp in (1, max(n for n in (2, 4, 8) if heads % n == 0)):
-            words = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
-            config = load("plan", PlanConfig, words)
+            arguments = [f"model={size}", f"world_size={world_size}", f"parallel.tp={tp}"]
+            config = load("plan", PlanConfig, arguments)
             layout, _, _ = settle_layout(config)
             found.append(row(size, config, layout))
             if (layout.dp_replicate or 1) > 1:  # and without copies
-                layout, _, _ = settle_layout(load("plan", PlanConfig, [*words, "parallel.dp_replicate=1"]))
+                layout, _, _ = settle_layout(
+                    load("plan", PlanConfig, [*arguments, "parallel.dp_replicate=1"])
+                )
                 found.append(row(size, config, layout))
     return found
 
@@ -69,10 +71,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sizes", default=",".join(SIZES))
     parser.add_argument("--world-size", type=int, default=2048)
-    words = parser.parse_args()
+    arguments = parser.parse_args()
     print("| size | layout | micro-batches a rank | GB sent | least | ratio |")
     print("|---|---|---|---|---|---|")
-    for size, layout, count, sent, least, ratio in rows(tuple(words.sizes.split(",")), words.world_size):
+    for size, layout, count, sent, least, ratio in rows(
+        tuple(arguments.sizes.split(",")), arguments.world_size
+    ):
         name = layout.replace("parallel.", "")
         print(f"| {size} | {name} | {count} | {sent:.1f} | {least:.1f} | {ratio:.3f} |", flush=True)
 

@@ -128,7 +128,7 @@ def take_turns(model: Path, turns: int, characters: int, folder: Path) -> None:
     for turn in range(turns):
         for name, result in results.items():
             output = folder / f"{name.replace(', ', '-')}-{turn}"
-            words = [
+            arguments = [
                 sys.executable,
                 __file__,
                 "--contestant",
@@ -137,7 +137,9 @@ def take_turns(model: Path, turns: int, characters: int, folder: Path) -> None:
                 str(output),
                 str(model),
             ]
-            finished = subprocess.run(words, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            finished = subprocess.run(
+                arguments, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
             result.append(json.loads(io.BytesIO(finished.stdout).readline()))
     print(f"{'':22}{'MB/s':>8}{'(median)':>10}{'ratio':>8}{'CPU MB/s':>10}{'ratio':>8}{'peak RSS':>11}")
     base = results["sentencepiece"]
@@ -159,15 +161,15 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--characters", type=int, default=10**9, help="cut documents that are longer")
     parser.add_argument("--contestant", nargs=4, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.contestant:
-        name, *paths = words.contestant
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        name, *paths = arguments.contestant
         contestant(name, *map(Path, paths))
         return
-    if not words.tokenizer.is_file():
-        parser.error(f"{words.tokenizer}: no such model; give --tokenizer=PATH of a SentencePiece model")
+    if not arguments.tokenizer.is_file():
+        parser.error(f"{arguments.tokenizer}: no such model; give --tokenizer=PATH of a SentencePiece model")
     with tempfile.TemporaryDirectory() as folder:
-        take_turns(words.tokenizer, words.turns, words.characters, Path(folder))
+        take_turns(arguments.tokenizer, arguments.turns, arguments.characters, Path(folder))
 
 
 if __name__ == "__main__":

@@ -54,9 +54,9 @@ def convert(way: str, root: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--way", nargs=2, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.way:
-        convert(words.way[0], Path(words.way[1]))
+    arguments = parser.parse_args()
+    if arguments.way:
+        convert(arguments.way[0], Path(arguments.way[1]))
         return
     size = sum(torch.Size(shape).numel() for shape in parameter_shapes(CONFIG).values()) * 4 / 1e9
     print(f"a model of {size:.2f} GB; files of {SHARD / 1e9:.1f} GB (hf) and {size / 4:.2f} GB (meta)")

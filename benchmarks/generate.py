@@ -50,16 +50,16 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--dtypes", default="fp32,bf16")
     parser.add_argument("--threads", type=int, default=1)
-    words = parser.parse_args()
-    torch.set_num_threads(words.threads)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
     print(
         f"{'':8}{'prompts':>8}{'relama':>12}{'dynamic':>12}{'static':>12}   tokens/s; ratios by the medians"
     )
-    for dtype in words.dtypes.split(","):
-        compare(words, dtype)
+    for dtype in arguments.dtypes.split(","):
+        compare(arguments, dtype)
 
 
-def compare(words: argparse.Namespace, dtype: str) -> None:
+def compare(arguments: argparse.Namespace, dtype: str) -> None:
     ours = Llama(CONFIG).eval()
     initialize(ours, seed=0)
     theirs: Any = transformers_model(ours)
@@ -67,7 +67,7 @@ def compare(words: argparse.Namespace, dtype: str) -> None:
     ours.to(DTYPES[dtype])
 
     def relama(prompts: list[list[int]]) -> list[list[int]]:
-        options = dict(max_tokens=words.new, temperature=0, top_p=1.0, generator=torch.Generator())
+        options = dict(max_tokens=arguments.new, temperature=0, top_p=1.0, generator=torch.Generator())
         new: list[list[int]] = [[] for _ in prompts]
         for which, token in generate(ours, prompts, **options, eos_id=-1):
             new[which].append(token)
@@ -75,19 +75,21 @@ def compare(words: argparse.Namespace, dtype: str) -> None:
 
     def transformers(prompts: list[list[int]], cache: str) -> list[list[int]]:
         tokens = torch.tensor(prompts)
-        options = dict(do_sample=False, max_new_tokens=words.new, min_new_tokens=words.new, pad_token_id=0)
+        options = dict(
+            do_sample=False, max_new_tokens=arguments.new, min_new_tokens=arguments.new, pad_token_id=0
+        )
         options |= dict(cache_implementation=cache, disable_compile=True)
         out = theirs.generate(tokens, attention_mask=torch.ones_like(tokens), eos_token_id=None, **options)
-        return out[:, words.prompt :].tolist()
+        return out[:, arguments.prompt :].tolist()
 
     sides = {
         "relama": relama,
         "dynamic": partial(transformers, cache="dynamic"),
         "static": partial(transformers, cache="static"),
     }
-    for batch in map(int, words.batches.split(",")):
+    for batch in map(int, arguments.batches.split(",")):
         draw = torch.Generator().manual_seed(batch)
-        prompts = torch.randint(3, CONFIG.vocab_size, (batch, words.prompt), generator=draw).tolist()
+        prompts = torch.randint(3, CONFIG.vocab_size, (batch, arguments.prompt), generator=draw).tolist()
         if dtype == "fp32":
             assert relama(prompts) == sides["static"](prompts), "the two do not say the same"
         else:
@@ -96,12 +98,12 @@ def compare(words: argparse.Namespace, dtype: str) -> None:
             error = (logits[0] - logits[1].logits).float().norm() / logits[0].float().norm()
             assert error < 0.03, f"the two differ by {error:.1%}"
         seconds: dict[str, list[float]] = {side: [] for side in sides}
-        for turn in range(words.turns):
+        for turn in range(arguments.turns):
             for side in sides if turn % 2 else reversed(sides):
                 start = time.perf_counter()
                 sides[side](prompts)
                 seconds[side].append(time.perf_counter() - start)
-        best = "".join(f"{batch * words.new / min(times):12.0f}" for times in seconds.values())
+        best = "".join(f"{batch * arguments.new / min(times):12.0f}" for times in seconds.values())
         medians = {side: statistics.median(times) for side, times in seconds.items()}
         ratios = (f"{medians[side] / medians['relama']:.2f}× {side}" for side in ("dynamic", "static"))
         print(f"{dtype:8}{batch:8}{best}   {', '.join(ratios)}", flush=True)

@@ -61,8 +61,8 @@ def main() -> int:
 
 def run_part(name: str, asked: argparse.Namespace, ranks: int, folder: str, end: float) -> list[dict]:
     """The lines of one part; one that fails or takes too long leaves those so far and says so."""
-    words = [__file__, f"--part={name}", f"--device={asked.device}", f"--folder={folder}"]
-    words += ["--tiny"] * asked.tiny
+    arguments = [__file__, f"--part={name}", f"--device={asked.device}", f"--folder={folder}"]
+    arguments += ["--tiny"] * asked.tiny
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks)] * (ranks > 1)
     out, err = Path(folder) / f"{name}.jsonl", Path(folder) / f"{name}.err"
     print(f"{name} …", file=sys.stderr, flush=True)
@@ -74,7 +74,7 @@ def run_part(name: str, asked: argparse.Namespace, ranks: int, folder: str, end:
         environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY}:{os.environ.get('PYTHONPATH', '')}"}
         with open(out, "w") as output, open(err, "w") as errors:
             process = subprocess.Popen(
-                [sys.executable, *launcher, *words], stdout=output, stderr=errors, env=environment
+                [sys.executable, *launcher, *arguments], stdout=output, stderr=errors, env=environment
             )
             try:
                 if code := process.wait(left):

@@ -211,11 +211,11 @@ def main() -> None:
     parser.add_argument("--contestant", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--rank", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.contestant:
-        contestant(words.contestant, words.rank, words.port)
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        contestant(arguments.contestant, arguments.rank, arguments.port)
         return
-    only = words.only.split(";") if words.only else [""]
+    only = arguments.only.split(";") if arguments.only else [""]
     chosen = [name for name in CONTESTANTS if any(part in name for part in only)]
     rivals = {who.against for who in CONTESTANTS.values()} & set(chosen)
     seconds: dict[str, list[float]] = {}
@@ -224,7 +224,7 @@ def main() -> None:
         if name in rivals:
             continue
         pair = [name for name in (CONTESTANTS[name].against, name) if name in chosen]
-        times, most = take_turns(pair, words.turns, words.steps)
+        times, most = take_turns(pair, arguments.turns, arguments.steps)
         seconds, peaks = seconds | times, peaks | most
     report(seconds, peaks)
 

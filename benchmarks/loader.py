@@ -111,11 +111,11 @@ def against_the_trainer(stores: dict[str, TokenStore], threads: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2, help="of the training step")
-    words = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         stores = {source: sparse_store(root / source, source, 4_000_000) for source in TABLE_1}
-        against_the_trainer(stores, words.threads)
+        against_the_trainer(stores, arguments.threads)
 
         print(f"\nseven sources, sequences of {SEQ_LEN}: far into a run")
         print(f"{'from sample':>14}{'tokens/s':>14}{'locate':>12}{'own memory':>14}")

@@ -39,12 +39,12 @@ DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    words.add_argument("--corpus", default=str(REPOSITORY.parent / "shared" / "data" / "corpus"))
-    words.add_argument("--work", default="runs/novels-benchmark", help="an empty folder")
-    words.add_argument("--steps", type=int, default=80)
-    words.add_argument("--theirs", help=argparse.SUPPRESS)
-    asked = words.parse_args()
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--corpus", default=str(REPOSITORY.parent / "shared" / "data" / "corpus"))
+    parser.add_argument("--work", default="runs/novels-benchmark", help="an empty folder")
+    parser.add_argument("--steps", type=int, default=80)
+    parser.add_argument("--theirs", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
     if asked.theirs:
         train_theirs(Path(asked.theirs))
         return
@@ -187,8 +187,8 @@ def report(steps: int, ours: dict, theirs: dict, resumed: dict, bf16: dict) -> N
 RELAMA = [sys.executable, "-m", "launch.cli"]
 
 
-def relama(*words: str) -> None:
-    subprocess.run([*RELAMA, *words], check=True)
+def relama(*arguments: str) -> None:
+    subprocess.run([*RELAMA, *arguments], check=True)
 
 
 if __name__ == "__main__":

@@ -227,14 +227,14 @@ def main() -> None:
     )
     parser.add_argument("--full", action="store_true", help="the sizes of the largest run planned for")
     parser.add_argument("--only", help="part of a row's name")
-    words = parser.parse_args()
+    arguments = parser.parse_args()
     print("| what | sizes | CPU seconds | time ~ n^ | memory, MB | memory ~ n^ | besides |")
     print("|---|---|---|---|---|---|---|")
     failed = []
     for name, (make, unit, small, large) in ROWS.items():
-        if words.only and words.only not in name:
+        if arguments.only and arguments.only not in name:
             continue
-        n = large if words.full else small
+        n = large if arguments.full else small
         sizes = [n, 2 * n, 4 * n]
         found = [measure(make, size) for size in sizes]
         seconds, peaks = [one["seconds"] for one in found], [one["bytes"] for one in found]

@@ -56,8 +56,8 @@ def differing(model: sentencepiece.SentencePieceProcessor, path: Path, texts: li
 
 def contestant(name: str, lines: Path, output: Path, model: Path, converted: Path) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    words = ["recipe=text", "source=mine", f"input={lines}", f"corpora={output}", "engine.workers=1"]
-    words.append(f"tokenizer={model}")
+    arguments = ["recipe=text", "source=mine", f"input={lines}", f"corpora={output}", "engine.workers=1"]
+    arguments.append(f"tokenizer={model}")
     if name == "datatrove":
         from datatrove.executor import LocalPipelineExecutor
         from datatrove.pipeline.readers import JsonlReader
@@ -75,10 +75,10 @@ def contestant(name: str, lines: Path, output: Path, model: Path, converted: Pat
         from data.main import main
 
         if name != "relama":
-            assert main([*words[:-1], "stage=text"]) == 0
-            words.append("stage=tokens")
+            assert main([*arguments[:-1], "stage=text"]) == 0
+            arguments.append("stage=tokens")
         begin = time.perf_counter()
-        assert main(words) == 0
+        assert main(arguments) == 0
         assert data.tokens.build.VERSION
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"seconds": time.perf_counter() - begin, "rss": rss}), flush=True)
@@ -90,32 +90,32 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--characters", type=int, default=10**9, help="cut documents that are longer")
     parser.add_argument("--contestant", nargs=5, help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.contestant:
-        contestant(words.contestant[0], *map(Path, words.contestant[1:]))
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        contestant(arguments.contestant[0], *map(Path, arguments.contestant[1:]))
         return
-    if not words.tokenizer.is_file():
-        parser.error(f"{words.tokenizer}: no such model; give --tokenizer=PATH of a SentencePiece model")
+    if not arguments.tokenizer.is_file():
+        parser.error(f"{arguments.tokenizer}: no such model; give --tokenizer=PATH of a SentencePiece model")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         lines, converted = folder / "lines.jsonl", folder / "tokenizer.json"
-        model = sentencepiece.SentencePieceProcessor(model_file=str(words.tokenizer))
+        model = sentencepiece.SentencePieceProcessor(model_file=str(arguments.tokenizer))
         hugging_face(model, converted)
-        texts = [document.text for document in real_documents(words.characters)]
+        texts = [document.text for document in real_documents(arguments.characters)]
         with lines.open("w") as out:
             for number, text in enumerate(texts):
                 out.write(json.dumps({"text": text, "id": str(number)}) + "\n")
         sample = [text[:5000] for text in texts[:: max(1, len(texts) // 500)]]
         size = sum(len(text.encode()) for text in texts)
         print(
-            f"{size / 1e6:.1f} MB of text in {len(texts):,} documents, {words.tokenizer.name}, one core; "
+            f"{size / 1e6:.1f} MB of text in {len(texts):,} documents, {arguments.tokenizer.name}, one core; "
             f"datatrove's ids differ on {differing(model, converted, sample)} of {len(sample)} documents"
         )
         results: dict[str, list[dict]] = {name: [] for name in CONTESTANTS}
-        for turn in range(words.turns):
+        for turn in range(arguments.turns):
             for name, result in results.items():
                 output = folder / f"{name.split('=')[-1]}-{turn}"
-                given = [name, str(lines), str(output), str(words.tokenizer), str(converted)]
+                given = [name, str(lines), str(output), str(arguments.tokenizer), str(converted)]
                 command = [sys.executable, __file__, "--contestant", *given]
                 ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
                 if ran.returncode:

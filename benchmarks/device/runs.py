@@ -16,7 +16,7 @@ TINY_WIDTH = ("model.dim=32", "model.n_layers=2", "model.n_heads=2", "seq_len=64
 def on_one(device: torch.device, tiny: bool, folder: Path) -> Iterator[dict]:
     """One line for the stalls, one for the resumed run."""
     steps, batch = (4, 512) if tiny else (20, 65536)
-    words = (
+    arguments = (
         *("model=tiny", "data=sample", f"corpora={folder / 'corpora'}", f"device={device.type}"),
         *(TINY_WIDTH if tiny else WIDTH),
         *("precision=bf16", "deterministic=true", f"steps={steps}", f"global_batch={batch}"),
@@ -24,7 +24,7 @@ def on_one(device: torch.device, tiny: bool, folder: Path) -> Iterator[dict]:
     )
     whole, stopped = folder / "whole", folder / "stopped"
     for run, more in ((whole, ()), (stopped, (f"stop_at={steps // 2}",)), (stopped, ())):
-        if code := train([*words, f"run={run}", *more]):
+        if code := train([*arguments, f"run={run}", *more]):
             yield {"check": "a run on the sample", "ok": False, "detail": f"relama train ended with {code}"}
             return
     lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()][1:]

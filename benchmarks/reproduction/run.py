@@ -160,7 +160,7 @@ def relama(*words: str, capture: bool = False) -> str:
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    arguments.add_argument("--quick", action="store_true", help="a quarter of an hour on two cores")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a quarter of an hour on two cores")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    Reproduction(arguments.parse_args().quick).run()
+    Reproduction(parser.parse_args().quick).run()

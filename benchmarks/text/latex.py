@@ -74,7 +74,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--copies", type=int, default=10, help="of the samples, for our own turns")
-    words = parser.parse_args()
+    arguments = parser.parse_args()
     if not SHARED.is_dir():
         parser.error(f"the real samples are not on this machine ({SHARED})")
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
@@ -85,19 +85,19 @@ def main() -> None:
     best: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "arXiv_src_0704_001.tar"
-        bulk_tar(folders, words.copies, path)
+        bulk_tar(folders, arguments.copies, path)
         runs = libraries(texts)
-        label_of_ours = f"ours: tar in, documents out (×{words.copies})"
-        for _ in range(words.turns):
+        label_of_ours = f"ours: tar in, documents out (×{arguments.copies})"
+        for _ in range(arguments.turns):
             for label, work in runs.items():
                 best[label] = min(best.get(label, 1e9), seconds(work))
             best[label_of_ours] = min(
-                best.get(label_of_ours, 1e9), seconds(lambda: ours(path)) / words.copies
+                best.get(label_of_ours, 1e9), seconds(lambda: ours(path)) / arguments.copies
             )
         kept = len(ours(path))
     print(
         f"{size / 1e6:.2f} MB of LaTeX in {len(texts)} files of {len(folders)} papers; one core, CPU time,"
-        f" best of {words.turns}; {kept} documents from the tar"
+        f" best of {arguments.turns}; {kept} documents from the tar"
     )
     print(f"{'':42}{'MB/s':>8}")
     for label, spent in best.items():

@@ -66,9 +66,9 @@ def contestant(source: str, output: str, inputs: list[str]) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from data.main import main
 
-    words = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={output}"]
+    arguments = [f"recipe={source}", f"source={source}", f"input={','.join(inputs)}", f"output={output}"]
     begin = time.process_time()
-    code = main([*words, "stage=text", "engine.workers=1", "max_broken=1"])
+    code = main([*arguments, "stage=text", "engine.workers=1", "max_broken=1"])
     seconds = time.process_time() - begin
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     print(json.dumps({"code": code, "seconds": seconds, "rss": rss}), flush=True)
@@ -79,18 +79,18 @@ def main() -> None:
     parser.add_argument("--sources", default=",".join(INPUTS))
     parser.add_argument("--megabytes", type=float, default=16, help="of raw input; then twice that")
     parser.add_argument("--contestant", nargs="+", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.contestant:
-        source, output, *inputs = words.contestant
+    arguments = parser.parse_args()
+    if arguments.contestant:
+        source, output, *inputs = arguments.contestant
         contestant(source, output, inputs)
         return
     if not SHARED.is_dir():
         parser.error(f"{SHARED}: no such folder; this benchmark reads the raw samples there")
     heads = ("raw MB", "MB/s", "text MB", "documents", "peak RSS", "with twice as much")
     print(f"{'':16}" + "".join(f"{head:>{max(11, len(head) + 2)}}" for head in heads))
-    for source in words.sources.split(","):
+    for source in arguments.sources.split(","):
         row = []
-        for size in (words.megabytes, 2 * words.megabytes):
+        for size in (arguments.megabytes, 2 * arguments.megabytes):
             with tempfile.TemporaryDirectory() as place:
                 folders = copies(source, size, Path(place) / "in")
                 raw = sum(path.stat().st_size for f in folders for path in f.rglob("*") if path.is_file())
