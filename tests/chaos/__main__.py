@@ -16,7 +16,7 @@ from pathlib import Path
 from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
 from tests.chaos.disk import small_disk
-from tests.chaos.faults import KINDS
+from tests.chaos.faults import KINDS, NEED_ANOTHER_RANK
 
 
 def main() -> int:
@@ -36,6 +36,10 @@ def main() -> int:
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed
     kinds = [kind for kind in KINDS if any(part in kind for part in options.kinds)]
+    if not kinds:
+        parser.error(f"--kinds: no fault's name has {' or '.join(options.kinds)}")
+    if set(kinds) <= NEED_ANOTHER_RANK and 1 in options.ranks:
+        parser.error(f"--ranks 1: {', '.join(kinds)} needs another rank; give other --kinds")
     print(f"seed {seed}", flush=True)
     begin = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the runs end with it

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.chaos.faults import KINDS, NEED_NO_RESTART
+from tests.chaos.faults import KINDS, NEED_ANOTHER_RANK, NEED_NO_RESTART
 from tests.chaos.run import SETTINGS, Run, same_end, train
 
 PATIENCE = 240.0  # seconds within which a run must recover from a fault
@@ -67,7 +67,9 @@ class Campaign:
             for _ in range(faults):
                 if self.is_late or not self._wait_for_a_moment(run):
                     break
-                self._one(run, next(self._next))
+                kind = next(self._next)
+                if ranks > 1 or kind not in NEED_ANOTHER_RANK:
+                    self._one(run, kind)
             deadline = time.monotonic() + PATIENCE
             while run.keep_alive():
                 if time.monotonic() > deadline + 600:

@@ -292,6 +292,8 @@ KINDS: dict[str, Fault] = {
     "metrics.jsonl saved by an editor": edit_metrics,
     "disk full": fill_the_disk,
 }
+# Only another rank ends such a run: for a watchdog, time in which its process is stopped does not count.
+NEED_ANOTHER_RANK = {"a rank hangs (SIGSTOP)"}
 # After these a run may continue without a restart.
 NEED_NO_RESTART = {
     "all ranks pause, then go on",
