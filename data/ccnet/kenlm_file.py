@@ -1,4 +1,4 @@
-"""A KenLM file as it is searched by `data/ccnet/native.c`.
+"""A KenLM file as it is searched by `data/ccnet/ngrams.c`.
 
 In: a binary file of `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
 vocabulary. Out: a function that scores a line given as the pieces' numbers. The layout is that of KenLM's

@@ -121,6 +121,7 @@ def test_a_disk_that_fills_while_saving_costs_no_checkpoint(copy, trained, corpo
 def test_a_checkpoint_of_another_shape_is_refused_by_key(trained, corpora, tmp_path):
     line = refused(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={trained}", "model.dim=64")
     assert "model.dim: 32 there, 64 here" in line
+    assert not (tmp_path / "new").exists()  # nothing is left of a run that never began
 
 
 def test_a_checkpoint_of_other_data_is_refused_by_folder(copy, corpora, tmp_path):

@@ -31,7 +31,7 @@ def test_under_reuse_a_file_s_own_tag_decides_and_cc0_does_not_bar_the_rest(tmp_
         root = tmp_path / "lib.tar.gz"
     found = outcome(root)
     assert found["tagged.py"] == found["bare.py"] == CODE
-    assert found["data.py"] == "dropped: license: other" or "license" in found["data.py"]
+    assert found["data.py"].startswith("dropped: license")
 
 
 @pytest.mark.parametrize("top", [{}, {"LICENSE": GPL}, {"COPYING": MIT}])
