@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
+from configs.checks import one_of
 from configs.load import ConfigError
 from data.folders import run_path
 from model.llama import LlamaConfig
@@ -44,8 +45,7 @@ class Choice:
 
 def refuse_unknown_dtype(dtype: str) -> None:
     """Raise ValueError for a `dtype=` of inference that is not in CHOICES."""
-    if dtype not in CHOICES:
-        raise ValueError(f"dtype={dtype}: expected one of {', '.join(CHOICES)}")
+    one_of("dtype", dtype, CHOICES)
 
 
 def choose(requested: str, device: torch.device, model: LlamaConfig, rows: int = MEASURED) -> Choice:
