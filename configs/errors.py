@@ -26,7 +26,7 @@ def report(error: Exception) -> None:
     text = f"{where}: {terminal.printable(redact(' '.join((text or str(error)).split())))}"
     _tell_torchrun(f"relama: error{text}")
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        terminal.keep()  # how far it came stays on the screen
+        terminal.keep()  # keep the progress line on the screen
         terminal.say(terminal.paint("relama: error", "red") + text)
 
 

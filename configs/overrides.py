@@ -25,7 +25,7 @@ _PATHS = {
     "data": "for your own text: data=text input=PATH (train), or relama prepare recipe=text source=NAME "
     "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
-_SEVERAL = ("logger",)  # groups of which several choices hold at once: logger=wandb,tensorboard
+_SEVERAL = ("logger",)  # groups that take several choices: logger=wandb,tensorboard
 
 
 class ConfigError(Exception):

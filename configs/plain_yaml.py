@@ -1,4 +1,4 @@
-"""YAML files that may come from anyone: values only, so that reading one cannot hang or tell a secret."""
+"""YAML files that may come from anyone: values only, so that reading one cannot hang or leak a secret."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ MAX_VALUES = 100_000  # with aliases, a few lines can make a billion
 
 def read_tree(path: Path) -> object:
     """The values in a YAML file. Raises OSError, yaml.YAMLError, RecursionError, or ValueError in a few words
-    for `${…}`, with which it could read the environment, and for what its aliases repeat without end."""
+    for `${…}`, which could read the environment, and for aliases that expand without end."""
     text = regular_file.content(path, MAX_BYTES).decode()
     tree = yaml.safe_load(text)
     refuse_interpolation(tree)

@@ -57,7 +57,7 @@ def redact_tree(tree: object) -> object:
 
 
 def unmasked(masked: object, known: object) -> object:
-    """`masked`, with each text of the same place in `known` that it may have been before it was masked."""
+    """`masked`, with each masked text replaced by the one at its place in `known` if that fits."""
     if isinstance(masked, dict) and isinstance(known, dict):
         return {key: unmasked(value, known.get(key)) for key, value in masked.items()}
     if isinstance(masked, list) and isinstance(known, list) and len(masked) == len(known):
@@ -68,7 +68,7 @@ def unmasked(masked: object, known: object) -> object:
 
 
 def _fits(masked: str, text: str) -> bool:
-    """Whether `text` has all that `masked` shows, in its order."""
+    """Whether `text` contains all that `masked` shows, in that order."""
     first, *middle, last = masked.split(MASK)
     if not (text.startswith(first) and text[len(first) :].endswith(last)):
         return False

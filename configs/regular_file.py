@@ -1,4 +1,4 @@
-"""Read files that somebody else may have made: a pipe would wait for ever, a device would never end."""
+"""Read files that somebody else may have made: a pipe would block forever, a device would never end."""
 
 import errno
 import os

@@ -36,7 +36,7 @@ VERBS = {
     "branch": (
         "train.branch.main",
         "BranchConfig",
-        "start a run that goes on from another's checkpoint with other data, length, rates or steps",
+        "start a run from another run's checkpoint with different data, length, rates or steps",
     ),
     "append": (
         "data.phases.append",

@@ -1,4 +1,4 @@
-"""`python -m launch.columns BEFORE AFTER`: what two models made of the same prompts (`make demo`).
+"""`python -m launch.columns BEFORE AFTER`: two models' continuations of the same prompts (`make demo`).
 
 In: two files that `relama generate prompts=… json=true` wrote. Out: two columns that fit the terminal.
 """

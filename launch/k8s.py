@@ -82,7 +82,7 @@ def stop(_run: Path, job: Job) -> str:
         if found is None or _has_ended(found):
             return f"Kubernetes {kind} {name} has ended already"
         _delete(api, kind, namespace, name)
-    return f"Kubernetes {kind} {name} was told to stop: it saves first; the same command goes on"
+    return f"Kubernetes {kind} {name} was told to stop: it saves first; the same command resumes it"
 
 
 def _state(found: Manifest) -> str:
@@ -111,7 +111,7 @@ def _read(api: Any, kind: str, namespace: str, name: str) -> Manifest | None:
 
 
 def _delete(api: Any, kind: str, namespace: str, name: str) -> None:
-    """The object stays until its pods have ended, so that no successor can start beside them."""
+    """The object exists until its pods have ended, so that no successor can start while they run."""
     _call(api, "delete", kind, namespace, name, propagation_policy="Foreground")
 
 

@@ -1,7 +1,7 @@
 """What each pod of `cluster=kubernetes` runs: torchrun, and then an exit code that tells the job what to do.
 
 `python -m launch.pod nodes=4 … model=7b …` takes the keys of `relama launch`. Exit codes: 0, the run has
-finished; REPLACE, it is saved and goes on in another pod; FINAL, another attempt would end in the same way;
+finished; REPLACE, it is saved and another pod resumes it; FINAL, another attempt would end in the same way;
 any other counts against the job's backoff limit.
 """
 
@@ -82,9 +82,9 @@ def judge(code: int, before: dict[str, object], after: dict[str, object]) -> tup
     if markers.STOPPED in left:
         return FINAL, f"ended by recovery (see {markers.STOPPED}): not started again"
     if markers.PREEMPTED in left:
-        return REPLACE, "saved on a signal; another pod goes on"
+        return REPLACE, "saved on a signal; another pod resumes it"
     if "latest" in left:
-        return REPLACE, f"failed (torchrun: {code}) after a new checkpoint; another pod goes on after it"
+        return REPLACE, f"failed (torchrun: {code}) after a new checkpoint; another pod resumes from it"
     return 1, f"failed (torchrun: {code}) without a new checkpoint"
 
 

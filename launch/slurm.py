@@ -97,21 +97,21 @@ if [ "$code" = 0 ] || [ -e "$run/{finished}" ]; then
     echo "relama: job $SLURM_JOB_ID: the run has finished"
     exit 0
 elif [ -e "$run/launch/stop" ] && [ -e "$run/{preempted}" ]; then
-    echo "relama: job $SLURM_JOB_ID: stopped as asked; the same command goes on"
+    echo "relama: job $SLURM_JOB_ID: stopped as asked; the same command resumes it"
     exit 0
 elif [ -e "$run/launch/stop" ]; then
-    echo "relama: job $SLURM_JOB_ID: stopped as asked, unsaved (torchrun: $code): goes on after $(newest)"
+    echo "relama: job $SLURM_JOB_ID: stopped as asked, unsaved (torchrun: $code): resumes after $(newest)"
 elif [ -e "$run/{stopped}" ]; then
     echo "relama: job $SLURM_JOB_ID: ended by recovery (see {stopped}): not requeued"
 elif [ -e "$run/{preempted}" ] || [ -n "$told" ] || [ "$(newest)" != "$before" ]; then
-    # Saved when told to, or broken after a new checkpoint: go on from there. If Slurm is ending this job
+    # Saved when told to, or failed after a new checkpoint: resume from there. If Slurm is ending this job
     # itself, it requeues it or somebody cancelled it, and neither is for this script to change.
     for try in 1 2 3 4 5 6; do # the controller may be busy
         state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T) && break
         sleep 5
     done
     if [ "$state" = RUNNING ]; then
-        echo "relama: job $SLURM_JOB_ID: back into the queue, to go on after $(newest)"
+        echo "relama: job $SLURM_JOB_ID: requeued, to resume after $(newest)"
         scontrol requeue "$SLURM_JOB_ID"
     else
         echo "relama: job $SLURM_JOB_ID: ended by Slurm after $(newest)"
@@ -199,9 +199,7 @@ def _quote(argument: str) -> str:
 
 def _need(program: str) -> None:
     if shutil.which(program) is None:
-        raise ConfigError(
-            f"cluster=slurm: there is no {program} here; run this on a login node of the cluster"
-        )
+        raise ConfigError(f"cluster=slurm: {program} not found; run this on a login node of the cluster")
 
 
 def _ask(*arguments: str, given: str | None = None) -> subprocess.CompletedProcess:

@@ -1,8 +1,8 @@
 """The torchrun command of a launch, as a list of arguments; the same on this machine and inside a Slurm job.
 
-The settings are those without which a run is not saved or restarted: signals that schedulers send reach
-the workers, which have `cluster.grace` seconds to save (30 when a machine joins: torchrun has no switch for
-that), and each start gets a store of its own.
+Without these settings a run would not be saved or restarted: signals from schedulers reach the workers, which
+have `cluster.grace` seconds to save (30 when a machine joins: torchrun has no switch for that), and each
+start gets its own store.
 """
 
 import signal
@@ -13,7 +13,7 @@ from launch.config import LaunchConfig
 
 TRAIN = Path(__file__).resolve().parents[1] / "train" / "main.py"
 MEASURE = "check"  # the first argument, if the machines are only to be measured
-SPREAD = ("generate", "evaluate")  # the first argument, if it is not training that is spread over ranks
+SPREAD = ("generate", "evaluate")  # the first argument, if a verb other than train is spread over ranks
 # SIGUSR1 is not among torchrun's own.
 SIGNALS = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1")
 # torchrun's agents keep the address of their first store, so that a machine which joins later may be sent

@@ -35,7 +35,7 @@ class Cache:
         return self.keys[number], self.values[number]
 
     def join(self, other: "Cache") -> None:
-        """Continue with the texts of `other`, which has the same length and has read something, as well."""
+        """Append the texts of `other`, a cache of the same length that has read tokens."""
         self.keys = [torch.cat(pair) for pair in zip(self.keys, other.keys)]
         self.values = [torch.cat(pair) for pair in zip(self.values, other.values)]
         self.lengths = torch.cat([self.lengths, other.lengths])

@@ -115,7 +115,7 @@ def _through_layers(model: Llama, tokens: Tensor, positions: Tensor) -> Tensor:
 
 @contextmanager
 def _attending(model: Llama, ways: list[Callable[[Tensor, Tensor, Tensor], Tensor]]) -> Iterator[None]:
-    """Let each layer attend in its way for a while."""
+    """Replace each layer's attention for a while."""
     try:
         for layer, way in zip(model.blocks, ways, strict=True):
             layer.attention.__dict__["attend"] = way  # takes precedence over the method

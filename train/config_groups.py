@@ -90,8 +90,10 @@ class CheckpointConfig:
     keep_every: int = 0  # keep the checkpoints of steps divisible by this for good; 0: none
     asynchronous: bool = True  # write while training continues, from a copy of the state in memory
     verify: int = 0  # replay this many steps from each save and compare; 0: none
-    remote: str | None = None  # a URL of this run's own (s3://…): each save is copied there, and resumed from
-    upload_mbps: float | None = None  # most megabits per second of an upload there; null: as fast as it goes
+    remote: str | None = (
+        None  # a URL for this run alone (s3://…): saves are copied there, and restored if the disk is lost
+    )
+    upload_mbps: float | None = None  # upload limit in megabits per second; null: unlimited
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "checkpoint.every", self.every, "at least 1")
@@ -131,7 +133,7 @@ class InLoopConfig:
     """Benchmarks, scored on the live weights during training."""
 
     every: int = 0  # steps, and at the end; 0: never
-    tasks: list[str] = field(default_factory=list)  # as of relama evaluate
+    tasks: list[str] = field(default_factory=list)  # as for relama evaluate
     limit: int | None = 100  # documents of each task; null: all
     benchmarks: str | None = None  # a folder of NAME/SPLIT.jsonl instead of the Hub's data
     batch: int = 8  # requests computed at once
@@ -177,7 +179,7 @@ class RecoveryConfig:
     """What to do about spikes and non-finite values of the loss or gradient norm (train/recovery.py)."""
 
     policy: str = "warn"  # warn | skip (leave the update out) | rewind (go back, leave the samples out)
-    sigma: float = 6.0  # a spike: so many standard deviations above the mean (OLMo-core's SkipStepAdamW)
+    sigma: float = 6.0  # a spike: standard deviations above the mean (OLMo-core's SkipStepAdamW)
     window: int = 128  # steps in the mean and deviation; judging starts at half (OLMo-core too)
     back: int = 100  # steps before a spike whose samples are left out (PaLM, arXiv 2204.02311 §5.1)
     limit: int = 10  # before the run stops: skipped updates in a window, or rewinds in the run
@@ -191,7 +193,7 @@ class RecoveryConfig:
 
 @dataclass
 class WatchdogConfig:
-    """When a hanging run is ended, and how often ranks are compared."""
+    """When a hung run is ended, and how often ranks are compared."""
 
     timeout: float = 600.0  # seconds without progress (ten times that outside steps); 0: off
     compare_every: int = 100  # steps; 0: never

@@ -1,4 +1,4 @@
-"""A run's decisions about spikes: how each is completed, written down and taken again after a restart.
+"""A run's decisions about spikes: how each is completed, logged and applied again after a restart.
 
 A decision is a dict: step, action (warn, skip, rewind, recompute, reload or stop), why, loss, grad_norm,
 what the step saw, for a rewind or a reload the step it returns to, and for a rewind the samples it leaves
@@ -28,8 +28,8 @@ RETURNS = ("rewind", "reload")  # actions that go back to a checkpoint
 def rewind(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
     """Complete a decision to rewind: `to_step` (one of `steps`, or `begun`) and the `samples` to leave out.
 
-    `batch` is in sequences of each step. No sample returns from `back` steps before the spike up to it; if
-    an earlier problem was still unresolved, the spike began with that one.
+    `batch` is in sequences of each step. Left out are the samples from `back` steps before the spike up to it;
+    if an earlier problem was still unresolved, the spike began with that one.
     """
     last = decision.get("since", decision["step"]) - back
     to_step = max((step for step in steps if step <= last), default=begun)
@@ -55,7 +55,7 @@ def returns(decisions: list[dict]) -> int:
 
 
 def standing(logged: list[dict]) -> list[dict]:
-    """The log without decisions about steps that a later return to a checkpoint took back."""
+    """The log without decisions about steps that a later return to a checkpoint undid."""
     kept: list[dict] = []
     for decision in logged:
         if decision["action"] in RETURNS:
@@ -89,7 +89,7 @@ def consequence(decision: dict, steps: Steps) -> str:
     if decision["action"] == "skip":
         return "its update is skipped"
     if decision["action"] == "recompute":
-        return "computing the step again gives usual values; the first result is discarded"
+        return "computing the step again gives normal values; the first result is discarded"
     if decision["action"] == "reload":
         return f"back to the checkpoint of step {decision['to_step']}; no samples are left out"
     left_out = steps.step_of(decision["samples"][0]) - 1
@@ -97,7 +97,7 @@ def consequence(decision: dict, steps: Steps) -> str:
 
 
 def stop_line(decision: dict, run: str, policy: str, is_saved: bool) -> str:
-    """Why the run stops and how to go on. `is_saved`: whether it has a complete checkpoint."""
+    """Why the run stops and how to continue. `is_saved`: whether it has a complete checkpoint."""
     others = {
         "warn": "recovery=skip or recovery=rewind",
         "skip": "recovery=rewind",
@@ -116,7 +116,7 @@ def stop_line(decision: dict, run: str, policy: str, is_saved: bool) -> str:
 
 
 class Log:
-    """The run's decisions.jsonl, for the first rank. Lines for which the disk has no room wait."""
+    """The run's decisions.jsonl, for the first rank. Lines wait while the disk is full."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
@@ -128,7 +128,7 @@ class Log:
         self._write_out()
 
     def write_together(self, decision: dict) -> None:
-        """`write` on the first rank; all ranks call it. What a restart would decide again may wait for room.
+        """`write` on the first rank; all ranks call it. What a restart would decide again may wait for disk space.
 
         Raises RunError if a rewind cannot be logged: a restart would not know of it.
         """
@@ -146,7 +146,7 @@ class Log:
             identity.say(f"warning: {problem}; training continues, and the decision is logged later")
 
     def settle(self) -> bool:
-        """Try again to write what waits; whether all is on disk. A checkpoint must not outlive its log."""
+        """Retry the waiting lines; returns whether all are on disk. A checkpoint must not outlive its log."""
         try:
             self._write_out()
         except OSError:
@@ -165,7 +165,7 @@ def read_log(folder: Path) -> list[dict]:
 
 
 def reconcile(folder: Path, known: list[dict]) -> list[dict]:
-    """The decisions to go on from: a checkpoint's, then what the log has beyond them; for the first rank.
+    """The decisions to continue with: a checkpoint's, then later ones in the log; for the first rank.
 
     The training repeats bitwise, so a decision after the checkpoint that is lost with a damaged log is
     taken again. A log that is damaged or lacks the checkpoint's decisions is written again, and reported.
@@ -184,9 +184,9 @@ def reconcile(folder: Path, known: list[dict]) -> list[dict]:
 
 
 def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
-    """Where in the log the decisions start that a checkpoint does not know, None if the log lacks known ones.
+    """Where the decisions that a checkpoint does not know begin in the log; None if the log lacks known ones.
 
-    All returns stand, in order; between two of them a step is decided once, after at most a recompute.
+    All returns are kept, in order; between two of them a step is decided once, after at most a recompute.
     """
     if not known:
         return 0
@@ -208,7 +208,7 @@ def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
 
 
 def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
-    """Remove checkpoints behind which a rewind went back that they do not know of."""
+    """Remove checkpoints that a rewind they do not know of went back past."""
     if not rewinds(logged):
         return
     steps = complete_steps(checkpoints)
@@ -218,7 +218,7 @@ def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
 
 
 def is_abandoned(state: dict, logged: list[dict]) -> bool:
-    """Whether a rewind unknown to the checkpoint with `state` went back behind it."""
+    """Whether a rewind unknown to the checkpoint with `state` went back past it."""
     start = _first_unknown(state["recovery"]["decisions"], logged)
     unknown = [] if start is None else rewinds(logged[start:])
     return any(decision["to_step"] < state["step"] for decision in unknown)

@@ -46,9 +46,9 @@ class Resolved:
 
 
 def resolve(config: TrainConfig) -> Resolved:
-    """Choose what `config` leaves open (layout, vocabulary) and open its data.
+    """Choose what `config` leaves open (layout, vocabulary), and open its data.
 
-    Raises RunError: one that names everything that is missing (corpora, memory), or what contradicts what.
+    Raises RunError, naming everything that is missing (corpora, memory) or the keys that conflict.
     """
     config = settle(config)
     layout = choose_layout(config)
@@ -135,7 +135,7 @@ def _refuse_mixed_tokenizers(stores: dict[str, TokenStore]) -> None:
     for store in stores.values():
         if store.tokenizer_fingerprint != first.tokenizer_fingerprint:
             raise RunError(
-                f"{store.place}/manifest.json: made with another tokenizer than {first.place}; "
+                f"{store.place}/manifest.json: made with a different tokenizer than {first.place}; "
                 "prepare both with one tokenizer (relama prepare … stage=tokens tokenizer=…)"
             )
 

@@ -33,7 +33,7 @@ class Recovery:
     """Judges one run; every rank has one, and all of them decide alike."""
 
     def __init__(self, config: RecoveryConfig, untrained: float = math.inf) -> None:
-        """`untrained`: the loss of a model that knows nothing, ln(vocabulary); infinite: not judged."""
+        """`untrained`: an untrained model's loss, ln(vocabulary); infinite: not judged."""
         self.config, self._untrained = config, untrained
         self.decisions: list[dict] = []  # those that were not taken back, in order
         # What ails the model: the first unresolved problem's step and why, and the loss that ends it.
@@ -55,7 +55,7 @@ class Recovery:
         return decision
 
     def problem(self, loss: float, norm: float) -> Problem | None:
-        """What is wrong with a step's loss and norm, given the steps before; None if nothing is."""
+        """What is wrong with a step's loss and norm, given the steps before it, or None."""
         for name, value in (("loss", loss), ("gradient norm", norm)):
             if not math.isfinite(value):
                 return Problem("not_finite", f"{name} {value}")
@@ -66,7 +66,7 @@ class Recovery:
             if loss > self._untrained - RETURNED * gained:
                 why = f"loss {loss:.4g}, as without training, after it had fallen to {self._lowest:.4g}"
                 return Problem("dead", why)
-        # without `strict`: nothing is usual while too little is known
+        # without `strict`: nothing is normal while too few steps are known
         for name, value, (mean, deviation) in zip(("loss", "gradient norm"), (loss, norm), self._usual):
             if value > mean + self.config.sigma * deviation:
                 return Problem(
@@ -107,7 +107,7 @@ class Recovery:
         return order
 
     def _before(self, step: int) -> dict | None:
-        """The decision about a step that was decided before."""
+        """The earlier decision about a step that is trained again."""
         for decision in self.decisions:
             if decision["step"] == step and decision["action"] in ("skip", "warn"):
                 return {**decision, "again": True}
@@ -138,7 +138,7 @@ class Recovery:
     def _remember(
         self, step: int, loss: float, norm: float, problem: Problem | None, *, is_trained: bool
     ) -> None:
-        """Take note of a judged step: only what was trained says what is usual."""
+        """Record a judged step: only trained steps define what is normal."""
         if problem and not self.unresolved:
             bound = [mean + self.config.sigma * deviation for mean, deviation in self._usual[:1]]
             self.unresolved = {"step": step, "why": problem.why, "loss": bound[0] if bound else None}
@@ -165,7 +165,7 @@ class Recovery:
         return max(self.config.window, self.config.limit + 1)
 
     def _recent(self, action: str, step: int, kind: str | None = None) -> int:
-        """How many of the last steps before `step` were decided so."""
+        """How many of the last steps before `step` had this decision."""
         return len(
             {
                 decision["step"]

@@ -155,7 +155,7 @@ def store_place(store: TokenStore) -> str:
 
 
 def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
-    """A run that had checkpoints starts from the beginning only if told to; its past is kept."""
+    """A run that had checkpoints starts from the beginning only with restart=true; its past is kept."""
     if not had_checkpoints(folder.checkpoints):
         return
     if not run.config.restart:
@@ -170,7 +170,7 @@ def _of_parent(lineage: Lineage) -> tuple[Path, dict]:
     """The checkpoint that a branch begins with, and its state as this run's; all ranks call it."""
     checkpoint, state = first_rank_does(lineage.checkpoint)
     if problems := damage_seen_by_all(checkpoint):
-        raise RunError(f"{checkpoint}: damaged ({problems[0]}), and this run goes on from it; restore it")
+        raise RunError(f"{checkpoint}: damaged ({problems[0]}), and this run continues from it; restore it")
     known = state.get("recovery")
     recovery = known and {**known, "decisions": []}  # what the parent left out is in the order
     state = {key: value for key, value in state.items() if key != "owed"}

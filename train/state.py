@@ -1,4 +1,4 @@
-"""The state of a run on one rank: everything that a checkpoint holds, and where training has come to."""
+"""The state of a run on one rank: everything that a checkpoint holds, and how far training is."""
 
 import torch
 
@@ -25,7 +25,7 @@ class State:
     step: int  # the last finished one
     optimizer: torch.optim.AdamW
     order: Order
-    owed: dict | None  # the step's line of metrics, if its held-out losses are still to be measured
+    owed: dict | None  # the step's line of metrics, if its held-out losses are yet to be measured
 
     def __init__(self, run: Resolved, ranks: Ranks, folder: RunFolder) -> None:
         """Build the model, and restore the newest complete checkpoint. Raises RunError."""
@@ -43,7 +43,7 @@ class State:
 
     @property
     def position(self) -> Position:
-        """What the loggers need to know to go on without gaps or repetitions."""
+        """What the loggers need to know to continue without gaps or repetitions."""
         return Position(self.step, decisions.returns(self.judge.recovery.decisions))
 
     def save(self, journal: Journal | None, owed: dict | None, *, is_last: bool) -> bool:
@@ -70,7 +70,7 @@ class State:
         self.judge.is_returning = False
         if self.ranks.is_first:
             starts.ended(self.folder.path, self.step, "rewound")
-        # A reload is a restart: like one, it refuses to begin anew if all checkpoints are damaged.
+        # Like a restart, a reload refuses to start over if all checkpoints are damaged.
         is_reload = self.judge.recovery.decisions[-1]["action"] == "reload"
         self._restore(self.folder.arguments if is_reload else None)
 

@@ -148,7 +148,7 @@ class Trainer:
         line |= self.throughput.of(self.phase, self.timeline.steps.sample(step), state.order, clock)
         if comparison := self.stragglers.after_step(step, clock.spent.get("data", 0.0)):
             line["ranks"] = comparison
-        clock.restart()  # what follows is counted on the next line
+        clock.restart()  # the rest is counted on the next line
         owed = line if self.measured.owes(line) else None
         if not owed:
             self._log(line)
@@ -208,7 +208,7 @@ class Trainer:
         self._log(line)
 
     def _pay(self) -> None:
-        """Complete the line of metrics that the checkpoint left owing."""
+        """Complete the line of metrics whose held-out losses were not measured before the checkpoint."""
         if self.state.owed:
             self._measure(self.state.owed, Clock())
             self.state.owed = None

@@ -33,7 +33,7 @@ class Weights:
     tokenizer: Path | None = None  # the SentencePiece model, or tokenizer.json, found with them
     step: int | None = None  # if from a Relama checkpoint
     tied: bool = False  # the output was tied to the embedding: equal now, separate if trained
-    tokenizer_fingerprint: str | None = None  # of the tokenizer that they record being trained with
+    tokenizer_fingerprint: str | None = None  # of the tokenizer that they were trained with, as recorded
 
 
 def tokenizer_beside(*folders: Path) -> Path | None:
@@ -59,7 +59,7 @@ def cast(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def refuse_other_rotary(path: Path, name: str, frequencies: Tensor, config: LlamaConfig) -> None:
-    """Raises FormatError if the frequencies stored beside the weights are not those of `config`."""
+    """Raises FormatError if the frequencies stored with the weights are not those of `config`."""
     # Llama 3.1's files hold them before its scaling.
     for ours in (rotary_frequencies(config), rotary_frequencies(replace(config, rope_scaling=1.0))):
         same = frequencies.shape == ours.shape

@@ -1,4 +1,4 @@
-"""A plain Llama in, the same model parallelized over a mesh out. The model itself does not know.
+"""A plain Llama in, the same model parallelized over a mesh out. The model's own code is unaware of it.
 
 The order matters. Pipeline parallelism decides which layers a rank has; the rest applies to each of its
 stages. Tensor and context parallelism change what a block computes. Activation checkpointing wraps that

@@ -35,7 +35,7 @@ def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int)
 def clip_gradients(model: Llama | Pipeline, max_norm: float) -> Tensor:
     """Scale the gradients to a norm of at most `max_norm`; returns their norm before, over all ranks.
 
-    A norm that is not finite leaves them as they are, so that the tensor it comes from can be found.
+    A non-finite norm leaves them unchanged, so that the tensor it comes from can be found.
     """
     norm = get_total_norm([p.grad for p in model.parameters() if p.grad is not None])
     if isinstance(norm, DTensor):

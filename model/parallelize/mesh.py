@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def sequence_multiple(self) -> int:
-        """What seq_len must divide by: two chunks per cp rank, and a cp rank's part over its tp ranks."""
+        """seq_len must be a multiple of it: two chunks per cp rank, a cp rank's part over its tp ranks."""
         return math.lcm(2 * self.cp if self.cp > 1 else 1, self.cp * self.tp)
 
     def __str__(self) -> str:

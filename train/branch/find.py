@@ -1,7 +1,7 @@
 """`relama find run=NAME document=…`: which steps trained on a document, and which will.
 
 In: the run's order.json and its stores' provenance. Out: the steps, how many of its tokens they saw, the
-newest checkpoint before them, and what is still to come.
+newest checkpoint before them, and the steps that will see them.
 """
 
 import json
@@ -26,7 +26,7 @@ SHOWN = 8  # steps that a line lists
 
 @dataclass
 class FindConfig:
-    """The run, and which documents."""
+    """Which run, and which documents."""
 
     run: str  # a name under runs/, or a path
     document: str  # URL | FILE#RECORD | license:NAME | re:PATTERN over provenance | id | a text file of these
@@ -35,7 +35,7 @@ class FindConfig:
 
 @dataclass
 class Found:
-    """What a run has seen of some documents, and what it will. Tokens count once each time they are seen."""
+    """What a run has seen of some documents, and what it will see. A token counts each time it is seen."""
 
     documents: dict[str, int]  # by source
     tokens: int  # of their text
@@ -45,7 +45,7 @@ class Found:
     tokens_trained: int
     coming: list[int]
     tokens_coming: int
-    checkpoint: str | None  # RUN@STEP, the newest kept one before all of these steps
+    checkpoint: str | None  # RUN@STEP, the newest kept checkpoint before all of these steps
 
 
 def find(folder: Path, document: str) -> Found:
@@ -82,7 +82,7 @@ def lines(found: Found, run: str, document: str) -> Iterator[str]:
     if not found.trained:
         yield f"not trained on up to step {found.reached:,}"
     else:
-        yield f"trained on in {_steps(found.trained)}, {found.tokens_trained:,} tokens in all"
+        yield f"trained on in {_steps(found.trained)}, {found.tokens_trained:,} tokens in total"
         kept = found.checkpoint or "none was kept; start a new run"
         yield f"newest checkpoint that had not seen it: {kept}"
     if found.coming:

@@ -1,6 +1,6 @@
-"""lineage.json of a branch: which checkpoint of which run it goes on from.
+"""lineage.json of a branch: which checkpoint of which run it continues from.
 
-A branch has no copy of its past: until it has a checkpoint of its own it starts from its parent's, whose
+A branch has no copy of its past: until it has saved a checkpoint it starts from its parent's, whose
 folder lists the branches that need it (branches.json), so that the parent keeps it.
 """
 
@@ -58,8 +58,8 @@ class Lineage:
         folder = kept if kept.is_dir() else folder
         if not folder.is_dir():
             raise RunError(
-                f"{folder}: missing, and this run goes on from it; restore it (or make the branch again with "
-                "relama branch from another step)"
+                f"{folder}: missing, and this run continues from it; restore it (or make the branch again "
+                "with relama branch from another step)"
             )
         state = read_state(folder)
         if fingerprint(state) != self.checksum:

@@ -1,4 +1,4 @@
-"""`relama branch run=A at=STEP to=B key=value …`: a new run whose past is A's, and whose future is another.
+"""`relama branch run=A at=STEP to=B key=value …`: a new run with A's past and a different future.
 
 In: A's checkpoint of that step, read but not copied, and any of train's keys. Out: B's folder with
 config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` trains it.
@@ -57,7 +57,7 @@ def run(argv: list[str]) -> None:
     folder, left_out = make(asked, typed)
     for sentence in left_out:
         print(f"relama: {sentence}")
-    print(f"relama: {folder} goes on from {run_path(asked.run)} after step {asked.at}")
+    print(f"relama: {folder} continues from {run_path(asked.run)} after step {asked.at}")
     print(f"next: relama train config={folder / configuration.NAME}")
 
 
@@ -141,7 +141,7 @@ def _stores(config: TrainConfig, at: int) -> dict[str, TokenStore]:
 
 
 def _left_out(without: str | None, stores: dict[str, TokenStore]) -> dict[str, Ranges]:
-    """The token ranges of the documents to leave out; prints what goes with them."""
+    """The token ranges of the documents to leave out; prints how much other text is left out with them."""
     if without is None:
         return {}
     if not Path(without).is_file():
@@ -157,7 +157,7 @@ def shares(config: TrainConfig, ranges: dict[str, Ranges]) -> Iterator[str]:
         sequences = sum(b - a for a, b in holes_of(some, length))
         other = max(0, sequences * length - tokens)
         yield (
-            f"{source}: {tokens:,} tokens left out, in {sequences:,} sequences of {length:,}; with them go "
+            f"{source}: {tokens:,} tokens left out, in {sequences:,} sequences of {length:,}, with "
             f"{other:,} tokens of other text ({other / (sequences * length):.0%})"
         )
 

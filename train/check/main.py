@@ -1,4 +1,4 @@
-"""`relama launch check …`: measure the machines that a run would get, before the money is spent.
+"""`relama launch check …`: measure the machines that a run would get, before paying for it.
 
 It takes the launch's and the run's own keys, and starts as the run would. Every rank measures its machine
 and its links, opens the data, and computes steps of the real model in its real layout on random tokens. The

@@ -61,7 +61,7 @@ def disk_rates(folder: Path) -> tuple[float, float]:
 
 
 def collective_rates(device: torch.device) -> dict[str, dict[int, float]]:
-    """By operation and size: bytes of the whole tensor per second, over all ranks."""
+    """By operation and size: bytes of the full tensor per second, over all ranks."""
     world = dist.get_world_size()
     rates: dict[str, dict[int, float]] = {}
     for size in SIZES:
@@ -80,7 +80,7 @@ def collective_rates(device: torch.device) -> dict[str, dict[int, float]]:
 
 
 def pair_rates(leaders: list[int], device: torch.device) -> dict[int, float]:
-    """Bytes per second between this rank and each other of `leaders`, both ways at once.
+    """Bytes per second between this rank and each of the other `leaders`, in both directions at once.
 
     All leaders measure in rounds of disjoint pairs, as in a tournament; the other ranks return {}.
     """
@@ -125,7 +125,7 @@ def _exchange(out: Tensor, into: Tensor, other: int) -> None:
 def _seconds(
     work: Callable[[], object], device: torch.device, of: Callable[[list[float]], float] = statistics.median
 ) -> float:
-    """The median time of `work`, or its least, after a first call that is not counted."""
+    """The median or minimum time of `work`, after a first call that is not counted."""
     times = []
     for _ in range(TIMES + 1):
         begin = time.perf_counter()

@@ -42,7 +42,7 @@ def _wrong(found: list[dict]) -> Iterator[str]:
         usual = prints.most_common(1)[0][0]
         for rank in _one_per_node(found):
             if rank["tokens"] not in (None, usual):
-                yield f"{rank['node']}: other tokens than most nodes have"
+                yield f"{rank['node']}: its tokens differ from most nodes'"
     for rank in _one_per_node(found):
         if abs(rank["clock"]) > CLOCKS:
             yield f"{rank['node']}: its clock is {rank['clock']:+.1f} s off the first node's; run NTP"

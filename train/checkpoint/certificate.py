@@ -58,7 +58,7 @@ class Certifier:
     ) -> bool:
         """Verify the checkpoint; report and return whether it is verified. All ranks call it when `is_due`.
 
-        `ailing`: why the model is not healthy, if so; a dead model replays exactly, too.
+        `ailing`: why the model is not healthy, if it is not; a dead model replays exactly, too.
         `replay(first, last)` trains these steps again and returns their losses, with no other side effects.
         """
         saved, losses, self._saved = self._saved, self._losses, None

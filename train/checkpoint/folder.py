@@ -1,6 +1,6 @@
 """A run's folder of checkpoints: which are complete, which are verified, which are kept.
 
-step-000123/ holds the tensors' files, state.json (the state, and each file's size and checksum) and, once a
+step-000123/ has the tensors' files, state.json (the state, and each file's size and checksum) and, once a
 replay from it gave the same losses (certificate.py), verified.json. It is written under another name and
 renamed once everything is on disk, so a folder with this name is complete or can be recognized as damaged.
 
@@ -28,11 +28,11 @@ from train.ranks import identity
 from train.ranks.setup import first_rank_does, gather_objects
 
 VERSION = 1
-BRANCHES = "branches.json"  # the runs that go on from a checkpoint
+BRANCHES = "branches.json"  # the runs that continue from a checkpoint
 _FILE = re.compile(r"__\d+_\d+\.distcp|\.metadata")
 _STEP = re.compile(r"step-([0-9]+)")
-TRIES, PAUSE = 4, 2.0  # for an error that may pass; seconds between the first two tries, then twice as long
-# Not a file: no later try can differ.
+TRIES, PAUSE = 4, 2.0  # for a transient error; seconds between the first two tries, then twice as long
+# Not a file: retrying cannot help.
 PROOFS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, regular_file.NotAFile)
 T = TypeVar("T")
 
@@ -178,9 +178,9 @@ def commit(
     keep_every: int = 0,
     attached: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Turn the filled folder `aside` into the checkpoint `final`, then remove those no longer needed.
+    """Turn the filled folder `aside` into the checkpoint `final`, then remove checkpoints no longer needed.
 
-    `attached` are small files that it has as well, and `state` tells how to check them (the tokenizer).
+    `attached` are further small files (the tokenizer), with their checksums in `state`.
     """
     for name, content in (attached or {}).items():
         with folders.replacing(aside / name) as temporary:
@@ -210,13 +210,13 @@ def fingerprint(state: dict) -> str:
 
 
 def pin(folder: Path, branch: Path) -> None:
-    """Record that the run at `branch` goes on from this checkpoint, which is kept while that run exists."""
+    """Record that the run at `branch` continues from this checkpoint, which is kept while that run exists."""
     known = [*_branches(folder), str(branch.resolve())]
     folders.write_whole(folder / BRANCHES, json.dumps({"branches": list(dict.fromkeys(known))}))
 
 
 def is_needed(folder: Path) -> bool:
-    """Whether a branch that still exists goes on from this checkpoint."""
+    """Whether an existing branch continues from this checkpoint."""
     return any((Path(branch) / "lineage.json").is_file() for branch in _branches(folder))
 
 
@@ -235,7 +235,7 @@ def _branches(folder: Path) -> list[str]:
 
 
 def remove_steps(checkpoints: Path, steps: list[int]) -> None:
-    """Remove these checkpoints; `latest` then names the newest that is left, or is gone with the last."""
+    """Remove these checkpoints; `latest` then names the newest remaining one, or is removed with the last."""
     for step in steps:
         remove(step_folder(checkpoints, step))
     if left := complete_steps(checkpoints):
@@ -249,7 +249,7 @@ def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> No
     and those that a branch needs.
 
     Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
-    Others are left: damaged ones, which count for nothing, and later ones, which this run has not reached.
+    Others are left: damaged ones, which do not count, and later ones, which this run has not reached.
     """
     numbered = [(_number(folder), folder) for folder in _steps(checkpoints)]
     counted = [
@@ -316,7 +316,7 @@ def remove(folder: Path) -> None:
     One that a branch needs is only moved out of the way of its run.
     """
     if is_needed(folder):
-        with suppress(RunError):  # a damaged one is of no use to the branch either
+        with suppress(RunError):  # a damaged one is useless to the branch too
             folder.rename(kept_folder(folder, fingerprint(read_state(folder))))
             return
     doomed = folder.with_name(folder.name + ".old.tmp")

@@ -28,8 +28,8 @@ from torch.futures import Future
 from train.config import RunError
 
 _METADATA = "torch.distributed.checkpoint.metadata"
-# All that the metadata of a checkpoint of tensors is made of. BytesStorageMetadata is not here: what it
-# stands for is unpickled by torch without limits.
+# All that the metadata of a checkpoint of tensors is made of. BytesStorageMetadata is missing: what it
+# describes is unpickled by torch without limits.
 _ALLOWED = {
     (_METADATA, name): getattr(dcp_metadata, name)
     for name in (
@@ -105,7 +105,7 @@ def read_metadata(folder: Path) -> Metadata:
             _require(not info.transform_descriptors, f"{name} is transformed ({info.transform_descriptors})")
     except Exception as error:  # unpicklers may raise anything
         raise RunError(
-            f"{path}: not the metadata of a checkpoint of ours ({error}); nothing of it was executed"
+            f"{path}: not a Relama checkpoint's metadata ({error}); nothing was executed"
         ) from None
     return metadata
 
@@ -159,7 +159,7 @@ def _read_piece(
 
 def _runs(sizes: torch.Size, offsets: torch.Size, lengths: torch.Size) -> Iterator[tuple[int, int]]:
     """The stretches of consecutive elements (first, count) that make up a piece, in order."""
-    cut = len(sizes)  # the dimensions from here on are whole
+    cut = len(sizes)  # from here on, dimensions are complete
     while cut > 0 and lengths[cut - 1] == sizes[cut - 1]:
         cut -= 1
     strides = [math.prod(sizes[dim + 1 :]) for dim in range(len(sizes))]

@@ -27,8 +27,8 @@ from train.checkpoint.folder import complete_steps, damage, read_state, step_fol
 from train.config import RunError
 from train.ranks import identity
 
-OWNER, OURS = "owner.json", "remote.json"  # whose the URL is; in the run folder, which URL is its own
-# Small files of the run folder, without which a run resumes too, but with a shorter history.
+OWNER, OURS = "owner.json", "remote.json"  # at the URL: its run; in the run folder: its URL
+# Small files of the run folder. A run resumes without them too, but with a shorter history.
 FILES = (
     "config.yaml",
     "metrics.jsonl",
@@ -39,7 +39,7 @@ FILES = (
 )
 PIECE = 8 << 20  # bytes of a read
 PART = 8 << 20  # bytes that a bounded upload sends at once
-TRIES = 3  # of a download whose checksum is wrong
+TRIES = 3  # of a download with a wrong checksum
 AGAIN = 60.0  # seconds before a failed upload is made again
 _STATE = "state.json"
 
@@ -149,7 +149,9 @@ class Remote:
             if step in there and self._is_same(step):
                 continue
             if not self._is_ours():
-                identity.say(f"warning: {self.url}: another process uploads there now; this one stops to")
+                identity.say(
+                    f"warning: {self.url}: another process uploads there now; this one stops uploading"
+                )
                 return False
             self._upload(step)
             self._is_warned = False
@@ -240,14 +242,14 @@ class Remote:
         self._bucket.ask(name, remove)
 
     def _retain(self, here: list[int]) -> None:
-        """Remove what retention has removed here; a disk that was restored may lack older ones to be kept."""
+        """Remove what retention has removed here, but not older checkpoints, which a restored disk lacks."""
         there = self.steps()
         kept = {*here, *there[-self._keep :]}
         verified = [step for step in there if self._bucket.exists(f"{_at(step)}/verified.json")]
         for step in there:
             for_good = self._keep_every and step % self._keep_every == 0
             if step <= here[-1] and step not in kept and not for_good and step not in verified[-1:]:
-                self._remove(f"{_at(step)}/{_STATE}")  # first: what is left is not taken for a checkpoint
+                self._remove(f"{_at(step)}/{_STATE}")  # first, so that the rest is not taken for a checkpoint
                 self._remove(_at(step))
 
     def _download(self, step: int) -> bool:
@@ -296,7 +298,7 @@ def download_step(bucket: Bucket, name: str, final: Path) -> bool:
                 return False
         except (RunError, FileNotFoundError):
             return False
-        shutil.rmtree(final, ignore_errors=True)  # damaged, or it would not be asked for
+        shutil.rmtree(final, ignore_errors=True)  # damaged, or it would not be downloaded
         folders.commit_once(aside, final)
         return True
     finally:

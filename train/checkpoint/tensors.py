@@ -109,7 +109,7 @@ def write(
 
 
 def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]:
-    """Each rank does `work`; all get all results, or RunError with the first failure's message."""
+    """Each rank does `work`; all get all results, or a RunError with the first failure's message."""
     try:
         mine = (work(), None)
     except Exception as error:  # any error: the other ranks are waiting for this one

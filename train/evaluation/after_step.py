@@ -36,7 +36,7 @@ class AfterStep:
         clock: Clock,
         signals: Signals,
     ) -> None:
-        """Add to a step's line of metrics what it owes, unless a signal ends the run."""
+        """Add the measurements that are due to a step's line of metrics, unless a signal ends the run."""
         step = line["step"]
         with clock.stretch("validate"):
             if self._validation.is_due(step) and "validation" not in line:

@@ -30,7 +30,7 @@ class AnyTask:
         return Path(self.name).suffix in FILES
 
     def file(self, limit: int | None) -> Path:
-        """The result's path in the output folder; two task files of one name do not share it."""
+        """The result's path in the output folder; two task files with the same name have different ones."""
         stem = Path(self.name).stem if self.is_file else self.name
         stem = re.sub(r"[^\w.-]", "_", stem)
         if self.is_file:

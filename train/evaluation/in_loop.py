@@ -107,7 +107,7 @@ def _score_any(lm: Any, task: AnyTask, settings: InLoopConfig) -> float | None:
 
 
 def _copy(live: nn.Module, dtype: torch.dtype, ranks: Ranks) -> Llama:
-    """The live weights in a model for inference, divided by `tp` alone; one tensor at a time is whole."""
+    """The live weights in a model for inference, divided by `tp` alone; one full tensor is held at a time."""
     with torch.device("meta"):
         model = Llama(cast(Llama, live).config).to(dtype)  # a phase may have changed the run's rope_theta
     if tp := along(ranks.mesh, "tp"):
@@ -124,7 +124,7 @@ def _copy(live: nn.Module, dtype: torch.dtype, ranks: Ranks) -> Llama:
 
 
 def refuse_impossible(config: TrainConfig) -> None:
-    """Raise RunError for a task that nobody knows, or a layout whose weights cannot be copied so."""
+    """Raise RunError for an unknown task, or a layout whose weights cannot be copied this way."""
     every = f"evaluate.every={config.evaluate.every}"
     later = "set evaluate.every=0, and run relama evaluate weights=RUN@STEP"
     try:

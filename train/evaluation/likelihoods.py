@@ -1,4 +1,4 @@
-"""Log-likelihoods of many (context, continuation) pairs, with as little read twice as possible.
+"""Log-likelihoods of many (context, continuation) pairs, reading as little as possible twice.
 
 Pairs with the same context become one row. Contexts that begin alike (few-shot examples, an article) become a
 cluster, whose prefix is read once. In a cluster, rows are sorted by length and read in batches.
@@ -45,7 +45,7 @@ def log_likelihoods(
 
 
 def clusters(contexts: list[list[int]]) -> Iterator[tuple[int, list[int]]]:
-    """(tokens that they all begin with, which contexts): each context once, those without company together.
+    """(shared first tokens, which contexts): each context once; those that share nothing are together.
 
     The shared beginning is shorter than each of its contexts.
     """
@@ -97,7 +97,7 @@ def _rows(group: _Group, shared: int, most: int) -> Iterator[tuple[Row, list[tup
 def _scores(
     model: Llama, hidden: Tensor, part: list[tuple[Row, list[tuple[int, list[int]]]]]
 ) -> Iterator[tuple[int, Answer]]:
-    """The answers of a batch, given its hidden states; logits are computed where they are needed only."""
+    """The answers of a batch, given its hidden states; logits are computed only where they are needed."""
     where: list[tuple[int, int]] = []  # (row, place) of the hidden state before each token
     chosen: list[int] = []
     for number, (row, pairs) in enumerate(part):

@@ -69,7 +69,7 @@ def validate(
     sequences were read (`sequences`) of how many held out (`of_sequences`). A source with less held-out text
     than one sequence is measured on one shorter sequence (which ranks that share it can divide evenly).
 
-    `must_stop` is asked before each batch, and answers all ranks alike; raises Interrupted if it says so.
+    `must_stop` is called before each batch, with the same answer on all ranks; raises Interrupted if true.
     """
     was_training = model.training
     model.eval()

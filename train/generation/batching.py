@@ -40,7 +40,7 @@ class Request:
     top_p: float
     seed: int | None  # None: another one each time
     emit: Callable[[int | End], None]
-    cancelled: bool = False  # set it, and the request leaves the batch without another word
+    cancelled: bool = False  # set it, and the request leaves the batch without another `emit`
     generator: torch.Generator = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,7 +141,7 @@ class Batcher:
     def _tell(
         self, requests: list[Request], lefts: list[int], logits: torch.Tensor
     ) -> list[tuple[int, int, int]]:
-        """Draw a token for each row and emit it; (row, token, how many are left) of those that go on."""
+        """Draw a token for each row and emit it; (row, token, how many are left) of those that continue."""
         kept = []
         for row, (request, left, values) in enumerate(zip(requests, lefts, logits.float().cpu())):
             if request.cancelled:

@@ -27,7 +27,7 @@ from train.weights.open import open_weights, tokenizer_of
 
 HELP = """\
 Type a line, and the model continues the text. Ctrl-C stops its turn; Ctrl-D or /quit ends.
-  /again            the model's last turn, drawn anew
+  /again            draw the model's last turn again
   /undo             take back your last line and the model's turn
   /new              forget the text
   /text             print the text so far
@@ -97,7 +97,7 @@ class Chat:
         return self._turn()
 
     def again(self) -> Iterator[str]:
-        """The model's last turn in other words. Raises ValueError if it has had none."""
+        """Draw the model's last turn again. Raises ValueError if there is none."""
         if len(self.turns) < 2:
             raise ValueError("nothing to draw again: type a line first")
         self.turns.pop()

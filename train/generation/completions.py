@@ -1,4 +1,4 @@
-"""OpenAI's completions, as JSON: what a client may ask for, and what it is sent.
+"""OpenAI's completions as JSON: what a client may send, and what it gets.
 
 The fields and their defaults are those of https://platform.openai.com/docs/api-reference/completions. What a
 pretrained model cannot do is refused by name, and so is a field that does not exist.
@@ -76,7 +76,7 @@ def parse(body: bytes, model: str, tokenizer: Tokenizer, context: int, most: int
             )
     n = _number(asked, "n", int, 1, 1, most)
     if _number(asked, "best_of", int, n, 1, most) != n:
-        raise BadRequest("best_of: expected n, as this server ranks nothing", "best_of")
+        raise BadRequest("best_of: expected n; this server does not rank completions", "best_of")
     if n * len(prompts) > most:
         raise BadRequest(f"n × prompts = {n * len(prompts)}: expected at most {most}", "n")
     seed = None if asked.get("seed") is None else _number(asked, "seed", int, 0, -(2**63), 2**63 - 1)

@@ -12,7 +12,7 @@ STDIN = "-"
 
 
 def read_prompts(source: str, is_json: bool) -> list[str]:
-    """The prompts of a file, one per line; `-` is standard input. With `is_json` lines are {"prompt": …}.
+    """The prompts in a file, one per line; `-` is standard input. With `is_json`, lines are {"prompt": …}.
 
     Raises RunError for an unreadable file, an empty line or a line without a prompt.
     """

@@ -127,7 +127,7 @@ def answer(server, listener: socket.socket, names: frozenset[str] | None) -> Non
     for name in (
         "uvicorn",
         "asyncio",
-    ):  # a stop and a client that leaves are no errors; the server tells ours
+    ):  # a stop or a client that leaves is not an error; the server reports real ones
         logging.getLogger(name).setLevel(logging.CRITICAL)
     config = uvicorn.Config(
         application(server, names),

@@ -1,4 +1,4 @@
-"""What one AdamW update can do at most, so that more than that is a fault of the machine.
+"""The most that one AdamW update can do; anything beyond it is a fault of the machine.
 
 With gradients clipped to the norm G, every |exp_avg| is at most G and every exp_avg_sq between 0 and G².
 A parameter moves by at most lr·(c + weight_decay·|p|) in one update, and weight decay moves it towards 0, so

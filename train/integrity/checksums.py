@@ -22,7 +22,7 @@ def checksum(flat: Tensor) -> Tensor:
     """The checksum of a flat tensor, an int64 scalar on its device."""
     per_word = WORD // flat.element_size()
     if flat.storage_offset() % per_word:
-        flat = flat.clone()  # a view by words must begin at a word
+        flat = flat.clone()  # a view as int64 must be aligned
     words = flat.numel() // per_word * per_word
     total = flat[:words].view(torch.int64).sum()
     if words < flat.numel():

@@ -1,4 +1,4 @@
-"""A step's gradients. What is wrong with them is believed once it has been computed twice.
+"""A step's gradients. A problem with them is believed only if it returns when they are computed again.
 
 The arithmetic of a step is deterministic, so a wrong value that does not return came from the machine, not
 from the data: a bit flipped in a gradient or an activation, a faulty unit. The second result is then used.
@@ -30,9 +30,9 @@ class Result:
     loss: float
     norm: float  # of the gradients before they were clipped
     must_stop: bool  # a rank has received a signal
-    is_altered: bool  # the state is not what the last update made of it
+    is_altered: bool  # the state has changed since the last update
     where: str = ""  # which tensor to suspect of a problem
-    passed: Problem | None = None  # what was wrong with the first result but not with this one
+    passed: Problem | None = None  # what was wrong with the first result and is not with this one
 
 
 class Computation:

@@ -1,4 +1,4 @@
-"""Judges each step and the state, and acts: a decision is logged and reported before it takes effect.
+"""Judges each step and the state: a decision is logged and reported before it takes effect.
 
 In: what a step computed (computation.py). Out: the decision, if there is one: train/recovery.py decides about
 the loss and the gradient norm, sentinel.py about the state.

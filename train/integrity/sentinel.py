@@ -60,12 +60,12 @@ class Sentinel:
         """The state is about to be replaced on purpose."""
         self._record: _Record | None = None
         self._ranges: dict[str, tuple[Tensor, float]] = {}  # largest |p| when measured, and `_moved` then
-        self._moved = 0.0  # how far AdamW can have moved any parameter since `forget`
+        self._moved = 0.0  # the most that AdamW can have moved any parameter since `forget`
         self._outside: dict[str, Tensor] = {}  # whether a measured tensor was out of its bounds
 
     @torch.no_grad()
     def record(self, optimizer: torch.optim.Optimizer, step: int, rate: float, whole: bool = False) -> None:
-        """The state is as the update of `step` at this rate left it. `whole`: a save may follow."""
+        """Record the state right after the update of `step` at this rate. `whole`: a save may follow."""
         if not self.pieces:
             return
         state = list(self._state(optimizer))
@@ -92,7 +92,7 @@ class Sentinel:
 
     @torch.no_grad()
     def finding(self, optimizer: torch.optim.Optimizer) -> str | None:
-        """What is wrong with the state, on which rank and host; None if nothing is. All ranks call it."""
+        """What is wrong with the state, on which rank and host, or None. All ranks call it."""
         mine: list[str] = []
         if self._record is not None:
             state = list(self._state(optimizer))
@@ -113,11 +113,11 @@ class Sentinel:
         return "memory corruption on " + "; ".join(found) if found else None
 
     def reload(self, step: int, finding: str | None) -> dict:
-        """The decision to return to the newest checkpoint because of a `finding`, or of one that has passed.
+        """The decision to return to the newest checkpoint because of a `finding`, current or gone.
 
         Raises RunError if a start does so again and again.
         """
-        finding = finding or "memory corruption that has passed"
+        finding = finding or "memory corruption that has gone away"
         self._returns += 1
         if self._returns > RELOADS:
             raise RunError(
@@ -128,7 +128,7 @@ class Sentinel:
 
     @torch.no_grad()
     def sums(self, optimizer: torch.optim.Optimizer) -> dict[str, Tensor] | None:
-        """The recorded checksum of each tensor, by its name in a checkpoint; None without a whole record."""
+        """Each tensor's recorded checksum, by its name in a checkpoint; None if the record is incomplete."""
         if self._record is None or self._record.pieces != 1:
             return None
         names = [name for name, _ in self._state(optimizer)]
@@ -181,7 +181,7 @@ class Sentinel:
             ):
                 continue
             least, greatest = torch.aminmax(flat)
-            limits = self._moment_limits.get(name.rpartition(".")[2])  # no parameter has such a name
+            limits = self._moment_limits.get(name.rpartition(".")[2])  # no parameter has this name
             if limits is None:
                 now = torch.maximum(-least, greatest)
                 before, moved = self._ranges.get(name, (math.inf, 0.0))
@@ -197,7 +197,7 @@ STEPS = "AdamW's step counts"
 
 
 def pieces(config: TrainConfig, ranks: Ranks) -> int:
-    """Into how many pieces shards are cut, one of them checked per step; 0: none ever.
+    """Into how many pieces shards are cut, one of them checked per step; 0: nothing is checked.
 
     The fewest with which reading takes at most `watchdog.integrity` of a step's computing. Per parameter, a
     step computes 6 operations for each token of the batch, shared out among the ranks; so is the reading,
@@ -212,7 +212,7 @@ def pieces(config: TrainConfig, ranks: Ranks) -> int:
 
 
 def _piece(flat: Tensor, piece: int, count: int) -> Tensor:
-    """One of `count` pieces, each beginning at a whole word."""
+    """One of `count` pieces, each aligned to 8 bytes."""
     if count == 1:
         return flat
     size = math.ceil(flat.numel() / count / 8) * 8

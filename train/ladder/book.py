@@ -192,7 +192,7 @@ def summary(document: dict[str, Any]) -> list[str]:
     ]
     if not (found := document["advice"]):
         why = document["undetermined"]
-        return [*lines, f"nothing is advised: {why}; add sizes, or more tokens_per_parameter"]
+        return [*lines, f"no advice: {why}; add sizes, or more tokens_per_parameter"]
     lines.append(
         f"of {found['flops']:.3g} FLOPs of training, the best is {count(found['parameters'])} parameters on "
         f"{count(found['tokens'])} tokens: {found['loss']:.4f} ({found['interval'][0]:.4f} to "

@@ -35,7 +35,7 @@ class Law:
         return parameters, flops / TRAIN_FLOPS / parameters
 
     def tokens_to_reach(self, loss: float, parameters: float) -> float | None:
-        """The tokens that bring a model of this size to `loss`; None if no number of tokens does."""
+        """The tokens on which a model of this size reaches `loss`; None if it never does."""
         left = loss - self.E - self.A / parameters**self.alpha
         return (self.B / left) ** (1 / self.beta) if left > 0 else None
 

@@ -1,4 +1,4 @@
-"""`relama ladder sizes=1M,2M,4M,8M tokens_per_parameter=5,10,20 data=mix`: small runs foretell a large one.
+"""`relama ladder sizes=1M,2M,4M,8M tokens_per_parameter=5,10,20 data=mix`: small runs predict a large one.
 
 A family of LLaMA-shaped models is trained by the existing trainer, smallest first. From the third size on,
 the held-out loss of each next size is predicted and written down before it is trained, then compared. The
@@ -149,7 +149,7 @@ def _read(folder: Path, rung: Rung, data: Tokens) -> Result:
     ):
         if now != then:
             raise RunError(
-                f"{path}: made with another {key}; choose another run=, or repeat the command that made it"
+                f"{path}: made with a different {key}; choose another run=, or rerun the command that made it"
             )
     return result
 

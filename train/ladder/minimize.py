@@ -1,6 +1,6 @@
 """BFGS from many starts at once: each row of a matrix is one start, and all rows take their steps together.
 
-For a handful of parameters this is L-BFGS that forgets nothing. The line search asks for the weak Wolfe
+For a handful of parameters this is L-BFGS with unlimited memory. The line search asks for the weak Wolfe
 conditions by bisection, with which BFGS also works where the gradient has kinks (Lewis and Overton 2013).
 """
 
@@ -74,7 +74,7 @@ def _search(
         bounded = np.isfinite(high[open_])
         middle = (low[open_] + np.where(bounded, high[open_], 0.0)) / 2
         length[open_] = np.where(bounded, middle, 2 * low[open_])
-    if not known.all():  # rows that found nothing keep their place and gradient
+    if not known.all():  # rows without a lower value keep their place and gradient
         lost = np.flatnonzero(~known)
         _, best_gradient[lost] = objective(best_x[lost], active[lost])
     return best_x, best_value, best_gradient

@@ -33,7 +33,7 @@ def page(name: str, document: dict[str, Any], done: Sequence[Result], fitted: Fi
 
 
 def charts(document: dict[str, Any], done: Sequence[Result], fitted: Fit) -> dict[str, Chart]:
-    """Figure 1 of ours, the fit, its residuals, and the predictions, by name."""
+    """The paper's Figure 1 for ours, the fit, its residuals, and the predictions, by name."""
     sizes = sorted({result.point.parameters for result in done})
     colours = {size: COLOURS[i % len(COLOURS)] for i, size in enumerate(sizes)}
     kept = [result for result in done if not result.excluded]

@@ -1,4 +1,4 @@
-"""What a trained run of a ladder measured, whether it may be fitted, whether all runs saw the same data."""
+"""What a ladder's trained run measured, whether it may be fitted, and whether all runs saw the same data."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from train.report.curves import last_tenth, mixed_bits
 from train.run import markers
 from train.run.record import RunRecord
 
-WORSE = 1.05  # a training loss that ends so much above its lowest tenth has diverged
+WORSE = 1.05  # a training loss that ends this far above its lowest tenth has diverged
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read(path: Path, name: str) -> Result | None:
 
 
 def _diverged(record: RunRecord, loss: float) -> str:
-    """Why a finished run says nothing about its size; empty if it does."""
+    """Why a finished run must not be fitted; empty if it may."""
     uniform = math.log(record.model.vocab_size)
     if not math.isfinite(loss):
         return "diverged: its held-out loss is not finite"

@@ -1,4 +1,4 @@
-"""The tokens of all runs of a ladder: opened and checked once, and enough of them for its largest run."""
+"""The tokens of a ladder's runs: opened and checked once, with enough of them for its largest run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Tokens:
 
 
 def open_once(config: LadderConfig, typed: list[str]) -> Tokens:
-    """Open the data once, before the first run, and prepare it if that is a run's task."""
+    """Open the data once, before the first run, and prepare it where a run would."""
     sets = ("model=tiny", f"model.max_seq_len={config.seq_len}", f"seq_len={config.seq_len}", "micro_batch=1")
     given = [word for word in typed if word.partition("=")[0] not in ("micro_batch", "global_batch")]
     train = load("train", TrainConfig, [*sets, f"global_batch={config.seq_len}", *given])

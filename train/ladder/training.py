@@ -110,7 +110,7 @@ def _start(arguments: list[str], config: LadderConfig, folder: Path, name: str) 
 
 
 def _problem(folder: Path, name: str, code: int) -> str:
-    """Why the ladder cannot go on after a run ended with `code`; empty if it can."""
+    """Why the ladder cannot continue after a run ended with `code`; empty if it can."""
     if code == 0 or (folder / name / markers.STOPPED).exists():  # stopped by recovery: left out of the fit
         return ""
     log = folder / "logs" / f"{name}.log"

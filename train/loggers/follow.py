@@ -1,9 +1,9 @@
 """Send a run's metrics to a logger from a thread: one that fails or hangs neither ends nor delays training.
 
-metrics.jsonl is the truth. A follower reads it as `tail -f` does and gives the logger each line once, in
+metrics.jsonl is authoritative. A follower reads it as `tail -f` does and gives the logger each line once, in
 order. When a run resumes or rewinds, and after a failure, the logger says up to which step it holds the
-history, and the follower goes on there. So a logger has no gaps, even if it was down for a day or was chosen
-in the middle of a run.
+history, and the follower continues there. So a logger has no gaps, even if it was down for a day or was
+chosen in the middle of a run.
 """
 
 import json
@@ -29,7 +29,7 @@ _STEP = re.compile(rb'\{"step": (\d+)')  # how the journal begins a line
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run goes on: after step `kept`, having rewound `rewinds` times since its first step."""
+    """Where a run continues: after step `kept`, having rewound `rewinds` times since its first step."""
 
     kept: int
     rewinds: int
@@ -39,7 +39,7 @@ class Logger(Protocol):
     """A place for metrics. Its methods may raise anything; one thread calls them."""
 
     def open(self, at: Position) -> int:
-        """Connect, also again after a failure; returns the last step that needs not be logged any more.
+        """Connect, also again after a failure; returns the last step that need not be logged.
 
         Steps after `at.kept` are trained again: to the same values, unless the run has rewound since.
         """
@@ -90,7 +90,7 @@ class Follower:
         """Wait up to `seconds` until all is sent; the thread ends with the process."""
         self._thread.join(seconds)
         if self._thread.is_alive():
-            self._warn("not all was sent in time")
+            self._warn("not everything was sent in time")
 
     def _follow(self) -> None:
         pause, is_last = PAUSE, False
@@ -100,7 +100,7 @@ class Follower:
                 self._send()
                 if is_last:
                     self._logger.close(self._failed)
-            except Exception as error:  # whatever a logger raises, training is worth more
+            except Exception as error:  # no error of a logger may end training
                 self._is_open = False
                 self._warn(" ".join(redact(str(error)).split()) or type(error).__name__)
                 self._rest(pause)
@@ -183,6 +183,6 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         if not line.endswith(b"\n"):
             file.seek(-len(line), 1)
             return
-        with suppress(ValueError, KeyError, TypeError):  # a line that somebody damaged
+        with suppress(ValueError, KeyError, TypeError):  # a damaged line
             found = _STEP.match(line)
             yield int(found[1]) if found else int(json.loads(line)["step"]), line

@@ -1,7 +1,7 @@
 """What a run folder remembers of its run in a service, in wandb.json or mlflow.json.
 
-Services cannot take back steps. A run that rewinds goes on as a new run of the same group, with the history
-up to there, and what it left behind stays in the old one. A copied run folder is a run of its own.
+Services cannot take back steps. A run that rewinds continues as a new run of the same group, with the history
+up to there; the rewound steps remain in the old one. A copied run folder is a new run.
 """
 
 import json
@@ -26,12 +26,12 @@ class Kept:
     step: int = 0  # the last step given to the service
 
     def follows(self, at: Position) -> bool:
-        """Whether a run that goes on there is this one: nothing that it holds was taken back."""
+        """Whether a run that continues there is this one: none of its steps was taken back."""
         return self.rewinds == at.rewinds
 
 
 def read(path: Path) -> Kept | None:
-    """What `path` remembers; None if that is nothing, damaged (which is reported) or of a run copied here."""
+    """What `path` records; None if it is missing, damaged (which is reported) or of a run copied here."""
     content = views.content(path)
     if content is None:
         return None
@@ -53,7 +53,7 @@ def read(path: Path) -> Kept | None:
 
 
 def write(path: Path, kept: Kept) -> None:
-    """Remember `kept`. Raises OSError."""
+    """Record `kept`. Raises OSError."""
     aside = path.with_name(path.name + ".tmp")
     aside.write_text(json.dumps(asdict(kept)))
     aside.replace(path)

@@ -1,6 +1,6 @@
 """`logger=wandb`: a run's metrics in Weights & Biases.
 
-The run's id is made once and kept in wandb.json. A run resumed online goes on after the server's last step;
+The run's id is made once and kept in wandb.json. A run resumed online continues after the server's last step;
 resumed offline, it adds another folder with the same id, which `wandb sync` puts into one run.
 """
 

@@ -57,7 +57,7 @@ class Journal:
             self.say(sentence)
 
     def settle(self) -> bool:
-        """Flush; whether all lines are on disk. A checkpoint that outlives its metrics would leave a gap."""
+        """Flush; whether all lines are on disk. A checkpoint that outlived its metrics would leave a gap."""
         if self._unwritten:
             self._write_out()
         try:
@@ -67,7 +67,7 @@ class Journal:
         return not self._unwritten
 
     def _write_out(self) -> None:
-        """Write all waiting lines. If the disk is full they keep waiting, and none is left half-written."""
+        """Write all waiting lines. If the disk is full they keep waiting; no line is left half-written."""
         self._reopen_if_replaced()
         before = self._file.seek(0, os.SEEK_END)
         whole = "".join(self._unwritten).encode()
@@ -83,14 +83,14 @@ class Journal:
             self._unwritten.clear()
 
     def _reopen_if_replaced(self) -> None:
-        """After an editor saved the file, or a person removed it, this run has one that nobody sees."""
+        """If an editor replaced the file, or a person removed it, open the path again."""
         try:
             if os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
                 return
         except FileNotFoundError:
             if not self._path.parent.is_dir():  # the folder is away, and this file with it
                 return
-        except OSError:  # a bad minute proves nothing
+        except OSError:  # a transient error proves nothing
             return
         try:
             replaced = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
@@ -132,7 +132,7 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 def _sentences(line: dict) -> Iterator[str]:
-    """What a line of metrics says in words: held-out losses, exposed communication, slow ranks."""
+    """What a line of metrics reports as text: held-out losses, exposed communication, slow ranks."""
     step, seconds = line["step"], line.get("seconds", {})
     if "validation" in line:
         parts = (

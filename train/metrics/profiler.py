@@ -8,7 +8,7 @@ import torch
 
 
 class Profiler:
-    """Records the first to the last of `steps`, counted from this process's start; no steps, no profile."""
+    """Records the first to the last of `steps`, counted from this process's start; nothing without steps."""
 
     def __init__(self, folder: Path, steps: list[int], rank: int, device: torch.device) -> None:
         self._folder = folder / "profile"

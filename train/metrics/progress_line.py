@@ -1,4 +1,4 @@
-"""The line that a run shows of itself: step, loss, speed, time left. It fits the terminal.
+"""A run's progress line: step, loss, speed, time left. It fits the terminal.
 
 When room is short, the epochs are dropped first, then the peak behind the MFU, the learning rate, the MFU and
 the speed.
@@ -11,8 +11,8 @@ from collections import deque
 from configs import terminal
 
 EVERY = 2.0  # seconds between lines in a log
-FIRST = 10  # steps after which the time left is said in a sentence
-RECENT = 50  # steps whose mean time the ETA assumes for those that are left
+FIRST = 10  # steps after which the time left is printed
+RECENT = 50  # steps whose mean time the ETA assumes for the remaining ones
 _SHORTENED = (6, 6, 5, 2, 5, 3, 4, 1, 0)  # the order in which the parts of `_parts` are shortened
 
 
@@ -101,7 +101,7 @@ def flops(rate: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As a person says it: 45s, 2m50s, 3h05m, 12d04h."""
+    """For people: 45s, 2m50s, 3h05m, 12d04h."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

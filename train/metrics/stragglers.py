@@ -13,12 +13,12 @@ import torch
 
 from train.ranks.setup import gather_objects
 
-SLOW = 1.5  # times the median of the other ranks: a slower rank is named
+SLOW = 1.5  # times the other ranks' median, beyond which a rank is named as slow
 SIZE = {"cpu": 384, "cuda": 4096}  # matrix size: about a millisecond
 SHARE = 0.002  # of the time between two comparisons, for which the products run
 LONGEST = 0.5  # seconds for the products
 FEWEST = 5  # products
-STARVED = 0.05  # of the time between two comparisons: who waits less for data is not named
+STARVED = 0.05  # share of the time between two comparisons below which waiting for data is not reported
 
 
 class Stragglers:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass
 class PhaseConfig:
-    """A stretch of steps. What it leaves null is as the run's own keys say."""
+    """A stretch of steps. What it leaves null comes from the run's own keys."""
 
-    until_step: int | None = None  # its last step; of the three until_… one at most, none: to the end
+    until_step: int | None = None  # its last step; give at most one of the three until_… (none: to the end)
     until_tokens: float | None = None  # it ends with the step that reaches this many tokens of the run
     until_share: float | None = None  # it ends after this share of the run's steps
     weights: dict[str, float] | None = None  # its mixture, instead of data.weights
@@ -16,7 +16,7 @@ class PhaseConfig:
     rope_theta: float | None = None  # instead of model.rope_theta, for longer sequences
     global_batch: int | None = None  # tokens per step
     schedule: str | None = (
-        None  # to `lr` by: constant | linear | cosine | 1-sqrt; null: optim.schedule goes on
+        None  # to `lr` by: constant | linear | cosine | 1-sqrt; null: optim.schedule continues
     )
     lr: float | None = (
         None  # its last step's rate; null: optim.lr × optim.min_lr_ratio; constant: all its steps'

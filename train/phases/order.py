@@ -45,7 +45,7 @@ def _with(
     without: Mapping[str, Ranges] | None = None,
 ) -> Order:
     """The order with these phases, the first from step `at` on if it began before; no segment that changes
-    nothing is added, so that the same mixture goes on as it would have."""
+    nothing is added, so that an unchanged mixture continues undisturbed."""
     for phase in phases:
         n = config.timeline.steps.sample(max(at, phase.start))
         changed = order.change(n, **_draws(phase, stores), without=without)

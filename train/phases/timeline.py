@@ -78,9 +78,9 @@ class Timeline:
         return found
 
     def needed(self, corpora: str, at: int) -> dict[str, float]:
-        """The sources of a run that goes on after step `at`, each with a weight.
+        """The sources of a run that continues after step `at`, each with a weight.
 
-        Of those that only its past had, the ones that are still in `corpora`: they explain its steps.
+        Sources that only its past used are included if they are still in `corpora`: they explain its steps.
         """
         coming = [phase for phase in self.phases if phase.end > at]
         weights: dict[str, float] = {}
@@ -91,7 +91,7 @@ class Timeline:
         return weights
 
     def sentences(self) -> list[str]:
-        """Each phase in a few words, for people."""
+        """A line about each phase, for people."""
         lines = []
         for phase in self.phases:
             total = sum(phase.weights.values())
@@ -199,7 +199,7 @@ def _end(phase: PhaseConfig, steps: int, first_token: int, start: int, batch: in
 
 
 def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
-    """Refuse values that are wrong by themselves."""
+    """Refuse values that are wrong on their own."""
     if len(phase.ends) > 1:
         raise ValueError(
             f"phases.{name}: {' and '.join(phase.ends)} both say where it ends; give one of them"
@@ -207,7 +207,7 @@ def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
     if not phase.ends and not is_last:
         raise ValueError(
             f"phases.{name}: does not say where it ends; give until_step, until_tokens or until_share "
-            "(only the last phase may do without)"
+            "(only the last phase may omit them)"
         )
     for key in ("until_tokens", "until_share", "lr", "rope_theta"):
         value = getattr(phase, key)

@@ -1,4 +1,4 @@
-"""What `relama plan` is asked: a model size with its batch and steps, on how many of which GPU."""
+"""What to plan: a model size with its batch and steps, and how many of which GPU."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class PlanConfig:
     parallel: ParallelConfig
     optim: OptimConfig = field(default_factory=OptimConfig)
     world_size: int = 2048  # GPUs
-    gpus_per_node: int = 8  # GPUs of a machine
+    gpus_per_node: int = 8  # GPUs per machine
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # set by model=; not planned
     validate: ValidateConfig = field(default_factory=ValidateConfig)  # set by model=; not planned
     gpu: str = "a100-80"  # a name, or the memory in GiB

@@ -1,6 +1,6 @@
 """What a run needs of this machine, and what there is: memory by model/parallelize/estimate.py, and disk.
 
-Said before step 1. A run that cannot fit is refused: its weights, its micro-batch, or its first checkpoint.
+Reported before step 1. A run whose weights, micro-batch or first checkpoint cannot fit is refused.
 """
 
 import shutil
@@ -46,7 +46,7 @@ def weights_problem(config: TrainConfig, layout: Layout) -> list[str]:
 def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> None:
     """Raise RunError for a micro-batch without memory, or a new run without disk for one checkpoint."""
     free, place, _ = _room(config, layout)
-    if config.precision == "auto":  # chosen later: refuse only what fits in neither
+    if config.precision == "auto":  # chosen later: refuse only what fits in neither precision
         config = replace(config, precision="bf16")
     need = memory(config, layout)
     if free is not None and need is not None and need - PROCESS > free:
@@ -106,7 +106,7 @@ def _room(config: TrainConfig, layout: Layout) -> tuple[float | None, str, int]:
 
 
 def available_memory() -> int | None:
-    """Bytes that this machine or this container can still give; None if unknown."""
+    """Bytes that this machine or container has free; None if unknown."""
     try:
         with open("/proc/meminfo") as lines:
             free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))

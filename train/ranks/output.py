@@ -1,6 +1,6 @@
-"""Standard output and error that cannot end a run: what cannot be written there is dropped.
+"""Standard output and error that cannot end a run: output that cannot be written is dropped.
 
-The reader of a pipe may go away (`| head`), a log's disk may be full: training is worth more than its log.
+The reader of a pipe may go away (`| head`), or a log's disk may be full; neither may end training.
 """
 
 import errno

@@ -2,7 +2,7 @@
 
 torchrun gives restarted workers the store of their predecessors, and its restart counts may differ between
 machines (a change of members counts on none, a dead worker only on its own), so nothing in the environment
-identifies a start. Instead rank 0 names the start, and greets each rank by a new name.
+identifies a start. Instead rank 0 names the start, and answers each rank with that name.
 """
 
 import os

@@ -45,7 +45,7 @@ class Watchdog:
         self._is_usual = patience <= 1
 
     def doing(self) -> tuple[float, str]:
-        """Since when, and what, for configs/waiting.py; a log does not hear of usual steps."""
+        """Since when, and what, for configs/waiting.py; normal steps are not logged."""
         return self._since, "" if self._is_usual and not terminal.is_live() else self._doing
 
     def close(self) -> None:

@@ -31,7 +31,7 @@ SHARED = {"data", "corpora", "cache", "steps", "global_batch"}  # keys of both a
 
 @dataclass
 class Compared:
-    """A training config, its tokenizer's settings and where they were read."""
+    """A training config, its tokenizer's settings, and where they were read from."""
 
     config: TrainConfig
     tokenizer: dict
@@ -148,7 +148,7 @@ def _table(found: Conformance, compared: Compared) -> Iterator[str]:
     yield f"{count or 'no'} deviation{'s' * (count != 1)} in {found.compared} published values"
     yield from (f"! {deviation}" for deviation in found.deviations)
     yield ""
-    yield "not published; what we chose:"
+    yield "not published; our choices:"
     yield from (f"  {line}" for line in found.silent)
 
 

@@ -1,7 +1,7 @@
 """A run's config against the paper, Meta's code and LLaMA's tokenizer.model (docs/recipe.md §1, §3, §4).
 
 In: a training config, and the settings recorded in a SentencePiece model. Out: a line for each published
-value that differs; separately, what was never published and what we chose. The published values are data
+value that differs; separately, our choices for what was never published. The published values are data
 with their sources (facts.py), and nothing is inferred from our own defaults.
 """
 
@@ -158,7 +158,7 @@ def _of_mixture(weights: dict[str, float]) -> Iterator[Deviation]:
 
 
 def _silent(config: TrainConfig) -> Iterator[str]:
-    """What was never published, and what we chose."""
+    """Our choices for what was never published."""
     yield "initial weights: truncated normal, seeded per parameter name (model/initialize.py)"
     yield f"seed: {config.seed}"
     yield f"optim.eps: {config.optim.eps:g}"

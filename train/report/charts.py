@@ -76,7 +76,7 @@ class Chart:
         )
 
     def file(self) -> str:
-        """The same as an SVG file of its own, in light colors."""
+        """The same as a standalone SVG file, in light colors."""
         shown = [line for line in self.lines if line.legend]
         keys, x = [], LEFT
         for line in shown:

@@ -1,4 +1,4 @@
-"""A run's starts, stops and decisions, for the report: its heading, goodput, attempts and recovery."""
+"""A run's starts, stops and decisions for the report: heading, goodput, attempts and recovery."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,7 @@
 """What a run is: its configuration, from its newest checkpoint or config.yaml, and whether a command fits it.
 
 The checkpoint decides, because it is what the command would continue. Checkpoints made before they held the
-configuration still hold the order of the data, so config.yaml is asked for the rest.
+configuration still hold the order of the data, so the rest comes from config.yaml.
 """
 
 from dataclasses import asdict
@@ -81,12 +81,12 @@ def settle_horizon(config: TrainConfig) -> TrainConfig:
 
 
 def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
-    """How to have another horizon all the same."""
+    """How to get a different horizon nevertheless."""
     if not any(line.startswith("steps:") for line in changed):
         return ""
     return (
         f"; optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps: "
-        f"`relama branch run={path} at=STEP to=NEW steps={config.steps}` goes on from a checkpoint"
+        f"`relama branch run={path} at=STEP to=NEW steps={config.steps}` continues from a checkpoint"
     )
 
 

@@ -1,4 +1,4 @@
-"""How a run ends, other than by an error: its marker, its last words and its exit code."""
+"""How a run ends, other than by an error: its marker, its last line and its exit code."""
 
 import signal
 from pathlib import Path

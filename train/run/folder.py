@@ -4,8 +4,8 @@ runs/<name>/  config.yaml  command.txt  order.json  tokenizer.model  metrics.jso
              starts.jsonl  decisions.jsonl  wandb.json  launch/ (job scripts, logs)
              preempted.json, finished.json or stopped.json
 
-The newest complete checkpoint is the truth and has all that is needed to go on. Every other file is a view:
-checked when it is read, written again where possible, and named where not.
+The newest complete checkpoint is authoritative and has all that is needed to resume. Every other file is a
+view: checked when it is read, written again where possible, and named where not.
 """
 
 import json
@@ -91,7 +91,7 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
 
 
 class RunFolder:
-    """Paths of a run's files, and how the first rank writes them."""
+    """The paths of a run's files, and how the first rank writes them."""
 
     def __init__(self, path: Path, arguments: list[str]) -> None:
         self.path, self.arguments = path, arguments
@@ -99,7 +99,7 @@ class RunFolder:
 
     def remove_unused(self) -> None:
         """Remove a folder that was made for this start, if it was refused before it wrote anything."""
-        with suppress(OSError):  # another file is there: it stays
+        with suppress(OSError):  # it holds another file: keep it
             names = {entry.name for entry in self.path.iterdir()}
             if names <= {lock.NAME, self.checkpoints.name}:
                 self.checkpoints.rmdir()

@@ -1,4 +1,4 @@
-"""The lease of a run's folder: renewed by its owner, and looked at by everyone who would be the next one.
+"""The lease of a run's folder: renewed by its owner, and checked by everyone who wants to take it over.
 
 In: the open and locked `.lock`, whose text is who owns it and a count that grows at every beat. Out: whether
 the folder is still this process's: it may be moved, renamed or removed while the run trains, or be taken
@@ -37,7 +37,7 @@ class Owner:
     beat: int
 
     def may_live(self, path: Path, handle: IO[str]) -> bool:
-        """Whether it may still train, although this process has the lock.
+        """Whether it may still be training, although this process has the lock.
 
         Not on this machine, whose processes share its locks; and not if the folder is a copy of another's.
         """
@@ -73,7 +73,7 @@ class Lease:
             found = read_at(self._path)
         except FileNotFoundError:
             pass
-        except OSError:  # a bad minute proves nothing
+        except OSError:  # a transient error proves nothing
             return None
         if found is not None and found.id == self._id:
             return None
@@ -86,7 +86,7 @@ class Lease:
         self._end(found.owner if found else "unknown")
 
     def release(self) -> None:
-        """Give the folder free. The file stays: deleting it would race with the next owner."""
+        """Release the folder. The file remains: deleting it would race with the next owner."""
         self._released.set()
         with self._changing:
             with suppress(OSError):  # the next owner would wait for this one in vain
@@ -96,9 +96,9 @@ class Lease:
     def _renew(self) -> None:
         while not self._released.wait(BEAT):
             try:
-                problem = self.problem()  # before signing: on a new run, the last of two to sign stays
+                problem = self.problem()  # before signing: on a new run, the last of two to sign wins
                 self._sign()
-            except (OSError, ValueError):  # a file system's bad minute; or just released
+            except (OSError, ValueError):  # a transient error; or just released
                 continue
             if problem and not self._is_away:
                 terminal.say(f"relama: warning: {problem}; training continues, but nothing can be saved")

@@ -23,7 +23,7 @@ WAIT = 15.0  # seconds for the workers of a killed run to exit
 
 
 def hold(path: Path, patience: float = WAIT) -> Lease:
-    """Own `path` until the lease is released. Raises RunError if another process has it, or has no locks."""
+    """Own `path` until the lease is released. Raises RunError if another process has it, or without locks."""
     deadline = time.monotonic() + patience
     while True:
         handle = _locked(path, deadline)

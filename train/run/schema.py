@@ -1,6 +1,6 @@
 """What the JSON files of a run folder look like, checked whenever one is read.
 
-A run's newest complete checkpoint is the truth. These files are views of it, for people, scripts and the
+A run's newest complete checkpoint is authoritative. These files are views of it, for people, scripts and the
 report: people edit them and disks damage them, so nothing is taken from one that does not fit its schema.
 """
 

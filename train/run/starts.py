@@ -63,7 +63,7 @@ def read_starts(folder: Path) -> list[dict]:
 
 
 def other_device(folder: Path, device: torch.device) -> str | None:
-    """What the last start computed on and this one does; None if it is the same, or not known.
+    """What the last start computed on, and what this one does; None if they are the same, or unknown.
 
     The last bits of a result depend on it: on the number of threads, and on the processor or GPU.
     """
@@ -77,7 +77,7 @@ def other_device(folder: Path, device: torch.device) -> str | None:
 
 
 def on_gpu(folder: Path) -> bool:
-    """Whether the last start was on GPUs, as far as is recorded."""
+    """Whether the last recorded start was on GPUs."""
     devices = [line["device"] for line in read_starts(folder) if line.get("device")]
     return bool(devices) and not re.match(r"\d+ threads? of ", devices[-1])
 
@@ -143,5 +143,5 @@ def _last_step(metrics: Path) -> int:
 def _append(folder: Path, event: dict) -> None:
     try:
         json_lines.append(folder / NAME, {**event, "time": time.time()})
-    except OSError as error:  # the ledger is not worth a run
+    except OSError as error:  # a failing ledger must not end a run
         identity.say(f"warning: {folder / NAME}: {error}; this {event['event']} is not recorded")

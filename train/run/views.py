@@ -1,6 +1,6 @@
 """Read and write the files of a run folder that are not its checkpoints, and say what is wrong with one.
 
-Each can be moved away at any time: what a run needs to go on is in its newest checkpoint.
+Each can be moved away at any time: all that a run needs to resume is in its newest checkpoint.
 """
 
 from pathlib import Path

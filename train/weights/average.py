@@ -100,7 +100,7 @@ def _refuse_other(weights: Weights, first: Weights, tokenizer: Tokenizer) -> Non
 
 
 def _shape(config: LlamaConfig) -> dict[str, object]:
-    """What must be equal: two formats may say the same hidden dim by other factors."""
+    """What must be equal: two formats may express the same hidden dim by different factors."""
     factors = ("multiple_of", "ffn_dim_multiplier", "max_seq_len", "n_kv_heads", "head_size")
     shape = {key: value for key, value in asdict(config).items() if key not in factors}
     return shape | {key: getattr(config, key) for key in ("hidden_dim", "kv_heads", "head_dim")}

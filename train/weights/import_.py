@@ -18,7 +18,7 @@ from train.checkpoint.tensors import save_weights
 from train.config import RunError
 from train.weights.open import open_weights, tokenizer_of
 
-PADDING = 1 / 32  # of the tokenizer's pieces: more beyond them are another tokenizer's vocabulary
+PADDING = 1 / 32  # share of the tokenizer's pieces: with more surplus, it is another tokenizer's vocabulary
 OF_PIECES = ("tok_embeddings.weight", "output.weight")  # with a row for each piece
 
 

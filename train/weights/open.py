@@ -66,7 +66,7 @@ def open_weights(path: Path) -> Weights:
 
 
 def _tokenizer_file(checkpoint: Path, fingerprint: str) -> Path | None:
-    """The run's tokenizer or, if that is damaged, the checkpoint's; None if there is neither."""
+    """The run's tokenizer or, if that is damaged, the checkpoint's; None without either."""
     files = [tokenizer_in(checkpoint.parents[1]), tokenizer_in(checkpoint)]
     found = [path for path in files if path.is_file()]
     return next((path for path in found if fingerprint_of(path) == fingerprint), found[0] if found else None)

@@ -218,7 +218,7 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
     assert "altered" in fail(f"config={child / 'config.yaml'}")
     state.write_text(kept)
     state.parent.rename(tmp_path / "away")
-    assert "step-000002: missing, and this run goes on from it" in fail(f"config={child / 'config.yaml'}")
+    assert "step-000002: missing, and this run continues from it" in fail(f"config={child / 'config.yaml'}")
     shutil.rmtree(child)
     (tmp_path / "away").rename(state.parent)
     for arguments, expected in (

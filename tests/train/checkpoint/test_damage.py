@@ -133,7 +133,7 @@ def a_file_at_the_root(folder: Path, trap: Path) -> str:
 
 def not_metadata(folder: Path, trap: Path) -> str:
     (folder / ".metadata").write_bytes(pickle.dumps(torch.Size([1])))
-    return "not the metadata of a checkpoint of ours"
+    return "not a Relama checkpoint's metadata"
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_a_logger_that_hangs_delays_neither_training_nor_its_end(tmp_path, monke
         )
     journal.close()
     assert time.monotonic() - begin < 60  # without PATIENCE it would never end
-    assert "warning: slow: not all was sent in time" in capsys.readouterr().out
+    assert "warning: slow: not everything was sent in time" in capsys.readouterr().out
     hangs.set()
 
 
