@@ -1,4 +1,4 @@
-"""The account of a source's records: counts by reason with examples, languages, lengths; and the quarantine.
+"""A source's records, accounted for: counts by reason with examples, languages, lengths; the quarantine.
 
 In: the documents and drops of one task. Out: a `Report`, whose sum over all tasks is the same however the
 input was divided; and a line in `quarantine.jsonl` for every record that could not be read, with its file,

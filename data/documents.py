@@ -27,7 +27,7 @@ SCHEMA = pa.schema(
         ("file", pa.string()),
         ("record", pa.int64()),
         ("url", pa.string()),
-        ("licence", pa.string()),  # British, as in all corpora: a column's name cannot change
+        ("licence", pa.string()),  # British spelling: existing corpora have a column of this name
         ("meta", pa.string()),
     ]
 )

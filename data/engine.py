@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
 _work: Work | None = None  # in a worker process: the function, sent once
-STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # how often a status is made; the most of the time that it may take
+STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # seconds between statuses; largest share of time that they may take
 
 
 @dataclass
@@ -60,7 +60,7 @@ class EngineConfig:
     def check(self) -> None:
         """Raises DataError if a program or package that the engine needs is not installed."""
         if self.name == "slurm" and shutil.which("sbatch") is None:
-            raise DataError("engine=slurm: no sbatch here; run this on a login node of the cluster")
+            raise DataError("engine=slurm: sbatch not found; run this on a login node of the cluster")
         for package, extra in {
             "slurm": (("datatrove", "data"),),
             "ray": (("datatrove", "data"), ("ray", "ray")),
@@ -223,7 +223,7 @@ def _wait(executor: Any, logs: Path) -> None:
 
 @contextmanager
 def _calling(status: Callable[[], None]) -> Iterator[None]:
-    """Call `status` twice a second from a thread during the block; less often if it takes long itself."""
+    """Call `status` twice a second from a thread during the block, or less often if that takes long."""
     done = threading.Event()
 
     def loop() -> None:

@@ -104,7 +104,7 @@ def _explain_sample(
 def _read_document(text_file: Path, row: int) -> Document:
     if not text_file.is_file():
         raise DataError(
-            f"{text_file}: missing; the cleaned text must stay where it was when its tokens were made"
+            f"{text_file}: missing; restore the cleaned text to where it was when its tokens were made"
         )
     return read_row(text_file, row)
 

@@ -147,7 +147,7 @@ class Order:
         return counts
 
     def epochs(self, n: int) -> dict[str, float]:
-        """How often each source has been read before sample `n`, of which skipped samples are no part."""
+        """How often each source has been read before sample `n`, not counting skipped samples."""
         counts = self.consumed(n)
         if len(self.segments) == 1 and not self.segments[0].without:
             return {source: count / self.n_sequences[source] for source, count in counts.items()}

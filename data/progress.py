@@ -15,7 +15,7 @@ class Progress:
         self._next = self.started + (0.0 if self._live else 5.0)
 
     def show(self, message: str) -> None:
-        """Show a passing state; most calls return at once."""
+        """Show the current state; most calls return at once."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (0.2 if self._live else 10.0)

@@ -89,7 +89,7 @@ def fetched(path: Any) -> Iterator[Path]:
 def publish(folder: Path, url: str) -> None:
     """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
     target = place(url)
-    if (folder / "tokens" / "manifest.json").is_file():  # so that readers can check small ranges
+    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
         from data.tokens import store, sums
 
         sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))

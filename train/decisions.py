@@ -28,8 +28,8 @@ RETURNS = ("rewind", "reload")  # actions that go back to a checkpoint
 def rewind(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
     """Complete a decision to rewind: `to_step` (one of `steps`, or `begun`) and the `samples` to leave out.
 
-    `batch` is in sequences of each step. Left out are the samples from `back` steps before the spike up to it;
-    if an earlier problem was still unresolved, the spike began with that one.
+    `batch` is in sequences of each step. The samples from `back` steps before the spike up to it are left
+    out; if an earlier problem was still unresolved, the spike began with that one.
     """
     last = decision.get("since", decision["step"]) - back
     to_step = max((step for step in steps if step <= last), default=begun)
@@ -128,7 +128,7 @@ class Log:
         self._write_out()
 
     def write_together(self, decision: dict) -> None:
-        """`write` on the first rank; all ranks call it. What a restart would decide again may wait for disk space.
+        """`write` on the first rank; all ranks call it. What a restart would decide again may wait.
 
         Raises RunError if a rewind cannot be logged: a restart would not know of it.
         """

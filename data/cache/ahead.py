@@ -20,7 +20,7 @@ from data.order import Order
 from data.tokens.store import TokenStore
 from data.tokens.sums import BLOCK
 
-THREADS = 16  # requests under way at once
+THREADS = 16  # requests in flight at once
 LEAST_AHEAD = 256  # samples
 STEPS_AHEAD = 3
 LONG_UNIT = 64  # blocks of a request when all of a store will be read and kept: 1 MiB
@@ -74,14 +74,14 @@ class ReadAhead:
         self._is_ours, self._first, self._last = is_ours, first, last
         self._disk = next(iter(stores.values())).disk
         largest = max(store.unit for store in stores.values()) * BLOCK
-        most = max(1, self._disk.capacity // (4 * largest))  # what is read ahead must not fill the cache
+        most = max(1, self._disk.capacity // (4 * largest))  # reading ahead must not fill the cache
         self._ahead = min(max(LEAST_AHEAD, STEPS_AHEAD * global_batch), most)
         self._position = first  # the oldest sample that a rank may still be reading
         self._moved = threading.Condition()
         self._closed = False
         total = sum(store.n_tokens * store.dtype.itemsize for store in stores.values())
         self._evicts = total > self._disk.capacity
-        self._needs: dict[Key, int] = {}  # next use of what is in the cache
+        self._needs: dict[Key, int] = {}  # next use of cached parts
         self._furthest: list[tuple[int, Key]] = []  # heap of (-next use, key); stale where `_needs` differs
         self._asked: deque[tuple[int, list[Key]]] = deque()  # samples fetched and not yet passed
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
@@ -90,7 +90,7 @@ class ReadAhead:
         self._thread.start()
 
     def reached(self, sample: int) -> None:
-        """No rank of the node reads samples before this one any more."""
+        """No rank of the node will read samples before this one."""
         with self._moved:
             self._position = max(self._position, sample)
             self._moved.notify()
@@ -117,10 +117,10 @@ class ReadAhead:
                         return
                     self._ask(n)
         except (DataError, OSError, RuntimeError):
-            return  # readers fetch for themselves, and report what they cannot
+            return  # readers fetch for themselves, and report failures
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
-        """Wait until it holds; False if this is closed before."""
+        """Wait until it holds; False if this is closed first."""
         with self._moved:
             self._moved.wait_for(lambda: self._closed or condition())
             return not self._closed
@@ -177,7 +177,7 @@ class ReadAhead:
         return next_use(self.order, key[0], tokens, self._position, self._last, self._is_ours)
 
     def _make_room(self, n: int, needed: int) -> bool:
-        """Free `needed` bytes, of what is needed later than sample `n`; False if there is no such part."""
+        """Free `needed` bytes of parts that are needed later than sample `n`; False if that is impossible."""
         needed += sum(self._bytes(key) for key, future in self._flying.items() if not future.done())
         while self._disk.taken() + needed > self._disk.capacity or len(self._needs) >= MOST_TRACKED:
             if self._disk.free_unused():

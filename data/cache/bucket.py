@@ -18,13 +18,13 @@ from data.errors import DataError
 from data.remote import refuse_credentials
 
 PATIENCE = 300.0  # seconds of failures before a read gives up
-WRONG_TRIES = 6  # of a read whose bytes arrive, and are wrong
+WRONG_TRIES = 6  # tries of a read whose bytes arrive but are wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
 TIMEOUT = 20.0  # seconds, and what SLOWEST adds
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 EXTRAS = {"s3fs": "data", "gcsfs": "gcs", "adlfs": "azure"}
-Check = Callable[[bytes], str | None]  # what is wrong with what arrived, None if nothing
+Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
 
 
 @dataclass
@@ -129,14 +129,14 @@ class Bucket:
                 raise
             except (NotADirectoryError, IsADirectoryError) as error:  # of file://
                 raise FileNotFoundError(str(error)) from None
-            except Exception as error:  # each client library has errors of its own
+            except Exception as error:  # each client library has its own errors
                 if final := _final(error):
                     raise DataError(f"{self.at(where)}: {final}") from None
-                wrong += isinstance(error, Wrong) or "Checksum" in type(error).__name__  # the client's own
+                wrong += isinstance(error, Wrong) or "Checksum" in type(error).__name__  # the client's errors
                 if wrong >= WRONG_TRIES:
                     raise WrongContent(
                         f"{self.at(where)}: {error}, at each of {wrong} tries; the object was replaced or "
-                        "damaged, or the server alters what it sends: restore it and run the same command"
+                        "damaged, or the server alters what it sends: restore it and run the command again"
                     ) from None
                 if time.monotonic() - begin + pause > PATIENCE:
                     raise DataError(
@@ -153,7 +153,7 @@ class Bucket:
             self.traffic.retries += 1
             is_new = not self._warned and pause > 2 * FIRST_PAUSE
             self._warned |= is_new
-        if is_new:  # one line for each bucket: a bad hour must not fill the log
+        if is_new:  # one line for each bucket: an outage must not fill the log
             print(
                 f"relama: warning: {self.at(where)}: {_line(error)}; retrying (further failures are counted)",
                 file=sys.stderr,
@@ -162,7 +162,7 @@ class Bucket:
 
 
 class Wrong(Exception):
-    """What arrived is not what was asked for."""
+    """The bytes that arrived are not those requested."""
 
 
 class WrongContent(DataError):
@@ -202,7 +202,7 @@ def _options(package: str | None) -> dict[str, Any]:
 
 
 def _final(error: BaseException) -> str | None:
-    """The refusal for an error that no later try changes, or None."""
+    """The refusal for an error that retrying cannot fix, or None."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:

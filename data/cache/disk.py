@@ -113,7 +113,7 @@ class Disk:
         return True
 
     def read(self, path: Path, offset: int, n_bytes: int, size: int) -> bytes:
-        """Bytes of the sparse file; zeros, or fewer, where nothing was written."""
+        """Bytes of the sparse file; zeros, or fewer bytes, where nothing was written."""
         try:
             return os.pread(_opened(path, size).fileno(), n_bytes, offset)
         except OSError:

@@ -1,7 +1,7 @@
 """When tokens will be needed next: the inverse of the order of the data.
 
 `Order.locate` says what a sample reads; here, which samples read given tokens. Both are functions of the
-order alone, so that what to evict from a cache is known, not guessed.
+order alone, so the cache knows what to evict and need not guess.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def next_use(
         if source not in segment.n_sequences:
             continue
         length, total = segment.seq_len, segment.n_sequences[source]
-        first = max(0, -(-low // length) - 1)  # a sequence has its last label, too
+        first = max(0, -(-low // length) - 1)  # a sequence includes its last label
         for index in range(first, min(total, (high - 1) // length + 1)):
             for n in _uses(order, number, source, index, begin, min(end, best)):
                 if mine(n):

@@ -37,7 +37,7 @@ from data.tokens.store import (
 )
 from data.tokens.sums import BLOCK, BlockSums
 
-TRIES = 3  # of a tokenizer whose content is wrong
+TRIES = 3  # tries for a tokenizer whose content is wrong
 PIECE = 8 << 20  # bytes of a request when a shard is read in full
 
 
@@ -114,7 +114,7 @@ class BucketStore(TokenStore):
                     yield shard, unit
 
     def bring(self, shard: int, unit: int) -> int:
-        """Have a unit in the cache; returns how many bytes came from the bucket. Raises DataError."""
+        """Put a unit into the cache; returns how many bytes came from the bucket. Raises DataError."""
         low = unit * self.unit
         high = min(low + self.unit, len(self._sums(shard).sums))
         if all(self._cached(shard, block) is not None for block in range(low, high)):
@@ -310,7 +310,7 @@ def remote_manifest(bucket: Bucket) -> dict:
 
 
 def _keep_tokenizer(bucket: Bucket, folder: Path, manifest: dict) -> None:
-    """Have the store's tokenizer in the cache. Raises DataError if it is missing or another."""
+    """Put the store's tokenizer into the cache. Raises DataError if it is missing or a different one."""
     from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
 
     def is_right() -> bool:

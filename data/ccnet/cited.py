@@ -65,7 +65,7 @@ def url_hash(url: str) -> int:
 
 def references(wikitext: str) -> Iterator[str]:
     """The URLs inside the references of one article."""
-    # Patterns for a whole comment or reference would search the rest again for each one that does not end.
+    # Patterns for complete comments or references would search the rest again for each unterminated one.
     text = _without_comments(wikitext)
     place = 0
     while begin := _REFERENCE.search(text, place):

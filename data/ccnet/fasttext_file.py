@@ -75,7 +75,7 @@ def _predictor(file: "_Reader", make: Callable) -> Callable[[str], tuple[str, fl
 
 
 def _tree(counts: list[int]) -> np.ndarray:
-    """The children of each node of the Huffman tree over labels, which come by falling count; -1: a leaf."""
+    """The children of each node of the Huffman tree over labels, sorted by falling count; -1: a leaf."""
     n_labels = len(counts)
     n_nodes = 2 * n_labels - 1
     weight = [*counts, *[10**15] * (n_labels - 1)]
@@ -133,7 +133,7 @@ class _Reader:
         return np.ascontiguousarray(values).data
 
     def _quantizer(self, codes: np.ndarray) -> np.ndarray:
-        """The values that codes, (rows, parts), stand for."""
+        """The values that the codes (rows, parts) encode."""
         dim, n_parts, width, last = self.take("<4i")
         table = self.array("<f4", dim * _CENTROIDS)
         parts = []

@@ -17,7 +17,7 @@ CONTROLS = (*range(32), *range(127, 160))
 
 
 class Translation(dict[int, str | int | None]):
-    """A table for `str.translate` that adds digits, and other characters as they are, when it meets them.
+    """A table for `str.translate` that adds digits and other characters when it meets them.
 
     A table of every digit takes a quarter of a second to make.
     """

@@ -16,7 +16,7 @@ import numpy as np
 from data import folders
 from data.ccnet.paragraphs import HASH
 
-PARTITION = 1 << 25  # hashes, about; reducing them takes less than a gigabyte
+PARTITION = 1 << 25  # about how many hashes; reducing them takes less than a gigabyte
 
 
 @dataclass(frozen=True)

@@ -46,13 +46,13 @@ from data.dedup.editions import AGES, Editions, age_key, ages
 from data.documents import read_row
 from data.splitmix import GAMMA, mix_array
 
-SHARE = (9, 10)  # a book is dropped if more than this much of it is in another (paper §2.1)
+SHARE = (9, 10)  # a book is dropped if more than this share of it is in another (paper §2.1)
 SHINGLE = 5  # words
 SAMPLE = 8  # keep one hash in eight
 SHORT = 1024  # shingles; keep all hashes of books up to this length
 CHOSEN = 64  # hashes of a book that are looked up
 MAX_SHARED = 1000  # books considered for one shared hash
-PARTITION = 1 << 22  # hashes, about; sorting them takes a third of a gigabyte
+PARTITION = 1 << 22  # about how many hashes; sorting them takes a third of a gigabyte
 
 SORTED = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured

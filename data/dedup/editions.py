@@ -34,7 +34,7 @@ def ages(sketches: list[Path]) -> list[int]:
 
 @dataclass(frozen=True)
 class Editions:
-    """What is known of all books, by their numbers."""
+    """What is known about all books, by their numbers."""
 
     ages: list[int]
     copies: dict[int, list[int]]  # first of several equal books: the others

@@ -13,7 +13,7 @@ import xxhash
 
 from data.documents import Document
 
-PARTITION = 1 << 24  # documents, about; sorting their hashes takes half a gigabyte
+PARTITION = 1 << 24  # about how many documents; sorting their hashes takes half a gigabyte
 HASH = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
 MARK = np.dtype([("task", "<u4"), ("row", "<u4")])
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class _Broken(Exception):
-    """A request failed in a way that a later one may not; `pause`: seconds that the server asks for."""
+    """A request failed, and a later one may not; `pause`: seconds that the server asks for."""
 
     def __init__(self, problem: str, pause: float = 0.0) -> None:
         super().__init__(problem)
@@ -49,7 +49,7 @@ def page(url: str, method: str = "GET") -> tuple[bytes, Message]:
 
 
 def download(url: str, part: Path, size: int | None, show: Callable[[int], None]) -> None:
-    """Fill `part`, from the bytes that it has already, up to the file's end. Raises DataError."""
+    """Download the rest of the file into `part`, after the bytes that it already has. Raises DataError."""
 
     def here() -> int:
         return part.stat().st_size if part.exists() else 0
@@ -62,7 +62,7 @@ def download(url: str, part: Path, size: int | None, show: Callable[[int], None]
             part.unlink()
             start = 0
         with _open(url, start) as response:
-            if response.status != 206:  # this server sends all of it
+            if response.status != 206:  # this server sends the complete file
                 start = 0
             length = response.headers.get("Content-Length")
             end = start + int(length) if length and length.isdigit() else size
@@ -109,7 +109,7 @@ def _patiently(url: str, work: Callable[[], T], progress: Callable[[], int]) -> 
                 raise
             if progress() > best:
                 failures, best = 0, progress()
-            # A machine without a network does not get one within a minute.
+            # A machine without a network does not get one within a minute: do not retry.
             if failures == len(PAUSES) or (not best and failures and _is_offline(error)):
                 raise DataError(
                     f"{redact(url)}: cannot be fetched ({_reason(error)}); what has arrived is kept: run the "

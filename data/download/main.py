@@ -1,4 +1,4 @@
-"""`download=true`: the publisher's files in `dumps/<source>`, each complete and verified, or not there.
+"""`download=true`: the publisher's files in `dumps/<source>`, each complete and verified, or absent.
 
 The list of files is kept next to them (`.downloads.json`), so a second start fetches the rest of the same
 dump, and needs no network once all are here. An unfinished file (`.NAME.part`) continues where it broke off.
@@ -52,7 +52,7 @@ def download(recipe: str, source: str, config: DumpsConfig) -> Path:
 
 
 def _files(recipe: str, folder: Path, config: DumpsConfig, progress: Progress) -> list[Remote]:
-    """The files to have: as listed at the first start, or now by the publisher."""
+    """The wanted files: as listed at the first start, or by the publisher now."""
     base = (config.mirror or PUBLISHERS[recipe][0]).rstrip("/")
     asked = {"from": base, "only": config.only, "files": config.files}
     try:
@@ -113,9 +113,9 @@ def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], pr
 
 
 def _fetch(file: Remote, folder: Path, show: Callable[[int], None]) -> None:
-    """One file: complete and with the right checksum, or not there. Raises DataError."""
+    """One file: complete and with the right checksum, or absent. Raises DataError."""
     part = _part(folder, file)
-    if not file.digest and file.size is None:  # nothing would show that two halves are of different files
+    if not file.digest and file.size is None:  # nothing would show that the two parts are of different files
         part.unlink(missing_ok=True)
     problem = None
     for _ in range(2):  # a file may change on its server while it is downloaded

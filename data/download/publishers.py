@@ -17,7 +17,7 @@ from data.download import http
 from data.errors import DataError
 from data.folders import is_plain
 
-BETWEEN_PAGES = 2.0  # seconds: what Gutenberg's page "Robot Access" asks for
+BETWEEN_PAGES = 2.0  # seconds, as Gutenberg's page "Robot Access" asks
 _C4 = re.compile(r"en/(c4-train\.\d{5}-of-01024\.json\.gz)")
 _DUMP = re.compile(
     r"^([0-9a-f]{40})[ \t]+\*?((\w+)-(\d{8})-pages-articles-multistream\.xml\.bz2)$", re.MULTILINE
@@ -93,7 +93,7 @@ def stackexchange(base: str, only: Only, _prefixes: list[str]) -> Iterator[Remot
 
 
 def books(base: str, only: Only, _prefixes: list[str]) -> Iterator[Remote]:
-    """Project Gutenberg's plain texts, from the list that it keeps for robots; it has no checksums."""
+    """Project Gutenberg's plain texts, from its list for robots, which has no checksums."""
     url, seen = f"{base}/robot/harvest?filetypes[]=txt", set()
     while url and url not in seen:
         seen.add(url)

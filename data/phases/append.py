@@ -40,7 +40,7 @@ class AppendConfig:
 
     more: str  # what to append
     output: str  # the new version's folder
-    corpora: str = "corpora"  # the version to append to; it is not changed, and must stay
+    corpora: str = "corpora"  # the version to append to; it is not changed, and must be kept
 
     def __post_init__(self) -> None:
         for key in ("more", "output", "corpora"):
@@ -52,7 +52,7 @@ class AppendConfig:
 
 
 def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:
-    """Make the new version; yields what it has, a line for each source. Raises DataError, nothing made."""
+    """Make the new version; yields a line for each source. Raises DataError, and then makes nothing."""
     if output.exists():
         raise DataError(f"output={output}: exists already; choose another folder")
     old, new = (sources_in(str(folder)) for folder in (corpora, more))
@@ -105,10 +105,10 @@ def _append(before: TokenStore, after: TokenStore, goal: Path) -> None:
 
 
 def _refuse_unlike(before: TokenStore, after: TokenStore, manifest: dict, added: dict) -> None:
-    """Raise DataError unless the one may follow the other."""
+    """Raise DataError unless `after` may follow `before`."""
     if (before.tokenizer_fingerprint, before.dtype) != (after.tokenizer_fingerprint, after.dtype):
         raise DataError(
-            f"{after.folder}: made with another tokenizer than {before.folder}; prepare it with "
+            f"{after.folder}: made with a different tokenizer than {before.folder}; prepare it with "
             f"tokenizer={tokenizer_in(before.folder)}"
         )
     if manifest["heldout"] != added["heldout"]:

@@ -1,7 +1,7 @@
-"""Where in a run a stretch of a source's tokens is read: the order asked backwards.
+"""Where in a run a stretch of a source's tokens is read: the inverse of the order.
 
 Each answer is computed from the order alone, without reading the past: for every sequence that shows the
-tokens, in every epoch, its place in the epoch, its block and its sample. Takes time for what is found only.
+tokens, in every epoch, its place in the epoch, its block and its sample. Takes time only for what it finds.
 """
 
 from bisect import bisect_right

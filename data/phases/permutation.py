@@ -51,4 +51,4 @@ def keys_of(key: tuple) -> tuple[int, ...]:
     return struct.unpack(f"<{ROUNDS}Q", digest)
 
 
-round_keys = lru_cache(maxsize=1024)(keys_of)  # an epoch's are asked for again and again, a block's are not
+round_keys = lru_cache(maxsize=1024)(keys_of)  # an epoch's keys are used again and again, a block's are not

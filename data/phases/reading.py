@@ -1,9 +1,9 @@
 """How one source is read over the segments of a run: its k-th sequence in the run → epoch and number.
 
 Each epoch visits every sequence once, in an order drawn from (seed, source, epoch). A segment in which the
-source is the same goes on where it was. One in which it has grown, or lost sequences, first finishes the
-epoch: over what was not read yet and what is new. One with another length cuts the source into other
-sequences; it goes on after the same share of the epoch, in tokens.
+source is the same continues where it was. One in which it has grown, or lost sequences, first finishes the
+epoch: the sequences not read yet, and new ones. One with another length cuts the source into other
+sequences; it continues after the same share of the epoch, in tokens.
 """
 
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Which documents of the token stores somebody means: by URL, file and record, license, id or a pattern.
+"""Which documents of the token stores are meant: by URL, file and record, license, id or a pattern.
 
 In: `document=…`, or a text file with one of these on each line. Out: their ranges of tokens, by source. Only
 the provenance columns of the cleaned text are read, and the stores' lists of documents.
@@ -20,9 +20,9 @@ from data.errors import DataError
 from data.phases.kept import Ranges, merged
 from data.tokens.store import Span, TokenStore
 
-pc: Any = pyarrow.compute  # it makes its functions when imported
+pc: Any = pyarrow.compute  # pyarrow makes its functions when imported
 COLUMNS = ("id", "url", "file", "record", "licence")
-SEARCHED = 100_000  # URLs and ids among which near names are looked for
+SEARCHED = 100_000  # URLs and ids that are searched for similar names
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _provenance(path: Path) -> Iterator[tuple[int, pa.Table]]:
 
 
 def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
-    """The names most like one that is unknown."""
+    """The names most similar to an unknown one."""
     if one.kind == "pattern":
         return ""
     column = {"license": "licence", "record": "file"}.get(one.kind, "url")

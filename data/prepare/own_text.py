@@ -1,8 +1,8 @@
-"""Your own files, prepared for training in one go: text, a tokenizer of their own, tokens, a held-out part.
+"""Your own files, prepared for training in one go: text, their own tokenizer, tokens, a held-out part.
 
-In: files as `recipe=text` reads them. Out: what the long way leaves (`relama prepare recipe=text`, `relama
-tokenizer`, `relama prepare stage=tokens`), in `corpora/<source>/`. Each step resumes and is reused by its own
-rules; a marker spares a complete source from asking them again.
+In: files as `recipe=text` reads them. Out: what the separate commands would make (`relama prepare
+recipe=text`, `relama tokenizer`, `relama prepare stage=tokens`), in `corpora/<source>/`. Each step resumes
+and is reused by its own rules; a marker says that a source is complete.
 """
 
 import json
@@ -17,7 +17,7 @@ from data.prepare.inputs import find_inputs
 from data.progress import Progress
 from data.remote import stamp
 
-HELDOUT = 0.01  # of the documents; of few long ones, the end of the text
+HELDOUT = 0.01  # share of the documents; of a few long ones, the end of the text
 
 
 def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int) -> None:

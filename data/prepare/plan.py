@@ -110,7 +110,7 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     known = work / "settings.json"
     own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
     if (work / "read").is_dir():
-        progress.say(f"{work}: left unfinished by an earlier version; starting again")
+        progress.say(f"{work}: left unfinished by an earlier version; starting over")
         shutil.rmtree(work)
     if known.exists():
         begun = json.loads(known.read_text())

@@ -38,9 +38,9 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: bool | None = None) -> str:
     """Make the sample under `corpora`, in one process, unless a complete one exists.
 
-    A sample that another Python or other recipes made is never replaced unasked, because runs may depend on
-    it: `replace=None` uses it and returns a line that says so (otherwise ""), `False` refuses it, and `True`
-    makes it again. `vocab_size=None` accepts any, and makes 4,096.
+    A sample made by another Python or other recipes is never replaced unless asked, because runs may depend
+    on it: `replace=None` uses it and returns a line that says so (otherwise ""), `False` refuses it, and
+    `True` makes it again. `vocab_size=None` accepts any, and makes 4,096.
 
     Raises DataError if the sample that exists has another vocabulary, or if this Python came without its
     sources or its documentation.
@@ -100,7 +100,7 @@ def _make(corpora: Path, made: dict, progress: Progress) -> None:
     """Make everything in a temporary folder; move the folders into place one by one, the marker last."""
     from data.prepare.recipe import Recipe, make_text
     from data.sources import github, text
-    from data.tokens.build import build_store  # imports that take a second, which a finished sample saves
+    from data.tokens.build import build_store  # these imports take a second, which a finished sample saves
     from data.tokens.tokenizer import Tokenizer
     from data.tokens.train_tokenizer import train_tokenizer
 
@@ -189,7 +189,7 @@ def _documentation(library: Path) -> Iterator:
     for place, (name, body) in enumerate(sorted(topics.topics.items())):
         yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENSE, {"topic": name})
     for source in _code(library):
-        if not isinstance(source, Record):  # counted with the code
+        if not isinstance(source, Record):  # belongs to the code
             continue
         module = source.meta["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         text = "\n\n".join(_docstrings(module, source.text))

@@ -22,7 +22,7 @@ class Limits:
     """The bounds of one preparation."""
 
     record_bytes: int = 64 << 20  # of one record, unpacked
-    max_expansion: float = 100.0  # times its size that a file may unpack to, beyond FREE_BYTES
+    max_expansion: float = 100.0  # how many times its size a file may unpack to, beyond FREE_BYTES
 
 
 DEFAULT = Limits()

@@ -128,7 +128,7 @@ def _unpacked_bytes(message: pa.Message) -> int:
     for number in range(_int(head, "<I", buffers)):
         place, size = struct.unpack_from("<qq", head, buffers + 4 + 16 * number)
         if size >= 8:
-            total += max(0, _int(body, "<q", place))  # -1: stored as it is
+            total += max(0, _int(body, "<q", place))  # -1: stored uncompressed
     return total
 
 

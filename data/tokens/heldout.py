@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import xxhash
 
-LEAST = 8192  # fewest bytes to hold out, about 2,048 tokens; but never more than MOST
+LEAST = 8192  # fewest bytes to hold out (about 2,048 tokens), but never more than MOST
 MOST = 0.1  # largest share of all text
 TOO_LITTLE = 4096  # hold out nothing if all text is less than this many bytes
 

@@ -40,7 +40,7 @@ class JsonModel:
         except Exception as error:  # tokenizers raises plain Exceptions
             line = (str(error).splitlines() or ["empty"])[0]
             raise DataError(f"{path}: not a tokenizer.json of the tokenizers library ({line})") from None
-        self._tokenizer.encode_special_tokens = True  # written out in a text, they are text
+        self._tokenizer.encode_special_tokens = True  # written literally in a text, they are text
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)

@@ -170,7 +170,7 @@ def _encode(plan: Plan, file: int) -> None:
 def _divided(
     plan: Plan, file: int, first: int, names: list[str], texts: list[str]
 ) -> tuple[list[str], list[str], list[int], list[bool]]:
-    """Ids, texts, rows, and which of them to hold out in any case: `plan.apart`, or the end cut off it."""
+    """Ids, texts, rows, and which of them to hold out in any case: `plan.apart`, or the end cut off."""
     rows = list(range(first, first + len(texts)))
     one = plan.apart
     if one is None or one.file != file or one.row not in rows:
@@ -195,7 +195,7 @@ def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[i
 
 
 def merge_group(plan: Plan, group: int) -> None:
-    """Merge the runs of a group of text files, if that is not done."""
+    """Merge the runs of a group of text files, unless that is done."""
     if plan.is_merged(group):
         return
     sizes: dict[str, int] = {}

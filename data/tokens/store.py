@@ -23,7 +23,7 @@ from data.folders import is_plain
 
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
-SCANNED = 1 << 20  # documents of a shard that are compared at once
+SCANNED = 1 << 20  # documents of a shard compared at once
 MAPPED = 256  # most files mapped at once, of all stores: each holds a file descriptor, of some 1,000
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
@@ -203,16 +203,16 @@ def _map(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-        _mapped.cache_clear()  # the process needs its descriptors elsewhere
+        _mapped.cache_clear()  # the process needs file descriptors for other things
         return _mapped(path, dtype, store)
 
 
 @lru_cache(maxsize=MAPPED)
 def _mapped(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
-    """`store` keeps apart what two stores found under one path, at different times."""
+    """`store` distinguishes two stores that were at one path at different times."""
     with open(path, "rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead of each access, in vain
+    if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead at each access
         pages.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(pages, dtype)
 

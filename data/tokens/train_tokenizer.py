@@ -97,7 +97,7 @@ def train_tokenizer(
 
 
 def sample_texts(config: TokenizerConfig) -> Iterator[str]:
-    """max_bytes of text, divided by the sources' weights; a source with less text gives all it has."""
+    """max_bytes of text, divided by the sources' weights; a source with less text gives all of it."""
     weights = config.data.chosen()
     files = {source: text_files(Path(config.corpora) / source / "text") for source in weights}
     for source, weight in weights.items():

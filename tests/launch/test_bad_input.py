@@ -29,7 +29,7 @@ REFUSED = [
     (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but 2 rank(s) were started"),
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
     (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
-    (["cluster=slurm"], "there is no sbatch here; run this on a login node"),
+    (["cluster=slurm"], "sbatch not found; run this on a login node"),
     (["status"], "no launch recorded for this run"),
     (["stop", "run=x"], "no launch recorded for this run"),
     (["generate", "cluster=slurm"], "launch generate: only for processes of this machine"),

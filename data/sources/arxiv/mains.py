@@ -33,7 +33,7 @@ _INPUTS = re.compile(
 )
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
 _WORD = re.compile(r"\w+")
-# The same for ASCII, five times as fast: whatever is in no word becomes a space.
+# The same for ASCII, five times as fast: all characters outside words become spaces.
 _NO_WORD = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 
 Find = Callable[[str, str, str], str | None]

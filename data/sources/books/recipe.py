@@ -1,4 +1,4 @@
-"""Books: Project Gutenberg's plain texts without their headers, and the user's own (docs/recipe.md §2).
+"""Books: Project Gutenberg's plain texts without their headers, and the user's own books (docs/recipe.md §2).
 
 In: Gutenberg's files in any layout of folders (`1342-0.txt`, `pg1342.txt`, `pandp12.txt`; `.zip` and
 `.gz` as mirrors hold them), one's own `.txt`, or rows such as PG19's. Out: a document for each book,

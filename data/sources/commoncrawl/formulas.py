@@ -1,4 +1,4 @@
-"""Formulas in a web page as text: their TeX where the page has it, else their MathML written in a line.
+"""Formulas in a web page as text: their TeX where the page has it, else their MathML written on one line.
 
 In: the parsed page. Out: the same with <math> and <script type="math/tex"> replaced. MathML with its
 annotation would be extracted twice, and a fraction or a power without its sign would be another number.

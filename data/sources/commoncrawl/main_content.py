@@ -51,11 +51,11 @@ _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
 _LINKS = "a, select, script"
-_DATE_SHARE = 3  # of a paragraph with a date: so many times its length is a sentence, not a byline
+_DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence, not a byline
 # resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
 _LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
-_JOINER = "\u2060"  # invisible, and removed again
+_JOINER = "\u2060"  # invisible, and removed afterwards
 _DATES = "p time, li time, dd time, blockquote time"
 _REWRITTEN = f'math, script[type^="math/tex"], sup, {_DATES}'
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"

@@ -121,7 +121,7 @@ def _licenses(texts: dict[PurePosixPath, str]) -> licenses.Coverage:
     for place, text in texts.items():
         folder = licenses.covered_folder(place)
         if folder:
-            known = text if len(text) <= licenses.MAX_TEXT else ""  # no license is that long
+            known = text if len(text) <= licenses.MAX_TEXT else ""  # no license is this long
             folders.setdefault(folder, {})[str(place.relative_to(folder))] = known
     found = {str(folder): licenses.folder_license(files) for folder, files in folders.items()}
     reuse = {str(folder) for folder, files in folders.items() if any("/" in name for name in files)}

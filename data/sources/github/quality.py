@@ -73,7 +73,7 @@ def _count(text: str) -> tuple[int, int, int]:
     if not text.isascii():
         letters = sum(map(str.isalpha, text))
         return letters, sum(map(str.isalnum, text)) - letters, len(_TOKENS.findall(text))
-    kinds = text.encode().translate(_KIND_OF)  # ten times as fast as to look at each character
+    kinds = text.encode().translate(_KIND_OF)  # ten times as fast as looking at each character
     digits = kinds.count(b"0")
     runs = [(b" " + kinds.translate(only)).count(bytes([32, kind])) for kind, only in _ONLY.items()]
     return kinds.count(b"a"), digits, digits + sum(runs)

@@ -88,7 +88,7 @@ class Rows:
 
     def _begin(self, prefix: bytes = b"") -> expat.XMLParserType:
         """A new parser, which refuses a DTD: dumps declare no entities."""
-        parser = expat.ParserCreate("UTF-8")  # `Characters` makes it so, whatever the file declares
+        parser = expat.ParserCreate("UTF-8")  # from `Characters`, whatever the file declares
         parser.StartDoctypeDeclHandler = self._refuse
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end

@@ -70,7 +70,7 @@ _SPECIAL = DEFINERS | _PREFIXES | COMMANDS | INPUTS | {"fi", "usepackage", "make
 def _marks(verbatim: Verbatim, letters: str) -> re.Pattern:
     """A pattern of text without marks, then a mark, given what is verbatim and which letters names have.
 
-    Groups without marks in them count as text: most groups are so, and they change nothing.
+    Groups without marks count as text: most groups have none, and they change nothing.
     """
     characters = re.escape(verbatim.short)
     short = f"|(?P<short>[{characters}])" if characters else ""

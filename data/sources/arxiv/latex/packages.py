@@ -1,4 +1,4 @@
-r"""Commands of packages for authors' notes and changes, as definitions: what a reader sees of them.
+r"""Commands of packages for authors' notes and changes, as definitions of what a reader sees.
 
 A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
 change is. Sources: the manuals of todonotes, changes, fixme, trackchanges and pdfcomment.

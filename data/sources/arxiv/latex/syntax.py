@@ -98,7 +98,7 @@ def ends_in_word(text: str, end: int) -> bool:
 
 
 def after_word(text: str, word: int, position: int) -> int:
-    r"""Where reading continues after what is left out from `word` to `position`.
+    r"""Where reading continues after the text from `word` to `position`, which is left out.
 
     If it ends in a control word, TeX reads no blanks after it. They are kept where they separate a control
     word before `word` from what follows.

@@ -1,4 +1,4 @@
-"""Figures that templates compute, and those that a template's own name completes: {{km|5}}, {{USD|5}}.
+"""Figures that templates compute, and those whose unit is the template's name: {{km|5}}, {{USD|5}}.
 
 Without the unit or the currency in the name, the figure alone would be a wrong number.
 """
