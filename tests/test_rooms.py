@@ -86,7 +86,7 @@ def test_rooms_import_only_what_is_below_them():
     assert wrong == []
 
 
-def test_a_circle_and_a_deferred_import_are_seen():
+def test_a_circle_and_a_deferred_import_are_detected():
     assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
     late = ast.parse("def f():\n    from data import order\n    import train.config\n    import os\n")
@@ -94,7 +94,7 @@ def test_a_circle_and_a_deferred_import_are_seen():
 
 
 @pytest.mark.parametrize("path", sources(*ROOMS, "tests", "benchmarks"), ids=module_of)
-def test_no_file_is_longer_than_a_reader_holds(path):
+def test_no_file_is_too_long(path):
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 

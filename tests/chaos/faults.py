@@ -262,7 +262,7 @@ KINDS: dict[str, Fault] = {
     "preempted (SIGTERM)": preempt,
     "Ctrl-C": interrupt,
     "a rank hangs (SIGSTOP)": stop_a_rank,
-    "all ranks pause, then go on": pause,
+    "all ranks pause, then continue": pause,
     "killed during a save": kill_during_a_save,
     "checkpoint: a bit flipped": flip_a_bit,
     "checkpoint: a file truncated": truncate_a_file,
@@ -296,7 +296,7 @@ KINDS: dict[str, Fault] = {
 NEED_ANOTHER_RANK = {"a rank hangs (SIGSTOP)"}
 # After these a run may continue without a restart.
 NEED_NO_RESTART = {
-    "all ranks pause, then go on",
+    "all ranks pause, then continue",
     "disk full",
     ".lock removed",
     "folder moved away and back",

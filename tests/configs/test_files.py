@@ -25,7 +25,7 @@ def test_nested_and_dotted_keys_and_groups_are_read(tmp_path):
     assert config.model == load("train", TrainConfig, ["model=small"]).model
 
 
-def test_what_is_typed_wins_wherever_it_stands_and_replaces_a_group(tmp_path):
+def test_what_is_typed_wins_at_any_position_and_replaces_a_group(tmp_path):
     word = write(tmp_path / "my.yaml", "model: {dim: 64, n_heads: 2}\nsteps: 5\nseed: 3\n")
     assert expand(["steps=9", word]) == ["model.dim=64", "model.n_heads=2", "seed=3", "steps=9"]
     assert expand([word, "model=7b"]) == ["steps=5", "seed=3", "model=7b"]

@@ -108,7 +108,7 @@ def test_no_color_is_obeyed():
     assert "\x1b" not in in_a_terminal(code, 80, TERM="dumb")
 
 
-def test_a_pipe_gets_whole_lines_without_control_characters():
+def test_a_pipe_gets_complete_lines_without_control_characters():
     done = subprocess.run(
         [sys.executable, "-c", lines_of_a_run(SEVEN)], capture_output=True, text=True, cwd=REPOSITORY
     )
@@ -150,7 +150,7 @@ def test_a_long_wait_is_reported_and_leaves_nothing_on_a_terminal():
     assert screen(written, 80) == ["done", ""]
 
 
-def test_a_log_hears_of_each_wait_once_a_minute():
+def test_a_log_gets_a_line_about_each_wait_once_a_minute():
     done = subprocess.run([sys.executable, "-c", WAIT], capture_output=True, text=True, cwd=REPOSITORY)
     assert [line.partition(":")[2].partition(",")[0].strip()[:9] for line in done.stderr.splitlines()] == [
         "checking ",
@@ -158,7 +158,7 @@ def test_a_log_hears_of_each_wait_once_a_minute():
     ]
 
 
-def test_a_short_wait_says_nothing_and_leaves_no_thread(capsys):
+def test_a_short_wait_prints_nothing_and_leaves_no_thread(capsys):
     with waiting.waiting("nothing"):
         pass
     deadline = time.monotonic() + 60

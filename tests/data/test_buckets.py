@@ -106,7 +106,7 @@ def test_batches_from_a_bucket_are_those_of_the_local_folder(server, stores, tmp
         store.verify()
 
 
-def test_a_cache_that_is_complete_needs_no_bucket(server, proxy, stores, tmp_path):
+def test_a_complete_cache_needs_no_bucket(server, proxy, stores, tmp_path):
     assert_same(opened(tmp_path), stores, range(0, 20))
     again = opened(tmp_path)
     before = proxy.requests["GET"]
@@ -134,14 +134,14 @@ def test_faults_of_the_server_never_change_a_token(proxy, stores, tmp_path, caps
     assert len(set(proxy.done)) == 8, proxy.done
 
 
-def test_a_server_that_always_lies_is_named(proxy, tmp_path):
+def test_a_server_that_always_sends_wrong_bytes_is_named(proxy, tmp_path):
     remote = opened(tmp_path)["code"]
     proxy.faults = lambda method, path: "corrupt" if path.endswith(".bin") else None
     with pytest.raises(DataError, match=r"s3://corpus/mix/code/tokens/train-0000\d.bin, bytes .*tries"):
         remote.read(0, 100)
 
 
-def test_a_server_that_stays_away_is_named(proxy, tmp_path, monkeypatch):
+def test_an_unreachable_server_is_named(proxy, tmp_path, monkeypatch):
     monkeypatch.setattr(bucket_module, "PATIENCE", 0.5)
     remote = opened(tmp_path)["code"]
     proxy.faults = lambda method, path: "hang up"
@@ -240,7 +240,7 @@ def test_ranks_of_a_node_and_two_jobs_share_a_cache(proxy, stores, tmp_path):
     assert wrong == []
 
 
-def test_a_full_disk_of_the_cache_costs_reads_alone(server, stores, tmp_path, monkeypatch, capsys):
+def test_a_full_cache_disk_only_costs_reads(server, stores, tmp_path, monkeypatch, capsys):
     def full(handle: int, content: bytes, offset: int) -> int:
         raise OSError(28, "No space left on device")
 
@@ -262,7 +262,7 @@ def test_stores_that_no_job_reads_make_room(server, tmp_path):
     assert not disk.free_unused() and (disk.folder / opened(tmp_path)["code"].fingerprint).exists()
 
 
-def test_what_is_fetched_is_little_more_than_what_is_trained_on(server, stores, tmp_path):
+def test_little_more_is_fetched_than_is_trained_on(server, stores, tmp_path):
     remote = opened(tmp_path)
     steps = sum(store.n_sequences(L) for store in stores.values()) // BATCH * 2
     assert_same(remote, stores, range(0, steps))

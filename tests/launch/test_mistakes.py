@@ -170,7 +170,7 @@ def test_a_mistake_is_one_line_and_leaves_nothing(command, folder, monkeypatch):
     assert files(folder) == before
 
 
-def test_what_a_new_user_types_that_is_right(folder, monkeypatch):
+def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     """Spellings that look like mistakes, each of which has one meaning."""
     monkeypatch.chdir(folder)
     Path("prompts.txt").write_text("a\u2028b\n")  # not the end of a line

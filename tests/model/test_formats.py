@@ -98,7 +98,7 @@ def tied_model() -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def test_a_tied_output_comes_in_as_a_second_matrix_with_the_same_logits_and_gradients(tmp_path):
+def test_a_tied_output_is_imported_as_a_second_matrix_with_the_same_logits_and_gradients(tmp_path):
     theirs = tied_model()
     theirs.save_pretrained(tmp_path / "tied")
     opened = open_huggingface(tmp_path / "tied")

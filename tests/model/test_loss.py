@@ -37,7 +37,7 @@ def test_any_chunk_gives_the_loss_and_gradients_of_all_logits_at_once(monkeypatc
         assert error < tolerance
 
 
-def test_a_hopeless_prediction_costs_its_distance_and_not_infinity():
+def test_a_hopeless_prediction_has_a_finite_loss():
     hidden = torch.tensor([[[1000.0, 0.0]]], requires_grad=True)
     loss = next_token_loss(hidden, torch.eye(2), torch.tensor([[1]]))
     loss.backward()

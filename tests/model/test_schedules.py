@@ -71,7 +71,7 @@ def runs(name: str, ranks: int, per_rank: int, micro_batches: int) -> bool:
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 5])
 @pytest.mark.parametrize("vocab_size", [16, 900, 5000])
-def test_no_other_cut_gives_the_busiest_stage_less_work(stages, vocab_size):
+def test_no_other_split_gives_the_busiest_stage_less_work(stages, vocab_size):
     config = LlamaConfig(dim=64, n_layers=9, n_heads=4, vocab_size=vocab_size, max_seq_len=64)
     layer, head, _, _ = costs(config)
 
@@ -87,7 +87,7 @@ def test_no_other_cut_gives_the_busiest_stage_less_work(stages, vocab_size):
     assert busiest([len(part) for part in chosen]) == min(map(busiest, others))
 
 
-def test_the_papers_sizes_are_cut_with_less_where_the_head_is():
+def test_the_papers_sizes_have_fewer_layers_where_the_head_is():
     config = LlamaConfig(dim=4096, n_layers=32, vocab_size=32000)
     assert [len(part) for part in split(config, 4)] == [8, 8, 8, 8]  # the head: 0.6 of a layer's work
     assert [len(part) for part in split(config, 6)] == [5, 6, 6, 5, 5, 5]  # more in stages without an end

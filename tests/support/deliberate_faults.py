@@ -253,7 +253,7 @@ FAULTS = (
         "data/phases/reading.py",
         "place = -(-place * self.seq_len // seq_len)",
         "place = 0",
-        "tests/data/phases::test_a_source_with_longer_sequences_goes_on_after_the_same_share_of_its_epoch",
+        "tests/data/phases::test_a_source_with_longer_sequences_continues_after_the_same_share_of_its_epoch",
     ),
     Fault(
         "phases: what a source has gained waits for the next epoch",
@@ -324,7 +324,7 @@ FAULTS = (
         "tests/train/integrity::test_a_flip_between_two_updates_is_found_and_named",
     ),
     Fault(
-        "sentinel: the bytes after a tensor's last whole word do not count",
+        "sentinel: the bytes after a tensor's last complete word do not count",
         "train/integrity/checksums.py",
         "if words < flat.numel():",
         "if words > flat.numel():",
@@ -338,7 +338,7 @@ FAULTS = (
         "tests/train/integrity::test_a_nan_that_does_not_return_is_discarded",
     ),
     Fault(
-        "recomputation: a problem that returns has passed",
+        "recomputation: a problem that returns counts as gone",
         "train/integrity/computation.py",
         "has_passed = not problem(second.loss, second.norm)",
         "has_passed = True",
@@ -354,7 +354,7 @@ FAULTS = (
         "tests/train/evaluation::test_the_copy_turns_positions_as_the_live_model_does",
     ),
     Fault(
-        "loggers: a rewound run goes on as the same run of the service",
+        "loggers: a rewound run continues as the same run of the service",
         "train/loggers/kept.py",
         "return self.rewinds == at.rewinds",
         "return True",

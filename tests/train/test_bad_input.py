@@ -74,7 +74,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(harm, name, co
 
 
 @pytest.mark.parametrize("harm", ["damaged", "deleted"])
-def test_a_run_that_lost_all_its_checkpoints_starts_again_only_when_told_to(harm, copy, trained, corpora):
+def test_a_run_that_lost_all_its_checkpoints_starts_over_only_when_told_to(harm, copy, trained, corpora):
     for folder in (copy / "checkpoints").glob("step-*"):
         truncate(folder / "__0_0.distcp") if harm == "damaged" else shutil.rmtree(folder)
     before = (copy / "metrics.jsonl").read_bytes()
@@ -202,7 +202,7 @@ def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch
     assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
 
 
-def test_an_undecided_precision_is_told_as_a_range_that_agrees_with_what_is_refused(monkeypatch, tmp_path):
+def test_an_undecided_precision_is_shown_as_a_range_that_agrees_with_what_is_refused(monkeypatch, tmp_path):
     config = load("train", TrainConfig, ["model=small", "data=mix", "precision=auto", "device=cpu"])
     config = replace(config, model=replace(config.model, vocab_size=32000))
     low, high = (needs.memory(replace(config, precision=name), Layout()) for name in ("bf16", "fp32"))

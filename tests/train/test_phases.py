@@ -95,7 +95,7 @@ def test_a_piece_of_the_schedule_goes_from_the_rate_before_the_phase_to_its_own(
         (["phases.a.until=3"], "phases.a.until: unknown key; did you mean phases.a.until_step"),
     ],
 )
-def test_phases_that_cannot_be_are_refused_in_one_line(arguments, words):
+def test_impossible_phases_are_refused_in_one_line(arguments, words):
     with pytest.raises(ConfigError) as refused:
         config_of(*arguments)
     assert words in str(refused.value) and "\n" not in str(refused.value)

@@ -86,7 +86,7 @@ def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, mon
     assert "as this run began; a new run would use fp32 here" in output and "0.5 times" in output
 
 
-def test_a_run_made_before_the_key_goes_on_in_fp32(folder, corpora):
+def test_a_run_made_before_the_key_continues_in_fp32(folder, corpora):
     arguments = [f"corpora={corpora}", f"run={folder / 'older'}", "steps=4"]
     runs.succeed(*arguments, "stop_at=2")  # in fp32
     config = folder / "older" / "config.yaml"

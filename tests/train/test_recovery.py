@@ -90,7 +90,7 @@ def test_recovery_gives_up_after_the_limit_in_a_window():
 QUIET = [5.0 + 0.01 * (-1) ** n for n in range(20)]
 
 
-def test_what_was_not_trained_does_not_become_usual():
+def test_steps_that_were_not_trained_do_not_become_normal():
     skipped = judge("skip", [*QUIET, 9.0, 9.1, 9.0, 9.1, 9.0])
     assert [d["action"] for d in skipped[20:]] == ["skip"] * 5
     warned = judge("warn", [*QUIET, *[9.0, 9.1] * 8])
@@ -126,7 +126,7 @@ def test_a_loss_as_without_training_is_judged_however_slowly_it_came_back():
     assert judged([(8.5, 1.0)] * 30).decisions == []  # nothing was learned yet
 
 
-def test_a_problem_is_resolved_when_the_loss_is_usual_again():
+def test_a_problem_is_resolved_when_the_loss_is_normal_again():
     recovery = judged([*LEARNED, (math.nan, math.nan)], "skip")
     assert recovery.unresolved["step"] == 21 and "loss nan" in recovery.ailing()
     state = json.loads(json.dumps(recovery.state()))
@@ -140,7 +140,7 @@ def test_a_problem_is_resolved_when_the_loss_is_usual_again():
     assert again.unresolved is None and again.ailing() is None
 
 
-def test_a_rewind_goes_back_behind_the_first_unresolved_problem():
+def test_a_rewind_returns_to_before_the_first_unresolved_problem():
     decision = {"step": 31, "action": "rewind", "since": 22}
     assert rewind(decision, [10, 20, 30], back=5, batch=8)["to_step"] == 10
 
@@ -220,7 +220,7 @@ def test_the_checkpoints_decisions_hold_and_the_log_adds_what_is_beyond_them(
     )
     assert standing(found) == standing(standing_then + beyond)
     assert (LOG in capsys.readouterr().out) == (damaged is not None)
-    assert reconcile(tmp_path, standing_then) == found  # the log is whole again
+    assert reconcile(tmp_path, standing_then) == found  # the log is complete again
     if damaged is not None:
         assert (tmp_path / LOG).with_stem("decisions-1").read_text() == "\n".join(lines) + "\n"
 
@@ -344,7 +344,7 @@ def carry_out(message: str, run: Path, arguments: list[str], tmp_path: Path) -> 
         ("rewind", "spike", False, ["recovery=skip", "recovery.limit"], ["recovery=rewind", "init="]),
     ],
 )
-def test_a_stop_proposes_nothing_that_is_set_already_or_needs_a_missing_checkpoint(
+def test_a_stop_proposes_nothing_that_is_already_set_or_needs_a_missing_checkpoint(
     policy, kind, is_saved, named, not_named
 ):
     line = stop_line({"step": 9, "why": "loss 9", "kind": kind, "since": 5}, "r", policy, is_saved)

@@ -161,7 +161,7 @@ def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
     assert first["loss"] < metrics(undisturbed[0])[0]["loss"] - 0.5  # it has learned something already
 
 
-def test_under_nohup_a_lost_terminal_ends_nothing(corpora, tmp_path):
+def test_a_lost_terminal_ends_nothing_under_nohup(corpora, tmp_path):
     """For one process, and for torchrun as `relama launch` starts it."""
     arguments = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
     torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *arguments]

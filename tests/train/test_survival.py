@@ -20,7 +20,7 @@ def undisturbed(corpora, tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["the readers left", "no room"])
-def test_output_that_cannot_be_written_ends_no_run(how, undisturbed, corpora, tmp_path):
+def test_output_that_cannot_be_written_does_not_end_a_run(how, undisturbed, corpora, tmp_path):
     folder = tmp_path / "run"
     arguments = command(f"corpora={corpora}", f"run={folder}", *SETTINGS)
     if how == "no room":

@@ -8,7 +8,7 @@ from data.ccnet import references
 from data.errors import DataError
 
 
-def test_a_missing_package_is_one_line_that_names_it_and_the_way_out(tmp_path, monkeypatch):
+def test_a_missing_package_is_one_line_that_names_it_and_what_to_do(tmp_path, monkeypatch):
     (tmp_path / references.FILE).write_bytes(b"")
     monkeypatch.setitem(sys.modules, "floret", None)
     with pytest.raises(DataError, match=r"needs the package floret .*ccnet.skip=references") as refused:

@@ -267,5 +267,5 @@ OLD, NEW = '{"released": "1998-06"}', '{"released": "2008-08-26"}'
         ([LONGER, BOOK, " ".join(LONGER.split()[-100:])], [OLD, NEW, OLD], {0: 1}),  # only the older had it
     ],
 )
-def test_of_two_editions_the_newer_is_kept(tmp_path, texts, metas, held):
+def test_the_newer_of_two_editions_is_kept(tmp_path, texts, metas, held):
     assert kept_editions(tmp_path, texts, metas) == held

@@ -46,7 +46,7 @@ def test_a_new_version_begins_with_the_old_one_and_explains_both(
     assert main(words) == 1 and "exists already" in capsys.readouterr().err
 
 
-def test_what_cannot_follow_is_refused_with_nothing_made(corpora, tokenizer, tmp_path, capsys):
+def test_an_incompatible_store_is_refused_and_nothing_is_made(corpora, tokenizer, tmp_path, capsys):
     other = prepared(tmp_path / "other", tokenizer, heldout=0.2)
     (tmp_path / "empty").mkdir()
     shutil.copytree(corpora, tmp_path / "same")

@@ -141,7 +141,7 @@ def test_the_place_of_a_sequence_in_the_run_is_found_without_reading_the_run(str
         assert reading.find(sample.index, sample.epoch) == sample.k
 
 
-def test_a_source_with_longer_sequences_goes_on_after_the_same_share_of_its_epoch():
+def test_a_source_with_longer_sequences_continues_after_the_same_share_of_its_epoch():
     short = Reading(0, "a", n_sequences=100, seq_len=8)
     long = short.follow(130, 50, 16, ())  # 1.3 epochs
     assert long.position(130) == (1, 15)
@@ -174,7 +174,7 @@ def test_holes_are_the_sequences_that_show_a_token(start, length, seq_len):
     assert list(range(first, stop)) == shown
 
 
-def test_a_source_of_which_nothing_is_left_is_refused_by_name():
+def test_a_source_with_no_sequence_left_is_refused_by_name():
     order = Order.start(seed=0, weights={"a": 1}, n_sequences={"a": 3}, seq_len=8)
     without = {"a": ((0, 100),)}
     changed = order.change(5, weights={"a": 1}, n_sequences={"a": 3}, seq_len=8, without=without)
@@ -212,5 +212,5 @@ def test_fifty_phases_and_ten_thousand_holes_cost_little_time_and_memory():
         for n in asked:
             order.locate(n)
         seconds.append(time.process_time() - begin)
-    assert min(seconds) / len(asked) < 100e-6  # 20 µs on a machine of its own
+    assert min(seconds) / len(asked) < 100e-6  # 20 µs on an idle machine
     assert peak < 1 << 22

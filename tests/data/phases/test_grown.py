@@ -39,7 +39,7 @@ def test_a_store_that_grew_keeps_the_numbers_of_what_was_trained_on(stores, grow
     order = Order.start(seed=1, weights={"prose": 1}, n_sequences={"prose": before}, seq_len=100)
     order = order.change(before // 2, weights={"prose": 1}, n_sequences={"prose": after}, seq_len=100)
     read = [order.locate(n).index for n in range(after)]
-    assert sorted(read) == list(range(after))  # the epoch goes on over what is left and what is new
+    assert sorted(read) == list(range(after))  # the epoch continues over what is left and what is new
     for index in read[: before // 2]:
         assert np.array_equal(old.sequence(index, 100), grown.sequence(index, 100))
 

@@ -206,7 +206,7 @@ def test_a_list_with_a_name_that_leads_elsewhere_is_refused(publisher):
         fetch("stackexchange", address)
 
 
-def test_a_disk_that_is_too_small_is_said_before_anything_is_fetched(publisher, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(publisher, monkeypatch):
     served, address = publisher
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1 << 20))
     with pytest.raises(
@@ -252,7 +252,7 @@ def aiohttps_server(folder: Path) -> Iterator[str]:
     loop.call_soon_threadsafe(loop.stop)
 
 
-def test_anothers_server_continues_a_file(tmp_path):
+def test_a_file_from_an_independent_server_is_continued(tmp_path):
     pytest.importorskip("aiohttp")
     content = bytes(range(256)) * 9999
     (tmp_path / "file").write_bytes(content)

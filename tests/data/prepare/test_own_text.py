@@ -1,4 +1,4 @@
-"""`relama train data=text input=FILES`: what the long way makes, made once."""
+"""`relama train data=text input=FILES`: what the separate commands make, made once."""
 
 import shutil
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_what_a_kill_left_undone_is_made_and_the_rest_is_reused(notes, corpora, 
     assert files(again) == files(corpora)
 
 
-def test_a_changed_input_is_refused_with_the_way_out(notes, corpora, tmp_path):
+def test_a_changed_input_is_refused_with_what_to_do(notes, corpora, tmp_path):
     (tmp_path / "other.txt").write_text("Another text.\n" * 100)
     with pytest.raises(DataError, match=r"different input.*source=NAME"):
         prepare_text(corpora, "my_notes", [str(tmp_path / "other.txt")], vocab_size=600)

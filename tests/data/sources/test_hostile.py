@@ -46,7 +46,7 @@ def dictionary_bomb(path: Path, n_rows: int = 3000) -> None:
     pq.write_table(pa.table({"text": cells}), path, compression="zstd")
 
 
-def test_bombs_beside_good_files_cost_themselves_and_memory_stays_bounded(tmp_path):
+def test_bombs_next_to_good_files_cost_only_themselves_and_memory_is_bounded(tmp_path):
     source = tmp_path / "in"
     source.mkdir()
     zeros = b" " * (200 * MIB)
@@ -245,7 +245,7 @@ def test_a_tar_of_many_names_takes_linear_time_and_no_growing_memory(tmp_path):
     assert seconds[1] < 8 * max(seconds[0], 0.05)
 
 
-def test_a_warc_dictionary_that_is_a_bomb_is_not_unpacked_whole(tmp_path):
+def test_a_warc_dictionary_that_is_a_bomb_is_not_unpacked_completely(tmp_path):
     packed = zstd.compress(b"\0" * (200 * MIB))
     assert packed.startswith(ZSTD)
     path = tmp_path / "a.warc.zst"

@@ -44,7 +44,7 @@ def test_a_plain_text_in_any_unicode_encoding_is_read(tmp_path, encoding):
         (codecs.BOM_UTF32_LE + b"\xff\xff\xff\xff", "not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_text_is_one_malformed_record(tmp_path, content, reason):
+def test_a_binary_file_is_one_malformed_record(tmp_path, content, reason):
     (tmp_path / "a.txt").write_bytes(content)
     kept, bad = texts(tmp_path / "a.txt")
     assert not kept and len(bad) == 1 and reason in bad[0]
@@ -96,7 +96,7 @@ class TestGzip:
         assert texts(path) == (["a", "b"], [])
 
     @pytest.mark.parametrize("seed", range(8))
-    def test_all_whole_rows_before_a_cut_or_a_bad_member_are_read(self, tmp_path, seed):
+    def test_all_complete_rows_before_a_cut_or_a_bad_member_are_read(self, tmp_path, seed):
         """Compared with what zlib gives for the same bytes."""
         draw = random.Random(seed)
         packed = gzip.compress(self.LINES)[: draw.randrange(200, 4000)]

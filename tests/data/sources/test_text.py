@@ -124,7 +124,7 @@ def test_a_truncated_file_gives_the_rows_before_the_break(tmp_path, name):
     assert (seen > 5_000) == (not name.endswith("parquet"))
 
 
-def test_a_text_file_of_another_encoding_is_malformed(tmp_path):
+def test_a_text_file_in_another_encoding_is_malformed(tmp_path):
     (tmp_path / "a.txt").write_bytes("é".encode("latin-1"))
     (item,) = text.read(tmp_path / "a.txt")
     assert item.malformed and "UTF-8" in item.detail
@@ -167,7 +167,7 @@ def test_text_in_a_binary_column_is_utf_8(tmp_path):
     assert [record.text for record in records(tmp_path / "a.parquet")] == ["é", "plain"]
 
 
-def test_files_of_one_folder_may_have_other_columns(tmp_path):
+def test_files_of_one_folder_may_have_different_columns(tmp_path):
     tables = [{"text": ["one"], "id": [1]}, {"content": ["two"]}, {"raw_content": [b"three"], "id": ["x"]}]
     tables += [{"text": pa.array([None], pa.string()), "content": ["four"]}, {"Text": ["five"]}]
     for number, columns in enumerate(tables):

@@ -65,7 +65,7 @@ def test_ids_are_those_of_the_library_and_every_text_comes_back(path, real_texts
         assert tokenizer.text_bytes(stream) == len(text.encode())
 
 
-def test_its_ends_are_named_by_its_config_or_known_and_never_read_in_a_text(path, tmp_path):
+def test_bos_and_eos_come_from_the_config_or_known_names_and_never_from_a_text(path, tmp_path):
     unnamed = Tokenizer(byte_pairs(tmp_path / "unnamed", 5000, names=False))
     for tokenizer in (Tokenizer(path), unnamed):
         assert tokenizer.vocab_size == 256 + 5000 + 3
@@ -163,7 +163,9 @@ def altered(path: Path, folder: Path, how: str) -> Path:
         ("other JSON", "not a tokenizer.json of the tokenizers library"),
     ],
 )
-def test_one_that_loses_text_or_has_no_ends_is_refused_in_one_line(path, tmp_path, how, message):
+def test_a_tokenizer_that_loses_text_or_has_no_bos_and_eos_is_refused_in_one_line(
+    path, tmp_path, how, message
+):
     other = altered(path, tmp_path / "other", how)
     with pytest.raises(DataError) as refusal:
         Tokenizer(other)

@@ -88,7 +88,7 @@ def test_special_tokens_are_known(both):
     ],
     ids=str,
 )
-def test_a_tokenizer_whose_ids_cannot_be_kept_is_told_before_it_is_used_and_exports_alone(
+def test_a_tokenizer_whose_ids_cannot_be_kept_is_reported_before_it_is_used_and_exported_alone(
     options, tmp_path, capsys
 ):
     text = tmp_path / "text.txt"

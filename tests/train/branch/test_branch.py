@@ -174,7 +174,7 @@ def branch(*arguments: str, capsys) -> tuple[int, str]:
 
 
 @pytest.mark.distributed
-def test_a_branch_goes_on_as_its_parent_would_where_nothing_differs(parent, corpora, tmp_path, capsys):
+def test_a_branch_that_changes_nothing_continues_as_its_parent_would(parent, corpora, tmp_path, capsys):
     same, other = tmp_path / "same", tmp_path / "other"
     code, text = branch(f"run={parent}", "at=4", f"to={same}", "optim.weight_decay=0.1", capsys=capsys)
     assert code == 0 and f"next: relama train config={same / 'config.yaml'}" in text

@@ -214,7 +214,7 @@ def test_questions_in_another_format_are_refused_in_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_task_that_fails_ends_alone(folder, benchmarks, tmp_path, capsys):
+def test_a_failing_task_does_not_stop_the_others(folder, benchmarks, tmp_path, capsys):
     arguments = ("tasks=[nq,piqa]", "protocols=[paper]")  # nq has too few documents for 5 and 64 shots
     assert run(folder, benchmarks, tmp_path, *arguments) == 1
     printed = capsys.readouterr()

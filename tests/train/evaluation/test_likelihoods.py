@@ -52,7 +52,7 @@ def drawn(seed: int) -> list[tuple[list[int], list[int]]]:
 
 
 @pytest.mark.parametrize(("seed", "batch"), [(0, 1), (1, 3), (2, 16)])
-def test_every_pair_scores_as_in_a_pass_of_its_own(model, seed, batch):
+def test_every_pair_scores_as_in_its_own_pass(model, seed, batch):
     pairs = drawn(seed)
     found = dict(log_likelihoods(model, pairs, batch))
     assert sorted(found) == list(range(len(pairs)))

@@ -56,10 +56,10 @@ def test_the_first_turn_is_what_generate_writes(chat, model, tokenizer, capsys):
 def test_any_number_of_turns_fits_the_context(chat, model):
     for number in range(20):
         assert len("".join(chat.say(f"line {number} of a longer text"))) > 0
-    assert chat.text.count("of a longer text") == 20  # nothing is lost of what is shown
+    assert chat.text.count("of a longer text") == 20  # all that is shown is kept
 
 
-def test_commands_do_as_they_say(chat, capsys):
+def test_commands_do_what_they_say(chat, capsys):
     converse(chat, iter(["def f(x):", "/again", "/again"]))
     assert len(chat.turns) == 2
     converse(chat, iter(["    return", "/undo"]))

@@ -162,7 +162,7 @@ def test_ranks_that_do_not_fit_are_refused(
     assert message in error and len(error.splitlines()) == 1
 
 
-def test_heads_that_cannot_be_cut_are_refused_by_name(folders):
+def test_heads_that_cannot_be_divided_are_refused_by_name(folders):
     with pytest.raises(
         train.generation.main.RunError, match=r"^parallel\.tp=4: does not divide .* n_heads=2"
     ):

@@ -191,7 +191,7 @@ def test_a_bad_request_is_refused_in_one_line(body, served):
     assert BAD[body] in error["message"] and "\n" not in error["message"]
 
 
-def test_what_is_not_a_completion_is_refused_with_its_status(served):
+def test_other_requests_are_refused_with_their_status(served):
     url = f"{served.url}/v1/completions"
     chat = httpx.post(f"{served.url}/v1/chat/completions", json={})
     assert chat.status_code == 404 and "POST /v1/completions" in chat.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""A wrong value is believed once it has been computed twice, and its tensor is named."""
+"""A problem is believed only if it returns when the step is computed again; its tensor is named."""
 
 import math
 from types import SimpleNamespace

@@ -131,7 +131,7 @@ def test_the_recorded_sums_are_those_of_the_checkpoint_s_tensors():
     assert all(checksum(local(parts[name])) == total for name, total in sums.items())
 
 
-def test_replacing_the_state_on_purpose_is_no_finding():
+def test_replacing_the_state_on_purpose_is_not_reported():
     model, optimizer, sentinel = guarded()
     with torch.no_grad():
         next(model.parameters()).fill_(7.0)
@@ -175,7 +175,7 @@ def test_a_ratio_without_a_bound_is_infinite():
     ("tokens", "replicas", "share", "expected"),
     [(16384, 1, 0.01, 1), (128, 1, 0.01, 92), (16384, 8, 0.01, 6), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
 )
-def test_as_much_is_read_as_a_step_pays_for(tokens, replicas, share, expected):
+def test_only_a_share_of_a_step_is_spent_on_reading_the_state(tokens, replicas, share, expected):
     ranks = SimpleNamespace(layout=Layout(dp_replicate=replicas), device=torch.device("cpu"))
     settings = SimpleNamespace(global_batch=tokens, watchdog=WatchdogConfig(integrity=share))
     assert pieces(settings, ranks) == expected

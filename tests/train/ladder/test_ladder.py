@@ -201,7 +201,7 @@ def test_a_size_without_enough_tokens_is_refused_by_name_before_any_training(wor
     assert world == []
 
 
-def test_a_run_that_another_command_made_is_not_taken_for_this_ladders(world, tmp_path):
+def test_a_run_made_by_another_command_is_not_taken_for_this_ladders(world, tmp_path):
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     leave_run(tmp_path / "runs" / "ladder" / rung.name, replace(rung, lr=0.5), 3.0)
     data = main.open_once(LadderConfig(sizes=["60k", "130k", "280k"]), [])

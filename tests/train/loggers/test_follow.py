@@ -70,7 +70,7 @@ def test_a_failing_logger_is_one_warning_and_loses_no_line(broken, times, tmp_pa
         assert logger.steps == [1, 2, 3]
 
 
-def test_a_broken_logger_is_not_asked_at_every_step(tmp_path):
+def test_a_broken_logger_is_not_tried_at_every_step(tmp_path):
     metrics, logger = tmp_path / "metrics.jsonl", Memory("open", 10**6)
     write(metrics, 1)
     follower = Follower("memory", logger, metrics, Position(0, 0))
@@ -101,14 +101,14 @@ def test_a_logger_that_hangs_delays_neither_training_nor_its_end(tmp_path, monke
     hangs.set()
 
 
-def test_a_logger_chosen_in_the_middle_of_a_run_gets_the_whole_history(tmp_path):
+def test_a_logger_chosen_in_the_middle_of_a_run_gets_the_complete_history(tmp_path):
     metrics, logger = tmp_path / "metrics.jsonl", Memory()
     write(metrics, *range(1, 251))
     finish(Follower("memory", logger, metrics, Position(250, 0)))
     assert logger.steps == [*range(1, 251)]
 
 
-def test_what_a_logger_holds_is_not_sent_again(tmp_path):
+def test_a_logger_is_not_sent_again_what_it_holds(tmp_path):
     metrics, logger = tmp_path / "metrics.jsonl", Memory(held=3)
     write(metrics, 1, 2)
     follower = Follower("memory", logger, metrics, Position(2, 0))

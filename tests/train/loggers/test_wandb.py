@@ -65,7 +65,7 @@ def test_a_resumed_run_is_one_run_and_a_rewind_a_new_one_of_its_group(tmp_path, 
     assert "warning" not in capsys.readouterr().out
 
 
-def test_folders_of_one_name_and_copies_are_runs_of_their_own(tmp_path):
+def test_folders_with_one_name_and_copies_are_separate_runs(tmp_path):
     one, two = Run(tmp_path / "x" / "exp1", OFFLINE), Run(tmp_path / "y" / "exp1", OFFLINE)
     for run in (one, two):
         run.start(0)

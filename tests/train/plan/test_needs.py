@@ -25,7 +25,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=10_000_000_000))
 
 
-def test_the_sentences_say_size_batch_memory_and_disk(machine, tmp_path):
+def test_the_report_has_size_batch_memory_and_disk(machine, tmp_path):
     small = config(
         "steps=30", "micro_batch=2", "global_batch=4096", "checkpoint.every=10", "checkpoint.keep=2"
     )

@@ -35,7 +35,7 @@ SIZE_65B = LlamaConfig(dim=8192, n_layers=80, n_heads=64, vocab_size=32000)
         (Layout(dp_replicate=2, dp_shard=8, cp=2), 1, "selective"),
     ],
 )
-def test_two_shallow_models_tell_the_deep_one_to_the_byte(layout, micro_batches, mode):
+def test_two_shallow_models_determine_the_deep_one_to_the_byte(layout, micro_batches, mode):
     traced = min(3, micro_batches)
     with fake_world(layout) as mesh:
         work = Work(256, 2, traced, mode)

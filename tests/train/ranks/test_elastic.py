@@ -66,7 +66,7 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def test_a_machine_without_work_waits_so_that_the_others_can_start_again(corpora, tmp_path):
+def test_a_machine_without_work_waits_so_that_the_others_can_restart(corpora, tmp_path):
     """If its torchrun ended first, it would close the rendezvous for all."""
     folder = tmp_path / "run"
     batch_of_one = [*SMALL, f"corpora={corpora}", "global_batch=64", "steps=200", "checkpoint.every=10"]

@@ -46,7 +46,7 @@ def test_a_start_records_how_far_the_previous_one_got(tmp_path):
     assert (end["step"], end["how"]) == (4, "SIGTERM")
 
 
-def test_an_unwritten_life_is_unknown(tmp_path):
+def test_a_life_without_recorded_starts_is_unknown(tmp_path):
     assert account(tmp_path) is None
     (tmp_path / "starts.jsonl").write_text('{"event": "sta\n' + event("end", 5, step=1, how="finished"))
     assert account(tmp_path) is None  # its start was torn

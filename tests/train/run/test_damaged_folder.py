@@ -156,7 +156,7 @@ def lacking_keys(path: Path) -> None:
 
 
 def with_infinity(path: Path) -> None:
-    """In the place of every number."""
+    """In place of every number."""
     path.write_bytes(re.sub(rb"(?<=: )-?[0-9][0-9.e-]*", b"Infinity", path.read_bytes()))
 
 

@@ -56,7 +56,7 @@ def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_i
     with pytest.raises(RunError, match=r"being trained by another process \(pid \d+ on .*stop that one"):
         lock.hold(path)
     assert "waiting 1 s for a sign of life from there" in capsys.readouterr().out
-    first._released.set()  # it dies without a word
+    first._released.set()  # it dies without releasing the lease
     second = lock.hold(path)
     assert second.problem() is None
     with pytest.raises(Ended, match=str(lease.EXIT_CODE)):
@@ -65,7 +65,7 @@ def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_i
     second.release()
 
 
-def test_of_two_hosts_that_start_a_new_run_at_once_one_stays(two_hosts, tmp_path):
+def test_only_one_of_two_hosts_that_start_a_new_run_at_once_keeps_it(two_hosts, tmp_path):
     first = lock.hold(tmp_path / lock.NAME)
     (tmp_path / lock.NAME).write_text("")  # the second looked before the first had signed
     second = lock.hold(tmp_path / lock.NAME)
@@ -114,7 +114,7 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     path.write_text("an editor's new file")
     assert held.problem() is None
     monkeypatch.setattr(lease, "opened", lambda *_: (_ for _ in ()).throw(OSError(5, "Input/output error")))
-    assert held.problem() is None  # a bad minute
+    assert held.problem() is None  # a transient error
     monkeypatch.undo()
     monkeypatch.setattr(lease.os, "_exit", lambda code: (_ for _ in ()).throw(Ended(code)))
     path.unlink()
@@ -125,7 +125,7 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     other.release()
 
 
-def test_a_folder_that_moves_is_told_of_with_its_place_until_it_is_back(paced, tmp_path, capsys):
+def test_a_moved_folder_is_reported_with_its_place_until_it_is_back(paced, tmp_path, capsys):
     run, away = tmp_path / "run", tmp_path / "away"
     run.mkdir()
     held = lock.hold(run / lock.NAME)
@@ -147,7 +147,7 @@ def test_a_folder_that_moves_is_told_of_with_its_place_until_it_is_back(paced, t
 
 
 @pytest.mark.slow
-def test_of_two_lockless_hosts_one_trains_and_the_other_goes_on_after_its_death(corpora, tmp_path):
+def test_one_of_two_lockless_hosts_trains_and_the_other_resumes_after_its_death(corpora, tmp_path):
     folder, alone = tmp_path / "run", tmp_path / "alone"
 
     def host(name: str, *more: str) -> list[str]:
@@ -168,7 +168,7 @@ def test_of_two_lockless_hosts_one_trains_and_the_other_goes_on_after_its_death(
     assert learned(folder) == learned(alone)
 
 
-def test_a_run_whose_folder_moves_away_trains_on_and_saves_once_it_is_back(corpora, tmp_path):
+def test_a_run_whose_folder_moves_away_keeps_training_and_saves_once_it_is_back(corpora, tmp_path):
     folder, away = tmp_path / "run", tmp_path / "away"
     with open(tmp_path / "log", "wb") as log:
         arguments = [*STEPS, f"corpora={corpora}", f"run={folder}"]

@@ -82,7 +82,7 @@ def test_a_supplement_is_a_document_and_a_deeper_one_is_counted(tmp_path):
 
 
 @pytest.mark.parametrize(("bibliography", "kept"), [("draft.bbl", "draft.tex"), ("x.bbl", "main.tex")])
-def test_of_versions_of_a_paper_the_compiled_one_is_read_and_the_other_counted(tmp_path, bibliography, kept):
+def test_the_compiled_version_of_a_paper_is_read_and_the_other_counted(tmp_path, bibliography, kept):
     words = " ".join(f"word{number}" for number in range(60))
     files = {"main.tex": WHOLE.replace("BODY", words), "draft.tex": WHOLE.replace("BODY", words + " more")}
     content = gzip.compress(packed(files | {bibliography: "\\bibitem{a}"}))

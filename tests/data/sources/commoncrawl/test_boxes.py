@@ -40,7 +40,7 @@ def test_widgets_are_removed_unless_they_hold_most_of_the_page():
 
 
 @pytest.mark.parametrize("name", ["share-buttons", "sharedaddy", "addtoany_share", "social-share-bar"])
-def test_share_buttons_are_removed_and_shareholders_stay(name):
+def test_share_buttons_are_removed_and_shareholders_kept(name):
     assert "Tweet" not in text(
         f'<article>{ARTICLE}<div class="{name}"><a href="/t">Tweet</a></div></article>'
     )

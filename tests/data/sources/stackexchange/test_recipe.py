@@ -131,7 +131,7 @@ def test_orphans_and_posts_without_an_id_are_counted_with_their_place(tmp_path):
     assert len(documents(found)) == 1
 
 
-def test_of_a_repeated_id_the_post_touched_last_is_kept(tmp_path):
+def test_the_most_recently_active_post_of_a_repeated_id_is_kept(tmp_path):
     old, new = (
         {"LastActivityDate": "2015-01-01T00:00:00.000"},
         {"LastActivityDate": "2016-01-01T00:00:00.000"},

@@ -32,7 +32,7 @@ def test_a_site_is_known_by_the_name_of_its_file_or_folder(name, host):
     assert recipe.site_of(Path("/data") / name) == host
 
 
-def test_of_a_folder_the_28_largest_sites_are_read_and_a_named_file_always(tmp_path):
+def test_the_28_largest_sites_of_a_folder_are_read_and_a_named_file_always(tmp_path):
     for n in range(40):
         (tmp_path / f"s{n}.stackexchange.com.7z").write_bytes(b"x" * (n + 10))
     (tmp_path / "s0.meta.stackexchange.com.7z").write_bytes(b"x" * 1000)
@@ -47,7 +47,7 @@ def test_of_a_folder_the_28_largest_sites_are_read_and_a_named_file_always(tmp_p
     assert recipe.inputs(smallest) == [smallest]
 
 
-def test_a_site_that_is_there_twice_is_read_once(tmp_path):
+def test_a_site_with_two_files_is_read_once(tmp_path):
     (tmp_path / "tea.stackexchange.com").mkdir()
     (tmp_path / "tea.stackexchange.com" / "Posts.xml").write_bytes(b"<posts/>")
     (tmp_path / "tea.stackexchange.com" / "Users.xml").write_bytes(b"<users/>" * 999)

@@ -32,7 +32,7 @@ def test_an_article_becomes_prose_with_its_provenance(tmp_path):
     assert json.loads(found.meta) == {"title": 'Été & co: "a/b" (c)', "language": "en", "revision": 19}
 
 
-def test_all_but_articles_is_dropped_under_a_reason(tmp_path):
+def test_everything_but_articles_is_dropped_for_a_reason(tmp_path):
     pages = [
         page(1),
         page(2, space=1, title="Talk:A"),
@@ -190,7 +190,7 @@ def test_real_dumps_of_other_languages_are_counted_page_by_page(real):
     assert real("tinywiki-latest-pages-articles.xml") == ([], {"language is not one of the 20": 8})
 
 
-def test_text_made_by_an_older_version_is_refused_with_the_way_out(tmp_path, capsys):
+def test_text_made_by_an_older_version_is_refused_with_what_to_do(tmp_path, capsys):
     from data.main import main
 
     path = write(tmp_path, dump(page(1, "l'''Iliade'' ici"), language="fr"), "frwiki-pages-articles.xml")

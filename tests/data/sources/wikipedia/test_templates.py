@@ -275,7 +275,7 @@ def test_a_template_without_a_rule_is_kept_where_a_sentence_needs_it(wikitext, t
         ("T\n\n... and so on\n* … more", "T\n\n... and so on\n- … more"),
     ],
 )
-def test_nothing_strange_is_left_around_a_dropped_template(wikitext, text):
+def test_no_stray_characters_are_left_around_a_dropped_template(wikitext, text):
     assert wikitext_to_text(wikitext, language="en") == text
 
 
