@@ -16,6 +16,10 @@ class DataError(Exception):
     """One line that names the file or key, what was expected and how to fix it."""
 
 
+class Unfit(Exception):
+    """A compiled reader cannot use this model; its library can. Or there is no compiled module."""
+
+
 class PassingError(Exception):
     """A file cannot be read at the moment, for a reason outside the file."""
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data.errors import Unfit
+
 try:
     from data.ccnet import native
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
@@ -20,10 +22,6 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
 MAGIC, VERSION = 793712314, 12
 _HIERARCHICAL, _SUPERVISED = 1, 3
 _CENTROIDS = 256
-
-
-class Unfit(Exception):
-    """The model is of a kind that only the library computes, or there is no compiled module."""
 
 
 def predictor(path: Path) -> Callable[[str], tuple[str, float]]:

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from data.errors import Unfit
+
 try:
     from data.ccnet import native
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
@@ -19,10 +21,6 @@ _MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0"
 _FIXED, _COUNTS = 88, 108  # where the parameters and the numbers of n-grams begin
 _TRIE = 2  # the plain one of KenLM's model types
 Score = Callable[[list[int]], float | None]
-
-
-class Unfit(Exception):
-    """The file is of a kind that only KenLM reads, or there is no compiled module."""
 
 
 def scorer(path: Path, pieces: list[str], unknown: int) -> Score:

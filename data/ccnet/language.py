@@ -14,7 +14,7 @@ from pathlib import Path
 import fasttext
 
 from data.ccnet import fasttext_file
-from data.errors import DataError
+from data.errors import DataError, Unfit
 
 _PREFIX = "__label__"
 _PROBES = (
@@ -70,6 +70,6 @@ def _predictor(model: Path) -> Callable[[str], tuple[str, float]]:
 
     try:
         faster = fasttext_file.predictor(model)
-    except fasttext_file.Unfit:
+    except Unfit:
         return by_library
     return faster if all(faster(probe) == by_library(probe) for probe in _PROBES) else by_library

@@ -19,7 +19,7 @@ import sentencepiece
 
 from data.ccnet import kenlm_file
 from data.ccnet.paragraphs import CONTROLS, Translation
-from data.errors import DataError
+from data.errors import DataError, Unfit
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
 MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths
@@ -97,7 +97,7 @@ class LanguageModel:
         names = [self.pieces.id_to_piece(i) for i in range(self.pieces.vocab_size())]
         try:
             score = kenlm_file.scorer(ngrams, names, self.pieces.unk_id())
-        except kenlm_file.Unfit:
+        except Unfit:
             return None
         ordinary = [
             i for i in range(len(names)) if not (self.pieces.is_control(i) or self.pieces.is_unknown(i))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.ccnet import fasttext_file, language
+from data.errors import Unfit
 
 # Sentences in several scripts; whatever separates words in fastText, and what it treats in a special way.
 PIECES = (
@@ -69,7 +70,7 @@ def test_a_module_that_differs_from_the_library_is_not_used(monkeypatch: pytest.
 def test_without_a_compiled_module_the_library_gives_the_same(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(fasttext_file, "native", None)
     model = language.model_file(None)
-    with pytest.raises(fasttext_file.Unfit, match="not compiled"):
+    with pytest.raises(Unfit, match="not compiled"):
         fasttext_file.predictor(model)
     assert language.identify("The river rose.", model) == by_library("The river rose.")
 
@@ -77,7 +78,7 @@ def test_without_a_compiled_module_the_library_gives_the_same(monkeypatch: pytes
 def test_a_truncated_model_is_left_to_the_library_to_refuse(compiled: None, tmp_path: Path):
     cut = tmp_path / "lid.bin"
     cut.write_bytes(language.model_file(None).read_bytes()[:100_000])
-    with pytest.raises(fasttext_file.Unfit):
+    with pytest.raises(Unfit):
         fasttext_file.predictor(cut)
 
 

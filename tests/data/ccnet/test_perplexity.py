@@ -11,6 +11,7 @@ import pytest
 
 from data.ccnet import kenlm_file, perplexity
 from data.ccnet.train_language_model import programs, train_language_model
+from data.errors import Unfit
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("lmplz") or Path(sys.executable).with_name("lmplz").exists()),
@@ -80,7 +81,7 @@ def test_other_kinds_of_models_are_left_to_kenlm(
     build_binary, other = programs()[1], tmp_path / "bin"
     subprocess.run([build_binary, *kind, str(arpa), str(other)], check=True, capture_output=True)
     monkeypatch.setattr(kenlm_file, "native", native)
-    with pytest.raises(kenlm_file.Unfit, match="not a plain trie"):
+    with pytest.raises(Unfit, match="not a plain trie"):
         kenlm_file.scorer(other, ["a"], 0)
 
 
@@ -92,7 +93,7 @@ def test_a_truncated_or_foreign_file_is_not_read(
     for size in (0, 60, 140, 1000, len(content) // 2):
         cut = tmp_path / f"{size}.bin"
         cut.write_bytes(content[:size])
-        with pytest.raises(kenlm_file.Unfit):
+        with pytest.raises(Unfit):
             kenlm_file.scorer(cut, ["a"], 0)
 
 
