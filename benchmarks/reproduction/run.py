@@ -1,8 +1,9 @@
 """`make reproduction` (QUICK=1: a quarter of an hour): the paper's recipe from raw text to scores, small.
 
 Stages: raw text → seven sources, a tokenizer and tokens → a ladder of four sizes → held-out bits per byte by
-source → generations → conformance with the paper → figures. Each is a command of `relama`, is skipped if it
-is done, and resumes if it was interrupted. Everything is in runs/reproduction[-quick]/.
+source → generations through training → scores → conformance with the paper → figures. Each is a command of
+`relama`, is skipped if it is done, and resumes if it was interrupted. All of it is in
+runs/reproduction[-quick]/.
 """
 
 import argparse
@@ -18,9 +19,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import questions  # noqa: E402
 import raw  # noqa: E402
 
 RELAMA = [sys.executable, "-m", "launch.cli"]
+TASK = Path(__file__).with_name("continuation.yaml")
+SAVED = 200  # steps between the checkpoints that are kept
 PROMPTS = ("The function returns", "def __init__(self", "Examples")
 QUICK = {
     "vocab_size": 512,
@@ -51,7 +55,7 @@ class Reproduction:
     def run(self) -> None:
         stages: list[Callable[[], None]] = [
             *(self.raw_text, self.sources_and_tokens, self.train_ladder),
-            *(self.generate, self.conformance, self.figures),
+            *(self.generate, self.evaluate, self.conformance, self.figures),
         ]
         for stage in stages:
             done = json.loads(self.times.read_text()) if self.times.exists() else {}
@@ -90,24 +94,42 @@ class Reproduction:
         relama(
             *("ladder", f"run=./{self.ladder}", "data=mix", f"corpora={self.corpora}", "at_once=2"),
             *(f"{key}={self.asked[key]}" for key in keys),
+            *(f"checkpoint.every={SAVED}", f"checkpoint.keep_every={SAVED}"),
             *("precision=fp32",) * self.quick,
         )
 
     def generate(self) -> None:
-        """Greedy continuations by the smallest and the largest model."""
-        runs = self.runs()
+        """Greedy continuations by the largest model through its training, and by the smallest at its end."""
+        smallest, largest = self.runs()[0]["name"], self.runs()[-1]
+        saved = [step for step in range(SAVED, largest["steps"], SAVED)]
+        times = sorted({saved[len(saved) * share // 4] for share in range(4)}) if saved else []
+        models = [smallest, *(f"{largest['name']}@{step}" for step in times), largest["name"]]
+        prompts = self.work / "prompts.jsonl"
+        prompts.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
+        how = (f"prompts={prompts}", "json=true", "max_tokens=60", "temperature=0", "dtype=fp32")
         texts = {}
-        for run in (runs[0], runs[-1]):
-            found = []
-            for prompt in PROMPTS:
-                words = ("generate", f"weights=./{self.ladder / run['name']}", f'prompt="{prompt}"')
-                found.append(relama(*words, "max_tokens=60", "temperature=0", "dtype=fp32", capture=True))
-            texts[run["name"]] = found
+        for name in models:
+            lines = relama("generate", f"weights=./{self.ladder / name}", *how, capture=True).splitlines()
+            texts[name] = [json.loads(line)["completion"] for line in lines]
         (self.work / "generations.json").write_text(json.dumps(texts, indent=1))
 
+    def evaluate(self) -> None:
+        """Each size's longest run on questions from the held-out text."""
+        questions.write(self.corpora, self.work / "benchmarks")
+        longest = {run["parameters"]: run["name"] for run in self.runs()}  # the last of each size
+        how = (f"tasks={TASK}", f"benchmarks={self.work / 'benchmarks'}", "dtype=fp32", "batch=32")
+        scores = {}
+        for name in longest.values():
+            output = self.work / "evaluation" / name
+            relama("evaluate", f"weights=./{self.ladder / name}", f"output={output}", *how)
+            (path,) = output.glob("tasks/continuation-*.json")
+            scores[name] = json.loads(path.read_text())
+        (self.work / "scores.json").write_text(json.dumps(scores, indent=1))
+
     def conformance(self) -> None:
-        words = ("audit", f"run=./{self.ladder / self.runs()[-1]['name']}", f"corpora={self.corpora}")
-        (self.work / "conformance.txt").write_text(relama(*words, "size=7b", capture=True))
+        run = f"run=./{self.ladder / self.runs()[-1]['name']}"
+        text = relama("audit", run, f"corpora={self.corpora}", "size=7b", capture=True)
+        (self.work / "conformance.txt").write_text(text)
 
     def figures(self) -> None:
         """The ladder's charts as SVG files, and the numbers."""
@@ -123,7 +145,8 @@ class Reproduction:
             (self.work / f"{name}.svg").write_text(chart.file())
         document["stages"] = json.loads(self.times.read_text())
         document["corpora"] = {path.parent.parent.name: counts(path) for path in self.manifests()}
-        document["generations"] = json.loads((self.work / "generations.json").read_text())
+        for name in ("generations", "scores"):
+            document[name] = json.loads((self.work / f"{name}.json").read_text())
         (self.work / "results.json").write_text(json.dumps(document, indent=1) + "\n")
 
     def runs(self) -> list[dict]:
@@ -145,9 +168,9 @@ def counts(manifest: Path) -> dict:
     return {"train": train.n_tokens, "heldout": heldout.n_tokens, **text}
 
 
-def relama(*words: str, capture: bool = False) -> str:
+def relama(*arguments: str, capture: bool = False) -> str:
     """Run a verb; its output if `capture`."""
-    command = [*RELAMA, *words]
+    command = [*RELAMA, *arguments]
     process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE if capture else None)
     try:
         output, _ = process.communicate()
