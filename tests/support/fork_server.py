@@ -157,6 +157,7 @@ def _reap() -> bool:
 
 
 def _keep(request: dict, out: int, err: int, reports: int) -> None:
+    is_ready, tell_ready = os.pipe()
     child = os.fork()
     if not child:
         os.close(reports)
@@ -166,9 +167,13 @@ def _keep(request: dict, out: int, err: int, reports: int) -> None:
         if request["new_session"]:
             os.setsid()
             signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+        os.close(is_ready)
+        os.close(tell_ready)
         if request["ranks"]:
             _lead(request)
         _become(request)
+    os.close(tell_ready)
+    os.read(is_ready, 1)  # ends when the child is in its session, as Popen's constructor does
     with socket.socket(fileno=reports) as client:
         try:
             client.send(str(child).encode())
