@@ -154,7 +154,9 @@ def test_missing_text_is_reported_by_name(run, copied, tmp_path, capsys):
     write_order(run, copied)
     shutil.rmtree(tmp_path / "corpora" / "prose" / "text")
     assert main([f"run={run}", "step=1"]) == 1
-    assert re.search(r"prose/text/part-\d+\.parquet: missing; the cleaned text", capsys.readouterr().err)
+    assert re.search(
+        r"prose/text/part-\d+\.parquet: missing; restore the cleaned text", capsys.readouterr().err
+    )
 
 
 def test_missing_or_rebuilt_tokens_are_reported_by_name(run, copied, tmp_path, capsys):
