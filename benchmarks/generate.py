@@ -91,7 +91,7 @@ def compare(arguments: argparse.Namespace, dtype: str) -> None:
         draw = torch.Generator().manual_seed(batch)
         prompts = torch.randint(3, CONFIG.vocab_size, (batch, arguments.prompt), generator=draw).tolist()
         if dtype == "fp32":
-            assert relama(prompts) == sides["static"](prompts), "the two do not say the same"
+            assert relama(prompts) == sides["static"](prompts), "the two generate different tokens"
         else:
             with torch.no_grad():
                 logits = [model(torch.tensor(prompts)) for model in (ours, theirs)]

@@ -2,7 +2,7 @@
 
 Needs torch 2.11 and no network. First numerics, each against something independent; then tokens/s, MFU and
 memory of 1B- and 7B-shaped blocks, what data and checkpoints cost, and all GPUs together. Prints a table and
-writes a JSON file that `relama plan measured=FILE` reads. Each part is a process of its own, so that one that
+writes a JSON file that `relama plan measured=FILE` reads. Each part is its own process, so that one that
 fails or hangs does not take the others with it. `--device cpu --tiny` tries all of it on a CPU.
 """
 
@@ -23,7 +23,7 @@ sys.path.insert(0, str(REPOSITORY))
 import torch  # noqa: E402
 
 LIMIT = 570  # seconds for everything
-PARTS = ("checks", "speed", "runs", "all")  # in order of what is missed most
+PARTS = ("checks", "speed", "runs", "all")  # the most useful first
 
 
 def main() -> int:

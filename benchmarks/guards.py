@@ -36,7 +36,7 @@ GUARDS = {
     "judging each step's loss and norm": (Judge, "step"),
     "checksums and ranges after the update": (Sentinel, "record"),
     "checksums before the update": (Sentinel, "changes"),
-    "the whole state before a save": (Judge, "is_sound"),
+    "the complete state before a save": (Judge, "is_sound"),
     "telling the watchdog": (Watchdog, "beat"),
     "comparing ranks, every 10 steps here": (Stragglers, "after_step"),
     "asking whether to watch communication": (Communication, "watch"),

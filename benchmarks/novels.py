@@ -34,7 +34,7 @@ from train.optimizer import build_optimizer, learning_rate, set_learning_rate  #
 from train.run.configuration import read_run_config  # noqa: E402
 
 HELDOUT = 0.01
-EXCERPT = 8000  # characters, about; holding out a few entire novels would not be representative
+EXCERPT = 8000  # about how many characters; holding out a few entire novels would not be representative
 DATA = ("data=mix", "data.weights.novels=1", "data.sources=novels")
 
 

@@ -34,7 +34,7 @@ from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 
 SEQ_LEN, MICRO_BATCHES = 128, 1
-LAYER = 12 * 768 * 768  # parameters per layer, about
+LAYER = 12 * 768 * 768  # about how many parameters per layer
 
 
 class Ours:

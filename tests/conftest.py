@@ -89,17 +89,20 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put serial files first; mark slow tests."""
-
-    def place(item: pytest.Item) -> int:
-        name = item.path.relative_to(TESTS).as_posix()
-        return SERIAL.index(name) if name in SERIAL else len(SERIAL)
-
+    """Mark slow tests; put serial files first and short ones last, so that all workers end together."""
+    long = set()
     for item in items:
         name = item.path.relative_to(TESTS).as_posix()
         if name in SERIAL or f"{name}::{item.name}".startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-    items.sort(key=place)  # stable: keeps the order within a file and among the other files
+        if item.get_closest_marker("slow") or item.get_closest_marker("distributed"):
+            long.add(name)
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(TESTS).as_posix()
+        return SERIAL.index(name) if name in SERIAL else len(SERIAL) + (name not in long)
+
+    items.sort(key=place)  # stable: keeps the order within a file and among files of equal rank
 
 
 @pytest.fixture(scope="session")

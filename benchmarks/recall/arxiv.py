@@ -18,7 +18,7 @@ from common import SHARED, Figures, report, words
 FOLDERS = {"1202.3665": "ms", "1603.07285": "conv_arithmetic", "1801.02634": "main", "1911.07688": "paper"}
 ROWS = SHARED / "arxiv" / "data-juicer-arxiv.jsonl"
 INPUTS = [*(SHARED / "arxiv" / name for name in FOLDERS), ROWS]
-_SHORT = 1000  # characters of a row that is no paper
+_SHORT = 1000  # characters of a row that is not a paper
 # What the recipe leaves out by design; pandoc keeps it.
 _BIBLIOGRAPHY = re.compile(r"\\begin\\{thebibliography\\}.*?\\end\\{thebibliography\\}", re.DOTALL)
 

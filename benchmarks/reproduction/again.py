@@ -2,8 +2,8 @@
 
 On two FSDP ranks, by two-way tensor parallelism, and killed at ten random steps and resumed. Prints how far
 each training curve is from the run's own, writes again.svg and again.json into the folder that holds the run,
-and exits with 1 if a layout differs by more than rounding, or the killed run in any digit. Run it again to go
-on where it was interrupted.
+and exits with 1 if a layout differs by more than rounding, or the killed run in any digit. Run it again to
+resume.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """Peak memory of every verb and recipe at two sizes of input: `python benchmarks/text/memory.py`.
 
 The real samples of ../shared/data, copied to `--megabytes` of raw input and to twice that, as in
-`benchmarks/text/sources.py`; each command is a process of its own on one core, with one worker. The verbs run
+`benchmarks/text/sources.py`; each command is its own process on one core, with one worker. The verbs run
 on a tiny model and the token stores of both sizes. A row grows if the second size takes a tenth more.
 """
 
