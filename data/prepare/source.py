@@ -46,10 +46,10 @@ def make(config: PrepareConfig) -> None:
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokens.tokenizer import Tokenizer  # an import that stage=text does not wait for
-        from data.tokens.tokenizer_json import why_not_exportable
+        from data.tokens.tokenizer_json import is_plain_bpe, why_not_exportable
 
         tokenizer = Tokenizer(Path(config.tokenizer))
-        if why := why_not_exportable(tokenizer):
+        if not is_plain_bpe(tokenizer) and (why := why_not_exportable(tokenizer)):
             Progress(config.name).say(
                 f"warning: for models of these tokens, format=hf exports only weights: {why}"
             )

@@ -11,7 +11,7 @@ import pytest
 
 from data.ccnet import fasttext_file
 
-SOURCES = [str(Path(fasttext_file.__file__).with_name(name)) for name in ("native.c", "ngrams.c")]
+SOURCES = sorted(map(str, Path(fasttext_file.__file__).with_name("c").glob("*.c")))
 
 
 @pytest.fixture(scope="session")

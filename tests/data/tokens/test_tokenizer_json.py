@@ -11,7 +11,12 @@ from transformers import AutoTokenizer
 import data.main
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
-from data.tokens.tokenizer_json import hugging_face_files, refuse_other_vocabulary, why_not_exportable
+from data.tokens.tokenizer_json import (
+    hugging_face_files,
+    is_plain_bpe,
+    refuse_other_vocabulary,
+    why_not_exportable,
+)
 from train.weights.export import _tokenizer_files
 
 CHARACTERS = 4000  # of each document
@@ -69,6 +74,10 @@ def test_ids_match_ours_on_any_string(both, parts):
     assert theirs.decode(ids, skip_special_tokens=True) == ours.decode(ids)
 
 
+def test_a_plain_bpe_needs_no_trial(both):
+    assert is_plain_bpe(both[0]) and why_not_exportable(both[0]) is None
+
+
 def test_special_tokens_are_known(both):
     ours, theirs, _ = both
     assert (theirs.bos_token_id, theirs.eos_token_id, theirs.model_max_length) == (1, 2, 2048)
@@ -98,6 +107,7 @@ def test_a_tokenizer_whose_ids_cannot_be_kept_is_reported_before_it_is_used_and_
     tokenizer = Tokenizer(tmp_path / "it.model")
     with pytest.raises(DataError, match=r"(no tokenizer\.json|none) is written"):
         hugging_face_files(tokenizer, 256)
+    assert not is_plain_bpe(tokenizer)
     why = why_not_exportable(tokenizer)
     assert why and str(tmp_path / "it.model") in why and "\n" not in why
     assert _tokenizer_files(tokenizer, 256) == {"tokenizer.model": (tmp_path / "it.model").read_bytes()}

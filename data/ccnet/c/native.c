@@ -229,15 +229,16 @@ static PyTypeObject Type = {
     .tp_methods = methods,
 };
 
-extern PyTypeObject NgramsType; /* ngrams.c */
+extern PyTypeObject NgramsType, PiecesType; /* ngrams.c, pieces.c */
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", NULL, -1, NULL, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit_native(void) {
-    if (PyType_Ready(&Type) < 0 || PyType_Ready(&NgramsType) < 0) return NULL;
+    if (PyType_Ready(&Type) < 0 || PyType_Ready(&NgramsType) < 0 || PyType_Ready(&PiecesType) < 0) return NULL;
     PyObject *made = PyModule_Create(&module);
     if (made && (PyModule_AddObjectRef(made, "Model", (PyObject *)&Type) < 0 ||
-                 PyModule_AddObjectRef(made, "Ngrams", (PyObject *)&NgramsType) < 0)) {
+                 PyModule_AddObjectRef(made, "Ngrams", (PyObject *)&NgramsType) < 0 ||
+                 PyModule_AddObjectRef(made, "Pieces", (PyObject *)&PiecesType) < 0)) {
         Py_DECREF(made);
         return NULL;
     }
