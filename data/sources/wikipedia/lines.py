@@ -95,13 +95,14 @@ def split_lines(text: str) -> list[str]:
     headings: list[tuple[int, str]] = []  # waiting for text
     numbers: dict[str, int] = {}
     blank = in_rows = False
-    for line in text.split("\n"):
+    source = text.split("\n")
+    for line, following in zip(source, [*source[1:], ""]):
         line = line.strip()
         if not line or not line.strip("-"):
             blank = True
             continue
         if in_rows or line[0] in "|!":
-            in_rows = _is_row(line, in_rows)
+            in_rows = _is_row(line, in_rows, following)
             if in_rows or line.startswith("|}"):
                 blank = True
                 continue
@@ -126,11 +127,11 @@ def split_lines(text: str) -> list[str]:
     return lines
 
 
-def _is_row(line: str, in_rows: bool) -> bool:
+def _is_row(line: str, in_rows: bool, following: str) -> bool:
     """Whether this is a row of a table that a template opened (the page's own tables are already removed)."""
     if line[0] == "|":
         return line[1:2] != "}" and (in_rows or line[1:2] in ("-", "+", "|", " ", ""))
-    return line[0] == "!" and (in_rows or (line[1:2] == " " and "!!" in line[2:]))
+    return line[0] == "!" and (in_rows or ("!!" in line[2:] and following.startswith(("|", "!"))))
 
 
 def _heading(line: str) -> tuple[int, str]:

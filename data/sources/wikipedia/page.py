@@ -23,7 +23,7 @@ from data.sources.wikipedia.marks import (
 from data.sources.wikipedia.names import BLOCKS, INLINE, LANGUAGES, Namespaces, prefix_of
 from data.sources.wikipedia.quotes import line_without_quotes
 from data.sources.wikipedia.sentences import continues_sentence, in_brackets
-from data.sources.wikipedia.templates import Rendered, Templates, running_text
+from data.sources.wikipedia.templates import Rendered, Templates
 
 _PROTOCOL = (
     r"(?:https?:|ftps?:|sftp:|gopher:|irc:|ircs:|git:|svn:|telnet:|nntp:|ssh:)?//|mailto:|news:|tel:|urn:"
@@ -186,7 +186,7 @@ class Page:
 
     def _without_rule(self, arguments: list[str], start: int) -> str:
         """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
-        text = running_text(arguments)
+        text = self._templates.running_text(arguments)
         return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
 
     def _after(self) -> str:

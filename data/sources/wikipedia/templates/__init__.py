@@ -6,6 +6,6 @@ the common one and overrides it. To support a template, add a line to its langua
 describes the tables' syntax.
 """
 
-from data.sources.wikipedia.templates.render import Rendered, Templates, running_text
+from data.sources.wikipedia.templates.render import Rendered, Templates
 
-__all__ = ["Rendered", "Templates", "running_text"]
+__all__ = ["Rendered", "Templates"]

@@ -75,9 +75,10 @@ def named_country(name: str, arguments: list[str], language: str) -> str | None:
     if _CODE.fullmatch(name) and name in names:
         first = arguments[0].strip() if arguments else ""
         return "" if first == "#" else names[name]
+    if team := _TEAM.fullmatch(name):  # {{Calcio Roma|N}}: the argument is a color
+        return team[1]
     if arguments:
         return None
     if _FLAG_ONLY.fullmatch(name) and name[:3].rstrip("-") in names:
         return ""
-    team = _TEAM.fullmatch(name)
-    return team[1] if team else name if name in spelled else None
+    return name if name in spelled else None

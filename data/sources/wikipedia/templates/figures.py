@@ -6,6 +6,7 @@ Without the unit or the currency in the name, the figure alone would be a wrong 
 import re
 from datetime import date
 
+from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates.patterns import Rule
 
 _ROMAN = ((1000, "M"), (900, "CM"), (500, "D"), (400, "CD"), (100, "C"), (90, "XC"), (50, "L"), (40, "XL"))
@@ -20,21 +21,45 @@ _SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": 
 _SCALES |= {"lc": " lakh crore"}
 _SIGNS = "$€£¥₽₴₹₩₪₺฿₫₱"
 _UNIT = re.compile(
-    r"(?:[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с)[23²³]?|%|‰|°[cf]?|ºc"
+    r"(?:ft|mi|yd|lb|oz|mph|hp|[kcmdh]?m|[km]?g|[mhc]?l|t|ha|k?w|k?cal|km/h|m/s|[ксд]?м|мм|к?г|т|га|л|км/[чгh]|м/с)[23²³]?|%|‰|°[cf]?|ºc"
 )
+_CONVERSION = re.compile(r"(\S+) (?:to|para|in|naar|till|til|do|на|в|у|a|en) \S+")
+_MONEY = {"zł", "kč", "ft", "lei", "kr", "kr.", "kn", "лв", "лв.", "грн", "руб", "руб.", "дин", "рсд", "тг"}
+_AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio"}
 _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
 
 def of_its_name(name: str, positional: list[str]) -> str | None:
-    """What {{km|5}}, {{EUR|5}} or {{€|5}} shows; None if the name is no unit and no currency."""
-    if len(positional) != 1 or not _FIGURE.fullmatch(positional[0]):
+    """What {{km|5}}, {{EUR|5}}, {{€|5}} or {{m to ft|5}} shows; None if the name is no unit."""
+    key = name.lower()
+    if not positional and _UNIT.fullmatch(key) and not key.isalpha():  # {{km2}}, {{km/h}}
+        return _unit(name)
+    if not positional or not _FIGURE.fullmatch(positional[0]):
+        return None
+    converted = _CONVERSION.fullmatch(key)  # the arguments after the first say how to round
+    if converted and _UNIT.fullmatch(converted[1]):
+        return f"{positional[0]} {_unit(converted[1])}"
+    if len(positional) > 1:
         return None
     if name.upper() in _CODES or name in _SIGNS:
         return f"{positional[0]} {name.upper()}"
-    if _UNIT.fullmatch(name.lower()):
-        unit = re.sub(r"(?<=[^\W\d_])([23])$", lambda power: "²" if power[1] == "2" else "³", name)
-        return f"{positional[0]} {unit}"
-    return None
+    if key in _MONEY or key in _AMOUNTS:
+        return f"{positional[0]} {name if name[1:].islower() or '.' in name else name.upper()}"
+    return f"{positional[0]} {_unit(name)}" if _UNIT.fullmatch(key) else None
+
+
+def quantity(positional: list[str]) -> str | None:
+    """{{xyz|5|km}}: a figure and the unit, currency or noun after it; None if these are not the arguments."""
+    if len(positional) < 2 or not _FIGURE.fullmatch(positional[0]):
+        return None
+    unit = positional[1]
+    is_noun = len(positional) == 2 and len(unit) > 2 and unit.isalpha() and unit.islower()
+    is_known = unit in _CODES or unit in _SIGNS or _UNIT.fullmatch(unit.lower())
+    return f"{positional[0]} {_unit(unit)}" if is_noun or is_known else None
+
+
+def _unit(name: str) -> str:
+    return re.sub(r"(?<=[^\W\d_])([23])$", lambda power: "²" if power[1] == "2" else "³", name)
 
 
 def roman(positional: list[str], named: dict[str, str]) -> str:
@@ -78,40 +103,25 @@ def _dates(positional: list[str]) -> list[date]:
     return found
 
 
-def age(positional: list[str], named: dict[str, str]) -> str | None:
+def age(positional: list[str], named: dict[str, str]) -> str:
     """{{age|1950|5|1|2000|4|30}}, {{age|1 May 1950|30 April 2000}}: 49. Up to today it is unknown."""
     dates = _dates(positional)
     if len(dates) < 2:
-        return None
+        return HOLE
     born, then = dates
     return str(then.year - born.year - ((then.month, then.day) < (born.month, born.day)))
 
 
-def days(positional: list[str], named: dict[str, str]) -> str | None:
+def days(positional: list[str], named: dict[str, str]) -> str:
     """{{age in days|2000|1|1|2000|1|31}}: 30."""
     dates = _dates(positional)
-    return f"{abs((dates[1] - dates[0]).days):,}" if len(dates) > 1 else None
+    return f"{abs((dates[1] - dates[0]).days):,}" if len(dates) > 1 else HOLE
 
 
 def rupees(positional: list[str], named: dict[str, str]) -> str:
     """{{INRConvert|5|c}}: ₹5 crore."""
     amount, scale = [*positional, "", ""][:2]
     return f"₹{amount}{_SCALES.get(scale, '')}"
-
-
-def dated(months: str, between: str = " ", day_mark: str = "", year_mark: str = "") -> Rule:
-    """{{datum|5|6|1990}} in a language: 5. června 1990. `months`: their names after a day."""
-    names = months.split()
-
-    def rule(positional: list[str], named: dict[str, str]) -> str:
-        parts = [part for part in positional if part]
-        if len(parts) < 2 or not parts[0].isdecimal():
-            return " ".join(parts)
-        day, month, *year = parts
-        month = names[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
-        return between.join([day + day_mark, month, *(part + year_mark for part in year[:1])])
-
-    return rule
 
 
 FUNCTIONS: dict[str, Rule] = {

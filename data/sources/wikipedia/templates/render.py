@@ -5,35 +5,23 @@ from collections.abc import Callable
 from enum import Enum
 from functools import cache
 
-from data.sources.wikipedia.templates import common, cyrillic, eastern, english, french, germanic, romance
+from data.sources.wikipedia.templates import dates, languages
+from data.sources.wikipedia.templates.arguments import split
 from data.sources.wikipedia.templates.authors import bare
+from data.sources.wikipedia.templates.coordinates import coordinates
 from data.sources.wikipedia.templates.countries import flag_rules, named_country
-from data.sources.wikipedia.templates.figures import of_its_name
-from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.functions import evaluated
+from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, wrapped
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
+from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
-_COMMON |= {
-    name.lower(): prefixed_ship(name)
-    for name in ["HMS", "USS", "RMS", "HMCS", "HMAS", "HMNZS", "USNS", "USCGC"]
-}
-_LANGUAGES = english.RULES | french.RULES | germanic.RULES | romance.RULES | eastern.RULES | cyrillic.RULES
+_COMMON |= {name: prefixed_ship(name) for name in common.SHIPS.split()}
 
-_FUNCTIONS: dict[str, Callable[[str], str]] = {
-    "formatnum": str,
-    "nowrap": str,
-    "lc": str.lower,
-    "uc": str.upper,
-    "lcfirst": lambda value: value[:1].lower() + value[1:],
-    "ucfirst": lambda value: value[:1].upper() + value[1:],
-}
-_ORDINAL = re.compile(r"(?:\d+|[ivxlc]+)(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?", re.IGNORECASE)
-_CENTURY = re.compile(
-    r"[ivx]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
+_SOUNDS = re.compile(
+    r"ipa\d?\b|ipa[ac]?-|ipas?b?link|lautschrift$|audio-ipa|api$|afi$|мфа$|respell", re.IGNORECASE
 )
-_FRACTION = re.compile(r"\d+/\d+")
-_SOUNDS = re.compile(r"ipa\b|ipa[ac]?-|ipas?b?link|lautschrift$|api$|afi$", re.IGNORECASE)
 _SPACES = re.compile(r"[\s_]+")
 
 # Names of notes, boxes and pictures in all these languages; such templates are dropped if they have no rule.
@@ -45,11 +33,12 @@ _NOTE = re.compile(
     r"|карт|основ|главн",
     re.IGNORECASE,
 )
-_FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
-_SETTING = re.compile(
-    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
-)  # a language, a color, an address
-_RUNNING = 200  # most characters of running text in a template without a rule
+_NAMESPACE = re.compile(
+    r"\s*(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
+    r"|predložak|predloga|sablon|шаблон|msg)\s*:\s*",
+    re.IGNORECASE,
+)
+_NOTES_ELSEWHERE = (bare, coordinates)  # words of a sentence; where there is none, notes
 
 
 class Rendered(Enum):
@@ -65,7 +54,6 @@ class Templates:
     def __init__(self, language: str = "") -> None:
         self._language = language
         self._rules, self._prefixes = _rules_of(language)
-        self._ordinals = language == "fr"
 
     def render(
         self,
@@ -81,31 +69,30 @@ class Templates:
         is part of a sentence, without which a citation is a note.
         """
         name = _SPACES.sub(" ", name).strip()
+        name = _NAMESPACE.sub("", name, 1) if ":" in name else name
         key = name.lower()
         if (country := named_country(name, arguments, self._language)) is not None and (
-            not arguments or key not in self._rules
+            not arguments or self._rules.keys().isdisjoint((name, key))
         ):
             return country or Rendered.DROPPED
-        rule = self._rules.get(key) or self._prefix_rule(key)
-        if rule is drop or (_SOUNDS.match(key) and in_brackets()):
+        # Of a name in capitals the case counts: in German {{SMS}} is a ship, {{smS}} Samoan.
+        rule = self._rules.get(name) or self._rules.get(key) or self._prefix_rule(key)
+        if rule is drop or ((rule is coordinates or _SOUNDS.match(key)) and in_brackets()):
             return Rendered.DROPPED
         if rule:
             text = rule(*split(arguments))
-            return Rendered.DROPPED if text is None or (rule is bare and not is_word(text)) else text
-        if _FRACTION.fullmatch(key):
-            return name
-        if key.endswith("?") and (text := wrapped(*split(arguments))):
+            if text is None or (rule in _NOTES_ELSEWHERE and not is_word(text)):
+                return Rendered.DROPPED
             return text
-        if self._ordinals and _CENTURY.fullmatch(key):
-            return name
-        if self._ordinals and _ORDINAL.fullmatch(key):
-            return " ".join([name, *filter(None, split(arguments)[0])])
-        function, colon, value = name.partition(":")
-        if colon and (change := _FUNCTIONS.get(function.strip().lower())):
-            return change(value.strip())
-        if (text := of_its_name(name, split(arguments)[0])) is not None:
-            return text
+        if ":" in name and (value := evaluated(name, arguments, self._language)) is not None:
+            return value
+        if (shown := shown_by_name(name, arguments, self._language)) is not None:
+            return shown
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
+
+    def running_text(self, arguments: list[str]) -> str:
+        """What an unknown template shows where it is part of a sentence; "" if that cannot be known."""
+        return running_text(arguments, self._language)
 
     def _prefix_rule(self, key: str) -> Rule | None:
         for prefix in self._prefixes.get(key[:2], ()):
@@ -114,51 +101,13 @@ class Templates:
         return None
 
 
-def running_text(arguments: list[str]) -> str:
-    """The argument of a template without a rule that can be part of a sentence; else "".
-
-    It is the only one, or of two the first, unless that is a language, a color or the like.
-    """
-    positional, named = split(arguments)
-    texts = list(filter(None, positional))
-    if not texts:
-        return forms_of(named)
-    if len(positional) > 2 or len(named) > 2:
-        return ""
-    text = texts[1] if len(texts) > 1 and _SETTING.fullmatch(texts[0]) else texts[0]
-    if len(texts) > 1 and not any(map(str.isalpha, text)):
-        return ""  # {{INRConvert|5|c}}: without the rule, a wrong figure
-    if len(text) > _RUNNING or "\n" in text or text[-1] in ".!?" or _FILE.search(text):
-        return ""
-    return text
-
-
 @cache
 def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
     """All rules by name, and the prefixes of names, longest first, by their first two letters."""
-    rules = _COMMON | _LANGUAGES.get(language, {}) | flag_rules(language)
+    rules = _COMMON | dates.rules_of(language) | languages.RULES.get(language, {}) | flag_rules(language)
     prefixes: dict[str, list[str]] = {}
     for prefix in sorted((name[:-1] for name in rules if name.endswith("*") and len(name) > 2), key=len)[
         ::-1
     ]:
         prefixes.setdefault(prefix[:2], []).append(prefix)
     return rules, prefixes
-
-
-def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
-    """Positional arguments (`1=` is the first), and named ones by their lower-case names."""
-    positional: list[str] = []
-    named: dict[str, str] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        key = key.strip()
-        # A "=" in running text, as in a formula or an address, does not end a name.
-        if equals and len(key) < 25 and (key.isalnum() or key.replace("-", "").replace("_", "").isalnum()):
-            named[key.lower()] = value.strip()
-        else:
-            positional.append(argument.strip())
-    for place in range(1, 9):
-        if str(place) in named:
-            positional += [""] * (place - len(positional))
-            positional[place - 1] = named.pop(str(place))
-    return positional, named

@@ -6,8 +6,8 @@ template. Each rule follows its template's documentation in the English Wikipedi
 
 import re
 
-from data.sources.wikipedia.marks import SUB, SUB_END, SUP, SUP_END, literal
-from data.sources.wikipedia.templates import authors, figures, forms
+from data.sources.wikipedia.marks import HOLE, SUB, SUB_END, SUP, SUP_END, literal
+from data.sources.wikipedia.templates import authors, coordinates, figures, forms, measures
 from data.sources.wikipedia.templates.patterns import Rule
 
 _TEXTS = (
@@ -26,23 +26,7 @@ _TEXTS = (
 )
 _TEXTS += ("текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg")
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
-_MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September")
-_MONTHS += ("October", "November", "December")
-_BETWEEN = {
-    "to": " to ", "-": "–", "–": "–", "and": " and ", "and(-)": " and ", "or": " or ", "x": " × ",
-    "by": " by ", "xx": " × ", "+/-": " ± ", "±": " ± ", "+": " + ", "to(-)": " to ", "e": " × ", "&": " & ",
-    "to about": " to about ", "through": " through ", "and about": " and about ", ",": ", ", "*": " × ",
-    "/": "/", "//": " / ",
-}  # fmt: skip
-_UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
-_UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
-_SIGNS = {
-    "USD": "US$", "GBP": "£", "EUR": "€", "INR": "₹", "AUD": "A$", "CAD": "CA$", "NZD": "NZ$", "HKD": "HK$",
-    "SGD": "S$", "JPY": "¥", "CNY": "CN¥", "RMB": "CN¥", "KRW": "₩", "RUB": "₽", "BRL": "R$", "PHP": "₱",
-    "ILS": "₪", "TRY": "₺", "UAH": "₴", "NGN": "₦", "THB": "฿", "VND": "₫", "MXN": "MX$", "TWD": "NT$",
-}  # fmt: skip
-_JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
-_NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]++(?:\d[\d/]*+|(?<=[+/⁄]/)))?")
+_CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
 )
@@ -79,106 +63,6 @@ def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
 def citation(positional: list[str], named: dict[str, str]) -> str | None:
     """A quotation; a reference, which names a title or an author, is dropped."""
     return None if named.keys() & _OF_REFERENCES else text(positional, named)
-
-
-def convert(positional: list[str], named: dict[str, str]) -> str:
-    """`10|km`, `10|to|20|km` and `6|ft|2|in`: the figures as written, and their unit."""
-    figures = positional[0] if positional else ""
-    place, units = 1, []
-    while place + 1 < len(positional):
-        between, following = _BETWEEN.get(positional[place].lower()), positional[place + 1]
-        if between is not None and following:
-            figures += between + following
-        elif _NUMBER.fullmatch(following) and place + 2 < len(positional) and _is_unit(positional[place + 2]):
-            units.append(positional[place])
-            figures = f"{_quantity(figures, units[-1])} {following}"
-        else:
-            break
-        place += 2
-    quantity = _quantity(figures, positional[place]) if place < len(positional) else figures
-    words = positional[-1] if place + 1 < len(positional) else ""
-    if named.get("adj") and words.startswith("-"):
-        return quantity + words  # {{convert|6|in|mm|adj=mid|-thick}}
-    return quantity
-
-
-def _is_unit(name: str) -> bool:
-    return name[:1].isalpha() and name not in ("to", "and", "or", "by", "x", "e")
-
-
-def _quantity(figures: str, unit: str) -> str:
-    power = re.match(r"e(\d+)", unit)
-    if power:
-        figures, unit = f"{figures}×10^{power[1]}", unit[power.end() :]
-    unit = _UNITS.get(unit, unit)
-    unit = re.sub(
-        r"^(sq|cu)([kcdm]?m)$", lambda metric: metric[2] + ("²" if metric[1] == "sq" else "³"), unit
-    )
-    unit = re.sub(r"(?<=[^\W\d_])2$", "²", re.sub(r"(?<=[^\W\d_])3$", "³", unit))
-    figures = re.sub(r"(\d)\+(\d+)/+(\d)", r"\1 \2/\3", figures)
-    return f"{figures} {unit}".strip()
-
-
-def height(positional: list[str], named: dict[str, str]) -> str:
-    """{{height|ft=5|in=6}} and {{weight|kg=80}}: each given unit."""
-    units = {"m": "m", "meters": "m", "metres": "m", "cm": "cm", "ft": "ft", "feet": "ft", "in": "in"}
-    units |= {"inch": "in", "inches": "in", "hands": "hands", "kg": "kg", "st": "st", "lb": "lb"}
-    given = [f"{named[key].replace('+', ' ')} {unit}" for key, unit in units.items() if named.get(key)]
-    return " ".join(given) or convert(positional, named)
-
-
-def currency(positional: list[str], named: dict[str, str]) -> str:
-    """{{currency|5|USD}}: the amount after its currency's sign."""
-    amount, code = [*positional, "", ""][:2]
-    code = code or named.get("type") or named.get("code") or ""
-    return _SIGNS.get(code.upper(), f"{code} " if code else "") + amount
-
-
-def fraction(positional: list[str], named: dict[str, str]) -> str:
-    """`1|2` is 1/2, `3|1|2` is 3 1/2, `2` is 1/2."""
-    if len(positional) > 2:
-        return f"{positional[0]} {positional[1]}/{positional[2]}"
-    return "/".join(positional) if len(positional) > 1 else "1/" + "".join(positional)
-
-
-def as_of(positional: list[str], named: dict[str, str]) -> str:
-    """{{as of|2014|5}}: As of May 2014."""
-    if named.get("alt"):
-        return named["alt"]
-    start = "since" if "since" in named else "as of"
-    year, month, day = [*positional, "", "", ""][:3]
-    words = [start if named.get("lc") else start.capitalize(), day, _month(month), year]
-    return " ".join(filter(None, words))
-
-
-def _month(month: str) -> str:
-    return _MONTHS[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
-
-
-def date(positional: list[str], named: dict[str, str]) -> str:
-    """{{birth date|1809|2|12}}: February 12, 1809; with df=yes, 12 February 1809."""
-    year, month, day = [*positional, "", "", ""][:3]
-    if not year[:4].isdecimal():
-        return positional[0] if positional else ""
-    month = _month(month)
-    if named.get("df") or not (month and day):
-        return " ".join(filter(None, [day, month, year]))
-    return f"{month} {day}, {year}"
-
-
-def value(positional: list[str], named: dict[str, str]) -> str:
-    """{{val|1.5|0.2|e=3|u=km}}: 1.5±0.2×10^3 km."""
-    figures = re.sub(r"e([-+−]?\d+)$", r"×10^\1", positional[0] if positional else "")
-    if len(positional) > 2:
-        figures += f"+{positional[1].lstrip('+')}−{positional[2].lstrip('-−')}"
-    elif len(positional) > 1 and positional[1]:
-        figures += ("" if positional[1][0] in "(±" else "±") + positional[1]
-    elif named.get("p") or named.get("s"):
-        figures = named.get("p", "") + figures + named.get("s", "")
-    power = f"×10^{named['e']}" if named.get("e") else ""
-    unit = named.get("u") or named.get("ul") or named.get("unit") or ""
-    per = named.get("up") or named.get("upl") or ""
-    return " ".join(filter(None, [figures + power, unit + (f"/{per}" if per else "")]))
 
 
 def nihongo(positional: list[str], named: dict[str, str]) -> str:
@@ -245,13 +129,18 @@ def ship(positional: list[str], named: dict[str, str]) -> str:
 
 
 def interlanguage(positional: list[str], named: dict[str, str]) -> str:
-    """{{ill|Name|de|Name there}}, formerly {{ill|de|Name}}: the name in this Wikipedia."""
-    if named.get("lt") or named.get("text"):
-        return named.get("lt") or named["text"]
-    names = (
-        positional[1:] if positional and re.fullmatch(r"[a-z]{2,3}(-[a-z]+)?", positional[0]) else positional
-    )
-    return names[0] if names else ""
+    """{{ill|Name|de|Name there}}, {{ill|de|Name}}, {{нп|Name|text|de|There}}: the text or the name here."""
+    for key in ("lt", "text", "текст", "tekst", "texte", "надо", "pl", "fr"):
+        if named.get(key):
+            return named[key]
+    names = positional[1:] if positional[:1] and _CODE.fullmatch(positional[0]) else positional
+    is_shown = names is positional and len(names) > 1 and names[1] and not _CODE.fullmatch(names[1])
+    return names[1] if is_shown else names[0] if names else ""
+
+
+def missing(positional: list[str], named: dict[str, str]) -> str:
+    """A template whose text is computed from data that the dump does not hold, such as a population."""
+    return HOLE
 
 
 def music(positional: list[str], named: dict[str, str]) -> str:
@@ -349,35 +238,15 @@ def phonemes(positional: list[str], named: dict[str, str]) -> str:
     return f"/{''.join(part for part in positional if part.lower() not in labels)}/"
 
 
-def units(positional: list[str], named: dict[str, str]) -> str:
-    """{{unité|250|km|2|h|-1}}: a number, then units and their exponents (French Wikipedia)."""
-    shown = [positional[0] if positional else ""]
-    if named.get("e"):
-        shown[0] += f"×10^{named['e']}"
-    for part in filter(None, positional[1:]):
-        if re.fullmatch(r"[-−]?\d", part) and len(shown) > 1 and shown[-1] not in _JOINING:
-            shown[-1] += {"2": "²", "3": "³"}.get(part, f"^{part}")
-        else:
-            shown.append(part)
-    return " ".join(filter(None, shown))
-
-
-def altitude(positional: list[str], named: dict[str, str]) -> str:
-    """{{Höhe|1200|DE-NN}}: the height and its reference level (German Wikipedia)."""
-    levels = {"DE-NN": "m ü. NN", "DE-NHN": "m ü. NHN", "DE": "m ü. NHN", "AT": "m ü. A.", "CH": "m ü. M."}
-    number, level = [*positional, "", ""][:2]
-    return f"{number} {levels.get(level, 'm')}".strip()
-
-
 FUNCTIONS: dict[str, Rule] = {
     "text": text, "second": second, "last": last, "wrapped": wrapped, "citation": citation,
-    "convert": convert, "height": height, "currency": currency, "fraction": fraction, "as of": as_of,
-    "date": date, "value": value, "nihongo": nihongo, "chemistry": chemistry, "nuclide": nuclide,
+    "nihongo": nihongo, "chemistry": chemistry, "nuclide": nuclide,
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
-    "definition": definition, "sounds": sounds, "phonemes": phonemes, "units": units, "altitude": altitude,
+    "definition": definition, "sounds": sounds, "phonemes": phonemes, "missing": missing,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
     "lines": lines, "bullets": bullets, "numbered": numbered,
-    "ordinal century": ordinal_century, **figures.FUNCTIONS,
+    "ordinal century": ordinal_century, "coordinates": coordinates.coordinates, **figures.FUNCTIONS,
+    **measures.FUNCTIONS,
     **authors.FUNCTIONS, **forms.FUNCTIONS,
 }  # fmt: skip

@@ -27,7 +27,7 @@ CASES = {
     "bold and italics": ("'''''a''''' L'''b''' ''c''s ''''d''''", "a Lb cs 'd'"),
     "templates": ("a{{b|c=[[d]]|{{e}}}} f {{g}}.", "a f."),
     "an infobox before the text": ("{{Infobox\n| a = {{b}}\n| c = d\n}}\n'''A''' is.", "A is."),
-    "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a 1000"),
+    "parameters and functions": ("{{{1|x}}}a {{#if:b|c|d}} {{formatnum:1000}}", "a c 1000"),
     "brackets left empty": ("Aa ({{ipa|x}}; {{lang-grc|Αα}}) and ({{ipa|x}}) f()", "Aa (Αα) and f()"),
     "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
     "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "a c"),

@@ -1,17 +1,17 @@
 """Templates of the Wikipedias of Eastern Europe: Polish, Czech, Croatian, Slovenian and Hungarian."""
 
-from data.sources.wikipedia.templates.figures import dated
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 POLISH = """
-nowrap | cytat | poezja | ipa | abbr | skrót | bibl | wers bibl | cytat d | small | kapitaliki | lang-*
+nowrap | cytat | poezja | ipa | abbr | skrót | wers bibl | cytat d | small | kapitaliki | lang-*
 | obce | formatnum | u | nazwa biblijna → @text
 lang | w języku | język obcy → @second
 j | fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
 przelicz → @convert
-data → {*}
+bibl → @verse
+rzymskie → @roman
 nihongo → @nihongo
 """
 POLISH_DROPPED = """
@@ -22,16 +22,15 @@ cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | 
 """
 
 CZECH = """
-nowrap | citát | citace | malé | výslovnost | lang-* | formatnum | ipa | kapitálky → @text
-vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
+nowrap | citát | citát * | citace | malé | lang-* | formatnum | ipa | kapitálky → @text
+výslovnost | vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
-datum → @czech date
 """
 CZECH_DROPPED = """
 citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
 | hlavní článek | viz též | rozcestník | infobox * | infobox - * | autoritní data | commonscat | pahýl
-| souřadnice | coord | kotva | možná hledáte | různé významy | překlad | neověřeno | clear | doplňte zdroje
+| souřadnice | kotva | možná hledáte | různé významy | překlad | neověřeno | clear | doplňte zdroje
 | wikifikovat
 """
 
@@ -64,7 +63,7 @@ forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapp
 HUNGARIAN_DROPPED = """
 cite * | cit-web | cit-lib | citlib | citweb | opcit | refhely | jegyzetek | források | commonskat | egyért
 | lásd még | bővebben | nemzetközi katalógusok | csonk* | infobox* | zászló | portál | nincs forrás
-| fordítás | hely | coord
+| fordítás | hely
 """
 
 _TABLES = {
@@ -74,8 +73,4 @@ _TABLES = {
     "sl": (SLOVENIAN, SLOVENIAN_DROPPED),
     "hu": (HUNGARIAN, HUNGARIAN_DROPPED),
 }
-_CZECH_DATE = dated(
-    "ledna února března dubna května června července srpna září října listopadu prosince", " ", "."
-)
-_FUNCTIONS = FUNCTIONS | {"czech date": _CZECH_DATE}
-RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}
+RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}

@@ -1,5 +1,6 @@
 """Templates of the English Wikipedia."""
 
+from data.sources.wikipedia.templates import dates
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 
@@ -30,9 +31,11 @@ TABLE = """
 -" | "- → "
 -' | '- → '
 as of | asof → @as of
+inflation → @inflation
+monthname → @month name
+pronunciation respelling | respell → {*:-}
 citation | quote citation → @citation
 nihongo krt → @nihongo
-dtsh | dts → {*}
 ipaslink | ipa slink → /{1}/
 ipablink | ipa blink → @bracketed
 ipa link | ipalink | ipa-link | ipachar | ipasymb | pipachar → {1}
@@ -47,17 +50,13 @@ e | esp | x10^ → [×10^{1}]
 £sd → [£{l}][ {s}s][ {d}d]
 sup2 → ²
 railgauge | track gauge | rail gauge | trackgauge | gauge → {1}
-c. | circa | ca. | approx → c. {1}[–{2}]
+c. | circa | ca. | approx | ca → c. {1}[–{2}]
 floruit | fl. | fl → fl. {1}[–{2}]
 reign | r. → r. {1}[–{2}]
 born | b. → born {1}
 died | d. → died {1}
 bce → [{1} ]BCE
 ce | ce era → [{1} ]CE
-birth date | birth date and age | bda | death date | death date and age | start date | end date | film date
-| start date and age | end date and age | birth-date | death-date | start-date | end-date | birth date2
-| birth year and age | death year and age | release date → @date
-oldstyledate | old style date → {1}[ (O.S. {3})][ {2}]
 marriage → {1} (m. {2}[–{3}])
 frac | fraction → @fraction
 numero | no. | # → No. {1}
@@ -153,7 +152,7 @@ jct → {*}
 """
 
 DROPPED = """
-inflation-fn | inflation-year | refanchor | pronunciation | pronunciation respelling | ns | pow | vr
+inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | map caption | bar percent | flagdeco | flagicon image | army | navy | legend inline | s-* | col-* | cref
 | cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
@@ -162,7 +161,7 @@ inflation-fn | inflation-year | refanchor | pronunciation | pronunciation respel
 """
 
 _PAIRS = zip(ELEMENTS.split()[::2], ELEMENTS.split()[1::2])
-_SHIP_RULES = {name.lower(): prefixed_ship(name) for name in SHIPS.split()}
+_SHIP_RULES = {name: prefixed_ship(name) for name in SHIPS.split()}
 _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _PAIRS), FUNCTIONS)
 
-RULES = {"en": _ELEMENT_RULES | dropped(DROPPED) | compiled(TABLE, FUNCTIONS) | _SHIP_RULES}
+RULES = {"en": _ELEMENT_RULES | dropped(DROPPED) | compiled(TABLE, FUNCTIONS | dates.ENGLISH) | _SHIP_RULES}

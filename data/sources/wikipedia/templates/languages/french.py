@@ -6,9 +6,6 @@ from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 _NUMERAL = re.compile(r"[IVXLivxl]+|\d+")
-_MONTHS = ("janvier", "février", "mars", "avril", "mai", "juin", "juillet", "août", "septembre", "octobre")
-_MONTHS += ("novembre", "décembre")
-
 TABLE = """
 # Centuries. `s-` has no link, `-s` is before Christ, `s2` and `sp` take two centuries.
 s | s- | siècle | siècle- → @century
@@ -26,8 +23,6 @@ av jc | avjc | av. j-c | av j-c | av.jc | av. j.-c. | avant jc | av. jc | av j.-
 ap jc | apjc | ap. j.-c. | apr. j.-c. | après jc → apr. J.-C.
 
 # Dates and times.
-date | date- | date de naissance | date de naissance- | date de décès | date de décès- | naissance | décès
-| date républicaine | dts | dtlink → @french date
 1er → 1er[ {1}][ {2}]
 ier → Ier
 heure | h → {1} h[ {2}][ min {3} s]
@@ -107,7 +102,7 @@ cad → c'est-à-dire
 DROPPED = """
 ouvrage | article | lien web | chapitre | lien brisé | harvsp | harv | sfn | note | notes | références
 | refa | drapeau | drapeau2 | voir homonymes | article détaillé | loupe | ébauche | portail | infobox
-| unité de * | sp. | clr | message galerie | coord | palette | source | sources | légende | légende/*
+| unité de * | sp. | clr | message galerie | palette | source | sources | légende | légende/*
 | plume | lire en ligne | issn | en | it | de | es | la | ru | ja | nl | pt | pl | commentaire biblio
 | ancre | ref-notes | références nombreuses | commons | autres projets | 2autres projets | voir aussi
 | catégorie principale | référence
@@ -159,15 +154,6 @@ def _century_range(after: str = "") -> Rule:
     return rule
 
 
-def _date(positional: list[str], named: dict[str, str]) -> str:
-    """{{date|5|juin|1990|en sport}} and {{date-|6 juin 1992}}."""
-    if len(positional) < 2:
-        return positional[0] if positional else ""
-    day, month, year = [*positional, ""][:3]
-    month = _MONTHS[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= 12 else month
-    return " ".join(filter(None, ["1er" if day in ("1", "01") else day, month, year]))
-
-
 def _aside(positional: list[str], named: dict[str, str]) -> str:
     """{{incise|le maire}}: between dashes, without the second dash at the end of a sentence (`stop`)."""
     content = positional[0] if positional else ""
@@ -186,7 +172,6 @@ _FUNCTIONS: dict[str, Rule] = {
     "two centuries bc": _two_centuries("av. J.-C."),
     "century range": _century_range(),
     "century range bc": _century_range("av. J.-C."),
-    "french date": _date,
     "aside": _aside,
 }
 

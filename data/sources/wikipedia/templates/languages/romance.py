@@ -1,8 +1,9 @@
 """Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
 
-from data.sources.wikipedia.templates.figures import dated
+from data.sources.wikipedia.templates.languages.biography import biography
+from data.sources.wikipedia.templates.measures import units, value
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, units, value
+from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 SPANISH = """
 esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum
@@ -14,13 +15,13 @@ unidad | unidades → @units
 cita requerida | cr | cita requerida (frase) | aclarar | demostrar | demostrar? | quién | quien | cuándo
 | cual | cuál | discutido | ampliar frase | fuente requerida | sin referencias frase
 | añadir referencias frase → @wrapped
-fecha | fecha de inicio | fecha de nacimiento | fecha de fallecimiento → @spanish date
 a. c. | ac | a.c. | adc → [{1} ]a. C.
 d. c. | dc | d.c. | ddc → [{1} ]d. C.
 euro | euros | eur → [{1} ]€
 usd → USD {1}
 moneda → @currency
-ord → {1}[{2}]
+ord → @spanish ordinal
+c. | circa → c. {1}
 cita necesaria → @wrapped
 nº | n.º | num → n.º[ {1}]
 convertir → @convert
@@ -30,7 +31,7 @@ exp → @raised
 subíndice → @lowered
 """
 SPANISH_DROPPED = """
-cita libro | cita web | cita publicación | cita noticia | cita * | bandera | geodatos | coord | listaref
+cita libro | cita web | cita publicación | cita noticia | cita * | bandera | geodatos | listaref
 | ap | vt | an | véase también | artículo principal | referencias | otros usos | redirige aquí | esbozo
 | ficha de * | control de autoridades | commonscat | ancla | edad | refn | harvnp | obra citada
 | desambiguación | artículo destacado | artículo bueno | clear | imprecisión | en desarrollo | traducido ref
@@ -46,24 +47,24 @@ segle → segle {1}[ {2}]
 cn | citació necessària | cal citació | font? | ref? | aclarir | qui? | quan? → @wrapped
 ac | a.c. → [{1} ]aC
 dc | d.c. → [{1} ]dC
-data → @catalan date
 convertir → @convert
 """
 CATALAN_DROPPED = """
-ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | coord | referències | vegeu també
+ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | referències | vegeu també
 | article principal | infotaula * | autoritat | sense font | falten referències | commonscat | desambiguació
 | inici citació | esborrany * | mida
 """
 
 ITALIAN = """
-tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | simbolo | ipa | lang-*
+tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | ipa | lang-*
 | romano | poem | greco | abbr | smaller → @text
 lang | colore → @second
 m | unità → @value and units
 senza fonte | citazione necessaria | cn | chiarire | quando | chi | sf | da chi | non chiaro | fc → @wrapped
 apici | apice → @raised
 pedici | pedice → @lowered
-passo biblico | bibbia | passo → {*}
+passo biblico | passo → {*}
+bio → @biography
 ac | a.c. → [{1} ]a.C.
 dc | d.c. → [{1} ]d.C.
 converti → @convert
@@ -72,15 +73,16 @@ calcio | basket | rugby → {1}
 euro → €[ {1}]
 """
 ITALIAN_DROPPED = """
-cita | cita libro | cita web | cita * | bandiera | band | coord | vedi anche | nota disambigua | portale
+cita | cita libro | cita web | cita * | bandiera | band | vedi anche | nota disambigua | portale
 | controllo di autorità | interprogetto | note | collegamenti esterni | citazione * | s | f | w | p | lingue
 | it | en | thesaurus * | sinottico | disambigua | torna a | div col | references | tnt | senzafonte | nd
-| clear | nf | nb | infobox * | bio
+| clear | nf | nb | infobox * | simbolo
 """
 
 PORTUGUESE = """
 nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | ilc | lang-* | langp
 | ref maiúscula | pequeno | llink → @text
+c. | circa → c. {1}
 lang | langue | cor → @second
 séc | século | sec → século {1}
 r$ | real → R$[ {1}]
@@ -90,7 +92,6 @@ us$ → US$[ {1}]
 séculos → séculos {*: e }
 carece de fontes | carece de fontes/bloco | carece de fontes2 | citação necessária | quem | quando
 | esclarecer | clarificar | qual | quais | dubio | fonte? → @wrapped
-dtlink | dtext | dni | morte | falecimento | nascimento | data de nascimento | dni/d → @portuguese date
 a.c. | ac | aec → [{1} ]a.C.
 d.c. | dc | ec → [{1} ]d.C.
 nwrap → @years
@@ -106,22 +107,21 @@ PORTUGUESE_DROPPED = """
 citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | artigo principal | ap | vt
 | ver também | principal | mais informações | referências | notas | portal3 | correlatos | esboço* | info/*
 | controle de autoridade | link | ling | desambiguação | vt desambig | ver desambig | legenda
-| caixa de sucessão | bandeira | flagicon | âncora | limpar | coord | vertambém | sem fontes
+| caixa de sucessão | bandeira | flagicon | âncora | limpar | vertambém | sem fontes
 | mais-notas | dividir em colunas* | mais fontes | nota | nota: | refbegin | refend
 """
 
 ROMANIAN = """
-nowrap | citat | formatnum | unicode | lang-* | ill → @text
+nowrap | citat | formatnum | unicode | lang-* → @text
 lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units
 î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
 d.hr. | dhr → [{1} ]d.Hr.
-dată | data → @romanian date
 """
 ROMANIAN_DROPPED = """
 citat web | citat carte | citat * | articol principal | vezi și | listănote | informații bibliotecare
-| control de autoritate | commonscat | ciot* | infocaseta * | infobox * | coord | dezambiguizare | steag
+| control de autoritate | commonscat | ciot* | infocaseta * | infobox * | dezambiguizare | steag
 | drapel | referințe | notă | clear
 """
 
@@ -132,33 +132,6 @@ _TABLES = {
     "pt": (PORTUGUESE, PORTUGUESE_DROPPED),
     "ro": (ROMANIAN, ROMANIAN_DROPPED),
 }
-_SPANISH_MONTHS = ("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto")
-_SPANISH_MONTHS += ("septiembre", "octubre", "noviembre", "diciembre")
-_PORTUGUESE_MONTHS = (
-    "janeiro",
-    "fevereiro",
-    "março",
-    "abril",
-    "maio",
-    "junho",
-    "julho",
-    "agosto",
-    "setembro",
-)
-_PORTUGUESE_MONTHS += ("outubro", "novembro", "dezembro")
-_CATALAN_MONTHS = (
-    "gener",
-    "febrer",
-    "març",
-    "abril",
-    "maig",
-    "juny",
-    "juliol",
-    "agost",
-    "setembre",
-    "octubre",
-)
-_CATALAN_MONTHS += ("novembre", "desembre")
 
 
 def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
@@ -169,15 +142,10 @@ def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
     return " ".join(filter(None, [before, number, after]))
 
 
-def _date(months: tuple[str, ...]) -> Rule:
-    """{{fecha|5|6|1990}}: 5 de junio de 1990."""
-
-    def rule(positional: list[str], named: dict[str, str]) -> str:
-        day, month, year = [*positional, "", "", ""][:3]
-        month = months[int(month) - 1] if month.isdecimal() and 1 <= int(month) <= len(months) else month
-        return " de ".join(filter(None, [day, month, year]))
-
-    return rule
+def _spanish_ordinal(positional: list[str], named: dict[str, str]) -> str:
+    """{{ord|3|a}}: 3.ª."""
+    number, ending = [*positional, "", ""][:2]
+    return f"{number}.{ending.replace('o', 'º').replace('a', 'ª') or 'º'}" if number else ""
 
 
 _PREFIXES = frozenset(["T", "G", "M", "k", "h", "da", "d", "c", "m", "µ", "μ", "n", "p", "f"])  # of units
@@ -199,13 +167,9 @@ def _years(positional: list[str], named: dict[str, str]) -> str:
 
 _FUNCTIONS: dict[str, Rule] = {
     "spanish century": _spanish_century,
-    "spanish date": _date(_SPANISH_MONTHS),
-    "portuguese date": _date(_PORTUGUESE_MONTHS),
-    "catalan date": _date(_CATALAN_MONTHS),
-    "romanian date": dated(
-        "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie"
-    ),
     "value and units": _value_and_units,
+    "spanish ordinal": _spanish_ordinal,
+    "biography": biography,
     "years": _years,
 }
 RULES = {

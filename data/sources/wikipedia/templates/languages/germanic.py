@@ -1,7 +1,6 @@
 """Templates of the German, Dutch, Swedish and Danish Wikipedias."""
 
-from data.sources.wikipedia.templates.figures import dated
-from data.sources.wikipedia.templates.patterns import compiled, dropped
+from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 # {{enS|word}}: the language and the text.
@@ -27,8 +26,8 @@ höhe → @altitude
 " → „{1}“
 "-* → „{1}“
 ' → ‚{1}‘
-zitat | zitat-de | zitat-en | zitat-fr | zitat-it | zitat-la | zitat-es → {text,1}
-§ → § {1}[ {2}]
+zitat | zitat-* → {text,1}
+§ → @paragraph
 §§ → §§ {1}[ {2}]
 art. | artikel → Art. {1}[ {2}]
 bibel | b | bibel2 → {1} {2}[,{3}]
@@ -44,7 +43,6 @@ tief → @lowered
 audio → {2}
 wikisource → {2,1}
 0 →
-dts → {1}
 chf → CHF {1}
 euro → {1} Euro
 japanisch → @nihongo
@@ -52,7 +50,7 @@ japanisch → @nihongo
 GERMAN_DROPPED = """
 siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser artikel | commonscat
 | commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
-| anker | fn | fnzelle | fnbox | fntext | ewz | ewd | ewr | ewt | fl | metadaten * | inflation | alter
+| anker | fn | fnzelle | fnbox | fntext
 | normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
 | dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
 | webarchiv | toter link | aktualisieren | quelle | wann | wer | bausteindesign* | verweis | pnd | tabellen*
@@ -61,7 +59,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 
 DUTCH = """
 lang → @second
-lang-* | nowrap | formatnum | citaat | kapitaal | small caps | sub | sup → @text
+lang-* | nowrap | formatnum | citaat | kapitaal | small caps → @text
 cite | aut → {1}
 feit | feit? | bron? | bron gevraagd → @wrapped
 ipa → {1}
@@ -77,27 +75,38 @@ lang → @second
 lang-* | nowrap | formatnum | citat | tal | nts | versalgemen | kapitäler | ipa-text | ipa → @text
 språk → @second
 källa behövs | fakta | faktamall | vem | vad | förtydliga | när | opartisk? | tveksamt → @wrapped
-ej översatt | ill | länk → {2,1}
 """
 SWEDISH_DROPPED = """
 webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild | huvudartikel
 | se även | olika betydelser | källor | referenser | auktoritetsdata | commonscat | ingen källa | stub
-| robotskapad | coord | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
+| robotskapad | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
 """
 
 DANISH = """
 lang → @second
-lang-* | nowrap | formatnum | citat | ipa | ikke oversat → @text
+lang-* | nowrap | formatnum | citat | ipa → @text
 kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
-dato → @danish date
 """
 DANISH_DROPPED = """
 autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
-| stub | infoboks * | kilde-artikel | bogref | webref | fodnote | coord | clear | kilder mangler
+| stub | infoboks * | kilde-artikel | bogref | webref | fodnote | clear | kilder mangler
 """
 
+
+def _paragraph(positional: list[str], named: dict[str, str]) -> str:
+    """{{§|823|BGB|juris}}: § 823 BGB; in small letters the law is only part of the address."""
+    number, law = [*positional, "", ""][:2]
+    return named.get("text") or f"§ {number} {'' if law.islower() else law}".strip()
+
+
+_FUNCTIONS: dict[str, Rule] = {"paragraph": _paragraph}
 _PAIRS = zip(LANGUAGES.split()[::2], LANGUAGES.split()[1::2])
-GERMAN += "".join(f"{code}s → {language} {{1}}\n" for code, language in _PAIRS)
+GERMAN += "".join(
+    f"{code}s → {language}[ {{1}}][ {{2}}][, DMG {{d}}][ ‚{{b}}‘]\n"
+    for code, language in _PAIRS
+    if code != "zh"
+)
+GERMAN += "zhs → chinesisch[ {c,v}][ / {t}][ {1}][, Pinyin {p}]\n"
 
 _TABLES = {
     "de": (GERMAN, GERMAN_DROPPED),
@@ -105,8 +114,7 @@ _TABLES = {
     "sv": (SWEDISH, SWEDISH_DROPPED),
     "da": (DANISH, DANISH_DROPPED),
 }
-_DANISH_DATE = dated(
-    "januar februar marts april maj juni juli august september oktober november december", " ", "."
-)
-_FUNCTIONS = FUNCTIONS | {"danish date": _DANISH_DATE}
-RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}
+RULES = {
+    name: dropped(without) | compiled(table, FUNCTIONS | _FUNCTIONS)
+    for name, (table, without) in _TABLES.items()
+}

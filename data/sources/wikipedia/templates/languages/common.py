@@ -20,9 +20,12 @@ lang | langx | color | colour | colored text | coloured text | font | script | s
 plainlist | flatlist → @lines
 resize | transl | transliteration | tlit | font color | fontcolor → @last
 
-ill | illm | interlanguage link | interlanguage link multi | link-interwiki → @interlanguage
+ill | illm | interlanguage link | interlanguage link multi | link-interwiki | ilink | iw | iw2 | länk | ilc
+| ikke oversat | ej översatt | нп | нп1 | нп2 | нп3 | нп4 | нп5 | нп6 | не переведено | не преведено
+| не перекладено → @interlanguage
 music → @music
-nihongo | nihongo3 | nihongo foot | нихонго → @nihongo
+nihongo | nihongo3 | nihongo foot | нихонго | нихонґо | japonais | japonés | japonês | giapponese | japoński
+| japans | japanska | японский → @nihongo
 korean | lang-ko | ko-hhrm | 한국어 → @korean
 
 # Text side by side.
@@ -94,28 +97,43 @@ su → @raised and lowered
 chem → @chemistry
 nuclide → @nuclide
 val → @value
-convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka → @convert
+convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka | enhet | unitate | unidad | unità
+→ @convert
+e | esp | e10 → [×10^{1}]
 € | euro → [{1} ]€
 bible | biblia | bíblia | bibel | bibbia | bijbel | bibelvers | bibelref | bibleverse | bibleref
-| библия | біблія | bibliai hely → @verse
+| библия | біблія | bibliai hely | biblie | biblija | библија | sveto pismo → @verse
 roman | roman numeral → @roman
-circa | ca. | c. → c. {1}[–{2}]
+circa | ca. | c. | ca → ca. {1}[–{2}]
+coord → @coordinates
 # The word for a ship in the languages that have such a template.
-navire | barco | navio | nave | schip | vaixell | fartyg | skib | loď | hajó | корабль | корабель | кораб
-| брод | brod | ladja → @ship
+ship | navire | barco | buque | navio | nave | schip | schiff | vaixell | nau | navă | fartyg | skib | loď
+| hajó | statek | okręt | корабль | судно | корабель | кораб | брод | brod | ladja → @ship
+
+# Computed from data that a dump does not hold.
+inflation | inflación | inflação | inflació | inflazione | inflatie | inflacja | inflace | infláció | inflație
+| инфляция | ewz | ewd | ewr | ewt | metadaten * | население | населення | población actual
+| población | população | population | befolkning | age | alter | edad | edat | età | idade | leeftijd | ålder
+| alder | wiek | věk | dob | starost | életkor | возраст | вік | възраст | старост | vârstă | calcolo età
+| число лет | invoke → @missing
+"""
+
+# Prefixes of ships' names; their case counts.
+SHIPS = """
+HMS USS RMS HMCS HMAS HMNZS USNS USCGC SS MS MV SMS ORP INS HMIS HMSAS HNLMS HNoMS HDMS HSwMS KNM ARA USAT KRI
 """
 
 DROPPED = """
 cite * | citation needed | cn | fact | reflist | refbegin | refend | refn | efn | efn-* | sfn | sfnp | sfnm
 | harv | harvp | harvcol | harvid | sfnref | rp | r | ref | ref label | note
-| note label | notelist | isbn | issn | oclc | doi | pmid | pmc | jstor | arxiv | bibcode | anchor | coord
+| note label | notelist | isbn | issn | oclc | doi | pmid | pmc | jstor | arxiv | bibcode | anchor
 | flagicon | flagicon * | flag icon | coord missing | audio | listen | main | see also | further | about
 | redirect | for | other uses | hatnote | distinguish | short description | authority control | commons
 | commons category | wikiquote | wiktionary | wikisource | portal | stub | clear | - | clear left
 | clear right | br | clr | toc | toc limit | toc left | toc right | defaultsort | displaytitle | infobox *
 | navbox * | use * | dead link | webarchive | wayback | url | official website | imdb * | youtube | image
 | image label | dn | disambiguation needed | page needed | when | who | which | clarify | nowiki | #tag
-| bots | citation | legend | chart | graph | gallery | timeline | respell | increase | decrease | steady
+| bots | citation | legend | chart | graph | gallery | timeline | increase | decrease | steady
 | end | s-start | s-end | succession box | start box | end box | div col | div col end | col-begin | col-end
 | col-break | colbegin | colend | multicol | multicol-break | multicol-end | glossary | glossary end | pn
 | full citation needed | better source * | unreliable source? | by whom | vague | update inline

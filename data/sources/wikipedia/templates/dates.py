@@ -1,0 +1,271 @@
+"""Dates and eras in each language: {{date|5|6|1990}} is 5 juin 1990, {{дата|5|6|1990}} 5 июня 1990.
+
+In: a day, a month and a year in this order, or a year, a month and a day; months as numbers or words. Out:
+the date as the language writes it (the long form of Unicode CLDR). Dates in two calendars are computed.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+
+from data.sources.wikipedia.templates.patterns import Rule, Rules
+
+_ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_JULIAN_DAY = 1_721_425  # of the ordinal 0
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """How a language writes dates."""
+
+    months: tuple[str, ...]  # as they are after a day
+    day_mark: str = ""
+    between: str = " "
+    year_mark: str = ""
+    first: str = ""  # the first day of a month
+    order: str = "dmy"  # mdy, ymd
+
+    def written(self, year: str, month: str, day: str) -> str:
+        """A date, of which any part may be missing."""
+        if month.isdecimal() and 1 <= int(month) <= 12:
+            month = self.months[int(month) - 1]
+        day = day.lstrip("0")
+        day = self.first if day == "1" and self.first else day + self.day_mark if day else ""
+        if self.order == "mdy":
+            before = f"{month} {day}".strip()
+            return f"{before}, {year}" if day and year else f"{before} {year}".strip()
+        parts = [day, month, year + self.year_mark if year else ""]
+        text = self.between.join(filter(None, parts if self.order == "dmy" else reversed(parts)))
+        return _BEFORE_VOWEL.sub("d'", text) if self.months[0] == "gener" else text
+
+
+def _calendar(months: str, *marks: str) -> Calendar:
+    return Calendar(tuple(months.split()), *marks)
+
+
+_BEFORE_VOWEL = re.compile(r"\bde (?=[ao])")  # in Catalan
+_CALENDARS = {
+    "en": _calendar(
+        "January February March April May June July August September October November December",
+        *("", " ", "", "", "mdy"),
+    ),
+    "de": _calendar(
+        "Januar Februar März April Mai Juni Juli August September Oktober November Dezember", "."
+    ),
+    "nl": _calendar(
+        "januari februari maart april mei juni juli augustus september oktober november december"
+    ),
+    "sv": _calendar("januari februari mars april maj juni juli augusti september oktober november december"),
+    "da": _calendar(
+        "januar februar marts april maj juni juli august september oktober november december", "."
+    ),
+    "fr": _calendar(
+        "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+        *("", " ", "", "1er"),
+    ),
+    "es": _calendar(
+        "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+        *("", " de "),
+    ),
+    "ca": _calendar(
+        "gener febrer març abril maig juny juliol agost setembre octubre novembre desembre", *("", " de ")
+    ),
+    "it": _calendar(
+        "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+        *("", " ", "", "1º"),
+    ),
+    "pt": _calendar(
+        "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+        *("", " de "),
+    ),
+    "ro": _calendar(
+        "ianuarie februarie martie aprilie mai iunie iulie august septembrie octombrie noiembrie decembrie"
+    ),
+    "pl": _calendar(
+        "stycznia lutego marca kwietnia maja czerwca lipca sierpnia września października listopada grudnia"
+    ),
+    "cs": _calendar(
+        "ledna února března dubna května června července srpna září října listopadu prosince", "."
+    ),
+    "hr": _calendar(
+        "siječnja veljače ožujka travnja svibnja lipnja srpnja kolovoza rujna listopada studenoga prosinca",
+        *(".", " ", "."),
+    ),
+    "sl": _calendar(
+        "januar februar marec april maj junij julij avgust september oktober november december", "."
+    ),
+    "hu": _calendar(
+        "január február március április május június július augusztus szeptember október november december",
+        *(".", " ", ".", "", "ymd"),
+    ),
+    "ru": _calendar("января февраля марта апреля мая июня июля августа сентября октября ноября декабря"),
+    "uk": _calendar("січня лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня"),
+    "bg": _calendar("януари февруари март април май юни юли август септември октомври ноември декември"),
+    "sr": _calendar(
+        "јануара фебруара марта априла маја јуна јула августа септембра октобра новембра децембра",
+        *(".", " ", "."),
+    ),
+}
+# Templates of dates whose arguments need not be numbers; others are recognized by their arguments.
+_NAMES = """
+date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dtext|dni|date de naissance
+|date de naissance-|date de décès|date de décès-|naissance|décès|date républicaine|fecha de inicio
+|fecha de nacimiento|fecha de fallecimiento|morte|falecimento|nascimento|data de nascimento|dni/d
+|датарождения|датасмерти|birth date|birth date and age|bda|death date|death date and age|start date
+|end date|film date|start date and age|end date and age|birth-date|death-date|start-date|end-date
+|birth date2|birth year and age|death year and age|release date|data naixement|datum narození|datum úmrtí
+"""
+_BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
+# Eras, by their names in templates without spaces and periods.
+_ERAS = {
+    "vchr": "v. Chr.", "nchr": "n. Chr.", "fkr": "f.Kr.", "ekr": "e.Kr.", "přnl": "př. n. l.", "nl": "n. l.",
+    "přkr": "př. Kr.", "pokr": "po Kr.", "prkr": "pr. Kr.", "pne": "p.n.e.", "ne": "n.e.", "ie": "i. e.",
+    "isz": "i. sz.", "prnšt": "pr. n. št.", "nšt": "n. št.", "прхр": "пр. Хр.", "слхр": "сл. Хр.",
+    "прне": "пр. н. е.", "пне": "п. н. е.", "не": "н. е.", "доне": "до н. е.", "донэ": "до н. э.",
+    "нэ": "н. э.", "avjc": "av. J.-C.", "apjc": "apr. J.-C.", "aprjc": "apr. J.-C.", "ac": "a. C.",
+    "dc": "d. C.", "îhr": "î.Hr.", "dhr": "d.Hr.", "îen": "î.e.n.", "en": "e.n.", "aec": "a.e.c.",
+}  # fmt: skip
+
+
+def calendar(language: str) -> Calendar:
+    return _CALENDARS.get(language, _CALENDARS["en"])
+
+
+@cache
+def rules_of(language: str) -> Rules:
+    """The rules for the names of date templates in a language."""
+    dates: Rules = dict.fromkeys((name.strip() for name in _NAMES.split("|")), _date_rule(language))
+    both: Rules = dict.fromkeys(_BOTH.split("|"), _both_rule(language))
+    labeled = _labeled_rule(language)
+    computed: Rules = {"julgregdatum": labeled, "julgreg": labeled, "сс3": _both_rule(language)}
+    return dates | both | computed
+
+
+def date_in(positional: list[str], language: str) -> str | None:
+    """The date in the first arguments of a template without a rule; None if they are no date."""
+    found = _parts(positional)
+    return calendar(language).written(*found) if found else None
+
+
+def era(name: str, positional: list[str]) -> str | None:
+    """{{v. Chr.}}: the era, after a year if there is one; None if the name is no abbreviation of an era."""
+    if "." not in name:
+        return None
+    shown = _ERAS.get(re.sub(r"[\s.\-]", "", name.lower()))
+    return " ".join(filter(None, [*positional[:1], shown])) if shown else None
+
+
+def _parts(positional: list[str]) -> tuple[str, str, str] | None:
+    """Year, month and day, if the first three arguments are these in either order."""
+    if len(positional) < 3 or not 3 <= len(positional) <= 8:
+        return None
+    first, month, last = positional[:3]
+    if len(first) == 4 and first.isdecimal():
+        year, day = first, last
+    elif len(last) in (3, 4) and last.isdecimal():
+        year, day = last, first.rstrip(".")
+    else:
+        return None
+    is_month = month.isalpha() or (month.isdecimal() and 1 <= int(month[:3]) <= 12)
+    is_day = day.isdecimal() and len(day) < 3 and 1 <= int(day) <= 31
+    return (year, month, day) if is_month and is_day else None
+
+
+def _date_rule(language: str) -> Rule:
+    written = calendar(language).written
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        shown = [part for part in positional if part]
+        if shown and (iso := _ISO.fullmatch(shown[0])):
+            is_day_first = "dmy" in shown or named.get("df")
+            return _british(*iso.groups("")) if is_day_first else written(*iso.groups(""))
+        if len(shown) < 2:
+            return "".join(shown)
+        year, month, day = _parts(shown) or (*shown[:3], "", "", "")[:3]
+        if not _parts(shown):
+            is_year_first = len(year) == 4 and year.isdecimal()
+            if not is_year_first:
+                year, day = day, year
+        return (
+            _british(year, month, day) if language == "en" and named.get("df") else written(year, month, day)
+        )
+
+    return rule
+
+
+def _british(year: str, month: str, day: str) -> str:
+    return " ".join(filter(None, [day.lstrip("0"), calendar("en").written("", month, ""), year]))
+
+
+def _both_rule(language: str) -> Rule:
+    """{{OldStyleDate|17 октября|1905|4 октября}} and {{OldStyleDate|17|10|1905|4}}: 4 (17) октября 1905."""
+    written = calendar(language).written
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        parts = positional[0].split(".") if len(positional) == 1 else positional  # {{СС3|17.10.1905}}
+        if _parts(parts):
+            year, month, day = _parts(parts) or ("", "", "")
+            new = written("", month, day)
+            old = written("", *(parts[4:5] or [month]), parts[3]) if len(parts) > 3 else ""
+            old = old or _in_julian(year, month, day, language)
+        else:
+            new, year, old = [*parts, "", "", ""][:3]
+        if not old:
+            return f"{new} {year}".strip()
+        if language not in ("ru", "uk", "bg", "sr"):
+            mark = "O.S. " if language == "en" else ""
+            return " ".join(filter(None, [new, f"[{mark}{old}]", year]))
+        new_day, _, new_month = new.partition(" ")
+        old_day, _, old_month = old.partition(" ")
+        if old_month in ("", new_month):
+            return f"{old_day} ({new_day}) {new_month} {year}".strip()
+        return f"{old} ({new}) {year}".strip()
+
+    return rule
+
+
+def _labeled_rule(language: str) -> Rule:
+    """{{JULGREGDATUM|7|11|1917}}: both dates, computed from the later one."""
+    written = calendar(language).written
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        found = _parts(positional)
+        if not found:
+            return " ".join(filter(None, positional[:3]))
+        old = _in_julian(*found, language)
+        return f"{old} jul. / {written(*found)} greg." if old else written(*found)
+
+    return rule
+
+
+def _in_julian(year: str, month: str, day: str, language: str) -> str:
+    """Day and month in the Julian calendar; "" if there is no such date (Meeus, Astronomical Algorithms)."""
+    try:
+        ordinal = date(int(year), int(month), int(day)).toordinal()
+    except ValueError:
+        return ""
+    days = ordinal - 1 + _JULIAN_DAY + 32_083
+    years = (4 * days + 3) // 1461
+    rest = days - 1461 * years // 4
+    months = (5 * rest + 2) // 153
+    julian_day, julian_month = rest - (153 * months + 2) // 5 + 1, months + 3 - 12 * (months // 10)
+    return calendar(language).written("", str(julian_month), str(julian_day))
+
+
+def as_of(positional: list[str], named: dict[str, str]) -> str:
+    """{{as of|2014|5}}: As of May 2014."""
+    if named.get("alt"):
+        return named["alt"]
+    start = "since" if "since" in named else "as of"
+    year, month, day = [*positional, "", "", ""][:3]
+    words = [start if named.get("lc") else start.capitalize(), day, month_name([month], {}), year]
+    return " ".join(filter(None, words))
+
+
+def month_name(positional: list[str], named: dict[str, str]) -> str:
+    """{{monthname|5}}: May."""
+    return calendar("en").written("", *(positional[:1] or [""]), "")
+
+
+ENGLISH: Rules = {"as of": as_of, "month name": month_name}

@@ -1,0 +1,64 @@
+"""Templates without a rule: what their names and arguments show.
+
+A name may be a unit or a currency ({{km|5}}), an era ({{v. Chr.}}) or an ordinal ({{XIXe|siècle}}); arguments
+may be a date or a quantity. A template with one argument in mid-sentence shows it.
+"""
+
+import re
+
+from data.sources.wikipedia.names import LANGUAGES
+from data.sources.wikipedia.templates.arguments import split
+from data.sources.wikipedia.templates.dates import date_in, era
+from data.sources.wikipedia.templates.figures import of_its_name, quantity
+from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.rules import wrapped
+
+_FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?")
+_CENTURY = re.compile(
+    r"[IVX]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
+)
+_FRACTION = re.compile(r"\d+/\d+")
+_FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
+_SETTING = re.compile(
+    r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
+)  # a language, a color, an address
+_SENTENCE = re.compile(r".*\s.*[.!?]", re.DOTALL)
+_RUNNING = 200  # most characters of running text
+
+
+def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
+    """What a template without a rule shows by its name, wherever it is; None if the name says nothing."""
+    positional, named = split(arguments)
+    if _FRACTION.fullmatch(name):
+        return name
+    if name.endswith("?") and (text := wrapped(positional, named)):
+        return text
+    if language == "fr" and _CENTURY.fullmatch(name):
+        return name
+    if language == "fr" and _FRENCH_ORDINAL.fullmatch(name[:1].upper() + name[1:]):
+        return " ".join([name, *filter(None, positional)])
+    return era(name, positional) or of_its_name(name, positional)
+
+
+def running_text(arguments: list[str], language: str) -> str:
+    """What a template without a rule shows where it is part of a sentence; "" if that is unknown.
+
+    A date, a quantity, or the only argument; of two the first, unless it is a language, a color or the like.
+    """
+    positional, named = split(arguments)
+    texts = list(filter(None, positional))
+    if not texts:
+        return forms_of(named)
+    if (known := date_in(positional, language) or quantity(positional)) is not None:
+        return known
+    if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:
+        positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
+    if len(positional) > 2 or len(named) > 2:
+        return ""
+    text = texts[1] if len(texts) > 1 and _SETTING.fullmatch(texts[0]) else texts[0]
+    if len(texts) > 1 and not any(map(str.isalpha, text)):
+        return ""  # {{INRConvert|5|c}}: without the rule, a wrong figure
+    is_sentence = text[0].isupper() and _SENTENCE.fullmatch(text)
+    if len(text) > _RUNNING or "\n" in text or is_sentence or _FILE.search(text):
+        return ""
+    return text
