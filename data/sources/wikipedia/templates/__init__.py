@@ -2,8 +2,8 @@
 
 In: a Wikipedia's language, a template's name and its arguments, already plain. Out: the text to keep. The
 same name means different things in different Wikipedias, so each language has its own table, which adds to
-the common one and overrides it. To support a template, add a line to its language's table; patterns.py
-describes the tables' syntax.
+the common one and overrides it. To support a template, add a line to its language's table in languages/;
+patterns.py describes the tables' syntax.
 """
 
 from data.sources.wikipedia.templates.render import Rendered, Templates

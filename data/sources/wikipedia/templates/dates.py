@@ -207,7 +207,7 @@ def _both_rule(language: str) -> Rule:
         if _parts(parts):
             year, month, day = _parts(parts) or ("", "", "")
             new = written("", month, day)
-            old = written("", *(parts[4:5] or [month]), parts[3]) if len(parts) > 3 else ""
+            old = written("", parts[4] if len(parts) > 4 else month, parts[3]) if len(parts) > 3 else ""
             old = old or _in_julian(year, month, day, language)
         else:
             new, year, old = [*parts, "", "", ""][:3]
@@ -265,7 +265,7 @@ def as_of(positional: list[str], named: dict[str, str]) -> str:
 
 def month_name(positional: list[str], named: dict[str, str]) -> str:
     """{{monthname|5}}: May."""
-    return calendar("en").written("", *(positional[:1] or [""]), "")
+    return calendar("en").written("", positional[0] if positional else "", "")
 
 
 ENGLISH: Rules = {"as of": as_of, "month name": month_name}
