@@ -21,7 +21,7 @@ from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
 from data.sources.commoncrawl.main_content import extract
-from data.sources.commoncrawl.recipe import decode_html
+from data.sources.commoncrawl.charset import decode_html
 
 CC = Path(__file__).resolve().parents[3] / "shared" / "data" / "cc"
 ROUNDS = 3

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
-
 from data.documents import Document, Drop, Record
 from data.sources import rows
 from data.sources.commoncrawl import main_content, nesting
+from data.sources.commoncrawl.charset import decode_html
 from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
-VERSION = 4  # raise it when the same input gives other text
+VERSION = 5  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 
@@ -99,22 +98,6 @@ def _web_page(file: str, number: int, record: WarcRecord, url: str, meta: dict[s
     if page.note:
         meta["note"] = f"{meta['note']}, {page.note}" if "note" in meta else page.note
     return Record(file, number, decode_html(page.body, page.charset), url, "", meta | {"html": True})
-
-
-def decode_html(body: bytes, charset: str) -> str:
-    """HTML as text: as UTF-8 if that is valid; else by the header, the meta tag or detection."""
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        pass
-    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    for encoding in (declared, detect_encoding(body, from_html_meta=True)):
-        try:
-            if encoding:
-                return bytes_to_str(body, encoding)
-        except LookupError:
-            continue
-    return body.decode("windows-1252", errors="replace")
 
 
 def _lines(text: str) -> list[str]:

@@ -33,6 +33,8 @@ _HTML = re.compile(  # MIME sniffing's tags (WHATWG, §7.1)
 _TAG = re.compile(rb"<(?:!doctype|html|head|meta|title|body|div|p|table)\b", re.IGNORECASE)
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _PLAIN = {"", "identity"}
+_TYPE_END = re.compile(r"[;,\s]")  # some servers separate the parameters by a space, or send two types
+_UNKNOWN = {"unknown/unknown", "application/unknown", "*/*"}  # no types (MIME sniffing, §5)
 
 
 class ResponseError(ValueError):
@@ -50,7 +52,7 @@ class Response:
 
 def parse_response(stored: bytes) -> Response:
     """The response in a record. Raises ResponseError."""
-    head, body = _split(stored)
+    head, body = _split(stored.lstrip(b"\r\n"))
     status = _STATUS.match(head)
     while status and status[1].startswith(b"1"):  # 100 Continue and the like precede the response
         head, body = _split(body)
@@ -58,7 +60,8 @@ def parse_response(stored: bytes) -> Response:
     headers = parse_headers(head)
     body, note = _decode(body, headers)
     declared = headers.get("content-type", "")
-    content_type = declared.partition(";")[0].strip().lower()
+    content_type = _TYPE_END.split(declared.strip(), maxsplit=1)[0].lower()
+    content_type = "" if content_type in _UNKNOWN else content_type
     if not content_type and _HTML.match(body[3:] if body.startswith(_MARKS[2]) else body):
         content_type = "text/html"
     charset = _CHARSET.search(declared)
@@ -81,7 +84,7 @@ def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
     untrue = []
     for header in ("transfer-encoding", "content-encoding"):
         for name in reversed(headers.get(header, "").lower().split(",")):
-            name = name.strip()
+            name = name.partition(";")[0].strip(" \t\"'")
             if name in _PLAIN or not body:
                 continue
             decode = _DECODERS.get(name.removeprefix("x-"))
@@ -90,14 +93,31 @@ def _decode(body: bytes, headers: dict[str, str]) -> tuple[bytes, str]:
                 untrue.append(header)
             else:
                 body = decoded
-    if body.startswith((GZIP, ZSTD)):  # not a page: it was packed once more than declared
-        decoded = (_gunzip if body.startswith(GZIP) else _unzstd)(body)
-        if decoded is not None:
-            body = decoded
-            untrue.append("content-encoding")
+    if "html" in headers.get("content-type", "html").lower() or untrue:  # not an image
+        body, undeclared = _undeclared(body)
+        untrue += undeclared
     if untrue and is_binary(body) and not _TAG.search(body[:_SNIFFED].replace(b"\0", b"")):
         raise ResponseError(f"wrong {untrue[-1]}: the body can be neither decoded nor read as stored")
     return body, f"wrong {' and '.join(sorted({*untrue}))}" if untrue else ""
+
+
+def _undeclared(body: bytes) -> tuple[bytes, list[str]]:
+    """The body without encodings that no header names truly, and the headers that should have."""
+    wrong = []
+    bare = body.lstrip(b"\r\n")
+    chunk = _CHUNK.match(bare)
+    if chunk and _LINE_END.match(bare, chunk.end() + int(chunk[1], 16)):
+        content = _dechunk(bare)
+        if content and (is_binary(content) or _HTML.match(content)):
+            bare = body = content
+            wrong.append("transfer-encoding")
+    if not is_binary(bare):
+        return body, wrong
+    for decode in (_gunzip, _unzstd, _unbrotli, _inflate):
+        decoded = decode(bare)
+        if decoded is not None and (bare.startswith((GZIP, ZSTD)) or _TAG.search(decoded[:_SNIFFED])):
+            return decoded, [*wrong, "content-encoding"]
+    return body, wrong
 
 
 def _dechunk(body: bytes) -> bytes | None:

@@ -68,6 +68,43 @@ def test_chunks_with_extensions_bare_line_ends_and_any_size_are_undone():
 
 
 @pytest.mark.parametrize(
+    ("header", "body", "note"),
+    [
+        # another encoding than the one named
+        ("Content-Encoding: gzip", brotli.compress(HTML), "content-encoding"),
+        ("Content-Encoding: gzip", bare(HTML), "content-encoding"),
+        ("Content-Encoding: br", zlib.compress(HTML), "content-encoding"),
+        ('Content-Encoding: "gzip"', gzip.compress(HTML), ""),
+        ("Content-Encoding: gzip;q=1.0", gzip.compress(HTML), ""),
+        ("Content-Encoding: base64", HTML, "content-encoding"),
+        # one that no header names, or a second one
+        ("Server: x", brotli.compress(HTML), "content-encoding"),
+        ("Server: x", zlib.compress(HTML), "content-encoding"),
+        ("Server: x", chunked(HTML), "transfer-encoding"),
+        ("Content-Encoding: gzip", chunked(gzip.compress(HTML)), "content-encoding and transfer-encoding"),
+        ("Content-Encoding: gzip", chunked(HTML), "content-encoding and transfer-encoding"),
+        ("Transfer-Encoding: chunked, chunked", chunked(HTML), "transfer-encoding"),
+        # empty lines before the body
+        ("Transfer-Encoding: chunked", b"\r\n" + chunked(HTML), "transfer-encoding"),
+        ("Content-Encoding: gzip", b"\r\n" + gzip.compress(HTML), "content-encoding"),
+    ],
+)
+def test_an_encoding_is_recognized_by_the_body_if_no_header_names_it_truly(header, body, note):
+    page = parse_response(response(body, header))
+    assert page.body == HTML
+    assert page.note == (f"wrong {note}" if note else "")
+
+
+@pytest.mark.parametrize("text", [b"64\r\nonly text", b"abc\r\n<p>short</p>", b"5\r\nhello\r\n0\r\n\r\n"])
+def test_text_that_begins_like_a_chunk_is_left(text):
+    assert parse_response(response(text, "Server: x")).body == text
+
+
+def test_empty_lines_before_the_status_line_are_skipped():
+    assert parse_response(b"\r\n\r\n" + response(HTML)).status == 200
+
+
+@pytest.mark.parametrize(
     "name",
     ["gzip", "x-gzip", "deflate", "br", "zstd", "compress", "none", "utf-8", "UTF-8", "text/html", "chunked"],
 )
@@ -182,6 +219,11 @@ def test_status_lines(status, expected):
         ("X-A: b\r\n c\r\nContent-Type: image/png", ("image/png", "")),
         ("X-A: \xe9\r\nContent-Type: text/html", ("text/html", "")),
         ("Server: x", ("text/html", "")),
+        ("Content-Type: text/html charset=utf-8", ("text/html", "utf-8")),
+        ("Content-Type: text/html, text/html", ("text/html", "")),
+        ("Content-Type: */*", ("text/html", "")),
+        ("Content-Type: unknown/unknown; charset=x", ("text/html", "x")),
+        ("Content-Type: application/pdf", ("application/pdf", "")),
     ],
 )
 def test_content_types(header, expected):

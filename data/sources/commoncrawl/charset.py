@@ -1,0 +1,48 @@
+"""The text of a web page's bytes, whose declared encoding may be untrue.
+
+A page is UTF-8 if its bytes are, or almost: crawlers cut pages within a character, and sites paste text in
+other encodings into their pages. Otherwise the header, the meta tag and detection are believed, in this order,
+except where they say UTF-8.
+"""
+
+import codecs
+
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
+
+_RARE = 4  # so many characters in UTF-8 for each byte that is not
+
+
+def decode_html(body: bytes, charset: str) -> str:
+    """HTML as text. Bytes in a page in UTF-8 that are not UTF-8 are read as Windows-1252."""
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        pass
+    marked = body.decode("utf-8-sig", errors="surrogateescape")
+    n_wrong = sum(map(marked.count, set(marked) & _ESCAPES))
+    if len(body) - len(marked) > _RARE * n_wrong:  # each character beyond ASCII has one to three bytes more
+        return body.decode("utf-8-sig", errors=_HANDLER)
+    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    by_meta, by_bytes = (detect_encoding(body, from_html_meta=meta) for meta in (True, False))
+    for encoding in (declared, by_meta, by_bytes):
+        try:
+            if encoding and encoding != "utf-8":
+                return bytes_to_str(body, encoding)
+        except LookupError:
+            continue
+    return body.decode("windows-1252", errors="replace")
+
+
+def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
+    """The byte that is not UTF-8 in Windows-1252; nothing for a character that is cut off at the end."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    if error.reason == "unexpected end of data":
+        return "", len(error.object)
+    byte = error.object[error.start : error.start + 1]
+    return byte.decode("windows-1252", errors="replace"), error.start + 1
+
+
+_HANDLER = "relama-windows-1252"
+_ESCAPES = frozenset(map(chr, range(0xDC80, 0xDD00)))  # as which "surrogateescape" gives wrong bytes
+codecs.register_error(_HANDLER, _as_windows_1252)

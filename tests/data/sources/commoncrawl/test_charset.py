@@ -1,0 +1,42 @@
+"""The text of pages whose bytes are not in the encoding that they declare."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.sources.commoncrawl.charset import decode_html
+
+WESTERN = "<p>Café – „so“ naïve Straße.</p>"
+RUSSIAN = "<p>Русский текст, в котором нет ничего особенного.</p>"
+
+
+@pytest.mark.parametrize("charset", ["", "utf-8", "iso-8859-1", "windows-1251"])
+@pytest.mark.parametrize("text", [WESTERN, RUSSIAN])
+def test_a_few_wrong_bytes_do_not_change_the_rest_of_a_page_in_utf_8(text, charset):
+    body = (text * 5).encode()
+    assert decode_html(body + "Café.".encode("latin-1"), charset) == text * 5 + "Café."
+    assert decode_html(body[:40].rsplit(b" ", 1)[0] + b"\xff" + body, charset).endswith(text * 5)
+
+
+@pytest.mark.parametrize("cut", range(1, 4))
+def test_a_character_that_is_cut_off_at_the_end_is_dropped(cut):
+    for text in (WESTERN * 3, RUSSIAN * 3):
+        assert decode_html((text + "𝄞").encode()[:-cut], "iso-8859-1") == text
+
+
+@pytest.mark.parametrize("claimed", ["utf-8", "", "no-such-charset"])
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [(RUSSIAN, "windows-1251"), (WESTERN, "windows-1252"), ("日本語のページです。" * 20, "shift_jis")],
+)
+def test_a_page_that_is_not_in_utf_8_is_not_read_as_utf_8_whatever_it_declares(text, encoding, claimed):
+    page = '<meta charset="utf-8">' + text * 10
+    assert decode_html(page.encode(encoding), claimed) == page
+
+
+@given(st.text(max_size=200).filter(lambda text: "\ufeff" not in text))
+@settings(max_examples=200, deadline=None)
+def test_valid_utf_8_is_read_as_such(text):
+    assert (
+        decode_html(text.encode("utf-8", "ignore"), "iso-8859-1") == text.encode("utf-8", "ignore").decode()
+    )
