@@ -20,8 +20,8 @@ import trafilatura
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from data.sources.commoncrawl.main_content import extract
 from data.sources.commoncrawl.charset import decode_html
+from data.sources.commoncrawl.main_content import extract
 
 CC = Path(__file__).resolve().parents[3] / "shared" / "data" / "cc"
 ROUNDS = 3

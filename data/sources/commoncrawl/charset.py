@@ -1,8 +1,8 @@
 """The text of a web page's bytes, whose declared encoding may be untrue.
 
 A page is UTF-8 if its bytes are, or almost: crawlers cut pages within a character, and sites paste text in
-other encodings into their pages. Otherwise the header, the meta tag and detection are believed, in this order,
-except where they say UTF-8.
+other encodings into their pages. Otherwise the header, the meta tag and detection are believed, in this
+order, except where they say UTF-8.
 """
 
 import codecs
