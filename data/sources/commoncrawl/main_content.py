@@ -28,7 +28,7 @@ from resiliparse.parse.html.node import ElementNode
 from data.sources.commoncrawl.boxes import remove_boxes
 from data.sources.commoncrawl.elements import select, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas
-from data.sources.commoncrawl.superscripts import mark_powers
+from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
 _PARAGRAPHS = "p, pre"
 _LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
@@ -57,7 +57,7 @@ _LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
 _JOINER = "\u2060"  # invisible, and removed afterwards
 _DATES = "p time, li time, dd time, blockquote time"
-_REWRITTEN = f'math, script[type^="math/tex"], sup, {_DATES}'
+_REWRITTEN = f'math, script[type^="math/tex"], sup, sub, {_DATES}'
 _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * nav, body * form"
 
 
@@ -92,6 +92,8 @@ def _extract(html: str) -> tuple[str, str]:
         _keep_dates(tree, body)
     if "sup" in tags:
         mark_powers(body)
+    if "sub" in tags:
+        mark_indices(body)
     remove_boxes(body, html)
     _deepen_lists(tree, body)
     if _MAY_NAME_HEADINGS.search(html):
@@ -111,8 +113,15 @@ def _keep_dates(tree: HTMLTree, body: ElementNode) -> None:
     """Keep the dates in sentences, which resiliparse drops as if they were bylines."""
     for element in select(body, _DATES):
         parent = element.parent_element
-        if parent is not None and len(text_of(parent)) > _DATE_SHARE * len(text_of(element)):
+        if parent is not None and _is_sentence(text_of(parent), text_of(element)):
             element.replace_with(span(tree, text_of(element)))
+
+
+def _is_sentence(text: str, date: str) -> bool:
+    """Whether a text with a date is a sentence, not a byline."""
+    before, _, after = text.partition(date)
+    is_closed = after.rstrip().endswith((".", "!", "?")) and any(map(str.isalpha, before))
+    return is_closed or len(text) > _DATE_SHARE * len(date)
 
 
 def _extract_article(tree: HTMLTree, body: ElementNode, article: _Article) -> str:

@@ -1,4 +1,8 @@
-"""Powers in a web page: 10<sup>6</sup> becomes 10^6; 1<sup>st</sup> and note numbers are unchanged."""
+"""Powers and indices in a web page: 10<sup>6</sup> becomes 10^6, 101<sub>2</sub> 101_2.
+
+No two numbers run together: log<sub>2</sub>8 becomes log2 8, and a link to a note after a number is dropped.
+1<sup>st</sup>, other note numbers and H<sub>2</sub>O are unchanged.
+"""
 
 import re
 
@@ -6,10 +10,11 @@ from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, text_of
 
-_NUMBER = re.compile(r"[-+−–]?\d+(?:[.,/]\d+)*")
+_NUMBER = re.compile(r"[-+−–]?\d+(?:[.,/]\d+)*[½⅓¼⅔¾]?")
 _VARIABLE = re.compile(r"[-+−–]?\d*[nxyzkpqijtNT]|[α-ω]")  # never the end of an ordinal or an abbreviation
-_SUM = re.compile(r"[\w.]+(?: ?[-+−–*/×·] ?[\w.]+)+")
+_SUM = re.compile(r"[½⅓¼⅔¾]|[\w.]+(?: ?[-+−–*/×·] ?[\w.]+)+")
 _BASE = re.compile(r"(?:[\d)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")  # a number, a bracket, a unit or a variable
+_SPACE = " \t\r\n\xa0\u2060"  # with the invisible joiner of main_content.py
 _INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
 
 
@@ -17,10 +22,25 @@ def mark_powers(body: ElementNode) -> None:
     """Put ^ before each power in the parsed page. A number after a word counts as a note: no change."""
     for raised in select(body, "sup"):
         content = text_of(raised)
-        power = _power(content.strip())
-        if power and _BASE.search(_text_before(raised)) and not _is_link(raised):
+        power = _power(content.strip(_SPACE))
+        before = _text_before(raised)
+        if power and _is_link(raised):
+            if before[-1:].isdigit():
+                raised.text_content = ""
+        elif power and _BASE.search(before):
             is_apart = content[-1:].isspace() or (power[-1].isdigit() and _next(raised).isdigit())
             raised.text_content = power + (" " if is_apart else "")
+
+
+def mark_indices(body: ElementNode) -> None:
+    """Separate each lowered number from a number before or after it."""
+    for lowered in select(body, "sub"):
+        content = text_of(lowered)
+        bare = content.strip()
+        before = "_" if bare[:1].isdigit() and _text_before(lowered)[-1:].isdigit() else ""
+        after = " " if bare[-1:].isdigit() and _next(lowered).isdigit() else ""
+        if before or after:
+            lowered.text_content = before + content + after
 
 
 def _power(text: str) -> str:

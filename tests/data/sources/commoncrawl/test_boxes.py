@@ -121,6 +121,11 @@ def test_signs_dates_and_formulas_in_a_sentence_are_kept_once(html, expected):
     assert f"byline: {expected} ." in text(f"<article>{ARTICLE}<p>{sentence}{html} .</p></article>")
 
 
+def test_the_date_of_a_short_sentence_is_kept():
+    assert "On May 1 it fell." in text(f"<article>{ARTICLE}<p>On <time>May 1</time> it fell.</p></article>")
+    assert "May 1" not in text(f"<article>{ARTICLE}<p>By A. B., <time>May 1</time></p></article>")
+
+
 def test_a_bullet_and_a_byline_are_still_dropped():
     assert "•" not in text(f"<article>{ARTICLE}<p><b>•</b> an item</p></article>")
     assert "May" not in text(f"<article><p>By <time>May 1</time></p>{ARTICLE}</article>")

@@ -154,7 +154,9 @@ POWERS = {
     "10<sup><b>9</b></sup> km<SUP>2</SUP>": "10^9 km^2",
     "1<sup>st</sup>, 2<sup>nd</sup>, 21<sup>e</sup>, M<sup>me</sup>": "1st, 2nd, 21e, Mme",
     "a fact<sup>1</sup> and a fact<sup><a href=#n>2</a></sup>": "a fact1 and a fact2",
-    "10<sup><a href=#n>3</a></sup>, name<sup>TM</sup>, <sup>2</sup>He, H<sub>2</sub>": "103, nameTM, 2He, H2",
+    "10<sup><a href=#n>3</a></sup>, name<sup>TM</sup>, <sup>2</sup>He, H<sub>2</sub>": "10, nameTM, 2He, H2",
+    "101<sub>2</sub>, log<sub>2</sub>8, x<sub>1</sub><sup>2</sup>, C<sub>6</sub>": "101_2, log2 8, x1^2, C6",
+    "4<sup>&frac12;</sup>, 10<sup>3½</sup>, a<sub>10</sub>, 5<sub>min</sub>": "4^(½), 10^3½, a10, 5min",
 }
 
 
