@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from model import decode
 from model.decode import Cache, next_logits
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
@@ -45,6 +46,22 @@ def test_logits_equal_those_of_a_single_forward_pass(model, lengths):
             expected = model(whole)[0]
         for logits, read in zip(found, (0, 1, 2, 7, 8, 12)):
             torch.testing.assert_close(logits[row], expected[len(text) + read - 1], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("dim", "rows"), [(64, 2), (64, 8), (64, 9), (544, 3), (544, 4)])
+def test_few_rows_are_multiplied_the_other_way_round_with_the_same_result(dim, rows, monkeypatch):
+    model = Llama(replace(CONFIG, dim=dim, n_layers=1, multiple_of=600)).eval()
+    initialize(model, seed=5)
+    tokens, found, used = torch.tensor([*prompts(*[6] * rows)]), [], []
+    monkeypatch.setattr(decode, "_called", lambda layer, x: used.append(layer) or layer(x))
+    for few in (decode._has_few_rows, lambda *_: False):
+        monkeypatch.setattr(decode, "_has_few_rows", few)
+        cache = Cache(model, rows, 7)
+        next_logits(model, cache, tokens[:, :5])
+        used.clear()
+        found.append(next_logits(model, cache, tokens[:, 5:]))
+        assert (not used) == ((dim, rows) in ((64, 2), (64, 8), (544, 3)) and len(found) == 1)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("lengths", [(5,), (3, 12, 12, 1), (47, 20)])
