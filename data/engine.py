@@ -9,8 +9,10 @@ share.
 import multiprocessing
 import multiprocessing.connection
 import os
+import pickle
 import shutil
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
 
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
-_work: Work | None = None  # in a worker process: the function, sent once
+_kept: "_Workers | None" = None
 STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # seconds between statuses; largest share of time that they may take
 
 
@@ -93,29 +96,67 @@ def run(
             _run_cluster(config, name, work, items, logs)
 
 
+@contextmanager
+def kept_workers() -> Iterator[None]:
+    """Let all stages in the block share their worker processes, which then import everything only once."""
+    global _kept
+    if _kept is not None:  # in a block inside another
+        yield
+        return
+    _kept = _Workers()
+    try:
+        yield
+    finally:
+        kept, _kept = _kept, None
+        kept.end()
+
+
+class _Workers:
+    """Processes of this machine that outlive a stage; started when they are needed."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+        self._size = 0
+
+    def run(self, work: Work, items: list[int], workers: int) -> None:
+        """Call `work` for each item, on at most `workers` processes at once."""
+        if self._pool is None or self._size < workers:
+            self.end()
+            # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
+            context = multiprocessing.get_context("spawn")
+            self._pool, self._size = ProcessPoolExecutor(workers, context, initializer=_begin), workers
+        with tempfile.TemporaryDirectory(prefix="relama-") as folder:
+            sent = Path(folder, "work.pickle")  # a stage's plan may be large: not sent with each item
+            sent.write_bytes(pickle.dumps(work))
+            try:
+                for future in as_completed([self._pool.submit(_do, sent, item) for item in items]):
+                    future.result()
+            except BaseException as error:
+                self.end()  # start no more tasks
+                if not isinstance(error, BrokenProcessPool):
+                    raise
+                raise DataError(
+                    "a worker process was killed, perhaps for lack of memory; finished tasks are kept: run "
+                    f"the same command again with fewer workers than {workers} (engine.workers=…)"
+                ) from None
+
+    def end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._pool = None
+
+
 def _run_local(work: Work, items: list[int], workers: int) -> None:
     if workers == 1:
         for item in items:
             work(item)
         return
-    # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_receive, initargs=(work,)) as pool:
-        try:
-            for future in as_completed([pool.submit(_do, item) for item in items]):
-                future.result()
-        except BrokenProcessPool:
-            raise DataError(
-                "a worker process was killed, perhaps for lack of memory; finished tasks are kept: run the "
-                f"same command again with fewer workers than {workers} (engine.workers=…)"
-            ) from None
-        finally:  # after a failure, start no more tasks
-            pool.shutdown(cancel_futures=True)
+    with kept_workers():
+        assert _kept is not None
+        _kept.run(work, items, workers)
 
 
-def _receive(work: Work) -> None:
-    global _work
-    _work = work
+def _begin() -> None:
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
@@ -127,9 +168,14 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _do(item: int) -> None:
-    assert _work is not None
-    _work(item)
+def _do(sent: Path, item: int) -> None:
+    _received(sent)(item)
+
+
+@lru_cache(maxsize=1)
+def _received(sent: Path) -> Work:
+    """A stage's function, read once by each worker."""
+    return pickle.loads(sent.read_bytes())
 
 
 class _Share:

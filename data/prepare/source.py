@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data import folders, mixture, remote
+from data import engine, folders, mixture, remote
 from data.documents import text_files
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
@@ -54,7 +54,7 @@ def make(config: PrepareConfig) -> None:
                 f"warning: for models of these tokens, format=hf exports only weights: {why}"
             )
     try:
-        with folders.locked(config.folder / ".lock"):
+        with folders.locked(config.folder / ".lock"), engine.kept_workers():
             if config.stage != "tokens":
                 _prepare_text(config, inputs, refine)
             if tokenizer is not None:

@@ -347,6 +347,24 @@ def test_a_worker_that_is_killed_ends_the_run_in_one_line(tmp_path):
         engine.run(EngineConfig(workers=2), "x", _dies, [0, 1], tmp_path, lambda: None)
 
 
+def test_stages_share_their_workers_and_get_new_ones_after_a_failure(tmp_path):
+    on = EngineConfig(workers=2)
+    with engine.kept_workers():
+        for stage in ("first", "second"):
+            engine.run(on, stage, partial(_notes_itself, tmp_path), [0, 1, 2, 3], tmp_path, lambda: None)
+        pids = {path.name for path in tmp_path.iterdir()}
+        assert len(pids) <= 2
+        with pytest.raises(ZeroDivisionError):
+            engine.run(on, "fails", partial(operator.truediv, 1), [0, 1], tmp_path, lambda: None)
+        engine.run(on, "third", partial(_notes_itself, tmp_path), [0, 1], tmp_path, lambda: None)
+        later = {path.name for path in tmp_path.iterdir()} - pids
+    assert later and not any(os.path.exists(f"/proc/{pid}") for pid in pids | later)
+
+
+def _notes_itself(folder: Path, item: int) -> None:
+    (folder / str(os.getpid())).touch()
+
+
 def _dies(item: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
