@@ -14,6 +14,7 @@ from model.llama import Llama
 from model.shared_context import Row, hidden_states, read_prefix
 
 Answer = tuple[float, bool]  # log-likelihood; whether greedy decoding would give the continuation
+ENOUGH = 512  # tokens that a device multiplies about as fast, for each, as more
 SHARED = 32  # tokens: contexts that begin alike for fewer are not worth a cluster
 
 
@@ -23,6 +24,9 @@ class _Group:
 
     context: list[int]
     pairs: list[tuple[int, list[int]]] = field(default_factory=list)  # (number, continuation)
+
+
+_Filled = tuple[Row, list[tuple[int, list[int]]]]  # a row with its pairs
 
 
 def log_likelihoods(
@@ -38,8 +42,7 @@ def log_likelihoods(
         prefix = read_prefix(model, groups[cluster[0]].context[:shared])
         rows = [row for number in cluster for row in _rows(groups[number], shared, model.config.max_seq_len)]
         rows.sort(key=lambda row: len(row[0]), reverse=True)
-        for begin in range(0, len(rows), batch):
-            part = rows[begin : begin + batch]
+        for part in _batches(rows, batch):
             hidden = hidden_states(model, prefix, [row for row, _ in part])
             yield from _scores(model, hidden, part)
 
@@ -82,7 +85,24 @@ def _groups(pairs: list[tuple[list[int], list[int]]], context: int) -> list[_Gro
     return list(groups.values())
 
 
-def _rows(group: _Group, shared: int, most: int) -> Iterator[tuple[Row, list[tuple[int, list[int]]]]]:
+def _batches(rows: list[_Filled], most: int) -> Iterator[list[_Filled]]:
+    """Up to `most` rows at once; fewer if they are enough and the next would be padded by more than a tenth.
+
+    The rows come by falling length.
+    """
+    part: list[_Filled] = []
+    for filled in rows:
+        longest = len(part[0][0]) if part else 0
+        is_enough = longest * len(part) >= ENOUGH and 10 * len(filled[0]) < 9 * longest
+        if len(part) == most or is_enough:
+            yield part
+            part = []
+        part.append(filled)
+    if part:
+        yield part
+
+
+def _rows(group: _Group, shared: int, most: int) -> Iterator[_Filled]:
     """The group as rows of at most `most` tokens, each with its pairs; one pair may be longer."""
     rest, held, length = group.context[shared:], [], len(group.context)
     for number, tokens in group.pairs:
@@ -94,9 +114,7 @@ def _rows(group: _Group, shared: int, most: int) -> Iterator[tuple[Row, list[tup
     yield Row(rest, [piece[:-1] for _, piece in held]), held
 
 
-def _scores(
-    model: Llama, hidden: Tensor, part: list[tuple[Row, list[tuple[int, list[int]]]]]
-) -> Iterator[tuple[int, Answer]]:
+def _scores(model: Llama, hidden: Tensor, part: list[_Filled]) -> Iterator[tuple[int, Answer]]:
     """The answers of a batch, given its hidden states; logits are computed only where they are needed."""
     where: list[tuple[int, int]] = []  # (row, place) of the hidden state before each token
     chosen: list[int] = []

@@ -7,6 +7,8 @@ import torch
 
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
+from model.shared_context import Row
+from train.evaluation import likelihoods
 from train.evaluation.likelihoods import clusters, log_likelihoods
 
 CONFIG = LlamaConfig(dim=32, n_layers=2, n_heads=4, vocab_size=50, multiple_of=16, max_seq_len=128)
@@ -92,3 +94,21 @@ def test_contexts_cluster_by_what_they_share_and_each_is_in_one():
         assert len({tuple(contexts[number][:length]) for number in cluster}) == 1
         assert all(length < len(contexts[number]) for number in cluster)
     assert list(clusters([])) == []
+
+
+def test_a_batch_ends_before_rows_that_would_be_mostly_padding():
+    rows = [(Row([0] * length, []), []) for length in (600, 590, 300, 290, 280, 20, 10)]
+    lengths = [[len(row) for row, _ in part] for part in likelihoods._batches(rows, 8)]
+    assert lengths == [[600, 590], [300, 290, 280], [20, 10]]
+    assert [len(part) for part in likelihoods._batches(rows[5:] * 9, 8)] == [8, 8, 2]
+    assert list(likelihoods._batches([], 8)) == []
+
+
+@pytest.mark.parametrize("enough", [1, 40])
+def test_scores_do_not_depend_on_where_batches_end(model, enough, monkeypatch):
+    draw = random.Random(5)
+    pairs = [([draw.randrange(50) for _ in range(draw.randrange(1, 20))], [1, 2]) for _ in range(30)]
+    expected = dict(log_likelihoods(model, pairs, 8))
+    monkeypatch.setattr(likelihoods, "ENOUGH", enough)
+    for number, (score, is_greedy) in log_likelihoods(model, pairs, 8):
+        assert score == pytest.approx(expected[number][0], rel=1e-5) and is_greedy == expected[number][1]
