@@ -15,12 +15,17 @@ _VARIABLE = re.compile(r"[-+−–]?\d*[nxyzkpqijtNT]|[α-ω]")  # never the end
 _SUM = re.compile(r"[½⅓¼⅔¾]|[\w.]+(?: ?[-+−–*/×·] ?[\w.]+)+")
 _BASE = re.compile(r"(?:[\d)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")  # a number, a bracket, a unit or a variable
 _SPACE = " \t\r\n\xa0\u2060"  # with the invisible joiner of main_content.py
+_STROKES = ("/", "⁄", "∕")
 _INLINE = {"i", "em", "b", "strong", "span", "var", "font"}
 
 
 def mark_powers(body: ElementNode) -> None:
     """Put ^ before each power in the parsed page. A number after a word counts as a note: no change."""
     for raised in select(body, "sup"):
+        if _is_numerator(raised):
+            if _text_before(raised)[-1:].isdigit():  # 1<sup>3</sup>/<sub>4</sub>
+                raised.text_content = f" {text_of(raised)}"
+            continue
         content = text_of(raised)
         power = _power(content.strip(_SPACE))
         before = _text_before(raised)
@@ -41,6 +46,19 @@ def mark_indices(body: ElementNode) -> None:
         after = " " if bare[-1:].isdigit() and _next(lowered).isdigit() else ""
         if before or after:
             lowered.text_content = before + content + after
+
+
+def _is_numerator(raised: ElementNode) -> bool:
+    """Whether a fraction stroke and a lowered number follow."""
+    stroke = raised.next_sibling
+    lowered = raised.next_element_sibling
+    return bool(
+        stroke is not None
+        and lowered is not None
+        and lowered.tag == "sub"
+        and (stroke.text_content or "").strip() in _STROKES
+        and text_of(raised).strip().isdecimal()
+    )
 
 
 def _power(text: str) -> str:

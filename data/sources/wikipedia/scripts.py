@@ -11,6 +11,9 @@ from data.sources.wikipedia.marks import END, SUB, SUB_END, SUP, SUP_END
 _INNER = rf"([^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}})"
 _LOWERED = re.compile(rf"{SUB}{_INNER}{SUB_END}")
 _RAISED = re.compile(rf"{SUP}{_INNER}{SUP_END}")
+_FRACTION = re.compile(
+    rf"(\d?)((?:\s|&nbsp;)*){SUP}(\d+){SUP_END}(?:[/⁄∕]|&frasl;|&#8260;){SUB}(\d+){SUB_END}", re.IGNORECASE
+)
 _CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
 _QUOTES = re.compile(r"''+")
 _NUMBER = re.compile(r"[-+−–±]?\d+(?:[.,/]\d+)*[-+−–]?")
@@ -23,11 +26,18 @@ _DEPTH = 3  # such as x with an exponent that has an index that has an exponent
 
 def resolved(text: str) -> str:
     """The text with its raised and lowered parts in line."""
+    if SUP in text and SUB in text:
+        text = _FRACTION.sub(_fraction, text)
     for _ in range(_DEPTH):
         if SUP not in text and SUB not in text:
             break
         text = _RAISED.sub(_raised, _LOWERED.sub(_lowered, text))
     return text
+
+
+def _fraction(found: re.Match[str]) -> str:
+    """1<sup>3</sup>/<sub>4</sub>: 1 3/4, not a power."""
+    return f"{found[1]}{found[2] or (' ' if found[1] else '')}{found[3]}/{found[4]}"
 
 
 def _lowered(found: re.Match[str]) -> str:

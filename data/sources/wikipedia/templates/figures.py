@@ -15,6 +15,10 @@ _CODES = {
     "AUD", "BGN", "BRL", "CAD", "CHF", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HRK",
     "HUF", "ILS", "INR", "ISK", "JPY", "KRW", "MXN", "NOK", "NZD", "PLN", "RON", "RSD",
     "RUB", "SEK", "SGD", "THB", "TRY", "UAH", "USD", "ZAR",
+    "AED", "AFN", "AMD", "ARS", "AZN", "BAM", "BDT", "BHD", "BOB", "BYN", "CLP", "COP", "CRC", "CUP", "DEM",
+    "DOP", "DZD", "EGP", "ETB", "FRF", "GEL", "GHS", "IDR", "IQD", "IRR", "ITL", "JMD", "JOD", "KES", "KWD",
+    "KZT", "LBP", "LKR", "MAD", "MDL", "MKD", "MMK", "MNT", "MYR", "NGN", "NPR", "PEN", "PHP", "PKR", "QAR",
+    "SAR", "TWD", "TZS", "UGX", "UYU", "UZS", "VES", "VND", "XAF", "XOF", "ZMW",
 }  # fmt: skip
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _SCALES = {"k": " thousand", "l": " lakh", "c": " crore", "m": " million", "b": " billion", "t": " trillion"}
@@ -25,6 +29,10 @@ _UNIT = re.compile(
 )
 _CONVERSION = re.compile(r"(\S+) (?:to|para|in|naar|till|til|do|на|в|у|a|en) \S+")
 _MONEY = {"zł", "kč", "ft", "lei", "kr", "kr.", "kn", "лв", "лв.", "грн", "руб", "руб.", "дин", "рсд", "тг"}
+_NOUN = re.compile(
+    r"(?:\w+ )?(?:dollar|pound|franc|rupee|yen|yuan|won|peso|rand|naira|baht|dinar|dirham|shilling|taka|lira"
+    r"|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
+)
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio"}
 _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
@@ -43,6 +51,8 @@ def of_its_name(name: str, positional: list[str]) -> str | None:
         return None
     if name.upper() in _CODES or name in _SIGNS:
         return f"{positional[0]} {name.upper()}"
+    if _NOUN.fullmatch(key):  # {{Nigerian naira|5}}
+        return f"{positional[0]} {name}"
     if key in _MONEY or key in _AMOUNTS:
         return f"{positional[0]} {name if name[1:].islower() or '.' in name else name.upper()}"
     return f"{positional[0]} {_unit(name)}" if _UNIT.fullmatch(key) else None

@@ -59,7 +59,7 @@ SENTENCES = [
     # a name in capitals is another template; what only looks like an ordinal is none
     ("de", "Die {{SMS|Emden}} und {{smS|fale}} hier.", "Die SMS Emden und samoanisch fale hier."),
     ("fr", "Il vaut {{livre|30}} et {{vie|longue}} mais {{XXe|siècle}}.",
-     "Il vaut 30 et longue mais XXe siècle."),
+     "Il vaut 30 livre et longue mais XXe siècle."),
     # words in a language
     ("de", "Er heißt {{ruS|слово|slowo}}, {{arS|كلمة|d=kalima|b=Wort}} und {{zhS|c=中|p=zhōng}}.",
      "Er heißt russisch слово slowo, arabisch كلمة, DMG kalima ‚Wort‘ und chinesisch 中, Pinyin zhōng."),
@@ -101,6 +101,8 @@ SENTENCES = [
     ("en", "at {{convert|{{#expr:6/2}}|km}} {{Template:nowrap|a b}} ({{#time:Y}})", "at 3 km a b"),
     ("en", "{{#expr:9**9**9}}{{#expr:1/0}}{{#ifexpr:2-2|a|b}} {{#expr:7/3 round 2}}", "b 2.33"),
     ("ru", "на {{plural|21|год|года|лет}} и {{plural:12|год|года|лет}}", "на год и лет"),
+    ("en", "It cost {{Nigerian naira|30}}, {{BDT|7}} and {{Saudi riyal|9}} there.",
+     "It cost 30 Nigerian naira, 7 BDT and 9 Saudi riyal there."),
     # a line that only looks like a row of a table
     ("en", "! Stop!! Go!\n\nNow.", "! Stop!! Go!\n\nNow."),
 ]  # fmt: skip
