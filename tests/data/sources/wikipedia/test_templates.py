@@ -299,8 +299,8 @@ def test_no_stray_characters_are_left_around_a_dropped_template(wikitext, text):
         ),
         ("10{{sup|6}} and CO{{sub|2}}, 4<sup>th</sup>", "10^6 and CO2, 4th"),
         (
-            "1<sup>3</sup>/<sub>4</sub> in, <sup>1</sup>&frasl;<sub>2</sub>, 5&nbsp;<sup>2</sup>⁄<sub>3</sub>",
-            "1 3/4 in, 1/2, 5 2/3",
+            "1<sup>3</sup>/<sub>4</sub>, <sup>1</sup>&frasl;<sub>2</sub>, 5&nbsp;<sup>2</sup>⁄<sub>3</sub>",
+            "1 3/4, 1/2, 5 2/3",
         ),
         ("open <sup>never closed\nnext", "open never closed\nnext"),
     ],
