@@ -45,6 +45,7 @@ class Resumed:
     order: Order
     owed: dict | None
     begun: int  # the steps that a parent run trained; 0 without one
+    checkpoint: Path | None  # of this run, from which it goes on
 
 
 def resume_or_start(
@@ -64,9 +65,11 @@ def resume_or_start(
     optimizer = build_optimizer(model, run.config.optim)
     state = None
     found = newest_complete(folder.checkpoints)
-    if not found and arguments is not None:
-        first_rank_does(lambda: _refuse_lost_checkpoints(run, folder))
+    own = found[0] if found else None
     lineage = first_rank_does(lambda: Lineage.read(folder.path))
+    begun = lineage.step if lineage else 0
+    if not found and arguments is not None:
+        first_rank_does(lambda: _refuse_lost_checkpoints(run, folder, begun))
     if found:
         first_rank_does(lambda: refuse_another_run(folder.path, run.config, found[1]))
     elif lineage:
@@ -109,9 +112,8 @@ def resume_or_start(
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     line = state.get("owed") if state else None
-    begun = lineage.step if lineage else 0
     owed = first_rank_does(lambda: folder.cut_metrics(step, line, begun))
-    return Resumed(step, optimizer, order, owed, begun)
+    return Resumed(step, optimizer, order, owed, begun, own)
 
 
 def _repeated(run: Resolved, weights: Weights) -> list[str]:
@@ -154,9 +156,9 @@ def store_place(store: TokenStore) -> str:
     return store.place if is_remote(store.place) else str(store.folder.resolve())
 
 
-def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder) -> None:
+def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, begun: int) -> None:
     """A run that had checkpoints starts from the beginning only with restart=true; its past is kept."""
-    if not had_checkpoints(folder.checkpoints):
+    if not had_checkpoints(folder.checkpoints) and not starts.had_checkpoints(folder.path, begun):
         return
     if not run.config.restart:
         raise RunError(

@@ -1,7 +1,9 @@
 """When a run saves, and what its checkpoints hold besides the model and AdamW's state."""
 
 import copy
+import os
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
 from train.recovery import Recovery
+from train.run import starts
 from train.run.folder import RunFolder
 
 
@@ -42,6 +45,10 @@ class Saving:
         for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
             self.saver.attached[name] = file.read_bytes()
         self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
+        self._newest: Path | None = None  # of this run's checkpoints; known to the first rank
+        self._is_first_commit = True
+        if identity.is_first():
+            self.saver.committed.append(self._committed)
         self._is_owed = False  # a save was due when the disk had no room for the log, or the folder was away
 
     def open_remote(self) -> None:
@@ -69,7 +76,7 @@ class Saving:
         def begin() -> None:
             if self.remote is not None:
                 self.remote.begin()
-                self.saver.committed = self.remote.upload
+                self.saver.committed.append(self.remote.upload)
 
         first_rank_does(begin)
 
@@ -82,8 +89,40 @@ class Saving:
     def is_due(self, step: int) -> bool:
         return step % self._run.config.checkpoint.every == 0 or self._is_owed
 
-    def remember(self, recovery: Recovery) -> None:
-        """The newest checkpoint holds this state of `recovery`."""
+    def owe(self) -> None:
+        """Save after the present step. All ranks call it."""
+        self._is_owed = True
+
+    def has_lost_the_newest(self) -> bool:
+        """Whether somebody removed the newest checkpoint while the run trains; said once."""
+        if self._newest is None:
+            return False
+        try:
+            os.stat(self._newest / "state.json")
+            return False
+        except (FileNotFoundError, NotADirectoryError):
+            if not self._folder.path.is_dir():  # the whole folder is away: the lease says so
+                return False
+        except OSError:  # a bad minute proves nothing
+            return False
+        identity.say(
+            f"warning: {self._newest}: removed while this run trains; a checkpoint is saved after this step"
+        )
+        self._newest = None
+        return True
+
+    def resumed(self, recovery: Recovery, newest: Path | None) -> None:
+        """The run goes on from its checkpoint `newest`, which holds this state of `recovery`."""
+        self._remember(recovery)
+        self._newest = newest if identity.is_first() else None
+
+    def _committed(self, checkpoint: Path) -> None:
+        self._newest = checkpoint
+        if self._is_first_commit:
+            starts.saved(self._folder.path, int(checkpoint.name[5:]))
+        self._is_first_commit = False
+
+    def _remember(self, recovery: Recovery) -> None:
         self.recovery_state = copy.deepcopy(recovery.state())
 
     def save(
@@ -107,7 +146,7 @@ class Saving:
         """
         if not self._may_save(step, journal, is_last):
             return False
-        self.remember(recovery)
+        self._remember(recovery)
         config = self._run.config
         state = {
             "config": redact_tree(asdict(config)),

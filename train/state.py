@@ -80,6 +80,6 @@ class State:
         self.step, self.optimizer = found.step, found.optimizer
         self.order, self.owed = found.order, found.owed
         self.judge.begun = found.begun
-        self.saving.remember(recovery)
+        self.saving.resumed(recovery, found.checkpoint)
         sentinel.forget()
         sentinel.record(self.optimizer, found.step, rate=0.0)

@@ -112,6 +112,7 @@ class Trainer:
         rate = rate_of(step, self.config, self.timeline)
         optimizer, judge = self.state.optimizer, self.judge
         set_learning_rate(optimizer, rate)
+        self.signals.save = self.state.saving.has_lost_the_newest()
         result = self.computation.gradients(
             self._read(batches, clock),
             self._micro_batches,
@@ -122,6 +123,8 @@ class Trainer:
         )
         if result.must_stop:
             self.signals.agree()
+        if result.must_save:
+            self.state.saving.owe()
         decision = judge.step(step, result, optimizer, self.state.order)
         if decision is None or decision["action"] == "warn":
             with clock.stretch("checkpoint"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
 from tests.chaos.disk import small_disk
-from tests.chaos.faults import KINDS, NEED_ANOTHER_RANK
+from tests.chaos.faults import KINDS, NEED_A_SMALL_DISK, NEED_ANOTHER_RANK
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the runs end with it
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as disk:
         if disk is None:
-            kinds = [kind for kind in kinds if kind != "disk full"]
+            kinds = [kind for kind in kinds if kind not in NEED_A_SMALL_DISK]
         corpora = Path(folder) / "corpora"
         prepare_sample(corpora)
         campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=begin + 60 * options.minutes)
@@ -55,7 +55,9 @@ def main() -> int:
                 ranks = options.ranks[campaign.runs % len(options.ranks)]
                 campaign.strike(ranks, min(left, options.per_run))
                 print(
-                    f"run {campaign.runs} on {ranks} ranks ended bitwise like the undisturbed one", flush=True
+                    f"run {campaign.runs} on {ranks} ranks ended bitwise like the undisturbed one"
+                    + campaign.ends[-1],
+                    flush=True,
                 )
             lost = None
         except RunLost as error:

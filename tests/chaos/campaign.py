@@ -50,6 +50,7 @@ class Campaign:
         self.rng, self._until = random.Random(seed), until
         self.survived: list[Survived] = []
         self.runs = 0
+        self.ends: list[str] = []  # in what each run differs from the undisturbed one, as it said
         self._undisturbed: dict[int, Run] = {}
         self._next: Iterator[str] = self._shuffled()
 
@@ -76,7 +77,7 @@ class Campaign:
                     raise RunLost(f"{run.folder}: does not end\n{run.log_tail()}")
                 time.sleep(0.05)
             try:
-                same_end(run, undisturbed)
+                self.ends.append(same_end(run, undisturbed))
             except AssertionError as error:
                 raise RunLost(f"{run.folder}: ended unlike the undisturbed run: {error}") from None
         finally:
@@ -126,7 +127,10 @@ class Campaign:
         run.new_resumptions()
         reached = run.last_step()
         begin = time.monotonic()
-        KINDS[kind](run, self.rng)
+        try:
+            KINDS[kind](run, self.rng)
+        except AssertionError as error:
+            raise RunLost(f"{run.folder}: {kind}: {error}") from None
         resumed: list[int] = []
         alive = True
         while alive and time.monotonic() < begin + PATIENCE:

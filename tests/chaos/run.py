@@ -12,12 +12,15 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.chaos.worker import FOLDER
 from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
 STEPS = 400
+VALIDATE_EVERY = 20
 SETTINGS = (
     f"steps={STEPS}",
     "seq_len=32",  # steps take milliseconds, so that many faults strike one run
@@ -26,12 +29,14 @@ SETTINGS = (
     "checkpoint.every=10",
     "checkpoint.keep=3",
     "restart=true",
-    "validate.every=100",
+    f"validate.every={VALIDATE_EVERY}",
     "validate.sequences=2",
     "watchdog.timeout=6",
     "verify_data=never",
+    "logger=wandb",  # worker.py's own
 )
 MAX_RESTARTS = 1000
+SAID = re.compile(r"metrics\.jsonl: (?:cut short|replaced or removed) while this run trains|no metrics for")
 _RESUMED = re.compile(r"relama: (?:resuming \S+ after step (\d+)|starting )")
 
 
@@ -40,30 +45,34 @@ class Run:
 
     def __init__(self, folder: Path, corpora: Path, ranks: int, settings: tuple[str, ...] = SETTINGS) -> None:
         self.folder, self.ranks, self._log = folder, ranks, folder.with_name(folder.name + ".log")
+        self._switches = folder.with_name(folder.name + ".switches")
+        arguments = [*SMALL, f"corpora={corpora}", f"run={folder}", *settings]
+        self.command_of_one_rank = [sys.executable, "-m", "tests.chaos.worker", *arguments]
         self._command = [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
             *("--nproc_per_node", str(ranks), "--max-restarts", str(MAX_RESTARTS)),
-            *(
-                str(REPOSITORY / "train" / "main.py"),
-                *SMALL,
-                f"corpora={corpora}",
-                f"run={folder}",
-                *settings,
-            ),
+            *("-m", *self.command_of_one_rank[2:]),
         ]
+        self.environment = os.environ | {
+            "PYTHONPATH": str(REPOSITORY),
+            "OMP_NUM_THREADS": "1",
+            FOLDER: str(self._switches),
+        }
         self.agent: subprocess.Popen | None = None
+        self.lost_metrics = False  # a fault has removed lines, which nothing can bring back
         self.starts = 0  # of torchrun
         self._read = 0  # bytes of the log
 
     def start(self) -> None:
         self.starts += 1
+        self._switches.mkdir(exist_ok=True)
         with open(self._log, "ab") as log:
             self.agent = subprocess.Popen(
                 self._command,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # so that a signal to it reaches nothing else
-                env=os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+                env=self.environment,
             )
 
     def keep_alive(self) -> bool:
@@ -75,6 +84,15 @@ class Run:
             return False
         self.start()
         return True
+
+    @contextmanager
+    def switched(self, name: str, value: str = "") -> Iterator[None]:
+        """Turn a fault within the ranks (worker.py) on during the block."""
+        (self._switches / name).write_text(value)
+        try:
+            yield
+        finally:
+            (self._switches / name).unlink()
 
     @property
     def workers(self) -> list[int]:
@@ -132,11 +150,15 @@ class Run:
             kill(worker, signal.SIGKILL)
         end(self.agent)
 
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
     def log_tail(self, lines: int = 40) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log().splitlines()[-lines:])
 
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._switches, ignore_errors=True)
         self._log.unlink(missing_ok=True)
 
 
@@ -159,9 +181,20 @@ def train(run: Run, timeout: float = 600) -> Run:
     return run
 
 
-def same_end(run: Run, undisturbed: Run) -> None:
-    """Raises AssertionError unless weights, AdamW's state and all metrics of learning are bitwise equal."""
-    assert learned(run.folder) == learned(undisturbed.folder), "metrics.jsonl differs"
+def same_end(run: Run, undisturbed: Run) -> str:
+    """Raises AssertionError unless weights, AdamW's state and all metrics of learning are bitwise equal.
+
+    Lines that a fault has removed may be missing, if the run said so. Returns what is missing, for people.
+    """
+    ours, theirs = learned(run.folder), learned(undisturbed.folder)
+    missing = 0
+    if ours != theirs:
+        assert run.lost_metrics, "metrics.jsonl differs"
+        left = iter(theirs)
+        assert all(line in left for line in ours), "metrics.jsonl has a line that differs"  # in order
+        missing = len(theirs) - len(ours)
+        assert SAID.search(run.log()), f"metrics.jsonl lacks {missing} lines, and the run did not say so"
     last = [one.newest_checkpoint() for one in (run, undisturbed)]
     assert last[0].name == last[1].name, f"ended at {last[0].name}, the other at {last[1].name}"
     same_tensors(*last)
+    return f", but for {missing} lines of metrics, as it said" if missing else ""

@@ -90,7 +90,7 @@ class Remote:
         self._wanted.set()
         self._thread.start()
 
-    def upload(self) -> None:
+    def upload(self, _checkpoint: Path) -> None:
         """A checkpoint was committed: upload it, in the background."""
         self._wanted.set()
 

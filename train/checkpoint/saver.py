@@ -33,7 +33,7 @@ class Saver:
         self.checkpoints = checkpoints
         self.staging = Staging()
         self.attached: dict[str, bytes] = {}  # small files that each checkpoint has as well
-        self.committed: Callable[[], None] | None = None  # called after each commit, on the rank that has it
+        self.committed: list[Callable[[Path], None]] = []  # called after each commit, on ranks that have them
         self._keep, self._keep_every, self._asynchronous = keep, keep_every, asynchronous
         # Its own group: the thread's collectives must not interleave with training's.
         self._group: Any = dist.new_group(backend="gloo") if identity.has_group() else None
@@ -134,7 +134,7 @@ class Saver:
     def _write(self, tensors: dict, state: dict, **how: Any) -> None:
         self._error = None
         try:
-            write(
+            final = write(
                 self.checkpoints,
                 tensors,
                 state,
@@ -144,8 +144,8 @@ class Saver:
                 group=self._group,
                 **how,
             )
-            if self.committed is not None:
-                self.committed()
+            for tell in self.committed:
+                tell(final)
         except Exception as error:  # any error: a thread that ends must not pass for a commit
             self._error = error if isinstance(error, RunError) else RunError(f"not saved ({error!r})")
             if not self._is_last_word:

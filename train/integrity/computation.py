@@ -30,6 +30,7 @@ class Result:
     loss: float
     norm: float  # of the gradients before they were clipped
     must_stop: bool  # a rank has received a signal
+    must_save: bool  # a rank asks for it
     is_altered: bool  # the state has changed since the last update
     where: str = ""  # which tensor to suspect of a problem
     passed: Problem | None = None  # what was wrong with the first result and is not with this one
@@ -74,15 +75,16 @@ class Computation:
         changes: Callable[[], Tensor],
     ) -> Result:
         # Reduced together, so that all ranks decide alike.
-        total = torch.zeros(4, device=self._ranks.device)
+        total = torch.zeros(5, device=self._ranks.device)
         with clock.stretch("compute"):
             total[0] = forward_backward(self._model, batches, count)
             total[1] = clip_gradients(self._model, self._clip)
             total[3] = changes()
         total[2] = 0.0 if signals.received is None else 1.0
+        total[4] = float(signals.save)
         dist.all_reduce(total)
-        loss, norm, stop, altered = (total / self._ranks.world_size).tolist()
-        return Result(loss, norm, stop > 0, altered > 0)
+        loss, norm, stop, altered, save = (total / self._ranks.world_size).tolist()
+        return Result(loss, norm, stop > 0, save > 0, altered > 0)
 
 
 def _keeping(batches: MicroBatches, kept: list[tuple[Tensor, Tensor]]) -> MicroBatches:

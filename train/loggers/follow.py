@@ -8,6 +8,7 @@ chosen in the middle of a run.
 
 import json
 import math
+import os
 import re
 import threading
 from collections.abc import Iterator
@@ -123,10 +124,10 @@ class Follower:
             at, must_open = self._at, not self._is_open
             self._is_open = True
         if must_open:
-            if self._file:
-                self._file.close()
-            self._file = open(self._metrics, "rb")  # noqa: SIM115 - held between calls
+            self._read_again()
             self._sent = self._logger.open(at)
+        elif self._is_other():
+            self._read_again()  # steps up to `_sent` are passed over
         batch: list[tuple[int, Values]] = []
         assert self._file is not None
         for step, line in _lines(self._file):
@@ -138,6 +139,21 @@ class Follower:
                 batch = []
         if batch:
             self._give(batch)
+
+    def _read_again(self) -> None:
+        if self._file:
+            self._file.close()
+        self._file = open(self._metrics, "rb")  # noqa: SIM115 - held between calls
+
+    def _is_other(self) -> bool:
+        """Whether somebody replaced the file, or cut it short before the place reached in it."""
+        assert self._file is not None
+        mine = os.fstat(self._file.fileno())
+        try:
+            is_replaced = not os.path.samestat(mine, self._metrics.stat())
+        except FileNotFoundError:  # until the next line is written
+            return False
+        return is_replaced or mine.st_size < self._file.tell()
 
     def _give(self, batch: list[tuple[int, Values]]) -> None:
         self._logger.log(batch)

@@ -23,6 +23,8 @@ from train.metrics.progress_line import ProgressLine
 from train.run import views
 from train.run.schema import STEP
 
+UNKNOWN = -1  # where the file ended, if this process has not written there
+
 
 class Journal:
     """metrics.jsonl, the live line and the loggers; only rank 0 has one."""
@@ -37,7 +39,8 @@ class Journal:
         self._loggers = Loggers(logger, path, run_config, at)
 
     def _open(self) -> None:
-        self._file = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
+        self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - held for the run
+        self._end = self._file.seek(0, os.SEEK_END)
 
     def reopen(self, at: Position) -> None:
         """The run has rewound and the file was replaced: append to the new one.
@@ -70,17 +73,32 @@ class Journal:
         """Write all waiting lines. If the disk is full they keep waiting; no line is left half-written."""
         self._reopen_if_replaced()
         before = self._file.seek(0, os.SEEK_END)
-        whole = "".join(self._unwritten).encode()
+        separator = self._separator(before)
+        whole = separator + "".join(self._unwritten).encode()
         try:
             written = self._file.write(whole)
             if written < len(whole):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             self._file.truncate(before)
+            self._end = UNKNOWN if separator else before
             if len(self._unwritten) == 1:
                 self.say(f"warning: {self._path}: {error.strerror}; training continues, and the lines wait")
         else:
             self._unwritten.clear()
+            self._end = before + written
+
+    def _separator(self, end: int) -> bytes:
+        """What a new line needs before it, after somebody else changed the file, which ends at `end`."""
+        if end < self._end:
+            self.say(
+                f"warning: {self._path}: cut short while this run trains ({self._end - end:,} bytes are "
+                "lost); new lines are added to it"
+            )
+        if end == self._end or end == 0:
+            return b""
+        self._file.seek(-1, os.SEEK_END)
+        return b"" if self._file.read(1) == b"\n" else b"\n"
 
     def _reopen_if_replaced(self) -> None:
         """If an editor replaced the file, or a person removed it, open the path again."""
@@ -93,11 +111,11 @@ class Journal:
         except OSError:  # a transient error proves nothing
             return
         try:
-            replaced = open(self._path, "ab", buffering=0)  # noqa: SIM115 - held for the run
+            replaced = open(self._path, "a+b", buffering=0)  # noqa: SIM115 - held for the run
         except OSError:
             return
         self._file.close()
-        self._file = replaced
+        self._file, self._end = replaced, UNKNOWN
         self.say(
             f"warning: {self._path}: replaced or removed while this run trains; new lines are added to it"
         )

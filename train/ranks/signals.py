@@ -15,6 +15,7 @@ class Signals:
         self._device = device
         self.received: int | None = None  # by this rank
         self.agreed: int | None = None  # the signal that ends the run, known to all ranks
+        self.save = False  # this rank asks all to save after the step
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
             signal.signal(number, self._receive)
         if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # ignored under nohup

@@ -106,7 +106,7 @@ STEP = Schema(  # a line of metrics.jsonl
 EVENT = Schema(  # a line of starts.jsonl or attempts.jsonl
     {"time": number},
     {
-        "event": one_of("start", "end"),  # older lines of starts.jsonl have neither this nor a step
+        "event": one_of("start", "saved", "end"),  # older lines of starts.jsonl have neither this nor a step
         "step": integer,
         "reached": integer,
         "last_seen": or_null(number),

@@ -51,6 +51,26 @@ def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) 
     _append(folder, line)
 
 
+def saved(folder: Path, step: int) -> None:
+    """Record the first checkpoint that this process saved: a folder without any has lost them."""
+    _append(folder, {"event": "saved", "step": step})
+
+
+def had_checkpoints(folder: Path, begun: int) -> bool:
+    """Whether the run once had a checkpoint, other than those that it went back behind on purpose.
+
+    `begun`: the steps that a parent run trained.
+    """
+    for event in reversed(json_lines.read(folder / NAME, EVENT)):
+        if event.get("event") == "saved":
+            return True
+        if event.get("how") == "rewound":
+            return False
+        if event.get("event") == "start":
+            return event.get("step", 0) > begun
+    return False
+
+
 def ended(folder: Path, step: int, how: str) -> None:
     """Record an end that the run itself saw: `how` is finished, failed, rewound or a signal's name."""
     _append(folder, {"event": "end", "step": step, "how": how})

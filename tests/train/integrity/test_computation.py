@@ -13,7 +13,7 @@ from train.metrics.clock import Clock
 from train.recovery import Recovery
 
 NAME = "layers.1.feed_forward.w2.weight"
-SIGNALS = SimpleNamespace(received=None)
+SIGNALS = SimpleNamespace(received=None, save=False)
 
 
 @pytest.fixture
