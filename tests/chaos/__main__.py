@@ -33,6 +33,12 @@ def main() -> int:
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), help="inject no fault after this many minutes"
     )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="a folder for the corpora, the undisturbed runs, all logs and results, which later campaigns with "
+        "the same folder use again and add to; the table is of all of them",
+    )
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed
     kinds = [kind for kind in KINDS if any(part in kind for part in options.kinds)]
@@ -46,9 +52,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as disk:
         if disk is None:
             kinds = [kind for kind in kinds if kind not in NEED_A_SMALL_DISK]
-        corpora = Path(folder) / "corpora"
+        corpora = (options.keep or Path(folder)).absolute() / "corpora"
         prepare_sample(corpora)
-        campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=begin + 60 * options.minutes)
+        until = begin + 60 * options.minutes
+        campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=until, kept=options.keep)
         try:
             while len(campaign.survived) < options.faults and not campaign.is_late:
                 left = options.faults - len(campaign.survived)
@@ -62,10 +69,13 @@ def main() -> int:
             lost = None
         except RunLost as error:
             lost = error
-    print(f"\n{campaign.table()}\n")
     struck = len({one.kind for one in campaign.survived})
+    count = len(campaign.survived)
+    if options.keep:
+        campaign.all_results()
+    print(f"\n{campaign.table()}\n")
     print(
-        f"seed {seed}: {len(campaign.survived)} faults of {struck} kinds "
+        f"seed {seed}: {count} faults of {struck} kinds "
         f"on {campaign.runs} runs in {(time.monotonic() - begin) / 60:.0f} min, "
         + ("no run lost" if lost is None else f"a run LOST: {lost}")
     )

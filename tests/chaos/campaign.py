@@ -5,11 +5,12 @@ equal to an undisturbed run with the same number of ranks. A fault counts once t
 at which the fault struck.
 """
 
+import json
 import random
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.chaos.faults import KINDS, NEED_ANOTHER_RANK, NEED_NO_RESTART
@@ -44,10 +45,15 @@ class Campaign:
         kinds: list[str],
         settings: tuple[str, ...] = SETTINGS,
         until: float = float("inf"),
+        kept: Path | None = None,
     ) -> None:
-        """`until`: time.monotonic() after which no fault strikes and the current run trains to its end."""
+        """`until`: time.monotonic() after which no fault strikes and the current run trains to its end.
+
+        `kept`: a folder with the undisturbed runs and all results, for this campaign and later ones.
+        """
         self.work, self.corpora, self.kinds, self.settings = work, corpora, kinds, settings
-        self.rng, self._until = random.Random(seed), until
+        self.seed, self.rng, self._until = seed, random.Random(seed), until
+        self._kept = kept
         self.survived: list[Survived] = []
         self.runs = 0
         self.ends: list[str] = []  # in what each run differs from the undisturbed one, as it said
@@ -82,13 +88,24 @@ class Campaign:
                 raise RunLost(f"{run.folder}: ended unlike the undisturbed run: {error}") from None
         finally:
             run.stop()
+            if self._kept:
+                (self._kept / f"seed-{self.seed}-run-{self.runs}.log").write_text(run.log())
         run.remove()
 
     def undisturbed(self, ranks: int) -> Run:
         if ranks not in self._undisturbed:
-            folder = self.work / f"undisturbed-{ranks}"
-            self._undisturbed[ranks] = train(Run(folder, self.corpora, ranks, self.settings))
+            folder = (self._kept or self.work) / f"undisturbed-{ranks}"
+            run = Run(folder, self.corpora, ranks, self.settings)
+            self._undisturbed[ranks] = run if (folder / "finished.json").exists() else train(run)
         return self._undisturbed[ranks]
+
+    def all_results(self) -> None:
+        """Add the results of earlier campaigns that are kept with this one's to it."""
+        assert self._kept is not None
+        path = self._kept / "survived.jsonl"
+        with path.open("a") as file:
+            file.writelines(json.dumps(asdict(one)) + "\n" for one in self.survived)
+        self.survived = [Survived(**json.loads(line)) for line in path.read_text().splitlines()]
 
     def table(self) -> str:
         """For each kind: the count, seconds to recover (median, worst), steps repeated (median, worst)."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.chaos.worker import FOLDER
 from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
-STEPS = 400
+STEPS = 800
 VALIDATE_EVERY = 20
 SETTINGS = (
     f"steps={STEPS}",

@@ -1,11 +1,12 @@
 """Failures of a run's output or its log of decisions cannot end it."""
 
+import shutil
 import subprocess
 
 import pytest
 
 from tests.support.fork_server import python
-from tests.support.runs import SMALL, command, learned, metrics, succeed
+from tests.support.runs import SMALL, command, learned, metrics, run, succeed
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
 
@@ -63,3 +64,51 @@ def test_a_warning_that_cannot_be_logged_waits_and_so_do_saves(corpora, tmp_path
     warned = [line["step"] for line in metrics(folder) if line.get("decision")]
     logged = (folder / "decisions.jsonl").read_text().splitlines()
     assert len(warned) > 3 and len(logged) == len(warned)
+
+
+# A person removes all checkpoints before step 7, of a run that saves every four steps, and cuts the metrics.
+REMOVED = """
+import os, shutil, sys
+from train.trainer import Trainer
+real = Trainer.step
+def step(self, step, *arguments):
+    if step == 7:
+        self.state.saving.saver.wait()
+        shutil.rmtree(self.state.folder.checkpoints)
+    if step == 10:
+        os.truncate(self.state.folder.metrics, 0)
+    return real(self, step, *arguments)
+Trainer.step = step
+from train.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_checkpoints_removed_under_a_live_run_are_reported_and_saved_again_at_once(
+    undisturbed, corpora, tmp_path
+):
+    folder = tmp_path / "run"
+    arguments = (f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    finished = python("-c", REMOVED, *SMALL, *arguments)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    output = finished.stdout + finished.stderr
+    assert output.count("step-000004: removed while this run trains; a checkpoint is saved after this") == 1
+    assert sorted(path.name for path in (folder / "checkpoints").glob("step-*")) == [
+        f"step-{step:06d}" for step in (7, 8, 12)
+    ]
+    assert output.count("metrics.jsonl: cut short while this run trains") == 1
+    assert [line["step"] for line in metrics(folder)] == [10, 11, 12]
+    assert set(learned(folder)) <= set(learned(undisturbed))
+
+
+def test_a_run_that_lost_all_its_checkpoints_starts_again_only_if_told_to(corpora, tmp_path):
+    folder = tmp_path / "run"
+    arguments = (f"corpora={corpora}", f"run={folder}", "steps=8", "checkpoint.every=4", "stop_at=6")
+    succeed(*arguments)
+    shutil.rmtree(folder / "checkpoints")
+    before = (folder / "metrics.jsonl").read_bytes()
+    refused = run(*arguments)
+    assert refused.returncode != 0 and "no complete checkpoint, though this run had one" in refused.stderr
+    assert (folder / "metrics.jsonl").read_bytes() == before
+    succeed(*arguments, "restart=true")
+    assert (folder / "metrics-1.jsonl").read_bytes() == before

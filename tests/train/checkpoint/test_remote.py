@@ -150,7 +150,7 @@ def test_a_failing_server_is_a_warning_and_a_lying_one_is_noticed(server, tmp_pa
         there.begin()
         proxy.faults = lambda method, path: "refuse" if method in ("PUT", "POST") else None
         save(run, 2)
-        there.upload()
+        there.upload(tmp_path)
         there.close()
         assert "is not uploaded" in capsys.readouterr().out
         assert there.steps() == [1]

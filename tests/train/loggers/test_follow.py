@@ -148,3 +148,24 @@ def test_metrics_have_flat_names_that_every_logger_takes():
         "validation/my_source_/sequences": 4.0,
         "ranks/slow/rank_3_host_": 1.5,
     }
+
+
+@pytest.mark.parametrize("how", ["replaced", "cut short"])
+def test_a_logger_follows_a_file_that_somebody_else_changed(how, tmp_path):
+    metrics, logger = tmp_path / "metrics.jsonl", Memory()
+    write(metrics, 1, 2, 3)
+    follower = Follower("memory", logger, metrics, Position(0, 0))
+    deadline = time.monotonic() + 60
+    while logger.steps != [1, 2, 3]:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    if how == "replaced":
+        copy = metrics.with_suffix(".swp")
+        copy.write_bytes(metrics.read_bytes())
+        copy.replace(metrics)
+    else:
+        metrics.write_text("")
+    write(metrics, 4)
+    follower.wrote()
+    finish(follower)
+    assert logger.steps == [1, 2, 3, 4]

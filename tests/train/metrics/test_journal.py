@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import resource
 import sys
 from contextlib import contextmanager
@@ -92,3 +93,17 @@ def test_lines_follow_a_file_that_an_editor_replaced_or_a_person_removed(journal
     journal.write(line(3))
     assert [json.loads(text)["step"] for text in path.read_text().splitlines()] == [3]
     assert capsys.readouterr().err.count("replaced or removed while this run trains") == 2
+
+
+@pytest.mark.parametrize("left", [0, 10])
+def test_a_file_that_is_cut_short_is_reported_once_and_its_torn_line_costs_no_other(
+    left, journal, tmp_path, capsys
+):
+    path = tmp_path / "metrics.jsonl"
+    journal.write(line(1))
+    os.truncate(path, left)
+    for step in (2, 3):
+        journal.write(line(step))
+    whole = path.read_text().splitlines()[1 if left else 0 :]
+    assert [json.loads(text)["step"] for text in whole] == [2, 3]
+    assert capsys.readouterr().err.count("cut short while this run trains") == 1
