@@ -36,8 +36,8 @@ def main() -> int:
     parser.add_argument(
         "--keep",
         type=Path,
-        help="a folder for the corpora, undisturbed runs, logs and results, which later campaigns with the same "
-        "folder use again and add to; the table is of all of them",
+        help="a folder for the corpora, undisturbed runs, logs and results, for later campaigns too; "
+        "the table is of all of them",
     )
     options = parser.parse_args()
     seed = int.from_bytes(os.urandom(4), "little") if options.seed is None else options.seed

@@ -98,7 +98,7 @@ def test_checkpoints_removed_under_a_live_run_are_reported_and_saved_again_at_on
     ]
     assert output.count("metrics.jsonl: cut short while this run trains") == 1
     assert [line["step"] for line in metrics(folder)] == [10, 11, 12]
-    assert set(learned(folder)) <= set(learned(undisturbed))
+    assert learned(folder) == learned(undisturbed)[9:]
 
 
 def test_a_run_that_lost_all_its_checkpoints_starts_again_only_if_told_to(corpora, tmp_path):
