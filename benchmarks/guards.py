@@ -2,9 +2,9 @@
 
 One run with all of them on: recovery=skip, the watchdog, rank comparison, background saves with checksums.
 Each call that the loop makes for a guard is timed in place, and compared with the steps' time: comparing with
-a run without guards would be lost in noise. Saves and comparisons of ranks are made often here, and counted as
-often as the default settings make them. The sum excludes the CPU time that the threads of
-the watchdog and of a save take from the steps; `benchmarks/saving.py` measures that for a save.
+a run without guards would be lost in noise. Saves and comparisons of ranks are frequent here, and counted as
+often as the default settings make them. The sum excludes the CPU time that the threads of the watchdog and of
+a save take from the steps; `benchmarks/saving.py` measures that for a save.
 """
 
 import argparse
@@ -103,10 +103,9 @@ def main() -> None:
         every = SAVE if name == WHOLE else GUARDS[name][2]
         # The first call after a start reads everything; comparing does nothing at most steps.
         each = statistics.median(calls) if every == 1 else sum(calls) / (options.steps // OFTEN)
-        total += each / every
-        print(
-            f"| {name} | {each * 1e3:.2f} | {every:,} | {each / every * 1e6:,.0f} | {each / every / step:.3%} |"
-        )
+        share = each / every
+        total += share
+        print(f"| {name} | {each * 1e3:.2f} | {every:,} | {share * 1e6:,.0f} | {share / step:.3%} |")
     print(f"| **total** (goal: under {GOAL:.0%}) | | | {total * 1e6:,.0f} | **{total / step:.3%}** |")
 
 
