@@ -48,7 +48,7 @@ GUARDS = {  # by name: the method, and the steps between two calls that do work,
     "beginning a save": (Saver, "save", SAVE),
     "waiting for the copy of the state": (Saver, "before_update", 1),
 }
-WHOLE = "checksums of the complete state at a save's step"  # of both methods above, which otherwise read a piece
+WHOLE = "checksums of the complete state at a save's step"  # otherwise they read a piece
 WARM_UP = 3  # first steps of the run, excluded from the steps' median
 GOAL = 0.01
 
