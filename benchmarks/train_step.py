@@ -4,7 +4,7 @@ Same shapes, threads, optimizer (fused AdamW), clipping and loss, on the CPU; th
 autocast. The contestants are separate processes that take turns, so that other load affects all equally;
 both have our allocator setting. A figure is the median over the turns' medians; ratios are also given by CPU
 time, which other processes on the cores affect less. Memory is a process's largest resident set, less what
-it had before it built its model.
+it had before it built its model. `--profile` prints the operators of one step instead.
 """
 
 import argparse
@@ -150,6 +150,24 @@ def contestant(who: Contestant, shape: Shape, threads: int) -> None:
         print(json.dumps({"seconds": seconds, "busy": busy, "rss": rss}), flush=True)
 
 
+def profiled(who: Contestant, name: str, shape: Shape, threads: int) -> None:
+    """Print each operator's share in the time of the second step, down to 1 %."""
+    raise_malloc_thresholds()
+    torch.set_num_threads(threads)
+    step = (relama_step if who.side == "relama" else transformers_step)(shape, who.precision)
+    tokens = torch.randint(0, shape.model.vocab_size, (shape.batch, shape.model.max_seq_len + 1))
+    inputs, labels = tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
+    step(inputs, labels)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        step(inputs, labels)
+    operators = sorted(profile.key_averages(), key=lambda one: -one.self_cpu_time_total)
+    total = sum(one.self_cpu_time_total for one in operators)
+    print(f"({name}) {who.side}, {who.precision}, {threads} threads: {total / 1e3:.0f} ms")
+    for one in operators:
+        if one.self_cpu_time_total >= total / 100:
+            print(f"{one.self_cpu_time_total / total:8.1%}{one.count:7}  {one.key}")
+
+
 def take_turns(name: str, contestants: list[Contestant], threads: int, turns: int, steps: int) -> None:
     """Measure one shape and print its table; progress goes to stderr."""
     shape = SHAPES[name]
@@ -224,12 +242,22 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5)
     parser.add_argument("--steps", type=int, default=3, help="steps in a turn")
     parser.add_argument("--defaults", action="store_true", help="also without the allocator setting")
+    parser.add_argument("--batch", type=int, help="with --profile: sequences, if not the shape's")
+    parser.add_argument("--profile", choices=SIDES, help="print the operators of one step of this side")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--allocator", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.side:
         who = Contestant(asked.side, asked.precisions, asked.allocator)
         contestant(who, SHAPES[asked.shapes], asked.threads)
+        return
+    if asked.profile:
+        for name in asked.shapes.split(","):
+            shape = replace(SHAPES[name], batch=asked.batch or SHAPES[name].batch)
+            for precision in asked.precisions.split(","):
+                profiled(Contestant(asked.profile, precision, True), name, shape, asked.threads)
+                if dist.is_initialized():
+                    dist.destroy_process_group()
         return
     contestants = [
         Contestant(side, precision, allocator)
