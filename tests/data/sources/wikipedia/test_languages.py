@@ -103,6 +103,14 @@ SENTENCES = [
     ("ru", "на {{plural|21|год|года|лет}} и {{plural:12|год|года|лет}}", "на год и лет"),
     ("en", "It cost {{Nigerian naira|30}}, {{BDT|7}} and {{Saudi riyal|9}} there.",
      "It cost 30 Nigerian naira, 7 BDT and 9 Saudi riyal there."),
+    # centuries keep their noun
+    ("cs", "V {{století|19}} i potom.", "V 19. století i potom."),
+    ("hu", "A {{század|XIX}} után {{kb.|30}} év.", "A XIX. század után kb. 30 év."),
+    ("it", "Nel {{secolo|XIX}} fu.", "Nel XIX secolo fu."),
+    # editors' notes wrap text in most languages, not in English
+    ("sv", "Det är {{citation needed|den äldsta bron}} här.", "Det är den äldsta bron här."),
+    ("pt", "É {{fact|a ponte mais velha|data=2010}} aqui.", "É a ponte mais velha aqui."),
+    ("en", "It is old{{citation needed|no source}}, {{when|reason}}they say.", "It is old, they say."),
     # a line that only looks like a row of a table
     ("en", "! Stop!! Go!\n\nNow.", "! Stop!! Go!\n\nNow."),
 ]  # fmt: skip

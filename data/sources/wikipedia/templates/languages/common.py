@@ -110,6 +110,9 @@ coord → @coordinates
 ship | navire | barco | buque | navio | nave | schip | schiff | vaixell | nau | navă | fartyg | skib | loď
 | hajó | statek | okręt | корабль | судно | корабель | кораб | брод | brod | ladja → @ship
 
+# Editors' notes, which wrap the text that they are about in most Wikipedias (in English they do not).
+citation needed | cn | fact | when | who | which | clarify | by whom | by whom? → @wrapped
+
 # Computed from data that a dump does not hold.
 inflation | inflación | inflação | inflació | inflazione | inflatie | inflacja | inflace | infláció | inflație
 | инфляция | ewz | ewd | ewr | ewt | metadaten * | население | населення | población actual
@@ -124,7 +127,7 @@ HMS USS RMS HMCS HMAS HMNZS USNS USCGC SS MS MV SMS ORP INS HMIS HMSAS HNLMS HNo
 """
 
 DROPPED = """
-cite * | citation needed | cn | fact | reflist | refbegin | refend | refn | efn | efn-* | sfn | sfnp | sfnm
+cite * | reflist | refbegin | refend | refn | efn | efn-* | sfn | sfnp | sfnm
 | harv | harvp | harvcol | harvid | sfnref | rp | r | ref | ref label | note
 | note label | notelist | isbn | issn | oclc | doi | pmid | pmc | jstor | arxiv | bibcode | anchor
 | flagicon | flagicon * | flag icon | coord missing | audio | listen | main | see also | further | about
@@ -132,10 +135,10 @@ cite * | citation needed | cn | fact | reflist | refbegin | refend | refn | efn 
 | commons category | wikiquote | wiktionary | wikisource | portal | stub | clear | - | clear left
 | clear right | br | clr | toc | toc limit | toc left | toc right | defaultsort | displaytitle | infobox *
 | navbox * | use * | dead link | webarchive | wayback | url | official website | imdb * | youtube | image
-| image label | dn | disambiguation needed | page needed | when | who | which | clarify | nowiki | #tag
+| image label | dn | disambiguation needed | page needed | nowiki | #tag
 | bots | citation | legend | chart | graph | gallery | timeline | increase | decrease | steady
 | end | s-start | s-end | succession box | start box | end box | div col | div col end | col-begin | col-end
 | col-break | colbegin | colend | multicol | multicol-break | multicol-end | glossary | glossary end | pn
-| full citation needed | better source * | unreliable source? | by whom | vague | update inline
+| full citation needed | better source * | unreliable source? | vague | update inline
 | update after | dubious | failed verification | verify source | nonspecific | sister project links
 """

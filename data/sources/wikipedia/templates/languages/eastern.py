@@ -12,6 +12,7 @@ fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @w
 przelicz → @convert
 bibl → @verse
 rzymskie → @roman
+ok. → ok. {1}
 nihongo → @nihongo
 """
 POLISH_DROPPED = """
@@ -26,6 +27,8 @@ nowrap | citát | citát * | citace | malé | lang-* | formatnum | ipa | kapitá
 výslovnost | vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
+století → {1}. století
+cca | okolo → cca {1}
 """
 CZECH_DROPPED = """
 citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
@@ -37,6 +40,7 @@ citace monografie | citace elektronického periodika | citace periodika | citace
 CROATIAN = """
 lang | jez → @second
 lang-* | jez-* | nowrap | citat | formatnum → @text
+stoljeće → {1}. stoljeće
 nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
 """
 CROATIAN_DROPPED = """
@@ -47,6 +51,7 @@ citiranje weba | citiranje knjige | cite * | glavni | glavni članak | izvori | 
 SLOVENIAN = """
 jezik | lang → @second
 lang-* | jezik-* | nowrap | citat | formatnum → @text
+stoletje → {1}. stoletje
 potreben vir | kdo | kdaj | navedi vir v besedilu → @wrapped
 """
 SLOVENIAN_DROPPED = """
@@ -59,6 +64,8 @@ nyelv | ny | lang → @second
 lang-* | h-* | nowrap | idézet | szám | szöveg | ipa | formatnum | ford-* → @text
 forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
 átváltás → @convert
+század → {1}. század
+kb. | kb → kb. {1}
 """
 HUNGARIAN_DROPPED = """
 cite * | cit-web | cit-lib | citlib | citweb | opcit | refhely | jegyzetek | források | commonskat | egyért

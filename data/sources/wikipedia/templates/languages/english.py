@@ -152,6 +152,7 @@ jct → {*}
 """
 
 DROPPED = """
+citation needed | cn | fact | when | who | which | clarify | by whom | by whom? |
 inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | map caption | bar percent | flagdeco | flagicon image | army | navy | legend inline | s-* | col-* | cref
 | cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline

@@ -38,6 +38,7 @@ lang | farbe | coloré → @second
 lautschrift → @bracketed
 ipa → {1}
 bruch → @fraction
+jahrhundert | jh → {1}. Jahrhundert
 hoch → @raised
 tief → @lowered
 audio → {2}
@@ -61,6 +62,7 @@ DUTCH = """
 lang → @second
 lang-* | nowrap | formatnum | citaat | kapitaal | small caps → @text
 cite | aut → {1}
+eeuw → {1}e eeuw
 feit | feit? | bron? | bron gevraagd → @wrapped
 ipa → {1}
 """
@@ -85,6 +87,7 @@ webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild |
 DANISH = """
 lang → @second
 lang-* | nowrap | formatnum | citat | ipa → @text
+århundrede → {1}. århundrede
 kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
 """
 DANISH_DROPPED = """

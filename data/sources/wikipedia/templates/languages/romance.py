@@ -68,6 +68,7 @@ bio → @biography
 ac | a.c. → [{1} ]a.C.
 dc | d.c. → [{1} ]d.C.
 converti → @convert
+secolo | sec → {1} secolo
 nihongo | giapponese → @nihongo
 calcio | basket | rugby → {1}
 euro → €[ {1}]
@@ -116,6 +117,8 @@ nowrap | citat | formatnum | unicode | lang-* → @text
 lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units
+secol | secolul → secolul {1}
+cca → cca {1}
 î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
 d.hr. | dhr → [{1} ]d.Hr.
 """
