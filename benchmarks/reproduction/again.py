@@ -41,8 +41,8 @@ def main() -> None:
     for name, keys in LAYOUTS.items():
         goal = folder(run, name)
         if not (goal / "finished.json").exists():
-            words = command(run, goal, "threads=1", *keys, ranks=2)
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+            command_line = command(run, goal, "threads=1", *keys, ranks=2)
+            subprocess.run(command_line, check=True, stdout=subprocess.DEVNULL)
         curves[name] = curve(goal)
     goal = folder(run, KILLED)
     if not (goal / "finished.json").exists():
@@ -54,8 +54,13 @@ def main() -> None:
 
 def command(run: Path, goal: Path, *further: str, ranks: int = 1) -> list[str]:
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(ranks))
-    words = (f"config={run / 'config.yaml'}", f"run={goal.resolve()}", *further)
-    return [sys.executable, *(launcher if ranks > 1 else ()), str(REPOSITORY / "train" / "main.py"), *words]
+    command_line = (f"config={run / 'config.yaml'}", f"run={goal.resolve()}", *further)
+    return [
+        sys.executable,
+        *(launcher if ranks > 1 else ()),
+        str(REPOSITORY / "train" / "main.py"),
+        *command_line,
+    ]
 
 
 def folder(run: Path, name: str) -> Path:
@@ -65,16 +70,16 @@ def folder(run: Path, name: str) -> Path:
 def kill_and_resume(run: Path, goal: Path, kills: int, seed: int) -> int:
     """Train to the end, with SIGKILL at `kills` random steps; returns how many hit a living process."""
     steps, hit = len(curve(run)), 0
-    words = command(run, goal, f"checkpoint.every={max(1, steps // 40)}")
+    command_line = command(run, goal, f"checkpoint.every={max(1, steps // 40)}", "checkpoint.keep_every=0")
     for step in sorted(random.Random(seed).sample(range(1, steps), kills)):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command_line, stdout=subprocess.DEVNULL, start_new_session=True)
         while process.poll() is None and reached(goal) < step:
             time.sleep(0.01)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             hit += 1
         process.wait()
-    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command_line, check=True, stdout=subprocess.DEVNULL)
     return hit
 
 
