@@ -20,6 +20,7 @@ from data import folders
 from data.errors import DataError
 from data.sources.limits import TooLarge
 from data.sources.wikipedia import dump
+from data.sources.wikipedia.streams import Bad
 from data.tokens.heldout import normalized
 
 _OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
@@ -93,7 +94,7 @@ def _urls(path: Path) -> Iterator[str]:
         yield from _listed(path)
         return
     for page in dump.pages(path):
-        if isinstance(page, dump.Bad):
+        if isinstance(page, Bad):
             raise OSError(f"{page.reason}: {page.detail}")
         for text in dump.parse(page).iter("text"):
             yield from references(text.text or "")

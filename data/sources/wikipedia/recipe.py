@@ -16,6 +16,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml sh
 from data.documents import Document, Drop, Record
 from data.sources import rows
 from data.sources.wikipedia import dump
+from data.sources.wikipedia.streams import Bad
 from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text
 
 VERSION = 7  # raise it when the same input gives different text
@@ -80,7 +81,7 @@ def _read_dump(path: Path, index: int, n_slices: int) -> Iterator[Record | Drop]
     site = dump.read_site(path)
     namespaces = Namespaces.of(site.namespaces)
     for page in dump.pages(path, index, n_slices):
-        if isinstance(page, dump.Bad):
+        if isinstance(page, Bad):
             yield Drop(page.reason, str(path), page.place, page.detail, malformed=True)
         else:
             yield _page(page, str(path), site, namespaces)

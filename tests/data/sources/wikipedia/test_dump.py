@@ -12,6 +12,7 @@ import pytest
 from data.documents import Drop, Record
 from data.sources.wikipedia import dump as dump_reader
 from data.sources.wikipedia import recipe as wikipedia
+from data.sources.wikipedia import streams as stream_reader
 from tests.support.wikipedia import NAME, dump, head, page, read_all, write
 
 # ---- slices
@@ -58,7 +59,7 @@ def test_bytes_that_only_look_like_a_stream_break_nothing(tmp_path, name, monkey
     content = _bz2s(3)[name]
     path = write(tmp_path, content, NAME + ".bz2")
     whole, _ = read_all(path)
-    monkeypatch.setattr(dump_reader, "_STREAM", re.compile(rb"B(?=.{9})", re.DOTALL))
+    monkeypatch.setattr(stream_reader, "_STREAM", re.compile(rb"B(?=.{9})", re.DOTALL))
     assert content.count(b"B") > content.count(b"BZh9") + 20
     for n_slices in (1, 2, 3, 7):
         assert [item for index in range(n_slices) for item in read_all(path, index, n_slices)[0]] == whole
