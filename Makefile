@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CORE := $(VENV)/.core
 INSTALLED := $(VENV)/.installed
-WORKERS ?= 2
+# For two cores: the worker with the serial tests waits most of the time.
+WORKERS ?= 3
 
 .PHONY: install demo reproduction test test-quick lint keys clean
 

@@ -30,7 +30,7 @@ def expand(arguments: list[str]) -> list[str]:
 
 
 def changed(tree: dict, typed: list[str]) -> list[str]:
-    """The arguments that give the config `tree` with what is typed in place of its own."""
+    """The arguments that give the config `tree`, with typed values in place of its own."""
     return [*_without(words_of(tree), typed), *typed]
 
 

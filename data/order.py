@@ -2,7 +2,7 @@
 
 Pure functions of integers, without state, files or random generators. An order is a chain of segments, each
 with one mixture and length. Every block of samples holds each source exactly in proportion to its weight, in
-an order drawn from (seed, block); each source is read epoch by epoch (data/phases/reading.py), and goes on
+an order drawn from (seed, block); each source is read epoch by epoch (data/phases/reading.py), and continues
 where it was when a segment begins. So resuming, changing the world size, auditing and explaining a step all
 evaluate the same function.
 """

@@ -55,7 +55,7 @@ def _job_spec(config: LaunchConfig, template: Manifest) -> Manifest:
         "completions": config.max_nodes,
         "parallelism": config.max_nodes,
         "backoffLimit": config.max_restarts * config.max_nodes,  # one failure may end all pods
-        "podReplacementPolicy": "Failed",  # not beside one that is still saving
+        "podReplacementPolicy": "Failed",  # not while one is still saving
         "podFailurePolicy": {"rules": [on_exit[0], disrupted, on_exit[1]]},
         "template": template,
     }

@@ -2,8 +2,8 @@
 
 In: two folders of sources with one tokenizer. Out: FOLDER, where a source of both has the training shards of
 OLD and then those of NEW, and any other is a link to its folder. Nothing is renumbered, so a branch of a run
-on OLD may go on with FOLDER (data/phases/grown.py checks it). What is held out stays that of OLD, so that
-losses compare.
+on OLD may continue with FOLDER (data/phases/grown.py checks it). The held-out text remains that of OLD, so
+that losses are comparable.
 """
 
 import json

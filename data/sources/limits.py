@@ -1,7 +1,7 @@
 """How much of an input is read: bounds that every reader keeps, whatever a file claims about itself.
 
 `relama prepare` sets them (`record_bytes`, `max_expansion`) for the tasks that it runs; readers ask for them
-where they read. What exceeds a bound is quarantined with its location, and reading goes on after it.
+where they read. What exceeds a bound is quarantined with its location, and reading continues after it.
 """
 
 import io

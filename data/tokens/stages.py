@@ -2,7 +2,7 @@
 
 Map: encode one text file, and sort its documents by a hash of (seed, id). Merge, if there are many files: the
 sorted runs of a group become one. Reduce: gather the p-th range of that hash from all runs into shard p. A
-task writes under temporary names of its own and renames; its marker, which holds the sizes of its files,
+task writes under its own temporary names and renames; its marker, which holds the sizes of its files,
 comes last. So a task may be killed, repeated or late without harm.
 """
 

@@ -37,10 +37,9 @@ def main(wanted: int) -> None:
                 attempts += 1
                 gib = (0.5e6 if attempts % 2 else 1e8) / 2**30  # every other time less than the tokens
                 store = open_store("s3://corpus/c4/tokens", cache=CacheConfig(f"{folder}/{attempts}", gib))
-                options = {"micro_batch": 4, "global_batch": BATCH}
                 with (
-                    Loader(order, {"c4": store}, **options) as there,
-                    Loader(order, {"c4": local}, **options) as here,
+                    Loader(order, {"c4": store}, micro_batch=4, global_batch=BATCH) as there,
+                    Loader(order, {"c4": local}, micro_batch=4, global_batch=BATCH) as here,
                 ):
                     first = attempts * STEPS
                     pairs = zip(there.batches(first, first + STEPS), here.batches(first, first + STEPS))

@@ -22,6 +22,7 @@ from unittest import mock
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from data.prepare.sample import prepare_sample
 from tests.support.runs import SMALL, learned, metrics, tensors
@@ -97,7 +98,7 @@ class Outcome:
 def flip_bit(tensor: Tensor, place: int, bit: int) -> None:
     """Flip one bit of a float32 tensor's entry, whatever its layout."""
     flat = local(tensor)
-    assert flat.data_ptr() == (tensor.to_local() if hasattr(tensor, "to_local") else tensor).data_ptr()
+    assert flat.data_ptr() == (tensor.to_local() if isinstance(tensor, DTensor) else tensor).data_ptr()
     mask = -(2**31) if bit == 31 else 1 << bit
     flat.view(torch.int32)[place % flat.numel()] ^= mask
 

@@ -233,6 +233,10 @@ def _append_garbage(path: Path, rng: random.Random) -> None:
         file.write(rng.randbytes(100) + b"\n")
 
 
+def _empty_object(path: Path, rng: random.Random) -> None:
+    path.write_text("{}")
+
+
 def _delete(path: Path, rng: random.Random) -> None:
     path.unlink()
 
@@ -282,7 +286,7 @@ KINDS: dict[str, Fault] = {
     "tokenizer.model deleted": damage("tokenizer.model", _delete),
     "starts.jsonl: a garbage line": damage("starts.jsonl", _append_garbage),
     "decisions.jsonl garbage": damage("decisions.jsonl", _garbage),
-    "finished.json from before": damage("finished.json", lambda path, rng: path.write_text("{}")),
+    "finished.json from before": damage("finished.json", _empty_object),
     "all files but checkpoints and metrics deleted": delete_all_views,
     ".lock garbage": damage(".lock", _garbage),
     ".lock removed": remove_the_lock,

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.worker import FOLDER
+from tests.support.narrow import present
 from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
 STEPS = 800
@@ -58,7 +59,7 @@ class Run:
             "OMP_NUM_THREADS": "1",
             FOLDER: str(self._switches),
         }
-        self.agent: subprocess.Popen | None = None
+        self._agent: subprocess.Popen | None = None
         self.lost_metrics = False  # a fault has removed lines, which nothing can bring back
         self.starts = 0  # of torchrun
         self._read = 0  # bytes of the log
@@ -67,7 +68,7 @@ class Run:
         self.starts += 1
         self._switches.mkdir(exist_ok=True)
         with open(self._log, "ab") as log:
-            self.agent = subprocess.Popen(
+            self._agent = subprocess.Popen(
                 self._command,
                 stdout=log,
                 stderr=log,
@@ -93,6 +94,11 @@ class Run:
             yield
         finally:
             (self._switches / name).unlink()
+
+    @property
+    def agent(self) -> subprocess.Popen:
+        """The torchrun of the last start."""
+        return present(self._agent)
 
     @property
     def workers(self) -> list[int]:
@@ -144,7 +150,7 @@ class Run:
 
     def stop(self) -> None:
         """End all its processes, including suspended ones."""
-        if self.agent is None:
+        if self._agent is None:
             return
         for worker in self.workers:
             kill(worker, signal.SIGKILL)
@@ -194,7 +200,7 @@ def same_end(run: Run, undisturbed: Run) -> str:
         assert all(line in left for line in ours), "metrics.jsonl has a line that differs"  # in order
         missing = len(theirs) - len(ours)
         assert SAID.search(run.log()), f"metrics.jsonl lacks {missing} lines, and the run did not say so"
-    last = [one.newest_checkpoint() for one in (run, undisturbed)]
-    assert last[0].name == last[1].name, f"ended at {last[0].name}, the other at {last[1].name}"
-    same_tensors(*last)
+    last, other = present(run.newest_checkpoint()), present(undisturbed.newest_checkpoint())
+    assert last.name == other.name, f"ended at {last.name}, the other at {other.name}"
+    same_tensors(last, other)
     return f", but for {missing} lines of metrics, as it said" if missing else ""

@@ -29,6 +29,7 @@ from tests.support.buckets import (
     s3rver_command,
     upload,
 )
+from tests.support.narrow import as_a
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
 pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
@@ -72,7 +73,10 @@ def no_shared_clients(monkeypatch):
 
 def opened(tmp_path: Path, mib: float = 64, root: str = "s3://corpus/mix") -> dict[str, BucketStore]:
     cache = CacheConfig(str(tmp_path / "cache"), mib / 1024)
-    return {source: open_store(f"{root}/{source}/tokens", "train", cache) for source in ("code", "prose")}
+    return {
+        source: as_a(BucketStore, open_store(f"{root}/{source}/tokens", "train", cache))
+        for source in ("code", "prose")
+    }
 
 
 def order_of(stores: dict) -> Order:
@@ -189,7 +193,7 @@ def test_a_small_cache_is_bounded_and_evicts(tmp_path, share):
     steps = 2 * sum(counts.values()) // BATCH
     most = 0
     with (
-        Loader(order, remote, micro_batch=BATCH, global_batch=BATCH) as loader,
+        Loader(order, {**remote}, micro_batch=BATCH, global_batch=BATCH) as loader,
         Loader(order, local, micro_batch=BATCH, global_batch=BATCH) as same,
     ):
         pairs = zip(loader.batches(0, steps), same.batches(0, steps))

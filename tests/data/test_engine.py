@@ -49,7 +49,7 @@ def small_groups(monkeypatch):
     monkeypatch.setattr(data.prepare.plan, "TASK_BYTES", 130_000)
 
 
-def prepare(dump: Path, corpora: Path, *arguments: str) -> int:
+def prepare(dump: Path | str, corpora: Path, *arguments: str) -> int:
     return main(["recipe=text", "source=mine", f"input={dump}", f"corpora={corpora}", *arguments])
 
 
@@ -306,7 +306,7 @@ def test_http_gives_the_same_text_with_its_url(dump, tmp_path):
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 

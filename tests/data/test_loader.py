@@ -69,8 +69,10 @@ def test_a_step_is_the_same_samples_on_any_ranks_micro_batches_and_workers(
 
 
 def test_any_step_can_be_the_first(order, stores):
-    sizes = {"micro_batch": 2, "global_batch": 4}
-    with Loader(order, stores, **sizes) as one, Loader(order, stores, **sizes) as other:
+    with (
+        Loader(order, stores, micro_batch=2, global_batch=4) as one,
+        Loader(order, stores, micro_batch=2, global_batch=4) as other,
+    ):
         whole = list(one.batches(0, 9))
         rest = list(other.batches(5, 9))
     assert len(whole) == 18
@@ -81,10 +83,11 @@ def test_any_step_can_be_the_first(order, stores):
 @pytest.mark.parametrize(("workers", "prefetch"), [(1, 1), (1, 8), (4, 1), (8, 8)])
 def test_batches_come_in_order_however_far_they_are_read_ahead(order, stores, workers, prefetch):
     with Loader(order, stores, micro_batch=1, global_batch=2, workers=workers, prefetch=prefetch) as loader:
-        for n, (inputs, labels) in enumerate(loader.batches(0, 50)):
-            tokens = expected(order, stores, n)
-            assert np.array_equal(inputs[0], tokens[:-1]) and np.array_equal(labels[0], tokens[1:])
-        assert n == 99
+        batches = list(loader.batches(0, 50))
+    assert len(batches) == 100
+    for n, (inputs, labels) in enumerate(batches):
+        tokens = expected(order, stores, n)
+        assert np.array_equal(inputs[0], tokens[:-1]) and np.array_equal(labels[0], tokens[1:])
 
 
 def test_batches_are_read_before_they_are_asked_for(order, stores):

@@ -223,8 +223,9 @@ def test_a_changed_mixture_keeps_the_past_and_continues_counting_exactly(first, 
 
 
 def test_a_longer_sequence_starts_with_its_segment():
-    mixture = {"weights": {"a": 1}, "n_sequences": {"a": 10}}
-    order = order_of(mixture).change(5, seq_len=16, **mixture)
+    weights, sizes = {"a": 1}, {"a": 10}
+    first = order_of({"weights": weights, "n_sequences": sizes})
+    order = first.change(5, seq_len=16, weights=weights, n_sequences=sizes)
     assert [order.seq_len(n) for n in (0, 4, 5, 100)] == [8, 8, 16, 16]
 
 

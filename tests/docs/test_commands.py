@@ -55,6 +55,7 @@ SMALLER = {
     "evaluate": "limit=2",
     "generate": "max_tokens=8",
     "report": "samples=never",
+    "plan": "global_batch=16384 micro_batch=1",
 }
 # The run that each page assumes, made before its commands.
 BEFORE = {"README.md": ["relama train model=tiny data=sample run=demo"]}

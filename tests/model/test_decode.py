@@ -1,6 +1,7 @@
 """Decoding with a KV cache against recomputing everything, and against transformers' generate."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def test_greedy_tokens_are_those_of_transformers(model, lengths):
     texts = prompts(*lengths)
     theirs = their_model(model.config, model).eval()
     ours: list[list[int]] = [[] for _ in texts]
-    options = dict(max_tokens=40, temperature=0, top_p=1.0, generator=torch.Generator(), eos_id=2)
+    options: Any = dict(max_tokens=40, temperature=0, top_p=1.0, generator=torch.Generator(), eos_id=2)
     for which, token in generate(model, texts, **options):
         ours[which].append(token)
     for text, found in zip(texts, ours):
@@ -87,7 +88,7 @@ def test_greedy_tokens_are_those_of_transformers(model, lengths):
 
 def test_a_batch_is_its_prompts_one_by_one_and_ends_each_at_its_eos(model):
     texts = prompts(4, 9, 2)
-    options = dict(max_tokens=20, temperature=0, top_p=1.0, generator=torch.Generator())
+    options: Any = dict(max_tokens=20, temperature=0, top_p=1.0, generator=torch.Generator())
     alone = [[token for _, token in generate(model, [text], **options, eos_id=-1)] for text in texts]
     eos = alone[1][5]  # so that one of the texts ends early
     ends = [tokens[: tokens.index(eos)] if eos in tokens else tokens for tokens in alone]

@@ -18,6 +18,7 @@ from model.formats.weights import DTYPES, FormatError, Weights, parameter_shapes
 from model.llama import Llama
 from tests.support.formats import CONFIG, FAMILY, LLAMA_3, drawn, filled, tokens, weights_of, write
 from tests.support.metas import metas_logits
+from tests.support.narrow import as_a
 from tests.support.ranks import run_ranks
 from tests.support.theirs import their_model
 
@@ -51,7 +52,8 @@ def test_every_tensor_comes_back_bit_equal_or_rounded_once(weights, tmp_path, wa
 def test_transformers_loads_the_export_and_gives_our_logits(shape, tmp_path):
     model = drawn(FAMILY[shape])
     write(weights_of(model), tmp_path / "hf", "hf small")
-    theirs, info = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "hf", output_loading_info=True)
+    theirs, info = as_a(tuple, loaded)
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"]
     with torch.no_grad():
         torch.testing.assert_close(theirs(tokens()).logits, model(tokens()), rtol=1e-5, atol=1e-5)

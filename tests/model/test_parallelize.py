@@ -1,5 +1,6 @@
 """The same numbers on every layout: weights, losses, gradients, norms, and the weights after ten steps."""
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,8 @@ from model.parallelize.activation_checkpointing import checkpoint_activations
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
+from model.parallelize.pipeline import Pipeline
+from tests.support.narrow import present
 from tests.support.ranks import run_ranks
 
 # Widths that data-parallel ranks cannot halve evenly; heads that share keys and values, and are not dim / 4.
@@ -81,7 +84,9 @@ def batch(step: int) -> tuple[torch.Tensor, torch.Tensor]:
     return tokens[:, :-1], tokens[:, 1:]
 
 
-def train(model: torch.nn.Module, dp_rank: int, dp_size: int, accumulate: int, max_norm: float = 1.0) -> dict:
+def train(
+    model: Llama | Pipeline, dp_rank: int, dp_size: int, accumulate: int, max_norm: float = 1.0
+) -> dict:
     """Train ten steps with `accumulate` micro-batches per rank; returns what all layouts must agree on.
 
     A bare Llama is trained with torch alone, a parallelized one as by the trainer.
@@ -93,13 +98,13 @@ def train(model: torch.nn.Module, dp_rank: int, dp_size: int, accumulate: int, m
         micro_batches = zip(inputs.chunk(accumulate), labels.chunk(accumulate), strict=True)
         if type(model) is Llama:
             losses = [model(x, y) / accumulate for x, y in micro_batches]
-            total = sum(losses)
+            total = functools.reduce(torch.add, losses)
             total.backward()
             total = total.detach()
         else:
             total = forward_backward(model, micro_batches, accumulate)
         if step == 0:
-            seen["gradients"] = {name: whole(p.grad) for name, p in model.named_parameters()}
+            seen["gradients"] = {name: whole(present(p.grad)) for name, p in model.named_parameters()}
         if type(model) is Llama:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm)
         else:

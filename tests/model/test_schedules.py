@@ -65,7 +65,7 @@ def runs(name: str, ranks: int, per_rank: int, micro_batches: int) -> bool:
             rank: [a for a in actions if a.computation_type.name not in ("UNSHARD", "RESHARD", "REDUCE_GRAD")]
             for rank, actions in made.pipeline_order_with_comms.items()
         }
-        _simulate_comms_compute(order, made.stage_index_to_group_rank.get, total)
+        _simulate_comms_compute(order, made.stage_index_to_group_rank.__getitem__, total)
     return True
 
 

@@ -1,11 +1,21 @@
 """A few documents of each benchmark, in the fields of the published data; and `relama evaluate` on them."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import train.evaluation.main
 
+Kind = Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]  # of lm-eval's requests
 TEXT = "the river runs past an old mill where two children fish for trout every summer"
 WORDS = TEXT.split()
+
+
+def hf_model(folder: Path) -> Any:
+    """lm-eval's own `hf` model on these weights."""
+    from lm_eval.models.huggingface import HFLM
+
+    make: Any = HFLM  # its type hides its arguments
+    return make(pretrained=str(folder), batch_size=1, add_bos_token=True, device="cpu", dtype="float32")
 
 
 def documents() -> dict[str, list[dict]]:

@@ -1,5 +1,6 @@
 """Shortened license texts, and repositories of a few files."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
@@ -39,7 +40,7 @@ def outcome(path: Path) -> dict[str, str]:
     return found
 
 
-def repository(root: Path, files: dict[str, str | bytes]) -> Path:
+def repository(root: Path, files: Mapping[str, str | bytes]) -> Path:
     for name, content in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

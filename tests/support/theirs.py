@@ -55,9 +55,9 @@ def their_rope(config: LlamaConfig) -> dict:
     }
 
 
-def their_model(config: LlamaConfig, ours: Llama) -> nn.Module:
+def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
     """transformers' model with our dtype and weights."""
-    theirs: nn.Module = LlamaForCausalLM(
+    theirs = LlamaForCausalLM(
         TheirConfig(
             vocab_size=config.vocab_size,
             hidden_size=config.dim,

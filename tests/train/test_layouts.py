@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor
 
 from model.formats.weights import Weights
 from model.initialize import initialize
@@ -16,6 +17,8 @@ from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
+from model.parallelize.pipeline import Pipeline
+from tests.support.narrow import as_a
 from tests.support.ranks import run_ranks
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.checkpoint.folder import step_folder
@@ -77,7 +80,7 @@ def pass_on(chain: list[tuple], folder: Path) -> list[float]:
 
 def same_parameters(model: torch.nn.Module, twin: torch.nn.Module, when: str) -> None:
     for (name, here), there in zip(model.named_parameters(), twin.parameters(), strict=True):
-        assert torch.equal(here.to_local(), there.to_local()), f"{when}: {name}"
+        assert torch.equal(as_a(DTensor, here).to_local(), as_a(DTensor, there).to_local()), f"{when}: {name}"
 
 
 def drawn(seed: int) -> Weights:
@@ -87,16 +90,18 @@ def drawn(seed: int) -> Weights:
     return Weights(Path("drawn"), CONFIG, model.state_dict().__getitem__)
 
 
-def lay(mesh: DeviceMesh, schedule: str) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+def lay(mesh: DeviceMesh, schedule: str) -> tuple[Llama | Pipeline, torch.optim.Optimizer]:
     with torch.device("meta"):
         model = Llama(CONFIG)
-    ways = {"tensor": "fairscale"} if schedule == "fairscale" else {"schedule": schedule}
-    model = parallelize(model, mesh, **ways)
+    if schedule == "fairscale":
+        model = parallelize(model, mesh, tensor="fairscale")
+    else:
+        model = parallelize(model, mesh, schedule=schedule)
     model.to_empty(device="cpu")
     return model, build_optimizer(model, OptimConfig(warmup_steps=0))
 
 
-def step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, tokens: torch.Tensor) -> None:
+def step(model: Llama | Pipeline, optimizer: torch.optim.Optimizer, tokens: torch.Tensor) -> None:
     """One step over micro-batches of one sequence."""
     forward_backward(model, [(part[:, :-1], part[:, 1:]) for part in tokens.split(1)], len(tokens))
     clip_gradients(model, 1.0)

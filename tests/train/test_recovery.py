@@ -15,6 +15,7 @@ import pytest
 
 from data.order import Order
 from tests.support.fork_server import python
+from tests.support.narrow import present
 from tests.support.runs import (
     REPOSITORY,
     SMALL,
@@ -64,7 +65,8 @@ def judge(policy: str, losses: list[float], **changes) -> list[dict | None]:
 def test_a_spike_is_far_above_the_steps_before_it():
     quiet = [5.0 + 0.01 * (-1) ** n for n in range(20)]
     assert judge("warn", quiet) == [None] * 20
-    (*before, spike) = judge("skip", [*quiet, 5.2])
+    (*before, last) = judge("skip", [*quiet, 5.2])
+    spike = present(last)
     assert before == [None] * 20 and spike["action"] == "skip" and "5.2" in spike["why"]
     assert judge("warn", [*quiet, 4.0]) == [None] * 21  # a fall is not a spike
     assert judge("warn", [5.0, 5.01, 50.0]) == [None] * 3  # too few steps to judge by
@@ -73,13 +75,13 @@ def test_a_spike_is_far_above_the_steps_before_it():
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(("policy", "action"), [("warn", "stop"), ("skip", "skip"), ("rewind", "rewind")])
 def test_a_non_finite_value_never_passes(value, policy, action):
-    (_, decision) = judge(policy, [5.0, value])
+    decision = present(judge(policy, [5.0, value])[1])
     assert decision["action"] == action and decision["loss"] is None
     json.dumps(decision, allow_nan=False)
 
 
 def test_recovery_gives_up_after_the_limit_in_a_window():
-    actions = [d["action"] for d in judge("skip", [math.nan] * 4, limit=3)]
+    actions = [present(d)["action"] for d in judge("skip", [math.nan] * 4, limit=3)]
     assert actions == ["skip"] * 3 + ["stop"]
     mixed = judge("skip", [math.nan, math.nan, 5.0, math.nan, math.nan], limit=3)
     assert [d and d["action"] for d in mixed] == ["skip", "skip", None, "skip", "stop"]
@@ -92,9 +94,11 @@ QUIET = [5.0 + 0.01 * (-1) ** n for n in range(20)]
 
 def test_steps_that_were_not_trained_do_not_become_normal():
     skipped = judge("skip", [*QUIET, 9.0, 9.1, 9.0, 9.1, 9.0])
-    assert [d["action"] for d in skipped[20:]] == ["skip"] * 5
+    assert [present(d)["action"] for d in skipped[20:]] == ["skip"] * 5
     warned = judge("warn", [*QUIET, *[9.0, 9.1] * 8])
-    assert warned[20]["action"] == "warn" and warned[-1] is None  # it was trained: the new level is usual
+    assert (
+        present(warned[20])["action"] == "warn" and warned[-1] is None
+    )  # it was trained: the new level is usual
 
 
 def judged(values: list[tuple[float, float]], policy: str = "warn", **changes) -> Recovery:
@@ -128,14 +132,14 @@ def test_a_loss_as_without_training_is_judged_however_slowly_it_came_back():
 
 def test_a_problem_is_resolved_when_the_loss_is_normal_again():
     recovery = judged([*LEARNED, (math.nan, math.nan)], "skip")
-    assert recovery.unresolved["step"] == 21 and "loss nan" in recovery.ailing()
+    assert present(recovery.unresolved)["step"] == 21 and "loss nan" in present(recovery.ailing())
     state = json.loads(json.dumps(recovery.state()))
     again = Recovery(recovery.config, math.log(5000))
     again.resume(state, recovery.decisions, ORDER)
     assert again.state() == state
     for step, loss in enumerate([30.0, 29.0, 30.0], start=22):
         again.judge(step, loss, 1.0)
-        assert again.unresolved["step"] == 21
+        assert present(again.unresolved)["step"] == 21
     again.judge(25, 4.6, 1.0)
     assert again.unresolved is None and again.ailing() is None
 

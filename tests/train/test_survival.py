@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from tests.support.fork_server import python
+from tests.support.narrow import present
 from tests.support.runs import SMALL, command, learned, metrics, run, succeed
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
@@ -29,8 +30,8 @@ def test_output_that_cannot_be_written_does_not_end_a_run(how, undisturbed, corp
             process = subprocess.Popen(arguments, stdout=full, stderr=full)
     else:
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        process.stdout.close()
-        process.stderr.close()
+        present(process.stdout).close()
+        present(process.stderr).close()
     assert process.wait(timeout=180) == 0
     assert (folder / "finished.json").exists()
     assert learned(folder) == learned(undisturbed)

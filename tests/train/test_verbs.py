@@ -21,6 +21,7 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from tests.support import logged
 from tests.support.fork_server import python
+from tests.support.narrow import present
 from tests.support.runs import metrics, succeed
 from train.evaluation.validation import spread
 from train.run.starts import read_starts
@@ -83,7 +84,7 @@ def test_validate_equals_a_plain_loop_over_the_held_out_text(trained, corpora, c
             log_p = torch.log_softmax(model(row[None, :-1])[0].detach().double(), -1)
             nats -= log_p[torch.arange(64), row[1:]].sum().item()
             text += tokenizer.text_bytes(row.numpy())
-        shown = re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+320", table)
+        shown = present(re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+320", table))
         assert float(shown[1]) == pytest.approx(nats / 320, abs=1e-4)
         assert float(shown[2]) == pytest.approx(nats / text / 0.6931471805599453, abs=1e-4)
 
@@ -92,7 +93,7 @@ def test_validate_without_data_gives_the_figures_of_the_runs_own_loop(trained, c
     assert train.evaluation.validate.main([f"weights={trained}", "sequences=4"]) == 0
     table = capsys.readouterr().out
     for source, result in metrics(trained)[-1]["validation"].items():
-        shown = re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+256\s+(.+)", table)
+        shown = present(re.search(rf"{source}\s+([\d.]+)\s+[\d.]+\s+([\d.]+)\s+256\s+(.+)", table))
         expected = (
             f"{result['loss']:.4f}",
             f"{result['bits_per_byte']:.4f}",
@@ -194,10 +195,10 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
     class Outside(html.parser.HTMLParser):
         found: list = []  # noqa: RUF012
 
-        def handle_starttag(self, tag, attributes):
-            words = dict(attributes)
+        def handle_starttag(self, tag, attrs):
+            words = dict(attrs)
             if tag in ("link", "img", "iframe") or "src" in words or str(words.get("href", "#"))[:1] != "#":
-                self.found.append((tag, attributes))
+                self.found.append((tag, attrs))
 
     parser = Outside()
     parser.feed(page)

@@ -163,7 +163,7 @@ def shares(config: TrainConfig, ranges: dict[str, Ranges]) -> Iterator[str]:
 
 
 def _places(parent: Path) -> dict[str, Path]:
-    """Where the parent's token stores are, as far as it is known."""
+    """Where the parent's token stores are, as far as known."""
     try:
         known = json.loads((parent / "order.json").read_text(encoding="utf-8"))["stores"]
         return {source: Path(folder) for source, folder in known.items()}

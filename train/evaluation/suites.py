@@ -18,7 +18,7 @@ class Benchmark:
     shots: int
     usual: str | None  # the harness's own task, as its file in lm_eval/tasks; None if it has none
     usual_metric: str = "acc,none"
-    subjects: tuple[str, ...] = ()  # each a task of its own; their score is over all documents
+    subjects: tuple[str, ...] = ()  # each a separate task; their score is over all documents
     subject: str | None = None
 
     def parts(self) -> list["Benchmark"]:

@@ -1,7 +1,7 @@
 """`relama chat weights=PATH`: you and the model write one text in turns, in the terminal.
 
 A pretrained model continues text; it has not learned to answer. What you type is a line of the text, and the
-model goes on from there. The text so far is its context: when that is full, the oldest tokens are left out.
+model continues it. The text so far is its context: when that is full, the oldest tokens are left out.
 """
 
 import sys

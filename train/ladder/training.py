@@ -105,7 +105,7 @@ def _start(arguments: list[str], config: LadderConfig, folder: Path, name: str) 
     else:
         command = [sys.executable, str(REPOSITORY / "train" / "main.py"), *arguments]
     with open(folder / "logs" / f"{name}.log", "ab") as log:
-        # In a session of its own, so that a Ctrl-C reaches it once, from here.
+        # In its own session, so that a Ctrl-C reaches it once, from here.
         return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
 

@@ -17,7 +17,7 @@ from train.plan.extrapolate import SHALLOW, Step, extrapolate
 from train.plan.fake_ranks import fake_world
 from train.plan.trace_step import Work, trace_step
 
-TRACED = 3  # micro-batches: the first, one that stands for all in between, the last
+TRACED = 3  # micro-batches: the first, one for all in between, the last
 
 
 def plan_layout(config: PlanConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""The compiled module, built from the source as it is now."""
+"""The compiled module, built from the current source."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ SOURCES = sorted(map(str, Path(fasttext_file.__file__).with_name("c").glob("*.c"
 
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The sources as they are now, compiled with the flags of pyproject.toml."""
+    """The current sources, compiled with the flags of pyproject.toml."""
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")

@@ -1,9 +1,7 @@
 """Compiled perplexity gives KenLM's own numbers; whatever it cannot read is left to KenLM."""
 
 import random
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -12,11 +10,9 @@ import pytest
 from data.ccnet import kenlm_file, perplexity
 from data.ccnet.train_language_model import programs, train_language_model
 from data.errors import Unfit
+from tests.support.kenlm import needs_kenlm
 
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("lmplz") or Path(sys.executable).with_name("lmplz").exists()),
-    reason="lmplz is not installed (bash data/ccnet/build_kenlm.sh)",
-)
+pytestmark = needs_kenlm
 _DRAW = random.Random(9)
 WORDS = ["".join(_DRAW.choices("etaoinshrdlucm", k=_DRAW.randint(1, 8))) for _ in range(300)]
 

@@ -42,7 +42,7 @@ def brute_force(texts: list[str]) -> dict[int, tuple[int, Fraction]]:
     return gone
 
 
-def measured(texts: list[str], folder: Path, sizes: list[int]) -> dict[int, tuple[int, Fraction]]:
+def measured(texts: list[str], folder: Path, sizes: list[int]) -> dict[int, tuple[int, float]]:
     """The result of the four stages, with the books in files of these sizes."""
     made = [Document(f"b:{i}", "books", text, "in", i) for i, text in enumerate(texts)]
     files, first = [], []

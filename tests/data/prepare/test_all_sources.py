@@ -1,9 +1,6 @@
 """recipe=all on the real samples: seven sources, CommonCrawl's models, a tokenizer, tokens, training."""
 
 import json
-import shutil
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
@@ -15,16 +12,14 @@ pytest.importorskip("floret", reason="floret is not installed (pip install -e '.
 from data.audit import main as audit
 from data.main import main
 from data.tokens.store import TokenStore
+from tests.support.kenlm import needs_kenlm
 from tests.support.runs import metrics, succeed
 from tests.support.source_tables import INPUTS
 
 SOURCES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
 
 
-@pytest.mark.skipif(
-    not (shutil.which("lmplz") or Path(sys.executable).with_name("lmplz").exists()),
-    reason="lmplz is not installed (bash data/ccnet/build_kenlm.sh)",
-)
+@needs_kenlm
 def test_seven_sources_become_one_mixture_that_trains(tmp_path, shared_data, capsys):
     dumps = {name: [str(shared_data / part) for part in INPUTS[name]] for name in SOURCES}
     dumps["books"] = [str(shared_data / "books")]  # the novels would take most of the time

@@ -28,6 +28,7 @@ from data.ccnet.train_classifier import balanced, examples
 from data.documents import Document, read_documents, text_files, write_documents
 from data.errors import DataError
 from data.main import main
+from tests.support.kenlm import needs_kenlm
 from tests.support.web import fingerprint, packed, prepare, report, sentence, wet, write_dump
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -143,8 +144,8 @@ def test_languages_equal_fasttexts(shared_data):
     assert package.read_bytes() == (shared_data / "lid" / "lid.176.ftz").read_bytes()
     model = fasttext.load_model(str(package))
     for text in (TEXT, PROSE, "Bonjour tout le\nmonde", "Das ist\nein Satz.", "", "\n", "12", "😀"):
-        (label,), (score,) = model.predict(text.replace("\n", "")) if text.strip() else (("",), (0.0,))
         if text.strip():
+            (label,), (score,) = model.predict(text.replace("\n", ""))
             assert language.identify(text, package) == (label.removeprefix("__label__"), min(score, 1.0))
         else:
             assert language.identify(text, package)[1] <= 1
@@ -331,10 +332,7 @@ def test_both_classes_have_as_many_of_each_length_and_equal_texts_count_once():
     assert balanced(found, seed=1) != chosen and len(balanced(found, 0, most=14)) == 28
 
 
-@pytest.mark.skipif(
-    not (shutil.which("lmplz") or Path(sys.executable).with_name("lmplz").exists()),
-    reason="lmplz is not installed (bash data/ccnet/build_kenlm.sh)",
-)
+@needs_kenlm
 def test_models_are_trained_from_wikipedia_and_the_dump_and_their_card_says_how(tmp_path, capsys):
     texts = [PROSE[start : start + 900] for start in range(0, len(PROSE), 900)]
     articles = [Document(f"w:{n}", "wikipedia", text, "f", n) for n, text in enumerate(texts)]

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,7 +100,7 @@ class Answers(BaseHTTPRequestHandler):
             end = start + here.cuts.pop(0) if here.cuts and self.path == DUMP else len(content)
             self.wfile.write(content[start:end])
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         pass
 
 
@@ -117,7 +118,7 @@ def publisher(monkeypatch, tmp_path) -> Iterator[tuple[Publisher, str]]:
     server.server_close()
 
 
-def fetch(recipe: str, address: str, **keys: object) -> dict[str, bytes]:
+def fetch(recipe: str, address: str, **keys: Any) -> dict[str, bytes]:
     """The visible files that `download` leaves, by name."""
     folder = download(recipe, recipe, DumpsConfig(mirror=address, **keys))
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}

@@ -5,9 +5,10 @@ import json
 
 import pytest
 
-from data.documents import Document, Drop
+from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources import c4
+from tests.support.narrow import as_a
 
 ROWS = [
     {"text": f"Page {i}.\nIts text.", "timestamp": "2019-04-25T12:57:54Z", "url": f"https://a.org/{i}"}
@@ -22,7 +23,7 @@ def shard(path, rows):
 def test_a_page_is_carried_over_with_its_url_and_time(tmp_path):
     shard(tmp_path / "c4-train.00000-of-01024.json.gz", ROWS)
     (path,) = c4.inputs(tmp_path)
-    documents = [c4.clean(record) for record in c4.read(path)]
+    documents = [as_a(Document, c4.clean(as_a(Record, record))) for record in c4.read(path)]
     assert [document.text for document in documents] == [row["text"] for row in ROWS]
     assert [document.url for document in documents] == [row["url"] for row in ROWS]
     assert [document.record for document in documents] == list(range(5))
@@ -39,9 +40,9 @@ def test_its_validation_files_are_not_read_from_a_folder(tmp_path):
 def test_a_row_without_url_is_dropped_and_one_without_text_is_malformed(tmp_path):
     shard(tmp_path / "c4-train.00000-of-01024.json.gz", [{"text": "x"}, {"url": "http://a"}, ROWS[0]])
     first, second, third = c4.read(tmp_path / "c4-train.00000-of-01024.json.gz")
-    assert c4.clean(first).reason == "no url"
+    assert as_a(Drop, c4.clean(as_a(Record, first))).reason == "no url"
     assert isinstance(second, Drop) and second.malformed
-    assert isinstance(c4.clean(third), Document)
+    assert isinstance(c4.clean(as_a(Record, third)), Document)
 
 
 def test_a_folder_without_rows_is_refused_by_name(tmp_path):

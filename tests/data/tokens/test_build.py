@@ -145,7 +145,7 @@ def test_pages_that_differ_only_in_their_query_are_different():
 
 
 def test_a_large_vocabulary_takes_four_bytes_and_keeps_its_ids(documents, tokenizer, tmp_path, monkeypatch):
-    model = sentencepiece_model_pb2.ModelProto()
+    model = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue]  # generated
     model.ParseFromString(tokenizer.path.read_bytes())
     learnt = list(model.pieces)[259:]
     del model.pieces[259:]

@@ -37,7 +37,7 @@ THEIR_OWN = {"input", "input_format", "model_prefix", "num_threads", "vocab_size
 
 
 def specs(path) -> tuple:
-    model = sentencepiece_model_pb2.ModelProto()
+    model = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue]  # generated
     model.ParseFromString(path.read_bytes())
     return model.trainer_spec, model.normalizer_spec, model.pieces
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.distributed.checkpoint.metadata import BytesStorageMetadata, Metadata
 
+from tests.support.narrow import present
 from tests.support.states import trained
 from train.checkpoint.folder import damage, describe, newest_complete, read_state, render
 from train.checkpoint.reader import read_metadata
@@ -45,15 +46,16 @@ def test_every_flipped_byte_and_every_cut_is_named(name, saved, capsys):
         harmed.append(bytes(content))
     harmed += [whole[: chance.randrange(len(whole))] for _ in range(CUTS)]
     harmed += [whole + b"\0", whole + b"\n", b""]
+    problems = []
     for content in harmed:
         path.write_bytes(content)
         problems = damage(saved)
         assert len(problems) == 1 and name in problems[0] and "\n" not in problems[0], problems
-    found, state = newest_complete(saved.parent)  # the last of them
+    found, state = present(newest_complete(saved.parent))  # the last of them
     assert state["step"] == 1 and found.name == "step-000001"
     assert f"{saved} is damaged ({problems[0]}); trying the one before" in capsys.readouterr().out
     path.write_bytes(whole)
-    assert damage(saved) == [] and newest_complete(saved.parent)[1]["step"] == 2
+    assert damage(saved) == [] and present(newest_complete(saved.parent))[1]["step"] == 2
 
 
 def test_a_state_with_numbers_for_keys_is_read_as_it_is_written(tmp_path):

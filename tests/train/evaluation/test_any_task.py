@@ -1,10 +1,11 @@
 """Tasks outside the suites: lm-eval's own and a user's files, scored as lm-eval's `hf` model scores them."""
 
 import json
+from typing import Any
 
 import pytest
 
-from tests.support.evaluation import WORDS, run
+from tests.support.evaluation import WORDS, hf_model, run
 from train.evaluation.any_task import AnyTask, table_of_any
 
 lm_eval = pytest.importorskip("lm_eval")
@@ -41,12 +42,11 @@ def mine(tmp_path):
 
 def test_a_users_task_file_has_the_scores_of_lm_evals_hf_model(folder, benchmarks, mine, tmp_path, capsys):
     from lm_eval.evaluator import simple_evaluate
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    theirs = HFLM(pretrained=str(folder), batch_size=1, add_bos_token=True, device="cpu", dtype="float32")
+    theirs = hf_model(folder)
     manager = TaskManager(include_defaults=False)
-    expected = simple_evaluate(theirs, tasks=[str(mine)], bootstrap_iters=0, task_manager=manager)
+    expected: Any = simple_evaluate(theirs, tasks=[str(mine)], bootstrap_iters=0, task_manager=manager)
     assert expected
     arguments = (f"tasks={mine},piqa", "protocols=usual")
     assert run(folder, benchmarks, tmp_path / "out", *arguments) == 0

@@ -9,6 +9,7 @@ import torch
 
 import train.evaluation.main
 from tests.support.evaluation import SUBJECTS, documents, questions, run
+from tests.support.narrow import as_a, present
 from train.evaluation.suites import SUITES, TASKS, Benchmark
 from train.weights.open import load_model, open_weights, tokenizer_of
 
@@ -51,9 +52,9 @@ def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_
     for name, usual in (("nq", "nq_open/nq_open"), ("triviaqa", "triviaqa/default")):
         benchmark = Benchmark(name, 1, usual, "exact_match,remove_whitespace")
         for protocol in ("paper", "usual"):
-            assert score(lm, benchmark, protocol, str(benchmarks), None)["score"] == 1
+            assert present(score(lm, benchmark, protocol, str(benchmarks), None))["score"] == 1
     lm._continue = lambda contexts, settings: [" so 0 + 2 = 2\n#### 2" for _ in contexts]
-    found = score(lm, Benchmark("gsm8k", 2, None), "paper", str(benchmarks), None)
+    found = present(score(lm, Benchmark("gsm8k", 2, None), "paper", str(benchmarks), None))
     assert found["score"] == pytest.approx(1 / 9) and found["documents"] == 9
 
 
@@ -78,17 +79,18 @@ def test_the_papers_normalizations_computed_plainly(folder, benchmarks):
         scores = [log_p(context, f" {choice}") / len(choice) for choice in choices]
         right += scores.index(max(scores)) == row["label"]
     lm = RelamaLM(model, tokenizer, 4)
-    assert score(lm, Benchmark("piqa", 0, None), "paper", str(benchmarks), None)["score"] == right / 3
+    found = present(score(lm, Benchmark("piqa", 0, None), "paper", str(benchmarks), None))
+    assert found["score"] == right / 3
     right = 0
     for row in documents()["openbookqa"]:
         context, choices = f"{row['question_stem']}\nAnswer:", row["choices"]["text"]
         scores = [log_p(context, f" {choice}") - log_p("Answer:", f" {choice}") for choice in choices]
         right += scores.index(max(scores)) == 1
-    found = score(lm, Benchmark("openbookqa", 0, None), "paper", str(benchmarks), None)
+    found = present(score(lm, Benchmark("openbookqa", 0, None), "paper", str(benchmarks), None))
     assert math.isclose(found["score"], right / 3)
 
 
-def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folder, mmlu):
+def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folder, mmlu, monkeypatch):
     """Compared with the prompt of the benchmark's own code, built by hand, and a loop over our own model."""
     from train.evaluation.harness import RelamaLM
     from train.evaluation.tasks import score
@@ -99,7 +101,12 @@ def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folde
     assert len(benchmark.parts()) == 57 and benchmark.shots == 5
     lm, seen = RelamaLM(model, tokenizer, 4), []
     answer_all = lm.loglikelihood
-    lm.loglikelihood = lambda requests: seen.extend(r.args for r in requests) or answer_all(requests)
+
+    def observed(requests: list) -> list:
+        seen.extend(request.args for request in requests)
+        return answer_all(requests)
+
+    monkeypatch.setattr(lm, "loglikelihood", observed)
     for part in benchmark.parts():
         if part.subject not in SUBJECTS:
             continue
@@ -121,7 +128,7 @@ def test_mmlu_is_the_likeliest_letter_after_the_subjects_own_five_examples(folde
             right += int(logits[ids].argmax()) == row["answer"]
         for protocol in ("paper", "usual"):
             seen.clear()
-            found = score(lm, part, protocol, str(mmlu), None)
+            found = present(score(lm, part, protocol, str(mmlu), None))
             assert set(seen) == {(head + asked(row), f" {letter}") for row in tests for letter in "ABCD"}
             assert found["score"] == pytest.approx(right / len(tests)) and found["documents"] == len(tests)
 
@@ -178,7 +185,8 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
 
     for name, choices in (("openbookqa", 4), ("boolq", 2)):
         task = build_task(TASKS / f"{name}.yaml", benchmarks / name, 0)
-        asked = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
+        made = task.construct_requests(documents()[name][0], "a context", metadata=(name, 0, 1))
+        asked = as_a(list, made)
         contexts = [request.arguments[0] for request in asked]
         assert contexts == ["a context"] * choices + ["Answer:"] * choices
 

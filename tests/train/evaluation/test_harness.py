@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.support.evaluation import TEXT, WORDS
+from tests.support.evaluation import TEXT, WORDS, Kind, hf_model
 from train.config import RunError
 from train.weights.open import load_model, open_weights, tokenizer_of
 
@@ -13,17 +13,14 @@ lm_eval = pytest.importorskip("lm_eval")
 @pytest.fixture(scope="module")
 def both(folder):
     """Our adapter and lm-eval's `hf` on the same folder."""
-    from lm_eval.models.huggingface import HFLM
-
     from train.evaluation.harness import RelamaLM
 
     weights = open_weights(folder)
     ours = RelamaLM(load_model(weights, torch.device("cpu")), tokenizer_of(weights), batch=3)
-    theirs = HFLM(pretrained=str(folder), batch_size=1, add_bos_token=True, device="cpu", dtype="float32")
-    return ours, theirs
+    return ours, hf_model(folder)
 
 
-def requests(kind: str, arguments: list[tuple]) -> list:
+def requests(kind: Kind, arguments: list[tuple]) -> list:
     from lm_eval.api.instance import Instance
 
     return [Instance(kind, {}, each, i) for i, each in enumerate(arguments)]

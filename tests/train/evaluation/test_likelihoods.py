@@ -23,7 +23,7 @@ def model() -> Llama:
 
 @torch.no_grad()
 def plainly(model: Llama, context: list[int], tokens: list[int]) -> tuple[float, bool]:
-    """As lm-eval defines it: the text's last max_seq_len + 1 tokens, in one pass of its own."""
+    """As lm-eval defines it: the text's last max_seq_len + 1 tokens, in their own pass."""
     text = torch.tensor([[*context, *tokens][-(CONFIG.max_seq_len + 1) :]])
     log_p = torch.log_softmax(model(text[:, :-1])[0, -len(tokens) :], dim=-1)
     labels = text[0, -len(tokens) :]

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -98,8 +99,9 @@ def test_a_turn_ends_before_the_stop_wherever_its_pieces_end(stop, cuts):
 )
 def test_impossible_settings_are_refused(key):
     name, _, value = key.partition("=")
+    setting: Any = {name: value if name == "dtype" else float(value)}
     with pytest.raises(ValueError, match=rf"{name}=.*expected"):
-        ChatConfig(weights="x", **{name: value if name == "dtype" else float(value)})
+        ChatConfig(weights="x", **setting)
 
 
 def test_a_pipe_is_a_conversation(tokenizer, model, tmp_path: Path):

@@ -3,10 +3,12 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 
 import train.evaluation.main
 import train.generation.main
@@ -21,7 +23,9 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from model.parallelize import mesh as meshes
 from model.parallelize.mesh import Layout
+from tests.support.evaluation import Kind
 from tests.support.fork_server import python
+from tests.support.narrow import as_a, present
 from tests.support.ranks import run_ranks
 from train.generation.inference import InferenceParallel, load_over
 from train.ranks.setup import Ranks
@@ -65,7 +69,7 @@ def answers(lm) -> list[list]:
     """Answers to one of each kind of lm-eval's requests."""
     from lm_eval.api.instance import Instance
 
-    def ask(kind: str, arguments: list[tuple]) -> list:
+    def ask(kind: Kind, arguments: list[tuple]) -> list:
         return [Instance(kind, {}, each, number) for number, each in enumerate(arguments)]
 
     settings = {"until": ["\n"], "do_sample": False, "max_gen_toks": 8}
@@ -85,15 +89,18 @@ def on_ranks(folders: dict[str, Path]) -> dict[str, list]:
     ranks = Ranks(dist.get_rank(), 4, cpu, mesh, layout)
     found = {}
     for kind in ("dtensor", "fairscale"):
+        model = tokenizer = None
         for name, folder in folders.items():
             weights = open_weights(folder)
             tokenizer = tokenizer_of(weights)
             model = load_over(weights, ranks, InferenceParallel(2, kind))
             found[f"{name} by {kind}"] = [continued(model, tokenizer, t) for t in (0.0, 0.8)]
+        model = present(model)
         fairscales = any("fairscale." in base.__module__ for base in type(model.output).__mro__)
         assert fairscales == (kind == "fairscale")
-        assert model.layers[0].attention.wq.weight.to_local().shape == (16, 32)
-        found[f"scores by {kind}"] = answers(RelamaLM(model, tokenizer, 2, layout))
+        wq = dict(model.named_parameters())["layers.0.attention.wq.weight"]
+        assert as_a(DTensor, wq).to_local().shape == (16, 32)
+        found[f"scores by {kind}"] = answers(RelamaLM(model, present(tokenizer), 2, layout))
     return found
 
 
@@ -163,7 +170,8 @@ def test_ranks_that_do_not_fit_are_refused(
 
 
 def test_heads_that_cannot_be_divided_are_refused_by_name(folders):
+    no_ranks: Any = None
     with pytest.raises(
         train.generation.main.RunError, match=r"^parallel\.tp=4: does not divide .* n_heads=2"
     ):
-        load_over(open_weights(folders["hf"]), None, InferenceParallel(4))
+        load_over(open_weights(folders["hf"]), no_ranks, InferenceParallel(4))

@@ -2,10 +2,12 @@
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from tests.support.narrow import present
 from tests.support.states import CONFIG, trained
 from train.config_groups import RecoveryConfig
 from train.integrity import computation
@@ -13,14 +15,14 @@ from train.metrics.clock import Clock
 from train.recovery import Recovery
 
 NAME = "layers.1.feed_forward.w2.weight"
-SIGNALS = SimpleNamespace(received=None, save=False)
+SIGNALS: Any = SimpleNamespace(received=None, save=False)
 
 
 @pytest.fixture
 def gradients(monkeypatch):
     """Compute one step's gradients with NaN in those of one tensor the first `times` times."""
     monkeypatch.setattr(computation.dist, "all_reduce", lambda _: None)
-    ranks = SimpleNamespace(device=torch.device("cpu"), world_size=1)
+    ranks: Any = SimpleNamespace(device=torch.device("cpu"), world_size=1)
     real = computation.forward_backward
     tokens = torch.randint(CONFIG.vocab_size, (2, 3, 17), generator=torch.Generator().manual_seed(5))
 
@@ -32,7 +34,7 @@ def gradients(monkeypatch):
             loss = real(*arguments)
             if left[0] > 0:
                 left[0] -= 1
-                dict(model.named_parameters())[NAME].grad[0, 0] = math.nan
+                present(dict(model.named_parameters())[NAME].grad)[0, 0] = math.nan
             return loss
 
         monkeypatch.setattr(computation, "forward_backward", faulty)

@@ -12,13 +12,13 @@ from train.metrics.communication import exposed
 def test_exposed_time_equals_a_count_of_every_moment(seed):
     draw = random.Random(seed)
 
-    def stretches() -> list[tuple[int, int]]:
+    def stretches() -> list[tuple[float, float]]:
         begins = [draw.randrange(60) for _ in range(draw.randrange(9))]
         return [(begin, begin + draw.randrange(12)) for begin in begins]
 
     collectives, computing = stretches(), stretches()
 
-    def under_way(which: list[tuple[int, int]], now: int) -> bool:
+    def under_way(which: list[tuple[float, float]], now: int) -> bool:
         return any(begin <= now < end for begin, end in which)
 
     counted = sum(under_way(collectives, now) and not under_way(computing, now) for now in range(80))

@@ -1,6 +1,7 @@
 """Impossible rates are reported as unknown."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,10 @@ def test_a_speed_above_the_measured_peak_makes_mfu_unknown_from_then_on(monkeypa
     per_second = flops_per_token(config.model, config.sequence_length) * config.global_batch
     monkeypatch.setattr(throughput, "peak_flops", lambda _device, _dtype: per_second / share)
     monkeypatch.setattr(throughput, "peak_memory_gib", lambda _device: 1.0)
-    rates = Throughput(config, SimpleNamespace(device=None))
-    order = SimpleNamespace(epochs=lambda _n: {})
+    ranks: Any = SimpleNamespace(device=None)
+    rates = Throughput(config, ranks)
+    order: Any = SimpleNamespace(epochs=lambda _n: {})
     for seconds in (1.0, 10.0):
-        clock = SimpleNamespace(total=lambda seconds=seconds: seconds, spent={})
+        clock: Any = SimpleNamespace(total=lambda seconds=seconds: seconds, spent={})
         mfu = rates.of(config.timeline.at(1), 0, order, clock)["mfu"]
         assert mfu == (pytest.approx(share / seconds) if shown else None)

@@ -16,6 +16,7 @@ from model.parallelize.apply import parallelize
 from model.parallelize.auto import USABLE, choose_auto
 from model.parallelize.estimate import estimate
 from model.parallelize.mesh import Layout, LayoutError, Limits
+from tests.support.narrow import present
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 from train.plan.extrapolate import SHALLOW, extrapolate
@@ -39,9 +40,9 @@ def test_two_shallow_models_determine_the_deep_one_to_the_byte(layout, micro_bat
     traced = min(3, micro_batches)
     with fake_world(layout) as mesh:
         work = Work(256, 2, traced, mode)
-        shallow = [trace_step(replace(MODEL, n_layers=n), mesh, work) for n in SHALLOW]
+        fewer, more = (trace_step(replace(MODEL, n_layers=n), mesh, work) for n in SHALLOW)
         real = trace_step(MODEL, mesh, replace(work, micro_batches=micro_batches))
-    told = extrapolate(*shallow, MODEL.n_layers, micro_batches, traced)
+    told = extrapolate(fewer, more, MODEL.n_layers, micro_batches, traced)
     assert told.n_params == real.n_params == n_params(MODEL)
     assert told.held == real.held
     assert sum(told.peak.values()) == max(sum(peak.values()) for peak in real.peaks.values())
@@ -115,8 +116,8 @@ def test_the_estimate_is_within_a_tenth_of_the_trace(layout, micro_batches, resh
     with fake_world(layout) as mesh:
         for mode in ("none", "selective", "full"):
             work = Work(2048, 1, micro_batches, mode, reshard)
-            shallow = [trace_step(replace(SIZE_7B, n_layers=n), mesh, work) for n in SHALLOW]
-            traced = sum(extrapolate(*shallow, 32, micro_batches, micro_batches).peak.values())
+            fewer, more = (trace_step(replace(SIZE_7B, n_layers=n), mesh, work) for n in SHALLOW)
+            traced = sum(extrapolate(fewer, more, 32, micro_batches, micro_batches).peak.values())
             told = estimate(
                 SIZE_7B,
                 layout,
@@ -151,7 +152,7 @@ def test_auto_takes_the_cheapest_layout_that_fits_and_keeps_explicit_settings():
 def test_auto_refuses_a_model_that_cannot_fit_and_names_the_smallest_world_size():
     with pytest.raises(LayoutError, match=r"\d+ ranks would be enough") as refused:
         auto(SIZE_65B, 2, 80, per_node=2)
-    larger = int(re.search(r"(\d+) ranks would be enough", str(refused.value))[1])
+    larger = int(present(re.search(r"(\d+) ranks would be enough", str(refused.value)))[1])
     assert auto(SIZE_65B, larger, 80, per_node=2).layout.world_size == larger
     with pytest.raises(LayoutError):
         auto(SIZE_65B, larger // 2, 80, per_node=2)

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def config_of(size: str) -> TrainConfig:
     return load("train", TrainConfig, [f"model={size}", "data=mix"])
 
 
-def other(value: object) -> object:
+def other(value: Any) -> Any:
     """A value that is not `value`."""
     if value is None:
         return 2

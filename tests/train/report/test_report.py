@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import load, save
+from tests.support.narrow import present
 from train.config import TrainConfig
 from train.recipe.facts import GPU_HOURS
 from train.report.charts import DOTTED, Line, axis, line_chart, short, smoothed
@@ -37,8 +38,8 @@ class Page(html.parser.HTMLParser):
         self.feed(text)
         assert not self.open
 
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
+    def handle_starttag(self, tag, attrs):
+        values = dict(attrs)
         if tag not in VOID:
             self.open.append(tag)
         if tag in ("link", "img", "iframe", "object", "embed", "use") or (
@@ -48,7 +49,7 @@ class Page(html.parser.HTMLParser):
         self.links += [values[key] for key in ("href", "src", "srcset", "xlink:href") if key in values]
         self.ids += [values["id"]] if "id" in values else []
 
-    def handle_startendtag(self, tag, attributes):
+    def handle_startendtag(self, tag, attrs):
         pass
 
     def handle_endtag(self, tag):
@@ -303,10 +304,10 @@ def test_an_axis_holds_its_values_between_few_round_numbers():
 
 
 def test_smoothing_averages_neighbors_and_keeps_gaps():
-    ys = [float(i % 2) for i in range(1000)]
+    ys: list[float | None] = [float(i % 2) for i in range(1000)]
     ys[500] = None
     means = smoothed(ys)
-    assert means[500] is None and all(abs(y - 0.5) < 0.06 for y in means[20:500] + means[501:980])
+    assert means[500] is None and all(abs(present(y) - 0.5) < 0.06 for y in means[20:500] + means[501:980])
     assert smoothed([1.0, 2.0, None]) == [1.0, 2.0, None]
 
 

@@ -3,10 +3,12 @@
 import json
 import os
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
+from tests.support.narrow import present
 from train.ranks.setup import default_threads
 from train.run.attempts import account
 from train.run.starts import ended, other_device, read_events, started
@@ -30,7 +32,7 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
     steps = [line(step, 10, data=1, checkpoint=2) for step in range(1, 7)]
     (tmp_path / "metrics.jsonl").write_text("".join(steps))
     os.utime(tmp_path / "metrics.jsonl", (120, 120))
-    life = account(tmp_path)
+    life = present(account(tmp_path))
     assert life["seconds"] == 120 and life["starts"] == 2
     assert life["steps_repeated"] == 3
     assert life["seconds_down"] == 20
@@ -39,7 +41,8 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
 
 def test_a_start_records_how_far_the_previous_one_got(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(line(1, 1) + line(2, 1) + '{"step": 3')
-    started(tmp_path, None, 1, SimpleNamespace(world_size=2))
+    ranks: Any = SimpleNamespace(world_size=2)
+    started(tmp_path, None, 1, ranks)
     ended(tmp_path, 4, "SIGTERM")
     start, end = read_events(tmp_path)
     assert (start["step"], start["reached"], start["ranks"]) == (1, 2, 2)
@@ -53,7 +56,7 @@ def test_a_life_without_recorded_starts_is_unknown(tmp_path):
 
 
 def test_a_start_with_another_number_of_threads_says_so(tmp_path, monkeypatch):
-    ranks = SimpleNamespace(world_size=1, device=torch.device("cpu"))
+    ranks: Any = SimpleNamespace(world_size=1, device=torch.device("cpu"))
     monkeypatch.setattr("train.run.starts.cpu_name", lambda: "a processor")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert other_device(tmp_path, ranks.device) is None  # the first start

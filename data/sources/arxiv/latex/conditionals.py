@@ -117,7 +117,7 @@ def decided(
 
 
 def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:
-    """Whether two tokens mean the same, as far as it is known."""
+    """Whether two tokens mean the same, as far as known."""
     if one == other:
         return True
     for name, compared in ((one, other), (other, one)):

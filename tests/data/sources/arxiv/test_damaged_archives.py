@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from data.documents import Document, Drop, Record
 from data.sources import rows
 from data.sources.arxiv import recipe as arxiv
+from tests.support.narrow import as_a
 from tests.support.papers import CLEANED, PAPER, WHOLE, bulk, cleaned, folder, packed, paper, texts
 
 
@@ -47,7 +48,7 @@ def test_a_truncated_bulk_tar_gives_the_papers_before_the_break(tmp_path, cut):
     found = []
     with pytest.raises(rows.UNREADABLE):
         found.extend(arxiv.read(path))
-    assert next(arxiv.read(path)).url == "https://arxiv.org/abs/0704.0001"
+    assert as_a(Record, next(arxiv.read(path))).url == "https://arxiv.org/abs/0704.0001"
 
 
 def test_a_bulk_tar_of_many_members_takes_no_more_memory(tmp_path):
@@ -159,5 +160,5 @@ def test_whatever_bytes_a_member_has_the_next_paper_is_read(tmp_path_factory, no
     hostile = gzip.compress(bytes(good)) if is_tar else bytes(noise)
     path = bulk(tmp_path_factory.mktemp("bulk"), {"0704.0001.gz": hostile, "0704.0002.gz": paper()})
     found = list(arxiv.read(path))
-    assert found[-1].url == "https://arxiv.org/abs/0704.0002"
+    assert as_a(Record, found[-1]).url == "https://arxiv.org/abs/0704.0002"
     assert all(isinstance(item, Drop) or isinstance(arxiv.clean(item), Document | Drop) for item in found)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from data.sources.arxiv.latex.macros import expand
 from data.sources.arxiv.recipe import clean_latex
+from tests.support.narrow import present
 
 
 def expanded(text: str) -> str:
@@ -42,7 +43,8 @@ def walked(text: str) -> str:
     from pylatexenc import latexwalker, macrospec
 
     context = latexwalker.get_default_latex_context_db()
-    specs = [macrospec.MacroSpec(name, "{" * count) for name, count in CALLS.items()]
+    parser = macrospec.MacroStandardArgsParser
+    specs = [macrospec.MacroSpec(name, parser("{" * count)) for name, count in CALLS.items()]
     context.add_context_category("author", macros=specs, prepend=True)
 
     def value(node) -> str:
@@ -120,6 +122,7 @@ def test_tex_itself_sets_the_expanded_text_as_it_sets_the_paper(tmp_path_factory
     cleaned = clean_latex(f"{head}{TEX_DEFINITIONS}\\begin{{document}}\n{paper}{tail}")
     left = re.sub(r"\\verb\|.*?\||\\\\", "", cleaned)
     assert not re.search(r"\\(?:q[abcd]|opt|delimited|alias|outside|theta)(?![A-Za-z])", left)
+    command = [present(TEX), "-interaction=nonstopmode", "-halt-on-error", "-output-comment=none"]
     pages = []
     for name, text in (
         ("paper", f"{TEX_DEFINITIONS}\\begin{{document}}\n{paper}"),
@@ -127,7 +130,7 @@ def test_tex_itself_sets_the_expanded_text_as_it_sets_the_paper(tmp_path_factory
     ):
         (folder / f"{name}.tex").write_text(head + text + tail)
         run = subprocess.run(
-            [TEX, "-interaction=nonstopmode", "-halt-on-error", "-output-comment=none", f"{name}.tex"],
+            [*command, f"{name}.tex"],
             cwd=folder,
             capture_output=True,
             check=False,

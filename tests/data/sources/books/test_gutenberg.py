@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.documents import Record
+from data.documents import Document, Drop, Record
 from data.sources.books import gutenberg
 from data.sources.books import recipe as books
 from tests.support.books import (
@@ -20,13 +20,14 @@ from tests.support.books import (
     only,
     read_bytes,
 )
+from tests.support.narrow import as_a, present
 
 
 @pytest.mark.parametrize("footer", FOOTERS)
 @pytest.mark.parametrize("header", HEADERS)
 def test_header_and_footer_are_removed_and_the_book_is_kept(header, footer):
     whole = gutenberg_file(header=header, footer=footer)
-    document = books.clean(Record("4321-0.txt", 0, whole))
+    document = as_a(Document, books.clean(Record("4321-0.txt", 0, whole)))
     assert document.text == BODY + "\n"
     assert document.url == "https://www.gutenberg.org/ebooks/4321"
     assert document.licence == "public domain in the USA"
@@ -51,7 +52,7 @@ def test_any_book_in_any_style_encoding_and_line_ending_comes_out_the_same(
     raw = whole.encode(encoding)
     if encoding == "utf-16-be":
         raw = b"\xfe\xff" + raw
-    document = books.clean(Record("x.txt", 0, books.decode(raw)))
+    document = as_a(Document, books.clean(Record("x.txt", 0, present(books.decode(raw)))))
     assert document.text == body + "\n"
 
 
@@ -125,11 +126,11 @@ MEDIA = gutenberg_file(
     ],
 )
 def test_files_that_are_not_books_are_dropped_with_a_reason(text, reason):
-    assert books.clean(Record("x.txt", 0, text)).reason == reason
+    assert as_a(Drop, books.clean(Record("x.txt", 0, text))).reason == reason
 
 
 def test_copyrighted_books_are_kept_when_told_to():
-    document = books.clean(Record("x.txt", 0, COPYRIGHTED), copyrighted=True)
+    document = as_a(Document, books.clean(Record("x.txt", 0, COPYRIGHTED), copyrighted=True))
     assert document.text == BODY + "\n" and "copyrighted" in document.licence
 
 

@@ -4,10 +4,11 @@ import time
 
 import pytest
 
-from data.documents import Record
+from data.documents import Document, Record
 from data.sources.books import gutenberg
 from data.sources.books import recipe as books
 from tests.support.books import BODY, FIRST_LINE, SMALL_PRINT, gutenberg_file
+from tests.support.narrow import as_a
 
 NOTES = [
     "Transcriber's Note:\n\n    Two words were mended.\n\n    A table was moved.",
@@ -89,7 +90,7 @@ def test_gutenberg_australias_header_ends_at_its_rule():
     below = "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"
     for whole in (top + BODY + "\n", top + BODY + below, "A Project Gutenberg of Australia eBook\n\n" + BODY):
         assert gutenberg.open_book(whole).text == BODY
-    document = books.clean(Record("0100.txt", 0, top + BODY + below))
+    document = as_a(Document, books.clean(Record("0100.txt", 0, top + BODY + below)))
     assert document.licence == "public domain in Australia" and not document.url
 
 

@@ -14,6 +14,7 @@ from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources import github, rows
 from tests.support.github import CODE, MIT, clean, outcome, repository
+from tests.support.narrow import as_a
 
 
 def test_a_folder_without_a_license_holds_repositories(tmp_path):
@@ -27,9 +28,10 @@ def test_a_folder_without_a_license_holds_repositories(tmp_path):
 
 def test_a_given_license_applies_to_a_repository_without_one(tmp_path):
     root = repository(tmp_path / "lib", {"a.py": CODE, "left_out/b.py": CODE})
-    (record,) = github.read_folder(root, license="psf-2.0", skipped=frozenset({"left_out"}))
+    (item,) = github.read_folder(root, license="psf-2.0", skipped=frozenset({"left_out"}))
+    record = as_a(Record, item)
     assert isinstance(github.clean(record), Drop)
-    kept = github.clean(record, source="python_code", accepted=frozenset({"psf-2.0"}))
+    kept = as_a(Document, github.clean(record, source="python_code", accepted=frozenset({"psf-2.0"})))
     assert kept.text == CODE and kept.licence == "psf-2.0" and kept.source == "python_code"
 
 
@@ -63,7 +65,7 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
     assert list(found[0].values()) == [CODE, CODE * 2] + [
         f"dropped: {reason}" for reason in ("license gpl-2.0", "binary", "not a supported language")
     ]
-    first = next(github.read(tmp_path / "000.parquet"))
+    first = as_a(Record, next(github.read(tmp_path / "000.parquet")))
     assert first.url == "https://github.com/o/r/blob/HEAD/a.py" and first.meta["repository"] == "o/r"
 
 
@@ -92,22 +94,26 @@ def test_exports_in_json_lines_and_parquet_give_the_same_documents(tmp_path):
 )
 def test_the_columns_of_usual_code_datasets_are_known(tmp_path, row, license):
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
-    (record,) = github.read(tmp_path / "a.parquet")
+    (item,) = github.read(tmp_path / "a.parquet")
+    record = as_a(Record, item)
     cleaned = github.clean(record)
     assert record.text == CODE and record.meta == {"repository": "o/r", "path": "a.py"}
     if license:
-        assert cleaned.licence == license and cleaned.url == "https://github.com/o/r/blob/HEAD/a.py"
+        document = as_a(Document, cleaned)
+        assert document.licence == license and document.url == "https://github.com/o/r/blob/HEAD/a.py"
     else:
-        assert cleaned.reason == "license mit AND gpl-2.0"
+        assert as_a(Drop, cleaned).reason == "license mit AND gpl-2.0"
 
 
 def test_a_row_without_its_columns_is_refused_with_those_it_has(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"content": ["x"], "filename": "a.py"}\n')
-    (drop,) = github.read(tmp_path / "a.jsonl")
+    (item,) = github.read(tmp_path / "a.jsonl")
+    drop = as_a(Drop, item)
     assert drop.malformed and "content (list), filename (str)" in drop.detail
     assert "content or code or text" in drop.detail and "max_stars_repo_path" in drop.detail
     pq.write_table(pa.table({"content": [b"\xff"], "path": ["a.py"]}), tmp_path / "b.parquet")
-    (drop,) = github.read(tmp_path / "b.parquet")
+    (item,) = github.read(tmp_path / "b.parquet")
+    drop = as_a(Drop, item)
     assert drop.reason == "unknown encoding" and drop.detail == "a.py"
 
 
@@ -136,7 +142,7 @@ def test_malformed_rows_are_quarantined_with_their_location_and_reading_continue
     ],
 )
 def test_poor_files_are_dropped_for_a_reason(path, text, reason):
-    assert clean(text, path).reason == reason
+    assert as_a(Drop, clean(text, path)).reason == reason
     assert isinstance(clean(CODE, path), Document)
 
 
@@ -162,7 +168,7 @@ def test_files_that_need_not_be_read_are_dropped_by_name_and_size(tmp_path):
 def test_real_minified_and_generated_files_are_dropped(shared_data):
     assert set(outcome(shared_data / "code" / "minified").values()) == {"dropped: generated"}
     text = (shared_data / "code" / "minified" / "jquery-latest.min.js").read_text()
-    assert clean(text, "jquery.js").reason == "a line above 1000 characters"
+    assert as_a(Drop, clean(text, "jquery.js")).reason == "a line above 1000 characters"
 
 
 def test_windows_line_endings_and_byte_order_marks_make_no_difference():
