@@ -1,5 +1,7 @@
 """transformers' LlamaForCausalLM with our model's shape and weights (docs/recipe.md §6)."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from transformers import LlamaConfig as TheirConfig
@@ -55,9 +57,9 @@ def their_rope(config: LlamaConfig) -> dict:
     }
 
 
-def their_model(config: LlamaConfig, ours: Llama) -> LlamaForCausalLM:
-    """transformers' model with our dtype and weights."""
-    theirs = LlamaForCausalLM(
+def their_model(config: LlamaConfig, ours: Llama) -> Any:
+    """transformers' LlamaForCausalLM, whose own types lack `generate`, with our dtype and weights."""
+    theirs: nn.Module = LlamaForCausalLM(
         TheirConfig(
             vocab_size=config.vocab_size,
             hidden_size=config.dim,

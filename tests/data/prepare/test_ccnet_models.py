@@ -10,6 +10,7 @@ import sys
 import unicodedata
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,8 @@ def test_languages_equal_fasttexts(shared_data):
     model = fasttext.load_model(str(package))
     for text in (TEXT, PROSE, "Bonjour tout le\nmonde", "Das ist\nein Satz.", "", "\n", "12", "😀"):
         if text.strip():
-            (label,), (score,) = model.predict(text.replace("\n", ""))
+            predicted: Any = model.predict(text.replace("\n", ""))
+            (label,), (score,) = predicted
             assert language.identify(text, package) == (label.removeprefix("__label__"), min(score, 1.0))
         else:
             assert language.identify(text, package)[1] <= 1
