@@ -4,7 +4,6 @@ import os
 
 import pytest
 
-from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign
 from tests.chaos.disk import small_disk
 from tests.chaos.run import SETTINGS
@@ -16,12 +15,11 @@ KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit fl
 SHORT = (*SETTINGS, "steps=120", "validate.every=50")
 
 
-def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(tmp_path):
+def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(corpora, tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")  # shown if the test fails
-    prepare_sample(tmp_path / "corpora")
     with small_disk(tmp_path / "disk") as disk:
         kinds = [*KINDS, "disk full"] if disk else KINDS
-        campaign = Campaign(disk or tmp_path, tmp_path / "corpora", seed, kinds, SHORT)
+        campaign = Campaign(disk or tmp_path, corpora, seed, kinds, SHORT)
         while len(campaign.survived) < len(kinds):  # a run may end before all have struck
             campaign.strike(ranks=2, faults=len(kinds) - len(campaign.survived))
