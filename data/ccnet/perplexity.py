@@ -80,7 +80,7 @@ class LanguageModel:
         self._score = self._faster(ngrams)
         try:
             self._encode = unigram_file.encoder(self.pieces)
-        except unigram_file.Unfit:
+        except Unfit:
             self._encode: unigram_file.Encode = self.pieces.encode
 
     def perplexity(self, text: str) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from sentencepiece import SentencePieceProcessor
 
+from data.errors import Unfit
 from data.tokens import sentencepiece_file
 from data.tokens.sentencepiece_model import SPACE
 
@@ -31,10 +32,6 @@ _PROBES = (
     "naïve ﬁ ½ 漢",
     "~!@#$%^&*()_+",
 )
-
-
-class Unfit(Exception):
-    """The model is of a kind that only the library encodes, or there is no compiled module."""
 
 
 def encoder(processor: SentencePieceProcessor) -> Encode:

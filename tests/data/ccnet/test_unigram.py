@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.ccnet import perplexity, unigram_file
+from data.errors import Unfit
 from data.tokens import sentencepiece_file
 
 Processor = sentencepiece.SentencePieceProcessor
@@ -91,7 +92,7 @@ def test_other_models_are_left_to_the_library(
     options: dict, native: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(unigram_file, "native", native)
-    with pytest.raises(unigram_file.Unfit):
+    with pytest.raises(Unfit):
         unigram_file.encoder(trained(tmp_path, **options))
 
 
