@@ -256,7 +256,8 @@ def table(outcomes: list[Outcome]) -> str:
 
 def false_alarms(folder: Path, corpora: Path, steps: int, say: Callable[[str], None] = print) -> int:
     """How many findings a run of `steps` without any flip has."""
-    arguments = ("checkpoint.every=500", "checkpoint.keep=2", "optim.lr=0.001", *GUARDED)
+    fast = ("micro_batch=8", "global_batch=512")
+    arguments = ("checkpoint.every=500", "checkpoint.keep=2", "optim.lr=0.001", *fast, *GUARDED)
     printed = train_on(folder, corpora, steps, f"steps={steps}", *arguments)
     found = [decision for decision in read_log(folder) if decision["action"] in ("reload", "recompute")]
     found += [

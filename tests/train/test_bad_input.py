@@ -73,10 +73,12 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(harm, name, co
     same_tensors(newest, trained / "checkpoints" / "step-000012")
 
 
-@pytest.mark.parametrize("harm", ["damaged", "deleted"])
+@pytest.mark.parametrize("harm", ["damaged", "deleted", "their folder too"])
 def test_a_run_that_lost_all_its_checkpoints_starts_over_only_when_told_to(harm, copy, trained, corpora):
     for folder in (copy / "checkpoints").glob("step-*"):
         truncate(folder / "__0_0.distcp") if harm == "damaged" else shutil.rmtree(folder)
+    if harm == "their folder too":
+        shutil.rmtree(copy / "checkpoints")
     before = (copy / "metrics.jsonl").read_bytes()
     line = refused(f"corpora={corpora}", f"run={copy}", *SETTINGS)
     assert "no complete checkpoint" in line and "restart=true" in line

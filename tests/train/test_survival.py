@@ -1,13 +1,12 @@
 """Failures of a run's output or its log of decisions cannot end it."""
 
-import shutil
 import subprocess
 
 import pytest
 
 from tests.support.fork_server import python
 from tests.support.narrow import present
-from tests.support.runs import SMALL, command, learned, metrics, run, succeed
+from tests.support.runs import SMALL, command, learned, metrics, succeed
 
 SETTINGS = ("steps=12", "checkpoint.every=4", "checkpoint.keep=3")
 
@@ -100,16 +99,3 @@ def test_checkpoints_removed_under_a_live_run_are_reported_and_saved_again_at_on
     assert output.count("metrics.jsonl: cut short while this run trains") == 1
     assert [line["step"] for line in metrics(folder)] == [10, 11, 12]
     assert learned(folder) == learned(undisturbed)[9:]
-
-
-def test_a_run_that_lost_all_its_checkpoints_starts_again_only_if_told_to(corpora, tmp_path):
-    folder = tmp_path / "run"
-    arguments = (f"corpora={corpora}", f"run={folder}", "steps=8", "checkpoint.every=4", "stop_at=6")
-    succeed(*arguments)
-    shutil.rmtree(folder / "checkpoints")
-    before = (folder / "metrics.jsonl").read_bytes()
-    refused = run(*arguments)
-    assert refused.returncode != 0 and "no complete checkpoint, though this run had one" in refused.stderr
-    assert (folder / "metrics.jsonl").read_bytes() == before
-    succeed(*arguments, "restart=true")
-    assert (folder / "metrics-1.jsonl").read_bytes() == before
