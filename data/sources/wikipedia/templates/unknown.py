@@ -11,6 +11,7 @@ from data.sources.wikipedia.templates.arguments import split
 from data.sources.wikipedia.templates.dates import date_in, era
 from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.rules import wrapped
 
 _FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?")
@@ -23,6 +24,8 @@ _SETTING = re.compile(
     r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
 )  # a language, a color, an address
 _SENTENCE = re.compile(r".*\s.*[.!?]", re.DOTALL)
+_VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
+_SHIPS = frozenset(common.SHIPS.split())
 _RUNNING = 200  # most characters of running text
 
 
@@ -53,6 +56,8 @@ def running_text(arguments: list[str], language: str) -> str:
         return known
     if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:
         positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
+    if len(texts) == 2 and (texts[0] in _SHIPS or _VERSE.fullmatch(texts[1])):
+        return " ".join(texts)  # {{warship|HMS|Hood}}, {{scripture|John|3:16}}
     if len(positional) > 2 or len(named) > 2:
         return ""
     text = texts[1] if len(texts) > 1 and _SETTING.fullmatch(texts[0]) else texts[0]

@@ -76,6 +76,9 @@ SENTENCES = [
     ("pl", "Okręt {{ORP|Orzeł}} i {{statek|MS|Batory}} stał.", "Okręt ORP Orzeł i MS Batory stał."),
     ("es", "El {{buque|HMS|Victory}} y {{Schiff|MS|Europa}} van.", "El HMS Victory y MS Europa van."),
     ("pl", "Jak {{Bibl|J|3|16|BT}} mówi.", "Jak J 3:16 mówi."),
+    ("en", "The {{warship|HMS|Hood}} and {{scripture|John|3:16–18}} there.",
+     "The HMS Hood and John 3:16–18 there."),
+    ("pl", "Pędzi {{j|30|m|s|-2}} tam.", "Pędzi 30 m s^-2 tam."),
     ("sl", "Kot {{Sveto pismo|Jn|3|16}} pravi.", "Kot Jn 3:16 pravi."),
     # sports teams, with a color
     ("it", "La {{Calcio Roma|N}} e {{Basket Virtus}} vincono.", "La Roma e Virtus vincono."),

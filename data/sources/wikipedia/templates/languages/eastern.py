@@ -7,7 +7,8 @@ POLISH = """
 nowrap | cytat | poezja | ipa | abbr | skrót | wers bibl | cytat d | small | kapitaliki | lang-*
 | obce | formatnum | u | nazwa biblijna → @text
 lang | w języku | język obcy → @second
-j | fmt → {*}
+j → @units
+fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
 przelicz → @convert
 bibl → @verse
