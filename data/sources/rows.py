@@ -1,13 +1,12 @@
 """Files of rows, one dict at a time: JSON lines, JSON arrays (plain, gzip, zstd), Parquet, saved datasets.
 
-A line that is not a JSON object is quarantined with its position, and reading continues; a truncated file
-gives the rows before the break, then raises one of `UNREADABLE`.
+A line or an element that is not a JSON object is quarantined with its position, and reading continues; a
+truncated file gives the rows before the break, then raises one of `UNREADABLE`.
 """
 
 import codecs
 import io
 import json
-import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -18,13 +17,15 @@ import pyarrow as pa
 from data.documents import Drop
 from data.errors import DataError
 from data.sources import limits, packed, tables
+from data.sources.json_values import json_values
 
 UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_LINES = tuple(kind + pack for kind in (".jsonl", ".json", ".ndjson") for pack in ("", *_COMPRESSIONS))
+_LINES = tuple(
+    kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *_COMPRESSIONS)
+)
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
 _ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
-_MARKS = re.compile(r"[\s,]*")  # between the elements of an array
 
 
 def has_rows(path: Path) -> bool:
@@ -67,12 +68,12 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     with open_plain(path) as raw:
-        file = _in_utf8(raw)
+        file = in_utf8(raw)
         beginning = file.peek(1 << 16).removeprefix(codecs.BOM_UTF8).lstrip()
         if beginning.startswith(b"[") or beginning.partition(b"\n")[0].rstrip() == b"{":
-            yield from _json_values(file, path)
+            yield from json_values(file, path)
             return
-        for number, line in enumerate(_bounded_lines(file)):
+        for number, line in enumerate(bounded_lines(file)):
             if line is None:
                 detail = f"a line above {limits.megabytes(limits.record_bytes())}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
@@ -95,67 +96,13 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
 
 
-def _in_utf8(file: io.BufferedReader) -> io.BufferedReader:
+def in_utf8(file: io.BufferedReader) -> io.BufferedReader:
+    """The file's bytes in UTF-8, whatever encoding its byte order mark names."""
     encoding = packed.encoding_of(file.peek(1 << 16))
     return file if encoding == "utf-8-sig" else io.BufferedReader(packed.Recoded(file, encoding), 1 << 20)
 
 
-def _json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
-    """Each object of JSON arrays, or of JSON over several lines, with only a few in memory.
-
-    Raises EOFError if an array or an object is truncated.
-    """
-    elements = json.JSONDecoder()
-    decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
-    text, at, number, opened, ended = "", 0, 0, False, False
-    while True:
-        at = _MARKS.match(text, at).end()  # pyright: ignore[reportOptionalMemberAccess]  (it matches anywhere)
-        if at < len(text) and text[at] == "[]"[opened]:
-            at, opened = at + 1, not opened
-            continue
-        if at == len(text) and ended and not opened:
-            return
-        if at < len(text) and not opened and text[at] != "{":
-            detail = f"expected a JSON array or object, not {text[at : at + 20]!r}; the rest is not read"
-            yield Drop("malformed record", str(path), number, detail, malformed=True)
-            return
-        try:
-            row, end = elements.raw_decode(text, at)
-            complete = end < len(text) or ended
-        except (ValueError, RecursionError) as error:
-            row, end, complete = None, at, False
-            if ended and at < len(text):
-                detail = f"not JSON: {error}; the rest is not read"
-                yield Drop("malformed record", str(path), number, detail, malformed=True)
-                return
-        if complete:
-            if isinstance(row, dict):
-                yield number, row
-            else:
-                detail = f"expected a JSON object as each element, not a {type(row).__name__}"
-                yield Drop("malformed record", str(path), number, detail, malformed=True)
-            at, number = end, number + 1
-            continue
-        if ended:
-            raise EOFError("the JSON array or object is truncated")
-        if len(text) - at > limits.record_bytes():
-            limit = limits.megabytes(limits.record_bytes())
-            detail = f"an element above {limit}; the rest is not read"
-            yield Drop("malformed record", str(path), number, detail, malformed=True)
-            return
-        # Twice as much each time, so that parsing takes linear time.
-        more = file.read(max(1 << 18, len(text) - at))
-        ended = not more
-        text, at = text[at:] + decoder.decode(more, ended), 0
-        try:
-            limits.check_json(text.encode(errors="surrogateescape"))
-        except limits.TooLarge as error:
-            detail = f"{error} in one element; the rest is not read"
-            yield Drop("malformed record", str(path), number, detail, malformed=True)
-            return
-
-
-def _bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
+def bounded_lines(file: io.BufferedReader) -> Iterator[bytes | None]:
     """Each line; None for one above `record_bytes`, which is not held."""
     limit = limits.record_bytes()
     while line := file.readline(limit + 1):

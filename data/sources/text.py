@@ -1,8 +1,8 @@
 """Text that is already cleaned: it is copied unchanged, with its provenance.
 
-In: JSON lines or Parquet with a column `text` (or `content`), as in RedPajama, Dolma and on the Hub, or plain
-`.txt` and `.md` files in UTF-8, UTF-16 or UTF-32. Out: a document for each. Only empty text, invalid Unicode
-and exact duplicates are dropped.
+In: JSON lines, Parquet, CSV or TSV with a column `text` (or `content`), as in RedPajama, Dolma and the Hub,
+or plain `.txt` and `.md` files in UTF-8, UTF-16 or UTF-32. Out: a document for each. Only empty text, invalid
+Unicode and exact duplicates are dropped.
 """
 
 import ast
@@ -12,24 +12,35 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import limits, packed, rows
+from data.errors import DataError
+from data.sources import delimited, limits, packed, rows
 
-VERSION = 4  # of this recipe's output: raise it when the same input gives other text
+VERSION = 5  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
 _PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
 _MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _INPUT = (
-    "JSON lines or arrays (.jsonl, .json; .gz or .zst), .parquet, .arrow, .txt, .md, or a folder of these"
+    "JSON lines or arrays (.jsonl, .json; .gz or .zst), .parquet, .arrow, .csv, .tsv, .txt, .md, or a folder"
+    " of these"
 )
 
 
 def inputs(path: Path) -> list[Path]:
-    """The files to read. In a folder with files of rows, .txt and .md files only describe those."""
+    """The files to read. In a folder with rows of text, .txt and .md and other .csv only describe them."""
+    if path.is_file() and delimited.is_delimited(path):
+        if not _has_text(path):
+            found = ", ".join(delimited.columns(path)) or "none"
+            raise DataError(
+                f"input={path}: no column {' or '.join(_COLUMNS)}; its columns: {found}; rename one"
+            )
+        return [path]
     if path.is_file() and (rows.has_rows(path) or _is_plain(path)):
         return [path]
-    found = rows.files_in(path) or [file for file in rows.visible_files(path) if _is_plain(file)]
+    files = rows.visible_files(path)
+    tables = [file for file in files if delimited.is_delimited(file) and _has_text(file)]
+    found = sorted([*rows.files_in(path), *tables]) or [file for file in files if _is_plain(file)]
     if not found:
         raise rows.expected(path, _INPUT)
     return found
@@ -37,7 +48,7 @@ def inputs(path: Path) -> list[Path]:
 
 def read(path: Path) -> Iterator[Record | Drop]:
     """Each row of a file, or its one text."""
-    return read_rows(path) if rows.has_rows(path) else _read_plain(path)
+    return read_rows(path) if rows.has_rows(path) or delimited.is_delimited(path) else _read_plain(path)
 
 
 def clean(record: Record, *, source: str) -> Document | Drop:
@@ -47,7 +58,7 @@ def clean(record: Record, *, source: str) -> Document | Drop:
 
 def read_rows(path: Path) -> Iterator[Record | Drop]:
     """Each row that has a text, with its other columns as `meta`."""
-    for row in rows.read_rows(path):
+    for row in (delimited.delimited_rows if delimited.is_delimited(path) else rows.read_rows)(path):
         if isinstance(row, Drop):
             yield row
             continue
@@ -128,6 +139,13 @@ def _opened(value: object) -> object:
         with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
             return reader(value)
     return value
+
+
+def _has_text(path: Path) -> bool:
+    try:
+        return any(name.strip().lower() in _COLUMNS for name in delimited.columns(path))
+    except rows.UNREADABLE:
+        return True  # reading it says what is wrong
 
 
 def _is_plain(path: Path) -> bool:

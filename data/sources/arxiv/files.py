@@ -135,6 +135,10 @@ class Paper:
                 if made and len(self._made) < 100:
                     self._made.setdefault(posixpath.normpath(made[1].strip()), name[made.end() :])
                 return None
+            if "\\jobname" in name:
+                name = name.replace("{\\jobname}", "\\jobname").replace(
+                    "\\jobname", posixpath.splitext(posixpath.basename(chain[0]))[0]
+                )
             if command == "IfFileExists":
                 if self._find(subfolder, name, path, folder):
                     return "yes"

@@ -27,7 +27,7 @@ _PLAIN = re.compile(
     r"\\(?:bye(?![A-Za-z])|magnification|input\s*+\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*+\Z)"
 )
 _INPUTS = re.compile(
-    r"\\(?:(?:input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
+    r"\\(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
     r"\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )

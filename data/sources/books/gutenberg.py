@@ -24,8 +24,10 @@ _END = re.compile(r"^[ \t]*\*{2,}[ \t]*END OF (?:THE |THIS )?(?:COPYRIGHTED )?PR
 _MAY_END = re.compile(r"\*\*[ \t]*(?i:END OF)")  # far faster to look for in a book
 _SMALL_PRINT_END = re.compile(r"^[ \t]*\*+[ \t]*END[ *]+THE SMALL PRINT.*", _FLAGS)
 _LAST_LINE = re.compile(
-    r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?|koniec|konec)\b[ \w]{0,25}?"
-    r"\s(?:(?:proje[ck]t|pro[yj]ecto|progetto|projeto|projet|projekt) gutenb[eu]rg|e-?texte?s?\b).*",
+    r"^[ \t]*(?:this is |here )?(?:the )?(?:ends?|ende|fin|fim|fine|einde|slutt?(?:et)?|koniec|konec)\b"
+    r"[ \w'’]{0,25}?"
+    r"\s(?:(?:proje[ck]t|pro[yj]ecto|progetto|projeto|projet|projekt) gutenb[eu]rg|e-?texte?s?\b).*"
+    r"|^[ \t]*(?:an? )?project gutenberg[^\n]{0,200}\s(?:loppu|vége)[\W_]*$",
     _FLAGS,
 )
 _LICENSE = re.compile(

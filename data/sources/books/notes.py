@@ -1,7 +1,7 @@
 """Credits, notes and notices that the makers of an electronic text added to the book.
 
 In: a book without its header and footer. Out: the same without its makers' paragraphs: credits above the
-book, notes below it, and notices inside it. They are recognized by how they begin, in English and seven
+book, notes below it, and notices inside it. They are recognized by how they begin, in English and ten
 other languages, or by names that no author of a printed book used. Doubtful ones are kept.
 """
 
@@ -14,7 +14,8 @@ _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of t
 
 _NOTE_WORDS = (
     r"(?:transs?(?:c|k)ri[\w'’]*|[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
-    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*)"
+    r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
+    r"|wersji\s+elektronicznej)"
 )
 _HEADING = (
     r"(?:transcriber['’]?s?['’]?\s+notes?|transcription\s+notes?|notes?\s+(?:by|of|from)\s+the\s+transcriber"
@@ -22,16 +23,25 @@ _HEADING = (
     r"|notes?\s+au\s+lecteur\s+de\s+ce\s+(?:fichier|livre\s+(?:électronique|numérique))"
     r"|notes?\s+(?:du|de|sur|au)\s+(?:la\s+|le\s+|l['’])?" + _NOTE_WORDS + r""
     r"|(?:opmerking|aantekening|notitie|noot)(?:en|s)?\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|not[aeo]j?s?\s+(?:del?|d[aeo]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
+    r"|not[aeo]j?s?\s+(?:del?|d[aeio]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
     r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|not(?:er|ater|e)\s+(?:fra|af|från|av|till?)\s+(?:\w+\s+)?" + _NOTE_WORDS + r""
     r"|uwag[ai]\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
-    r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*)"
+    r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*"
+    r"|transkri\w+(?:anmärkning|anmærkning|bemærkning|merknad|note)\w*"
+    r"|huom\w+\s+(?:\w+\s+){0,2}(?:muokkaaj|transkri|digito|sähköi|e-?kirj)\w*"
+    r"|(?:muokkaaj|transkri|digito|oikoluk)\w*\s+(?:\w+\s+)?huom\w+"
+    r"|(?:\w+\s+){0,2}(?:átír|digitaliz|transzkri)\w*\s+megjegyz\w+"
+    r"|megjegyz\w+\s+(?:\w+\s+){0,3}(?:átír|digitaliz|transzkri|elektronikus)\w*)"
 )
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
-_EDITORS_NOTE = re.compile(
-    r"\W{0,160}nota\s+d[eo]\s+editor\b", re.IGNORECASE
-)  # in Portuguese also a book's own
+# Headings that a book's own notes have too.
+_WEAK_HEADING = (
+    r"(?:nota\s+d[eo]\s+editor|(?:notes?|avis)\s+au\s+lecteur|note\s+to\s+the\s+reader"
+    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*)"
+)
+_EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}\b", re.IGNORECASE)
+_WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_WEAK_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 _NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
@@ -41,7 +51,9 @@ _ABOUT_TEXT = re.compile(
     r"|footnotes?|illustrations?|italics?|underscores?|orthographe|ponctuation|corrigée?s?|conservée?s?"
     r"|rechtschreibung|zeichensetzung|druckfehler|korrigiert|beibehalten|spelling|bestand|drukfouten|gecorrigeerd"
     r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+|original\w*|erreurs|typograph\w+|fraktur|antiqua"
-    r"|ortografia|grafia|tipográfic\w*|mantid\w+|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+)\b",
+    r"|ortografia|grafia|tipográfic\w*|mantid\w+|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+"
+    r"|tryckfel\w*|stavemåde\w*|trykfejl\w*|pisowni\w*|drukarski\w*|oikeinkirjoit\w*|painovirhe\w*|välimerk\w*"
+    r"|korjattu|säilytetty|alkuperäi\w*|helyesír\w*|nyomdahib\w*|nyomdai|javított\w*|eredeti\w*|tartalomjegyzék\w*|oldalon)\b",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -56,7 +68,9 @@ _CREDIT = re.compile(
     r"|images\s+of\s+the\s+original|see\s+https?://"
     r"|(?:produit|préparé|numérisé)\s+par\b|ce\s+(?:fichier|livre\s+électronique)\s+a\s+été"
     r"|diese[sr]?\s+(?:e-?(?:text|book)|datei|buch\s+wurde\s+uns)|erstellt\s+von\b"
-    r"|(?:dit\s+)?e-?book\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b)"
+    r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b"
+    r"|produzido\s+por\b|prodotto\s+da\b|készített\w+\b|producerad\s+av\b"
+    r"|tämän\s+e-?kirjan\s+(?:on\s+)?(?:tuotta|tuotti|valmist)\w*)"
     r"|[*=_\s-]++\Z",  # a rule between such paragraphs
     re.IGNORECASE,
 )
@@ -81,8 +95,13 @@ _NOTICE = re.compile(
 _BRACKETED = re.compile(
     r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\n(?![ \t]*\n)){20,1500})\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
 )
+_IN_PARENTHESES = re.compile(
+    rf"(?<=\n\n)[ \t]*+[({{]\s*+{_HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}][ \t]*+"
+    r"(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)",
+    re.IGNORECASE,
+)
 _ABOUT_ETEXT = re.compile(
-    rf"\W{{0,3}}{_HEADING}|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
+    rf"\W{{0,3}}{_HEADING}|\W{{0,3}}(?:transcriber|t\.?n\.?)\s*:|.*?(?:\belectronic\s+(?:text|edition|version)|project\s+gutenberg"
     r"|\be-?(?:text|book)s?\b)",
     re.IGNORECASE | re.DOTALL,
 )
@@ -116,7 +135,7 @@ def _without_credits(text: str) -> str:
         end = stop.start() if stop else len(text)
         paragraph = text[: min(end, _CREDIT_LENGTH)]
         begins_note = _BEGINS_NOTE.match(paragraph) is not None or (
-            _EDITORS_NOTE.match(paragraph) is not None and _is_about_text(paragraph)
+            _EDITORS_NOTE.match(paragraph) is not None and _begins_about_text(paragraph, text[end:])
         )
         if paragraph.startswith("[") and "]" not in paragraph and (begins_note or _CREDIT.match(paragraph)):
             end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
@@ -131,7 +150,9 @@ def _without_credits(text: str) -> str:
         if not is_makers or end > _CREDIT_LENGTH:
             break
         heading = begins_note and (
-            _BARE_NOTE.fullmatch(paragraph) is not None or paragraph.rstrip().endswith(":")
+            _BARE_NOTE.fullmatch(paragraph) is not None
+            or _WEAK_LINE.fullmatch(paragraph.strip()) is not None
+            or paragraph.rstrip().endswith(":")
         )
         is_note = is_note or heading
         has_note = has_note or begins_note
@@ -163,6 +184,12 @@ def _is_about_text(paragraph: str) -> bool:
     return len(words) > (_INDENTED.match(paragraph) is None)
 
 
+def _begins_about_text(paragraph: str, below: str) -> bool:
+    """Whether a paragraph and the one below it speak of the text in several words."""
+    following = _PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=1)[0]
+    return len({word.lower() for word in _ABOUT_TEXT.findall(f"{paragraph}\n{following}")}) > 1
+
+
 def _is_title(paragraph: str) -> bool:
     """Whether a paragraph is a heading: not a sentence, and in capitals or short."""
     letters = [letter for letter in paragraph if letter.isalpha()]
@@ -186,13 +213,21 @@ def _without_notices(text: str) -> str:
         return "" if _ABOUT_ETEXT.match(notice[1]) else notice[0]
 
     text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
-    return _BRACKETED.sub(bracketed, text) if "\n[" in text or " [" in text else text
+    text = _BRACKETED.sub(bracketed, text) if "\n[" in text or " [" in text else text
+    return _IN_PARENTHESES.sub("", text) if "\n(" in text or "\n{" in text else text
 
 
 def _without_closing_note(text: str) -> str:
     """The book without the note below it. Footnotes and other text of the author below that are kept."""
     tail = max(0, len(text) - _CLOSING_LENGTH)
-    note = _NOTE_LINE.search(text, tail)
+    note = _NOTE_LINE.search(text, tail) or next(
+        (
+            line
+            for line in _WEAK_LINE.finditer(text, tail)
+            if text[: line.start()].endswith("\n\n") and _begins_about_text("", text[line.end() :])
+        ),
+        None,
+    )
     if note is None:
         return _without_closing_paragraphs(text, tail)
     if note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
@@ -210,7 +245,7 @@ def _without_closing_paragraphs(text: str, tail: int) -> str:
     """The book without a note whose heading begins its paragraph, if nothing but the note follows."""
     for note in _NOTE_PARAGRAPH.finditer(text, max(tail, len(text) * 2 // 3)):
         place = note.start()
-        _, *following = _PARAGRAPH_END.split(text[place:])
+        _, *following = _PARAGRAPH_END.split(text[place:].lstrip("\n"))
         for paragraph in following:
             if _APPARATUS.match(paragraph.strip()):
                 return text[:place].rstrip() + "\n\n" + text[text.index(paragraph, place) :].lstrip("\n")

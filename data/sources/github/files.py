@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 from data.documents import Drop, Record
 from data.errors import raise_passing
 from data.sources import rows
-from data.sources.github import licenses
+from data.sources.github import licenses, reuse
 from data.sources.github.comments import language
 from data.sources.github.decoding import decoded
 from data.sources.limits import Expansion
@@ -27,7 +27,7 @@ MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}
 _THIRD_PARTY = re.compile(  # folders of other people's code (GitHub Linguist's vendor.yml, and more)
     r"^(?:deps|dependencies)/|(?:^|/)(?:extern(?:als?)?|_?vendor(?:s|ed)?|(?:3rd|third)[-_ ]?part(?:y|ies)"
-    r"|(?:site|dist)-packages|node_modules"
+    r"|(?:site|dist)-packages|node_modules|\.?(?:virtual|v)env"
     r"|bower_components|jspm_packages|Pods|Carthage|Godeps)/",
     re.IGNORECASE,
 )
@@ -101,7 +101,7 @@ def read_folder(
         paths = [Path(folder, name) for name in sorted(names)]
         files += [path for path in paths if path.is_file() and not path.is_symlink()]
         places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
-        texts |= {place: _read_license(root / place) for place in places if licenses.covered_folder(place)}
+        texts |= {place: _read_license(root / place) for place in places if _is_legal(place)}
     found = _licenses(texts)
     if license and found.licenses.get(".", licenses.UNKNOWN) == licenses.UNKNOWN:
         found.licenses["."] = license
@@ -118,14 +118,22 @@ def read_folder(
 def _licenses(texts: dict[PurePosixPath, str]) -> licenses.Coverage:
     """The license of each folder, from the license files' texts."""
     folders: dict[PurePosixPath, dict[str, str]] = {}
+    declarations = {place: text for place, text in texts.items() if reuse.is_declaration(place)}
     for place, text in texts.items():
+        if place in declarations:
+            continue
         folder = licenses.covered_folder(place)
         if folder:
             known = text if len(text) <= licenses.MAX_TEXT else ""  # no license is this long
             folders.setdefault(folder, {})[str(place.relative_to(folder))] = known
     found = {str(folder): licenses.folder_license(files) for folder, files in folders.items()}
-    reuse = {str(folder) for folder, files in folders.items() if any("/" in name for name in files)}
-    return licenses.Coverage(found, frozenset(reuse))
+    declared = reuse.read(declarations)
+    follow = {str(folder) for folder, files in folders.items() if any("/" in name for name in files)}
+    return licenses.Coverage(found, frozenset(follow | declared.annotations.keys()), declared)
+
+
+def _is_legal(place: PurePosixPath) -> bool:
+    return licenses.covered_folder(place) is not None or reuse.is_declaration(place)
 
 
 def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
@@ -135,7 +143,7 @@ def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
     for _, member, content in _members(archive):
         path = _place(member)
         paths.append(path)
-        if licenses.covered_folder(path):
+        if _is_legal(path):
             texts[path] = _license_text(content.read(licenses.MAX_TEXT + 1))
     top = os.path.commonpath([path.parent for path in paths]) if paths else "."
     found = _licenses({path.relative_to(top): text for path, text in texts.items()})

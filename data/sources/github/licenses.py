@@ -6,11 +6,12 @@ In: the repository's license files with their paths. Out: an SPDX expression in 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from data.sources.github.comments import LANGUAGES
 from data.sources.github.recognize import UNKNOWN, leaves_choice, recognize, tagged
+from data.sources.github.reuse import Declared
 
 _NAMES = ("license", "licence", "copying")
 _FILE = re.compile(  # LICENSE, COPYING.txt, LICENSE-MIT, MIT-LICENSE, UNLICENSE, ...
@@ -102,13 +103,17 @@ class Coverage:
 
     licenses: dict[str, str]
     reuse: frozenset[str] = frozenset()
+    declared: Declared = field(default_factory=Declared)
 
     def of(self, path: str, text: str) -> str:
-        """The license of the nearest folder above a file, or `none`; under REUSE, the file's own SPDX tag."""
+        """The license of the nearest folder above a file, or `none`; under REUSE, what is declared for it."""
         for folder in map(str, PurePosixPath(path).parents):
+            if folder in self.reuse:
+                own = self.declared.of(path, tagged(text[:_HEAD]))
+                return own or self.licenses.get(folder, "none")
             if folder in self.licenses:
-                own = tagged(text[:_HEAD]) if folder in self.reuse else ""
-                return own or self.licenses[folder]
+                beside = self.declared.sidecars.get(path, "")
+                return f"{_one(self.licenses[folder])} AND {beside}" if beside else self.licenses[folder]
         return "none"
 
 

@@ -27,7 +27,7 @@ _NOTICE = re.compile(
     r"|\b(?:under|governed\s+by)\s+(?:[\w.,'-]+\s+){0,6}(?:licen[cs]es?|terms)\b"
     r"|\b(?:mit|bsd|apache|gnu|[al]?gpl\w*|mozilla|public|isc|x11|expat|boost|zlib|software|source"
     r"|proprietary|general)"
-    r"[\s-](?:style\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b|\blppl\b"
+    r"[\s-](?:style\s)?licen[cs]e\b|\b[al]?gpl ?v?[23]\b|\blppl\b|\bcc[\s-]by\b"
     r"|\b(?:see|read|refer\s+to)\s(?:[\w-]+\s){0,4}[`'\"]?(?:licen[cs]e|copying|copyright\s+for)\b"
     r"|\blicen[cs]e\s*[:=]|\blicen[cs]e\s+(?:file|agreement|terms|text|header|information)\b"
     r"|\bpermission\s+(?:is\s+(?:hereby\s+)?granted|to\s+use,)|\bhereby\s+granted\b|\bis\s+free\s+software\b"

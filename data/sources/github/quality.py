@@ -20,7 +20,10 @@ _GENERATED = re.compile(
     rf"|^[^\w\n]*+{_AUTO}generated\b(?!\s+(?:ids?|names?|keys?|documentation|docs|tests?|data)\b)"
     rf"|\b{_AUTO}generated (?:file|code|by|from|with|using|on|via|source|header|do not)\b"
     r"|\bgenerated from ['\"/]|\bgenerated\b.{0,120}\bdo not (?:edit|modify|change|touch)\b"
-    r"|\bdo not (?:edit|modify|change)\b.{0,120}\bgenerated\b"
+    r"|(?<!\bwe )(?<!\bthey )\bdo not (?:edit|modify|change)\b.{0,120}\b(?:generated|overwritten)\b"
+    r"|^[^\w\n]*+generated (?:by|from|with|using|on)\b(?! (?:the|an?|this|each|every|all|django)\b)"
+    r"|\bgenerated from reading\b|\b(?:produced|created|made) by \S[^.\n]{1,60}\bdo not edit\b"
+    r"|\b(?:parser|scanner|lexer|lexical analyzer), (?:made|generated|produced) by \S"
     r"|^[^\w\n]*+(?:(?:warning|note|attention)\W*+)?+do not (?:edit|modify)"
     r"(?: (?:this|the) file)?(?: (?:by hand|manually|directly))?\W*$",
     re.IGNORECASE | re.MULTILINE | re.DOTALL,
@@ -42,7 +45,7 @@ def generated_mark(text: str, comments: Comments) -> str:
     """The generator's mark in the comments at the top of the file, or ""."""
     lines = text.split("\n", _GENERATED_LINES)[:_GENERATED_LINES]
     top = "\n".join(lines)
-    if "generated" not in top.lower() and "do not" not in top.lower():
+    if not any(sign in top.lower() for sign in ("generated", "do not", "made by")):
         return ""
     if comments.line or comments.block:
         top = "\n".join(comment_lines(lines, comments))

@@ -53,10 +53,10 @@ _TEXT_OF = {name: name for name in ("mit", "bsd-3-clause", "apache-2.0", "isc")}
 _MORE_TEXTS = (("apache", "apache-2.0"), ("llvm", "llvm-exception"))  # also known texts, if the word occurs
 # Licenses by the names that people write; if two match at the same place, the first counts. `{}`: a version.
 _NAMES = (
-    ("agpl-{}", r"affero general public license|agpl"),
-    ("lgpl-{}", r"(?:lesser|library) general public license|lesser gpl|lgpl"),
-    ("gpl-{}", r"general public license|gnu public license|gpl"),
-    ("mpl-{}", r"mozilla public license|mpl"),
+    ("agpl-{}", r"affero general public license|agpl(?:v?\d(?:\.\d)?)?"),
+    ("lgpl-{}", r"(?:lesser|library) general public license|lesser gpl|lgpl(?:v?\d(?:\.\d)?)?"),
+    ("gpl-{}", r"general public license|gnu public license|gpl(?:v?\d(?:\.\d)?)?"),
+    ("mpl-{}", r"mozilla public license|mpl(?:v?\d(?:\.\d)?)?"),
     ("bsd-4-clause", r"bsd 4 clause|(?:4|four) clause bsd|original bsd"),
     ("bsd-2-clause", r"bsd 2 clause|(?:2|two) clause bsd|simplified bsd|freebsd license"),
     ("bsd-3-clause", r"bsd 3 clause|(?:3|three) clause bsd|(?:new|modified|revised) bsd"),
@@ -147,8 +147,8 @@ _PROPRIETARY = re.compile(
     r"|\bunauthori[sz]ed (?:copying|use|reproduction|distribution|disclosure|access)\b|\binternal use only\b"
     r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
     r"|sold|modified)\b"
-    r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the )?(?:prior|express|written"
-    r"|explicit)\b"
+    r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"
+    r"|written|explicit)\b|\bstrictly prohibited\b"
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 _SPDX = re.compile(
@@ -158,6 +158,7 @@ _SPDX = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+_ASSIGNED = re.compile(r"^__licen[cs]e__\s*=\s*['\"]{1,3}([^'\"\n]{1,100})['\"]", re.MULTILINE)
 _MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
 _BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
 # Headings above the licenses of other people's software that is distributed along.
@@ -236,6 +237,12 @@ def notice_license(notice: str) -> str:
     if any(_PROPRIETARY.search(one) and not _OWN_NAME.search(one) for one in sentences):
         names.add("proprietary")
     return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+
+
+def assigned_license(text: str) -> str:
+    """The license that a Python file names in `__license__`, or ""."""
+    found = _ASSIGNED.search(text)
+    return " AND ".join(sorted(_named(_plain(found[1])) - {"bsd"})) if found else ""
 
 
 def tagged(text: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from data.documents import Document, Drop, Record
 from data.errors import DataError
-from data.sources import rows, text
+from data.sources import limits, rows, text
 from tests.support.narrow import as_a
 
 characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
@@ -153,12 +153,8 @@ def test_one_json_array_is_read_like_lines(tmp_path, pretty, pack):
     ]
 
 
-def test_a_damaged_array_gives_the_rows_before_the_damage(tmp_path):
+def test_a_truncated_array_gives_the_rows_before_its_end(tmp_path):
     path = tmp_path / "a.json"
-    path.write_text('[{"text": "one"}, 3, {"text": "two"}, {"text": bad}, {"text": "three"}]')
-    items = list(text.read(path))
-    assert [item.text for item in items if isinstance(item, Record)] == ["one", "two"]
-    assert [item.record for item in items if isinstance(item, Drop) and item.malformed] == [1, 3]
     path.write_text('[{"text": "one"}')
     with pytest.raises(EOFError, match="truncated"):
         list(text.read(path))
@@ -179,3 +175,49 @@ def test_files_of_one_folder_may_have_different_columns(tmp_path):
         pq.write_table(pa.table(columns), tmp_path / f"{number}.parquet")
     found = [record.text for path in text.inputs(tmp_path) for record in records(path)]
     assert found == ["one", "two", "three", "four", "five"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", 'id,text\r\n1,"One, with ""quotes"" and\r\ntwo lines"\r\n\r\n2,Two\r\n'),
+        ("a.csv", '\ufeffid;Text\n1;"One, with ""quotes"" and\r\ntwo lines"\n2;Two'),
+        ("a.tsv", 'id\ttext\n1\t"One, with ""quotes"" and\r\ntwo lines"\n2\tTwo\n'),
+    ],
+)
+def test_csv_and_tsv_are_read_by_their_column(tmp_path, name, content):
+    for encoding, pack, suffix in (
+        ("utf-8", bytes, ""),
+        ("utf-16", bytes, ""),
+        ("utf-8", gzip.compress, ".gz"),
+    ):
+        path = tmp_path / (name + suffix)
+        path.write_bytes(pack(content.encode(encoding)))
+        assert text.inputs(path) == [path]
+        one, two = records(path)
+        assert (one.text, two.text) == ('One, with "quotes" and\r\ntwo lines', "Two")
+        assert (one.meta, two.record) == ({"id": "1"}, 1)
+
+
+def test_a_bad_row_of_a_csv_costs_itself(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'text,id\none,1\ntoo few\nthree,3,3\n"four\0",4\n\xff,5\nsix,6\n')
+    items = list(text.read(path))
+    assert [item.record for item in items if isinstance(item, Drop)] == [1, 2]
+    assert [item.text for item in items if isinstance(item, Record)] == ["one", "four\ufffd", "\udcff", "six"]
+    path.write_text("text,id\n" + "x" * 3000 + ",1\ntwo,2\n")
+    with limits.within(limits.Limits(record_bytes=2000)):
+        bad, two = text.read(path)
+    assert isinstance(bad, Drop) and isinstance(two, Record) and two.text == "two"
+
+
+def test_a_csv_without_a_text_is_refused_with_its_columns_and_left_out_of_a_folder(tmp_path):
+    (tmp_path / "about.csv").write_text("name,size\na,1\n")
+    with pytest.raises(DataError, match=r"no column text or .*name, size; rename one"):
+        text.inputs(tmp_path / "about.csv")
+    (tmp_path / "a.txt").write_text("Plain.")
+    assert text.inputs(tmp_path) == [tmp_path / "a.txt"]
+    (tmp_path / "b.csv").write_text("text\nRow.\n")
+    (tmp_path / "c.jsonlines").write_text('{"text": "Line."}')
+    found = [record.text for path in text.inputs(tmp_path) for record in records(path)]
+    assert found == ["Row.", "Line."]

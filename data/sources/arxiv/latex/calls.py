@@ -10,7 +10,8 @@ import re
 from collections.abc import Mapping
 
 from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.definitions import DONE, Macro, answered, call_arguments, fence_body
+from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
+from data.sources.arxiv.latex.definitions import DONE, Macro
 from data.sources.arxiv.latex.syntax import WORD, Arguments, ends_in_word
 
 MAX_CALL = 1 << 16  # characters that one call may produce, beyond four times its arguments
@@ -63,11 +64,13 @@ def append_value(out: list[str], before: str, value: str) -> None:
 class Calls:
     """The macros of a paper up to the current position, and the values of their calls."""
 
-    def __init__(self, flags: Mapping[str, bool | None], text: str = "") -> None:
+    def __init__(
+        self, flags: Mapping[str, bool | None], numbers: Mapping[str, int | None], text: str = ""
+    ) -> None:
         self.macros: dict[str, Macro] = {}
         self.read = Arguments()
         self.defined: set[str] = set()  # every name that the paper has defined
-        self._flags, self._text = flags, text
+        self._flags, self._numbers, self._text = flags, numbers, text
         self._used: set[str] | None = None  # control words that occur elsewhere than in tests
         self._cache: dict[str, str] = {}  # values of macros without arguments
         self._blocked = 0  # how often a macro was met inside its own value
@@ -95,6 +98,9 @@ class Calls:
             return self.is_defined(name[1:])
         if name in self._flags:
             return self._flags[name]
+        if name in self._numbers:
+            number = self._numbers[name]
+            return None if number is None else str(number)
         macro = self.macros.get(name)
         return macro.literal.strip() if macro and not macro.arguments and not macro.final else None
 

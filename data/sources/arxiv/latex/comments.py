@@ -17,7 +17,7 @@ from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 _FAILURES = 3  # unterminated conditionals after which none is searched for
 _NESTED = 10  # nesting of branches that is followed
 
-_LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}")
+_LINE_GROUP = re.compile(r"[ \t]*\{[^{}\n]*\}|([|!+\"])[^\n]*?\1")
 
 
 @lru_cache(maxsize=64)
@@ -31,8 +31,8 @@ def _marks(verbatim: Verbatim) -> re.Pattern:
         rf"|begin[ \t]*\{{(?P<env>{alternatives(environments)})\}}"
         r"|(?P<url>url|path|href|nolinkurl)(?![A-Za-z@])"
         rf"|(?P<plain>{alternatives(verbatim.comments - {'comment*'})})(?=[ \t]*\n)"
-        r"|(?P<if>if(?:false|true|num|odd)?)(?![A-Za-z@])"
-        r"|(?P<file>input|include|includestandalone|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
+        r"|(?P<if>(?:unless\s*+\\)?+if(?:false|true|num|odd|case)?)(?![A-Za-z@])"
+        r"|(?P<file>input|@input|@@input|@iinput|include|includestandalone|subfile|subfileinclude|InputIfFileExists|IfFileExists|import|subimport|inputfrom"
         r"|subinputfrom|includefrom|subincludefrom|usepackage|RequirePackage|documentclass|LoadClass"
         rf"|documentstyle|endinput)(?![A-Za-z@])){short}"
     )
@@ -114,22 +114,17 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
             found = conditionals.decided(mark["if"], text, at, position)
             if found is None or failures >= _FAILURES or len(jumps) >= _NESTED:
                 continue
-            found_branches = conditionals.branches(text, found[1])
-            if found_branches is None:
+            chosen = conditionals.branch(text, found[1], found[0])
+            if chosen is None:
                 failures += 1
                 continue
             yield text[start:at]
-            first, last = (
-                (found[1], found_branches.first_end)
-                if found[0]
-                else (found_branches.second_start, found_branches.second_end)
-            )
-            if first < last:
-                jumps.append((last, found_branches.end))
-                start = position = after_word(text, at, first)
+            if chosen.start < chosen.end:
+                jumps.append((chosen.end, chosen.fi))
+                start = position = after_word(text, at, chosen.start)
             else:
-                start = position = _own_line(text, at, found_branches.end)
-                if start == found_branches.end:
+                start = position = _own_line(text, at, chosen.fi)
+                if start == chosen.fi:
                     start = position = after_word(text, at, start)
         elif not mark["file"]:  # a character that opens verbatim text
             position = verbatim.short_end(text, position)
@@ -149,6 +144,8 @@ def _pieces(text: str, resolve: Resolve | None, verbatim: Verbatim) -> Iterator[
             if found is not None:
                 keep = end if mark["file"] in PACKAGES else at
                 yield text[start:keep]
+                if found[:1].isalpha() and ends_in_word(text, keep):  # \iflong\input{a}
+                    yield " "
                 yield found
                 start = position = end
     yield text[start:]

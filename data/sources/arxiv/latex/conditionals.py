@@ -1,8 +1,8 @@
-r"""TeX's conditionals: which branch they choose, and where their branches are.
+r"""TeX's conditionals: which branch they choose, and where it is.
 
-In: a text and the position of an `\if…`. Out: whether it is true, as far as the text (`\iffalse`,
-`\if0`, `\ifnum 0=1`) or flags (`\newif`) determine it; and its branches. Undecided ones are left in the text.
-Rules: The TeXbook, chapter 20.
+In: a text and the position of an `\if…`. Out: which branch it chooses, as far as the text (`\iffalse`,
+`\if0`, `\ifnum 0=1`), flags (`\newif`) and numbers determine it; and where that branch is. Undecided ones are
+left in the text. Rules: The TeXbook, chapter 20.
 """
 
 import re
@@ -14,26 +14,33 @@ from data.sources.arxiv.latex.syntax import after_word
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
-# What a control sequence means: a flag's True or False, a macro's string, None if unknown. With a backslash
-# before the name: whether it is defined, None if unknown.
+ELSE = -1  # the branch after \else
+
+# What a control sequence means: a flag's True or False, a macro's or a number's string, None if unknown; of
+# `c@NAME`, a counter's value. With a backslash before the name: whether it is defined, None if unknown.
 Lookup = Callable[[str], bool | str | None]
 
 _TOKEN = re.compile(
     r"%[^\n]*|\\(?:newif\s*+\\if[A-Za-z@]++|let\s*+\\if[A-Za-z@]++\s*+=?\s*+\\if[A-Za-z@]++"
-    r"|(if[A-Za-z@]*+|else(?![A-Za-z@])|fi(?![A-Za-z@]))|.)",
+    r"|(?P<unless>unless\s*+\\(?=if))?+(?P<word>if[A-Za-z@]*+|(?:else|or|fi)(?![A-Za-z@]))|.)",
     re.DOTALL,
 )
 # Macros of the packages etoolbox, ifthen and others whose branches are arguments.
 WITH_ARGUMENTS = re.compile(
-    r"iff$|ifthenelse|if(?:cs)?(?:def$|undef|string|empty|blank|num[a-z]|dim[a-z]|bool|toggle|strequal|in[a-z])"
+    r"if(?:f|thenelse|boolexp[re]|str(?:equal|empty)|blank|num(?:comp|equal|greater|less|odd)|dim(?:comp|equal|greater|less)"
+    r"|bool|toggle|undef|(?:def|cs)(?:def|undef|string|strequal|empty|void|macro|param|prefix|protected|counter"
+    r"|length|dimen)?|in[a-z]++|tagged|empty|notempty|thispageodd|packageloaded)$"
 )
 _ALIAS = re.compile(r"\\let\s*+\\[A-Za-z@]++\s*+=?\s*+\Z")
 _CHARACTERS = re.compile(
-    r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?(?:\\([A-Za-z@]++)[ \t]*|(\s)|(.))"
+    r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?"
+    r"(?:\\([A-Za-z@]++)[ \t]*|(\s)|([^#{}$&%\\]))"
 )
-_NUMBERS = re.compile(
-    r"\s*+(?:\\([A-Za-z@]++)|(-?\d++))\s*+([<=>])\s*+(?:\\([A-Za-z@]++)|(-?\d++))(?:\s|\\relax(?![A-Za-z]))?"
+_NUMBER = re.compile(
+    r"\s*+(?:\\value\s*+\{\s*+(?P<counter>[A-Za-z@]++)\s*+\}|\\(?P<name>[A-Za-z@]++)|(?P<digits>[-+]?\d++))"
 )
+_RELATION = re.compile(r"\s*+([<=>])")
+_NUMBER_END = re.compile(r"\s|\\relax(?![A-Za-z])")
 _DEFINED = re.compile(r"\s*+\\([A-Za-z@]++)(?:[ \t]++|%[^\n]*+\n[ \t]*+)?")
 _NAMED = re.compile(r"[ \t]*+([A-Za-z@:*-]{1,60})[ \t]*+\\endcsname(?![A-Za-z@])[ \t]?")
 _TOKENS = re.compile(
@@ -41,45 +48,73 @@ _TOKENS = re.compile(
 )
 _UNDEFINED = ("\\undefined", "\\@undefined")
 _EMPTY = ("\\empty", "\\@empty")
-_NUMBER = re.compile(r"\s*+(-?\d++)\s?")
+_DIGITS = re.compile(r"\s*+([-+]?\d++)\s*+")
 
 
 @dataclass(frozen=True, slots=True)
-class Branches:
-    r"""The branches of a conditional; without `\else` the second is empty, at `\fi`."""
+class Branch:
+    """A branch of a conditional, from `start` to `end`, and where the conditional ends."""
 
-    first_end: int
-    second_start: int
-    second_end: int
+    start: int
     end: int
+    fi: int
 
 
-def branches(text: str, position: int) -> Branches | None:
-    """The branches of a conditional whose test ends at `position`, or None if it is unterminated."""
-    depth, middle = 1, None
+def branch(text: str, position: int, number: int) -> Branch | None:
+    r"""The branch with this number of a conditional whose test ends at `position`; None if unterminated.
+
+    `\or` separates branches from 0 on. A branch that is missing is the one after `\else` or, without that,
+    empty, at `\fi`.
+    """
+    depth, start, is_else = 1, position, False
+    found: list[tuple[int, int]] = []
     for mark in _TOKEN.finditer(text, position):
-        word = mark[1]
+        word = mark["word"]
         if word is None:
             continue
         if word == "fi":
             depth -= 1
-            if depth == 0:
-                first_end, second_start = middle or (mark.start(), mark.start())
-                return Branches(first_end, second_start, mark.start(), mark.end())
-        elif word == "else":
-            if depth == 1 and middle is None:
-                middle = mark.start(), mark.end()
+        elif word in ("else", "or"):
+            if depth > 1 or is_else:
+                continue
         elif not WITH_ARGUMENTS.match(word):
             depth += 1
+            continue
+        else:
+            continue
+        if word != "fi" or depth == 0:
+            found.append((start, mark.start()))
+            start = mark.end()
+        if depth == 0:
+            otherwise = found.pop() if is_else else (mark.start(), mark.start())
+            first, last = found[number] if 0 <= number < len(found) else otherwise
+            return Branch(first, last, mark.end())
+        is_else = is_else or word == "else"
     return None
 
 
 def decided(
     name: str, text: str, start: int, position: int, lookup: Lookup = lambda name: None
-) -> tuple[bool, int] | None:
-    r"""Whether the conditional `\name` at `start` is true, and where its test ends; None if unknown."""
+) -> tuple[int, int] | None:
+    r"""The number of the branch that the conditional `\name` at `start` chooses, and where its test ends.
+
+    None if unknown. `name` may be `unless\\` and a name.
+    """
     if _is_named(text, start, position):
         return None
+    unless, _, name = name.rpartition("\\")
+    if name == "ifcase":
+        number, position = read_number(text, position, lookup)
+        return None if number is None else (max(number, ELSE), position)
+    found = _is_true(name, text, position, lookup)
+    if found is None:
+        return None
+    is_true, end = found
+    return (0 if is_true == (not unless) else ELSE), end
+
+
+def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool, int] | None:
+    """Whether a test that begins at `position` is true, and where it ends; None if unknown."""
     if name in ("iffalse", "iftrue"):
         return name == "iftrue", position
     if name == "if":
@@ -92,15 +127,12 @@ def decided(
             return None
         return first[0] == second[0], found.end()
     if name == "ifnum":
-        found = _NUMBERS.match(text, position)
-        if found is None:
+        left, position = read_number(text, position, lookup)
+        relation = _RELATION.match(text, position)
+        right, position = read_number(text, relation.end(), lookup) if relation else (None, position)
+        if relation is None or left is None or right is None:
             return None
-        left = _value(found[1], lookup) if found[1] else found[2]
-        right = _value(found[4], lookup) if found[4] else found[5]
-        if not (left and right and _NUMBER.fullmatch(left) and _NUMBER.fullmatch(right)):
-            return None
-        a, b = int(left), int(right)
-        return {"<": a < b, "=": a == b, ">": a > b}[found[3]], found.end()
+        return compared(left, relation[1], right), position
     if name in ("ifdefined", "ifcsname"):
         found = (_DEFINED if name == "ifdefined" else _NAMED).match(text, position)
         known = lookup("\\" + found[1]) if found else None
@@ -110,10 +142,25 @@ def decided(
         same = _is_same(found[1].rstrip(), found[2].rstrip(), lookup) if found else None
         return (same, found.end()) if found and same is not None else None
     if name == "ifodd":
-        found = _NUMBER.match(text, position)
-        return (int(found[1]) % 2 == 1, found.end()) if found else None
+        number, position = read_number(text, position, lookup)
+        return None if number is None else (number % 2 == 1, position)
     value = lookup(name)
     return (value, position) if isinstance(value, bool) else None
+
+
+def compared(left: int, relation: str, right: int) -> bool:
+    return {"<": left < right, "=": left == right, ">": left > right}[relation]
+
+
+def read_number(text: str, position: int, lookup: Lookup) -> tuple[int | None, int]:
+    r"""The number here, in digits, as a macro or register, or as `\value{…}`, if it is known; and its end."""
+    found = _NUMBER.match(text, position)
+    if found is None:
+        return None, position
+    end = _NUMBER_END.match(text, found.end())
+    value = found["digits"] or _value(f"c@{found['counter']}" if found["counter"] else found["name"], lookup)
+    digits = _DIGITS.fullmatch(value or "")
+    return (int(digits[1]) if digits else None), (end.end() if end else found.end())
 
 
 def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:
@@ -154,21 +201,16 @@ def resolved(text: str, lookup: Lookup, depth: int = 0) -> str:
     out: list[str] = []
     place = 0
     for mark in _TOKEN.finditer(text):
-        word = mark[1]
-        if word is None or mark.start() < place or word in ("else", "fi"):
+        word = mark["word"]
+        if word is None or mark.start() < place or word in ("else", "or", "fi"):
             continue
-        found = decided(word, text, mark.start(), mark.end(), lookup)
+        found = decided((mark["unless"] or "") + word, text, mark.start(), mark.end(), lookup)
         if found is None:
             continue
-        found_branches = branches(text, found[1])
-        if found_branches is None:
+        chosen = branch(text, found[1], found[0])
+        if chosen is None:
             break
-        first, last = (
-            (found[1], found_branches.first_end)
-            if found[0]
-            else (found_branches.second_start, found_branches.second_end)
-        )
-        first = min(after_word(text, mark.start(), first), last)
-        out += [text[place : mark.start()], resolved(text[first:last], lookup, depth + 1)]
-        place = after_word(text, last, found_branches.end)
+        first = min(after_word(text, mark.start(), chosen.start), chosen.end)
+        out += [text[place : mark.start()], resolved(text[first : chosen.end], lookup, depth + 1)]
+        place = after_word(text, chosen.end, chosen.fi)
     return "".join(out) + text[place:]

@@ -8,9 +8,8 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.latex.syntax import Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import Arguments
 
-_NESTED = 10  # nesting of questions about optional arguments
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
 
 _COMMANDS = frozenset(
@@ -40,12 +39,12 @@ _PROGRAMS = re.compile(
     r"|read|write|immediate|special)(?![A-Za-z])"
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
-_BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|fi)(?![A-Za-z])")
-_DECIDABLE = re.compile(  # tests of an empty argument, or of whether a name is defined
+_BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
+_DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
-    r"|\\ifdefined\s*+\\[A-Za-z]+"
+    r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
-_ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")
+ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")  # which arguments are given
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -53,7 +52,6 @@ _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
 _PARAMETERS = re.compile(r"\s*+([^#{}\\]{0,1000}+)((?:#[1-9][^#{}\\]{0,1000}+){0,9}+)(?=\{)")
 _SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
-_SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
@@ -239,7 +237,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         body = _XSPACE.sub("", body)
     if not known.may_input and _INPUTS.search(body):
         return None
-    asks = _ASKS.search(body) is not None
+    asks = ASKS.search(body) is not None
     is_conditional = _asks_flags(body, known.flags)
     if _PROGRAMS.search(_BRANCHING.sub("", body) if is_conditional else body):
         formula = _in_either_mode(body)
@@ -260,110 +258,11 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
 def _asks_flags(body: str, flags: Container[str]) -> bool:
     """Whether the body branches, and only on flags, on what is defined or on an empty argument."""
     words = _BRANCHING.findall(body)
-    asked = [word for word in words if word not in ("else", "fi")]
+    asked = [word for word in words if word not in ("else", "or", "fi")]
     if not asked or len(asked) != words.count("fi"):
         return False
-    n_plain = len(_DECIDABLE.findall(body)) if "ifdefined" in asked or "ifx" in asked else 0
+    n_plain = len(_DECIDABLE.findall(body))
     return sum(word in flags for word in asked) + n_plain == len(asked)
-
-
-# ---- the arguments of a call
-
-
-def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str], int] | None:
-    """The arguments of a call whose name ends at `position`, and their end; None if one is missing."""
-    if macro.delimiters:
-        return _delimited(macro.delimiters, text, position, read)
-    if macro.signature is not None:
-        return _signed(macro.signature, text, position, read)
-    arguments = []
-    if macro.default is not None:
-        option = read.option(text, position)
-        value, position = option or (macro.default, position)
-        arguments.append(value)
-    while len(arguments) < macro.arguments:
-        found = read.argument(text, position)
-        if found is None:
-            return None
-        arguments.append(found[0])
-        position = found[1]
-    return arguments, position
-
-
-def _signed(
-    signature: list[tuple[str, str]], text: str, position: int, read: Arguments
-) -> tuple[list[str], int] | None:
-    arguments = []
-    for kind, default in signature:
-        if kind == "s":
-            found = ("*", position + 1) if text[position : position + 1] == "*" else ("", position)
-        elif kind == "m":
-            found = read.argument(text, position)
-        else:
-            missing = default if kind == "O" else "-NoValue-"
-            found = read.option(text, position) or (missing, position)
-        if found is None:
-            return None
-        arguments.append(found[0])
-        position = found[1]
-    return arguments, position
-
-
-def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
-    """The body of a paired delimiter with the star or the size that follows its name, and their end."""
-    left = right = middle = ""
-    if text[position : position + 1] == "*":
-        left, right, middle, position = "\\left", "\\right", "\\middle", position + 1
-    elif (option := read.option(text, position)) is not None:
-        size = _SIZE.fullmatch(option[0])
-        position = option[1]
-        if size:
-            left, right, middle = f"\\{size[1]}l", f"\\{size[1]}r", f"\\{size[1]}"
-    before, first, *inner, last, after = macro.body
-    inner = [piece.replace("\\delimsize", middle) if isinstance(piece, str) else piece for piece in inner]
-    return [before, f"{left}{first}", *inner, f"{right}{last}", after], position
-
-
-def answered(value: str, read: Arguments, depth: int = 0) -> str:
-    """A value in which the questions about optional arguments are replaced by the branches they choose."""
-    out: list[str] = []
-    place = 0
-    for mark in _ASKS.finditer(value) if depth < _NESTED else ():
-        asked = read.argument(value, mark.end()) if mark.start() >= place else None
-        branches: dict[str, str] = {}
-        for kind in mark[2] if asked else "":
-            asked_branch = read.argument(value, asked[1]) if asked else None
-            if asked_branch is None:
-                break
-            branches[kind] = asked_branch[0]
-            asked = asked[0] if asked else "", asked_branch[1]
-        if asked is None or len(branches) < len(mark[2]):
-            continue
-        given = asked[0] == "*" if mark[1] == "Boolean" else asked[0] != "-NoValue-"
-        chosen = branches.get("T" if given == (mark[1] != "NoValue") else "F", "")
-        out += [value[place : mark.start()], answered(chosen, read, depth + 1)]
-        place = asked[1]
-    return "".join(out) + value[place:]
-
-
-def _delimited(
-    delimiters: list[str], text: str, position: int, read: Arguments
-) -> tuple[list[str], int] | None:
-    lead, *after = delimiters
-    position = blanks_end(text, position)
-    if not text.startswith(lead, position):
-        return None
-    position += len(lead)
-    arguments = []
-    for delimiter in after:
-        found = read.until(delimiter, text, position) if delimiter else read.argument(text, position)
-        if found is None:
-            return None
-        argument, position = found
-        if delimiter and argument[:1] == "{" and read.group_end(argument, 0) == len(argument):
-            argument = argument[1:-1]
-        arguments.append(argument)
-    return arguments, position
 
 
 def _in_either_mode(body: str) -> str | None:

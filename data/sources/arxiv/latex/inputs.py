@@ -13,20 +13,26 @@ from data.sources.arxiv.latex.syntax import OPTION, Arguments, blanks_end
 Resolve = Callable[[str, str, str], str | None]
 
 _ARGUMENT = re.compile(
-    r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+))'
+    r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+)'
+    r"|(\\[A-Za-z@]++))"
 )
 _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _GROUP = re.compile(r"\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
 INPUTS = frozenset(
-    {"input", "include", "subfile", "subfileinclude", "includestandalone", "InputIfFileExists", *_FOLDERED}
+    {"input", "@input", "@@input", "@iinput", "include", "subfile", "subfileinclude", "includestandalone"}
+    | {"InputIfFileExists", *_FOLDERED}
 )
 # Commands that name a file through a macro, or may be such a macro.
 INPUT_BY_MACRO = re.compile(
     rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
     rf"|\\(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
     r"|\\let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@])"
+)
+MAX_TURNS = 100  # of a loop that inputs files
+_LOOP = re.compile(
+    r"\s*+\\([A-Za-z]++)\s*+in\s*+\{([^{}\\]{0,2000})\}\s*+|\s*+\\([A-Za-z@]++)\s*+:=\s*+([^\\{}]{0,2000})\\do\s*+"
 )
 INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")
 
@@ -55,6 +61,7 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
         folder, position = first[1].strip(), first.end()
     if command == "includestandalone" and (option := OPTION.match(text, position)):
         position = option.end()
+    command = command.lstrip("@").replace("iinput", "input")
     argument = _ARGUMENT.match(text, position)
     if argument is None or (argument[1] is None and command != "input"):
         return None, position
@@ -68,6 +75,24 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
         otherwise = _GROUP.match(text, then.end()) if then else None
         end = otherwise.end() if otherwise else end
     return found, end
+
+
+def loop(text: str, position: int, read: Arguments) -> tuple[list[str], int] | None:
+    r"""What each turn of \foreach or \@for reads if it inputs files, and where the loop ends."""
+    head = _LOOP.match(text, position)
+    body = read.argument(text, head.end()) if head else None
+    if head is None or body is None or not INPUT.search(body[0]):
+        return None
+    name, listed = (head[1], head[2]) if head[1] else (head[3], head[4])
+    values = [value.strip() for value in listed.split(",")]
+    if "..." in values[1:-1]:
+        at = values.index("...")
+        ends = values[at - 1], values[at + 1]
+        if not all(end.isdecimal() and len(end) < 4 for end in ends):
+            return None
+        values[at : at + 1] = [str(number) for number in range(int(ends[0]) + 1, int(ends[1]))]
+    variable = re.compile(rf"\\{name}(?![A-Za-z@])(?:\{{\}}|[ \t]+)?")
+    return [variable.sub(lambda _, value=value: value, body[0]) for value in values[:MAX_TURNS]], body[1]
 
 
 def existence(text: str, position: int, resolve: Resolve, read: Arguments) -> tuple[int, int, int] | None:

@@ -11,42 +11,22 @@ that program (`\csname`, conditionals other than flags, names with @, nested def
 import re
 from functools import lru_cache
 
-from data.sources.arxiv.latex import conditionals
-from data.sources.arxiv.latex.calls import Calls, TooMuch, append, append_value
-from data.sources.arxiv.latex.definitions import DEFINERS, DONE, Definition, Known, Macro, read_definition
-from data.sources.arxiv.latex.flags import COMMANDS, Flags
-from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, resolved_input
-from data.sources.arxiv.latex.packages import PACKAGES
-from data.sources.arxiv.latex.syntax import WORD, after_word, blanks_end, line_rest
+from data.sources.arxiv.latex import audiences, flags, numbers, tests
+from data.sources.arxiv.latex.calls import TooMuch, append, append_value
+from data.sources.arxiv.latex.definitions import DEFINERS, DONE, read_definition
+from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
+from data.sources.arxiv.latex.state import PROTECTED, State
+from data.sources.arxiv.latex.syntax import after_word, blanks_end, line_rest
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, alternatives
 
 __all__ = ["PROTECTED", "TooMuch", "expand"]
 
 MAX_FILES = 20  # nesting of files that macros input
-_ENDLESS = 3  # unterminated conditionals after which none is searched for
 _NESTED = 10  # nesting of kept branches
-_NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
-_CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
-_PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
-_NEWCOMMAND = re.compile(r"\\newcommand")
 
-_STRUCTURE = (
-    "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
-    " pageref eqref cite citep citet citealt citealp citeauthor citeyear nocite bibitem bibliography"
-    " bibliographystyle printbibliography input include subfile import documentclass documentstyle usepackage"
-    " caption footnote footnotetext title author date abstract maketitle thanks includegraphics newcommand"
-    " renewcommand providecommand def gdef edef xdef let newenvironment renewenvironment newtheorem url href"
-    " path verb left right hline tableofcontents document enddocument par relax"
-)
-PROTECTED = frozenset(_STRUCTURE.split())
-# Names that LaTeX itself uses: their definitions have effects, so they are kept.
-_SETTING = re.compile(
-    r"the(?:page|part|chapter|(?:sub)*section|(?:sub)?paragraph|equation|figure|table|footnote|enum[iv]+|theorem)$"
-    r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
-    r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
-)
-_BRANCHES = ("fi", "nottoggle", "notbool", "opt", "optv")
+_LOOPS = frozenset({"foreach", "@for"})
+_BRANCHES = audiences.CHOOSE | tests.COMMANDS | {"fi", "unless"}
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 
 
@@ -63,7 +43,9 @@ def expand(
     return "".join(expander.out), expander.opaque
 
 
-_SPECIAL = DEFINERS | _PREFIXES | COMMANDS | INPUTS | {"fi", "usepackage", "makeatletter", "makeatother"}
+_COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
+_SPECIAL = DEFINERS | _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
+_SPECIAL |= _LOOPS | {"usepackage", "makeatletter", "makeatother"}
 
 
 @lru_cache(maxsize=64)
@@ -90,16 +72,10 @@ class _Expander:
         self.verbatim, self.resolve = verbatim, resolve
         self.out: list[str] = []
         self.opaque: list[tuple[int, int]] = []
-        self.flags = Flags()
-        self.calls = Calls(self.flags.values, paper if has_preamble else "")
-        self.calls.allow(len(paper))
-        self.known = Known(self.calls.macros, self.flags.values, may_input=resolve is not None)
-        self.undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
-        self.depth = 0  # depth of groups, in the document's body
+        self.state = State(paper, has_preamble=has_preamble, may_input=resolve is not None)
+        self.calls, self.flags, self.numbers = self.state.calls, self.state.flags, self.state.numbers
         self.files = 0  # files being read, nested
-        self.in_body = not has_preamble
         self.unclosed: set[str] = set()  # verbatim environments that no longer end
-        self.endless = 0  # unterminated conditionals
         self.counted, self.length = 0, 0  # pieces of `out` already measured, and their length
 
     # ---- the paper's own text
@@ -107,7 +83,8 @@ class _Expander:
     def run(self, text: str) -> None:
         """Read a text of the paper: its main file, or a file that a macro inputs."""
         outer, self.text = self.text, text
-        macros, pattern = self.calls.macros, _marks(self.verbatim, "A-Za-z")
+        macros, audience = self.calls.macros, self.state.audience
+        pattern = _marks(self.verbatim, "A-Za-z")
         start = position = 0
         prefix_start = prefix_end = -1
         jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
@@ -129,11 +106,13 @@ class _Expander:
                 if at + (character == "\\") == len(text):
                     continue
                 if character == "{":
-                    self.depth += self.in_body
+                    self.state.group(True)
                     continue
                 if character == "}":
-                    if self.in_body:
-                        self._group(False)
+                    self.state.group(False)
+                    continue
+                if mark["env"] == "begin" and (end := audience.hidden_end(mark["name"], text, position)):
+                    start = position = self._cut(start, at, end)
                     continue
                 end = self._group_or_verbatim(mark, position)
                 if end:
@@ -141,11 +120,18 @@ class _Expander:
                     append(self.out, text[start:at] + (alias.literal if alias else ""))
                     self._append_opaque(text[position if alias else at : end])
                     start = position = end
+            elif text.startswith("<", position) and (span := self.state.mode(word, text, position)):
+                append(self.out, text[start:at])
+                start = position = span[0]
+                if span[0] < span[1]:
+                    jumps.append(span[1:])
+            elif word in audience.hidden and (end := audience.plain_end(word, text, position)):
+                start = position = self._cut(start, at, end)
             elif word in macros:
                 found = self.calls.top(text, word, position)
                 if found is not None:
                     value, end = found
-                    self._obey(value)
+                    self.state.obey(value)
                     if self.resolve and "\\in" in value:
                         append(self.out, text[start:at])
                         end = self._append_inputs(value, end)
@@ -157,10 +143,11 @@ class _Expander:
                 and word[:2] != "if"
                 and word not in self.flags.values
                 and word not in self.flags.setters
+                and word not in self.numbers.values
             ):
                 continue
             elif word in self.flags.values or word[:2] == "if" or word in _BRANCHES:
-                branch = self._branch(word, at, position) if len(jumps) < _NESTED else None
+                branch = self.state.branch(word, text, at, position) if len(jumps) < _NESTED else None
                 if branch is None:
                     continue
                 first, last, end = branch
@@ -174,16 +161,20 @@ class _Expander:
                         start = position = after_word(text, at, end)
             elif word in DEFINERS:
                 begin = prefix_start if prefix_end == at else at
-                definition = read_definition(word, text, position, self.calls.read, self.known)
+                definition = read_definition(word, text, position, self.calls.read, self.state.known)
                 if definition is None:
                     continue
                 end = definition.end
                 if end < 0:
                     self.calls.put(definition.name, None)
                     self.calls.defined.add(definition.name)
-                elif definition.name and self._take(definition):
+                elif definition.name and self.state.take(definition):
+                    self.numbers.defined(text[begin:end])
                     start = position = self._cut(start, begin, end)
                 else:
+                    self.numbers.defined(text[begin:end])
+                    if not definition.name:
+                        audience.command(word, text, at, position, is_sure=not self.flags.unsure)
                     append(self.out, text[start:begin])
                     self._append_opaque(text[begin:end])
                     start = position = end
@@ -192,22 +183,35 @@ class _Expander:
                     prefix_start = at
                 prefix_end = blanks_end(text, position)
             elif word in self.flags.setters:
-                self.flags.use(word, self._group_depth() if prefix_end != at else 0)
+                self.flags.use(word, self.state.group_depth() if prefix_end != at else 0)
                 self.calls.forget_values()
-            elif word in COMMANDS:
-                self.flags.command(word, text, position, self._group_depth())
+            elif word in flags.COMMANDS:
+                self.flags.command(word, text, position, self.state.group_depth())
                 self.calls.forget_values()
                 if word == "newif":
                     position = blanks_end(text, position)
                     position += text.startswith("\\", position)  # skip the name, which tests nothing here
+            elif word in audiences.COMMANDS:
+                audience.command(word, text, at, position, is_sure=not self.flags.unsure)
+            elif word in numbers.COMMANDS or word in self.numbers.values:
+                is_local = self.state.group_depth() > 0 and prefix_end != at
+                position = self.numbers.command(
+                    word, text, at, position, is_sure=not self.flags.unsure, is_local=is_local
+                )
+                self.calls.forget_values()
             elif word == "usepackage":
-                self._use_packages(position)
+                self.state.use_packages(text, position)
             elif self.resolve and word in INPUTS:
                 found = resolved_input(text, position, word, self._input)
                 if found[0] is not None:
                     append(self.out, text[start:at])
                     self._nest(found[0])
                     start = position = found[1]
+            elif self.resolve and word in _LOOPS and (turns := loop(text, position, self.calls.read)):
+                append(self.out, text[start:at])
+                for turn in turns[0]:
+                    self._nest(turn)
+                start = position = turns[1]
             elif word == "makeatletter":
                 pattern, ahead = _marks(self.verbatim, "A-Za-z@"), -1
             elif word == "makeatother":
@@ -218,16 +222,6 @@ class _Expander:
                 start = after_word(text, begin, end)
         append(self.out, text[start:])
         self.text = outer
-
-    def _obey(self, value: str) -> None:
-        """Apply what a macro's value does to flags and the document."""
-        if "\\begin{document}" in value:
-            self.in_body, self.depth = True, 0
-        if self.flags.setters:
-            for mark in WORD.finditer(value):
-                if mark[1] in self.flags.setters:
-                    self.flags.use(mark[1], self._group_depth())
-                    self.calls.forget_values()
 
     def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
         """Count groups; returns where verbatim text that begins here ends, or 0."""
@@ -244,47 +238,10 @@ class _Expander:
                 self.unclosed.add(name)
             return max(end, 0)
         if mark["name"] == "document":
-            self.in_body, self.depth = True, 0
-        elif self.in_body:
-            self._group(mark["env"] == "begin")
+            self.state.in_body, self.state.depth = True, 0
+        else:
+            self.state.group(mark["env"] == "begin")
         return 0
-
-    def _group(self, opens: bool) -> None:
-        if opens:
-            self.depth += 1
-            return
-        self.depth = max(0, self.depth - 1)
-        while self.undo and self.undo[-1][0] > self.depth:
-            _, name, before = self.undo.pop()
-            self.calls.put(name, before)
-        if self.flags.end_group(self.depth):
-            self.calls.forget_values()
-
-    def _group_depth(self) -> int:
-        return self.depth if self.in_body else 0
-
-    # ---- conditionals
-
-    def _branch(self, word: str, start: int, position: int) -> tuple[int, int, int] | None:
-        """Where the kept branch starts and ends, and where the conditional ends; None if undecided."""
-        if word == "fi":
-            self.flags.unsure = max(0, self.flags.unsure - 1)
-            return None
-        if word in COMMANDS:
-            return self.flags.chosen(word, self.text, position, self.calls.read, self.calls.is_defined)
-        if conditionals.WITH_ARGUMENTS.match(word):
-            return None
-        found = conditionals.decided(word, self.text, start, position, self.calls.asked)
-        found_branches = None
-        if found and self.endless < _ENDLESS:
-            found_branches = conditionals.branches(self.text, found[1])
-            self.endless += found_branches is None
-        if found is None or found_branches is None:
-            self.flags.unsure += 1
-            return None
-        if found[0]:
-            return found[1], found_branches.first_end, found_branches.end
-        return found_branches.second_start, found_branches.second_end, found_branches.end
 
     # ---- files
 
@@ -338,35 +295,3 @@ class _Expander:
                 return rest
         append(self.out, text[line:begin])
         return end
-
-    # ---- definitions
-
-    def _take(self, definition: Definition) -> bool:
-        """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
-        name = definition.name
-        (self.calls.defined.discard if definition.meaning in _NOTHING else self.calls.defined.add)(name)
-        if definition.is_kept:
-            return True
-        meaning = _CONSTANTS.get(definition.meaning.strip())
-        if meaning is not None or name in self.flags.values:
-            self.flags.put(name, meaning, 0 if definition.is_global else self._group_depth())
-            self.calls.forget_values()
-        if meaning is not None:
-            self.calls.put(name, None)
-            return False
-        macro = None if name in PROTECTED or "@" in name else definition.macro
-        if self.in_body and self.depth and not definition.is_global:
-            self.undo.append((self.depth, name, self.calls.macros.get(name)))
-        self.calls.put(name, macro)
-        return macro is not None and not _SETTING.match(name)
-
-    def _use_packages(self, position: int) -> None:
-        found = _PACKAGES.match(self.text, position)
-        for package in found[2].split(",") if found else ():
-            if package.strip() == "optional" and found:
-                self.flags.options = {tag.strip() for tag in (found[1] or "").split(",")}
-            commands = PACKAGES.get(package.strip(), "")
-            for mark in _NEWCOMMAND.finditer(commands):
-                definition = read_definition("newcommand", commands, mark.end(), self.calls.read, self.known)
-                if definition and definition.name not in self.calls.macros:
-                    self.calls.put(definition.name, definition.macro)

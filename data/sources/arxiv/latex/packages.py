@@ -1,7 +1,7 @@
 r"""Commands of packages for authors' notes and changes, as definitions of what a reader sees.
 
 A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
-change is. Sources: the manuals of todonotes, changes, fixme, trackchanges and pdfcomment.
+change is. Sources: the manuals of todonotes, changes, fixme, trackchanges, pdfcomment and beamer.
 """
 
 PACKAGES = {
@@ -13,5 +13,6 @@ PACKAGES = {
     r"\newcommand{\fxfatal}[2][]{}\newcommand{\fixme}[2][]{}\newcommand{\listoffixmes}{}",
     "trackchanges": r"\newcommand{\add}[2][]{#2}\newcommand{\remove}[2][]{}\newcommand{\change}[3][]{#3}"
     r"\newcommand{\note}[2][]{}\newcommand{\annote}[3][]{#2}",
+    "beamerarticle": r"\newcommand{\note}[2][]{}",
     "pdfcomment": r"\newcommand{\pdfcomment}[2][]{}\newcommand{\pdfmargincomment}[2][]{}",
 }

@@ -39,30 +39,31 @@ _ENVIRONMENTS = (
     "verbatim Verbatim BVerbatim LVerbatim SaveVerbatim VerbatimOut lstlisting minted alltt verbatimtab"
     " spverbatim boxedverbatim listingcont tcblisting tcboutputlisting pycode pyblock pyconsole pyverbatim"
     " luacode Sinput Soutput Scode CodeInput CodeOutput Code"  # Sweave's and jss.cls's
+    " markdown juliaverbatim jlcode jllisting python pycon"
     " Piton sageblock sagesilent sageverbatim sageexample sagecommandline asy asydef"
 )
 LATEX = Verbatim(
     environments=frozenset(name + star for name in _ENVIRONMENTS.split() for star in ("", "*")),
     comments=frozenset({"comment", "comment*"}),
-    commands=frozenset({"verb", "Verb", "spverb", "lstinline", "piton"}),
-    language_commands=frozenset({"mintinline", "mint"}),
+    commands=frozenset({"verb", "Verb", "spverb", "lstinline", "piton", "tcbverb", "jlinl"}),
+    language_commands=frozenset({"mintinline", "mint", "SaveVerb"}),
 )
 
 _NAME = r"\s*+\{\s*+([A-Za-z@]{1,60}\*?)\s*+\}"
 _COMMAND = r"\s*+\{?\s*+\\([A-Za-z@]{1,60})\s*+\}?"
 _OPTION = r"\s*+(?:\[([^\]]{0,200})\])?"
 _DECLARATION = re.compile(
-    r"\\(?=[A-Z]|(?:re)?new|provide|lst|exclude|include|def|let)(?:"  # few commands begin so
+    r"\\(?=[A-Z]|(?:re)?new|provide|lst|def|let)(?:"  # few commands begin so
     rf"(?P<environment>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|provide)tcblisting"
     rf"|(?:New|Renew|Provide|Declare)TCBListing)(?:\s*+\[[^\]]{{0,300}}\])?{_NAME}"
     rf"|newminted(?P<minted>){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
     rf"|newmint(?P<mint>(?:inline)?){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
     rf"|(?:Recustom|Custom|Define)VerbatimCommand(?P<command>){_COMMAND}"
-    rf"|exclude(?P<exclude>comment|version){_NAME}"
-    rf"|include(?P<include>comment|version){_NAME}"
     rf"|(?:re)?newenvironment(?P<wraps>)\*?{_NAME}"
     rf"|(?:New|Renew)Environ(?P<environ>){_NAME}"
     rf"|(?:New|Renew|Provide|Declare)DocumentEnvironment(?P<document>){_NAME}"
+    rf"|(?:New|Renew|Provide|Declare)DocumentCommand(?P<verbatim>){_COMMAND}\s*+\{{\s*+\+?v\s*+\}}"
+    rf"|DeclareUrlCommand(?P<url>){_COMMAND}|newverbatim(?P<moreverb>){_NAME}"
     rf"|(?:newcommand|renewcommand|providecommand|def|let)(?P<alias>)\*?{_COMMAND}\s*+=?\s*+\{{?\s*+"
     r"\\(verb|Verb|lstinline|mintinline(?:\s*+\[[^\]]{0,200}\])?\s*+\{[^{}]{1,40}\}|mintinline)(?![A-Za-z])"
     r"(?:\s*+\[[^\]]{0,300}\])?(?!\s*+[#{|!+])"
@@ -74,6 +75,11 @@ _COUNT = re.compile(r"(?:\s*+\[[^\]]{0,200}\]){0,2}")
 _READS_VERBATIM = re.compile(
     r"\\(?:verbatim|Verbatim|BVerbatim|lstlisting|minted|alltt|tcblisting|VerbatimEnvironment|VerbatimOut)(?![A-Za-z@])"
 )
+_INTO_BOX = re.compile(
+    r"(?:\\begin\s*+\{lrbox\}\s*+\{?\\[A-Za-z@]++\}?|\\setbox\s*+(?:\d++|\\[A-Za-z@]++)\s*+=?\s*+\\[vh]box\s*+"
+    r"(?:to\s*+\S++\s*+)?\\bgroup)\s*+\Z"
+)
+_BOX_END = re.compile(r"\s*+(?:\\end\s*+\{lrbox\}|\\egroup)\s*+")
 _IS_COMMENT = re.compile(r"\\comment(?![A-Za-z@])")
 
 
@@ -81,9 +87,9 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
     """`known`, extended by what this text declares."""
     environments, comments = set(known.environments), set(known.comments)
     commands, language = set(known.commands), set(known.language_commands)
-    short, included, read = known.short, set(), Arguments()
+    short, shown, read = known.short, set(), Arguments()
     for mark in _DECLARATION.finditer(text):
-        kind = mark.lastgroup or next(name for name, group in mark.groupdict().items() if group is not None)
+        kind = _kind(mark)
         names = [group for group in mark.groups()[mark.re.groupindex[kind] :] if group is not None]
         if kind == "environment":
             environments.add(names[0])
@@ -93,21 +99,18 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
         elif kind == "mint":
             default = names[-1] + mark["mint"]
             commands.add(names[0] if len(names) > 1 and names[0] else default)
-        elif kind == "command":
+        elif kind in ("command", "verbatim", "url"):
             commands.add(names[0])
-        elif kind == "exclude":
-            comments.add(names[0])
-        elif kind == "include":
-            included.add(names[0])
+        elif kind == "moreverb":
+            environments.add(names[0])
         elif kind in ("wraps", "environ", "document"):
-            signature = read.argument(text, mark.end()) if kind == "document" else None
-            body = _begin_body(text, signature[1] if signature else mark.end(), read)
-            if body is None:
-                continue
-            if _IS_COMMENT.search(body) or (kind == "environ" and not body.strip()):
+            bodies = _bodies(text, mark.end(), kind, read)
+            if _is_hidden(kind, *bodies):
                 comments.add(names[0])
-            elif kind != "environ" and _READS_VERBATIM.search(body):
-                environments.add(names[0])
+            else:
+                shown.add(names[0])
+                if kind != "environ" and _READS_VERBATIM.search(bodies[1]):
+                    environments.add(names[0])
         elif kind == "alias":
             (language if names[1] == "mintinline" else commands).add(names[0])
         elif kind == "short":
@@ -118,18 +121,45 @@ def declared(text: str, known: Verbatim = LATEX) -> Verbatim:
         return known
     return Verbatim(
         frozenset(environments),
-        frozenset(comments - included),  # declared as both: ambiguous
+        frozenset(comments - shown),  # declared as both: the expansion of macros decides
         frozenset(commands),
         frozenset(language),
         "".join(sorted(set(short))),
     )
 
 
-def _begin_body(text: str, position: int, read: Arguments) -> str | None:
-    """What \\newenvironment does at the beginning of the environment whose name ends at `position`."""
+def _kind(mark: re.Match[str]) -> str:
+    return mark.lastgroup or next(name for name, group in mark.groupdict().items() if group is not None)
+
+
+def hides(text: str) -> tuple[str, bool]:
+    """The environment that a text begins to define, and whether it hides what is in it."""
+    mark = _DECLARATION.match(text)
+    kind = _kind(mark) if mark else ""
+    if mark is None or kind not in ("wraps", "environ", "document"):
+        return "", False
+    return mark[mark.re.groupindex[kind] + 1], _is_hidden(kind, *_bodies(text, mark.end(), kind, Arguments()))
+
+
+def _bodies(text: str, position: int, kind: str, read: Arguments) -> tuple[str, str, str]:
+    """What an environment, whose name ends at `position`, takes and does at its beginning and its end."""
+    signature = read.argument(text, position) if kind == "document" else None
+    position = signature[1] if signature else position
     count = _COUNT.match(text, position)
-    body = read.argument(text, count.end() if count else position)
-    return body[0] if body else None
+    first = read.argument(text, count.end() if count else position)
+    last = read.argument(text, first[1]) if first else None
+    return signature[0] if signature else "", first[0] if first else " \\relax", last[0] if last else ""
+
+
+def _is_hidden(kind: str, signature: str, first: str, last: str) -> bool:
+    """Whether an environment shows nothing: a comment, an unused body, or a box that is not used."""
+    if _IS_COMMENT.search(first):
+        return True
+    if kind == "environ":
+        return not first.strip()
+    if kind == "document" and "b" in re.sub(r"\{[^{}]*\}", "", signature):
+        return not first.strip() and not last.strip()
+    return _INTO_BOX.search(first) is not None and _BOX_END.fullmatch(last) is not None
 
 
 @lru_cache(maxsize=64)

@@ -53,6 +53,7 @@ def test_what_a_package_may_define_is_undecided(text):
 
 
 FILES = {"one.tex": "First part.\n", "Parts/two.tex": "Second part.\n", "Parts/three.tex": "Third part.\n"}
+FILES |= {f"part{number}.tex": f"P{number} " for number in (1, 2, 3)} | {"main-one.tex": "Of the job.\n"}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,15 @@ FILES = {"one.tex": "First part.\n", "Parts/two.tex": "Second part.\n", "Parts/t
         ("", "\\IfFileExists{a.pdf}{a}{b}", "\\IfFileExists{a.pdf}{a}{b}"),
         ("", "\\InputIfFileExists{one}{}{nothing}", "First part."),
         ("", "\\subimport*{Parts/}{two} \\import*{Parts/}{three}", "Second part.\n Third part."),
+        ("", "\\foreach \\n in {two, three}{\\input{Parts/\\n}}", "Second part.\nThird part."),
+        ("\\makeatletter", "\\@for\\n:=two,three\\do{\\input{Parts/\\n}}", "Second part.\nThird part."),
+        ("", "\\foreach \\n in {1,...,3}{\\input{part\\n}}", "P1 P2 P3"),
+        ("\\makeatletter", "\\@input{one}\\@@input one \\@iinput{one}", "First part.\n" * 3),
+        ("\\def\\which{one}", "\\input\\which", "First part."),
+        ("", "\\input{\\jobname-one}", "Of the job."),
+        ("\\newif\\iflong\\longtrue", "\\iflong\\input{one}\\else\\input{Parts/two}\\fi", "First part."),
+        ("", "\\ifunknown\\input{one}\\else\\input{Parts/two}\\fi",
+         "\\ifunknown First part.\n\\else Second part.\n\\fi"),
         ("", "\\input{ONE}\\input{parts/Two}", "First part.\nSecond part."),
         ("\\includeonly{one, Parts/three}", "\\include{one}\\include{Parts/two}\\include{Parts/three}",
          "First part.\nThird part."),

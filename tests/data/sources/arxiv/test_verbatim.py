@@ -26,6 +26,14 @@ from tests.support.papers import body
         ("\\newtcblisting{box1}{listing only}", "x"),
         ("\\newenvironment{code}{\\small\\verbatim}{\\endverbatim}", "\\begin{code}\na % b\n\\end{code}"),
         ("\\MakeShortVerb{\\|}", "so |a % b| after"),
+        ("\\NewDocumentCommand{\\code}{v}{\\texttt{#1}}", "\\code{a % b} after"),
+        ("", "\\SaveVerb{name}|a % b| after"),
+        ("\\newverbatim{out}{}{}{}{}", "\\begin{out}\na % b\n\\end{out}"),
+        ("", "\\tcbverb{a % b} after"),
+        ("", "\\url|http://a.b/c%20d| after"),
+        ("\\DeclareUrlCommand\\mail{}", "\\mail{a%b@c} after"),
+        ("", "\\begin{markdown}\n50 % of it\n\\end{markdown}"),
+        ("", "\\begin{jllisting}\na % b\n\\end{jllisting}"),
     ],
 )
 def test_code_keeps_its_percent_signs_and_the_text_after_them(declaration, code):

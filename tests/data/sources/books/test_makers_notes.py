@@ -76,3 +76,81 @@ def test_a_rule_below_a_book_without_a_note_and_an_editor_s_own_note_are_kept():
 
 def test_the_end_of_a_small_print_alone_at_the_end_is_no_text():
     assert book(foot="\n\n*END*THE SMALL PRINT! FOR PUBLIC DOMAIN ETEXTS*Ver.04.29.93*END*\n") == BOOK
+
+
+NOTES = [  # in more languages, and under headings that a book's own notes have too
+    "Notes au lecteur:\n\nL'orthographe et la ponctuation de l'original ont été conservées.",
+    "Nota di trascrizione\n\nLa punteggiatura è quella originale; sono stati corretti i refusi.",
+    "Huomautus tekstin muokkaajalta:\n\n  Kirjan oikeinkirjoitus on säilytetty, painovirheet korjattu.",
+    "Julkaisijan huomautus:\n\nPainovirheet on korjattu. Oikeinkirjoitus on säilytetty.",
+    "Transkriboijan huomautukset\n\nIlmeiset painovirheet on korjattu ja välimerkit yhtenäistetty.",
+    "Megjegyzés:\n\nA tartalomjegyzék a 200. oldalon található.",
+    "A szöveg átírójának megjegyzése:\n\n  A nyomdahibákat javítottuk, az eredeti helyesírást megtartottuk.",
+    "Javítások.\n\nAz eredeti szöveg helyesírásán nem változtattunk.",
+    "Transkriberingsnoter\n\nStavningen har bevarats. Uppenbara tryckfel har rättats.",
+    "Noter fra afskriveren:\n\nStavemåden er bevaret, åbenbare trykfejl er rettet.",
+    "Uwagi do wersji elektronicznej\n\nZachowano pisownię oryginału, poprawiono błędy drukarskie.",
+    "Transcriber's note: Az eredeti helyesíráson nem változtattunk.",
+]
+
+
+@pytest.mark.parametrize("note", NOTES)
+def test_a_note_in_any_of_these_languages_is_removed_above_and_below(note):
+    assert book(above=note + "\n\n\n\n\n") == BOOK
+    assert book(below="\n\n\n\n\n" + note) == BOOK
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        "Megjegyzés.\n\nEz a szerző saját megjegyzése a tóról és az őréről.",
+        "HUOMAUTUKSIA:\n\n[1] Järven vanha nimi.",
+        "Note to the reader\n\nI lived on this lake before I wrote of it.",
+        "JEGYZETEK\n\n[1] A tó régi neve.",
+    ],
+)
+def test_the_author_s_own_notes_are_kept(own):
+    assert own in book(below="\n\n\n" + own)
+    assert own in book(above=own + "\n\n\n")
+
+
+@pytest.mark.parametrize(
+    "notice",
+    [
+        "[Transcriber: this word is illegible]",
+        "[TN: a page is missing here]",
+        "{Transcriber's note: the original has two chapters IV}",
+        "(Transcriber's Note: the original page was torn\nand is not complete)",
+    ],
+)
+def test_a_notice_in_any_brackets_is_removed(notice):
+    middle = "\n\n".join(STORY[:40]) + "\n\n" + notice + "\n\n" + "\n\n".join(STORY[40:])
+    assert open_book(HEAD + middle + FOOT).text == BOOK
+    assert "(the keeper's note)" in open_book(HEAD + BOOK + "\n\n(the keeper's note)" + FOOT).text
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Fine dell'ebook Project Gutenberg The Lake",
+        "Slutet på Project Gutenberg EBook av The Lake",
+        "Project Gutenbergin e-kirjan The Lake loppu",
+        "A Project Gutenberg The Lake című e-könyv vége",
+    ],
+)
+def test_the_last_line_ends_the_book_in_more_languages(line):
+    assert book(below=f"\n\n\n{line}\n").strip() == BOOK
+
+
+@pytest.mark.parametrize(
+    "credit",
+    [
+        "Tämän e-kirjan tuottivat Tuula ja Projekti Lönnrot",
+        "Dit eBoek is geproduceerd door Jan",
+        "Produzido por Rita Farinha",
+        "Prodotto da Claudio Paganelli",
+        "Készítették: Albert László",
+    ],
+)
+def test_credits_in_more_languages_are_removed(credit):
+    assert book(above=credit + "\n\n\n\n") == BOOK

@@ -1,0 +1,109 @@
+r"""The arguments of a macro's call, and what its value asks about them.
+
+In: a `Macro`, and the place in a text where its name ends. Out: the arguments as TeX reads them, and
+their end.
+"""
+
+import re
+
+from data.sources.arxiv.latex.definitions import ASKS, Macro
+from data.sources.arxiv.latex.syntax import Arguments, blanks_end
+
+_NESTED = 10  # nesting of questions about optional arguments
+_SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
+
+
+def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str], int] | None:
+    """The arguments of a call whose name ends at `position`, and their end; None if one is missing."""
+    if macro.delimiters:
+        return _delimited(macro.delimiters, text, position, read)
+    if macro.signature is not None:
+        return _signed(macro.signature, text, position, read)
+    arguments = []
+    if macro.default is not None:
+        option = read.option(text, position)
+        value, position = option or (macro.default, position)
+        arguments.append(value)
+    while len(arguments) < macro.arguments:
+        found = read.argument(text, position)
+        if found is None:
+            return None
+        arguments.append(found[0])
+        position = found[1]
+    return arguments, position
+
+
+def _signed(
+    signature: list[tuple[str, str]], text: str, position: int, read: Arguments
+) -> tuple[list[str], int] | None:
+    arguments = []
+    for kind, default in signature:
+        if kind == "s":
+            found = ("*", position + 1) if text[position : position + 1] == "*" else ("", position)
+        elif kind == "m":
+            found = read.argument(text, position)
+        else:
+            missing = default if kind == "O" else "-NoValue-"
+            found = read.option(text, position) or (missing, position)
+        if found is None:
+            return None
+        arguments.append(found[0])
+        position = found[1]
+    return arguments, position
+
+
+def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple[list[str | int], int]:
+    """The body of a paired delimiter with the star or the size that follows its name, and their end."""
+    left = right = middle = ""
+    if text[position : position + 1] == "*":
+        left, right, middle, position = "\\left", "\\right", "\\middle", position + 1
+    elif (option := read.option(text, position)) is not None:
+        size = _SIZE.fullmatch(option[0])
+        position = option[1]
+        if size:
+            left, right, middle = f"\\{size[1]}l", f"\\{size[1]}r", f"\\{size[1]}"
+    before, first, *inner, last, after = macro.body
+    inner = [piece.replace("\\delimsize", middle) if isinstance(piece, str) else piece for piece in inner]
+    return [before, f"{left}{first}", *inner, f"{right}{last}", after], position
+
+
+def answered(value: str, read: Arguments, depth: int = 0) -> str:
+    """A value in which the questions about optional arguments are replaced by the branches they choose."""
+    out: list[str] = []
+    place = 0
+    for mark in ASKS.finditer(value) if depth < _NESTED else ():
+        asked = read.argument(value, mark.end()) if mark.start() >= place else None
+        branches: dict[str, str] = {}
+        for kind in mark[2] if asked else "":
+            asked_branch = read.argument(value, asked[1]) if asked else None
+            if asked_branch is None:
+                break
+            branches[kind] = asked_branch[0]
+            asked = asked[0] if asked else "", asked_branch[1]
+        if asked is None or len(branches) < len(mark[2]):
+            continue
+        given = asked[0] == "*" if mark[1] == "Boolean" else asked[0] != "-NoValue-"
+        chosen = branches.get("T" if given == (mark[1] != "NoValue") else "F", "")
+        out += [value[place : mark.start()], answered(chosen, read, depth + 1)]
+        place = asked[1]
+    return "".join(out) + value[place:]
+
+
+def _delimited(
+    delimiters: list[str], text: str, position: int, read: Arguments
+) -> tuple[list[str], int] | None:
+    lead, *after = delimiters
+    position = blanks_end(text, position)
+    if not text.startswith(lead, position):
+        return None
+    position += len(lead)
+    arguments = []
+    for delimiter in after:
+        found = read.until(delimiter, text, position) if delimiter else read.argument(text, position)
+        if found is None:
+            return None
+        argument, position = found
+        if delimiter and argument[:1] == "{" and read.group_end(argument, 0) == len(argument):
+            argument = argument[1:-1]
+        arguments.append(argument)
+    return arguments, position

@@ -1,0 +1,161 @@
+r"""What a paper has set up to the current position: macros, flags, numbers, and for whom it is typeset.
+
+Definitions and flags hold until their group ends. In: the marks that a scan meets, in TeX's order. Out:
+the branches that conditionals choose.
+"""
+
+import re
+
+from data.sources.arxiv.latex import audiences, conditionals, tests
+from data.sources.arxiv.latex.audiences import Audience
+from data.sources.arxiv.latex.calls import Calls
+from data.sources.arxiv.latex.definitions import Definition, Known, Macro, read_definition
+from data.sources.arxiv.latex.flags import Flags
+from data.sources.arxiv.latex.numbers import Numbers
+from data.sources.arxiv.latex.packages import PACKAGES
+from data.sources.arxiv.latex.syntax import WORD, blanks_end
+
+_ENDLESS = 3  # unterminated conditionals after which none is searched for
+_NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
+_CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
+_PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
+_UNLESS = re.compile(r"\s*+\\(if[A-Za-z@]*+)")
+_NEWCOMMAND = re.compile(r"\\newcommand")
+
+_STRUCTURE = (
+    "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
+    " pageref eqref cite citep citet citealt citealp citeauthor citeyear nocite bibitem bibliography"
+    " bibliographystyle printbibliography input include subfile import documentclass documentstyle usepackage"
+    " caption footnote footnotetext title author date abstract maketitle thanks includegraphics newcommand"
+    " renewcommand providecommand def gdef edef xdef let newenvironment renewenvironment newtheorem url href"
+    " path verb left right hline tableofcontents document enddocument par relax"
+)
+PROTECTED = frozenset(_STRUCTURE.split())
+# Names that LaTeX itself uses: their definitions have effects, so they are kept.
+_SETTING = re.compile(
+    r"the(?:page|part|chapter|(?:sub)*section|(?:sub)?paragraph|equation|figure|table|footnote|enum[iv]+|theorem)$"
+    r"|(?:label|p@)enum|(?:array|baseline)stretch$|qedsymbol$|(?:figure|table|ref|bib|abstract|contents|part"
+    r"|chapter|section|appendix|proof|index|listfigure|listtable)name$"
+)
+
+
+class State:
+    """Branches are given as where they start and end, and where their conditional ends."""
+
+    def __init__(self, paper: str, *, has_preamble: bool, may_input: bool) -> None:
+        self.flags = Flags()
+        self.audience = Audience(paper)
+        self.numbers = Numbers(lambda name: self.calls.asked(name), paper)
+        self.calls = Calls(self.flags.values, self.numbers.values, paper if has_preamble else "")
+        self.calls.allow(len(paper))
+        self.known = Known(self.calls.macros, self.flags.values, may_input=may_input)
+        self.in_body = not has_preamble
+        self.depth = 0  # depth of groups, in the document's body
+        self._undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
+        self._endless = 0  # unterminated conditionals
+
+    def group(self, opens: bool) -> None:
+        """A group opens or ends here; the preamble's do not count."""
+        if not self.in_body:
+            return
+        if opens:
+            self.depth += 1
+            return
+        self.depth = max(0, self.depth - 1)
+        while self._undo and self._undo[-1][0] > self.depth:
+            _, name, before = self._undo.pop()
+            self.calls.put(name, before)
+        if self.flags.end_group(self.depth):
+            self.calls.forget_values()
+
+    def group_depth(self) -> int:
+        """The depth at which something is set here; 0 in the preamble."""
+        return self.depth if self.in_body else 0
+
+    def obey(self, value: str) -> None:
+        """Apply what a macro's value does to flags and the document."""
+        if "\\begin{document}" in value:
+            self.in_body, self.depth = True, 0
+        if self.flags.setters:
+            for mark in WORD.finditer(value):
+                if mark[1] in self.flags.setters:
+                    self.flags.use(mark[1], self.group_depth())
+                    self.calls.forget_values()
+
+    def branch(self, word: str, text: str, start: int, position: int) -> tuple[int, int, int] | None:
+        """Where the kept branch starts and ends, and where the conditional ends; None if undecided."""
+        if word == "fi":
+            self.flags.unsure = max(0, self.flags.unsure - 1)
+            return None
+        if word in audiences.CHOOSE:
+            return self.audience.chosen(word, text, position, self.calls.read)
+        if word in tests.COMMANDS:
+            return self._chosen_argument(word, text, position)
+        if conditionals.WITH_ARGUMENTS.match(word):
+            return None
+        if word == "unless":
+            inverted = _UNLESS.match(text, position)
+            if inverted is None:
+                return None
+            word, position = "unless\\" + inverted[1], inverted.end()
+        found = conditionals.decided(word, text, start, position, self.calls.asked)
+        chosen = None
+        if found and self._endless < _ENDLESS:
+            chosen = conditionals.branch(text, found[1], found[0])
+            self._endless += chosen is None
+        if found is None or chosen is None:
+            self.flags.unsure += word[0] == "i"  # the word after \unless comes again
+            return None
+        return chosen.start, chosen.end, chosen.fi
+
+    def _chosen_argument(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
+        """As `branch`, for a test whose branches are arguments."""
+        value, position = tests.answer(word, text, position, self.calls)
+        if value is None:
+            return None
+        spans = []
+        for _ in range(2):
+            opening = blanks_end(text, position)
+            is_group = text[opening : opening + 1] == "{"
+            position = self.calls.read.group_end(text, opening) if is_group else -1
+            if position < 0:
+                return None
+            spans.append((opening + 1, position - 1))
+        return *spans[0 if value else 1], position
+
+    def mode(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
+        """As `branch`, for what only one mode of beamer shows."""
+        if not self.audience.mode or not text.startswith("<", position):
+            return None
+        return self.audience.mode_span(word, text, position, self.calls.read)
+
+    def take(self, definition: Definition) -> bool:
+        """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
+        name = definition.name
+        (self.calls.defined.discard if definition.meaning in _NOTHING else self.calls.defined.add)(name)
+        if definition.is_kept:
+            return True
+        meaning = _CONSTANTS.get(definition.meaning.strip())
+        if meaning is not None or name in self.flags.values:
+            self.flags.put(name, meaning, 0 if definition.is_global else self.group_depth())
+            self.calls.forget_values()
+        if meaning is not None:
+            self.calls.put(name, None)
+            return False
+        macro = None if name in PROTECTED or "@" in name else definition.macro
+        if self.in_body and self.depth and not definition.is_global:
+            self._undo.append((self.depth, name, self.calls.macros.get(name)))
+        self.calls.put(name, macro)
+        return macro is not None and not _SETTING.match(name)
+
+    def use_packages(self, text: str, position: int) -> None:
+        """Define what packages that are loaded here define, as far as it matters to readers."""
+        found = _PACKAGES.match(text, position)
+        for package in found[2].split(",") if found else ():
+            if package.strip() in ("optional", "tagging") and found:
+                self.audience.tags = {tag.strip() for tag in (found[1] or "").split(",")}
+            commands = PACKAGES.get(package.strip(), "")
+            for mark in _NEWCOMMAND.finditer(commands):
+                definition = read_definition("newcommand", commands, mark.end(), self.calls.read, self.known)
+                if definition and definition.name not in self.calls.macros:
+                    self.calls.put(definition.name, definition.macro)

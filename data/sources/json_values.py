@@ -1,0 +1,161 @@
+"""Objects of JSON arrays, or of JSON over several lines, one at a time and with only a few in memory.
+
+A bad element is quarantined, and reading goes on after it: where its brackets close or, if they do not match,
+at the next object.
+"""
+
+import codecs
+import io
+import json
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from data.documents import Drop
+from data.sources import limits
+
+_PIECE = 1 << 18  # characters read at once, at least
+_SCAN = 1 << 20  # characters of a bad element in which its end is looked for
+_TANGLED = 20  # bad elements whose brackets do not match, after which brackets are no longer counted
+_HOPELESS = 1000  # bad elements without a good one, after which the rest is not read
+_CUT = 16  # an error so close to the end of what has been read may be due to that end
+_KEPT = 1000  # characters that are searched again with those that follow
+
+_DECODER = json.JSONDecoder()
+_MARKS = re.compile(r"[\s,]*+")  # between elements
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+"|(?P<open>")|[\[\]{},]')
+_OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # in a string, the quotation marks would have backslashes
+_NEXT_OBJECT = re.compile(rf"(?:(?<=[}}\],])\s*+|^[ \t]*+)(?P<object>{_OBJECT})", re.MULTILINE)
+_INSIDE_OUT = re.compile(r'\s*+,\s*+\{\s*+"[]\[{},:]')  # strings taken for what is between them
+_CLOSING = {"{": "}", "[": "]"}
+
+
+def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
+    """Each object with its number from 0, or a malformed `Drop`. Raises EOFError if an array is truncated."""
+    values, number, good = _Values(file), 0, 0
+    while values.next():
+        problem = ""
+        try:
+            row = values.value()
+            if isinstance(row, dict):
+                yield number, row
+                good += 1
+            else:
+                problem = f"expected a JSON object as each element, not a {type(row).__name__}"
+        except limits.TooLarge as error:
+            problem = str(error)
+            values.skip(values.at, is_large=True)
+        except json.JSONDecodeError as error:
+            problem = f"not JSON: {error.msg}"
+            values.skip(error.pos)
+        except RecursionError as error:
+            problem = f"not JSON: {error}"
+            values.skip(values.at)
+        if problem:
+            is_over = good == 0 and number >= _HOPELESS
+            detail = problem + "; the rest is not read" * is_over
+            yield Drop("malformed record", str(path), number, detail, malformed=True)
+            if is_over:
+                return
+        number += 1
+
+
+class _Values:
+    """The part of the file that has been read, and where reading goes on."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        self.at = 0
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
+        self._text, self._ended = "", False
+        self._opened = False  # whether an array is open
+        self._tangled = 0
+
+    def next(self) -> bool:
+        """Go to the next element; False at the end. Raises EOFError if an array is still open there."""
+        while True:
+            if self.at > _SCAN:  # or each error would count the lines of all that was read
+                self._text, self.at = self._text[self.at :], 0
+            self.at = _MARKS.match(self._text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess]
+            if self.at < len(self._text):
+                if self._text[self.at] != "[]"[self._opened]:
+                    return True
+                self.at, self._opened = self.at + 1, not self._opened
+            elif not self._ended:
+                self._read_more()
+            elif self._opened:
+                raise EOFError("the JSON array is truncated")
+            else:
+                return False
+
+    def value(self) -> object:
+        """The value here. Raises TooLarge, JSONDecodeError or RecursionError, and stays in place."""
+        while True:
+            try:
+                value, end = _DECODER.raw_decode(self._text, self.at)
+                if end < len(self._text) or self._ended:  # else a number may have more digits
+                    self.at = end
+                    return value
+            except json.JSONDecodeError as error:
+                if not self._may_go_on(error):
+                    raise
+            self._read_more()
+
+    def skip(self, place: int, *, is_large: bool = False) -> None:
+        """Go past a bad element, whose error is at `place`."""
+        if not is_large and self._tangled < _TANGLED:
+            base, end = self.at, -1
+            with suppress(limits.TooLarge):
+                while (end := self._end()) < 0 and not self._ended and len(self._text) - self.at < _SCAN:
+                    self._read_more()
+            if end > 0:
+                self.at = end
+                return
+            self._tangled += 1
+            place -= base - self.at
+        while place > self.at and self._text[place - 1] in " \t\r\n,":
+            place -= 1
+        place = max(place, self.at + 1)  # not the bad element itself
+        while (found := _NEXT_OBJECT.search(self._text, place)) is None and not self._ended:
+            self.at, place = max(self.at + 1, len(self._text) - _KEPT), 0
+            with suppress(limits.TooLarge):  # it is searched all the same
+                self._read_more()
+        self.at = found.start("object") if found else len(self._text)
+        self._opened = self._opened and found is not None  # its end may have been lost
+
+    def _read_more(self) -> None:
+        """Read twice as much each time, so that parsing takes linear time. Raises TooLarge."""
+        kept = len(self._text) - self.at
+        if kept > limits.record_bytes():
+            raise limits.TooLarge(f"an element above {limits.megabytes(limits.record_bytes())}")
+        more = self._file.read(max(_PIECE, kept))
+        self._ended = not more
+        self._text, self.at = self._text[self.at :] + self._decoder.decode(more, self._ended), 0
+        limits.check_json(self._text.encode(errors="surrogateescape"))
+
+    def _may_go_on(self, error: json.JSONDecodeError) -> bool:
+        """Whether the element may be valid, and only not read to its end."""
+        is_near = error.msg.startswith("Unterminated string") or error.pos >= len(self._text) - _CUT
+        return is_near and not self._ended
+
+    def _end(self) -> int:
+        """Where the element here ends: at its closing bracket or a comma; -1 if its brackets do not match."""
+        expected: list[str] = []
+        for mark in _TOKEN.finditer(self._text, self.at):
+            sign = mark[0]
+            if mark["open"]:  # a string that does not end on its line
+                return -1
+            if sign in _CLOSING:
+                expected.append(_CLOSING[sign])
+            elif sign in "]}" and not expected:
+                is_array_end = sign == "]" and self._opened
+                return mark.start() if is_array_end and mark.start() > self.at else mark.end()
+            elif sign in "]}":
+                if sign != expected.pop():
+                    return -1
+                if not expected:
+                    return -1 if _INSIDE_OUT.match(self._text, mark.end()) else mark.end()
+            elif sign == "," and not expected:
+                return mark.start()
+        return len(self._text) if self._ended and not expected else -1

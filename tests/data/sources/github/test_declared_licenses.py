@@ -1,0 +1,118 @@
+"""Licenses declared outside of a file (REUSE.toml, .reuse/dep5, .license files), and in a file's code."""
+
+import json
+import tarfile
+
+import pytest
+
+from tests.support.github import CODE, GPL, MIT, outcome, repository
+
+BOTH = {"LICENSES/MIT.txt": MIT, "LICENSES/GPL-3.0-only.txt": GPL}
+
+
+def toml(*annotations: dict[str, str | list[str]]) -> str:
+    tables = (
+        "[[annotations]]\n" + "".join(f"{name} = {json.dumps(value)}\n" for name, value in each.items())
+        for each in annotations
+    )
+    return "version = 1\n\n" + "\n".join(tables)
+
+
+def note(path: str | list[str], license: str | list[str], precedence: str = "closest") -> dict:
+    return {"path": path, "precedence": precedence, "SPDX-License-Identifier": license}
+
+
+def tagged(license: str) -> str:
+    return f"# SPDX-License-Identifier: {license}\n\n{CODE}"
+
+
+CASES = [  # files, then those that are kept; the other .py files are dropped
+    ({"REUSE.toml": toml(note("src/**", "MIT")), "src/a/b.py": CODE, "c.py": CODE}, ["src/a/b.py"]),
+    ({"REUSE.toml": toml(note("src/*", "MIT")), "src/b.py": CODE, "src/a/b.py": CODE}, ["src/b.py"]),
+    ({"REUSE.toml": toml(note(["a.py", "x\\*.py"], "MIT")), "a.py": CODE, "x*.py": CODE, "xb.py": CODE},
+     ["a.py", "x*.py"]),
+    ({"REUSE.toml": toml(note("**", "MIT")), "a.py": tagged("GPL-3.0-only"), "b.py": CODE}, ["b.py"]),
+    ({"REUSE.toml": toml(note("**", "GPL-3.0-only", "override")), "a.py": tagged("MIT")}, []),
+    ({"REUSE.toml": toml(note("**", "GPL-3.0-only", "aggregate")), "a.py": tagged("MIT")}, []),
+    ({"REUSE.toml": toml(note("**", "MIT", "aggregate")), "a.py": tagged("MIT"), "b.py": CODE},
+     ["a.py", "b.py"]),
+    ({"REUSE.toml": toml(note("**", "GPL-3.0-only"), note("lib/*", "MIT")), "lib/a.py": CODE, "b.py": CODE},
+     ["lib/a.py"]),
+    ({"REUSE.toml": toml(note("**", "GPL-3.0-only")), "lib/REUSE.toml": toml(note("*.py", "MIT")),
+      "lib/a.py": CODE, "b.py": CODE}, ["lib/a.py"]),
+    ({"REUSE.toml": toml(note("**", ["MIT", "GPL-3.0-only"])), "a.py": CODE}, []),
+    ({"REUSE.toml": toml(note("**", "MIT OR GPL-3.0-only")), "a.py": CODE}, ["a.py"]),
+    ({"REUSE.toml": "[[annotations\n", "a.py": CODE, "b.py": tagged("MIT")}, []),
+    ({"REUSE.toml": "annotations = 3\n", "a.py": CODE}, []),
+    ({"a.py": CODE, "a.py.license": "SPDX-License-Identifier: MIT\n", "b.py": CODE,
+      "b.py.license": "SPDX-License-Identifier: GPL-3.0-only\n"}, ["a.py"]),
+    ({".reuse/dep5": "Format: x\n\nFiles: *\nLicense: GPL-3.0-only\n\nFiles: lib/*\n t?.py\n"
+      "License: MIT or GPL-3.0-only\n",
+      "lib/a/b.py": CODE, "t1.py": CODE, "t10.py": CODE}, ["lib/a/b.py", "t1.py"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("files", "kept"), CASES)
+def test_a_declaration_decides_for_the_files_it_names(tmp_path, files, kept, packed):
+    root = repository(tmp_path / "lib", {**BOTH, **files})
+    if packed:
+        with tarfile.open(tmp_path / "lib.tar.gz", "w:gz") as archive:
+            archive.add(root, "lib-1.0")
+        root = tmp_path / "lib.tar.gz"
+    found = outcome(root)
+    assert {name for name in files if found.get(name, "").endswith(CODE)} == {*kept}
+    assert all(found[name].startswith("dropped: ") for name in files if name not in kept)
+
+
+def test_beside_an_ordinary_license_a_declaration_only_restricts(tmp_path):
+    sidecar = "SPDX-License-Identifier: "
+    files = {"LICENSE": MIT, "a.py": CODE, "b.py": CODE, "b.py.license": sidecar + "GPL-3.0-only\n"}
+    found = outcome(repository(tmp_path / "mit", files))
+    assert found["a.py"] == CODE and found["b.py"].startswith("dropped: license")
+    files = {"LICENSE": GPL, "a.py": CODE, "a.py.license": sidecar + "MIT\n"}
+    assert outcome(repository(tmp_path / "gpl", files))["a.py"].startswith("dropped: license")
+
+
+@pytest.mark.parametrize(
+    ("head", "kept"),
+    [
+        ('__license__ = "GPL"\n', False),
+        ("__licence__ = 'LGPLv3'\n", False),
+        ('__license__ = "MIT"\n', True),
+        ('__license__ = "see LICENSE"\n', True),
+        ("# Licensed under GPLv3.\n", False),
+        ("# License: AGPL3\n", False),
+        ("# From https://example.org/a/1, CC BY-SA 3.0\n", False),
+        ("# Any use without an express license agreement from Acme is strictly prohibited.\n", False),
+    ],
+)
+def test_a_file_that_names_another_license_is_dropped(tmp_path, head, kept):
+    found = outcome(repository(tmp_path / "lib", {"LICENSE": MIT, "a.py": head + CODE}))
+    assert (not found["a.py"].startswith("dropped: ")) == kept
+
+
+@pytest.mark.parametrize("folder", ["venv", ".venv", "virtualenv", "env/lib/python3/site-packages"])
+def test_other_people_s_packages_are_left_out(tmp_path, folder):
+    found = outcome(repository(tmp_path / "lib", {"LICENSE": MIT, f"{folder}/a.py": CODE}))
+    assert found[f"{folder}/a.py"] == "dropped: third-party folder"
+
+
+@pytest.mark.parametrize(
+    ("comment", "is_generated"),
+    [
+        ("# DO NOT EDIT THIS FILE BY HAND -- YOUR CHANGES WILL BE OVERWRITTEN\n", True),
+        ("# Generated from Calc.g4 by ANTLR 4.7\n", True),
+        ("# Form implementation generated from reading ui file 'a.ui'\n", True),
+        ("# Produced by bison, DO NOT EDIT\n", True),
+        ("/* A Bison parser, made by GNU Bison 3.0.4.  */\n", True),
+        ("# We do not edit files that users generated.\n", False),
+        ("# Generated by the loop below, one row for each year.\n", False),
+        ("# Cookies are made by hand.\n", False),
+        ("# Generates a report from a template.\n", False),
+    ],
+)
+def test_more_marks_of_generators_and_sentences_that_are_none(tmp_path, comment, is_generated):
+    name = "a.c" if comment.startswith("/*") else "a.py"
+    found = outcome(repository(tmp_path / "lib", {"LICENSE": MIT, name: comment + CODE}))
+    assert (found[name] == "dropped: generated") == is_generated
