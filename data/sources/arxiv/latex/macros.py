@@ -45,7 +45,7 @@ def expand(
 
 _COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
 _SPECIAL = DEFINERS | _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
-_SPECIAL |= _LOOPS | {"usepackage", "makeatletter", "makeatother"}
+_SPECIAL |= _LOOPS | {"usepackage", "RequirePackage", "makeatletter", "makeatother"}
 
 
 @lru_cache(maxsize=64)
@@ -199,7 +199,7 @@ class _Expander:
                     word, text, at, position, is_sure=not self.flags.unsure, is_local=is_local
                 )
                 self.calls.forget_values()
-            elif word == "usepackage":
+            elif word in ("usepackage", "RequirePackage"):
                 self.state.use_packages(text, position)
             elif self.resolve and word in INPUTS:
                 found = resolved_input(text, position, word, self._input)

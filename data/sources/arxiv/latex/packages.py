@@ -1,18 +1,29 @@
 r"""Commands of packages for authors' notes and changes, as definitions of what a reader sees.
 
 A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
-change is. Sources: the manuals of todonotes, changes, fixme, trackchanges, pdfcomment and beamer.
+change is. Sources: the manuals of todonotes, changes, fixme, trackchanges,
+easyReview, pdfcomment and beamer.
 """
 
+_TODO = (
+    r"\newcommand{\todo}[2][]{}\newcommand{\missingfigure}[2][]{}"
+    r"\newcommand{\listoftodos}[1][]{}\newcommand{\todototoc}{}"
+)
 PACKAGES = {
-    "todonotes": r"\newcommand{\todo}[2][]{}\newcommand{\missingfigure}[2][]{}"
-    r"\newcommand{\listoftodos}[1][]{}\newcommand{\todototoc}{}",
+    "todonotes": _TODO,
+    "luatodonotes": _TODO,
     "changes": r"\newcommand{\added}[2][]{#2}\newcommand{\deleted}[2][]{}\newcommand{\replaced}[3][]{#2}"
-    r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}",
-    "fixme": r"\newcommand{\fxnote}[2][]{}\newcommand{\fxwarning}[2][]{}\newcommand{\fxerror}[2][]{}"
-    r"\newcommand{\fxfatal}[2][]{}\newcommand{\fixme}[2][]{}\newcommand{\listoffixmes}{}",
+    r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}\newcommand{\comment}[2][]{}",
+    # After a star, the text that the note is about follows.
+    "fixme": r"\NewDocumentCommand{\fxnote}{s o m}{}\NewDocumentCommand{\fxwarning}{s o m}{}"
+    r"\NewDocumentCommand{\fxerror}{s o m}{}\NewDocumentCommand{\fxfatal}{s o m}{}"
+    r"\newcommand{\fixme}[2][]{}\newcommand{\listoffixmes}{}",
     "trackchanges": r"\newcommand{\add}[2][]{#2}\newcommand{\remove}[2][]{}\newcommand{\change}[3][]{#3}"
     r"\newcommand{\note}[2][]{}\newcommand{\annote}[3][]{#2}",
+    "easyReview": r"\newcommand{\add}[1]{#1}\newcommand{\remove}[1]{}\newcommand{\replace}[2]{#2}"
+    r"\newcommand{\comment}[2]{#1}\newcommand{\alert}[1]{#1}\newcommand{\highlight}[1]{#1}",
     "beamerarticle": r"\newcommand{\note}[2][]{}",
-    "pdfcomment": r"\newcommand{\pdfcomment}[2][]{}\newcommand{\pdfmargincomment}[2][]{}",
+    "pdfcomment": r"\newcommand{\pdfcomment}[2][]{}\newcommand{\pdfmargincomment}[2][]{}"
+    r"\newcommand{\pdftooltip}[3][]{#2}\newcommand{\pdfmarkupcomment}[3][]{#2}",
 }
+HIDDEN = {"fixme": ("anfxnote", "anfxwarning", "anfxerror", "anfxfatal")}  # environments of long notes

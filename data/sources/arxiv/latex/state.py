@@ -12,7 +12,7 @@ from data.sources.arxiv.latex.calls import Calls
 from data.sources.arxiv.latex.definitions import Definition, Known, Macro, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
-from data.sources.arxiv.latex.packages import PACKAGES
+from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
 from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
 _ENDLESS = 3  # unterminated conditionals after which none is searched for
@@ -20,7 +20,7 @@ _NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _UNLESS = re.compile(r"\s*+\\(if[A-Za-z@]*+)")
-_NEWCOMMAND = re.compile(r"\\newcommand")
+_NEWCOMMAND = re.compile(r"\\(newcommand|NewDocumentCommand)")
 
 _STRUCTURE = (
     "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
@@ -155,7 +155,8 @@ class State:
             if package.strip() in ("optional", "tagging") and found:
                 self.audience.tags = {tag.strip() for tag in (found[1] or "").split(",")}
             commands = PACKAGES.get(package.strip(), "")
+            self.audience.hidden.update(HIDDEN.get(package.strip(), ()))
             for mark in _NEWCOMMAND.finditer(commands):
-                definition = read_definition("newcommand", commands, mark.end(), self.calls.read, self.known)
+                definition = read_definition(mark[1], commands, mark.end(), self.calls.read, self.known)
                 if definition and definition.name not in self.calls.macros:
                     self.calls.put(definition.name, definition.macro)

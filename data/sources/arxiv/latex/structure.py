@@ -13,7 +13,7 @@ _BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _STRUCTURE = re.compile(
     r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
-    r"|begin\s*+\{(?P<begin>document|thebibliography|chapthebibliography|thereferences|references|harvard|bibdiv|biblist)"
+    r"|begin\s*+\{(?P<begin>document|thebibliography|chapthebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
     r"\*?\}"
     r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
@@ -21,7 +21,7 @@ _STRUCTURE = re.compile(
     r"|(?P<plainend>end)(?=\s*+\Z)"
     r"|(?P<item>bibitem)(?![A-Za-z@])"
     r"|(?P<bold>(?:text(?:bf|sc|rm)|bf|bfseries|sc|scshape|[Ll]arge|centerline|leftline|underline)(?![A-Za-z])"
-    r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[\s:.}]*+"
+    r"(?=[\s{}]*+(?:\\[A-Za-z]++[\s{}]*+){0,3}+(?i:references|bibliography|literature cited)[ \t:.}]*+"
     r"(?:\n|\\|\Z)))"
     r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
     r"(?![A-Za-z@])\*?"
@@ -38,7 +38,8 @@ _AROUND = re.compile(
     re.IGNORECASE,
 )
 _REFERENCES = re.compile(
-    r"\s*+\{\s*+(?:\\[A-Za-z]++\s*+|\{)*+(?:(?:list of |cited |selected )?references(?: and (?:foot)?notes)?"
+    r"\s*+\{\s*+(?:(?!\\(?:ref|bib)name)(?:\\[A-Za-z]++\s*+|\{))*+(?:\\(?:ref|bib)name"
+    r"|(?:list of |cited |selected )?references(?: and (?:foot)?notes)?"
     r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
     r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
     r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
@@ -136,7 +137,8 @@ def _section_of_references(text: str, position: int) -> int | None:
     if end["after"]:
         return end.end()
     is_last = end.group().startswith("\\end")
-    if heading["literature"] and not is_last and not _BIBLIOGRAPHY.search(text, position, end.start()):
+    listed = _ENTRY if is_last else _BIBLIOGRAPHY
+    if heading["literature"] and not listed.search(text, position, end.start()):
         return None
     return end.start()
 

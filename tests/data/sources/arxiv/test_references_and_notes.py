@@ -1,0 +1,52 @@
+"""Reference lists in more forms, and notes to co-authors by more packages, are left out; the text stays."""
+
+import pytest
+
+from data.sources.arxiv.recipe import clean_latex
+
+ENTRY = "[1] A. Author, A title, 2001."
+
+
+def body(preamble: str, text: str) -> str:
+    start = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{A}}\n"
+    return clean_latex(f"{start}{text}\n\\end{{document}}\n").removeprefix("\\section{A}\n")
+
+
+@pytest.mark.parametrize(
+    "references",
+    [
+        f"\\begin{{CSLReferences}}{{1}}{{0}}\n{ENTRY}\n\\end{{CSLReferences}}",
+        f"\\noindent{{\\bf References}}\n\n{ENTRY}",
+        f"\\noindent\\textbf{{\\large REFERENCES:}}\n\n  {ENTRY}",
+        f"\\section*{{\\refname}}\n\\begin{{itemize}}\\item {ENTRY}\\end{{itemize}}",
+        f"\\section*{{\\large\\bibname}}\n{ENTRY}",
+    ],
+)
+def test_reference_lists_are_left_out(references):
+    assert body("", f"Before.\n\n{references}\n\n\\section{{B}}\nAfter.").split() == [
+        "Before.",
+        "\\section{B}",
+        "After.",
+    ]
+
+
+def test_a_last_section_on_literature_is_text_without_entries():
+    text = "Before.\n\\section{Literature}\nWe review what others wrote."
+    assert body("", text) == text + "\n"
+    assert body("", f"Before.\n\\section{{Literature}}\n{ENTRY}") == "Before.\n"
+
+
+@pytest.mark.parametrize(
+    ("package", "text", "left"),
+    [
+        ("luatodonotes", "One.\\todo[inline]{x}", "One."),
+        ("fixme", "One\\fxnote{x}\\fxwarning[author=B]{y} and \\fxnote*{x}{two}.", "One and {two}."),
+        ("fixme", "One.\\begin{anfxnote}{x}long\\end{anfxnote}", "One."),
+        ("changes", "One.\\comment[id=B]{x}", "One."),
+        ("easyReview", "\\add{One}\\remove{x} \\replace{y}{two} \\comment{three}{z}.", "One two three."),
+        ("pdfcomment", "\\pdftooltip{One}{x}\\pdfmarkupcomment[color=red]{ two}{y}.", "One two."),
+    ],
+)
+@pytest.mark.parametrize("loads", ["usepackage", "RequirePackage"])
+def test_notes_to_co_authors_are_left_out(package, text, left, loads):
+    assert body(f"\\{loads}[draft]{{{package}}}", text) == left + "\n"
