@@ -24,7 +24,7 @@ _KEPT = 1000  # characters that are searched again with those that follow
 
 _DECODER = json.JSONDecoder()
 _MARKS = re.compile(r"[\s,]*+")  # between elements
-_TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+"|(?P<open>")|[\[\]{},]')
+_TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+(?:"|(?P<open>))|[\[\]{},]')
 _OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # in a string, the quotation marks would have backslashes
 _NEXT_OBJECT = re.compile(rf"(?:(?<=[}}\],])\s*+|^[ \t]*+)(?P<object>{_OBJECT})", re.MULTILINE)
 _INSIDE_OUT = re.compile(r'\s*+,\s*+\{\s*+"[]\[{},:]')  # strings taken for what is between them
@@ -144,7 +144,7 @@ class _Values:
         expected: list[str] = []
         for mark in _TOKEN.finditer(self._text, self.at):
             sign = mark[0]
-            if mark["open"]:  # a string that does not end on its line
+            if mark["open"] is not None:  # a string that does not end on its line
                 return -1
             if sign in _CLOSING:
                 expected.append(_CLOSING[sign])

@@ -26,7 +26,9 @@ _CANDIDATES = "ax1 \n\t-<>{}\\.,;:\"'()[]/*#=&|_%$A!?+~^@`0é—"
 # Modules that make patterns of escaped names from a text, each an alternation without repetition, or compile
 # in a function what other lines name.
 MADE_WHILE_RUNNING = {
+    "data.sources.arxiv.latex.audiences",
     "data.sources.arxiv.latex.comments",
+    "data.sources.arxiv.latex.inputs",
     "data.sources.arxiv.latex.macros",
     "data.sources.arxiv.latex.syntax",
     "data.sources.books.gutenberg",

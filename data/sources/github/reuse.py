@@ -18,9 +18,12 @@ _STANZA = re.compile(r"\n[ \t]*\n")
 _FIELD = re.compile(r"^(Files|License):[ \t]*((?:.*)(?:\n[ \t]+.*)*)", re.MULTILINE)
 
 
+_Glob = tuple[str, ...]  # wildcards (`**`: anything, `*`: within a folder, `?`: one character) and text
+
+
 @dataclass(frozen=True)
 class _Annotation:
-    paths: re.Pattern[str]  # relative to the folder of the file that has the annotation
+    paths: tuple[_Glob, ...]  # relative to the folder of the file that has the annotation
     license: str
     precedence: str
 
@@ -38,7 +41,11 @@ class Declared:
         found = []
         for folder in map(str, PurePosixPath(path).parents):  # from the nearest to the top
             relative = path if folder == "." else path[len(folder) + 1 :]
-            matching = [one for one in self.annotations.get(folder, ()) if one.paths.fullmatch(relative)]
+            matching = [
+                one
+                for one in self.annotations.get(folder, ())
+                if any(_matches(glob, relative) for glob in one.paths)
+            ]
             found += matching[-1:]  # the last one counts
         overriding = [one for one in found if one.precedence == "override"]
         if overriding:
@@ -72,7 +79,7 @@ def _from_toml(text: str) -> list[_Annotation]:
         tables = tomllib.loads(text).get("annotations", [])
         return [_annotation(table) for table in tables[:_MAX_ANNOTATIONS]]
     except (tomllib.TOMLDecodeError, AttributeError, TypeError, KeyError, RecursionError):
-        return [_Annotation(re.compile(".*", re.DOTALL), UNKNOWN, "aggregate")]
+        return [_Annotation((("**",),), UNKNOWN, "aggregate")]
 
 
 def _annotation(table: dict) -> _Annotation:
@@ -80,15 +87,36 @@ def _annotation(table: dict) -> _Annotation:
         [value] if isinstance(value, str) else value
         for value in (table["path"], table.get("SPDX-License-Identifier", []))
     )
-    pattern = re.compile("|".join(map(_glob, paths)), re.DOTALL)
-    return _Annotation(pattern, _joined(licenses), table.get("precedence", "closest"))
+    return _Annotation(tuple(map(_glob, paths)), _joined(licenses), table.get("precedence", "closest"))
 
 
-def _glob(path: str) -> str:
-    r"""A pattern for REUSE.toml's paths: * stays in a folder, ** does not, and a backslash escapes."""
+def _glob(path: str) -> _Glob:
+    r"""REUSE.toml's paths: * stays in a folder, ** does not, and a backslash escapes."""
     parts = re.findall(r"\\.|\*\*|\*|[^\\*]+|\\", path, re.DOTALL)
-    signs = {"**": ".*", "*": "[^/]*"}
-    return "".join(signs.get(part) or re.escape(part[-1] if part[0] == "\\" else part) for part in parts)
+    return tuple("\\" + part[-1] if part[0] == "\\" else part for part in parts)
+
+
+def _matches(glob: _Glob, path: str) -> bool:
+    """Whether a path matches, in time linear in its length, whatever the wildcards."""
+    places = {0}
+    for part in glob:
+        if part == "**":
+            places = set(range(min(places), len(path) + 1))
+        elif part == "*":
+            reached: set[int] = set()
+            for place in sorted(places):
+                end = path.find("/", place)
+                if place not in reached:
+                    reached.update(range(place, (end if end >= 0 else len(path)) + 1))
+            places = reached
+        elif part == "?":
+            places = {place + 1 for place in places if place < len(path)}
+        else:
+            text = part.removeprefix("\\")
+            places = {place + len(text) for place in places if path.startswith(text, place)}
+        if not places:
+            return False
+    return len(path) in places
 
 
 def _joined(licenses: list[str]) -> str:
@@ -101,9 +129,9 @@ def _from_dep5(text: str) -> list[_Annotation]:
         fields = dict(_FIELD.findall(stanza))
         if "Files" in fields and "License" in fields:
             globs = [
-                "".join({"*": ".*", "?": "."}.get(sign) or re.escape(sign) for sign in glob)
+                tuple("**" if sign == "*" else sign for sign in re.findall(r"[*?]|[^*?]+", glob))
                 for glob in fields["Files"].split()
             ]
             license = re.sub(r"\b(and|or)\b", lambda word: word[0].upper(), fields["License"].split("\n")[0])
-            found.append(_Annotation(re.compile("|".join(globs), re.DOTALL), _joined([license]), "aggregate"))
+            found.append(_Annotation(tuple(globs), _joined([license]), "aggregate"))
     return found[:_MAX_ANNOTATIONS]
