@@ -39,7 +39,8 @@ class Audience:
         self.hidden: set[str] = set()  # environments
         self._versions: set[str] = set()  # excluded
         self._unclosed: set[str] = set()  # hidden environments that no longer end
-        modes = {"article" if found[1] else "presentation" for found in _BEAMER.finditer(paper)}
+        found = _BEAMER.finditer(paper) if "beamer" in paper else ()
+        modes = {"article" if each[1] else "presentation" for each in found}
         self.mode = modes.pop() if len(modes) == 1 else ""
 
     def command(self, word: str, text: str, start: int, position: int, *, is_sure: bool) -> None:

@@ -83,7 +83,10 @@ class _Expander:
     def run(self, text: str) -> None:
         """Read a text of the paper: its main file, or a file that a macro inputs."""
         outer, self.text = self.text, text
-        macros, audience = self.calls.macros, self.state.audience
+        state = self.state
+        macros, audience = self.calls.macros, state.audience
+        flag_values, setters, number_values = self.flags.values, self.flags.setters, self.numbers.values
+        hidden, has_modes = audience.hidden, bool(audience.mode)
         pattern = _marks(self.verbatim, "A-Za-z")
         start = position = 0
         prefix_start = prefix_end = -1
@@ -106,10 +109,11 @@ class _Expander:
                 if at + (character == "\\") == len(text):
                     continue
                 if character == "{":
-                    self.state.group(True)
+                    state.depth += state.in_body
                     continue
                 if character == "}":
-                    self.state.group(False)
+                    if state.in_body:
+                        state.group(False)
                     continue
                 if mark["env"] == "begin" and (end := audience.hidden_end(mark["name"], text, position)):
                     start = position = self._cut(start, at, end)
@@ -120,13 +124,6 @@ class _Expander:
                     append(self.out, text[start:at] + (alias.literal if alias else ""))
                     self._append_opaque(text[position if alias else at : end])
                     start = position = end
-            elif text.startswith("<", position) and (span := self.state.mode(word, text, position)):
-                append(self.out, text[start:at])
-                start = position = span[0]
-                if span[0] < span[1]:
-                    jumps.append(span[1:])
-            elif word in audience.hidden and (end := audience.plain_end(word, text, position)):
-                start = position = self._cut(start, at, end)
             elif word in macros:
                 found = self.calls.top(text, word, position)
                 if found is not None:
@@ -141,11 +138,24 @@ class _Expander:
             elif (
                 word not in _SPECIAL
                 and word[:2] != "if"
-                and word not in self.flags.values
-                and word not in self.flags.setters
-                and word not in self.numbers.values
+                and word not in flag_values
+                and word not in setters
+                and word not in number_values
+                and word not in hidden
+                and not (has_modes and text.startswith("<", position))
             ):
                 continue
+            elif (
+                has_modes
+                and text.startswith("<", position)
+                and (span := self.state.mode(word, text, position))
+            ):
+                append(self.out, text[start:at])
+                start = position = span[0]
+                if span[0] < span[1]:
+                    jumps.append(span[1:])
+            elif word in hidden and (end := audience.plain_end(word, text, position)):
+                start = position = self._cut(start, at, end)
             elif word in self.flags.values or word[:2] == "if" or word in _BRANCHES:
                 branch = self.state.branch(word, text, at, position) if len(jumps) < _NESTED else None
                 if branch is None:
