@@ -19,6 +19,7 @@ import yaml
 
 CONFIGS = Path(__file__).resolve().parent
 COLUMN = 34  # where the meanings begin
+NARROW = 76  # columns of a terminal with too little room to the right of that
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def groups(config: str) -> list[Key]:
 
 def page(config: str, module: str, schema: str) -> str:
     """What `relama VERB --help` prints."""
-    lines, width = [f"usage: relama {config} key=value …", ""], max(60, shutil.get_terminal_size().columns)
+    lines, width = [f"usage: relama {config} key=value …", ""], max(40, shutil.get_terminal_size().columns)
     for title, some in (("groups of keys", groups(config)), ("keys", keys(config, module, schema))):
         lines += [f"{title}, each with its default:", *(_row(key, width) for key in some), ""] if some else []
     return "\n".join(lines).rstrip()
@@ -77,6 +78,11 @@ def table(some: list[Key], name: str = "key", meaning: str = "meaning") -> str:
 
 def _row(key: Key, width: int) -> str:
     head = f"  {key.name}={'…  (required)' if key.default is None else key.default}"
+    if len(head) > width:  # a long default
+        head = textwrap.fill(head, width, subsequent_indent=" " * 4)
+    if width < NARROW:  # the meaning below the key
+        below = textwrap.fill(key.meaning, width, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        return f"{head}\n{below}".rstrip()
     lines = textwrap.wrap(key.meaning, width - COLUMN) or [""]
     first = f"{head:<{COLUMN}}{lines[0]}" if len(head) < COLUMN else f"{head}\n{' ' * COLUMN}{lines[0]}"
     return "\n".join([first.rstrip(), *(" " * COLUMN + line for line in lines[1:])]).rstrip()

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from configs import terminal
 from configs.redact import redact
 
+AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file below a file
@@ -24,10 +26,13 @@ def report(error: Exception) -> None:
     where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
     text = explained(error) if isinstance(error, OSError) else str(error)
     text = f"{where}: {terminal.printable(redact(' '.join((text or str(error)).split())))}"
-    _tell_torchrun(f"relama: error{text}")
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    is_final = getattr(error, "is_final", False)
+    _tell_torchrun(f"relama: error{text}", is_final)
+    is_repeated = is_final and AGENT in os.environ
+    if os.environ.get("LOCAL_RANK", "0") == "0" and not is_repeated:
         terminal.keep()  # keep the progress line on the screen
-        terminal.say(terminal.paint("relama: error", "red") + text)
+        # Not wrapped: it may name a command or a path to copy.
+        print(terminal.paint("relama: error", "red") + text, file=sys.stderr, flush=True)
 
 
 def explained(error: OSError) -> str | None:
@@ -71,8 +76,8 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _tell_torchrun(line: str) -> None:
+def _tell_torchrun(line: str, is_final: bool) -> None:
     if file := os.environ.get("TORCHELASTIC_ERROR_FILE"):
-        content = {"message": line, "extraInfo": {"timestamp": str(int(time.time()))}}
+        content = {"message": line, "final": is_final, "extraInfo": {"timestamp": str(int(time.time()))}}
         with suppress(OSError):
             Path(file).write_text(json.dumps({"message": content}))

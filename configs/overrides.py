@@ -31,6 +31,8 @@ _SEVERAL = ("logger",)  # groups that take several choices: logger=wandb,tensorb
 class ConfigError(Exception):
     """One line that names the key, what is wrong with it and the choices."""
 
+    is_final = True  # no restart changes it
+
 
 def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""

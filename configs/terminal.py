@@ -1,11 +1,14 @@
-"""The terminal: one live line on standard error that fits its width, and colors where it has them.
+"""The terminal: one live line on standard error that fits its width, sentences that wrap between words, and
+colors where it has them.
 
-In a pipe or a file, nothing is redrawn and nothing is colored. NO_COLOR (no-color.org) and TERM=dumb turn the
+In a pipe or a file, nothing is redrawn, wrapped or colored. NO_COLOR (no-color.org) and TERM=dumb turn the
 colors off. Lines are erased with spaces, not with escape sequences: notebooks only know the carriage return.
 """
 
 import os
+import re
 import sys
+import textwrap
 import threading
 import time
 import unicodedata
@@ -13,6 +16,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 DEFAULT_COLUMNS = 80
+_COMMAND = re.compile(r"\b(relama|pip|hf) [a-z]")
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "cyan": "36"}
 _lock = threading.RLock()
 _drawn = ""  # the live line on the screen
@@ -24,10 +28,10 @@ def is_live() -> bool:
     return sys.stderr.isatty()
 
 
-def columns() -> int:
-    """The width of the terminal."""
+def columns(stream: TextIO | None = None) -> int:
+    """The width of the terminal that `stream` (default: standard error) is."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or DEFAULT_COLUMNS
+        return os.get_terminal_size((stream or sys.stderr).fileno()).columns or DEFAULT_COLUMNS
     except (OSError, ValueError, AttributeError):
         return DEFAULT_COLUMNS
 
@@ -45,6 +49,20 @@ def fit(text: str, room: int) -> str:
     while text and width(text) > room - 1:
         text = text[:-1]
     return (text + "…")[: max(0, room)]
+
+
+def fit_before(text: str, end: str, room: int) -> str:
+    """`text` and then `end` in at most `room` columns; `text` is shortened, because `end` is what changes."""
+    return fit(fit(text, max(1, room - width(end))) + end, room)
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """A sentence in lines of the terminal's width; as it is in a pipe, or if it holds a command to copy."""
+    if not stream.isatty() or _COMMAND.search(text) or width(text) <= columns(stream):
+        return text
+    return textwrap.fill(
+        text, columns(stream), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def choose(parts: Sequence[Sequence[str]], room: int, order: Sequence[int]) -> list[str]:
@@ -110,12 +128,13 @@ def keep() -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print a line, in place of the live line if there is one."""
+    """Print a line, in place of the live line if there is one; a terminal wraps it between words."""
     global _last
+    stream = stream or sys.stderr
     with _lock:
         clear()
         _last = time.monotonic()
-        print(text, file=stream or sys.stderr, flush=True)
+        print("\n".join(wrapped(line, stream) for line in text.split("\n")), file=stream, flush=True)
 
 
 def live_line() -> str:

@@ -73,6 +73,11 @@ def _report() -> None:
                 current, at = since, now
             wanted = interval if since == shown_since else AFTER
             if doing and now - max(at, terminal.silent_since()) >= wanted:
-                text = f"relama: {doing}: {now - since:.0f} s"
-                terminal.draw(text) if live else terminal.say(text)
+                name, comma, done = doing.rpartition(", ")  # of `counted`: what, and how many are done
+                end = f"{comma}{done}: {now - since:.0f} s" if comma else f": {now - since:.0f} s"
+                text = f"relama: {name if comma else doing}"
+                if live:
+                    terminal.draw(terminal.fit_before(text, end, terminal.columns() - 1))
+                else:
+                    terminal.say(text + end)
                 shown_since, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()

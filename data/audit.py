@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from configs.load import entry, load
+from configs.table import table as aligned
 from data import folders
 from data.cache.config import CacheConfig
 from data.cache.store import open_store
@@ -180,7 +181,7 @@ def _notes(rows: list[Row], corpora: str) -> Iterator[str]:
 def table(found: Audit) -> Iterator[str]:
     """The lines to print."""
     headings = ("source", "tokens", "share", "paper", "epochs", "paper", "bytes/token", "paper")
-    lines: list[tuple[str, ...]] = [(*headings, "documents", "held-out")]
+    lines: list[tuple[str, ...]] = []
     for row in found.rows:
         paper = row.paper
         lines.append(
@@ -197,15 +198,12 @@ def table(found: Audit) -> Iterator[str]:
                 _count(row.heldout_documents),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*lines)]
     over = "" if found.length is None else f" over {_count(found.length)} tokens"
     yield f"the mixture{over}, compared with the paper's (Table 1, 1.4T tokens)"
     if found.length is None:
         yield "the mixture has none of the paper's sources: give steps= or tokens= to see the epochs"
     yield ""
-    for name, *numbers in lines:
-        cells = [name.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(numbers, widths[1:]))]
-        yield "  ".join(cells)
+    yield from aligned((*headings, "documents", "held-out"), lines)
     if found.findings or found.notes:
         yield ""
         yield from (f"! {line}" for line in (*found.findings, *found.notes))

@@ -6,6 +6,7 @@ killed process leaves only temporary names behind, which the next process delete
 
 import fcntl
 import os
+import shlex
 import shutil
 import socket
 from collections.abc import Callable, Iterator
@@ -21,6 +22,12 @@ def run_path(run: str) -> Path:
     is_path = (first in ("", ".", "..", "runs") and os.sep in run) or run in (".", "..")
     is_run = os.sep in run and (path / "config.yaml").is_file()  # made when anything with a slash was a path
     return path if is_path or is_run else Path("runs") / run
+
+
+def run_word(path: Path) -> str:
+    """What to type after `run=` or `weights=` for the run in `path`, quoted for a shell."""
+    name = str(path.relative_to("runs")) if path.is_relative_to("runs") else str(path)
+    return shlex.quote(name if run_path(name) == path else str(path))
 
 
 def aside(folder: Path) -> Path:

@@ -39,6 +39,11 @@ def count(number: float | None) -> str:
     return f"{number:,.0f}"
 
 
+def plural(number: int, noun: str, several: str = "") -> str:
+    """`1 rank`, `2 ranks`; `several`: a plural without s."""
+    return f"{number:,} {noun if number == 1 else several or noun + 's'}"
+
+
 def hours(number: float | None) -> str:
     """A duration given in hours."""
     if number is None:

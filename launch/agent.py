@@ -1,7 +1,8 @@
 """torchrun with one last line in place of its traceback: `python -m launch.agent` takes torchrun's arguments.
 
 The line is the error of the rank that failed first, which `configs/load.py` leaves in the file that torchrun
-names to each rank. Ranks that fail twice in a row with the same line are not started again: it is a refusal.
+names to each rank. Ranks that refuse their arguments are not started again, nor are those that fail twice in
+a row with the same line.
 """
 
 import os
@@ -17,11 +18,14 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher import api
 
+from configs.errors import AGENT
+
 RESUME = "the same command resumes from the newest checkpoint"
 
 
 def main(argv: list[str] | None = None) -> int:
     args = run.parse_args(sys.argv[1:] if argv is None else argv)
+    os.environ[AGENT] = "1"
     if args.nproc_per_node != "1":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun would, with four lines about it
     setattr(api, "LocalElasticAgent", Agent)  # noqa: B010 - torchrun has no switch for another agent
@@ -45,8 +49,10 @@ class Agent(LocalElasticAgent):
     ) -> RunResult:
         result: RunResult = cast(Any, super())._monitor_workers(worker_group)
         if result.is_failed():
-            line = reported(min(result.failures.values(), key=lambda failure: failure.timestamp))
-            if line and self._line and _without_amounts(line) == _without_amounts(self._line):
+            first = min(result.failures.values(), key=lambda failure: failure.timestamp)
+            line = reported(first)
+            is_same = line and self._line and _without_amounts(line) == _without_amounts(self._line)
+            if is_same or (line and cast(Any, first.message).get("final")):
                 self._remaining_restarts = 0
             self._line = line
         return result

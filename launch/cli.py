@@ -10,6 +10,8 @@ import shutil
 import sys
 import textwrap
 from contextlib import nullcontext
+from importlib.metadata import version
+from pathlib import Path
 
 from configs import terminal
 from configs.waiting import waiting
@@ -22,33 +24,23 @@ VERBS = {
         "TokenizerConfig",
         "train a SentencePiece tokenizer on the mixture's text",
     ),
+    "audit": (
+        "train.recipe.audit",
+        "AuditConfig",
+        "compare the mixture's tokens and epochs, and a run's config, with the paper's",
+    ),
     "train": ("train.main", "TrainConfig", "train in one process (many: relama launch processes=N …)"),
     "launch": (
         "launch.main",
         "LaunchConfig",
         "train in several processes, here or on a cluster; launch check, status, stop, generate, evaluate",
     ),
+    "explain": ("data.explain", "ExplainConfig", "show what any step of a run was trained on"),
     "find": (
         "train.branch.find",
         "FindConfig",
         "say which steps of a run train on a document",
     ),
-    "branch": (
-        "train.branch.main",
-        "BranchConfig",
-        "start a run from another run's checkpoint with different data, length, rates or steps",
-    ),
-    "append": (
-        "data.phases.append",
-        "AppendConfig",
-        "append prepared tokens to a token store, as a new version that a branch may read",
-    ),
-    "audit": (
-        "train.recipe.audit",
-        "AuditConfig",
-        "compare the mixture's tokens and epochs, and a run's config, with the paper's",
-    ),
-    "explain": ("data.explain", "ExplainConfig", "show what any step of a run was trained on"),
     "validate": (
         "train.evaluation.validate",
         "ValidateWeightsConfig",
@@ -61,6 +53,27 @@ VERBS = {
         "ServeConfig",
         "answer OpenAI's completions over HTTP, on this machine",
     ),
+    "evaluate": (
+        "train.evaluation.main",
+        "EvaluateConfig",
+        "run the paper's benchmarks with lm-eval and compare the scores",
+    ),
+    "report": (
+        "train.report.main",
+        "ReportConfig",
+        "write one page on a run, with plots; run=a,b compares runs",
+    ),
+    "runs": ("train.report.runs", "RunsConfig", "list every run: state, step, held-out figure, speed, age"),
+    "branch": (
+        "train.branch.main",
+        "BranchConfig",
+        "start a run from another run's checkpoint with different data, length, rates or steps",
+    ),
+    "append": (
+        "data.phases.append",
+        "AppendConfig",
+        "append prepared tokens to a token store, as a new version that a branch may read",
+    ),
     "export": ("train.weights.export", "ExportConfig", "write weights in Hugging Face's or Meta's format"),
     "import": (
         "train.weights.import_",
@@ -68,11 +81,6 @@ VERBS = {
         "turn Hugging Face's or Meta's weights into a checkpoint",
     ),
     "average": ("train.weights.average", "AverageConfig", "average several checkpoints"),
-    "evaluate": (
-        "train.evaluation.main",
-        "EvaluateConfig",
-        "run the paper's benchmarks with lm-eval and compare the scores",
-    ),
     "plan": (
         "train.plan.main",
         "PlanConfig",
@@ -83,12 +91,6 @@ VERBS = {
         "LadderConfig",
         "train small sizes, predict the next one's loss, and fit a scaling law",
     ),
-    "report": (
-        "train.report.main",
-        "ReportConfig",
-        "write one page on a run, with plots; run=a,b compares runs",
-    ),
-    "runs": ("train.report.runs", "RunsConfig", "list every run: state, step, held-out figure, speed, age"),
 }
 # What some verbs take in addition to their keys.
 ALSO = {
@@ -118,8 +120,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
+    if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] in VERBS:  # relama help train
+        arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
+        return 0
+    if arguments[0] in ("--version", "-V", "version"):
+        print(f"relama {version('relama')}, in {Path(__file__).resolve().parents[1]}")
         return 0
     verb, *overrides = arguments
     if verb not in VERBS:
@@ -140,14 +147,14 @@ def run(arguments: list[str]) -> int:
 
 
 def usage() -> str:
-    room = max(60, shutil.get_terminal_size().columns)
+    room = max(40, shutil.get_terminal_size().columns)
     lines = [
         textwrap.fill(meaning, room, initial_indent=f"  {verb:<11}", subsequent_indent=" " * 13)
         for verb, (_, _, meaning) in VERBS.items()
     ]
     head = "usage: relama VERB key=value …"
     notes = "relama VERB --help lists its keys; config=FILE.yaml holds some of them"
-    return "\n".join([head, "", *lines, "", notes])
+    return "\n".join([head, "", *lines, "", textwrap.fill(notes, room)])
 
 
 def help_page(verb: str) -> str:
@@ -155,8 +162,9 @@ def help_page(verb: str) -> str:
     from configs import describe
 
     module, schema, meaning = VERBS[verb]
-    page = f"{verb}: {meaning}\n\n{describe.page(verb, module, schema)}"
-    room = max(60, shutil.get_terminal_size().columns)
+    room = max(40, shutil.get_terminal_size().columns)
+    title = textwrap.fill(f"{verb}: {meaning}", room)
+    page = f"{title}\n\n{describe.page(verb, module, schema)}"
     return f"{page}\n\n{textwrap.fill(ALSO[verb], room)}" if verb in ALSO else page
 
 

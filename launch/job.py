@@ -4,13 +4,12 @@ launch/  job.sh (what Slurm was given)  job-123.log  job.json, or job-HOST.json 
 """
 
 import json
-import re
-import shlex
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.redact import redact_command
+from data.folders import run_word
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,8 @@ def job_folder(run: Path) -> Path:
 
 
 def word_for(run: Path) -> str:
-    """`run=…` of this folder as a shell and Hydra read it."""
-    name = run.name if run == Path("runs") / run.name else str(run)
-    if re.fullmatch(r"[\w./-]+", name):
-        return f"run={name}"
-    return shlex.quote("run='" + name.replace("\\", "\\\\").replace("'", "\\'") + "'")
+    """`run=…` of this folder, quoted for a shell."""
+    return f"run={run_word(run)}"
 
 
 def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: list[str]) -> Job:

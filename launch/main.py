@@ -15,6 +15,7 @@ from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.folders import run_path
 from data.mixture import find_stores
+from data.page import plural
 from launch import k8s, local, slurm
 from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
@@ -59,7 +60,7 @@ def run(argv: list[str]) -> None:
     else:
         job = slurm.submit(config, path, arguments, argv)
         print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
-    print(f"next: relama launch status {word_for(path)}, or relama launch stop {word_for(path)}")
+    print(f"Next:\n  relama launch status {word_for(path)}\n  relama launch stop {word_for(path)}")
 
 
 def spread(verb: str, argv: list[str]) -> None:
@@ -101,7 +102,8 @@ def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
         layout = layout_of(train, train.model, processes)
         if layout.world_size < processes:
             print(
-                f"relama: {layout.world_size} of {processes} processes on {nodes} nodes will work",
+                f"relama: {layout.world_size} of {plural(processes, 'process', 'processes')} on "
+                f"{plural(nodes, 'node')} will work",
                 file=sys.stderr,
             )
     return train

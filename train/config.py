@@ -47,6 +47,12 @@ class RunError(Exception):
     """A run cannot start, continue or be read: one line that names the folder or key and how to fix it."""
 
 
+class Refused(RunError):
+    """A run cannot start, and starting it again changes nothing."""
+
+    is_final = True  # configs/errors.py tells torchrun
+
+
 @dataclass
 class TrainConfig:
     """One run. `steps` is the schedule's horizon, fixed at the start; `stop_at` ends it earlier."""

@@ -7,11 +7,13 @@ from datetime import timedelta
 from configs.load import entry, load
 from data.errors import DataError
 from data.folders import run_path
+from data.remote import is_remote
 from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
-from train.config import RunError, TrainConfig
+from train.config import Refused, RunError, TrainConfig
+from train.plan import needs
 from train.precision import make_deterministic, settle_precision
-from train.preflight import resolve
+from train.preflight import Resolved, resolve
 from train.ranks import identity
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
@@ -23,7 +25,7 @@ from train.run.folder import claimed
 
 def run(argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
-    resolved = resolve(load("train", TrainConfig, argv))
+    resolved = _resolved(load("train", TrainConfig, argv))
     config = resolved.config
     # One rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
@@ -43,10 +45,14 @@ def run(argv: list[str]) -> int:
     try:
         with identity.waiting(watchdog.doing):
             ranks = set_up(resolved.layout, config.device, config.threads, patience)
-            config = settle_precision(config, ranks.device)
+            chosen: list[str] = []
+            config = settle_precision(config, ranks.device, chosen.append)
             config = settle_horizon(config)
             resolved = replace(resolved, config=config)
-            with claimed(config, argv) as folder:
+            with claimed(config, argv) as folder:  # said once it can start, and not at each restart
+                for sentence in (*needs.sentences(config, resolved.layout, folder.path), *chosen):
+                    if not identity.restarts():
+                        identity.say(sentence)
                 code = run_training(resolved, ranks, folder, watchdog)
                 if code == 0 and ranks.is_first:
                     tell_the_idle(range(ranks.world_size, identity.world_size()))
@@ -54,6 +60,16 @@ def run(argv: list[str]) -> int:
     finally:
         watchdog.close()
         tear_down()
+
+
+def _resolved(config: TrainConfig) -> Resolved:
+    """`resolve`; what a first start refuses on local data, torchrun does not try again."""
+    try:
+        return resolve(config)
+    except RunError as error:
+        if identity.restarts() or is_remote(config.corpora):
+            raise
+        raise Refused(str(error)) from None
 
 
 def main(argv: list[str] | None = None) -> int:

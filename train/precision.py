@@ -7,6 +7,7 @@ chose, on whatever hardware it continues. Weights, optimizer and reduction of a 
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,8 +64,13 @@ def choose(requested: str, device: torch.device, model: LlamaConfig, rows: int =
     ratio = bf16_speedup(min(rows, MEASURED), min(model.dim, MEASURED))
     return Choice(
         "bf16" if ratio >= WORTH_IT else "fp32",
-        f"this model's products are {ratio:.2g} times as fast in bf16 on this CPU; auto wants {WORTH_IT}",
+        f"this model's products are {_times(ratio)} as fast in bf16 on this CPU; auto wants {WORTH_IT}",
     )
+
+
+def _times(ratio: float) -> str:
+    """Two decimals, so that what falls just short of WORTH_IT does not read as equal to it."""
+    return f"{ratio:.2f} times" if ratio < 100 else "more than 100 times"
 
 
 def bf16_speedup(rows: int, width: int) -> float:
@@ -105,10 +111,12 @@ def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int)
     return choice.dtype
 
 
-def settle_precision(config: TrainConfig, device: torch.device) -> TrainConfig:
+def settle_precision(
+    config: TrainConfig, device: torch.device, say: Callable[[str], object] = identity.say
+) -> TrainConfig:
     """`config` with a precision in place of `auto`: the run's own, if it has started; all ranks call it.
 
-    Says which, and why; and on other hardware, what `auto` would have chosen there.
+    Says (`say`) which, and why; and on other hardware, what `auto` would have chosen there.
     """
 
     def decide() -> tuple[str, str]:
@@ -121,9 +129,9 @@ def settle_precision(config: TrainConfig, device: torch.device) -> TrainConfig:
 
     name, why = first_rank_does(decide)
     if name == "bf16":
-        identity.say(f"precision: bf16 compute; fp32 weights, optimizer and reduction ({why})")
+        say(f"precision: bf16 compute; fp32 weights, optimizer and reduction ({why})")
     else:
-        identity.say(f"precision: fp32 ({why})")
+        say(f"precision: fp32 ({why})")
     if device.type == "cuda":  # bf16: TF32 for what is left in fp32
         torch.set_float32_matmul_precision("high" if name == "bf16" else "highest")
     return replace(config, precision=name)

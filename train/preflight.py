@@ -65,8 +65,6 @@ def resolve(config: TrainConfig) -> Resolved:
 
         refuse_unknown(Path(config.init))
     needs.refuse_what_cannot_fit(config, layout, run)
-    for sentence in needs.sentences(config, layout, run):
-        identity.say(sentence)
     return Resolved(config, layout, train, heldout)
 
 

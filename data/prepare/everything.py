@@ -77,8 +77,9 @@ def prepare_all(config: PrepareConfig) -> None:
     keys += [f"data.sources={','.join(sources)}"] if missing else []
     arguments = shlex.join([*keys, f"corpora={config.corpora}"])
     print(
-        f"{', '.join(sources)}: ready under {config.corpora}. Next: relama audit {arguments}; "
-        f"relama launch processes=8 model=7b data=mix {arguments}"
+        f"{', '.join(sources)}: ready under {config.corpora}. Next:\n"
+        f"  relama audit {arguments}\n"
+        f"  relama launch processes=8 model=7b data=mix {arguments}"
     )
 
 

@@ -80,13 +80,13 @@ def choose_auto(
         return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
     if nearest is None:
         choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # raises with the reason
-        raise LayoutError(f"parallel=auto: no layout of {world_size} rank(s) matches {wanted}")
+        raise LayoutError(f"parallel=auto: no layout of world size {world_size} matches {wanted}")
     larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
     fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
     raise LayoutError(
-        f"parallel=auto: {world_size} rank(s) need at least {_gib(nearest.memory.peak)} GiB each "
-        f"({nearest.layout}, checkpointing {nearest.mode}), but only {_gib(USABLE * memory)} are "
-        f"usable; {fix}, or use a smaller model, micro_batch or seq_len"
+        f"parallel=auto: at world size {world_size}, each rank needs at least "
+        f"{_gib(nearest.memory.peak)} GiB ({nearest.layout}, checkpointing {nearest.mode}), but only "
+        f"{_gib(USABLE * memory)} are usable; {fix}, or use a smaller model, micro_batch or seq_len"
     )
 
 
@@ -130,7 +130,7 @@ def _larger(world: int, limits: Limits) -> Iterator[int]:
 
 def _idle(layout: Layout, world_size: int) -> str:
     idle = world_size - layout.world_size
-    return f"; {idle} rank(s) stay idle because the batch cannot use them" if idle else ""
+    return f"; ranks that stay idle because the batch cannot use them: {idle}" if idle else ""
 
 
 def _gib(size: float) -> str:

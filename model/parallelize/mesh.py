@@ -116,8 +116,8 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
     if world_size % fixed or (not free and fixed != world_size):
         product = " × ".join(f"{name} {size}" for name, size in sizes.items() if size != 1)
         raise LayoutError(
-            f"parallel: {product} = {fixed}{' × the rest' if free else ''}, but {world_size} "
-            f"rank(s) were started{_near(wanted, world_size, limits)}"
+            f"parallel: {product} = {fixed}{' × the rest' if free else ''}, but the "
+            f"world size is {world_size}{_near(wanted, world_size, limits)}"
         )
     if not free:
         return _checked(wanted, wanted, world_size, limits)

@@ -13,6 +13,7 @@ import pytest
 
 from configs import terminal, waiting
 from tests.support.runs import REPOSITORY
+from train.metrics import progress_line
 
 # The seven sources of the mixture, seen as `data=mix` reports them.
 SEVEN = {
@@ -118,6 +119,43 @@ def test_a_pipe_gets_complete_lines_without_control_characters():
     assert "\r" not in done.stderr and "\x1b" not in done.stderr
 
 
+def test_sentences_wrap_between_words_and_commands_do_not():
+    code = (
+        "import sys\n"
+        "from configs import terminal\n"
+        "terminal.say('relama: memory: ' + 'about 0.61 GiB ' * 6, sys.stdout)\n"
+        "terminal.say('done. Next:\\n  relama generate weights=' + 'long/' * 12, sys.stdout)\n"
+    )
+    sentence, command = in_a_terminal(code, 60).split("done. Next:\r\n")
+    assert all(len(line) <= 60 and not line.endswith(" ") for line in sentence.split("\r\n"))
+    assert sentence.split("\r\n")[1].startswith("  ") and sentence.count("GiB") == 6
+    assert command == "  relama generate weights=" + "long/" * 12 + "\r\n"
+
+
+def test_a_table_that_does_not_fit_is_stacked():
+    code = (
+        "from configs.table import table\n"
+        "heads = ('source', 'loss', 'perplexity', 'bits/byte', 'tokens', 'sequences')\n"
+        "row = ('python_code', '6.1077', '449.31', '2.6787', '87,808', '343 of 343')\n"
+        "print('\\n'.join(table(heads, [row])))\n"
+    )
+    first, *figures, _ = in_a_terminal(code, 50).split("\r\n")
+    assert first == "python_code" and all(len(line) <= 50 for line in figures)
+    assert "  ".join(line.strip() for line in figures) == (
+        "loss 6.1077  perplexity 449.31  bits/byte 2.6787  tokens 87,808  sequences 343 of 343"
+    )
+    heads, row, _ = in_a_terminal(code, 80).split("\r\n")
+    assert heads.index("loss") + 4 == row.index("6.1077") + 6 and row.startswith("python_code  ")
+
+
+def test_the_speed_shown_leaves_out_pauses():
+    line = {"step": 1, "loss": 1.0, "lr": 1e-3, "tokens_per_second": 100.0, "mfu": 0.01, "epochs": {}}
+    line["seconds"] = {"total": 10.0, "validate": 7.0, "checkpoint": 1.0, "compute": 1.5, "data": 0.5}
+    parts = progress_line._parts(line, 2, None)
+    assert parts[3][0] == "500 tok/s" and parts[5][0] == "MFU 5.0%"
+    assert progress_line._parts(line | {"seconds": {}}, 2, None)[3][0] == "100 tok/s"
+
+
 def test_wide_characters_take_two_columns():
     assert terminal.width("步 a") == 4 and terminal.fit("步步步", 4) == "步…"
     assert terminal.fit("abcdef", 4) == "abc…" and terminal.fit("abcd", 4) == "abcd"
@@ -145,6 +183,8 @@ WAIT = (
 
 
 def test_a_long_wait_is_reported_and_leaves_nothing_on_a_terminal():
+    narrow = in_a_terminal(WAIT.replace("checking y", "checking " + "y" * 60), 40)
+    assert "…, 0 of 2: " in narrow  # what changes is never cut off
     written = in_a_terminal(WAIT, 80)
     assert "relama: checking y, 0 of 2: " in written and "relama: reading x: 1 s" in written
     assert screen(written, 80) == ["done", ""]

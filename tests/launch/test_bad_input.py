@@ -26,7 +26,7 @@ REFUSED = [
     (["steps=0"], "steps=0: expected at least 1"),
     (["steps"], "'steps': expected key=value"),
     (["run=a\ntouch b"], "contains an unprintable character"),
-    (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but 2 rank(s) were started"),
+    (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but the world size is 2"),
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
     (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
     (["cluster=slurm"], "sbatch not found; run this on a login node"),

@@ -49,6 +49,21 @@ def test_help_imports_nothing_heavy():
     assert "optim.lr=0.006" in done.stdout and "the peak" in done.stdout
 
 
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_fits_the_terminal(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for arguments in ([], *([verb, "--help"] for verb in VERBS)):
+        assert main(arguments) == 0
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= columns, arguments
+
+
+def test_help_of_a_verb_and_the_version_have_their_usual_spellings(capsys):
+    assert main(["help", "runs"]) == 0 and main(["runs", "--help"]) == 0
+    once, again = capsys.readouterr().out.split("runs: ")[1:]
+    assert once == again
+    assert main(["--version"]) == 0 and capsys.readouterr().out.startswith("relama 0.")
+
+
 @pytest.mark.parametrize("arguments", [[], ["train", "--help"]])
 def test_help_may_be_cut_by_head(arguments):
     command = subprocess.Popen(

@@ -66,8 +66,8 @@ def test_fewer_key_heads_than_tp_ranks_are_refused_in_one_line(wanted):
         (Layout(dp_shard=16), 16, ["16", "8 micro-batches"]),
         (Layout(pp=4), 4, ["parallel.pp=4", "1f1b", "4 stages", "n_layers=2", "parallel.pp=2"]),
         (Layout(pp=2, dp_shard=8), 16, ["parallel.pp=2", "1 micro-batch", "takes 2"]),
-        (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "4 rank(s)"]),
-        (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "4 rank(s)"]),
+        (Layout(dp_shard=3), 4, ["dp_shard 3 = 3", "world size is 4"]),
+        (Layout(dp_shard=-1, tp=3), 4, ["tp 3", "world size is 4"]),
         (Layout(dp_shard=-1, tp=-1), 4, ["parallel.dp_shard=-1", "parallel.tp=-1"]),
     ],
 )

@@ -201,7 +201,7 @@ def test_copies_of_the_model_are_counted_in_the_memory_that_it_needs(monkeypatch
     )
     assert needs.weights_problem(config, Layout(dp_shard=4)) == []
     (line,) = needs.weights_problem(config, Layout(dp_replicate=4))
-    assert "over 1 rank(s) (parallel.dp_replicate=4 replicas)" in line
+    assert "over 1 rank (parallel.dp_replicate=4 replicas)" in line
 
 
 def test_an_undecided_precision_is_shown_as_a_range_that_agrees_with_what_is_refused(monkeypatch, tmp_path):

@@ -148,7 +148,7 @@ def test_a_run_that_moves_from_layout_to_layout_is_the_run_of_one_process(corpor
             ["parallel.pp=2", "parallel.dp_shard=2", "global_batch=128"],
             ["parallel.pp=2", "1 micro-batch", "takes 2", "parallel.tp=2"],
         ),
-        (["parallel.dp_shard=3"], ["dp_shard 3", "4 rank(s)", "parallel.dp_shard=4"]),
+        (["parallel.dp_shard=3"], ["dp_shard 3", "world size is 4", "parallel.dp_shard=4"]),
         (
             ["parallel.cp=4", "seq_len=68", "global_batch=544"],
             ["parallel.cp=4", "seq_len=68", "multiple of 8"],

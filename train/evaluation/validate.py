@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from configs.load import entry, load
+from configs.table import table as aligned
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
@@ -78,14 +79,18 @@ def run(argv: list[str]) -> None:
 
 def table(results: dict[str, dict[str, float]]) -> list[str]:
     """A line for each source, under a heading."""
-    lines = [f"{'source':<16}{'loss':>10}{'perplexity':>14}{'bits/byte':>12}{'tokens':>12}   sequences"]
-    for source, result in results.items():
-        lines.append(
-            f"{source:<16}{result['loss']:>10.4f}{result['perplexity']:>14.2f}"
-            f"{result['bits_per_byte']:>12.4f}{result['tokens']:>12,}"
-            f"   {result['sequences']:,} of {result['of_sequences']:,}"
+    rows = [
+        (
+            source,
+            f"{result['loss']:.4f}",
+            f"{result['perplexity']:.2f}",
+            f"{result['bits_per_byte']:.4f}",
+            f"{result['tokens']:,}",
+            f"{result['sequences']:,} of {result['of_sequences']:,}",
         )
-    return lines
+        for source, result in results.items()
+    ]
+    return aligned(("source", "loss", "perplexity", "bits/byte", "tokens", "sequences"), rows)
 
 
 def _with_the_runs_data(

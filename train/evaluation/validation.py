@@ -75,7 +75,9 @@ def validate(
     model.eval()
     try:
         return {
-            source: _of_source(model, store, tokenizer, ranks, seq_len, sequences, batch, seed, must_stop)
+            source: _of_source(
+                source, model, store, tokenizer, ranks, seq_len, sequences, batch, seed, must_stop
+            )
             for source, store in stores.items()
             if store.n_tokens > ranks.layout.sequence_multiple
         }
@@ -85,6 +87,7 @@ def validate(
 
 @torch.no_grad()
 def _of_source(
+    source: str,
     model: nn.Module,
     store: TokenStore,
     tokenizer: Tokenizer,
@@ -100,7 +103,7 @@ def _of_source(
     available = store.n_sequences(seq_len)
     chosen = spread(sequences, available, seed)
     sums = torch.zeros(3, dtype=torch.float64)  # nats, tokens, bytes
-    what = f"measuring the loss on {store.place}"
+    what = f"held-out loss of {source}"
     for begin in identity.counted(what, range(0, len(chosen), batch * ranks.dp_size)):
         if must_stop():
             raise Interrupted

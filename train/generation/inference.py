@@ -45,7 +45,7 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
     world_size, tp = identity.world_size(), parallel.tp
     if world_size % tp or (world_size > tp and not copies):
         raise RunError(
-            f"parallel.tp={tp}: {world_size} rank(s) were started; expected "
+            f"parallel.tp={tp}: the world size is {world_size}; expected "
             + ("a multiple of it" if copies else "as many")
             + f" (relama launch VERB processes={tp} …, or parallel.tp={world_size})"
         )

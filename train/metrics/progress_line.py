@@ -13,6 +13,7 @@ from configs import terminal
 EVERY = 2.0  # seconds between lines in a log
 FIRST = 10  # steps after which the time left is printed
 RECENT = 50  # steps whose mean time the ETA assumes for the remaining ones
+PAUSES = ("validate", "checkpoint", "certificate")  # stretches of some steps only
 _SHORTENED = (6, 6, 5, 2, 5, 3, 4, 1, 0)  # the order in which the parts of `_parts` are shortened
 
 
@@ -61,7 +62,7 @@ def seconds_left(ends: deque[tuple[int, float]], last_step: int) -> float | None
 def _parts(line: dict, last_step: int, left: float | None) -> list[list[str]]:
     """The line's parts, each in its forms from the longest to the shortest."""
     loss = "not finite" if line["loss"] is None else f"{line['loss']:.4f}"
-    rate = f"{line['tokens_per_second']:,.0f} tok/s"
+    rate = f"{line['tokens_per_second'] * _unpaused(line):,.0f} tok/s"
     return [
         [f"step {line['step']}/{last_step}", f"{line['step']}/{last_step}"],
         [f"loss {loss}", loss],
@@ -77,8 +78,16 @@ def _mfu(line: dict) -> list[str]:
     """With the peak that it is a share of, and without."""
     if line["mfu"] is None:
         return ["MFU unknown"] * 2
-    share = f"MFU {line['mfu']:.1%}"
+    share = f"MFU {line['mfu'] * _unpaused(line):.1%}"
     return [f"{share} of {flops(line['peak_flops'])}" if line.get("peak_flops") else share, share]
+
+
+def _unpaused(line: dict) -> float:
+    """By how much a step is faster without its pauses: else the speed would seem to drop at each of them."""
+    seconds = line.get("seconds", {})
+    total = seconds.get("total", 0.0)
+    left = total - sum(seconds.get(name, 0.0) for name in PAUSES)
+    return total / left if left > 0 else 1.0
 
 
 def _epochs(epochs: dict[str, float]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from data.page import count
+from data.page import count, plural
 from model.flops import n_params
 from model.parallelize.estimate import FP32, estimate
 from model.parallelize.mesh import Layout
@@ -38,7 +38,7 @@ def weights_problem(config: TrainConfig, layout: Layout) -> list[str]:
     copies = f" (parallel.dp_replicate={layout.dp_replicate} replicas)" if layout.dp_replicate > 1 else ""
     return [
         f"the model needs {share / GIB:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {shares} rank(s){copies}, but only {free / GIB:,.0f} GiB are available: "
+        f"over {plural(shares, 'rank')}{copies}, but only {free / GIB:,.0f} GiB are available: "
         "use more ranks (relama launch nodes=N processes=N) or a smaller model=tiny|small|7b|…"
     ]
 
@@ -130,7 +130,8 @@ def disk_free(folder: Path) -> int:
 def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     """The run in two or three lines: size, tokens and batch; memory and disk, needed and available."""
     each = config.batch_sequences // layout.dp_size
-    rows = f"{config.micro_batch} × {each // config.micro_batch} accumulated × {layout.dp_size} rank(s)"
+    ranks = plural(layout.dp_size, "rank")
+    rows = f"{config.micro_batch} × {each // config.micro_batch} accumulated × {ranks}"
     yield (
         f"{n_params(config.model):,} parameters, {count(config.timeline.tokens(config.steps))} tokens in "
         f"{config.steps:,} steps of {config.global_batch:,} "
@@ -150,7 +151,7 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     room = disk_free(run)
     yield (
         f"memory: about {amounts[0]} of {amounts[1]} on {place}; disk: {saved * written / 1e9:,.2f} GB for "
-        f"{kept} checkpoint(s), {room / 1e9:,.1f} GB free for {run}"
+        f"{plural(kept, 'checkpoint')}, {room / 1e9:,.1f} GB free for {run}"
     )
     if saved * written - there > room:
         yield (

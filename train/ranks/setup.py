@@ -23,7 +23,7 @@ from configs.errors import explained
 from data.cache.ahead import Node
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
-from train.config import RunError, TrainConfig
+from train.config import Refused, RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.rendezvous import name_of_this_start
 
@@ -176,10 +176,11 @@ def first_rank_does(work: Callable[[], T]) -> T:
         try:
             box[0] = work()
         except (RunError, OSError) as error:
-            box[1] = (explained(error) if isinstance(error, OSError) else None) or str(error)
+            line = (explained(error) if isinstance(error, OSError) else None) or str(error)
+            box[1] = Refused(line) if isinstance(error, Refused) else RunError(line)
     dist.broadcast_object_list(box, src=0)
     if box[1] is not None:
-        raise RunError(box[1])
+        raise box[1]
     return box[0]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from configs import regular_file
 from configs.load import ConfigError, entry, load
+from configs.table import table as aligned
 from data.page import count
 from train.branch.lineage import Lineage
 from train.config import RunError
@@ -66,14 +67,8 @@ def table(found: list[Row]) -> list[str]:
     if not found:
         return ["no runs yet; start one: relama train run=NAME"]
     heads = ("run", "state", "step", "tokens", "bits/byte", "tokens/s", "last step")
-    lines = [heads, *map(_cells, found)]
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    aligned = []
-    for line in lines:
-        texts = [cell.ljust(width) for cell, width in zip(line[:2], widths)]
-        figures = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:])]
-        aligned.append("  ".join([*texts, *figures]))
-    return aligned + [f"! {row.run}: {row.problem}" for row in found if row.problem]
+    lines = aligned(heads, [_cells(row) for row in found], texts=2)
+    return lines + [f"! {row.run}: {row.problem}" for row in found if row.problem]
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:

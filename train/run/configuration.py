@@ -12,7 +12,7 @@ from configs.redact import redact, unmasked
 from data.folders import run_path
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
-from train.config import RUN_IDENTITY, RunError, TrainConfig
+from train.config import RUN_IDENTITY, Refused, RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
 from train.run import horizon, starts
@@ -58,7 +58,7 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
         named = {line.partition(":")[0] for line in changed}
         changed += [line for line in _order_differences(state, config) if line.partition(":")[0] not in named]
     if changed:
-        raise RunError(
+        raise Refused(
             f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
             f"or rerun with the original values to resume (config={path / NAME} has them)"
             f"{_remedy(path, config, changed) if state else ''}"

@@ -3,6 +3,7 @@
 import signal
 from pathlib import Path
 
+from data.folders import run_word
 from train.config import TrainConfig
 from train.ranks import identity
 from train.run import markers
@@ -31,9 +32,11 @@ def conclude(path: Path, config: TrainConfig, step: int, stopped_by: int | None)
         identity.say(f"stopped by {name} after step {step}, saved; run the same command to resume")
         return 128 + stopped_by
     _mark(path, markers.FINISHED, step)
+    word = run_word(path)
     identity.say(
-        f"{path}: step {step} of {config.steps} done. "
-        f"Next: relama generate weights={path} prompt=…, relama report run={path}"
+        f"{path}: step {step} of {config.steps} done. Next:\n"
+        f"  relama generate weights={word} prompt='The '\n"
+        f"  relama report run={word}"
     )
     return 0
 

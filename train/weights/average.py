@@ -4,6 +4,7 @@ All of one shape and one tokenizer, in any format. The output is a checkpoint as
 One tensor of each is read at a time.
 """
 
+import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -84,8 +85,8 @@ def run(argv: list[str]) -> None:
             (folder / name).write_bytes(file.read_bytes())
     kind = "mean" if config.ema is None else f"moving average (ema={config.ema:g})"
     print(
-        f"{config.output}: the {kind} of {len(weights)} checkpoints. Next: relama validate "
-        f"weights={config.output} data=…, or relama train … init={config.output}"
+        f"{config.output}: the {kind} of {len(weights)} checkpoints (init={config.output} trains from it). "
+        f"Next: relama generate weights={shlex.quote(config.output)} prompt='The '"
     )
 
 

@@ -5,6 +5,7 @@ command opens it, and `relama train init=FOLDER` starts from it in any layout. T
 represents fp16 and bf16 exactly; one is held at a time.
 """
 
+import shlex
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -62,8 +63,8 @@ def run(argv: list[str]) -> None:
         )
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
-        f"(max_seq_len=). Next: relama generate weights={config.output} prompt=…, "
-        f"or relama train … init={config.output}"
+        f"(max_seq_len=; init={config.output} trains from it). "
+        f"Next: relama generate weights={shlex.quote(config.output)} prompt='The '"
     )
 
 

@@ -152,9 +152,9 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
 @pytest.mark.parametrize(
     ("verb", "world_size", "overrides", "message"),
     [
-        (train.generation.main.main, 2, [], "parallel.tp=1: 2 rank(s) were started; expected as many"),
-        (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: 1 rank(s) were started"),
-        (train.evaluation.main.main, 3, ["parallel.tp=2"], "3 rank(s) were started; expected a multiple"),
+        (train.generation.main.main, 2, [], "parallel.tp=1: the world size is 2; expected as many"),
+        (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: the world size is 1"),
+        (train.evaluation.main.main, 3, ["parallel.tp=2"], "the world size is 3; expected a multiple"),
         (train.generation.main.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
         (train.generation.main.main, 1, ["parallel.tensor=megatron"], "expected one of dtensor, fairscale"),
     ],

@@ -32,10 +32,10 @@ def test_the_report_has_size_batch_memory_and_disk(machine, tmp_path):
     first, second = needs.sentences(small, ONE, tmp_path / "run")
     assert first == (
         "2,098,304 parameters, 122,880 tokens in 30 steps of 4,096 "
-        "(16 sequences of 256: 2 × 8 accumulated × 1 rank(s))"
+        "(16 sequences of 256: 2 × 8 accumulated × 1 rank)"
     )
     assert "of 4.0 GiB on this machine" in second
-    assert "disk: 0.08 GB for 2 checkpoint(s), 10.0 GB free" in second  # three while one is replaced
+    assert "disk: 0.08 GB for 2 checkpoints, 10.0 GB free" in second  # three while one is replaced
 
 
 def test_a_micro_batch_that_cannot_fit_is_refused_with_one_that_does(machine, tmp_path):

@@ -208,7 +208,7 @@ def test_the_groups_of_every_layout_are_known():
         (["layout=true", "parallel.tp=8", "parallel.tensor=fairscale"], "parallel.tensor=fairscale: cannot"),
         (
             ["layout=true", "model=65b", "world_size=8", "parallel=auto"],
-            "parallel=auto: 8 rank(s) need at least",
+            "parallel=auto: at world size 8, each rank needs at least",
         ),
     ],
 )
