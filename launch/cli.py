@@ -129,6 +129,8 @@ def run(arguments: list[str]) -> int:
         print(f"relama {version('relama')}, in {Path(__file__).resolve().parents[1]}")
         return 0
     verb, *overrides = arguments
+    if verb == "completion":
+        return importlib.import_module("launch.completion").main(overrides, VERBS)
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -153,7 +155,10 @@ def usage() -> str:
         for verb, (_, _, meaning) in VERBS.items()
     ]
     head = "usage: relama VERB key=value …"
-    notes = "relama VERB --help lists its keys; config=FILE.yaml holds some of them"
+    notes = (
+        "relama VERB --help lists its keys; config=FILE.yaml holds some of them; "
+        "relama completion bash|zsh completes them"
+    )
     return "\n".join([head, "", *lines, "", textwrap.fill(notes, room)])
 
 

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from configs.load import ConfigError
-from configs.redact import redact_command
+from data.page import plural
 from launch.config import LaunchConfig
 from launch.job import Job, keep, kept, word_for
 from launch.torchrun import ENVIRONMENT, torchrun
@@ -50,7 +50,8 @@ def start(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str
                 f"`relama launch stop {word_for(run)}` ends that process"
             )
     keep(run, "local", str(os.getpid()), host, "", typed)
-    print(f"relama: {redact_command(_arguments(config, arguments))}", flush=True)
+    started = plural(config.processes_per_node, "process", "processes")
+    print(f"relama: {started} on this machine (dry_run=true shows torchrun's command)", flush=True)
     become(config, arguments)
 
 
