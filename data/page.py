@@ -48,6 +48,8 @@ def hours(number: float | None) -> str:
     """A duration given in hours."""
     if number is None:
         return "–"
+    if number < 1 / 60:
+        return f"{number * 3600:.0f} s"
     if number < 1:
         return f"{number * 60:.1f} min"
     return f"{number:,.1f} h" if number < 100 else f"{number:,.0f} h"
