@@ -56,10 +56,13 @@ def quoted(value: str) -> str:
 
 def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
     key, equals, value = argument.partition("=")
-    if not equals or argument.startswith(("~", "-")):
+    if not equals or not key or argument.startswith(("~", "-")):
         raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema, groups)}")
     key = key.lstrip("+")
     known = schemas.leaves(schema)
+    if (meant := _number(value)) and key in known and schemas.is_number(known[key]):
+        expected = schemas.described(known[key])
+        raise ConfigError(f"{key}={value}: expected {expected} in digits: {key}={meant}")
     if key in groups:
         return _choice(key, value, groups[key], parser)
     if key in known:
@@ -84,11 +87,24 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
     if argument.startswith("-") and key:
         return f" without dashes: {key.replace('-', '_')}={value or '…'}"
     keys = [field.name for field in fields(schema)]
+    name, colon, rest = key.partition(":")
+    if colon and name in (*keys, *groups):
+        return f" with an equals sign: {name}={rest.strip() or '…'}"
     if key in (*keys, *groups) and not equals:
         return f" without spaces: {key}=…"
     required = next((field.name for field in fields(schema) if schemas.is_required(field)), None)
     usual = required or ("steps" if "steps" in keys else keys[0])
     return f", such as {usual}={argument if os.path.exists(argument) else '…'}"
+
+
+def _number(value: str) -> str | None:
+    """In digits, what was written as 10k, 1,000 or 0,001."""
+    if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB])", value):
+        number = float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[found[2].lower()]
+        return f"{number:.0f}" if number == int(number) else None
+    if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", value):
+        return value.replace(",", "")
+    return value.replace(",", ".") if re.fullmatch(r"0,\d+", value) else None
 
 
 def _choice(group: str, value: str, choices: list[str], parser: OverridesParser) -> str:

@@ -106,9 +106,15 @@ ELSEWHERE = {
     "mixed_precision": ("precision",),
     "torch_dtype": ("precision", "dtype"),
     "temp": ("temperature",),
+    "weights": ("init",),
     "tokenizer_path": ("tokenizer",),
     "tokenizer_model": ("tokenizer",),
 }
+# Keys of `relama launch`, and what others call them, that are given to `relama train`.
+PROCESSES = (
+    *("processes", "nodes", "gpus", "cluster", "world_size", "num_gpus", "n_gpus", "nproc"),
+    *("nproc_per_node", "num_processes", "num_nodes", "nnodes", "devices"),
+)
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
 
@@ -158,6 +164,12 @@ def is_mapping(kind: object) -> bool:
     return any(get_origin(option) is dict for option in (kind, *get_args(kind)))
 
 
+def is_number(kind: object) -> bool:
+    """Whether a key takes one number."""
+    options = set(get_args(kind) or (kind,)) - {NoneType}
+    return options <= {int, float}
+
+
 def described(kind: object) -> str:
     """A type in English: "an integer or null"."""
     item = list_of(kind)
@@ -190,6 +202,8 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     if not parent or not siblings:
         siblings = [field.name for field in fields(schema)]
+    if key in PROCESSES and "micro_batch" in known:
+        return f"{key}: unknown key; to train in several processes: relama launch processes=N …"
     near = _meant(key, [*known, *groups])
     if near:
         return f"{key}: unknown key; did you mean {' or '.join(near)}? (--help lists all keys)"
@@ -200,4 +214,4 @@ def _meant(key: str, known: list[str]) -> list[str]:
     name = key.rpartition(".")[2].replace("-", "_")
     within = [full for full in known if full.rpartition(".")[2] == name]
     elsewhere = [full for full in ELSEWHERE.get(name, ()) if full in known]
-    return within or elsewhere or difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+    return [*dict.fromkeys([*elsewhere, *within])] or difflib.get_close_matches(key, known, n=1, cutoff=0.75)

@@ -4,6 +4,7 @@ Contradictory values are refused here, before anything starts, each in one line 
 resumed run may not change the keys in `RUN_IDENTITY`.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -168,6 +169,8 @@ class TrainConfig:
         if self.data.name == "text":
             require(bool(self.input), "input", "", "your own text for data=text (input=FILE, or input=A,B)")
             self.source = self.source or source_name(self.input[0])
+            is_name = re.fullmatch(r"\w[\w-]*", self.source) is not None
+            require(is_name, "source", self.source, "letters, digits, _ and - (it names a folder)")
             self.data.weights = {self.source: 1.0}
         else:
             require(not self.input, "input", ",".join(self.input), "data=text with it")

@@ -84,7 +84,11 @@ def _plain_table(lines: list[dict]) -> dict[str, Any]:
     flat = [key for key in keys if not any(isinstance(line.get(key), dict | list) for line in lines)]
     heads = flat[:COLUMNS]
     rows = [[_cell(line.get(head)) for head in heads] for line in lines[-ROWS:]]
-    return {"heads": [head.replace("_", " ") for head in heads], "rows": rows, "earlier": max(0, len(lines) - ROWS)}
+    return {
+        "heads": [head.replace("_", " ") for head in heads],
+        "rows": rows,
+        "earlier": max(0, len(lines) - ROWS),
+    }
 
 
 def _cell(value: object) -> str:
