@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
-from configs import describe
+from configs import describe, terminal
 from configs import schema as schemas
 from configs.errors import explained, report
 from configs.files import expand
@@ -106,6 +106,7 @@ def entry(
     So do a full disk and missing rights. Ctrl-C is one line and exit code 130. Under torchrun, where every
     rank meets the same mistake, the first rank of each node prints the line.
     """
+    terminal.accept_any_text()
     try:
         return verb(expand(sys.argv[1:] if argv is None else argv)) or 0
     except (ConfigError, *errors) as error:

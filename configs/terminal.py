@@ -5,6 +5,8 @@ In a pipe or a file, nothing is redrawn, wrapped or colored. NO_COLOR (no-color.
 colors off. Lines are erased with spaces, not with escape sequences: notebooks only know the carriage return.
 """
 
+import codecs
+import io
 import os
 import re
 import sys
@@ -17,10 +19,33 @@ from typing import TextIO
 
 DEFAULT_COLUMNS = 80
 _COMMAND = re.compile(r"\b(relama|pip|hf) [a-z]")
+_PLAIN = "relama.plain"  # the name of an error handler
+_SIGNS = {"…": "...", "–": "-", "×": "x", "│": "|", "²": "2"}
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "cyan": "36"}
 _lock = threading.RLock()
 _drawn = ""  # the live line on the screen
 _last = time.monotonic()  # when something was last shown
+
+
+def accept_any_text() -> None:
+    """Print any text in a locale without UTF-8: `…` as `...`, other characters escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        encoding = getattr(stream, "encoding", None) or "utf-8"
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(encoding).name != "utf-8":
+            stream.reconfigure(errors=_PLAIN)
+
+
+def _plainly(error: UnicodeError) -> tuple[str | bytes, int]:
+    assert isinstance(error, UnicodeEncodeError)
+    character = error.object[error.start]
+    if character in _SIGNS:
+        return _SIGNS[character], error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
+
+
+codecs.register_error(_PLAIN, _plainly)
 
 
 def is_live() -> bool:
@@ -130,11 +155,11 @@ def keep() -> None:
 def say(text: str, stream: TextIO | None = None) -> None:
     """Print a line, in place of the live line if there is one; a terminal wraps it between words."""
     global _last
-    stream = stream or sys.stderr
+    where = stream or sys.stderr
     with _lock:
         clear()
         _last = time.monotonic()
-        print("\n".join(wrapped(line, stream) for line in text.split("\n")), file=stream, flush=True)
+        print("\n".join(wrapped(line, where) for line in text.split("\n")), file=where, flush=True)
 
 
 def live_line() -> str:

@@ -107,6 +107,7 @@ ALSO = {
 
 
 def main(argv: list[str] | None = None) -> int:
+    terminal.accept_any_text()
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

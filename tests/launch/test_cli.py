@@ -1,6 +1,7 @@
 """`relama` lists its verbs, and all of them exist."""
 
 import importlib
+import os
 import subprocess
 import sys
 
@@ -55,6 +56,18 @@ def test_help_fits_the_terminal(columns, monkeypatch, capsys):
     for arguments in ([], *([verb, "--help"] for verb in VERBS)):
         assert main(arguments) == 0
         assert max(map(len, capsys.readouterr().out.splitlines())) <= columns, arguments
+
+
+def test_a_locale_without_utf_8_gets_plain_signs():
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(REPOSITORY)}
+    for arguments in (["--help"], ["runs", "folder=ä…"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "launch.cli", *arguments], capture_output=True, env=environment
+        )
+        text = (done.stdout + done.stderr).decode("ascii")
+        assert "Traceback" not in text and (
+            "key=value ..." in text or "folder=\\xe4...: no such folder" in text
+        )
 
 
 def test_help_of_a_verb_and_the_version_have_their_usual_spellings(capsys):
