@@ -54,8 +54,10 @@ def terminal(lines: list[str]) -> str:
 
 def _output(command: str, folder: Path) -> list[str]:
     run = [sys.executable, "-m", "launch.cli", *shlex.split(command)]
-    done = subprocess.run(run, cwd=folder, capture_output=True, text=True, check=True)
-    return [line.rstrip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+    done = subprocess.run(  # both streams in one, in the order in which they are written
+        run, cwd=folder, text=True, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    return [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
 
 
 def _screenshot(page: Path, picture: Path) -> None:
