@@ -28,7 +28,7 @@ CONFIG = LlamaConfig(dim=64, n_layers=2, n_heads=4, vocab_size=100, multiple_of=
 def test_auto_is_bf16_where_products_are_measured_faster(monkeypatch, ratio, name):
     monkeypatch.setattr(precision, "bf16_speedup", lambda rows, width: ratio)
     choice = choose("auto", CPU, CONFIG)
-    assert choice.name == name and f"{ratio} times" in choice.why
+    assert choice.name == name and f"{ratio:.2f} times" in choice.why
     assert choose("fp32", CPU, CONFIG) == Choice("fp32", "as requested")
 
 
@@ -84,7 +84,7 @@ def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, mon
     monkeypatch.setattr(precision, "bf16_speedup", lambda rows, width: 0.5)
     assert precision.settle_precision(config, CPU).precision == "bf16"
     output = capsys.readouterr().out
-    assert "as this run began; a new run would use fp32 here" in output and "0.5 times" in output
+    assert "as this run began; a new run would use fp32 here" in output and "0.50 times" in output
 
 
 def test_a_run_made_before_the_key_continues_in_fp32(folder, corpora):
