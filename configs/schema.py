@@ -202,7 +202,7 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     if not parent or not siblings:
         siblings = [field.name for field in fields(schema)]
-    if key in PROCESSES and "micro_batch" in known:
+    if key in PROCESSES and "micro_batch" in known and "world_size" not in known:
         return f"{key}: unknown key; to train in several processes: relama launch processes=N …"
     near = _meant(key, [*known, *groups])
     if near:

@@ -131,7 +131,7 @@ def run(arguments: list[str]) -> int:
         return 0
     verb, *overrides = arguments
     if verb == "completion":
-        return importlib.import_module("launch.completion").main(overrides, VERBS)
+        return importlib.import_module("configs.completion").main(overrides, VERBS)
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""

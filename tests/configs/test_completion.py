@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from configs.completion import SHELLS, words
 from launch.cli import VERBS, main
-from launch.completion import SHELLS, words
 from tests.support.runs import REPOSITORY
 
 
