@@ -24,6 +24,7 @@ class DataConfig:
     name: str  # mix | sample | text
     weights: dict[str, float]  # source: its weight in the sampled tokens
     sources: list[str] | None = None  # a subset of the weights' names; null: all of them
+    max_epochs: float | None = None  # refuse a run that would read a source more often; null: no limit
     vocab_size: int | None = None  # of the tokenizer that data=sample trains; null: as in the stores
 
     def __post_init__(self) -> None:
@@ -45,6 +46,8 @@ class DataConfig:
                 )
         if self.sources == []:
             raise ValueError(f"data.sources: expected some of: {', '.join(self.weights)}")
+        if self.max_epochs is not None and not 0 < self.max_epochs < float("inf"):
+            raise ValueError(f"data.max_epochs={self.max_epochs}: expected a number above 0, or null")
         if self.vocab_size is not None and self.vocab_size < 300:  # bytes and control pieces take 259
             raise ValueError(f"data.vocab_size={self.vocab_size}: expected at least 300")
 

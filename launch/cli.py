@@ -143,7 +143,7 @@ def run(arguments: list[str]) -> int:
         print(help_page(verb))
         return 0
     if verb in ("train", "launch") and ("--multirun" in overrides or "-m" in overrides):
-        return importlib.import_module("launch.sweep").main(verb, overrides)
+        return importlib.import_module("launch.sweep.main").main(verb, overrides)
     with waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
         module = importlib.import_module(VERBS[verb][0])  # torch alone takes seconds
     return module.main(overrides)

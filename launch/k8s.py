@@ -18,6 +18,7 @@ from configs.load import ConfigError
 from launch.config import LaunchConfig
 from launch.job import Job, keep, word_for
 from launch.manifest import Manifest, manifests
+from launch.pod import NOTHING
 
 TIMEOUT = 30  # seconds for an answer
 PATIENCE = 60.0  # seconds for a finished job to be deleted before its successor is created
@@ -93,6 +94,8 @@ def _state(found: Manifest) -> str:
     now = [condition for condition in status.get("conditions") or [] if condition.get("status") == "True"]
     if now:
         reason = now[-1].get("message") or now[-1].get("reason")
+        if any(f"exit code {code} " in f"{reason} " for code in NOTHING):
+            reason += "; image: has no Relama, or no Python: build one as docs/clusters.md says"
         return now[-1]["type"].lower() + (f" ({' '.join(reason.split())})" if reason else "")
     if "parallelism" not in found["spec"]:
         return "running"

@@ -21,6 +21,8 @@ from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from launch.split import KEYS, key_of, split
 from launch.torchrun import MEASURE, SPREAD
+from train.branch.lineage import Lineage
+from train.checkpoint.folder import complete_steps
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
@@ -43,6 +45,10 @@ def run(argv: list[str]) -> None:
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
     path = run_path(train.run)
+    lineage = None if measures else Lineage.read(path)
+    if lineage:
+        said = f"relama: {path} continues from {lineage.parent} after step {lineage.step}"
+        print(said, file=sys.stderr)
     if measures:  # on the machines, and in the processes, that the run would have
         config, arguments = replace(config, max_restarts=0), [MEASURE, *arguments]
     if config.dry_run:
@@ -51,7 +57,10 @@ def run(argv: list[str]) -> None:
     refuse_foreign(path)
     # A run makes the sample itself; Kubernetes' volume is not here; a check reports what is missing.
     if train.data.name != "sample" and config.cluster.name != "kubernetes" and not measures:
-        find_stores(train.corpora, replace(train.data, weights=train.timeline.weights, sources=None))
+        weights = train.timeline.needed(train.corpora, lineage.step if lineage else 0)
+        find_stores(train.corpora, replace(train.data, weights=weights, sources=None))
+    if lineage and config.cluster.name != "kubernetes" and not complete_steps(path / "checkpoints"):
+        lineage.checkpoint()  # what it begins with must be there
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
     if config.cluster.name == "kubernetes":
@@ -144,9 +153,12 @@ def progress(path: Path) -> str:
     metrics = path / "metrics.jsonl"
     try:
         steps = (views.content(metrics) or b"").count(b"\n")
+        lineage = Lineage.read(path)
     except RunError as error:
         return f"; {error}"
-    done = f"; {steps} steps are done" if steps else ""
+    done = f"; {steps + (lineage.step if lineage else 0)} steps are done" if steps else ""
+    if lineage:
+        done += f", the first {lineage.step} by {lineage.parent.name}"
     if (path / markers.FINISHED).exists():
         return f"{done}, the run has finished"
     if (path / markers.STOPPED).exists():

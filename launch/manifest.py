@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from launch.config import LaunchConfig
-from launch.pod import ENDPOINT, FINAL, FOLDER, REPLACE
+from launch.pod import COMMAND, ENDPOINT, FINAL, FOLDER, NOTHING, REPLACE
 from launch.torchrun import ENVIRONMENT
 
 Manifest = dict[str, Any]
@@ -46,8 +46,8 @@ def _job(config: LaunchConfig, name: str, arguments: list[str]) -> Manifest:
 
 def _job_spec(config: LaunchConfig, template: Manifest) -> Manifest:
     on_exit = [
-        {"action": action, "onExitCodes": {"containerName": "train", "operator": "In", "values": [code]}}
-        for action, code in (("FailJob", FINAL), ("Ignore", REPLACE))
+        {"action": action, "onExitCodes": {"containerName": "train", "operator": "In", "values": codes}}
+        for action, codes in (("FailJob", [FINAL, *NOTHING]), ("Ignore", [REPLACE]))
     ]
     disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     return {
@@ -138,7 +138,7 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
     container = {
         "name": "train",
         "image": config.image,
-        "command": ["python", "-m", "launch.pod", *map(_literal, (*_own(config), *arguments))],
+        "command": ["python", "-c", COMMAND, *map(_literal, (*_own(config), *arguments))],
         "env": [{"name": key, "value": _literal(value)} for key, value in environment.items()],
         "envFrom": [{"secretRef": {"name": secret}} for secret in cluster.secrets],
         "resources": {"limits": limits, "requests": requests},

@@ -22,6 +22,15 @@ from train.config import RunError, TrainConfig
 from train.run import markers
 
 REPLACE, FINAL = 75, 76  # sysexits' EX_TEMPFAIL and EX_PROTOCOL, which Python and torchrun do not use
+NOTHING = (127, 128)  # the image has no Relama; a container runtime's own codes for a program that is missing
+# Runs this module, or says that it is not in the image.
+COMMAND = (
+    "import importlib.util, runpy, sys\n"
+    "if importlib.util.find_spec('launch') is None:\n"
+    "    print('relama: error: image: has no Relama; build one as docs/clusters.md says', file=sys.stderr)\n"
+    f"    sys.exit({NOTHING[0]})\n"
+    "runpy.run_module('launch.pod', run_name='__main__', alter_sys=True)\n"
+)
 ENDPOINT = "RELAMA_RENDEZVOUS"  # HOST:PORT of the first pod
 FOLDER = "RELAMA_FOLDER"  # where relative paths begin: the first volume
 PATIENCE = 600.0  # seconds until the first pod is scheduled and its name is known

@@ -93,7 +93,7 @@ class CheckpointConfig:
     remote: str | None = (
         None  # a URL for this run alone (s3://…): saves are copied there, and restored if the disk is lost
     )
-    upload_mbps: float | None = None  # upload limit in megabits per second; null: unlimited
+    upload_mbps: float | None = None  # a machine's upload limit in megabits per second; null: unlimited
 
     def __post_init__(self) -> None:
         require(self.every >= 1, "checkpoint.every", self.every, "at least 1")

@@ -22,7 +22,7 @@ from train.checkpoint.folder import damage_seen_by_all, had_checkpoints, newest_
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import RunError
 from train.optimizer import build_optimizer
-from train.phases.order import branched, first_order
+from train.phases.order import branched, first_order, refuse_repeats
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
@@ -105,6 +105,7 @@ def resume_or_start(
         order = branched(Order.from_json(state["order"]), run.config, step, run.train, without)
     else:
         step, order = 0, first_order(run.config, run.train)
+    refuse_repeats(order, run.config, step)
     known = state.get("recovery") if state else None
     logged = first_rank_does(
         lambda: decisions.reconcile(folder.path, known["decisions"] if known else [])

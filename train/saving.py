@@ -14,6 +14,7 @@ from data.tokens.store import tokenizer_files, tokenizer_in
 from train import decisions
 from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
+from train.checkpoint.shared import Helper
 from train.config import RunError
 from train.metrics.journal import Journal
 from train.preflight import Resolved
@@ -45,6 +46,7 @@ class Saving:
         for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
             self.saver.attached[name] = file.read_bytes()
         self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
+        self._helper: Helper | None = None  # on the first rank of each other machine
         self._newest: Path | None = None  # of this run's checkpoints; known to the first rank
         self._is_first_commit = True
         if identity.is_first():
@@ -79,9 +81,14 @@ class Saving:
                 self.saver.committed.append(self.remote.upload)
 
         first_rank_does(begin)
+        checkpoint = self._run.config.checkpoint
+        if checkpoint.remote is not None and identity.local_rank() == 0 and self.remote is None:
+            self._helper = Helper(checkpoint.remote, self._folder.checkpoints, checkpoint.upload_mbps)
 
     def finish_uploads(self) -> None:
         """Return once the newest checkpoint is uploaded; a failure is reported."""
+        if self._helper is not None:
+            self._helper.close()
         if self.remote is not None:
             with identity.waiting(f"uploading to {self.remote.url}"):
                 self.remote.close()

@@ -6,38 +6,26 @@ reading each shard once, in full, and comparing it with the manifest's checksum.
 """
 
 import json
-import os
-import re
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import xxhash
 
-from data import folders
+from data.cache import files
 from data.cache.bucket import Bucket, WrongContent
 from data.cache.config import CacheConfig
 from data.cache.disk import Disk, stretches
 from data.errors import DataError
 from data.remote import is_remote
 from data.tokens import sums
-from data.tokens.store import (
-    AGAIN,
-    DOCUMENT,
-    MAPPED,
-    TOKENIZERS,
-    Span,
-    TokenStore,
-    parse_manifest,
-    tokenizer_in,
-)
+from data.tokens.store import AGAIN, DOCUMENT, MAPPED, Span, TokenStore
 from data.tokens.sums import BLOCK, BlockSums
 
-TRIES = 3  # tries for a tokenizer whose content is wrong
 PIECE = 8 << 20  # bytes of a request when a shard is read in full
 
 
@@ -58,12 +46,12 @@ class BucketStore(TokenStore):
     def at(cls, url: str, split: str, cache: CacheConfig) -> "BucketStore":
         """The store at `url`. Raises DataError if there is none, or it cannot be read."""
         bucket, disk = Bucket(url), _disk(cache.folder, cache.bytes)
-        manifest = remote_manifest(bucket)
+        manifest = files.remote_manifest(bucket)
         if split not in manifest["splits"]:
             raise DataError(f"{bucket.at('manifest.json')}: no split {split}; {AGAIN}")
         folder = disk.store(manifest["xxh3"])
-        _keep(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
-        _keep_tokenizer(bucket, folder, manifest)
+        files.keep(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+        files.keep_tokenizer(bucket, folder, manifest)
         return cls(folder, split, manifest, bucket, disk)
 
     def __init__(self, folder: Path, split: str, manifest: dict, bucket: Bucket, disk: Disk) -> None:
@@ -128,13 +116,10 @@ class BucketStore(TokenStore):
 
     def text_of(self, span: Span) -> Path:
         """A local copy of the file of cleaned text, if it is next to the tokens in the bucket."""
-        relative = os.path.relpath(span.text_file, self.folder.resolve())
-        path = self.folder / "text" / span.text_file.name
-        if not path.exists() and re.fullmatch(r"\.\./[^/]+/[^/]+", relative):
-            path.parent.mkdir(exist_ok=True)
-            with suppress(FileNotFoundError):  # the reader names the file that is missing
-                _keep(path, Bucket(self.bucket.url.rpartition("/")[0]).read(relative.removeprefix("../")))
-        return path
+        return files.local_text(self.bucket, self.folder, span.text_file)
+
+    def open_text(self, number: int) -> BinaryIO:
+        return files.open_text(self.bucket, self.folder, self.text_files[number])
 
     def _slice(self, shard: int, start: int, stop: int) -> np.ndarray:
         size = self.dtype.itemsize
@@ -200,7 +185,8 @@ class BucketStore(TokenStore):
         with self.disk.claim(self.folder, name):
             found = _parsed(path, size, entry["xxh3"])
             if found is None:
-                _keep(path, self._remote_sums(name, size, entry["xxh3"]) or self._read_all(shard, keep=True))
+                content = self._remote_sums(name, size, entry["xxh3"])
+                files.keep(path, content or self._read_all(shard, keep=True))
                 found = _parsed(path, size, entry["xxh3"])
             if found is None:
                 raise DataError(f"{path}: altered while it was written; check this machine's disk and memory")
@@ -253,7 +239,7 @@ class BucketStore(TokenStore):
     def _replaced(self) -> DataError | None:
         """The error to raise if another store is now at the URL."""
         try:
-            now = remote_manifest(self.bucket)["xxh3"]
+            now = files.remote_manifest(self.bucket)["xxh3"]
         except DataError:
             return None
         if now == self.fingerprint:
@@ -269,80 +255,13 @@ class BucketStore(TokenStore):
         path = self.folder / name
         with self.disk.claim(self.folder, name):
             if not path.exists() or path.stat().st_size != size:
-                _keep(path, self._whole(name, size, entry["documents_xxh3"]))
+                files.keep(path, files.whole(self.bucket, name, size, entry["documents_xxh3"]))
         return super()._documents(shard)
-
-    def _whole(self, name: str, size: int, xxh3: str) -> bytes:
-        def check(content: bytes) -> str | None:
-            return None if xxhash.xxh3_128_hexdigest(content) == xxh3 else "differs from its checksum"
-
-        if size == 0:
-            return b""
-        try:
-            return self.bucket.read(name, 0, size, check)
-        except FileNotFoundError:
-            raise DataError(f"{self.bucket.at(name)}: missing, though its manifest names it") from None
 
     def _check_files(self) -> None:
         for shard in self._shards:
             for name in (shard["file"], shard["documents_file"]):
                 self._refuse_outside(name)
-
-
-def remote_manifest(bucket: Bucket) -> dict:
-    """manifest.json of a store in a bucket. Raises DataError."""
-    where = bucket.at("manifest.json")
-
-    def check(content: bytes) -> str | None:
-        try:
-            parse_manifest(content, where)
-        except DataError as error:
-            return str(error).removeprefix(f"{where}: ")
-        return None
-
-    try:
-        return parse_manifest(bucket.read("manifest.json", check=check), where)
-    except FileNotFoundError:
-        raise DataError(
-            f"{where}: missing, so this is not a complete token store; "
-            "`relama prepare … output=URL` uploads one"
-        ) from None
-
-
-def _keep_tokenizer(bucket: Bucket, folder: Path, manifest: dict) -> None:
-    """Put the store's tokenizer into the cache. Raises DataError if it is missing or a different one."""
-    from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
-
-    def is_right() -> bool:
-        with suppress(DataError, OSError):
-            return fingerprint_of(tokenizer_in(folder)) == manifest["tokenizer"]["fingerprint"]
-        return False
-
-    for _ in range(TRIES):
-        if is_right():
-            return
-        for name in (*TOKENIZERS, "tokenizer_config.json"):
-            with suppress(FileNotFoundError):
-                _keep(folder / name, bucket.read(name))
-                if name == TOKENIZERS[0]:
-                    break
-    path = tokenizer_in(folder)
-    if not path.is_file():
-        raise DataError(f"{bucket.at(path.name)}: missing; {AGAIN}")
-    if not is_right():
-        raise DataError(f"{bucket.at(path.name)}: not the tokenizer that made these tokens; {AGAIN}")
-
-
-def _keep(path: Path, content: bytes) -> None:
-    """Write a file of the cache, complete or not at all."""
-    temporary = path.with_name(f"{folders.own(path).name}.{threading.get_ident()}")
-    try:
-        with folders.replacing(path, temporary):
-            temporary.write_bytes(content)
-    except OSError as error:
-        raise DataError(
-            f"cache.path: {path}: cannot be written ({error.strerror}); make room, or choose another disk"
-        ) from None
 
 
 def _parsed(path: Path, size: int, xxh3: str) -> BlockSums | None:

@@ -70,6 +70,8 @@ def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:
             else:
                 (aside / source).symlink_to(os.path.relpath(folder.resolve(), aside.resolve()))
                 yield f"{source}: {TokenStore.open(folder / 'tokens').n_tokens:,} tokens, those of {folder}"
+        if (corpora / "sample").is_dir():  # otherwise data=sample would make its own stores there again
+            shutil.copytree(corpora / "sample", aside / "sample", dirs_exist_ok=True)
         folders.commit_once(aside, output)
     except OSError as error:
         raise DataError(f"output={output}: cannot be written ({error}); nothing was appended") from None

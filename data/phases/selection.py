@@ -68,8 +68,8 @@ def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, lis
     unknown, found = set(wanted), {}
     for source, store in stores.items():
         rows: dict[int, list[int]] = {}
-        for number, path in enumerate(store.text_files):
-            for first, table in _provenance(path):
+        for number in range(len(store.text_files)):
+            for first, table in _provenance(store, number):
                 for one in wanted:
                     at = np.flatnonzero(_matches(table, one))
                     if at.size:
@@ -106,10 +106,10 @@ def _matches(table: pa.Table, one: Wanted) -> np.ndarray:
     return np.asarray(pc.fill_null(found, False))
 
 
-def _provenance(path: Path) -> Iterator[tuple[int, pa.Table]]:
+def _provenance(store: TokenStore, number: int) -> Iterator[tuple[int, pa.Table]]:
     """The provenance of a file of cleaned text, a row group at a time, each with its first row's number."""
     try:
-        with pq.ParquetFile(path) as file:
+        with store.open_text(number) as text, pq.ParquetFile(text) as file:
             first = 0
             for group in range(file.num_row_groups):
                 table = file.read_row_group(group, columns=list(COLUMNS))
@@ -117,7 +117,8 @@ def _provenance(path: Path) -> Iterator[tuple[int, pa.Table]]:
                 first += table.num_rows
     except (OSError, pa.ArrowException) as error:
         raise DataError(
-            f"{path}: not readable ({error}); the cleaned text tells which documents a store has: restore it"
+            f"{store.text_files[number]}: not readable ({error}); the cleaned text tells which documents a "
+            "store has: restore it"
         ) from None
 
 
@@ -128,8 +129,8 @@ def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
     column = {"license": "licence", "record": "file"}.get(one.kind, "url")
     names: dict[str, None] = {}
     for store in stores.values():
-        for path in store.text_files:
-            for _, table in _provenance(path):
+        for number in range(len(store.text_files)):
+            for _, table in _provenance(store, number):
                 names |= dict.fromkeys(name for name in table[column].to_pylist() if name)
                 if len(names) > SEARCHED:
                     break

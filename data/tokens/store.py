@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import xxhash
@@ -134,6 +135,10 @@ class TokenStore:
     def text_of(self, span: Span) -> Path:
         """The file of cleaned text that a document came from."""
         return span.text_file
+
+    def open_text(self, number: int) -> BinaryIO:
+        """The text file of that number, to be read by ranges. Raises OSError or DataError."""
+        return open(self.text_files[number], "rb")
 
     @property
     def text_files(self) -> list[Path]:

@@ -155,6 +155,16 @@ def test_an_unreachable_server_is_named(proxy, tmp_path, monkeypatch):
         remote.read(0, 100)
 
 
+def test_a_server_that_always_stops_in_mid_range_is_named(proxy, tmp_path, monkeypatch):
+    store = opened(tmp_path)["code"]
+    monkeypatch.setattr(bucket_module, "PATIENCE", 0.1)
+    proxy.faults = lambda method, path: "cut" if path.endswith(".bin") else None
+    with pytest.raises(DataError, match=r"train-00000.bin, bytes 0 to .*: cannot be read .* once the server"):
+        store.read(0, 10)
+    proxy.faults = lambda method, path: None
+    assert len(store.read(0, 10)) == 10
+
+
 def test_replaced_tokens_are_named(server, tmp_path, corpora):
     upload(corpora / "code", "corpus", "replaced")
     store = open_store("s3://corpus/replaced/tokens", cache=CacheConfig(str(tmp_path / "cache"), 0.1))

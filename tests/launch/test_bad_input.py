@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from launch.job import keep
-from launch.main import main
+from launch.main import main, progress
+from train.branch.lineage import Lineage
 
 REFUSED = [
     (["cluster=nomad"], "cluster=nomad: no such choice; cluster is one of: kubernetes, local, slurm"),
@@ -74,6 +75,20 @@ def test_a_folder_of_something_else_is_refused(nowhere, capsys):
     assert main(["run=./mine"]) == 1
     assert "not empty and not a run folder" in capsys.readouterr().err
     assert [path.name for path in Path("mine").iterdir()] == ["thesis.tex"]
+
+
+def test_a_branch_is_named_with_its_parent_and_refused_without_it(nowhere, capsys):
+    parent, child = nowhere / "here/runs/a", nowhere / "here/runs/b"
+    (child / "checkpoints").mkdir(parents=True)
+    Lineage(parent, 4, "0" * 64).write(child, child)
+    (child / "config.yaml").write_text("steps: 100000\n")
+    (child / "metrics.jsonl").write_text('{"step": 5}\n')
+    assert main(["run=b", "model=tiny", "data=sample", "dry_run=true"]) == 0
+    assert "runs/b continues from" in (line := capsys.readouterr().err) and "runs/a after step 4" in line
+    assert progress(child) == "; 5 steps are done, the first 4 by a"
+    assert main(["run=b", "model=tiny", "data=sample"]) == 1
+    assert "step-000004: missing, and this run continues from it" in capsys.readouterr().err
+    assert not (child / "launch").exists()
 
 
 def test_a_job_on_another_machine_does_not_hide_the_next(nowhere, capsys):

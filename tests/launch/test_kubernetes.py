@@ -4,14 +4,16 @@ import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
 
 import pytest
 import yaml
 
+from launch.k8s import _state
 from launch.main import main
 from launch.manifest import job_name
-from launch.pod import FINAL, REPLACE, judge
+from launch.pod import COMMAND, FINAL, NOTHING, REPLACE, judge
 from tests.support.kubernetes_api import cluster, expanded
 from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
 from train.run import markers
@@ -99,6 +101,36 @@ def test_jobset_and_trainjob_wrap_the_same_pod(capsys):
     assert trainer["resourcesPerNode"] == mine["resources"]
 
 
+@pytest.mark.parametrize("arguments", [[*COMMON, "processes=2"], FULL], ids=["least", "most"])
+@pytest.mark.parametrize(
+    ("kind", "model"), [("jobset", "JobsetV1alpha2JobSet"), ("trainjob", "TrainerV1alpha1TrainJob")]
+)
+def test_jobset_and_trainjob_fit_kubeflows_own_types(arguments, kind, model, capsys):
+    """Kubeflow generates these classes from the two projects' published types; they drop unknown fields."""
+    models = pytest.importorskip(
+        "kubeflow_trainer_api.models", reason="pip install kubeflow-trainer-api, of the extra dev"
+    )
+    refused = ("cluster.secrets", "cluster.priority") if kind == "trainjob" else ()
+    kept = [each for each in arguments if not each.startswith(refused)] if refused else arguments
+    (workload,) = printed(capsys, *kept, f"cluster.format={kind}")
+
+    def read_back(manifest: dict) -> dict:
+        return getattr(models, model).from_dict(manifest).to_dict()
+
+    assert _plain(read_back(workload)) == _plain(workload)
+    workload["spec"]["replicas"] = 2  # a field that neither has
+    assert _plain(read_back(workload)) != _plain(workload)
+
+
+def _plain(value: object) -> object:
+    """Without the wrappers of values that may be numbers or strings, and without empty values."""
+    if hasattr(value, "actual_instance"):
+        return value.actual_instance
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items() if each not in ([], {})}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
 def test_every_argument_reaches_the_pod_as_typed(capsys):
     nasty = ["a b", "it's", "$(HOME)", "$$", "$HOME", "`x`", "é", "; x #", "{{.}}"]
     arguments = [f"corpora={each}" for each in nasty]
@@ -159,6 +191,19 @@ def test_a_pods_exit_code_says_whether_it_is_replaced():
     ]
     for code, before, after, expected in cases:
         assert judge(code, before, after)[0] == expected, (code, before, after)
+
+
+def test_an_image_without_relama_fails_at_once_and_status_says_so(tmp_path, capsys):
+    bare = [sys.executable, "-S", "-c", COMMAND, "nodes=1"]  # without the installed packages
+    done = subprocess.run(bare, capture_output=True, text=True, cwd=tmp_path, env={})
+    assert done.returncode == NOTHING[0] and done.stderr.count("\n") == 1
+    assert "image: has no Relama; build one as docs/clusters.md says" in done.stderr
+    job, _ = printed(capsys, *COMMON)
+    rule = job["spec"]["podFailurePolicy"]["rules"][0]
+    assert rule["action"] == "FailJob" and set(NOTHING) < set(rule["onExitCodes"]["values"])
+    message = "Container train for pod team/x failed with exit code 127 matching FailJob rule at index 0"
+    failed = {"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": message}
+    assert "image: has no Relama" in _state({**job, "status": {"conditions": [failed]}})
 
 
 def test_a_refused_service_leaves_no_job(tmp_path, monkeypatch, capsys):

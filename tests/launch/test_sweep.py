@@ -3,8 +3,8 @@
 import pytest
 
 from launch import cli
-from launch.sweep import commands, values
-from tests.support.runs import SMALL, metrics
+from launch.sweep.main import commands, values
+from tests.support.runs import REPOSITORY, SMALL, metrics
 from train.config import TrainConfig
 from train.run.configuration import read_run_config
 
@@ -51,6 +51,11 @@ def test_each_run_has_a_folder_named_by_its_overrides():
         (["seed=1,x"], "seed=x: expected an integer"),
         (["seed=1,1"], "--multirun: two runs would be in tiny-sample/seed=1"),
         (["sed=1,2"], "sed: unknown key"),
+        (["seed=1,2", "hydra/launcher=ray"], "hydra/launcher=ray: expected one of basic, joblib"),
+        (["seed=1,2", "hydra.launcher.n_jobs=2"], "hydra/launcher=basic takes no options"),
+        (["seed=1,2", "hydra/launcher=joblib", "hydra.launcher.jobs=2"], "takes hydra.launcher.n_jobs"),
+        (["seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"], "n_jobs=0: expected a number"),
+        (["seed=1,2", "hydra/launcher=submitit_local", "hydra.launcher.x=1"], "submitit_local: "),
     ],
 )
 def test_mistakes_are_one_line_before_the_first_run(arguments, message, tmp_path, monkeypatch, capsys):
@@ -58,6 +63,26 @@ def test_mistakes_are_one_line_before_the_first_run(arguments, message, tmp_path
     assert cli.main(["train", "--multirun", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_an_array_that_slurm_refuses_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("submitit", reason="pip install -e '.[sweep]'")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    arguments = ["train", "-m", "seed=1,2", "hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu"]
+    assert cli.main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "hydra/launcher=submitit_slurm: Could not detect" in error and error.count("\n") == 1
+    for name, text in (("srun", "exit 0"), ("sbatch", "echo 'sbatch: error: invalid partition' >&2; exit 1")):
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    assert cli.main(arguments) == 1
+    assert "relama: error: hydra/launcher=submitit_slurm: sbatch: error: invalid partition" in (
+        capsys.readouterr().err
+    )
+    assert not list((tmp_path / "here").iterdir())
 
 
 @pytest.mark.slow
@@ -77,3 +102,28 @@ def test_a_sweep_trains_and_its_runs_are_listed_and_compared(corpora, tmp_path, 
     listed = capfd.readouterr().out
     assert all(name in listed for name in names)
     assert cli.main(["report", f"run={','.join(names)}"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "launcher", [["joblib", "hydra.launcher.n_jobs=2"], ["submitit_local", "hydra.launcher.timeout_min=5"]]
+)
+def test_hydras_launchers_run_the_same_sweep_and_report_a_failure(
+    launcher, corpora, tmp_path, monkeypatch, capfd
+):
+    pytest.importorskip(launcher[0].partition("_")[0], reason="pip install -e '.[sweep]'")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # of the jobs, which begin in another folder
+    arguments = [*SMALL, f"corpora={corpora}", "run=lr", "data_seed=1,2", f"hydra/launcher={launcher[0]}"]
+    other = tmp_path / "runs/lr/data_seed=2"
+    other.mkdir(parents=True)
+    (other / "notes.txt").write_text("not a run folder")
+    assert cli.main(["train", "-m", *arguments, *launcher[1:], "steps=2"]) == 1
+    error = capfd.readouterr().err
+    assert "1 of 2 runs did not finish (run=lr/data_seed=2)" in error
+    assert "not empty and not a run folder" in (other / "launch/sweep.log").read_text()
+    (other / "notes.txt").unlink()
+    assert cli.main(["train", "-m", *arguments, *launcher[1:], "steps=2"]) == 0
+    for seed in (1, 2):
+        folder = tmp_path / f"runs/lr/data_seed={seed}"
+        assert len(metrics(folder)) == 2 and "step 2" in (folder / "launch/sweep.log").read_text()

@@ -26,6 +26,7 @@ from data.tokens import sums
 from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
 
 FAULTS = ("delay", "cut", "repeat", "corrupt", "refuse", "truncate", "another", "hang up")
+REQUEST_FAULTS = ("delay", "refuse", "hang up")  # the others change an answer's content
 HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
 
@@ -192,7 +193,8 @@ class Chaos:
                 count = sum(self.done.values())
                 if method not in methods or count >= most or self._draw.random() >= share:
                     return None
-                return FAULTS[count % len(FAULTS)]
+                kinds = FAULTS if method == "GET" else REQUEST_FAULTS
+                return kinds[count % len(kinds)]
 
         self.faults = fault
 

@@ -29,7 +29,11 @@ EVENTS = ("open", "os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "
 ERRORS = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES)
 
 
-def attempt(arguments: list[str], fault: Callable[[str, tuple], None] | None = None) -> tuple[int, str]:
+def attempt(
+    arguments: list[str],
+    fault: Callable[[str, tuple], None] | None = None,
+    verb: Callable[[list[str]], int] = main,
+) -> tuple[int, str]:
     """The exit code and the last line on stderr of one forked attempt."""
     read, write = os.pipe()
     pid = os.fork()
@@ -41,7 +45,7 @@ def attempt(arguments: list[str], fault: Callable[[str, tuple], None] | None = N
         try:
             if fault is not None:
                 sys.addaudithook(fault)
-            code = main(arguments)
+            code = verb(arguments)
             sys.stderr.flush()
         finally:
             os._exit(code)
@@ -81,7 +85,13 @@ def audit_native_reads() -> None:
     pyarrow.input_stream = audited
 
 
-def operations(arguments: list[str], root: Path, scratch: Path, events: tuple[str, ...] = EVENTS) -> int:
+def operations(
+    arguments: list[str],
+    root: Path,
+    scratch: Path,
+    events: tuple[str, ...] = EVENTS,
+    verb: Callable[[list[str]], int] = main,
+) -> int:
     """How many operations below `root` an attempt without faults makes."""
     note = scratch / "count"
 
@@ -94,7 +104,7 @@ def operations(arguments: list[str], root: Path, scratch: Path, events: tuple[st
 
     numbers = [0]
     handle = os.open(note, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-    code, last_line = attempt(arguments, count)
+    code, last_line = attempt(arguments, count, verb)
     os.close(handle)
     assert code == 0, last_line
     return int(note.read_text().split()[0])

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import asdict, replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
@@ -9,9 +11,11 @@ from configs.load import ConfigError, load
 from data.explain import explain
 from data.order import Order
 from data.phases.steps import Steps
+from data.tokens.store import TokenStore
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.config import RunError, TrainConfig
 from train.optimizer import rate_of
+from train.phases.order import first_order, refuse_repeats
 from train.run.configuration import refuse_another_run
 from train.run.horizon import moved, with_warmup_of
 
@@ -101,6 +105,25 @@ def test_impossible_phases_are_refused_in_one_line(arguments, words):
     assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_a_phase_longer_than_the_data_at_max_epochs_is_refused_with_its_last_step():
+    stores = cast(  # of a store only its size counts
+        "dict[str, TokenStore]",
+        {name: SimpleNamespace(n_sequences=lambda length: 500) for name in ("python_code", "python_docs")},
+    )
+    phases = ("phases.a.until_step=50", "phases.b.weights.python_docs=1")
+    enough = config_of("data.max_epochs=2.3", *phases)
+    order = first_order(enough, stores)
+    refuse_repeats(order, enough)
+    words = "phase b would have read python_docs 2.24 times by step 100; end it by step 98, lower"
+    with pytest.raises(RunError, match=words) as refused:
+        refuse_repeats(order, config_of("data.max_epochs=2.2", *phases))
+    assert "\n" not in str(refused.value)
+    allowed, more = (order.epochs(enough.timeline.steps.sample(step))["python_docs"] for step in (98, 99))
+    assert allowed <= 2.2 < more
+    with pytest.raises(ConfigError, match=r"data\.max_epochs=0.0: expected a number above 0"):
+        config_of("data.max_epochs=0")
+
+
 @pytest.mark.distributed
 def test_a_run_of_three_phases_resumes_bitwise_and_is_explained(corpora, tmp_path):
     settings = (f"corpora={corpora}", "steps=9", "checkpoint.every=3", "recovery.window=4", *THREE)
@@ -125,10 +148,10 @@ def test_a_run_of_three_phases_resumes_bitwise_and_is_explained(corpora, tmp_pat
     text = list(explain(whole, 7))
     assert text[0] == "step 7: samples 48 to 55" and "  128 tokens and the last label" in "\n".join(text)
 
-    two = tmp_path / "two"
-    succeed(f"run={two}", *settings, ranks=2)
-    for one, other in zip(lines, metrics(two), strict=True):
-        assert other["loss"] == pytest.approx(one["loss"], rel=2e-5)
+    for name, layout in (("two", ()), ("pipeline", ("parallel.pp=2",))):
+        succeed(f"run={tmp_path / name}", *settings, *layout, ranks=2)
+        for one, other in zip(lines, metrics(tmp_path / name), strict=True):
+            assert other["loss"] == pytest.approx(one["loss"], rel=2e-5)
     refused = run(f"run={whole}", *settings, "phases.best.weights.python_docs=5")
     assert "phases.best.weights.python_docs: 3.0 there, 5.0 requested" in refused.stdout + refused.stderr
 

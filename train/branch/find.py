@@ -6,7 +6,7 @@ newest checkpoint before them, and the steps that will see them.
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from configs.load import entry, load
@@ -31,6 +31,7 @@ class FindConfig:
     run: str  # a name under runs/, or a path
     document: str  # URL | FILE#RECORD | license:NAME | re:PATTERN over provenance | id | a text file of these
     json: bool = False  # print JSON, with every step
+    cache: CacheConfig = field(default_factory=CacheConfig)
 
 
 @dataclass
@@ -48,9 +49,9 @@ class Found:
     checkpoint: str | None  # RUN@STEP, the newest kept checkpoint before all of these steps
 
 
-def find(folder: Path, document: str) -> Found:
+def find(folder: Path, document: str, cache: CacheConfig | None = None) -> Found:
     """Raises DataError or RunError: no such run, or a document that no store knows."""
-    order, steps, stores = explain.read_run(folder, CacheConfig())
+    order, steps, stores = explain.read_run(folder, cache or CacheConfig())
     last_step = read_run_config(folder).steps
     reached = explain.last_step(folder) or max((step for _, step in ancestors(folder)), default=0)
     spans = select(stores, wanted_in(document))
@@ -112,7 +113,7 @@ def _steps(steps: list[int]) -> str:
 
 def run(argv: list[str]) -> None:
     config = load("find", FindConfig, argv)
-    found = find(run_path(config.run), config.document)
+    found = find(run_path(config.run), config.document, config.cache)
     text = [json.dumps(asdict(found))] if config.json else lines(found, config.run, config.document)
     for line in text:
         print(line)

@@ -28,7 +28,7 @@ from train.checkpoint.folder import complete_steps, fingerprint, pin, read_state
 from train.checkpoint.tensors import refuse_other_shape
 from train.config import RunError, TrainConfig
 from train.phases.config import PhaseConfig
-from train.phases.order import branched
+from train.phases.order import branched, refuse_repeats
 from train.resume import store_place
 from train.run import configuration
 
@@ -109,6 +109,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         order.locate(config.timeline.steps.sample(config.steps) - 1)
     except ValueError as error:
         raise RunError(f"without={asked.without}: {error}") from None
+    refuse_repeats(order, config, asked.at)
     lineage = Lineage(
         parent,
         asked.at,
@@ -116,8 +117,9 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         {source: store.fingerprint for source, store in stores.items()},
         without,
     )
+    with folders.locked(checkpoint.parent / "branches.lock", waiting=lambda: None):  # two branches at once
+        pin(checkpoint, folder)  # first: a branch that exists must not lose it
     _write(folder, config, lineage, order, stores)
-    pin(checkpoint, folder)
     return folder, list(shares(config, left_out))
 
 
@@ -186,6 +188,7 @@ def _write(
         }
         folders.write_whole(aside / "order.json", json.dumps(known, indent=1))
         lineage.write(aside, folder)
+        lineage.checkpoint()  # the parent, if it is training, may have removed it meanwhile
         folders.commit_once(aside, folder)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)

@@ -1,12 +1,13 @@
 """The order of the data that a run's phases call for."""
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from typing import TypedDict
 
 from data.order import Order
 from data.phases.kept import Ranges
 from data.tokens.store import TokenStore
-from train.config import TrainConfig
+from train.config import RunError, TrainConfig
 from train.phases.timeline import Phase
 
 
@@ -34,6 +35,30 @@ def branched(
     order = order.truncated(config.timeline.steps.sample(at))
     left = [phase for phase in config.timeline.phases if phase.end > at]
     return _with(order, config, left, at, stores, without)
+
+
+def refuse_repeats(order: Order, config: TrainConfig, at: int = 0) -> None:
+    """Raise RunError if a phase after step `at` reads a source more often than data.max_epochs allows."""
+    most, steps = config.data.max_epochs, config.timeline.steps
+    if most is None:
+        return
+    for phase in config.timeline.phases:
+        if phase.end <= at:
+            continue
+        read = order.epochs(steps.sample(phase.end))
+        for source in phase.weights:
+            if read[source] > most:
+                last = bisect_right(
+                    range(max(at, phase.start), phase.end),
+                    most,
+                    key=lambda step: order.epochs(steps.sample(step)).get(source, 0.0),
+                )
+                raise RunError(
+                    f"data.max_epochs={most:g}: phase {phase.name} would have read {source} "
+                    f"{read[source]:.2f} times by step {phase.end:,}; end it by step "
+                    f"{max(at, phase.start) + last - 1:,}, lower the weight of {source}, or raise "
+                    "data.max_epochs"
+                )
 
 
 def _with(

@@ -15,7 +15,7 @@ from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.tokens.store import TOKENIZERS
 from train.checkpoint.folder import step_folder
-from train.checkpoint.remote import download, download_step, remote_steps
+from train.checkpoint.transfer import download, download_step, remote_steps
 from train.config import RunError
 from train.ranks import identity
 

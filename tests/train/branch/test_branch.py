@@ -18,6 +18,7 @@ from data.tokens.store import TokenStore
 from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
 from train.branch.chain import branched_config
+from train.branch.lineage import Lineage
 from train.branch.main import BranchConfig, main, split
 from train.config import RunError, TrainConfig
 from train.phases.order import branched, first_order
@@ -233,6 +234,25 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
         assert code == 1 and expected.format(folder) in text and text.count("\n") == 1, text
         assert not child.exists()
     assert "to=" in branch(f"run={folder}", "at=2", f"to={folder}", capsys=capsys)[1]
+    assert branch(f"run={folder}", "at=2", f"to={child}", capsys=capsys)[0] == 0
+    Lineage(child, 2, "0" * 64).write(folder, folder)  # which only an editor can do
+    for arguments in ((f"run={folder}", "at=2"), (f"run={child}", "at=2")):
+        code, text = branch(*arguments, f"to={tmp_path / 'c'}", capsys=capsys)
+        assert code == 1 and "which is a branch of this run: a circle" in text and text.count("\n") == 1
+
+
+@pytest.mark.distributed
+def test_a_branch_killed_at_any_file_operation_is_complete_or_not_there_and_resumes_bitwise(
+    parent, corpora, tmp_path
+):
+    command = ["-m", "tests.support.branch_faults", str(tmp_path), str(corpora), str(parent), "4"]
+    ran = python(*command, "5", "2", "7", cwd=REPOSITORY, timeout=300)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = json.loads(ran.stdout)
+    assert len(found["making"]) >= 5 and len(found["saving"]) == 2
+    for trial in (*found["making"], *found["saving"]):
+        assert trial["ends"][0][0] == 137 and trial["ends"][-1][0] in (0, 137), trial
+        assert trial["wrong"] == [], trial
 
 
 def train(*arguments: str) -> str:

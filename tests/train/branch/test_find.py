@@ -1,10 +1,12 @@
 """A document is found in a run and left out of a branch, which then never shows it."""
 
 import json
+import os
 
 import pytest
 
 from data.explain import explain
+from tests.support.buckets import credentials, make_bucket, moto, upload
 from tests.support.runs import succeed
 from train.branch import find, main
 
@@ -39,3 +41,47 @@ def test_a_document_is_found_and_left_out_of_a_branch(corpora, tmp_path, capsys)
     assert "no such file" in capsys.readouterr().err and not (tmp_path / "c").exists()
     assert find.main([f"run={folder}", "document=https://example.org/x"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.distributed
+def test_a_document_is_found_and_left_out_where_the_tokens_are_in_a_bucket(
+    corpora, tmp_path, capsys, monkeypatch
+):
+    pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
+    pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
+    import s3fs
+
+    with moto() as place:
+        for key, value in credentials(place).items():
+            monkeypatch.setenv(key, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        make_bucket("found")
+        for source in ("python_code", "python_docs"):
+            upload(corpora / source, "found", f"mix/{source}")
+        local, remote = tmp_path / "local", tmp_path / "remote"
+        cache = f"cache.path={tmp_path / 'cache'}"
+        keys = (
+            "data=mix",
+            "data.weights.python_code=60",
+            "data.weights.python_docs=40",
+            "data.sources=[python_code,python_docs]",
+            "steps=900",
+            "stop_at=4",
+            "checkpoint.every=1",
+        )
+        succeed(f"run={local}", f"corpora={corpora}", *keys)
+        succeed(f"run={remote}", "corpora=s3://found/mix", cache, *keys, env=dict(os.environ))
+        page = "\n".join(explain(local, 3, limit=1))
+        name = page.split("document ")[1].split(",")[0]
+        answers = []
+        for folder in (local, remote):
+            assert find.main([f"run={folder}", f"document={name}", "json=true", cache]) == 0
+            answers.append(json.loads(capsys.readouterr().out) | {"checkpoint": None})
+        assert answers[0] == answers[1] and answers[0]["trained"]
+        assert not list((tmp_path / "cache").rglob("*.parquet"))  # read by ranges
+        (tmp_path / "out.txt").write_text(f"{name}\n")
+        at, child = answers[0]["trained"][0] - 1, tmp_path / "child"
+        assert main.main([f"run={remote}", f"at={at}", f"to={child}", f"without={tmp_path / 'out.txt'}"]) == 0
+        assert find.main([f"run={child}", f"document={name}", "json=true", cache]) == 0
+        after = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert after["trained"] == after["coming"] == []

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,9 @@ import data.cache.bucket as bucket_module
 from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, upload
 from tests.support.runs import learned, same_tensors, succeed
 from train.checkpoint import folder as checkpoints
+from train.checkpoint import shared
 from train.checkpoint.remote import Remote
+from train.checkpoint.transfer import Sender
 from train.config import RunError
 from train.weights.open import find_checkpoint
 
@@ -92,7 +95,7 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
     for allowed in range(4):
         there, left = remote(run, url), [allowed]
         owner = {"id": there._id, "session": there._session}
-        there._put_bytes(json.dumps(owner).encode(), "owner.json")
+        there._sender.put_bytes(json.dumps(owner).encode(), "owner.json")
 
         def dying(real, left=left):
             def put(*args):
@@ -162,6 +165,41 @@ def test_a_failing_server_is_a_warning_and_a_lying_one_is_noticed(server, tmp_pa
     assert checkpoints.damage(run / "checkpoints" / "step-000002") == []
 
 
+def test_all_machines_send_files_and_one_that_goes_away_is_not_waited_for(tmp_path, monkeypatch):
+    run, url, senders = tmp_path / "run", "s3://runs/machines", {}
+    save(run, 1)
+    folder = checkpoints.step_folder(run / "checkpoints", 1)
+    for number in range(6):
+        (folder / f"part-{number}").write_bytes(bytes([number]) * 1000)
+    put, offer = Sender.put, shared.Files.offer
+
+    def slow(self: Sender, path: Path, name: str, entry: dict | None) -> None:
+        senders.setdefault(threading.get_ident(), []).append(path.name)
+        time.sleep(0.1)
+        put(self, path, name, entry)
+
+    def half_taken(self: shared.Files, url: str) -> None:
+        (self.copy / "part-3.taken").touch()  # by a machine that is gone
+        offer(self, url)
+
+    monkeypatch.setattr(Sender, "put", slow)
+    monkeypatch.setattr(shared.Files, "offer", half_taken)
+    for name, value in (("LOOK", 0.02), ("IDLE", 0.2), ("PATIENCE", 1.0)):
+        monkeypatch.setattr(shared, name, value)
+    helper = shared.Helper(url, run / "checkpoints")
+    assert uploaded(run, url).steps() == [1]
+    helper.close()
+    sent = sorted(name for names in senders.values() for name in names)
+    assert len(senders) == 2 and sent == sorted(
+        path.name for path in folder.iterdir() if path.name != "state.json"
+    )
+    there = {name.rpartition("/")[2] for name in objects("runs", "machines/checkpoints/step-000001/")}
+    assert there == {path.name for path in folder.iterdir()}
+    shutil.rmtree(run)
+    remote(run, url).restore()
+    assert checkpoints.damage(folder) == [] and (folder / "part-3").read_bytes() == bytes([3]) * 1000
+
+
 @pytest.mark.parametrize(
     "url, why", [("s3://no-such-bucket/run", "no such bucket"), ("nosuch://x/y", "expected a URL of one of")]
 )
@@ -174,7 +212,7 @@ def test_bad_urls_are_one_line(tmp_path, url, why):
 def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypatch):
     run, url, begin = tmp_path / "run", "s3://runs/slow", time.monotonic()
     save(run, 1)
-    monkeypatch.setattr("train.checkpoint.remote.PIECE", 10_000)
+    monkeypatch.setattr("train.checkpoint.transfer.PIECE", 10_000)
     there = Remote(url, run, keep=2, keep_every=0, upload_mbps=2)  # 0.1 MB at 0.25 MB/s, there and back
     there.begin()
     while there.steps() != [1]:

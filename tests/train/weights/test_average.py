@@ -1,6 +1,8 @@
 """The average of checkpoints: torch's own averages, in every format; what cannot be averaged is refused."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
@@ -89,7 +91,10 @@ def test_the_shares_sum_to_one(count, ema):
 
 def test_what_cannot_be_averaged_is_refused_in_one_line(models, tokenizer, tmp_path, capsys):
     keep(llama(tokenizer, 0, dim=64), tmp_path / "C", 10, tokenizer)
+    other = SimpleNamespace(fingerprint="0" * 64, path=tokenizer.path)
+    keep(llama(tokenizer, 0), tmp_path / "D", 10, cast(Tokenizer, other))
     for arguments, expected in {
+        ("weights={0}/B@6000,{0}/D@10",): "step-000010: trained with another tokenizer than",
         ("weights={0}/B@6000,{0}/C@10",): "model.dim: 64, not 32",
         ("weights={0}/B@6000",): "expected two or more",
         ("weights={0}/B@6000,{0}/A@5500",): "A@5500: no checkpoint of this step; the nearest kept: 5000",

@@ -1,4 +1,5 @@
-"""`relama train --multirun optim.lr=1e-4,3e-4 seed=1,2`: one run for each combination, one after the other.
+"""`relama train --multirun optim.lr=1e-4,3e-4 seed=1,2`: one run for each combination, one after the other
+or as `hydra/launcher=` says (launchers.py).
 
 As in Hydra: a value with commas, `choice(…)` or `range(…)` is swept, and the last key varies fastest. Keys
 that take a list, and `logger`, keep their commas; `choice([…],[…])` sweeps those. Each run is in
@@ -8,8 +9,6 @@ runs/NAME/KEY=VALUE+…, so the same command resumes what is not finished.
 import itertools
 import re
 import shlex
-import subprocess
-import sys
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
@@ -17,6 +16,7 @@ from hydra.errors import HydraException
 from configs import schema as schemas
 from configs.load import ConfigError, entry, load
 from launch.split import key_of, split
+from launch.sweep import launchers
 from train.config import RunError, TrainConfig
 
 FLAGS = ("--multirun", "-m")
@@ -24,19 +24,16 @@ FLAGS = ("--multirun", "-m")
 
 def run(verb: str, argv: list[str]) -> int:
     """Start `relama VERB` for each combination. Raises ConfigError: before the first, or if some failed."""
-    arguments = [arg for arg in argv if arg not in FLAGS]
+    launcher, options, arguments = launchers.split([arg for arg in argv if arg not in FLAGS])
     lines = [*commands(arguments)]
     if len(lines) == 1:
         raise ConfigError("--multirun: nothing to sweep; give a key values, such as optim.lr=1e-4,3e-4")
     for line in lines:  # a mistake in the last must not show only after the others
         load("train", TrainConfig, split(line)[1])
-    failed = []
-    for number, line in enumerate(lines, 1):
-        print(f"relama: {number} of {len(lines)}: {line[-1]}", flush=True)
-        done = subprocess.run([sys.executable, "-m", "launch.cli", verb, *line])
-        if done.returncode in (130, -2):  # Ctrl-C, which ends the sweep
-            return 130
-        failed += [line[-1]] * (done.returncode != 0)
+    codes = launchers.start(launcher, options, verb, lines)
+    if codes[-1] in launchers.INTERRUPTED:  # Ctrl-C, which ends the sweep
+        return 130
+    failed = [line[-1] for line, code in zip(lines, codes) if code != 0]
     print(f"next: relama report {shlex.quote('run=' + ','.join(names(lines)))}", flush=True)
     if failed:
         raise ConfigError(

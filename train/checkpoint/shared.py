@@ -1,0 +1,146 @@
+"""A checkpoint's files, sent to the bucket by all machines of a run at the same time.
+
+The first rank links the checkpoint into `step-000123.upload.tmp/`, in the run folder that all machines share,
+and offers it there. One process of each machine takes a file, sends it, compares what arrived, marks it as
+sent and takes the next. If a machine fails or goes away, the first rank sends its file again.
+"""
+
+import json
+import os
+import shutil
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from data import folders
+from data.cache.bucket import Bucket
+from data.errors import DataError
+from train.checkpoint.folder import read_state
+from train.checkpoint.transfer import STATE, Sender, place
+from train.config import RunError
+
+SUFFIX = ".upload.tmp"
+OFFER = "offer.json"  # the URL; without it a folder is not offered
+TAKEN, SENT = ".taken", ".sent"
+LOOK = 0.5  # seconds between two looks at the run folder
+IDLE = 5.0  # seconds without work after which a machine whose training has ended stops helping
+PATIENCE, SLOWEST = 60.0, 1e6  # a file that another machine takes is waited for so many seconds, and bytes/s
+
+
+class Files:
+    """The files of a checkpoint, linked into `copy`. Each is sent by the process that takes it first."""
+
+    def __init__(self, copy: Path) -> None:
+        self.copy = copy
+
+    def offer(self, url: str) -> None:
+        """Let the other machines send them, too."""
+        folders.write_whole(self.copy / OFFER, json.dumps({"url": url}))
+
+    def send_all(self, sender: Sender, name: str, entries: dict[str, dict]) -> None:
+        """Return once every file is sent, by anyone. Raises DataError or OSError for one sent here."""
+        while waiting := self.unsent():
+            if not any([self._send(path, sender, name, entries) for path in waiting]):
+                self._give_up_on(waiting)
+                time.sleep(LOOK / 5)
+
+    def help(self, sender: Sender, name: str, entries: dict[str, dict]) -> bool:
+        """Send files as long as some are not taken; returns whether there were any."""
+        return any([self._send(path, sender, name, entries) for path in self.unsent()])
+
+    def unsent(self) -> list[Path]:
+        """The checkpoint's files that are not sent yet, the largest first."""
+        known = {path.name: path for path in self.copy.iterdir()}
+        own = {STATE, OFFER} | {name + mark for name in known for mark in (TAKEN, SENT)}
+        left = [path for name, path in known.items() if name not in own and name + SENT not in known]
+        return sorted(left, key=lambda path: (-path.stat().st_size, path.name))
+
+    def _send(self, path: Path, sender: Sender, name: str, entries: dict[str, dict]) -> bool:
+        """Send a file unless another process has taken it; returns whether it was sent."""
+        mark = path.with_name(path.name + TAKEN)
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        except FileExistsError:
+            return False
+        try:
+            sender.put(path, f"{name}/{path.name}", entries.get(path.name))
+        except BaseException:
+            mark.unlink(missing_ok=True)  # for another machine
+            raise
+        path.with_name(path.name + SENT).touch()
+        return True
+
+    def _give_up_on(self, waiting: list[Path]) -> None:
+        """Free what other machines took and should have sent by now."""
+        for path in waiting:
+            mark = path.with_name(path.name + TAKEN)
+            with suppress(FileNotFoundError):
+                if time.time() - mark.stat().st_mtime > PATIENCE + path.stat().st_size / SLOWEST:
+                    mark.unlink()
+
+
+@contextmanager
+def linked(source: Path) -> Iterator[Files]:
+    """The files of the checkpoint `source` during the block: retention may remove that meanwhile."""
+    copy = source.with_name(source.name + SUFFIX)
+    shutil.rmtree(copy, ignore_errors=True)
+    try:
+        shutil.copytree(source, copy, copy_function=_link)
+        yield Files(copy)
+    finally:
+        shutil.rmtree(copy, ignore_errors=True)
+
+
+class Helper:
+    """Sends files of the checkpoints that the first rank offers. One process of each other machine has it."""
+
+    def __init__(self, url: str, checkpoints: Path, upload_mbps: float | None = None) -> None:
+        self._url, self._checkpoints, self._upload_mbps = url, checkpoints, upload_mbps
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Help until nothing more is offered."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            sender = Sender(Bucket(self._url), self._upload_mbps, self._closing)
+        except DataError as error:
+            host = socket.gethostname()
+            print(f"relama: warning: {host} does not help to upload ({error})", file=sys.stderr, flush=True)
+            return
+        worked = time.monotonic()
+        while not self._closing.is_set() or time.monotonic() - worked < IDLE:
+            if self._look(sender):
+                worked = time.monotonic()
+            elif not self._closing.wait(LOOK):
+                worked = time.monotonic()  # what counts is the time after the end
+            else:
+                time.sleep(LOOK)
+
+    def _look(self, sender: Sender) -> bool:
+        """Whether something was offered and sent."""
+        try:
+            for copy in sorted(self._checkpoints.glob(f"*{SUFFIX}")):
+                if json.loads((copy / OFFER).read_text())["url"] != self._url:
+                    continue
+                state = read_state(copy)
+                if Files(copy).help(sender, place(state["step"]), state["files"]):
+                    return True
+        except (OSError, DataError, RunError, ValueError, KeyError):
+            pass  # withdrawn meanwhile, or the bucket fails: the first rank reports that
+        return False
+
+
+def _link(source: str, goal: str) -> None:
+    try:
+        os.link(source, goal)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, goal)
