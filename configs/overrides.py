@@ -66,6 +66,8 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     if key in groups:
         return _choice(key, value, groups[key], parser)
     if key in known:
+        if value.startswith("~/") and key != "prompt":  # shells leave it after an equals sign
+            value = os.path.expanduser(value)
         written = f"++{key}={_as_hydra(known[key], value)}"
     elif any(key.startswith(f"{name}.") and schemas.is_mapping(kind) for name, kind in known.items()):
         written = f"++{key}={value}"

@@ -96,6 +96,14 @@ MISTAKES = {
     "train TRAIN run=new stop_at=5000": "stop_at=5000: expected 1 to steps=2",
     "train TRAIN run=new source=t data.vocab_size=10": "data.vocab_size=10: expected at least 300",
     "train TRAIN run=new model.dim=33": "model.n_heads=2: must divide model.dim=33",
+    "find run=first document=": "document=: expected a URL, FILE#RECORD, license:NAME",
+    "find run=first document=re:(": "re:(: not a regular expression",
+    "generate weights=first prompt=a top_p=2": "top_p=2.0: expected above 0 and at most 1",
+    "generate weights=first prompt=a prompts=my.txt": "prompts: give prompt= or prompts=, not both",
+    "explain run=first step=1-2": "step=1-2: expected an integer",
+    "branch run=first at=2 to=first": "to=first: the run itself; choose a new name",
+    "prepare recipe=text source=new input=my.txt heldout=10%": "heldout=10%: expected a number",
+    "launch resume run=first": "'resume': expected key=value, or before the keys one of check, status,",
     # keys of other verbs
     "train Model=tiny": "Model: unknown key; did you mean model?",
     "train weights=first": "weights: unknown key; did you mean init or data.weights?",
@@ -216,6 +224,8 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     assert code == 0 and out.count("-" * 40) == 1, err
     code, out, err = typed("explain run=first step=99 limit=1")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
+    monkeypatch.setenv("HOME", "/home/me")  # shells leave a ~ after an equals sign
+    assert load("train", TrainConfig, [*TRAIN, "run=~/r"]).run == "/home/me/r"
     for arguments in ("init=first", "init=first/", "init=./first"):
         assert load("train", TrainConfig, [*TRAIN, arguments]).init == "first"
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from configs.checks import require
 from configs.load import entry, load
 from data import explain
 from data.cache.config import CacheConfig
@@ -32,6 +33,9 @@ class FindConfig:
     document: str  # URL | FILE#RECORD | license:NAME | re:PATTERN over provenance | id | a text file of these
     json: bool = False  # print JSON, with every step
     cache: CacheConfig = field(default_factory=CacheConfig)
+
+    def __post_init__(self) -> None:
+        require(bool(self.document), "document", "", "a URL, FILE#RECORD, license:NAME, re:PATTERN or an id")
 
 
 @dataclass

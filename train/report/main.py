@@ -98,7 +98,7 @@ def _write(config: ReportConfig, output: Path, page: str) -> None:
     try:
         folders.write_whole(output, page)
     except OSError as error:
-        raise RunError(f"output={output}: cannot be written ({error})") from None
+        raise RunError(f"output={output}: cannot be written ({error.strerror or error})") from None
     print(f"relama: wrote {output}")
 
 
