@@ -158,9 +158,20 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
             continue
         if key == "run" and value == "":
             raise ConfigError("run=: expected a run's name (run=NAME: runs/NAME)")
+        if isinstance(value, str) and _has_surrogates(value):
+            raise ConfigError(f"{key}={value}: not UTF-8; choose another name")
         if isinstance(value, str) and "://" in value:
             raise ConfigError(f"{key}={value}: expected a local folder; copy it to one, or mount the bucket")
     return config
+
+
+def _has_surrogates(value: str) -> bool:
+    """Whether the shell passed bytes that are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _type_line(error: OmegaConfBaseException, known: dict[str, object]) -> str:

@@ -150,9 +150,9 @@ def _as_hydra(kind: object, value: str) -> str:
 
     null, an interpolation, a quoted text and a list in brackets keep their meaning in Hydra.
     """
-    if value.lower() == "null" or "${" in value:
-        return value
     item = schemas.list_of(kind)
+    if value.lower() == "null" or ("${" in value and (item is None or value.startswith("["))):
+        return value
     is_path = item is str and os.path.exists(value)  # one path, commas included
     if item is not None and (is_path or not value.startswith("[")):
         parts = [value] if is_path else value.split(",")

@@ -12,18 +12,26 @@ _SECRET = (
     r"pass(?:word|wd|phrase)|secret|credentials?|signature|sig"
     r"|(?:api|access|private|secret)_?key(?:_id)?"
 )
+# Names that mean nothing else, whatever precedes them: PGPASSWORD, AccountKey, clientSecret, MYSQL_PWD.
+_CLEAR = (
+    r"pass(?:word|wd|phrase)|(?:api|access|account|private|secret|master)_?key(?:_id)?|client_?secret|_pwd"
+)
 _TOKEN = r"(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
 # https://user:password@host and https://token@host
 _IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
 # key=value and key: value, in a command line, a URL's query, YAML or JSON; the key may end with such a name.
-_NAME = rf"(?i)(?<![a-z])((?:{_SECRET}|{_TOKEN})['\"]?\s*[=:]\s*"
+_NAME = rf"(?i)((?:(?<![a-z])(?:{_SECRET}|{_TOKEN})|{_CLEAR})['\"]?\s*[=:]\s*"
 _BY_NAME = re.compile(rf"{_NAME}['\"]?)(?!expected )[^\s'\"&,;}}]+")  # stage=token: expected one of …
 _QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # spaces included
-_WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=).+")
-_BEARER = re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]{8,}")
+_WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=|[\w.+~-]*(?:{_CLEAR})=).+")
+_IN_HEADER = re.compile(r"(?i)(\bbearer\s+|\bauthorization:\s*basic\s+)[\w.~+/=-]{8,}")
 _SECRET_VARIABLE = re.compile(r"(?i)(key|token|secret|password|passwd|credential)s?(_id)?$")
-# Tokens that people paste, by their issuers' prefixes.
-_BY_SHAPE = re.compile(r"\b(?:hf_|sk-|ghp_|github_pat_|glpat-|wandb_v1_|AKIA|xox[bp]-)[A-Za-z0-9_-]{12,}")
+# Tokens that people paste, by their issuers' prefixes; and private keys.
+_BY_SHAPE = re.compile(
+    r"\b(?:(?:hf_|sk-|sk_live_|gh[opsu]_|github_pat_|glpat-|wandb_v1_|AKIA|ASIA|AIza|xox[abp]-|pypi-AgE)"
+    r"[A-Za-z0-9_-]{12,}|npm_[A-Za-z0-9]{20,}|eyJ[\w-]{10,400}\.eyJ[\w-]{10,}(?:\.[\w-]+)?)"
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*+(?:-----END [A-Z ]{0,40}-----)?"
+)
 
 
 def redact(text: str) -> str:
@@ -35,7 +43,7 @@ def redact(text: str) -> str:
     text = _IN_URL.sub(f"{MASK}@", text)
     text = _QUOTED.sub(rf"\g<1>{MASK}\2", text)
     text = _BY_NAME.sub(rf"\g<1>{MASK}", text)
-    text = _BEARER.sub(rf"\g<1>{MASK}", text)
+    text = _IN_HEADER.sub(rf"\g<1>{MASK}", text)
     return _BY_SHAPE.sub(MASK, text)
 
 

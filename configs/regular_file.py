@@ -1,10 +1,17 @@
-"""Read files that somebody else may have made: a pipe would block forever, a device would never end."""
+"""Read files that somebody else may have made, or a disk's repair: a pipe would block forever, a device would
+never end, and a file may have terabytes of zeros that take no room.
+"""
 
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+CONTENT_BYTES = 1 << 31  # of a file that is read at once
+FILE_BYTES = 1 << 36  # of one that is read line by line
+LINE_BYTES = 1 << 20
 
 
 class NotAFile(OSError):
@@ -12,20 +19,29 @@ class NotAFile(OSError):
 
 
 def opened(path: Path) -> BinaryIO:
-    """A regular file, to be read; links are followed. Raises NotAFile, or another OSError."""
+    """A regular file, to be read; links are followed. Raises NotAFile, or another OSError (EFBIG)."""
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe would wait for its writer
-    kind = os.fstat(number).st_mode
-    if stat.S_ISREG(kind):
+    status = os.fstat(number)
+    kind = status.st_mode
+    if stat.S_ISREG(kind) and status.st_size <= FILE_BYTES:
         return os.fdopen(number, "rb")
     os.close(number)
+    if stat.S_ISREG(kind):
+        raise OSError(errno.EFBIG, f"larger than {FILE_BYTES >> 30} GiB", str(path))
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise NotAFile(errno.EINVAL, "a pipe or a device, expected a file", str(path))
 
 
-def content(path: Path, limit: int | None = None) -> bytes:
+def lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; one above LINE_BYTES comes in pieces, of which only the last ends in a newline."""
+    while line := file.readline(LINE_BYTES):
+        yield line
+
+
+def content(path: Path, limit: int = CONTENT_BYTES) -> bytes:
     """A regular file's bytes. Raises as `opened` does, and OSError (EFBIG) if it has more than `limit`."""
     with opened(path) as file:
-        if limit is not None and os.fstat(file.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, f"larger than {limit >> 20} MiB", str(path))
+        if os.fstat(file.fileno()).st_size > limit:
+            raise OSError(errno.EFBIG, f"larger than {limit >> 20:,} MiB", str(path))
         return file.read()

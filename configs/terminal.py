@@ -22,6 +22,7 @@ _COMMAND = re.compile(r"\b(relama|pip|hf) [a-z]")
 _PLAIN = "relama.plain"  # the name of an error handler
 _SIGNS = {"…": "...", "–": "-", "×": "x", "│": "|", "²": "2"}
 _STYLES = {"bold": "1", "dim": "2", "red": "31", "cyan": "36"}
+_JOINERS = "\u200c\u200d"  # part of the spelling of Persian, Hindi and emoji
 _lock = threading.RLock()
 _drawn = ""  # the live line on the screen
 _last = time.monotonic()  # when something was last shown
@@ -110,9 +111,23 @@ def choose(parts: Sequence[Sequence[str]], room: int, order: Sequence[int]) -> l
     return forms()
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """`text` with control characters and overrides of the writing direction as escapes: it may be data."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
+
+
+def write(text: str, end: str = "\n", exact: bool = False) -> None:
+    """Print a line on standard output that may hold data: `printable`, but for tabs.
+
+    `exact`: a text for its own sake, such as a generation: lines stay, and a pipe or a file gets all of it.
+    """
+    if not exact:
+        text = printable(text, keep="\t")
+    elif sys.stdout.isatty():
+        text = printable(text, keep="\n\t" + _JOINERS)
+    print(text, end=end, flush=True)
 
 
 def paint(text: str, style: str, stream: TextIO | None = None) -> str:

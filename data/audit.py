@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from configs import terminal
 from configs.load import entry, load
 from configs.table import table as aligned
 from data import folders
@@ -230,7 +231,7 @@ def run(argv: list[str]) -> None:
     found = audit(config)
     account = json.dumps(asdict(found), indent=1)
     for line in [account] if config.json else table(found):
-        print(line)
+        terminal.write(line)
     if config.output is not None:
         try:
             folders.write_whole(Path(config.output), account + "\n")

@@ -193,6 +193,7 @@ def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], 
     from loguru import logger
 
     logs = logs.resolve() / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
+    logs.mkdir(parents=True, mode=0o700)  # the scripts in it may hold secrets: engine.setup, engine.sbatch
     logger.disable("datatrove")  # in this process; the tasks write their own logs
     executor = (
         _slurm(config, name, work, items, logs) if config.name == "slurm" else _ray(config, work, items, logs)
@@ -237,7 +238,8 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
     from datatrove.executor import RayPipelineExecutor
 
     if not ray.is_initialized():
-        ray.init(address=config.address, log_to_driver=False)
+        own = {} if config.address else {"include_dashboard": False}  # one service less that listens
+        ray.init(address=config.address, log_to_driver=False, **own)
     return RayPipelineExecutor(
         [_Share(work, items)],
         tasks=min(config.tasks, len(items)),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from configs import regular_file, terminal
 from configs.load import entry, load
 from data.cache.config import CacheConfig
 from data.cache.store import open_store
@@ -98,7 +99,7 @@ def _explain_sample(
         yield f"    row {span.row:,} of {span.text_file}"
         text = tokenizer.decode(store.read(low, high))
         cut = "" if width is None or len(text) <= width else f" … {len(text) - width:,} characters more"
-        yield from (f"    | {_printable(line)}" for line in (text[:width] + cut).split("\n"))
+        yield from (f"    | {line}" for line in (text[:width] + cut).split("\n"))
 
 
 def _read_document(text_file: Path, row: int) -> Document:
@@ -113,7 +114,7 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
     """The run's order, its steps' samples and its stores, refused if their tokens have changed."""
     path = folder / "order.json"
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        known = json.loads(regular_file.content(path))
         order, steps = Order.from_json(known["order"]), Steps.of(known["global_batch"])
         folders, fingerprints = known["stores"], known["fingerprints"]
     except FileNotFoundError:
@@ -130,15 +131,10 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
     return order, steps, stores
 
 
-def _printable(text: str) -> str:
-    """Escape control characters, which a terminal would obey."""
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape").decode() for c in text)
-
-
 def run(argv: list[str]) -> None:
     config = load("explain", ExplainConfig, argv)
     for line in explain(config.folder, config.step, config.limit, config.width, config.cache):
-        print(line)
+        terminal.write(line)
 
 
 def main(argv: list[str] | None = None) -> int:

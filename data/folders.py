@@ -82,9 +82,12 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small text file that appears complete or not at all. Raises OSError."""
+    """Write a small text file that appears complete or not at all. Raises OSError.
+
+    Half of a surrogate pair, as in a file name that is not UTF-8, is written as JSON escapes it.
+    """
     with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager

@@ -180,6 +180,16 @@ SECRETS = [
     "pasted hf_abcdefghijklmnopqrstuv hunter",
     "password='the old hunter22'",
     "Authorization: Bearer hunter22hunter22",
+    "authorization: basic hunter22hunter22==",
+    "PGPASSWORD=hunter22",
+    "MYSQL_PWD=hunter22",
+    "AccountName=me;AccountKey=hunter22==;EndpointSuffix=core.windows.net",
+    "Endpoint=sb://me/;SharedAccessKey=hunter22",
+    "clientSecret: hunter22",
+    "pasted ghs_hunter22hunter22hunter22",
+    "pasted ASIAHUNTER22HUNTER22 hunter",
+    "pasted eyJhunter22hunter22.eyJhunter22hunter22.hunter22-hunter22",
+    "-----BEGIN RSA PRIVATE KEY-----\nhunter22\n-----END RSA PRIVATE KEY-----",
 ]
 INNOCENT = [
     "tokenizer=/data/tokenizer.model tokens: 123",
@@ -187,6 +197,7 @@ INNOCENT = [
     "step 3: loss 2.5; passed: 3 sigma=2 design=1 tokens_per_second=9 compass=3",
     "came without a tokenizer.model or tokenizer.json; set tokenizer=PATH",
     "https://host/dump?page=2",
+    "PWD=/home/me OLDPWD=/ primary_key=3 monkey=3 basic training of sklearn npm_config_registry=x ASIA",
 ]
 
 
@@ -207,11 +218,13 @@ def test_a_command_is_written_down_without_its_secrets():
         "relama",
         "launch",
         "cluster.environment.WANDB_API_KEY=old hunter22",
+        "cluster.environment.PGPASSWORD=old hunter22",
         "run=a b",
         "tokenizer=x y",
     ]
     assert redact_command(arguments) == (
-        "relama launch 'cluster.environment.WANDB_API_KEY=***' 'run=a b' 'tokenizer=x y'"
+        "relama launch 'cluster.environment.WANDB_API_KEY=***' 'cluster.environment.PGPASSWORD=***' "
+        "'run=a b' 'tokenizer=x y'"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from configs import terminal
 from configs.load import entry, load
 from data import folders
 from data.errors import DataError
@@ -147,7 +148,7 @@ def run(argv: list[str]) -> None:
     config = load("append", AppendConfig, argv)
     output = Path(config.output)
     for line in append(Path(config.corpora), Path(config.more), output):
-        print(line)
+        terminal.write(line)
     print(f"next: relama branch run=RUN at=STEP to=NEW corpora={output}")
 
 

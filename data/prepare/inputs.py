@@ -41,4 +41,11 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
                 "tools expect (AWS_*, HF_TOKEN, ~/.netrc, …)"
             ) from None
         raise
+    if found and all(map(_is_empty, found)):
+        others = f", like {len(found) - 1:,} other inputs" if len(found) > 1 else ""
+        raise DataError(f"input={found[0]}: empty (0 bytes){others}; give files with text in them")
     return list(dict.fromkeys(found))
+
+
+def _is_empty(path: Path) -> bool:
+    return not remote.is_remote(path) and path.is_file() and path.stat().st_size == 0

@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 _CHUNK = 1 << 16
 _MARKS = (  # of UTF-32 before those of UTF-16, which are their beginning
@@ -84,6 +85,15 @@ class Recoded(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
+
+
+def for_arrow(path: Path) -> str | BinaryIO:
+    """What Arrow can open: the path, or the open file if its path is not UTF-8, which Arrow's must be."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.open("rb")
+    return str(path)
 
 
 def encoding_of(beginning: bytes) -> str:

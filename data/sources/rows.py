@@ -62,7 +62,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 def open_plain(path: Path) -> io.BufferedReader:
     """The file's bytes, decompressed by its suffix. Reading raises TooLarge beyond `max_expansion`."""
     kind = _COMPRESSIONS.get(path.suffix.lower())
-    stream = packed.Gzip(path) if kind == "gzip" else pa.input_stream(str(path), compression=kind)
+    stream = (
+        packed.Gzip(path) if kind == "gzip" else pa.input_stream(packed.for_arrow(path), compression=kind)
+    )
     return io.BufferedReader(limits.Counted(stream, path.stat().st_size), 1 << 20)
 
 

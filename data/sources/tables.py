@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.documents import Drop
-from data.sources import limits
+from data.sources import limits, packed
 from data.sources.limits import Expansion
 from data.sources.parquet_pages import pages_of
 
@@ -26,7 +26,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its place from 0. Raises OSError or pa.ArrowException where the file is damaged."""
     number = 0
     expansion = Expansion(path.stat().st_size)
-    with path.open("rb") as raw, pq.ParquetFile(path) as file:
+    with path.open("rb") as raw, pq.ParquetFile(packed.for_arrow(path)) as file:
         for group in range(file.num_row_groups):
             n_rows = file.metadata.row_group(group).num_rows
             try:
@@ -45,7 +45,8 @@ def arrow_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """What `Dataset.save_to_disk` of Hugging Face's datasets wrote."""
     number = 0
     expansion = Expansion(path.stat().st_size)
-    with pa.memory_map(str(path)) as file:
+    source = packed.for_arrow(path)
+    with pa.memory_map(source) if isinstance(source, str) else pa.PythonFile(source) as file:
         _check_messages(file)
         file.seek(0)
         with pa.ipc.open_stream(file) as batches:
@@ -100,7 +101,7 @@ def _rows_at_once(raw: BinaryIO, file: pq.ParquetFile, group: int) -> int:
     return min(_ROWS, max(1, limit // largest))
 
 
-def _check_messages(file: pa.MemoryMappedFile) -> None:
+def _check_messages(file: pa.NativeFile) -> None:
     """Raises TooLarge if a batch would unpack to more than the records of `_PAGE_RECORDS`."""
     limit = _PAGE_RECORDS * limits.record_bytes()
     for message in pa.ipc.MessageReader.open_stream(file):

@@ -205,3 +205,14 @@ def test_a_short_wait_prints_nothing_and_leaves_no_thread(capsys):
     while waiting._thread is not None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert waiting._thread is None and capsys.readouterr().err == ""
+
+
+def test_a_generation_is_exact_in_a_pipe_and_harmless_on_a_terminal(capsys, monkeypatch):
+    text = "a\x1b[2J\tb\n\u202egpj \u0645\u06cc\u200c\u062e\u0648"
+    terminal.write(text, exact=True)
+    assert capsys.readouterr().out == text + "\n"
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    terminal.write(text, exact=True)
+    assert capsys.readouterr().out == "a\\x1b[2J\tb\n\\u202egpj \u0645\u06cc\u200c\u062e\u0648\n"
+    terminal.write("one\ntwo")
+    assert capsys.readouterr().out == "one\\ntwo\n"

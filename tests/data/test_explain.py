@@ -104,9 +104,9 @@ def test_limit_and_width_shorten_and_say_so(run):
 
 
 def test_control_characters_are_printed_escaped():
-    from data.explain import _printable
+    from configs.terminal import printable
 
-    assert _printable("a\x1b[31m\tb\r\u202eé") == "a\\x1b[31m\tb\\r\\u202eé"
+    assert printable("a\x1b[31m\tb\r\u202eé", keep="\t") == "a\\x1b[31m\tb\\r\\u202eé"
 
 
 def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):

@@ -124,7 +124,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 
 def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[str]) -> list[dict]:
-    """`kind` is `kill` (at an operation in the output) or `error` (an open of the input that fails once)."""
+    """`kind`: `kill` or `fail` (an operation in the output), or `error` (an open of the input, once)."""
     audit_native_reads()
     data.errors.PAUSES = (0.0, 0.0)
     data.prepare.plan.TASK_BYTES = 20_000
@@ -132,7 +132,7 @@ def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[s
     inputs = Path(next(word for word in arguments if word.startswith("input=")).removeprefix("input="))
     corpora = scratch / "corpora"
     arguments = [*arguments, f"corpora={corpora}", "engine.workers=1"]
-    root, events = (corpora, EVENTS) if kind == "kill" else (inputs, ("open",))
+    root, events = (inputs, ("open",)) if kind == "error" else (corpora, EVENTS)
     n = operations(arguments, root, scratch, events)
     expected = fingerprint(corpora)
     assert len(expected) > 5

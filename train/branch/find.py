@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from configs import terminal
 from configs.checks import require
 from configs.load import entry, load
 from data import explain
@@ -120,7 +121,7 @@ def run(argv: list[str]) -> None:
     found = find(run_path(config.run), config.document, config.cache)
     text = [json.dumps(asdict(found))] if config.json else lines(found, config.run, config.document)
     for line in text:
-        print(line)
+        terminal.write(line)
 
 
 def main(argv: list[str] | None = None) -> int:

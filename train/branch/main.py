@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from configs import files
+from configs import files, terminal
 from configs.load import ConfigError, entry, load, save
 from data import folders
 from data.cache.store import open_store
@@ -56,8 +56,8 @@ def run(argv: list[str]) -> None:
     asked = load("branch", BranchConfig, mine)
     folder, left_out = make(asked, typed)
     for sentence in left_out:
-        print(f"relama: {sentence}")
-    print(f"relama: {folder} continues from {run_path(asked.run)} after step {asked.at}")
+        terminal.write(f"relama: {sentence}")
+    terminal.write(f"relama: {folder} continues from {run_path(asked.run)} after step {asked.at}")
     print(f"next: relama train config={folder / configuration.NAME}")
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from configs import terminal
 from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError
@@ -135,7 +136,8 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
     text += ("\n" if text and found else "") + (table_of_any(found) if found else "")
     if text:
         results.keep_table(text)
-        print(text, end="", flush=True)
+        for line in text.splitlines():
+            terminal.write(line)
     if failures:
         shown = "; ".join(failures[:SHOWN]) + f"; and {len(failures) - SHOWN} more" * (len(failures) > SHOWN)
         raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {shown}")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from configs import terminal
 from configs.load import entry, load
 from configs.table import table as aligned
 from data.cache.config import CacheConfig
@@ -73,8 +74,9 @@ def run(argv: list[str]) -> None:
         )
     finally:
         tear_down()
-    print(f"{weights.path} on {config.corpora}, sequences of {seq_len} tokens")
-    print("\n".join(table(results)))
+    terminal.write(f"{weights.path} on {config.corpora}, sequences of {seq_len} tokens")
+    for line in table(results):
+        terminal.write(line)
 
 
 def table(results: dict[str, dict[str, float]]) -> list[str]:

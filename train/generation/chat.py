@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from configs import terminal
 from configs.load import entry, load
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
@@ -158,7 +159,7 @@ def converse(chat: Chat, lines: Iterator[str]) -> None:
             elif command == "new":
                 chat.turns.clear()
             elif command == "text":
-                print(chat.text)
+                terminal.write(chat.text, exact=True)
             elif command in NUMBERS or command == "stop":
                 if value or command == "stop":
                     chat.config.change(command, value)
@@ -172,7 +173,7 @@ def converse(chat: Chat, lines: Iterator[str]) -> None:
 def _show(turn: Iterator[str]) -> None:
     with suppress(KeyboardInterrupt):  # ends this turn; what was printed stays in the text
         for piece in turn:
-            print(piece, end="", flush=True)
+            terminal.write(piece, end="", exact=True)
     print()
 
 

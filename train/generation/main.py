@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from configs import terminal
 from configs.load import entry, load
 from data.errors import DataError
 from model.formats.weights import FormatError
@@ -107,7 +108,7 @@ def _continue(config: GenerateConfig, texts: list[str], ranks: Ranks) -> None:
                 completion = text[len(tokenizer.decode(prompt[1:])) :]
                 print(json.dumps({"prompt": texts[number], "completion": completion}), flush=True)
             else:
-                print((f"{BETWEEN}\n" if number else "") + text, flush=True)
+                terminal.write((f"{BETWEEN}\n" if number else "") + text, exact=True)
 
 
 def main(argv: list[str] | None = None) -> int:

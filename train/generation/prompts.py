@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from configs import terminal
 from data.tokens.tokenizer import Tokenizer
 from train.config import RunError
 
@@ -89,7 +90,7 @@ def pieces(tokenizer: Tokenizer, prompt: list[int], tokens: Iterator[int]) -> It
 
 def stream(tokenizer: Tokenizer, text: str, prompt: list[int], tokens: Iterator[int]) -> None:
     """Print `text`, then each token's text as it comes."""
-    print(text, end="", flush=True)
+    terminal.write(text, end="", exact=True)
     for piece in pieces(tokenizer, prompt, tokens):
-        print(piece, end="", flush=True)
+        terminal.write(piece, end="", exact=True)
     print()

@@ -72,7 +72,7 @@ def is_first() -> bool:
 def say(text: str) -> None:
     """Print a line to standard output, on the first rank only."""
     if is_first():
-        terminal.say(f"relama: {text}", sys.stdout)
+        terminal.say(f"relama: {terminal.printable(text)}", sys.stdout)
 
 
 def waiting(doing: str | Doing) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from configs import terminal
 from configs.load import CONFIGS, entry, load
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
@@ -59,7 +60,7 @@ def run(argv: list[str]) -> None:
     if compared and conforms:
         lines += _table(conforms, compared)
     for line in [account] if mixture.json else lines:
-        print(line)
+        terminal.write(line)
     if mixture.output is not None:
         try:
             folders.write_whole(Path(mixture.output), account + "\n")

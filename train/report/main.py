@@ -7,6 +7,7 @@ If the model is small enough, samples are made first and kept in samples.jsonl.
 from dataclasses import dataclass
 from pathlib import Path
 
+from configs import terminal
 from configs.load import entry, load
 from data import folders
 from data.errors import DataError
@@ -52,7 +53,7 @@ def run(argv: list[str]) -> None:
         raise RunError(f"output={config.output}: cannot be written (a folder; give the name of a file)")
     if _makes_samples(config, record):
         for line in make_samples(record.path):
-            print(f"relama: {line}")
+            terminal.write(f"relama: {line}")
     output = Path(config.output) if config.output else record.path / "report.html"
     _write(config, output, report_page(record, output.parent, config.watts))
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from configs import regular_file
+from configs import regular_file, terminal
 from configs.load import ConfigError, entry, load
 from configs.table import table as aligned
 from data.page import count
 from train.branch.lineage import Lineage
 from train.config import RunError
 from train.report.curves import mixed_bits
-from train.run import configuration, lock, markers
+from train.run import configuration, lease, lock, markers
 from train.run.configuration import read_run_config
 from train.run.schema import STEP
 
@@ -98,8 +98,8 @@ def _last_lines(metrics: Path) -> tuple[dict | None, dict | None]:
     """The last line of metrics, and the last one with a held-out loss."""
     last = measured = None
     try:
-        with regular_file.opened(metrics) as lines:
-            for line in lines:
+        with regular_file.opened(metrics) as file:
+            for line in regular_file.lines(file):
                 if line.endswith(b"\n"):
                     last = line
                     measured = line if b'"validation"' in line else measured
@@ -119,15 +119,16 @@ def _state(path: Path) -> str:
 
 
 def _is_locked(lock: Path) -> bool:
-    """Whether a trainer holds the run's folder, on this machine or through a file system with locks."""
+    """Whether a trainer holds the run's folder: by its lock, or by its lease where locks do not reach."""
     try:
         with regular_file.opened(lock) as handle:
             fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            owner = lease.read(handle)
+            return owner is not None and owner.may_live(lock, handle, within=lease.PATIENCE)
     except BlockingIOError:
         return True
     except OSError:
         return False
-    return False
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -153,7 +154,7 @@ def run(argv: list[str]) -> None:
     config = load("runs", RunsConfig, argv)
     found = list(rows(Path(config.folder)))
     for line in map(json.dumps, map(asdict, found)) if config.json else table(found):
-        print(line)
+        terminal.write(line)
 
 
 def main(argv: list[str] | None = None) -> int:

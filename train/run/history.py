@@ -40,7 +40,7 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
     damaged = begin = 0
     try:
         with regular_file.opened(path) as file:
-            for line in file:
+            for line in regular_file.lines(file):
                 try:
                     values = STEP.parse(line)
                     at = values["step"]

@@ -36,15 +36,17 @@ class Owner:
     inode: int  # of the lease's file: a copy of it has another
     beat: int
 
-    def may_live(self, path: Path, handle: IO[str]) -> bool:
+    def may_live(self, path: Path, handle: IO, within: float | None = None) -> bool:
         """Whether it may still be training, although this process has the lock.
+
+        It must have signed within these seconds (default: FORGOTTEN).
 
         Not on this machine, whose processes share its locks; and not if the folder is a copy of another's.
         """
         status = os.fstat(handle.fileno())
         if self.machine == this_machine() or self.inode != status.st_ino:
             return False
-        return _now_there(path) - status.st_mtime < FORGOTTEN
+        return _now_there(path) - status.st_mtime < (FORGOTTEN if within is None else within)
 
 
 class Lease:
@@ -101,7 +103,10 @@ class Lease:
             except (OSError, ValueError):  # a transient error; or just released
                 continue
             if problem and not self._is_away:
-                terminal.say(f"relama: warning: {problem}; training continues, but nothing can be saved")
+                terminal.say(
+                    f"relama: warning: {terminal.printable(problem)}; training continues, "
+                    "but nothing can be saved"
+                )
             elif self._is_away and not problem:
                 terminal.say(f"relama: {self._path.parent} is back")
             self._is_away = problem is not None
@@ -149,8 +154,9 @@ class Lease:
 
     def _end(self, owner: str) -> NoReturn:
         terminal.say(
-            f"relama: error: {self._path.parent}: taken over by another process ({owner}), because this one "
-            "gave no sign of life or its lock was removed; nothing more is written here"
+            f"relama: error: {self._path.parent}: taken over by another process "
+            f"({terminal.printable(owner)}), because this one gave no sign of life or its lock was removed; "
+            "nothing more is written here"
         )
         os._exit(EXIT_CODE)
 
@@ -160,7 +166,7 @@ def opened(path: Path, flags: int = os.O_CREAT) -> IO[str]:
     return os.fdopen(os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o666), "r+", errors="replace")
 
 
-def read(handle: IO[str]) -> Owner | None:
+def read(handle: IO) -> Owner | None:
     """Who owns an open lease; None if it was released, or is of a version without leases."""
     found = _TEXT.match(os.pread(handle.fileno(), 1000, 0).decode(errors="replace"))
     return found and Owner(found[1], found[2], found[3], int(found[4]), int(found[5]))

@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from data.documents import Drop, Record
 from data.errors import raise_passing
+from data.sources import tars
 from data.sources.arxiv import papers
 from data.sources.arxiv.names import arxiv_url, stem
 from data.sources.arxiv.papers import Files, TooLarge, records
@@ -22,7 +23,6 @@ from data.sources.arxiv.papers import Files, TooLarge, records
 MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv accepts less than a tenth of this
 MAX_INNER = 4 << 20  # bytes of a tar inside a tar
 MAX_NESTED = 2  # nesting of tars
-MAX_READ = 1 << 20  # bytes that tarfile may request at once: the size in a header is untrusted
 
 _PACKED = (".tar", ".tar.gz", ".tgz")
 _BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error, ValueError, RecursionError)
@@ -119,7 +119,7 @@ def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> No
             and member.size <= MAX_INNER
         ):
             inner[name] = _content(content)
-    while stream.read(MAX_READ):  # to the end, where gzip has its checksum
+    while stream.read(tars.READ_BYTES):  # to the end, where gzip has its checksum
         pass
     for name, packed in inner.items() if not kept.has_tex() else ():
         nested = _Stream(io.BytesIO(packed), MAX_UNPACKED)
@@ -136,11 +136,8 @@ def _members(
 
     Raises one of `_BROKEN` if the tar is damaged, where tarfile would see its end.
     """
-    # tarfile reads, tells and seeks forward; its stubs ask for a file's every method
-    with tarfile.open(fileobj=stream, mode="r:") as tar:  # pyright: ignore[reportCallIssue,reportArgumentType]
-        while member := tar.next():
-            yield member, tar.extractfile(member) if member.isreg() else None
-            tar.members = []  # tarfile keeps them all
+    for member, content in tars.members(stream):
+        yield member, None if tars.is_too_long(member.name) else content
     if stream.last.strip(b"\0"):
         raise tarfile.ReadError(f"damaged header at byte {stream.position - len(stream.last)}")
     if needs_end and not stream.last:
@@ -169,7 +166,7 @@ def _climbs(name: str) -> bool:
     return name.startswith("/") or ".." in name.split("/")
 
 
-class _Stream:
+class _Stream(tars.Source):
     """A bounded stream of bytes that can be peeked at."""
 
     def __init__(self, raw: _Readable, limit: int | None, seekable: BinaryIO | None = None) -> None:
@@ -185,8 +182,10 @@ class _Stream:
 
     def read(self, size: int = -1) -> bytes:
         """The next bytes, fewer only at the end. Raises TooLarge beyond the limit."""
-        if not 0 <= size <= MAX_READ:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self.allow(size)
+        return self._read(size)
+
+    def _read(self, size: int) -> bytes:
         pieces, left = [self._ahead[:size]], size - len(self._ahead[:size])
         self._ahead = self._ahead[size:]
         while left and (piece := self._raw.read(left)):
@@ -201,13 +200,13 @@ class _Stream:
     def tell(self) -> int:
         return self.position
 
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
         """Skip forward to a position."""
-        if whence != os.SEEK_SET or position < self.position:
-            raise OSError(f"cannot go back from byte {self.position} to {position}")
+        if whence != os.SEEK_SET or place < self.position:
+            raise OSError(f"cannot go back from byte {self.position} to {place}")
         if self._seekable and not self._ahead:
-            self._seekable.seek(position)
-            self.position = position
-        while self.position < position and self.read(min(position - self.position, 1 << 16)):
+            self._seekable.seek(place)
+            self.position = place
+        while self.position < place and self._read(min(place - self.position, 1 << 16)):
             pass
         return self.position

@@ -13,11 +13,11 @@ import re
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 
-from data.documents import Drop, Record
+from data.documents import EXCERPT, Drop, Record
 from data.errors import raise_passing
-from data.sources import rows
+from data.sources import rows, tars
 from data.sources.github import licenses, reuse
 from data.sources.github.comments import language
 from data.sources.github.decoding import decoded
@@ -41,6 +41,7 @@ _GENERATED_NAMES = (
     ".pb.h",
     ".pb.cc",
 )
+_MAX_LICENSE_TEXT = 64 << 20  # characters of all license files of a repository
 _MAX_LICENSES = 20  # per row; further ones count as unknown
 _SNAPSHOTS = (".tar.gz", ".tgz", ".tar")
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}  # by their first bytes
@@ -95,14 +96,15 @@ def read_folder(
 
     `license` applies if the repository's top folder does not name a license.
     """
-    files, texts = [], {}
+    files, texts = [], _LicenseTexts()
     for folder, subfolders, names in os.walk(root):
         subfolders[:] = sorted(set(subfolders) - _SKIPPED_FOLDERS - skipped)
         paths = [Path(folder, name) for name in sorted(names)]
         files += [path for path in paths if path.is_file() and not path.is_symlink()]
         places = [PurePosixPath(path.relative_to(root).as_posix()) for path in paths]
-        texts |= {place: _read_license(root / place) for place in places if _is_legal(place)}
-    found = _licenses(texts)
+        for place in filter(_is_legal, places):
+            texts.add(place, _read_license(root / place))
+    found = _licenses(texts.kept)
     if license and found.licenses.get(".", licenses.UNKNOWN) == licenses.UNKNOWN:
         found.licenses["."] = license
     for path in files:
@@ -139,20 +141,38 @@ def _is_legal(place: PurePosixPath) -> bool:
 def _read_snapshot(archive: Path) -> Iterator[Record | Drop]:
     """The files of a packed repository: one pass for its licenses, another for its files."""
     repository = archive.name[: archive.name.lower().rindex(".t")]
-    paths, texts = [], {}
+    top, texts = None, _LicenseTexts()
     for _, member, content in _members(archive):
+        if tars.is_too_long(member.name):
+            continue
         path = _place(member)
-        paths.append(path)
+        top = os.path.commonpath([path.parent if top is None else top, path.parent])
         if _is_legal(path):
-            texts[path] = _license_text(content.read(licenses.MAX_TEXT + 1))
-    top = os.path.commonpath([path.parent for path in paths]) if paths else "."
-    found = _licenses({path.relative_to(top): text for path, text in texts.items()})
+            texts.add(path, _license_text(content.read(licenses.MAX_TEXT + 1)))
+    top = top or "."
+    found = _licenses({path.relative_to(top): text for path, text in texts.kept.items()})
     for number, member, content in _members(archive):
+        if tars.is_too_long(member.name):
+            detail = f"{member.name[:EXCERPT]}…"
+            yield Drop("path too long", str(archive), number, detail, malformed=True)
+            continue
         path = _place(member)
         if not _SKIPPED_FOLDERS & {*path.parts}:
             place = path.relative_to(top).as_posix()
             unread = _unwanted(str(archive), number, place, member.size)
             yield unread or _record(str(archive), number, content.read(), repository, place, found)
+
+
+class _LicenseTexts:
+    """The texts of a repository's license files, in bounded memory: those beyond it count as unknown."""
+
+    def __init__(self) -> None:
+        self.kept: dict[PurePosixPath, str] = {}
+        self._size = 0
+
+    def add(self, path: PurePosixPath, text: str) -> None:
+        self._size += len(text)
+        self.kept[path] = text if self._size <= _MAX_LICENSE_TEXT else ""
 
 
 def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
@@ -163,21 +183,14 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
         (opened for start, opened in _PACKED.items() if magic.startswith(start)), open
     )
     bounded = _Bounded(unpack(archive, "rb"), archive.stat().st_size)
-    with bounded.raw, tarfile.open(fileobj=cast(Any, bounded), mode="r:") as members:
-        number = -1
-        while member := members.next():
-            number += 1
-            cast(Any, members).members = []  # or tarfile would keep them all
-            content = members.extractfile(member) if member.isreg() else None
+    with bounded.raw:
+        for number, (member, content) in enumerate(tars.members(bounded)):
             if content:
                 yield number, member, content
 
 
-class _Bounded:
-    """A file that refuses large reads, because a tar's long names and PAX headers may claim any size.
-
-    It also counts what it unpacks to, and raises TooLarge.
-    """
+class _Bounded(tars.Source):
+    """A file that counts what it unpacks to, and raises TooLarge."""
 
     def __init__(self, raw: IO[bytes], packed: int) -> None:
         self.raw = raw
@@ -190,13 +203,15 @@ class _Bounded:
             raise OSError("a tar is read from its beginning")
         if isinstance(self.raw, io.BufferedReader):  # not packed
             return self.raw.seek(place)
-        while (left := place - self.raw.tell()) > 0 and self.read(min(left, MAX_BYTES)):
+        while (left := place - self.raw.tell()) > 0 and self._counted(min(left, MAX_BYTES)):
             pass
         return self.raw.tell() if place > self.raw.tell() else self.raw.seek(place)
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_BYTES:
-            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        self.allow(size)
+        return self._counted(size)
+
+    def _counted(self, size: int) -> bytes:
         content = self.raw.read(size)
         self._expansion.add(len(content))
         return content

@@ -98,3 +98,12 @@ def test_the_run_reads_the_source_that_its_input_names():
 def test_input_and_source_belong_to_data_text(arguments):
     with pytest.raises(ConfigError, match="data=text"):
         load("train", TrainConfig, arguments)
+
+
+def test_empty_files_are_refused_and_leave_nothing(tmp_path):
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).touch()
+    inputs = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
+    with pytest.raises(DataError, match=r"a\.txt: empty \(0 bytes\), like 1 other input.*give files"):
+        prepare_text(tmp_path / "corpora", "mine", inputs, 300)
+    assert not (tmp_path / "corpora").exists()

@@ -2,6 +2,9 @@
 
 import fcntl
 import json
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 from configs.load import load, save
 from train.config import TrainConfig
 from train.report.runs import main
+from train.run import lease, lock
 
 
 def make_run(path: Path, steps: int = 200, lines: tuple[str, ...] = ()) -> Path:
@@ -83,3 +87,28 @@ def test_a_folder_without_runs_is_reported_in_one_line(tmp_path, capsys):
     assert capsys.readouterr().out == "no runs yet; start one: relama train run=NAME\n"
     assert main([f"folder={tmp_path / 'nowhere'}"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_of_another_machine_is_running_while_it_gives_signs_of_life(tmp_path, capsys, monkeypatch):
+    """Its lock does not reach here; its lease does."""
+    monkeypatch.setattr(lease, "this_machine", lambda: "other:boot")
+    held = lock.hold(make_run(tmp_path / "far", lines=(line(3),)) / lock.NAME)
+    held._released.set()  # no further sign
+    fcntl.flock(held._handle, fcntl.LOCK_UN)
+    shutil.copytree(tmp_path / "far", tmp_path / "copy")
+    monkeypatch.setattr(lease, "this_machine", lambda: "here:boot")
+    states = {name: row["state"] for name, row in listed(tmp_path, capsys).items()}
+    assert states == {"far": "running", "copy": "unfinished"}
+    long_ago = time.time() - 2 * lease.PATIENCE
+    os.utime(tmp_path / "far" / lock.NAME, (long_ago, long_ago))
+    assert listed(tmp_path, capsys)["far"]["state"] == "unfinished"
+    held.release()
+
+
+def test_no_name_in_a_folder_of_runs_reaches_the_terminal_as_more_than_text(tmp_path, capsys):
+    evil = "a\x1b]0;owned\x07\n\u202egpj"
+    make_run(tmp_path / evil, lines=(line(3),))
+    (make_run(tmp_path / f"{evil}2") / "config.yaml").write_text(f"{evil}: [")
+    assert main([f"folder={tmp_path}"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert all(text.isprintable() for text in shown) and len(shown) == 4
