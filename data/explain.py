@@ -117,9 +117,13 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
         known = json.loads(regular_file.content(path))
         order, steps = Order.from_json(known["order"]), Steps.of(known["global_batch"])
         folders, fingerprints = known["stores"], known["fingerprints"]
+        if not all(isinstance(folders[one], str) for part in order.segments for one in part.block):
+            raise ValueError(f"stores is {str(folders)[:40]!r}")
+        if not isinstance(fingerprints, dict):
+            raise ValueError(f"fingerprints is {str(fingerprints)[:40]!r}")
     except FileNotFoundError:
         raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
     stores = {source: open_store(place, cache=cache) for source, place in folders.items()}
     for source, store in stores.items():
@@ -128,6 +132,13 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
                 f"{store.place}: not the tokens that {folder} was trained on (their fingerprint differs); "
                 "restore the original token store"
             )
+    for part in order.segments:
+        for source in part.block:
+            if part.n_sequences[source] > stores[source].n_sequences(part.seq_len):
+                raise DataError(
+                    f"{path}: not the order of a run (it reads more of {source} than {stores[source].place} "
+                    "has)"
+                )
     return order, steps, stores
 
 

@@ -18,6 +18,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from data.phases.kept import Kept, Ranges, merged
+from data.phases.known import check_order
 from data.phases.permutation import keys_of
 from data.phases.reading import Reading
 from data.splitmix import mix_array
@@ -204,6 +205,9 @@ class Order:
 
     @classmethod
     def from_json(cls, state: dict) -> "Order":
+        """What `to_json` gave. Raises ValueError for anything else."""
+        check_order(state)
+
         def of(segment: dict) -> Segment:
             without = {source: merged(ranges) for source, ranges in segment.get("without", {}).items()}
             return Segment(**{**segment, "without": without})

@@ -21,6 +21,7 @@ import sentencepiece
 from data.ccnet import kenlm_file, unigram_file
 from data.ccnet.paragraphs import CONTROLS, Translation
 from data.errors import DataError, Unfit
+from data.sources.normal_form import normalized
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
 MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths
@@ -49,7 +50,7 @@ def normalize(text: str) -> str:
     """Lower case, without accents, digits as 0, punctuation mapped, no control characters or newlines."""
     text = text.strip().lower()
     if not text.isascii():
-        text = unicodedata.normalize("NFD", text).translate(_ACCENTS)
+        text = normalized("NFD", text).translate(_ACCENTS)
     return text.translate(_NORMAL)
 
 

@@ -30,8 +30,6 @@ considered. Shingles are compared by 64-bit hashes: two books of 10^5 shingles s
 probability 5e-10.
 """
 
-import re
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,11 +41,10 @@ import xxhash
 
 from data import folders
 from data.dedup.editions import AGES, Editions, age_key, ages
+from data.dedup.shingles import changes, shingles
 from data.documents import read_row
-from data.splitmix import GAMMA, mix_array
 
 SHARE = (9, 10)  # a book is dropped if more than this share of it is in another (paper §2.1)
-SHINGLE = 5  # words
 SAMPLE = 8  # keep one hash in eight
 SHORT = 1024  # shingles; keep all hashes of books up to this length
 CHOSEN = 64  # hashes of a book that are looked up
@@ -56,17 +53,11 @@ PARTITION = 1 << 22  # about how many hashes; sorting them takes a third of a gi
 
 SORTED = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured
-PIECE = 1 << 20  # characters folded at a time
 
 ENTRY = np.dtype([("hash", "<u8"), ("row", "<u4")])
 BOOK = np.dtype([("shingles", "<u4"), ("high", "<u8"), ("low", "<u8")])  # high, low: a hash of all shingles
 PAIR = np.dtype([("book", "<u4"), ("holder", "<u4"), ("short", "?"), ("found", "<u4")])
 SHARED = np.dtype([("book", "<u4"), ("holder", "<u4"), ("shared", "<u4")])
-
-_WORD = re.compile(r"[^\W_]+")
-_MIXED_WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W_\u3040-\u30ff\u3400-\u9fff]+")
-_BETWEEN = re.compile(r"[\W_]")
-_ACCENT = re.compile("[\u0300-\u036f]")
 
 
 @dataclass(frozen=True)
@@ -78,53 +69,6 @@ class Contained:
     held_by_file: int
     held_by_row: int
     share: float  # of the book's different shingles that occur in the kept book
-
-
-# ---- shingles
-
-
-def shingles(text: str) -> np.ndarray:
-    """The sorted hashes of all different shingles; a text of fewer than five words is one shingle."""
-    words = _word_hashes(text)
-    if not len(words):
-        return words
-    width = min(SHINGLE, len(words))
-    n = len(words) - width + 1
-    mixed = np.zeros(n, np.uint64)
-    for first in range(width):
-        mixed *= np.uint64(GAMMA)
-        mixed += words[first : first + n]
-    mix_array(mixed).sort()
-    return mixed[_changes(mixed)]  # far faster than np.unique
-
-
-def _word_hashes(text: str) -> np.ndarray:
-    known: dict[str, int] = {}
-    found = []
-    for piece in _pieces(text):
-        words = _words(piece)
-        for word in set(words) - known.keys():
-            known[word] = xxhash.xxh3_64_intdigest(word.encode())
-        found.append(np.fromiter(map(known.__getitem__, words), np.uint64, len(words)))
-    return np.concatenate(found) if found else np.zeros(0, np.uint64)
-
-
-def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces of about PIECE characters, cut between words."""
-    start = 0
-    while start < len(text):
-        cut = _BETWEEN.search(text, start + PIECE)
-        stop = cut.end() if cut else len(text)
-        yield text[start:stop]
-        start = stop
-
-
-def _words(text: str) -> list[str]:
-    """The words: letters and digits in lower case without accents; each ideograph or kana is one word."""
-    if text.isascii():
-        return _WORD.findall(text.lower())
-    folded = _ACCENT.sub("", unicodedata.normalize("NFKD", text).casefold())
-    return _MIXED_WORD.findall(folded.replace("æ", "ae").replace("œ", "oe"))
 
 
 # ---- sketch
@@ -186,7 +130,7 @@ def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -
     hashes, owners = _partition(sketches, books, index, n_partitions)
     order = np.lexsort((books.position[owners], hashes))
     hashes, owners = hashes[order], owners[order]
-    new = _changes(hashes)
+    new = changes(hashes)
     starts = np.flatnonzero(new)
     which = np.cumsum(new) - 1  # each entry's index among the different hashes
     sharing = np.diff(starts, append=len(hashes))[which]
@@ -258,7 +202,7 @@ def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_parti
     partitions, at least CHOSEN.
     """
     order = np.lexsort((sharing, short, owners))  # stable: ties keep the order of their hashes
-    new = _changes(owners[order]) | _changes(short[order])
+    new = changes(owners[order]) | changes(short[order])
     starts = np.flatnonzero(new)
     sizes = np.diff(starts, append=len(order))
     rarest = np.maximum(np.minimum(sizes, -(-CHOSEN // n_partitions)), -(-sizes // 4))
@@ -295,11 +239,6 @@ def _pairs(owners: np.ndarray, lookups: np.ndarray, longer: np.ndarray, short: b
     return table
 
 
-def _changes(column: np.ndarray) -> np.ndarray:
-    """Where a value differs from the one before it."""
-    return np.append(np.ones(min(1, len(column)), bool), column[1:] != column[:-1])
-
-
 # ---- measure
 
 
@@ -329,7 +268,7 @@ def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -
         tables.append(np.array(pairs[slice(*np.searchsorted(pairs["book"], (low, high)))]))
     table = np.concatenate(tables)
     table = table[np.lexsort((table["short"], table["holder"], table["book"]))]
-    starts = np.flatnonzero(_changes(table["book"]) | _changes(table["holder"]) | _changes(table["short"]))
+    starts = np.flatnonzero(changes(table["book"]) | changes(table["holder"]) | changes(table["short"]))
     found = np.add.reduceat(table["found"].astype(np.int64), starts) if len(starts) else starts
     firsts = table[starts]
     enough = 4 * found >= looked_up[firsts["book"] - low, firsts["short"].astype(np.intp)]

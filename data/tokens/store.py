@@ -21,6 +21,7 @@ import xxhash
 from configs import regular_file
 from data.errors import DataError
 from data.folders import is_plain
+from data.tokens.manifest import manifest_problem
 
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
@@ -251,12 +252,14 @@ def parse_manifest(content: bytes, path: str) -> dict:
     """A store's manifest from its text. Raises DataError if it is torn, altered or of another version."""
     try:
         manifest = json.loads(content.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise DataError(f"{path}: not a manifest of version {VERSION}; {AGAIN}")
     if manifest.get("xxh3") != manifest_checksum(manifest):
         raise DataError(f"{path}: altered since it was written (checksum); {AGAIN}")
+    if problem := manifest_problem(manifest):
+        raise DataError(f"{path}: not written by Relama ({problem}); {AGAIN}")
     return manifest
 
 

@@ -6,8 +6,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from data.errors import DataError
 from data.explain import explain
 from data.tokens.store import TokenStore, manifest_checksum
@@ -55,12 +53,10 @@ def refusal(call, *arguments) -> str | None:
 
 def use(folder: Path) -> None:
     for split in ("train", "heldout"):
-        store = TokenStore(folder, split)
-        store.check()
-        if len(store):
-            store.read(0, 1)
-            list(store.documents(0, 1))
-            store.n_sequences(16)
+        store = TokenStore.open(folder, split)
+        store.verify()
+        store.read(0, min(1, store.n_tokens))
+        list(store.documents(0, 1))
 
 
 def test_a_manifest_with_any_other_value_is_used_or_refused(stores, tmp_path):

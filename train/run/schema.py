@@ -76,9 +76,10 @@ class Schema:
 
 
 def parse(line: str | bytes) -> object:
-    """JSON without its extensions: NaN and Infinity read as null. Raises ValueError for all else."""
+    """JSON in UTF-8 without its extensions: NaN and Infinity read as null. Raises ValueError for all else."""
     try:
-        return json.loads(line, parse_constant=lambda _: None)
+        text = line if isinstance(line, str) else line.decode()  # json would take UTF-16, too
+        return json.loads(text, parse_constant=lambda _: None)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except json.JSONDecodeError as error:

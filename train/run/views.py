@@ -38,11 +38,13 @@ def write(path: Path, text: str) -> None:
 
 
 def refuse_other_than_file(path: Path) -> None:
-    """Raise RunError if a folder, a pipe or a device is where a file belongs."""
+    """Raise RunError if a folder, a pipe, a device or a broken link is where a file belongs."""
     if path.is_dir():
         raise RunError(f"{path}: a folder, expected a file; {AWAY}")
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: a pipe or a device, expected a file; {AWAY}")
+    if path.is_symlink() and not path.exists():
+        raise RunError(f"{path}: a link to a missing file; restore that, or {AWAY}")
 
 
 def set_aside(path: Path) -> str:

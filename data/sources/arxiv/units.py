@@ -31,7 +31,7 @@ def _units(folder: Path, depth: int) -> list[Path]:
         child for child in sorted(folder.iterdir()) if child.name[0] != "." and not child.is_symlink()
     ]
     folders = [child for child in children if child.is_dir()]
-    files = [child for child in children if child not in folders]
+    files = [child for child in children if child.is_file()]  # no pipe, which would never end
     packed = [child for child in files if is_archive(child) or rows.has_rows(child)]
     tex = [child for child in files if is_tex(child)]
     has_main = any(_holds_main(child) for child in tex)

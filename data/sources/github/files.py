@@ -301,7 +301,9 @@ def _is_packed(path: Path) -> bool:
 
 
 def _read_license(path: Path) -> str:
-    """The text of a license file, cut after MAX_TEXT + 1 bytes."""
+    """The text of a license file, cut after MAX_TEXT + 1 bytes; empty for a pipe or a link to nothing."""
+    if not path.is_file():
+        return ""
     try:
         with path.open("rb") as file:
             return _license_text(file.read(licenses.MAX_TEXT + 1))

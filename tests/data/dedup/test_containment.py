@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data import documents, folders
-from data.dedup import containment
+from data.dedup import containment, shingles
 from data.documents import Document, write_parts
 
 
@@ -208,20 +208,20 @@ def test_short_books_in_a_long_one_are_missed_as_rarely_as_documented(tmp_path):
     st.integers(1, 40),
 )
 def test_shingles_do_not_depend_on_where_the_text_is_cut(text, piece):
-    whole = containment.shingles(text)
+    whole = shingles.shingles(text)
     assert len(whole) == len(naive_shingles(text)) and np.all(whole[1:] > whole[:-1])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(containment, "PIECE", piece)
-        assert np.array_equal(containment.shingles(text), whole)
+        patch.setattr(shingles, "PIECE", piece)
+        assert np.array_equal(shingles.shingles(text), whole)
 
 
 def test_case_accents_and_punctuation_are_folded_and_words_are_not():
     one = "“Don’t,” said Ænéas — naïve as _ever_; the œuvre was FINISHED."
     other = "don't said aeneas\nnaive as Ever the oeuvre was 'finished'"
-    assert np.array_equal(containment.shingles(one), containment.shingles(other))
-    assert not np.isin(containment.shingles("a b c d e"), containment.shingles("a b c d f e")).any()
-    assert len(containment.shingles("滿紙荒唐言一把辛酸淚")) == 6  # each ideograph is a word
-    assert len(containment.shingles("* * *")) == 0
+    assert np.array_equal(shingles.shingles(one), shingles.shingles(other))
+    assert not np.isin(shingles.shingles("a b c d e"), shingles.shingles("a b c d f e")).any()
+    assert len(shingles.shingles("滿紙荒唐言一把辛酸淚")) == 6  # each ideograph is a word
+    assert len(shingles.shingles("* * *")) == 0
 
 
 def test_texts_without_words_are_kept(tmp_path):

@@ -1,0 +1,65 @@
+"""What a token store's manifest looks like: its checksum proves no damage, but anyone can compute it."""
+
+from collections.abc import Callable
+
+LARGEST = 1 << 60  # of any number: sums of a few stay within 64 bits
+_TYPES = ("<u2", "<u4", "<i4", "<i8")  # of tokens, as numpy writes them
+
+
+def manifest_problem(manifest: dict) -> str | None:
+    """What in it a store cannot be opened with, in a few words; None if all is there."""
+    try:
+        _object(manifest, source=_text, dtype=_dtype, text_files=_list, splits=_dict, tokenizer=_dict)
+        _object(manifest["tokenizer"], fingerprint=_text, vocab_size=_positive)
+        for file in manifest["text_files"]:
+            _text(file, "text_files")
+        for split in manifest["splits"].values():
+            _object(split, tokens=_count, documents=_count, bytes=_count, shards=_list)
+            for shard in split["shards"]:
+                _object(shard, **{f"{kind}xxh3": _text for kind in ("", "documents_")})
+                _object(shard, file=_text, documents_file=_text, tokens=_count, documents=_count)
+            for unit in ("tokens", "documents"):
+                total = sum(shard[unit] for shard in split["shards"])
+                if total != split[unit]:
+                    return f"its shards have {total:,} {unit}, not {split[unit]:,}"
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _object(value: object, **checks: Callable[[object, str], None]) -> None:
+    _dict(value, "an entry")
+    for key, check in checks.items():
+        if key not in value:  # pyright: ignore[reportOperatorIssue]  # just checked
+            raise ValueError(f"no {key}")
+        check(value[key], key)  # pyright: ignore[reportIndexIssue]
+
+
+def _must(is_so: bool, value: object, name: str) -> None:
+    if not is_so:
+        raise ValueError(f"{name} is {str(value)[:40]!r}")
+
+
+def _text(value: object, name: str) -> None:
+    _must(isinstance(value, str), value, name)
+
+
+def _list(value: object, name: str) -> None:
+    _must(isinstance(value, list), value, name)
+
+
+def _dict(value: object, name: str) -> None:
+    _must(isinstance(value, dict), value, name)
+
+
+def _count(value: object, name: str) -> None:
+    _must(isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST, value, name)
+
+
+def _positive(value: object, name: str) -> None:
+    _count(value, name)
+    _must(value != 0, value, name)
+
+
+def _dtype(value: object, name: str) -> None:
+    _must(value in _TYPES, value, name)
