@@ -149,8 +149,8 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
         raise ConfigError(schemas.unknown_key(error.full_key or str(error.key), schema)) from None
     except OmegaConfBaseException as error:
         raise ConfigError(_type_line(error, known)) from None
-    except ValueError as error:  # a dataclass's own __post_init__
-        raise ConfigError(_first_line(error)) from None
+    except ValueError as error:  # a dataclass's own __post_init__; a value may hold newlines
+        raise ConfigError(" ".join(str(error).split())) from None
     assert isinstance(config, schema)
     for key in LOCAL:
         value = getattr(config, key, None)

@@ -128,8 +128,7 @@ class TokenStore:
                 if begin >= stop:
                     return
                 end = first + int(document["end"])
-                file = (self.folder / self._files[document["file"]]).resolve()
-                yield Span(begin, end, file, int(document["row"]))
+                yield Span(begin, end, self._text_file(int(document["file"])), int(document["row"]))
                 begin = end
             start, shard = int(self._ends[shard]), shard + 1
 
@@ -149,7 +148,7 @@ class TokenStore:
     def spans_of(self, rows: Mapping[int, np.ndarray]) -> Iterator[Span]:
         """The documents of these rows of the text files (by number), in the order of the stream."""
         wanted = np.unique(np.concatenate([(file << 32) + at.astype(np.uint64) for file, at in rows.items()]))
-        files, first = self.text_files, 0
+        first = 0
         for shard, described in enumerate(self._shards):
             table = self._documents(shard)
             for begin in range(0, len(table), SCANNED):
@@ -160,7 +159,7 @@ class TokenStore:
                     place = begin + int(at)
                     start = int(table["end"][place - 1]) if place else 0
                     file, row = int(table["file"][place]), int(table["row"][place])
-                    yield Span(first + start, first + int(table["end"][place]), files[file], row)
+                    yield Span(first + start, first + int(table["end"][place]), self._text_file(file), row)
             first += described["tokens"]
 
     def place_of(self, token: int) -> tuple[Path, int]:
@@ -174,6 +173,14 @@ class TokenStore:
 
     def _documents(self, shard: int) -> np.ndarray:
         return _map(self.folder / self._shards[shard]["documents_file"], DOCUMENT, self._number)
+
+    def _text_file(self, number: int) -> Path:
+        if number >= len(self._files):
+            raise DataError(
+                f"{self.folder / 'manifest.json'}: lists {len(self._files)} text files, but a document is of "
+                f"number {number}; {AGAIN}"
+            )
+        return (self.folder / self._files[number]).resolve()
 
     def _check_files(self) -> None:
         for shard in self._shards:

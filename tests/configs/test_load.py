@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from configs.load import ConfigError, entry, from_yaml, load, save
+from data.prepare.config import PrepareConfig
 from train.config import TrainConfig
 
 REFUSED = {
@@ -159,3 +160,8 @@ def test_ctrl_c_is_one_line_and_exit_code_130(capsys):
     finally:
         signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err.strip() == "relama: interrupted"
+
+
+def test_a_value_with_a_newline_is_refused_with_what_was_expected(capsys):
+    with pytest.raises(ConfigError, match=r"source=a b: expected letters"):
+        load("prepare", PrepareConfig, ["recipe=text", "source=a\nb", "input=x"])

@@ -154,6 +154,15 @@ def test_killed_at_any_file_operation_it_ends_with_the_same_bytes(tmp_path, mode
         assert trial["differ"] == [], trial
 
 
+def test_an_error_at_any_operation_in_the_output_is_one_line_and_loses_nothing(tmp_path, model_file):
+    found = campaign(tmp_path, "text", "fail", 6, model_file)
+    assert len(found) == 6 and any(trial["ends"][0][0] for trial in found)
+    for trial in found:
+        assert trial["ends"][-1][0] == 0 and len(trial["ends"]) <= 2 and trial["differ"] == [], trial
+        for code, last_line in trial["ends"]:
+            assert code == 0 or last_line.startswith("relama: error: "), trial
+
+
 @pytest.mark.parametrize("recipe", INPUTS)
 def test_a_transient_error_loses_no_document(tmp_path, model_file, recipe):
     found = campaign(tmp_path, recipe, "error", 5, model_file)

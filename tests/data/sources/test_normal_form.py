@@ -6,7 +6,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.dedup.shingles import shingles
@@ -17,6 +17,7 @@ FORMS = ("NFC", "NFD", "NFKC", "NFKD")
 
 
 @pytest.mark.parametrize("form", FORMS)
+@settings(deadline=None)
 @given(st.text(st.one_of(st.characters(), st.sampled_from(MARK)), max_size=MARKS))
 def test_no_text_of_a_language_changes(form, text):
     assert normalized(form, text) == unicodedata.normalize(form, text)

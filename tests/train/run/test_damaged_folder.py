@@ -213,28 +213,6 @@ def with_windows_line_ends(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
 
 
-def twice(path: Path) -> None:
-    """Two machines' synchronization appended it to itself."""
-    path.write_bytes(path.read_bytes() * 2)
-
-
-def with_endless_digits(path: Path) -> None:
-    """A number that Python refuses to read."""
-    path.write_bytes(re.sub(rb"(?<=: )-?[0-9][0-9.e-]*", b"9" * 5000, path.read_bytes(), count=3))
-
-
-def with_half_a_character(path: Path) -> None:
-    """Half of a surrogate pair, escaped, in the place of every text's first character."""
-    path.write_bytes(re.sub(rb'(?<=: ")[^"]', rb"\\ud800", path.read_bytes()))
-
-
-def a_link_elsewhere(path: Path) -> None:
-    """To the same content in another place, as after a disk ran full and files were moved."""
-    moved = path.parent / (path.name + ".elsewhere")
-    path.rename(moved)
-    path.symlink_to(moved)
-
-
 def a_link_to_nothing(path: Path) -> None:
     path.unlink()
     path.symlink_to("/nonexistent/file")
@@ -266,10 +244,6 @@ DAMAGES = {
     "endless": endless,
     "UTF-16": in_utf_16,
     "Windows line ends": with_windows_line_ends,
-    "twice": twice,
-    "endless digits": with_endless_digits,
-    "half a character": with_half_a_character,
-    "a link elsewhere": a_link_elsewhere,
     "a link to nothing": a_link_to_nothing,
     "unreadable": unreadable,
 }
