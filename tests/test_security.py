@@ -112,7 +112,8 @@ def test_a_name_that_leads_elsewhere_is_not_plain(name):
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd"])
 @pytest.mark.parametrize("key", ["file", "documents_file"])
 def test_a_manifest_that_names_a_file_elsewhere_is_refused(name, key, tmp_path):
-    shard = {"file": "t.bin", "documents_file": "t.docs", "tokens": 0, "documents": 0} | {key: name}
+    shard = {"file": "t.bin", "documents_file": "t.docs", "tokens": 0, "documents": 0, "xxh3": ""}
+    shard |= {"documents_xxh3": "", key: name}
     for plain in ("t.bin", "t.docs", "tokenizer.model"):
         (tmp_path / plain).touch()
     manifest = {
