@@ -34,8 +34,8 @@ _NOTE = re.compile(
     re.IGNORECASE,
 )
 _NAMESPACE = re.compile(
-    r"\s*(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
-    r"|predložak|predloga|sablon|шаблон|msg)\s*:\s*",
+    r"(?<!\s)\s*+(?:template|vorlage|modèle|plantilla|plantilla|predefinição|format|sjabloon|mall|skabelon|szablon|šablona"
+    r"|predložak|predloga|sablon|шаблон|msg)\s*+:\s*+",
     re.IGNORECASE,
 )
 _NOTES_ELSEWHERE = (bare, coordinates)  # words of a sentence; where there is none, notes

@@ -23,7 +23,7 @@ _FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b
 _SETTING = re.compile(
     r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
 )  # a language, a color, an address
-_SENTENCE = re.compile(r".*\s.*[.!?]", re.DOTALL)
+_SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 _SHIPS = frozenset(common.SHIPS.split())
 _RUNNING = 200  # most characters of running text
