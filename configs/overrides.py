@@ -62,7 +62,8 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     known = schemas.leaves(schema)
     if (meant := _number(value)) and key in known and schemas.is_number(known[key]):
         expected = schemas.described(known[key])
-        raise ConfigError(f"{key}={value}: expected {expected} in digits: {key}={meant}")
+        if "." not in meant or "number" in expected:  # 0,5 is no integer
+            raise ConfigError(f"{key}={value}: expected {expected} in digits: {key}={meant}")
     if key in groups:
         return _choice(key, value, groups[key], parser)
     if key in known:
