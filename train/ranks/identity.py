@@ -69,10 +69,12 @@ def is_first() -> bool:
     return group_rank() == 0
 
 
-def say(text: str) -> None:
-    """Print a line to standard output, on the first rank only."""
+def say(text: str, *commands: str) -> None:
+    """Print a line to standard output, and commands to copy below it, on the first rank only."""
     if is_first():
         terminal.say(f"relama: {terminal.printable(text)}", sys.stdout)
+        for command in commands:
+            terminal.say(f"  {terminal.printable(command)}", sys.stdout)
 
 
 def waiting(doing: str | Doing) -> AbstractContextManager[None]:

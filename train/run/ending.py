@@ -34,9 +34,9 @@ def conclude(path: Path, config: TrainConfig, step: int, stopped_by: int | None)
     _mark(path, markers.FINISHED, step)
     word = run_word(path)
     identity.say(
-        f"{path}: step {step} of {config.steps} done. Next:\n"
-        f"  relama generate weights={word} prompt='The '\n"
-        f"  relama report run={word}"
+        f"{path}: step {step} of {config.steps} done. Next:",
+        f"relama generate weights={word} prompt='The '",
+        f"relama report run={word}",
     )
     return 0
 
