@@ -11,7 +11,7 @@ that program (`\csname`, conditionals other than flags, names with @, nested def
 import re
 from functools import lru_cache
 
-from data.sources.arxiv.latex import audiences, flags, numbers, tests
+from data.sources.arxiv.latex import audiences, flags, numbers, predicates
 from data.sources.arxiv.latex.calls import TooMuch, append, append_value
 from data.sources.arxiv.latex.definitions import DEFINERS, DONE, read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
@@ -26,7 +26,7 @@ _NESTED = 10  # nesting of kept branches
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
 
 _LOOPS = frozenset({"foreach", "@for"})
-_BRANCHES = audiences.CHOOSE | tests.COMMANDS | {"fi", "unless"}
+_BRANCHES = audiences.CHOOSE | predicates.COMMANDS | {"fi", "unless"}
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
 
 

@@ -6,7 +6,7 @@ the branches that conditionals choose.
 
 import re
 
-from data.sources.arxiv.latex import audiences, conditionals, tests
+from data.sources.arxiv.latex import audiences, conditionals, predicates
 from data.sources.arxiv.latex.audiences import Audience
 from data.sources.arxiv.latex.calls import Calls
 from data.sources.arxiv.latex.definitions import Definition, Known, Macro, read_definition
@@ -89,7 +89,7 @@ class State:
             return None
         if word in audiences.CHOOSE:
             return self.audience.chosen(word, text, position, self.calls.read)
-        if word in tests.COMMANDS:
+        if word in predicates.COMMANDS:
             return self._chosen_argument(word, text, position)
         if conditionals.WITH_ARGUMENTS.match(word):
             return None
@@ -110,7 +110,7 @@ class State:
 
     def _chosen_argument(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
         """As `branch`, for a test whose branches are arguments."""
-        value, position = tests.answer(word, text, position, self.calls)
+        value, position = predicates.answer(word, text, position, self.calls)
         if value is None:
             return None
         spans = []

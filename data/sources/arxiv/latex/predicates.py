@@ -1,4 +1,4 @@
-r"""Tests of packages, whose branches are arguments: ifthen's, etoolbox's, xstring's and the kernel's.
+r"""Predicates of packages, whose branches are arguments: ifthen's, etoolbox's, xstring's and the kernel's.
 
 In: a text and the place just after `\ifthenelse` or its kin. Out: whether the test is true, None if
 unknown, and where it ends. Sources: the packages' manuals.
