@@ -238,7 +238,8 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
     from datatrove.executor import RayPipelineExecutor
 
     if not ray.is_initialized():
-        own = {} if config.address else {"include_dashboard": False}  # one service less that listens
+        # Without a dashboard, one service less listens. Ray refuses the argument together with an address.
+        own: dict[str, Any] = {} if config.address else {"include_dashboard": False}
         ray.init(address=config.address, log_to_driver=False, **own)
     return RayPipelineExecutor(
         [_Share(work, items)],

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 import yaml
@@ -122,7 +123,7 @@ def test_jobset_and_trainjob_fit_kubeflows_own_types(arguments, kind, model, cap
     assert _plain(read_back(workload)) != _plain(workload)
 
 
-def _plain(value: object) -> object:
+def _plain(value: Any) -> object:
     """Without the wrappers of values that may be numbers or strings, and without empty values."""
     if hasattr(value, "actual_instance"):
         return value.actual_instance
