@@ -6,7 +6,6 @@ line that names the key and the choices.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from configs import describe, terminal
 from configs import schema as schemas
 from configs.errors import explained, report
 from configs.files import expand
+from configs.interrupts import interrupted, raise_again
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.redact import redact_tree
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
 LOCAL = ("corpora", "run")  # keys that name a folder; some verbs take a URL for them
-INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
 T = TypeVar("T")
 
 
@@ -107,6 +106,7 @@ def entry(
     rank meets the same mistake, the first rank of each node prints the line.
     """
     terminal.accept_any_text()
+    raise_again()
     try:
         return verb(expand(sys.argv[1:] if argv is None else argv)) or 0
     except (ConfigError, *errors) as error:
@@ -122,14 +122,6 @@ def entry(
             raise
         report(error)
         return 1
-
-
-def interrupted() -> int:
-    """Print one line (on the first rank of a machine) and return the exit code. A second Ctrl-C kills."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        print("\nrelama: interrupted", file=sys.stderr, flush=True)
-    return INTERRUPTED
 
 
 def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:

@@ -5,10 +5,16 @@ names to each rank. Ranks that refuse their arguments are not started again, nor
 a row with the same line.
 """
 
+import sys
+
+if __name__ == "__main__":  # the other imports take seconds
+    from configs.interrupts import end_at_once
+
+    end_at_once()
+
 import os
 import re
 import signal
-import sys
 from typing import Any, cast
 
 from torch.distributed import run

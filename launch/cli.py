@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from configs import terminal
+from configs.interrupts import end_at_once, interrupted
 from configs.waiting import waiting
 
 # Verb: the module with its `main`, its config dataclass there (filled by configs/VERB.yaml), what it does.
@@ -108,16 +109,19 @@ ALSO = {
 
 def main(argv: list[str] | None = None) -> int:
     terminal.accept_any_text()
+    if argv is None:
+        end_at_once()  # while the verb is imported; then its `entry` handles it
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
+        if argv is None:
+            end_at_once()  # while Python ends
         return code
     except BrokenPipeError:  # `relama --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:  # while a verb is imported; after that, its own `entry` handles it
-        print("\nrelama: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt:
+        return interrupted()
 
 
 def run(arguments: list[str]) -> int:

@@ -1,6 +1,12 @@
 """`torchrun train/main.py model=7b data=mix`, or `relama train …` in one process: parse, build, run."""
 
 import sys
+
+if __name__ == "__main__":  # the other imports take seconds
+    from configs.interrupts import end_at_once
+
+    end_at_once()
+
 from dataclasses import replace
 from datetime import timedelta
 

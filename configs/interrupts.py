@@ -1,0 +1,41 @@
+"""Ctrl-C as one line and exit code 130, also while a program imports or ends.
+
+A KeyboardInterrupt that is raised within an import may reach C code, which prints a traceback of its own or
+makes another error of it. Before a verb runs and after it has run, nothing is unfinished, so the process may
+end at once; in between, `configs.load.entry` catches KeyboardInterrupt.
+"""
+
+import os
+import signal
+from types import FrameType
+
+INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
+
+
+def end_at_once() -> None:
+    """From now on Ctrl-C prints one line and ends this process, unless it is ignored or handled otherwise."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def raise_again() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def interrupted() -> int:
+    """Print one line (on the first rank of a machine) and return the exit code. A second Ctrl-C kills."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    _tell()
+    return INTERRUPTED
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    _tell()
+    os._exit(INTERRUPTED)
+
+
+def _tell() -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        os.write(2, b"\nrelama: interrupted\n")

@@ -1,0 +1,68 @@
+"""Ctrl-C while a program imports or ends, in real processes."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ENDING = """
+import atexit, sys, time
+from launch import cli
+atexit.register(lambda: (print("ending", flush=True), time.sleep(60)))
+sys.argv = ["relama", "runs", "folder=."]
+sys.exit(cli.main())
+"""
+
+
+def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "launch.cli", "train", "model=tiny"),
+        (str(REPOSITORY / "train" / "main.py"), "model=tiny"),
+        ("-m", "launch.agent", "--standalone", "train/main.py"),
+    ],
+    ids=["relama", "train/main.py", "agent"],
+)
+def test_ctrl_c_during_imports_is_one_line(arguments, tmp_path):
+    process = started(*arguments, cwd=tmp_path)
+    maps = Path(f"/proc/{process.pid}/maps")
+    deadline = time.monotonic() + 60
+    while "libtorch_python.so" not in maps.read_text():  # torch is being imported
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == ("", "\nrelama: interrupted\n")
+    assert process.returncode == 130 and not any(tmp_path.iterdir())
+
+
+def test_ctrl_c_while_python_ends_is_one_line(tmp_path):
+    process = started("-c", ENDING, cwd=tmp_path)
+    assert process.stdout and process.stderr
+    lines = iter(process.stdout.readline, "")
+    assert any(line == "ending\n" for line in lines)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=50) == 130 and process.stderr.read() == "\nrelama: interrupted\n"
+
+
+def test_where_ctrl_c_is_ignored_it_stays_ignored(tmp_path):
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{ENDING.replace('60', '0.5')}"
+    process = started("-c", code, cwd=tmp_path)
+    assert process.stdout
+    assert any(line == "ending\n" for line in iter(process.stdout.readline, ""))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=50) == 0
