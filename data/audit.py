@@ -230,7 +230,7 @@ def run(argv: list[str]) -> None:
     config = load("audit", AuditConfig, argv)
     found = audit(config)
     account = json.dumps(asdict(found), indent=1)
-    for line in [account] if config.json else table(found):
+    for line in account.splitlines() if config.json else table(found):
         terminal.write(line)
     if config.output is not None:
         try:

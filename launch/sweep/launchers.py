@@ -20,7 +20,7 @@ from configs.checks import one_of
 from configs.load import ConfigError
 from data.folders import run_path
 
-CHOICE, OPTION = "hydra/launcher", "hydra.launcher."
+CHOICE, PREFIX = "hydra/launcher", "hydra.launcher."
 NAMES = ("basic", "joblib", "submitit_local", "submitit_slurm")
 # submitit's options for any cluster; the others belong to one, and their names begin with it.
 COMMON = (
@@ -32,14 +32,14 @@ INTERRUPTED = (130, -2)
 
 def split(arguments: list[str]) -> tuple[str, dict[str, Any], list[str]]:
     """The launcher's name, its options and the other arguments. Raises ConfigError."""
-    own = [arg for arg in arguments if arg.startswith((f"{CHOICE}=", OPTION))]
+    own = [arg for arg in arguments if arg.startswith((f"{CHOICE}=", PREFIX))]
     name, options = "basic", {}
     for arg in own:
         key, _, value = arg.partition("=")
         if key == CHOICE:
             name = value
         else:
-            options[key.removeprefix(OPTION)] = yaml.safe_load(value)
+            options[key.removeprefix(PREFIX)] = yaml.safe_load(value)
     try:
         one_of(CHOICE, name, NAMES)
     except ValueError as error:
@@ -47,8 +47,8 @@ def split(arguments: list[str]) -> tuple[str, dict[str, Any], list[str]]:
     takes = {"basic": (), "joblib": ("n_jobs",)}.get(name)
     for key in options:
         if takes is not None and key not in takes:
-            expected = ", ".join(f"{OPTION}{each}" for each in takes) or "no options"
-            raise ConfigError(f"{OPTION}{key}: unknown key; {CHOICE}={name} takes {expected}")
+            expected = ", ".join(f"{PREFIX}{each}" for each in takes) or "no options"
+            raise ConfigError(f"{PREFIX}{key}: unknown key; {CHOICE}={name} takes {expected}")
     return name, options, [arg for arg in arguments if arg not in own]
 
 
@@ -77,7 +77,7 @@ def _at_once(verb: str, lines: list[list[str]], n_jobs: int = -1) -> list[int]:
     except ImportError:
         raise _missing("joblib") from None
     if not isinstance(n_jobs, int) or n_jobs == 0:
-        raise ConfigError(f"{OPTION}n_jobs={n_jobs}: expected a number of runs, or -1 for one for each core")
+        raise ConfigError(f"{PREFIX}n_jobs={n_jobs}: expected a number of runs, or -1 for one for each core")
     for note in _notes(lines):
         print(note, flush=True)
     work = Parallel(n_jobs=n_jobs, prefer="threads")

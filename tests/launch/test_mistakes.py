@@ -233,14 +233,12 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "no document is left"),
+        (b"", "empty (0 bytes)"),
         (gzip.compress(b"some text" * 1000)[:40], "cannot be read to their end"),
     ],
     ids=["empty", "torn"],
 )
-def test_a_text_that_cannot_be_used_leaves_a_report_but_no_text(
-    content, expected, folder, tmp_path, monkeypatch
-):
+def test_a_text_that_cannot_be_used_leaves_no_text(content, expected, folder, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("t.txt.gz" if content else "t.txt").write_bytes(content)
     code, _, err = typed(f"train data=text input={next(Path().glob('t.*'))}")

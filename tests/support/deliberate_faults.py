@@ -206,7 +206,7 @@ FAULTS = (
     # ---- data
     Fault(
         "dedup: shingles are four words long",
-        "data/dedup/containment.py",
+        "data/dedup/shingles.py",
         "width = min(SHINGLE, len(words))",
         "width = min(SHINGLE - 1, len(words))",
         "tests/data/dedup/test_containment.py::test_dropped_books_are_those_that_brute_force_drops",
@@ -243,7 +243,7 @@ FAULTS = (
     Fault(
         "guard: bearer tokens are written down",
         "configs/redact.py",
-        'text = _BEARER.sub(rf"\\g<1>{MASK}", text)',
+        'text = _IN_HEADER.sub(rf"\\g<1>{MASK}", text)',
         "pass",
         "tests/test_security.py::test_a_secret_is_masked",
     ),
@@ -301,15 +301,15 @@ FAULTS = (
     Fault(
         "remote checkpoints: state.json does not come last",
         "train/checkpoint/remote.py",
-        """            for path in sorted(copy.iterdir()):
-                if path.name != _STATE:""",
-        """            for path in sorted(copy.iterdir(), reverse=True):
-                if True:""",
+        """            files.send_all(self._sender, place(step), state["files"])
+            self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")""",
+        """            self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")
+            files.send_all(self._sender, place(step), state["files"])""",
         "tests/train/checkpoint::test_an_upload_killed_at_any_object_leaves_the_checkpoint_before",
     ),
     Fault(
         "remote checkpoints: a damaged copy is restored",
-        "train/checkpoint/remote.py",
+        "train/checkpoint/transfer.py",
         """            if damage(aside):
                 return False""",
         "",

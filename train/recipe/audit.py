@@ -59,7 +59,7 @@ def run(argv: list[str]) -> None:
     lines = list(table(found)) if found else [f"! {absent}"]
     if compared and conforms:
         lines += _table(conforms, compared)
-    for line in [account] if mixture.json else lines:
+    for line in account.splitlines() if mixture.json else lines:
         terminal.write(line)
     if mixture.output is not None:
         try:

@@ -12,7 +12,9 @@ _INNER = rf"([^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}})"
 _LOWERED = re.compile(rf"{SUB}{_INNER}{SUB_END}")
 _RAISED = re.compile(rf"{SUP}{_INNER}{SUP_END}")
 _FRACTION = re.compile(
-    rf"(\d?)((?:\s|&nbsp;)*){SUP}(\d+){SUP_END}(?:[/⁄∕]|&frasl;|&#8260;){SUB}(\d+){SUB_END}", re.IGNORECASE
+    rf"(?:(\d)|(?<!\s)(?<!&nbsp;))((?:\s|&nbsp;)*+){SUP}(\d++){SUP_END}"
+    rf"(?:[/⁄∕]|&frasl;|&#8260;){SUB}(\d++){SUB_END}",
+    re.IGNORECASE,
 )
 _CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
 _QUOTES = re.compile(r"''+")
@@ -37,7 +39,7 @@ def resolved(text: str) -> str:
 
 def _fraction(found: re.Match[str]) -> str:
     """1<sup>3</sup>/<sub>4</sub>: 1 3/4, not a power."""
-    return f"{found[1]}{found[2] or (' ' if found[1] else '')}{found[3]}/{found[4]}"
+    return f"{found[1] or ''}{found[2] or (' ' if found[1] else '')}{found[3]}/{found[4]}"
 
 
 def _lowered(found: re.Match[str]) -> str:

@@ -205,7 +205,7 @@ def test_a_run_made_by_another_command_is_not_taken_for_this_ladders(world, tmp_
     rung = family.rungs([60e3], [5], **RULE)[0][0]
     leave_run(tmp_path / "runs" / "ladder" / rung.name, replace(rung, lr=0.5), 3.0)
     data = main.open_once(LadderConfig(sizes=["60k", "130k", "280k"]), [])
-    with pytest.raises(RunError, match=r"made with another optim.lr"):
+    with pytest.raises(RunError, match=r"made with a different optim.lr"):
         main._read(tmp_path / "runs" / "ladder", rung, data)
 
 
