@@ -7,9 +7,11 @@ end at once; in between, `configs.load.entry` catches KeyboardInterrupt.
 
 import os
 import signal
+import sys
 from types import FrameType
 
 INTERRUPTED = 130  # a shell's exit code for a command that Ctrl-C ended
+LINE = "\nrelama: interrupted\n"
 
 
 def end_at_once() -> None:
@@ -27,15 +29,16 @@ def raise_again() -> None:
 def interrupted() -> int:
     """Print one line (on the first rank of a machine) and return the exit code. A second Ctrl-C kills."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _tell()
+    if _speaks():
+        print(LINE, end="", file=sys.stderr, flush=True)
     return INTERRUPTED
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    _tell()
+    if _speaks():
+        os.write(2, LINE.encode())  # print may be at work in the interrupted code
     os._exit(INTERRUPTED)
 
 
-def _tell() -> None:
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        os.write(2, b"\nrelama: interrupted\n")
+def _speaks() -> bool:
+    return os.environ.get("LOCAL_RANK", "0") == "0"

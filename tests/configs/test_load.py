@@ -118,7 +118,7 @@ def test_a_damaged_saved_config_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize(
     "value",
     [
-        *("/tmp/ünï", "/tmp/a(b)", "a,b", "~/a b", "it's", '"a', "东京", "a:b", "a=b", "{a}", "[a]", "$a"),
+        *("/tmp/ünï", "/tmp/a(b)", "a,b", "a~/b c", "it's", '"a', "东京", "a:b", "a=b", "{a}", "[a]", "$a"),
         *("a\\", "a\\b", "\\'a\\\\", "1e5", "007", "true"),
     ],
 )
