@@ -37,6 +37,9 @@ def main(arguments: list[str]) -> int:
         print(table())
         return 0
     chosen = [fault for fault in FAULTS if not arguments or any(word in fault.what for word in arguments)]
+    if not chosen:
+        print(f"relama: no fault's line contains {' or '.join(arguments)}", file=sys.stderr)
+        return 2
     with tempfile.TemporaryDirectory(prefix="relama-mutants-") as folder:
         clean = run(copied(Path(folder) / "clean"), sorted({fault.test for fault in chosen}))
         if clean.returncode:
