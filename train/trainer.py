@@ -122,7 +122,7 @@ class Trainer:
             lambda: judge.sentinel.changes(optimizer, step),
         )
         if result.must_stop:
-            self.signals.agree()
+            self.signals.must_stop()  # and all ranks know which signal
         if result.must_save:
             self.state.saving.owe()
         decision = judge.step(step, result, optimizer, self.state.order)

@@ -25,10 +25,6 @@ class Signals:
         """Whether this rank has received one."""
         return self.received is not None
 
-    def agree(self) -> None:
-        """All ranks know that one of them has received a signal."""
-        self.agreed = self.received or signal.SIGTERM
-
     def must_stop(self) -> bool:
         """Whether any rank has received one, the same on all ranks; all of them call it."""
         if self.agreed is None:
@@ -38,7 +34,7 @@ class Signals:
         return self.agreed is not None
 
     def _receive(self, number: int, _frame: object) -> None:
-        self.received = number
+        self.received = self.received or number
         # torchrun passes the terminal's Ctrl-C on, so it arrives twice. Otherwise a second one ends at once.
         again = signal.SIG_IGN if identity.under_torchrun() else signal.default_int_handler
         signal.signal(signal.SIGINT, again)
