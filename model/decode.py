@@ -77,9 +77,8 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
         heads = (-1, attention.head_dim)
         q = rotate(multiply(attention.wq, normed).unflatten(-1, heads), rotations).transpose(1, 2)
         k = rotate(multiply(attention.wk, normed).unflatten(-1, heads), rotations).transpose(1, 2)
-        v = (
-            multiply(attention.wv, normed).unflatten(-1, heads).transpose(1, 2)
-        )  # (batch, kv_heads, n, head_dim)
+        # (batch, kv_heads, n, head_dim)
+        v = multiply(attention.wv, normed).unflatten(-1, heads).transpose(1, 2)
         keys, values = cache.layer(number, k)
         if level:
             begin = int(cache.lengths[0])

@@ -101,8 +101,8 @@ class Reproduction:
     def generate(self) -> None:
         """Greedy continuations by the largest model through its training, and by the smallest at its end."""
         smallest, largest = self.runs()[0]["name"], self.runs()[-1]
-        saved = [step for step in range(SAVED, largest["steps"], SAVED)]
-        times = sorted({saved[len(saved) * share // 4] for share in range(4)}) if saved else []
+        saved = range(SAVED, largest["steps"], SAVED)
+        times = sorted({saved[len(saved) * share // 4] for share in range(4)} if saved else ())
         models = [smallest, *(f"{largest['name']}@{step}" for step in times), largest["name"]]
         prompts = self.work / "prompts.jsonl"
         prompts.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in PROMPTS))
