@@ -21,8 +21,8 @@ from train.checkpoint.saver import Saver
 from train.config_groups import CheckpointConfig, WatchdogConfig
 from train.integrity.judge import Judge
 from train.integrity.sentinel import Sentinel
+from train.loggers.journal import Journal
 from train.metrics.communication import Communication
-from train.metrics.journal import Journal
 from train.metrics.stragglers import Stragglers
 from train.ranks.watchdog import Watchdog
 

@@ -86,7 +86,7 @@ def has_manifest(place: Place) -> bool:
     """Whether a store is in this folder or at this URL. Raises DataError if a bucket does not answer."""
     if not is_remote(place):
         return Path(place, "manifest.json").is_file()
-    from data.cache.bucket import Bucket
+    from data.bucket import Bucket
 
     return Bucket(str(place)).exists("manifest.json")
 
@@ -95,7 +95,7 @@ def sources_in(corpora: str) -> list[str]:
     """The sources that have a store in a folder or at a URL, sorted."""
     if not is_remote(corpora):
         return sorted(path.parent.parent.name for path in Path(corpora).glob("*/tokens/manifest.json"))
-    from data.cache.bucket import Bucket
+    from data.bucket import Bucket
 
     names = [name for name in Bucket(corpora).names() if name[0] != "."]
     return [name for name in names if has_manifest(f"{corpora.rstrip('/')}/{name}/tokens")]

@@ -86,21 +86,6 @@ def fetched(path: Any) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def publish(folder: Path, url: str) -> None:
-    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
-    target = place(url)
-    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
-        from data.tokens import store, sums
-
-        sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
-    visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
-    for file in sorted(visible, key=lambda file: file.name == "manifest.json"):
-        goal = target / file.relative_to(folder).as_posix()
-        goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
-        goal.fs.put_file(str(file), goal.path)
-
-
 def _digest(marks: Iterator[str] | list[str]) -> str:
     import xxhash
 

@@ -71,7 +71,7 @@ VERBS = {
         "start a run from another run's checkpoint with different data, length, rates or steps",
     ),
     "append": (
-        "data.phases.append",
+        "data.prepare.append",
         "AppendConfig",
         "append prepared tokens to a token store, as a new version that a branch may read",
     ),

@@ -21,13 +21,13 @@ from launch.config import LaunchConfig
 from launch.job import job_folder, kept, word_for
 from launch.split import KEYS, key_of, split
 from launch.torchrun import MEASURE, SPREAD
-from train.branch.lineage import Lineage
 from train.checkpoint.folder import complete_steps
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
 from train.run import markers, views
 from train.run.folder import refuse_foreign
+from train.run.lineage import Lineage
 
 PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 

@@ -53,6 +53,11 @@ def arrows() -> dict[str, set[str]]:
     return {name: imports_of(ast.parse(path.read_text())) - {name} for name, path in modules().items()}
 
 
+def neighbor(module: str) -> str:
+    """The folder or file, directly in its room, that a module is in: train.run for train.run.lock."""
+    return ".".join(module.split(".")[:2])
+
+
 def circle(graph: dict[str, set[str]]) -> list[str]:
     """The nodes of one cycle, in order; empty without a cycle."""
     done: set[str] = set()
@@ -84,6 +89,17 @@ def test_rooms_import_only_what_is_below_them():
         if other.partition(".")[0] not in BELOW[name.partition(".")[0]] | {name.partition(".")[0]}
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_no_folder_of_a_room_imports_itself_through_its_neighbors(room):
+    """A folder or file of train/ is above those it imports: with a circle of them, neither could be."""
+    inner: dict[str, set[str]] = {}
+    for name, others in arrows().items():
+        if name.startswith(f"{room}."):
+            inside = {neighbor(other) for other in others if other.startswith(f"{room}.")}
+            inner.setdefault(neighbor(name), set()).update(inside - {neighbor(name)})
+    assert circle(inner) == []
 
 
 def test_a_circle_and_a_deferred_import_are_detected():

@@ -18,14 +18,14 @@ from model.formats.weights import FormatError
 from train.allocator import raise_malloc_thresholds
 from train.config import Refused, RunError, TrainConfig
 from train.plan import needs
-from train.precision import make_deterministic, settle_precision
+from train.precision import make_deterministic
 from train.preflight import Resolved, resolve
 from train.ranks import identity
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
-from train.run.configuration import settle_horizon
+from train.run.configuration import settle_horizon, settle_precision
 from train.run.folder import claimed
 
 

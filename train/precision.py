@@ -7,21 +7,14 @@ chose, on whatever hardware it continues. Weights, optimizer and reduction of a 
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 
 from configs.checks import one_of
-from configs.load import ConfigError
-from data.folders import run_path
 from model.llama import LlamaConfig
-from train.config import RunError, TrainConfig
-from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
-from train.run.configuration import read_run_config
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CHOICES = ("auto", *DTYPES)
@@ -111,32 +104,6 @@ def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int)
     return choice.dtype
 
 
-def settle_precision(
-    config: TrainConfig, device: torch.device, say: Callable[[str], object] = identity.say
-) -> TrainConfig:
-    """`config` with a precision in place of `auto`: the run's own, if it has started; all ranks call it.
-
-    Says (`say`) which, and why; and on other hardware, what `auto` would have chosen there.
-    """
-
-    def decide() -> tuple[str, str]:
-        recorded = _recorded(run_path(config.run))
-        rows = config.micro_batch * config.sequence_length
-        here = choose(config.precision, device, config.model, rows)
-        if config.precision != "auto" or recorded in (None, here.name):
-            return here.name, here.why
-        return recorded, f"as this run began; a new run would use {here.name} here: {here.why}"
-
-    name, why = first_rank_does(decide)
-    if name == "bf16":
-        say(f"precision: bf16 compute; fp32 weights, optimizer and reduction ({why})")
-    else:
-        say(f"precision: fp32 ({why})")
-    if device.type == "cuda":  # bf16: TF32 for what is left in fp32
-        torch.set_float32_matmul_precision("high" if name == "bf16" else "highest")
-    return replace(config, precision=name)
-
-
 def make_deterministic() -> None:
     """Use only kernels that give the same bits each time; call before a GPU is used.
 
@@ -146,11 +113,3 @@ def make_deterministic() -> None:
     torch.use_deterministic_algorithms(True)
     # Filling finds faults, at every allocation's cost. (The module sets this through a property.)
     setattr(torch.utils.deterministic, "fill_uninitialized_memory", False)  # noqa: B010
-
-
-def _recorded(folder: Path) -> str | None:
-    """The precision of the run at `folder`; None if there is none, or it is damaged (refused later)."""
-    try:
-        return read_run_config(folder).precision if folder.is_dir() else None
-    except (ConfigError, RunError):
-        return None

@@ -15,12 +15,12 @@ from data.remote import is_remote
 from data.tokens.store import TokenStore
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
-from train.branch.lineage import Lineage
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.plan.auto import settle
 from train.ranks import identity
 from train.ranks.setup import choose_layout, layout_of
+from train.run.lineage import Lineage
 
 # `verify_data=auto` checks the shards up to this size.
 QUICK_TO_VERIFY = 2 * 2**30

@@ -17,12 +17,11 @@ from model.initialize import initialize
 from model.llama import Llama
 from model.parallelize.pipeline import Pipeline
 from train import decisions
-from train.branch.lineage import Lineage
 from train.checkpoint.folder import damage_seen_by_all, had_checkpoints, newest_complete, read_state
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import RunError
 from train.optimizer import build_optimizer
-from train.phases.order import branched, first_order, refuse_repeats
+from train.order import branched, first_order, refuse_repeats
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
@@ -30,6 +29,7 @@ from train.recovery import Recovery
 from train.run import markers, starts
 from train.run.configuration import refuse_another_run
 from train.run.folder import RunFolder
+from train.run.lineage import Lineage
 from train.weights.open import fill, model_state, open_weights, same_tokenizer
 
 

@@ -16,7 +16,7 @@ from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.checkpoint.shared import Helper
 from train.config import RunError
-from train.metrics.journal import Journal
+from train.loggers.journal import Journal
 from train.preflight import Resolved
 from train.ranks import identity
 from train.ranks.setup import first_rank_does

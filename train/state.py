@@ -7,7 +7,7 @@ from train import decisions
 from train.build import build_model
 from train.integrity.judge import Judge
 from train.loggers.follow import Position
-from train.metrics.journal import Journal
+from train.loggers.journal import Journal
 from train.preflight import Resolved
 from train.ranks.setup import Ranks
 from train.resume import resume_or_start

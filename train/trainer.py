@@ -18,9 +18,9 @@ from train.checkpoint.certificate import Certifier
 from train.evaluation.after_step import AfterStep
 from train.integrity.computation import Computation, MicroBatches
 from train.integrity.judge import Judge
+from train.loggers.journal import Journal
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
-from train.metrics.journal import Journal
 from train.metrics.profiler import Profiler
 from train.metrics.stragglers import Stragglers
 from train.metrics.throughput import Throughput

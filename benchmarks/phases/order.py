@@ -9,8 +9,8 @@ import resource
 import time
 from collections.abc import Callable
 
+from data.explain import seen
 from data.order import Order
-from data.phases.find import seen
 from data.phases.steps import Steps
 
 SOURCES: list[str] = ["commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange"]

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import xxhash
 
 from data import folders
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.errors import DataError
 from data.tokens.store import AGAIN, TOKENIZERS, parse_manifest, tokenizer_in
 

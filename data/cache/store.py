@@ -16,8 +16,8 @@ from typing import BinaryIO
 import numpy as np
 import xxhash
 
+from data.bucket import Bucket, WrongContent
 from data.cache import files
-from data.cache.bucket import Bucket, WrongContent
 from data.cache.config import CacheConfig
 from data.cache.disk import Disk, stretches
 from data.errors import DataError

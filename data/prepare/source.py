@@ -62,7 +62,7 @@ def make(config: PrepareConfig) -> None:
             if (config.folder / "report.json").is_file():
                 write_page(config.folder)
             if config.output and remote.is_remote(config.output):
-                remote.publish(config.folder, config.output)
+                _publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
         raise DataError(f"{config.output or config.folder}: cannot be written ({error})") from None
 
@@ -168,6 +168,21 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
     if (output / "manifest.json").stat().st_mtime_ns < newest:
         different.append("text (it is newer)")
     return different
+
+
+def _publish(folder: Path, url: str) -> None:
+    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
+    target = remote.place(url)
+    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
+        from data.tokens import store, sums
+
+        sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
+    for file in sorted(visible, key=lambda file: file.name == "manifest.json"):
+        goal = target / file.relative_to(folder).as_posix()
+        goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
+        goal.fs.put_file(str(file), goal.path)
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:

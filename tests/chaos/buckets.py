@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.cache.config import CacheConfig
 from data.cache.store import open_store
 from data.loader import Loader

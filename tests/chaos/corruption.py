@@ -27,10 +27,10 @@ from torch.distributed.tensor import DTensor
 from data.prepare.sample import prepare_sample
 from tests.support.runs import SMALL, learned, metrics, tensors
 from train import main as entry
+from train.checkpoint.checksums import local
 from train.checkpoint.staging import Staging
 from train.decisions import read_log
 from train.integrity import computation
-from train.integrity.checksums import local
 from train.integrity.sentinel import Sentinel
 from train.state import State
 from train.trainer import Trainer

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import data.cache.bucket as bucket_module
+import data.bucket as bucket_module
 import data.cache.store as store_module
 from data.cache.ahead import Node
 from data.cache.config import CacheConfig

@@ -8,7 +8,7 @@ import pytest
 
 from launch.job import keep
 from launch.main import main, progress
-from train.branch.lineage import Lineage
+from train.run.lineage import Lineage
 
 REFUSED = [
     (["cluster=nomad"], "cluster=nomad: no such choice; cluster is one of: kubernetes, local, slurm"),

@@ -271,7 +271,7 @@ FAULTS = (
     ),
     Fault(
         "branch: its mixture begins a step after the branch",
-        "train/phases/order.py",
+        "train/order.py",
         "n = config.timeline.steps.sample(max(at, phase.start))",
         "n = config.timeline.steps.sample(max(at + 1, phase.start))",
         "tests/train/branch::test_a_branch_draws_its_own_mixture_from_its_first_step_on",
@@ -325,7 +325,7 @@ FAULTS = (
     ),
     Fault(
         "sentinel: the bytes after a tensor's last complete word do not count",
-        "train/integrity/checksums.py",
+        "train/checkpoint/checksums.py",
         "if words < flat.numel():",
         "if words > flat.numel():",
         "tests/train/integrity::test_every_bit_counts",

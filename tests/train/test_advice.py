@@ -12,7 +12,7 @@ import pytest
 from tests.support.fork_server import python
 from tests.support.runs import SMALL, learned, metrics, run, succeed
 from train.config import RunError
-from train.metrics.journal import read_metrics
+from train.run.history import read_metrics
 
 SETTINGS = ("steps=8", "checkpoint.every=4", "checkpoint.keep=3")
 

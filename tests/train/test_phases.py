@@ -15,7 +15,7 @@ from data.tokens.store import TokenStore
 from tests.support.runs import learned, metrics, run, same_tensors, succeed
 from train.config import RunError, TrainConfig
 from train.optimizer import rate_of
-from train.phases.order import first_order, refuse_repeats
+from train.order import first_order, refuse_repeats
 from train.run.configuration import refuse_another_run
 from train.run.horizon import moved, with_warmup_of
 

@@ -77,12 +77,12 @@ def test_another_precision_is_refused_by_name(folder, corpora):
 
 
 def test_on_other_hardware_a_run_says_what_it_keeps_and_why(folder, corpora, monkeypatch, capsys):
-    from train.run.configuration import read_run_config
+    from train.run.configuration import read_run_config, settle_precision
 
     config = read_run_config(folder / "whole")
     config.run, config.precision = str(folder / "whole"), "auto"
     monkeypatch.setattr(precision, "bf16_speedup", lambda rows, width: 0.5)
-    assert precision.settle_precision(config, CPU).precision == "bf16"
+    assert settle_precision(config, CPU).precision == "bf16"
     output = capsys.readouterr().out
     assert "as this run began; a new run would use fp32 here" in output and "0.50 times" in output
 

@@ -16,12 +16,11 @@ from data import explain
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.folders import run_path
-from data.phases.find import seen
 from data.phases.selection import select, shown, wanted_in
-from train.branch.lineage import ancestors
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
 from train.run.configuration import read_run_config
+from train.run.lineage import ancestors
 
 SHOWN = 8  # steps that a line lists
 
@@ -63,7 +62,7 @@ def find(folder: Path, document: str, cache: CacheConfig | None = None) -> Found
     places = [
         place
         for source, found in spans.items()
-        for place in seen(order, steps, source, shown(found), steps.sample(last_step))
+        for place in explain.seen(order, steps, source, shown(found), steps.sample(last_step))
     ]
     done, coming = ([p for p in places if (p.step <= reached) is past] for past in (True, False))
     trained = sorted({place.step for place in done})

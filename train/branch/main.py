@@ -23,14 +23,14 @@ from data.phases.kept import Ranges, holes_of, merged
 from data.phases.selection import select, shown, wanted_in
 from data.tokens.store import TokenStore
 from train.branch.chain import branched_config
-from train.branch.lineage import Lineage, ancestors
 from train.checkpoint.folder import complete_steps, fingerprint, pin, read_state, step_folder
 from train.checkpoint.tensors import refuse_other_shape
 from train.config import RunError, TrainConfig
+from train.order import branched, refuse_repeats
 from train.phases.config import PhaseConfig
-from train.phases.order import branched, refuse_repeats
 from train.resume import store_place
 from train.run import configuration
+from train.run.lineage import Lineage, ancestors
 
 
 @dataclass

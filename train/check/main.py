@@ -23,7 +23,7 @@ from train.config import RunError, TrainConfig
 from train.metrics.hardware import cpu_name
 from train.plan import needs
 from train.plan.auto import settle
-from train.precision import DTYPES, settle_precision
+from train.precision import DTYPES
 from train.preflight import open_data
 from train.ranks import identity
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
@@ -38,6 +38,7 @@ from train.ranks.setup import (
     tear_down,
 )
 from train.recipe.facts import with_vocabulary
+from train.run.configuration import settle_precision
 
 OUTPUT = Path("hardware.json")
 PATIENCE = timedelta(minutes=10)

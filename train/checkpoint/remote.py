@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from data import folders
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.errors import DataError
 from data.tokens.store import TOKENIZERS
 from train.checkpoint import shared

@@ -17,10 +17,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from train.checkpoint.checksums import checksum, local
 from train.checkpoint.staging import Staging, local_parts
 from train.checkpoint.tensors import RETRY, tensors_of, write
 from train.config import RunError
-from train.integrity.checksums import checksum, local
 from train.ranks import identity
 
 

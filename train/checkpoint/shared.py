@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from data import folders
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.errors import DataError
 from train.checkpoint.folder import read_state
 from train.checkpoint.transfer import STATE, Sender, place

@@ -14,7 +14,7 @@ from typing import Any
 import xxhash
 
 from data import folders
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.tokens.store import checksum
 from train.checkpoint.folder import damage, read_state, step_folder
 from train.config import RunError

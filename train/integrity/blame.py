@@ -6,7 +6,7 @@ import os
 import torch
 from torch import nn
 
-from train.integrity.checksums import local
+from train.checkpoint.checksums import local
 from train.ranks.setup import gather_objects
 
 

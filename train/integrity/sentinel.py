@@ -19,9 +19,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from train.checkpoint.checksums import checksums, local
 from train.config import RunError, TrainConfig
 from train.integrity.bounds import ROUNDING, largest_ratio, moment_limits
-from train.integrity.checksums import checksums, local
 from train.ranks import identity
 from train.ranks.setup import Ranks, gather_objects
 

@@ -15,11 +15,11 @@ from configs import regular_file, terminal
 from configs.load import ConfigError, entry, load
 from configs.table import table as aligned
 from data.page import count
-from train.branch.lineage import Lineage
 from train.config import RunError
 from train.report.curves import mixed_bits
 from train.run import configuration, lease, lock, markers
 from train.run.configuration import read_run_config
+from train.run.lineage import Lineage
 from train.run.schema import STEP
 
 DEEPEST = 3  # run=a/b is two folders below runs/, and a run of its sweep three

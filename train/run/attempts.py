@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from train.config import RunError
-from train.metrics.journal import read_metrics
 from train.metrics.throughput import STALLS
+from train.run.history import read_metrics
 from train.run.starts import read_events
 
 

@@ -4,8 +4,11 @@ The checkpoint decides, because it is what the command would continue. Checkpoin
 configuration still hold the order of the data, so the rest comes from config.yaml.
 """
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
+
+import torch
 
 from configs.load import ConfigError, from_tree, from_yaml
 from configs.redact import redact, unmasked
@@ -13,6 +16,7 @@ from data.folders import run_path
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
 from train.config import RUN_IDENTITY, Refused, RunError, TrainConfig
+from train.precision import choose
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
 from train.run import horizon, starts
@@ -80,6 +84,32 @@ def settle_horizon(config: TrainConfig) -> TrainConfig:
     return horizon.with_warmup_of(saved, config) if saved else config
 
 
+def settle_precision(
+    config: TrainConfig, device: torch.device, say: Callable[[str], object] = identity.say
+) -> TrainConfig:
+    """`config` with a precision in place of `auto`: the run's own, if it has started. All ranks call it.
+
+    Says (`say`) which, and why; and on other hardware, what `auto` would have chosen there.
+    """
+
+    def decide() -> tuple[str, str]:
+        recorded = _recorded_precision(run_path(config.run))
+        rows = config.micro_batch * config.sequence_length
+        here = choose(config.precision, device, config.model, rows)
+        if config.precision != "auto" or recorded in (None, here.name):
+            return here.name, here.why
+        return recorded, f"as this run began; a new run would use {here.name} here: {here.why}"
+
+    name, why = first_rank_does(decide)
+    if name == "bf16":
+        say(f"precision: bf16 compute; fp32 weights, optimizer and reduction ({why})")
+    else:
+        say(f"precision: fp32 ({why})")
+    if device.type == "cuda":  # bf16: TF32 for what is left in fp32
+        torch.set_float32_matmul_precision("high" if name == "bf16" else "highest")
+    return replace(config, precision=name)
+
+
 def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
     """How to get a different horizon nevertheless."""
     if not any(line.startswith("steps:") for line in changed):
@@ -88,6 +118,14 @@ def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
         f"; optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps: "
         f"`relama branch run={path} at=STEP to=NEW steps={config.steps}` continues from a checkpoint"
     )
+
+
+def _recorded_precision(folder: Path) -> str | None:
+    """The precision of the run at `folder`; None if there is none, or it is damaged (refused later)."""
+    try:
+        return read_run_config(folder).precision if folder.is_dir() else None
+    except (ConfigError, RunError):
+        return None
 
 
 def saved_config(path: Path, state: dict) -> TrainConfig | None:

@@ -1,12 +1,32 @@
-"""Bring metrics.jsonl in line with the checkpoint that a run continues from."""
+"""metrics.jsonl: read it, and bring it in line with the checkpoint that a run continues from."""
 
 import os
 from pathlib import Path
 
 from configs import regular_file
+from train.config import RunError
 from train.ranks import identity
 from train.run import views
 from train.run.schema import STEP
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The lines of a metrics.jsonl, without a torn last one. Raises RunError if damaged or empty."""
+    lines = (views.content(path) or b"").split(b"\n")
+    whole = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line or number < len(lines):
+                whole.append(STEP.parse(line))
+        except ValueError as error:
+            if number == len(lines):
+                break
+            raise RunError(
+                f"{path}: line {number} is damaged ({error}): expected a step's JSON; delete the line"
+            ) from None
+    if not whole:
+        raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
+    return whole
 
 
 def cut_back(path: Path, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer
 from model.llama import LlamaConfig
-from train.branch.lineage import ancestors
 from train.config import RunError, TrainConfig
-from train.metrics.journal import read_metrics
 from train.run import json_lines
 from train.run.configuration import read_run_config
+from train.run.history import read_metrics
+from train.run.lineage import ancestors
 from train.run.schema import DECISION
 from train.run.starts import read_events, read_starts
 

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from data import folders
-from data.cache.bucket import Bucket
+from data.bucket import Bucket
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.tokens.store import TOKENIZERS

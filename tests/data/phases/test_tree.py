@@ -176,7 +176,7 @@ def followed(branch: Branch, order: Order, run: Simulation, ranks: int) -> None:
     order, phases = order.truncated(at), []
     for first, draws in ((at + offset, draws) for offset, draws in branch.phases):
         then = order.change(first, **draws.keys(), without=draws.without)
-        if not then.segments[-1].draws_like(order.truncated(first).segments[-1]):  # as train/phases/order.py
+        if not then.segments[-1].draws_like(order.truncated(first).segments[-1]):  # as train/order.py
             order = then
             phases.append((first, draws))
     run.branch(phases)

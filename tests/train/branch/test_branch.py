@@ -18,10 +18,10 @@ from data.tokens.store import TokenStore
 from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
 from train.branch.chain import branched_config
-from train.branch.lineage import Lineage
 from train.branch.main import BranchConfig, main, split
 from train.config import RunError, TrainConfig
-from train.phases.order import branched, first_order
+from train.order import branched, first_order
+from train.run.lineage import Lineage
 
 RUN = ("model=tiny", "data=sample", "steps=100", "model.vocab_size=4096")
 

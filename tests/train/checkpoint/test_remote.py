@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import data.cache.bucket as bucket_module
+import data.bucket as bucket_module
 from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, upload
 from tests.support.runs import learned, same_tensors, succeed
 from train.checkpoint import folder as checkpoints

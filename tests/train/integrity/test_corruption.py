@@ -20,7 +20,7 @@ import train.trainer
 from train.main import main
 from train.checkpoint.staging import Staging
 from train.integrity.sentinel import Sentinel
-from train.integrity.checksums import local
+from train.checkpoint.checksums import local
 
 kind, left = sys.argv[1], {"weight": 1, "staging": 1, "replica": 1}
 real = {"step": train.trainer.Trainer.step, "record": Sentinel.record, "copy": Staging.copy}

@@ -10,12 +10,12 @@ import torch
 from model.parallelize.mesh import Layout
 from tests.support.narrow import present
 from tests.support.states import step, trained
+from train.checkpoint.checksums import checksum, local
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import tensors_of
 from train.config import RunError
 from train.config_groups import OptimConfig, WatchdogConfig
 from train.integrity.bounds import ROUNDING, largest_ratio
-from train.integrity.checksums import checksum, local
 from train.integrity.sentinel import Sentinel, pieces
 
 OPTIM = OptimConfig(warmup_steps=0)

@@ -11,7 +11,7 @@ import pytest
 from train.config_groups import LoggerConfig
 from train.loggers import chosen, follow
 from train.loggers.follow import Follower, Position, values
-from train.metrics.journal import Journal
+from train.loggers.journal import Journal
 
 
 class Memory:

@@ -24,7 +24,6 @@ from train.checkpoint import folder as checkpoints
 from train.config import RunError, TrainConfig
 from train.generation.samples import read_samples
 from train.metrics import throughput
-from train.precision import settle_precision
 from train.preflight import Resolved, resolve
 from train.ranks.setup import Ranks, set_up, tear_down
 from train.ranks.watchdog import Watchdog
@@ -32,6 +31,7 @@ from train.report.life import goodput, heading
 from train.report.runs import rows
 from train.run import starts
 from train.run.attempts import account
+from train.run.configuration import settle_precision
 from train.run.folder import claimed
 from train.run.record import RunRecord
 from train.trainer import run_training

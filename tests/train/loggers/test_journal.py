@@ -11,7 +11,7 @@ import pytest
 
 from train.config_groups import LoggerConfig
 from train.loggers.follow import Position
-from train.metrics.journal import Journal
+from train.loggers.journal import Journal
 from train.ranks.output import survive_broken_output
 
 

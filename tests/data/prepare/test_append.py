@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from data.documents import Document, read_row, write_documents
-from data.phases.append import main
 from data.phases.grown import refuse_other_past
+from data.prepare.append import main
 from data.tokens.build import build_store
 from data.tokens.store import TokenStore
 

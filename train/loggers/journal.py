@@ -15,13 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from configs import terminal
-from train.config import RunError
 from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
 from train.metrics.progress_line import ProgressLine
-from train.run import views
-from train.run.schema import STEP
 
 UNKNOWN = -1  # where the file ended, if this process has not written there
 
@@ -128,25 +125,6 @@ class Journal:
         terminal.keep()
         self._file.close()
         self._loggers.close(failed)
-
-
-def read_metrics(path: Path) -> list[dict]:
-    """The lines of a metrics.jsonl, without a torn last one. Raises RunError if damaged or empty."""
-    lines = (views.content(path) or b"").split(b"\n")
-    whole = []
-    for number, line in enumerate(lines, 1):
-        try:
-            if line or number < len(lines):
-                whole.append(STEP.parse(line))
-        except ValueError as error:
-            if number == len(lines):
-                break
-            raise RunError(
-                f"{path}: line {number} is damaged ({error}): expected a step's JSON; delete the line"
-            ) from None
-    if not whole:
-        raise RunError(f"{path}: no metrics yet; train this run first (relama train run=…)")
-    return whole
 
 
 def _sentences(line: dict) -> Iterator[str]:

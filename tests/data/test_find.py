@@ -4,8 +4,8 @@ import pytest
 
 from data.documents import read_row
 from data.errors import DataError
+from data.explain import seen
 from data.order import Order
-from data.phases.find import seen
 from data.phases.selection import Wanted, select, shown, wanted_in
 from data.phases.steps import Steps
 
