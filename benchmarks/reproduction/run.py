@@ -45,8 +45,8 @@ FULL = {
 class Reproduction:
     """The stages in order, and what each took."""
 
-    def __init__(self, quick: bool) -> None:
-        self.quick, self.asked = quick, QUICK if quick else FULL
+    def __init__(self, quick: bool, more: Path | None) -> None:
+        self.quick, self.more, self.asked = quick, more, QUICK if quick else FULL
         self.work = Path("runs") / ("reproduction-quick" if quick else "reproduction")
         self.work.mkdir(parents=True, exist_ok=True)
         self.corpora, self.ladder = self.work / "corpora", self.work / "ladder"
@@ -80,6 +80,10 @@ class Reproduction:
 
     def raw_text(self) -> None:
         dumps = raw.write_all(self.work, full=not self.quick)
+        for source, paths in json.loads(self.more.read_text()).items() if self.more else ():
+            if source not in dumps:
+                sys.exit(f"{self.more}: expected the sources {', '.join(dumps)} as keys, got {source!r}")
+            dumps[source] += paths
         (self.work / "dumps.yaml").write_text(json.dumps(dumps))  # JSON is YAML
 
     def sources_and_tokens(self) -> None:
@@ -185,5 +189,7 @@ def relama(*arguments: str, capture: bool = False) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a quarter of an hour on two cores")
+    parser.add_argument("--more", type=Path, metavar="FILE", help="your own dumps too: JSON, source to list of files")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    Reproduction(parser.parse_args().quick).run()
+    arguments = parser.parse_args()
+    Reproduction(arguments.quick, arguments.more).run()
