@@ -10,8 +10,11 @@ import ast
 import bz2
 import contextlib
 import gzip
+import html
 import io
+import itertools
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -34,6 +37,8 @@ MORE_WEB = (
     *("scipy==1.17.1", "pandas==2.3.3", "astropy==8.0.2", "numpy==2.4.6"),
     *("xarray==2026.9.0", "scikit-image==0.26.0", "dask==2026.8.0"),
 )
+WEB_DESCRIPTIONS = "google-api-python-client==2.202.0"
+C4_DESCRIPTIONS = "botocore==1.44.8"
 MORE_CODE = ("django==5.2.9", "transformers==5.23.0")
 # Instead of the language reference: the start of a dump of the English Wikipedia, and Project Gutenberg's book 10.
 WIKIPEDIA = "gensim==4.4.0"
@@ -75,6 +80,35 @@ def pages(folders: Iterable[Path]) -> Iterator[Page]:
                 yield f"https://example.org/{path.relative_to(folder.parent)}", text
 
 
+def google_pages(package: Path) -> Iterator[Page]:
+    """What Google's web interfaces say of each kind of object: a page for each with more than a few words."""
+    for path in sorted((package / "googleapiclient/discovery_cache/documents").glob("*.json")):
+        schemas = json.loads(path.read_text(encoding="utf-8")).get("schemas", {})
+        for name, schema in schemas.items():
+            parts = [schema, *schema.get("properties", {}).values()]
+            text = "\n\n".join(part["description"] for part in parts if "description" in part)
+            if len(text) > 300:
+                yield f"https://example.org/{path.stem}/{name}", text
+
+
+def amazon_pages(package: Path) -> Iterator[Page]:
+    """What Amazon's web interfaces say of each operation and its parameters, in each service's newest version."""
+    newest = {
+        path.parents[1].name: path for path in sorted(package.glob("botocore/data/*/*/service-2.json.gz"))
+    }
+    for service, path in newest.items():
+        document = json.loads(gzip.decompress(path.read_bytes()))
+        for name, operation in document["operations"].items():
+            shape = document["shapes"][operation["input"]["shape"]] if "input" in operation else {}
+            parts = [operation, *shape.get("members", {}).values()]
+            paragraphs = "".join(part.get("documentation", "") for part in parts).split("</p>")
+            text = "\n\n".join(
+                html.unescape(re.sub(r"<[^>]+>", "", paragraph)).strip() for paragraph in paragraphs
+            )
+            if len(text) > 300:
+                yield f"https://example.org/{service}/{name}", text
+
+
 def topics() -> list[Page]:
     """The language reference's topics, which ship with Python."""
     from pydoc_data import topics
@@ -88,8 +122,12 @@ def write_all(work: Path, full: bool) -> dict[str, list[str]]:
     shutil.rmtree(raw, ignore_errors=True)
     raw.mkdir(parents=True)
     reference = topics()
-    write_wet(raw / "commoncrawl.warc.wet.gz", pages(fetch(work, WEB + (MORE_WEB if full else ()))))
-    write_c4(raw / "c4-train.00000-of-01024.json.gz", pages(fetch(work, C4)))
+    web, c4 = pages(fetch(work, WEB + (MORE_WEB if full else ()))), pages(fetch(work, C4))
+    if full:
+        web = itertools.chain(web, google_pages(*fetch(work, [WEB_DESCRIPTIONS])))
+        c4 = itertools.chain(c4, amazon_pages(*fetch(work, [C4_DESCRIPTIONS])))
+    write_wet(raw / "commoncrawl.warc.wet.gz", web)
+    write_c4(raw / "c4-train.00000-of-01024.json.gz", c4)
     write_repositories(raw / "repositories", fetch(work, CODE + (MORE_CODE if full else ())))
     wikipedia = raw / "enwiki-20220801-pages-articles.xml.bz2"
     if full:

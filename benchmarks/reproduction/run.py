@@ -189,7 +189,9 @@ def relama(*arguments: str, capture: bool = False) -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a quarter of an hour on two cores")
-    parser.add_argument("--more", type=Path, metavar="FILE", help="your own dumps too: JSON, source to list of files")
+    parser.add_argument(
+        "--more", type=Path, metavar="FILE", help="your own dumps too: JSON, source to list of files"
+    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     arguments = parser.parse_args()
     Reproduction(arguments.quick, arguments.more).run()
