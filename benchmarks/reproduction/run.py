@@ -35,7 +35,7 @@ QUICK = {
 }
 FULL = {
     "vocab_size": 4096,
-    "sizes": "1.1M,1.9M,2.9M,4.2M",
+    "sizes": "0.6M,1.1M,1.8M,2.9M",
     "width_per_layer": 32,
     "seq_len": 256,
     "tokens_per_parameter": "2,5,10",
