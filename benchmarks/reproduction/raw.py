@@ -92,7 +92,7 @@ def google_pages(package: Path) -> Iterator[Page]:
 
 
 def amazon_pages(package: Path) -> Iterator[Page]:
-    """What Amazon's web interfaces say of each operation and its parameters, by each service's last version."""
+    """What Amazon's web interfaces say of each operation and its parameters, in its last version."""
     versions = sorted(package.glob("botocore/data/*/*/service-2.json.gz"))
     newest = {path.parents[1].name: path for path in versions}
     for service, path in newest.items():
