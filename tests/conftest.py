@@ -48,6 +48,7 @@ SLOW = (
     "train/evaluation/test_validation.py",
     "data/test_buckets.py",
     "launch/test_mistakes.py",
+    "launch/test_verb_faults.py",
     "train/branch/",
     "train/check/test_check.py",
     "train/checkpoint/test_remote.py",

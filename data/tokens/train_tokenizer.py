@@ -23,6 +23,7 @@ from data.mixture import DataConfig
 from data.progress import Progress
 from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
+from data.tokens.store import checksum
 from data.tokens.tokenizer import PROBES, Tokenizer, refuse_lossy
 
 LONGEST = SETTINGS["max_sentence_length"]  # bytes; SentencePiece ignores longer lines
@@ -59,9 +60,15 @@ class TokenizerConfig:
 
 
 def train_tokenizer(
-    texts: Iterable[str], output: Path, *, vocab_size: int, seed: int = 0, threads: int | None = None
+    texts: Iterable[str],
+    output: Path,
+    *,
+    vocab_size: int,
+    seed: int = 0,
+    threads: int | None = None,
+    settings: dict | None = None,
 ) -> Path:
-    """Write the model trained on `texts` to `output`, complete or not at all.
+    """Write the model trained on `texts` to `output`, complete or not at all, and a record of its `settings`.
 
     Raises DataError if there is too little text for `vocab_size`, or if the model does not round-trip.
     """
@@ -83,6 +90,9 @@ def train_tokenizer(
     with folders.replacing(output) as temporary:
         temporary.write_bytes(model.getvalue())
         lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
+        if settings is not None:  # before the model, which would be refused without it
+            record = settings | {"xxh3": checksum(temporary)}
+            folders.write_whole(_record(output), json.dumps(record, indent=1))
     left_out = f"; ignored {sentences.long:,} bytes in lines above {LONGEST} bytes" if sentences.long else ""
     but = (
         f", but for {lost:,} characters \N{LOWER ONE EIGHTH BLOCK} (U+2581), its mark of a space"
@@ -145,6 +155,8 @@ def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
         made = json.loads(_record(model).read_text())
     except (OSError, ValueError):
         made = None
+    if isinstance(made, dict) and made.pop("xxh3", checksum(model)) != checksum(model):
+        made = None  # the record of a model that was to replace this one
     if made == json.loads(json.dumps(settings)):
         return True
     if may_replace:
@@ -211,8 +223,8 @@ def make_tokenizer(config: TokenizerConfig) -> None:
                 vocab_size=config.vocab_size,
                 seed=config.seed,
                 threads=config.threads,
+                settings=settings,
             )
-            folders.write_whole(_record(config.path), json.dumps(settings, indent=1))
     except OSError as error:
         raise DataError(f"{config.path}: cannot be written ({error})") from None
 
