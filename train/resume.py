@@ -45,7 +45,7 @@ class Resumed:
     order: Order
     owed: dict | None
     begun: int  # the steps that a parent run trained; 0 without one
-    checkpoint: Path | None  # of this run, from which it goes on
+    checkpoint: Path | None  # of this run, from which it continues
 
 
 def resume_or_start(
@@ -63,58 +63,75 @@ def resume_or_start(
     logged = first_rank_does(lambda: decisions.read_log(folder.path))
     first_rank_does(lambda: decisions.remove_abandoned(folder.checkpoints, logged))
     optimizer = build_optimizer(model, run.config.optim)
-    state = None
-    found = newest_complete(folder.checkpoints)
-    own = found[0] if found else None
+    own = newest_complete(folder.checkpoints)
     lineage = first_rank_does(lambda: Lineage.read(folder.path))
     begun = lineage.step if lineage else 0
-    if not found and arguments is not None:
+    if own:
+        first_rank_does(lambda: refuse_another_run(folder.path, run.config, own[1]))
+    elif arguments is not None:
         first_rank_does(lambda: _refuse_lost_checkpoints(run, folder, begun))
+    found = own or (_of_parent(lineage) if lineage else None)
     if found:
-        first_rank_does(lambda: refuse_another_run(folder.path, run.config, found[1]))
-    elif lineage:
-        found = _of_parent(lineage)
-    if found:
-        checkpoint, state = found
-        refuse_other_shape(checkpoint, state, run.config.model_at(state["step"]))
-        _refuse_other_data(run, checkpoint, state)
-        with identity.waiting(f"reading {checkpoint}"):
-            load(checkpoint, model, optimizer)
-        identity.say(f"resuming {folder.path} after step {state['step']}")
+        _continue_from(*found, run, folder, model, optimizer)
         other = first_rank_does(lambda: starts.other_device(folder.path, ranks.device))
         if other and arguments is not None:
             identity.say(f"warning: {other}: the last bits may differ from those of an undisturbed run")
     elif run.config.init:
-        weights = open_weights(Path(run.config.init))
-        refuse_other_shape(weights.path, model_state(weights), run.config.model)
-        _refuse_other_tokenizer(run, weights)
-        fill(model, weights)
-        identity.say(f"starting {folder.path} from the weights of {weights.path}")
-        if repeated := _repeated(run, weights):
-            identity.say(
-                f"warning: {weights.path} was trained on the samples that this run begins with (of "
-                f"{', '.join(repeated)}); data_seed={run.config.order_seed + 1} begins with others"
-            )
+        _start_from(open_weights(Path(run.config.init)), run, folder, model)
     else:
         with identity.waiting("drawing the initial weights"):
             initialize(model, run.config.seed)
         identity.say(f"starting {folder.path}")
-    if state:
-        step, without = state["step"], lineage.without if lineage and lineage.step == state["step"] else None
-        # What is to come may have changed with the number of steps, or in a branch.
-        order = branched(Order.from_json(state["order"]), run.config, step, run.train, without)
-    else:
-        step, order = 0, first_order(run.config, run.train)
+    state = found[1] if found else {}
+    step, order = _position(run, state, lineage)
     refuse_repeats(order, run.config, step)
-    known = state.get("recovery") if state else None
+    known = state.get("recovery")
     logged = first_rank_does(
         lambda: decisions.reconcile(folder.path, known["decisions"] if known else [])
     )  # read again: without a checkpoint it may have been set aside
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
-    line = state.get("owed") if state else None
-    owed = first_rank_does(lambda: folder.cut_metrics(step, line, begun))
-    return Resumed(step, optimizer, order, owed, begun, own)
+    owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
+    return Resumed(step, optimizer, order, owed, begun, own[0] if own else None)
+
+
+def _continue_from(
+    checkpoint: Path,
+    state: dict,
+    run: Resolved,
+    folder: RunFolder,
+    model: Llama | Pipeline,
+    optimizer: torch.optim.AdamW,
+) -> None:
+    """Fill the model and AdamW's state from a checkpoint of this run or of its parent."""
+    refuse_other_shape(checkpoint, state, run.config.model_at(state["step"]))
+    _refuse_other_data(run, checkpoint, state)
+    with identity.waiting(f"reading {checkpoint}"):
+        load(checkpoint, model, optimizer)
+    identity.say(f"resuming {folder.path} after step {state['step']}")
+
+
+def _start_from(weights: Weights, run: Resolved, folder: RunFolder, model: Llama | Pipeline) -> None:
+    """Fill the model from the weights of `init=`."""
+    refuse_other_shape(weights.path, model_state(weights), run.config.model)
+    _refuse_other_tokenizer(run, weights)
+    fill(model, weights)
+    identity.say(f"starting {folder.path} from the weights of {weights.path}")
+    if repeated := _repeated(run, weights):
+        identity.say(
+            f"warning: {weights.path} was trained on the samples that this run begins with (of "
+            f"{', '.join(repeated)}); data_seed={run.config.order_seed + 1} begins with others"
+        )
+
+
+def _position(run: Resolved, state: dict, lineage: Lineage | None) -> tuple[int, Order]:
+    """The last finished step and the order of the data; `state` is a checkpoint's, empty without one."""
+    if not state:
+        return 0, first_order(run.config, run.train)
+    step = state["step"]
+    without = lineage.without if lineage and lineage.step == step else None
+    # What is to come may have changed with the number of steps, or in a branch.
+    return step, branched(Order.from_json(state["order"]), run.config, step, run.train, without)
 
 
 def _repeated(run: Resolved, weights: Weights) -> list[str]:

@@ -103,29 +103,42 @@ def download_step(bucket: Bucket, name: str, final: Path) -> bool:
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        try:
-            for _ in range(TRIES):  # a server may lie once
-                (aside / STATE).write_bytes(bucket.read(f"{name}/{STATE}"))
-                with suppress(RunError):
-                    read_state(aside)
-                    break
-            files = read_state(aside)["files"]
-            for file in bucket.names(name):
-                if file == STATE or not folders.is_plain(file):
-                    continue
-                for _ in range(TRIES if file in files else 1):
-                    download(bucket, f"{name}/{file}", aside / file)
-                    if file in files and checksum(aside / file) == files[file]["xxh3"]:
-                        break
-            if damage(aside):
-                return False
-        except (RunError, FileNotFoundError):
+        if not _download_files(bucket, name, aside):
             return False
         shutil.rmtree(final, ignore_errors=True)  # damaged, or it would not be downloaded
         folders.commit_once(aside, final)
         return True
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _download_files(bucket: Bucket, name: str, aside: Path) -> bool:
+    """Download a checkpoint's files to `aside`; returns whether it is intact."""
+    try:
+        files = _download_state(bucket, name, aside)["files"]
+        for file in bucket.names(name):
+            if file != STATE and folders.is_plain(file):
+                _download_file(bucket, f"{name}/{file}", aside / file, files.get(file))
+        return not damage(aside)
+    except (RunError, FileNotFoundError):
+        return False
+
+
+def _download_state(bucket: Bucket, name: str, aside: Path) -> dict:
+    """Raises RunError if it is damaged each time."""
+    for _ in range(TRIES):  # a server may lie once
+        (aside / STATE).write_bytes(bucket.read(f"{name}/{STATE}"))
+        with suppress(RunError):
+            return read_state(aside)
+    return read_state(aside)
+
+
+def _download_file(bucket: Bucket, name: str, path: Path, facts: dict | None) -> None:
+    """Download a file, again if it has another checksum than state.json's `facts`."""
+    for _ in range(TRIES if facts else 1):
+        download(bucket, name, path)
+        if facts and checksum(path) == facts["xxh3"]:
+            return
 
 
 def download(bucket: Bucket, name: str, path: Path) -> None:

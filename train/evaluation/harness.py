@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
-from lm_eval import utils
+from lm_eval import evaluator, utils
 from lm_eval.api.model import TemplateLM
 
 from data.tokens.tokenizer import Tokenizer
@@ -19,6 +19,9 @@ from train.config import RunError
 from train.evaluation.likelihoods import log_likelihoods
 from train.generation.sampling import generate
 from train.ranks.setup import gather_objects
+
+# simple_evaluate would describe the machine (pip's packages, the compiler, …): a second for each task.
+setattr(evaluator, "add_env_info", lambda results: None)  # noqa: B010 - lm-eval has no switch for it
 
 MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
 

@@ -21,7 +21,8 @@ from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 MATRIX_SIZE = 2048  # three such fp32 matrices take 48 MiB; larger ones are no faster under MKL and OpenBLAS
-MEASURED_SECONDS = 0.5
+MEASURED_SECONDS = 0.5  # where no figure is remembered
+CHECKED_SECONDS = 0.1  # where one is: each start may raise it
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float | None:
@@ -34,27 +35,30 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
         mine = gpu.peak if gpu else None
     else:
         dist.barrier()
-        mine = best_known(measured_peak(torch.get_num_threads(), dtype), dtype)
+        seconds = CHECKED_SECONDS if remembered(dtype) else MEASURED_SECONDS
+        mine = best_known(measured_peak(torch.get_num_threads(), dtype, seconds), dtype)
     peaks = gather_objects(mine)
     known = [peak for peak in peaks if peak is not None]
     return sum(known) if len(known) == len(peaks) else None
 
 
-def measured_peak(threads: int, dtype: torch.dtype = torch.float32) -> float:
-    """FLOP/s of the best of several square products on `threads` threads, in about half a second."""
+def measured_peak(
+    threads: int, dtype: torch.dtype = torch.float32, seconds: float = MEASURED_SECONDS
+) -> float:
+    """FLOP/s of the best of the square products that fit into `seconds`, on `threads` threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return 2 * MATRIX_SIZE**3 * threads / _least_cpu_seconds(dtype)
+        return 2 * MATRIX_SIZE**3 * threads / _least_cpu_seconds(dtype, seconds)
     finally:
         torch.set_num_threads(before)
 
 
-def _least_cpu_seconds(dtype: torch.dtype) -> float:
+def _least_cpu_seconds(dtype: torch.dtype, seconds: float) -> float:
     """Of one product, over all threads of this process."""
     a, b, out = (torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype) for _ in range(3))
     torch.mm(a, b, out=out)  # the first call starts the threads
-    least, end = math.inf, time.perf_counter() + MEASURED_SECONDS
+    least, end = math.inf, time.perf_counter() + seconds
     while True:
         begin = time.process_time()
         torch.mm(a, b, out=out)
@@ -66,15 +70,23 @@ def _least_cpu_seconds(dtype: torch.dtype) -> float:
 def best_known(measured: float, dtype: torch.dtype, file: Path | None = None) -> float:
     """`measured`, or a better figure remembered of this machine, which each machine's first rank updates."""
     file = file or remembered_file()
-    processes, threads = identity.local_world_size(), torch.get_num_threads()
-    key = f"{cpu_name()}, {processes} × {threads} threads, {str(dtype).removeprefix('torch.')}"
-    known = _read(file)
-    best = known.get(key, {}).get("flops", 0.0)
+    best = remembered(dtype, file)
     if measured <= best:
         return best
     if identity.local_rank() == 0:
-        _write(file, known | {key: {"flops": measured, "measured": date.today().isoformat()}})
+        entry = {"flops": measured, "measured": date.today().isoformat()}
+        _write(file, _read(file) | {_here(dtype): entry})
     return measured
+
+
+def remembered(dtype: torch.dtype, file: Path | None = None) -> float:
+    """The best figure so far of this processor, number of processes and threads; 0 if unknown."""
+    return _read(file or remembered_file()).get(_here(dtype), {}).get("flops", 0.0)
+
+
+def _here(dtype: torch.dtype) -> str:
+    processes, threads = identity.local_world_size(), torch.get_num_threads()
+    return f"{cpu_name()}, {processes} × {threads} threads, {str(dtype).removeprefix('torch.')}"
 
 
 def remembered_file() -> Path:

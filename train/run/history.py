@@ -63,11 +63,13 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
             for line in regular_file.lines(file):
                 try:
                     values = STEP.parse(line)
-                    at = values["step"]
-                    if 1 <= at <= step and not (is_owed and at == step and not values.get("validation")):
-                        places[at] = (begin, len(line.rstrip(b"\n")))
                 except ValueError:
                     damaged += line.endswith(b"\n")
+                else:
+                    at = values["step"]
+                    is_incomplete = is_owed and at == step and not values.get("validation")
+                    if 1 <= at <= step and not is_incomplete:
+                        places[at] = (begin, len(line.rstrip(b"\n")))
                 begin += len(line)
     except FileNotFoundError:
         pass

@@ -3,25 +3,21 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from launch.main import main
 from tests.support.fork_server import python
-from tests.support.runs import SMALL
+from tests.support.runs import REPOSITORY, SMALL
 from train.plan.measured import measured_rate
 
 pytestmark = pytest.mark.distributed
 
 
-def check(*arguments: str, folder: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL, *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
-
-
 def test_two_processes_are_measured_and_plan_reads_the_result(corpora, tmp_path):
-    done = check(f"corpora={corpora}", "parallel.dp_shard=2", folder=tmp_path)
+    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL]
+    command += [f"corpora={corpora}", "parallel.dp_shard=2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
     found = json.loads((tmp_path / "hardware.json").read_text())
     assert done.returncode == bool(found["problems"]), done.stdout + done.stderr
     assert [line for line in found["problems"] if "is slow" not in line] == []
@@ -36,7 +32,8 @@ def test_two_processes_are_measured_and_plan_reads_the_result(corpora, tmp_path)
 
 
 def test_data_that_is_missing_is_a_problem_and_the_rest_is_measured(tmp_path):
-    done = check("data=mix", "corpora=nowhere", folder=tmp_path)
+    script = REPOSITORY / "train" / "check" / "main.py"
+    done = python(script, *SMALL, "data=mix", "corpora=nowhere", ranks=2, cwd=tmp_path)
     assert done.returncode == 1
     found = json.loads((tmp_path / "hardware.json").read_text())
     assert any("data: " in line and "nowhere" in line for line in found["problems"]), done.stdout

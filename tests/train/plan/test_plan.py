@@ -183,7 +183,8 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
 
 def ranks_that_speak(layout: Layout) -> set[str]:
     with fake_world(layout) as mesh:
-        return {ranks for _, _, ranks in trace_step(MODEL, mesh, Work(256, 1, 1)).collectives}
+        trace = trace_step(replace(MODEL, n_layers=2), mesh, Work(256, 1, 1))
+        return {ranks for _, _, ranks in trace.collectives}
 
 
 def test_the_groups_of_every_layout_are_known():
@@ -195,7 +196,9 @@ def test_the_groups_of_every_layout_are_known():
         Layout(2, 2, cp=2, tp=1): {"dp_replicate", "cp", "dp_shard × cp"},
         Layout(2, 2, cp=2, tp=2): {"dp_replicate", "cp", "tp", "dp_shard × cp", "dp_shard × cp × tp"},
     }
-    with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as processes:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.preloaded"])
+    with ProcessPoolExecutor(2, context, max_tasks_per_child=1) as processes:
         assert dict(zip(expected, processes.map(ranks_that_speak, expected))) == expected
 
 
