@@ -4,11 +4,15 @@ pytest-xdist keeps a file on one worker, so that its fixtures are made once. All
 first, on one worker, so that tests that kill, wait or measure never compete with one another.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+# Inductor would start a pool of Pythons in each process that compiles, for a few small kernels.
+os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 TESTS = Path(__file__).resolve().parent

@@ -109,43 +109,8 @@ class TrainConfig:
         self._name_own_text()
         self.data.weights = dict(self.data.chosen())
         block_of(self.data.weights)  # refuses weights that no block can hold exactly
-        require(self.steps >= 1, "steps", self.steps, "at least 1")
-        require(self.steps <= MOST_STEPS, "steps", self.steps, f"at most {MOST_STEPS:,}")
-        require(
-            self.stop_at is None or 1 <= self.stop_at <= self.steps,
-            "stop_at",
-            self.stop_at,
-            f"1 to steps={self.steps}",
-        )
-        require(
-            0 <= self.optim.warmup_steps < self.steps,
-            "optim.warmup_steps",
-            self.optim.warmup_steps,
-            f"below steps={self.steps} (null scales it)",
-        )
-        most = self.steps - self.optim.warmup_steps
-        require(
-            self.optim.decay_steps is None or 1 <= self.optim.decay_steps <= most,
-            "optim.decay_steps",
-            self.optim.decay_steps,
-            f"1 to steps - optim.warmup_steps = {most}",
-        )
-        require(self.seq_len >= 1, "seq_len", self.seq_len, "at least 1")
-        require(
-            self.seq_len <= self.model.max_seq_len,
-            "seq_len",
-            self.seq_len,
-            f"at most model.max_seq_len={self.model.max_seq_len}",
-        )
-        require(self.micro_batch >= 1, "micro_batch", self.micro_batch, "at least 1 (sequences)")
-        step = self.seq_len * self.micro_batch
-        require(
-            self.global_batch >= step and self.global_batch % step == 0,
-            "global_batch",
-            self.global_batch,
-            f"a multiple of seq_len × micro_batch = {self.seq_len} × {self.micro_batch} = {step} tokens "
-            f"(the nearest: {max(1, round(self.global_batch / step)) * step})",
-        )
+        self._check_steps()
+        self._check_batch()
         assert self.timeline.phases  # refuses phases that contradict the run
         require(self.workers >= 1, "workers", self.workers, "at least 1")
         require(self.threads is None or self.threads >= 1, "threads", self.threads, "null or at least 1")
@@ -164,6 +129,50 @@ class TrainConfig:
         one_of("device", self.device, ("auto", "cpu", "cuda"))
         one_of("precision", self.precision, ("auto", "fp32", "bf16"))
         one_of("verify_data", self.verify_data, ("auto", "always", "never"))
+
+    def _check_steps(self) -> None:
+        warmup = self.optim.warmup_steps
+        assert warmup is not None  # filled in
+        require(self.steps >= 1, "steps", self.steps, "at least 1")
+        require(self.steps <= MOST_STEPS, "steps", self.steps, f"at most {MOST_STEPS:,}")
+        require(
+            self.stop_at is None or 1 <= self.stop_at <= self.steps,
+            "stop_at",
+            self.stop_at,
+            f"1 to steps={self.steps}",
+        )
+        require(
+            0 <= warmup < self.steps,
+            "optim.warmup_steps",
+            warmup,
+            f"below steps={self.steps} (null scales it)",
+        )
+        most = self.steps - warmup
+        require(
+            self.optim.decay_steps is None or 1 <= self.optim.decay_steps <= most,
+            "optim.decay_steps",
+            self.optim.decay_steps,
+            f"1 to steps - optim.warmup_steps = {most}",
+        )
+
+    def _check_batch(self) -> None:
+        seq_len = self.sequence_length
+        require(seq_len >= 1, "seq_len", seq_len, "at least 1")
+        require(
+            seq_len <= self.model.max_seq_len,
+            "seq_len",
+            seq_len,
+            f"at most model.max_seq_len={self.model.max_seq_len}",
+        )
+        require(self.micro_batch >= 1, "micro_batch", self.micro_batch, "at least 1 (sequences)")
+        step = seq_len * self.micro_batch
+        require(
+            self.global_batch >= step and self.global_batch % step == 0,
+            "global_batch",
+            self.global_batch,
+            f"a multiple of seq_len × micro_batch = {seq_len} × {self.micro_batch} = {step} tokens "
+            f"(the nearest: {max(1, round(self.global_batch / step)) * step})",
+        )
 
     def _name_own_text(self) -> None:
         if self.data.name == "text":

@@ -9,6 +9,7 @@ if __name__ == "__main__":  # the other imports take seconds
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from configs.load import entry, load
 from data.errors import DataError
@@ -55,10 +56,8 @@ def run(argv: list[str]) -> int:
             config = settle_precision(config, ranks.device, chosen.append)
             config = settle_horizon(config)
             resolved = replace(resolved, config=config)
-            with claimed(config, argv) as folder:  # said once it can start, and not at each restart
-                for sentence in (*needs.sentences(config, resolved.layout, folder.path), *chosen):
-                    if not identity.restarts():
-                        identity.say(sentence)
+            with claimed(config, argv) as folder:
+                _introduce(resolved, folder.path, chosen)
                 code = run_training(resolved, ranks, folder, watchdog)
                 if code == 0 and ranks.is_first:
                     tell_the_idle(range(ranks.world_size, identity.world_size()))
@@ -66,6 +65,13 @@ def run(argv: list[str]) -> int:
     finally:
         watchdog.close()
         tear_down()
+
+
+def _introduce(run: Resolved, folder: Path, chosen: list[str]) -> None:
+    """What the run is and needs: said once it can start, and not at each restart."""
+    if not identity.restarts():
+        for sentence in (*needs.sentences(run.config, run.layout, folder), *chosen):
+            identity.say(sentence)
 
 
 def _resolved(config: TrainConfig) -> Resolved:

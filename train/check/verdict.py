@@ -29,11 +29,10 @@ def bad_nodes(found: list[dict]) -> list[str]:
 
 def _wrong(found: list[dict]) -> Iterator[str]:
     for key in found[0]["versions"]:
-        usual, count = Counter(rank["versions"][key] for rank in found).most_common(1)[0]
-        if count < len(found):
-            for rank in _one_per_node(found):
-                if rank["versions"][key] != usual:
-                    yield f"{rank['node']}: {key} {rank['versions'][key]}, the others have {usual}"
+        usual = Counter(rank["versions"][key] for rank in found).most_common(1)[0][0]
+        for rank in _one_per_node(found):
+            if rank["versions"][key] != usual:
+                yield f"{rank['node']}: {key} {rank['versions'][key]}, the others have {usual}"
     for rank in found:
         for problem in rank["problems"]:
             yield f"{rank['node']}: {problem}"

@@ -137,15 +137,14 @@ class Sentinel:
     def _state(self, optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
         """This rank's flat part of each parameter and moment by its name in a checkpoint; then all counts."""
         counts = []
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:
-                name = self._names[parameter]
-                yield f"model.{name}", local(parameter)
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    if value.ndim:
-                        yield f"optimizer.{name}.{key}", local(value)
-                    else:
-                        counts.append(value)
+        for parameter in (each for group in optimizer.param_groups for each in group["params"]):
+            name = self._names[parameter]
+            yield f"model.{name}", local(parameter)
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if value.ndim:
+                    yield f"optimizer.{name}.{key}", local(value)
+                else:
+                    counts.append(value)
         if counts:
             yield STEPS, torch.stack(counts)
 

@@ -135,30 +135,8 @@ def timeline(
         length = phase.seq_len or seq_len
         batch = phase.global_batch or global_batch
         _check(name, phase, number == len(phases))
-        require(
-            1 <= length <= most_seq_len,
-            f"phases.{name}.seq_len",
-            length,
-            f"at most model.max_seq_len={most_seq_len}",
-        )
-        row = length * micro_batch
-        require(
-            batch >= row and batch % row == 0,
-            f"phases.{name}.global_batch",
-            batch,
-            f"a multiple of seq_len × micro_batch = {length} × {micro_batch} = {row} tokens",
-        )
-        key, end = _end(phase, steps, first_token, start, batch)
-        given = getattr(phase, key) if key != "until_step" else end
-        if end <= start:
-            raise ValueError(
-                f"phases.{name}.{key}={given}: ends with step {end:,}, but the phase starts after step "
-                f"{start:,}; expected a later end"
-            )
-        if end > steps:
-            raise ValueError(
-                f"phases.{name}.{key}={given}: ends with step {end:,}, but the run has steps={steps}"
-            )
+        _check_sizes(name, length, batch, most_seq_len, micro_batch)
+        end = _end(name, phase, steps, first_token, start, batch)
         if phase.schedule is not None and start == 0:
             raise ValueError(
                 f"phases.{name}.schedule={phase.schedule}: the first phase begins with the warm-up; set "
@@ -189,13 +167,42 @@ def _tokens(phases: list[Phase]) -> int:
     return sum((phase.end - phase.start) * phase.global_batch for phase in phases)
 
 
-def _end(phase: PhaseConfig, steps: int, first_token: int, start: int, batch: int) -> tuple[str, int]:
-    """The key that sets it, and the phase's last step."""
+def _end(name: str, phase: PhaseConfig, steps: int, first_token: int, start: int, batch: int) -> int:
+    """The phase's last step. Refuses one that is not after its start, or after the run's end."""
     if phase.until_tokens is not None:
-        return "until_tokens", start + math.ceil((phase.until_tokens - first_token) / batch)
-    if phase.until_share is not None:
-        return "until_share", round(Fraction(str(phase.until_share)) * steps)
-    return "until_step", steps if phase.until_step is None else phase.until_step
+        given = f"until_tokens={phase.until_tokens}"
+        end = start + math.ceil((phase.until_tokens - first_token) / batch)
+    elif phase.until_share is not None:
+        given = f"until_share={phase.until_share}"
+        end = round(Fraction(str(phase.until_share)) * steps)
+    else:
+        end = steps if phase.until_step is None else phase.until_step
+        given = f"until_step={end}"
+    if end <= start:
+        raise ValueError(
+            f"phases.{name}.{given}: ends with step {end:,}, but the phase starts after step {start:,}; "
+            "expected a later end"
+        )
+    if end > steps:
+        raise ValueError(f"phases.{name}.{given}: ends with step {end:,}, but the run has steps={steps}")
+    return end
+
+
+def _check_sizes(name: str, length: int, batch: int, most_seq_len: int, micro_batch: int) -> None:
+    """Refuse a length or a batch in tokens that does not fit the model or the micro-batch."""
+    require(
+        1 <= length <= most_seq_len,
+        f"phases.{name}.seq_len",
+        length,
+        f"at most model.max_seq_len={most_seq_len}",
+    )
+    row = length * micro_batch
+    require(
+        batch >= row and batch % row == 0,
+        f"phases.{name}.global_batch",
+        batch,
+        f"a multiple of seq_len × micro_batch = {length} × {micro_batch} = {row} tokens",
+    )
 
 
 def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:

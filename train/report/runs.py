@@ -99,10 +99,9 @@ def _last_lines(metrics: Path) -> tuple[dict | None, dict | None]:
     last = measured = None
     try:
         with regular_file.opened(metrics) as file:
-            for line in regular_file.lines(file):
-                if line.endswith(b"\n"):
-                    last = line
-                    measured = line if b'"validation"' in line else measured
+            for line in (line for line in regular_file.lines(file) if line.endswith(b"\n")):
+                last = line
+                measured = line if b'"validation"' in line else measured
         return STEP.parse(last) if last else None, STEP.parse(measured) if measured else None
     except FileNotFoundError:
         return None, None

@@ -70,10 +70,12 @@ def _run(bucket: Bucket, step: int | None) -> Path:
 def _checkpoint(bucket: Bucket, name: str) -> Path:
     final = _place(bucket.url, bucket.read(f"{name}/state.json")) / "checkpoints" / name
     with folders.locked(final.parents[1] / "lock", waiting=lambda: None):
-        if not final.exists():
-            with identity.waiting(f"downloading {bucket.at(name)}"):
-                if not download_step(bucket, name, final):
-                    raise RunError(f"{bucket.at(name)}: damaged; choose another checkpoint of the run")
+        if final.exists():
+            return final
+        with identity.waiting(f"downloading {bucket.at(name)}"):
+            is_intact = download_step(bucket, name, final)
+    if not is_intact:
+        raise RunError(f"{bucket.at(name)}: damaged; choose another checkpoint of the run")
     return final
 
 
@@ -85,15 +87,16 @@ def _files(bucket: Bucket, names: list[str]) -> Path:
             sizes[name] = [info["size"], str(info.get("ETag") or info.get("LastModified") or "")]
     final = _place(bucket.url, repr(sizes).encode()) / (bucket.url.rpartition("/")[2] or "weights")
     with folders.locked(final.parent / "lock", waiting=lambda: None):
-        if not final.exists():
-            aside = folders.aside(final)
-            try:
-                with identity.waiting(f"downloading {bucket.url}"):
-                    for name in sizes:
-                        download(bucket, name, aside / name)
-                folders.commit_once(aside, final)
-            finally:
-                shutil.rmtree(aside, ignore_errors=True)
+        if final.exists():
+            return final
+        aside = folders.aside(final)
+        try:
+            with identity.waiting(f"downloading {bucket.url}"):
+                for name in sizes:
+                    download(bucket, name, aside / name)
+            folders.commit_once(aside, final)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     return final
 
 
