@@ -178,16 +178,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 
 def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: int) -> LlamaConfig:
     path = folder / "params.json"
-    try:
-        params = json.loads(path.read_text())
-        keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing; Meta keeps it in the folder of consolidated.00.pth") from None
-    except KeyError as error:
-        raise FormatError(f"{path}: {error.args[0]} is missing") from None
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise FormatError(f"{path}: not readable as JSON ({error})") from None
-    refuse_unless_whole_number(path, keys, "dim", "multiple_of", "n_heads", "n_layers")
+    keys, params = _read_params(path)
     vocab_size = params.pop("vocab_size", -1)
     if params.get("max_seq_len") is not None:
         refuse_unless_whole_number(path, params, "max_seq_len")
@@ -229,6 +220,21 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
         )
     except (ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from None
+
+
+def _read_params(path: Path) -> tuple[dict, dict]:
+    """The keys that every params.json has, and the others. Raises FormatError."""
+    try:
+        params = json.loads(path.read_text())
+        keys = {key: params.pop(key) for key in ("dim", "multiple_of", "n_heads", "n_layers", "norm_eps")}
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing; Meta keeps it in the folder of consolidated.00.pth") from None
+    except KeyError as error:
+        raise FormatError(f"{path}: {error.args[0]} is missing") from None
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise FormatError(f"{path}: not readable as JSON ({error})") from None
+    refuse_unless_whole_number(path, keys, "dim", "multiple_of", "n_heads", "n_layers")
+    return keys, params
 
 
 def _check(

@@ -99,17 +99,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         if source in state["fingerprints"]:
             refuse_other_past(store, state["fingerprints"][source], places.get(source))
     left_out = _left_out(asked.without, stores)
-    order = Order.from_json(state["order"])
-    without = {
-        source: merged((*order.segments[-1].without.get(source, ()), *left_out.get(source, ())))
-        for source in sorted({*order.segments[-1].without, *left_out})
-    }
-    order = branched(order, config, asked.at, stores, without or None)
-    try:
-        order.locate(config.timeline.steps.sample(config.steps) - 1)
-    except ValueError as error:
-        raise RunError(f"without={asked.without}: {error}") from None
-    refuse_repeats(order, config, asked.at)
+    order, without = _order(asked, config, state, stores, left_out)
     lineage = Lineage(
         parent,
         asked.at,
@@ -121,6 +111,29 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         pin(checkpoint, folder)  # first: a branch that exists must not lose it
     _write(folder, config, lineage, order, stores)
     return folder, list(shares(config, left_out))
+
+
+def _order(
+    asked: BranchConfig,
+    config: TrainConfig,
+    state: dict,
+    stores: dict[str, TokenStore],
+    left_out: dict[str, Ranges],
+) -> tuple[Order, dict[str, Ranges]]:
+    """The branch's order, and all token ranges that it leaves out. Raises RunError if too little is left."""
+    before = Order.from_json(state["order"])
+    earlier = before.segments[-1].without
+    without = {
+        source: merged((*earlier.get(source, ()), *left_out.get(source, ())))
+        for source in sorted({*earlier, *left_out})
+    }
+    order = branched(before, config, asked.at, stores, without or None)
+    try:
+        order.locate(config.timeline.steps.sample(config.steps) - 1)
+    except ValueError as error:
+        raise RunError(f"without={asked.without}: {error}") from None
+    refuse_repeats(order, config, asked.at)
+    return order, without
 
 
 def _checkpoint(parent: Path, at: int) -> tuple[Path, dict]:

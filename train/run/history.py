@@ -61,15 +61,13 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
     try:
         with regular_file.opened(path) as file:
             for line in regular_file.lines(file):
-                try:
-                    values = STEP.parse(line)
-                except ValueError:
+                values = _values(line)
+                if values is None:
                     damaged += line.endswith(b"\n")
-                else:
-                    at = values["step"]
-                    is_incomplete = is_owed and at == step and not values.get("validation")
-                    if 1 <= at <= step and not is_incomplete:
-                        places[at] = (begin, len(line.rstrip(b"\n")))
+                elif 1 <= (at := values["step"]) <= step and not (
+                    is_owed and at == step and not values.get("validation")
+                ):
+                    places[at] = (begin, len(line.rstrip(b"\n")))
                 begin += len(line)
     except FileNotFoundError:
         pass
@@ -77,6 +75,14 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
         views.content(path)  # refuses it
         raise
     return places, damaged
+
+
+def _values(line: bytes) -> dict | None:
+    """A step's metrics; None if the line is damaged."""
+    try:
+        return STEP.parse(line)
+    except ValueError:
+        return None
 
 
 def _write(path: Path, kept: list[tuple[int, int]], damaged: int) -> None:
