@@ -20,7 +20,8 @@ from train.metrics.hardware import cpu_name, gpu_of
 from train.ranks import identity
 from train.ranks.setup import gather_objects
 
-MATRIX_SIZE = 2048  # three such fp32 matrices take 48 MiB; larger ones are no faster under MKL and OpenBLAS
+# Larger matrices are no faster under MKL and OpenBLAS: on up to four threads, and on more.
+MATRIX_SIZES, FEW_THREADS = (1024, 2048), 4
 MEASURED_SECONDS = 0.5  # where no figure is remembered
 CHECKED_SECONDS = 0.1  # where one is: each start may raise it
 
@@ -49,14 +50,15 @@ def measured_peak(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        return 2 * MATRIX_SIZE**3 * threads / _least_cpu_seconds(dtype, seconds)
+        size = MATRIX_SIZES[threads > FEW_THREADS]
+        return 2 * size**3 * threads / _least_cpu_seconds(size, dtype, seconds)
     finally:
         torch.set_num_threads(before)
 
 
-def _least_cpu_seconds(dtype: torch.dtype, seconds: float) -> float:
+def _least_cpu_seconds(size: int, dtype: torch.dtype, seconds: float) -> float:
     """Of one product, over all threads of this process."""
-    a, b, out = (torch.ones(MATRIX_SIZE, MATRIX_SIZE, dtype=dtype) for _ in range(3))
+    a, b, out = (torch.ones(size, size, dtype=dtype) for _ in range(3))
     torch.mm(a, b, out=out)  # the first call starts the threads
     least, end = math.inf, time.perf_counter() + seconds
     while True:
