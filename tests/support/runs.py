@@ -57,11 +57,13 @@ def succeed(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.Compl
     return finished
 
 
-def start(*overrides: str, ranks: int = 0) -> Forked:
+def start(*overrides: str, ranks: int = 0, torchrun: bool = True) -> Forked:
     """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
 
-    With `ranks` it is torchrun itself, which starts a Python for each rank.
+    With `ranks` it is torchrun itself, which starts a Python for each rank; or forked ranks, as in `run`.
     """
+    if not torchrun:
+        return fork(*command(*overrides)[1:], ranks=ranks, new_session=True)
     return fork(*command(*overrides, ranks=ranks)[1:], new_session=True)
 
 

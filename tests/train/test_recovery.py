@@ -46,7 +46,7 @@ STEPS = 40
 SPIKY = (f"steps={STEPS}", "checkpoint.every=6", "optim.lr=0.02", "recovery.window=8", "recovery.limit=50")
 POLICIES = {
     "skip": ("recovery=skip", "recovery.sigma=1.2"),
-    "rewind": ("recovery=rewind", "recovery.sigma=2"),
+    "rewind": ("recovery=rewind", "recovery.sigma=2.4"),
 }
 LAST = f"checkpoints/step-{STEPS:06d}"
 ORDER = Order.start(seed=0, weights={"a": 1, "b": 3}, n_sequences={"a": 50, "b": 90}, seq_len=4)
@@ -265,7 +265,7 @@ def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, co
     assert {d["action"] for d in decisions} == {policy}
     assert all(d["documents"] and sum(d["sources"].values()) == 8 for d in decisions)
     first = decisions[0]["step"]
-    process = start(*arguments, f"run={killed}", ranks=ranks)
+    process = start(*arguments, f"run={killed}", ranks=ranks, torchrun=False)
     try:
         wait_for_step(killed, random.randint(first, STEPS - 4), process)
     finally:

@@ -144,6 +144,7 @@ def test_a_run_has_one_owner(corpora, tmp_path):
     process = start(*overrides)
     try:
         wait_for_step(folder, 1, process)
+        process.send_signal(signal.SIGSTOP)  # it keeps the lock, and would train for nothing
         refused = run(*overrides)
         assert refused.returncode == 1
         assert f"being trained by another process (pid {process.pid}" in refused.stderr
@@ -163,7 +164,7 @@ def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
 
 def test_a_lost_terminal_ends_nothing_under_nohup(corpora, tmp_path):
     """For one process, and for torchrun as `relama launch` starts it."""
-    arguments = [f"corpora={corpora}", "steps=60", "checkpoint.every=60"]
+    arguments = [f"corpora={corpora}", "steps=30", "checkpoint.every=30"]
     torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *arguments]
     for number, typed in enumerate((command(*arguments), torchrun)):
         folder = tmp_path / str(number)
