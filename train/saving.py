@@ -1,4 +1,4 @@
-"""When a run saves, and what its checkpoints hold besides the model and AdamW's state."""
+"""When a run saves, and what its checkpoints hold in addition to the model and AdamW's state."""
 
 import copy
 import os
@@ -110,7 +110,7 @@ class Saving:
         except (FileNotFoundError, NotADirectoryError):
             if not self._folder.path.is_dir():  # the whole folder is away: the lease says so
                 return False
-        except OSError:  # a bad minute proves nothing
+        except OSError:  # a transient error proves nothing
             return False
         identity.say(
             f"warning: {self._newest}: removed while this run trains; a checkpoint is saved after this step"
@@ -119,7 +119,7 @@ class Saving:
         return True
 
     def resumed(self, recovery: Recovery, newest: Path | None) -> None:
-        """The run goes on from its checkpoint `newest`, which holds this state of `recovery`."""
+        """The run continues from its checkpoint `newest`, which holds this state of `recovery`."""
         self._remember(recovery)
         self._newest = newest if identity.is_first() else None
 

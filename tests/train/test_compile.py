@@ -11,8 +11,8 @@ COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 
 @pytest.mark.skipif(not COMPILER, reason="Inductor compiles with a C++ compiler, and none is here")
 @pytest.mark.distributed
-def test_compiled_blocks_give_the_same_losses_on_one_and_two_ranks(tmp_path):
-    arguments = [f"corpora={tmp_path / 'corpora'}", "steps=3", "checkpoint.keep=1"]
+def test_compiled_blocks_give_the_same_losses_on_one_and_two_ranks(corpora, tmp_path):
+    arguments = [f"corpora={corpora}", "steps=3", "checkpoint.keep=1"]
     losses = {}
     for name, ranks, compiled in (("eager", 0, "false"), ("one", 0, "true"), ("two", 2, "true")):
         done = runs.succeed(

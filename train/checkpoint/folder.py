@@ -4,8 +4,8 @@ step-000123/ has the tensors' files, state.json (the state, and each file's size
 replay from it gave the same losses (certificate.py), verified.json. It is written under another name and
 renamed once everything is on disk, so a folder with this name is complete or can be recognized as damaged.
 
-A checkpoint is skipped or deleted only on proof: what cannot be read at the moment (a network file system's
-bad minute) is read again, and then ends the command, because it may be intact.
+A checkpoint is skipped or deleted only on proof: what cannot be read at the moment (a transient error of a
+network file system) is read again, and then ends the command, because it may be intact.
 """
 
 import json

@@ -58,8 +58,8 @@ def run(argv: list[str]) -> None:
     _write(config, output, report_page(record, output.parent, config.watts))
 
 
-def report_page(record: RunRecord, beside: Path, watts: float | None = None) -> str:
-    """The page of one run, to be saved in the folder `beside`."""
+def report_page(record: RunRecord, folder: Path, watts: float | None = None) -> str:
+    """The page of one run, to be saved in `folder`."""
     return render(
         "report.html",
         TEMPLATES,
@@ -79,7 +79,7 @@ def report_page(record: RunRecord, beside: Path, watts: float | None = None) -> 
         evaluation=recipe.evaluation(record),
         cost=recipe.cost(record, watts),
         deviations=recipe.deviations(record),
-        reproduce=recipe.reproduce(record, beside),
+        reproduce=recipe.reproduce(record, folder),
     )
 
 

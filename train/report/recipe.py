@@ -129,15 +129,15 @@ def deviations(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def reproduce(run: RunRecord, beside: Path) -> dict[str, Any]:
+def reproduce(run: RunRecord, folder: Path) -> dict[str, Any]:
     """The exact commands and versions of every start, and the data's fingerprints.
 
-    Sources link to their own reports, relative to `beside`, the folder of the page.
+    Sources link to their own reports, relative to `folder`, where the page is saved.
     """
     return {
         "starts": [_start(start) for start in run.starts],
         "command": _text(run.path / "command.txt").strip() or "(the command was not kept)",
-        "stores": _stores(run, beside),
+        "stores": _stores(run, folder),
         "config": regular_file.content(run.path / "config.yaml").decode(),
     }
 
@@ -154,7 +154,7 @@ def _start(start: dict) -> dict[str, str]:
     }
 
 
-def _stores(run: RunRecord, beside: Path) -> list[tuple]:
+def _stores(run: RunRecord, folder: Path) -> list[tuple]:
     """The token stores by their fingerprints: the same stores give the same run."""
     try:
         order = json.loads(_text(run.path / "order.json") or "{}")
@@ -168,16 +168,16 @@ def _stores(run: RunRecord, beside: Path) -> list[tuple]:
         except (DataError, KeyError, OSError):
             tokens = "not here"
         rows.append(
-            (_linked(source, Path(where).parent / "report.html", beside), where, fingerprint[:16], tokens)
+            (_linked(source, Path(where).parent / "report.html", folder), where, fingerprint[:16], tokens)
         )
     return rows
 
 
-def _linked(source: str, page: Path, beside: Path) -> str:
+def _linked(source: str, page: Path, folder: Path) -> str:
     """The source's name, linked to its report if it has one."""
     if not page.is_file():
         return source
-    return Markup('<a href="{}">{}</a>').format(os.path.relpath(page, beside.resolve()), source)
+    return Markup('<a href="{}">{}</a>').format(os.path.relpath(page, folder.resolve()), source)
 
 
 def _scores(folder: Path) -> dict[tuple[str, int], dict[str, dict]]:
