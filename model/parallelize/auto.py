@@ -44,12 +44,7 @@ def choose_auto(
     number. Raises LayoutError if none fits, naming the smallest world, by doubling, in which one would; and
     for settings that the estimate does not cover.
     """
-    for key, value, known in (("tensor", tensor, "dtensor"), ("schedule", limits.schedule, "1f1b")):
-        if value != known and (key == "tensor" or wanted.pp > 1):
-            raise LayoutError(
-                f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
-                f"or use parallel.{key}={known}"
-            )
+    _refuse_what_has_no_estimate(wanted, limits, tensor)
 
     def needs(layout: Layout, mode: str) -> Memory:
         return estimate(
@@ -88,6 +83,15 @@ def choose_auto(
         f"{_gib(nearest.memory.peak)} GiB ({nearest.layout}, checkpointing {nearest.mode}), but only "
         f"{_gib(USABLE * memory)} are usable; {fix}, or use a smaller model, micro_batch or seq_len"
     )
+
+
+def _refuse_what_has_no_estimate(wanted: Layout, limits: Limits, tensor: str) -> None:
+    for key, value, known in (("tensor", tensor, "dtensor"), ("schedule", limits.schedule, "1f1b")):
+        if value != known and (key == "tensor" or wanted.pp > 1):
+            raise LayoutError(
+                f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
+                f"or use parallel.{key}={known}"
+            )
 
 
 def _candidates(
