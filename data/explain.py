@@ -1,7 +1,8 @@
 """`relama explain run=NAME step=S`: the data that any step of any run was trained on, by file and record.
 
 In: the run's order.json, which the trainer wrote. Out: the source, epoch, shard, documents and text of each
-sequence of the step. No log is needed: the order is a function of the sample number.
+sequence of the step. No log is needed: the order is a function of the sample number. `seen` is its inverse, for
+`relama find`: which samples show a stretch of tokens, computed without reading the past.
 """
 
 import json
@@ -73,35 +74,6 @@ def explain(
         yield from _explain_sample(n, sample, seq_len, stores[sample.source], tokenizer, width)
 
 
-@dataclass(frozen=True)
-class Seen:
-    """A sample that shows some of the tokens, how many, and the step that trains on it."""
-
-    step: int
-    sample: int
-    tokens: int
-
-
-def seen(order: Order, steps: Steps, source: str, ranges: Ranges, stop: int) -> Iterator[Seen]:
-    """The samples below `stop` that show tokens of `ranges`, in the order of their segments."""
-    for number, segment in enumerate(order.segments):
-        if source not in segment.block:
-            continue
-        length = segment.seq_len
-        for index, n in order.samples_of_sequences(number, source, holes_of(ranges, length), stop):
-            tokens = _overlap(ranges, index * length, index * length + length + 1)
-            yield Seen(steps.step_of(n), n, tokens)
-
-
-def _overlap(ranges: Ranges, start: int, stop: int) -> int:
-    """How many tokens of the sorted `ranges` are in [start, stop)."""
-    total, at = 0, max(0, bisect_right(ranges, (start, 1 << 62)) - 1)
-    while at < len(ranges) and ranges[at][0] < stop:
-        total += max(0, min(ranges[at][1], stop) - max(ranges[at][0], start))
-        at += 1
-    return total
-
-
 def last_step(folder: Path) -> int | None:
     """The last step in the run's metrics; None if they are missing or unreadable."""
     try:
@@ -171,6 +143,35 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
                     "has)"
                 )
     return order, steps, stores
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A sample that shows some of the tokens, how many, and the step that trains on it."""
+
+    step: int
+    sample: int
+    tokens: int
+
+
+def seen(order: Order, steps: Steps, source: str, ranges: Ranges, stop: int) -> Iterator[Seen]:
+    """The samples below `stop` that show tokens of `ranges`, in the order of their segments."""
+    for number, segment in enumerate(order.segments):
+        if source not in segment.block:
+            continue
+        length = segment.seq_len
+        for index, n in order.samples_of_sequences(number, source, holes_of(ranges, length), stop):
+            tokens = _overlap(ranges, index * length, index * length + length + 1)
+            yield Seen(steps.step_of(n), n, tokens)
+
+
+def _overlap(ranges: Ranges, start: int, stop: int) -> int:
+    """How many tokens of the sorted `ranges` are in [start, stop)."""
+    total, at = 0, max(0, bisect_right(ranges, (start, 1 << 62)) - 1)
+    while at < len(ranges) and ranges[at][0] < stop:
+        total += max(0, min(ranges[at][1], stop) - max(ranges[at][0], start))
+        at += 1
+    return total
 
 
 def run(argv: list[str]) -> None:
