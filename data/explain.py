@@ -1,8 +1,8 @@
 """`relama explain run=NAME step=S`: the data that any step of any run was trained on, by file and record.
 
 In: the run's order.json, which the trainer wrote. Out: the source, epoch, shard, documents and text of each
-sequence of the step. No log is needed: the order is a function of the sample number. `seen` is its inverse, for
-`relama find`: which samples show a stretch of tokens, computed without reading the past.
+sequence of the step. No log is needed: the order is a function of the sample number. `seen` is its inverse,
+for `relama find`: which samples show a stretch of tokens, computed without reading the past.
 """
 
 import json
