@@ -215,11 +215,13 @@ def test_a_small_cache_is_bounded_and_evicts(tmp_path, share):
     assert 0.5 * disk.capacity < most <= 1.02 * disk.capacity
 
 
-def test_the_next_use_is_that_of_the_order(stores):
-    order = order_of(stores).skip(40, 70)
-    order = order.change(100, weights={"code": 1, "prose": 4}, n_sequences=dict(order.n_sequences), seq_len=L)
+def test_the_next_use_is_that_of_the_order():
+    sizes = {"code": 251, "prose": 90}  # few enough for most sequences to be used, some of them twice
+    order = Order.start(seed=3, weights={"code": 2, "prose": 1}, n_sequences=sizes, seq_len=L).skip(40, 70)
+    order = order.change(400, weights={"code": 1, "prose": 4}, n_sequences=sizes, seq_len=L)
     uses = [order.locate(n) for n in range(600)]
-    for start in range(0, 4000, 173):
+    found = []
+    for start in range(0, 4000, 37):
         low, high, after = start, start + 100, start // 10
         expected = next(
             (
@@ -233,6 +235,8 @@ def test_the_next_use_is_that_of_the_order(stores):
             NEVER,
         )
         assert next_use(order, "code", (low, high), after, 600, lambda n: n % 3 != 1) == expected
+        found.append(expected)
+    assert sum(next_one != NEVER for next_one in found) > 50 and NEVER in found
 
 
 def test_ranks_of_a_node_and_two_jobs_share_a_cache(proxy, stores, tmp_path):
