@@ -310,9 +310,8 @@ FAULTS = (
     Fault(
         "remote checkpoints: a damaged copy is restored",
         "train/checkpoint/transfer.py",
-        """            if damage(aside):
-                return False""",
-        "",
+        "return not damage(aside)",
+        "return True",
         "tests/train/checkpoint::test_a_damaged_copy_is_skipped_for_the_one_before",
     ),
     # ---- what the machine may do to the numbers

@@ -26,8 +26,9 @@ def test_exposed_time_equals_a_count_of_every_moment(seed):
 
 
 @pytest.mark.distributed
-def test_a_watched_step_of_two_ranks_has_some_and_the_others_say_nothing(tmp_path):
-    output = succeed(f"run={tmp_path}", "steps=5", "watchdog.communication_every=2", ranks=2).stderr
+def test_a_watched_step_of_two_ranks_has_some_and_the_others_say_nothing(corpora, tmp_path):
+    arguments = (f"corpora={corpora}", f"run={tmp_path}", "steps=5")
+    output = succeed(*arguments, "watchdog.communication_every=2", ranks=2).stderr
     lines = metrics(tmp_path)
     assert [line["step"] for line in lines if "communication" in line["seconds"]] == [2, 4]
     for line in lines[1::2]:
