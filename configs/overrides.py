@@ -16,6 +16,7 @@ import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
+from configs import describe
 from configs import schema as schemas
 
 CONFIGS = Path(__file__).resolve().parent
@@ -37,6 +38,9 @@ class ConfigError(Exception):
 def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
     groups, parser = groups_of(name), OverridesParser.create()
+    for key in (argument.removesuffix("=") for argument in arguments if argument.endswith("=")):
+        if schemas.is_text(schemas.leaves(schema).get(key)) and key not in schemas.may_be_empty(schema):
+            raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
     return [_checked(argument, schema, groups, parser) for argument in arguments]
 
 
@@ -45,6 +49,13 @@ def groups_of(name: str) -> dict[str, list[str]]:
     listed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
     names = [group for entry in listed if isinstance(entry, dict) for group in entry]
     return {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in names}
+
+
+def _meaning(name: str, schema: type, key: str) -> str:
+    """What a key takes, as --help says it."""
+    keys = describe.keys(name, schema.__module__, schema.__name__)
+    meaning = next((each.meaning for each in keys if each.name == key), "")
+    return f"a value ({meaning})" if meaning else "a value"
 
 
 def quoted(value: str) -> str:
@@ -87,17 +98,29 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
 def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
     """How to write what was meant by an argument that is not key=value."""
     key, equals, value = argument.lstrip("-").partition("=")
-    if argument.startswith("-") and key:
-        return f" without dashes: {key.replace('-', '_')}={value or '…'}"
     keys = [field.name for field in fields(schema)]
+    known = [*schemas.leaves(schema), *schemas.branches(schema), *groups, "config"]
+    if argument.startswith("-") and key:
+        key = key.replace("-", "_")
+        if key not in known:
+            near = schemas.meant(key, known)
+            if len(near) != 1:
+                return f" without dashes; {schemas.unknown_key(key, schema, tuple(groups))}"
+            key = near[0]
+        return f" without dashes: {key}={value or '…'}"
     name, colon, rest = key.partition(":")
     if colon and name in (*keys, *groups):
         return f" with an equals sign: {name}={rest.strip() or '…'}"
     if key in (*keys, *groups) and not equals:
         return f" without spaces: {key}=…"
+    if argument.endswith((".yaml", ".yml")):
+        return f", such as config={argument}"
     required = next((field.name for field in fields(schema) if schemas.is_required(field)), None)
+    exists = os.path.exists(argument)
+    if exists and "input" in keys and "steps" in keys:
+        return f", such as data=text input={argument}"
     usual = required or ("steps" if "steps" in keys else keys[0])
-    return f", such as {usual}={argument if os.path.exists(argument) else '…'}"
+    return f", such as {usual}={argument if exists and usual != 'steps' else '…'}"
 
 
 def _number(value: str) -> str | None:

@@ -5,111 +5,8 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
-# What other frameworks call our keys. A name is suggested only where the command has its key.
-ELSEWHERE = {
-    "batch_size": ("micro_batch", "global_batch", "batch"),
-    "per_device_train_batch_size": ("micro_batch",),
-    "micro_batch_size": ("micro_batch",),
-    "device_train_microbatch_size": ("micro_batch",),
-    "global_batch_size": ("global_batch",),
-    "train_batch_size": ("global_batch",),
-    "gradient_accumulation_steps": ("global_batch",),
-    "accumulate_grad_batches": ("global_batch",),
-    "epochs": ("steps",),
-    "num_epochs": ("steps",),
-    "num_train_epochs": ("steps",),
-    "max_steps": ("steps",),
-    "max_iters": ("steps",),
-    "num_steps": ("steps",),
-    "total_steps": ("steps",),
-    "train_iters": ("steps",),
-    "iterations": ("steps",),
-    "learning_rate": ("optim.lr",),
-    "max_lr": ("optim.lr",),
-    "min_lr": ("optim.min_lr_ratio",),
-    "warmup": ("optim.warmup_steps",),
-    "warmup_iters": ("optim.warmup_steps",),
-    "lr_warmup_iters": ("optim.warmup_steps",),
-    "grad_clip": ("optim.clip",),
-    "clip_grad": ("optim.clip",),
-    "clip_grad_norm": ("optim.clip",),
-    "max_grad_norm": ("optim.clip",),
-    "beta1": ("optim.betas",),
-    "beta2": ("optim.betas",),
-    "adam_beta1": ("optim.betas",),
-    "adam_beta2": ("optim.betas",),
-    "block_size": ("seq_len",),
-    "context_length": ("seq_len", "max_seq_len"),
-    "sequence_length": ("seq_len",),
-    "seq_length": ("seq_len",),
-    "max_seq_length": ("seq_len", "max_seq_len"),
-    "hidden_size": ("model.dim",),
-    "n_embd": ("model.dim",),
-    "d_model": ("model.dim",),
-    "n_layer": ("model.n_layers",),
-    "num_layers": ("model.n_layers",),
-    "num_hidden_layers": ("model.n_layers",),
-    "n_head": ("model.n_heads",),
-    "num_attention_heads": ("model.n_heads",),
-    "num_key_value_heads": ("model.n_kv_heads",),
-    "num_query_groups": ("model.n_kv_heads",),
-    "head_dim": ("model.head_size",),
-    "intermediate_size": ("model.multiple_of", "model.ffn_dim_multiplier"),
-    "eval_interval": ("validate.every",),
-    "eval_steps": ("validate.every",),
-    "eval_iters": ("validate.sequences",),
-    "save_steps": ("checkpoint.every",),
-    "save_interval": ("checkpoint.every",),
-    "save_total_limit": ("checkpoint.keep",),
-    "out_dir": ("run", "output"),
-    "output_dir": ("run", "output"),
-    "output_path": ("output",),
-    "out": ("output",),
-    "run_name": ("run",),
-    "name": ("run", "source"),
-    "resume": ("run",),
-    "resume_from_checkpoint": ("run",),
-    "pretrained": ("init", "weights"),
-    "checkpoint_path": ("init", "weights"),
-    "ckpt": ("init", "weights"),
-    "ckpt_path": ("init", "weights"),
-    "model_path": ("init", "weights"),
-    "dataset": ("data",),
-    "data_dir": ("corpora",),
-    "dataset_path": ("corpora", "input"),
-    "files": ("input",),
-    "tensor_parallel_size": ("parallel.tp",),
-    "tensor_model_parallel_size": ("parallel.tp",),
-    "pipeline_parallel_size": ("parallel.pp",),
-    "pipeline_model_parallel_size": ("parallel.pp",),
-    "context_parallel_size": ("parallel.cp",),
-    "gradient_checkpointing": ("parallel.activation_checkpointing",),
-    "torch_compile": ("parallel.compile",),
-    "wandb_project": ("logger.project",),
-    "use_wandb": ("logger.wandb",),
-    "num_workers": ("workers",),
-    "max_new_tokens": ("max_tokens",),
-    "max_length": ("max_tokens",),
-    "max_tokens_to_sample": ("max_tokens",),
-    "num_fewshot": ("tasks",),
-    "gpus": ("world_size",),
-    "n_gpus": ("gpus", "world_size"),
-    "num_gpus": ("gpus", "world_size"),
-    "nproc": ("processes", "world_size"),
-    "nproc_per_node": ("processes", "gpus_per_node"),
-    "num_processes": ("processes", "world_size"),
-    "num_nodes": ("nodes",),
-    "nnodes": ("nodes",),
-    "dtype": ("precision",),
-    "bf16": ("precision", "dtype"),
-    "fp16": ("precision", "dtype"),
-    "mixed_precision": ("precision",),
-    "torch_dtype": ("precision", "dtype"),
-    "temp": ("temperature",),
-    "weights": ("init",),
-    "tokenizer_path": ("tokenizer",),
-    "tokenizer_model": ("tokenizer",),
-}
+from configs.elsewhere import ABSENT, ELSEWHERE
+
 # Keys of `relama launch`, and what others call them, that are given to `relama train`.
 PROCESSES = (
     *("processes", "nodes", "gpus", "cluster", "world_size", "num_gpus", "n_gpus", "nproc"),
@@ -134,6 +31,15 @@ def leaves(schema: type, prefix: str = "") -> dict[str, object]:
 def is_required(field: Field) -> bool:
     """Whether a key of one value has no default."""
     return not is_dataclass(field.type) and field.default is MISSING and field.default_factory is MISSING
+
+
+def may_be_empty(schema: type, prefix: str = "") -> set[str]:
+    """The keys, dotted, whose default is an empty text."""
+    found = {prefix + field.name for field in fields(schema) if field.default == ""}
+    for name, kind in get_type_hints(schema).items():
+        if isinstance(kind, type) and is_dataclass(kind):
+            found |= may_be_empty(kind, f"{prefix}{name}.")
+    return found
 
 
 def branches(schema: type, prefix: str = "") -> dict[str, type]:
@@ -204,14 +110,27 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
         siblings = [field.name for field in fields(schema)]
     if key in PROCESSES and "micro_batch" in known and "world_size" not in known:
         return f"{key}: unknown key; to train in several processes: relama launch processes=N …"
-    near = _meant(key, [*known, *groups])
+    near = meant(key, [*known, *groups, "config"])
     if near:
         return f"{key}: unknown key; did you mean {' or '.join(near)}? (--help lists all keys)"
+    for names, needed, reason in ABSENT:
+        if (key in names or key.rpartition(".")[2] in names) and needed in known:
+            return f"{key}: unknown key; {reason}"
     return f"{key}: unknown key; the choices are: {', '.join(siblings)}"
 
 
-def _meant(key: str, known: list[str]) -> list[str]:
-    name = key.rpartition(".")[2].replace("-", "_")
-    within = [full for full in known if full.rpartition(".")[2] == name]
-    elsewhere = [full for full in ELSEWHERE.get(name, ()) if full in known]
-    return [*dict.fromkeys([*elsewhere, *within])] or difflib.get_close_matches(key, known, n=1, cutoff=0.75)
+def meant(key: str, known: list[str]) -> list[str]:
+    """The known keys that an unknown one may mean: by another name, place or spelling."""
+    key = key.replace("-", "_")
+    parent, _, name = key.rpartition(".")
+    elsewhere = [full for full in ELSEWHERE.get(key, ELSEWHERE.get(name, ())) if full in known]
+    # GROUP.name is written by its choice: GROUP=CHOICE
+    within = [full for full in known if full.rpartition(".")[2] == name and name not in ("name", "enable")]
+    if found := [*dict.fromkeys([*elsewhere, *within])]:
+        return found
+    if any(name in names or key in names for names, _, _ in ABSENT):
+        return []
+    beside = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent}
+    if parent and beside:  # only its own part of the name is misspelled
+        return [beside[near] for near in difflib.get_close_matches(name, beside, n=1, cutoff=0.7)]
+    return difflib.get_close_matches(key, known, n=1, cutoff=0.75)

@@ -4,6 +4,7 @@ Everything is written under a temporary name next to its destination, synced to 
 killed process leaves only temporary names behind, which the next process deletes.
 """
 
+import errno
 import fcntl
 import os
 import shlex
@@ -88,6 +89,20 @@ def write_whole(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def refuse_unwritable(path: Path) -> None:
+    """Raise OSError if no file or folder can be made at `path`; folders above it may be missing, too.
+
+    For what takes long to compute: asked before it. Nothing is left behind.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", str(path))
+    while not path.parent.exists():
+        path = path.parent
+    probe = own(path)
+    probe.touch()
+    probe.unlink()
 
 
 @contextmanager

@@ -93,6 +93,21 @@ VERBS = {
         "train small sizes, predict the next one's loss, and fit a scaling law",
     ),
 }
+# What other tools call a verb, or where it is.
+MEANT = {
+    **dict.fromkeys(("sample", "infer", "inference", "predict", "complete", "run"), "generate"),
+    **dict.fromkeys(("finetune", "resume", "fit"), "train"),
+    **dict.fromkeys(("eval", "benchmark", "lm_eval"), "evaluate"),
+    **dict.fromkeys(("test", "val", "perplexity"), "validate"),
+    **dict.fromkeys(("ls", "list", "ps"), "runs"),
+    **dict.fromkeys(("status", "stop", "check"), "launch {}"),
+    **dict.fromkeys(("tokenize", "download", "data", "preprocess"), "prepare"),
+    **dict.fromkeys(("convert", "convert_checkpoint", "to_hf"), "export or import"),
+    **dict.fromkeys(("config", "options", "keys"), "train --help"),
+    **dict.fromkeys(("merge", "ema"), "average"),
+    **dict.fromkeys(("torchrun", "sbatch", "srun", "submit"), "launch"),
+    **dict.fromkeys(("trace", "inspect"), "explain"),
+}
 # What some verbs take in addition to their keys.
 ALSO = {
     "branch": "It also takes every key of `relama train`: what is typed differs from the parent.",
@@ -137,8 +152,10 @@ def run(arguments: list[str]) -> int:
     if verb == "completion":
         return importlib.import_module("configs.completion").main(overrides, VERBS)
     if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
+        near = [MEANT[verb].format(verb)] if verb in MEANT else difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
+        if "=" in verb or verb.startswith("-"):
+            hint = "expected a verb before the keys, such as relama train model=tiny; "
         print(
             f"relama: error: {verb}: no such verb; {hint}the verbs are: {', '.join(VERBS)}", file=sys.stderr
         )

@@ -12,7 +12,7 @@ say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 texts() { # what the newest checkpoint makes of the prompts
     mkdir -p "$TEXTS"
-    printf '{"prompt": "%s"}\n' 'The return value is ' 'If the argument is ' 'def read(self, ' > "$TEXTS/prompts.jsonl"
+    printf '{"prompt": "%s"}\n' 'The return value is' 'If the argument is' 'def read(self,' > "$TEXTS/prompts.jsonl"
     relama generate weights=demo prompts="$TEXTS/prompts.jsonl" json=true max_tokens=60 temperature=0.3 \
         > "$TEXTS/$1.tmp"
     mv "$TEXTS/$1.tmp" "$TEXTS/$1"

@@ -47,6 +47,11 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: l
     return job
 
 
+def launched(runs: Path) -> list[Path]:
+    """The runs in a folder that were launched, by name."""
+    return sorted({path.parents[1] for path in runs.glob("*/launch/job*.json")})
+
+
 def kept(run: Path) -> list[Job]:
     """The launches of `run`, the newest last."""
     found = []

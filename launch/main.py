@@ -13,12 +13,12 @@ from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import run_path, run_word
 from data.mixture import find_stores
 from data.page import plural
 from launch import k8s, local, slurm
 from launch.config import LaunchConfig
-from launch.job import job_folder, kept, word_for
+from launch.job import job_folder, kept, launched, word_for
 from launch.split import KEYS, key_of, split
 from launch.torchrun import MEASURE, SPREAD
 from train.checkpoint.folder import complete_steps
@@ -135,7 +135,11 @@ def ask(verb: str, arguments: list[str]) -> None:
     path = run_path(load("train", TrainConfig, arguments).run)
     jobs = kept(path)
     if not jobs:
-        raise ConfigError(f"{path}: no launch recorded for this run; give run=NAME of one that was launched")
+        others = ", ".join(map(run_word, launched(path.parent))) or "none"
+        problem = (
+            f"{path}: no launch recorded for this run; give" if arguments else f"launch {verb}: expected"
+        )
+        raise ConfigError(f"{problem} run=NAME of one that was launched (in {path.parent}: {others})")
     problems = []  # a problem with one job must not hide the next
     for job in jobs:
         place = PLACES[job.cluster]

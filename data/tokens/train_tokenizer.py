@@ -217,6 +217,7 @@ def make_tokenizer(config: TokenizerConfig) -> None:
         if _is_trained(config.path, settings, config.replace):
             Progress("tokenizer").say(f"{config.path} already exists with these settings; skipping")
         else:
+            folders.refuse_unwritable(config.path)  # before the training
             train_tokenizer(
                 sample_texts(config),
                 config.path,
@@ -226,7 +227,7 @@ def make_tokenizer(config: TokenizerConfig) -> None:
                 settings=settings,
             )
     except OSError as error:
-        raise DataError(f"{config.path}: cannot be written ({error})") from None
+        raise DataError(f"{config.path}: cannot be written ({error.strerror or error})") from None
 
 
 def run(argv: list[str]) -> None:

@@ -31,7 +31,7 @@ REFUSED = [
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
     (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
     (["cluster=slurm"], "sbatch not found; run this on a login node"),
-    (["status"], "no launch recorded for this run"),
+    (["status"], "launch status: expected run=NAME of one that was launched"),
     (["stop", "run=x"], "no launch recorded for this run"),
     (["generate", "cluster=slurm"], "launch generate: only for processes of this machine"),
     (["evaluate", "processes=0"], "processes=0: expected at least 1"),

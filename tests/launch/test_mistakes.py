@@ -28,7 +28,7 @@ MISTAKES = {
     # verbs and the form of arguments
     "trian model=tiny": "trian: no such verb; did you mean train?",
     "train --model tiny": "'--model': expected key=value without dashes: model=…",
-    "train --learning-rate=1": "'--learning-rate=1': expected key=value without dashes: learning_rate=1",
+    "train --learning-rate=1": "'--learning-rate=1': expected key=value without dashes: optim.lr=1",
     "generate my.txt": "'my.txt': expected key=value, such as weights=my.txt",
     "train TRAIN run=new data.sources=[my": "data.sources=[my: not readable as key=value; quote",
     "train TRAIN run=new seed=1,2": "seed=1,2: expected one value",
@@ -96,7 +96,7 @@ MISTAKES = {
     "train TRAIN run=new stop_at=5000": "stop_at=5000: expected 1 to steps=2",
     "train TRAIN run=new source=t data.vocab_size=10": "data.vocab_size=10: expected at least 300",
     "train TRAIN run=new model.dim=33": "model.n_heads=2: must divide model.dim=33",
-    "find run=first document=": "document=: expected a URL, FILE#RECORD, license:NAME",
+    "find run=first document=": "document=: empty; expected a value (URL | FILE#RECORD",
     "find run=first document=re:(": "re:(: not a regular expression",
     "generate weights=first prompt=a top_p=2": "top_p=2.0: expected above 0 and at most 1",
     "generate weights=first prompt=a prompts=my.txt": "prompts: give prompt= or prompts=, not both",
@@ -135,8 +135,8 @@ MISTAKES = {
     "generate weights=frist prompt=a": "frist: no such file or folder, so neither a run folder",
     "generate weights=first@last prompt=a": "first@last: expected RUN@STEP with the number of a step",
     "generate weights=meta-llama/Llama-2-7b prompt=a": "hf download meta-llama/Llama-2-7b --local-dir FOLDER",
-    "train TRAIN run=": "run=: expected a run's name (run=NAME: runs/NAME)",
-    "report run=": "run=: expected a run's name (run=NAME: runs/NAME)",
+    "train TRAIN run=": "run=: empty; expected a value (a name under runs/, or a path",
+    "report run=": "run=: empty; expected a value (a name under runs/, or a path; several,",
     "generate weights=first@7 prompt=a": "runs/first@7: no checkpoint of this step; the nearest kept: 2",
     "generate weights=first": 'prompt: empty; give prompt="…"',
     "generate weights=first prompts=nosuch.txt": "prompts=nosuch.txt: cannot be read (No such file",
@@ -166,6 +166,47 @@ MISTAKES = {
     "report run=first output=photos": "output=photos: cannot be written (a folder; give",
     "runs folder=nosuch": "folder=nosuch: no such folder; expected one with runs",
     "launch status run=nosuch": "no launch recorded for this run; give run=NAME",
+    "launch status": "launch status: expected run=NAME of one that was launched (in runs: none)",
+    # an empty value, as of a shell's variable that is not set
+    "validate weights=": "weights=: empty; expected a value (a run's folder or name, RUN@STEP,",
+    "train TRAIN run=new init=": "init=: empty; expected a value (weights to start from: a run,",
+    "export weights=first format=hf output=": "output=: empty; expected a value (the folder to create)",
+    "tokenizer corpora=": "corpora=: empty; expected a value (the folder of the prepared sources)",
+    # weights and runs that are nearly right
+    "generate weights=runs prompt=a": "runs: a folder of runs; choose one: runs/first",
+    "generate weights=runs/first/checkpoints/step-000009 prompt=a": "runs/first@9: no checkpoint of this",
+    "average weights=first,first@2 output=new": "runs/first/checkpoints/step-000002 twice; give different",
+    "report run=first,runs/first": "runs/first twice; give different runs",
+    "runs folder=runs/first": "folder=runs/first: itself a run; give the folder that it is in: runs",
+    # an output that cannot be, before what takes long
+    "report run=first output=nosuch/page.html": "cannot be written (nosuch: no such folder)",
+    "report run=first output=/dev/null/page.html": "cannot be written (/dev/null: no such folder)",
+    "tokenizer data.weights.my=1 data.sources=my vocab_size=300 output=/dev/null/t.model": (
+        "/dev/null/t.model: cannot be written (Not a directory)"
+    ),
+    "evaluate weights=first benchmarks=photos output=my.txt": "output=my.txt: cannot be written (Not a",
+    "ladder sizes=1M,2M,3M output=/dev/null/l.html": "output=/dev/null/l.html: cannot be written (Not a dir",
+    # verbs, and keys without a counterpart, of other tools
+    "model=tiny data=sample": "expected a verb before the keys, such as relama train model=tiny",
+    "finetune init=first": "finetune: no such verb; did you mean train?",
+    "sample weights=first": "sample: no such verb; did you mean generate?",
+    "stop run=first": "stop: no such verb; did you mean launch stop?",
+    "train dropout=0.1": "dropout: unknown key; LLaMA is trained without dropout",
+    "train --logging_steps=10": "without dashes; logging_steps: unknown key; every step is logged",
+    "train tokenizer=other.model": "tokenizer: unknown key; a run has the tokenizer that made its tokens",
+    "generate weights=first prompt=a top_k=50": "top_k: unknown key; texts are drawn by temperature=",
+    # their keys in sections
+    "train checkpoint.interval=10": "checkpoint.interval: unknown key; did you mean checkpoint.every?",
+    "train checkpoint.folder=x": "checkpoint.folder: unknown key; did you mean run?",
+    "train parallel.fsdp=2": "parallel.fsdp: unknown key; did you mean parallel.dp_shard?",
+    "train optim.name=adamw": "optim.name: unknown key; did you mean optim?",
+    "train compile.enable=true": "compile.enable: unknown key; did you mean parallel.compile?",
+    "train --training.steps 100": "'--training.steps': expected key=value without dashes: steps=…",
+    "train --parallelism.tensor_parallel_degree=2": "without dashes: parallel.tp=2",
+    "train --job.config_file=a.yaml": "without dashes: config=a.yaml",
+    "train a.yaml": "'a.yaml': expected key=value, such as config=a.yaml",
+    "train my.txt": "'my.txt': expected key=value, such as data=text input=my.txt",
+    "evaluate model=first": "model: unknown key; did you mean weights?",
 }
 
 
@@ -222,6 +263,8 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"one\ntwo\n")))
     code, out, err = typed("generate run=runs/first prompts=- max_tokens=1 temperature=0 +seed=3")
     assert code == 0 and out.count("-" * 40) == 1, err
+    code, out, err = typed("generate weights=runs/first/checkpoints prompt=a max_tokens=1")  # its newest
+    assert code == 0, err
     code, out, err = typed("explain run=first step=99 limit=1")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
     monkeypatch.setenv("HOME", "/home/me")  # shells leave a ~ after an equals sign

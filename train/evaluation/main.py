@@ -15,13 +15,14 @@ import sys
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from configs import terminal
 from configs.load import entry, load
+from data import folders
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.config import RunError
@@ -32,7 +33,7 @@ from train.evaluation.suites import KNOWN, PROTOCOLS, SUITES, Benchmark
 from train.generation.inference import InferenceParallel, load_over, started
 from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
-from train.ranks.setup import Ranks, gather_objects
+from train.ranks.setup import Ranks, first_rank_does, gather_objects
 from train.recipe.facts import SIZES, size_of
 from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
@@ -92,16 +93,20 @@ def run(argv: list[str]) -> None:
     _, others = _divide(config.tasks)
     refuse_unknown(others, KNOWN)
     with started(config.parallel, config.device, copies=True) as ranks:
-        if missing and ranks.is_first:
-            print(f"relama: {missing}", file=sys.stderr)
-        _evaluate(config, ranks)
+        _evaluate(config, ranks, missing)
 
 
-def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
-    """Score the suite and print its table. Raises RunError at the end if a benchmark failed."""
+def _evaluate(config: EvaluateConfig, ranks: Ranks, missing: str) -> None:
+    """Score the suite and print its table. Raises RunError at the end if a benchmark failed.
+
+    `missing`: what to say of the network.
+    """
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     folder = Path(config.output) if config.output else default_folder(weights)
+    first_rank_does(partial(_refuse_unwritable, folder))
+    if missing and ranks.is_first:
+        print(f"relama: {missing}", file=sys.stderr)
     dtype = inference_dtype(config.dtype, ranks, weights.config, MEASURED)
     results = Results(folder, weights, tokenizer.fingerprint, config.benchmarks, config.limit, dtype)
 
@@ -141,6 +146,14 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks) -> None:
     if failures:
         shown = "; ".join(failures[:SHOWN]) + f"; and {len(failures) - SHOWN} more" * (len(failures) > SHOWN)
         raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {shown}")
+
+
+def _refuse_unwritable(folder: Path) -> None:
+    """Asked before anything is scored. Raises RunError."""
+    try:
+        folders.refuse_unwritable(folder / "scores.md")
+    except OSError as error:
+        raise RunError(f"output={folder}: cannot be written ({error.strerror or error})") from None
 
 
 def spare_retries_without_network() -> str:

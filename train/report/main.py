@@ -4,6 +4,7 @@ In: only run folders, in any state. Out: report.html, self-contained, for phone,
 If the model is small enough, samples are made first and kept in samples.jsonl.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,16 +46,17 @@ class ReportConfig:
 def run(argv: list[str]) -> None:
     config = load("report", ReportConfig, as_key("run", argv))
     paths = [run_path(name.strip()) for name in config.run.split(",") if name.strip()]
+    if repeated := next((path for path in paths if paths.count(path) > 1), None):
+        raise RunError(f"run={config.run}: {repeated} twice; give different runs")
     if len(paths) > 1:
         records = [RunRecord.read(path) for path in paths]
         return _write(config, paths[0] / "comparison.html", comparison_page(records))
     record = RunRecord.read(paths[0])  # before anything is written, so that an unreadable run is not changed
-    if config.output and Path(config.output).is_dir():  # asked before the samples, which take a while
-        raise RunError(f"output={config.output}: cannot be written (a folder; give the name of a file)")
+    output = Path(config.output) if config.output else record.path / "report.html"
+    _refuse_unwritable(output)
     if _makes_samples(config, record):
         for line in make_samples(record.path):
             terminal.write(f"relama: {line}")
-    output = Path(config.output) if config.output else record.path / "report.html"
     _write(config, output, report_page(record, output.parent, config.watts))
 
 
@@ -92,6 +94,16 @@ def comparison_page(records: list[RunRecord]) -> str:
 def _makes_samples(config: ReportConfig, record: RunRecord) -> bool:
     is_small = n_params(record.model) <= QUICK_TO_SAMPLE
     return config.samples == "always" or (config.samples == "auto" and is_small)
+
+
+def _refuse_unwritable(output: Path) -> None:
+    """Asked before samples are made, which takes a while. Raises RunError."""
+    try:
+        if not output.parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{output.parent}: no such folder")
+        folders.refuse_unwritable(output)
+    except OSError as error:
+        raise RunError(f"output={output}: cannot be written ({error.strerror or error})") from None
 
 
 def _write(config: ReportConfig, output: Path, page: str) -> None:

@@ -54,6 +54,8 @@ def rows(folder: Path) -> Iterator[Row]:
     """A row for each run in `folder`, by name. Raises RunError if there is no such folder."""
     if not folder.is_dir():
         raise RunError(f"folder={folder}: no such folder; expected one with runs, such as runs/")
+    if _is_run(folder):
+        raise RunError(f"folder={folder}: itself a run; give the folder that it is in: {folder.parent}")
     for path in sorted(_run_folders(folder, DEEPEST)):
         name = str(path.relative_to(folder))
         try:
@@ -71,9 +73,13 @@ def table(found: list[Row]) -> list[str]:
     return lines + [f"! {row.run}: {row.problem}" for row in found if row.problem]
 
 
+def _is_run(path: Path) -> bool:
+    return any((path / name).is_file() for name in (configuration.NAME, lock.NAME))
+
+
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
     for path in folder.iterdir():
-        if any((path / name).is_file() for name in (configuration.NAME, lock.NAME)):
+        if _is_run(path):
             yield path
         elif depth > 1 and path.is_dir() and not path.is_symlink():
             yield from _run_folders(path, depth - 1)

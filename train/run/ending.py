@@ -35,7 +35,7 @@ def conclude(path: Path, config: TrainConfig, step: int, stopped_by: int | None)
     word = run_word(path)
     identity.say(
         f"{path}: step {step} of {config.steps} done. Next:",
-        f"relama generate weights={word} prompt='The '",
+        f"relama generate weights={word} prompt='The'",
         f"relama report run={word}",
     )
     return 0

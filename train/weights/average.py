@@ -67,6 +67,9 @@ def average(weights: list[Weights], ema: float | None) -> Callable[[str], Tensor
 def run(argv: list[str]) -> None:
     config = load("average", AverageConfig, argv)
     weights = [open_weights(Path(path)) for path in config.weights]
+    for number, each in enumerate(weights):
+        if each.path.resolve() in (other.path.resolve() for other in weights[:number]):
+            raise RunError(f"weights={','.join(config.weights)}: {each.path} twice; give different ones")
     tokenizer = tokenizer_of(weights[0], config.tokenizer)
     for each in weights[1:]:
         _refuse_other(each, weights[0], tokenizer)
@@ -86,7 +89,7 @@ def run(argv: list[str]) -> None:
     kind = "mean" if config.ema is None else f"moving average (ema={config.ema:g})"
     print(
         f"{config.output}: the {kind} of {len(weights)} checkpoints (init={config.output} trains from it). "
-        f"Next: relama generate weights={shlex.quote(config.output)} prompt='The '"
+        f"Next: relama generate weights={shlex.quote(config.output)} prompt='The'"
     )
 
 

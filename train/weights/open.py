@@ -101,6 +101,10 @@ def refuse_unknown(path: Path) -> None:
         "a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), nor Hugging Face's "
         "(config.json) or Meta's (params.json) weights"
     )
+    if path.parent.name == "checkpoints" and (step := path.name.removeprefix("step-")).isdecimal():
+        _step(path.parents[1], int(step))  # raises: it names the nearest
+    if path.is_dir() and (runs := sorted(config.parent for config in path.glob("*/config.yaml"))):
+        raise RunError(f"{path}: a folder of runs; choose one: {', '.join(map(str, runs[:5]))}")
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")
     name, at, step = str(path).rpartition("@")
@@ -119,17 +123,19 @@ def refuse_unknown(path: Path) -> None:
 def _named(path: Path) -> Path:
     """`path`; or, if nothing has that name, the run that has, or the step of a run that RUN@STEP names.
 
-    Of a URL: its copy in the cache.
+    Of a run's checkpoints folder: the run. Of a URL: its copy in the cache.
     """
     if url := url_of(path):
         return fetched(url)
+    if path.is_dir() and path.absolute().name == "checkpoints":
+        return path.absolute().parent if path.parent == Path() else path.parent
     if path.exists():
         return path
     name, at, step = str(path).rpartition("@")
     if at and step.isdecimal() and (run := _named(Path(name))).is_dir():
         return _step(run, int(step))
     run = run_path(str(path))
-    return run if run.exists() else path
+    return _named(run) if run.exists() and run != path else path
 
 
 def _step(run: Path, step: int) -> Path:
