@@ -73,7 +73,9 @@ class PrepareConfig:
     """What to prepare, from which inputs, and where; `configs/prepare.yaml` fills it."""
 
     data: DataConfig  # recipe=all: the sources' weights in the tokenizer's training text
-    recipe: str = ""  # one of RECIPES | MAKERS
+    recipe: str = (  # commoncrawl | c4 | github | wikipedia | books | arxiv | stackexchange | text
+        ""  # | ccnet-models | sample | all
+    )
     input: list[str] = field(default_factory=list)  # files, folders and URLs
     source: str | None = None  # the name in the mixture; null: the recipe's
     corpora: str = "corpora"  # the folder of the prepared sources

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from configs.completion import SHELLS, words
+from data.prepare.config import MAKERS, RECIPES
 from launch.cli import VERBS, main
 from tests.support.runs import REPOSITORY
 
@@ -23,6 +24,7 @@ from tests.support.runs import REPOSITORY
         ("relama launch cluster=s", ["cluster=slurm"]),
         ("relama launch model=ti", ["model=tiny", "model=tinyllama-1.1b"]),
         ("relama generate weights=fi", ["weights=first"]),
+        ("relama prepare recipe=", [f"recipe={recipe}" for recipe in (*RECIPES, *MAKERS)]),
         ("relama runs json=", ["json=true", "json=false"]),
         ("relama train input=my", []),  # a file: the shell's own completion
         ("relama trian mo", []),

@@ -1,5 +1,6 @@
 """The average of checkpoints: torch's own averages, in every format; what cannot be averaged is refused."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -77,7 +78,8 @@ def test_the_average_is_torchs(models, tmp_path, ema):
 
 
 def test_copies_of_one_checkpoint_average_to_it_bitwise(models, tmp_path):
-    same = ",".join([f"{tmp_path}/B@6000"] * 3)
+    copies = [shutil.copytree(tmp_path / "B", tmp_path / f"B{number}") for number in range(3)]
+    same = ",".join(f"{copy}@6000" for copy in copies)
     assert main([f"weights={same}", f"output={tmp_path}/same"]) == 0
     ours = open_weights(tmp_path / "same")
     assert all(torch.equal(ours.read(name), p.detach()) for name, p in models[1].named_parameters())
