@@ -11,7 +11,7 @@ import shlex
 import shutil
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from data.errors import DataError
@@ -37,6 +37,29 @@ def aside(folder: Path) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     return temporary
+
+
+@contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """A temporary folder as of `aside`, for this process alone; afterwards what is left of it is deleted.
+
+    Raises DataError if another process is filling it. In the block nobody else makes `folder`.
+    """
+    temporary = folder.with_name(folder.name + ".tmp")
+    temporary.mkdir(parents=True, exist_ok=True)
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        if not _is_locked(handle, temporary, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            raise DataError(f"{folder}: another process is writing it; wait for it, or choose another folder")
+        try:
+            for left in temporary.iterdir():  # by a process that was killed
+                shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
+            yield temporary
+        finally:
+            if _is(handle, temporary):  # it was not committed
+                shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        os.close(handle)
 
 
 def commit(temporary: Path, folder: Path) -> None:
@@ -67,19 +90,53 @@ def commit_once(temporary: Path, folder: Path) -> None:
 def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """Yield a path to write to; after the block the file is synced to disk and replaces `path`.
 
-    If the block raises, `path` is unchanged. Tasks that may run twice pass a `temporary` made by `own`.
+    If the block raises, `path` is unchanged. Two processes take turns. Tasks that may run twice pass a
+    `temporary` made by `own`.
     """
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file")
-    temporary = temporary or path.with_name(path.name + ".tmp")
-    try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with nullcontext(temporary) if temporary else _alone(path.with_name(path.name + ".tmp")) as temporary:
+        try:
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
     sync(path.parent)
+
+
+@contextmanager
+def _alone(temporary: Path) -> Iterator[Path]:
+    """Wait until no other process writes `temporary`, and hold it."""
+    while True:
+        handle = os.open(temporary, os.O_CREAT | os.O_RDWR, 0o666)
+        try:
+            if _is_locked(handle, temporary, fcntl.LOCK_EX):
+                yield temporary
+                return
+        finally:
+            os.close(handle)
+
+
+def _is_locked(handle: int, path: Path, how: int) -> bool:
+    """Lock the open `path`; False if another has it, or has renamed or deleted it meanwhile."""
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks
+            raise
+    return _is(handle, path)
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Whether `path` is still what was opened as `handle`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ that losses are comparable.
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,30 +54,34 @@ class AppendConfig:
 
 def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:
     """Make the new version; yields a line for each source. Raises DataError, and then makes nothing."""
-    if output.exists():
-        raise DataError(f"output={output}: exists already; choose another folder")
     old, new = (sources_in(str(folder)) for folder in (corpora, more))
     for key, folder, found in (("corpora", corpora, old), ("more", more, new)):
         if not found:
             raise DataError(f"{key}={folder}: no token store in it; expected a folder of prepared sources")
-    aside = folders.aside(output)
     try:
-        for source in sorted({*old, *new}):
-            folder = (corpora if source in old else more) / source
-            if source in old and source in new:
-                before, after = TokenStore.open(folder / "tokens"), TokenStore.open(more / source / "tokens")
-                _append(before, after, aside / source / "tokens")
-                yield f"{source}: {before.n_tokens:,} tokens, then {after.n_tokens:,} more"
-            else:
-                (aside / source).symlink_to(os.path.relpath(folder.resolve(), aside.resolve()))
-                yield f"{source}: {TokenStore.open(folder / 'tokens').n_tokens:,} tokens, those of {folder}"
-        if (corpora / "sample").is_dir():  # otherwise data=sample would make its own stores there again
-            shutil.copytree(corpora / "sample", aside / "sample", dirs_exist_ok=True)
-        folders.commit_once(aside, output)
+        with folders.filling(output) as aside:
+            if output.exists():
+                raise DataError(f"output={output}: exists already; choose another folder")
+            yield from _fill(aside, corpora, more, old, new)
+            folders.commit_once(aside, output)
     except OSError as error:
         raise DataError(f"output={output}: cannot be written ({error}); nothing was appended") from None
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _fill(
+    aside: Path, corpora: Path, more: Path, old: Collection[str], new: Collection[str]
+) -> Iterator[str]:
+    for source in sorted({*old, *new}):
+        folder = (corpora if source in old else more) / source
+        if source in old and source in new:
+            before, after = TokenStore.open(folder / "tokens"), TokenStore.open(more / source / "tokens")
+            _append(before, after, aside / source / "tokens")
+            yield f"{source}: {before.n_tokens:,} tokens, then {after.n_tokens:,} more"
+        else:
+            (aside / source).symlink_to(os.path.relpath(folder.resolve(), aside.resolve()))
+            yield f"{source}: {TokenStore.open(folder / 'tokens').n_tokens:,} tokens, those of {folder}"
+    if (corpora / "sample").is_dir():  # otherwise data=sample would make its own stores there again
+        shutil.copytree(corpora / "sample", aside / "sample", dirs_exist_ok=True)
 
 
 def _append(before: TokenStore, after: TokenStore, goal: Path) -> None:

@@ -4,6 +4,8 @@ Each format has a function that checks a folder and returns `Weights`, and one t
 Tensors are read one at a time, so a conversion holds no more than the file it is writing.
 """
 
+import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -101,25 +103,56 @@ def refuse_unless_whole_number(path: Path, values: dict, *keys: str) -> None:
 
 @contextmanager
 def written_whole(output: Path) -> Iterator[Path]:
-    """A folder to write into. It becomes `output` once everything is on disk; a failure leaves nothing."""
-    if output.exists():
-        raise FormatError(f"output={output}: already exists; choose another folder, or remove it")
+    """A folder to write into. It becomes `output` once everything is on disk; a failure leaves nothing.
+
+    Raises FormatError if `output` exists, if another process is writing it, or if it cannot be written.
+    """
+    _refuse_existing(output)
     aside = output.with_name(output.name + ".tmp")
-    shutil.rmtree(aside, ignore_errors=True)
     try:
-        aside.mkdir(parents=True)
-        yield aside
-        for path in (*aside.rglob("*"), aside):
-            if path.is_file():
-                path.chmod(_usual_mode())  # safetensors makes files that only their owner can read
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
-        aside.rename(output)
+        aside.mkdir(parents=True, exist_ok=True)
+        with _locked(aside, output):
+            _refuse_existing(output)
+            for left in aside.iterdir():  # by a process that was killed
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield aside
+            for path in (*aside.rglob("*"), aside):
+                if path.is_file():
+                    path.chmod(_usual_mode())  # safetensors makes files that only their owner can read
+                handle = os.open(path, os.O_RDONLY)
+                os.fsync(handle)
+                os.close(handle)
+            aside.rename(output)
     except (OSError, RuntimeError) as error:
         raise FormatError(f"output={output}: could not be written ({_first_line(error)})") from None
+
+
+def _refuse_existing(output: Path) -> None:
+    if output.exists():
+        raise FormatError(f"output={output}: already exists; choose another folder, or remove it")
+
+
+@contextmanager
+def _locked(aside: Path, output: Path) -> Iterator[None]:
+    """Hold the folder `aside`; afterwards delete it, unless it was renamed."""
+    handle = os.open(aside, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FormatError(
+                f"output={output}: another process is writing it; wait for it, or choose another folder"
+            ) from None
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):  # no locks here
+                raise
+        try:
+            yield
+        finally:
+            if aside.exists() and os.path.samestat(aside.stat(), os.fstat(handle)):
+                shutil.rmtree(aside, ignore_errors=True)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        os.close(handle)
 
 
 def _usual_mode() -> int:

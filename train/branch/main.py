@@ -5,7 +5,6 @@ config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` tr
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -75,8 +74,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     parent, folder = run_path(asked.run), run_path(asked.to)
     if folder.resolve() == parent.resolve():
         raise RunError(f"to={asked.to}: the run itself; choose a new name")
-    if folder.exists():
-        raise RunError(f"{folder}: exists already; choose a new name with to=")
+    _refuse_existing(folder)
     ancestors(parent)  # refuses a circle
     checkpoint, state = _checkpoint(parent, asked.at)
     saved = configuration.saved_config(parent, state)
@@ -186,11 +184,16 @@ def _places(parent: Path) -> dict[str, Path]:
         return {}
 
 
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists():
+        raise RunError(f"{folder}: exists already; choose a new name with to=")
+
+
 def _write(
     folder: Path, config: TrainConfig, lineage: Lineage, order: Order, stores: dict[str, TokenStore]
 ) -> None:
-    aside = folders.aside(folder)
-    try:
+    with folders.filling(folder) as aside:
+        _refuse_existing(folder)
         (aside / "checkpoints").mkdir()
         save(config, aside / configuration.NAME)
         known = {
@@ -203,9 +206,6 @@ def _write(
         lineage.write(aside, folder)
         lineage.checkpoint()  # the parent, if it is training, may have removed it meanwhile
         folders.commit_once(aside, folder)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
 
 
 def main(argv: list[str] | None = None) -> int:
