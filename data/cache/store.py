@@ -66,10 +66,6 @@ class BucketStore(TokenStore):
     def place(self) -> str:
         return self.bucket.url
 
-    @property
-    def n_units(self) -> int:
-        return sum(-(-self.size_of(shard) // (self.unit * BLOCK)) for shard in range(len(self._shards)))
-
     def size_of(self, shard: int) -> int:
         """Bytes of a shard."""
         return self._shards[shard]["tokens"] * self.dtype.itemsize

@@ -22,8 +22,8 @@ from tests.support.runs import (
     workers_of,
 )
 
-STEPS = 40
-SETTINGS = (f"steps={STEPS}", "checkpoint.every=6", "validate.every=15")
+STEPS = 28
+SETTINGS = (f"steps={STEPS}", "checkpoint.every=6", "validate.every=10")
 LAST = f"checkpoints/step-{STEPS:06d}"
 
 pytestmark = pytest.mark.distributed

@@ -34,11 +34,6 @@ class Law:
         parameters = ratio * (flops / TRAIN_FLOPS) ** a
         return parameters, flops / TRAIN_FLOPS / parameters
 
-    def tokens_to_reach(self, loss: float, parameters: float) -> float | None:
-        """The tokens on which a model of this size reaches `loss`; None if it never does."""
-        left = loss - self.E - self.A / parameters**self.alpha
-        return (self.B / left) ** (1 / self.beta) if left > 0 else None
-
     def cheapest(self, loss: float, served: float) -> tuple[float, float] | None:
         """The parameters and tokens that reach `loss` with the fewest FLOPs of training plus `served` tokens
         of inference: the trade of the LLaMA paper's §1, counted as by Sardana et al. (arXiv 2401.00448).

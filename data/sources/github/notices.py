@@ -79,11 +79,6 @@ class _Unit:
     paragraphs: tuple[tuple[int, int], ...] = ()  # line ranges of the comment's text
 
 
-def strip_notice(text: str, comments: Comments) -> str:
-    """The text without its license notice."""
-    return split_notice(text, comments)[0]
-
-
 def split_notice(text: str, comments: Comments) -> tuple[str, str]:
     """The text without its license notice, and the words of the notice."""
     lines = text.split("\n")

@@ -133,4 +133,3 @@ def test_serving_more_makes_the_cheapest_model_smaller_and_its_training_longer()
     assert served[0] < unserved[0] and served[1] > unserved[1]
     assert PUBLISHED.loss(*served) == pytest.approx(loss, rel=1e-6)
     assert PUBLISHED.cheapest(1.8, served=0) is None  # below E
-    assert PUBLISHED.tokens_to_reach(loss, 1e6) is None
