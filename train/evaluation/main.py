@@ -112,9 +112,7 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks, missing: str) -> None:
 
     @cache
     def lm() -> "RelamaLM":
-        from train.evaluation.harness import (
-            RelamaLM,
-        )  # slow to import and load; not needed if all results are kept
+        from train.evaluation.harness import RelamaLM  # slow, and not needed if all results are kept
 
         model = load_over(weights, ranks, config.parallel, dtype)
         return RelamaLM(model, tokenizer, config.batch, ranks.layout)
