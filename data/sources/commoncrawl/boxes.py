@@ -12,6 +12,7 @@ from functools import lru_cache
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, text_of
+from data.sources.commoncrawl.scan import FORUM, Facts
 
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 # Each matches one class name or id.
@@ -28,9 +29,6 @@ _SMALL = re.compile(
     r"|signature|post_author|moderatorbar|keyinfo|postdetails|ipscomment_author|crawler-post-(?:meta|infos)"
 )
 _KINDS = {"small": _SMALL, "surroundings": _SURROUNDINGS, "widget": _WIDGETS}
-# Two patterns that begin with a literal are searched for many times faster than one with a choice.
-_CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
-_ID = re.compile(r"""id=("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _CONTENT = "article, h1, main"
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -39,14 +37,12 @@ _MEMBER = re.compile(rf"(?:{_FIELDS})[ \t]*:", re.IGNORECASE)
 _RULE = re.compile(r"\s*_{10,}\s*")
 
 
-def remove_boxes(body: ElementNode, html: str) -> None:
+def remove_boxes(body: ElementNode, facts: Facts) -> None:
     """Remove the boxes from the parsed page."""
-    values = {*_CLASS.findall(html), *_ID.findall(html)}
-    written = " ".join([value.strip("\"'") for value in values]).lower()
-    names = {name for name in {*written.split()} if _kind(name)}
+    names = {name for word in facts.names if _kind(name := word.lower())}
     if names:
         _remove_named(body, names)
-    if "osts:" in html or "Beiträge:" in html:
+    if facts.features & FORUM:
         _remove_members(body)
 
 

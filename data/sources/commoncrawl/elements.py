@@ -6,6 +6,8 @@ from typing import cast
 from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
+_LINKS = "a, select, script"
+
 
 def select(element: ElementNode, selector: str) -> Sequence[ElementNode]:
     """The elements below this one that match a CSS selector, in the page's order."""
@@ -22,3 +24,25 @@ def span(tree: HTMLTree, text: str) -> ElementNode:
     element = cast(ElementNode, tree.create_element("span"))
     element.text_content = text
     return element
+
+
+def n_unlinked(element: ElementNode) -> int:
+    """Characters outside links, options and scripts."""
+    size = _n_characters(element)
+    return max(0, size - _n_linked(element)) if size and element.first_element_child else size
+
+
+def is_mostly_links(element: ElementNode) -> bool:
+    """Whether more than half of an element's text is in links, options and scripts."""
+    size = _n_characters(element)
+    return size > 0 and 2 * _n_linked(element) > size
+
+
+def _n_linked(element: ElementNode) -> int:
+    """Characters of links, options and scripts."""
+    return sum([_n_characters(inner) for inner in select(element, _LINKS)])
+
+
+def _n_characters(element: ElementNode) -> int:
+    """The number of characters of an element's text, counting each stretch of space as one."""
+    return len(" ".join(text_of(element).split()))

@@ -8,6 +8,8 @@ element that the next of its kind closes (`<p>`, `<li>`) does not count.
 
 import re
 
+from data.sources.commoncrawl.scan import Facts, scan
+
 MAX_DEPTH = 2000  # browsers nest at most 512
 MAX_REPEATED = 200_000  # formatting elements that a parser would add
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]{0,15})([^>]{0,100})")
@@ -33,14 +35,16 @@ _FLAT = frozenset(slash + name for name in _FORMATTING | _CLOSED_BY_OTHERS for s
 _NAME = re.compile(r"<(/?[a-zA-Z][a-zA-Z0-9]{0,15})[^>]{0,100}")
 
 
-def is_too_deep(html: str) -> bool:
+def is_too_deep(html: str, facts: Facts | None = None) -> bool:
     """Whether a page is nested so deeply that parsing it may take minutes."""
-    n_tags = html.count("<")
-    if n_tags <= MAX_DEPTH:
+    facts = facts or scan(html)
+    if facts.n_tags <= MAX_DEPTH:
         return False
-    if _may_repeat_often(html):
+    if facts.repeated > MAX_REPEATED and _may_repeat_often(html):
         return _is_too_deep(html)
-    return n_tags - html.count("</") > MAX_DEPTH and _nests_too_deep(_NAME.findall(html))  # rarely so many
+    return facts.n_tags - facts.n_closing > MAX_DEPTH and _nests_too_deep(
+        _NAME.findall(html)
+    )  # rarely so many
 
 
 def _may_repeat_often(html: str) -> bool:

@@ -14,6 +14,7 @@ from data.sources import rows
 from data.sources.commoncrawl import main_content, nesting
 from data.sources.commoncrawl.charset import decode_html
 from data.sources.commoncrawl.response import ResponseError, parse_response
+from data.sources.commoncrawl.scan import scan
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
 VERSION = 5  # raise it when the same input gives other text
@@ -51,9 +52,10 @@ def clean(record: Record, *, source: str = "commoncrawl") -> Document | Drop:
     """The page's lines without its title, or a drop."""
     meta = dict(record.meta)
     if meta.pop("html", False):
-        if nesting.is_too_deep(record.text):
+        facts = scan(record.text)
+        if nesting.is_too_deep(record.text, facts):
             return replace(record.drop("nested too deeply"), malformed=True)
-        title, text = main_content.extract(record.text)
+        title, text = main_content.extract(record.text, facts)
         lines = _lines(text)
     else:
         title, *lines = _lines(record.text) or [""]

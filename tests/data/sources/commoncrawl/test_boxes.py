@@ -129,3 +129,7 @@ def test_the_date_of_a_short_sentence_is_kept():
 def test_a_bullet_and_a_byline_are_still_dropped():
     assert "•" not in text(f"<article>{ARTICLE}<p><b>•</b> an item</p></article>")
     assert "May" not in text(f"<article><p>By <time>May 1</time></p>{ARTICLE}</article>")
+
+
+def test_a_date_without_text_is_no_error():
+    assert f"{LONG} 3." in text(ARTICLE + "<p>Written <time datetime=2020-01-01></time> on a boat.</p>")

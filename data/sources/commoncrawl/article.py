@@ -1,0 +1,165 @@
+"""Where the article of a web page is, and what surrounds it.
+
+The article is the deepest element that holds more than half of the text of the page's paragraphs, without
+their links. All that follows it is outside, except sections of the same kind, and what precedes it if that is
+mostly links or a box; boxes inside it are recognized by their conventional names (Mozilla's Readability).
+
+c/outline.c finds all this in the serialized page, because each element touched here takes microseconds.
+The functions here do the same where it is not compiled, and for pages that it cannot read.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from resiliparse.parse.html.node import ElementNode
+
+from data.sources.commoncrawl.elements import is_mostly_links, n_unlinked, select, text_of
+from data.sources.commoncrawl.scan import native
+
+_PARAGRAPHS = "p, pre"
+# Class names and ids of boxes outside the article: Readability's "unlikely candidates" and "bylines".
+# fmt: off
+_BOX_NAMES = (
+    "-ad-", "ad-break", "agegate", "author", "banner", "breadcrumb", "byline", "combx", "comment",
+    "community", "dateline", "disqus", "extra", "footer", "gdpr", "legends", "menu", "pager", "pagination",
+    "popup", "related", "remark", "replies", "rss", "shoutbox", "sidebar", "skyscraper", "social", "sponsor",
+    "supplemental", "writtenby",
+)
+# fmt: on
+_NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
+_TOPICS = ("tag-", "category-")  # the article's topics in WordPress
+_BOXES = "[class], [id], form"
+_BOXES = "[class], [id], form"
+_SILENT = "script, style, noscript, template"
+_Place = tuple[ElementNode, list[ElementNode]]
+_Way = tuple[int, ...]  # to an element from the body: each one's place among its siblings, from 1
+
+
+@dataclass(frozen=True)
+class Article:
+    """An article that has been found, but not yet touched."""
+
+    n_characters: int  # of the page's paragraphs, without their links
+    most: int  # no more characters than this are extracted from the page
+    locate: Callable[[], _Place]  # the article's element, and those that surround it and are not hidden
+
+
+def find_article(body: ElementNode) -> Article | None:
+    """The article of a page; None if it has no paragraphs."""
+    outline = native.outline(body.html, _BOX_NAMES) if native is not None else None
+    if outline is None:
+        return _find_article(body)
+    n_characters, n_visible, most, article, surroundings = outline
+    if not n_characters:
+        return None
+
+    def locate() -> _Place:
+        elements = dict(_elements_at(body, sorted({article, *surroundings})))
+        return elements[article], [elements[way] for way in surroundings]
+
+    return Article(n_characters, min(n_visible, most), locate)
+
+
+def _elements_at(body: ElementNode, ways: Sequence[_Way]) -> Iterator[tuple[_Way, ElementNode]]:
+    """The elements at sorted ways; each element of the page is passed once at most."""
+    path = [body]
+    previous: _Way = ()
+    for way in ways:
+        depth = 0
+        while depth < len(previous) and previous[depth] == way[depth]:
+            depth += 1
+        element, place = (path[depth + 1], previous[depth]) if depth < len(previous) else (None, 0)
+        del path[depth + 1 :]
+        for target in way[depth:]:
+            if element is None:
+                element, place = path[-1].first_element_child, 1
+            while place < target and element is not None:
+                element, place = element.next_element_sibling, place + 1
+            if element is None:
+                raise ValueError(f"a page without an element at {way}")
+            path.append(element)
+            element = None
+        previous = way
+        yield way, path[-1]
+
+
+def _find_article(body: ElementNode) -> Article | None:
+    """The same by resiliparse's elements alone."""
+    paragraphs = select(body, _PARAGRAPHS)
+    sizes = [n_unlinked(paragraph) for paragraph in paragraphs]
+    n_characters = sum(sizes)
+    if not n_characters:
+        return None
+    # An element's paragraphs are neighbors in the page's order: more than half of all include the median.
+    median, seen = 0, sizes[0]
+    while 2 * seen < n_characters:
+        median += 1
+        seen += sizes[median]
+    path = _ancestors(paragraphs[median])
+    joins = {element: place for place, element in enumerate(path)}  # the first ancestor on the path
+    held = [0] * len(path)
+    for paragraph, size in zip(paragraphs, sizes):
+        climbed, element = [], paragraph.parent
+        while element is not None and element not in joins:
+            climbed.append(element)
+            element = element.parent
+        place = joins[element] if isinstance(element, ElementNode) else len(path) - 1
+        joins |= dict.fromkeys(climbed, place)
+        held[place] += size
+    while 2 * held[0] <= n_characters:
+        path, held = path[1:], [held[0] + held[1], *held[2:]]
+    return Article(n_characters, _n_visible(body), lambda: (path[0], _surroundings(path)))
+
+
+def _ancestors(element: ElementNode) -> list[ElementNode]:
+    """The ancestors of an element, from its parent up to the root."""
+    path = []
+    parent = element.parent
+    while isinstance(parent, ElementNode):
+        path.append(parent)
+        parent = parent.parent
+    return path
+
+
+def _surroundings(path: list[ElementNode]) -> list[ElementNode]:
+    """Everything after the article, links before it and boxes in it, unless they are hidden."""
+    found, boxed = [], [path[0]]
+    for element in path:
+        if element.tag in ("body", "html"):
+            break
+        sibling = element.next_element_sibling
+        while sibling is not None:
+            (boxed if _continues(element, sibling) else found).append(sibling)
+            sibling = sibling.next_element_sibling
+        sibling = element.previous_element_sibling
+        while sibling is not None:
+            is_outside = _is_box(sibling) or is_mostly_links(sibling)
+            (found if is_outside else boxed).append(sibling)
+            sibling = sibling.previous_element_sibling
+    found += [box for element in boxed for box in select(element, _BOXES) if _is_box(box)]
+    return [element for element in found if not element.has_attribute("hidden")]
+
+
+def _is_box(element: ElementNode) -> bool:
+    tag = element.tag
+    return tag == "form" or (tag not in _NO_BOXES and _names_box(f"{element.class_name} {element.id}"))
+
+
+@lru_cache(maxsize=4096)
+def _names_box(names: str) -> bool:
+    kept = " ".join([name for name in names.lower().split() if not name.startswith(_TOPICS)])
+    return any([word in kept for word in _BOX_NAMES])
+
+
+def _continues(element: ElementNode, sibling: ElementNode) -> bool:
+    """Whether a sibling is another section of the same kind, with paragraphs."""
+    same = sibling.tag == element.tag and sibling.class_name == element.class_name
+    kind = element.class_name or element.tag == "section"
+    return bool(same and kind and sibling.query_selector(_PARAGRAPHS) is not None)
+
+
+def _n_visible(body: ElementNode) -> int:
+    """An upper bound on the number of extracted characters, far cheaper than the extraction."""
+    silent = select(body, "script, style, noscript, template")
+    return len(text_of(body)) - sum(len(text_of(element)) for element in silent)

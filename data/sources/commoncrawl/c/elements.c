@@ -1,0 +1,222 @@
+/* The elements of a serialized page. */
+
+#define _GNU_SOURCE
+#include "web.h"
+
+#define UNBOUNDED ((uint64_t)1 << 40)
+#define KELVIN "\xE2\x84\xAA" /* the only sign beyond ASCII whose lower case is a letter of ASCII: k */
+
+typedef struct {
+    const char *name;
+    uint32_t flags;
+} Kind;
+
+static const Kind kinds[] = {
+    {"a", LINKED}, {"article", NO_BOX | ROOT}, {"button", DARK}, {"form", FORM}, {"h1", NO_BOX}, {"h2", NO_BOX},
+    {"h3", NO_BOX}, {"h4", NO_BOX}, {"h5", NO_BOX}, {"h6", NO_BOX}, {"iframe", DARK}, {"li", LIST},
+    {"listing", PRE}, {"main", NO_BOX | ROOT}, {"nav", DARK}, {"noscript", SILENT | DARK}, {"ol", LIST}, {"p", PARAGRAPH},
+    {"pre", PARAGRAPH | PRE}, {"script", LINKED | SILENT | DARK}, {"select", LINKED | DARK},
+    {"style", SILENT | DARK}, {"ul", LIST}, {"xmp", PRE}, {NULL, 0},
+};
+static const char *const raw[] = {"script", "style", "iframe", "xmp", "noembed", "noframes", NULL};
+static const char *const inline_[] = {"a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "img", "kbd", "q", "s",
+                                      "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", NULL};
+static const char *const empty[] = {"area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img",
+                                    "input", "keygen", "link", "meta", "param", "source", "track", "wbr", NULL};
+
+static int is_name_of(const byte *name, const byte *end, const char *other) {
+    return is_name(name, (uint32_t)(end - name), other);
+}
+
+static int is_one_of(const byte *name, uint32_t n, const char *const *names) {
+    for (; *names; names++)
+        if ((byte)**names == *name && is_name(name, n, *names)) return 1;
+    return 0;
+}
+
+static uint32_t kind_of(const byte *name, uint32_t n) {
+    for (const Kind *kind = kinds; kind->name; kind++)
+        if ((byte)*kind->name == *name && is_name(name, n, kind->name)) return kind->flags;
+    return 0;
+}
+
+/* One character of the text. A space beyond ASCII may be extracted as a character. */
+static inline void add_character(Page *page, int is_word, int is_ascii) {
+    Sums *now = &page->now;
+    int starts = is_word && !(now->at && page->is_word[now->at - 1]);
+    page->is_word[now->at++] = (byte)is_word;
+    now->nonspace += (uint32_t)is_word;
+    now->starts += (uint32_t)starts;
+    if (!page->dark) page->shown += (uint64_t)(page->pre ? 1 : is_word ? 1 + starts : is_ascii ? 0 : 2);
+}
+
+static void add_text(Page *page, const byte *at, const byte *end, int is_raw) {
+    while (at < end) {
+        if (*at == '&' && !is_raw) {
+            const byte *semicolon = memchr(at, ';', (size_t)(end - at));
+            add_character(page, at[1] != 'n', 0); /* of &amp; &lt; &gt; &quot; &nbsp; */
+            at = semicolon ? semicolon + 1 : end;
+            continue;
+        }
+        if (*at == '\n' && page->pre) page->extra += 2 * (uint64_t)page->lists;
+        add_character(page, !is_space(at), *at <= ' ');
+        at += width(*at);
+    }
+}
+
+static int holds(const byte *at, const byte *end, const char *word) {
+    for (; at < end; at++)
+        if (is_word(at, end, word)) return 1;
+    return 0;
+}
+
+/* Whether resiliparse may take an element for the root of the main content, wherever it is. */
+static int may_be_root(const Element *element) {
+    const byte *class = element->class, *end = class + element->n_class;
+    return element->flags & ROOT || holds(class, end, "content") || holds(class, end, "article") ||
+           holds(class, end, "single-post");
+}
+
+/* An element, from the position after its "<"; returns that after its ">", or NULL. */
+static const byte *read_tag(const byte *at, const byte *end, Element *element) {
+    element->name = at;
+    while (at < end && *at != ' ' && *at != '>') at++;
+    element->n_name = (uint32_t)(at - element->name);
+    while (at < end && *at == ' ') {
+        const byte *name = ++at;
+        if (at < end) at++; /* the first character may be = */
+        while (at < end && *at != '=' && *at != '>') at++;
+        uint32_t n = (uint32_t)(at - name);
+        if (end - at < 2 || at[0] != '=' || at[1] != '"') return NULL;
+        const byte *value = at + 2, *close = memchr(value, '"', (size_t)(end - value));
+        if (!close) return NULL;
+        int is_class = is_name(name, n, "class"), is_id = is_name(name, n, "id");
+        if (is_class) element->class = value, element->n_class = (uint32_t)(close - value);
+        if (is_id) element->id = value, element->n_id = (uint32_t)(close - value);
+        if ((is_class || is_id) && memmem(value, (size_t)(close - value), KELVIN, 3)) return NULL;
+        if (is_name(name, n, "hidden")) element->flags |= HAS_HIDDEN;
+        if (is_name(name, n, "role") && holds(value, close, "main")) element->flags |= ROOT;
+        at = close + 1;
+    }
+    return at < end && *at == '>' ? at + 1 : NULL;
+}
+
+static int32_t add_element(Page *page) {
+    if (page->n == page->room) {
+        int32_t room = page->room ? 2 * page->room : 512;
+        Element *grown = PyMem_Realloc(page->elements, (size_t)room * sizeof *grown);
+        if (!grown) return -1;
+        page->elements = grown, page->room = room;
+    }
+    return page->n++;
+}
+
+static void enter(Page *page, Element *element) {
+    element->before = page->now;
+    page->lists += !!(element->flags & LIST);
+    page->dark += !!(element->flags & DARK);
+    page->pre += !!(element->flags & PRE);
+    if (!page->dark && !is_one_of(element->name, element->n_name, inline_))
+        page->extra += 5 + 2 * (uint64_t)page->lists + (element->flags & LIST ? 14 : 0);
+    if (page->dark) page->extra += may_be_root(element) ? UNBOUNDED : 1;
+}
+
+static void leave(Page *page, int32_t which) {
+    Element *element = page->elements + which;
+    element->after = page->now;
+    element->last = page->n - 1;
+    page->lists -= !!(element->flags & LIST);
+    page->dark -= !!(element->flags & DARK);
+    page->pre -= !!(element->flags & PRE);
+    if (element->flags & LINKED) page->now.linked += size_of(page, element);
+    if (element->flags & SILENT) page->silent += element->after.at - element->before.at;
+}
+
+/* The end of the text of <script> and the like: their end tag, or NULL. */
+static const byte *raw_end(const byte *at, const byte *end, const Element *element) {
+    for (; (at = memchr(at, '<', (size_t)(end - at))); at++)
+        if ((size_t)(end - at) > element->n_name + 2 && at[1] == '/' && at[element->n_name + 2] == '>' &&
+            !memcmp(at + 2, element->name, element->n_name))
+            return at;
+    return NULL;
+}
+
+static const byte *after_comment(const byte *at, const byte *end) {
+    for (; (at = memchr(at, '-', (size_t)(end - at))); at++)
+        if (end - at >= 3 && at[1] == '-' && at[2] == '>') return at + 3;
+    return NULL;
+}
+
+static void link_siblings(Page *page, int32_t which, int32_t *last_child) {
+    Element *element = page->elements + which, *parent = page->elements + element->parent;
+    element->previous = parent->flags & HAS_CHILD ? *last_child : -1;
+    element->place = element->previous < 0 ? 1 : page->elements[element->previous].place + 1;
+    if (element->previous >= 0) page->elements[element->previous].next = which;
+    parent->flags |= HAS_CHILD;
+    *last_child = which;
+}
+
+static int is_foreign(const Element *element) {
+    return is_name(element->name, element->n_name, "svg") || is_name(element->name, element->n_name, "math");
+}
+
+int read_page(Page *page, const byte *at, const byte *end) {
+    int32_t open = -1, depth = 0, foreign = 0, muted = 0; /* muted: open templates, whose content is apart */
+    int32_t last_children[MOST_DEPTH];
+    while (at < end) {
+        const byte *tag = memchr(at, '<', (size_t)(end - at));
+        if (!tag) return 0;
+        if (tag > at && !muted) add_text(page, at, tag, 0);
+        at = tag + 1;
+        if (end - at >= 3 && !memcmp(at, "!--", 3)) {
+            if (!(at = after_comment(at + 3, end))) return 0;
+        } else if (*at == '/') {
+            const byte *name = at + 1, *close = memchr(at, '>', (size_t)(end - at));
+            if (!close) return 0;
+            at = close + 1;
+            if (muted && (!is_name_of(name, close, "template") || --muted)) continue;
+            Element *element = page->elements + open;
+            if (element->n_name != (uint32_t)(close - name) || memcmp(element->name, name, element->n_name)) return 0;
+            foreign -= is_foreign(element);
+            leave(page, open);
+            open = element->parent;
+            if (!depth--) return 0;
+            if (open < 0) return at == end;
+        } else {
+            Element read = {0};
+            if (*at == '!' || *at == '?' || !(at = read_tag(at, end, &read))) return 0;
+            int is_template = is_name(read.name, read.n_name, "template");
+            int is_raw = is_one_of(read.name, read.n_name, raw);
+            const byte *text_end = is_raw ? raw_end(at, end, &read) : at;
+            if (!text_end || is_name(read.name, read.n_name, "plaintext") || (foreign && is_template)) return 0;
+            if (foreign && (memchr(at, '&', (size_t)(text_end - at)) || memchr(at, '<', (size_t)(text_end - at))))
+                return 0; /* escaped or not, according to the parser's version */
+            if (muted) {
+                muted += is_template;
+                at = text_end;
+                continue;
+            }
+            if (depth >= MOST_DEPTH || (open < 0 && page->n)) return 0;
+            int32_t which = add_element(page);
+            if (which < 0) return -1;
+            Element *element = page->elements + which;
+            *element = read;
+            element->flags |= kind_of(read.name, read.n_name);
+            element->parent = open;
+            element->previous = element->next = -1;
+            if (open >= 0) link_siblings(page, which, last_children + depth - 1);
+            enter(page, element);
+            if (is_one_of(read.name, read.n_name, empty)) {
+                leave(page, which);
+                continue;
+            }
+            foreign += is_foreign(element);
+            open = which;
+            depth++;
+            if (is_raw) add_text(page, at, text_end, 1);
+            at = text_end;
+            muted = is_template;
+        }
+    }
+    return 0;
+}

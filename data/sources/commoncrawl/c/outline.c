@@ -1,0 +1,176 @@
+/* Where the article of a page is: data/sources/commoncrawl/main_content.py says what is looked for. */
+
+#include "web.h"
+
+enum { MOST_WORDS = 64 };
+
+typedef struct {
+    const char *at[MOST_WORDS];
+    uint32_t n;
+    uint64_t first[256], second[256]; /* the words with this first and second letter */
+} Words;
+
+static uint32_t paragraph_size(const Page *page, const Element *element) {
+    uint32_t size = size_of(page, element), links = linked(element);
+    return size > links ? size - links : 0;
+}
+
+/* The deepest element that holds more than half of the paragraphs' text, and `*total`; -1 if they have none. */
+static int32_t find_article(const Page *page, uint64_t *total) {
+    uint64_t seen = 0, held = 0; /* held: by the elements from `from` to before `to` */
+    int32_t median = 0;
+    *total = 0;
+    for (int32_t i = 1; i < page->n; i++)
+        if (page->elements[i].flags & PARAGRAPH) *total += paragraph_size(page, page->elements + i);
+    if (!*total) return -1;
+    do {
+        while (!(page->elements[++median].flags & PARAGRAPH)) continue;
+        seen += paragraph_size(page, page->elements + median);
+    } while (2 * seen < *total);
+    int32_t article = page->elements[median].parent, from = article + 1, to = from;
+    for (;; article = page->elements[article].parent) {
+        const Element *element = page->elements + article;
+        for (int32_t i = article + 1; i < from; i++)
+            if (page->elements[i].flags & PARAGRAPH) held += paragraph_size(page, page->elements + i);
+        for (int32_t i = to; i <= element->last; i++)
+            if (page->elements[i].flags & PARAGRAPH) held += paragraph_size(page, page->elements + i);
+        from = article + 1, to = element->last + 1;
+        if (2 * held > *total || element->parent < 0) return article;
+    }
+}
+
+static int is_boundary(const byte *at) { return is_space(at) || !memcmp(at, "&nbsp;", 6); }
+
+/* Whether a class or id holds one of the words, apart from names of topics. */
+static int names_box(const Words *words, const byte *at, const byte *end) {
+    while (at < end) {
+        const byte *name = at;
+        while (at < end && !is_boundary(at)) at += width(*at);
+        if (!is_word(name, at, "tag-") && !is_word(name, at, "category-"))
+            for (; name + 1 < at; name++) {
+                uint64_t left = words->first[*name] & words->second[name[1]];
+                for (int which = 0; left; which++, left >>= 1)
+                    if (left & 1 && is_word(name, at, words->at[which])) return 1;
+            }
+        if (at < end) at += *at == '&' ? 6 : width(*at);
+    }
+    return 0;
+}
+
+static int is_box(const Words *words, const Element *element) {
+    if (element->flags & FORM) return 1;
+    return !(element->flags & NO_BOX) && (names_box(words, element->class, element->class + element->n_class) ||
+                                          names_box(words, element->id, element->id + element->n_id));
+}
+
+static int is_mostly_links(const Page *page, int32_t which) {
+    const Element *element = page->elements + which;
+    uint32_t size = size_of(page, element);
+    return size && 2 * (uint64_t)linked(element) > size;
+}
+
+/* Whether a sibling is another section of the same kind, with paragraphs. */
+static int continues(const Page *page, int32_t which, int32_t other) {
+    const Element *element = page->elements + which, *sibling = page->elements + other;
+    int is_same = sibling->n_name == element->n_name && sibling->n_class == element->n_class &&
+                  !memcmp(sibling->name, element->name, element->n_name) &&
+                  (!element->n_class || !memcmp(sibling->class, element->class, element->n_class));
+    if (!is_same || !(element->n_class || is_name(element->name, element->n_name, "section"))) return 0;
+    for (const Element *below = sibling + 1; below <= page->elements + sibling->last; below++)
+        if (below->flags & PARAGRAPH) return 1;
+    return 0;
+}
+
+/* The way from the body to an element, as places among the children, from 1. */
+static PyObject *way_to(const Page *page, int32_t which) {
+    int32_t way[MOST_DEPTH], n = 0;
+    for (; which > 0; which = page->elements[which].parent) way[n++] = page->elements[which].place;
+    PyObject *places = PyTuple_New(n);
+    for (int32_t i = 0; places && i < n; i++) {
+        PyObject *place = PyLong_FromLong(way[n - 1 - i]);
+        if (!place) Py_CLEAR(places);
+        else PyTuple_SET_ITEM(places, i, place);
+    }
+    return places;
+}
+
+static int append_way(const Page *page, int32_t which, PyObject *ways) {
+    PyObject *way = way_to(page, which);
+    int failed = !way || PyList_Append(ways, way) < 0;
+    Py_XDECREF(way);
+    return failed ? -1 : 0;
+}
+
+/* Append the ways to the boxes below an element that are not hidden. */
+static int append_boxes(const Page *page, const Words *words, int32_t which, PyObject *ways) {
+    for (int32_t i = which + 1; i <= page->elements[which].last; i++) {
+        const Element *element = page->elements + i;
+        if (!(element->flags & HAS_HIDDEN) && is_box(words, element) && append_way(page, i, ways) < 0) return -1;
+    }
+    return 0;
+}
+
+/* Append the way to a sibling outside the article, or those to the boxes in another. */
+static int append_sibling(const Page *page, const Words *words, int32_t which, int is_outside, PyObject *ways) {
+    if (!is_outside) return append_boxes(page, words, which, ways);
+    return page->elements[which].flags & HAS_HIDDEN ? 0 : append_way(page, which, ways);
+}
+
+/* Append the ways to all that surrounds an article: siblings of it and its ancestors, and boxes in the others. */
+static int append_surroundings(const Page *page, const Words *words, int32_t article, PyObject *ways) {
+    if (append_boxes(page, words, article, ways) < 0) return -1;
+    for (int32_t at = article; at > 0; at = page->elements[at].parent) {
+        for (int32_t i = page->elements[at].next; i >= 0; i = page->elements[i].next)
+            if (append_sibling(page, words, i, !continues(page, at, i), ways) < 0) return -1;
+        for (int32_t i = page->elements[at].previous; i >= 0; i = page->elements[i].previous)
+            if (append_sibling(page, words, i, is_box(words, page->elements + i) || is_mostly_links(page, i), ways) < 0)
+                return -1;
+    }
+    return 0;
+}
+
+static int read_words(Words *words, PyObject *given) {
+    memset(words, 0, sizeof *words);
+    words->n = (uint32_t)PyTuple_GET_SIZE(given);
+    if (words->n > MOST_WORDS) {
+        PyErr_SetString(PyExc_ValueError, "more than 64 words");
+        return -1;
+    }
+    for (uint32_t i = 0; i < words->n; i++) {
+        if (!(words->at[i] = PyUnicode_AsUTF8(PyTuple_GET_ITEM(given, i)))) return -1;
+        for (int c = 0; c < 128; c++) {
+            if (lower((byte)c) == (byte)words->at[i][0]) words->first[c] |= (uint64_t)1 << i;
+            if (lower((byte)c) == (byte)words->at[i][1]) words->second[c] |= (uint64_t)1 << i;
+        }
+    }
+    return 0;
+}
+
+/* In: a serialized <body> and the words of boxes. Out: the characters of its paragraphs, those of its visible text, the
+most that can be extracted, the way to the article, and those to all that is to be hidden around it. */
+PyObject *outline(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
+    (void)module;
+    if (n_args != 2 || !PyUnicode_Check(args[0]) || !PyTuple_Check(args[1]))
+        return PyErr_Format(PyExc_TypeError, "outline(str, tuple)");
+    Py_ssize_t length;
+    const byte *html = (const byte *)PyUnicode_AsUTF8AndSize(args[0], &length);
+    Words words;
+    if (!html || read_words(&words, args[1]) < 0) return NULL;
+    Page page = {.is_word = PyMem_Malloc((size_t)length + 1)};
+    PyObject *ways = PyList_New(0), *found = NULL;
+    if (!ways) goto end;
+    int is_read = page.is_word && length < INT32_MAX ? read_page(&page, html, html + length) : -1;
+    if (is_read < 0) PyErr_NoMemory();
+    if (is_read == 0) found = Py_NewRef(Py_None);
+    if (is_read < 1) goto end;
+    uint64_t total;
+    int32_t article = find_article(&page, &total);
+    if (article >= 0 && append_surroundings(&page, &words, article, ways) < 0) goto end;
+    long long n_visible = (long long)page.elements[0].after.at - (long long)page.silent;
+    found = Py_BuildValue("(KLKNO)", total, n_visible, page.shown + page.extra, way_to(&page, article), ways);
+end:
+    Py_XDECREF(ways);
+    PyMem_Free(page.is_word);
+    PyMem_Free(page.elements);
+    return found;
+}

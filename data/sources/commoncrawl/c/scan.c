@@ -1,0 +1,190 @@
+/* One pass over a page's HTML, before it is parsed: which of the slower steps it needs at all.
+
+The features may be reported where they are not, never the reverse: the step then finds nothing to do. Names are
+those that the two patterns of data/sources/commoncrawl/boxes.py find. */
+
+#define _GNU_SOURCE
+#include "web.h"
+
+enum { FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, LONE_SIGN = 32, FORUM = 64 };
+enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
+static const char *const formatting[N_FORMATTING] = {
+    "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"};
+
+static int is_alphanumeric(byte c) { return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'z'); }
+
+/* The number of a formatting element's name, or -1; `*after` is its end. */
+static int formatting_name(const byte *at, const byte *end, const byte **after) {
+    if (!strchr("bcefistu", lower(*at))) return -1;
+    for (int i = 0; i < N_FORMATTING; i++)
+        if (is_word(at, end, formatting[i])) {
+            *after = at + strlen(formatting[i]);
+            if (*after >= end || !is_alphanumeric(**after)) return i;
+        }
+    return -1;
+}
+
+/* Whether a script's tag may say that it holds TeX. */
+static int may_hold_tex(const byte *at, const byte *end) {
+    byte quote = 0;
+    int closed = 0; /* the first > may be within quotes */
+    for (; at < end && !(closed && !quote && at[-1] == '>'); at++) {
+        if (*at == '&' || is_word(at, end, "math")) return 1;
+        if (*at == '>') closed = 1;
+        if (quote ? *at == quote : *at == '"' || *at == '\'') quote = quote ? 0 : *at;
+        if (*at == '<' && closed) return 0;
+    }
+    return 0;
+}
+
+/* What the pattern of named headings finds after `<h1` and a space, within 1,000 characters. */
+static int may_have_id(const byte *at, const byte *end) {
+    for (int n = 0; at < end && n <= 1000 && *at != '>'; at += width(*at), n++)
+        if (is_word(at, end, "id")) return 1;
+    return 0;
+}
+
+static int tag_features(const byte *name, const byte *end) {
+    switch (lower(*name)) {
+    case 'm': return is_word(name, end, "math") ? FORMULA : 0;
+    case 't': return is_word(name, end, "time") ? TIME : 0;
+    case 's':
+        if (is_word(name, end, "sup")) return RAISED;
+        if (is_word(name, end, "sub")) return LOWERED;
+        return is_word(name, end, "script") && may_hold_tex(name, end) ? FORMULA : 0;
+    case 'h':
+        if (end - name < 3 || name[1] < '1' || name[1] > '6' || !is_space(name + 2)) return 0;
+        return may_have_id(name + 2, end) ? NAMED_HEADING : 0;
+    }
+    return 0;
+}
+
+/* Whether the text from a > to the < at `end` is one sign of three bytes or one character reference. */
+static int is_lone_sign(const byte *at, const byte *end) {
+    while (at < end && is_space(at)) at += width(*at);
+    if (at >= end) return 0;
+    if (*at == '&') {
+        const byte *semicolon = memchr(at, ';', (size_t)(end - at));
+        if (!semicolon) return 0;
+        at = semicolon + 1;
+    } else {
+        if (width(*at) != 3) return 0;
+        at += 3;
+    }
+    while (at < end && is_space(at)) at += width(*at);
+    return at >= end;
+}
+
+typedef struct {
+    const byte **at;
+    int *size;
+    uint32_t mask, n;
+} Words;
+
+static int add_word(Words *words, PyObject *list, const byte *from, const byte *to) {
+    uint32_t h = 2166136261u;
+    for (const byte *c = from; c < to; c++) h = (h ^ *c) * 16777619u;
+    if (4 * (words->n + 1) > 3 * (words->mask + 1)) {
+        uint32_t mask = 2 * words->mask + 1;
+        Words grown = {PyMem_Calloc(mask + 1, sizeof *grown.at), PyMem_Calloc(mask + 1, sizeof *grown.size), mask, words->n};
+        if (!grown.at || !grown.size) {
+            PyMem_Free(grown.at);
+            PyMem_Free(grown.size);
+            PyErr_NoMemory();
+            return -1;
+        }
+        for (uint32_t old = 0; old <= words->mask; old++) {
+            if (!words->at[old]) continue;
+            uint32_t g = 2166136261u;
+            for (int i = 0; i < words->size[old]; i++) g = (g ^ words->at[old][i]) * 16777619u;
+            for (g &= mask; grown.at[g];) g = (g + 1) & mask;
+            grown.at[g] = words->at[old], grown.size[g] = words->size[old];
+        }
+        PyMem_Free(words->at);
+        PyMem_Free(words->size);
+        *words = grown;
+    }
+    for (h &= words->mask; words->at[h]; h = (h + 1) & words->mask)
+        if (words->size[h] == to - from && !memcmp(words->at[h], from, (size_t)(to - from))) return 0;
+    words->at[h] = from, words->size[h] = (int)(to - from), words->n++;
+    PyObject *word = PyUnicode_DecodeUTF8((const char *)from, to - from, NULL);
+    int failed = !word || PyList_Append(list, word) < 0;
+    Py_XDECREF(word);
+    return failed ? -1 : 0;
+}
+
+/* Add the words of all values of an attribute: `name` and then "…", '…' or characters up to a space. */
+static int add_values(Words *words, PyObject *list, const byte *at, const byte *end, const char *name) {
+    size_t n_name = strlen(name);
+    while ((at = memmem(at, (size_t)(end - at), name, n_name))) {
+        at += n_name;
+        if (at >= end) return 0;
+        const byte *from = at, *to = at;
+        if (*at == '"' || *at == '\'') {
+            if (!(to = memchr(at + 1, *at, (size_t)(end - at - 1)))) continue;
+            at = to + 1;
+        } else {
+            while (to < end && *to != '"' && *to != '\'' && *to != '>' && !is_space(to)) to += width(*to);
+            at = to;
+        }
+        while (from < to && (*from == '"' || *from == '\'')) from++;
+        while (from < to && (to[-1] == '"' || to[-1] == '\'')) to--;
+        while (from < to) {
+            while (from < to && is_space(from)) from += width(*from);
+            const byte *word = from;
+            while (from < to && !is_space(from)) from += width(*from);
+            if (from > word && add_word(words, list, word, from) < 0) return -1;
+        }
+    }
+    return 0;
+}
+
+/* (features, "<", "</", the most formatting elements that a parser may repeat, words of classes and ids) */
+PyObject *scan(PyObject *module, PyObject *html) {
+    (void)module;
+    Py_ssize_t length;
+    const byte *begin = (const byte *)PyUnicode_AsUTF8AndSize(html, &length);
+    if (!begin) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return NULL;
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    const byte *end = begin + length, *resume = begin, *previous = begin;
+    int features = 0;
+    int64_t n_tags = 0, n_closing = 0, repeated = 0, size = 0, open[N_FORMATTING] = {0};
+    for (const byte *at = begin; (at = memchr(at, '<', (size_t)(end - at))); previous = at++) {
+        n_tags++;
+        const byte *name = at + 1, *after;
+        int is_closing = name < end && *name == '/';
+        n_closing += is_closing;
+        if (name < end && !is_closing) features |= tag_features(name, end);
+        name += is_closing;
+        int which = at >= resume && name < end ? formatting_name(name, end, &after) : -1;
+        if (which >= 0) {
+            if (!is_closing) open[which]++, size++;
+            else if (open[which]) open[which]--, size--;
+            for (int n = 0; after < end && *after != '>' && n < MOST_ATTRIBUTES; n++) after += width(*after);
+            resume = after;
+        }
+        repeated += size;
+        if (features & LONE_SIGN || at == begin) continue;
+        const byte *last = at - 1;
+        while (last > previous && (*last == ' ' || *last == '\n' || *last == '\r' || *last == '\t')) last--;
+        if (*last != ';' && *last < 0x80 && (*last > ' ' || !*last)) continue;
+        const byte *close = memrchr(previous, '>', (size_t)(at - previous));
+        if (close && is_lone_sign(close + 1, at)) features |= LONE_SIGN;
+    }
+    if (memmem(begin, (size_t)length, "osts:", 5) || memmem(begin, (size_t)length, "Beitr\xC3\xA4ge:", 10)) features |= FORUM;
+    PyObject *list = PyList_New(0);
+    Words words = {PyMem_Calloc(64, sizeof *words.at), PyMem_Calloc(64, sizeof *words.size), 63, 0};
+    int failed = !list;
+    if (list && (!words.at || !words.size)) failed = PyErr_NoMemory() == NULL;
+    failed = failed || add_values(&words, list, begin, end, "class=") < 0 || add_values(&words, list, begin, end, "id=") < 0;
+    PyMem_Free(words.at);
+    PyMem_Free(words.size);
+    if (failed) {
+        Py_XDECREF(list);
+        return NULL;
+    }
+    return Py_BuildValue("(iLLLN)", features, n_tags, n_closing, repeated, list);
+}

@@ -1,0 +1,100 @@
+"""The compiled scans of a page give what the functions in Python give, which call resiliparse alone."""
+
+import re
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("resiliparse", reason="resiliparse is not installed (pip install -e '.[data]')")
+
+from resiliparse.extract.html2text import extract_plain_text
+from resiliparse.parse.html import HTMLTree
+
+from data.sources.commoncrawl import article, main_content, nesting, scan
+from tests.data.sources.commoncrawl.shapes import page
+
+SEEDS = range(400)
+
+
+def extract(html: str, native: ModuleType | None, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    monkeypatch.setattr(scan, "native", native)
+    monkeypatch.setattr(article, "native", native)
+    return main_content.extract(html)
+
+
+def test_every_page_has_the_same_text(native: ModuleType, monkeypatch: pytest.MonkeyPatch):
+    n_read = 0
+    for seed in SEEDS:
+        html = page(seed)
+        assert extract(html, native, monkeypatch) == extract(html, None, monkeypatch), seed
+        body = HTMLTree.parse(html).body
+        n_read += body is not None and native.outline(body.html, ()) is not None
+    assert n_read > 0.7 * len(SEEDS)  # the others have names or tags that only Python reads
+
+
+def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
+    for seed in SEEDS:
+        tree = HTMLTree.parse(page(seed))
+        outline = native.outline(tree.body.html, ()) if tree.body is not None else None
+        if outline is not None:
+            text = extract_plain_text(tree, main_content=True, alt_texts=False)
+            assert len(text) <= outline[2], seed
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<p>10<SUP>6</SUP><sub>2</sub><time>now</time><math><mi>x</mi></math>",
+        "<script type='MATH/TeX'>x</script><h2 class=a ID = 'b'>c</h2>",
+        '<p title="a>b">1990</b>–<b>2000<i>\n&mdash; </i><b>a</b><u>\u3000日</u>',
+        "Posts: 3 posts: Beiträge:",
+        'class="a b" class=\'c "d\' class= x id=e>id="unclosed class=f\xa0g id="\'h\'" CLASS=i class=>',
+        "<b <i </b></i><B><strong><strange></b></font>" * 9,
+    ],
+)
+def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
+    features, n_tags, n_closing, _, names = native.scan(html)
+    slow = scan._scan(html)
+    assert (n_tags, n_closing, set(names)) == (slow.n_tags, slow.n_closing, set(slow.names))
+    assert len(names) == len(set(names)) and features & scan.FORUM == slow.features & scan.FORUM
+    for pattern, feature in {
+        main_content._LONE_SIGN: scan.LONE_SIGN,
+        main_content._MAY_NAME_HEADINGS: scan.NAMED_HEADING,
+        re.compile("<math|math/tex", re.IGNORECASE): scan.FORMULA,
+        re.compile("<sup", re.IGNORECASE): scan.RAISED,
+        re.compile("<sub", re.IGNORECASE): scan.LOWERED,
+        re.compile("<time", re.IGNORECASE): scan.TIME,
+    }.items():
+        assert bool(features & feature) == bool(pattern.search(html))
+
+
+def test_repeated_formatting_elements_are_never_underestimated(native: ModuleType, monkeypatch):
+    for seed in SEEDS:
+        html = page(seed)
+        repeated = native.scan(html)[3]
+        monkeypatch.setattr(nesting, "MAX_REPEATED", repeated)
+        assert not nesting._may_repeat_often(html)
+
+
+def test_many_names_are_found_once_each(native: ModuleType):
+    html = "".join(f"<p class='a{number % 700} b' id=c{number}>" for number in range(2000))
+    names = native.scan(html)[4]
+    assert len(names) == len(set(names)) == 700 + 1 + 2000
+
+
+def test_html_with_surrogates_and_strange_serializations_are_left_to_python(native: ModuleType):
+    assert native.scan("<p>\ud800") is None
+    for body in (
+        "",
+        "<body>",
+        "<body></p></body>",
+        "<body><p a=b></p></body>",
+        "<body><plaintext></plaintext></body>",
+    ):
+        assert native.outline(body, ()) is None
+    deep = "<div>" * 300 + "</div>" * 300
+    assert native.outline(f"<body>{deep}</body>", ()) is None
+    with pytest.raises(ValueError):
+        native.outline("<body></body>", tuple("word" for _ in range(65)))
+    with pytest.raises(TypeError):
+        native.outline("<body></body>", ["word"])
