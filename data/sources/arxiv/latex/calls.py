@@ -7,7 +7,7 @@ recurses and nothing explodes.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from data.sources.arxiv.latex import conditionals
 from data.sources.arxiv.latex.arguments import answered, call_arguments, fence_body
@@ -75,6 +75,7 @@ class Calls:
         self._cache: dict[str, str] = {}  # values of macros without arguments
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
+        self.decide: Callable[[str], str | None] = lambda value: None  # see predicates.resolved
 
     def allow(self, length: int) -> None:
         """Allow as much expansion as a text of this length may have."""
@@ -185,14 +186,20 @@ class Calls:
             if macro.asks:
                 value = answered(value, self.read)
             if "\\" in value:
-                value = self._inner(self._chosen(macro, value), active | {name}, depth + 1)
+                chosen = self._chosen(macro, value)
+                if chosen is None:
+                    return None
+                value = self._inner(chosen, active | {name}, depth + 1)
         elif macro.final:
             value = macro.literal
         elif name in self._cache:
             value = self._cache[name]
         else:
             blocked = self._blocked
-            value = self._inner(self._chosen(macro, macro.literal), active | {name}, depth + 1)
+            chosen = self._chosen(macro, macro.literal)
+            if chosen is None:
+                return None
+            value = self._inner(chosen, active | {name}, depth + 1)
             if blocked == self._blocked:
                 self._cache[name] = value
         self._work += len(value) + given + 16
@@ -207,9 +214,10 @@ class Calls:
             position = plural.end() if plural else position
         return value, position
 
-    def _chosen(self, macro: Macro, value: str) -> str:
-        """A value with the branches that flags choose."""
-        return conditionals.resolved(value, self.asked) if macro.is_conditional else value
+    def _chosen(self, macro: Macro, value: str) -> str | None:
+        """A value with the branches that flags and tests choose; None if a test is undecided."""
+        value = conditionals.resolved(value, self.asked) if macro.is_conditional else value
+        return self.decide(value) if macro.has_tests else value
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
         """A value or argument with its macros expanded, except those whose value it is."""

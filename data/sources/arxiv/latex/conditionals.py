@@ -6,19 +6,15 @@ left in the text. Rules: The TeXbook, chapter 20.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from data.sources.arxiv.latex.syntax import after_word
+from data.sources.arxiv.latex.dimensions import read_length
+from data.sources.arxiv.latex.syntax import Lookup, after_word, value_of
 
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
 MAX_LENGTH = 1 << 18  # length of such a value
 
 ELSE = -1  # the branch after \else
-
-# What a control sequence means: a flag's True or False, a macro's or a number's string, None if unknown; of
-# `c@NAME`, a counter's value. With a backslash before the name: whether it is defined, None if unknown.
-Lookup = Callable[[str], bool | str | None]
 
 _TOKEN = re.compile(
     r"%[^\n]*|\\(?:newif\s*+\\if[A-Za-z@]++|let\s*+\\if[A-Za-z@]++\s*+=?\s*+\\if[A-Za-z@]++"
@@ -31,6 +27,17 @@ WITH_ARGUMENTS = re.compile(
     r"|bool|toggle|undef|(?:def|cs)(?:def|undef|string|strequal|empty|void|macro|param|prefix|protected|counter"
     r"|length|dimen)?|in[a-z]++|tagged|empty|notempty|thispageodd|packageloaded)$"
 )
+# Of these, the ones that can be decided, and the arguments of their tests.
+N_TEST_ARGUMENTS = {
+    **dict.fromkeys(("ifthenelse", "ifboolexpr", "iftoggle", "nottoggle", "ifbool", "notbool"), 1),
+    **dict.fromkeys(("ifdef", "ifundef", "ifcsdef", "ifcsundef", "@ifundefined", "ifnumodd"), 1),
+    **dict.fromkeys(("ifblank", "ifstrempty", "ifdefempty", "ifcsempty", "ifdefvoid", "ifcsvoid"), 1),
+    **dict.fromkeys(("ifstrequal", "IfStrEq", "IfEq", "ifdefstring", "ifcsstring"), 2),
+    **dict.fromkeys(
+        (f"if{kind}{word}" for kind in ("num", "dim") for word in ("equal", "greater", "less")), 2
+    ),
+    **dict.fromkeys(("ifnumcomp", "ifdimcomp"), 3),
+}
 _ALIAS = re.compile(r"\\let\s*+\\[A-Za-z@]++\s*+=?\s*+\Z")
 _CHARACTERS = re.compile(
     r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?"
@@ -121,15 +128,16 @@ def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool,
         found = _CHARACTERS.match(text, position)
         if found is None:
             return None
-        first = _value(found[1], lookup) if found[1] else found[2]
-        second = _value(found[3], lookup) if found[3] else (found[4] or found[5])
+        first = value_of(found[1], lookup) if found[1] else found[2]
+        second = value_of(found[3], lookup) if found[3] else (found[4] or found[5])
         if not first or not second:
             return None
         return first[0] == second[0], found.end()
-    if name == "ifnum":
-        left, position = read_number(text, position, lookup)
+    if name in ("ifnum", "ifdim"):
+        read = read_number if name == "ifnum" else read_length
+        left, position = read(text, position, lookup)
         relation = _RELATION.match(text, position)
-        right, position = read_number(text, relation.end(), lookup) if relation else (None, position)
+        right, position = read(text, relation.end(), lookup) if relation else (None, position)
         if relation is None or left is None or right is None:
             return None
         return compared(left, relation[1], right), position
@@ -158,7 +166,9 @@ def read_number(text: str, position: int, lookup: Lookup) -> tuple[int | None, i
     if found is None:
         return None, position
     end = _NUMBER_END.match(text, found.end())
-    value = found["digits"] or _value(f"c@{found['counter']}" if found["counter"] else found["name"], lookup)
+    value = found["digits"] or value_of(
+        f"c@{found['counter']}" if found["counter"] else found["name"], lookup
+    )
     digits = _DIGITS.fullmatch(value or "")
     return (int(digits[1]) if digits else None), (end.end() if end else found.end())
 
@@ -178,13 +188,8 @@ def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:
         elif token in _EMPTY:
             values.append("")
         else:
-            values.append(_value(token[1:], lookup))
+            values.append(value_of(token[1:], lookup))
     return values[0] == values[1] if None not in values else None
-
-
-def _value(name: str, lookup: Lookup) -> str | None:
-    value = lookup(name)
-    return value if isinstance(value, str) else None
 
 
 def _is_named(text: str, start: int, end: int) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
+from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS
 from data.sources.arxiv.latex.syntax import Arguments
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -45,14 +46,20 @@ _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is define
     r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")  # which arguments are given
+_TESTS = re.compile(rf"\\(?:{'|'.join(sorted(N_TEST_ARGUMENTS, key=len, reverse=True))})(?![A-Za-z@])")
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
 _DEFAULT = re.compile(r"([1-9])\s*+=\s*+(\{[^{}]*\}|[^,]*)")  # in xargs' [1=, 3=none]
 _LET = re.compile(r"\s*\\([A-Za-z@]+|[^A-Za-z@])[ \t]*=?[ \t]?(?:\\([A-Za-z@]+|[^A-Za-z@])|.)", re.DOTALL)
-_PARAMETERS = re.compile(r"\s*+([^#{}\\]{0,1000}+)((?:#[1-9][^#{}\\]{0,1000}+){0,9}+)(?=\{)")
+# Of control words, not those whose meaning other parts of this package follow.
+_DELIMITER = (
+    r"(?:[^#{}\\]|\\(?!(?:begin|end|par|item|fi|else|or|relax|if[a-z]*)(?![A-Za-z@]))[A-Za-z@]+){0,1000}+"
+)
+_PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
 _SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
+_WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
 
@@ -69,6 +76,7 @@ class Macro:
     signature: list[tuple[str, str]] | None = None  # of \NewDocumentCommand: kinds of arguments, and defaults
     is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
     is_conditional: bool = False  # its body tests flags
+    has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
     asks: bool = False  # its body asks which optional arguments are given (\IfBooleanTF, \IfNoValueTF)
 
     @property
@@ -202,7 +210,7 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
         macro = _macro(text[opening + 1 : end - 1], len(after), known)
         macro = None if macro and macro.asks else macro
         if macro and (parameters[1] or any(after)):
-            macro.delimiters = [parameters[1], *after]
+            macro.delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
     is_global = word in ("gdef", "xdef")
     return Definition(found[3], macro, end, is_global, meaning=text[opening + 1 : end - 1])
 
@@ -239,7 +247,9 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     asks = ASKS.search(body) is not None
     is_conditional = _asks_flags(body, known.flags)
-    if _PROGRAMS.search(_BRANCHING.sub("", body) if is_conditional else body):
+    has_tests = _TESTS.search(body) is not None
+    plain = _TESTS.sub("", body) if has_tests else body
+    if _PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
         formula = _in_either_mode(body)
         if formula is None or _PROGRAMS.search(formula):
             return None
@@ -252,7 +262,9 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers
-    return Macro(filled, arguments, spaced=spaced, is_conditional=is_conditional, asks=asks)
+    return Macro(
+        filled, arguments, spaced=spaced, is_conditional=is_conditional, has_tests=has_tests, asks=asks
+    )
 
 
 def _asks_flags(body: str, flags: Container[str]) -> bool:

@@ -13,6 +13,9 @@ _SET = {"settoggle": "toggle", "setbool": "bool", "setboolean": "boolean"}
 _SET_TO = {
     f"{kind}{value}": (kind, value == "true") for kind in ("toggle", "bool") for value in ("true", "false")
 }
+# arXiv runs pdfTeX (https://info.arxiv.org/help/submit_tex.html); the packages iftex, ifxetex and ifluatex.
+_ENGINES = {"ifPDFTeX": True, "ifpdftex": True, "iftutex": False}
+_ENGINES |= dict.fromkeys(("ifxetex", "ifXeTeX", "ifluatex", "ifLuaTeX", "ifluahbtex", "ifLuaHBTeX"), False)
 COMMANDS = frozenset({"newif", *_DECLARE, *_SET, *_SET_TO})
 
 
@@ -20,7 +23,8 @@ class Flags:
     """The flags of a paper up to the current position."""
 
     def __init__(self) -> None:
-        self.values: dict[str, bool | None] = {}  # by their conditionals' names; of toggles, by "toggle NAME"
+        # By their conditionals' names; of toggles, by "toggle NAME".
+        self.values: dict[str, bool | None] = dict(_ENGINES)
         self.setters: dict[str, tuple[str, bool]] = {}
         self.unsure = 0  # open undecided conditionals
         self._undo: list[tuple[int, str, bool | None]] = []

@@ -1,11 +1,14 @@
-r"""Numbers that a paper sets and tests: `\newcounter`, `\newcount`, `\chardef`.
+r"""Numbers and lengths that a paper sets and tests: `\newcounter`, `\newcount`, `\chardef`, `\newlength`.
 
-A number is None if it is unknown: set in an undecided branch, in a group, or by a macro.
+Lengths are in scaled points. A number is None if it is unknown: set in an undecided branch, in a group, or by
+a macro.
 """
 
 import re
 
-from data.sources.arxiv.latex.conditionals import Lookup, read_number
+from data.sources.arxiv.latex.conditionals import read_number
+from data.sources.arxiv.latex.dimensions import read_length
+from data.sources.arxiv.latex.syntax import Lookup
 
 _NAME = re.compile(r"\s*+(?:\\([A-Za-z@]++)|\{\s*+\\([A-Za-z@]++)\s*+\})\s*+=?")
 _COUNTER = re.compile(r"\s*+\{\s*+([A-Za-z@]{1,60})\s*+\}(\s*+\[)?")
@@ -16,11 +19,14 @@ _READ = re.compile(
 )
 _CHANGES = re.compile(
     r"\\(?:(?:set|addto|step|refstep)counter\s*+\{\s*+([A-Za-z@]++)"
-    r"|advance\s*+\\([A-Za-z@]++)|\\([A-Za-z@]++)\s*+=\s*+\d)"
+    r"|(?:set(?:length|to(?:width|height|depth))|addtolength)\s*+\{?\s*+\\([A-Za-z@]++)"
+    r"|advance\s*+\\([A-Za-z@]++)|\\([A-Za-z@]++)\s*+=\s*+[-\d.\\#])"
 )
 _THEOREM = re.compile(r"\\newtheorem\*?\s*+\{[^{}]{1,60}\}\s*+\[\s*+([A-Za-z@]++)")  # shares a counter
+_NEW_LENGTHS = frozenset({"newlength", "newdimen", "newskip"})
+_SET_LENGTHS = frozenset({"setlength", "addtolength", "settowidth", "settoheight", "settodepth"})
 COMMANDS = frozenset(
-    {"newcount", "chardef", "mathchardef", "advance"}
+    {"newcount", "chardef", "mathchardef", "advance", *_NEW_LENGTHS, *_SET_LENGTHS}
     | {"newcounter", "setcounter", "addtocounter", "stepcounter", "refstepcounter"}
 )
 
@@ -30,6 +36,7 @@ class Numbers:
 
     def __init__(self, lookup: Lookup, paper: str = "") -> None:
         self.values: dict[str, int | None] = {}  # counters as c@NAME
+        self._lengths: set[str] = set()
         # By macros and theorems, so unknown.
         self._changed = (
             {f"c@{name}" for name in _THEOREM.findall(paper)} if "\\newtheorem" in paper else set()
@@ -65,17 +72,32 @@ class Numbers:
             found = _NAME.match(text, position)
             if found is None:
                 return position
-            name, position, is_new = found[1] or found[2], found.end(), word != "advance"
-        if word == "newcount":
+            name, position, is_new = (
+                found[1] or found[2],
+                found.end(),
+                word != "advance" and word not in _SET_LENGTHS,
+            )
+        read = read_length if name in self._lengths else read_number
+        if word in _NEW_LENGTHS:
+            self._lengths.add(name)
+        if word == "newcount" or word in _NEW_LENGTHS:
             number, end = 0, position
+        elif word in _SET_LENGTHS:
+            argument = text[position : position + 200].lstrip()
+            number = (
+                read(argument, 1, lookup)[0] if argument.startswith("{") and word[:5] != "setto" else None
+            )
+            old, end = self.values.get(name), position
+            if word == "addtolength":
+                number = None if number is None or old is None else old + number
         elif word == "advance":
             by = _BY.match(text, position)
-            number, end = read_number(text, by.end() if by else position, lookup)
+            number, end = read(text, by.end() if by else position, lookup)
             old = self.values.get(name)
             number = None if number is None or old is None else old + number
         else:
             equals = _EQUALS.match(text, position)
-            number, end = read_number(text, equals.end() if equals else position, lookup)
+            number, end = read(text, equals.end() if equals else position, lookup)
             if number is None and not is_new and text[position:end].strip()[:1] != "=":
                 return position  # used, not set
         self._put(name, number if is_sure and not is_local else None, is_new=is_new)

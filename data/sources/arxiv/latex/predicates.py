@@ -7,10 +7,12 @@ unknown, and where it ends. Sources: the packages' manuals.
 import re
 
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.conditionals import compared, read_number
+from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, compared, read_number
+from data.sources.arxiv.latex.dimensions import read_length
 
 _SIGN = re.compile(r"\s*+\\(?:([A-Za-z]++)|([()]))")
 _RELATION = re.compile(r"\s*+([<=>])")
+_LENGTHS = re.compile(r"[<=>]")  # between two lengths
 _OPERATORS = {"and": "and", "AND": "and", "or": "or", "OR": "or"}
 _TO_IFTHEN = (  # \ifboolexpr's words
     (re.compile(r"\bbool\s*+\{"), r"\\boolean{"),
@@ -18,15 +20,10 @@ _TO_IFTHEN = (  # \ifboolexpr's words
     (re.compile(r"(?<![A-Za-z\\])(not|and|or)(?![A-Za-z])"), r"\\\1"),
     (re.compile(r"(?<!\\)([()])"), r"\\\1"),
 )
-_NUMERIC = {"ifnumequal": "=", "ifnumgreater": ">", "ifnumless": "<"}
-_N_ARGUMENTS = {  # of a test
-    **dict.fromkeys(("ifthenelse", "ifboolexpr", "iftoggle", "nottoggle", "ifbool", "notbool"), 1),
-    **dict.fromkeys(("ifdef", "ifundef", "ifcsdef", "ifcsundef", "@ifundefined", "ifnumodd"), 1),
-    **dict.fromkeys(("ifblank", "ifstrempty", "ifdefempty", "ifcsempty", "ifdefvoid", "ifcsvoid"), 1),
-    **dict.fromkeys(("ifstrequal", "IfStrEq", "IfEq", "ifdefstring", "ifcsstring", *_NUMERIC), 2),
-    "ifnumcomp": 3,
-}
-COMMANDS = frozenset(_N_ARGUMENTS)
+_RELATIONS = {"equal": "=", "greater": ">", "less": "<"}
+COMMANDS = frozenset(N_TEST_ARGUMENTS)
+_TEST = re.compile(rf"\\({'|'.join(sorted(COMMANDS, key=len, reverse=True))})(?![A-Za-z@])")
+_NESTED = 10  # nesting of tests in a macro's value
 
 
 class _Unknown(Exception):
@@ -36,7 +33,7 @@ class _Unknown(Exception):
 def answer(word: str, text: str, position: int, calls: Calls) -> tuple[bool | None, int]:
     """Whether a test is true, and where its arguments end; None if that is unknown."""
     arguments = []
-    for _ in range(_N_ARGUMENTS[word]):
+    for _ in range(N_TEST_ARGUMENTS[word]):
         found = calls.read.argument(text, position)
         if found is None:
             return None, position
@@ -76,10 +73,11 @@ def _answer(word: str, arguments: list[str], calls: Calls) -> bool | None:
         return value == last if word.endswith("string") else not value
     if word == "ifnumodd":
         return _number(first, calls) % 2 == 1
-    relation = _NUMERIC.get(word) or arguments[1].strip()
+    relation = _RELATIONS.get(word[5:]) or arguments[1].strip()
     if relation not in "<=>":
         return None
-    return compared(_number(first, calls), relation, _number(last, calls))
+    read = _length if word.startswith("ifdim") else _number
+    return compared(read(first, calls), relation, read(last, calls))
 
 
 def _same(one: str, other: str, calls: Calls) -> bool:
@@ -96,8 +94,38 @@ def _number(text: str, calls: Calls) -> int:
     return number
 
 
+def _length(text: str, calls: Calls) -> int:
+    size, end = read_length(text, 0, calls.asked)
+    if size is None or text[end:].strip():
+        raise _Unknown
+    return size
+
+
+def resolved(value: str, calls: Calls, depth: int = 0) -> str | None:
+    """A macro's value whose tests are replaced by the branches they choose; None if one is undecided."""
+    out: list[str] = []
+    place = 0
+    for mark in _TEST.finditer(value):
+        if mark.start() < place:
+            continue
+        is_true, end = answer(mark[1], value, mark.end(), calls)
+        branches = []
+        for _ in range(2):
+            found = calls.read.argument(value, end)
+            if found is None or is_true is None or depth > _NESTED:
+                return None
+            branches.append(found[0])
+            end = found[1]
+        chosen = resolved(branches[0 if is_true else 1], calls, depth + 1)
+        if chosen is None:
+            return None
+        out += [value[place : mark.start()], chosen]
+        place = end
+    return "".join(out) + value[place:]
+
+
 class _Test:
-    r"""A test of ifthen: `\equal`, `\boolean`, `\isodd`, `\isundefined` and numbers, joined by operators."""
+    r"""A test of ifthen or xifthen: `\equal`, `\boolean`, `\isempty`, numbers, …, joined by operators."""
 
     def __init__(self, text: str, calls: Calls) -> None:
         self._text, self._calls, self._at = text, calls, 0
@@ -134,7 +162,7 @@ class _Test:
             self._at = sign.end()
             value = self._single()
             return None if value is None else not value
-        if sign and sign[1] in ("equal", "boolean", "isodd", "isundefined", "lengthtest"):
+        if sign and sign[1] in ("equal", "boolean", "isodd", "isundefined", "lengthtest", "isempty"):
             self._at = sign.end()
             return self._asked(sign[1])
         left, at = read_number(self._text, self._at, self._calls.asked)
@@ -153,6 +181,17 @@ class _Test:
             except _Unknown:
                 return None
         name = one.strip()
+        if word in ("isempty", "lengthtest"):
+            one = self._calls.in_full(one)
+            if word == "isempty":
+                return None if "#" in one else not one.strip()
+            sign = _LENGTHS.search(one)
+            parts = (one[: sign.start()], one[sign.end() :]) if sign else ("", "")
+            return (
+                compared(_length(parts[0], self._calls), sign[0], _length(parts[1], self._calls))
+                if sign
+                else None
+            )
         if word == "boolean":
             value = self._calls.asked(name if name.startswith("toggle ") else f"if{name}")
             return value if isinstance(value, bool) else None

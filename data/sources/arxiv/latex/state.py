@@ -19,6 +19,7 @@ _ENDLESS = 3  # unterminated conditionals after which none is searched for
 _NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
+_CLASS_OPTIONS = re.compile(r"\\documentclass\s*+\[([^\]]{0,1000})\]")
 _UNLESS = re.compile(r"\s*+\\(if[A-Za-z@]*+)")
 _NEWCOMMAND = re.compile(r"\\(newcommand|NewDocumentCommand)")
 
@@ -47,12 +48,16 @@ class State:
         self.audience = Audience(paper)
         self.numbers = Numbers(lambda name: self.calls.asked(name), paper)
         self.calls = Calls(self.flags.values, self.numbers.values, paper if has_preamble else "")
+        self.calls.decide = lambda value: predicates.resolved(value, self.calls)
         self.calls.allow(len(paper))
         self.known = Known(self.calls.macros, self.flags.values, may_input=may_input)
         self.in_body = not has_preamble
         self.depth = 0  # depth of groups, in the document's body
         self._undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
         self._endless = 0  # unterminated conditionals
+        class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
+        self._class_options = class_options[1] if class_options else ""
+        self.drafts: dict[str, bool] = {}  # what the package ifdraft's commands answer
 
     def group(self, opens: bool) -> None:
         """A group opens or ends here; the preamble's do not count."""
@@ -89,7 +94,7 @@ class State:
             return None
         if word in audiences.CHOOSE:
             return self.audience.chosen(word, text, position, self.calls.read)
-        if word in predicates.COMMANDS:
+        if word in predicates.COMMANDS or word in self.drafts:
             return self._chosen_argument(word, text, position)
         if conditionals.WITH_ARGUMENTS.match(word):
             return None
@@ -110,7 +115,9 @@ class State:
 
     def _chosen_argument(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
         """As `branch`, for a test whose branches are arguments."""
-        value, position = predicates.answer(word, text, position, self.calls)
+        value = self.drafts.get(word)
+        if value is None:
+            value, position = predicates.answer(word, text, position, self.calls)
         if value is None:
             return None
         spans = []
@@ -154,6 +161,13 @@ class State:
         for package in found[2].split(",") if found else ():
             if package.strip() in ("optional", "tagging") and found:
                 self.audience.tags = {tag.strip() for tag in (found[1] or "").split(",")}
+            if package.strip() == "ifdraft" and found:
+                options = f"{self._class_options},{found[1] or ''}"
+                modes = [
+                    option.strip() for option in options.split(",") if option.strip() in ("draft", "final")
+                ]
+                self.drafts["ifdraft"] = modes[-1:] == ["draft"]
+                self.drafts |= {f"ifoption{mode}": mode in modes for mode in ("draft", "final")}
             commands = PACKAGES.get(package.strip(), "")
             self.audience.hidden.update(HIDDEN.get(package.strip(), ()))
             for mark in _NEWCOMMAND.finditer(commands):

@@ -4,6 +4,7 @@ Everything here works on a string and a position in it, in linear time for any t
 """
 
 import re
+from collections.abc import Callable
 
 MAX_TEXT = 32 << 20  # characters of one paper with everything it inputs
 MAX_GROUP = 1 << 18  # characters of one argument or definition
@@ -18,6 +19,16 @@ _SIMPLE_GROUP = re.compile(r"[ \t]*+\n?+[ \t]*+\{([^{}\\]*)\}")
 _BRACE = re.compile(r"[{}]")
 _LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
 OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
+
+# What a control sequence means: a flag's True or False, a macro's or a number's string, None if unknown; of
+# `c@NAME`, a counter's value. With a backslash before the name: whether it is defined, None if unknown.
+Lookup = Callable[[str], bool | str | None]
+
+
+def value_of(name: str, lookup: Lookup) -> str | None:
+    """The value of a macro or a number, if it is known."""
+    value = lookup(name)
+    return value if isinstance(value, str) else None
 
 
 class Arguments:
@@ -50,15 +61,18 @@ class Arguments:
 
     def until(self, delimiter: str, text: str, position: int) -> tuple[str, int] | None:
         r"""The argument of \def that ends at a delimiter outside of braces."""
-        return self._ended(
-            re.compile(f"\\\\.|{re.escape(delimiter)}|[{{}}]", re.DOTALL), delimiter, text, position
-        )
+        is_word = delimiter[0] == "\\" and delimiter[-1].isalpha()
+        end = re.escape(delimiter) + ("(?![A-Za-z@])" if is_word else "")
+        pattern = re.compile(f"{end}|\\\\.|[{{}}]", re.DOTALL)
+        return self._ended(pattern, delimiter, text, position, MAX_GROUP if is_word else MAX_OPTION)
 
-    def _ended(self, pattern: re.Pattern, end: str, text: str, position: int) -> tuple[str, int] | None:
+    def _ended(
+        self, pattern: re.Pattern, end: str, text: str, position: int, most: int = MAX_OPTION
+    ) -> tuple[str, int] | None:
         depth = 0
         if self._failures >= _FAILURES:
             return None
-        for mark in pattern.finditer(text, position, position + MAX_OPTION):
+        for mark in pattern.finditer(text, position, position + most):
             kind = mark.group()
             if kind == end and depth == 0:
                 return text[position : mark.start()], mark.end()
