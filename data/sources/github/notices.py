@@ -20,7 +20,8 @@ _PREAMBLE = re.compile(  # code that may come before the notice
 
 # Sentences about a license or copyright.
 _NOTICE = re.compile(
-    r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the|holders?|owners?)\b|[A-Z@<{%])"
+    r"(?i:copyright)[\s:]*(?:\(c\)|©|\d{4}|(?i:by|the)\b|[A-Z@<{%])"
+    r"|(?i:copyright\s+(?:holders?|owners?)\s+(?:and|or|nor|be|shall|give|disclaim|make)s?\b)"
     r"|(?:©|\([cC]\)|&copy;)[\s:,]*(?:\d{4}|[A-Z])"
     r"|(?i:\ball rights reserved|\bspdx-(?:license|file)|@(?:licen[cs]e|copyright|preserve)\b|\bcopyleft\b"
     r"|\b(?:re)?licen[cs]ed\s+(?:under|to|by|with|for|as|via)\b"
@@ -62,8 +63,8 @@ _BODY = re.compile(  # the beginning of a license's own text, which fills the re
     r"|[\"'`]as[\s-]is|use\s+this\s+(?:file|software)\s+except\s+in\s+compliance",
     re.IGNORECASE,
 )
-_COPYRIGHT_LINE = re.compile(r"(?i:copyright|\(c\)|©|&copy;|all rights reserved|spdx-)")
-_STARTS = re.compile(r"(?i:copyright|\(c\)|©|spdx-|@\w|all rights|licensed|authors?\b)")
+_COPYRIGHT_LINE = re.compile(r"(?i:copyright|\(c\)|©|&copy;|all rights reserved|spdx-|licen[cs]e\s*:)")
+_STARTS = re.compile(r"(?i:copyright|\(c\)|©|spdx-|@\w|all rights|licensed|licen[cs]e\s*:|authors?\b)")
 _UNFINISHED = re.compile(
     r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
 )

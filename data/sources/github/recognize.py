@@ -13,11 +13,13 @@ from pathlib import Path
 UNKNOWN = "unknown"
 _TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
 _GRAM = 5  # consecutive words that must match a known text
+_MAX_TAG = 1000  # most characters of a license file that only holds an SPDX tag
 _MAX_STATEMENT = 80  # most words of a license file that only names its license
 
 # For each license, phrases that must all occur and phrases that must not, in the form that `_plain` gives.
 _BSD = (
-    "redistribution and use in source and binary forms with or without modification are permitted",
+    "redistribution and use in source and binary forms",
+    "with or without modification are permitted",
     "redistributions of source code must retain the above copyright notice",
     "redistributions in binary form must reproduce the above copyright notice",
 )
@@ -35,7 +37,7 @@ _KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "bsd-2-clause": (_BSD, (_ENDORSE, _ADVERTISE)),
     "bsd-3-clause": ((*_BSD, _ENDORSE), (_ADVERTISE,)),
     "bsd-4-clause": ((*_BSD, _ADVERTISE), ()),
-    "apache-2.0": (("apache license version 2.0 january 2004", "terms and conditions for use"), ()),
+    "apache-2.0": (("version 2.0 january 2004", "terms and conditions for use"), ()),
     "isc": (("permission to use copy modify and or distribute this software", "provided that the above"), ()),
     "mpl-2.0": (("mozilla public license version 2.0", "covered software"), ()),
     "agpl-3.0": (("gnu affero general public license version 3 19 november 2007",), ()),
@@ -134,6 +136,7 @@ _HARMLESS = re.compile(
     r"|and or) non ?commercial\b"
     r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
     r"|\bnames?\b.{0,120}\bmay not$"  # BSD's third clause in its older words
+    r"|\brequires? (?:an?|the|its) (?:\w+ ){0,3}(?:librar(?:y|ies)|compiler|runtime|interpreter)\b"
 )
 _OTHER_LICENSE = re.compile(
     r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
@@ -160,6 +163,18 @@ _SPDX = re.compile(
 
 _ASSIGNED = re.compile(r"^__licen[cs]e__\s*=\s*['\"]{1,3}([^'\"\n]{1,100})['\"]", re.MULTILINE)
 _MARK = re.compile(r"^(?:[^\w(©&\n]+|dnl\b|@?rem\b)", re.IGNORECASE | re.MULTILINE)
+# The addresses of license texts, whose last part names the license.
+_ADDRESS = re.compile(
+    r"https?://(?:www\.)?(?:(?:opensource|spdx)\.org/licenses?/(?:licenses/)?|(apache)\.org/licenses/license-"
+    r"|choosealicense\.com/licenses/)([\w-]++(?:\.\d++)*)(?:\.(?:txt|html|php))?/?",
+    re.IGNORECASE,
+)
+# Words around the name in a file that says nothing more than a license's name.
+_BESIDE_NAME = re.compile(
+    r"(?:the|this|is|a|an|of|and|or|see|at|for|text|file|project|software|code|copyright|c|version|v|terms|full"
+    r"|licensed?|licenses|spdx|identifier|\d[\d.]*)"
+)
+_MAX_NAME = 15  # most words of such a file
 _BULLET = re.compile(r"^[ \t]*[(\[]?(?:\d{1,2}|[a-h]|[ivx]{1,4})[.)\]](?=\s)", re.IGNORECASE | re.MULTILINE)
 # Headings above the licenses of other people's software that is distributed along.
 _BUNDLED = re.compile(
@@ -187,7 +202,9 @@ _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
 
 def recognize(text: str) -> str:
     """The license that a license file's text grants, or `unknown`."""
-    text = _bare(_without_bundled(text))
+    if len(text) < _MAX_TAG and (tags := tagged(text)) and _only_names(_bare(_SPDX.sub("", text))):
+        return tags
+    text = _bare(_ADDRESS.sub(r" \1 \2 ", _without_bundled(text)))
     plain = _plain(text)
     found = _found(plain)
     if "psf-2.0" in found:  # Python's file has the history of its licenses; this one governs
@@ -197,7 +214,7 @@ def recognize(text: str) -> str:
     texts = {_TEXT_OF[name] for name in found} | {name for word, name in _MORE_TEXTS if word in plain}
     rest = _rest(_plain(_COPYRIGHT.sub("", text)).split(), texts)
     named = _named(" . ".join(rest) if found else plain)
-    if not found and not _only_states(plain, rest):
+    if not found and not _only_states(plain, rest) and not _only_names(text):
         return UNKNOWN
     names = {"bsd-3-clause" if name == "bsd" else name for name in named} | {*found}
     if "bsd" in named and any(name.startswith("bsd-") for name in found):
@@ -225,6 +242,12 @@ def _only_states(plain: str, rest: list[str]) -> bool:
     """Whether a text that contains no license's text only grants licenses by their names."""
     short = sum(len(run.split()) for run in rest) <= _MAX_STATEMENT
     return short and bool(_GRANTED.search(plain)) and not _OTHER_LICENSE.search(_NAME.sub("the", plain))
+
+
+def _only_names(text: str) -> bool:
+    """Whether a text is nothing but a license's name, below a copyright at most."""
+    words = _NAME.sub("", _plain(_COPYRIGHT.sub("", text))).split()
+    return len(words) <= _MAX_NAME and all(map(_BESIDE_NAME.fullmatch, words))
 
 
 def notice_license(notice: str) -> str:
