@@ -23,18 +23,36 @@ def is_delimited(path: Path) -> bool:
 
 def columns(path: Path) -> list[str]:
     """The names in the header; empty if there is none."""
+    return _names(path, _header(path))
+
+
+def _names(path: Path, header: str) -> list[str]:
+    reader = csv.reader(io.StringIO(header.lstrip("\r\n"), newline=""), delimiter=_delimiter(path, header))
+    return next(reader, [])
+
+
+def _header(path: Path) -> str:
+    """The lines of the header: names in quotes may contain line ends."""
+    header = ""
     with rows.open_plain(path) as raw:
-        line = rows.in_utf8(raw).readline(_HEADER).decode("utf-8-sig", errors="replace")
-    return next(csv.reader([line], delimiter=_delimiter(path, line)), []) if line.strip() else []
+        file = rows.in_utf8(raw)
+        while line := file.readline(_HEADER).decode("utf-8-sig", errors="replace"):
+            header += line
+            if header.count('"') % 2 == 0 and header.strip():
+                return header
+            if len(header) >= _HEADER:
+                break
+    return header.lstrip("\r\n").partition("\n")[0] + "\n"  # a quote that is never closed is text
 
 
 def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     """Each row with its number from 0, or a malformed `Drop`."""
-    header = columns(path)
+    text = _header(path)
+    header = _names(path, text)
     with rows.open_plain(path) as raw:
-        lines = _Lines(raw)
-        found = csv.reader(lines, delimiter=_delimiter(path, lines.peek()))
-        next(found, None)
+        found = csv.reader(_Lines(raw), delimiter=_delimiter(path, text))
+        while next(found, None) == []:  # empty lines above the header
+            pass
         number = 0
         while True:
             # The csv module has one bound for all readers, and others may set it between two rows.
@@ -64,23 +82,14 @@ class _Lines:
 
     def __init__(self, raw: io.BufferedReader) -> None:
         self._lines = rows.bounded_lines(rows.in_utf8(raw))
-        self._ahead = [next(self._lines, b"")]
-
-    def peek(self) -> str:
-        return self._text(self._ahead[0] or b"")
 
     def __iter__(self) -> "_Lines":
         return self
 
     def __next__(self) -> str:
-        line = self._ahead.pop() if self._ahead else next(self._lines)
+        line = next(self._lines)
         if line is None:
             raise csv.Error(f"a line above {limits.megabytes(limits.record_bytes())}")
-        if not line:
-            raise StopIteration
-        return self._text(line)
-
-    def _text(self, line: bytes) -> str:
         return line.decode(errors="surrogateescape").removeprefix("\ufeff").replace("\0", "\ufffd")
 
 

@@ -7,6 +7,7 @@ zero bytes after the last member are ignored.
 import codecs
 import io
 import re
+import unicodedata
 import zlib
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +19,11 @@ _MARKS = (  # of UTF-32 before those of UTF-16, which are their beginning
 )  # fmt: skip
 _CONTROL = re.compile(r"[\x00-\x07\x0e-\x1a\x1c-\x1f\x7f]")  # not written in text; \b, \f and escapes may be
 _MOST_CONTROLS = 0.001  # share of a text's characters: a log may have a few
+_UNMARKED = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_NOT_IN_TEXT = ("Cc", "Cn", "Co", "Cs")  # Unicode's categories
+_SAMPLE = 1 << 16  # bytes
+_LEAST_COMMON = 0.01  # share of ASCII and CJK punctuation in a text of any script
+_END_OF_FILE = "\x1a"  # that of CP/M and DOS, after a text's last line
 
 
 class Gzip(io.RawIOBase):
@@ -97,20 +103,43 @@ def for_arrow(path: Path) -> str | BinaryIO:
 
 
 def encoding_of(beginning: bytes) -> str:
-    """The encoding that a byte order mark names: utf-8-sig, utf-16 or utf-32."""
-    return next((name for mark, name in _MARKS if beginning.startswith(mark)), "utf-8-sig")
+    """The encoding of a text by its byte order mark or, in UTF-16 and UTF-32 without one, by its characters.
+
+    Anything else is taken for UTF-8.
+    """
+    marked = next((name for mark, name in _MARKS if beginning.startswith(mark)), "")
+    return marked or (_unmarked(beginning[:_SAMPLE]) if b"\0" in beginning[:_SAMPLE] else "utf-8-sig")
+
+
+def _unmarked(sample: bytes) -> str:
+    """The encoding in which a sample with zero bytes is text with the most common characters."""
+    if _is_text(codecs.getincrementaldecoder("utf-8")("replace").decode(sample)):
+        return "utf-8-sig"
+    found = {}
+    for encoding in _UNMARKED:
+        text = codecs.getincrementaldecoder(encoding)("replace").decode(sample)
+        common = sum("\t" <= char <= "~" or "\u3001" <= char <= "\u3002" or char == "\uff0c" for char in text)
+        if common > _LEAST_COMMON * len(text) and _is_text(text):
+            found[common] = encoding
+    return found[max(found)] if found else "utf-8-sig"
+
+
+def _is_text(text: str) -> bool:
+    """Whether all but very few characters are assigned and none of them controls."""
+    foreign = sum(
+        char == "\ufffd" or (char not in "\t\n\r\f\b\x1a\x1b" and unicodedata.category(char) in _NOT_IN_TEXT)
+        for char in text
+    )
+    return foreign <= _MOST_CONTROLS * len(text)
 
 
 def decoded(content: bytes) -> str:
-    """A file's text by its byte order mark, else UTF-16 if every other byte is zero, else UTF-8.
+    """A file's text in the encoding that `encoding_of` finds, without DOS's mark of the end.
 
     Raises UnicodeDecodeError if it is none of these, and ValueError if it is not text.
     """
-    encoding = encoding_of(content)
-    zeros = [content[side::2].count(0) for side in (0, 1)] if encoding == "utf-8-sig" else [0, 0]
-    if max(zeros) > len(content) // 4 and not min(zeros):
-        encoding = "utf-16-be" if zeros[0] else "utf-16-le"
-    text = content.decode(encoding)
+    text = content.decode(encoding_of(content))
+    text = text.removesuffix(_END_OF_FILE)
     n_controls = len(_CONTROL.findall(text)) if _CONTROL.search(text) else 0
     if n_controls > _MOST_CONTROLS * len(text):
         raise ValueError(f"{n_controls:,} control characters: binary data, not text")

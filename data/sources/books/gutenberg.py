@@ -37,6 +37,12 @@ _ENDS = (_END, _LAST_LINE, _LICENSE)
 _GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
 
+_HEADER_PARAGRAPH = re.compile(
+    r"\s*+(?:this\s+e-?(?:book|text)\s+is\s+for\s+the\s+use\s+of\b"
+    r"|(?:title|author|editor|translator|illustrator|(?:release|posting)\s+date|language|credits"
+    r"|most recently updated|last updated|original publication|character\s+set\s+encoding):\s)",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(r"\be-?(?:book|text)\s*(?:#|no\.?|number)\s*(\d{1,6})\b", re.IGNORECASE)
 _FIELD = r"^{}:[ \t]*(\S.*(?:\n[ \t]+\S.*)*)"
 _FIELDS = {name: re.compile(_FIELD.format(name), re.MULTILINE) for name in ("Title", "Author", "Language")}
@@ -157,10 +163,12 @@ def _start(text: str) -> tuple[int, bool]:
     head = text[: HEAD // 5]
     head = head[: min([mark.start() for each in marks if (mark := each.search(head))], default=None)]
     start = place = 0
+    is_header = True  # whether everything above belongs to it
     for paragraph in _PARAGRAPH_END.split(head):
         place = text.index(paragraph, place) + len(paragraph)
-        if _ABOUT_FILE.search(paragraph):
-            start = place
+        is_header = is_header and (not paragraph.strip() or _HEADER_PARAGRAPH.match(paragraph) is not None)
+        if is_header or _ABOUT_FILE.search(paragraph):
+            start, is_header = place, True
     return start, True
 
 

@@ -13,7 +13,7 @@ _SENTENCE = 160  # maximum characters of one in a note's further paragraphs
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
-    r"(?:transs?(?:c|k)ri[\w'’]*|[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"(?:transs?(?:c|k)ri[\w'’]*|(?:(?:version|[eé]dition|edici[oó]n|edizione|edição|versión|versione)\s+)?[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
     r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
     r"|wersji\s+elektronicznej)"
 )
@@ -26,6 +26,7 @@ _HEADING = (
     r"|not[aeo]j?s?\s+(?:del?|d[aeio]s?|al|sobre|sulla|a)\s+(?:la\s+|el\s+)?" + _NOTE_WORDS + r""
     r"|(?:anmärkning|anmærkning|bemærkning|merknad)\w*\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|not(?:er|ater|e)\s+(?:fra|af|från|av|till?)\s+(?:\w+\s+)?" + _NOTE_WORDS + r""
+    r"|pozn[aá]mk\w+\s+(?:\w+\s+){0,2}(?:p[rř]epis|elektron|digitaliz)\w*"
     r"|uwag[ai]\s+(?:\w+\s+){0,2}" + _NOTE_WORDS + r""
     r"|transkri\w+\s+(?:anmärkning|anmærkning|bemærkning|merknad|not|note)\w*"
     r"|transkri\w+(?:anmärkning|anmærkning|bemærkning|merknad|note)\w*"
@@ -37,7 +38,7 @@ _HEADING = (
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes have too.
 _WEAK_HEADING = (
-    r"(?:nota\s+d[eo]\s+editor|(?:notes?|avis)\s+au\s+lecteur|note\s+to\s+the\s+reader"
+    r"(?:nota\s+d[eo]\s+editor|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
     r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*)"
 )
 _EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}\b", re.IGNORECASE)
@@ -94,6 +95,13 @@ _NOTICE = re.compile(
 )
 _BRACKETED = re.compile(
     r"(?<=\n\n)[ \t]*+\[((?:[^\[\]\n]|\n(?![ \t]*\n)){20,1500})\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)"
+)
+_LONG_BRACKETED = re.compile(  # of several paragraphs
+    rf"(?<=\n\n)[ \t]*+\[{_HEADING}\W[^\[\]]{{10,3000}}\][ \t]*+(?:\n[ \t]*+(?=\n)\n*+|\n*+\Z)", re.IGNORECASE
+)
+_NOTE_AMONG_PARAGRAPHS = re.compile(
+    rf"(?<=\n\n)[ \t]*+{_HEADING}[ \t]?[:—](?:[^\n]|\n(?![ \t]*\n)){{20,1500}}\n[ \t]*+(?=\n)\n*+",
+    re.IGNORECASE,
 )
 _IN_PARENTHESES = re.compile(
     rf"(?<=\n\n)[ \t]*+[({{]\s*+{_HEADING}\W(?:[^\n]|\n(?![ \t]*\n)){{10,1500}}?[)}}][ \t]*+"
@@ -185,9 +193,12 @@ def _is_about_text(paragraph: str) -> bool:
 
 
 def _begins_about_text(paragraph: str, below: str) -> bool:
-    """Whether a paragraph and the one below it speak of the text in several words."""
+    """Whether a paragraph and the one below it speak of the text in several words, or of its makers."""
     following = _PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=1)[0]
-    return len({word.lower() for word in _ABOUT_TEXT.findall(f"{paragraph}\n{following}")}) > 1
+    return (
+        _OF_THE_MAKERS.search(following) is not None
+        or len({word.lower() for word in _ABOUT_TEXT.findall(f"{paragraph}\n{following}")}) > 1
+    )
 
 
 def _is_title(paragraph: str) -> bool:
@@ -213,7 +224,11 @@ def _without_notices(text: str) -> str:
         return "" if _ABOUT_ETEXT.match(notice[1]) else notice[0]
 
     text = _NOTICE.sub(kept, text) if "<<" in text or "**" in text else text
-    text = _BRACKETED.sub(bracketed, text) if "\n[" in text or " [" in text else text
+    if "\n[" in text or " [" in text:
+        text = _LONG_BRACKETED.sub("", _BRACKETED.sub(bracketed, text))
+    end = min(len(text) * 2 // 3, len(text) - _CLOSING_LENGTH)  # below it, a note may have more paragraphs
+    if end > 0:
+        text = _NOTE_AMONG_PARAGRAPHS.sub("", text[:end]) + text[end:]
     return _IN_PARENTHESES.sub("", text) if "\n(" in text or "\n{" in text else text
 
 

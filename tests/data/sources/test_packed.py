@@ -23,14 +23,39 @@ def texts(path):
     )
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
-def test_a_plain_text_in_any_unicode_encoding_is_read(tmp_path, encoding):
-    (tmp_path / "a.txt").write_bytes("Grüße, 世界 😀\r\nzweite Zeile\r\n".encode(encoding) * 1)
-    expected = "Grüße, 世界 😀\nzweite Zeile\n"
-    if encoding in ("utf-16-le", "utf-16-be"):  # told from their zeros, so mostly Latin
-        (tmp_path / "a.txt").write_bytes("Hello, wörld\nbye".encode(encoding))
-        expected = "Hello, wörld\nbye"
-    assert texts(tmp_path / "a.txt") == ([expected], [])
+_ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+_TEXTS = {
+    "several scripts": "Grüße, 世界 😀\nzweite Zeile\n",
+    "Russian": "Город стоит на реке.\nОн основан давно.\n",
+    "Chinese": "一个中文文本，没有空格。\n第二行。\n",
+}
+
+
+@pytest.mark.parametrize("encoding", _ENCODINGS)
+@pytest.mark.parametrize("kind", _TEXTS)
+def test_a_plain_text_in_any_unicode_encoding_is_read(tmp_path, encoding, kind):
+    (tmp_path / "a.txt").write_bytes(_TEXTS[kind].replace("\n", "\r\n").encode(encoding))
+    assert texts(tmp_path / "a.txt") == ([_TEXTS[kind]], [])
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.jsonl", '{"text": "Один"}\n{"text": "two"}\n'), ("a.csv", "id,text\n1,Один\n2,two\n")],
+)
+def test_rows_in_utf_16_and_32_without_a_byte_order_mark_are_read(tmp_path, encoding, name, content):
+    (tmp_path / name).write_bytes(content.encode(encoding))
+    assert texts(tmp_path / name) == (["Один", "two"], [])
+
+
+def test_text_in_an_older_encoding_with_a_zero_byte_is_not_taken_for_utf_16(tmp_path):
+    (tmp_path / "a.txt").write_bytes("Une forêt tranquille \0 et un château\n".encode("latin-1") * 9)
+    assert "not UTF-8" in texts(tmp_path / "a.txt")[1][0]
+
+
+def test_the_mark_that_ends_a_dos_file_is_not_text(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"Last line.\r\n\x1a")
+    assert texts(tmp_path / "a.txt") == (["Last line.\n"], [])
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,26 @@ def test_csv_and_tsv_are_read_by_their_column(tmp_path, name, content):
         assert (one.meta, two.record) == ({"id": "1"}, 1)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '"id\n(number)","text"\n1,"One"\n2,"Two\nlines"\n',
+        '\n\r\ntext,"the\r\n\r\nsource, if known"\nOne,a\n"Two\nlines","b\nc"',
+        '"id","text"\n\n"1","One"\n\n2,"Two\nlines"',
+    ],
+)
+def test_the_header_of_a_csv_may_extend_over_several_lines(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content, newline="")
+    assert text.inputs(tmp_path / "a.csv") == [tmp_path / "a.csv"]
+    assert [record.text for record in records(tmp_path / "a.csv")] == ["One", "Two\nlines"]
+
+
+def test_a_quote_that_a_header_never_closes_is_refused_with_the_columns(tmp_path):
+    (tmp_path / "a.csv").write_text('id,"name\n1,One\n' * 20_000)
+    with pytest.raises(DataError, match="no column text"):
+        text.inputs(tmp_path / "a.csv")
+
+
 def test_a_bad_row_of_a_csv_costs_itself(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b'text,id\none,1\ntoo few\nthree,3,3\n"four\0",4\n\xff,5\nsix,6\n')

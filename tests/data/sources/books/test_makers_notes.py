@@ -24,6 +24,7 @@ def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
         "Note du transcripteur\n\nOn a suivi l'édition de 1880.\n\n\n",
         "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n\n",
         "Noter fra transskribenten:\n\nStavemåden følger originalen.\n\n\n",
+        "Au lecteur\n\nCette version électronique suit l'édition de 1880.\n\nElle est complète.\n\n\n",
     ],
 )
 def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_complete(note):
@@ -40,10 +41,41 @@ def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_comp
         "       *       *       *       *       *\n\n"
         "Transcriber's note:\n\n  Old words were kept.\n\n    *    *    *",
         "Nota del transcriptor:\n\n  Se han corregido erratas.",
+        "[Transcriber's Notes: Old words were kept.\n\nThe cover is new.]",
+        "*** Note sur la version électronique ***\n\nL'orthographe est conservée.",
+        "Poznámky přepisovatele\n\nZjevné chyby byly opraveny.",
     ],
 )
 def test_a_note_below_a_book_is_removed_with_its_rules(note):
     assert book(below=f"\n\n{note}\n") == BOOK
+
+
+@pytest.mark.parametrize(
+    "note",
+    ["Transcriber's Note: Spelling follows the original.", "[Transcriber's Note: Two pages\n\nare missing.]"],
+)
+def test_a_note_between_the_title_page_and_the_book_is_removed(note):
+    title = "THE LAKE\n\nBY\n\nA. AUTHOR\n\n\n"
+    long = "\n\n".join([BOOK] * 4)
+    assert open_book(f"{HEAD}{title}{note}\n\n\n{long}{FOOT}").text == title + long
+
+
+def test_an_authors_own_words_to_the_reader_are_kept():
+    words = "Au lecteur\n\nCe livre a été écrit au bord du lac, sans ordre ni plan.\n\n\n"
+    assert book(above=words) == words + BOOK
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "This eBook is for the use of anyone anywhere.\n\nTitle: The Lake\n\nAuthor: A. Author\n\n",
+        "Title: The Lake\n\nRelease Date: May, 1999\n\n",
+    ],
+)
+def test_a_header_without_its_mark_goes_with_its_fields(fields):
+    first = "The Project Gutenberg EBook of The Lake, by A. Author\n\n"
+    assert open_book(first + fields + BOOK).text == BOOK
+    assert open_book(first + BOOK + "\n\nTitle: Mine").text == BOOK + "\n\nTitle: Mine"
 
 
 def test_footnotes_on_either_side_of_a_note_are_kept_and_a_sentence_about_them_is_not():
