@@ -8,7 +8,7 @@ left in the text. Rules: The TeXbook, chapter 20.
 import re
 from dataclasses import dataclass
 
-from data.sources.arxiv.latex.dimensions import read_length
+from data.sources.arxiv.latex.numbers import read_length, read_number
 from data.sources.arxiv.latex.syntax import Lookup, after_word, value_of
 
 MAX_DEPTH = 20  # nesting of conditionals in a macro's value
@@ -43,11 +43,7 @@ _CHARACTERS = re.compile(
     r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?"
     r"(?:\\([A-Za-z@]++)[ \t]*|(\s)|([^#{}$&%\\]))"
 )
-_NUMBER = re.compile(
-    r"\s*+(?:\\value\s*+\{\s*+(?P<counter>[A-Za-z@]++)\s*+\}|\\(?P<name>[A-Za-z@]++)|(?P<digits>[-+]?\d++))"
-)
 _RELATION = re.compile(r"\s*+([<=>])")
-_NUMBER_END = re.compile(r"\s|\\relax(?![A-Za-z])")
 _DEFINED = re.compile(r"\s*+\\([A-Za-z@]++)(?:[ \t]++|%[^\n]*+\n[ \t]*+)?")
 _NAMED = re.compile(r"[ \t]*+([A-Za-z@:*-]{1,60})[ \t]*+\\endcsname(?![A-Za-z@])[ \t]?")
 _TOKENS = re.compile(
@@ -55,7 +51,6 @@ _TOKENS = re.compile(
 )
 _UNDEFINED = ("\\undefined", "\\@undefined")
 _EMPTY = ("\\empty", "\\@empty")
-_DIGITS = re.compile(r"\s*+([-+]?\d++)\s*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,19 +153,6 @@ def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool,
 
 def compared(left: int, relation: str, right: int) -> bool:
     return {"<": left < right, "=": left == right, ">": left > right}[relation]
-
-
-def read_number(text: str, position: int, lookup: Lookup) -> tuple[int | None, int]:
-    r"""The number here, in digits, as a macro or register, or as `\value{…}`, if it is known; and its end."""
-    found = _NUMBER.match(text, position)
-    if found is None:
-        return None, position
-    end = _NUMBER_END.match(text, found.end())
-    value = found["digits"] or value_of(
-        f"c@{found['counter']}" if found["counter"] else found["name"], lookup
-    )
-    digits = _DIGITS.fullmatch(value or "")
-    return (int(digits[1]) if digits else None), (end.end() if end else found.end())
 
 
 def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:

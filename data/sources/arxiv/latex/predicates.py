@@ -7,8 +7,8 @@ unknown, and where it ends. Sources: the packages' manuals.
 import re
 
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, compared, read_number
-from data.sources.arxiv.latex.dimensions import read_length
+from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, compared
+from data.sources.arxiv.latex.numbers import read_length, read_number
 
 _SIGN = re.compile(r"\s*+\\(?:([A-Za-z]++)|([()]))")
 _RELATION = re.compile(r"\s*+([<=>])")
