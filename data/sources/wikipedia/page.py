@@ -40,6 +40,7 @@ _LABEL = 2000  # an external link must end within this many characters
 _NEAR = 300  # characters around a template to examine to see whether it is in a sentence
 _SCRIPTS = {"sup": (SUP, SUP_END), "sub": (SUB, SUB_END)}
 _HEADING = 300  # most characters of a heading on either side of a tag in it
+_FRACTION = re.compile(r"\d{1,3}/\d{1,3}")
 _COPIES = 50  # most copies of each of the page's characters, on average, out of nested templates and links
 _PIPE_TRICK = re.compile(r"\A(?:[^:]{1,40}:)?(.*?)(?: ?\([^()]*\)|,.*)?\Z", re.DOTALL)
 
@@ -177,16 +178,18 @@ class Page:
             lambda shown: continues_sentence(self._before(start), shown, self._after()),
         )
         if text is Rendered.UNKNOWN:
-            text = self._without_rule(arguments, start)
+            text = self._without_rule(name, arguments, start)
         elif text is Rendered.DROPPED:
             text = GONE
         elif HOLE in text and not any(map(str.isalnum, text)):
             text = HOLE  # a unit or a sign around what is missing
+        elif _FRACTION.fullmatch(text) and self._before(start)[-1:].isdigit():
+            text = f" {text}"  # 3{{frac|1|2}}
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
 
-    def _without_rule(self, arguments: list[str], start: int) -> str:
+    def _without_rule(self, name: str, arguments: list[str], start: int) -> str:
         """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
-        text = self._templates.running_text(arguments)
+        text = self._templates.running_text(name, arguments)
         return text if text and continues_sentence(self._before(start), text, self._after()) else HOLE
 
     def _after(self) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from data.sources.wikipedia.templates.patterns import Rule, Rules
 
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
+_IN_WORDS = re.compile(r"(\d{1,2})\.? ([^\W\d_]+)(?: (\d{1,4}))?")
 _JULIAN_DAY = 1_721_425  # of the ordinal 0
 
 
@@ -28,10 +29,10 @@ class Calendar:
 
     def written(self, year: str, month: str, day: str) -> str:
         """A date, of which any part may be missing."""
-        if month.isdecimal() and 1 <= int(month) <= 12:
-            month = self.months[int(month) - 1]
+        if month.isdecimal() and int(month) <= 12:
+            month = self.months[int(month) - 1] if int(month) else ""
         day = day.lstrip("0")
-        day = self.first if day == "1" and self.first else day + self.day_mark if day else ""
+        day = self.first if day == "1" and self.first else day + self.day_mark * day.isdecimal()
         if self.order == "mdy":
             before = f"{month} {day}".strip()
             return f"{before}, {year}" if day and year else f"{before} {year}".strip()
@@ -110,10 +111,11 @@ _CALENDARS = {
 # Templates of dates whose arguments need not be numbers; others are recognized by their arguments.
 _NAMES = """
 date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dtext|dni|date de naissance
-|date de naissance-|date de décès|date de décès-|naissance|décès|date républicaine|fecha de inicio
-|fecha de nacimiento|fecha de fallecimiento|morte|falecimento|nascimento|data de nascimento|dni/d
-|датарождения|датасмерти|birth date|birth date and age|bda|death date|death date and age|start date
-|end date|film date|start date and age|end date and age|birth-date|death-date|start-date|end-date
+|date de naissance-|date de décès|date de décès-|naissance|décès|date républicaine
+|formatdate|datumzelle|fecha de inicio|fecha de nacimiento|fecha de fallecimiento|morte|falecimento
+|nascimento|data de nascimento|dni/d|датарождения|датасмерти|birth date|birth date and age|bda|death date
+|death date and age|start date|end date|film date|start date and age|end date and age
+|birth-date|death-date|start-date|end-date
 |birth date2|birth year and age|death year and age|release date|data naixement|datum narození|datum úmrtí
 """
 _BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
@@ -144,6 +146,8 @@ def rules_of(language: str) -> Rules:
 
 def date_in(positional: list[str], language: str) -> str | None:
     """The date in the first arguments of a template without a rule; None if they are no date."""
+    if positional and (iso := _ISO.fullmatch(positional[0])) and iso[3]:
+        return calendar(language).written(*iso.groups(""))
     found = _parts(positional)
     return calendar(language).written(*found) if found else None
 
@@ -173,7 +177,7 @@ def _parts(positional: list[str]) -> tuple[str, str, str] | None:
 
 
 def _date_rule(language: str) -> Rule:
-    written = calendar(language).written
+    written, first_day = calendar(language).written, calendar(language).first
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [part for part in positional if part]
@@ -181,7 +185,9 @@ def _date_rule(language: str) -> Rule:
             is_day_first = "dmy" in shown or named.get("df")
             return _british(*iso.groups("")) if is_day_first else written(*iso.groups(""))
         if len(shown) < 2:
-            return "".join(shown)
+            text = "".join(shown).removesuffix("-").rstrip()  # {{date|4 juillet 1888-}}: without its links
+            words = _IN_WORDS.fullmatch(text)
+            return written(words[3] or "", words[2], words[1]) if words and first_day else text
         year, month, day = _parts(shown) or (*shown[:3], "", "", "")[:3]
         if not _parts(shown):
             is_year_first = len(year) == 4 and year.isdecimal()

@@ -34,6 +34,7 @@ _NOUN = re.compile(
     r"|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
 )
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio"}
+_NUMBER_SIGNS = {"n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
 _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
 
@@ -49,6 +50,8 @@ def of_its_name(name: str, positional: list[str]) -> str | None:
         return f"{positional[0]} {_unit(converted[1])}"
     if len(positional) > 1:
         return None
+    if key in _NUMBER_SIGNS:  # {{n.º|5}}
+        return f"{name} {positional[0]}"
     if name.upper() in _CODES or name in _SIGNS:
         return f"{positional[0]} {name.upper()}"
     if _NOUN.fullmatch(key):  # {{Nigerian naira|5}}

@@ -58,6 +58,13 @@ def plural(number: str, forms: list[str], language: str) -> str:
     return forms[min(place, len(forms) - 1)]
 
 
+def counted(positional: list[str], language: str) -> str | None:
+    """The number and the form of the noun that it counts: 3|дом|дома|домов. None for other arguments."""
+    number, *forms = positional or [""]
+    is_counted = number[:1].isdigit() and len(forms) > 1 and all(form.isalpha() for form in forms)
+    return f"{number} {plural(number, forms, language)}" if is_counted else None
+
+
 def _if(value: str, arguments: list[str], language: str) -> str:
     return [*arguments, "", ""][0 if value else 1]
 

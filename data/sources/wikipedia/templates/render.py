@@ -90,9 +90,9 @@ class Templates:
             return shown
         return Rendered.DROPPED if _NOTE.match(key) else Rendered.UNKNOWN
 
-    def running_text(self, arguments: list[str]) -> str:
+    def running_text(self, name: str, arguments: list[str]) -> str:
         """What an unknown template shows where it is part of a sentence; "" if that cannot be known."""
-        return running_text(arguments, self._language)
+        return running_text(arguments, self._language, _SPACES.sub(" ", name).strip())
 
     def _prefix_rule(self, key: str) -> Rule | None:
         for prefix in self._prefixes.get(key[:2], ()):

@@ -1,16 +1,19 @@
 """Templates without a rule: what their names and arguments show.
 
-A name may be a unit or a currency ({{km|5}}), an era ({{v. Chr.}}) or an ordinal ({{XIXe|siècle}}); arguments
-may be a date or a quantity. A template with one argument in mid-sentence shows it.
+A name may be a unit or a currency ({{km|5}}), an era ({{v. Chr.}}), an ordinal ({{XIXe|siècle}}) or, without
+arguments, a century ({{19e eeuw}}); arguments may be a date, a quantity, or a word in another script and its
+transcription. A template with one argument in mid-sentence shows it.
 """
 
 import re
+import unicodedata
 
 from data.sources.wikipedia.names import LANGUAGES
 from data.sources.wikipedia.templates.arguments import split
 from data.sources.wikipedia.templates.dates import date_in, era
 from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.functions import counted
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.rules import wrapped
 
@@ -25,6 +28,10 @@ _SETTING = re.compile(
 )  # a language, a color, an address
 _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
+# {{XIX wiek}}, {{19. století}}, {{XIV}}
+_NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}")
+_THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers
+_CYRILLIC = ("ru", "uk", "bg", "sr")
 _SHIPS = frozenset(common.SHIPS.split())
 _RUNNING = 200  # most characters of running text
 
@@ -43,17 +50,22 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
     return era(name, positional) or of_its_name(name, positional)
 
 
-def running_text(arguments: list[str], language: str) -> str:
+def running_text(arguments: list[str], language: str, name: str = "") -> str:
     """What a template without a rule shows where it is part of a sentence; "" if that is unknown.
 
-    A date, a quantity, or the only argument; of two the first, unless it is a language, a color or the like.
+    A date, a quantity, or the only argument; of two the first, unless it is a language, a color or the like;
+    of more, a first one in another script. Without arguments, a name that is a numbered noun.
     """
     positional, named = split(arguments)
     texts = list(filter(None, positional))
     if not texts:
-        return forms_of(named)
+        return forms_of(named) or (name if not arguments and _NUMBERED.fullmatch(name) else "")
     if (known := date_in(positional, language) or quantity(positional)) is not None:
         return known
+    if language in _THREE_FORMS and len(positional) == 4 and (noun := counted(positional, language)):
+        return noun
+    if 1 < len(positional) < 5 and _is_in_another_script(positional[0], language):
+        positional = texts = positional[:1]
     if 2 < len(positional) < 5 and positional[0] in LANGUAGES and positional[1]:
         positional = texts = positional[1:2]  # {{iw|en|Name|Name there}}
     if len(texts) == 2 and (texts[0] in _SHIPS or _VERSE.fullmatch(texts[1])):
@@ -67,3 +79,10 @@ def running_text(arguments: list[str], language: str) -> str:
     if len(text) > _RUNNING or "\n" in text or is_sentence or _FILE.search(text):
         return ""
     return text
+
+
+def _is_in_another_script(text: str, language: str) -> bool:
+    """Whether all letters of a text belong to a script that is neither Latin nor the language's own."""
+    letters = [char for char in text[:100] if char.isalpha()]
+    own = ("LATIN", "CYRILLIC") if language in _CYRILLIC else ("LATIN",)
+    return bool(letters) and not any(unicodedata.name(char, "LATIN").startswith(own) for char in letters)

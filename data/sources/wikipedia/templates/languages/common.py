@@ -7,7 +7,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
-| nastaliq | hebrew | rtl-lang | not a typo | proper name | as written | typo
+| nastaliq | hebrew | rtl-lang | not a typo | notatypo | proper name | as written | typo
 | columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
@@ -117,8 +117,8 @@ citation needed | cn | fact | when | who | which | clarify | by whom | by whom? 
 inflation | inflación | inflação | inflació | inflazione | inflatie | inflacja | inflace | infláció | inflație
 | инфляция | ewz | ewd | ewr | ewt | metadaten * | население | населення | población actual
 | población | população | population | befolkning | age | alter | edad | edat | età | idade | leeftijd | ålder
-| alder | wiek | věk | dob | starost | életkor | возраст | вік | възраст | старост | vârstă | calcolo età
-| число лет | invoke → @missing
+| alder | wiek | věk | dob | starost | életkor | возраст | вік | възраст | старост | vârstă
+| âge | calcolo età | число лет | invoke → @missing
 """
 
 # Prefixes of ships' names; their case counts.

@@ -6,7 +6,7 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 RUSSIAN = """
 s | nobr | nowrap | цитата | comment | abbr | formatnum | малый | музыка | мв | капитель | малые прописные
-| имя | бс | lang-* | ударение | выделение | math | mvar | mono | шрифт | кхм | стих
+| имя | бс | lang-* | выделение | math | mvar | mono | шрифт | кхм | стих
 | начало цитаты | скрытый | якорь2 | нет в источнике | мфа | коммент → @text
 lang | языки | цвет | color → @second
 не переведено 2 | не переведено 3 | не переведено 4 | не переведено 5 | не переведено 6 | не перевод
@@ -15,7 +15,7 @@ lang | языки | цвет | color → @second
 | чей | чей? | когда | когда? | зачем | почему | как | сколько | неоднозначно | значимость факта
 | достоверность | аи? | ? | проверить факт | спорно | fact | обновить фразу | стиль фразы | неясно
 | необходимо пояснение → @wrapped
-num | число | единица измерения → {*}
+num | число | единица измерения → @counted
 км → {1} км
 м → {1} м
 кг → {1} кг
@@ -27,7 +27,7 @@ sub → @lowered
 век → {1} век
 plural → @plural
 ок. | около → ок. {1}
-подударение | acute → {1}́
+подударение | ударение | ' | acute → {1}́
 usd → ${1}
 рубль | руб → [{1} ]₽
 до н. э. | до н.э. → [{1} ]до н. э.
@@ -57,7 +57,7 @@ d → @second
 наголос → {1=́}
 факт | джерело | джерело? | немає ад | без джерела | хто | хто? | що | коли | коли? | де | де? | уточнити
 | прояснити | який? | сумнівно | чому? | неясно → @wrapped
-num | число → {*}
+num | число → @counted
 тире → ␣—␣
 до н. е. | до н.е. → [{1} ]до н. е.
 н. е. | н.е. → [{1} ]н. е.
@@ -105,7 +105,14 @@ def _plural(language: str) -> Rule:
     return lambda positional, named: functions.plural("".join(positional[:1]), positional[1:], language)
 
 
+def _counted(language: str) -> Rule:
+    """{{число|3|дом|дома|домов}}: 3 дома; {{num|35|км²}}: 35 км²."""
+    return lambda positional, named: (
+        functions.counted(positional, language) or " ".join(filter(None, positional))
+    )
+
+
 RULES = {
-    name: dropped(without) | compiled(table, FUNCTIONS | {"plural": _plural(name)})
+    name: dropped(without) | compiled(table, FUNCTIONS | {"plural": _plural(name), "counted": _counted(name)})
     for name, (table, without) in _TABLES.items()
 }

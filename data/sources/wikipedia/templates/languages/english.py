@@ -56,7 +56,9 @@ reign | r. → r. {1}[–{2}]
 born | b. → born {1}
 died | d. → died {1}
 bce → [{1} ]BCE
-ce | ce era → [{1} ]CE
+CE | ce era → [{1} ]CE
+th → th
+rd → rd
 marriage → {1} (m. {2}[–{3}])
 frac | fraction → @fraction
 numero | no. | # → No. {1}
@@ -156,6 +158,7 @@ citation needed | cn | fact | when | who | which | clarify | by whom | by whom? 
 inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | map caption | bar percent | flagdeco | flagicon image | army | navy | legend inline | s-* | col-* | cref
 | cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline
+| rint | ric | rail-interchange | rail interchange | access icon
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
 | pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
 | multiple issues

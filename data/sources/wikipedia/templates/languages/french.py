@@ -19,8 +19,8 @@ sp | sp- → @century range
 -sp | -sp- → @century range bc
 millénaire → @millennium
 -millénaire | -m → @millennium bc
-av jc | avjc | av. j-c | av j-c | av.jc | av. j.-c. | avant jc | av. jc | av j.-c. | -jc → av. J.-C.
-ap jc | apjc | ap. j.-c. | apr. j.-c. | après jc → apr. J.-C.
+av jc | avjc | av. j-c | av j-c | av.jc | av. j.-c. | avant jc | av. jc | av j.-c. | -jc → [{1} ]av. J.-C.
+ap jc | apjc | ap. j.-c. | apr. j.-c. | après jc → [{1} ]apr. J.-C.
 
 # Dates and times.
 1er → 1er[ {1}][ {2}]
@@ -35,10 +35,10 @@ o → o[ {1}]
 os → os[ {1}]
 nd → nd
 nde → nde
-n° | nº | numéro | no → nº[ {1}]
-p. | p | page → p.[ {1}]
-pp. → pp.[ {1}]
-n°s | nos | numéros → nos[ {1}]
+n° | nº | numéro | no → nº {1}
+p. | p | page → p. {1}
+pp. → pp. {1}
+n°s | nos | numéros → nos {1}
 t. | tome → t.[ {1}]
 vol. → vol.[ {1}]
 chap. → chap.[ {1}]

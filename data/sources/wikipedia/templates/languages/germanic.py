@@ -63,13 +63,13 @@ lang → @second
 lang-* | nowrap | formatnum | citaat | kapitaal | small caps → @text
 cite | aut → {1}
 eeuw → {1}e eeuw
-feit | feit? | bron? | bron gevraagd → @wrapped
+feit | feit? | bron? | bron gevraagd | wie | wie? | wanneer | wanneer? | waar? | welke? → @wrapped
 ipa → {1}
 """
 DUTCH_DROPPED = """
 bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje | zie hoofdartikel
 | zieook | vlag | zie ook | hoofdartikel | citeer * | voetnoot | navigatie * | infobox *
-| largethumb | bronvermelding | onbekende taal | clear | commonscat | wie | wanneer
+| largethumb | bronvermelding | onbekende taal | clear | commonscat
 """
 
 SWEDISH = """

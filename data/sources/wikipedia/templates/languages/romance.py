@@ -85,10 +85,10 @@ nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | i
 | ref maiúscula | pequeno | llink → @text
 c. | circa → c. {1}
 lang | langue | cor → @second
-séc | século | sec → século {1}
+séc | século | sec → século {1}[ {2}]
 r$ | real → R$[ {1}]
 us$ → US$[ {1}]
--ac → a.C.
+-ac → [{1} ]a.C.
 -séc | -século → século {1} a.C.
 séculos → séculos {*: e }
 carece de fontes | carece de fontes/bloco | carece de fontes2 | citação necessária | quem | quando
