@@ -57,11 +57,11 @@ def _countries(language: str) -> tuple[dict[str, str], frozenset[str]]:
 def flag_rules(language: str) -> Rules:
     """The rules for the flag templates of a Wikipedia."""
     names, _ = _countries(language)
-    at = -1 if language == "it" else 0  # {{Naz|CA|ITA}}: the sport comes first
+    at = 1 if language == "it" else 0  # {{Naz|CA|ITA|F}}: the sport comes first
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [part for part in positional if part]
-        chosen = named.get("name") or named.get("nome") or (shown[at] if shown else "")
+        chosen = named.get("name") or named.get("nome") or (shown[min(at, len(shown) - 1)] if shown else "")
         return names.get(chosen, chosen)
 
     flags: Rule = rule

@@ -45,6 +45,8 @@ SENTENCES = [
     ("fr", "Le {{n°}}5 et la {{p.}}7 là.", "Le nº 5 et la p. 7 là."),
     ("en", "It is 3{{frac|1|2}} or 5{{sfrac|1|4}} or {{frac|7|8}} long.",
      "It is 3 1/2 or 5 1/4 or 7/8 long."),
+    ("it", "Vince {{Naz|PV|ITA|F}} e {{Naz|CA|FRA}} perde.", "Vince Italia e Francia perde."),
+    ("hu", "Ez {{szám|5|km}} és {{szám|7000}} volt.", "Ez 5 km és 7000 volt."),
     ("pt", "No {{séc|V|a.C.}} e em {{-ac|300}} houve.", "No século V a.C. e em 300 a.C. houve."),
     ("en", "The {{ce|CO2}} of 50 {{CE}} on {{rint|london|bank}} trains.", "The CO2 of 50 CE on trains."),
     ("nl", "Volgens {{wie|een kenner}} is het{{wanneer|2011}} zo.", "Volgens een kenner is het zo."),

@@ -80,7 +80,7 @@ shy | wbr | zwj | zwnj | 0 | spc | phantom →
 
 # Mathematics and chemistry.
 tmath | mathsf → @formula
-frac | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek
+frac | fract | fraction | sfrac | bruch | xfrac | fraction2 | zlomek | tört | brøk | bråk | breuk | ułamek
 | дроб | дріб | дробь | разломак | razlomak | ulomek | fracció | fracción | fracție | fração
 | frazione → @fraction
 sqrt | radic | root → @root

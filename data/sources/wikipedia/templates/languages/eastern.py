@@ -62,8 +62,9 @@ navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni člane
 
 HUNGARIAN = """
 nyelv | ny | lang → @second
-lang-* | h-* | nowrap | idézet | szám | szöveg | ipa | formatnum | ford-* → @text
+lang-* | h-* | nowrap | idézet | szöveg | ipa | formatnum | ford-* → @text
 forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
+szám → @units
 átváltás → @convert
 század → {1}. század
 kb. | kb → kb. {1}
