@@ -11,11 +11,12 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from configs.redact import redact
 from data.errors import DataError
 from data.remote import refuse_credentials
+from data.s3 import reader as s3
 
 PATIENCE = 300.0  # seconds of failures before a read gives up
 WRONG_TRIES = 6  # tries of a read whose bytes arrive but are wrong
@@ -24,6 +25,12 @@ SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
 TIMEOUT = 20.0  # seconds, and what SLOWEST adds
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 EXTRAS = {"s3fs": "data", "gcsfs": "gcs", "adlfs": "azure"}
+WRONG_REGION = (
+    "AuthorizationHeaderMalformed",
+    "PermanentRedirect",
+    "IllegalLocation",
+    "redirect without LOCATION",
+)
 Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
 
 
@@ -44,10 +51,26 @@ class Bucket:
         refuse_credentials(url)
         self.url = url.rstrip("/")
         self.traffic = Traffic()
-        self._fs, self._root = _open(self.url)
+        self._s3 = s3.reader_of(self.url)
+        self._place = None if self._s3 else _open(self.url)  # s3fs costs 0.3 s: imported once it is needed
         self._counting = threading.Lock()
         self._warned = False
         self.hurry = threading.Event()  # while it is set, a read that fails is not made again
+
+    @property
+    def fs(self) -> Any:
+        """fsspec's file system."""
+        return self._opened()[0]
+
+    @property
+    def root(self) -> str:
+        """The folder's path in it."""
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[Any, str]:
+        with self._counting:
+            self._place = self._place or _open(self.url)
+            return self._place
 
     def at(self, name: str) -> str:
         return f"{self.url}/{name}"
@@ -73,7 +96,7 @@ class Bucket:
 
     def ask(self, what: str, work: Callable[[Any, str], Any]) -> Any:
         """`work(file system, path)`, retried alike. Raises FileNotFoundError or DataError."""
-        return self._patiently(what, lambda: work(self._fs, f"{self._root}/{what}".rstrip("/")))
+        return self._patiently(what, lambda: work(self.fs, f"{self.root}/{what}".rstrip("/")))
 
     def size(self, name: str) -> int:
         """An object's size in bytes. Raises FileNotFoundError or DataError."""
@@ -104,25 +127,33 @@ class Bucket:
             return []
 
     def _read_once(self, name: str, start: int | None, stop: int | None) -> bytes:
-        path = f"{self._root}/{name}" if name else self._root
-        timeout = TIMEOUT + (0 if stop is None else (stop - (start or 0)) / SLOWEST)
-        if getattr(self._fs, "async_impl", False):
-            from fsspec.asyn import sync
-
-            limit = timeout if stop is not None else None
-            content: Any = sync(self._fs.loop, self._fs._cat_file, path, start=start, end=stop, timeout=limit)
+        timeout = None if stop is None else TIMEOUT + (stop - (start or 0)) / SLOWEST
+        content: Any
+        if self._s3 and s3.is_usable():
+            content = self._s3.read(name, start, stop, timeout)
         else:
-            content = self._fs.cat_file(path, start=start, end=stop)
+            content = self._read_by_fsspec(f"{self.root}/{name}" if name else self.root, start, stop, timeout)
         with self._counting:
             self.traffic.requests += 1
             self.traffic.bytes += len(content)
         return content
+
+    def _read_by_fsspec(self, path: str, start: int | None, stop: int | None, timeout: float | None) -> bytes:
+        if not getattr(self.fs, "async_impl", False):
+            return self.fs.cat_file(path, start=start, end=stop)
+        from fsspec.asyn import sync
+
+        return cast(
+            bytes, sync(self.fs.loop, self.fs._cat_file, path, start=start, end=stop, timeout=timeout)
+        )
 
     def _patiently(self, where: str, attempt: Callable[[], Any]) -> Any:
         begin, pause, wrong = time.monotonic(), FIRST_PAUSE, 0
         while True:
             try:
                 return attempt()
+            except DataError:  # of something else that the attempt read, patiently too
+                raise
             except FileNotFoundError as error:
                 if final := _final(error):  # the bucket, not the object
                     raise DataError(f"{self.url}: {final}") from None
@@ -214,7 +245,7 @@ def _final(error: BaseException) -> str | None:
             "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, …)"
         )
-    if any(word in text for word in ("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocation")):
+    if any(word in text for word in WRONG_REGION):
         return "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own"
     if "NoSuchBucket" in text or "bucket does not exist" in text:
         return "no such bucket; create it, or correct the name"

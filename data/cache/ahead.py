@@ -23,6 +23,7 @@ from data.tokens.sums import BLOCK
 THREADS = 16  # requests in flight at once
 LEAST_AHEAD = 256  # samples
 STEPS_AHEAD = 3
+TIDY = 64  # samples between two looks at which requests have ended
 LONG_UNIT = 64  # blocks of a request when all of a store will be read and kept: 1 MiB
 MOST_TRACKED = 1 << 20  # units whose next use is kept in memory
 UNKNOWN = NEVER + 1  # the next use of what an earlier process left: looked up before anything is evicted
@@ -85,6 +86,7 @@ class ReadAhead:
         self._furthest: list[tuple[int, Key]] = []  # heap of (-next use, key); stale where `_needs` differs
         self._asked: deque[tuple[int, list[Key]]] = deque()  # samples fetched and not yet passed
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+        self._begun: set[tuple[str, int]] = set()  # shards whose checksums were asked for
         self._flying: dict[Key, Future] = {}
         self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
@@ -133,8 +135,12 @@ class ReadAhead:
             return  # a local store
         start = sample.index * length
         keys = [(sample.source, *unit) for unit in store.units(start, start + length + 1)]
+        for source, shard, _ in keys:
+            if (source, shard) not in self._begun:  # with its first block, not before it
+                self._begun.add((source, shard))
+                self._pool.submit(self._bring_sums, store, shard)
         for key in keys:
-            if key in self._flying:
+            if self._is_flying(key):
                 continue
             if self._evicts and key not in self._needs and not self._make_room(n, self._bytes(key)):
                 continue  # all that is cached is needed sooner: the reader fetches this for itself
@@ -142,12 +148,20 @@ class ReadAhead:
                 self._note(key, n)
             self._flying[key] = self._pool.submit(self._bring, store, key)
         self._asked.append((n, keys))
-        for key in [key for key, future in self._flying.items() if future.done()]:
-            del self._flying[key]
+        if n % TIDY == 0:
+            self._flying = {key: future for key, future in self._flying.items() if not future.done()}
+
+    def _is_flying(self, key: Key) -> bool:
+        future = self._flying.get(key)
+        return future is not None and not future.done()
 
     def _bring(self, store: BucketStore, key: Key) -> None:
         with suppress(DataError, OSError):  # the reader meets the same error, and reports it
             store.bring(*key[1:])
+
+    def _bring_sums(self, store: BucketStore, shard: int) -> None:
+        with suppress(DataError, OSError):  # as above
+            store.bring_sums(shard)
 
     def _bytes(self, key: Key) -> int:
         return self.stores[key[0]].unit * BLOCK
@@ -191,7 +205,7 @@ class ReadAhead:
                 self._needs[key] = self._next_use(key)
                 heapq.heappush(self._furthest, (-self._needs[key], key))
                 continue
-            if -need <= n or key in self._flying:
+            if -need <= n or self._is_flying(key):
                 heapq.heappush(self._furthest, (need, key))
                 return False
             del self._needs[key]

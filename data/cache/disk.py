@@ -134,9 +134,12 @@ class Disk:
         )
 
     @contextmanager
-    def claim(self, store: Path, key: str) -> Iterator[None]:
-        """Hold the lock for a part of a store: one process or thread fetches it, the others wait."""
-        with open(store / "locks" / f"{zlib.crc32(key.encode()) % STRIPES}", "ab") as handle:
+    def claim(self, store: Path, key: str, kind: str = "") -> Iterator[None]:
+        """Hold the lock for a part of a store: one process or thread fetches it, the others wait.
+
+        A thread may hold two claims at once only if they are of different kinds, because keys share locks.
+        """
+        with open(store / "locks" / f"{kind}{zlib.crc32(key.encode()) % STRIPES}", "ab") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

@@ -26,6 +26,7 @@ from data.tokens import sums
 from data.tokens.store import AGAIN, DOCUMENT, MAPPED, Span, TokenStore
 from data.tokens.sums import BLOCK, BlockSums
 
+STRIPES = 16
 PIECE = 8 << 20  # bytes of a request when a shard is read in full
 
 
@@ -59,6 +60,7 @@ class BucketStore(TokenStore):
         self.unit = 1  # blocks that one request fetches
         self.fetched = self.hits = 0  # blocks: from the bucket, from the cache
         self._changing = threading.Lock()
+        self._finding = [threading.Lock() for _ in range(STRIPES)]  # so that one thread reads a shard's sums
         self._all_sums: dict[int, BlockSums] = {}  # of the shards read last
         super().__init__(folder, split, manifest)
 
@@ -100,10 +102,14 @@ class BucketStore(TokenStore):
     def bring(self, shard: int, unit: int) -> int:
         """Put a unit into the cache; returns how many bytes came from the bucket. Raises DataError."""
         low = unit * self.unit
-        high = min(low + self.unit, len(self._sums(shard).sums))
+        high = min(low + self.unit, -(-self.size_of(shard) // BLOCK))
         if all(self._cached(shard, block) is not None for block in range(low, high)):
             return 0
         return self._fetch(shard, unit)[1]
+
+    def bring_sums(self, shard: int) -> None:
+        """Get a shard's checksums. Raises DataError."""
+        self._sums(shard)
 
     def verify(self) -> None:
         """Read every shard from the bucket and compare its checksum. Raises DataError."""
@@ -135,22 +141,25 @@ class BucketStore(TokenStore):
         return memoryview(self._fetch(shard, unit)[0])[within * BLOCK : (within + 1) * BLOCK]
 
     def _cached(self, shard: int, block: int) -> bytes | None:
+        if not self.path_of(shard).exists():  # the checksums may arrive after the first blocks
+            return None
         known = self._sums(shard)
         found = self.disk.read(self.path_of(shard), block * BLOCK, known.size_of(block), known.size)
         return None if known.wrong(block, found) else found
 
     def _fetch(self, shard: int, unit: int) -> tuple[bytes, int]:
         """A unit's bytes, and how many of them came from the bucket; they are left in the cache."""
-        known, name = self._sums(shard), self._shards[shard]["file"]
-        low, high = unit * self.unit * BLOCK, min((unit + 1) * self.unit * BLOCK, known.size)
+        name, size, path = self._shards[shard]["file"], self.size_of(shard), self.path_of(shard)
+        low, high = unit * self.unit * BLOCK, min((unit + 1) * self.unit * BLOCK, size)
         first = unit * self.unit
 
         def check(content: bytes) -> str | None:
+            known = self._sums(shard)
             wrong = [i for i, block in enumerate(sums.blocks_of(content)) if known.wrong(first + i, block)]
             return f"{len(wrong)} blocks differ from their checksums" if wrong else None
 
         with self.disk.claim(self.folder, f"{name} {unit}"):
-            there = self.disk.read(self.path_of(shard), low, high - low, known.size)
+            there = self.disk.read(path, low, high - low, size) if path.exists() else b""
             if len(there) == high - low and check(there) is None:
                 return there, 0  # another process or thread has fetched it meanwhile
             try:
@@ -160,17 +169,21 @@ class BucketStore(TokenStore):
             except WrongContent as error:
                 raise self._replaced() or error from None
             self.fetched += -(-len(content) // BLOCK)
-            self.disk.write(self.path_of(shard), low, content, known.size)
+            self.disk.write(path, low, content, size)
             return content, len(content)
 
     def _sums(self, shard: int) -> BlockSums:
         known = self._all_sums.get(shard)
-        if known is None:
-            known = self._find_sums(shard)
-            with self._changing:
-                while len(self._all_sums) >= MAPPED:
-                    del self._all_sums[next(iter(self._all_sums))]
-                self._all_sums[shard] = known
+        if known is not None:
+            return known
+        with self._finding[shard % STRIPES]:
+            known = self._all_sums.get(shard)
+            if known is None:
+                known = self._find_sums(shard)
+                with self._changing:
+                    while len(self._all_sums) >= MAPPED:
+                        del self._all_sums[next(iter(self._all_sums))]
+                    self._all_sums[shard] = known
         return known
 
     def _find_sums(self, shard: int) -> BlockSums:
@@ -178,7 +191,7 @@ class BucketStore(TokenStore):
         entry = self._shards[shard]
         name, size = sums.name_for(entry["file"]), self.size_of(shard)
         path = self.folder / name
-        with self.disk.claim(self.folder, name):
+        with self.disk.claim(self.folder, name, "sums-"):  # within the claim of a unit
             found = _parsed(path, size, entry["xxh3"])
             if found is None:
                 content = self._remote_sums(name, size, entry["xxh3"])

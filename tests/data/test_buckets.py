@@ -11,6 +11,7 @@ import pytest
 
 import data.bucket as bucket_module
 import data.cache.store as store_module
+import data.s3.reader as s3_module
 from data.cache.ahead import Node
 from data.cache.config import CacheConfig
 from data.cache.future import NEVER, next_use
@@ -18,6 +19,7 @@ from data.cache.store import BucketStore, open_store
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
+from data.s3.reader import reader_of, settings_of
 from data.tokens.store import TokenStore
 from tests.support.buckets import (
     Chaos,
@@ -42,7 +44,7 @@ def server(request, tmp_path_factory, corpora) -> Iterator[tuple[str, int]]:
     if request.param == "s3rver":
         command = s3rver_command()
         if command is None:
-            pytest.skip("s3rver is not installed (npm install s3rver)")
+            pytest.skip("s3rver is not installed (npm install --no-save s3rver)")
         running = s3rver(tmp_path_factory.mktemp("s3rver"), command)
     else:
         running = moto()
@@ -130,7 +132,11 @@ def test_damage_in_the_cache_is_read_again(server, stores, tmp_path):
     assert_same(opened(tmp_path), stores, range(0, 20))
 
 
-def test_faults_of_the_server_never_change_a_token(proxy, stores, tmp_path, capsys):
+@pytest.mark.parametrize("client", ["obstore", "s3fs"])
+def test_faults_of_the_server_never_change_a_token(proxy, stores, tmp_path, monkeypatch, client):
+    if client == "s3fs":
+        monkeypatch.setenv("AWS_RETRY_MODE", "standard")  # which s3fs alone understands
+    assert (opened(tmp_path)["code"].bucket._s3 is None) == (client == "s3fs")
     proxy.random_faults(0.5, most=24)
     for attempt in range(3):
         assert_same(opened(tmp_path / str(attempt)), stores, range(0, 60))
@@ -143,6 +149,39 @@ def test_a_server_that_always_sends_wrong_bytes_is_named(proxy, tmp_path):
     proxy.faults = lambda method, path: "corrupt" if path.endswith(".bin") else None
     with pytest.raises(DataError, match=r"s3://corpus/mix/code/tokens/train-0000\d.bin, bytes .*tries"):
         remote.read(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ({}, {"region": "us-east-2"}),
+        ({"AWS_SESSION_TOKEN": "t", "AWS_PAGER": ""}, {"region": "us-east-2", "session_token": "t"}),
+        ({"AWS_ENDPOINT_URL": "https://here:9000"}, {"region": "us-east-2", "endpoint": "https://here:9000"}),
+        (
+            {"AWS_ENDPOINT_URL": "http://here", "AWS_DEFAULT_REGION": "", "AWS_CA_BUNDLE": "/x"},
+            {"region": "us-east-1", "endpoint": "http://here"},
+        ),
+        ({"AWS_SECRET_ACCESS_KEY": ""}, None),
+        ({"AWS_PROFILE": "mine"}, None),
+        ({"AWS_CA_BUNDLE": "/x"}, None),
+        ({"AWS_DEFAULT_REGION": ""}, None),
+        ({"AWS_DEFAULT_REGION": "cn-north-1"}, None),
+        ({"FSSPEC_S3_ENDPOINT_URL": "http://there"}, None),
+    ],
+)
+def test_what_obstore_would_read_otherwise_is_left_to_s3fs(said, found):
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-2"}
+    expected = found and {"access_key_id": "a", "secret_access_key": "b"} | found
+    assert settings_of({**keys, **said}) == expected
+
+
+def test_a_process_forked_after_a_read_does_not_wait_for_threads_that_it_lacks(server, tmp_path):
+    store = opened(tmp_path)["code"]
+    store.read(0, 10)
+    child = os.fork()
+    if child == 0:
+        os._exit(store.bucket._s3 is None or s3_module.is_usable() or reader_of(store.bucket.url) is not None)
+    assert os.waitpid(child, 0)[1] == 0 and s3_module.is_usable()
 
 
 def test_an_unreachable_server_is_named(proxy, tmp_path, monkeypatch):

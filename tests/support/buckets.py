@@ -1,6 +1,6 @@
 """S3 servers that we did not write, and a proxy in front of them that breaks what they send.
 
-moto's server (Python), and s3rver (Node.js) where `npm install s3rver` made node_modules/.bin/s3rver or
+moto's server (Python), and s3rver (Node.js) where `npm install --no-save s3rver` made node_modules/.bin/s3rver or
 $S3RVER names it.
 """
 
@@ -157,6 +157,7 @@ class Chaos:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # or each answer's body waits 40 ms for the header's receipt
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -3,6 +3,7 @@ simulation gives that keeps lists of what is left to read, and copies them where
 
 import copy
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hypothesis import given, settings
@@ -88,12 +89,12 @@ class Source:
 class Simulation:
     """A run that is trained sample by sample."""
 
-    def __init__(self, seed: int, phases: list[tuple[int, Draws]]) -> None:
+    def __init__(self, seed: int, phases: list[tuple[int, Draws]], names: Iterable[str] = "abc") -> None:
         self.seed, self.coming = seed, phases  # each with its first sample
         self.begun: list[tuple[int, Draws]] = []
         self.drawn = 0  # samples, with those that a rewind discarded
         self.trained: list[tuple[Sample, int]] = []  # and their lengths
-        self.sources = {name: Source(seed, name) for name in "abc"}
+        self.sources = {name: Source(seed, name) for name in names}
         self.current = phases[0][1]
         self.block: list[str] = []  # left of it
         self.start = self.blocks = 0

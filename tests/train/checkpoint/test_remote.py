@@ -107,8 +107,8 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
             return put
 
         with monkeypatch.context() as patch:
-            patch.setattr(there._bucket._fs, "put_file", dying(there._bucket._fs.put_file))
-            patch.setattr(there._bucket._fs, "pipe_file", dying(there._bucket._fs.pipe_file))
+            patch.setattr(there._bucket.fs, "put_file", dying(there._bucket.fs.put_file))
+            patch.setattr(there._bucket.fs, "pipe_file", dying(there._bucket.fs.pipe_file))
             with pytest.raises(Killed):
                 there._sync()
         assert there.steps() == [1]
