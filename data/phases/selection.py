@@ -32,6 +32,11 @@ class Wanted:
     kind: str
     value: str
 
+    @property
+    def text(self) -> str:
+        """As it is typed."""
+        return {"license": "license:", "pattern": "re:"}.get(self.kind, "") + self.value
+
     @classmethod
     def of(cls, text: str) -> "Wanted":
         """Raises DataError for a pattern that is not a regular expression."""
@@ -79,7 +84,7 @@ def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, lis
             found[source] = spans
     if unknown:
         one = min(unknown, key=lambda one: one.value)
-        raise DataError(f"document={one.value}: no token store knows it{_near(stores, one)}")
+        raise DataError(f"document={one.text}: no token store knows it{_near(stores, one)}")
     return found
 
 

@@ -1,13 +1,15 @@
 """A run under a real Slurm, with a controller and two nodes on this machine."""
 
 import os
+import re
 import subprocess
 import time
 
 import pytest
 
+from launch import cli
 from launch.main import main
-from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
+from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
 from tests.support.slurm import cluster, require_slurm
 
 pytestmark = pytest.mark.distributed
@@ -123,3 +125,19 @@ def test_the_log_is_in_the_runs_folder_whatever_its_name(login):
     ask("scancel", "--state=PENDING")
     assert f"StdOut={login}/runs/{name}/launch/job-" in shown
     assert not list(login.rglob("canary"))
+
+
+def test_a_sweep_is_one_array_whose_runs_are_those_that_are_trained_by_hand(
+    login, corpora, capfd, monkeypatch
+):
+    pytest.importorskip("submitit", reason="pip install -e '.[sweep]'")
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))  # of the jobs, which begin in another folder
+    settings = [*SMALL, f"corpora={corpora}", "steps=2"]
+    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5"]
+    assert cli.main(["train", "-m", *settings, "run=swept", "data_seed=1,2", *launcher]) == 0
+    output = capfd.readouterr().out
+    ids = re.search(r"submitted (\d+)_0, (\d+)_1", output)
+    assert ids and ids[1] == ids[2], output
+    for seed in (1, 2):
+        succeed(*settings, f"data_seed={seed}", f"run={login / f'by-hand-{seed}'}")
+        assert learned(login / f"runs/swept/data_seed={seed}") == learned(login / f"by-hand-{seed}")
