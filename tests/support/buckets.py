@@ -1,7 +1,7 @@
 """S3 servers that we did not write, and a proxy in front of them that breaks what they send.
 
-moto's server (Python), and s3rver (Node.js) where `npm install --no-save s3rver` made node_modules/.bin/s3rver or
-$S3RVER names it.
+moto's server (Python), and s3rver (Node.js) where `npm install --no-save s3rver` made
+node_modules/.bin/s3rver or $S3RVER names it.
 """
 
 import hashlib
