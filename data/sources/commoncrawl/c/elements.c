@@ -175,12 +175,13 @@ int read_page(Page *page, const byte *at, const byte *end) {
             if (!close) return 0;
             at = close + 1;
             if (muted && (!is_name_of(name, close, "template") || --muted)) continue;
+            if (open < 0) return 0;
             Element *element = page->elements + open;
             if (element->n_name != (uint32_t)(close - name) || memcmp(element->name, name, element->n_name)) return 0;
             foreign -= is_foreign(element);
             leave(page, open);
             open = element->parent;
-            if (!depth--) return 0;
+            depth--;
             if (open < 0) return at == end;
         } else {
             Element read = {0};

@@ -88,6 +88,7 @@ def test_html_with_surrogates_and_strange_serializations_are_left_to_python(nati
         "",
         "<body>",
         "<body></p></body>",
+        "</p>",
         "<body><p a=b></p></body>",
         "<body><plaintext></plaintext></body>",
     ):
