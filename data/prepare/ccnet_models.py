@@ -6,6 +6,7 @@ were made. A model that already exists is kept; too few cited pages are refused,
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -69,7 +70,8 @@ def train_models(config: PrepareConfig) -> None:
             _classifier(config, folder, inputs, wikipedia, card)
             _write_card(folder, card)
     kinds = ", ".join(sorted(path.name for path in folder.iterdir() if path.suffix in (".bin", ".model")))
-    print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl ccnet.models={folder} input=…")
+    name = shlex.quote(str(folder))
+    print(f"{folder} holds {kinds}. Next: relama prepare recipe=commoncrawl ccnet.models={name} input=…")
 
 
 def _classifier(

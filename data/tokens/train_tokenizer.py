@@ -9,6 +9,7 @@ import io
 import json
 import random
 import re
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -233,7 +234,8 @@ def make_tokenizer(config: TokenizerConfig) -> None:
 def run(argv: list[str]) -> None:
     config = load("tokenizer", TokenizerConfig, argv)
     make_tokenizer(config)
-    print(f"{config.path} is ready. Next: relama prepare recipe=… stage=tokens tokenizer={config.path}")
+    name = shlex.quote(str(config.path))
+    print(f"{config.path} is ready. Next: relama prepare recipe=… stage=tokens tokenizer={name}")
 
 
 def main(argv: list[str] | None = None) -> int:

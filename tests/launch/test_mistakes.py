@@ -267,6 +267,8 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     assert code == 0, err
     code, out, err = typed("explain run=first step=99 limit=1")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
+    code, out, err = typed("tokenizer data.weights.my=1 data.sources=my vocab_size=300 output='a b.model'")
+    assert code == 0 and out.endswith("tokenizer='a b.model'\n"), err  # to be pasted
     monkeypatch.setenv("HOME", "/home/me")  # shells leave a ~ after an equals sign
     assert load("train", TrainConfig, [*TRAIN, "run=~/r"]).run == "/home/me/r"
     for arguments in ("init=first", "init=first/", "init=./first"):

@@ -5,6 +5,7 @@ newest checkpoint before them, and the steps that will see them.
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -96,8 +97,8 @@ def lines(found: Found, run: str, document: str) -> Iterator[str]:
         yield f"nothing to come up to step {found.last_step:,}"
     if found.checkpoint:
         parent, _, step = found.checkpoint.rpartition("@")
-        file = document if Path(document).is_file() else "FILE"
-        yield f"next: relama branch run={parent} at={step} to=NEW without={file}"
+        file = shlex.quote(document) if Path(document).is_file() else "FILE"
+        yield f"next: relama branch run={shlex.quote(parent)} at={step} to=NEW without={file}"
 
 
 def _before(folder: Path, step: int) -> str | None:

@@ -5,6 +5,7 @@ config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` tr
 """
 
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -57,7 +58,7 @@ def run(argv: list[str]) -> None:
     for sentence in left_out:
         terminal.write(f"relama: {sentence}")
     terminal.write(f"relama: {folder} continues from {run_path(asked.run)} after step {asked.at}")
-    print(f"next: relama train config={folder / configuration.NAME}")
+    print(f"next: relama train config={shlex.quote(str(folder / configuration.NAME))}")
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:

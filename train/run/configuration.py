@@ -12,7 +12,7 @@ import torch
 
 from configs.load import ConfigError, from_tree, from_yaml
 from configs.redact import redact, unmasked
-from data.folders import run_path
+from data.folders import run_path, run_word
 from data.order import Order, block_of
 from train.checkpoint.folder import newest_state
 from train.config import RUN_IDENTITY, Refused, RunError, TrainConfig
@@ -116,7 +116,8 @@ def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
         return ""
     return (
         f"; optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps: "
-        f"`relama branch run={path} at=STEP to=NEW steps={config.steps}` continues from a checkpoint"
+        f"`relama branch run={run_word(path)} at=STEP to=NEW steps={config.steps}` continues from a "
+        "checkpoint"
     )
 
 

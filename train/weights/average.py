@@ -87,9 +87,10 @@ def run(argv: list[str]) -> None:
         for name, file in tokenizer_files(tokenizer.path).items():
             (folder / name).write_bytes(file.read_bytes())
     kind = "mean" if config.ema is None else f"moving average (ema={config.ema:g})"
+    name = shlex.quote(config.output)
     print(
-        f"{config.output}: the {kind} of {len(weights)} checkpoints (init={config.output} trains from it). "
-        f"Next: relama generate weights={shlex.quote(config.output)} prompt='The'"
+        f"{config.output}: the {kind} of {len(weights)} checkpoints (init={name} trains from it). "
+        f"Next: relama generate weights={name} prompt='The'"
     )
 
 

@@ -63,7 +63,7 @@ def run(argv: list[str]) -> None:
         )
     print(
         f"{config.output}: {weights.path} as a checkpoint with a context of {shape.max_seq_len:,} tokens "
-        f"(max_seq_len=; init={config.output} trains from it). "
+        f"(max_seq_len=; init={shlex.quote(config.output)} trains from it). "
         f"Next: relama generate weights={shlex.quote(config.output)} prompt='The'"
     )
 
