@@ -8,6 +8,7 @@ this process (layout.py).
 import sys
 from pathlib import Path
 
+from configs import terminal
 from configs.load import entry, load
 from model.flops import flops_per_token, n_params
 from train.config import RunError
@@ -65,7 +66,7 @@ def run(argv: list[str]) -> None:
 
         lines = plan_layout(config)
     else:
-        lines = budget(config)
+        lines = [terminal.wrapped(line, sys.stdout) for line in budget(config)]
     print("\n".join(lines))
 
 
