@@ -30,7 +30,6 @@ _BOX_NAMES = (
 _NO_BOXES = {"main", "article", "h1", "h2", "h3", "h4", "h5", "h6"}
 _TOPICS = ("tag-", "category-")  # the article's topics in WordPress
 _BOXES = "[class], [id], form"
-_BOXES = "[class], [id], form"
 _SILENT = "script, style, noscript, template"
 _Place = tuple[ElementNode, list[ElementNode]]
 _Way = tuple[int, ...]  # to an element from the body: each one's place among its siblings, from 1
@@ -161,5 +160,4 @@ def _continues(element: ElementNode, sibling: ElementNode) -> bool:
 
 def _n_visible(body: ElementNode) -> int:
     """An upper bound on the number of extracted characters, far cheaper than the extraction."""
-    silent = select(body, "script, style, noscript, template")
-    return len(text_of(body)) - sum(len(text_of(element)) for element in silent)
+    return len(text_of(body)) - sum(len(text_of(element)) for element in select(body, _SILENT))

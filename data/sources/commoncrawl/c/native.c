@@ -1,4 +1,4 @@
-/* The module: two scans of a web page (scan.c, outline.c), which data/sources/commoncrawl/page.py calls. */
+/* The module: two scans of a web page, which scan.py and article.py next to this folder call. */
 
 #include "web.h"
 
