@@ -107,7 +107,8 @@ class LaunchConfig:
         require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
         require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
         if self.cluster.name == "kubernetes":
-            require(bool(self.image), "image", self.image or "", "a container image with cluster=kubernetes")
+            is_named = bool(self.image) and len(self.image.split()) == 1
+            require(is_named, "image", self.image or "", "a container image, such as registry/relama:1")
             require(not self.is_elastic, "nodes", self.nodes, "one number with cluster=kubernetes")
             lost = self.cluster.format == "trainjob" and [*self.cluster.secrets, self.cluster.priority or ""]
             require(

@@ -160,6 +160,7 @@ def test_names_are_labels_and_differ_where_runs_do():
     ("arguments", "message"),
     [
         (["cluster=kubernetes"], "image=: expected a container image"),
+        (["cluster=kubernetes", "image='a b'"], "image=a b: expected a container image"),
         ([*COMMON, "nodes=1:2"], "nodes=1:2: expected one number"),
         ([*COMMON, "cluster.volumes=/data"], "cluster.volumes=/data: expected CLAIM:/path"),
         ([*COMMON, "cluster.format=pod"], "cluster.format=pod: expected one of job, jobset, trainjob"),

@@ -102,6 +102,7 @@ MISTAKES = {
     "generate weights=first prompt=a prompts=my.txt": "prompts: give prompt= or prompts=, not both",
     "explain run=first step=1-2": "step=1-2: expected an integer",
     "branch run=first at=2 to=first": "to=first: the run itself; choose a new name",
+    "branch run=first at=2 to=runs/first/b": "to=runs/first/b: within the run's own folder",
     "prepare recipe=text source=new input=my.txt heldout=10%": "heldout=10%: expected a number",
     "launch resume run=first": "'resume': expected key=value, or before the keys one of check, status,",
     # keys of other verbs

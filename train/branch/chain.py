@@ -22,9 +22,11 @@ def branched_config(
     `typed` is without phases. Raises RunError, or ValueError for phases that contradict the run.
     """
     for key in FIXED:
-        if getattr(parent, key) != getattr(typed, key):
+        kept = getattr(parent, key)
+        if kept != getattr(typed, key):
             raise RunError(
-                f"{key}={getattr(typed, key)}: a branch keeps its parent's ({getattr(parent, key)}); for a "
+                f"{key}={getattr(typed, key)}: a branch keeps its parent's "
+                f"({'null' if kept is None else kept}); for a "
                 "new run that starts from these weights, use relama train init=RUN@STEP"
             )
     if typed.steps <= at:

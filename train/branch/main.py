@@ -75,6 +75,8 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     parent, folder = run_path(asked.run), run_path(asked.to)
     if folder.resolve() == parent.resolve():
         raise RunError(f"to={asked.to}: the run itself; choose a new name")
+    if parent.resolve() in folder.resolve().parents:
+        raise RunError(f"to={asked.to}: within the run's own folder; choose a name, or another path")
     _refuse_existing(folder)
     ancestors(parent)  # refuses a circle
     checkpoint, state = _checkpoint(parent, asked.at)
