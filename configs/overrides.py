@@ -48,7 +48,7 @@ def groups_of(name: str) -> dict[str, list[str]]:
     """The config groups of `configs/<name>.yaml`, each with its choices."""
     listed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
     names = [group for entry in listed if isinstance(entry, dict) for group in entry]
-    return {group: sorted(path.stem for path in (CONFIGS / group).glob("*.yaml")) for group in names}
+    return {group: choices_of(group) for group in names}
 
 
 def _meaning(name: str, schema: type, key: str) -> str:
@@ -56,6 +56,11 @@ def _meaning(name: str, schema: type, key: str) -> str:
     keys = describe.keys(name, schema.__module__, schema.__name__)
     meaning = next((each.meaning for each in keys if each.name == key), "")
     return f"a value ({meaning})" if meaning else "a value"
+
+
+def choices_of(group: str) -> list[str]:
+    """The choices of a config group, by name."""
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
 
 
 def quoted(value: str) -> str:
@@ -119,8 +124,11 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
     exists = os.path.exists(argument)
     if exists and "input" in keys and "steps" in keys:
         return f", such as data=text input={argument}"
-    usual = required or ("steps" if "steps" in keys else keys[0])
-    return f", such as {usual}={argument if exists and usual != 'steps' else '…'}"
+    if group := next((group for group in groups if argument in choices_of(group)), None):
+        return f", such as {group}={argument}"
+    usual = required or next((key for key in ("recipe", "steps") if key in keys), keys[0])
+    is_meant = (exists and usual != "steps") or required or usual == "recipe"
+    return f", such as {usual}={argument if is_meant and not argument.startswith('-') else '…'}"
 
 
 def _number(value: str) -> str | None:

@@ -207,6 +207,9 @@ MISTAKES = {
     "train --job.config_file=a.yaml": "without dashes: config=a.yaml",
     "train a.yaml": "'a.yaml': expected key=value, such as config=a.yaml",
     "train my.txt": "'my.txt': expected key=value, such as data=text input=my.txt",
+    "export first hf": "'first': expected key=value, such as weights=first",
+    "plan 7b": "'7b': expected key=value, such as model=7b",
+    "prepare wikipedia dump.xml": "'wikipedia': expected key=value, such as recipe=wikipedia",
     "evaluate model=first": "model: unknown key; did you mean weights?",
 }
 
