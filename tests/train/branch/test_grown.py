@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from data.phases.append import main as append
 
 from data.explain import explain
 from data.main import main as prepare
+from data.prepare.append import main as append
 from data.tokens.store import TokenStore
 from tests.data.phases.test_tree import Draws, Simulation
 from tests.support.runs import learned, metrics, same_tensors, succeed
