@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -157,9 +158,8 @@ def refuse_unwritable(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", str(path))
     while not path.parent.exists():
         path = path.parent
-    probe = own(path)
-    probe.touch()
-    probe.unlink()
+    with tempfile.TemporaryFile(dir=path.parent):  # without a name: a kill leaves nothing behind
+        pass
 
 
 @contextmanager
