@@ -131,6 +131,8 @@ def meant(key: str, known: list[str]) -> list[str]:
     if any(name in names or key in names for names, _, _ in ABSENT):
         return []
     beside = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent}
-    if parent and beside:  # only its own part of the name is misspelled
+    if parent and beside:  # only its own part of the name is misspelled, or cut short
+        if len(name) > 2 and (begun := [full for inner, full in beside.items() if inner.startswith(name)]):
+            return begun
         return [beside[near] for near in difflib.get_close_matches(name, beside, n=1, cutoff=0.7)]
     return difflib.get_close_matches(key, known, n=1, cutoff=0.75)
