@@ -126,7 +126,10 @@ class Lease:
     def _moved_to(self) -> str | None:
         """Where the folder is now, if it was moved or renamed; None if not, or not known."""
         try:
-            now = os.readlink(f"/proc/self/fd/{self._handle.fileno()}")
+            with self._changing:  # the other thread may be taking the lease again
+                if self._handle.closed:  # just released
+                    return None
+                now = os.readlink(f"/proc/self/fd/{self._handle.fileno()}")
             is_elsewhere = Path(now) != self._path.parent.resolve() / self._path.name
             return str(Path(now).parent) if is_elsewhere and Path(now).exists() else None
         except OSError:

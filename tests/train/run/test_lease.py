@@ -125,6 +125,17 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     other.release()
 
 
+def test_two_threads_that_find_the_lock_removed_both_go_on(paced, tmp_path):
+    """The trainer asks before it saves, while the lease's own thread takes the file again."""
+    path = tmp_path / lock.NAME
+    held = lock.hold(path)
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        path.unlink(missing_ok=True)
+        assert held.problem() is None
+    held.release()
+
+
 def test_a_moved_folder_is_reported_with_its_place_until_it_is_back(paced, tmp_path, capsys):
     run, away = tmp_path / "run", tmp_path / "away"
     run.mkdir()
