@@ -156,7 +156,7 @@ def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
         made = json.loads(_record(model).read_text())
     except (OSError, ValueError):
         made = None
-    if isinstance(made, dict) and made.pop("xxh3", checksum(model)) != checksum(model):
+    if isinstance(made, dict) and made.pop("xxh3", None) not in (None, checksum(model)):  # older: none
         made = None  # the record of a model that was to replace this one
     if made == json.loads(json.dumps(settings)):
         return True

@@ -41,11 +41,12 @@ _UNITS = {
     "mm": _POINT * Fraction(7227, 2540), "bp": _POINT * Fraction(7227, 7200), "pc": Fraction(12 * _POINT),
     "dd": _POINT * Fraction(1238, 1157), "cc": _POINT * Fraction(14856, 1157), "sp": Fraction(1),
 }  # fmt: skip
+_ANY_UNIT = "|".join(_UNITS)
 _LENGTH = re.compile(
     r"\s*+(?P<sign>[-+]?)\s*+(?:(?P<digits>\d{1,9}+(?:[.,]\d{0,9}+)?+|[.,]\d{1,9}+)\s*+)?+"
-    r"(?:(?:true\s*+)?(?P<unit>pt|in|cm|mm|bp|pc|dd|cc|sp)(?![A-Za-z])[ \t]?|\\(?P<name>[A-Za-z@]++)\s*+)"
+    rf"(?:(?:true\s*+)?(?P<unit>{_ANY_UNIT})(?![A-Za-z])[ \t]?|\\(?P<name>[A-Za-z@]++)\s*+)"
 )
-_UNIT = re.compile(r"(?:true\s*+)?(pt|in|cm|mm|bp|pc|dd|cc|sp)(?![A-Za-z])[ \t]?")
+_UNIT = re.compile(rf"(?:true\s*+)?({_ANY_UNIT})(?![A-Za-z])[ \t]?")
 _FACTOR = re.compile(r"\s*+([-+]?\d{1,9}(?:[.,]\d{0,9})?)\s*+")
 _STRETCH = re.compile(r"\s*+(?:plus|minus)\s*+[-+]?[\d.]*+\s*+(?:[a-z]{2,5}|\\[A-Za-z@]++)")
 _RELAX = re.compile(r"\\relax(?![A-Za-z@])[ \t]?")
