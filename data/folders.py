@@ -149,17 +149,21 @@ def write_whole(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def refuse_unwritable(path: Path) -> None:
-    """Raise OSError if no file or folder can be made at `path`; folders above it may be missing, too.
+def refuse_unwritable(path: Path, output: Path | None = None) -> None:
+    """Raise DataError, naming `output`, if no file can be made at `path`; folders above may be missing.
 
     For what takes long to compute: asked before it. Nothing is left behind.
     """
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file", str(path))
-    while not path.parent.exists():
-        path = path.parent
-    with tempfile.TemporaryFile(dir=path.parent):  # without a name: a kill leaves nothing behind
-        pass
+    parent = path.parent
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file")
+        while not parent.exists():
+            parent = parent.parent
+        with tempfile.TemporaryFile(dir=parent):  # without a name: a kill leaves nothing behind
+            pass
+    except OSError as error:
+        raise DataError(f"output={output or path}: cannot be written ({error.strerror or error})") from None
 
 
 @contextmanager

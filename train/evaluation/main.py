@@ -104,7 +104,7 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks, missing: str) -> None:
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     folder = Path(config.output) if config.output else default_folder(weights)
-    first_rank_does(partial(_refuse_unwritable, folder))
+    first_rank_does(partial(folders.refuse_unwritable, folder / "scores.md", folder))
     if missing and ranks.is_first:
         print(f"relama: {missing}", file=sys.stderr)
     dtype = inference_dtype(config.dtype, ranks, weights.config, MEASURED)
@@ -144,14 +144,6 @@ def _evaluate(config: EvaluateConfig, ranks: Ranks, missing: str) -> None:
     if failures:
         shown = "; ".join(failures[:SHOWN]) + f"; and {len(failures) - SHOWN} more" * (len(failures) > SHOWN)
         raise RunError(f"{len(failures)} of {len(chosen) + len(others)} tasks failed: {shown}")
-
-
-def _refuse_unwritable(folder: Path) -> None:
-    """Asked before anything is scored. Raises RunError."""
-    try:
-        folders.refuse_unwritable(folder / "scores.md")
-    except OSError as error:
-        raise RunError(f"output={folder}: cannot be written ({error.strerror or error})") from None
 
 
 def spare_retries_without_network() -> str:

@@ -29,7 +29,7 @@ def run(argv: list[str]) -> None:
     typed = [word for word in argv if word not in mine]
     folder = run_path(config.run)
     if config.output:
-        _refuse_unwritable(Path(config.output))
+        refuse_unwritable(Path(config.output))
     if (folder / "config.yaml").exists():
         raise RunError(f"run={config.run}: a training run, not a ladder; choose another folder")
     if config.fit:
@@ -118,14 +118,6 @@ def _conclude(
     except OSError as error:
         raise RunError(f"output={output}: cannot be written ({error})") from None
     print(f"relama: wrote {output} and {notes.path}")
-
-
-def _refuse_unwritable(output: Path) -> None:
-    """Asked before anything is trained. Raises RunError."""
-    try:
-        refuse_unwritable(output)
-    except OSError as error:
-        raise RunError(f"output={output}: cannot be written ({error.strerror or error})") from None
 
 
 def _lay_out(config: LadderConfig, data: Tokens, typed: list[str]) -> list[list[Rung]]:

@@ -21,6 +21,7 @@ from torch.distributed.device_mesh import DeviceMesh
 
 from configs.errors import explained
 from data.cache.ahead import Node
+from data.errors import DataError
 from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import Refused, RunError, TrainConfig
@@ -168,14 +169,14 @@ def tear_down() -> None:
 
 
 def first_rank_does(work: Callable[[], T]) -> T:
-    """Rank 0 does `work`; all ranks get its result, or its RunError."""
+    """Rank 0 does `work`; all ranks get its result, or a RunError with the line of its error."""
     if not identity.has_group():
         return work()
     box: list = [None, None]
     if identity.is_first():
         try:
             box[0] = work()
-        except (RunError, OSError) as error:
+        except (RunError, DataError, OSError) as error:
             line = (explained(error) if isinstance(error, OSError) else None) or str(error)
             box[1] = Refused(line) if isinstance(error, Refused) else RunError(line)
     dist.broadcast_object_list(box, src=0)

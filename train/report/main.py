@@ -4,7 +4,6 @@ In: only run folders, in any state. Out: report.html, self-contained, for phone,
 If the model is small enough, samples are made first and kept in samples.jsonl.
 """
 
-import errno
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +52,9 @@ def run(argv: list[str]) -> None:
         return _write(config, paths[0] / "comparison.html", comparison_page(records))
     record = RunRecord.read(paths[0])  # before anything is written, so that an unreadable run is not changed
     output = Path(config.output) if config.output else record.path / "report.html"
-    _refuse_unwritable(output)
+    if not output.parent.is_dir():
+        raise RunError(f"output={output}: cannot be written ({output.parent}: no such folder)")
+    folders.refuse_unwritable(output)  # before samples are made, which takes a while
     if _makes_samples(config, record):
         for line in make_samples(record.path):
             terminal.write(f"relama: {line}")
@@ -94,16 +95,6 @@ def comparison_page(records: list[RunRecord]) -> str:
 def _makes_samples(config: ReportConfig, record: RunRecord) -> bool:
     is_small = n_params(record.model) <= QUICK_TO_SAMPLE
     return config.samples == "always" or (config.samples == "auto" and is_small)
-
-
-def _refuse_unwritable(output: Path) -> None:
-    """Asked before samples are made, which takes a while. Raises RunError."""
-    try:
-        if not output.parent.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{output.parent}: no such folder")
-        folders.refuse_unwritable(output)
-    except OSError as error:
-        raise RunError(f"output={output}: cannot be written ({error.strerror or error})") from None
 
 
 def _write(config: ReportConfig, output: Path, page: str) -> None:
