@@ -1,4 +1,4 @@
-"""Boxes of a web page that are never text, wherever they are: widgets, share buttons, forum members.
+"""Boxes of a web page that are never text, wherever they are: widgets, forum members, line numbers.
 
 In: the parsed page. Out: the same with these boxes removed. They are recognized by the class names and ids of
 the common systems (WordPress; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse), and the cell
@@ -27,8 +27,14 @@ _SMALL = re.compile(
     r"|sharethis[\w-]*|(?:post|user)?profile|poster|poster_info|user-?_?info|author-?_?info|messageuserinfo"
     r"|message-user|message-cell--user|message-signature|message-footer|postleft|postfootleft|postsignature"
     r"|signature|post_author|moderatorbar|keyinfo|postdetails|ipscomment_author|crawler-post-(?:meta|infos)"
+    r"|mw-editsection"
 )
-_KINDS = {"small": _SMALL, "surroundings": _SURROUNDINGS, "widget": _WIDGETS}
+# Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
+_GUTTERS = re.compile(
+    r"gutter|linenos?|linenodiv|line-?numbers?|line_numbers?|rouge-gutter|crayon-nums|hljs-ln-numbers|blob-num"
+)
+_NUMBERS = re.compile(r"[\d\s.:]*")
+_KINDS = {"small": _SMALL, "surroundings": _SURROUNDINGS, "widget": _WIDGETS, "gutter": _GUTTERS}
 _CONTENT = "article, h1, main"
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -47,7 +53,7 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
 
 
 def _remove_named(body: ElementNode, names: set[str]) -> None:
-    small, surroundings, widgets = (
+    small, surroundings, widgets, gutters = (
         _elements(body, [name for name in names if _kind(name) == kind]) for kind in _KINDS
     )
     size = len(text_of(body)) if surroundings or widgets else 0
@@ -56,6 +62,7 @@ def _remove_named(body: ElementNode, names: set[str]) -> None:
     if 2 * in_widgets > size or any(map(_holds_content, widgets)):
         widgets = []
     small = [element for element in small if len(text_of(element)) < _SHORT]
+    small += [element for element in gutters if _NUMBERS.fullmatch(text_of(element))]
     surroundings = [element for element in surroundings if len(text_of(element)) < size]
     for element in (*small, *widgets):
         if not _holds_content(element):

@@ -2,20 +2,32 @@
 
 A page is UTF-8 if its bytes are, or almost: crawlers cut pages within a character, and sites paste text in
 other encodings into their pages. Otherwise the header, the meta tag and detection are believed, in this
-order, except where they say UTF-8.
+order, except where they say UTF-8. Two encodings are ASCII for a decoder of UTF-8: UTF-16 of Latin text
+without a byte order mark, and ISO-2022-JP, which switches alphabets by escape sequences.
 """
 
 import codecs
+import re
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
 
+_BOM = "\ufeff"
+_WIDE = re.compile(rb"(?:\s\0)*+(<\0[!?a-zA-Z]\0)|(?:\0\s)*+\0<\0[!?a-zA-Z]")  # a page's first tag in UTF-16
+_SWITCHING = "iso2022_jp"  # as resiliparse names it
 _RARE = 4  # so many characters in UTF-8 for each byte that is not
 
 
 def decode_html(body: bytes, charset: str) -> str:
     """HTML as text. Bytes in a page in UTF-8 that are not UTF-8 are read as Windows-1252."""
+    return _decoded(body, charset).lstrip(_BOM)  # included files may begin with one of their own
+
+
+def _decoded(body: bytes, charset: str) -> str:
+    if wide := _WIDE.match(body):
+        return body.decode("utf-16-le" if wide[1] else "utf-16-be", errors="replace")
     try:
-        return body.decode("utf-8-sig")
+        text = body.decode("utf-8-sig")
+        return text if b"\x1b$" not in body else _of_iso_2022(body, charset) or text
     except UnicodeDecodeError:
         pass
     marked = body.decode("utf-8-sig", errors="surrogateescape")
@@ -31,6 +43,13 @@ def decode_html(body: bytes, charset: str) -> str:
         except LookupError:
             continue
     return body.decode("windows-1252", errors="replace")
+
+
+def _of_iso_2022(body: bytes, charset: str) -> str:
+    """The text of a page that says it is in ISO-2022-JP, by its header or meta tag; else ""."""
+    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    is_declared = _SWITCHING in (declared, detect_encoding(body, from_html_meta=True))
+    return bytes_to_str(body, _SWITCHING) if is_declared else ""
 
 
 def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:

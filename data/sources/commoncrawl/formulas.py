@@ -1,7 +1,9 @@
 """Formulas in a web page as text: their TeX where the page has it, else their MathML written on one line.
 
-In: the parsed page. Out: the same with <math> and <script type="math/tex"> replaced. MathML with its
-annotation would be extracted twice, and a fraction or a power without its sign would be another number.
+In: the parsed page. Out: the same with <math>, <script type="math/tex"> and pictures of formulas replaced.
+MathML with its annotation would be extracted twice, and a fraction or a power without its sign would be
+another number. MediaWiki hides its MathML behind a picture; WordPress and older wikis have only the picture,
+whose alternative text is the TeX.
 """
 
 import re
@@ -14,6 +16,15 @@ from data.sources.commoncrawl.elements import select, span, text_of
 _DISPLAYED = re.compile(r"\{\\displaystyle\s(.*)\}", re.DOTALL)
 _SIGNS = {"mfrac": "/", "msup": "^", "msub": "_", "mroot": "^1/"}
 _ATOM = re.compile(r"\w|\d+(?:[.,]\d+)?|\W?")
+_DELIMITED = re.compile(r"(?s:\$\$?(.*?)\$\$?|\\\((.*)\\\)|\\\[(.*)\\\])")
+_HIDING = re.compile(r"display\s*:\s*none", re.IGNORECASE)
+# Classes of pictures of formulas: WordPress's, MediaWiki's old and new ones, QuickLaTeX's.
+PICTURES = frozenset(
+    {
+        "latex", "tex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display",
+        "ql-img-inline-formula", "ql-img-displayed-equation",
+    }
+)  # fmt: skip
 
 
 def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:
@@ -27,11 +38,29 @@ def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:
         tex = text_of(annotation) if annotation is not None else formula.getattr("alttext") or ""
         for mark in select(formula, "annotation, annotation-xml"):
             mark.text_content = ""
+        _show(formula.parent_element)
         formula.replace_with(span(tree, _tex(tex) if tex.strip() else _linear(formula)))
+
+
+def replace_pictures(tree: HTMLTree, body: ElementNode) -> None:
+    """Put the TeX of each picture of a formula in its place, unless the page has the formula's MathML too."""
+    for picture in select(body, ", ".join(f"img.{name}" for name in sorted(PICTURES))):
+        parent = picture.parent_element
+        tex = (picture.getattr("alt") or "").strip()
+        if tex and (parent is None or parent.query_selector("math") is None):
+            picture.replace_with(span(tree, _tex(tex)))
+
+
+def _show(wrapper: ElementNode | None) -> None:
+    """Show an element that is hidden because a picture is shown instead."""
+    if wrapper is not None and wrapper.tag == "span" and _HIDING.search(wrapper.getattr("style") or ""):
+        wrapper.remove_attribute("style")
 
 
 def _tex(text: str) -> str:
     text = text.strip().removeprefix("% <![CDATA[").removesuffix("%]]>").strip()
+    if delimited := _DELIMITED.fullmatch(text):
+        text = next(filter(None, delimited.groups()), "").strip()
     shown = _DISPLAYED.fullmatch(text)
     return f"${(shown[1] if shown else text).strip()}$"
 

@@ -8,6 +8,7 @@ corrected here, by changing the parsed page before the extraction:
   so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional names
   (Mozilla's Readability; boxes.py has those that are never text).
 - Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper.
+- Numbered lists that begin with another number than 1 would be numbered from 1.
 - A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
   are relaxed step by step, until the article's text is taken without any rule.
@@ -26,7 +27,7 @@ from resiliparse.parse.html.node import ElementNode
 from data.sources.commoncrawl.article import Article, find_article
 from data.sources.commoncrawl.boxes import remove_boxes
 from data.sources.commoncrawl.elements import is_mostly_links, select, span, text_of
-from data.sources.commoncrawl.formulas import replace_formulas
+from data.sources.commoncrawl.formulas import PICTURES, replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
     FORMULA,
     LONE_SIGN,
@@ -41,6 +42,8 @@ from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
 _LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
 _LIST_DEPTH = 3
+_NUMBERED_LISTS = "ol[start]"
+_MOST_ITEMS = 1000  # most items added to a page's lists
 _MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
 _NAMED_HEADINGS = "h1[id], h2[id], h3[id], h4[id], h5[id], h6[id]"  # the ids are the headings' own words
 _COMMENTS = ", ".join(
@@ -78,10 +81,14 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
     title, body = tree.title or "", tree.body
     if body is None:
         return title, ""
+    if not PICTURES.isdisjoint(facts.names):
+        replace_pictures(tree, body)
     if facts.features & _REWRITING:
         _rewrite(tree, body)
     remove_boxes(body, facts)
     _deepen_lists(tree, body)
+    if " start=" in html:
+        _number_lists(tree, body)
     if facts.features & NAMED_HEADING and _MAY_NAME_HEADINGS.search(html):
         for heading in select(body, _NAMED_HEADINGS):
             heading.remove_attribute("id")
@@ -160,3 +167,17 @@ def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
         element.replace_with(levels[0])
         for outer, inner in zip(levels, [*levels[1:], element]):
             outer.append_child(inner)
+
+
+def _number_lists(tree: HTMLTree, body: ElementNode) -> None:
+    """Put empty items, which resiliparse counts but does not show, first in lists that start later."""
+    left = _MOST_ITEMS
+    for element in select(body, _NUMBERED_LISTS):
+        start, first = element.getattr("start") or "", element.first_element_child
+        if not (start.isascii() and start.isdecimal()) or first is None:
+            continue
+        n_items = min(int(start[:9]) - 1, left)
+        if n_items + 1 == int(start[:9]):
+            for _ in range(n_items):
+                element.insert_before(tree.create_element("li"), first)
+            left -= n_items

@@ -17,13 +17,13 @@ from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.scan import scan
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
-VERSION = 5  # raise it when the same input gives other text
+VERSION = 6  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 
 _SUFFIXES = (".warc.wet.gz", ".warc.wet", ".wet.gz", ".wet", ".warc.gz", ".warc", ".warc.zst")
 _INPUT = "WET or WARC files (.warc.wet.gz, .warc.gz), or a folder of these"
-_HTML = ("text/html", "application/xhtml+xml")
+_HTML = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml")
 
 
 def inputs(path: Path) -> list[Path]:

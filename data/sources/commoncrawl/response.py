@@ -18,7 +18,7 @@ from data.sources.commoncrawl.members import GZIP, ZSTD, Inflate, zstd
 from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
 
 _STATUS = re.compile(rb"[^ \t\r\n]+[ \t]+(\d{3})(?!\d)")
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_HEAD_END = re.compile(rb"\r*\n(?:\r*\n|(?=<))")  # some servers forget the empty line
 _CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # as in MIME sniffing (WHATWG, §3)
@@ -34,7 +34,13 @@ _TAG = re.compile(rb"<(?:!doctype|html|head|meta|title|body|div|p|table)\b", re.
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _PLAIN = {"", "identity"}
 _TYPE_END = re.compile(r"[;,\s]")  # some servers separate the parameters by a space, or send two types
+_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+", re.ASCII)  # what else is sent is no type
 _UNKNOWN = {"unknown/unknown", "application/unknown", "*/*"}  # no types (MIME sniffing, §5)
+_XML = {"application/xml", "text/xml"}
+_XHTML = re.compile(
+    rb"\s*+(?:<\?xml\b[^>]*+>\s*+)?(?:<!--.{0,1000}?-->\s*+)?(?:<!doctype\s+html\b[^>]*+>\s*+)?<html\b",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 class ResponseError(ValueError):
@@ -61,8 +67,10 @@ def parse_response(stored: bytes) -> Response:
     body, note = _decode(body, headers)
     declared = headers.get("content-type", "")
     content_type = _TYPE_END.split(declared.strip(), maxsplit=1)[0].lower()
-    content_type = "" if content_type in _UNKNOWN else content_type
-    if not content_type and _HTML.match(body[3:] if body.startswith(_MARKS[2]) else body):
+    if content_type in _UNKNOWN or not _TYPE.fullmatch(content_type):
+        content_type = ""
+    tags = _XHTML if content_type in _XML else None if content_type else _HTML
+    if tags and tags.match(body[3:] if body.startswith(_MARKS[2]) else body):
         content_type = "text/html"
     charset = _CHARSET.search(declared)
     return Response(int(status[1]) if status else 0, content_type, charset[1] if charset else "", body, note)

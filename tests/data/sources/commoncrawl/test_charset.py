@@ -40,3 +40,22 @@ def test_valid_utf_8_is_read_as_such(text):
     assert (
         decode_html(text.encode("utf-8", "ignore"), "iso-8859-1") == text.encode("utf-8", "ignore").decode()
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("beginning", ["<!DOCTYPE html>", "\r\n <html>", "<?xml version='1.0'?>"])
+def test_utf_16_without_a_mark_is_recognized_by_the_first_tag(encoding, beginning):
+    page = beginning + WESTERN + RUSSIAN
+    assert decode_html(page.encode(encoding), "") == page
+
+
+@pytest.mark.parametrize("charset", ["ISO-2022-JP", ""])
+def test_escape_sequences_are_decoded_where_the_page_declares_them(charset):
+    page = f"<meta charset={charset or 'iso-2022-jp'}>" + "これは日本語です。" * 5
+    assert decode_html(page.encode("iso-2022-jp"), charset) == page
+    terminal = "<p>Type \x1b$ to see the sign.</p>"
+    assert decode_html(terminal.encode(), "utf-8") == terminal
+
+
+def test_marks_of_files_that_a_page_includes_are_dropped_at_its_beginning():
+    assert decode_html(b"\xef\xbb\xbf" * 3 + WESTERN.encode(), "utf-8") == WESTERN

@@ -51,6 +51,16 @@ def test_a_page_that_is_a_list_is_kept():
     assert lines(page("<ol><li>One</li><li>Two</li></ol>")) == ["1. One", "2. Two"]
 
 
+@pytest.mark.parametrize(
+    ("attribute", "number"), [("start=4", 4), ('start="12"', 12), ("start=-2", 1), ("start=9999999", 1)]
+)
+def test_a_numbered_list_begins_with_its_number(attribute, number):
+    steps = f"<ol {attribute}>\n<li>Turn it.</li><li>Lift it.</li></ol>"
+    for body in (f"<main>{paragraphs('a', 3)}{steps}</main>", f"{paragraphs('a', 3)}{steps}", steps):
+        found = lines(page(body))
+        assert found[-2:] == [f"{number}. Turn it.", f"{number + 1}. Lift it."]
+
+
 AROUND = {
     "footer": "<div class=foot><p>All rights are reserved by the owner of this site.</p></div>",
     "teasers": "<div class=more><h3>Read next</h3><p>Another story begins here and goes on.</p></div>",

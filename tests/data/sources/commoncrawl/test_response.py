@@ -243,3 +243,30 @@ def test_content_types(header, expected):
 )
 def test_a_missing_type_is_sniffed(body, expected):
     assert parse_response(b"HTTP/1.1 200 OK\r\nServer: x\r\n\r\n" + body).content_type == expected
+
+
+@pytest.mark.parametrize("declared", ["html", '"text/html"', "text/html/", "text", "charset=utf-8"])
+def test_what_is_no_type_is_treated_as_missing(declared):
+    stored = b"HTTP/1.1 200 OK\r\nContent-Type: " + declared.encode() + b"\r\n\r\n"
+    assert parse_response(stored + HTML).content_type == "text/html"
+    assert parse_response(stored + b"\x89PNG\r\n").content_type == ""
+
+
+def test_xhtml_that_is_sent_as_xml_is_a_page_and_other_xml_is_not():
+    prolog = (
+        b'<?xml version="1.0"?>\n<!-- a --><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN" "x">\n'
+    )
+    for kind in ("application/xml", "text/xml; charset=utf-8"):
+        stored = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n".encode()
+        for body in (prolog + HTML, b"\xef\xbb\xbf" + HTML, b'<html xmlns="x">'):
+            assert parse_response(stored + body).content_type == "text/html"
+        for body in (b"<?xml version='1.0'?><rss><html/></rss>", b"<feed/>"):
+            assert parse_response(stored + body).content_type == kind.partition(";")[0]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r\r\n"])
+@pytest.mark.parametrize("empty_line", [True, False])
+def test_the_body_begins_after_any_line_ends_or_at_the_first_tag(end, empty_line):
+    head = end.join(["HTTP/1.1 200 OK", "Content-Type: text/html", "X: <a>", ""]) + end * empty_line
+    page = parse_response(head.encode() + HTML)
+    assert (page.content_type, page.body) == ("text/html", HTML)
