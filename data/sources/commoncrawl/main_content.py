@@ -179,5 +179,5 @@ def _number_lists(tree: HTMLTree, body: ElementNode) -> None:
         n_items = min(int(start[:9]) - 1, left)
         if n_items + 1 == int(start[:9]):
             for _ in range(n_items):
-                element.insert_before(tree.create_element("li"), first)
+                element.insert_before(cast(ElementNode, tree.create_element("li")), first)
             left -= n_items
