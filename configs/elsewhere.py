@@ -215,6 +215,8 @@ ELSEWHERE = {
 }
 # Names, a key of the commands that they concern, and what to know.
 ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("run", "weights"), "gpus_per_node", "a plan needs no run; give its model, such as model=7b"),
+    (("run", "weights"), "folder", "every run is listed; for one: relama report run=NAME"),
     (
         ("dropout", "attention_dropout", "hidden_dropout", "resid_pdrop", "attn_pdrop", "embd_pdrop"),
         "optim.lr",

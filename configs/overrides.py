@@ -44,6 +44,17 @@ def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     return [_checked(argument, schema, groups, parser) for argument in arguments]
 
 
+def as_key(key: str, arguments: list[str]) -> list[str]:
+    """The arguments of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
+
+    Raises ConfigError if both are given.
+    """
+    naming = [arg for arg in arguments if arg.startswith(("run=", "weights="))]
+    if len({arg.partition("=")[0] for arg in naming}) > 1:
+        raise ConfigError(f"{naming[0]} {naming[1]}: both name the run; give one of them")
+    return [f"{key}={arg.partition('=')[2]}" if arg in naming else arg for arg in arguments]
+
+
 def groups_of(name: str) -> dict[str, list[str]]:
     """The config groups of `configs/<name>.yaml`, each with its choices."""
     listed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])

@@ -12,6 +12,7 @@ PROCESSES = (
     *("processes", "nodes", "gpus", "cluster", "world_size", "num_gpus", "n_gpus", "nproc"),
     *("nproc_per_node", "num_processes", "num_nodes", "nnodes", "devices"),
 )
+LISTED = 8  # keys; more of them would hide the line's beginning
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
 
@@ -116,6 +117,8 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     for names, needed, reason in ABSENT:
         if (key in names or key.rpartition(".")[2] in names) and needed in known:
             return f"{key}: unknown key; {reason}"
+    if len(siblings) > LISTED:
+        return f"{key}: unknown key; no key has a similar name (--help lists all)"
     return f"{key}: unknown key; the choices are: {', '.join(siblings)}"
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from configs import regular_file, terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data.cache.config import CacheConfig
 from data.cache.store import open_store
 from data.documents import Document, read_row
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import find_run
 from data.order import Order, Sample
 from data.phases.kept import Ranges, holes_of
 from data.phases.steps import Steps
@@ -45,7 +46,7 @@ class ExplainConfig:
 
     @property
     def folder(self) -> Path:
-        return run_path(self.run)
+        return find_run(self.run)
 
 
 def explain(
@@ -175,7 +176,7 @@ def _overlap(ranges: Ranges, start: int, stop: int) -> int:
 
 
 def run(argv: list[str]) -> None:
-    config = load("explain", ExplainConfig, argv)
+    config = load("explain", ExplainConfig, as_key("run", argv))
     for line in explain(config.folder, config.step, config.limit, config.width, config.cache):
         terminal.write(line)
 

@@ -4,6 +4,7 @@ Everything is written under a temporary name next to its destination, synced to 
 killed process leaves only temporary names behind, which the next process deletes.
 """
 
+import difflib
 import errno
 import fcntl
 import os
@@ -24,6 +25,37 @@ def run_path(run: str) -> Path:
     is_path = (first in ("", ".", "..", "runs") and os.sep in run) or run in (".", "..")
     is_run = os.sep in run and (path / "config.yaml").is_file()  # made when anything with a slash was a path
     return path if is_path or is_run else Path("runs") / run
+
+
+def run_with(path: Path) -> Path | None:
+    """The run folder that `path` is or is in; None without one."""
+    return next((one for one in (path, *path.parents) if _is_run(one)), None)
+
+
+def find_run(word: str) -> Path:
+    """The folder of an existing run, by its name, its path or the path of something in it (its checkpoints).
+
+    Raises DataError, naming what is probably meant, if `word` is one of its steps or nothing has that name.
+    """
+    path = run_path(word)
+    name, _, step = word.rpartition("@")
+    if name and step.isdecimal() and not path.exists() and run_path(name).is_dir():
+        raise DataError(f"run={word}: a step of a run, expected the run: run={run_word(run_path(name))}")
+    for one in (path, Path(word)):
+        if one.exists() and (run := run_with(one)):
+            if one.parent.resolve() == (run / "checkpoints").resolve():
+                raise DataError(f"run={word}: a step of a run, expected the run: run={run_word(run)}")
+            return run
+    if path.exists():  # its reader says what is wrong
+        return path
+    names = [other.name for other in path.parent.glob("*") if other.is_dir()]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    meant = [f"did you mean run={run_word(path.parent / other)}?" for other in near]
+    raise DataError(f"run={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "checkpoints").is_dir() and (path / "config.yaml").is_file()
 
 
 def run_word(path: Path) -> str:

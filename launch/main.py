@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.load import ConfigError, entry, load
+from configs.overrides import as_key
 from data.errors import DataError
 from data.folders import run_path, run_word
 from data.mixture import find_stores
@@ -26,7 +27,7 @@ from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.ranks.setup import layout_of
 from train.run import markers, views
-from train.run.folder import refuse_foreign
+from train.run.folder import refuse_foreign, refuse_step
 from train.run.lineage import Lineage
 
 PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
@@ -54,6 +55,7 @@ def run(argv: list[str]) -> None:
     if config.dry_run:
         print(text(config, path, arguments, argv), end="")
         return None
+    refuse_step(train.run)
     refuse_foreign(path)
     # A run makes the sample itself; Kubernetes' volume is not here; a check reports what is missing.
     if train.data.name != "sample" and config.cluster.name != "kubernetes" and not measures:
@@ -131,7 +133,7 @@ def refuse_too_many(processes: int) -> None:
 
 def ask(verb: str, arguments: list[str]) -> None:
     """`status` and `stop`, for the run that these arguments would train."""
-    _, arguments = split(arguments)
+    _, arguments = split(as_key("run", arguments))
     path = run_path(load("train", TrainConfig, arguments).run)
     jobs = kept(path)
     if not jobs:

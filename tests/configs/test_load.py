@@ -11,7 +11,7 @@ from train.config import TrainConfig
 REFUSED = {
     "optim.lrr=1": ["optim.lrr", "optim.lr"],
     "+optim.lrr=1": ["optim.lrr", "optim.lr"],
-    "+nonsense=1": ["nonsense", "unknown key", "steps"],
+    "+nonsense=1": ["nonsense", "unknown key", "--help lists all"],
     "nonsense=1": ["nonsense", "unknown key"],
     "model=9b": ["model=9b", "7b", "tiny"],
     "optim=sgd": ["optim=sgd", "adamw"],

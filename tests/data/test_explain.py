@@ -124,7 +124,7 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
         (["run=RUN", "step=one"], "step=one: expected an integer"),
         (["run=RUN"], "step: is required"),
         (["step=1"], "run: is required"),
-        (["run=RUN/no", "step=1"], "order.json: missing; expected run=NAME"),
+        (["run=RUN/no", "step=1"], "no: no such run ("),
         (["run=RUN", "step=1", "limit=0"], "limit=0: expected null or at least 1"),
         (["run=RUN", "step=1", "width=-1"], "width=-1: expected null or at least 1"),
         (["run=RUN", "step=1", "length=5"], "length: unknown key"),

@@ -161,9 +161,20 @@ MISTAKES = {
     "export weights=first format=hf output=photos": "output=photos: already exists; choose another folder",
     "import weights=first output=new": "weights=first: already a Relama checkpoint; nothing to import",
     "average weights=first,nosuch output=new": "nosuch: no such file or folder",
-    "explain run=nosuch step=1": "runs/nosuch/order.json: missing; expected run=NAME",
+    "explain run=nosuch step=1": "run=nosuch: no such run (runs/nosuch); `relama runs` lists the runs",
+    "explain weights=frist step=1": "run=frist: no such run (runs/frist); did you mean run=first?",
+    "report run=first@2": "run=first@2: a step of a run, expected the run: run=first",
+    "find run=runs/first/checkpoints/step-000002 document=x": "a step of a run, expected the run: run=first",
+    "branch weights=first run=first at=2 to=new": "weights=first run=first: both name the run; give one",
+    "branch run=first at=2 to=first@1": "to=first@1: a step of the run first, expected a new name",
+    "train TRAIN run=first@2": "run=first@2: a step of the run first, expected a new name; to continue from",
+    "train TRAIN run=first/checkpoints": "runs/first/checkpoints: within the folder of the run runs/first;",
+    "train TRAIN xyzzy=1": "xyzzy: unknown key; no key has a similar name (--help lists all)",
+    "export xyzzy=1": "xyzzy: unknown key; the choices are: weights, format, output, dtype,",
+    "plan run=first": "run: unknown key; a plan needs no run; give its model, such as model=7b",
+    "runs run=first": "run: unknown key; every run is listed; for one: relama report run=NAME",
     "explain run=first step=0": "step=0: expected 1 or above",
-    "report run=nosuch": "runs/nosuch: not a run folder (no config.yaml)",
+    "report run=nosuch": "run=nosuch: no such run (runs/nosuch); `relama runs` lists the runs here",
     "report run=first output=photos": "output=photos: cannot be written (a folder; give",
     "runs folder=nosuch": "folder=nosuch: no such folder; expected one with runs",
     "launch status run=nosuch": "no launch recorded for this run; give run=NAME",
@@ -271,6 +282,14 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     assert code == 0, err
     code, out, err = typed("explain run=first step=99 limit=1")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
+    for one in (
+        "weights=first",
+        "run=runs/first/checkpoints",
+        "run=first/checkpoints",
+        "run=./runs/first/config.yaml",
+    ):
+        code, out, err = typed(f"explain {one} step=1 limit=1")
+        assert code == 0 and out.startswith("step 1: samples "), err
     code, out, err = typed("tokenizer data.weights.my=1 data.sources=my vocab_size=300 output='a b.model'")
     assert code == 0 and out.endswith("tokenizer='a b.model'\n"), err  # to be pasted
     monkeypatch.setenv("HOME", "/home/me")  # shells leave a ~ after an equals sign

@@ -249,7 +249,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained):
         (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "seq_len=1000"], "seq_len=1000"),
         (train.evaluation.validate.main, ["weights=RUN", "CORPORA", "sequences=0"], "sequences=0"),
         (train.evaluation.validate.main, ["run=RUN", "seq_len=0"], "seq_len=0: expected 1 to 256"),
-        (train.report.main.main, ["run=nowhere"], "not a run folder"),
+        (train.report.main.main, ["run=nowhere"], "run=nowhere: no such run"),
         (train.report.main.main, ["run=RUN", "output=."], "a folder; give the name of a file"),
     ],
 )

@@ -13,10 +13,11 @@ from pathlib import Path
 from configs import terminal
 from configs.checks import require
 from configs.load import entry, load
+from configs.overrides import as_key
 from data import explain
 from data.cache.config import CacheConfig
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import find_run
 from data.phases.selection import select, shown, wanted_in
 from train.checkpoint.folder import complete_steps
 from train.config import RunError
@@ -117,8 +118,8 @@ def _steps(steps: list[int]) -> str:
 
 
 def run(argv: list[str]) -> None:
-    config = load("find", FindConfig, argv)
-    found = find(run_path(config.run), config.document, config.cache)
+    config = load("find", FindConfig, as_key("run", argv))
+    found = find(find_run(config.run), config.document, config.cache)
     text = [json.dumps(asdict(found))] if config.json else lines(found, config.run, config.document)
     for line in text:
         terminal.write(line)

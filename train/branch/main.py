@@ -12,10 +12,11 @@ from pathlib import Path
 
 from configs import files, terminal
 from configs.load import ConfigError, entry, load, save
+from configs.overrides import as_key
 from data import folders
 from data.cache.store import open_store
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import find_run, run_path
 from data.mixture import find_stores
 from data.order import Order
 from data.phases.grown import refuse_other_past
@@ -30,6 +31,7 @@ from train.order import branched, refuse_repeats
 from train.phases.config import PhaseConfig
 from train.resume import store_place
 from train.run import configuration
+from train.run.folder import refuse_step
 from train.run.lineage import Lineage, ancestors
 
 
@@ -52,12 +54,12 @@ KEYS = ("run", "at", "to", "without", "phases")
 
 
 def run(argv: list[str]) -> None:
-    mine, typed = split(argv)
+    mine, typed = split(as_key("run", argv))
     asked = load("branch", BranchConfig, mine)
     folder, left_out = make(asked, typed)
     for sentence in left_out:
         terminal.write(f"relama: {sentence}")
-    terminal.write(f"relama: {folder} continues from {run_path(asked.run)} after step {asked.at}")
+    terminal.write(f"relama: {folder} continues from {find_run(asked.run)} after step {asked.at}")
     print(f"next: relama train config={shlex.quote(str(folder / configuration.NAME))}")
 
 
@@ -72,7 +74,8 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
 
     Raises RunError, ConfigError or DataError.
     """
-    parent, folder = run_path(asked.run), run_path(asked.to)
+    parent, folder = find_run(asked.run), run_path(asked.to)
+    refuse_step(asked.to, "to")
     if folder.resolve() == parent.resolve():
         raise RunError(f"to={asked.to}: the run itself; choose a new name")
     if parent.resolve() in folder.resolve().parents:

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data import folders
 from data.errors import DataError
 from model.formats.weights import FormatError
@@ -35,7 +36,6 @@ from train.precision import CHOICES, MEASURED, inference_dtype
 from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does, gather_objects
 from train.recipe.facts import SIZES, size_of
-from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from configs.table import table as aligned
 from data.cache.config import CacheConfig
 from data.errors import DataError
@@ -19,7 +20,6 @@ from train.precision import inference_dtype, refuse_unknown_dtype
 from train.preflight import open_heldout
 from train.ranks.setup import set_up, tear_down
 from train.run.configuration import read_run_config
-from train.run.folder import as_key
 from train.weights.open import load_model, open_weights, same_tokenizer
 
 

@@ -14,6 +14,7 @@ import torch
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError
@@ -23,7 +24,6 @@ from train.generation.inference import InferenceParallel, load_over, started
 from train.generation.prompts import pieces
 from train.generation.sampling import generate
 from train.precision import inference_dtype, refuse_unknown_dtype
-from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
 HELP = """\

@@ -15,6 +15,7 @@ import torch
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.config import RunError
@@ -23,7 +24,6 @@ from train.generation.prompts import encode, read_prompts, stream
 from train.generation.sampling import generate
 from train.precision import inference_dtype, refuse_unknown_dtype
 from train.ranks.setup import Ranks
-from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
 BETWEEN = "-" * 40  # printed between the texts of a file of prompts

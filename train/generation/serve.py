@@ -15,13 +15,13 @@ from pathlib import Path
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data.errors import DataError
 from model.formats.weights import FormatError
 from train.config import RunError
 from train.generation.batching import Batcher
 from train.generation.inference import InferenceParallel, load_over, started
 from train.precision import inference_dtype, refuse_unknown_dtype
-from train.run.folder import as_key
 from train.weights.open import open_weights, tokenizer_of
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
-from data.folders import refuse_unwritable, run_path, write_whole
+from data.folders import find_run, refuse_unwritable, run_path, write_whole
 from train.config import RunError
 from train.ladder import book, family, results, training
 from train.ladder.config import LadderConfig
@@ -87,7 +87,7 @@ def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
         raise ConfigError(f"{typed[0]}: nothing is trained with fit=; leave it out")
     done = []
     for name in config.fit:
-        result = results.read(run_path(name), name)
+        result = results.read(find_run(name), name)
         if result is None:
             raise RunError(f"fit={name}: has not finished; resume it with its own command, or leave it out")
         if result.excluded:

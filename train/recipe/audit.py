@@ -12,11 +12,12 @@ from pathlib import Path
 
 from configs import terminal
 from configs.load import CONFIGS, entry, load
+from configs.overrides import as_key
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
 from data.cache.store import open_store
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import find_run
 from data.mixture import find_stores
 from data.remote import is_remote
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
@@ -41,6 +42,7 @@ class Compared:
 
 
 def run(argv: list[str]) -> None:
+    argv = as_key("run", argv)
     given = {_key(arg): arg.partition("=")[2] for arg in argv if "=" in arg}
     size = given.get("size")
     if size is not None and size not in SIZES:
@@ -85,7 +87,7 @@ def _compared(run_name: str | None, arguments: list[str]) -> Compared | None:
     for arg in arguments:
         if arg in trains or _room(arg) in SHARED - {"corpora"}:
             raise RunError(f"{arg}: run={run_name} has its own; give either run= or keys of relama train")
-    return _of_run(run_path(run_name))
+    return _of_run(find_run(run_name))
 
 
 def _of_run(path: Path) -> Compared:

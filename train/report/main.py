@@ -9,9 +9,10 @@ from pathlib import Path
 
 from configs import terminal
 from configs.load import entry, load
+from configs.overrides import as_key
 from data import folders
 from data.errors import DataError
-from data.folders import run_path
+from data.folders import find_run
 from data.page import render
 from model.flops import n_params
 from model.formats.weights import FormatError
@@ -19,7 +20,6 @@ from train.config import RunError
 from train.generation.samples import make_samples
 from train.report import curves, life, recipe
 from train.report.compare import comparison
-from train.run.folder import as_key
 from train.run.record import RunRecord
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -44,7 +44,7 @@ class ReportConfig:
 
 def run(argv: list[str]) -> None:
     config = load("report", ReportConfig, as_key("run", argv))
-    paths = [run_path(name.strip()) for name in config.run.split(",") if name.strip()]
+    paths = [find_run(name.strip()) for name in config.run.split(",") if name.strip()]
     if repeated := next((path for path in paths if paths.count(path) > 1), None):
         raise RunError(f"run={config.run}: {repeated} twice; give different runs")
     if len(paths) > 1:

@@ -38,24 +38,27 @@ FILES = (
 OURS = (lock.NAME, configuration.NAME, "checkpoints")  # any of these makes a folder a run's
 
 
-def as_key(key: str, arguments: list[str]) -> list[str]:
-    """The arguments of a verb that takes one run: `run=` and `weights=` both name it, and become `key=`.
-
-    Raises RunError if both are given.
-    """
-    naming = [arg for arg in arguments if arg.startswith(("run=", "weights="))]
-    if len({arg.partition("=")[0] for arg in naming}) > 1:
-        raise RunError(f"{naming[0]} {naming[1]}: both name the run; give one of them")
-    return [f"{key}={arg.partition('=')[2]}" if arg in naming else arg for arg in arguments]
-
-
 def refuse_foreign(path: Path) -> None:
     """Raise RunError if `path` holds something other than a run; `relama launch` may have created it."""
+    if any((path / name).exists() for name in OURS):
+        return
+    if (run := folders.run_with(path)) and run != path:
+        word = folders.run_word(run)
+        raise RunError(f"{path}: within the folder of the run {run}; choose another run=NAME, or run={word}")
     if path.exists() and not path.is_dir():
         raise RunError(f"{path}: a file, expected a run folder; choose another run=NAME")
-    others = path.is_dir() and any(entry.name != "launch" for entry in path.iterdir())
-    if others and not any((path / name).exists() for name in OURS):
+    if path.is_dir() and any(entry.name != "launch" for entry in path.iterdir()):
         raise RunError(f"{path}: not empty and not a run folder; choose another run=NAME")
+
+
+def refuse_step(run: str, key: str = "run") -> None:
+    """Raise RunError if a new run would have the name of another run's step."""
+    name, _, step = run.rpartition("@")
+    if name and step.isdecimal() and not folders.run_path(run).exists() and folders.run_path(name).is_dir():
+        raise RunError(
+            f"{key}={run}: a step of the run {name}, expected a new name; to continue from that step: "
+            f"relama branch run={folders.run_word(folders.run_path(name))} at={int(step)} to=NEW"
+        )
 
 
 @contextmanager
@@ -68,6 +71,7 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     is_new = not folder.path.exists()
 
     def claim() -> None:
+        refuse_step(config.run)
         refuse_foreign(folder.path)
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.lease = lock.hold(folder.path / lock.NAME)  # first: it marks the folder as a run's

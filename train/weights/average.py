@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from configs.load import entry, load
+from configs.overrides import as_key
 from data.errors import DataError
 from data.tokens.store import tokenizer_files
 from data.tokens.tokenizer import Tokenizer
@@ -65,7 +66,7 @@ def average(weights: list[Weights], ema: float | None) -> Callable[[str], Tensor
 
 
 def run(argv: list[str]) -> None:
-    config = load("average", AverageConfig, argv)
+    config = load("average", AverageConfig, as_key("weights", argv))
     weights = [open_weights(Path(path)) for path in config.weights]
     for number, each in enumerate(weights):
         if each.path.resolve() in (other.path.resolve() for other in weights[:number]):

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from configs.load import entry, load
+from configs.overrides import as_key
 from configs.waiting import waiting
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
@@ -55,7 +56,7 @@ class ExportConfig:
 
 
 def run(argv: list[str]) -> None:
-    config = load("export", ExportConfig, argv)
+    config = load("export", ExportConfig, as_key("weights", argv))
     weights = open_weights(Path(config.weights))
     tokenizer = tokenizer_of(weights, config.tokenizer)
     output = Path(config.output)

@@ -154,7 +154,7 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["run=nowhere"], "not a run folder"),
+        (["run=nowhere"], "run=nowhere: no such run"),
         (["run=nowhere", "model=7b"], "model=7b: run=nowhere has its own"),
         (["run=nowhere", "steps=5"], "steps=5: run=nowhere has its own"),
         (["size=7b"], "size=7b: needs a config"),
