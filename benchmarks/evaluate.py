@@ -26,8 +26,8 @@ from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
-from train.allocator import raise_malloc_thresholds
 from train.evaluation.harness import RelamaLM
+from train.ranks.allocator import raise_malloc_thresholds
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 TEXT = "the river runs past an old mill where two children fish for trout every summer and the water is"

@@ -101,8 +101,8 @@ def _lines(asked: argparse.Namespace) -> Iterator[dict]:
     from device import checks, runs, speed
 
     from model.parallelize.mesh import Layout
-    from train.allocator import raise_malloc_thresholds
     from train.ranks import identity
+    from train.ranks.allocator import raise_malloc_thresholds
     from train.ranks.setup import set_up, tear_down
 
     raise_malloc_thresholds()

@@ -27,9 +27,9 @@ from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
-from train.allocator import raise_malloc_thresholds
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
+from train.ranks.allocator import raise_malloc_thresholds
 
 MODEL = LlamaConfig(512, 8, 8, 32000, max_seq_len=512)
 SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; MICRO_BATCHES if one rank has them all

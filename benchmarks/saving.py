@@ -26,12 +26,12 @@ from torch.distributed.checkpoint.filesystem import FileSystemWriter
 from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType, async_save
 
 from model.llama import Llama, LlamaConfig
-from train.allocator import raise_malloc_thresholds
 from train.checkpoint.saver import Saver
 from train.checkpoint.staging import local_parts
 from train.checkpoint.tensors import step_folder, tensors_of
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
+from train.ranks.allocator import raise_malloc_thresholds
 
 SEQ_LEN, MICRO_BATCHES = 128, 1
 LAYER = 12 * 768 * 768  # about how many parameters per layer

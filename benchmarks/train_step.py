@@ -28,11 +28,11 @@ from model.parallelize import mesh as meshes
 from model.parallelize.apply import parallelize
 from model.parallelize.gradients import clip_gradients, forward_backward
 from model.parallelize.mesh import Layout
-from train.allocator import raise_malloc_thresholds
 from train.config_groups import OptimConfig
 from train.metrics.peak import measured_peak
 from train.optimizer import build_optimizer
 from train.precision import DTYPES
+from train.ranks.allocator import raise_malloc_thresholds
 
 
 @dataclass(frozen=True)

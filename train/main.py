@@ -16,12 +16,12 @@ from data.errors import DataError
 from data.folders import run_path
 from data.remote import is_remote
 from model.formats.weights import FormatError
-from train.allocator import raise_malloc_thresholds
 from train.config import Refused, RunError, TrainConfig
 from train.plan import needs
 from train.precision import make_deterministic
 from train.preflight import Resolved, resolve
 from train.ranks import identity
+from train.ranks.allocator import raise_malloc_thresholds
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md quotes messages that the code prints."""
+"""docs/operations/troubleshooting.md quotes messages that the code prints."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.runs import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "troubleshooting.md"
+PAGE = REPOSITORY / "docs" / "operations" / "troubleshooting.md"
 ROOMS = ("configs", "data", "launch", "model", "train")
 ANY = "…"
 

@@ -15,9 +15,9 @@ from data.sources import rows, text
 from data.sources.arxiv import archives, papers
 from data.sources.arxiv.latex.comments import strip_comments
 from data.sources.arxiv.latex.macros import TooMuch, expand
-from data.sources.arxiv.latex.structure import body
 from data.sources.arxiv.latex.verbatim import declared
 from data.sources.arxiv.names import arxiv_url
+from data.sources.arxiv.structure import body
 from data.sources.arxiv.units import inputs
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]

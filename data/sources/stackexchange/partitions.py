@@ -16,6 +16,7 @@ from typing import BinaryIO
 import numpy as np
 
 from data.documents import Drop, Record
+from data.splitmix import GAMMA
 
 LICENSE = "cc-by-sa-4.0"  # of posts that do not name one (as in dumps from before 2018)
 MAX_QUESTION = 32 << 20  # most bytes of a question and its answers
@@ -43,7 +44,6 @@ _POSTS_DTYPE = np.dtype(
     ]
 )
 _TEXT = ("Title", "Tags", "ContentLicense", "LastActivityDate", "Body")
-_SPREAD = 0x9E3779B97F4A7C15  # odd, so that no two ids give the same 64 bits
 
 
 @dataclass
@@ -118,7 +118,7 @@ class Partitions:
         """The questions of a partition with their answers, in the order of the spread ids."""
         posts = np.fromfile(self._path(partition, "posts"), _POSTS_DTYPE)
         starts = np.cumsum(posts["bytes"], dtype=np.int64) - posts["bytes"]
-        spread = posts["question"].astype(np.uint64) * np.uint64(_SPREAD)
+        spread = posts["question"].astype(np.uint64) * np.uint64(GAMMA)
         order = np.lexsort((posts["row"], posts["id"], -posts["score"], posts["kind"], spread))
         edges = np.flatnonzero(np.diff(spread[order])) + 1
         with self._path(partition, "texts").open("rb", buffering=0) as texts:
@@ -134,7 +134,7 @@ class Partitions:
         return self._folder / f"{number:03d}.{kind}"
 
     def _partition_of(self, number: int) -> int:
-        return ((number * _SPREAD % 2**64) * self._all >> 64) - self._first
+        return ((number * GAMMA % 2**64) * self._all >> 64) - self._first
 
     def _drop(self, row: int, reason: str, detail: str, malformed: bool = False) -> None:
         if 0 <= self._partition_of(row) < len(self._posts):

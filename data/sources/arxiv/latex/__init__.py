@@ -1,1 +1,1 @@
-"""LaTeX as text: its comments, macros, conditionals and structure. Pure functions of strings."""
+"""LaTeX as text: its comments, macros and conditionals. Pure functions of strings."""

@@ -71,7 +71,7 @@ def test_any_cut_into_pieces_gives_the_same_and_the_result_is_xml(parts, data):
     pieces = Characters()
     assert pieces(content[:at]) + pieces(content[at:]) + pieces(b"", final=True) == whole
     if not re.search(rb"&#(?!x?[0-9a-fA-F]{1,7};)", whole):
-        ET.fromstring(b"<a>" + whole + b"</a>")
+        ET.fromstring(b"<row Body='" + whole.replace(b"'", b"_") + b"'/>")  # where posts have their text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""HTML pages from Jinja2 templates: one base page and one stylesheet for every report.
+"""HTML pages from Jinja2 templates: one base page and one stylesheet for every report, in this folder.
 
 In: a template's name and plain values, which are escaped. Out: a self-contained page.
 """
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 # Control characters, and overrides of the writing direction.
 _UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).parent
 
 
 def render(template: str, *folders: Path, **values: object) -> str:
