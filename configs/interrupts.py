@@ -5,6 +5,7 @@ makes another error of it. Before a verb runs and after it has run, nothing is u
 end at once; in between, `configs.load.entry` catches KeyboardInterrupt.
 """
 
+import atexit
 import os
 import signal
 import sys
@@ -38,6 +39,13 @@ def _end(_number: int, _frame: FrameType | None) -> None:
     if _speaks():
         os.write(2, LINE.encode())  # print may be at work in the interrupted code
     os._exit(INTERRUPTED)
+
+
+@atexit.register
+def _ignore() -> None:
+    """While Python is torn down it would restore the default handler: a finished verb would be killed."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _speaks() -> bool:

@@ -16,6 +16,16 @@ atexit.register(lambda: (print("ending", flush=True), time.sleep(60)))
 sys.argv = ["relama", "runs", "folder=."]
 sys.exit(cli.main())
 """
+LAST = """
+import os
+
+class Last:
+    def __del__(self, write=os.write, kill=os.kill, process=os.getpid()):
+        write(1, b"last\\n")
+        kill(process, 2)
+
+sys.last = Last()
+"""
 
 
 def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
@@ -66,3 +76,11 @@ def test_where_ctrl_c_is_ignored_it_stays_ignored(tmp_path):
     assert any(line == "ending\n" for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=50) == 0
+
+
+def test_ctrl_c_while_python_is_torn_down_does_not_kill_a_finished_verb(tmp_path):
+    """Python restores the default handlers before it deletes what is left."""
+    script = ENDING.replace('atexit.register(lambda: (print("ending", flush=True), time.sleep(60)))', LAST)
+    process = started("-c", script, cwd=tmp_path)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and errors == "" and output.endswith("last\n")
