@@ -15,6 +15,7 @@ ELSEWHERE = {
     "accumulate_grad_batches": ("global_batch",),
     "epochs": ("steps",),
     "num_epochs": ("steps",),
+    "max_epochs": ("steps",),
     "num_train_epochs": ("steps",),
     "max_steps": ("steps",),
     "max_iters": ("steps",),

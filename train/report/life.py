@@ -9,6 +9,7 @@ from train.run.record import RunRecord
 EPOCH = 1.5e9  # seconds: larger floats, from 2017 on, are shown as times
 ROWS = 50  # the most that a table shows: the last ones
 COLUMNS = 9
+SHOWN = 3  # documents of a step
 
 
 def when(seconds: float) -> str:
@@ -70,12 +71,17 @@ def _decisions(run: RunRecord) -> dict[str, Any]:
             decision.get("action", "–"),
             decision.get("why", "–"),
             ", ".join(f"{source} {n}" for source, n in decision.get("sources", {}).items()),
-            ", ".join(decision.get("documents", [])),
+            _first(decision.get("documents", [])),
         )
         for decision in run.decisions
         if "step" in decision
     ]
     return {"rows": rows[-ROWS:], "earlier": max(0, len(rows) - ROWS)}
+
+
+def _first(documents: list[str]) -> str:
+    more = len(documents) - SHOWN
+    return ", ".join(documents[:SHOWN]) + (f" and {more} more in decisions.jsonl" if more > 0 else "")
 
 
 def _plain_table(lines: list[dict]) -> dict[str, Any]:

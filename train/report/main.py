@@ -12,7 +12,7 @@ from configs.load import entry, load
 from configs.overrides import as_key
 from data import folders
 from data.errors import DataError
-from data.folders import find_run
+from data.folders import find_run, run_word
 from data.page import render
 from model.flops import n_params
 from model.formats.weights import FormatError
@@ -68,7 +68,7 @@ def report_page(record: RunRecord, folder: Path, watts: float | None = None) -> 
         TEMPLATES,
         title=record.path.resolve().name,
         under=life.heading(record),
-        run=record.path,
+        word=run_word(record.path),
         model=record.model,
         train=record.config,
         x_axes=[curves.x_axes(record)],

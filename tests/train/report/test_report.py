@@ -165,10 +165,10 @@ def test_a_run_with_everything_is_one_complete_page(run):
 
 
 def test_a_decision_is_shown_with_the_sources_and_documents_of_its_step(run):
-    seen = {"sources": {"c4": 6, "books": 2}, "documents": ["a.example/<1>", "books/moby.txt"]}
+    seen = {"sources": {"c4": 6, "books": 2}, "documents": ["a.example/<1>", "books/moby.txt", "c", "d", "e"]}
     write(run / "decisions.jsonl", [{"step": 1042, "action": "skip", "why": "loss 9.1, above"} | seen])
     words = " ".join(page_of(run).text.split())
-    assert "1,042 skip loss 9.1, above c4 6, books 2 a.example/<1>, books/moby.txt" in words
+    assert "1,042 skip loss 9.1, above c4 6, books 2 a.example/<1>, books/moby.txt, c and 2 more in" in words
     assert "relama explain" in words
 
 
