@@ -66,12 +66,15 @@ class _Text:
         self._out: list[str] = []
         self._data: list[str] = []  # text since the last parting tag
         self._raised: list[int] = []  # where each open <sup> begins in _data
-        self._powered = False  # whether _data ends in a power that ends in a digit
+        self._lowered: list[int] = []  # where each open <sub> begins
+        self._powered = False  # whether _data ends in a power or an index that ends in a digit
         self._breaks = 0  # line ends due before the next word
         self._space = ""  # white space due before the next word, if on the same line
         self._mark = ""  # mark of a list item that has no word yet
         self._lists: list[int | None] = []  # each open list's next number; None: dashes
         self._cells = 0  # in the current table row
+        self._row = False  # whether the current table row has words
+        self._empty_cells = ""  # bars of the empty cells that it begins with
         self._silent = 0  # open elements whose text is not shown
         self._pre = 0  # open <pre> elements
         self._code: list[str] = []  # text of the open <pre> elements
@@ -86,6 +89,9 @@ class _Text:
         if tag not in _PARTING:
             if tag == "sup":
                 self._raised.append(len(self._data))
+            elif tag == "sub":
+                self._lowered.append(len(self._data))
+                self._powered = False
             return
         self._flush()
         if tag in _SILENT:
@@ -93,9 +99,7 @@ class _Text:
         elif tag == "br":
             self._break_line()
         elif tag in _CELLS:
-            self._cells += 1
-            if self._cells > 1:
-                self._part(_BAR)
+            self._begin_cell()
         elif tag in _BLOCKS:
             self._part(self._lines(tag))
             self._open(tag, attributes)
@@ -104,6 +108,8 @@ class _Text:
         if tag not in _PARTING:
             if tag == "sup" and self._raised:
                 self._raise(self._raised.pop())
+            elif tag == "sub" and self._lowered:
+                self._lower(self._lowered.pop())
             return
         self._flush()
         if tag in _SILENT:
@@ -129,7 +135,7 @@ class _Text:
             first = attributes.get("start", "")
             self._lists.append(int(first) if re.fullmatch("[0-9]{1,9}", first) else 1)
         elif tag == "tr":
-            self._cells = 0
+            self._cells, self._row = 0, False
         elif tag == "li":
             number = self._lists[-1] if self._lists else None
             if number is not None:
@@ -146,6 +152,8 @@ class _Text:
             self._lists.pop()
         elif tag == "li":
             self._mark = ""  # the item was empty
+        elif tag == "tr":
+            self._empty_cells = ""
 
     def _lines(self, tag: str) -> int:
         return 1 if tag in _LISTS and self._lists else _BLOCKS[tag]
@@ -156,8 +164,20 @@ class _Text:
             return
         if isinstance(by, int):
             self._breaks, self._space = max(self._breaks, by), ""
-        elif not self._breaks:
+        elif not self._breaks and not self._space.startswith(_BAR):
             self._space = max(self._space, by, key=("", " ", "\n", _BAR).index)
+
+    def _begin_cell(self) -> None:
+        """Request a bar after the cell before, also if that is empty."""
+        self._cells += 1
+        if self._cells == 1 or self._mark or self._pre:
+            return
+        if not self._row:
+            self._empty_cells += "| "
+        elif self._space.startswith(_BAR):
+            self._space += "| "
+        else:
+            self._part(_BAR)
 
     def _break_line(self) -> None:
         if self._pre:
@@ -177,8 +197,19 @@ class _Text:
         if raised[-1] in _SPACE:
             self._data.append(" ")
 
+    def _lower(self, start: int) -> None:
+        """Separate an index from a number before it (101_2) and after it (log10 100)."""
+        index = "".join(self._data[start:]).strip(_SPACE)
+        if self._pre or not index[-1:].isdigit():
+            return
+        before = "".join(self._data[max(0, start - 8) : start])[-1:]
+        if before.isdigit() and index[0].isdigit():
+            self._data.insert(start, "_")
+        self._powered = True
+
     def _flush(self) -> None:
         self._raised.clear()
+        self._lowered.clear()
         self._powered = False
         if not self._data:
             return
@@ -205,5 +236,5 @@ class _Text:
             self._put(code)
 
     def _put(self, words: str) -> None:
-        self._out += ["\n" * self._breaks or self._space, self._mark, words]
-        self._breaks, self._space, self._mark = 0, "", ""
+        self._out += ["\n" * self._breaks or self._space, self._mark, self._empty_cells, words]
+        self._breaks, self._space, self._mark, self._empty_cells, self._row = 0, "", "", "", True

@@ -33,6 +33,10 @@ from data.sources.stackexchange.html_text import html_to_text
             "<table><tr><th>a</th><th>b</th></tr>\n<tr><td>1</td>\n<td>2</td></tr></table>x",
             "a | b\n1 | 2\n\nx",
         ),
+        ("<table><tr><td>a</td><td></td><td> </td><td>d</td></tr></table>", "a | | | d"),
+        ("x<table><tr><th></th><th>a</th></tr><tr><td>r</td><td>1</td></tr></table>", "x\n\n| a\nr | 1"),
+        ("<table><tr><td></td><td></td></tr></table><p>x</p>", "x"),
+        ("<table><tr><td><p>a</p></td><td></td><td>b</td></tr></table>", "a\n\nb"),
         ("<dl><dt>a</dt><dd>b</dd></dl>", "a\nb"),
         ('see <a href="http://x.org">this</a><img src="i.png" alt="a picture">.', "see this."),
         ("a<!-- language: lang-py -->b<script>alert(1)</script>c<style>p{}</style>", "abc"),
@@ -55,6 +59,12 @@ def test_html_becomes_this_text(html, text):
 @pytest.mark.parametrize(
     ("html", "text"),
     [
+        ("101<sub>2</sub>, log<sub>10</sub>100, log<sub>b</sub>9", "101_2, log10 100, logb9"),
+        (
+            "x<sub>1</sub><sup>2</sup>, x<sup>2</sup><sub>1</sub>, C<sub>6</sub>H<sub>12</sub>",
+            "x1^2, x^2_1, C6H12",
+        ),
+        ("<pre>7<sub>2</sub>8</pre> <sub>1</sub>2<sub></sub>3", "728\n\n1 23"),
         ("3.2 × 10<sup>8</sup> or 10<sup>-9</sup>", "3.2 × 10^8 or 10^-9"),
         ("2<sup>n+1</sup> − (a + b)<sup>k</sup>", "2^(n+1) − (a + b)^k"),
         ("<b>7</b><sup>2</sup> cm<sup>2</sup>", "7^2 cm^2"),
