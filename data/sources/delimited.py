@@ -1,19 +1,29 @@
-"""Rows of CSV and TSV files (RFC 4180), one dict at a time, plain, gzip or zstd.
+"""Rows of CSV and TSV files (RFC 4180), one dict at a time, plain or compressed.
 
-A row with another number of fields than the header is quarantined, and reading continues.
+A row with another number of fields than the header is quarantined, and reading continues; of a row whose
+quotation mark is never closed, only the first line is lost. Two other styles are recognized: CSV that writes
+a quotation mark as \\" (MySQL, Spark), and TSV in which quotation marks have no meaning.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from data.documents import Drop
 from data.sources import limits, rows
 
-SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", ".gz", ".zst"))
+SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", *rows.COMPRESSIONS))
 _DELIMITERS = ",;\t"  # the one that occurs most in the header; in a .tsv, a tab
 _HEADER = 1 << 16  # bytes of it, at most
+_SAMPLE = 1 << 20  # bytes that show how a file writes quotation marks
+_BACKSLASHED = re.compile(
+    r"""[^"\\,;\t\r\n]\\"[^",;\t\r\n]"""
+)  # in RFC 4180, no such text follows a quotation
+_DOUBLED = re.compile(r"""[^",;\t\r\n]""[^",;\t\r\n]""")
+_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 
 
 def is_delimited(path: Path) -> bool:
@@ -50,11 +60,14 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
     text = _header(path)
     header = _names(path, text)
     with rows.open_plain(path) as raw:
-        found = csv.reader(_Lines(raw), delimiter=_delimiter(path, text))
+        lines = _Lines(rows.in_utf8(raw))
+        style = _style(lines.sample(), _delimiter(path, text), len(header))
+        found = csv.reader(lines, strict=True, **style)
         while next(found, None) == []:  # empty lines above the header
             pass
         number = 0
         while True:
+            lines.taken.clear()
             # The csv module has one bound for all readers, and others may set it between two rows.
             before = csv.field_size_limit(limits.record_bytes())
             try:
@@ -62,6 +75,11 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 problem = ""
             except csv.Error as error:
                 row, problem = [], f"not CSV: {error}"
+                if len(lines.taken) == 1 and "\r" not in lines.taken[0][:-2]:
+                    # Text after a closing quotation mark is a part of the field.
+                    row, problem = next(csv.reader(lines.taken, **style), []), ""
+                elif lines.taken:
+                    lines.put_back()
             finally:
                 csv.field_size_limit(before)
             if row is None:
@@ -77,20 +95,64 @@ def delimited_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
             number += 1
 
 
+def _style(sample: str, delimiter: str, n_columns: int) -> dict[str, Any]:
+    """How a file writes quotation marks, as options of the csv module."""
+    if delimiter == "\t":
+        fields = [line.split("\t") for line in sample.split("\n")[:-1] if line.strip()]
+        is_table = all(len(line) == n_columns for line in fields)
+        if is_table and any(
+            field.startswith('"') and not _QUOTED.fullmatch(field.rstrip("\r"))
+            for line in fields
+            for field in line
+        ):
+            return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE}
+    elif _BACKSLASHED.search(sample) and not _DOUBLED.search(sample):
+        return {"delimiter": delimiter, "escapechar": "\\", "doublequote": False}
+    return {"delimiter": delimiter}
+
+
 class _Lines:
     """The lines of a file. Raises csv.Error for one above the bound of a record, which is not held."""
 
-    def __init__(self, raw: io.BufferedReader) -> None:
-        self._lines = rows.bounded_lines(rows.in_utf8(raw))
+    def __init__(self, file: io.BufferedReader) -> None:
+        self._file = file
+        self._lines = rows.bounded_lines(file)
+        sample = file.peek(_SAMPLE)
+        if b"\r" in sample and b"\n" not in sample:  # the line ends of old Macs
+            self._lines = _split(self._lines)
+        self._again: list[str] = []
+        self.taken: list[str] = []  # of the current row
 
     def __iter__(self) -> "_Lines":
         return self
 
     def __next__(self) -> str:
-        line = next(self._lines)
-        if line is None:
-            raise csv.Error(f"a line above {limits.megabytes(limits.record_bytes())}")
-        return line.decode(errors="surrogateescape").removeprefix("\ufeff").replace("\0", "\ufffd")
+        if self._again:
+            text = self._again.pop()
+        else:
+            line = next(self._lines)
+            if line is None:
+                raise csv.Error(f"a line above {limits.megabytes(limits.record_bytes())}")
+            text = line.decode(errors="surrogateescape").removeprefix("\ufeff").replace("\0", "\ufffd")
+        self.taken.append(text)
+        return text
+
+    def sample(self) -> str:
+        """The file's beginning, before any line is taken."""
+        return self._file.peek(_SAMPLE)[:_SAMPLE].decode(errors="replace").removeprefix("\ufeff")
+
+    def put_back(self) -> None:
+        """Take the current row's lines again, without its first."""
+        self._again += reversed(self.taken[1:])
+
+
+def _split(lines: Iterator[bytes | None]) -> Iterator[bytes | None]:
+    """Lines that end in carriage returns alone."""
+    for held in lines:
+        if held is None:
+            yield None
+        else:
+            yield from (line + b"\n" for line in held.removesuffix(b"\r").split(b"\r"))
 
 
 def _delimiter(path: Path, header: str) -> str:

@@ -1,18 +1,22 @@
-"""Bytes and characters of a plain file: gzip members, and texts in UTF-16 or UTF-32 as UTF-8.
+"""Bytes and characters of a plain file: gzip, bzip2 and xz, and texts in UTF-16 or UTF-32 as UTF-8.
 
-A damaged gzip file gives what comes before the damage, then raises `zlib.error` or `EOFError`. As in gzip(1),
-zero bytes after the last member are ignored.
+A damaged file gives what comes before the damage, then raises `zlib.error`, `lzma.LZMAError`, `OSError` or
+`EOFError`. As in gzip(1) and xz(1), zero bytes after the last member are ignored.
 """
 
+import bz2
 import codecs
 import io
+import lzma
 import re
 import unicodedata
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 _CHUNK = 1 << 16
+_XZ_MEMORY = 256 << 20  # xz -9 needs 65 MiB; a header may claim far more
 _MARKS = (  # of UTF-32 before those of UTF-16, which are their beginning
     (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
@@ -26,12 +30,48 @@ _LEAST_COMMON = 0.01  # share of ASCII and CJK punctuation in a text of any scri
 _END_OF_FILE = "\x1a"  # that of CP/M and DOS, after a text's last line
 
 
-class Gzip(io.RawIOBase):
-    """The bytes in all members of a gzip file."""
+class _Member(Protocol):
+    """A decompressor of the standard library for one member of a file."""
 
-    def __init__(self, path: Path) -> None:
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _Inflate:
+    """zlib's decompressor, which keeps the input that it has no room for, as those of bz2 and lzma do."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(31)
+
+    @property
+    def eof(self) -> bool:
+        return self._stream.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._stream.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+
+
+def _unxz() -> _Member:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
+
+
+FORMATS: dict[str, Callable[[], _Member]] = {"gzip": _Inflate, "bz2": bz2.BZ2Decompressor, "xz": _unxz}
+
+
+class Unpacked(io.RawIOBase):
+    """The bytes in all members of a compressed file; `kind` is one of `FORMATS`."""
+
+    def __init__(self, path: Path, kind: str) -> None:
         self._file = path.open("rb")
-        self._inflate: zlib._Decompress | None = zlib.decompressobj(31)
+        self._kind = kind
+        self._member: _Member | None = FORMATS[kind]()
         self._packed = b""
 
     def readable(self) -> bool:
@@ -39,22 +79,25 @@ class Gzip(io.RawIOBase):
 
     def readinto(self, buffer, /) -> int:  # pyright: ignore[reportMissingParameterType]  (a writable buffer)
         room = memoryview(buffer)
-        while packed := self._packed or self._file.read(_CHUNK):
-            if self._inflate is None:  # between two members
+        while True:
+            if self._member is None:  # between two members
+                if not (packed := self._packed or self._file.read(_CHUNK)):
+                    return 0
                 self._packed = packed.lstrip(b"\0")
-                if self._packed:
-                    self._inflate = zlib.decompressobj(31)
-                continue
-            unpacked = self._inflate.decompress(packed, len(room))
-            self._packed = self._inflate.unconsumed_tail
-            if self._inflate.eof:
-                self._packed, self._inflate = self._inflate.unused_data, None
+                if not self._packed:
+                    continue
+                self._member = FORMATS[self._kind]()
+            unpacked = self._member.decompress(self._packed, len(room))
+            self._packed = b""
+            if self._member.eof:
+                self._packed, self._member = self._member.unused_data, None
+            elif not unpacked:
+                self._packed = self._file.read(_CHUNK)
+                if not self._packed:
+                    raise EOFError(f"the {self._kind} file is truncated")
             if unpacked:
                 room[: len(unpacked)] = unpacked
                 return len(unpacked)
-        if self._inflate is not None:
-            raise EOFError("the gzip file is truncated")
-        return 0
 
     def close(self) -> None:
         self._file.close()

@@ -1,4 +1,4 @@
-"""Files of rows, one dict at a time: JSON lines, JSON arrays (plain, gzip, zstd), Parquet, saved datasets.
+"""Files of rows, one dict at a time: JSON lines and arrays (plain or compressed), Parquet, saved datasets.
 
 A line or an element that is not a JSON object is quarantined with its position, and reading continues; a
 truncated file gives the rows before the break, then raises one of `UNREADABLE`.
@@ -7,6 +7,8 @@ truncated file gives the rows before the break, then raises one of `UNREADABLE`.
 import codecs
 import io
 import json
+import lzma
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -19,12 +21,23 @@ from data.errors import DataError
 from data.sources import limits, packed, tables
 from data.sources.json_values import json_values
 
-UNREADABLE = (OSError, EOFError, zlib.error, tarfile.TarError, pa.ArrowException)
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, pa.ArrowException)
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
+_BEGINNINGS = {  # of compressed files, whatever they are named
+    "gzip": re.compile(rb"\x1f\x8b\x08"),
+    "bz2": re.compile(rb"BZh[1-9](?:1AY&SY|\x17\x72\x45\x38\x50\x90)"),
+    "xz": re.compile(rb"\xfd7zXZ\0"),
+    "zstd": re.compile(rb"\x28\xb5\x2f\xfd"),
+}
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _LINES = tuple(
-    kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *_COMPRESSIONS)
+    kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *COMPRESSIONS)
 )
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
+_DECODER = json.JSONDecoder()
+_BETWEEN = re.compile(
+    r"[\s,\x1e]*+"
+)  # objects on one line; the last is that of JSON text sequences (RFC 7464)
 _ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 
 
@@ -60,12 +73,23 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:
 
 
 def open_plain(path: Path) -> io.BufferedReader:
-    """The file's bytes, decompressed by its suffix. Reading raises TooLarge beyond `max_expansion`."""
-    kind = _COMPRESSIONS.get(path.suffix.lower())
+    """The file's bytes, decompressed if need be. Reading raises TooLarge beyond `max_expansion`."""
+    kind = _compression(path)
     stream = (
-        packed.Gzip(path) if kind == "gzip" else pa.input_stream(packed.for_arrow(path), compression=kind)
+        packed.Unpacked(path, kind)
+        if kind in packed.FORMATS
+        else pa.input_stream(packed.for_arrow(path), compression=kind or None)
     )
     return io.BufferedReader(limits.Counted(stream, path.stat().st_size), 1 << 20)
+
+
+def _compression(path: Path) -> str:
+    """How a file is compressed, by its first bytes or else by its suffix; downloads may be unpacked."""
+    with path.open("rb") as file:
+        beginning = file.read(256)
+    found = next((kind for kind, first in _BEGINNINGS.items() if first.match(beginning)), "")
+    is_text = beginning and not _NO_TEXT.search(beginning)
+    return found or ("" if is_text else COMPRESSIONS.get(path.suffix.lower(), ""))
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
@@ -75,7 +99,9 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
         if beginning.startswith(b"[") or beginning.partition(b"\n")[0].rstrip() == b"{":
             yield from json_values(file, path)
             return
-        for number, line in enumerate(bounded_lines(file)):
+        number = -1
+        for line in bounded_lines(file):
+            number += 1
             if line is None:
                 detail = f"a line above {limits.megabytes(limits.record_bytes())}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
@@ -84,18 +110,39 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
                 continue
             try:
                 limits.check_json(line)
-                row = json.loads(line)
+                rows = [json.loads(line)]
             except limits.TooLarge as error:
                 yield Drop("malformed record", str(path), number, str(error), malformed=True)
                 continue
             except (ValueError, RecursionError) as error:
-                yield Drop("malformed record", str(path), number, f"not JSON: {error}", malformed=True)
-                continue
-            if isinstance(row, dict):
-                yield number, row
-            else:
-                detail = f"expected a JSON object on each line, not a {type(row).__name__}"
-                yield Drop("malformed record", str(path), number, detail, malformed=True)
+                rows = _objects(line)
+                if not rows:
+                    yield Drop("malformed record", str(path), number, f"not JSON: {error}", malformed=True)
+                    continue
+            for place, row in enumerate(rows):
+                number += place > 0
+                if isinstance(row, dict):
+                    yield number, row
+                else:
+                    detail = f"expected a JSON object on each line, not a {type(row).__name__}"
+                    yield Drop("malformed record", str(path), number, detail, malformed=True)
+
+
+def _objects(line: bytes) -> list[dict]:
+    """The objects of a line that has several, or that ends in a comma as in an array; else none."""
+    found: list[dict] = []
+    try:
+        text = line.decode()
+        place = _BETWEEN.match(text).end()  # pyright: ignore[reportOptionalMemberAccess]
+        while place < len(text):
+            row, place = _DECODER.raw_decode(text, place)
+            if not isinstance(row, dict):
+                return []
+            found.append(row)
+            place = _BETWEEN.match(text, place).end()  # pyright: ignore[reportOptionalMemberAccess]
+    except (ValueError, RecursionError):
+        return []
+    return found
 
 
 def in_utf8(file: io.BufferedReader) -> io.BufferedReader:

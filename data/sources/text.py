@@ -15,15 +15,15 @@ from data.documents import Document, Drop, Record
 from data.errors import DataError
 from data.sources import delimited, limits, packed, rows
 
-VERSION = 6  # of this recipe's output: raise it when the same input gives other text
+VERSION = 7  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 
 _COLUMNS = ("text", "content", "raw_content")  # the last is RedPajama-V2's
-_PLAIN = (".txt", ".md", ".txt.gz", ".txt.zst")
+_PLAIN = (".md", *(f".txt{pack}" for pack in ("", *rows.COMPRESSIONS)))
 _MAX_LITERAL = 64 << 10  # characters of a Python literal: its syntax tree takes a thousand times as much
 _INPUT = (
-    "JSON lines or arrays (.jsonl, .json; .gz or .zst), .parquet, .arrow, .csv, .tsv, .txt, .md, or a folder"
-    " of these"
+    "JSON lines or arrays (.jsonl, .json), .csv, .tsv, .txt (also .gz, .bz2, .xz, .zst), .parquet, .arrow,"
+    " .md, or a folder of these"
 )
 
 
@@ -85,16 +85,22 @@ def _described(columns: dict) -> str:
 
 
 def _text(columns: dict) -> str | None:
-    """Take the text out of a row: the first known column that holds a string or UTF-8 bytes."""
+    """Take the text out of a row: the first known column that holds a string or UTF-8 bytes, if not empty."""
+    found = None
     for name in _COLUMNS:
         for column in [column for column in columns if column.lower() == name]:
             value = columns[column]
             if isinstance(value, bytes):
                 with suppress(UnicodeDecodeError):
                     value = value.decode("utf-8-sig")
-            if isinstance(value, str):
-                del columns[column]
-                return value
+            if isinstance(value, str) and (found is None or value.strip()):
+                found = (column, value)
+                if value.strip():
+                    del columns[column]
+                    return value
+    if found is not None:
+        del columns[found[0]]
+        return found[1]
     return None
 
 

@@ -33,7 +33,7 @@ AUSTRALIAN = "public domain in Australia"  # and perhaps not in the USA, whose t
 COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
-_PACKED = (".gz", ".zst")
+_PACKED = tuple(rows.COMPRESSIONS)
 _OTHER_FORMATS = (".epub", ".mobi", ".azw", ".azw3", ".fb2", ".pdf", ".djvu", ".doc", ".docx", ".odt", ".rtf")
 _OTHER_FORMATS += (".html", ".htm", ".md")
 _NO_BOOKS = re.compile(
@@ -234,13 +234,10 @@ def _number(record: Record, is_gutenberg: bool) -> int | None:
 
 def _is_book(path: Path) -> bool:
     name = path.name.lower()
-    plain = name.removesuffix(".gz").removesuffix(".zst")
-    return rows.has_rows(path) or plain.endswith(_TEXTS) or name.endswith(".zip") or _is_numbered_gz(name)
+    plain = name.removesuffix(next(filter(name.endswith, _PACKED), ""))
+    is_numbered = plain != name and re.fullmatch(r"(?:pg)?\d+(?:-\d+)?", plain) is not None
+    return rows.has_rows(path) or plain.endswith(_TEXTS) or name.endswith(".zip") or is_numbered
 
 
 def _is_other(path: Path) -> bool:
     return path.name.lower().endswith(_OTHER_FORMATS)
-
-
-def _is_numbered_gz(name: str) -> bool:
-    return name.endswith(_PACKED) and bool(re.fullmatch(r"(?:pg)?\d+(?:-\d+)?\.(?:gz|zst)", name))

@@ -64,7 +64,7 @@ def test_the_mark_that_ends_a_dos_file_is_not_text(tmp_path):
         (bytes(range(128)) * 9, "control characters: binary data"),
         (b"PK\x03\x04\x14\x00\x00\x00", "control characters: binary data"),
         ("naïve".encode("latin-1"), "not UTF-8"),
-        (gzip.compress(b"text"), "not UTF-8"),
+        (b"\x89PNG\x1a", "not UTF-8"),
         ("odd".encode("utf-16") + b"x", "not UTF-8"),
         (codecs.BOM_UTF32_LE + b"\xff\xff\xff\xff", "not UTF-8"),
     ],

@@ -1,0 +1,136 @@
+"""Rows in other compressions, several on a line, and CSV and TSV that are not as RFC 4180 has them."""
+
+import bz2
+import gzip
+import lzma
+import random
+import time
+
+import pytest
+
+from data.documents import Drop
+from data.sources import limits, rows, text
+
+
+def texts(path, content):
+    """The texts of a file with this content, and its bad records by their details."""
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    found = list(text.read(path))
+    return (
+        [item.text for item in found if not isinstance(item, Drop)],
+        [item.detail for item in found if isinstance(item, Drop)],
+    )
+
+
+PACKED = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+LINES = b"".join(b'{"text": "line %d"}\n' % number for number in range(5_000))
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_compressed_files_are_read_with_all_their_members(tmp_path, suffix):
+    content = PACKED[suffix](LINES) + b"\0" * 8 + PACKED[suffix](b'{"text": "last"}\n') + b"\0" * 4
+    path = tmp_path / f"a.jsonl.{suffix}"
+    found, bad = texts(path, content)
+    assert text.inputs(tmp_path) == [path]
+    assert (len(found), found[0], found[-1], bad) == (5_001, "line 0", "last", [])
+    assert texts(tmp_path / f"a.csv.{suffix}", PACKED[suffix](b"text\nOne\n")) == (["One"], [])
+    assert texts(tmp_path / f"a.txt.{suffix}", PACKED[suffix](b"One\n")) == (["One\n"], [])
+
+
+@pytest.mark.parametrize("suffix", PACKED)
+def test_a_damaged_compressed_file_gives_the_rows_before_the_damage(tmp_path, suffix):
+    noise = random.Random(0).randbytes(200_000).hex()  # several blocks
+    packed = PACKED[suffix](LINES + b'{"text": "%s"}\n' % noise.encode() + LINES)
+    path = tmp_path / f"a.jsonl.{suffix}"
+    for damaged in (packed[: len(packed) * 9 // 10], packed[:-40_000] + bytes(39_990) + packed[-10:]):
+        path.write_bytes(damaged)
+        seen = []
+        with pytest.raises(rows.UNREADABLE):
+            seen.extend(item for item in _until_error(path, seen))
+        if suffix != "bz2":  # one block of which is all of these lines
+            assert seen[:2] == ["line 0", "line 1"]
+
+
+def _until_error(path, seen):
+    for item in text.read(path):
+        seen.append(item.text if not isinstance(item, Drop) else item)
+    yield from ()
+
+
+def test_a_compressed_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "FREE_BYTES", 1 << 20)
+    for suffix, pack in PACKED.items():
+        with pytest.raises(limits.TooLarge, match="max_expansion"):
+            texts(tmp_path / f"a.jsonl.{suffix}", pack(b'{"text": "a"}\n' * 90_000))
+
+
+def test_a_file_is_unpacked_by_its_content_not_its_name(tmp_path):
+    assert texts(tmp_path / "a.jsonl.gz", '{"text": "plain"}\n') == (["plain"], [])
+    assert texts(tmp_path / "a.csv.xz", "text\nplain\n") == (["plain"], [])
+    assert texts(tmp_path / "a.jsonl", gzip.compress(b'{"text": "packed"}\n')) == (["packed"], [])
+    assert texts(tmp_path / "a.txt", "BZh and other words\n") == (["BZh and other words\n"], [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"text": "a"}{"text": "b"} {"text": "c"}\n',
+        '{"text": "a"},\n{"text": "b"},\n{"text": "c"}\n',
+        '{"text": "a"}\r{"text": "b"}\r{"text": "c"}\r',
+        '\x1e{"text": "a"}\n\x1e{"text": "b"}\n\x1e{"text": "c"}\n',
+    ],
+)
+def test_several_objects_on_a_line_are_all_read_each_with_its_number(tmp_path, content):
+    path = tmp_path / "a.jsonl"
+    assert texts(path, content) == (["a", "b", "c"], [])
+    assert [item.record for item in text.read(path)] == [0, 1, 2]
+
+
+def test_a_line_with_an_object_and_something_else_is_malformed(tmp_path):
+    found, bad = texts(tmp_path / "a.jsonl", '{"text": "a"} 7\n{"text": "b"}{"te\n{"text": "c"}\n')
+    assert found == ["c"] and len(bad) == 2
+
+
+def test_an_empty_text_gives_way_to_a_content(tmp_path):
+    found, bad = texts(tmp_path / "a.jsonl", '{"text": "", "content": "a"}\n{"text": " "}\n')
+    assert (found, bad) == (["a", " "], [])
+
+
+CSV = {
+    "a quotation mark that is never closed": ('id,text\n1,a\n2,"b\n3,c\n4,"d ""e"""\n', ["a", "c", 'd "e"']),
+    "one at the end": ('id,text\n1,a\n2,"b\n3,c\n', ["a", "c"]),
+    "text after a closed one": ('id,text\n1,"Hello" he said\n2,b\n', ["Hello he said", "b"]),
+    "backslashes before quotation marks": (
+        'id,text\n1,"a \\"b\\" c"\n2,"two\nlines \\"x\\" y"\n',
+        ['a "b" c', 'two\nlines "x" y'],
+    ),
+    "backslashes of the text": ('id,text\n1,"C:\\"\n2,"a ""b"" c"\n', ["C:\\", 'a "b" c']),
+    "old line ends": ("id,text\r1,a\r2,b\r", ["a", "b"]),
+}
+TSV = {
+    "quotation marks without a meaning": (
+        'id\ttext\n1\t"Hello\n2\t"Hi" he said\n',
+        ['"Hello', '"Hi" he said'],
+    ),
+    "quoted fields": ('id\ttext\n1\t"a ""b"""\n2\t"two\nlines"\n', ['a "b"', "two\nlines"]),
+}
+
+
+@pytest.mark.parametrize("kind", CSV)
+def test_a_csv_of_this_kind_loses_no_other_row(tmp_path, kind):
+    content, expected = CSV[kind]
+    found, bad = texts(tmp_path / "a.csv", content)
+    assert found == expected and len(bad) == kind.startswith(("a quotation", "one"))
+
+
+@pytest.mark.parametrize("kind", TSV)
+def test_a_tsv_is_read_by_its_own_rule_of_quotation_marks(tmp_path, kind):
+    content, expected = TSV[kind]
+    assert texts(tmp_path / "a.tsv", content) == (expected, [])
+
+
+def test_time_is_linear_in_quotation_marks_that_are_never_closed(tmp_path):
+    for line in ('1,"x\n', '1,"x\n2,y\n3,""\n', "1,x\n"):
+        begin = time.process_time()
+        texts(tmp_path / "a.csv", 'id,text\n1,"x\n' + line * 20_000)
+        assert time.process_time() - begin < 5  # a square would take minutes
