@@ -94,12 +94,18 @@ def split_lines(text: str) -> list[str]:
     lines: list[str] = []
     headings: list[tuple[int, str]] = []  # waiting for text
     numbers: dict[str, int] = {}
-    blank = in_rows = False
+    blank = in_rows = in_code = False
     source = text.split("\n")
     for line, following in zip(source, [*source[1:], ""]):
+        in_code = line[:1] == " " and not in_rows and (in_code or _begins_code(line, following))
+        shown = line[1:].rstrip() if in_code else ""
         line = line.strip()
-        if not line or not line.strip("-"):
+        if not line or (not line.strip("-") and not in_code):
             blank = True
+            continue
+        if in_code:
+            blank = _add(shown, lines, headings, blank)
+            numbers.clear()
             continue
         if in_rows or line[0] in "|!":
             in_rows = _is_row(line, in_rows, following)
@@ -116,15 +122,25 @@ def split_lines(text: str) -> list[str]:
         words = " ".join(line[marks:].split())
         if not words.strip(_PUNCTUATION if marks else BREAK):  # a citation whose text was dropped
             continue
-        for _, waiting in headings:
-            lines += ["", waiting] if lines else [waiting]
-            blank = True
-        headings.clear()
-        if blank and lines:
-            lines.append("")
-        blank = False
-        lines.append(_item(line[:marks], numbers) + words)
+        blank = _add(_item(line[:marks], numbers) + words, lines, headings, blank)
     return lines
+
+
+def _add(shown: str, lines: list[str], headings: list[tuple[int, str]], blank: bool) -> bool:
+    """Add a line below the headings that waited for text; returns that no blank line is due."""
+    for _, waiting in headings:
+        lines += ["", waiting] if lines else [waiting]
+        blank = True
+    headings.clear()
+    if blank and lines:
+        lines.append("")
+    lines.append(shown)
+    return False
+
+
+def _begins_code(line: str, following: str) -> bool:
+    """Whether a block of lines with a space before each begins here: MediaWiki shows them as written."""
+    return line[1:2] not in ("", " ") and following[:1] == " "
 
 
 def _is_row(line: str, in_rows: bool, following: str) -> bool:

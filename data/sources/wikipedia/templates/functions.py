@@ -135,6 +135,7 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str]] = {
     "#switch": _switch,
     "#expr": _expression,
     "#ifexpr": _if_expression,
+    "#ifexist": lambda value, arguments, language: "".join(arguments[:1]),  # most pages that are named exist
     "#iferror": lambda value, arguments, language: value,
     "plural": lambda value, arguments, language: plural(value, arguments, language),
     "grammar": lambda value, arguments, language: "".join(arguments[:1]),

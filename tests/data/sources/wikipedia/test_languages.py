@@ -109,6 +109,11 @@ SENTENCES = [
     ("sl", "Kot {{Sveto pismo|Jn|3|16}} pravi.", "Kot Jn 3:16 pravi."),
     # sports teams, with a color
     ("it", "La {{Calcio Roma|N}} e {{Basket Virtus}} vincono.", "La Roma e Virtus vincono."),
+    # quotations with named arguments or a place first, results with their reason, pages that may exist
+    ("de", 'Er rief {{"|Lang=fr|Text=Oui|Übersetzung=Ja}} und {{"-en|Yes}} und {{"|Ja}}.',
+     "Er rief „Oui“ und „Yes“ und „Ja“."),
+    ("en", "{{Rquote|right|Big words.|Ann}} It ended (2–0 {{aet}}) {{#ifexist:Rome|[[Rome]]|Roma}}.",
+     "Big words. It ended (2–0 a.e.t.) Rome."),
     # laws
     ("de", "Nach {{§|7|bgb|juris}} BGB und {{§|8|stgb|juris|text=§ 8 StGB}}.", "Nach § 7 BGB und § 8 StGB."),
     # coordinates as words; elsewhere they are a note

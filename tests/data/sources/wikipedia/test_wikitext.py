@@ -38,6 +38,12 @@ CASES = {
     "comments in nowiki": ("<nowiki><!-- a --></nowiki>", "<!-- a -->"),
     "formulas": ("e <math>\\frac{a}{b}\n< |c| {{d}}</math> f", "e $\\frac{a}{b} < |c| {{d}}$ f"),
     "code": ("a\n<source lang=c>\nif (a[[0]] <b>)\n  c;\n</source>\nd", "a\nif (a[[0]] <b>)\n  c;\nd"),
+    "code in lines with a space": (
+        "a\n def f(x):\n     if x:\n         return  1\n \n # ''b''\n |x|\nc",
+        "a\ndef f(x):\n    if x:\n        return  1\n\n# b\n|x|\nc",
+    ),
+    "paragraphs with a space": (" a  b\n\n c\n* d\n * e", "a b\n\nc\n- d\n- e"),
+    "indented markup": ("<div>\n  <p>a  b</p>\n  <p>c</p>\n</div>", "a b\n\nc"),
     "tags": ("H<sub>2</sub>O<br/>a <span style='b'>c</span> <x@y.z> 1 < 2 > 0", "H2O\na c <x@y.z> 1 < 2 > 0"),
     "galleries": ("a\n<gallery>\nFile:b.jpg|c\n</gallery>\nd", "a\n\nd"),
     "magic words": ("__NOTOC__ a __init__ __БЕЗСЪДЪРЖАНИЕ__", "a __init__"),

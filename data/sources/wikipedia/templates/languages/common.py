@@ -5,7 +5,7 @@ TABLE = """
 nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | large | em | strong
 | smallcaps | small caps | sc | mvar | var | math | math2 | italic | italics | noitalic | nobold | bold
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
-| abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation | rquote
+| abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
 | nastaliq | hebrew | rtl-lang | not a typo | notatypo | proper name | as written | typo
 | columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
@@ -18,6 +18,7 @@ lang | langx | color | colour | colored text | coloured text | font | script | s
 | background color | bgcolor | wikt-lang
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
 plainlist | flatlist → @lines
+rquote → {quote,text,2,1}
 resize | transl | transliteration | tlit | font color | fontcolor → @last
 
 ill | illm | interlanguage link | interlanguage link multi | link-interwiki | ilink | iw | iw2 | länk | ilc

@@ -26,6 +26,8 @@ Cm berkelium Bk californium Cf einsteinium Es fermium Fm mendelevium Md nobelium
 """
 
 TABLE = """
+aet | a.e.t. → a.e.t.
+pso | p.s.o. → p.s.o.
 "' | " ' → "'
 ' " | '" → '"
 -" | "- → "

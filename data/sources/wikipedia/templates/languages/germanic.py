@@ -23,8 +23,7 @@ vietnamesisch wa wallonisch yi jiddisch zh chinesisch
 
 GERMAN = """
 höhe → @altitude
-" → „{1}“
-"-* → „{1}“
+" | "-* → [„{text,1}“]
 ' → ‚{1}‘
 zitat | zitat-* → {text,1}
 § → @paragraph
