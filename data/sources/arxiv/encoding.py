@@ -45,7 +45,11 @@ def decode(content: bytes, main: bytes = b"") -> str:
     Without a declaration each byte that is not UTF-8 is read as Windows-1252, where that has a
     character, or as Latin-1. NULs, which TeX ignores, are removed; line ends become newlines.
     """
-    text = _decode(content, main)
+    return as_tex_reads(_decode(content, main))
+
+
+def as_tex_reads(text: str) -> str:
+    """The text without NULs, and with any line ends as newlines."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text

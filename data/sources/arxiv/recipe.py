@@ -13,6 +13,7 @@ from pathlib import Path
 from data.documents import Document, Drop, Record
 from data.sources import rows, text
 from data.sources.arxiv import archives, papers
+from data.sources.arxiv.encoding import as_tex_reads
 from data.sources.arxiv.latex.comments import strip_comments
 from data.sources.arxiv.latex.macros import TooMuch, expand
 from data.sources.arxiv.latex.verbatim import declared
@@ -22,7 +23,7 @@ from data.sources.arxiv.units import inputs
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]
 
-VERSION = 9  # increase when the same input gives different text
+VERSION = 10  # increase when the same input gives different text
 DUPLICATES = "exact"
 
 _WITHDRAWN = re.compile(
@@ -66,7 +67,7 @@ def _read_rows(path: Path) -> Iterator[Record | Drop]:
     for item in text.read_rows(path):
         if isinstance(item, Record):
             identifier = str(item.meta.get("arxiv_id") or item.url.rpartition("arxiv.org/abs/")[2])
-            item = replace(item, url=arxiv_url(identifier) or item.url)
+            item = replace(item, text=as_tex_reads(item.text), url=arxiv_url(identifier) or item.url)
             if len(item.text) > papers.MAX_TEX:
                 item = replace(item.drop("too large", f"{len(item.text):,} characters"), malformed=True)
         yield item

@@ -1,6 +1,7 @@
 """RedPajama's mistakes (docs/recipe.md §2) are not repeated."""
 
 import gzip
+import json
 
 import pytest
 
@@ -42,3 +43,10 @@ def test_redpajamas_lost_encodings_and_tar_order_are_not_repeated(tmp_path):
     }
     (tmp_path / "0704.0001.gz").write_bytes(gzip.compress(packed(files)))
     assert texts(tmp_path) == ["\\section{Fürst}\n\\section{Next}\n\\section{Last}\n"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_paper_in_a_row_has_any_line_ends(tmp_path, end):
+    latex = WHOLE.replace("BODY", "% a comment\n\\section{A}\nText % of it\nand\0 more").replace("\n", end)
+    (tmp_path / "papers.jsonl").write_text(json.dumps({"text": latex}) + "\n")
+    assert texts(tmp_path / "papers.jsonl") == ["\\section{A}\nText\nand more\n"]
