@@ -30,8 +30,12 @@ _ML = Comments((), (("(*", "*)"),))
 # Supported languages by suffix; data files (json, csv, yaml, svg, lock files, ...) are not code.
 _SUFFIXES: tuple[tuple[Comments, str], ...] = (
     (_PYTHON, ".py .pyx .pxd .pyi"),
-    (_HASH, ".sh .bash .zsh .fish .rb .pl .pm .r .jl .ex .exs .awk"),
-    (_HASH, ".cmake .mk .mak .tcl .nim .cr .coffee .tf .nix"),
+    (_HASH, ".sh .bash .zsh .fish .pl .pm .r .ex .exs .awk .cmake .mk .mak .tcl .cr .coffee"),
+    (Comments(("#",), (("=begin", "=end"),)), ".rb"),
+    (Comments(("#",), (("#=", "=#"),)), ".jl"),
+    (Comments(("#",), (("#[", "]#"),)), ".nim"),
+    (Comments(("#", "//"), _C.block), ".tf"),
+    (Comments(("#",), _C.block), ".nix"),
     (_C, ".c .h .cc .cpp .cxx .c++ .hh .hpp .hxx .h++ .cu .cuh .mm .cs .java"),
     (_C, ".js .mjs .cjs .jsx .ts .tsx .go .rs .swift .kt .kts .scala .groovy"),
     (_C, ".dart .d .zig .sv .proto .gradle .less .scss .glsl .vala"),

@@ -42,7 +42,8 @@ _NOTICE = re.compile(
     r"|\b(?:proprietary|confidential)\s+(?:and|to|information|property|software|material)\b"
     r"|\bunauthori[sz]ed\s+(?:copying|use|reproduction|distribution|disclosure)\b"
     r"|\bmay\s+not\s+be\s+(?:copied|used|reproduced|disclosed|distributed|sold)\b"
-    r"|\bnon-?commercial\s+(?:use|purposes?)\b)"
+    r"|\bnon-?commercial\s+(?:use|purposes?)\b|\bend[\s-]user\s+licen[cs]e\b"
+    r"|^(?:(?:strictly|private|company|highly)\s+(?:and\s+)?)?confidential\s*(?:[-–—.:!]|$))"
 )
 # Lines that belong to the notice only next to such a sentence.
 _ALONG = re.compile(
@@ -236,11 +237,9 @@ def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit],
     while at < len(lines):
         line = lines[at].strip()
         marks = next((marks for marks in comments.block if line.startswith(marks[0])), None)
-        stop = at
-        if marks:
-            stop = _block_end(lines, at, *marks)
-            if stop > at:
-                units.append(_Unit(at, stop, marks, tuple(_paragraphs(lines, at, stop))))
+        stop = _block_end(lines, at, *marks) if marks else at
+        if marks and stop > at:
+            units.append(_Unit(at, stop, marks, tuple(_paragraphs(lines, at, stop, marks))))
         elif not line or (_is_line_comment(line, comments) and _is_bare(line)):
             at += 1
             continue
@@ -258,11 +257,11 @@ def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit],
     return units, at
 
 
-def _paragraphs(lines: list[str], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """The ranges of consecutive lines with words."""
+def _paragraphs(lines: list[str], start: int, stop: int, marks: tuple[str, str]) -> Iterator[tuple[int, int]]:
+    """The ranges of consecutive lines with words besides the block's marks, such as Ruby's `=begin`."""
     first = None
     for number in range(start, stop):
-        if _is_bare(lines[number]):
+        if _is_bare(lines[number]) or lines[number].strip() in marks:
             if first is not None:
                 yield first, number
             first = None

@@ -151,7 +151,15 @@ _PROPRIETARY = re.compile(
     r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
     r"|sold|modified)\b"
     r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"
-    r"|written|explicit)\b|\bstrictly prohibited\b"
+    r"|written|explicit)\b|\bstrictly prohibited\b|\bend user license\b|\beula\b"
+)
+# A license that a notice names in capitals, and words that name none.
+_UNDER = re.compile(
+    r"\b[Uu]nder\s+(?:the\s+)?(?:terms\s+(?:and\s+conditions\s+)?of\s+(?:the\s+)?)?"
+    r"((?:[A-Z][\w.+-]*\s+){1,4})[Ll]icen[cs]e\b"
+)
+_NO_NAME = re.compile(
+    r"(?:the|this|a|an|open|source|free|software|permissive|project|same|accompanying|file|general|following)"
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 _SPDX = re.compile(
@@ -259,7 +267,15 @@ def notice_license(notice: str) -> str:
     sentences = [_plain(sentence) for sentence in re.split(r"[.;](?=\s)", _bare(notice))]
     if any(_PROPRIETARY.search(one) and not _OWN_NAME.search(one) for one in sentences):
         names.add("proprietary")
+    if any(map(_is_unknown_name, _UNDER.findall(_bare(notice)))):
+        names.add(UNKNOWN)
     return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
+
+
+def _is_unknown_name(name: str) -> bool:
+    """Whether a license's name is none of the known ones."""
+    plain = _plain(f"{name} license")
+    return not _named(plain) and not all(map(_NO_NAME.fullmatch, plain.split()[:-1]))
 
 
 def assigned_license(text: str) -> str:
@@ -271,7 +287,8 @@ def assigned_license(text: str) -> str:
 def tagged(text: str) -> str:
     """The SPDX expression of a file's tags, or ""."""
     tags = [tag.strip(" \t'\"") for tag in _SPDX.findall(text)]
-    return " AND ".join(f"({tag.lower()})" for tag in dict.fromkeys(tags))
+    # As in Rust's older manifests, a stroke leaves a choice.
+    return " AND ".join(f"({re.sub(r'[ ]*/[ ]*', ' or ', tag.lower())})" for tag in dict.fromkeys(tags))
 
 
 def leaves_choice(text: str) -> bool:

@@ -84,3 +84,45 @@ def test_a_generators_mark_is_not_one_of_them(comment):
 def test_a_description_below_the_licenses_name_is_kept(notice):
     cleaned = clean(f"{notice}# Sums of sales by month.\n{CODE}")
     assert isinstance(cleaned, Document) and cleaned.text == f"# Sums of sales by month.\n{CODE}"
+
+
+@pytest.mark.parametrize(
+    ("notice", "is_kept"),
+    [
+        ("Licensed under the Foo Public License v1.0.", False),
+        ("Distributed under the terms of the OpenSSL License.", False),
+        ("This source is subject to the Contoso End User License Agreement.", False),
+        ("CONFIDENTIAL - Acme Inc.", False),
+        ("Strictly confidential", False),
+        ("SPDX-License-Identifier: GPL-2.0/GPL-3.0", False),
+        ("SPDX-License-Identifier: Apache-2.0/MIT", True),
+        ("Licensed under the MIT Open Source License.", True),
+        ("Distributed under the Modified BSD 3-Clause License.", True),
+        ("This file is under the Open Source License in LICENSE.", True),
+        ("Confidential data is masked before it is logged.", True),
+    ],
+)
+def test_a_file_whose_notice_names_an_unknown_license_or_a_secret_is_dropped(notice, is_kept):
+    found = clean(f"# {notice}\n{CODE}")
+    assert isinstance(found, Document) == is_kept
+    if isinstance(found, Drop):
+        assert found.reason == "its notice names another license"
+
+
+BLOCKS = {
+    "a.rb": ("=begin\n", "\n=end\n", "def add(first, second)\n  first + second\nend\n"),
+    "a.jl": ("#=\n", "\n=#\n", "function add(first, second)\n    first + second\nend\n"),
+    "a.nim": ("#[\n", "\n]#\n", "proc add(first, second: int): int = first + second\n"),
+    "a.tf": ("/* ", " */\n", 'resource "machine" "first" {\n  description = "the first of them"\n}\n'),
+}
+
+
+@pytest.mark.parametrize("path", BLOCKS)
+def test_a_license_in_the_languages_own_block_comments_is_read_and_removed(path):
+    opening, closing, code = BLOCKS[path]
+    found = clean(f"{opening}Copyright 2020 Ann. Licensed under MIT.{closing}{code}", path)
+    assert isinstance(found, Document) and found.text == code
+    found = clean(f"{opening}Adds numbers.\n\nCopyright 2020 Ann.{closing}{code}", path)
+    assert isinstance(found, Document) and "Adds numbers." in found.text and "Ann" not in found.text
+    found = clean(f"{opening}Licensed under the GNU General Public License v3.{closing}{code}", path)
+    assert isinstance(found, Drop) and found.detail == "gpl-3.0"
