@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from data.sources.books import canada
 from data.sources.books.editions import edition
 from data.sources.books.notes import without_makers
 
@@ -93,12 +94,17 @@ class Book:
     language: str = ""
     copyrighted: bool = False
     is_australian: bool = False  # of Project Gutenberg Australia, under that country's law
+    is_canadian: bool = False  # of Faded Page or Project Gutenberg Canada, under that country's law
     released: str = ""  # the edition's date, YYYY-MM or YYYY-MM-DD
     edition: int | None = None
 
 
 def open_book(text: str) -> Book:
     """The book in a file whose lines end in `\\n`; its text is empty if there is only a license."""
+    if canadian := canada.split(text):
+        body, header = canadian
+        facts = {name: fact for name, fact in _facts(header).items() if name != "number"}
+        return Book(without_makers(body), True, is_canadian=True, **facts)
     top, begun = _start(text)
     start, pieces, ended = top, [], False
     while end := _end_mark(text, start):

@@ -20,7 +20,7 @@ from data.sources import limits, rows, text
 from data.sources.books import gutenberg
 from data.sources.limits import Expansion
 
-VERSION = 7  # increase when the same input gives different text
+VERSION = 8  # increase when the same input gives different text
 DUPLICATES = "contained"
 
 MAX_BYTES = (
@@ -30,6 +30,7 @@ MIN_CHARACTERS = 100  # minimum of a Gutenberg book: shorter files only point to
 MAX_DIRECTORY = 8 << 20  # maximum bytes of a zip's directory: some hundred thousand members
 PUBLIC_DOMAIN = "public domain in the USA"
 AUSTRALIAN = "public domain in Australia"  # and perhaps not in the USA, whose term is longer
+CANADIAN = "public domain in Canada"  # the same
 COPYRIGHTED = "copyrighted, as Project Gutenberg distributes it"
 
 _TEXTS = (".txt", ".txt.utf-8", ".txt.utf8")
@@ -90,7 +91,8 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
         return record.drop("binary")
     text = record.text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a\n ")
     book = gutenberg.open_book(text + "\n")
-    number = None if book.is_australian else book.number or _number(record, book.is_gutenberg)
+    is_abroad = book.is_australian or book.is_canadian
+    number = None if is_abroad else book.number or _number(record, book.is_gutenberg)
     if book.is_gutenberg:
         if not book.text:
             return record.drop("only license text" if text else "empty")
@@ -104,7 +106,7 @@ def clean(record: Record, *, source: str = "books", copyrighted: bool = False) -
     known = {"title": title, "author": book.author, "language": book.language}
     known |= {"released": book.released, "edition": book.edition}
     license = PUBLIC_DOMAIN if book.is_gutenberg or number else ""
-    license = AUSTRALIAN if book.is_australian else license
+    license = AUSTRALIAN if book.is_australian else CANADIAN if book.is_canadian else license
     cleaned = replace(
         record,
         url=f"https://www.gutenberg.org/ebooks/{number}" if number else record.url,
