@@ -1,4 +1,4 @@
-# Relama in a container, for relama launch cluster=kubernetes. docs/operations/clusters.md says how to build it.
+# Relama in a container, for relama launch cluster=kubernetes. docs/clusters.md says how to build it.
 #   core: training, evaluation of loss, export; full: also preparing data, loggers and the benchmarks.
 ARG PYTHON=3.11.13-slim-bookworm
 FROM python:${PYTHON} AS core

@@ -95,7 +95,7 @@ class LaunchConfig:
     gpus: int = 0  # per machine
     processes: int | None = None  # per machine; null: one for each GPU, or one
     cpus: int | None = None  # per machine, for Slurm and Kubernetes; null: their default
-    image: str | None = None  # Kubernetes: a container image with Relama (docs/operations/clusters.md)
+    image: str | None = None  # Kubernetes: a container image with Relama (docs/clusters.md)
     max_restarts: int = 10  # of the workers, after one dies
     dry_run: bool = False  # print what would run and change nothing
 

@@ -95,7 +95,7 @@ def _state(found: Manifest) -> str:
     if now:
         reason = now[-1].get("message") or now[-1].get("reason")
         if any(f"exit code {code} " in f"{reason} " for code in NOTHING):
-            reason += "; image: has no Relama, or no Python: build one as docs/operations/clusters.md says"
+            reason += "; image: has no Relama, or no Python: build one as docs/clusters.md says"
         return now[-1]["type"].lower() + (f" ({' '.join(reason.split())})" if reason else "")
     if "parallelism" not in found["spec"]:
         return "running"

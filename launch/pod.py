@@ -27,7 +27,7 @@ NOTHING = (127, 128)  # the image has no Relama; a container runtime's own codes
 COMMAND = (
     "import importlib.util, runpy, sys\n"
     "if importlib.util.find_spec('launch') is None:\n"
-    "    print('relama: error: image: has no Relama; build one as docs/operations/clusters.md says',"
+    "    print('relama: error: image: has no Relama; build one as docs/clusters.md says',"
     " file=sys.stderr)\n"
     f"    sys.exit({NOTHING[0]})\n"
     "runpy.run_module('launch.pod', run_name='__main__', alter_sys=True)\n"

@@ -20,7 +20,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 CHOICES = ("auto", *DTYPES)
 MEASURED = 512  # rows and width, at most: with more, the ratio no longer changes
 # Casts, norms and attention gain little from bf16, so its products must gain more than noise. A step of dim
-# 256 and 512 is 1.5 to 2 times as fast where products are 2.5 times as fast (docs/reference/benchmarks.md).
+# 256 and 512 is 1.5 to 2 times as fast where products are 2.5 times as fast (docs/benchmarks.md).
 WORTH_IT = 1.5
 SAMPLE = 0.005  # seconds over which calls are timed together
 

@@ -63,7 +63,7 @@ class LanguageModel:
             if not path.is_file():
                 raise DataError(
                     f"{path}: no such model; `relama prepare recipe=ccnet-models` trains it "
-                    "(docs/commoncrawl.md)"
+                    "(docs/guides/commoncrawl.md)"
                 )
         try:
             self.pieces = sentencepiece.SentencePieceProcessor(model_file=str(pieces))

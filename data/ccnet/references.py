@@ -48,7 +48,8 @@ def load(model: Path) -> Any:
     """The classifier, loaded once per process. Raises DataError if the file is not one."""
     if not model.is_file():
         raise DataError(
-            f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it (docs/commoncrawl.md)"
+            f"{model}: no such model; `relama prepare recipe=ccnet-models` trains it "
+            "(docs/guides/commoncrawl.md)"
         )
     for library in (floret(), import_module("fasttext")):
         try:

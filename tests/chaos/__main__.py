@@ -1,6 +1,6 @@
 """`python -m tests.chaos --faults 100 --seed 0`: training under random faults.
 
-It makes the table of docs/operations/faults.md.
+It makes the table of docs/faults.md.
 
 Exits with an error if a run is lost or does not end bitwise equal to the undisturbed one. As root, the runs
 are on a small tmpfs so that the disk can be filled; otherwise that fault is omitted, and the last line says

@@ -1,6 +1,6 @@
 """`python -m tests.chaos.corruption`: bits flipped in memory while a small model trains.
 
-In: random flips by place and class of bits. Out: the table of docs/operations/faults.md.
+In: random flips by place and class of bits. Out: the table of docs/faults.md.
 
 Every flip is planted three times into the same steps of the same run: never (the undisturbed run), with the
 guards off (what it does to the loss within 50 steps), and with the guards on (what is reported, and whether

@@ -1,4 +1,4 @@
-"""docs/operations/troubleshooting.md quotes messages that the code prints."""
+"""docs/guides/troubleshooting.md quotes messages that the code prints."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.runs import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "operations" / "troubleshooting.md"
+PAGE = REPOSITORY / "docs" / "guides" / "troubleshooting.md"
 ROOMS = ("configs", "data", "launch", "model", "train")
 ANY = "…"
 

@@ -199,7 +199,7 @@ def test_an_image_without_relama_fails_at_once_and_status_says_so(tmp_path, caps
     bare = [sys.executable, "-S", "-c", COMMAND, "nodes=1"]  # without the installed packages
     done = subprocess.run(bare, capture_output=True, text=True, cwd=tmp_path, env={})
     assert done.returncode == NOTHING[0] and done.stderr.count("\n") == 1
-    assert "image: has no Relama; build one as docs/operations/clusters.md says" in done.stderr
+    assert "image: has no Relama; build one as docs/clusters.md says" in done.stderr
     job, _ = printed(capsys, *COMMON)
     rule = job["spec"]["podFailurePolicy"]["rules"][0]
     assert rule["action"] == "FailJob" and set(NOTHING) < set(rule["onExitCodes"]["values"])

@@ -1,6 +1,6 @@
-"""What each recipe keeps and drops, as Markdown for docs/reference/sources.md.
+"""What each recipe keeps and drops, as Markdown for docs/sources.md.
 
-`python -m tests.support.source_tables > docs/reference/sources.md` reads the raw samples in ../shared/data.
+`python -m tests.support.source_tables > docs/sources.md` reads the raw samples in ../shared/data.
 `tests/data/sources/test_source_tables.py` makes the same tables from these and from generated dumps, and
 checks that every record is accounted for.
 """

@@ -1,4 +1,4 @@
-"""The ports that training opens: other machines reach none of them, as docs/operations/security.md says."""
+"""The ports that training opens: other machines reach none of them, as docs/security.md says."""
 
 import os
 from ipaddress import IPv4Address, IPv6Address
