@@ -24,7 +24,7 @@ static int formatting_name(const byte *at, const byte *end, const byte **after) 
     return -1;
 }
 
-/* Whether a script's tag may say that it holds TeX. */
+/* Whether a script's tag may say that it holds TeX; a < ends the look, so that no part of a page is seen twice. */
 static int may_hold_tex(const byte *at, const byte *end) {
     byte quote = 0;
     int closed = 0; /* the first > may be within quotes */
@@ -32,7 +32,7 @@ static int may_hold_tex(const byte *at, const byte *end) {
         if (*at == '&' || is_word(at, end, "math")) return 1;
         if (*at == '>') closed = 1;
         if (quote ? *at == quote : *at == '"' || *at == '\'') quote = quote ? 0 : *at;
-        if (*at == '<' && closed) return 0;
+        if (*at == '<') return !closed;
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 """The compiled scans of a page give what the functions in Python give, which call resiliparse alone."""
 
 import re
+import time
 from types import ModuleType
 
 import pytest
@@ -80,6 +81,18 @@ def test_many_names_are_found_once_each(native: ModuleType):
     html = "".join(f"<p class='a{number % 700} b' id=c{number}>" for number in range(2000))
     names = native.scan(html)[4]
     assert len(names) == len(set(names)) == 700 + 1 + 2000
+
+
+@pytest.mark.parametrize("unit", ["<script ", "<script '", '<script "', "<h1 ", "<b ", "class='", "<a>&"])
+def test_a_page_of_unfinished_tags_is_scanned_in_linear_time(native: ModuleType, unit: str):
+    begin = time.process_time()
+    native.scan(unit * 40_000)
+    assert time.process_time() - begin < 5  # half a minute if each tag is read up to the end of the page
+
+
+def test_a_tag_within_a_script_tag_may_hold_its_type(native: ModuleType):
+    html = "<script data-a='<b>' type='math/tex'>x</script>"
+    assert native.scan(html)[0] & scan.FORMULA
 
 
 def test_html_with_surrogates_and_strange_serializations_are_left_to_python(native: ModuleType):
