@@ -74,6 +74,7 @@ class Batcher:
     def submit(self, requests: Sequence[Request]) -> None:
         """Queue all of them, or raise QueueFull."""
         with self._changed:
+            self._waiting = deque(request for request in self._waiting if not request.cancelled)
             free = self._most_rows - self._taken
             if len(self._waiting) + len(requests) > self._most_waiting + free:
                 raise QueueFull

@@ -38,7 +38,8 @@ class BadRequest(Exception):
     def body(self) -> dict:
         """OpenAI's form of an error."""
         kind = "invalid_request_error" if self.status < 429 else "server_error"
-        return {"error": {"message": str(self), "type": kind, "param": self.field, "code": None}}
+        message, param = (text and _in_utf8(text) for text in (str(self), self.field))
+        return {"error": {"message": message, "type": kind, "param": param, "code": None}}
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ def parse(body: bytes, model: str, tokenizer: Tokenizer, context: int, most: int
         stream=_flag(asked, "stream"),
         usage=_flag(options, "include_usage"),
     )
+
+
+def _in_utf8(text: str) -> str:
+    """Half of a surrogate pair, which JSON can hold and UTF-8 cannot, as JSON escapes it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _object(body: bytes) -> dict[str, Any]:

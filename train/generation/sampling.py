@@ -8,6 +8,8 @@ from torch import Tensor
 from model.decode import Cache, next_logits
 from model.llama import Llama
 
+LEAST = 1e-5  # below this temperature: the likeliest token; dividing by it could overflow
+
 
 def generate(
     model: Llama,
@@ -49,14 +51,14 @@ def generate(
 
 def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> list[int]:
     """A token for each row of `logits` (batch, vocab); the likeliest one if `temperature` is 0."""
-    if temperature == 0:
+    if temperature < LEAST:
         return logits.argmax(-1).tolist()
     return [draw(row, temperature, top_p, generator) for row in logits]
 
 
 def draw(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
     """One token of `logits` (vocab,): top-p keeps the token that crosses p, as in Meta's generation.py."""
-    if temperature == 0:
+    if temperature < LEAST:
         return int(logits.argmax())
     probabilities, order = torch.sort(torch.softmax(logits / temperature, dim=-1), descending=True)
     before = probabilities.cumsum(-1) - probabilities

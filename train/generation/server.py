@@ -41,7 +41,7 @@ class Server:
 
     async def complete(self, request: Request) -> Response:
         """POST /v1/completions."""
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             raise BadRequest("Content-Type: expected application/json", status=415)
         asked = parse(await _body(request), self.name, self.tokenizer, self.context, self.most)
         running = Running(self, asked)
@@ -66,7 +66,7 @@ class Server:
 
     async def page(self, request: Request) -> Response:
         """GET /."""
-        return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": POLICY})
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"Content-Security-Policy": POLICY})
 
 
 class Running:
@@ -74,7 +74,7 @@ class Running:
 
     def __init__(self, server: Server, asked: Completion) -> None:
         self._asked, self._reply = asked, Reply(server.name)
-        self._said: asyncio.Queue[tuple[int, int | End]] = asyncio.Queue()
+        self._said: asyncio.Queue[tuple[int, int | End | None]] = asyncio.Queue()  # None: the client left
         prompts = [prompt for prompt in asked.prompts for _ in range(asked.n)]
         self._texts = [Text(server.tokenizer, prompt, asked.stops, asked.echo) for prompt in prompts]
         loop = asyncio.get_running_loop()
@@ -104,7 +104,10 @@ class Running:
             loop.call_soon_threadsafe(self._said.put_nowait, (index, what))
 
     async def _pieces(self) -> AsyncIterator[tuple[int, str]]:
-        """(index, text) as they come, until all texts have ended. Raises BadRequest if the model fails."""
+        """(index, text) as they come, until all texts have ended.
+
+        Raises BadRequest if the model fails, and ClientDisconnect.
+        """
         left = len(self._texts)
         try:
             for index, text in enumerate(self._texts):
@@ -112,6 +115,8 @@ class Running:
                     yield index, text.begin
             while left:
                 index, what = await self._said.get()
+                if what is None:
+                    raise ClientDisconnect
                 text = self._texts[index]
                 if text.reason:  # it met a stop; the batch did not know yet
                     continue
@@ -127,13 +132,20 @@ class Running:
     async def whole(self, request: Request) -> dict:
         """The answer in one object."""
         parts: list[list[str]] = [[] for _ in self._texts]
-        async for index, piece in self._pieces():
-            parts[index].append(piece)
-            if await request.is_disconnected():
-                self.cancel()
-                raise ClientDisconnect
+        leaving = asyncio.create_task(self._leave_with(request))
+        try:
+            async for index, piece in self._pieces():
+                parts[index].append(piece)
+        finally:
+            leaving.cancel()
         texts = [("".join(part), text.reason) for part, text in zip(parts, self._texts)]
         return self._reply.whole(texts, *self._usage())
+
+    async def _leave_with(self, request: Request) -> None:
+        """End the texts once the client has gone, also those that wait."""
+        while (await request.receive())["type"] != "http.disconnect":
+            continue
+        self._said.put_nowait((0, None))
 
     async def events(self, request: Request) -> AsyncIterator[str]:
         """The answer as server-sent events."""

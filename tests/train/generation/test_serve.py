@@ -178,6 +178,8 @@ BAD = {
     b'{"prompt": "a", "stream": 1}': "stream: 1: expected true or false",
     b'{"prompt": "a", "logprobs": 5}': "logprobs: not supported by this server; leave it out",
     b'{"prompt": "a", "seed": "x"}': "seed: x: expected a whole number",
+    b'{"prompt": "a", "x\\ud800": 1}': "x\\ud800: unknown field",
+    b'{"prompt": "a", "n": "\\udc80"}': "n: \\udc80: expected a whole number",
     b'{"prompt": "' + b"x " * 200 + b'"}': f"but the model's context is {CONTEXT}; give a shorter one",
 }
 
@@ -228,6 +230,34 @@ def test_a_full_queue_refuses_and_a_client_that_leaves_frees_its_place(loaded):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     batcher.close()
+
+
+def test_a_temperature_near_zero_takes_the_likeliest_token(served, loaded):
+    answer = ask(served, prompt="The", max_tokens=9, temperature=1e-40)  # logits / temperature overflows
+    assert answer.json()["choices"][0]["text"] == alone(loaded, "The", 9)
+
+
+def test_a_client_that_leaves_while_it_waits_frees_its_place(served, monkeypatch):
+    """The batch has 4 rows and 4 places to wait."""
+    import train.generation.batching as batching
+
+    real, go = batching.next_logits, threading.Event()
+    monkeypatch.setattr(batching, "next_logits", lambda *given: go.wait(60) and real(*given))
+    url, asked = f"{served.url}/v1/completions", {"prompt": ["The"] * 4, "max_tokens": 1}
+    with ThreadPoolExecutor(1) as first:
+        try:
+            running = first.submit(httpx.post, url, json=asked, timeout=60)
+            while served.batcher.counts != (4, 0):
+                assert not running.done()
+                time.sleep(0.01)
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(url, json=asked, timeout=0.3)
+            time.sleep(0.5)  # until the server has noticed
+            with pytest.raises(httpx.ReadTimeout):  # it waits; a full queue would refuse it at once
+                httpx.post(url, json=asked, timeout=0.3)
+        finally:
+            go.set()
+        assert running.result().status_code == 200
 
 
 def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(served):
