@@ -14,7 +14,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Prometheus:
-    """The gauges of one run."""
+    """The gauges of one run: of each metric, the newest value."""
 
     def __init__(self, setting: str, folder: Path) -> None:
         self._setting, self._folder = setting, folder
@@ -38,9 +38,11 @@ class Prometheus:
     def log(self, lines: list[tuple[int, Values]]) -> None:
         from prometheus_client import Gauge, write_to_textfile
 
-        step, values = lines[-1]
+        newest: Values = {"step": float(lines[-1][0])}
+        for _, values in lines:  # not every step has held-out losses
+            newest |= values
         name = kept.shown_name(self._folder, 0)
-        for metric, value in ({"step": float(step)} | values).items():
+        for metric, value in newest.items():
             gauge = "relama_" + re.sub(r"\W", "_", metric, flags=re.ASCII)
             if gauge not in self._gauges:
                 meaning = f"{metric} of the newest step"

@@ -13,6 +13,7 @@ from tests.support import logged
 from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
+from train.loggers.to_prometheus import Prometheus
 from train.run.history import cut_back
 
 RUN_CONFIG = {"optim": {"lr": 0.1}, "seed": 0, "long": "x" * 600}
@@ -154,6 +155,16 @@ def test_prometheus_has_the_newest_step_in_a_file_and_on_loopback(tmp_path, caps
     with pytest.raises(urllib.error.URLError):
         _read(port)  # closed with the run
     assert "warning" not in capsys.readouterr().out
+
+
+def test_prometheus_shows_the_held_out_loss_of_a_step_that_later_ones_came_with(tmp_path):
+    pytest.importorskip("prometheus_client")
+    gauges = Prometheus("file", tmp_path)
+    gauges.open(Position(0, 0))
+    gauges.log([(1, {"loss": 3.0, "validation/c4/loss": 2.5}), (2, {"loss": 2.0})])
+    text = (tmp_path / "metrics.prom").read_text()
+    assert f'relama_validation_c4_loss{{run="{tmp_path.name}"}} 2.5' in text
+    assert f'relama_loss{{run="{tmp_path.name}"}} 2.0' in text
 
 
 def _read(port: int) -> bytes:
