@@ -31,10 +31,15 @@ def rewind(decision: dict, steps: list[int], back: int, batch: int | Steps, begu
     `batch` is in sequences of each step. The samples from `back` steps before the spike up to it are left
     out; if an earlier problem was still unresolved, the spike began with that one.
     """
-    last = decision.get("since", decision["step"]) - back
+    last = earliest(decision, back)
     to_step = max((step for step in steps if step <= last), default=begun)
     sample = Steps.of(batch).sample
     return decision | {"to_step": to_step, "samples": [sample(max(to_step, last)), sample(decision["step"])]}
+
+
+def earliest(decision: dict, back: int) -> int:
+    """The last step that a decision to rewind may return to."""
+    return decision.get("since", decision["step"]) - back
 
 
 def destination(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
@@ -224,10 +229,20 @@ def is_abandoned(state: dict, logged: list[dict]) -> bool:
     return any(decision["to_step"] < state["step"] for decision in unknown)
 
 
+def abandons(log: bytes, state: dict) -> bool:
+    """Whether a log's rewinds went back past the checkpoint with `state`, which does not know of them."""
+    logged = _lines(log)[0]
+    return bool(rewinds(logged)) and is_abandoned(state, logged)
+
+
 def _read(path: Path) -> tuple[list[dict], str | None]:
+    return _lines(views.content(path) or b"")
+
+
+def _lines(log: bytes) -> tuple[list[dict], str | None]:
     """The lines before the first damaged one, and what is wrong with that. A torn last line never acted."""
     found: list[dict] = []
-    lines = (views.content(path) or b"").split(b"\n")
+    lines = log.split(b"\n")
     for number, line in enumerate(lines, 1):
         try:
             if line or number < len(lines):

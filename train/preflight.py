@@ -65,7 +65,20 @@ def resolve(config: TrainConfig) -> Resolved:
 
         refuse_unknown(Path(config.init))
     needs.refuse_what_cannot_fit(config, layout, run)
+    _warn_of_long_rewinds(config)
     return Resolved(config, layout, train, heldout)
+
+
+def _warn_of_long_rewinds(config: TrainConfig) -> None:
+    """Say so if a rewind may find no kept checkpoint that is old enough, and return to the start."""
+    checkpoint, back = config.checkpoint, config.recovery.back
+    needed = -(-(back - 1) // checkpoint.every) + 1  # a spike may follow the newest one at once
+    if config.recovery.policy == "rewind" and not checkpoint.keep_every and checkpoint.keep < needed:
+        identity.say(
+            f"warning: recovery=rewind goes back recovery.back={back} steps, but {checkpoint.keep} "
+            f"checkpoints, one every {checkpoint.every} steps, may not reach so far: the run would begin "
+            f"again; set checkpoint.keep={needed}"
+        )
 
 
 def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:

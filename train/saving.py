@@ -12,6 +12,7 @@ from configs.redact import redact_tree
 from data.order import Order
 from data.tokens.store import tokenizer_files, tokenizer_in
 from train import decisions
+from train.checkpoint.folder import complete_steps
 from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.checkpoint.shared import Helper
@@ -66,6 +67,7 @@ class Saving:
                 keep=checkpoint.keep,
                 keep_every=checkpoint.keep_every,
                 upload_mbps=checkpoint.upload_mbps,
+                abandons=decisions.abandons,
             )
             self.remote.restore()
 
@@ -84,6 +86,18 @@ class Saving:
         checkpoint = self._run.config.checkpoint
         if checkpoint.remote is not None and identity.local_rank() == 0 and self.remote is None:
             self._helper = Helper(checkpoint.remote, self._folder.checkpoints, checkpoint.upload_mbps)
+
+    def steps_to_return_to(self, last: int | None) -> list[int]:
+        """The steps of the checkpoints here, on the first rank. Raises RunError.
+
+        With `last`, one up to that step is among them if there is one at checkpoint.remote: a restored disk
+        has only the newest.
+        """
+        steps = complete_steps(self._folder.checkpoints)
+        if last is not None and self.remote is not None and not any(step <= last for step in steps):
+            self.remote.fetch(last)
+            steps = complete_steps(self._folder.checkpoints)
+        return steps
 
     def finish_uploads(self) -> None:
         """Return once the newest checkpoint is uploaded; a failure is reported."""

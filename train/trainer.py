@@ -54,6 +54,7 @@ class Trainer:
     def __init__(self, state: State, watchdog: Watchdog) -> None:
         self.state, self.config, self.ranks, self.watchdog = state, state.config, state.ranks, watchdog
         config, ranks, folder, self.judge = self.config, self.ranks, state.folder, state.judge
+        self.judge.beat = self._beat
         self.timeline = config.timeline
         self.phase = self.timeline.phases[0]
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)

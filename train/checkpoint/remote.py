@@ -10,6 +10,7 @@ import json
 import socket
 import threading
 import uuid
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,12 +25,14 @@ from train.config import RunError
 from train.ranks import identity
 
 OWNER, OURS = "owner.json", "remote.json"  # at the URL: its run; in the run folder: its URL
+DECISIONS = "decisions.jsonl"
 # Small files of the run folder. A run resumes without them too, but with a shorter history.
 FILES = (
     "config.yaml",
     "metrics.jsonl",
-    "decisions.jsonl",
+    DECISIONS,
     "order.json",
+    "lineage.json",  # of a branch: where its past is
     *TOKENIZERS,
     "tokenizer_config.json",
 )
@@ -40,14 +43,22 @@ class Remote:
     """The copies of the run in `folder` at `url`. The first rank constructs one."""
 
     def __init__(
-        self, url: str, folder: Path, *, keep: int, keep_every: int, upload_mbps: float | None = None
+        self,
+        url: str,
+        folder: Path,
+        *,
+        keep: int,
+        keep_every: int,
+        upload_mbps: float | None = None,
+        abandons: Callable[[bytes, dict], bool] = lambda log, state: False,
     ) -> None:
         """`upload_mbps`: most megabits per second, for an upload and for reading it back; None: no bound.
+        `abandons`: whether a run's decisions went back past the checkpoint with this state.
 
         Raises RunError if the URL cannot be opened or belongs to another run.
         """
         self.url, self._folder, self._checkpoints = url, folder, folder / "checkpoints"
-        self._keep, self._keep_every = keep, keep_every
+        self._keep, self._keep_every, self._abandons = keep, keep_every, abandons
         self._session = uuid.uuid4().hex
         self._wanted = threading.Event()  # something may be missing at the URL
         self._closing = threading.Event()
@@ -64,9 +75,14 @@ class Remote:
         """Download the newest checkpoint, if it is newer than what the run folder has. Raises RunError."""
         try:
             here = max(complete_steps(self._checkpoints), default=-1)
-            for step in reversed(self.steps()):
-                if step <= here or self._download(step):
-                    break
+            self._download_newest(step for step in self.steps() if step > here)
+        except DataError as error:
+            raise RunError(f"checkpoint.remote: {error}") from None
+
+    def fetch(self, last: int) -> None:
+        """Download the newest checkpoint up to step `last`, if there is one. Raises RunError."""
+        try:
+            self._download_newest(step for step in self.steps() if step <= last)
         except DataError as error:
             raise RunError(f"checkpoint.remote: {error}") from None
 
@@ -175,16 +191,40 @@ class Remote:
             self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")
 
     def _retain(self, here: list[int]) -> None:
-        """Remove what retention has removed here, but not older checkpoints, which a restored disk lacks."""
+        """Remove what retention has removed here, but not older checkpoints, which a restored disk lacks.
+
+        A later checkpoint is removed if the run has gone back past it.
+        """
         there = self.steps()
+        for step in [step for step in there if step > here[-1] and self._is_abandoned(step)]:
+            self._remove(step)
+            there.remove(step)
         kept = {*here, *there[-self._keep :]}
         verified = [step for step in there if self._bucket.exists(f"{place(step)}/verified.json")]
         for step in there:
             for_good = self._keep_every and step % self._keep_every == 0
             if step <= here[-1] and step not in kept and not for_good and step not in verified[-1:]:
-                # First, so that the rest is not taken for a checkpoint.
-                self._sender.remove(f"{place(step)}/{STATE}")
-                self._sender.remove(place(step))
+                self._remove(step)
+
+    def _remove(self, step: int) -> None:
+        self._sender.remove(f"{place(step)}/{STATE}")  # first, so that the rest is not taken for a checkpoint
+        self._sender.remove(place(step))
+
+    def _is_abandoned(self, step: int) -> bool:
+        """Whether the run has gone back past a checkpoint at the URL, by its log here or there."""
+        log = _content(self._folder / DECISIONS)
+        try:
+            state = _json(self._bucket.read(f"{place(step)}/{STATE}"))
+            log = self._bucket.read(DECISIONS) if log is None else log
+        except FileNotFoundError:
+            return False
+        return "recovery" in state and self._abandons(log, state)
+
+    def _download_newest(self, steps: Iterable[int]) -> None:
+        """Download the newest of these checkpoints that is intact and part of the run."""
+        for step in sorted(steps, reverse=True):
+            if not self._is_abandoned(step) and self._download(step):
+                return
 
     def _download(self, step: int) -> bool:
         """Have a checkpoint on the local disk; returns whether it is intact."""

@@ -5,6 +5,7 @@ the loss and the gradient norm, sentinel.py about the state.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -44,6 +45,7 @@ class Judge:
         self.recovery = Recovery(run.config.recovery, math.log(run.config.model.vocab_size))
         self.sentinel = Sentinel(model, run.config, ranks)
         self.begun = 0  # the steps that a parent run trained
+        self.beat: Callable[[str], None] = lambda doing: None  # reports progress to the watchdog
         self.is_returning = False  # the last decision was to go back to a checkpoint
 
     def step(self, step: int, result: Result, optimizer: torch.optim.Optimizer, order: Order) -> dict | None:
@@ -78,8 +80,11 @@ class Judge:
         of_steps = config.timeline.steps
         if decision["action"] in decisions.RETURNS:
             self._saving.saver.wait()
-            steps = first_rank_does(lambda: complete_steps(self._folder.checkpoints))
-            decision = decisions.destination(decision, steps, config.recovery.back, of_steps, self.begun)
+            back = config.recovery.back
+            last = decisions.earliest(decision, back) if decision["action"] == "rewind" else None
+            self.beat("choosing a checkpoint to return to")  # which may be downloaded
+            steps = first_rank_does(lambda: self._saving.steps_to_return_to(last))
+            decision = decisions.destination(decision, steps, back, of_steps, self.begun)
             self.is_returning = True
         seen = decisions.seen(order, self._run.train, step, of_steps)
         self._saving.decision_log.write_together(decision | seen)

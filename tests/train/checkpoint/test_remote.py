@@ -17,6 +17,7 @@ from train.checkpoint import shared
 from train.checkpoint.remote import Remote
 from train.checkpoint.transfer import Sender
 from train.config import RunError
+from train.decisions import abandons, read_log
 from train.weights.open import find_checkpoint
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -42,7 +43,7 @@ def quick(server, monkeypatch, tmp_path):
     monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
 
 
-def save(run: Path, step: int, keep: int = 2) -> None:
+def save(run: Path, step: int, keep: int = 2, decisions: list[dict] | None = None) -> None:
     """A checkpoint like the trainer's, whose content is its step."""
     aside = run / "checkpoints" / f"step-{step:06d}.tmp"
     aside.mkdir(parents=True)
@@ -50,12 +51,13 @@ def save(run: Path, step: int, keep: int = 2) -> None:
     (aside / ".metadata").write_bytes(b"meta")
     sums = checkpoints.describe([aside / "__0_0.distcp"])
     final = checkpoints.step_folder(run / "checkpoints", step)
-    checkpoints.commit(aside, final, {"step": step}, sums, keep, attached={"tokenizer.model": b"tokens"})
+    state = {"step": step, "recovery": {"decisions": decisions or []}}
+    checkpoints.commit(aside, final, state, sums, keep, attached={"tokenizer.model": b"tokens"})
 
 
 def remote(run: Path, url: str) -> Remote:
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return Remote(url, run, keep=2, keep_every=0)
+    return Remote(url, run, keep=2, keep_every=0, abandons=abandons)
 
 
 def uploaded(run: Path, url: str) -> Remote:
@@ -67,6 +69,8 @@ def uploaded(run: Path, url: str) -> Remote:
 
 def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(tmp_path):
     run, url = tmp_path / "run", "s3://runs/kept"
+    run.mkdir()
+    (run / "lineage.json").write_text("a branch's past")
     for step in (1, 2, 3):
         save(run, step)
         there = uploaded(run, url)
@@ -75,6 +79,7 @@ def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(t
     shutil.rmtree(run)
     remote(run, url).restore()
     assert checkpoints.complete_steps(run / "checkpoints") == [3]
+    assert (run / "lineage.json").read_text() == "a branch's past"
     assert checkpoints.damage(run / "checkpoints" / "step-000003") == []
     folder, state = find_checkpoint(Path(url))
     assert state["step"] == 3 and checkpoints.damage(folder) == []
@@ -226,6 +231,48 @@ def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypat
     there.begin()
     there.close()
     assert there.steps() == [1, 2] and time.monotonic() - begin < 20
+
+
+REWIND = {"step": 4, "action": "rewind", "why": "a spike", "to_step": 2, "samples": [6, 12]}
+
+
+def test_a_checkpoint_that_a_rewind_went_back_past_is_not_restored_and_is_removed(tmp_path):
+    run, url = tmp_path / "run", "s3://runs/rewound"
+    for step in (1, 2, 4):
+        save(run, step)
+        uploaded(run, url)
+    checkpoints.remove_steps(run / "checkpoints", [4])  # as the rewind does
+    (run / "decisions.jsonl").write_text(json.dumps(REWIND) + "\n")
+    kept = tmp_path / "kept"
+    shutil.copytree(run, kept)
+    remote(run, url)._sender.put_bytes((run / "decisions.jsonl").read_bytes(), "decisions.jsonl")
+    shutil.rmtree(run)
+    remote(run, url).restore()  # before the next save
+    assert checkpoints.complete_steps(run / "checkpoints") == [2]
+    shutil.rmtree(run)
+    kept.rename(run)
+    save(run, 3, decisions=[REWIND])
+    assert uploaded(run, url).steps() == [2, 3]
+
+
+@pytest.mark.distributed
+def test_a_spike_after_the_disk_was_lost_returns_to_an_older_copy(corpora, tmp_path):
+    """The last rewind of a run that was never stopped, on a disk that has only the step before it."""
+    words = [
+        *(f"corpora={corpora}", "steps=30", "checkpoint.every=4", "optim.lr=0.02", "recovery=rewind"),
+        *("recovery.sigma=2.4", "recovery.window=8", "recovery.limit=50", "recovery.back=3"),
+    ]
+    succeed(*words, f"run={tmp_path / 'whole'}")
+    decided = read_log(tmp_path / "whole")
+    first = next(decision for decision in decided if decision["to_step"] > 0)
+    there = [*words, f"run={tmp_path / 'run'}", "checkpoint.remote=s3://runs/spike"]
+    succeed(*there, f"stop_at={first['step'] - 1}")
+    shutil.rmtree(tmp_path / "run")
+    said = succeed(*there).stdout
+    assert f"back to step {first['to_step']}, without the samples" in said
+    assert [d["step"] for d in read_log(tmp_path / "run")] == [d["step"] for d in decided]
+    last = "checkpoints/step-000030"
+    same_tensors(tmp_path / "run" / last, tmp_path / "whole" / last)
 
 
 @pytest.mark.distributed
