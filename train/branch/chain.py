@@ -53,6 +53,8 @@ def branched_config(
         global_batch=parent.global_batch,
         model=replace(typed.model, rope_theta=parent.model.rope_theta),
         phases=chain,
+        # auto: as the parent began, like a run that resumes
+        precision=parent.precision if typed.precision == "auto" else typed.precision,
         stop_at=None,
     )
 

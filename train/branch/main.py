@@ -6,6 +6,7 @@ config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` tr
 
 import json
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -111,8 +112,12 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         {source: store.fingerprint for source, store in stores.items()},
         without,
     )
-    with folders.locked(checkpoint.parent / "branches.lock", waiting=lambda: None):  # two branches at once
-        pin(checkpoint, folder)  # first: a branch that exists must not lose it
+    two_at_once = folders.locked(checkpoint.parent / "branches.lock", waiting=lambda: None)
+    try:
+        with two_at_once:
+            pin(checkpoint, folder)  # first: a branch that exists must not lose it
+    except FileNotFoundError:
+        raise RunError(f"{checkpoint}: removed meanwhile by its run; branch from a later step") from None
     _write(folder, config, lineage, order, stores)
     return folder, list(shares(config, left_out))
 
@@ -212,6 +217,11 @@ def _write(
         lineage.write(aside, folder)
         lineage.checkpoint()  # the parent, if it is training, may have removed it meanwhile
         folders.commit_once(aside, folder)
+    try:
+        lineage.checkpoint()  # or just before the branch was complete; from now on it keeps it
+    except RunError:
+        shutil.rmtree(folder)
+        raise
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -217,7 +217,9 @@ def pin(folder: Path, branch: Path) -> None:
 
 def is_needed(folder: Path) -> bool:
     """Whether an existing branch continues from this checkpoint."""
-    return any((Path(branch) / "lineage.json").is_file() for branch in _branches(folder))
+    runs = folder.absolute().parents[2]  # may have been moved with the branches in it
+    places = (place for branch in _branches(folder) for place in (Path(branch), runs / Path(branch).name))
+    return any((place / "lineage.json").is_file() for place in places)
 
 
 def kept_folder(folder: Path, checksum: str) -> Path:
@@ -317,8 +319,12 @@ def remove(folder: Path) -> None:
     """
     if is_needed(folder):
         with suppress(RunError):  # a damaged one is useless to the branch too
-            folder.rename(kept_folder(folder, fingerprint(read_state(folder))))
-            return
+            kept = kept_folder(folder, fingerprint(read_state(folder)))
+            if not kept.exists():
+                folder.rename(kept)
+                return
+            for branch in _branches(folder):  # the step was trained again, with the same result
+                pin(kept, Path(branch))
     doomed = folder.with_name(folder.name + ".old.tmp")
     shutil.rmtree(doomed, ignore_errors=True)
     folder.rename(doomed)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from configs.files import changed
 from configs.load import load
+from data import folders
 from data.explain import explain
 from data.order import Order, samples_of
 from data.tokens.store import TokenStore
@@ -19,6 +20,7 @@ from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
 from train.branch.chain import branched_config
 from train.branch.main import BranchConfig, main, split
+from train.checkpoint.folder import remove
 from train.config import RunError, TrainConfig
 from train.order import branched, first_order
 from train.run.lineage import Lineage
@@ -82,6 +84,12 @@ def test_a_branch_of_declared_phases_keeps_those_to_come_unless_it_has_its_own()
 def test_what_would_change_the_past_is_refused(typed, words):
     with pytest.raises(RunError, match=words):
         branch_of(config_of("phases=anneal"), 40, *typed)
+
+
+def test_a_branch_computes_as_its_parent_unless_it_asks_for_a_precision():
+    parent = config_of("precision=bf16")
+    assert branch_of(parent, 40, "precision=auto").precision == "bf16"
+    assert branch_of(parent, 40, "precision=fp32").precision == "fp32"
 
 
 @st.composite
@@ -239,6 +247,19 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
     for arguments in ((f"run={folder}", "at=2"), (f"run={child}", "at=2")):
         code, text = branch(*arguments, f"to={tmp_path / 'c'}", capsys=capsys)
         assert code == 1 and "which is a branch of this run: a circle" in text and text.count("\n") == 1
+
+
+@pytest.mark.distributed
+def test_a_branch_whose_parent_removes_the_checkpoint_meanwhile_is_not_made(
+    parent, tmp_path, capsys, monkeypatch
+):
+    folder, child = tmp_path / "a", tmp_path / "b"
+    shutil.copytree(parent, folder)
+    step, real = folder / "checkpoints/step-000002", folders.commit_once
+    monkeypatch.setattr(folders, "commit_once", lambda *given: remove(step) or real(*given))
+    code, text = branch(f"run={folder}", "at=2", f"to={child}", capsys=capsys)
+    assert code == 1 and f"{step}: missing" in text and text.count("\n") == 1
+    assert not child.exists() and not step.exists()
 
 
 @pytest.mark.distributed

@@ -142,6 +142,39 @@ def test_latest_never_names_a_checkpoint_that_was_removed(checkpoints):
     assert not had_checkpoints(checkpoints)  # a rewind to the start is no loss
 
 
+def branched(runs: Path, checkpoint: Path, name: str) -> Path:
+    """A branch of the run `a` from this checkpoint."""
+    folders.pin(checkpoint, runs / name)
+    (runs / name).mkdir()
+    (runs / name / "lineage.json").write_text("{}")
+    return runs / name
+
+
+def test_a_branch_keeps_its_checkpoint_when_all_runs_are_moved(checkpoints):
+    runs = checkpoints / "runs"
+    step = runs / "a/checkpoints/step-000001"
+    shutil.copytree(checkpoints / step.name, step)
+    branched(runs, step, "b")
+    moved = runs.rename(checkpoints / "elsewhere") / "a/checkpoints/step-000001"
+    assert folders.is_needed(moved)
+    shutil.rmtree(checkpoints / "elsewhere/b")
+    assert not folders.is_needed(moved)
+
+
+def test_a_step_that_two_branches_need_is_removed_twice_and_kept_once(checkpoints):
+    """It is trained again after a rewind, with the same result."""
+    runs = checkpoints / "runs"
+    step = runs / "a/checkpoints/step-000001"
+    for name in ("b", "c"):
+        shutil.copytree(checkpoints / step.name, step)
+        branched(runs, step, name)
+        folders.remove(step)
+        shutil.rmtree(runs / "b", ignore_errors=True)
+    kept = [path for path in step.parent.iterdir() if folders.is_needed(path)]
+    assert len(kept) == 1 and kept[0].name.startswith("branched-step-000001-")
+    assert not step.exists()
+
+
 def test_cleaning_up_reads_no_checkpoint_that_is_kept_for_good(checkpoints, monkeypatch):
     read, real = [], folders.read_state
     monkeypatch.setattr(folders, "read_state", lambda folder: read.append(folder.name) or real(folder))
