@@ -18,6 +18,8 @@ from pathlib import Path
 
 from data.errors import DataError
 
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system without flock
+
 
 def run_path(run: str) -> Path:
     """The folder of `run=`: runs/RUN, or RUN itself if it is /absolute, ./relative, below runs/ or a run."""
@@ -159,7 +161,7 @@ def _is_locked(handle: int, path: Path, how: int) -> bool:
     except BlockingIOError:
         return False
     except OSError as error:
-        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):  # a file system without locks
+        if error.errno not in NO_LOCKS:
             raise
     return _is(handle, path)
 
@@ -202,7 +204,8 @@ def refuse_unwritable(path: Path, output: Path | None = None) -> None:
 def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` during the block; the lock is also released if this process is killed.
 
-    If another process holds it: with `waiting`, call that once and wait; without, raise DataError.
+    If another process holds it: with `waiting`, call that once and wait; without, raise DataError. So does a
+    file system without locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -213,6 +216,13 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
                 raise DataError(f"{path.parent}: another process is preparing this folder") from None
             waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+            raise DataError(
+                f"{path.parent}: its file system has no locks ({error.strerror}); mount it with flock, or "
+                "choose a folder on another"
+            ) from None
         yield
 
 

@@ -146,13 +146,20 @@ def _locked(aside: Path, output: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):  # no locks here
                 raise
+        if not _is(handle, aside):  # its writer has just ended, and another may have begun
+            raise FormatError(f"output={output}: another process was writing it; run the same command again")
         try:
             yield
         finally:
-            if aside.exists() and os.path.samestat(aside.stat(), os.fstat(handle)):
+            if _is(handle, aside):
                 shutil.rmtree(aside, ignore_errors=True)
     finally:
         os.close(handle)
+
+
+def _is(handle: int, path: Path) -> bool:
+    """Whether `path` is still what was opened as `handle`."""
+    return path.exists() and os.path.samestat(path.stat(), os.fstat(handle))
 
 
 def _usual_mode() -> int:

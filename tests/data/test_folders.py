@@ -1,5 +1,7 @@
 """Files and folders written by several processes at once are complete, whichever came last."""
 
+import errno
+import fcntl
 import multiprocessing
 from pathlib import Path
 
@@ -49,6 +51,32 @@ def test_a_folder_has_one_writer_and_leaves_nothing_when_it_fails(tmp_path, fill
         assert (folder / "part").read_text() == "mine"
         raise error("stop")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_without_locks_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOLCK, "No locks")))
+    folders.write_whole(tmp_path / "file", "text")  # needs none
+    with (
+        pytest.raises(DataError, match=r"has no locks \(No locks\); mount it"),
+        folders.locked(tmp_path / "lock"),
+    ):
+        raise AssertionError("held")
+
+
+def test_weights_never_delete_what_the_next_writer_has_begun(tmp_path, monkeypatch):
+    """The writer that was waited for ends between the opening of its folder and the lock."""
+    aside, real = tmp_path / "goal.tmp", fcntl.flock
+
+    def lock(handle: int, how: int) -> None:
+        aside.rename(tmp_path / "old")
+        aside.mkdir()
+        (aside / "part").write_text("the next writer's")
+        real(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    with pytest.raises(FormatError, match="run the same command again"), written_whole(tmp_path / "goal"):
+        raise AssertionError("two writers")
+    assert (aside / "part").exists()
 
 
 def test_a_folder_that_another_made_meanwhile_is_not_deleted(tmp_path):
