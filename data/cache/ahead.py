@@ -6,6 +6,7 @@ rule), never one that is needed before the part it makes room for.
 """
 
 import heapq
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Collection
@@ -118,8 +119,14 @@ class ReadAhead:
                     if not self._wait_for(lambda n=n: n < self._position + self._ahead):
                         return
                     self._ask(n)
-        except (DataError, OSError, RuntimeError):
+        except (OSError, RuntimeError):
             return  # readers fetch for themselves, and report failures
+        except DataError as error:  # the cache is full, and its file system cannot free parts of files
+            print(
+                f"relama: warning: {error}; until then tokens are read from the bucket when they are needed",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
         """Wait until it holds; False if this is closed first."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import data.bucket as bucket_module
+import data.cache.disk as disk_module
 import data.cache.store as store_module
 import data.s3.reader as s3_module
 from data.cache.ahead import Node
@@ -252,6 +253,17 @@ def test_a_small_cache_is_bounded_and_evicts(tmp_path, share):
                 most = max(most, disk.used())
         assert loader._ahead_of is not None and loader._ahead_of.evictions > 0
     assert 0.5 * disk.capacity < most <= 1.02 * disk.capacity
+
+
+def test_a_cache_that_cannot_evict_says_so_and_costs_reads(tmp_path, monkeypatch, capsys):
+    sizes = {"code": 150_000, "prose": 300_000}
+    local = {
+        source: random_store(tmp_path / "c" / source / "tokens", source, n) for source, n in sizes.items()
+    }
+    monkeypatch.setattr(disk_module, "_punch", lambda *_: False)  # as on NFS before 4.2
+    remote = opened(tmp_path, 0.2, f"file://{tmp_path}/c")
+    assert_same({**remote}, local, range(0, 150_000 // L // BATCH))
+    assert capsys.readouterr().err.count("cannot free parts of a file; choose a local disk") == 1
 
 
 def test_the_next_use_is_that_of_the_order():
