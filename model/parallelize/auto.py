@@ -46,37 +46,38 @@ def choose_auto(
     """
     _refuse_what_has_no_estimate(wanted, limits, tensor)
 
-    def needs(layout: Layout, mode: str) -> Memory:
-        return estimate(
-            limits.model,
-            layout,
-            seq_len=limits.seq_len,
-            micro_batch=micro_batch,
-            micro_batches=limits.micro_batches // layout.dp_size,
-            mode=mode,
-            reshard=reshard,
-            width=width,
-        )
-
-    def fitting(world: int) -> tuple[Choice | None, Choice | None, int]:
-        """The first that fits, else the smallest, and how many were tried before."""
-        tried: list[Choice] = []
+    def choices(world: int) -> Iterator[Choice]:
+        """The candidates of a world size, in order of cost."""
         for layout, way in _candidates(wanted, mode, world, limits, ranks_per_node):
-            found = Choice(layout, way, needs(layout, way), "")
-            if found.memory.peak <= USABLE * memory:
-                return found, None, len(tried)
-            tried.append(found)
-        return None, min(tried, key=lambda choice: choice.memory.peak, default=None), len(tried)
+            needed = estimate(
+                limits.model,
+                layout,
+                seq_len=limits.seq_len,
+                micro_batch=micro_batch,
+                micro_batches=limits.micro_batches // layout.dp_size,
+                mode=way,
+                reshard=reshard,
+                width=width,
+            )
+            yield Choice(layout, way, needed, "")
 
-    found, nearest, before = fitting(world_size)
-    if found:
-        room = f"{_gib(found.memory.peak)} of {_gib(memory)} GiB per rank, by estimate"
-        why = f"the first of {before + 1} tried in order of cost" if before else "the cheapest candidate"
-        return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
-    if nearest is None:
+    def fits(choice: Choice) -> bool:
+        return choice.memory.peak <= USABLE * memory
+
+    tried: list[Choice] = []
+    for found in choices(world_size):
+        if fits(found):
+            room = f"{_gib(found.memory.peak)} of {_gib(memory)} GiB per rank, by estimate"
+            why = (
+                f"the first of {len(tried) + 1} tried in order of cost" if tried else "the cheapest candidate"
+            )
+            return replace(found, reason=f"{room}; {why}{_idle(found.layout, world_size)}")
+        tried.append(found)
+    if not tried:
         choose(replace(_fixed(wanted), dp_shard=-1), world_size, limits)  # raises with the reason
         raise LayoutError(f"parallel=auto: no layout of world size {world_size} matches {wanted}")
-    larger = next((world for world in _larger(world_size, limits) if fitting(world)[0]), None)
+    nearest = min(tried, key=lambda choice: choice.memory.peak)
+    larger = next((world for world in _larger(world_size, limits) if any(map(fits, choices(world)))), None)
     fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
     raise LayoutError(
         f"parallel=auto: at world size {world_size}, each rank needs at least "

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from train.config import RunError
@@ -59,44 +60,52 @@ def train(
     say: Callable[[str], None],
 ) -> None:
     """Train these runs to their ends. Raises RunError for the first that fails, once the others are saved."""
-    waiting, running = list(rungs), dict[str, subprocess.Popen]()
+    waiting, running, failed = list(rungs), dict[str, subprocess.Popen](), ""
     (folder / "logs").mkdir(parents=True, exist_ok=True)
-    received: list[int] = []
-    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in HEARD}
-    try:
-        failed = ""
-        while (waiting and not failed and not received) or running:
+    with _listening() as received:
+        while running or (waiting and not failed and not received):
             while waiting and len(running) < config.at_once and not failed and not received:
                 rung = waiting.pop(0)
                 say(
                     f"training {rung.name}: dim {rung.model.dim}, {rung.model.n_layers} layers, "
                     f"{rung.steps:,} steps of {rung.global_batch:,} tokens, rate {rung.lr:g}"
                 )
-                running[rung.name] = _start(
-                    arguments_of(rung, config, folder, typed), config, folder, rung.name
-                )
+                arguments = arguments_of(rung, config, folder, typed)
+                running[rung.name] = _start(arguments, config, folder, rung.name)
             time.sleep(POLL)
-            for name, process in list(running.items()):
-                if received and process.poll() is None:
-                    process.send_signal(received[0])
-                    process.wait()
-                if process.poll() is not None:
-                    del running[name]
-                    failed = failed or _problem(folder, name, process.returncode)
-            if failed:
-                for process in running.values():
-                    process.send_signal(signal.SIGTERM)
+            if received or failed:
+                _end(running, received[0] if received else signal.SIGTERM)
+            for name in [name for name, process in running.items() if process.poll() is not None]:
+                code = running.pop(name).returncode
+                failed = failed or _problem(folder, name, code)
+        if signal.SIGINT in received[:1]:
+            raise KeyboardInterrupt
         if received:
-            if received[0] == signal.SIGINT:
-                raise KeyboardInterrupt
             raise RunError(f"stopped by {signal.Signals(received[0]).name}; run the same command to resume")
         if failed:
             raise RunError(failed)
+    if config.launch:
+        _await([folder / rung.name for rung in rungs])
+
+
+@contextmanager
+def _listening() -> Iterator[list[int]]:
+    """The signals of HEARD that arrive during the block, in order; they do nothing else."""
+    received: list[int] = []
+    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in HEARD}
+    try:
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if config.launch:
-        _await([folder / rung.name for rung in rungs])
+
+
+def _end(running: Mapping[str, subprocess.Popen], number: int) -> None:
+    """Have all runs save at the same time, and wait for them."""
+    for process in running.values():
+        process.send_signal(number)
+    for process in running.values():
+        process.wait()
 
 
 def _start(arguments: list[str], config: LadderConfig, folder: Path, name: str) -> subprocess.Popen:

@@ -2,6 +2,11 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from typing import cast
 
@@ -247,6 +252,34 @@ def test_a_rung_is_trained_by_the_trainer_and_a_failure_is_reported_with_its_log
         training.train([rung], config, tmp_path / "lad", ["data=mix", "data.sources=books"], print)
     assert (tmp_path / "lad" / "logs" / f"{rung.name}.log").exists()
     assert (REPOSITORY / "train" / "main.py").exists()
+
+
+SLOW_TO_SAVE = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), sys.exit(143)))
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_runs_that_are_stopped_save_at_the_same_time(tmp_path, monkeypatch):
+    started: list[float] = []
+
+    def start(*_) -> subprocess.Popen:
+        process = subprocess.Popen([sys.executable, "-c", SLOW_TO_SAVE], stdout=subprocess.PIPE)
+        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+        started.append(time.monotonic())
+        if len(started) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(training, "_start", start)
+    monkeypatch.setattr(training, "_problem", lambda *_: "stopped")
+    rungs = family.rungs([60e3], [5, 10, 20], **RULE)[0]
+    config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=3)
+    with pytest.raises(RunError, match="stopped by SIGTERM; run the same command to resume"):
+        training.train(rungs, config, tmp_path, [], print)
+    assert time.monotonic() - started[-1] < 4
 
 
 def test_train_accepts_each_rungs_arguments(tmp_path):
