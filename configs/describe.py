@@ -182,7 +182,7 @@ def _given(config: str) -> dict:
     tree: dict = {}
     for group, choice in _defaults(config):
         path = CONFIGS / group / f"{choice}.yaml"
-        is_global = path.read_text().startswith("# @package _global_")
+        is_global = path.read_text(encoding="utf-8").startswith("# @package _global_")
         _merge(tree, _yaml(path) if is_global else {group: _yaml(path)})
     return _merge(
         tree, {key: value for key, value in _yaml(CONFIGS / f"{config}.yaml").items() if key != "defaults"}
@@ -190,7 +190,7 @@ def _given(config: str) -> dict:
 
 
 def _yaml(path: Path) -> dict:
-    return yaml.safe_load(path.read_text()) or {}
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def _merge(tree: dict, other: dict) -> dict:

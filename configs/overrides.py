@@ -57,9 +57,13 @@ def as_key(key: str, arguments: list[str]) -> list[str]:
 
 def groups_of(name: str) -> dict[str, list[str]]:
     """The config groups of `configs/<name>.yaml`, each with its choices."""
-    listed = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("defaults", [])
+    listed = _read(name).get("defaults", [])
     names = [group for entry in listed if isinstance(entry, dict) for group in entry]
     return {group: choices_of(group) for group in names}
+
+
+def _read(name: str) -> dict:
+    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _meaning(name: str, schema: type, key: str) -> str:
@@ -173,7 +177,7 @@ def _meant(group: str, value: str, choices: list[str]) -> str:
     listed = f"{group} is one of: {', '.join(choices)}"
     if group in _PATHS and (os.sep in value or os.path.exists(value)):
         return f"{listed}; {_PATHS[group]}"
-    if group == "data" and value in yaml.safe_load((CONFIGS / "data" / "mix.yaml").read_text())["weights"]:
+    if group == "data" and value in _read("data/mix")["weights"]:
         return f"{listed}; for this source alone: data=mix data.sources={value}"
     near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
     return f"did you mean {near[0]}? {listed}" if near else listed

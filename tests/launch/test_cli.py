@@ -60,9 +60,10 @@ def test_help_fits_the_terminal(columns, monkeypatch, capsys):
 
 def test_a_locale_without_utf_8_gets_plain_signs():
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(REPOSITORY)}
-    for arguments in (["--help"], ["runs", "folder=ä…"]):
+    other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for arguments, more in (["--help"], {}), (["chat", "--help"], other), (["runs", "folder=ä…"], {}):
         done = subprocess.run(
-            [sys.executable, "-m", "launch.cli", *arguments], capture_output=True, env=environment
+            [sys.executable, "-m", "launch.cli", *arguments], capture_output=True, env=environment | more
         )
         text = (done.stdout + done.stderr).decode("ascii")
         assert "Traceback" not in text and (

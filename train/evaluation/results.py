@@ -56,7 +56,11 @@ class Results:
 
     def _identity(self, benchmark: Benchmark, protocol: str) -> str:
         """A hash of all that a score depends on: weights, their dtype, tokenizer, task file, data, limit."""
-        task = (TASKS / f"{benchmark.name}.yaml").read_text() if protocol == "paper" else benchmark.usual
+        task = (
+            (TASKS / f"{benchmark.name}.yaml").read_text(encoding="utf-8")
+            if protocol == "paper"
+            else benchmark.usual
+        )
         local = benchmark.local(self._benchmarks)
         parts = [str(self._weights.path.resolve()), _stamps(self._weights.path), task, benchmark.subject]
         parts += [benchmark.shots, str(local), _stamps(local) if local else [], self._limit, self._tokenizer]

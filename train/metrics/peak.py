@@ -99,7 +99,7 @@ def remembered_file() -> Path:
 def _read(file: Path) -> dict[str, dict]:
     """The entries that can be used: a damaged file is measured again."""
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(encoding="utf-8"))
         return {key: entry for key, entry in found.items() if 0 < float(entry["flops"]) < math.inf}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
@@ -110,7 +110,7 @@ def _write(file: Path, entries: dict[str, dict]) -> None:
     aside = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+        aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         aside.replace(file)
     except OSError:
         with suppress(OSError):
