@@ -26,6 +26,7 @@ _PATHS = {
     "data": "for your own text: data=text input=PATH (train), or relama prepare recipe=text source=NAME "
     "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
+SUGGESTED = 3  # choices; of more, the list is as useful
 _SEVERAL = ("logger",)  # groups that take several choices: logger=wandb,tensorboard
 
 
@@ -91,7 +92,8 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
         raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema, groups)}")
     key = key.lstrip("+")
     known = schemas.leaves(schema)
-    if (meant := _number(value)) and key in known and schemas.is_number(known[key]):
+    meant = _number(value, is_whole=known.get(key) in (int, int | None))
+    if meant and key in known and schemas.is_number(known[key]):
         expected = schemas.described(known[key])
         if "." not in meant or "number" in expected:  # 0,5 is no integer
             raise ConfigError(f"{key}={value}: expected {expected} in digits: {key}={meant}")
@@ -146,8 +148,10 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
     return f", such as {usual}={argument if is_meant and not argument.startswith('-') else '…'}"
 
 
-def _number(value: str) -> str | None:
-    """In digits, what was written as 10k, 1,000 or 0,001."""
+def _number(value: str, is_whole: bool) -> str | None:
+    """In digits, what was written as 10k, 1,000, 0,001 or, for an integer, 1e3."""
+    if is_whole and re.fullmatch(r"\d(\.\d+)?[eE]\+?1?\d", value):
+        return f"{float(value):.0f}" if float(value).is_integer() else None
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB])", value):
         number = float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[found[2].lower()]
         return f"{number:.0f}" if number == int(number) else None
@@ -179,8 +183,16 @@ def _meant(group: str, value: str, choices: list[str]) -> str:
         return f"{listed}; {_PATHS[group]}"
     if group == "data" and value in _read("data/mix")["weights"]:
         return f"{listed}; for this source alone: data=mix data.sources={value}"
-    near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.7)
-    return f"did you mean {near[0]}? {listed}" if near else listed
+    value = value.lower()
+    alike = [choice for choice in choices if _holds(choice, value) or _holds(value, choice)]  # 70b, llama-7b
+    if value in choices:
+        alike = [value]
+    near = alike or difflib.get_close_matches(value, choices, n=1, cutoff=0.7)
+    return f"did you mean {' or '.join(near)}? {listed}" if 0 < len(near) <= SUGGESTED else listed
+
+
+def _holds(text: str, word: str) -> bool:
+    return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
 
 
 def _parsed(written: str, key: str, value: str, parser: OverridesParser):
