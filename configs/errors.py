@@ -24,7 +24,7 @@ _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file bel
 def report(error: Exception) -> None:
     """Print the line, on the first rank of each machine; under torchrun, leave it for torchrun's report."""
     where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
-    text = explained(error) if isinstance(error, OSError) else str(error)
+    text = explained(error) if isinstance(error, OSError) else str(error) + _room(error, str(error))
     text = f"{where}: {terminal.printable(redact(' '.join((text or str(error)).split())))}"
     is_final = getattr(error, "is_final", False)
     _tell_torchrun(f"relama: error{text}", is_final)
@@ -56,6 +56,16 @@ def explained(error: OSError) -> str | None:
     if error.errno == errno.ENAMETOOLONG:
         return f"{str(path)[:60]}…: a name in this path is too long for its file system; choose a shorter one"
     return None
+
+
+def _room(error: Exception, text: str) -> str:
+    """How to go on where a full disk is behind a refusal that does not say so."""
+    cause = error.__context__
+    if not isinstance(cause, OSError) or cause.errno not in _FULL or " free" in text:
+        return ""
+    path = cause.filename2 or cause.filename
+    free = f" ({_free(Path(path))} free)" if isinstance(path, str) else ""
+    return f"; make room on its disk{free} and run the same command again"
 
 
 def _file_in(path: Path) -> Path | None:

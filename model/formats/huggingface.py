@@ -8,6 +8,8 @@ then on.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -111,7 +113,7 @@ def write_huggingface(
                 their_name(name): cast(name, to_halves(name, weights.read(name), weights.config), dtype)
                 for name in names
             }
-            save_file({name: part[name].contiguous() for name in part}, folder / file, {"format": "pt"})
+            _save(part, folder / file)
             weight_map |= dict.fromkeys(part, file)
             del part
         if len(plan) > 1:
@@ -125,6 +127,17 @@ def write_huggingface(
         _write_json(folder / "generation_config.json", ids | sampling)
         for name, content in (extra or {}).items():
             (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _save(tensors: dict[str, Tensor], path: Path) -> None:
+    """Write a file. Raises OSError, as other writers do; safetensors has its own error."""
+    try:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, {"format": "pt"})
+    except SafetensorError as error:
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def their_name(name: str) -> str:

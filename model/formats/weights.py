@@ -123,8 +123,13 @@ def written_whole(output: Path) -> Iterator[Path]:
                 os.fsync(handle)
                 os.close(handle)
             aside.rename(output)
-    except (OSError, RuntimeError) as error:
-        raise FormatError(f"output={output}: could not be written ({_first_line(error)})") from None
+    except OSError as error:
+        raise FormatError(f"output={output}: could not be written ({error.strerror or error})") from None
+    except RuntimeError as error:  # torch.save hides the cause
+        free = shutil.disk_usage(output.absolute().parent).free / 1e9
+        raise FormatError(
+            f"output={output}: could not be written ({_first_line(error)}); its disk has {free:,.2f} GB free"
+        ) from None
 
 
 def _refuse_existing(output: Path) -> None:

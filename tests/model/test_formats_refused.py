@@ -2,14 +2,16 @@
 
 import json
 import pickle
+import resource
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.formats.huggingface import open_huggingface
+from model.formats.huggingface import open_huggingface, write_huggingface
 from model.formats.meta import open_meta, write_meta
 from model.formats.weights import FormatError, Weights
 from model.llama import Llama, LlamaConfig
@@ -109,6 +111,20 @@ def test_foreign_models_in_metas_format_are_refused_by_name(weights, tmp_path, m
         open_meta(tmp_path / "m")
     assert message in str(error.value) and str(tmp_path / "m") in str(error.value)
     assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize("writer", [write_huggingface, write_meta])
+def test_a_disk_that_fills_is_named_and_leaves_nothing(writer: Callable[..., None], weights, tmp_path):
+    limit = {write_huggingface: {"shard_bytes": 1 << 30}, write_meta: {"shards": 1}}[writer]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))  # a longer file cannot be written
+    try:
+        with pytest.raises(FormatError, match=r"output=.*/out: could not be written \(") as error:
+            writer(weights, tmp_path / "out", dtype=torch.float32, **limit)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "File too large" in str(error.value) or "GB free" in str(error.value)
+    assert not any(tmp_path.iterdir())
 
 
 def damaged_huggingface(folder: Path, how: str) -> None:

@@ -1,0 +1,30 @@
+"""The line that ends a command."""
+
+import errno
+
+from configs.errors import report
+
+
+class Refusal(Exception):
+    pass
+
+
+def test_a_refusal_by_a_full_disk_names_the_room_and_what_to_do(tmp_path, capsys):
+    try:
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "new" / "page.html"))
+    except OSError as error:
+        refusal = Refusal(f"page.html: cannot be written ({error.strerror})")
+        refusal.__context__ = error
+    report(refusal)
+    line = capsys.readouterr().err
+    assert line.startswith(
+        "relama: error: page.html: cannot be written (No space left on device); make room on"
+    )
+    assert " GB free) and run the same command again" in line and line.count("\n") == 1
+
+
+def test_other_refusals_stay_as_they_are(capsys):
+    refusal = Refusal("page.html: cannot be written (Input/output error)")
+    refusal.__context__ = OSError(errno.EIO, "Input/output error", "page.html")
+    report(refusal)
+    assert capsys.readouterr().err == "relama: error: page.html: cannot be written (Input/output error)\n"
