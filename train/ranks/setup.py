@@ -146,7 +146,15 @@ def join_process_group(backend: str, world_size: int, patience: timedelta) -> in
         # gloo would listen at the address of the machine's name, which others may reach.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
     if not {"MASTER_ADDR", "RANK"} <= os.environ.keys():  # some clusters set MASTER_ADDR everywhere
-        dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+        try:
+            dist.init_process_group(backend, store=HashStore(), rank=0, world_size=1)
+        except RuntimeError as error:
+            if "Unable to find address" not in str(error):
+                raise
+            name = os.environ.get("GLOO_SOCKET_IFNAME", LOOPBACK)
+            raise RunError(
+                f"{name}: no such network interface, or it is down; bring it up (ip link set {name} up)"
+            ) from None
         return 0
     rank = identity.rank()
     agent_serves = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"

@@ -1,12 +1,15 @@
 """The ports that training opens: other machines reach none of them, as docs/security.md says."""
 
 import os
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 import pytest
 
 from tests.support.fork_server import python
+from train.config import RunError
+from train.ranks.setup import join_process_group
 
 # Join a group, then print the interface that gloo uses and the addresses at which this process listens.
 LISTENING = """
@@ -26,6 +29,12 @@ for table in ("tcp", "tcp6"):
 os.write(1, (" ".join(found) + "\\n").encode())  # at once: ranks share the output
 tear_down()
 """
+
+
+def test_a_network_interface_that_is_down_is_named(monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nosuch0")
+    with pytest.raises(RunError, match="nosuch0: no such network interface, or it is down; bring it up"):
+        join_process_group("gloo", 1, timedelta(seconds=5))
 
 
 def is_loopback(address: str) -> bool:
