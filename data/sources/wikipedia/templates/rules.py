@@ -24,7 +24,7 @@ _TEXTS = (
     "tekst",
     "treść",
 )
-_TEXTS += ("текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg")
+_TEXTS += ("текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste")
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
 _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
@@ -168,6 +168,11 @@ def lines(positional: list[str], named: dict[str, str]) -> str:
     return f"\n{content}\n" if content.startswith(("*", "#")) else content
 
 
+def columns(positional: list[str], named: dict[str, str]) -> str:
+    """{{Kolommen2|Kolom1=* a|Kolom2=* b}}: the columns one below the other, on lines of their own."""
+    return "\n" + "\n".join(value for name, value in named.items() if name[-1:].isdigit()) + "\n"
+
+
 def pipe(positional: list[str], named: dict[str, str]) -> str:
     """{{!}}: a `|` that may be the markup of a link or a table."""
     return "|"
@@ -245,7 +250,7 @@ FUNCTIONS: dict[str, Rule] = {
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "missing": missing,
     "bracketed": bracketed, "pipe": pipe, "interlanguage": interlanguage, "ordinal": ordinal, "music": music,
-    "lines": lines, "bullets": bullets, "numbered": numbered,
+    "lines": lines, "columns": columns, "bullets": bullets, "numbered": numbered,
     "ordinal century": ordinal_century, "coordinates": coordinates.coordinates, **figures.FUNCTIONS,
     **measures.FUNCTIONS,
     **authors.FUNCTIONS, **forms.FUNCTIONS,

@@ -214,3 +214,29 @@ def test_the_first_sentence_of_an_italian_biography_is_written(arguments, senten
     page = "{{Bio\n|" + arguments.replace("|", "\n|") + "\n}}\nVisse a lungo."
     assert wikitext_to_text(page, language="it") == f"{sentence}\nVisse a lungo."
     assert wikitext_to_text("{{Bio|Sesso=M}}\nVisse.", language="it") == "Visse."
+
+
+BLOCKS = [
+    ("es", "{{ecuación|<math>x=1</math>||left}}\n{{teorema|Todo x es y.}}\n{{caja de cita|Así fue.|Ana}}",
+     "$x=1$\nTodo x es y.\nAsí fue."),
+    ("fr", "{{Théorème|Pythagore|Tout x est y.}}\n{{démonstration|contenu=Soit x.}}\n"
+     "{{colonnes|nombre=2|\n* a\n* b\n}}",
+     "Pythagore. Tout x est y.\nSoit x.\n\n- a\n- b"),
+    ("ca", "{{citació|Tot flueix.|Heràclit}}", "Tot flueix."),
+    ("it", "{{Cassetto|titolo=T|testo=Ecco il testo.}}", "Ecco il testo."),
+    ("pt", "{{Quote1|Tudo flui.|A}}\n{{Caixa de citação|Foi assim.}}", "Tudo flui.\nFoi assim."),
+    ("pl", "{{Kolumny|\n* a\n* b\n}}\n{{CytatD|Wszystko płynie.|A}}", "- a\n- b\n\nWszystko płynie."),
+    ("ru", "{{Врезка|Текст=Вот текст.}}\n{{Скрытый|Заголовок|Вот слова.}}\n{{Теорема|Всё x.}}",
+     "Вот текст.\nВот слова.\nВсё x."),
+    ("de", "{{Mehrspaltige Liste|breite=20em|liste=\n* a\n* b\n}}\n{{Kasten|Ein Text.}}",
+     "- a\n- b\n\nEin Text."),
+    ("nl", "{{Kolommen2|Kolom1=\n* a\n|Kolom2=\n* b\n}}\n{{Kader|Een tekst.}}", "- a\n- b\n\nEen tekst."),
+    ("en", "{{Math theorem|name=Ann|math_statement=All x is y.}}\n{{NumBlk|:|<math>x=1</math>|1}}\n"
+     "{{hidden|Title|The words.}}", "Ann. All x is y.\n$x=1$\nThe words."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_running_text_in_a_template_on_its_own_line_is_kept(number):
+    language, wikitext, text = BLOCKS[number]
+    assert wikitext_to_text(wikitext, language=language) == text

@@ -17,7 +17,17 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 lang | langx | color | colour | colored text | coloured text | font | script | sort | sortkey
 | background color | bgcolor | wikt-lang
 | ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
-plainlist | flatlist → @lines
+plainlist | flatlist | multiple columns → @lines
+
+# Boxes, theorems, quotations and equations on lines of their own, by names that mean the same everywhere.
+ecuación | teorema | definición | demostración | lema | corolario | proposición | caja de cita | citació
+| cita destacada | caixa de cita | caixa de citação | quote1 | cassetto | démonstration | boîte déroulante
+| encadré texte | encadré | kasten | kader | tekstkader | cytatd | cytat bloku | врезка | врізка | эпиграф
+| теорема | hider | quote frame | lemme → @text
+théorème | énoncé → [{titre,1}. ]{énoncé,contenu,texte,2}
+colonnes | kolumny | układ wielokolumnowy | mehrspaltige liste → @lines
+kolommen2 | kolommen3 | kolommen4 → @columns
+скрытый → {содержание,2}
 rquote → {quote,text,2,1}
 resize | transl | transliteration | tlit | font color | fontcolor → @last
 

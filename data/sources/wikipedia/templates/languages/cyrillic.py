@@ -7,7 +7,7 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 RUSSIAN = """
 s | nobr | nowrap | цитата | comment | abbr | formatnum | малый | музыка | мв | капитель | малые прописные
 | имя | бс | lang-* | выделение | math | mvar | mono | шрифт | кхм | стих
-| начало цитаты | скрытый | якорь2 | нет в источнике | мфа | коммент → @text
+| начало цитаты | якорь2 | нет в источнике | мфа | коммент → @text
 lang | языки | цвет | color → @second
 не переведено 2 | не переведено 3 | не переведено 4 | не переведено 5 | не переведено 6 | не перевод
 → @interlanguage

@@ -28,6 +28,11 @@ Cm berkelium Bk californium Cf einsteinium Es fermium Fm mendelevium Md nobelium
 TABLE = """
 aet | a.e.t. → a.e.t.
 pso | p.s.o. → p.s.o.
+math theorem → [{name}. ]{math_statement,1}
+math proof → {proof,1}
+numblk → {2}
+equation box 1 → {equation}
+hidden → {content,2}
 "' | " ' → "'
 ' " | '" → '"
 -" | "- → "
