@@ -27,7 +27,7 @@ class LadderConfig:
     def __post_init__(self) -> None:
         if bool(self.sizes) == bool(self.fit):
             raise ValueError(
-                "sizes: expected parameters such as sizes=1M,2M,4M,8M, or fit=RUN,RUN,… of finished runs"
+                "sizes: expected parameters such as sizes=1.5M,3M,5M,9M, or fit=RUN,RUN,… of finished runs"
                 if not self.sizes
                 else "sizes: give sizes= or fit=, not both"
             )

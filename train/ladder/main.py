@@ -1,4 +1,4 @@
-"""`relama ladder sizes=1M,2M,4M,8M tokens_per_parameter=5,10,20 data=mix`: small runs predict a large one.
+"""`relama ladder sizes=1.5M,3M,5M,9M tokens_per_parameter=5,10,20 data=mix`: small runs predict a large one.
 
 A family of LLaMA-shaped models is trained by the existing trainer, smallest first. From the third size on,
 the held-out loss of each next size is predicted and written down before it is trained, then compared. The

@@ -170,7 +170,7 @@ def test_finished_runs_of_any_name_can_be_fitted(world, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "sizes: expected parameters such as sizes=1M"),
+        ([], "sizes: expected parameters such as sizes=1.5M"),
         (["sizes=1M,2M"], "sizes=1M,2M: a fit needs at least 3 different sizes"),
         (["sizes=1M,2M,x"], "sizes=x: expected parameters, such as 800k"),
         (["sizes=1M,2M,4M", "tokens_per_parameter=20"], "tokens_per_parameter=20: expected at least 2"),
