@@ -1,6 +1,6 @@
 """The names that other frameworks have for our keys, and their keys that have no counterpart here.
 
-From nanoGPT, litgpt, torchtitan, Megatron-LM, Hugging Face's Trainer, DeepSpeed and lm-eval.
+From nanoGPT, nanochat, litgpt, torchtitan, Megatron-LM, Hugging Face's Trainer, DeepSpeed and lm-eval.
 """
 
 # What other frameworks call our keys. A name is suggested only where the command has its key.
@@ -11,6 +11,11 @@ ELSEWHERE = {
     "device_train_microbatch_size": ("micro_batch",),
     "global_batch_size": ("global_batch",),
     "train_batch_size": ("global_batch",),
+    "total_batch_size": ("global_batch",),
+    "device_batch_size": ("micro_batch",),
+    "num_iterations": ("steps",),
+    "depth": ("model.n_layers",),
+    "model_tag": ("run",),
     "gradient_accumulation_steps": ("global_batch",),
     "accumulate_grad_batches": ("global_batch",),
     "epochs": ("steps",),
@@ -222,6 +227,11 @@ ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("dropout", "attention_dropout", "hidden_dropout", "resid_pdrop", "attn_pdrop", "embd_pdrop"),
         "optim.lr",
         "LLaMA is trained without dropout; leave it out",
+    ),
+    (
+        ("tie_embeddings", "tie_word_embeddings", "tied_embeddings", "weight_tying"),
+        "optim.lr",
+        "LLaMA's output matrix is separate from its embedding; leave it out",
     ),
     (("bias", "qkv_bias", "attention_bias", "add_bias_linear"), "optim.lr", "LLaMA's layers have no biases"),
     (

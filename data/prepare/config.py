@@ -1,5 +1,6 @@
 """The keys of `relama prepare`, and the combinations that are refused at once."""
 
+import difflib
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -98,9 +99,11 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         if self.recipe not in (*RECIPES, *MAKERS):
-            raise ValueError(
-                f"recipe={self.recipe}: expected one of {', '.join(RECIPES)}, {', '.join(MAKERS)}"
-            )
+            recipes = [*RECIPES, *MAKERS]
+            near = [name for name in recipes if self.recipe and name.startswith(self.recipe.lower())]
+            near = near or difflib.get_close_matches(self.recipe, recipes, n=1)
+            meant = f"did you mean {near[0]}? " if len(near) == 1 else ""
+            raise ValueError(f"recipe={self.recipe}: {meant}expected one of {', '.join(recipes)}")
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:
                 raise ValueError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from configs import terminal
 from configs.load import entry, load
 from model.flops import flops_per_token, n_params
+from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
 from train.config import RunError
 from train.metrics.hardware import GPU_NAMES
 from train.plan.config import PlanConfig
@@ -27,12 +28,13 @@ def budget(config: PlanConfig) -> list[str]:
     speed, basis = _speed(config, flops)
     hours = tokens / speed / 3600
     width = 2 if config.model.vocab_size <= 2**16 else 4  # bytes of a token in a store
+    used, idle = _used(config)
     mwh = hours * WATTS * PUE / 1e6
     lines = [
         f"{size:,} parameters, {tokens:,} tokens in {config.steps:,} steps of {config.global_batch:,}",
         f"{tokens * flops:.3g} FLOPs at {flops:.4g} per token (6 per matrix weight, plus causal attention)",
         f"{hours:,.0f} GPU-hours at {speed:,.0f} tokens/s per GPU ({basis})",
-        f"{hours / 24 / config.world_size:,.1f} days on {config.world_size:,} GPUs",
+        f"{hours / 24 / used:,.1f} days on {used:,} GPUs{idle}",
     ]
     if config.device == A100 and not config.measured:
         lines.append(
@@ -44,6 +46,28 @@ def budget(config: PlanConfig) -> list[str]:
         f"{size * 12 / 1e9:,.0f} GB per checkpoint (fp32 weights and AdamW's two moments); "
         f"{size * 2 / 1e9:,.0f} GB for the weights in 16 bits",
     ]
+
+
+def _used(config: PlanConfig) -> tuple[int, str]:
+    """How many GPUs can share the batch by sequences, and what that leaves idle. Raises RunError."""
+    wanted = Layout(**{name: getattr(config.parallel, name) for name in DIMENSIONS})
+    sequences = config.global_batch // config.sequence_length
+    limits = Limits(
+        model=config.model,
+        seq_len=config.sequence_length,
+        micro_batches=sequences,
+        schedule=config.parallel.schedule,
+        stages_per_rank=config.parallel.stages_per_rank,
+    )
+    try:
+        used = choose(wanted, config.world_size, limits).world_size
+    except LayoutError as error:
+        raise RunError(str(error)) from None
+    idle = config.world_size - used
+    return (
+        used,
+        f"; {sequences:,} sequences a step leave {idle:,} of {config.world_size:,} idle" if idle else "",
+    )
 
 
 def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:

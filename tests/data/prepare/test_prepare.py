@@ -319,7 +319,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         ([], ["recipe", EVERY_RECIPE]),
         (
             ["recipe=gihtub"],
-            ["recipe=gihtub", EVERY_RECIPE],
+            ["recipe=gihtub", "did you mean github?", EVERY_RECIPE],
         ),
         (["recipe=commoncrawl", "input=x", "ccnet.skip=language"], ["ccnet.skip=language,perplexity"]),
         (["recipe=commoncrawl", "input=x", "ccnet.skip=dedup"], ["ccnet.skip=dedup", "paragraphs, language"]),

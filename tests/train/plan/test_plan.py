@@ -166,6 +166,13 @@ def test_the_plan_of_65b_by_the_paper_s_accounting(capsys):
         assert words in text
 
 
+def test_the_plan_counts_only_the_gpus_that_the_batch_divides_among(capsys):
+    assert main(["model=7b", "world_size=7"]) == 0
+    assert "858.7 days on 4 GPUs; 2,048 sequences a step leave 3 of 7 idle" in capsys.readouterr().out
+    assert main(["model=7b", "world_size=13", "parallel.dp_shard=8"]) == 1
+    assert "but the world size is 13" in capsys.readouterr().err
+
+
 def test_the_plan_of_a_layout_prints_every_part(capsys):
     arguments = ["model=tiny", "layout=true", "world_size=16", "parallel.tp=2", "global_batch=4096", "gpu=16"]
     assert main(arguments) == 0
