@@ -40,11 +40,13 @@ def side_by_side(left: list[str], right: list[str], room: int) -> list[str]:
 
 
 def _wrapped(line: str, room: int) -> list[str]:
-    """The pieces of a line that fit `room` columns, cut anywhere: it may be code."""
+    """The pieces of a line that fit `room` columns, cut between words if that wastes less than a third."""
     pieces, line = [""], terminal.printable(line.expandtabs(4))
     for letter in line:
         if terminal.width(pieces[-1] + letter) > room:
-            pieces.append("")
+            text, _, word = pieces[-1].rpartition(" ")
+            is_word = letter != " " and text.strip() and terminal.width(word) < room / 3
+            pieces[-1:] = [text, word] if is_word else [pieces[-1], ""]
         pieces[-1] += letter
     return pieces
 

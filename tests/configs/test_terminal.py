@@ -12,6 +12,7 @@ import time
 import pytest
 
 from configs import terminal, waiting
+from launch.columns import side_by_side
 from tests.support.runs import REPOSITORY
 from train.metrics import progress_line
 
@@ -216,3 +217,13 @@ def test_a_generation_is_exact_in_a_pipe_and_harmless_on_a_terminal(capsys, monk
     assert capsys.readouterr().out == "a\\x1b[2J\tb\n\\u202egpj \u0645\u06cc\u200c\u062e\u0648\n"
     terminal.write("one\ntwo")
     assert capsys.readouterr().out == "one\\ntwo\n"
+
+
+def test_texts_next_to_each_other_are_cut_between_words_where_they_can_be():
+    left = ["The function is a string, and the following is used", "    " + "x" * 40]
+    lines = side_by_side(left, ["日本語 " * 6], 38)
+    assert lines[:2] == [
+        "The function is a string, and the       │ 日本語 日本語 日本語 日本語 日本語",
+        "following is used                       │ 日本語",
+    ]
+    assert [line.partition("│")[0].rstrip() for line in lines[2:]] == ["    " + "x" * 34, "x" * 6]
