@@ -18,7 +18,7 @@ from data.sources.commoncrawl.members import GZIP, ZSTD, Inflate, zstd
 from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
 
 _STATUS = re.compile(rb"[^ \t\r\n]+[ \t]+(\d{3})(?!\d)")
-_HEAD_END = re.compile(rb"\r*\n(?:\r*\n|(?=<))")  # some servers forget the empty line
+_HEAD_END = re.compile(rb"\r{0,2}\n(?:\r{0,2}\n|(?=<))")  # some servers forget the empty line
 _CHUNK = re.compile(rb"[ \t]*([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _BINARY = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")  # as in MIME sniffing (WHATWG, §3)

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import time
 import zlib
 
 import pytest
@@ -270,3 +271,10 @@ def test_the_body_begins_after_any_line_ends_or_at_the_first_tag(end, empty_line
     head = end.join(["HTTP/1.1 200 OK", "Content-Type: text/html", "X: <a>", ""]) + end * empty_line
     page = parse_response(head.encode() + HTML)
     assert (page.content_type, page.body) == ("text/html", HTML)
+
+
+def test_a_head_of_carriage_returns_alone_takes_linear_time():
+    begin = time.process_time()
+    page = parse_response(b"HTTP/1.1 200 OK" + b"\r" * 3_000_000)
+    assert (page.status, page.body) == (200, b"")
+    assert time.process_time() - begin < 2  # a square would take hours
