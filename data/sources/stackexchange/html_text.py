@@ -21,6 +21,7 @@ _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
 _SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
 _BAR = " | "
+_MOST_CELLS = 1000  # of a row, of which empty ones have a bar
 # The base of a power: a number, a bracket, or a symbol or unit of one to three letters.
 _BASE = re.compile(r"(?:[0-9)\]}]|(?<![^\W\d_])[^\W\d_]{1,3})$")
 _POWER = re.compile(
@@ -172,9 +173,10 @@ class _Text:
         self._cells += 1
         if self._cells == 1 or self._mark or self._pre:
             return
-        if not self._row:
+        is_counted = self._cells <= _MOST_CELLS
+        if is_counted and not self._row:
             self._empty_cells += "| "
-        elif self._space.startswith(_BAR):
+        elif is_counted and self._space.startswith(_BAR):
             self._space += "| "
         else:
             self._part(_BAR)

@@ -82,6 +82,14 @@ def test_a_power_gets_a_mark_and_an_ordinal_does_not(html, text):
     assert html_to_text(html) == text
 
 
+@pytest.mark.parametrize("row", ["<tr>", "<tr><td>a</td>"])
+def test_many_cells_take_linear_time(row):
+    begin = time.process_time()
+    assert html_to_text(f"<table>{row}{'<td></td>' * 300_000}x").endswith("| x")
+    assert time.process_time() - begin < 2  # a square took 3 seconds, and more for each more cell
+    assert html_to_text(f"<table><tr>{'<td>a</td>' * 1100}") == " | ".join("a" * 1100)
+
+
 def test_many_powers_take_linear_time():
     assert html_to_text("<p>" + "2<sup>3</sup> " * 100_000 + "</p>").count("2^3") == 100_000
 
