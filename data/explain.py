@@ -9,6 +9,7 @@ import json
 import os
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def explain(
         sample, seq_len = order.locate(n), order.seq_len(n)
         if sample.source not in stores:
             raise DataError(
-                f"sample {n:,}: {sample.source} is no longer among the run's corpora; "
-                "`relama explain` on the parent run may have it"
+                f"sample {n:,}: the tokens of {sample.source} are no longer where the run or its parents "
+                "read them; restore them"
             )
         yield from _explain_sample(n, sample, seq_len, stores[sample.source], tokenizer, width)
 
@@ -120,16 +121,19 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
     try:
         known = json.loads(regular_file.content(path))
         order, steps = Order.from_json(known["order"]), Steps.of(known["global_batch"])
-        folders, fingerprints = known["stores"], known["fingerprints"]
-        if not all(isinstance(folders[one], str) for part in order.segments for one in part.block):
+        folders, fingerprints = dict(known["stores"]), dict(known["fingerprints"])
+        places = [*folders.values(), *(folders[source] for source in order.segments[-1].block)]
+        if not all(isinstance(place, str) for place in places):
             raise ValueError(f"stores is {str(folders)[:40]!r}")
-        if not isinstance(fingerprints, dict):
-            raise ValueError(f"fingerprints is {str(fingerprints)[:40]!r}")
     except FileNotFoundError:
         raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
     stores = {source: open_store(place, cache=cache) for source, place in folders.items()}
+    every = {source for part in order.segments for source in part.block}
+    for source, (place, fingerprint) in _of_the_past(folder, every - {*folders}).items():
+        with suppress(DataError):  # gone: its samples say so
+            stores[source], fingerprints[source] = open_store(place, cache=cache), fingerprint
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
             raise DataError(
@@ -138,12 +142,28 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
             )
     for part in order.segments:
         for source in part.block:
-            if part.n_sequences[source] > stores[source].n_sequences(part.seq_len):
+            if source in stores and part.n_sequences[source] > stores[source].n_sequences(part.seq_len):
                 raise DataError(
                     f"{path}: not the order of a run (it reads more of {source} than {stores[source].place} "
                     "has)"
                 )
     return order, steps, stores
+
+
+def _of_the_past(folder: Path, wanted: set[str]) -> dict[str, tuple[str, str]]:
+    """The place and the fingerprint of sources that only the runs before a branch read, as far as known."""
+    found: dict[str, tuple[str, str]] = {}
+    seen: set[Path] = set()
+    while wanted - {*found} and folder.resolve() not in seen:
+        seen.add(folder.resolve())
+        try:
+            folder = folder / json.loads(regular_file.content(folder / "lineage.json"))["parent"]
+            known = json.loads(regular_file.content(folder / "order.json"))
+            for source in (wanted - {*found}) & {*known["stores"]}:
+                found[source] = str(known["stores"][source]), known["fingerprints"][source]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            break
+    return found
 
 
 @dataclass(frozen=True)

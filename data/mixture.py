@@ -15,6 +15,7 @@ from data.remote import is_remote
 Place = str | Path  # a URL, or a folder
 # The paper's sources; each has its own recipe.
 RECIPES = ("commoncrawl", "c4", "github", "wikipedia", "books", "arxiv", "stackexchange")
+SAMPLE = ("python_code", "python_docs")  # the sources of recipe=sample
 
 
 @dataclass
@@ -102,7 +103,7 @@ def sources_in(corpora: str) -> list[str]:
 
 
 def _remedy(config: DataConfig, missing: list[str]) -> str:
-    if config.name == "sample":
+    if all(source in SAMPLE for source in missing):
         return "make it with `relama prepare recipe=sample`"
     recipe = next((source for source in missing if source in RECIPES), f"text source={missing[0]}")
     hint = "" if "text" in recipe else " (recipe=text source=NAME for text that is already cleaned)"

@@ -47,6 +47,7 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool]:
         if theirs.get(key, value) != value:
             raise FormatError(f"{path}: {key}={theirs[key]}: expected {value}, as in LLaMA")
     optional = [key for key in ("num_key_value_heads", "head_dim") if theirs.get(key) is not None]
+    optional += [key for key in ("max_position_embeddings",) if key in theirs]
     refuse_unless_whole_number(path, theirs, *COUNTS, *optional)
     dim, heads, hidden = theirs["hidden_size"], theirs["num_attention_heads"], theirs["intermediate_size"]
     kv_heads, head_dim = theirs.get("num_key_value_heads"), theirs.get("head_dim")
@@ -58,7 +59,7 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool]:
             n_heads=heads,
             vocab_size=theirs["vocab_size"],
             multiple_of=multiple_of,
-            norm_eps=theirs.get("rms_norm_eps", 1e-6),
+            norm_eps=_number(path, "rms_norm_eps", theirs.get("rms_norm_eps", 1e-6)),
             max_seq_len=theirs.get("max_position_embeddings", 2048),
             n_kv_heads=None if kv_heads == heads else kv_heads,
             head_size=None if head_dim is None or head_dim * heads == dim else head_dim,
@@ -110,13 +111,17 @@ def _rope(path: Path, theirs: dict) -> dict:
     theirs |= {key: rope.get(key) for key in known}
     numbers = {}
     for key, value in theirs.items():
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise FormatError(f"{path}: {key}={value}: expected a number")
-        numbers[known.get(key, key)] = float(value)
+        numbers[known.get(key, key)] = _number(path, key, value)
     if known:
         refuse_unless_whole_number(path, rope, "original_max_position_embeddings")
         numbers["rope_original_seq_len"] = rope["original_max_position_embeddings"]
     return numbers
+
+
+def _number(path: Path, key: str, value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise FormatError(f"{path}: {key}={value}: expected a number")
+    return float(value)
 
 
 def _rounding(dim: int, hidden: int) -> tuple[int, float]:

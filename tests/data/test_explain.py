@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.errors import DataError
 from data.explain import explain, main
 from data.loader import Loader
 from data.order import Order
@@ -114,6 +115,27 @@ def test_the_verb_prints_a_step_of_a_run_by_its_name(run, capsys, monkeypatch):
     assert main(["run=mine", "step=4", "limit=1"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("step 4: samples 18 to 23 (limit=1") and "document " in out
+
+
+def test_a_branch_explains_the_sources_that_only_its_parents_read(run, stores):
+    """Its corpora may lack them: their place is in the order.json of the run that read them."""
+    child = run.parent / "child"
+    child.mkdir()
+    known = json.loads((run / "order.json").read_text())
+    n = {"prose": stores["prose"].n_sequences(SEQ_LEN)}
+    order = order_of(run).change(BATCH * 2, weights={"prose": 1}, n_sequences=n, seq_len=SEQ_LEN)
+    for key in ("stores", "fingerprints"):
+        known[key] = {"prose": known[key]["prose"]}
+    (child / "order.json").write_text(json.dumps(known | {"order": order.to_json()}))
+    first = next(step for step in (1, 2) if "code" in " ".join(explain(run, step)))
+    with pytest.raises(DataError, match="the tokens of code are no longer where the run or its parents"):
+        list(explain(child, first))
+    (child / "lineage.json").write_text(json.dumps({"parent": "../mine"}))
+    for step in (1, 2):
+        assert list(explain(child, step)) == list(explain(run, step))
+    assert {line.split()[2] for line in explain(child, 3) if line.startswith("sample ")} == {"prose,"}
+    (run / "lineage.json").write_text(json.dumps({"parent": "../child"}))  # a circle, which an editor made
+    assert list(explain(child, first))
 
 
 @pytest.mark.parametrize(

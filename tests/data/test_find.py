@@ -54,6 +54,22 @@ def test_documents_are_named_by_url_record_license_id_or_pattern(stores, tmp_pat
         assert counts == {source: store.n_documents for source, store in stores.items()}
 
 
+def test_the_nearest_names_of_an_unknown_document_are_shown(stores):
+    store = stores["prose"]
+    span = next(iter(store.documents(0, 1)))
+    document = read_row(span.text_file, span.row)
+    near = {
+        f"{document.id}x": document.id,
+        "license:no such": "; the nearest: MIT",
+        f"{document.file}x#0": document.file,
+        f"{document.file}#99999999999999999999": "its file is known, without this record",
+    }
+    for name, expected in near.items():
+        with pytest.raises(DataError) as refused:
+            select(stores, [Wanted.of(name)])
+        assert expected in str(refused.value)
+
+
 @pytest.mark.parametrize(
     "name", ["https://example.org/nothing", "nowhere.txt#7", "license:none such", "re:("]
 )

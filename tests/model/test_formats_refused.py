@@ -174,6 +174,8 @@ def damaged_huggingface(folder: Path, how: str) -> None:
         ("num_hidden_layers=1", "model.layers.1."),
         ("num_key_value_heads=2", "k_proj.weight has shape [64, 64], but its config implies [16, 64]"),
         ("num_key_value_heads=3", "n_kv_heads=3: must divide model.n_heads=8"),
+        ('rms_norm_eps="1e-5"', "rms_norm_eps=1e-5: expected a number"),
+        ("max_position_embeddings=null", "max_position_embeddings=None: expected a positive integer"),
         ('num_key_value_heads="2"', "num_key_value_heads=2: expected a positive integer"),
         ("head_dim=16", "q_proj.weight has shape [64, 64], but its config implies [128, 64]"),
         ("head_dim=7", "head_size=7: rotary"),

@@ -4,11 +4,12 @@ Keys that a phase can set (the mixture, seq_len, global_batch, model.rope_theta)
 trained on, so they keep their values, and a phase after the step has the new ones.
 """
 
+import re
 from dataclasses import fields, replace
 
 from train.config import RunError, TrainConfig
 from train.phases.config import PhaseConfig
-from train.phases.timeline import REST
+from train.phases.timeline import REST, end_by_share
 
 FIXED = ("seed", "data_seed", "init", "restart")  # what a branch cannot change
 PAST = "past"  # the name of a parent's steps that had none
@@ -36,19 +37,27 @@ def branched_config(
         raise RunError(
             f"phases.{late[0]}: began before step {at}, where the branch begins; name another phase"
         )
-    ended = {key: replace(phase, **_until(end)) for key, (phase, end) in past.items() if end <= at}
+    ended = {
+        key: replace(phase, **_until(min(end, at)))
+        for key, (phase, end) in past.items()
+        if _is_over(phase, end, parent.steps, typed.steps, at)
+    }
     if given or any(key not in parent.phases for key in phases):
         ended |= {key: replace(phase, **_until(min(end, at))) for key, (phase, end) in past.items()}
         goes_on = parent.phases.get(parent.timeline.at(at + 1).name, PhaseConfig())
+        name = re.sub(r"[^A-Za-z0-9_-]+", "_", name)  # of the characters that a key may have
         alone = {f"{name}-{at}" if name in ended else name: replace(goes_on, **_until(None))}
-        chain = ended | {key: _overlaid(phase, given) for key, phase in (phases or alone).items()}
+        chain = ended | {
+            key: _overlaid(given or PhaseConfig(), phase) if phases else _overlaid(phase, given)
+            for key, phase in (phases or alone).items()
+        }
     else:  # the same chain, in which phases to come may differ
         chain = {
             key: ended.get(key) or _overlaid(phase, phases.get(key)) for key, phase in parent.phases.items()
         }
     return replace(
         typed,
-        data=replace(typed.data, weights=parent.data.weights, sources=None),
+        data=replace(typed.data, weights=parent.data.weights, sources=parent.data.sources),
         seq_len=parent.seq_len,
         global_batch=parent.global_batch,
         model=replace(typed.model, rope_theta=parent.model.rope_theta),
@@ -81,6 +90,15 @@ def _past(parent: TrainConfig, at: int) -> dict[str, tuple[PhaseConfig, int]]:
         for phase in parent.timeline.phases
         if phase.start < at
     }
+
+
+def _is_over(phase: PhaseConfig, end: int, old_steps: int, steps: int, at: int) -> bool:
+    """Whether a phase of the past has no steps after `at`. The run's last one goes on, unless it says where
+    it ends; an end by share may be earlier in a shorter branch."""
+    if phase.until_share is not None and end_by_share(phase.until_share, steps) <= at:
+        return True
+    is_open = end == old_steps and phase.until_step is None and phase.until_tokens is None
+    return end <= at and not is_open
 
 
 def _overlaid(phase: PhaseConfig, given: PhaseConfig | None) -> PhaseConfig:

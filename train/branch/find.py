@@ -83,6 +83,9 @@ def find(folder: Path, document: str, cache: CacheConfig | None = None) -> Found
 
 def lines(found: Found, run: str, document: str) -> Iterator[str]:
     """What to print."""
+    if not found.documents:
+        yield "known to the run's corpora, but held out: no training sequence has it"
+        return
     each = ", ".join(f"{source} {count:,}" for source, count in found.documents.items())
     count = sum(found.documents.values())
     yield f"{count:,} document{'s' * (count != 1)} ({each}), {found.tokens:,} tokens of text"

@@ -92,6 +92,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
         )
     tree = asdict(saved) | {"stop_at": None, "phases": {}}
     wanted = load("train", TrainConfig, [*files.changed(tree, typed), f"run={asked.to}"])
+    _refuse_unused_weights(typed, wanted)
     try:
         config = branched_config(saved, wanted, asked.phases, asked.at, folder.name)
     except ValueError as error:
@@ -103,6 +104,11 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     for source, store in stores.items():
         if source in state["fingerprints"]:
             refuse_other_past(store, state["fingerprints"][source], places.get(source))
+        if store.tokenizer_fingerprint != state.get("tokenizer", store.tokenizer_fingerprint):
+            raise RunError(
+                f"{store.place}: made with another tokenizer than the run's; prepare {source} with the one "
+                f"in {parent}"
+            )
     left_out = _left_out(asked.without, stores)
     order, without = _order(asked, config, state, stores, left_out)
     lineage = Lineage(
@@ -119,7 +125,23 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     except FileNotFoundError:
         raise RunError(f"{checkpoint}: removed meanwhile by its run; branch from a later step") from None
     _write(folder, config, lineage, order, stores)
-    return folder, list(shares(config, left_out))
+    sentences = list(shares(config, left_out))
+    if asked.without and not sentences:
+        sentences = [f"without={asked.without}: all of its documents are held out, so nothing is left out"]
+    return folder, sentences
+
+
+def _refuse_unused_weights(typed: list[str], wanted: TrainConfig) -> None:
+    """Refuse the weight of a source that data.sources, which may be the parent's, leaves out."""
+    chosen = wanted.data.chosen()
+    for word in typed:
+        source = word.partition("=")[0].removeprefix("data.weights.")
+        if word.startswith("data.weights.") and source not in chosen:
+            several = ",".join((*chosen, source))
+            raise RunError(
+                f"{word}: the run reads data.sources={','.join(chosen)}; add data.sources={several} to read "
+                f"{source} too"
+            )
 
 
 def _order(
@@ -136,11 +158,11 @@ def _order(
         source: merged((*earlier.get(source, ()), *left_out.get(source, ())))
         for source in sorted({*earlier, *left_out})
     }
-    order = branched(before, config, asked.at, stores, without or None)
     try:
+        order = branched(before, config, asked.at, stores, without or None)
         order.locate(config.timeline.steps.sample(config.steps) - 1)
     except ValueError as error:
-        raise RunError(f"without={asked.without}: {error}") from None
+        raise RunError(f"without={asked.without}: {error}" if asked.without else str(error)) from None
     refuse_repeats(order, config, asked.at)
     return order, without
 
@@ -150,11 +172,16 @@ def _checkpoint(parent: Path, at: int) -> tuple[Path, dict]:
     if not (parent / "checkpoints").is_dir():
         raise RunError(f"run={parent}: not a run with checkpoints; `relama runs` lists the runs here")
     steps = complete_steps(parent / "checkpoints")
+    folder = step_folder(parent / "checkpoints", at)
     if at in steps:
-        folder = step_folder(parent / "checkpoints", at)
         return folder, read_state(folder)
     near = ", ".join(map(str, sorted(sorted(steps, key=lambda step: abs(step - at))[:3]))) or "none"
-    raise RunError(f"at={at}: {parent} has no checkpoint of this step; the nearest kept: {near}")
+    if folder.is_dir():
+        raise RunError(f"at={at}: {folder} is damaged; restore it, or choose another: {near}")
+    past = [f"; {run} has the steps up to {step}" for run, step in ancestors(parent) if at <= step]
+    raise RunError(
+        f"at={at}: {parent} has no checkpoint of this step; the nearest kept: {near}{''.join(past[-1:])}"
+    )
 
 
 def _stores(config: TrainConfig, at: int) -> dict[str, TokenStore]:

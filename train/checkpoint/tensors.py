@@ -199,14 +199,32 @@ def load(
 
 def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
     """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`."""
-    there, here = _compared(LlamaConfig(**state["model"])), _compared(model)
+    saved = LlamaConfig(**state["model"])
+    there, here = _compared(saved), _compared(model)
     differences = [
         f"model.{key}: {there[key]} there, {value} here" for key, value in here.items() if there[key] != value
     ]
     if differences:
-        raise RunError(
-            f"{folder}: a checkpoint of another model ({'; '.join(differences)}); use that model's values"
-        )
+        listed, typed = "; ".join(differences), _values(saved, model)
+        raise RunError(f"{folder}: a checkpoint of another model ({listed}); give {typed}")
+
+
+def _values(saved: LlamaConfig, model: LlamaConfig) -> str:
+    """What to type to get the shape of `saved` instead of that of `model`."""
+    unused = ["vocab_size", "max_seq_len"]
+    if saved.rope_scaling == 1:
+        unused += ["rope_low_freq_factor", "rope_high_freq_factor", "rope_original_seq_len"]
+    values, ours = asdict(saved), asdict(model)
+    found = [
+        f"model.{key}={'null' if value is None else value}"
+        for key, value in values.items()
+        if key not in unused and value != ours[key]
+    ]
+    if saved.vocab_size > model.vocab_size:
+        found += ["its own tokenizer (relama import removes rows without a piece)"]
+    elif saved.vocab_size < model.vocab_size:
+        found += ["its own tokenizer"]
+    return " ".join(found)
 
 
 def _compared(model: LlamaConfig) -> dict:

@@ -174,7 +174,7 @@ def _end(name: str, phase: PhaseConfig, steps: int, first_token: int, start: int
         end = start + math.ceil((phase.until_tokens - first_token) / batch)
     elif phase.until_share is not None:
         given = f"until_share={phase.until_share}"
-        end = round(Fraction(str(phase.until_share)) * steps)
+        end = end_by_share(phase.until_share, steps)
     else:
         end = steps if phase.until_step is None else phase.until_step
         given = f"until_step={end}"
@@ -186,6 +186,11 @@ def _end(name: str, phase: PhaseConfig, steps: int, first_token: int, start: int
     if end > steps:
         raise ValueError(f"phases.{name}.{given}: ends with step {end:,}, but the run has steps={steps}")
     return end
+
+
+def end_by_share(share: float, steps: int) -> int:
+    """The last step of a phase that ends after this share of `steps`."""
+    return round(Fraction(str(share)) * steps)
 
 
 def _check_sizes(name: str, length: int, batch: int, most_seq_len: int, micro_batch: int) -> None:

@@ -73,6 +73,54 @@ def test_a_branch_of_declared_phases_keeps_those_to_come_unless_it_has_its_own()
     ]
 
 
+def test_a_last_phase_without_an_end_lasts_to_the_end_of_a_branch_from_the_last_step():
+    parent = config_of("phases.first.until_step=30", "phases.long.seq_len=128")
+    assert chain(branch_of(parent, 100, "steps=120")) == [
+        ("first", 0, 30, 256, 4096),
+        ("long", 30, 120, 128, 4096),
+    ]
+    ended = config_of("phases.long.seq_len=128", "phases.long.until_step=100")
+    assert chain(branch_of(ended, 100, "steps=120"))[1][:3] == ("rest", 100, 120)
+
+
+def test_a_phase_of_a_branch_has_its_own_values_before_those_typed_for_the_run():
+    typed = (
+        "seq_len=128",
+        "data.weights.python_docs=90",
+        "phases.short.until_step=60",
+        "phases.short.seq_len=64",
+    )
+    branch = branch_of(config_of(), 40, *typed, "phases.docs.sources=[python_docs]")
+    assert [p[:4] for p in chain(branch)] == [
+        ("past", 0, 40, 256),
+        ("short", 40, 60, 64),
+        ("docs", 60, 100, 128),
+    ]
+    assert [phase.weights for phase in branch.timeline.phases[1:]] == [
+        {"python_code": 60.0, "python_docs": 90.0},
+        {"python_docs": 90.0},
+    ]
+
+
+def test_a_shorter_branch_ends_no_phase_before_its_own_first_step():
+    parent = config_of("phases.first.until_share=0.5", "phases.first.global_batch=8192")
+    assert chain(branch_of(parent, 40, "steps=60")) == [
+        ("first", 0, 40, 256, 8192),
+        ("rest", 40, 60, 256, 4096),
+    ]
+
+
+def test_the_config_of_a_branch_reads_back_whatever_sources_the_mixture_has():
+    parent = config_of("data=mix", "data.weights.mine=2", "data.weights.more=3", "data.sources=[mine,more]")
+    branch = branch_of(parent, 40, "optim.lr=1e-4")
+    again = load("train", TrainConfig, changed(asdict(branch), []))
+    assert again.data.chosen() == branch.data.chosen() == {"mine": 2.0, "more": 3.0}
+    assert branch_of(branch, 60, "steps=120").timeline.phases[-1].weights == {"mine": 2.0, "more": 3.0}
+    named = branch_of(parent, 40, "seq_len=128", name="lr=0.5 v1.1")
+    assert load("train", TrainConfig, changed(asdict(named), [])).timeline == named.timeline
+    assert list(named.phases) == ["past", "lr_0_5_v1_1"]
+
+
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
@@ -235,7 +283,14 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
         (("at=2", "seed=1"), "seed=1: a branch keeps its parent's (0)"),
         (("at=2", "model.dim=64"), "model.dim: 32 there, 64 here"),
         (("at=2", "phases.x.sources=[poems]"), "phases.x.sources: 'poems' has no weight"),
-        (("at=2", "data.weights.poems=1"), "no token store for poems"),
+        (
+            ("at=2", "data.weights.poems=1"),
+            "no token store for poems; make each with `relama prepare recipe=text source=poems",
+        ),
+        (
+            ("at=2", "data.sources=[python_docs]", "data.weights.python_code=5"),
+            "add data.sources=python_docs,python_code to read python_code too",
+        ),
         (("at=0",), "at=0: expected a step of the parent"),
     ):
         code, text = branch(f"run={folder}", f"to={child}", *arguments, capsys=capsys)
@@ -243,6 +298,12 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
         assert not child.exists()
     assert "to=" in branch(f"run={folder}", "at=2", f"to={folder}", capsys=capsys)[1]
     assert branch(f"run={folder}", "at=2", f"to={child}", capsys=capsys)[0] == 0
+    state.write_text(kept + "x")
+    damaged = branch(f"run={folder}", "at=2", f"to={tmp_path / 'c'}", capsys=capsys)[1]
+    assert "step-000002 is damaged; restore it, or choose another: 8" in damaged
+    state.write_text(kept)
+    its = branch(f"run={child}", "at=2", f"to={tmp_path / 'c'}", capsys=capsys)[1]
+    assert f"the nearest kept: none; {folder} has the steps up to 2" in its
     Lineage(child, 2, "0" * 64).write(folder, folder)  # which only an editor can do
     for arguments in ((f"run={folder}", "at=2"), (f"run={child}", "at=2")):
         code, text = branch(*arguments, f"to={tmp_path / 'c'}", capsys=capsys)
@@ -260,6 +321,30 @@ def test_a_branch_whose_parent_removes_the_checkpoint_meanwhile_is_not_made(
     code, text = branch(f"run={folder}", "at=2", f"to={child}", capsys=capsys)
     assert code == 1 and f"{step}: missing" in text and text.count("\n") == 1
     assert not child.exists() and not step.exists()
+
+
+@pytest.mark.distributed
+@pytest.mark.parametrize(
+    ("tokenizer", "words"),
+    [
+        ("another", "there: made with another tokenizer than the run's"),
+        (None, "poems: too few tokens for one"),
+    ],
+)
+def test_a_source_that_a_branch_could_not_read_is_refused_before_it_is_made(
+    parent, tmp_path, capsys, monkeypatch, tokenizer, words
+):
+    state = json.loads((parent / "checkpoints/step-000002/state.json").read_text())
+    store = SimpleNamespace(
+        place="there",
+        fingerprint="f",
+        tokenizer_fingerprint=tokenizer or state["tokenizer"],
+        n_sequences=lambda length: 0,
+    )
+    monkeypatch.setattr("train.branch.main._stores", lambda config, at: {"poems": store})
+    typed = ("data.weights.poems=1", "data.sources=[poems]")
+    code, text = branch(f"run={parent}", "at=2", f"to={tmp_path / 'b'}", *typed, capsys=capsys)
+    assert code == 1 and words in text and text.count("\n") == 1 and not (tmp_path / "b").exists()
 
 
 @pytest.mark.distributed

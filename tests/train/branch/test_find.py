@@ -5,7 +5,9 @@ import os
 
 import pytest
 
+from data.documents import read_row
 from data.explain import explain
+from data.tokens.store import TokenStore
 from tests.support.buckets import credentials, make_bucket, moto, upload
 from tests.support.runs import succeed
 from train.branch import find, main
@@ -41,6 +43,14 @@ def test_a_document_is_found_and_left_out_of_a_branch(corpora, tmp_path, capsys)
     assert "no such file" in capsys.readouterr().err and not (tmp_path / "c").exists()
     assert find.main([f"run={folder}", "document=https://example.org/x"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
+
+    heldout = TokenStore.open(corpora / "python_docs" / "tokens", "heldout")
+    span = next(iter(heldout.documents(0, heldout.n_tokens)))
+    (tmp_path / "held.txt").write_text(read_row(span.text_file, span.row).id)
+    assert find.main([f"run={folder}", f"document={tmp_path / 'held.txt'}"]) == 0
+    assert capsys.readouterr().out.startswith("known to the run's corpora, but held out")
+    assert main.main([*arguments[:2], f"to={tmp_path / 'd'}", f"without={tmp_path / 'held.txt'}"]) == 0
+    assert "so nothing is left out" in capsys.readouterr().out
 
 
 @pytest.mark.distributed

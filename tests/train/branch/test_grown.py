@@ -11,7 +11,8 @@ from data.main import main as prepare
 from data.prepare.append import main as append
 from data.tokens.store import TokenStore
 from tests.data.phases.test_tree import Draws, Simulation
-from tests.support.runs import learned, metrics, same_tensors, succeed
+from tests.support.fork_server import python
+from tests.support.runs import REPOSITORY, learned, metrics, same_tensors, succeed
 from train.branch import find, main
 
 L, SEQUENCES = 64, 8  # of a sequence, and of a step, as tests.support.runs has them
@@ -50,7 +51,8 @@ def test_text_that_was_appended_is_trained_on_explained_found_and_taken_out(corp
     assert prepare(added) == 0
     assert append([f"corpora={corpora}", f"more={tmp_path / 'more'}", f"output={grown}"]) == 0
     assert main.main([f"run={parent}", "at=2", f"to={child}", f"corpora={grown}", "steps=900"]) == 0
-    succeed(f"config={child / 'config.yaml'}", "stop_at=5")
+    done = python(REPOSITORY / "train/main.py", f"config={child / 'config.yaml'}", "stop_at=5")  # as it says
+    assert done.returncode == 0, done.stderr
     assert [line["step"] for line in metrics(child)] == [3, 4, 5]
 
     seed = json.loads((child / "order.json").read_text())["order"]["seed"]

@@ -3,11 +3,13 @@
 import errno
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from configs import regular_file
+from configs.load import load
 from tests.support.states import trained
 from train.checkpoint import folder as folders
 from train.checkpoint.folder import (
@@ -19,7 +21,25 @@ from train.checkpoint.folder import (
     retain,
     step_folder,
 )
-from train.checkpoint.tensors import save
+from train.checkpoint.tensors import refuse_other_shape, save
+from train.config import RunError, TrainConfig
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        ["model.dim=32", "model.n_heads=4", "model.n_kv_heads=1", "model.multiple_of=101"],
+        ["model.n_heads=3", "model.head_size=8", "model.rope_scaling=8", "model.norm_eps=0.001"],
+        ["model.ffn_dim_multiplier=1.3", "model.rope_theta=500000", "model.n_layers=1"],
+    ],
+)
+def test_what_the_refusal_of_another_shape_says_to_type_gives_that_shape(shape):
+    keys = ["model=tiny", "data=sample", "model.vocab_size=300"]
+    state = {"model": asdict(load("train", TrainConfig, [*keys, *shape]).model)}
+    with pytest.raises(RunError) as refused:
+        refuse_other_shape(Path("there"), state, load("train", TrainConfig, keys).model)
+    typed = str(refused.value).rpartition("; give ")[2].split()
+    refuse_other_shape(Path("there"), state, load("train", TrainConfig, [*keys, *typed]).model)
 
 
 @pytest.fixture
