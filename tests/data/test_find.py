@@ -60,7 +60,7 @@ def test_the_nearest_names_of_an_unknown_document_are_shown(stores):
     document = read_row(span.text_file, span.row)
     near = {
         f"{document.id}x": document.id,
-        "license:no such": "; the nearest: MIT",
+        "license:no such": "; the nearest: mit",
         f"{document.file}x#0": document.file,
         f"{document.file}#99999999999999999999": "its file is known, without this record",
     }
