@@ -52,7 +52,7 @@ MISTAKES = {
     "train model=/models/llama": "to start from weights, give init=PATH",
     "train data=my.txt": "for your own text: data=text input=PATH",
     "train TRAIN logger=comet": "logger=comet: no such choice; logger is one of: ",
-    "prepare recipe=wiki input=my.txt": "recipe=wiki: expected one of commoncrawl,",
+    "prepare recipe=wiki input=my.txt": "recipe=wiki: did you mean wikipedia? expected one of commoncrawl,",
     "prepare recipe=text source=new input=my.txt stage=token": "stage=token: expected one of text, tokens",
     "export weights=first format=gguf output=new": "format=gguf: expected one of hf, meta",
     "audit size=8b": "size=8b: expected one of 7b, 13b, 33b, 65b",
