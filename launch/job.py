@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.redact import redact_command
-from data.folders import run_word
+from data.folders import run_word, write_whole
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,7 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: l
     at = time.strftime("%Y-%m-%d %H:%M:%S")
     job = Job(cluster, number, host, log, redact_command(["relama", "launch", *arguments]), at)
     path = folder / (f"job-{host}.json" if cluster == "local" else "job.json")
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(asdict(job), indent=1))
-    aside.replace(path)
+    write_whole(path, json.dumps(asdict(job), indent=1))
     return job
 
 

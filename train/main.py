@@ -7,7 +7,6 @@ if __name__ == "__main__":  # the other imports take seconds
 
     end_at_once()
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,14 +18,13 @@ from model.formats.weights import FormatError
 from train.config import Refused, RunError, TrainConfig
 from train.plan import needs
 from train.precision import make_deterministic
-from train.preflight import Resolved, resolve
+from train.preflight import Resolved, resolve, settled
 from train.ranks import identity
 from train.ranks.allocator import raise_malloc_thresholds
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
-from train.ranks.setup import die_with_parent, is_idle, set_up, tear_down
+from train.ranks.setup import Ranks, die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
-from train.run.configuration import settle_horizon, settle_precision
 from train.run.folder import claimed
 
 
@@ -34,7 +32,7 @@ def run(argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
     resolved = _resolved(load("train", TrainConfig, argv))
     config = resolved.config
-    # One rank of each machine may have to read all tokens while the others wait.
+    # The first rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(resolved.layout):
         return wait_for_the_end(identity.rank(), patience)
@@ -53,14 +51,11 @@ def run(argv: list[str]) -> int:
         with identity.waiting(watchdog.doing):
             ranks = set_up(resolved.layout, config.device, config.threads, patience)
             chosen: list[str] = []
-            config = settle_precision(config, ranks.device, chosen.append)
-            config = settle_horizon(config)
-            resolved = replace(resolved, config=config)
-            with claimed(config, argv) as folder:
+            resolved = settled(resolved, ranks.device, chosen.append)
+            with claimed(resolved.config, argv) as folder:
                 _introduce(resolved, folder.path, chosen)
                 code = run_training(resolved, ranks, folder, watchdog)
-                if code == 0 and ranks.is_first:
-                    tell_the_idle(range(ranks.world_size, identity.world_size()))
+                _dismiss_the_idle(ranks, code)
             return code
     finally:
         watchdog.close()
@@ -68,10 +63,15 @@ def run(argv: list[str]) -> int:
 
 
 def _introduce(run: Resolved, folder: Path, chosen: list[str]) -> None:
-    """What the run is and needs: said once it can start, and not at each restart."""
+    """Say what the run is and needs, once it can start; not again at each restart."""
     if not identity.restarts():
         for sentence in (*needs.sentences(run.config, run.layout, folder), *chosen):
             identity.say(sentence)
+
+
+def _dismiss_the_idle(ranks: Ranks, code: int) -> None:
+    if code == 0 and ranks.is_first:
+        tell_the_idle(range(ranks.world_size, identity.world_size()))
 
 
 def _resolved(config: TrainConfig) -> Resolved:

@@ -1,9 +1,11 @@
 """Before a run starts: resolve its configuration, once; check its layout, data, tokenizer and memory."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+import torch
 
 from data.cache.ahead import bucket_stores
 from data.cache.config import CacheConfig
@@ -20,6 +22,7 @@ from train.plan import needs
 from train.plan.auto import settle
 from train.ranks import identity
 from train.ranks.setup import choose_layout, layout_of
+from train.run.configuration import settle_horizon, settle_precision
 from train.run.lineage import Lineage
 
 # `verify_data=auto` checks the shards up to this size.
@@ -28,7 +31,7 @@ QUICK_TO_VERIFY = 2 * 2**30
 
 @dataclass(frozen=True)
 class Resolved:
-    """What a run is made from: nothing in it is left to be chosen or filled in."""
+    """What a run is made from. After `settled` nothing in it is left to be chosen or filled in."""
 
     config: TrainConfig
     layout: Layout
@@ -79,6 +82,14 @@ def _warn_of_long_rewinds(config: TrainConfig) -> None:
             f"checkpoints, one every {checkpoint.every} steps, may not reach so far: the run would begin "
             f"again; set checkpoint.keep={needed}"
         )
+
+
+def settled(run: Resolved, device: torch.device, say: Callable[[str], object]) -> Resolved:
+    """`run` with what depends on `device`, or on how its folder began: precision=auto, the warm-up.
+
+    All ranks call it, once they have joined. `say` gets the precision and the reason for it.
+    """
+    return replace(run, config=settle_horizon(settle_precision(run.config, device, say)))
 
 
 def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:

@@ -8,6 +8,7 @@ import math
 import signal
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 
 from torch import Tensor
 
@@ -96,14 +97,14 @@ class Trainer:
 
     def _train(self) -> None:
         """Steps to the end of the run, a stop or a rewind."""
-        with self._loader() as self.loader:
-            batches = self.loader.batches(self.state.step, self.config.last_step)
+        with self._loader() as loader:
+            batches = loader.batches(self.state.step, self.config.last_step)
             clock = Clock()
             while self._continues():
                 with self.profiler.step(), self.communication.watch(self.state.step + 1, clock):
                     line = self.step(self.state.step + 1, batches, clock)
                 if not self.judge.is_returning:
-                    self._after_step(line, clock)
+                    self._after_step(line, clock, loader)
                 if self.judge.is_returning:
                     return
 
@@ -145,7 +146,7 @@ class Trainer:
             **({"decision": decision["action"]} if decision else {}),
         }
 
-    def _after_step(self, line: dict, clock: Clock) -> None:
+    def _after_step(self, line: dict, clock: Clock, loader: Loader) -> None:
         """Measure, log, verify, save and validate, in this order: what a kill would lose is saved first."""
         state = self.state
         step = state.step = line["step"]
@@ -161,7 +162,8 @@ class Trainer:
             self.watchdog.beat(f"verifying a checkpoint at step {step}", LONG)
             with clock.stretch("certificate"):
                 ailing = self.judge.recovery.ailing()
-                self.certifier.certify(state.model, state.optimizer, self._replay, ailing)
+                replay = partial(self._replay, loader)
+                self.certifier.certify(state.model, state.optimizer, replay, ailing)
         is_saved = self._is_save_due(step) and self._save(clock, owed)
         if owed and not self.judge.is_returning:
             self._measure(owed, clock)
@@ -229,9 +231,9 @@ class Trainer:
             self.journal.reopen(self.state.position)
         self._pay()
 
-    def _replay(self, first: int, last: int) -> dict[int, float]:
+    def _replay(self, loader: Loader, first: int, last: int) -> dict[int, float]:
         """Train these steps again and return their losses; logs nothing."""
-        batches = self.loader.batches(first - 1, last)
+        batches = loader.batches(first - 1, last)
         state, judge = self.state, self.judge
         self.judge = Judge(state.run, self.ranks, state.folder, state.model, state.saving, is_replay=True)
         self.judge.recovery.resume(state.saving.recovery_state, judge.recovery.decisions, state.order)

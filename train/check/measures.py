@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from train.metrics.peak import measured_peak
+from train.ranks import identity
 
 MATRIX = 8192  # on GPUs: three such bf16 matrices take 384 MiB
 SIZES = (1 << 10, 1 << 20, 1 << 24)  # bytes that each rank holds
@@ -62,7 +63,7 @@ def disk_rates(folder: Path) -> tuple[float, float]:
 
 def collective_rates(device: torch.device) -> dict[str, dict[int, float]]:
     """By operation and size: bytes of the full tensor per second, over all ranks."""
-    world = dist.get_world_size()
+    world = identity.group_size()
     rates: dict[str, dict[int, float]] = {}
     for size in SIZES:
         part = torch.ones(size // 4, device=device)
@@ -84,7 +85,7 @@ def pair_rates(leaders: list[int], device: torch.device) -> dict[int, float]:
 
     All leaders measure in rounds of disjoint pairs, as in a tournament; the other ranks return {}.
     """
-    rank, found = dist.get_rank(), {}
+    rank, found = identity.group_rank(), {}
     out, into = (torch.ones(SIZES[-1] // 4, device=device) for _ in range(2))
     for pairs in rounds(leaders):
         dist.barrier()
@@ -110,7 +111,7 @@ def clock_offset() -> float:
     """Seconds by which this rank's clock is ahead of the first rank's, to within a message's time."""
     dist.barrier()
     mine = time.time()
-    clocks: list = [None] * dist.get_world_size()
+    clocks: list = [None] * identity.group_size()
     dist.all_gather_object(clocks, mine)
     return mine - clocks[0]
 

@@ -8,7 +8,6 @@ with `add_bos_token=True`. Needs the extra `eval`.
 from collections.abc import Callable
 
 import torch
-import torch.distributed as dist
 from lm_eval import evaluator, utils
 from lm_eval.api.model import TemplateLM
 
@@ -18,6 +17,7 @@ from model.parallelize.mesh import Layout
 from train.config import RunError
 from train.evaluation.likelihoods import log_likelihoods
 from train.generation.sampling import generate
+from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 # simple_evaluate would describe the machine (pip's packages, the compiler, …): a second for each task.
@@ -58,7 +58,7 @@ class RelamaLM(TemplateLM):
         if copies == 1:
             return compute(requests)
         ends = [len(requests) * copy // copies for copy in range(copies + 1)]
-        mine = dist.get_rank() // tp
+        mine = identity.group_rank() // tp
         parts = gather_objects(compute(requests[ends[mine] : ends[mine + 1]]))[::tp]
         return [answer for part in parts for answer in part]
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs import regular_file
+from data import folders
 from train.loggers.follow import Position
 from train.ranks import identity
 from train.run import views
@@ -54,9 +55,7 @@ def read(path: Path) -> Kept | None:
 
 def write(path: Path, kept: Kept) -> None:
     """Record `kept`. Raises OSError."""
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(asdict(kept)))
-    aside.replace(path)
+    folders.write_whole(path, json.dumps(asdict(kept)))
 
 
 def shown_name(folder: Path, rewinds: int) -> str:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data import folders
 from train.loggers.follow import Position, Values
 from train.run.schema import parse
 
@@ -56,9 +57,7 @@ class TensorBoard:
     def _keep(self, step: int) -> None:
         assert self._writer is not None
         self._writer.flush()
-        aside = self._cursor.with_suffix(".tmp")
-        aside.write_text(json.dumps({"step": step}))
-        aside.replace(self._cursor)
+        folders.write_whole(self._cursor, json.dumps({"step": step}))
 
     def _held(self) -> int:
         """The last step that is complete; 0, to log all of them again, if that is not known."""

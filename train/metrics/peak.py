@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from data import folders
 from train.metrics.hardware import cpu_name, gpu_of
 from train.ranks import identity
 from train.ranks.setup import gather_objects
@@ -107,11 +108,8 @@ def _read(file: Path) -> dict[str, dict]:
 
 def _write(file: Path, entries: dict[str, dict]) -> None:
     """Without a writable home, the next start measures again."""
-    aside = file.with_name(f"{file.name}.{os.getpid()}")
-    try:
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        aside.replace(file)
-    except OSError:
-        with suppress(OSError):
-            aside.unlink()
+        with folders.replacing(file, folders.own(file)) as temporary:  # other machines may share the home
+            text = json.dumps(entries, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ view: checked when it is read, written again where possible, and named where not
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from configs.load import to_yaml
@@ -35,7 +35,8 @@ FILES = (
     "decisions.jsonl",
     *markers.ALL,
 )
-OURS = (lock.NAME, configuration.NAME, "checkpoints")  # any of these makes a folder a run's
+CHECKPOINTS = "checkpoints"
+OURS = (lock.NAME, configuration.NAME, CHECKPOINTS)  # any of these makes a folder a run's
 
 
 def refuse_foreign(path: Path) -> None:
@@ -67,52 +68,57 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
 
     `arguments` are the command's. Raises RunError if another process or another run has the folder.
     """
-    folder = RunFolder(folders.run_path(config.run), arguments)
-    is_new = not folder.path.exists()
+    path = folders.run_path(config.run)
+    is_new = not path.exists()
+    with ExitStack() as held:
+        leases: list[Lease] = []  # one, on the first rank
 
-    def claim() -> None:
-        refuse_step(config.run)
-        refuse_foreign(folder.path)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        folder.lease = lock.hold(folder.path / lock.NAME)  # first: it marks the folder as a run's
-        for name in FILES:
-            views.refuse_other_than_file(folder.path / name)
-        if folder.checkpoints.is_file():
-            raise RunError(f"{folder.checkpoints}: a file, expected a folder; {views.AWAY}")
-        folder.checkpoints.mkdir(exist_ok=True)
-        configuration.refuse_another_run(folder.path, config, newest_state(folder.checkpoints))
-        markers.refuse_stopped(folder.path)
-        remove_leftovers(folder.checkpoints)
-
-    try:
-        first_rank_does(claim)
-        yield folder
-    finally:
-        if folder.lease:
+        def claim() -> None:
+            refuse_step(config.run)
+            refuse_foreign(path)
+            path.mkdir(parents=True, exist_ok=True)
+            leases.append(lock.hold(path / lock.NAME))  # first: it marks the folder as a run's
+            held.callback(leases[0].release)
             if is_new:
-                folder.remove_unused()
-            folder.lease.release()
+                held.callback(_remove_unused, path)
+            _refuse_unfit(path, config)
+            remove_leftovers(path / CHECKPOINTS)
+
+        first_rank_does(claim)
+        yield RunFolder(path, arguments, *leases)
+
+
+def _refuse_unfit(path: Path, config: TrainConfig) -> None:
+    """Raise RunError if the folder holds another run, a stopped one, or something in place of its files."""
+    for name in FILES:
+        views.refuse_other_than_file(path / name)
+    checkpoints = path / CHECKPOINTS
+    if checkpoints.is_file():
+        raise RunError(f"{checkpoints}: a file, expected a folder; {views.AWAY}")
+    checkpoints.mkdir(exist_ok=True)
+    configuration.refuse_another_run(path, config, newest_state(checkpoints))
+    markers.refuse_stopped(path)
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a folder that was made for this start, if it was refused before it wrote anything."""
+    with suppress(OSError):  # it holds another file: keep it
+        if {entry.name for entry in path.iterdir()} <= {lock.NAME, CHECKPOINTS}:
+            (path / CHECKPOINTS).rmdir()
+            (path / lock.NAME).unlink()
+            path.rmdir()
 
 
 class RunFolder:
     """The paths of a run's files, and how the first rank writes them."""
 
-    def __init__(self, path: Path, arguments: list[str]) -> None:
-        self.path, self.arguments = path, arguments
-        self.lease: Lease | None = None  # on the first rank, once it is claimed
-
-    def remove_unused(self) -> None:
-        """Remove a folder that was made for this start, if it was refused before it wrote anything."""
-        with suppress(OSError):  # it holds another file: keep it
-            names = {entry.name for entry in self.path.iterdir()}
-            if names <= {lock.NAME, self.checkpoints.name}:
-                self.checkpoints.rmdir()
-                (self.path / lock.NAME).unlink()
-                self.path.rmdir()
+    def __init__(self, path: Path, arguments: list[str], lease: Lease | None = None) -> None:
+        """`lease`: on the first rank, while it holds the folder."""
+        self.path, self.arguments, self.lease = path, arguments, lease
 
     @property
     def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
+        return self.path / CHECKPOINTS
 
     @property
     def metrics(self) -> Path:

@@ -1,9 +1,10 @@
 """metrics.jsonl: read it, and bring it in line with the checkpoint that a run continues from."""
 
-import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from configs import regular_file
+from data import folders
 from train.config import RunError
 from train.ranks import identity
 from train.run import views
@@ -58,43 +59,39 @@ def _places(path: Path, step: int, is_owed: bool) -> tuple[dict[int, tuple[int, 
     """
     places: dict[int, tuple[int, int]] = {}
     damaged = begin = 0
+    for line in _lines(path):
+        try:
+            values = STEP.parse(line)
+        except ValueError:
+            damaged += line.endswith(b"\n")
+        else:
+            at = values["step"]
+            lacks_losses = is_owed and at == step and not values.get("validation")
+            if 1 <= at <= step and not lacks_losses:
+                places[at] = (begin, len(line.rstrip(b"\n")))
+        begin += len(line)
+    return places, damaged
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of the file, none if it is missing. Raises RunError if it cannot be read."""
     try:
         with regular_file.opened(path) as file:
-            for line in regular_file.lines(file):
-                values = _values(line)
-                if values is None:
-                    damaged += line.endswith(b"\n")
-                elif 1 <= (at := values["step"]) <= step and not (
-                    is_owed and at == step and not values.get("validation")
-                ):
-                    places[at] = (begin, len(line.rstrip(b"\n")))
-                begin += len(line)
+            yield from regular_file.lines(file)
     except FileNotFoundError:
         pass
     except OSError:
         views.content(path)  # refuses it
         raise
-    return places, damaged
-
-
-def _values(line: bytes) -> dict | None:
-    """A step's metrics; None if the line is damaged."""
-    try:
-        return STEP.parse(line)
-    except ValueError:
-        return None
 
 
 def _write(path: Path, kept: list[tuple[int, int]], damaged: int) -> None:
     """Replace the file by these parts, a line each; if lines are `damaged`, keep it under another name."""
-    aside = path.with_name(path.name + ".tmp")
-    with open(path, "rb") as old, open(aside, "wb") as new:
-        for begin, length in kept:
-            old.seek(begin)
-            new.write(old.read(length) + b"\n")
-        new.flush()
-        os.fsync(new.fileno())
-    if damaged:
-        note = views.set_aside(path)
-        identity.say(f"warning: {path}: dropped {damaged:,} damaged line{'s' * (damaged > 1)}{note}")
-    aside.replace(path)
+    with folders.replacing(path) as temporary:
+        with open(path, "rb") as old, open(temporary, "wb") as new:
+            for begin, length in kept:
+                old.seek(begin)
+                new.write(old.read(length) + b"\n")
+        if damaged:
+            note = views.set_aside(path)
+            identity.say(f"warning: {path}: dropped {damaged:,} damaged line{'s' * (damaged > 1)}{note}")
