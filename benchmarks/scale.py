@@ -1,8 +1,8 @@
 """How starting, saving and preparing grow with their sizes: `python benchmarks/scale.py`.
 
-Each thing is done with synthetic input of n, 2n and 4n in a process of its own. From its CPU time and its
-memory beyond what was there before follow their laws: time grows as n^exponent. `--full` takes the sizes of
-the largest run that is planned for, and `--only NAME` one row.
+Each operation runs on synthetic input of n, 2n and 4n, in a separate process. Its CPU time and the memory
+that it adds give their laws: time grows as n^exponent. `--full` takes the sizes of the largest run that is
+planned for, and `--only NAME` one row.
 """
 
 import argparse

@@ -69,8 +69,10 @@ def _with(
     stores: Mapping[str, TokenStore],
     without: Mapping[str, Ranges] | None = None,
 ) -> Order:
-    """The order with these phases, the first from step `at` on if it began before; no segment that changes
-    nothing is added, so that an unchanged mixture continues undisturbed."""
+    """`order` with a new segment for each of these phases, from its start or from step `at` if that is later.
+
+    A phase that draws as the segment before it gets none, so an unchanged mixture continues undisturbed.
+    """
     for phase in phases:
         n = config.timeline.steps.sample(max(at, phase.start))
         changed = order.change(n, **_draws(phase, stores), without=without)

@@ -1,8 +1,8 @@
 """A SentencePiece unigram model as tables for `data/ccnet/c/pieces.c`.
 
 In: the library's processor. Out: a function that gives a line's pieces, as the library does. Lines of
-printable ASCII, which no built-in normalization changes but for spaces, are normalized here; others by the
-library.
+printable ASCII are normalized here, because built-in normalizations change only their spaces; the library
+normalizes all others.
 """
 
 import random

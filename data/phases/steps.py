@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Steps:
-    """Stretches with one global batch: (steps done before it, sequences of each step), the first at 0."""
+    """Stretches of steps with one global batch each: (steps before it, sequences per step), from step 0 on."""
 
     stretches: tuple[tuple[int, int], ...]
 

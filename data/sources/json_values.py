@@ -1,7 +1,7 @@
 """Objects of JSON arrays, or of JSON over several lines, one at a time and with only a few in memory.
 
-A bad element is quarantined, and reading goes on after it: where its brackets close or, if they do not match,
-at the next object.
+A bad element is quarantined, and reading continues after it: where its brackets close or, if they do not
+match, at the next object.
 """
 
 import codecs
@@ -62,7 +62,7 @@ def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict
 
 
 class _Values:
-    """The part of the file that has been read, and where reading goes on."""
+    """The part of the file that has been read, and where reading continues."""
 
     def __init__(self, file: io.BufferedReader) -> None:
         self.at = 0

@@ -90,7 +90,7 @@ def work_folder(output: Path) -> Path:
 
 
 def _begun(output: Path, settings: dict) -> Path:
-    """The folder for work with these settings, which name it; deletes work with any other settings.
+    """The work folder that is named by a hash of these settings; deletes those of other settings.
 
     So a process left over from an earlier attempt cannot write into a store with other settings.
     """

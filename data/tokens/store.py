@@ -177,8 +177,8 @@ class TokenStore:
     def _text_file(self, number: int) -> Path:
         if number >= len(self._files):
             raise DataError(
-                f"{self.folder / 'manifest.json'}: lists {len(self._files)} text files, but a document is of "
-                f"number {number}; {AGAIN}"
+                f"{self.folder / 'manifest.json'}: lists {len(self._files)} text files, but a document "
+                f"is from file {number}; {AGAIN}"
             )
         return (self.folder / self._files[number]).resolve()
 

@@ -214,7 +214,7 @@ class Corruption:
         return max(float("inf") if loss is None else abs(loss / was - 1) for loss, was in values)
 
     def _harm_of_a_checkpoint(self, folder: Path) -> float:
-        """What goes on disk differs, and so does what is resumed from it."""
+        """What is written to disk differs, and so does what is resumed from it."""
         for step in (f"checkpoints/step-{n:06d}" for n in range(BEFORE + 5, BEFORE + AFTER + 1, 5)):
             here, there = tensors(folder / step), tensors(self._undisturbed / step)
             if any(not torch.equal(here[name], there[name]) for name in there):

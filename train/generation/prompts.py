@@ -1,4 +1,4 @@
-"""What `relama generate` reads and prints: prompts of a file or standard input, and text as it comes."""
+"""What `relama generate` reads and prints: prompts from a file or standard input; text as it is generated."""
 
 import json
 import sys

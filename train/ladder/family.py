@@ -60,7 +60,8 @@ def rungs(
         if shape in shapes:
             raise RunError(
                 f"sizes: {_short(size)} has the same nearest shape as the size before it (dim {shape.dim}, "
-                f"{shape.n_layers} layers); move it away, or lower width_per_layer={width_per_layer}"
+                f"{shape.n_layers} layers); choose a size further from it, or lower "
+                f"width_per_layer={width_per_layer}"
             )
         shapes.append(shape)
     return [[_rung(shape, ratio, global_batch, lr) for ratio in ratios] for shape in shapes]

@@ -84,6 +84,6 @@ def compare(found: list[tuple[str, float, float]], passed: float = 0.0) -> dict:
 
 
 def _times_the_others(values: list[float]) -> list[float]:
-    """Each value by the median of the other ranks'; 1 for a single rank."""
+    """Each rank's value divided by the median of the other ranks' values; 1 for a single rank."""
     medians = (statistics.median(values[:rank] + values[rank + 1 :] or values) for rank in range(len(values)))
     return [value / max(median, 1e-9) for value, median in zip(values, medians, strict=True)]

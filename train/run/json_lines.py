@@ -19,7 +19,7 @@ def append(path: Path, *lines: dict) -> None:
         raise regular_file.NotAFile(errno.EINVAL, "a pipe or a device, expected a file")
     with open(path, "a+b") as file:
         if file.tell() > regular_file.CONTENT_BYTES:
-            raise OSError(errno.EFBIG, "far larger than this file can be; move it away", str(path))
+            raise OSError(errno.EFBIG, "far larger than such a file can be; move it away", str(path))
         file.seek(0)
         before = file.read()
         end = before.rfind(b"\n") + 1

@@ -123,7 +123,7 @@ class Paper:
         self._length += len(text)
         self._inputs += 1
         if self._length > MAX_TEXT or self._inputs > MAX_INPUTS:
-            raise TooLong(f"more than {MAX_TEXT >> 20} MiB or {MAX_INPUTS:,} files with all that it inputs")
+            raise TooLong(f"more than {MAX_TEXT >> 20} MiB or {MAX_INPUTS:,} files, including all inputs")
         return strip_comments(text, self._resolver(path, chain, folder), self._verbatim or LATEX)
 
     def _resolver(self, path: str, chain: tuple[str, ...], folder: str) -> Resolve:

@@ -44,7 +44,7 @@ class Audience:
         self.mode = modes.pop() if len(modes) == 1 else ""
 
     def command(self, word: str, text: str, start: int, position: int, *, is_sure: bool) -> None:
-        """What a command does that chooses a kind of reader, or defines an environment."""
+        """Carry out a command that selects readers, or defines an environment for some."""
         if word in _ENVIRONMENTS:
             name, is_hidden = hides(text[start : start + 3000])
             (self.hidden.add if is_hidden and is_sure else self.hidden.discard)(name)

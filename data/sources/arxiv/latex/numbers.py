@@ -89,7 +89,7 @@ def read_length(text: str, position: int, lookup: Lookup) -> tuple[int | None, i
 
 
 def _size(value: str | None, unit: str, lookup: Lookup) -> Fraction | None:
-    r"""What a register (scaled points) or a macro (`5pt`, or `5` before a unit) stands for."""
+    r"""The value of a register (scaled points) or a macro (`5pt`, or `5` before a unit)."""
     if value is None:
         return None
     factor = _FACTOR.fullmatch(value)
@@ -117,7 +117,7 @@ class Numbers:
     def command(
         self, word: str, text: str, start: int, position: int, *, is_sure: bool, is_local: bool
     ) -> int:
-        r"""What a command does that declares or sets a number, or the number's own name; returns its end."""
+        r"""Carry out a command that declares or sets a number, or a number's own name; returns its end."""
         lookup = self._lookup
         if word in COMMANDS and word.endswith("counter"):
             found = _COUNTER.match(text, position)

@@ -41,7 +41,7 @@ _SETTING = re.compile(
 
 
 class State:
-    """Branches are given as where they start and end, and where their conditional ends."""
+    """A branch is given as its start, its end, and the end of its conditional."""
 
     def __init__(self, paper: str, *, has_preamble: bool, may_input: bool) -> None:
         self.flags = Flags()
