@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Steps:
-    """Stretches of steps with one global batch each: (steps before it, sequences per step), from step 0 on."""
+    """Stretches of steps with one global batch: (steps before it, sequences per step), from step 0 on."""
 
     stretches: tuple[tuple[int, int], ...]
 
