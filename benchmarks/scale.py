@@ -27,7 +27,7 @@ from data.prepare import recipe as preparing
 from data.prepare.plan import Plan as TextPlan
 from data.prepare.plan import Recipe, Slice
 from data.progress import Progress
-from data.tokens import runs, stages
+from data.tokens import sorted_lists, stages
 from data.tokens.store import DOCUMENT, TOKENIZERS, TokenStore, manifest_checksum
 from train.checkpoint import folder as checkpoints
 from train.checkpoint.reader import read_metadata
@@ -132,7 +132,7 @@ class _Tokenizer:
 
 
 def reduce_stage(folder: Path, n: int) -> Work:
-    """n text files of 20 documents, as many shards: merge their runs and gather every shard."""
+    """n text files of 20 documents, as many shards: merge their lists and gather every shard."""
     dtype, rng = np.dtype("<u2"), np.random.default_rng(0)
     paths = tuple(folder / f"{i}.parquet" for i in range(n))
     plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]
@@ -140,18 +140,18 @@ def reduce_stage(folder: Path, n: int) -> Work:
     plan.store.mkdir()
     for file in range(n):
         for split in stages.SPLITS:
-            entries = np.zeros(20 if split == "train" else 0, runs.ENTRY)
+            entries = np.zeros(20 if split == "train" else 0, sorted_lists.ENTRY)
             entries["key"] = np.sort(rng.integers(0, 2**63, len(entries)).astype(np.uint64) * 2)
             entries["tokens"], entries["file"], entries["row"] = 500, file, np.arange(len(entries))
             tokens = (np.zeros(500, dtype) for _ in entries)
-            runs.write(plan.encoded, f"{file:06d}-{split}", [(entries, tokens)])
+            sorted_lists.write(plan.encoded, f"{file:06d}-{split}", [(entries, tokens)])
 
     def work() -> dict:
         opened = [0]
         sys.addaudithook(lambda event, _: event == "open" and opened.__setitem__(0, opened[0] + 1))
         before = _bytes_read()
-        for group in range(plan.n_groups):
-            stages.merge_group(plan, group)
+        for bundle in range(plan.n_bundles):
+            stages.merge_bundle(plan, bundle)
         for item in range(n):
             stages.write_shard(plan, [("train", shard) for shard in range(n)], item)
         return {"opens": opened[0], "bytes read": _bytes_read() - before}

@@ -140,9 +140,9 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
                 f"{store.place}: not the tokens that {folder} was trained on (their fingerprint differs); "
                 "restore the original token store"
             )
-    for part in order.segments:
-        for source in part.block:
-            if source in stores and part.n_sequences[source] > stores[source].n_sequences(part.seq_len):
+    for segment in order.segments:
+        for source in segment.block:
+            if source in stores and segment.n_sequences[source] > stores[source].n_sequences(segment.seq_len):
                 raise DataError(
                     f"{path}: not the order of a run (it reads more of {source} than {stores[source].place} "
                     "has)"

@@ -177,23 +177,23 @@ class Order:
 
         Takes time for the sequences in question only. Skipped samples are left out.
         """
-        part, last = self.segments[segment], self._number(stop - 1) + 1 if stop else 0
+        here, last = self.segments[segment], self._number(stop - 1) + 1 if stop else 0
         if segment + 1 < len(self.segments):
             last = min(last, self._starts[segment + 1])
-        first, share = part.first[source], part.block[source]
-        if last <= part.start or (end := self._count(last)[source]) <= first:
+        first, share = here.first[source], here.block[source]
+        if last <= here.start or (end := self._count(last)[source]) <= first:
             return
-        reading, counts = self._readings[segment][source], tuple(part.block.values())
-        position = list(part.block).index(source)
+        reading, counts = self._readings[segment][source], tuple(here.block.values())
+        position = list(here.block).index(source)
         low, high = (reading.position(k)[0] for k in (first, end - 1))
         for index, epoch in ((i, e) for a, b in ranges for i in range(a, b) for e in range(low, high + 1)):
             k = reading.find(index, epoch)
             if k is None or not first <= k < end:
                 continue
-            block, rank = divmod(k - first, share)
-            sources, _ = block_order(self.seed, part.start, block, counts)
-            number = part.start + block * sum(counts) + int(np.flatnonzero(sources == position)[rank])
-            if (n := self._shown.rank(number)) is not None:
+            block, nth = divmod(k - first, share)
+            sources, _ = block_order(self.seed, here.start, block, counts)
+            number = here.start + block * sum(counts) + int(np.flatnonzero(sources == position)[nth])
+            if (n := self._shown.before(number)) is not None:
                 yield index, n
 
     def to_json(self) -> dict:
@@ -309,18 +309,18 @@ def samples_of(
 @lru_cache(maxsize=16)
 def block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """For each place of a block: its source, and how many earlier places in the block have that source."""
-    in_turn, ranks = _unshuffled(counts)
+    in_turn, earlier = _unshuffled(counts)
     places = np.arange(len(in_turn), dtype=np.uint64)
     places += np.uint64(keys_of(("block", seed, start, block))[0])  # the sum wraps
     sources = in_turn[mix_array(places).argsort(kind="stable")]
-    before = np.empty_like(ranks)
-    before[sources.argsort(kind="stable")] = ranks
+    before = np.empty_like(earlier)
+    before[sources.argsort(kind="stable")] = earlier
     return sources, before
 
 
 @lru_cache(maxsize=16)
 def _unshuffled(counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """A block with its sources in turn: each place's source, and its rank among those of that source."""
+    """A block with its sources in turn: each place's source, and how many earlier places have that source."""
     smallest = np.min_scalar_type(len(counts))  # numpy sorts integers of up to two bytes in linear time
     return (
         np.repeat(np.arange(len(counts), dtype=smallest), counts),

@@ -134,7 +134,7 @@ def cutoffs(counts: np.ndarray) -> tuple[float, float]:
     below = np.cumsum(counts)
     total = int(below[-1])
     places = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
-    # One tenth above the page at that rank, so that pages with the same perplexity are below.
+    # One tenth above the page at that place, so that pages with the same perplexity are below.
     head, middle = ((int(np.searchsorted(below, max(1, place))) + 1) / 10 for place in places)
     return head, middle
 

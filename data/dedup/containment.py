@@ -150,7 +150,7 @@ def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -
 
 
 class Books:
-    """All books of all sketches: their numbers of shingles, ranks by length, and first equal books."""
+    """All books of all sketches: their numbers of shingles, places by length, and first equal books."""
 
     def __init__(self, sketches: list[Path]) -> None:
         tables = [np.load(one / "books.npy") for one in sketches]

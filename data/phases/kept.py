@@ -27,7 +27,7 @@ class Kept:
             self._first + x + self._lost[bisect_right(self._before, x)] if self._before else self._first + x
         )
 
-    def rank(self, number: int) -> int | None:
+    def before(self, number: int) -> int | None:
         """How many kept numbers come before `number`; None if it is in a hole."""
         holes = bisect_right(self._starts, number)
         if holes and number < self._stops[holes - 1]:

@@ -69,16 +69,16 @@ class Reading:
 
     def holds(self, index: int) -> bool:
         """Whether an epoch shows sequence `index`."""
-        return 0 <= index < self.n_sequences and self._kept.rank(index) is not None
+        return 0 <= index < self.n_sequences and self._kept.before(index) is not None
 
     def find(self, index: int, epoch: int) -> int | None:
         """The k at which sequence `index` is read in `epoch`; None if that was before `start`, or never."""
-        rank = self._kept.rank(index)
-        if rank is None or epoch < self.epoch or index >= self.n_sequences:
+        place = self._kept.before(index)
+        if place is None or epoch < self.epoch or index >= self.n_sequences:
             return None
         if self.unread is not None and epoch == self.epoch:
             return self._find_in_rest(self.unread, index)
-        j = unpermute(rank, self.size, self.seed, self.source, epoch)
+        j = unpermute(place, self.size, self.seed, self.source, epoch)
         if self.unread is not None:
             return self.start + self._rest_size + (epoch - self.epoch - 1) * self.size + j
         k = self.start - self.place + (epoch - self.epoch) * self.size + j
@@ -125,11 +125,11 @@ class Reading:
 
     def _find_in_rest(self, before: "Reading", index: int) -> int | None:
         if index >= before.n_sequences:
-            rank = self._new.rank(index)
-            x = None if rank is None else self._old.size + rank
+            place = self._new.before(index)
+            x = None if place is None else self._old.size + place
         else:
             k = before.find(index, self.epoch)
-            x = None if k is None or k < self.start else self._old.rank(k)
+            x = None if k is None or k < self.start else self._old.before(k)
         if x is None:
             return None
         if self._new.size:

@@ -21,9 +21,9 @@ from data.documents import read_row, text_files
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.tokens import runs, sums
+from data.tokens import sorted_lists, sums
 from data.tokens.heldout import Apart, choose
-from data.tokens.stages import SPLITS, Plan, encode_file, merge_group, text_bytes, write_shard
+from data.tokens.stages import SPLITS, Plan, encode_file, merge_bundle, text_bytes, write_shard
 from data.tokens.store import VERSION, manifest_checksum, tokenizer_files
 from data.tokens.tokenizer import Tokenizer
 
@@ -147,16 +147,16 @@ def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
 
 
 def _merge(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) -> None:
-    """Merge the sorted runs of many text files into a few."""
-    todo = [group for group in range(plan.n_groups) if not plan.is_merged(group)]
+    """Merge the sorted lists of many text files into a few."""
+    todo = [bundle for bundle in range(plan.n_bundles) if not plan.is_merged(bundle)]
 
     def merging() -> None:
-        progress.show(f"{sum(map(plan.is_merged, todo))} of {len(todo)} groups of text files merged")
+        progress.show(f"{sum(map(plan.is_merged, todo))} of {len(todo)} bundles of text files merged")
 
-    engine.run(on, "merge", partial(merge_group, plan), todo, logs, merging)
-    for file in range(len(plan.files)) if plan.n_groups else ():
+    engine.run(on, "merge", partial(merge_bundle, plan), todo, logs, merging)
+    for file in range(len(plan.files)) if plan.n_bundles else ():
         for split in SPLITS:
-            runs.remove(plan.encoded, f"{file:06d}-{split}")
+            sorted_lists.remove(plan.encoded, f"{file:06d}-{split}")
 
 
 def _write_shards(plan: Plan, on: EngineConfig, logs: Path, progress: Progress) -> None:

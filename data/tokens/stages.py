@@ -1,9 +1,9 @@
 """The stages that make a token store, as tasks that can be sent to any process.
 
 Map: encode one text file, and sort its documents by a hash of (seed, id). Merge, if there are many files: the
-sorted runs of a group become one. Reduce: gather the p-th range of that hash from all runs into shard p. A
-task writes under its own temporary names and renames; its marker, which holds the sizes of its files,
-comes last. So a task may be killed, repeated or late without harm.
+sorted lists of a bundle of files become one. Reduce: gather the p-th range of that hash from all lists into
+shard p. A task writes under its own temporary names and renames; its marker, which holds the sizes of its
+files, comes last. So a task may be killed, repeated or late without harm.
 """
 
 import json
@@ -21,9 +21,9 @@ import xxhash
 
 from data import folders
 from data.errors import DataError, PassingError, is_passing, retried
-from data.tokens import runs, sums
+from data.tokens import sorted_lists, sums
 from data.tokens.heldout import Apart, cut_end, place_of
-from data.tokens.runs import ENTRY, FAN_IN
+from data.tokens.sorted_lists import ENTRY, FAN_IN
 from data.tokens.store import DOCUMENT, checksum
 from data.tokens.tokenizer import Tokenizer
 
@@ -53,27 +53,27 @@ class Plan:
 
     @property
     def encoded(self) -> Path:
-        """The folder of the sorted runs and all markers."""
+        """The folder of the sorted lists and all markers."""
         return self.folder / "encoded"
 
     @property
-    def n_groups(self) -> int:
-        """Groups of text files whose runs are merged; 0 if there are few files."""
-        return math.ceil(len(self.files) / self._group_size) if len(self.files) > FAN_IN else 0
+    def n_bundles(self) -> int:
+        """Bundles of text files whose lists are merged; 0 if there are few files."""
+        return math.ceil(len(self.files) / self._bundle_size) if len(self.files) > FAN_IN else 0
 
     @property
-    def _group_size(self) -> int:
+    def _bundle_size(self) -> int:
         return max(FAN_IN, math.ceil(len(self.files) / FAN_IN))
 
-    def files_of(self, group: int) -> range:
-        """The text files whose runs a group merges."""
-        return range(group * self._group_size, min(len(self.files), (group + 1) * self._group_size))
+    def files_of(self, bundle: int) -> range:
+        """The text files whose lists a bundle merges."""
+        return range(bundle * self._bundle_size, min(len(self.files), (bundle + 1) * self._bundle_size))
 
     @property
-    def run_names(self) -> list[str]:
-        """The runs that shards are gathered from, without their split."""
-        if self.n_groups:
-            return [f"merged-{group:06d}" for group in range(self.n_groups)]
+    def list_names(self) -> list[str]:
+        """The lists that shards are gathered from, without their split."""
+        if self.n_bundles:
+            return [f"merged-{bundle:06d}" for bundle in range(self.n_bundles)]
         return [f"{file:06d}" for file in range(len(self.files))]
 
     def encoded_mark(self, file: int) -> Path:
@@ -87,16 +87,16 @@ class Plan:
     def is_encoded(self, file: int) -> bool:
         """Whether a text file is encoded, with all its files in place, or merged with others."""
         mark = self.encoded_mark(file)
-        is_merged = self.n_groups > 0 and self.is_merged(file // self._group_size)
+        is_merged = self.n_bundles > 0 and self.is_merged(file // self._bundle_size)
         return self._has_files(mark) or (is_merged and mark.exists())
 
-    def merged_mark(self, group: int) -> Path:
-        """The marker of a merged group: its files' sizes."""
-        return self.encoded / f"merged-{group:06d}.json"
+    def merged_mark(self, bundle: int) -> Path:
+        """The marker of a merged bundle: its files' sizes."""
+        return self.encoded / f"merged-{bundle:06d}.json"
 
-    def is_merged(self, group: int) -> bool:
-        """Whether a group is merged, with all its files in place."""
-        return self._has_files(self.merged_mark(group))
+    def is_merged(self, bundle: int) -> bool:
+        """Whether a bundle is merged, with all its files in place."""
+        return self._has_files(self.merged_mark(bundle))
 
     def _has_files(self, mark: Path) -> bool:
         try:
@@ -152,7 +152,9 @@ def _encode(plan: Plan, file: int) -> None:
         entries["tokens"] = [len(documents[row]) for row in rows]
         entries["key"], entries["bytes"] = keys[rows], sizes[rows]
         entries["file"], entries["row"] = file, rows_of[rows]
-        made |= runs.write(plan.encoded, f"{file:06d}-{split}", [(entries, (documents[row] for row in rows))])
+        made |= sorted_lists.write(
+            plan.encoded, f"{file:06d}-{split}", [(entries, (documents[row] for row in rows))]
+        )
     _mark(
         plan.encoded_mark(file),
         {
@@ -194,27 +196,27 @@ def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[i
     return [places[row], row, int(sizes[rows_of == row].sum())]
 
 
-def merge_group(plan: Plan, group: int) -> None:
-    """Merge the runs of a group of text files, unless that is done."""
-    if plan.is_merged(group):
+def merge_bundle(plan: Plan, bundle: int) -> None:
+    """Merge the lists of a bundle of text files, unless that is done."""
+    if plan.is_merged(bundle):
         return
     sizes: dict[str, int] = {}
     for split in SPLITS:
-        names = [f"{file:06d}-{split}" for file in plan.files_of(group)]
-        sizes |= runs.merge(plan.encoded, names, f"merged-{group:06d}-{split}", plan.dtype)
-    _mark(plan.merged_mark(group), {"sizes": sizes})
+        names = [f"{file:06d}-{split}" for file in plan.files_of(bundle)]
+        sizes |= sorted_lists.merge(plan.encoded, names, f"merged-{bundle:06d}-{split}", plan.dtype)
+    _mark(plan.merged_mark(bundle), {"sizes": sizes})
 
 
 def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
     """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
     split, shard = jobs[item]
-    low, high = (runs.range_edge(edge, plan.shards[split]) for edge in (shard, shard + 1))
+    low, high = (sorted_lists.range_edge(edge, plan.shards[split]) for edge in (shard, shard + 1))
     with ExitStack() as opened:
         found = [
-            opened.enter_context(runs.Run(plan.encoded, f"{name}-{split}", plan.dtype))
-            for name in plan.run_names
+            opened.enter_context(sorted_lists.SortedList(plan.encoded, f"{name}-{split}", plan.dtype))
+            for name in plan.list_names
         ]
-        entries, tokens = runs.gather(found, low, high)
+        entries, tokens = sorted_lists.gather(found, low, high)
     if not len(entries):
         _mark(plan.shard_mark(split, shard), None)
         return

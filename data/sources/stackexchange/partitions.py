@@ -59,8 +59,8 @@ class _Post:
     def text(self) -> dict[str, str]:
         return dict(zip(_TEXT, self.content.decode().split("\0")))
 
-    def rank(self) -> tuple:
-        """Of posts with the same id, the most recently active ranks highest; ties ignore the rows' order."""
+    def precedence(self) -> tuple:
+        """Of posts with the same id, the greatest is kept: the most recently active; ties ignore the rows' order."""
         return self.text()["LastActivityDate"], self.score is not None, self.score or 0, self.content
 
 
@@ -150,7 +150,7 @@ class Partitions:
             if (other.content, other.score) == (post.content, post.score):
                 yield self._left_out(post.row, "duplicate post", f"Id {post.id}")
                 continue
-            kept[post.kind, post.id], less = (post, other) if post.rank() > other.rank() else (other, post)
+            less, kept[post.kind, post.id] = sorted((post, other), key=_Post.precedence)
             yield self._left_out(less.row, "duplicate id, different content", f"Id {less.id}")
         answers = sorted(kept.values(), key=lambda post: (post.kind, -(post.score or 0), post.id))
         if answers[0].kind == _QUESTION:

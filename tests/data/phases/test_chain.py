@@ -163,8 +163,8 @@ def test_kept_numbers_are_those_of_a_plain_filter(holes, first):
     expected = [n for n in range(first, 70) if not any(a <= n < b for a, b in ranges)]
     assert kept.size == len(expected)
     assert [kept.nth(x) for x in range(kept.size)] == expected
-    assert [kept.rank(n) for n in expected] == list(range(kept.size))
-    assert all(kept.rank(n) is None for n in range(first, 70) if n not in expected)
+    assert [kept.before(n) for n in expected] == list(range(kept.size))
+    assert all(kept.before(n) is None for n in range(first, 70) if n not in expected)
 
 
 @given(st.integers(0, 100), st.integers(1, 30), st.integers(1, 12))

@@ -17,7 +17,7 @@ from sentencepiece import sentencepiece_model_pb2
 import data.documents
 import data.engine
 import data.tokens.build
-import data.tokens.runs
+import data.tokens.sorted_lists
 import data.tokens.stages
 from data.documents import Document, read_row, write_documents
 from data.engine import EngineConfig
@@ -311,7 +311,7 @@ def test_many_text_files_are_merged_first_and_give_the_same_store(
     build(folder, tokenizer)
     expected = files(folder / "tokens")
     monkeypatch.setattr(data.tokens.stages, "FAN_IN", 3)
-    monkeypatch.setattr(data.tokens.runs, "_MERGE_BYTES", 3_000)
+    monkeypatch.setattr(data.tokens.sorted_lists, "_MERGE_BYTES", 3_000)
     build(folder, tokenizer)
     assert files(folder / "tokens") == expected
     for damage in (None, "merged-000001-train.tokens", "merged-000000.json"):

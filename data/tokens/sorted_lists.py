@@ -1,9 +1,9 @@
-"""Sorted runs: encoded documents in the order of a hash, read one range of the hash at a time.
+"""Sorted lists: encoded documents in the order of a hash, read one range of the hash at a time.
 
-A run is two files: `<name>.entries`, sorted by key, and `<name>.tokens` in the same order. The documents of a
-range are found by bisection, so reading all ranges of a run reads it once. With more than FAN_IN text files
-their runs are first merged into at most FAN_IN: a shard then opens at most that many, so that the files
-opened grow with the corpus and not with its square.
+A list is two files: `<name>.entries`, sorted by key, and `<name>.tokens` in the same order. The documents of
+a range are found by bisection, so reading all ranges of a list reads it once. With more than FAN_IN text
+files their lists are first merged into at most FAN_IN: a shard then opens at most that many, so that the
+files opened grow with the corpus and not with its square.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 
 from data import folders
 
-FAN_IN = 128  # most runs that a shard is gathered from
+FAN_IN = 128  # most lists that a shard is gathered from
 _MERGE_BYTES = 256 << 20  # of tokens that a merge holds, about
 # A document: its hash, its place in the tokens, its length in tokens and bytes, and where its text is.
 ENTRY = np.dtype(
@@ -25,8 +25,8 @@ ENTRY = np.dtype(
 )
 
 
-class Run:
-    """A run that is read; a context manager."""
+class SortedList:
+    """A list that is read; a context manager."""
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype) -> None:
         entries, tokens = _paths(folder, name)
@@ -48,7 +48,7 @@ class Run:
         size = int(entries["tokens"].sum(dtype=np.int64)) * self._dtype.itemsize
         return entries, np.frombuffer(self._tokens.read(size), self._dtype)
 
-    def __enter__(self) -> "Run":
+    def __enter__(self) -> "SortedList":
         return self
 
     def __exit__(self, *failure: object) -> None:
@@ -58,7 +58,7 @@ class Run:
 def write(
     folder: Path, name: str, parts: Iterable[tuple[np.ndarray, Iterable[np.ndarray]]]
 ) -> dict[str, int]:
-    """Write a run from parts of entries and their documents' tokens; returns the sizes of its files by name.
+    """Write a list from parts of entries and their documents' tokens; returns the sizes of its files by name.
 
     The entries are sorted, over all parts; their `start` is set here.
     """
@@ -80,9 +80,9 @@ def write(
     return {path.name: path.stat().st_size for path in (entries, tokens)}
 
 
-def gather(runs: Sequence[Run], low: int, high: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
-    """Entries of all runs with a hash in [low, high), sorted by hash, file and row; and their documents."""
-    found = [one for run in runs if len((one := run.range(low, high))[0])]
+def gather(lists: Sequence[SortedList], low: int, high: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """Entries of all lists with a hash in [low, high), sorted by hash, file and row; and their documents."""
+    found = [one for each in lists if len((one := each.range(low, high))[0])]
     if not found:
         return np.empty(0, ENTRY), iter(())
     entries, tokens = (np.concatenate(parts) for parts in zip(*found))
@@ -94,12 +94,12 @@ def gather(runs: Sequence[Run], low: int, high: int) -> tuple[np.ndarray, Iterat
 
 
 def merge(folder: Path, names: Sequence[str], goal: str, dtype: np.dtype) -> dict[str, int]:
-    """Merge runs into one, in bounded memory; returns the sizes of its files by name."""
+    """Merge lists into one, in bounded memory; returns the sizes of its files by name."""
     with ExitStack() as opened:
-        runs = [opened.enter_context(Run(folder, name, dtype)) for name in names]
-        n_parts = max(1, math.ceil(sum(run.n_bytes for run in runs) / _MERGE_BYTES))
+        lists = [opened.enter_context(SortedList(folder, name, dtype)) for name in names]
+        n_parts = max(1, math.ceil(sum(each.n_bytes for each in lists) / _MERGE_BYTES))
         edges = [range_edge(part, n_parts) for part in range(n_parts + 1)]
-        return write(folder, goal, (gather(runs, low, high) for low, high in pairwise(edges)))
+        return write(folder, goal, (gather(lists, low, high) for low, high in pairwise(edges)))
 
 
 def remove(folder: Path, name: str) -> None:
