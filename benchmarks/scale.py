@@ -135,7 +135,7 @@ def reduce_stage(folder: Path, n: int) -> Work:
     """n text files of 20 documents, as many shards: merge their lists and gather every shard."""
     dtype, rng = np.dtype("<u2"), np.random.default_rng(0)
     paths = tuple(folder / f"{i}.parquet" for i in range(n))
-    plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]
+    plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]  # only its vocabulary is asked
     plan.encoded.mkdir()
     plan.store.mkdir()
     for file in range(n):
@@ -161,7 +161,7 @@ def reduce_stage(folder: Path, n: int) -> Work:
 
 def status_line(folder: Path, n: int) -> Work:
     """One status of n reading tasks. The engine makes them so rarely that they take 2 % of the time."""
-    recipe = Recipe(lambda path: [], lambda record: None)  # pyright: ignore[reportArgumentType]
+    recipe = Recipe(lambda path: [], lambda record: None)  # pyright: ignore[reportArgumentType]  # neither is called
     tasks = tuple((Slice(folder, 1),) for _ in range(n))
     plan = TextPlan(recipe, tasks, {}, folder, 1.0)
     (folder / "live").mkdir()

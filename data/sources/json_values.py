@@ -77,7 +77,7 @@ class _Values:
         while True:
             if self.at > _SCAN:  # or each error would count the lines of all that was read
                 self._text, self.at = self._text[self.at :], 0
-            self.at = _MARKS.match(self._text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess]
+            self.at = _MARKS.match(self._text, self.at).end()  # pyright: ignore[reportOptionalMemberAccess]  # it matches anywhere
             if self.at < len(self._text):
                 if self._text[self.at] != "[]"[self._opened]:
                     return True

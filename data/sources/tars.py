@@ -39,7 +39,7 @@ def members(source: Source) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]
     source.header_left = READ_BYTES
     try:
         # tarfile reads, tells and seeks; its stubs ask for a file's every method
-        tar = tarfile.TarFile(fileobj=source)  # pyright: ignore[reportArgumentType]
+        tar = tarfile.TarFile(fileobj=source)  # pyright: ignore[reportArgumentType]  # see above
         while member := tar.next():
             source.header_left = None
             yield member, tar.extractfile(member) if member.isreg() else None

@@ -32,7 +32,7 @@ def _object(value: object, **checks: Callable[[object, str], None]) -> None:
     for key, check in checks.items():
         if key not in value:  # pyright: ignore[reportOperatorIssue]  # just checked
             raise ValueError(f"no {key}")
-        check(value[key], key)  # pyright: ignore[reportIndexIssue]
+        check(value[key], key)  # pyright: ignore[reportIndexIssue]  # the same
 
 
 def _must(is_so: bool, value: object, name: str) -> None:

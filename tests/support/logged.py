@@ -54,7 +54,7 @@ def _wandb(folder: Path, number: str) -> list[int]:
     steps = []
     for path in sorted(folder.glob(f"wandb/*run-*-{number}/run-{number}.wandb")):
         for content in _records(path.read_bytes()):
-            record = wandb_internal_pb2.Record.FromString(content)  # pyright: ignore[reportAttributeAccessIssue]
+            record = wandb_internal_pb2.Record.FromString(content)  # pyright: ignore[reportAttributeAccessIssue]  # generated
             if record.WhichOneof("record_type") == "history":
                 steps.append(record.history.step.num)
     return steps

@@ -98,7 +98,7 @@ def _collect_uses(tree: ast.AST, uses: dict[str, set[str]]) -> None:
             node, parent = parent, parents.get(parent)
         is_method = isinstance(parent, ast.Attribute) and parent.attr in (*_CALLS, "pattern", "flags")
         if is_method and parent is not None:
-            uses.setdefault(name, set()).update({parent.attr} & _CALLS)  # pyright: ignore[reportAttributeAccessIssue]
+            uses.setdefault(name, set()).update({parent.attr} & _CALLS)  # pyright: ignore[reportAttributeAccessIssue]  # set above
         else:
             uses.setdefault(name, set()).update(_CALLS)
 

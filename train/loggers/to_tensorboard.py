@@ -1,8 +1,7 @@
 """`logger=tensorboard`: a run's metrics as TensorBoard's event files, in runs/NAME/tensorboard.
 
 Each start and rewind begins a file with TensorBoard's own mark, a session start, which takes back all steps
-from there on in the files before it. `logged.json` says up to which step the files are complete. (Pyright
-cannot see into generated protocol buffers, hence the ignores.)
+from there on in the files before it. `logged.json` says up to which step the files are complete.
 """
 
 import json
@@ -27,7 +26,7 @@ class TensorBoard:
         self._writer: EventFileWriter | None = None
 
     def open(self, at: Position) -> int:
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]  # generated
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
         if self._writer is not None:
@@ -40,8 +39,8 @@ class TensorBoard:
         return step
 
     def log(self, lines: list[tuple[int, Values]]) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
-        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
+        from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]  # generated
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]  # generated
 
         assert self._writer is not None
         for step, values in lines:
