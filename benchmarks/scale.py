@@ -135,7 +135,7 @@ def reduce_stage(folder: Path, n: int) -> Work:
     """n text files of 20 documents, as many shards: merge their lists and gather every shard."""
     dtype, rng = np.dtype("<u2"), np.random.default_rng(0)
     paths = tuple(folder / f"{i}.parquet" for i in range(n))
-    plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]  # only its vocabulary is asked
+    plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]  # only its ids are read
     plan.encoded.mkdir()
     plan.store.mkdir()
     for file in range(n):

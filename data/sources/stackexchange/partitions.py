@@ -60,7 +60,7 @@ class _Post:
         return dict(zip(_TEXT, self.content.decode().split("\0")))
 
     def precedence(self) -> tuple:
-        """Of posts with the same id, the most recently active is the greatest; ties ignore the rows' order."""
+        """Of posts with the same id, the most recently active is greatest; ties ignore the rows' order."""
         return self.text()["LastActivityDate"], self.score is not None, self.score or 0, self.content
 
 
