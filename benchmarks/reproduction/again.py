@@ -22,7 +22,7 @@ sys.path.insert(0, str(REPOSITORY))
 
 from train.report.charts import COLOURS, Chart, Line  # noqa: E402
 
-TOLERANCE = 2e-3  # of the loss at any step: fp32 sums in another order, and what all steps make of it
+TOLERANCE = 2e-3  # of the loss at any step: fp32 sums in another order, accumulated over all steps
 LAYOUTS = {
     "FSDP, two ranks": ("parallel.dp_shard=2", "micro_batch=4"),
     "tensor parallel, two ranks": ("parallel.dp_shard=1", "parallel.tp=2"),

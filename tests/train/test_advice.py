@@ -85,7 +85,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_a_dead_run_goes_on_once_the_checkpoints_of_its_death_are_moved_away(corpora, tmp_path):
+def test_a_dead_run_continues_once_the_checkpoints_of_its_death_are_moved_away(corpora, tmp_path):
     folder = tmp_path / "run"
     arguments = (f"corpora={corpora}", "steps=12", "checkpoint.every=3", "checkpoint.keep=9")
     died = python("-c", DEAD, *SMALL, *arguments, f"run={folder}", "recovery.limit=3")

@@ -149,7 +149,7 @@ def _without_credits(text: str) -> str:
             end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
         is_makers = (
             begins_note
-            or (is_note and _goes_on(paragraph, is_first=heading, is_near=is_near))
+            or (is_note and _continues(paragraph, is_first=heading, is_near=is_near))
             or (has_note and _is_about_text(paragraph))
             or _CREDIT.match(paragraph)
             or _OF_THE_MAKERS.search(paragraph)
@@ -168,11 +168,11 @@ def _without_credits(text: str) -> str:
     return text
 
 
-def _goes_on(paragraph: str, *, is_first: bool, is_near: bool) -> bool:
+def _continues(paragraph: str, *, is_first: bool, is_near: bool) -> bool:
     """Whether a paragraph continues the note above it.
 
-    It does if it is indented, speaks about the text, or is right below the heading; a sentence also if only
-    one blank line is above it: more of them separate the note from the book.
+    It does if it is indented, speaks about the text, or is right below the heading. A sentence also does after
+    a single blank line; more blank lines separate the note from the book.
     """
     if _APPARATUS.match(paragraph) or _is_title(paragraph):
         return False

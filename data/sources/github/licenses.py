@@ -138,7 +138,7 @@ def _all_accepted(conjunction: str, accepted: frozenset[str]) -> bool:
 
 
 def reason(expression: str) -> str:
-    """The reason to drop a file under this license: one of few, whatever names the data contain."""
+    """The reason to drop a file under this license: one of a few, whatever names the data contains."""
     parts = re.split(r" and | or ", re.sub(r"[()]", "", expression.lower()))
     if len(parts) > 3:
         return "license: several"
