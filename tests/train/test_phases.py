@@ -67,7 +67,7 @@ def test_a_phase_sets_its_mixture_and_what_it_leaves_null_is_the_runs():
     assert only.weights == {"python_docs": 40.0}
 
 
-def test_a_piece_of_the_schedule_goes_from_the_rate_before_the_phase_to_its_own():
+def test_a_piece_of_the_schedule_leads_from_the_rate_before_the_phase_to_its_own():
     config = config_of(
         *("optim.schedule=constant", "optim.lr=0.01", "phases.a.until_step=40", "phases.b.until_step=60"),
         *("phases.b.schedule=linear", "phases.b.lr=0.002", "phases.c.until_step=80"),

@@ -171,8 +171,8 @@ def _without_credits(text: str) -> str:
 def _continues(paragraph: str, *, is_first: bool, is_near: bool) -> bool:
     """Whether a paragraph continues the note above it.
 
-    It does if it is indented, speaks about the text, or is right below the heading. A sentence also does after
-    a single blank line; more blank lines separate the note from the book.
+    It does if it is indented, speaks about the text, or is right below the heading. A sentence also does
+    after a single blank line; more blank lines separate the note from the book.
     """
     if _APPARATUS.match(paragraph) or _is_title(paragraph):
         return False

@@ -258,7 +258,7 @@ def test_a_warc_dictionary_that_is_a_bomb_is_not_unpacked_completely(tmp_path):
         list(read_pieces(file))
 
 
-def test_an_entity_bomb_stays_a_few_characters():
+def test_an_entity_bomb_remains_a_few_characters():
     """Billion laughs, in a page: entities of its own are not declared, and a DTD is not read."""
     laughs = b"".join(b'<!ENTITY a%d "%s">' % (i, b"&a%d;" % (i - 1) * 10) for i in range(1, 10))
     bomb = b'<!DOCTYPE page [<!ENTITY a0 "lol">' + laughs + b"]><page><text>&a9;</text></page>"

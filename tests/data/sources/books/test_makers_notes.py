@@ -72,7 +72,7 @@ def test_an_authors_own_words_to_the_reader_are_kept():
         "Title: The Lake\n\nRelease Date: May, 1999\n\n",
     ],
 )
-def test_a_header_without_its_mark_goes_with_its_fields(fields):
+def test_a_header_without_its_mark_is_removed_with_its_fields(fields):
     first = "The Project Gutenberg EBook of The Lake, by A. Author\n\n"
     assert open_book(first + fields + BOOK).text == BOOK
     assert open_book(first + BOOK + "\n\nTitle: Mine").text == BOOK + "\n\nTitle: Mine"
