@@ -267,7 +267,7 @@ FAULTS = (
         "train/phases/timeline.py",
         "if step <= phase.end)",
         "if step <= phase.end + 1)",
-        "tests/train/test_phases.py::test_a_piece_of_the_schedule_goes_from_the_rate_before_the_phase_to_its_own",
+        "tests/train/test_phases.py::test_a_piece_of_the_schedule_leads_from_the_rate_before_the_phase_to_its_own",
     ),
     Fault(
         "branch: its mixture begins a step after the branch",
