@@ -149,7 +149,8 @@ def _provenance(store: TokenStore, number: int) -> Iterator[tuple[int, pa.Table]
         with store.open_text(number) as text, pq.ParquetFile(text) as file:
             first = 0
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=list(COLUMNS))
+                # A thread of Arrow's that still holds `text` when Python ends would abort the process.
+                table = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
                 yield first, table
                 first += table.num_rows
     except (OSError, pa.ArrowException) as error:

@@ -1,5 +1,8 @@
 """What find says of a document is what reading the run sample by sample shows."""
 
+import io
+import threading
+
 import pytest
 
 from data.documents import read_row
@@ -68,6 +71,22 @@ def test_the_nearest_names_of_an_unknown_document_are_shown(stores):
         with pytest.raises(DataError) as refused:
             select(stores, [Wanted.of(name)])
         assert expected in str(refused.value)
+
+
+def test_no_thread_of_arrow_reads_pythons_files(stores, monkeypatch):
+    """One that still held such a file when Python ended would abort a command that has done its work."""
+    readers = set()
+
+    class Watched(io.FileIO):
+        def read(self, size=-1, /):
+            readers.add(threading.get_ident())
+            return super().read(size)
+
+    monkeypatch.setattr(
+        "data.tokens.store.TokenStore.open_text", lambda store, number: Watched(store.text_files[number])
+    )
+    assert select(stores, wanted_in("license:MIT"))
+    assert readers == {threading.get_ident()}
 
 
 @pytest.mark.parametrize(
