@@ -146,7 +146,7 @@ def _matches(table: pa.Table, one: Wanted) -> np.ndarray:
 def _provenance(store: TokenStore, number: int) -> Iterator[tuple[int, pa.Table]]:
     """The provenance of a file of cleaned text, a row group at a time, each with its first row's number."""
     try:
-        with store.open_text(number) as text, pq.ParquetFile(text) as file:
+        with store.open_text(number) as text, pq.ParquetFile(text, pre_buffer=False) as file:
             first = 0
             for group in range(file.num_row_groups):
                 # A thread of Arrow's that still holds `text` when Python ends would abort the process.
