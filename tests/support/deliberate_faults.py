@@ -163,8 +163,8 @@ FAULTS = (
     Fault(
         "resume: a rewind leaves out too few samples",
         "train/decisions.py",
-        'last = decision.get("since", decision["step"]) - back\n',
-        'last = decision.get("since", decision["step"]) - 1\n',
+        'return decision.get("since", decision["step"]) - back\n',
+        'return decision.get("since", decision["step"]) - 1\n',
         "tests/train/test_recovery.py::test_a_rewind_omits_the_samples_from_back_steps_before_the_spike",
     ),
     Fault(
