@@ -24,7 +24,7 @@ from data.folders import find_run
 from data.order import Order, Sample
 from data.phases.kept import Ranges, holes_of
 from data.phases.steps import Steps
-from data.tokens.store import TokenStore, tokenizer_in
+from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
 
@@ -59,7 +59,7 @@ def explain(
 ) -> Iterator[str]:
     """The lines to print about `step`. Raises DataError for a missing run, store or text."""
     order, steps, stores = read_run(folder, cache or CacheConfig())
-    tokenizer = Tokenizer(tokenizer_in(next(iter(stores.values())).folder))
+    tokenizer = Tokenizer(next(iter(stores.values())).tokenizer)
     first, batch = steps.sample(step - 1), steps.batch(step)
     shown = min(batch, limit or batch)
     rest = "" if shown == batch else f" (limit={shown}: the first {shown} of them)"

@@ -97,6 +97,7 @@ class Loader:
             first=first,
             last=last,
             global_batch=max(batch for _, batch in self._steps.stretches),
+            first_batch=self._each,
         )
         return self._ahead_of
 

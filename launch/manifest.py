@@ -18,8 +18,11 @@ LABEL = "relama.run"
 
 
 def job_name(run: str) -> str:
-    """A DNS label for the run: its name, and a hash that keeps x/exp1 and y/exp1 apart."""
-    slug = re.sub(r"[^a-z0-9]+", "-", run.rpartition("/")[2].lower()).strip("-")[:36].strip("-")
+    """A DNS label for the run: its name, and a hash that keeps x/exp1 and y/exp1 apart.
+
+    At most 44 characters: JobSet refuses more than 63 for a pod, JOB-node-0-INDEX and a suffix of 6.
+    """
+    slug = re.sub(r"[^a-z0-9]+", "-", run.rpartition("/")[2].lower()).strip("-")[:30].strip("-")
     return f"relama-{slug or 'run'}-{hashlib.sha256(run.encode()).hexdigest()[:6]}"
 
 

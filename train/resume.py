@@ -11,7 +11,7 @@ import torch
 
 from data.order import Order
 from data.remote import is_remote
-from data.tokens.store import TokenStore, tokenizer_in
+from data.tokens.store import TokenStore
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama
@@ -157,7 +157,7 @@ def _record(
     starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
     any_store = next(iter(run.train.values()))
-    folder.keep_tokenizer(tokenizer_in(any_store.folder), run.tokenizer_fingerprint)
+    folder.keep_tokenizer(any_store.tokenizer, run.tokenizer_fingerprint)
     folder.write_config(run.config)
     folder.write_command()
     folder.write_order(

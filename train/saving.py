@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from configs.redact import redact_tree
 from data.order import Order
-from data.tokens.store import tokenizer_files, tokenizer_in
+from data.tokens.store import tokenizer_files
 from train import decisions
 from train.checkpoint.folder import complete_steps
 from train.checkpoint.remote import Remote
@@ -44,7 +44,7 @@ class Saving:
         )
         self.recovery_state: dict = {}  # as of the newest checkpoint
         any_store = next(iter(run.train.values()))
-        for name, file in tokenizer_files(tokenizer_in(any_store.folder)).items():
+        for name, file in tokenizer_files(any_store.tokenizer).items():
             self.saver.attached[name] = file.read_bytes()
         self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
         self._helper: Helper | None = None  # on the first rank of each other machine

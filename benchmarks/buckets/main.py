@@ -132,7 +132,7 @@ def main(streaming: str | None) -> None:
                     found = asked(sys.executable, __file__, "--read", cache, size / 2**30, length)
                     show(name, length, found, least(length, size))
             if streaming:
-                keys = (LENGTHS[0], MICRO_BATCH, GLOBAL_BATCH)
+                keys = (LENGTHS[0], MICRO_BATCH)
                 found = asked(streaming, "-I", other, "read", "s3://corpus/mds", f"{folder}/cache", *keys)
                 show("mosaicml-streaming", LENGTHS[0], found)
 

@@ -19,7 +19,7 @@ def write(folder: str, tokens: str, length: int) -> None:
             writer.write({"tokens": stream[start : start + length + 1]})
 
 
-def read(remote: str, cache: str, length: int, micro_batch: int, first_batch: int) -> None:
+def read(remote: str, cache: str, length: int, micro_batch: int) -> None:
     import torch
     from torch.utils.data import DataLoader
 
@@ -31,8 +31,7 @@ def read(remote: str, cache: str, length: int, micro_batch: int, first_batch: in
         rows = torch.as_tensor(batch["tokens"])
         assert rows.shape[1] == length + 1
         n += len(rows)
-        if not first and n >= first_batch:
-            first = time.perf_counter() - begin
+        first = first or time.perf_counter() - begin
     seconds = time.perf_counter() - begin
     print(json.dumps({"tokens_per_second": n * length / seconds, "first": first, "sequences": n}))
 

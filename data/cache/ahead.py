@@ -69,11 +69,14 @@ class ReadAhead:
         first: int,
         last: int,
         global_batch: int,
+        first_batch: int = 0,
     ) -> None:
-        """`is_ours`: whether a sample is read on this node."""
+        """`is_ours`: whether a sample is read on this node. `first_batch`: how many samples the ranks wait
+        for before their first step: nothing else is fetched until these are here."""
         self.order, self.stores = order, stores
         self.evictions = 0  # units
         self._is_ours, self._first, self._last = is_ours, first, last
+        self._urgent = first + first_batch
         self._disk = next(iter(stores.values())).disk
         largest = max(store.unit for store in stores.values()) * BLOCK
         most = max(1, self._disk.capacity // (4 * largest))  # reading ahead must not fill the cache
@@ -119,6 +122,8 @@ class ReadAhead:
                     if not self._wait_for(lambda n=n: n < self._position + self._ahead):
                         return
                     self._ask(n)
+                if n + 1 == self._urgent and not self._wait_for_arrivals():
+                    return
         except (OSError, RuntimeError):
             return  # readers fetch for themselves, and report failures
         except DataError as error:  # the cache is full, and its file system cannot free parts of files
@@ -133,6 +138,16 @@ class ReadAhead:
         with self._moved:
             self._moved.wait_for(lambda: self._closed or condition())
             return not self._closed
+
+    def _wait_for_arrivals(self) -> bool:
+        """Wait until all that was asked for is here, or failed; False if this is closed first."""
+        for future in self._flying.values():
+            future.add_done_callback(self._notify)
+        return self._wait_for(lambda: all(future.done() for future in self._flying.values()))
+
+    def _notify(self, _: object = None) -> None:
+        with self._moved:
+            self._moved.notify()
 
     def _ask(self, n: int) -> None:
         self._pass()

@@ -43,18 +43,18 @@ def remote_manifest(bucket: Bucket) -> dict:
         ) from None
 
 
-def keep_tokenizer(bucket: Bucket, folder: Path, manifest: dict) -> None:
-    """Put the store's tokenizer into the cache. Raises DataError if it is missing or a different one."""
+def local_tokenizer(bucket: Bucket, folder: Path, fingerprint: str) -> Path:
+    """A copy of the store's tokenizer. Raises DataError if it is missing or has another fingerprint."""
     from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
 
     def is_right() -> bool:
         with suppress(DataError, OSError):
-            return fingerprint_of(tokenizer_in(folder)) == manifest["tokenizer"]["fingerprint"]
+            return fingerprint_of(tokenizer_in(folder)) == fingerprint
         return False
 
     for _ in range(TRIES):
         if is_right():
-            return
+            return tokenizer_in(folder)
         for name in (*TOKENIZERS, "tokenizer_config.json"):
             with suppress(FileNotFoundError):
                 keep(folder / name, bucket.read(name))
@@ -65,6 +65,7 @@ def keep_tokenizer(bucket: Bucket, folder: Path, manifest: dict) -> None:
         raise DataError(f"{bucket.at(path.name)}: missing; {AGAIN}")
     if not is_right():
         raise DataError(f"{bucket.at(path.name)}: not the tokenizer that made these tokens; {AGAIN}")
+    return path
 
 
 def keep(path: Path, content: bytes) -> None:

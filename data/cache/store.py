@@ -52,7 +52,6 @@ class BucketStore(TokenStore):
             raise DataError(f"{bucket.at('manifest.json')}: no split {split}; {AGAIN}")
         folder = disk.store(manifest["xxh3"])
         files.keep(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
-        files.keep_tokenizer(bucket, folder, manifest)
         return cls(folder, split, manifest, bucket, disk)
 
     def __init__(self, folder: Path, split: str, manifest: dict, bucket: Bucket, disk: Disk) -> None:
@@ -67,6 +66,11 @@ class BucketStore(TokenStore):
     @property
     def place(self) -> str:
         return self.bucket.url
+
+    @property
+    def tokenizer(self) -> Path:
+        """A copy in the cache, read from the bucket when it is first asked for: batches do not need it."""
+        return files.local_tokenizer(self.bucket, self.folder, self.tokenizer_fingerprint)
 
     def size_of(self, shard: int) -> int:
         """Bytes of a shard."""
@@ -112,9 +116,10 @@ class BucketStore(TokenStore):
         self._sums(shard)
 
     def verify(self) -> None:
-        """Read every shard from the bucket and compare its checksum. Raises DataError."""
+        """Read every shard from the bucket and compare checksums; the tokenizer, too. Raises DataError."""
         for shard in range(len(self._shards)):
             self._read_all(shard, keep=False)
+        files.local_tokenizer(self.bucket, self.folder, self.tokenizer_fingerprint)
 
     def text_of(self, span: Span) -> Path:
         """A local copy of the file of cleaned text, if it is next to the tokens in the bucket."""

@@ -61,14 +61,17 @@ class TokenStore:
         self._shards: list[dict] = part["shards"]
         self._ends = np.cumsum([shard["tokens"] for shard in self._shards], dtype=np.int64)
         self._check_files()
-        if not tokenizer_in(folder).is_file():
-            raise DataError(f"{tokenizer_in(folder)}: missing; {AGAIN}")
         self._number = next(_numbers)
 
     @property
     def place(self) -> str:
         """Where the store is: its folder or, of one in a bucket, its URL."""
         return str(self.folder)
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer that made these tokens. Raises DataError if it cannot be had."""
+        return tokenizer_in(self.folder)
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
@@ -85,7 +88,7 @@ class TokenStore:
             self._check_content(shard["documents_file"], shard["documents_xxh3"])
         from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
 
-        path = tokenizer_in(self.folder)
+        path = self.tokenizer
         if fingerprint_of(path) != self.tokenizer_fingerprint:
             raise DataError(f"{path}: not the tokenizer that made these tokens; {AGAIN}")
 
@@ -186,6 +189,8 @@ class TokenStore:
         for shard in self._shards:
             self._check_size(shard["file"], shard["tokens"] * self.dtype.itemsize)
             self._check_size(shard["documents_file"], shard["documents"] * DOCUMENT.itemsize)
+        if not self.tokenizer.is_file():
+            raise DataError(f"{self.tokenizer}: missing; {AGAIN}")
 
     def _refuse_outside(self, name: str) -> None:
         if not is_plain(name):

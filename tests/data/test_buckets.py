@@ -3,7 +3,8 @@
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import data.bucket as bucket_module
 import data.cache.disk as disk_module
 import data.cache.store as store_module
 import data.s3.reader as s3_module
-from data.cache.ahead import Node
+from data.cache.ahead import Node, ReadAhead
 from data.cache.config import CacheConfig
 from data.cache.future import NEVER, next_use
 from data.cache.store import BucketStore, open_store
@@ -22,16 +23,7 @@ from data.loader import Loader
 from data.order import Order
 from data.s3.reader import reader_of, settings_of
 from data.tokens.store import TokenStore
-from tests.support.buckets import (
-    Chaos,
-    credentials,
-    make_bucket,
-    moto,
-    random_store,
-    s3rver,
-    s3rver_command,
-    upload,
-)
+from tests.support.buckets import Chaos, credentials, make_bucket, random_store, running, upload
 from tests.support.narrow import as_a
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -42,14 +34,10 @@ L, BATCH = 16, 12
 @pytest.fixture(scope="module", params=["moto", "s3rver"])
 def server(request, tmp_path_factory, corpora) -> Iterator[tuple[str, int]]:
     """A server that has the corpora in s3://corpus/mix, at the endpoint of the environment."""
-    if request.param == "s3rver":
-        command = s3rver_command()
-        if command is None:
-            pytest.skip("s3rver is not installed (npm install --no-save s3rver)")
-        running = s3rver(tmp_path_factory.mktemp("s3rver"), command)
-    else:
-        running = moto()
-    with running as place, pytest.MonkeyPatch.context() as patch:
+    with (
+        running(request.param, tmp_path_factory.mktemp("server")) as place,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for key, value in credentials(place).items():
             patch.setenv(key, value)
         make_bucket("corpus")
@@ -119,6 +107,57 @@ def test_a_complete_cache_needs_no_bucket(server, proxy, stores, tmp_path):
     before = proxy.requests["GET"]
     assert_same(again, stores, range(0, 20))
     assert proxy.requests["GET"] == before
+
+
+def test_a_store_opens_with_one_request_and_refuses_another_tokenizer_when_asked(
+    server, corpora, stores, tmp_path
+):
+    shutil.copytree(corpora / "code" / "tokens", tmp_path / "copy")
+    (tmp_path / "copy" / "tokenizer.model").write_bytes(b"another")
+    upload(tmp_path / "copy", "corpus", "another/tokens")
+    cache = CacheConfig(str(tmp_path / "cache"))
+    store = as_a(BucketStore, open_store("s3://corpus/another/tokens", cache=cache))
+    assert store.bucket.traffic.requests == 1
+    assert np.array_equal(store.sequence(0, L), stores["code"].sequence(0, L))
+    for ask in (lambda: store.tokenizer, store.verify):
+        with pytest.raises(DataError, match=r"another/tokens/tokenizer\.model: not the tokenizer that made"):
+            ask()
+    assert opened(tmp_path)["code"].tokenizer.read_bytes() == stores["code"].tokenizer.read_bytes()
+
+
+def test_nothing_competes_with_what_the_first_batch_waits_for(server, stores, tmp_path, monkeypatch):
+    remote, order, asked, answer = opened(tmp_path), order_of(stores), [], threading.Event()
+
+    def bring(self: BucketStore, shard: int, unit: int) -> None:
+        asked.append((self.source, shard, unit))
+        answer.wait(20)
+
+    monkeypatch.setattr(BucketStore, "bring", bring)
+    wanted = {}  # the units of each of the first samples
+    for n in range(40):
+        sample = order.locate(n)
+        units = remote[sample.source].units(sample.index * L, sample.index * L + L + 1)
+        wanted[n] = {(sample.source, *unit) for unit in units}
+    first, later = (set().union(*map(wanted.get, range(n))) for n in (3, 40))
+    assert first < later
+    share = {"is_ours": lambda _: True, "first": 0, "last": 40, "global_batch": BATCH, "first_batch": 3}
+    ahead = ReadAhead(order, dict(remote), **share)
+    try:
+        wait_for(lambda: len(asked) >= len(first))
+        time.sleep(0.2)
+        assert set(asked) == first
+        answer.set()
+        wait_for(lambda: set(asked) == later)
+    finally:
+        answer.set()
+        ahead.close()
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_damage_in_the_cache_is_read_again(server, stores, tmp_path):

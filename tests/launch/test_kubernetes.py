@@ -153,7 +153,9 @@ def test_names_are_labels_and_differ_where_runs_do():
     ]
     names = [job_name(run) for run in runs]
     assert len(set(names)) == len(runs)
-    assert all(len(name) <= 50 and name.replace("-", "").isalnum() and name.isascii() for name in names)
+    pods = [f"{name}-node-0-9999-abcde" for name in names]  # the longest name that JobSet asks for
+    assert all(len(pod) <= 63 for pod in pods)
+    assert all(name.replace("-", "").isalnum() and name.isascii() for name in names)
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from data.tokens import sums
 from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
@@ -68,6 +69,16 @@ def s3rver(folder: Path, command: str) -> Iterator[tuple[str, int]]:
     finally:
         server.terminate()
         server.wait()
+
+
+def running(name: str, folder: Path) -> AbstractContextManager[tuple[str, int]]:
+    """The server of that name, moto or s3rver; skips the test if s3rver is not installed."""
+    if name == "moto":
+        return moto()
+    command = s3rver_command()
+    if command is None:
+        pytest.skip("s3rver is not installed (npm install --no-save s3rver)")
+    return s3rver(folder, command)
 
 
 def credentials(place: tuple[str, int], key: str = "S3RVER") -> dict[str, str]:

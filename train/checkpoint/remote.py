@@ -20,7 +20,7 @@ from data.errors import DataError
 from data.tokens.store import TOKENIZERS
 from train.checkpoint import shared
 from train.checkpoint.folder import complete_steps, read_state, step_folder
-from train.checkpoint.transfer import STATE, Sender, download_step, place, remote_steps
+from train.checkpoint.transfer import STATE, Sender, begun_steps, download_step, place, remote_steps
 from train.config import RunError
 from train.ranks import identity
 
@@ -205,6 +205,9 @@ class Remote:
             for_good = self._keep_every and step % self._keep_every == 0
             if step <= here[-1] and step not in kept and not for_good and step not in verified[-1:]:
                 self._remove(step)
+        left = [step for step in begun_steps(self._bucket) if step < here[-1] and step not in there]
+        for step in left if left and self._is_ours() else ():  # by a killed upload, or a failed removal
+            self._sender.remove(place(step))
 
     def _remove(self, step: int) -> None:
         self._sender.remove(f"{place(step)}/{STATE}")  # first, so that the rest is not taken for a checkpoint

@@ -92,9 +92,13 @@ class Sender:
 
 def remote_steps(bucket: Bucket) -> list[int]:
     """The steps of the complete checkpoints of a run in a bucket, oldest first."""
+    return [step for step in begun_steps(bucket) if bucket.exists(f"{place(step)}/{STATE}")]
+
+
+def begun_steps(bucket: Bucket) -> list[int]:
+    """The steps of which the bucket has any file, oldest first."""
     names = [name for name in bucket.names("checkpoints") if name.startswith("step-")]
-    steps = [int(name[5:]) for name in names if name[5:].isdecimal()]
-    return sorted(step for step in steps if bucket.exists(f"{place(step)}/{STATE}"))
+    return sorted(int(name[5:]) for name in names if name[5:].isdecimal())
 
 
 def download_step(bucket: Bucket, name: str, final: Path) -> bool:

@@ -10,7 +10,7 @@ from configs.table import table as aligned
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.mixture import DataConfig, find_stores
-from data.tokens.store import TokenStore, tokenizer_in
+from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from model.formats.weights import FormatError, Weights
 from model.parallelize.mesh import Layout
@@ -65,7 +65,7 @@ def run(argv: list[str]) -> None:
         results = validate(
             load_model(weights, ranks.device, inference_dtype(config.dtype, ranks, weights.config, rows)),
             stores,
-            Tokenizer(tokenizer_in(next(iter(stores.values())).folder)),
+            Tokenizer(next(iter(stores.values())).tokenizer),
             ranks,
             seq_len=seq_len,
             sequences=config.sequences,

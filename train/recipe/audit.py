@@ -103,10 +103,10 @@ def _of_arguments(arguments: list[str]) -> Compared:
     corpora = Path(config.corpora)
     if is_remote(config.corpora):
         places = find_stores(config.corpora, config.data)
-        stores = [open_store(place, cache=config.cache).folder for place in places.values()]
+        kept = [open_store(place, cache=config.cache).tokenizer for place in places.values()]
     else:
-        stores = [corpora / source / "tokens" for source in config.data.weights]
-    for path in map(tokenizer_in, (*stores, corpora / "tokenizer")):
+        kept = [tokenizer_in(corpora / source / "tokens") for source in config.data.weights]
+    for path in (*kept, tokenizer_in(corpora / "tokenizer")):
         if path.is_file():
             return Compared(config, tokenizer_settings(path), str(path), " ".join(arguments))
     settings = SETTINGS | {"vocab_size": VOCAB_SIZE}

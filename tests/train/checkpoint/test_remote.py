@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, upload
+from tests.support.buckets import Chaos, credentials, make_bucket, objects, running, upload
 from tests.support.runs import learned, same_tensors, succeed
 from train.checkpoint import folder as checkpoints
 from train.checkpoint import shared
@@ -24,9 +24,12 @@ pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[dat
 pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, int]]:
-    with moto() as place, pytest.MonkeyPatch.context() as patch:
+@pytest.fixture(scope="module", params=["moto", "s3rver"])
+def server(request, tmp_path_factory) -> Iterator[tuple[str, int]]:
+    with (
+        running(request.param, tmp_path_factory.mktemp("server")) as place,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         for key, value in credentials(place).items():
             patch.setenv(key, value)
         make_bucket("runs")
@@ -118,6 +121,16 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
                 there._sync()
         assert there.steps() == [1]
     assert uploaded(run, url).steps() == [1, 2]
+
+
+def test_what_a_killed_upload_left_is_removed_after_the_next_one(tmp_path):
+    run, url = tmp_path / "run", "s3://runs/left"
+    for step in (1, 2):
+        save(run, step)
+    uploaded(run, url)._sender.put_bytes(b"part", "checkpoints/step-000001/__0_0.distcp")
+    save(run, 3)
+    assert uploaded(run, url).steps() == [2, 3]
+    assert not [key for key in objects("runs", "left/") if "step-000001" in key]
 
 
 def test_a_damaged_copy_is_skipped_for_the_one_before(tmp_path, capsys):
