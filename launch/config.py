@@ -77,6 +77,11 @@ class ClusterConfig:
         for key, (form, expected) in LISTS.items():
             for item in getattr(self, key):
                 require(bool(form.fullmatch(item)), f"cluster.{key}", item, expected)
+        for part in zip(*(volume.split(":", 1) for volume in self.volumes)):  # claims, and then paths
+            is_once = len({*part}) == len(part) and "/dev/shm" not in part
+            require(
+                is_once, "cluster.volumes", ",".join(self.volumes), "each claim and path once; not /dev/shm"
+            )
         require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
         for name in self.environment:
             require(

@@ -136,6 +136,7 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
     if first:
         environment[ENDPOINT] = f"{first}:{cluster.port}"
     claims = dict(volume.split(":", 1) for volume in cluster.volumes)
+    volumes = [f"volume-{n}" for n in range(len(claims))]  # a claim's name may have dots, or be shm
     if claims:
         environment[FOLDER] = next(iter(claims.values()))
     container = {
@@ -151,7 +152,7 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
         },
         "volumeMounts": [
             {"name": "shm", "mountPath": "/dev/shm"},
-            *({"name": claim, "mountPath": path} for claim, path in claims.items()),
+            *({"name": name, "mountPath": path} for name, path in zip(volumes, claims.values(), strict=True)),
         ],
     }
     spec = {
@@ -163,7 +164,10 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
         "containers": [container],
         "volumes": [
             {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": cluster.shm}},
-            *({"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims),
+            *(
+                {"name": name, "persistentVolumeClaim": {"claimName": claim}}
+                for name, claim in zip(volumes, claims, strict=True)
+            ),
         ],
     }
     further = {

@@ -27,7 +27,7 @@ FULL = [
     "cpus=64",
     "cluster.grace=120",
     "cluster.namespace=team",
-    "cluster.volumes=data:/data,scratch:/scratch",
+    "cluster.volumes=data.old:/data,shm:/scratch",
     "cluster.secrets=wandb,bucket",
     "cluster.resources=rdma/ib=8,memory=900Gi",
     "cluster.node_selector=example.com/pool=h100",
@@ -165,6 +165,14 @@ def test_names_are_labels_and_differ_where_runs_do():
         (["cluster=kubernetes", "image='a b'"], "image=a b: expected a container image"),
         ([*COMMON, "nodes=1:2"], "nodes=1:2: expected one number"),
         ([*COMMON, "cluster.volumes=/data"], "cluster.volumes=/data: expected CLAIM:/path"),
+        (
+            [*COMMON, "cluster.volumes=a:/x,a:/y"],
+            "cluster.volumes=a:/x,a:/y: expected each claim and path once",
+        ),
+        (
+            [*COMMON, "cluster.volumes=a:/x,b:/x"],
+            "cluster.volumes=a:/x,b:/x: expected each claim and path once",
+        ),
         ([*COMMON, "cluster.format=pod"], "cluster.format=pod: expected one of job, jobset, trainjob"),
         ([*COMMON, "cluster.tolerations='a b'"], "cluster.tolerations=a b: expected KEY[=VALUE][:EFFECT]"),
         ([*COMMON, "cluster.format=trainjob", "cluster.secrets=a"], "cluster.format=trainjob: expected no"),
