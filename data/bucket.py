@@ -24,7 +24,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
 TIMEOUT = 20.0  # seconds, and what SLOWEST adds
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-EXTRAS = {"s3fs": "data", "gcsfs": "gcs", "adlfs": "azure"}
+EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 WRONG_REGION = (
     "AuthorizationHeaderMalformed",
     "PermanentRedirect",
