@@ -4,7 +4,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ from data.loader import Loader
 from data.order import Order
 from data.s3.reader import reader_of, settings_of
 from data.tokens.store import TokenStore
-from tests.support.buckets import Chaos, credentials, make_bucket, random_store, running, upload
+from tests.support.buckets import Chaos, credentials, make_bucket, random_store, running, upload, wait_for
 from tests.support.narrow import as_a
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -138,7 +138,7 @@ def test_nothing_competes_with_what_the_first_batch_waits_for(server, stores, tm
         sample = order.locate(n)
         units = remote[sample.source].units(sample.index * L, sample.index * L + L + 1)
         wanted[n] = {(sample.source, *unit) for unit in units}
-    first, later = (set().union(*map(wanted.get, range(n))) for n in (3, 40))
+    first, later = (set().union(*(wanted[n] for n in range(last))) for last in (3, 40))
     assert first < later
     share = {"is_ours": lambda _: True, "first": 0, "last": 40, "global_batch": BATCH, "first_batch": 3}
     ahead = ReadAhead(order, dict(remote), **share)
@@ -151,13 +151,6 @@ def test_nothing_competes_with_what_the_first_batch_waits_for(server, stores, tm
     finally:
         answer.set()
         ahead.close()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_damage_in_the_cache_is_read_again(server, stores, tmp_path):

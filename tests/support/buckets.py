@@ -91,6 +91,13 @@ def credentials(place: tuple[str, int], key: str = "S3RVER") -> dict[str, str]:
     }
 
 
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def make_bucket(name: str) -> None:
     """Create a bucket at the endpoint of the environment."""
     import boto3
