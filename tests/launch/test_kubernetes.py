@@ -123,6 +123,20 @@ def test_jobset_and_trainjob_fit_kubeflows_own_types(arguments, kind, model, cap
     assert _plain(read_back(workload)) != _plain(workload)
 
 
+def test_what_jobset_and_trainjob_hand_to_kubernetes_fits_its_schemas(capsys):
+    validate = pytest.importorskip("kubernetes_validate", reason="pip install kubernetes-validate").validate
+    (job_set,) = printed(capsys, *FULL, "cluster.format=jobset")
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}}
+    validate(job | job_set["spec"]["replicatedJobs"][0]["template"], "1.34", strict=True)
+    refused = ("cluster.secrets", "cluster.priority")
+    (train_job,) = printed(
+        capsys, *(each for each in FULL if not each.startswith(refused)), "cluster.format=trainjob"
+    )
+    patch = train_job["spec"]["runtimePatches"][0]["trainingRuntimeSpec"]["template"]["spec"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}}
+    validate(pod | patch["replicatedJobs"][0]["template"]["spec"]["template"], "1.34", strict=True)
+
+
 def _plain(value: Any) -> object:
     """Without the wrappers of values that may be numbers or strings, and without empty values."""
     if hasattr(value, "actual_instance"):
