@@ -86,7 +86,8 @@ class Bucket:
         def attempt() -> bytes:
             content = self._read_once(name, start, stop)
             if stop is not None and len(content) != stop - (start or 0):
-                raise Wrong(f"{len(content):,} bytes arrived of {stop - (start or 0):,}")
+                cause = " (no support for ranges?)" if len(content) > stop - (start or 0) else ""
+                raise Wrong(f"{len(content):,} bytes arrived of {stop - (start or 0):,}{cause}")
             if check is not None and (problem := check(content)):
                 raise Wrong(problem)
             return content
