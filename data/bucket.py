@@ -5,6 +5,7 @@ a secret. What a later try can change (a slow, failing or lying server) is tried
 (no credentials, no such object) is refused at once.
 """
 
+import errno
 import random
 import sys
 import threading
@@ -104,7 +105,12 @@ class Bucket:
 
         def info(fs: Any, path: str) -> int:
             fs.invalidate_cache(path)
-            return int(fs.info(path)["size"])
+            try:
+                return int(fs.info(path)["size"])
+            except OSError as error:
+                if error.errno == errno.EINVAL:  # an answer to HEAD cannot say why; that to GET does
+                    fs.cat_file(path, start=0, end=1)
+                raise
 
         return self.ask(name, info)
 
@@ -212,6 +218,8 @@ def _open(url: str) -> tuple[Any, str]:
         how = f"pip install -e '.[{EXTRAS[package]}]'" if package else f"install fsspec's client for {scheme}"
         raise DataError(f"{url}: needs {package or 'another package'}; {how}") from None
     except ValueError as error:
+        if final := _final(error):
+            raise DataError(f"{url}: {final}") from None
         known = "s3, gs, az, https, hf, file"
         raise DataError(f"{url}: {_line(error)}; expected a URL of one of {known}") from None
     except Exception as error:  # each client has its own, of missing credentials above all
@@ -241,10 +249,19 @@ def _final(error: BaseException) -> str | None:
         seen.append(cause)
         cause = cause.__cause__ or cause.__context__
     text = " ".join(f"{type(one).__name__} {one}" for one in seen)
-    if any(word in text for word in ("NoCredentials", "DefaultCredentialsError", "Unable to locate cred")):
+    if any(
+        word in text
+        for word in (
+            "NoCredentials",
+            "DefaultCredentialsError",
+            "Unable to locate cred",
+            "Must provide either a connection_string",
+        )
+    ):
         return (
             "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, HF_TOKEN, …)"
+            "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, "
+            "AZURE_STORAGE_CONNECTION_STRING, HF_TOKEN, …)"
         )
     if any(word in text for word in WRONG_REGION):
         return "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own"

@@ -14,6 +14,7 @@ import data.bucket as bucket_module
 import data.cache.disk as disk_module
 import data.cache.store as store_module
 import data.s3.reader as s3_module
+from data.bucket import Bucket
 from data.cache.ahead import Node, ReadAhead
 from data.cache.config import CacheConfig
 from data.cache.future import NEVER, next_use
@@ -393,8 +394,9 @@ def test_no_credentials_and_a_wrong_region_are_one_line(proxy, tmp_path, monkeyp
         "<Error><Code>AuthorizationHeaderMalformed</Code><Message>the region 'us-east-1' is wrong; "
         "expecting 'eu-west-1'</Message></Error>"
     )
-    with pytest.raises(DataError, match="another region; set AWS_DEFAULT_REGION"):
-        opened(tmp_path)
+    for ask in (lambda: opened(tmp_path), lambda: Bucket("s3://corpus/mix").exists("manifest.json")):
+        with pytest.raises(DataError, match="another region; set AWS_DEFAULT_REGION"):
+            ask()
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(key)
