@@ -22,7 +22,7 @@ from data.cache.store import BucketStore, open_store
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
-from data.s3.reader import reader_of, settings_of
+from data.s3.reader import reader_of
 from data.tokens.store import TokenStore
 from tests.support.buckets import Chaos, credentials, make_bucket, random_store, running, upload, wait_for
 from tests.support.narrow import as_a
@@ -183,30 +183,6 @@ def test_a_server_that_always_sends_wrong_bytes_is_named(proxy, tmp_path):
     proxy.faults = lambda method, path: "corrupt" if path.endswith(".bin") else None
     with pytest.raises(DataError, match=r"s3://corpus/mix/code/tokens/train-0000\d.bin, bytes .*tries"):
         remote.read(0, 100)
-
-
-@pytest.mark.parametrize(
-    ("said", "found"),
-    [
-        ({}, {"region": "us-east-2"}),
-        ({"AWS_SESSION_TOKEN": "t", "AWS_PAGER": ""}, {"region": "us-east-2", "session_token": "t"}),
-        ({"AWS_ENDPOINT_URL": "https://here:9000"}, {"region": "us-east-2", "endpoint": "https://here:9000"}),
-        (
-            {"AWS_ENDPOINT_URL": "http://here", "AWS_DEFAULT_REGION": "", "AWS_CA_BUNDLE": "/x"},
-            {"region": "us-east-1", "endpoint": "http://here"},
-        ),
-        ({"AWS_SECRET_ACCESS_KEY": ""}, None),
-        ({"AWS_PROFILE": "mine"}, None),
-        ({"AWS_CA_BUNDLE": "/x"}, None),
-        ({"AWS_DEFAULT_REGION": ""}, None),
-        ({"AWS_DEFAULT_REGION": "cn-north-1"}, None),
-        ({"FSSPEC_S3_ENDPOINT_URL": "http://there"}, None),
-    ],
-)
-def test_what_obstore_would_read_otherwise_is_left_to_s3fs(said, found):
-    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-2"}
-    expected = found and {"access_key_id": "a", "secret_access_key": "b"} | found
-    assert settings_of({**keys, **said}) == expected
 
 
 def test_a_process_forked_after_a_read_does_not_wait_for_threads_that_it_lacks(server, tmp_path):
