@@ -46,6 +46,12 @@ def quick(server, monkeypatch, tmp_path):
     monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture
+def removes(request):
+    if "s3rver" in request.node.name:
+        pytest.skip("s3rver answers 500 to a request that deletes a folder's last objects")
+
+
 def save(run: Path, step: int, keep: int = 2, decisions: list[dict] | None = None) -> None:
     """A checkpoint like the trainer's, whose content is its step."""
     aside = run / "checkpoints" / f"step-{step:06d}.tmp"
@@ -70,7 +76,7 @@ def uploaded(run: Path, url: str) -> Remote:
     return there
 
 
-def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(tmp_path):
+def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(removes, tmp_path):
     run, url = tmp_path / "run", "s3://runs/kept"
     run.mkdir()
     (run / "lineage.json").write_text("a branch's past")
@@ -123,7 +129,7 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
     assert uploaded(run, url).steps() == [1, 2]
 
 
-def test_what_a_killed_upload_left_is_removed_after_the_next_one(tmp_path):
+def test_what_a_killed_upload_left_is_removed_after_the_next_one(removes, tmp_path):
     run, url = tmp_path / "run", "s3://runs/left"
     for step in (1, 2):
         save(run, step)
