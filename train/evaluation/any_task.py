@@ -6,12 +6,13 @@ import importlib.metadata
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from train.config import RunError
 from train.ranks import identity
+from train.ranks.setup import all_ranks_do
 
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
@@ -79,7 +80,7 @@ def score_any(lm: Any, task: AnyTask, benchmarks: str | None, limit: int | None)
     try:
         found = simple_evaluate(
             lm,
-            tasks=_build(task, benchmarks),
+            tasks=all_ranks_do(partial(_built, task, benchmarks)),
             limit=limit,
             bootstrap_iters=0,
             log_samples=False,
@@ -87,9 +88,8 @@ def score_any(lm: Any, task: AnyTask, benchmarks: str | None, limit: int | None)
         )
     except RunError:
         raise
-    except Exception as error:  # task files have code, and datasets raises errors of many kinds
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"tasks={task.name}: could not be scored ({type(error).__name__}: {line})") from None
+    except Exception as error:  # task files have code
+        raise _not_scored(task, error) from None
     if found is None:
         return None
     counts, shots = found.get("n-samples", {}), found.get("n-shot", {})
@@ -131,6 +131,21 @@ def _manager() -> "TaskManager":
     from lm_eval.tasks import TaskManager
 
     return TaskManager()
+
+
+def _built(task: AnyTask, benchmarks: str | None) -> Any:
+    """`_build`, with RunError for any of its errors."""
+    try:
+        return _build(task, benchmarks)
+    except RunError:
+        raise
+    except Exception as error:  # the datasets library raises errors of many kinds
+        raise _not_scored(task, error) from None
+
+
+def _not_scored(task: AnyTask, error: Exception) -> RunError:
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return RunError(f"tasks={task.name}: could not be scored ({type(error).__name__}: {line})")
 
 
 def _build(task: AnyTask, benchmarks: str | None) -> Any:

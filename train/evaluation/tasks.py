@@ -1,5 +1,6 @@
 """A benchmark's score by lm-eval: our task file or the harness's own, on the Hub's data or local files."""
 
+from functools import partial
 from pathlib import Path
 
 import lm_eval.tasks
@@ -12,6 +13,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 
 from train.config import RunError
 from train.evaluation.suites import TASKS, Benchmark
+from train.ranks.setup import all_ranks_do
 
 SPLITS = ("train", "validation", "test", "dev")
 
@@ -30,7 +32,7 @@ def score(
     try:
         found = simple_evaluate(
             lm,
-            tasks=[build_task(source, folder, benchmark.shots, benchmark.subject)],
+            tasks=[all_ranks_do(partial(build_task, source, folder, benchmark.shots, benchmark.subject))],
             num_fewshot=benchmark.shots,
             limit=limit,
             bootstrap_iters=0,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -185,12 +185,35 @@ def first_rank_does(work: Callable[[], T]) -> T:
         try:
             box[0] = work()
         except (RunError, DataError, OSError) as error:
-            line = (explained(error) if isinstance(error, OSError) else None) or str(error)
-            box[1] = Refused(line) if isinstance(error, Refused) else RunError(line)
+            box[1] = Refused(_line(error)) if isinstance(error, Refused) else RunError(_line(error))
     dist.broadcast_object_list(box, src=0)
     if box[1] is not None:
         raise box[1]
     return box[0]
+
+
+def all_ranks_do(work: Callable[[], T]) -> T:
+    """Each rank does `work` and gets its own result; if one fails, all raise RunError with its line.
+
+    Without this, the ranks where it worked would wait for the others in the next collective.
+    """
+    if not identity.has_group():
+        return work()
+    result, line = None, None
+    try:
+        result = work()
+    except (RunError, DataError, OSError) as error:
+        line = _line(error)
+    lines = gather_objects(line)
+    failed = [rank for rank, line in enumerate(lines) if line is not None]
+    if failed:
+        where = "" if len(failed) == len(lines) else f"rank {failed[0]}: "
+        raise RunError(f"{where}{lines[failed[0]]}")
+    return cast(T, result)
+
+
+def _line(error: Exception) -> str:
+    return (explained(error) if isinstance(error, OSError) else None) or str(error)
 
 
 def gather_objects(value: T) -> list[T]:
