@@ -18,7 +18,7 @@ import torch
 from configs.load import entry, load
 from data.errors import DataError
 from data.folders import run_path, write_whole
-from train.check import measures, step, verdict
+from train.check import buckets, measures, step, verdict
 from train.config import RunError, TrainConfig
 from train.metrics.hardware import cpu_name
 from train.plan import needs
@@ -100,17 +100,24 @@ def _of_this_rank(config: TrainConfig, ranks: Ranks) -> dict:
     found["matrix"] = measures.matrix_rate(ranks.device, DTYPES[config.precision])
     found["memory"] = measures.memory_rate(ranks.device)
     found["free_memory"] = needs.available_memory()
-    found["disk_write"] = found["disk_read"] = None
+    found |= dict.fromkeys(verdict.OF_NODES)
     if identity.local_rank() == 0:
         try:
             folder = run_path(config.run).parent
             found["disk_write"], found["disk_read"] = measures.disk_rates(folder)
         except OSError as error:
             found["problems"].append(f"disk: {error}")
+        if url := config.checkpoint.remote:
+            try:
+                found["remote_write"], found["remote_read"] = buckets.checkpoint_rates(url)
+            except (DataError, OSError) as error:
+                found["problems"].append(f"checkpoint.remote: {error}")
     try:
         train, _ = open_data(config, ranks.layout)
         found["tokens"] = " ".join(store.fingerprint for store in train.values())
         found["vocab_size"] = next(iter(train.values())).vocab_size
+        if identity.local_rank() == 0:
+            found["tokens_read"] = buckets.tokens_rate(train.values())
     except (RunError, DataError, OSError) as error:
         found["problems"].append(f"data: {error}")
     return found
@@ -132,6 +139,12 @@ def _table(found: list[dict]) -> list[str]:
             f"{verdict.shown(rank['memory'], 'B/s')} | {free} | {', '.join(disk) or '–'} | "
             f"{rank['step']['seconds']:.3g} s, {verdict.shown(rank['step']['flops_per_second'], 'FLOP/s')} |"
         )
+    if any(rank[key] for rank in found for key in verdict.OF_BUCKETS):
+        lines += ["", "| node | tokens: read | checkpoint.remote: write | read |", "|---|---|---|---|"]
+        for rank in found:
+            cells = [verdict.shown(rank[key], "B/s") if rank[key] else "–" for key in verdict.OF_BUCKETS]
+            if any(rank[key] for key in verdict.OF_BUCKETS):
+                lines.append(f"| {rank['node']} | {' | '.join(cells)} |")
     lines += ["", "| collective | " + " | ".join(f"{size / 1024:,.0f} KiB" for size in measures.SIZES) + " |"]
     lines.append("|---|" + "---|" * len(measures.SIZES))
     for name, rates in found[0]["collectives"].items():

@@ -11,7 +11,12 @@ RATES = {
     "memory": ("memory", "B/s"),
     "disk_write": ("writing to disk", "B/s"),
     "disk_read": ("reading from disk", "B/s"),
+    "tokens_read": ("reading tokens from the bucket", "B/s"),
+    "remote_write": ("writing to checkpoint.remote", "B/s"),
+    "remote_read": ("reading from checkpoint.remote", "B/s"),
 }
+OF_BUCKETS = ("tokens_read", "remote_write", "remote_read")
+OF_NODES = ("disk_write", "disk_read", *OF_BUCKETS)  # measured by the first rank of each node; else None
 
 
 def problems(found: list[dict]) -> list[str]:

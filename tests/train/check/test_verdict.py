@@ -23,6 +23,9 @@ def healthy(nodes: int = 4, per_node: int = 2) -> list[dict]:
                 "memory": 1e12,
                 "disk_write": 1e9 if first else None,
                 "disk_read": 2e9 if first else None,
+                "tokens_read": 1e8 if first else None,
+                "remote_write": 1e8 if first else None,
+                "remote_read": None,
                 "pairs": {other: 2e10 for other in others} if first else {},
             }
         )
@@ -40,6 +43,8 @@ def test_each_fault_names_its_node_and_no_other():
         {"memory": 0.7e12},
         {"disk_write": 1e8},
         {"disk_read": 1e8},
+        {"tokens_read": 1e7},
+        {"remote_write": 1e7},
         {"versions": {"torch": "2.12.0"}},
         {"clock": -90.0},
         {"tokens": "abd"},
