@@ -139,10 +139,12 @@ def _api():
 
 
 def _load(config: Any) -> None:
-    if path := os.environ.get("KUBECONFIG"):  # the client reads it only when it is imported
+    """`config.load_config` prints a line when there is no kubeconfig, and reads KUBECONFIG only on import."""
+    path = os.environ.get("KUBECONFIG")
+    if path or Path("~/.kube/config").expanduser().exists():
         config.load_kube_config(config_file=path)
     else:
-        config.load_config()
+        config.load_incluster_config()
 
 
 def _current_namespace() -> str:

@@ -77,8 +77,8 @@ class Disk:
         wanted = min(self.capacity, needed) - self.used()
         if wanted > free:
             raise DataError(
-                f"cache.path={self.folder.parent}: only {free / 2**30:.1f} GiB are free, and the cache may "
-                f"grow by {wanted / 2**30:.1f} GiB; make room, set cache.gib lower, or choose another disk"
+                f"cache.path={self.folder.parent}: only {free / 2**30:.3g} GiB are free, and the cache may "
+                f"grow by {wanted / 2**30:.3g} GiB; make room, set cache.gib lower, or choose another disk"
             )
 
     def free_unused(self) -> bool:

@@ -203,6 +203,17 @@ def test_what_cannot_be_launched_is_one_line(arguments, message, tmp_path, monke
     assert message in error and len(error.splitlines()) == 1 and not (tmp_path / "runs").exists()
 
 
+def test_without_any_kubeconfig_there_is_one_line(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert main([*COMMON, "run=r"]) == 1
+    printed = capsys.readouterr()
+    assert "no usable kubeconfig" in printed.err and len(printed.err.splitlines()) == 1
+    assert "kube" not in printed.out
+
+
 def test_a_pods_exit_code_says_whether_it_is_replaced():
     nothing = dict.fromkeys([*markers.ALL, "latest"])
     old = nothing | {markers.PREEMPTED: 1, "latest": "step-3"}
