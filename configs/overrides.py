@@ -192,7 +192,9 @@ def _meant(group: str, value: str, choices: list[str]) -> str:
 
 
 def _holds(text: str, word: str) -> bool:
-    return re.search(rf"(?<![a-z0-9]){re.escape(word)}(?![a-z0-9])", text) is not None
+    """Whether the parts of `word`, between hyphens and the like, are parts of `text`, in a row."""
+    inner, outer = (f"-{re.sub(r'[^a-z0-9]+', '-', each)}-" for each in (word, text))
+    return inner in outer
 
 
 def _parsed(written: str, key: str, value: str, parser: OverridesParser):
