@@ -69,8 +69,8 @@ def parse_response(stored: bytes) -> Response:
     content_type = _TYPE_END.split(declared.strip(), maxsplit=1)[0].lower()
     if content_type in _UNKNOWN or not _TYPE.fullmatch(content_type):
         content_type = ""
-    tags = _XHTML if content_type in _XML else None if content_type else _HTML
-    if tags and tags.match(body[3:] if body.startswith(_MARKS[2]) else body):
+    start = body[3:] if body.startswith(_MARKS[2]) else body
+    if _XHTML.match(start) if content_type in _XML else not content_type and _HTML.match(start):
         content_type = "text/html"
     charset = _CHARSET.search(declared)
     return Response(int(status[1]) if status else 0, content_type, charset[1] if charset else "", body, note)
