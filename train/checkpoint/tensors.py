@@ -6,19 +6,20 @@ handles the tensors; folder.py makes a checkpoint complete and recognizes one. T
 random numbers, so there is no random state to keep.
 """
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
-from torch.distributed.checkpoint.filesystem import FileSystemWriter
+from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemWriter
 from torch.distributed.checkpoint.planner import SavePlanner, WriteItem
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
@@ -127,8 +128,17 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
 class _Writer(FileSystemWriter):
     """torch's writer, without the random id and the path that would make two saves of one state differ."""
 
+    def __init__(self, folder: Path, **how: Any) -> None:
+        super().__init__(folder, **how)
+        self.fs = _Files()
+
     def storage_meta(self) -> None:
         return None
+
+
+class _Files(FileSystem):
+    def mkdir(self, path: str | os.PathLike) -> None:
+        """Nothing: if the folder made for the save has moved away, a new one would look like the run's."""
 
 
 class _Planner(DefaultSavePlanner):
@@ -141,8 +151,10 @@ class _Planner(DefaultSavePlanner):
 
 
 def _fresh(folder: Path) -> None:
+    """Make an empty folder, but not its run's folder, which may have been moved away."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.parent.mkdir(exist_ok=True)
+    folder.mkdir()
 
 
 def save_weights(

@@ -11,6 +11,7 @@ from unittest import mock
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 
 from model.llama import Llama, LlamaConfig
 from model.parallelize import mesh as meshes
@@ -127,6 +128,29 @@ def _kill_at(operation: int, checkpoints: Path) -> None:
     sys.addaudithook(lambda event, args: touched(args[0]) if event in events else None)
     sync = os.fsync
     os.fsync = lambda handle: (touched(checkpoints), sync(handle))
+
+
+@pytest.mark.parametrize("when", ["before", "during"])
+def test_a_run_folder_that_moves_away_is_not_made_again_by_a_save(when, tmp_path):
+    run, away = tmp_path / "run", tmp_path / "away"
+    (run / "checkpoints").mkdir(parents=True)
+
+    class Moves(DefaultSavePlanner):
+        def create_local_plan(self):
+            run.rename(away)
+            return super().create_local_plan()
+
+    planner, first = (Moves(), None) if when == "during" else (None, lambda: run.rename(away))
+    with pytest.raises(RunError, match=r"step-000001: could not be saved .*No such file"):
+        tensors.write(
+            run / "checkpoints",
+            {"model": {"w": torch.ones(3)}},
+            {"step": 1},
+            keep=1,
+            planner=planner,
+            first=first,
+        )
+    assert not run.exists() and away.exists()
 
 
 def test_a_kill_at_any_file_operation_leaves_a_complete_checkpoint_and_the_verified_one(tmp_path):
