@@ -34,26 +34,26 @@ def run_with(path: Path) -> Path | None:
     return next((one for one in (path, *path.parents) if _is_run(one)), None)
 
 
-def find_run(word: str) -> Path:
+def find_run(word: str, key: str = "run") -> Path:
     """The folder of an existing run, by its name, its path or the path of something in it (its checkpoints).
 
-    Raises DataError, naming what is probably meant, if `word` is one of its steps or nothing has that name.
+    Raises DataError, naming `key` and what is probably meant, if `word` is one of its steps or unknown.
     """
     path = run_path(word)
     name, _, step = word.rpartition("@")
     if name and step.isdecimal() and not path.exists() and run_path(name).is_dir():
-        raise DataError(f"run={word}: a step of a run, expected the run: run={run_word(run_path(name))}")
+        raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run_path(name))}")
     for one in (path, Path(word)):
         if one.exists() and (run := run_with(one)):
             if one.parent.resolve() == (run / "checkpoints").resolve():
-                raise DataError(f"run={word}: a step of a run, expected the run: run={run_word(run)}")
+                raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run)}")
             return run
     if path.exists():  # its reader says what is wrong
         return path
     names = [other.name for other in path.parent.glob("*") if other.is_dir()]
     near = difflib.get_close_matches(path.name, names, n=1)
-    meant = [f"did you mean run={run_word(path.parent / other)}?" for other in near]
-    raise DataError(f"run={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
+    meant = [f"did you mean {key}={run_word(path.parent / other)}?" for other in near]
+    raise DataError(f"{key}={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
 
 
 def _is_run(path: Path) -> bool:

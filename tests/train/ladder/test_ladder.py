@@ -181,7 +181,7 @@ def test_finished_runs_of_any_name_can_be_fitted(world, tmp_path):
         (["sizes=60k,61k,280k", *WORDS[1:]], "has the same nearest shape as the size before it"),
         (["sizes=1k,60k,280k", *WORDS[1:]], "sizes: 1k: the nearest have"),
         ([*WORDS[:3], "tokens_per_parameter=0.1,1"], "tokens per parameter are"),
-        (["fit=nowhere"], "fit=nowhere: has not finished"),
+        (["fit=nowhere"], "fit=nowhere: no such run"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it(world, arguments, message, capsys):
