@@ -72,7 +72,7 @@ def test_folders_with_one_name_and_copies_are_separate_runs(tmp_path):
         run.train(1, 2)
         run.end()
     assert kept(one)["id"] != kept(two)["id"]
-    shutil.copytree(one.folder, tmp_path / "copy")
+    shutil.copytree(one.folder, tmp_path / "copy", symlinks=True)  # as cp -r does
     copy = Run(tmp_path / "copy", OFFLINE)
     moved = Run(Path(shutil.move(two.folder, tmp_path / "moved")), OFFLINE)
     identity = kept(moved)["id"]
