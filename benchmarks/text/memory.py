@@ -6,19 +6,25 @@ on a tiny model and the token stores of both sizes. A row grows if the second si
 """
 
 import argparse
+import json
 import os
+import re
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+from urllib.request import Request, urlopen
 
 from commoncrawl import write_warc, write_wet
 from sources import SHARED, copies
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TASK = ROOT / "benchmarks" / "reproduction" / "continuation.yaml"
 TOKENIZER = SHARED / "tokenizer" / "llama-tokenizer.model"
 RECIPES = ("wikipedia", "github", "arxiv", "stackexchange", "books", "c4", "text")
 PREPARE = "stage=text engine.workers=1 max_broken=1"
@@ -39,24 +45,60 @@ VERBS = {  # in the order of their needs; {run}: the run folder
     "average": "average weights={run}@10,{run}@20 output={out}/average",
     "report": "report run={run}",
     "plan": "plan model=7b",
+    "find": "find run={run} document=re:.",  # every document
+    "branch": "branch run={run} at=10 to={out}/branch optim.lr=1e-4",
+    "runs": "runs folder={out}",
+    "evaluate": "evaluate weights={run} tasks={task} benchmarks={out}/questions output={out}/scores batch=4",
+    "chat": "chat weights={run} max_tokens=4",
 }
+PER_MEGABYTE = 10  # questions for evaluate, lines for chat and requests for serve
 
 
-def peak(arguments: list[str]) -> float:
-    """Peak resident memory in MiB of `relama ARGUMENTS`. Exits with its message if it fails."""
+def started(arguments: list[str], stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """`relama ARGUMENTS` on one core, in the background."""
     core = min(os.sched_getaffinity(0))
     code = (
         f"import os, sys; os.sched_setaffinity(0, {{{core}}}); from launch.cli import main; sys.exit(main())"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.Popen(command, cwd=ROOT, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def peak(arguments: list[str], typed: str = "") -> float:
+    """Peak memory in MiB of `relama ARGUMENTS` with `typed` on stdin; exits with its message if it fails."""
+    with tempfile.TemporaryFile() as keyboard:
+        keyboard.write(typed.encode())
+        keyboard.seek(0)
+        process = started(arguments, keyboard)
+    return ended(process, arguments, 0)
+
+
+def ended(process: subprocess.Popen[bytes], arguments: list[str], expected: int) -> float:
+    """Peak resident memory in MiB of a process that ends with the exit code `expected`."""
     assert process.stdout is not None
-    said = process.stdout.read().decode(errors="replace")
+    output = process.stdout.read().decode(errors="replace")
     _, status, used = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"relama {shlex.join(arguments)}: {said[-1500:]}")
+    if os.waitstatus_to_exitcode(status) != expected:
+        sys.exit(f"relama {shlex.join(arguments)}: {output[-1500:]}")
     return used.ru_maxrss / 1024
+
+
+def serving(run: Path, requests: int) -> float:
+    """Peak memory of `relama serve` after `requests`, each of another prompt."""
+    arguments = ["serve", f"weights={run}", "name=run", "port=0", "batch=4"]
+    process = started(arguments, subprocess.DEVNULL)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if found := re.search(rb"http://\S+:\d+", line):
+            break
+    else:
+        sys.exit("relama serve ended without an address")
+    for number in range(requests):
+        body = json.dumps({"model": "run", "prompt": f"Chapter {number}", "max_tokens": 4}).encode()
+        header = {"Content-Type": "application/json"}
+        urlopen(Request(found[0].decode() + "/v1/completions", body, header)).read()
+    process.send_signal(signal.SIGINT)
+    return ended(process, arguments, 130)
 
 
 def prepared(name: str, megabytes: float, place: Path) -> float:
@@ -99,16 +141,38 @@ def rows(megabytes: float, only: str) -> Iterator[tuple[str, float, float]]:
             if only in kind:
                 first, second = (crawled(kind, size, place) for place, size in sizes)
                 yield f"recipe=commoncrawl, {kind}", first, second
+        asked = [int(PER_MEGABYTE * size) for _, size in sizes]
+        for place, number in zip(places, asked):
+            write_questions(place / "questions", number)
         for name, words in VERBS.items():
             needs_text = name in ("tokenizer", "prepare stage=tokens", "audit")
-            where = {place: {"run": place / "run", "out": place, "model": TOKENIZER} for place in places}
+            where = {
+                place: {"run": place / "run", "out": place, "model": TOKENIZER, "task": TASK}
+                for place in places
+            }
             filled = [
                 [word.format(**where[place]) for word in words.split()]
                 + ([f"corpora={place / 'corpora'}"] if needs_text or name in ("train", "validate") else [])
                 for place in places
             ]
             if only in name or name in ("prepare stage=tokens", "train", "export"):
-                yield name, peak(filled[0]), peak(filled[1])
+                typed = ["Once upon a time\n" * number if name == "chat" else "" for number in asked]
+                first, second = (peak(*given) for given in zip(filled, typed))
+                yield name, first, second
+        if only in "serve":
+            first, second = (serving(place / "run", number) for place, number in zip(places, asked))
+            yield "serve", first, second
+
+
+def write_questions(folder: Path, number: int) -> None:
+    """`number` questions of four endings for the task of the reproduction."""
+    questions = (
+        {"context": f"Chapter {i}. It was", "endings": [" a day", " night", " he", " over"], "label": i % 4}
+        for i in range(number)
+    )
+    path = folder / "continuation" / "validation.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(json.dumps(question) + "\n" for question in questions))
 
 
 def main() -> None:
