@@ -93,9 +93,7 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
 def refuse_unknown(path: Path) -> None:
     """Raise RunError unless something that may be weights has this path or, of a run, this name."""
     path = _named(path)
-    if (path / "checkpoints").is_dir() or (path / "state.json").exists():
-        return
-    if path.exists() and (is_huggingface(path) or is_meta(path)):
+    if path.exists() and _is_weights(path):
         return
     kinds = (
         "a run folder (runs/NAME) nor a checkpoint (runs/NAME/checkpoints/step-000123), nor Hugging Face's "
@@ -121,7 +119,7 @@ def refuse_unknown(path: Path) -> None:
 
 
 def _named(path: Path) -> Path:
-    """`path`; or, if nothing has that name, the run that has, or the step of a run that RUN@STEP names.
+    """`path`; or, if no weights have that name, the run that has, or the step of a run that RUN@STEP names.
 
     Of a run's checkpoints folder: the run. Of a URL: its copy in the cache.
     """
@@ -129,13 +127,18 @@ def _named(path: Path) -> Path:
         return fetched(url)
     if path.is_dir() and path.absolute().name == "checkpoints":
         return path.absolute().parent if path.parent == Path() else path.parent
-    if path.exists():
-        return path
-    name, at, step = str(path).rpartition("@")
-    if at and step.isdecimal() and (run := _named(Path(name))).is_dir():
-        return _step(run, int(step))
     run = run_path(str(path))
+    if path.exists() and (_is_weights(path) or not (run / "checkpoints").is_dir()):
+        return path  # a folder with something else, such as corpora, does not hide the run of its name
+    name, at, step = str(path).rpartition("@")
+    if at and step.isdecimal() and (of := _named(Path(name))).is_dir():
+        return _step(of, int(step))
     return _named(run) if run.exists() and run != path else path
+
+
+def _is_weights(path: Path) -> bool:
+    is_ours = (path / "checkpoints").is_dir() or (path / "state.json").exists()
+    return is_ours or is_huggingface(path) or is_meta(path)
 
 
 def _step(run: Path, step: int) -> Path:

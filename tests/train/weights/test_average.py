@@ -107,3 +107,16 @@ def test_what_cannot_be_averaged_is_refused_in_one_line(models, tokenizer, tmp_p
         error = capsys.readouterr().err
         assert expected in error and error.count("\n") == 1, error
         assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_with_something_else_does_not_hide_the_run_of_its_name(
+    models, tokenizer, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "A").rename(tmp_path / "runs" / "A")
+    (tmp_path / "A" / "text").mkdir(parents=True)  # corpora, say
+    assert open_weights(Path("A@5000")).step == open_weights(Path("A")).step == 5000
+    (tmp_path / "A").rename(tmp_path / "other")
+    keep(models[1], tmp_path / "A", 7, tokenizer)
+    assert open_weights(Path("A")).step == 7  # a run here is found first, as before
