@@ -40,11 +40,15 @@ class _Member(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-class _Inflate:
-    """zlib's decompressor, which keeps the input that it has no room for, as those of bz2 and lzma do."""
+class Inflate:
+    """zlib's decompressor with the interface of bz2, lzma and zstd.
 
-    def __init__(self) -> None:
-        self._stream = zlib.decompressobj(31)
+    wbits 31: gzip, 47: gzip or zlib, -15: raw deflate.
+    """
+
+    def __init__(self, wbits: int = 31) -> None:
+        self._stream = zlib.decompressobj(wbits)
+        self.needs_input = True
 
     @property
     def eof(self) -> bool:
@@ -54,15 +58,20 @@ class _Inflate:
     def unused_data(self) -> bytes:
         return self._stream.unused_data
 
-    def decompress(self, data: bytes, max_length: int, /) -> bytes:
-        return self._stream.decompress(self._stream.unconsumed_tail + data, max_length)
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
+        """Raises zlib.error."""
+        if self._stream.unconsumed_tail:
+            data = self._stream.unconsumed_tail + data
+        out = self._stream.decompress(data, max(max_length, 0))
+        self.needs_input = max_length < 0 or len(out) < max_length
+        return out
 
 
 def _unxz() -> _Member:
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
 
 
-FORMATS: dict[str, Callable[[], _Member]] = {"gzip": _Inflate, "bz2": bz2.BZ2Decompressor, "xz": _unxz}
+FORMATS: dict[str, Callable[[], _Member]] = {"gzip": Inflate, "bz2": bz2.BZ2Decompressor, "xz": _unxz}
 
 
 class Unpacked(io.RawIOBase):

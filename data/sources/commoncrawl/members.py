@@ -15,6 +15,7 @@ from typing import BinaryIO, Protocol
 
 from data.sources import limits
 from data.sources.limits import Expansion
+from data.sources.packed import Inflate
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -49,30 +50,6 @@ class _Unpacker(Protocol):
     @property
     def unused_data(self) -> bytes: ...
     def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
-class Inflate:
-    """zlib's decompressor with zstd's interface. wbits 31: gzip, 47: gzip or zlib, -15: raw deflate."""
-
-    def __init__(self, wbits: int = 31) -> None:
-        self._stream = zlib.decompressobj(wbits)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return self._stream.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._stream.unused_data
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        """Raises zlib.error."""
-        if self._stream.unconsumed_tail:
-            data = self._stream.unconsumed_tail + data
-        out = self._stream.decompress(data, max(max_length, 0))
-        self.needs_input = max_length < 0 or len(out) < max_length
-        return out
 
 
 def read_pieces(file: BinaryIO) -> Iterator[Piece]:
