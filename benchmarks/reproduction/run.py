@@ -34,8 +34,8 @@ QUICK = {
     "tokens_per_parameter": "5,10,20",
 }
 FULL = {
-    "vocab_size": 4096,
-    "sizes": "0.6M,1.1M,1.8M,2.9M",
+    "vocab_size": 2048,
+    "sizes": "0.37M,0.73M,1.4M,2.2M",
     "width_per_layer": 32,
     "seq_len": 256,
     "tokens_per_parameter": "2,5,10",
