@@ -102,6 +102,7 @@ class LaunchConfig:
     cpus: int | None = None  # per machine, for Slurm and Kubernetes; null: their default
     image: str | None = None  # Kubernetes: a container image with Relama (docs/clusters.md)
     max_restarts: int = 10  # of the workers, after one dies
+    wait: bool = False  # Slurm, Kubernetes: return when the job has ended; fail unless the run has finished
     dry_run: bool = False  # print what would run and change nothing
 
     def __post_init__(self) -> None:

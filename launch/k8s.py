@@ -75,6 +75,14 @@ def status(job: Job) -> str:
     return f"Kubernetes {kind} {name} in {namespace}: {state}; log: {job.log}"
 
 
+def is_queued(job: Job) -> bool:
+    """Whether the job waits or runs. Raises ConfigError if the API does not answer."""
+    kind, namespace, name = job.id.split("/")
+    with _api() as api:
+        found = _read(api, kind, namespace, name)
+    return found is not None and not _has_ended(found)
+
+
 def stop(_run: Path, job: Job) -> str:
     """Delete the job: its pods get SIGTERM and `cluster.grace` seconds to save."""
     kind, namespace, name = job.id.split("/")

@@ -8,6 +8,8 @@ against the number of processes: a job must not wait for days in a queue only to
 import difflib
 import os
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from data.mixture import find_stores
 from data.page import plural
 from launch import k8s, local, slurm
 from launch.config import LaunchConfig
-from launch.job import job_folder, kept, launched, word_for
+from launch.job import Job, job_folder, kept, launched, word_for
 from launch.split import KEYS, key_of, split
 from launch.torchrun import MEASURE, SPREAD
 from train.checkpoint.folder import complete_steps
@@ -30,6 +32,8 @@ from train.run import markers, views
 from train.run.folder import refuse_foreign, refuse_step
 from train.run.lineage import Lineage
 
+POLL = 15.0  # seconds between two questions about a job
+NFS_DELAY, POLL_MARKER = 60.0, 1.0  # seconds for which NFS may hide a new file (acdirmax), and between looks
 PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 
 
@@ -65,13 +69,52 @@ def run(argv: list[str]) -> None:
         lineage.checkpoint()  # what it begins with must be there
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
-    if config.cluster.name == "kubernetes":
+    place = k8s if config.cluster.name == "kubernetes" else slurm
+    job = queued(path, config.cluster.name) if config.wait else None
+    if job:
+        print(f"relama: waiting for job {job.id}, launched at {job.at}; log: {job.log}")
+    elif config.cluster.name == "kubernetes":
         job = k8s.submit(config, path, arguments, argv)
         print(f"relama: Kubernetes {job.id} created; log: {job.log}")
     else:
         job = slurm.submit(config, path, arguments, argv)
         print(f"relama: Slurm job {job.id} submitted ({job_folder(path) / 'job.sh'}); log: {job.log}")
+    if config.wait:
+        return wait(path, job, place.is_queued)
     print(f"Next:\n  relama launch status {word_for(path)}\n  relama launch stop {word_for(path)}")
+
+
+def queued(path: Path, cluster: str) -> Job | None:
+    """The job that waits or runs for the run in `path`, if there is one."""
+    jobs = [job for job in kept(path) if job.cluster == cluster]
+    return next((job for job in jobs if PLACES[cluster].is_queued(job)), None)
+
+
+def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
+    """Return once the job has ended and its run has finished. Raises RunError if it ended otherwise."""
+    silent = False
+    while True:
+        try:
+            if not is_queued(job):
+                break
+            silent = False
+        except ConfigError as error:  # the job continues while its cluster's controller restarts
+            if not silent:
+                print(f"relama: {error}; still waiting", file=sys.stderr)
+            silent = True
+        time.sleep(POLL)
+    deadline = time.monotonic() + NFS_DELAY
+    while not any((path / marker).exists() for marker in markers.ALL) and time.monotonic() < deadline:
+        time.sleep(POLL_MARKER)
+    if (path / markers.FINISHED).exists():
+        return print(f"relama: job {job.id} has ended: the run has finished")
+    if (path / markers.STOPPED).exists():
+        raise RunError(f"{path}: recovery ended the run (see {markers.STOPPED}); log: {job.log}")
+    saved = " after saving" if (path / markers.PREEMPTED).exists() else ""
+    raise RunError(
+        f"{path}: job {job.id} ended{saved} before the run had finished; log: {job.log}; "
+        "the same command resumes the run"
+    )
 
 
 def spread(verb: str, argv: list[str]) -> None:

@@ -127,8 +127,7 @@ def submit(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
     """Hand the script to Slurm. ConfigError with sbatch's message if it refuses; nothing is left then."""
     _need("sbatch")
     for job in kept(run):
-        state = _state(job) if job.cluster == "slurm" else ""
-        if state:
+        if job.cluster == "slurm" and (state := _state(job)):
             fix = f"`relama launch stop {word_for(run)}` ends that"
             raise ConfigError(f"{run}: job {job.id} ({state}) is already training it; {fix}")
     text, folder = script(config, run.absolute(), arguments, typed), job_folder(run)
@@ -154,6 +153,12 @@ def status(job: Job) -> str:
     return (
         f"Slurm job {job.id}: {_asked(job, '%T, %M of %l, %R') or 'no longer in the queue'}; log: {job.log}"
     )
+
+
+def is_queued(job: Job) -> bool:
+    """Whether the job waits or runs. Raises ConfigError if Slurm does not answer."""
+    _need("squeue")
+    return bool(_state(job))
 
 
 def stop(run: Path, job: Job) -> str:

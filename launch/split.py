@@ -2,7 +2,7 @@
 
 from configs.load import ConfigError
 
-KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "image", "max_restarts", "dry_run")
+KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "image", "max_restarts", "wait", "dry_run")
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:

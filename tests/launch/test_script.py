@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import launch.main
 from configs.load import load
 from launch.config import LaunchConfig
 from launch.main import main
@@ -209,3 +210,65 @@ def test_the_record_of_a_launch_shows_no_secret(tmp_path, monkeypatch, capsys):
     assert kept and not any("hunter" in path.read_text() for path in kept)
     printed = capsys.readouterr()
     assert "hunter" not in printed.out + printed.err
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    """A Slurm: `sbatch` gives job 7, and `squeue` runs what it is told, one answer after another."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    for name, seconds in (("POLL", 0.02), ("POLL_MARKER", 0.02), ("NFS_DELAY", 0.1)):
+        monkeypatch.setattr(launch.main, name, seconds)
+    fake(tmp_path, "sbatch", "cat > /dev/null; echo 7")
+
+    def answers(*bodies: str) -> None:
+        cases = "\n".join(f"{number}) {body} ;;" for number, body in enumerate(bodies))
+        count = f"n=$(cat {tmp_path}/asked 2>/dev/null || echo 0); echo $((n + 1)) > {tmp_path}/asked"
+        fake(tmp_path, "squeue", f'{count}\ncase "$n" in\n{cases}\n*) ;;\nesac')
+
+    return answers
+
+
+WAIT = ["cluster=slurm", "wait=true", "run=r", "model=tiny", "data=sample"]
+
+
+def test_a_launch_that_waits_returns_when_the_run_has_finished(queue, capsys):
+    queue(
+        "echo PENDING",
+        "echo RUNNING",
+        "echo 'Socket timed out' >&2; exit 1",  # the controller restarts
+        "echo 'Socket timed out' >&2; exit 1",
+        "echo RUNNING; touch runs/r/finished.json",
+    )
+    assert main(WAIT) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == "relama: job 7 has ended: the run has finished"
+    assert printed.err.count("squeue does not answer (Socket timed out); try again; still waiting") == 1
+
+
+@pytest.mark.parametrize(
+    "left, message",
+    [
+        ("true", "job 7 ended before the run had finished; log: {log}; the same command resumes the run"),
+        (
+            "touch runs/r/preempted.json",
+            "job 7 ended after saving before the run had finished; log: {log}; the same command resumes "
+            "the run",
+        ),
+        ("touch runs/r/stopped.json", "recovery ended the run (see stopped.json); log: {log}"),
+    ],
+)
+def test_a_job_that_ends_early_is_reported_with_its_log(left, message, queue, capsys):
+    queue(f"{left}; echo RUNNING")
+    assert main(WAIT) == 1
+    log = "runs/r/launch/job-7.log"
+    assert capsys.readouterr().err.splitlines() == [f"relama: error: runs/r: {message.format(log=log)}"]
+
+
+def test_a_job_that_is_there_already_is_waited_for_and_not_submitted_again(queue, tmp_path, capsys):
+    queue("echo RUNNING", "echo RUNNING; touch runs/r/finished.json")
+    assert main([word for word in WAIT if word != "wait=true"]) == 0
+    submitted = called(tmp_path, "sbatch")
+    assert main(WAIT) == 0
+    assert called(tmp_path, "sbatch") == submitted
+    assert "relama: waiting for job 7, launched at " in capsys.readouterr().out

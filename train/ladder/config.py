@@ -15,7 +15,7 @@ class LadderConfig:
     fit: list[str] = field(default_factory=list)  # instead of sizes=: finished runs to fit, without training
     width_per_layer: int = 64  # dim / n_layers, and the width of a head (LLaMA-7B and 13B: 128)
     seq_len: int = 256  # the paper's: 2048
-    at_once: int = 1  # runs that train at the same time, dividing this machine's cores
+    at_once: int | None = None  # runs that train at the same time; null: 1 here, all of a size on a cluster
     until: float | None = None  # stop when the next size's interval is as narrow as this share of its loss
     epochs: float = 4.0  # refuse runs that repeat a source more often (Muennighoff et al. 2023)
     launch: list[str] = field(default_factory=list)  # train through relama launch with these keys
@@ -40,14 +40,20 @@ class LadderConfig:
             )
         for ratio in self.tokens_per_parameter:
             require(0 < ratio < float("inf"), "tokens_per_parameter", ratio, "above 0")
-        for key in ("width_per_layer", "seq_len", "at_once"):
+        for key in ("width_per_layer", "seq_len"):
             require(getattr(self, key) >= 1, key, getattr(self, key), "at least 1")
+        require(self.at_once is None or self.at_once >= 1, "at_once", self.at_once, "at least 1")
         require(self.width_per_layer % 2 == 0, "width_per_layer", self.width_per_layer, "an even number")
         require(self.replicates >= 20, "replicates", self.replicates, "at least 20")
         require(self.until is None or 0 < self.until < 1, "until", self.until, "a share such as 0.02")
         for key in ("epochs", "served"):
             require(0 < getattr(self, key) < float("inf"), key, getattr(self, key), "above 0")
         require(self.compute is None or 0 < self.compute < float("inf"), "compute", self.compute, "above 0")
+
+    @property
+    def runs_at_once(self) -> int:
+        is_cluster = any(word.startswith("cluster=") and word != "cluster=local" for word in self.launch)
+        return self.at_once or (len(self.ratios) if is_cluster else 1)
 
     @property
     def parameters(self) -> list[float]:

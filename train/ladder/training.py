@@ -19,7 +19,6 @@ from train.run import markers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL = 0.2  # seconds
-POLL_CLUSTER = 15.0
 # What a ladder sets by its rule; and what it sets unless it is typed.
 ITS_OWN = ("model", "steps", "stop_at", "init", "checkpoint.keep")
 HEARD = (signal.SIGINT, signal.SIGTERM)
@@ -38,7 +37,7 @@ def arguments_of(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence
         "global_batch": rung.global_batch,
     }
     if not config.launch:
-        defaults["threads"] = max(1, _cores() // config.at_once)
+        defaults["threads"] = max(1, _cores() // config.runs_at_once)
     return [
         f"run={folder / rung.name if folder.is_absolute() else './' + str(folder / rung.name)}",
         "model=tiny",
@@ -64,7 +63,7 @@ def train(
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with _listening() as received:
         while running or (waiting and not failed and not received):
-            while waiting and len(running) < config.at_once and not failed and not received:
+            while waiting and len(running) < config.runs_at_once and not failed and not received:
                 rung = waiting.pop(0)
                 say(
                     f"training {rung.name}: dim {rung.model.dim}, {rung.model.n_layers} layers, "
@@ -84,8 +83,6 @@ def train(
             raise RunError(f"stopped by {signal.Signals(received[0]).name}; run the same command to resume")
         if failed:
             raise RunError(failed)
-    if config.launch:
-        _await([folder / rung.name for rung in rungs])
 
 
 @contextmanager
@@ -110,7 +107,7 @@ def _end(running: Mapping[str, subprocess.Popen], number: int) -> None:
 
 def _start(arguments: list[str], config: LadderConfig, folder: Path, name: str) -> subprocess.Popen:
     if config.launch:
-        command = [sys.executable, "-m", "launch.cli", "launch", *config.launch, *arguments]
+        command = [sys.executable, "-m", "launch.cli", "launch", "wait=true", *config.launch, *arguments]
     else:
         command = [sys.executable, str(REPOSITORY / "train" / "main.py"), *arguments]
     with open(folder / "logs" / f"{name}.log", "ab") as log:
@@ -126,12 +123,6 @@ def _problem(folder: Path, name: str, code: int) -> str:
     last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
     why = last[0].removeprefix("relama: ").removeprefix("error: ") if last else "it printed nothing"
     return f"{name} ended with exit code {code}: {why} (log: {log}); the same command resumes"
-
-
-def _await(runs: Sequence[Path]) -> None:
-    """Wait for runs that a cluster trains: `relama launch` has only submitted them."""
-    while not all((run / markers.FINISHED).exists() or (run / markers.STOPPED).exists() for run in runs):
-        time.sleep(POLL_CLUSTER)
 
 
 def _cores() -> int:

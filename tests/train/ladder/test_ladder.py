@@ -282,6 +282,34 @@ def test_runs_that_are_stopped_save_at_the_same_time(tmp_path, monkeypatch):
     assert time.monotonic() - started[-1] < 4
 
 
+@pytest.mark.parametrize("launch, at_once", [([], 1), (["gpus=8"], 1), (["cluster=slurm", "gpus=8"], 3)])
+def test_a_cluster_gets_all_runs_of_a_size_and_each_is_waited_for(launch, at_once, tmp_path, monkeypatch):
+    commands: list[list[str]] = []
+    most = running = 0
+
+    class Process:
+        returncode = 0
+
+        def __init__(self, command: list[str], **_: object) -> None:
+            nonlocal most, running
+            commands.append(command)
+            running += 1
+            most = max(most, running)
+
+        def poll(self) -> int:
+            nonlocal running
+            running -= 1
+            return 0
+
+    monkeypatch.setattr(training.subprocess, "Popen", Process)
+    monkeypatch.setattr(training, "POLL", 0)
+    rungs = family.rungs([60e3], [5, 10, 20], **RULE)[0]
+    config = LadderConfig(sizes=["60k", "130k", "280k"], tokens_per_parameter=[5, 10, 20], launch=launch)
+    training.train(rungs, config, tmp_path, [], lambda _: None)
+    assert most == at_once
+    assert len(commands) == 3 and all(("wait=true" in command) == bool(launch) for command in commands)
+
+
 def test_train_accepts_each_rungs_arguments(tmp_path):
     from configs.load import load
 
