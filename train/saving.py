@@ -15,7 +15,6 @@ from train import decisions
 from train.checkpoint.folder import complete_steps
 from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
-from train.checkpoint.shared import Helper
 from train.config import RunError
 from train.loggers.journal import Journal
 from train.preflight import Resolved
@@ -32,8 +31,9 @@ class Saving:
     All ranks call it alike.
     """
 
-    def __init__(self, run: Resolved, folder: RunFolder) -> None:
-        self._run, self._folder = run, folder
+    def __init__(self, run: Resolved, folder: RunFolder, remote: Remote | None) -> None:
+        """`remote`: the run's copies at checkpoint.remote, on the first rank."""
+        self._run, self._folder, self._remote = run, folder, remote
         self.decision_log = decisions.Log(folder.path)
         checkpoint = run.config.checkpoint
         self.saver = Saver(
@@ -46,46 +46,11 @@ class Saving:
         any_store = next(iter(run.train.values()))
         for name, file in tokenizer_files(any_store.tokenizer).items():
             self.saver.attached[name] = file.read_bytes()
-        self.remote: Remote | None = None  # on the first rank, with checkpoint.remote
-        self._helper: Helper | None = None  # on the first rank of each other machine
         self._newest: Path | None = None  # of this run's checkpoints; known to the first rank
         self._is_first_commit = True
         if identity.is_first():
             self.saver.committed.append(self._committed)
         self._is_owed = False  # a save was due when the disk had no room for the log, or the folder was away
-
-    def open_remote(self) -> None:
-        """Download the checkpoint that checkpoint.remote has, if it is newer. All ranks call it, before a
-        run resumes. Raises RunError."""
-
-        def restore() -> None:
-            checkpoint = self._run.config.checkpoint
-            assert checkpoint.remote is not None
-            self.remote = Remote(
-                checkpoint.remote,
-                self._folder.path,
-                keep=checkpoint.keep,
-                keep_every=checkpoint.keep_every,
-                upload_mbps=checkpoint.upload_mbps,
-                abandons=decisions.abandons,
-            )
-            self.remote.restore()
-
-        if self._run.config.checkpoint.remote is not None:
-            first_rank_does(restore)
-
-    def begin_uploads(self) -> None:
-        """Upload what is missing at the URL, and each save from now on. All ranks call it."""
-
-        def begin() -> None:
-            if self.remote is not None:
-                self.remote.begin()
-                self.saver.committed.append(self.remote.upload)
-
-        first_rank_does(begin)
-        checkpoint = self._run.config.checkpoint
-        if checkpoint.remote is not None and identity.local_rank() == 0 and self.remote is None:
-            self._helper = Helper(checkpoint.remote, self._folder.checkpoints, checkpoint.upload_mbps)
 
     def steps_to_return_to(self, last: int | None) -> list[int]:
         """The steps of the checkpoints here, on the first rank. Raises RunError.
@@ -94,18 +59,10 @@ class Saving:
         has only the newest.
         """
         steps = complete_steps(self._folder.checkpoints)
-        if last is not None and self.remote is not None and not any(step <= last for step in steps):
-            self.remote.fetch(last)
+        if last is not None and self._remote is not None and not any(step <= last for step in steps):
+            self._remote.fetch(last)
             steps = complete_steps(self._folder.checkpoints)
         return steps
-
-    def finish_uploads(self) -> None:
-        """Return once the newest checkpoint is uploaded; a failure is reported."""
-        if self._helper is not None:
-            self._helper.close()
-        if self.remote is not None:
-            with identity.waiting(f"uploading to {self.remote.url}"):
-                self.remote.close()
 
     def is_due(self, step: int) -> bool:
         return step % self._run.config.checkpoint.every == 0 or self._is_owed

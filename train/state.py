@@ -5,6 +5,7 @@ import torch
 from data.order import Order
 from train import decisions
 from train.build import build_model
+from train.checkpoint.uploads import Uploads, restored
 from train.integrity.judge import Judge
 from train.loggers.follow import Position
 from train.loggers.journal import Journal
@@ -31,11 +32,11 @@ class State:
         """Build the model, and restore the newest complete checkpoint. Raises RunError."""
         self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
         self.model = build_model(run.config, ranks)
-        self.saving = Saving(run, folder)
+        remote = restored(run.config.checkpoint, folder.path, decisions.abandons)
+        self.saving = Saving(run, folder, remote)
         self.judge = Judge(run, ranks, folder, self.model, self.saving)
-        self.saving.open_remote()
         self._restore(folder.arguments)
-        self.saving.begin_uploads()
+        self.uploads = Uploads(run.config.checkpoint, folder.checkpoints, remote, self.saving.saver)
 
     @property
     def is_at_end(self) -> bool:

@@ -1,0 +1,67 @@
+"""A run's uploads to `checkpoint.remote`: by its first rank, with help from its other machines."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from train.checkpoint.remote import Remote
+from train.checkpoint.saver import Saver
+from train.checkpoint.shared import Helper
+from train.config_groups import CheckpointConfig
+from train.ranks import identity
+from train.ranks.setup import first_rank_does
+
+
+def restored(
+    config: CheckpointConfig, folder: Path, abandons: Callable[[bytes, dict], bool]
+) -> Remote | None:
+    """What the run in `folder` has at `checkpoint.remote`, once its newest checkpoint is here too.
+
+    All ranks call it; the others and a run without a URL get None. `abandons` is that of `Remote`. Raises
+    RunError.
+    """
+    opened: list[Remote] = []
+
+    def restore() -> None:
+        assert config.remote is not None
+        remote = Remote(
+            config.remote,
+            folder,
+            keep=config.keep,
+            keep_every=config.keep_every,
+            upload_mbps=config.upload_mbps,
+            abandons=abandons,
+        )
+        remote.restore()
+        opened.append(remote)
+
+    if config.remote is not None:
+        first_rank_does(restore)
+    return opened[0] if opened else None
+
+
+class Uploads:
+    """Uploads what is missing at the URL, and each save of `saver`. All ranks construct one."""
+
+    def __init__(
+        self, config: CheckpointConfig, checkpoints: Path, remote: Remote | None, saver: Saver
+    ) -> None:
+        """`remote` is what `restored` gave. Raises RunError if the URL cannot be written."""
+        self._remote = remote  # on the first rank
+        self._helper: Helper | None = None  # on the first rank of each other machine
+
+        def begin() -> None:
+            if remote is not None:
+                remote.begin()
+                saver.committed.append(remote.upload)
+
+        first_rank_does(begin)
+        if config.remote is not None and identity.local_rank() == 0 and remote is None:
+            self._helper = Helper(config.remote, checkpoints, config.upload_mbps)
+
+    def finish(self) -> None:
+        """Return once the newest checkpoint is uploaded; a failure is reported."""
+        if self._helper is not None:
+            self._helper.close()
+        if self._remote is not None:
+            with identity.waiting(f"uploading to {self._remote.url}"):
+                self._remote.close()
