@@ -111,10 +111,7 @@ def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
     if (path / markers.STOPPED).exists():
         raise RunError(f"{path}: recovery ended the run (see {markers.STOPPED}); log: {job.log}")
     saved = " after saving" if (path / markers.PREEMPTED).exists() else ""
-    raise RunError(
-        f"{path}: job {job.id} ended{saved} before the run had finished; log: {job.log}; "
-        "the same command resumes the run"
-    )
+    raise RunError(f"{path}: job {job.id} ended{saved} before the run had finished; log: {job.log}")
 
 
 def spread(verb: str, argv: list[str]) -> None:

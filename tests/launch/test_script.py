@@ -249,11 +249,10 @@ def test_a_launch_that_waits_returns_when_the_run_has_finished(queue, capsys):
 @pytest.mark.parametrize(
     "left, message",
     [
-        ("true", "job 7 ended before the run had finished; log: {log}; the same command resumes the run"),
+        ("true", "job 7 ended before the run had finished; log: {log}"),
         (
             "touch runs/r/preempted.json",
-            "job 7 ended after saving before the run had finished; log: {log}; the same command resumes "
-            "the run",
+            "job 7 ended after saving before the run had finished; log: {log}",
         ),
         ("touch runs/r/stopped.json", "recovery ended the run (see stopped.json); log: {log}"),
     ],
