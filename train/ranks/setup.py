@@ -172,6 +172,9 @@ def join_process_group(backend: str, world_size: int, patience: timedelta) -> in
 
 def tear_down() -> None:
     """Leave the process group, if there is one."""
+    fairscale = sys.modules.get("fairscale.nn.model_parallel.initialize")
+    if fairscale:  # a gloo group that is kept to the interpreter's end can abort the process there
+        fairscale.destroy_model_parallel()
     if identity.has_group():
         dist.destroy_process_group()
 

@@ -1,15 +1,19 @@
-"""The ports that training opens: other machines reach none of them, as docs/security.md says."""
+"""Joining and leaving the group: its ports, which other machines cannot reach (docs/security.md); its end."""
 
+import gc
 import os
+import weakref
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+import fairscale.nn.model_parallel.initialize as fairscale_groups
 import pytest
+import torch
 
 from tests.support.fork_server import python
 from train.config import RunError
-from train.ranks.setup import join_process_group
+from train.ranks.setup import join_process_group, tear_down
 
 # Join a group, then print the interface that gloo uses and the addresses at which this process listens.
 LISTENING = """
@@ -35,6 +39,17 @@ def test_a_network_interface_that_is_down_is_named(monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "nosuch0")
     with pytest.raises(RunError, match="nosuch0: no such network interface, or it is down; bring it up"):
         join_process_group("gloo", 1, timedelta(seconds=5))
+
+
+def test_no_group_outlives_its_end(monkeypatch):
+    """fairscale keeps its group in its module, until the interpreter ends, when gloo may abort it."""
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    join_process_group("gloo", 1, timedelta(seconds=5))
+    monkeypatch.setattr(fairscale_groups, "_MODEL_PARALLEL_GROUP", torch.distributed.new_group([0]))
+    group = weakref.ref(fairscale_groups.get_model_parallel_group())
+    tear_down()
+    gc.collect()
+    assert group() is None
 
 
 def is_loopback(address: str) -> bool:
