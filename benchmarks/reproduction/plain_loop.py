@@ -1,12 +1,13 @@
 """A finished run trained again by a plain loop over transformers: `python …/plain_loop.py RUN_FOLDER`.
 
-The same initial weights, tokens in the same order, schedule and precision (fp32), and the same held-out text.
+The same initial weights, tokens in the same order, schedule, precision (bf16 by autocast) and held-out text.
 Prints both held-out losses and how long the steps took; exits with 1 if the losses differ by more than 0.3 %.
 """
 
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from data.tokens.store import TokenStore
 from model.initialize import initialize
 from model.llama import Llama
 from tests.support.theirs import their_model
+from train.config import TrainConfig
+from train.evaluation.validation import spread
 from train.optimizer import build_optimizer, learning_rate, set_learning_rate
 from train.run.record import RunRecord
 
@@ -36,6 +39,7 @@ def main(run: Path) -> None:
     initialize(ours_model, config.seed)
     model = their_model(record.model, ours_model)
     optimizer = build_optimizer(model, config.optim)
+    precision = partial(torch.autocast, "cpu", torch.bfloat16, enabled=config.precision == "bf16")
     stores = {name: TokenStore.open(Path(folder), "train") for name, folder in saved["stores"].items()}
     order, sequences = Order.from_json(saved["order"]), config.batch_sequences
     micro_batches = sequences // config.micro_batch
@@ -46,16 +50,20 @@ def main(run: Path) -> None:
             set_learning_rate(optimizer, learning_rate(step, config.steps, config.optim))
             for _ in range(micro_batches):
                 inputs, labels = next(batches)
-                (loss_of(model, inputs, labels) / micro_batches).backward()
+                with precision():
+                    loss = loss_of(model, inputs, labels)
+                (loss / micro_batches).backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.optim.clip)
             optimizer.step()
             optimizer.zero_grad()
         seconds = time.perf_counter() - begin
-    theirs = held_out(model, saved["stores"], config.data.weights, config.sequence_length)
     validation, weights = record.last["validation"], config.data.weights
+    with precision():
+        theirs = held_out(model, saved["stores"], config)
     ours = sum(weights[name] * validation[name]["loss"] for name in validation) / sum(weights.values())
     spent = record.seconds() - record.seconds("validate")
-    print(f"{config.steps:,} steps of {config.global_batch:,} tokens, {config.threads} thread(s)")
+    print(f"{config.steps:,} steps of {config.global_batch:,} tokens in {config.precision}", end=", ")
+    print(f"{config.threads} thread(s)")
     print(f"{'':20}{'held-out loss':>14}{'seconds':>10}")
     print(f"{'relama':20}{ours:14.6f}{spent:10.1f}")
     print(f"{'transformers loop':20}{theirs:14.6f}{seconds:10.1f}")
@@ -65,14 +73,13 @@ def main(run: Path) -> None:
 
 
 @torch.no_grad()
-def held_out(model: nn.Module, folders: dict[str, str], weights: dict[str, float], seq_len: int) -> float:
-    """Nats per token on everything held out, the sources weighted as in the mixture."""
-    total = 0.0
+def held_out(model: nn.Module, folders: dict[str, str], config: TrainConfig) -> float:
+    """Nats per token on the sequences on which the run was measured, by the mixture's weights."""
+    total, seq_len, weights = 0.0, config.sequence_length, config.data.weights
     for name, folder in folders.items():
         store = TokenStore.open(Path(folder), "heldout")
-        rows = range(store.n_sequences(seq_len))
         losses = []
-        for i in rows:
+        for i in spread(config.validate.sequences, store.n_sequences(seq_len), config.seed):
             row = torch.from_numpy(store.sequence(i, seq_len).astype(np.int64))[None]
             losses.append(loss_of(model, row[:, :-1], row[:, 1:]).item())
         total += weights[name] * sum(losses) / len(losses)
@@ -80,7 +87,7 @@ def held_out(model: nn.Module, folders: dict[str, str], weights: dict[str, float
 
 
 def loss_of(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return F.cross_entropy(model(inputs).logits.flatten(0, 1), labels.flatten())
+    return F.cross_entropy(model(inputs).logits.flatten(0, 1).float(), labels.flatten())
 
 
 if __name__ == "__main__":
