@@ -66,6 +66,43 @@ def test_a_warning_that_cannot_be_logged_waits_and_so_do_saves(corpora, tmp_path
     assert len(warned) > 3 and len(logged) == len(warned)
 
 
+# From step 6 on, the disk has room for everything but the metrics, of which only half a line is written.
+FULL = """
+import sys
+from train.loggers import journal
+real = journal.Journal.write
+class Half:
+    def __init__(self, file):
+        self.file = file
+    def write(self, whole):
+        return self.file.write(whole[: len(whole) // 2])
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+def write(self, line):
+    if line["step"] == 6:
+        self._file = Half(self._file)
+    real(self, line)
+journal.Journal.write = write
+from train.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_run_that_a_full_disk_ended_resumes_as_its_message_says(undisturbed, corpora, tmp_path):
+    folder = tmp_path / "run"
+    arguments = (f"corpora={corpora}", f"run={folder}", *SETTINGS)
+    ended = python("-c", FULL, *SMALL, *arguments)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith(
+        "metrics.jsonl: no room for the last lines; make room and run the same command to resume from the "
+        "checkpoint before: step 12 is not saved"
+    )
+    assert sorted(path.name for path in (folder / "checkpoints").glob("step-*")) == ["step-000004"]
+    assert [line["step"] for line in metrics(folder)] == [1, 2, 3, 4, 5]
+    succeed(*arguments)
+    assert learned(folder) == learned(undisturbed)
+
+
 # A person removes all checkpoints before step 7, of a run that saves every four steps, and cuts the metrics.
 REMOVED = """
 import os, shutil, sys

@@ -22,7 +22,8 @@ from train.checkpoint.staging import Staging
 from train.integrity.sentinel import Sentinel
 from train.checkpoint.checksums import local
 
-kind, left = sys.argv[1], {"weight": 1, "staging": 1, "replica": 1}
+kind = sys.argv[1]
+left = {"weight": 99 if "always" in kind else 1, "staging": 1, "replica": 1}
 real = {"step": train.trainer.Trainer.step, "record": Sentinel.record, "copy": Staging.copy}
 RANK = int(os.environ.get("RANK", 0))
 here = [None, 0]
@@ -84,6 +85,18 @@ def test_a_flip_in_the_state_sends_the_run_back_and_one_in_a_save_costs_that_sav
     assert (decision["action"], decision["step"], decision["to_step"]) == ("reload", 11, 4)
     assert f"model.{WEIGHT} changed between two updates" in decision["why"]
     assert "step 11: memory corruption on rank 0 (" in ran.stdout
+    same(tmp_path, undisturbed)
+
+
+def test_a_run_that_bad_memory_ended_resumes_on_another_machine_as_its_message_says(
+    corpora, undisturbed, tmp_path
+):
+    arguments = (f"corpora={corpora}", f"run={tmp_path}", *SETTINGS)
+    ran = faulty("weight always", *arguments)
+    assert ran.returncode == 1
+    assert f"model.{WEIGHT} changed between two updates" in ran.stderr.splitlines()[-1]
+    assert "test that machine's memory, and run the same command on others to resume" in ran.stderr
+    succeed(*arguments)
     same(tmp_path, undisturbed)
 
 
