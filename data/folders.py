@@ -34,10 +34,11 @@ def run_with(path: Path) -> Path | None:
     return next((one for one in (path, *path.parents) if _is_run(one)), None)
 
 
-def find_run(word: str, key: str = "run") -> Path:
+def find_run(word: str, key: str = "run", *, or_group: bool = False) -> Path:
     """The folder of an existing run, by its name, its path or the path of something in it (its checkpoints).
 
-    Raises DataError, naming `key` and what is probably meant, if `word` is one of its steps or unknown.
+    With `or_group` a folder of runs will do. Raises DataError, naming `key` and what is probably meant, if
+    `word` is one of its steps, a folder of runs or unknown.
     """
     path = run_path(word)
     name, _, step = word.rpartition("@")
@@ -48,12 +49,20 @@ def find_run(word: str, key: str = "run") -> Path:
             if one.parent.resolve() == (run / "checkpoints").resolve():
                 raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run)}")
             return run
+    if not or_group and (runs := runs_in(path)):
+        some = ", ".join(f"{key}={run_word(run)}" for run in runs[:5])
+        raise DataError(f"{key}={word}: a folder of runs; choose one: {some}")
     if path.exists():  # its reader says what is wrong
         return path
     names = [other.name for other in path.parent.glob("*") if other.is_dir()]
     near = difflib.get_close_matches(path.name, names, n=1)
     meant = [f"did you mean {key}={run_word(path.parent / other)}?" for other in near]
     raise DataError(f"{key}={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs directly in a folder, as those of a sweep are, by name."""
+    return sorted(config.parent for config in folder.glob("*/config.yaml"))
 
 
 def _is_run(path: Path) -> bool:

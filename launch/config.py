@@ -16,12 +16,13 @@ _TIME = re.compile(
     r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
     r"(?P<D>\d+)-(?P<DH>\d+)(?::(?P<DM>\d+)(?::(?P<DS>\d+))?)?"
 )
-# Kubernetes' lists: the form of an item, and how a message names it.
+# Lists: the form of an item, and how a message names it.
 LISTS = {
     "volumes": (re.compile(r"(?<![a-z0-9.-])[a-z0-9][a-z0-9.-]*+(?<![.-]):/[^:]*"), "CLAIM:/path"),
     "secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
     "pull_secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
     "resources": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.]+"), "NAME=QUANTITY"),
+    "exclude": (re.compile(r"[\w.-]+"), "the name of a node"),
     "node_selector": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.-]*"), "LABEL=VALUE"),
     "tolerations": (re.compile(r"[\w./-]+(=[\w.-]*)?(:\w+)?"), "KEY[=VALUE][:EFFECT]"),
 }
@@ -33,6 +34,7 @@ class ClusterConfig:
 
     name: str = "local"  # local | slurm | kubernetes
     grace: int = 300  # seconds between the warning and the end, in which the run is saved
+    exclude: list[str] = field(default_factory=list)  # Slurm, Kubernetes: nodes to leave out
     rendezvous: str | None = None  # local, on several machines: HOST:PORT of one of them
     partition: str | None = None  # Slurm's; null: its default
     time: str | None = None  # Slurm's limit of one job; the run resumes in the next; null: the partition's

@@ -59,8 +59,9 @@ def run(argv: list[str]) -> None:
     if config.dry_run:
         print(text(config, path, arguments, argv), end="")
         return None
-    refuse_step(train.run)
-    refuse_foreign(path)
+    if not measures:  # a check makes no run
+        refuse_step(train.run)
+        refuse_foreign(path)
     # A run makes the sample itself; Kubernetes' volume is not here; a check reports what is missing.
     if train.data.name != "sample" and config.cluster.name != "kubernetes" and not measures:
         weights = train.timeline.needed(train.corpora, lineage.step if lineage else 0)

@@ -8,13 +8,16 @@ import hashlib
 import re
 from typing import Any
 
+from configs.load import ConfigError
 from launch.config import LaunchConfig
 from launch.pod import COMMAND, ENDPOINT, FINAL, FOLDER, NOTHING, REPLACE
 from launch.torchrun import ENVIRONMENT
+from train.ranks.identity import NODE
 
 Manifest = dict[str, Any]
 USER = 1000  # the Dockerfile's
 LABEL = "relama.run"
+MOST_WORDS = 128  # of `args` in a TrainJob
 
 
 def job_name(run: str) -> str:
@@ -94,11 +97,20 @@ def _job_set(config: LaunchConfig, name: str, arguments: list[str]) -> Manifest:
 
 
 def _train_job(config: LaunchConfig, name: str, arguments: list[str]) -> Manifest:
-    """The runtime brings the Job and the Service; PET_MASTER_ADDR names the first pod. Trainer 2.2."""
+    """The runtime brings the Job and the Service; PET_MASTER_ADDR names the first pod. Trainer 2.2.
+
+    Raises ConfigError for more arguments than a TrainJob takes.
+    """
     spec = pod(config, name, arguments, first=None)["spec"]
     container = spec["containers"][0]
+    command, words = container["command"][:3], container["command"][3:]
+    if len(words) > MOST_WORDS:
+        raise ConfigError(
+            f"cluster.format=trainjob: {len(words)} arguments, and Kubeflow Trainer takes {MOST_WORDS} at "
+            "most; use cluster.format=jobset or job, or config=FILE with a file that the pods can read"
+        )
     mounts = {"name": "node", "volumeMounts": container["volumeMounts"]}
-    kept = ("volumes", "nodeSelector", "tolerations", "serviceAccountName", "imagePullSecrets")
+    kept = ("volumes", "nodeSelector", "affinity", "tolerations", "serviceAccountName", "imagePullSecrets")
     patch = {key: spec[key] for key in kept if key in spec} | {"containers": [mounts]}
     node = {"name": "node", "template": {"spec": {"template": {"spec": patch}}}}
     return {
@@ -109,7 +121,8 @@ def _train_job(config: LaunchConfig, name: str, arguments: list[str]) -> Manifes
             "runtimeRef": {"name": config.cluster.runtime},
             "trainer": {
                 "image": container["image"],
-                "command": container["command"],
+                "command": command,
+                "args": words,
                 "env": container["env"],
                 "numNodes": config.max_nodes,
                 "numProcPerNode": config.processes_per_node,
@@ -143,7 +156,10 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
         "name": "train",
         "image": config.image,
         "command": ["python", "-c", COMMAND, *map(_literal, (*_own(config), *arguments))],
-        "env": [{"name": key, "value": _literal(value)} for key, value in environment.items()],
+        "env": [
+            *({"name": key, "value": _literal(value)} for key, value in environment.items()),
+            {"name": NODE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        ],
         "envFrom": [{"secretRef": {"name": secret}} for secret in cluster.secrets],
         "resources": {"limits": limits, "requests": requests},
         "securityContext": {
@@ -172,6 +188,7 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
     }
     further = {
         "nodeSelector": pairs(cluster.node_selector),
+        "affinity": _away_from(cluster.exclude),
         "tolerations": [_toleration(each) for each in cluster.tolerations],
         "serviceAccountName": cluster.service_account,
         "imagePullSecrets": [{"name": each} for each in cluster.pull_secrets],
@@ -183,6 +200,14 @@ def pod(config: LaunchConfig, name: str, arguments: list[str], first: str | None
 def pairs(items: list[str]) -> dict[str, str]:
     """NAME=VALUE items as a dict."""
     return dict(item.split("=", 1) for item in items)
+
+
+def _away_from(nodes: list[str]) -> Manifest | None:
+    if not nodes:
+        return None
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]  # one each
+    needed = {"nodeSelectorTerms": [{"matchFields": fields}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": needed}}
 
 
 def _toleration(item: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ from configs.load import ConfigError, entry, load
 from data.folders import run_path
 from launch.config import LaunchConfig
 from launch.split import split
-from launch.torchrun import torchrun
+from launch.torchrun import MEASURE, torchrun
 from train.config import RunError, TrainConfig
 from train.run import markers
 
@@ -41,7 +41,8 @@ def run(argv: list[str]) -> int:
     os.chdir(os.environ.get(FOLDER, "."))
     mine, arguments = split(argv)
     config = load("launch", LaunchConfig, mine)
-    folder = run_path(load("train", TrainConfig, arguments).run)
+    measures = arguments[:1] == [MEASURE]
+    folder = run_path(load("train", TrainConfig, arguments[measures:]).run)
     index = int(os.environ.get("JOB_COMPLETION_INDEX") or os.environ.get("PET_NODE_RANK") or 0)
     host, port = endpoint()
     for name in [name for name in os.environ if name.startswith("PET_")]:
@@ -54,7 +55,7 @@ def run(argv: list[str]) -> int:
     ]
     before = _seen(folder)
     code = _supervised(torchrun(config, rendezvous, arguments))
-    verdict, why = judge(code, before, _seen(folder))
+    verdict, why = judge_check(code) if measures else judge(code, before, _seen(folder))
     print(f"relama: pod {index}: {why}", flush=True)
     return verdict
 
@@ -96,6 +97,11 @@ def judge(code: int, before: dict[str, object], after: dict[str, object]) -> tup
     if "latest" in left:
         return REPLACE, f"failed (torchrun: {code}) after a new checkpoint; another pod resumes from it"
     return 1, f"failed (torchrun: {code}) without a new checkpoint"
+
+
+def judge_check(code: int) -> tuple[int, str]:
+    """As `judge`, for `launch check`."""
+    return (FINAL, "the check failed, or found problems: see above") if code else (0, "the check is done")
 
 
 def _seen(folder: Path) -> dict[str, object]:

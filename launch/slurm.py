@@ -34,6 +34,7 @@ def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
         "cpus-per-task": str(config.cpus) if config.cpus else None,
         "gpus-per-node": str(config.gpus) if config.gpus else None,
         "partition": cluster.partition,
+        "exclude": ",".join(cluster.exclude) or None,
         "time": cluster.time,
         "signal": f"B:USR1@{cluster.grace}",
         "requeue": "",

@@ -19,7 +19,7 @@ from model.parallelize.pipeline import Pipeline
 from train import decisions
 from train.checkpoint.folder import damage_seen_by_all, had_checkpoints, newest_complete, read_state
 from train.checkpoint.tensors import load, refuse_other_shape
-from train.config import RunError
+from train.config import Refused, RunError
 from train.optimizer import build_optimizer
 from train.order import branched, first_order, refuse_repeats
 from train.preflight import Resolved
@@ -27,7 +27,7 @@ from train.ranks import identity
 from train.ranks.setup import Ranks, first_rank_does
 from train.recovery import Recovery
 from train.run import markers, starts
-from train.run.configuration import refuse_another_run
+from train.run.configuration import changes, refuse_another_run
 from train.run.folder import RunFolder
 from train.run.lineage import Lineage
 from train.weights.open import fill, model_state, open_weights, same_tokenizer
@@ -93,6 +93,19 @@ def resume_or_start(
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
     return Resumed(step, optimizer, order, owed, begun, own[0] if own else None)
+
+
+def refuse_remote(run: Resolved, folder: RunFolder, state: dict) -> None:
+    """Raise RunError if a checkpoint at checkpoint.remote with this `state` is not of this run."""
+    url = str(run.config.checkpoint.remote)
+    changed = changes(folder.path, run.config, state) if "order" in state else ["imported weights"]
+    if changed:
+        raise Refused(
+            f"checkpoint.remote={url}: holds another run ({'; '.join(changed)}); choose another URL, or "
+            f"rerun with the original values to continue that run ({url}/config.yaml has them)"
+        )
+    refuse_other_shape(url, state, run.config.model_at(state["step"]))
+    _refuse_other_data(run, url, state)
 
 
 def _continue_from(
@@ -197,7 +210,7 @@ def _of_parent(lineage: Lineage) -> tuple[Path, dict]:
     return checkpoint, {**state, "recovery": recovery, "fingerprints": lineage.fingerprints}
 
 
-def _refuse_other_data(run: Resolved, checkpoint: Path, state: dict) -> None:
+def _refuse_other_data(run: Resolved, checkpoint: Path | str, state: dict) -> None:
     coming = {s for phase in run.config.timeline.phases if phase.end > state["step"] for s in phase.weights}
     for source, fingerprint in state["fingerprints"].items():
         if source not in run.train and source not in coming:

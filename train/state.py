@@ -1,5 +1,7 @@
 """The state of a run on one rank: everything that a checkpoint holds, and how far training is."""
 
+from functools import partial
+
 import torch
 
 from data.order import Order
@@ -11,7 +13,7 @@ from train.loggers.follow import Position
 from train.loggers.journal import Journal
 from train.preflight import Resolved
 from train.ranks.setup import Ranks
-from train.resume import resume_or_start
+from train.resume import refuse_remote, resume_or_start
 from train.run import starts
 from train.run.folder import RunFolder
 from train.saving import Saving
@@ -32,7 +34,8 @@ class State:
         """Build the model, and restore the newest complete checkpoint. Raises RunError."""
         self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
         self.model = build_model(run.config, ranks)
-        remote = restored(run.config.checkpoint, folder.path, decisions.abandons)
+        refuse = partial(refuse_remote, run, folder)
+        remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse)
         self.saving = Saving(run, folder, remote)
         self.judge = Judge(run, ranks, folder, self.model, self.saving)
         self._restore(folder.arguments)

@@ -31,6 +31,7 @@ FULL = [
     "cluster.secrets=wandb,bucket",
     "cluster.resources=rdma/ib=8,memory=900Gi",
     "cluster.node_selector=example.com/pool=h100",
+    "cluster.exclude=worker-7,worker-9.rack",
     "cluster.tolerations=nvidia.com/gpu:NoSchedule,team=ours:NoExecute",
     "cluster.priority=high",
     "cluster.service_account=trainer",
@@ -79,10 +80,16 @@ def test_the_manifest_has_what_was_asked_for(capsys):
     assert spec["securityContext"]["runAsNonRoot"] and spec["nodeSelector"] == {"example.com/pool": "h100"}
     assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/dev/shm", "/data", "/scratch"}
     assert container["envFrom"] == [{"secretRef": {"name": name}} for name in ("wandb", "bucket")]
-    environment = {each["name"]: each["value"] for each in container["env"]}
+    environment = {each["name"]: each["value"] for each in container["env"] if "value" in each}
     name = job["metadata"]["name"]
     assert environment["RELAMA_RENDEZVOUS"] == f"{name}-0.{name}:29400" and spec["subdomain"] == name
     assert environment["RELAMA_FOLDER"] == "/data" and environment["NCCL_SOCKET_IFNAME"] == "eth0"
+    needed = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = needed["nodeSelectorTerms"]  # the API takes one name in each requirement on a field
+    assert [(each["operator"], each["values"]) for each in term["matchFields"]] == [
+        ("NotIn", ["worker-7"]),
+        ("NotIn", ["worker-9.rack"]),
+    ]
     labels = job["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= labels.items() and service["spec"]["clusterIP"] == "None"
 
@@ -98,7 +105,7 @@ def test_jobset_and_trainjob_wrap_the_same_pod(capsys):
     assert {"name": "RELAMA_RENDEZVOUS", "value": f"{name}-node-0-0.{name}:29400"} in theirs["env"]
     (train_job,) = printed(capsys, *COMMON, "gpus=8", "nodes=2", "cluster.format=trainjob")
     trainer = train_job["spec"]["trainer"]
-    assert trainer["command"] == mine["command"] and trainer["numNodes"] == 2
+    assert trainer["command"] + trainer["args"] == mine["command"] and trainer["numNodes"] == 2
     assert trainer["resourcesPerNode"] == mine["resources"]
 
 
@@ -304,6 +311,37 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     same_tensors(
         run / "checkpoints" / "step-000060", tmp_path / "undisturbed" / "checkpoints" / "step-000060"
     )
+
+
+@pytest.mark.distributed
+def test_a_check_runs_in_the_pods_and_names_their_nodes(tmp_path, corpora, monkeypatch, capsys):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = [*COMMON, "nodes=2", f"cluster.port={port}", *SMALL, f"corpora={corpora}", "run=r"]
+    arguments += [f"cluster.volumes=data:{tmp_path}"]
+    with cluster(tmp_path / "cluster") as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+        assert main(["check", *arguments]) == 0
+        job = kubernetes.objects["team", "jobs", job_name("runs/r")]
+        logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
+        _wait(lambda: job["status"].get("conditions"), logs)
+    found = json.loads((tmp_path / "hardware.json").read_text())
+    assert {rank["node"] for rank in found["measured"]} == {"node-0", "node-1"}
+    (condition,) = job["status"]["conditions"]
+    assert condition["type"] == ("Failed" if found["problems"] else "Complete"), logs()
+    assert not (tmp_path / "runs" / "r" / "checkpoints").exists()
+
+
+def test_a_trainjob_takes_as_many_arguments_as_kubeflow_does(capsys):
+    """`args` has at most 128 items in the published type of a TrainJob, `command` too."""
+    phases = [f"data.weights.s{number}=1" for number in range(122)]
+    assert len(printed(capsys, *COMMON, *phases, "launch.format=job")) == 2
+    trainjob = [*COMMON, "launch.format=trainjob", "model=7b", "data=mix", "dry_run=true", "run=r"]
+    assert main([*trainjob, *phases]) == 1
+    error = capsys.readouterr().err
+    assert "cluster.format=trainjob: 131 arguments" in error and error.count("\n") == 1
 
 
 def _wait(holds, logs=lambda: "", timeout: float = 100) -> None:

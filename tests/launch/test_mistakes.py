@@ -193,6 +193,10 @@ MISTAKES = {
     "generate weights=runs prompt=a": "runs: a folder of runs; choose one: runs/first",
     "generate weights=runs/first/checkpoints/step-000009 prompt=a": "runs/first@9: no checkpoint of this",
     "average weights=first,first@2 output=new": "runs/first/checkpoints/step-000002 twice; give different",
+    "report run=./runs": "run=./runs: a folder of runs; choose one: run=first",
+    "explain run=./runs step=1": "run=./runs: a folder of runs; choose one: run=first",
+    "branch run=./runs at=1 to=new": "run=./runs: a folder of runs; choose one: run=first",
+    "train TRAIN run=./runs": "runs: a folder of runs (first); choose another run=NAME, or one of them",
     "report run=first,runs/first": "runs/first twice; give different runs",
     "runs folder=runs/first": "folder=runs/first: itself a run; give the folder that it is in: runs",
     # an output that cannot be, before what takes long

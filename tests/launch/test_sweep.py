@@ -3,6 +3,7 @@
 import pytest
 
 from launch import cli
+from launch.job import keep, launched
 from launch.sweep.main import commands, values
 from tests.support.runs import REPOSITORY, SMALL, metrics
 from train.config import TrainConfig
@@ -63,6 +64,12 @@ def test_mistakes_are_one_line_before_the_first_run(arguments, message, tmp_path
     assert cli.main(["train", "--multirun", *arguments]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1 and not list(tmp_path.iterdir())
+
+
+def test_the_launches_of_a_sweep_are_found_with_the_others(tmp_path):
+    for run in ("alone", "group/seed=1"):
+        keep(tmp_path / run, "local", "1", "host", "", [])
+    assert launched(tmp_path) == [tmp_path / "alone", tmp_path / "group" / "seed=1"]
 
 
 def test_an_array_that_slurm_refuses_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys):

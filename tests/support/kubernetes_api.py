@@ -168,7 +168,10 @@ class Cluster:
         container = job["spec"]["template"]["spec"]["containers"][0]
         given = {"JOB_COMPLETION_INDEX": str(index)}
         for each in container["env"]:
-            given[each["name"]] = expanded(each["value"], given)
+            known = {"spec.nodeName": f"node-{index}"}
+            is_field = "valueFrom" in each
+            value = known[each["valueFrom"]["fieldRef"]["fieldPath"]] if is_field else each["value"]
+            given[each["name"]] = expanded(value, given)
         command = [expanded(word, given) for word in container["command"]]
         command[0] = sys.executable  # the image's
         path = f"{self.folder / 'dns'}:{os.environ.get('PYTHONPATH', '')}"

@@ -7,7 +7,6 @@ first rank names what is slow or wrong, prints a table and writes hardware.json,
 
 import json
 import platform
-import socket
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -82,14 +81,14 @@ def _check(config: TrainConfig, ranks: Ranks) -> int:
     for problem in problems:
         print(f"problem: {problem}")
     if bad := verdict.bad_nodes(found):
-        print(f"without them: relama launch … cluster.sbatch.exclude={','.join(bad)}")
+        print(f"without them: relama launch … cluster.exclude={','.join(bad)}")
     print(f"wrote {OUTPUT.absolute()}: relama plan measured={OUTPUT} model=… world_size=…")
     return 1 if problems else 0
 
 
 def _of_this_rank(config: TrainConfig, ranks: Ranks) -> dict:
     """What a rank measures alone; all ranks at the same time."""
-    found: dict = {"node": socket.gethostname(), "problems": [], "tokens": None, "vocab_size": None}
+    found: dict = {"node": identity.node(), "problems": [], "tokens": None, "vocab_size": None}
     found["versions"] = {
         "Python": platform.python_version(),
         "torch": torch.__version__,

@@ -51,14 +51,17 @@ class Remote:
         keep_every: int,
         upload_mbps: float | None = None,
         abandons: Callable[[bytes, dict], bool] = lambda log, state: False,
+        refuse: Callable[[dict], None] = lambda state: None,
     ) -> None:
         """`upload_mbps`: most megabits per second, for an upload and for reading it back; None: no bound.
-        `abandons`: whether a run's decisions went back past the checkpoint with this state.
+        `abandons`: whether a run's decisions went back past the checkpoint with this state. `refuse` raises
+        RunError for a checkpoint of another run; it is asked before one is downloaded.
 
         Raises RunError if the URL cannot be opened or belongs to another run.
         """
         self.url, self._folder, self._checkpoints = url, folder, folder / "checkpoints"
-        self._keep, self._keep_every, self._abandons = keep, keep_every, abandons
+        self._keep, self._keep_every = keep, keep_every
+        self._abandons, self._refuse = abandons, refuse
         self._session = uuid.uuid4().hex
         self._wanted = threading.Event()  # something may be missing at the URL
         self._closing = threading.Event()
@@ -232,8 +235,12 @@ class Remote:
     def _download(self, step: int) -> bool:
         """Have a checkpoint on the local disk; returns whether it is intact."""
         final = step_folder(self._checkpoints, step)
-        identity.say(f"downloading {self._bucket.at(place(step))}")
-        found = download_step(self._bucket, place(step), final)
+
+        def refuse(state: dict) -> None:
+            self._refuse(state)
+            identity.say(f"downloading {self._bucket.at(place(step))}")
+
+        found = download_step(self._bucket, place(step), final, refuse)
         if not found:
             identity.say(f"{self._bucket.at(place(step))} is damaged; trying the one before it")
             return False

@@ -7,7 +7,6 @@ had. A failed write loses only that checkpoint: it is reported at once, training
 tries again. If no save can follow (`wait`), it is an error.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,7 +156,7 @@ def refuse_changed(parts: dict[str, Tensor], expected: dict[str, Tensor]) -> Non
     """Raise RunError, naming rank, host and tensor, if a part no longer has its checksum."""
     for name, part in parts.items():
         if checksum(local(part)).item() != expected[name].item():
-            host = os.uname().nodename
+            host = identity.node()
             raise RunError(
                 f"{name} changed in memory before it was written, on rank {identity.rank()} ({host})"
             )

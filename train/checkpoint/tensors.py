@@ -209,7 +209,7 @@ def load(
         set_optimizer_state_dict(model, optimizer, {**full, "state": tensors["optimizer"]})
 
 
-def refuse_other_shape(folder: Path, state: dict, model: LlamaConfig) -> None:
+def refuse_other_shape(folder: Path | str, state: dict, model: LlamaConfig) -> None:
     """Raise RunError, naming each difference, if the checkpoint's model has another shape than `model`."""
     saved = LlamaConfig(**state["model"])
     there, here = _compared(saved), _compared(model)

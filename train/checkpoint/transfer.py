@@ -7,6 +7,7 @@ is there: it is uploaded last, and removed first.
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,13 +102,22 @@ def begun_steps(bucket: Bucket) -> list[int]:
     return sorted(int(name[5:]) for name in names if name[5:].isdecimal())
 
 
-def download_step(bucket: Bucket, name: str, final: Path) -> bool:
-    """Download the checkpoint `name` to the folder `final`; returns whether it is intact."""
+def download_step(
+    bucket: Bucket, name: str, final: Path, refuse: Callable[[dict], None] = lambda state: None
+) -> bool:
+    """Download the checkpoint `name` to the folder `final`; returns whether it is intact.
+
+    `refuse` gets its state before anything else is downloaded, and raises for one that is not wanted.
+    """
     aside = final.with_name(f"{final.name}.download.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        if not _download_files(bucket, name, aside):
+        state = _download_state(bucket, name, aside)
+        if state is None:
+            return False
+        refuse(state)
+        if not _download_files(bucket, name, aside, state["files"]):
             return False
         shutil.rmtree(final, ignore_errors=True)  # damaged, or it would not be downloaded
         folders.commit_once(aside, final)
@@ -116,10 +126,9 @@ def download_step(bucket: Bucket, name: str, final: Path) -> bool:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _download_files(bucket: Bucket, name: str, aside: Path) -> bool:
-    """Download a checkpoint's files to `aside`; returns whether it is intact."""
+def _download_files(bucket: Bucket, name: str, aside: Path, files: dict[str, dict]) -> bool:
+    """Download a checkpoint's files to `aside`; returns whether it is intact. `files`: state.json's facts."""
     try:
-        files = _download_state(bucket, name, aside)["files"]
         for file in bucket.names(name):
             if file != STATE and folders.is_plain(file):
                 _download_file(bucket, f"{name}/{file}", aside / file, files.get(file))
@@ -128,13 +137,13 @@ def _download_files(bucket: Bucket, name: str, aside: Path) -> bool:
         return False
 
 
-def _download_state(bucket: Bucket, name: str, aside: Path) -> dict:
-    """Raises RunError if it is damaged each time."""
+def _download_state(bucket: Bucket, name: str, aside: Path) -> dict | None:
+    """The checkpoint's state; None if it is missing, or damaged each time."""
     for _ in range(TRIES):  # a server may lie once
-        (aside / STATE).write_bytes(bucket.read(f"{name}/{STATE}"))
-        with suppress(RunError):
+        with suppress(RunError, FileNotFoundError):
+            (aside / STATE).write_bytes(bucket.read(f"{name}/{STATE}"))
             return read_state(aside)
-    return read_state(aside)
+    return None
 
 
 def _download_file(bucket: Bucket, name: str, path: Path, facts: dict | None) -> None:

@@ -12,12 +12,15 @@ from train.ranks.setup import first_rank_does
 
 
 def restored(
-    config: CheckpointConfig, folder: Path, abandons: Callable[[bytes, dict], bool]
+    config: CheckpointConfig,
+    folder: Path,
+    abandons: Callable[[bytes, dict], bool],
+    refuse: Callable[[dict], None],
 ) -> Remote | None:
     """What the run in `folder` has at `checkpoint.remote`, once its newest checkpoint is here too.
 
-    All ranks call it; the others and a run without a URL get None. `abandons` is that of `Remote`. Raises
-    RunError.
+    All ranks call it; the others and a run without a URL get None. `abandons` and `refuse` are those
+    of `Remote`. Raises RunError.
     """
     opened: list[Remote] = []
 
@@ -30,6 +33,7 @@ def restored(
             keep_every=config.keep_every,
             upload_mbps=config.upload_mbps,
             abandons=abandons,
+            refuse=refuse,
         )
         remote.restore()
         opened.append(remote)

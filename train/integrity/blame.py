@@ -1,12 +1,12 @@
 """Where a step's bad value came from: the rank, the host and the tensor of the most suspicious gradient."""
 
 import math
-import os
 
 import torch
 from torch import nn
 
 from train.checkpoint.checksums import local
+from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 
@@ -22,7 +22,7 @@ def suspect(model: nn.Module) -> str:
             flat = local(parameter.grad)
             size = float(flat.abs().max()) if flat.numel() else 0.0
             worst = max(worst, (size if math.isfinite(size) else math.inf, name))
-    found = gather_objects((worst, os.uname().nodename))
+    found = gather_objects((worst, identity.node()))
     rank = max(range(len(found)), key=lambda rank: found[rank][0])
     (size, name), host = found[rank]
     what = "largest gradient entry" if size < math.inf else "not finite"

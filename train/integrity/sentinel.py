@@ -11,7 +11,6 @@ probability 1/K: the next update absorbs the others.
 """
 
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -106,7 +105,7 @@ class Sentinel:
                 mine += [f"{names[i]} {problem}" for i in wrong.nonzero().flatten().tolist()]
         mine += [f"{name} is beyond what AdamW can do" for name, out in self._outside.items() if out.item()]
         found = []
-        for rank, (host, lines) in enumerate(gather_objects((os.uname().nodename, mine))):
+        for rank, (host, lines) in enumerate(gather_objects((identity.node(), mine))):
             if lines:
                 more = f" and {len(lines) - NAMED} more" if len(lines) > NAMED else ""
                 found.append(f"rank {rank} ({host}): {', '.join(lines[:NAMED])}{more}")

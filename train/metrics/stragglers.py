@@ -5,12 +5,12 @@ without communication tell them apart, and so does the time that each waited for
 are timed together, not the best of them: a rank whose CPU is throttled or shared is fast in between.
 """
 
-import os
 import statistics
 import time
 
 import torch
 
+from train.ranks import identity
 from train.ranks.setup import gather_objects
 
 SLOW = 1.5  # times the other ranks' median, beyond which a rank is named as slow
@@ -40,7 +40,7 @@ class Stragglers:
         if not self._every or step % self._every:
             return None
         passed = time.perf_counter() - self._since
-        found = gather_objects((os.uname().nodename, self._probe(min(LONGEST, SHARE * passed)), self._data))
+        found = gather_objects((identity.node(), self._probe(min(LONGEST, SHARE * passed)), self._data))
         self._data, self._since = 0.0, time.perf_counter()
         return compare(found, passed)
 

@@ -5,6 +5,7 @@ the answers are those of a single rank.
 """
 
 import os
+import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -18,6 +19,7 @@ from configs.waiting import counted as report_counted
 from configs.waiting import waiting as report_waiting
 
 T = TypeVar("T")
+NODE = "RELAMA_NODE"  # in a pod, whose host name is not the machine's
 
 
 def rank() -> int:
@@ -38,6 +40,11 @@ def local_rank() -> int:
 def local_world_size() -> int:
     """How many processes were started on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+
+
+def node() -> str:
+    """This machine's name: what the cluster calls it, or its host name."""
+    return os.environ.get(NODE) or socket.gethostname()
 
 
 def under_torchrun() -> bool:

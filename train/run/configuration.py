@@ -44,15 +44,25 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
         raise RunError(
             f"{path}: imported weights, not a training run; choose a new run=NAME with init={path}"
         )
+    if changed := changes(path, config, state):
+        raise Refused(
+            f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
+            f"or rerun with the original values to resume (config={path / NAME} has them)"
+            f"{_remedy(path, config, changed) if state else ''}"
+        )
+
+
+def changes(path: Path, config: TrainConfig, state: dict | None) -> list[str]:
+    """What `config` would change of the run in `path` with the newest `state`, a text for each key."""
     now = asdict(config)
     if state and "config" in state:  # what was masked there is compared with what was typed, masked or not
         state = {**state, "config": unmasked(state["config"], now)}
         if all(_at(state["config"], key) == _at(now, key) for key in RUN_IDENTITY):
-            return
+            return []
     saved = saved_config(path, state) if state else None
     if not saved:
         saved = _from_view(path, has_checkpoint=state is not None)
-    changed = []
+    changed: list[str] = []
     if saved:
         moved = horizon.moved(saved, config, state["step"]) if state else None
         before = unmasked(asdict(moved or saved), now)
@@ -61,12 +71,7 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
     if state:
         named = {line.partition(":")[0] for line in changed}
         changed += [line for line in _order_differences(state, config) if line.partition(":")[0] not in named]
-    if changed:
-        raise Refused(
-            f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
-            f"or rerun with the original values to resume (config={path / NAME} has them)"
-            f"{_remedy(path, config, changed) if state else ''}"
-        )
+    return changed
 
 
 def settle_horizon(config: TrainConfig) -> TrainConfig:

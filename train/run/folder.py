@@ -48,6 +48,11 @@ def refuse_foreign(path: Path) -> None:
         raise RunError(f"{path}: within the folder of the run {run}; choose another run=NAME, or run={word}")
     if path.exists() and not path.is_dir():
         raise RunError(f"{path}: a file, expected a run folder; choose another run=NAME")
+    if runs := folders.runs_in(path):
+        some = ", ".join(folders.run_word(run) for run in runs[:3])
+        raise RunError(
+            f"{path}: a folder of runs ({some}); choose another run=NAME, or one of them to resume"
+        )
     if path.is_dir() and any(entry.name != "launch" for entry in path.iterdir()):
         raise RunError(f"{path}: not empty and not a run folder; choose another run=NAME")
 

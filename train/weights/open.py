@@ -26,7 +26,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
-from data.folders import run_path
+from data.folders import run_path, runs_in
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer, fingerprint_of
 from data.tokens.tokenizer_json import refuse_other_vocabulary
@@ -101,7 +101,7 @@ def refuse_unknown(path: Path) -> None:
     )
     if path.parent.name == "checkpoints" and (step := path.name.removeprefix("step-")).isdecimal():
         _step(path.parents[1], int(step))  # raises: it names the nearest
-    if path.is_dir() and (runs := sorted(config.parent for config in path.glob("*/config.yaml"))):
+    if path.is_dir() and (runs := runs_in(path)):
         raise RunError(f"{path}: a folder of runs; choose one: {', '.join(map(str, runs[:5]))}")
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")

@@ -41,6 +41,17 @@ def test_data_that_is_missing_is_a_problem_and_the_rest_is_measured(tmp_path):
     assert all(rank["step"]["loss"] > 0 for rank in found["measured"])
 
 
+def test_a_check_makes_no_run_so_the_runs_of_a_sweep_are_not_in_its_way(corpora, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    swept = tmp_path / "runs" / "tiny-sample" / "seed=1"
+    swept.mkdir(parents=True)
+    (swept / "config.yaml").touch()
+    started = []
+    monkeypatch.setattr("launch.local.become", lambda config, arguments: started.append(arguments))
+    assert main(["check", *SMALL, f"corpora={corpora}"]) == 0
+    assert started[0][0] == "check" and [path.name for path in swept.iterdir()] == ["config.yaml"]
+
+
 def test_links_are_measured_in_pairs(tmp_path):
     script = tmp_path / "pairs.py"
     script.write_text(

@@ -12,6 +12,7 @@ import pytest
 import data.bucket as bucket_module
 from tests.support.buckets import Chaos, credentials, make_bucket, objects, running, upload
 from tests.support.runs import learned, same_tensors, succeed
+from tests.support.runs import run as run_relama
 from train.checkpoint import folder as checkpoints
 from train.checkpoint import shared
 from train.checkpoint.remote import Remote
@@ -250,6 +251,37 @@ def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypat
     there.begin()
     there.close()
     assert there.steps() == [1, 2] and time.monotonic() - begin < 20
+
+
+def test_a_checkpoint_of_another_run_is_refused_before_it_is_downloaded(tmp_path, monkeypatch, capsys):
+    save(tmp_path / "first", 1)
+    uploaded(tmp_path / "first", "s3://runs/other")
+    new, read = tmp_path / "new", []
+
+    def refuse(state: dict) -> None:
+        raise RunError(f"another run, at step {state['step']}")
+
+    (new / "checkpoints").mkdir(parents=True)
+    there = Remote("s3://runs/other", new, keep=2, keep_every=0, refuse=refuse)
+    known = there._bucket.read
+    monkeypatch.setattr(there._bucket, "read", lambda name, *rest: read.append(name) or known(name, *rest))
+    with pytest.raises(RunError, match="another run, at step 1"):
+        there.restore()
+    assert {name.rpartition("/")[2] for name in read} == {"decisions.jsonl", "state.json"}
+    assert not any(new.rglob("*.*")) and capsys.readouterr().out == ""
+
+
+@pytest.mark.distributed
+def test_a_new_run_at_the_url_of_another_is_refused_and_leaves_nothing(corpora, tmp_path):
+    words = [f"corpora={corpora}", "steps=2", "checkpoint.remote=s3://runs/taken"]
+    succeed(*words, f"run={tmp_path / 'first'}")
+    for typed, named in (("seed=9", "seed: 0 there, 9 requested"), ("model.dim=64", "model.dim: 32 there")):
+        done = run_relama(*words, typed, f"run={tmp_path / 'new'}")
+        (error,) = [line for line in done.stderr.splitlines() if "error" in line]
+        assert done.returncode == 1 and "downloading" not in done.stdout
+        assert "checkpoint.remote=s3://runs/taken: holds another run" in error and named in error
+        assert not (tmp_path / "new").exists()
+    assert "resuming" in succeed(*words, f"run={tmp_path / 'again'}").stdout
 
 
 REWIND = {"step": 4, "action": "rewind", "why": "a spike", "to_step": 2, "samples": [6, 12]}
