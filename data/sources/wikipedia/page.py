@@ -22,7 +22,7 @@ from data.sources.wikipedia.marks import (
 )
 from data.sources.wikipedia.names import BLOCKS, INLINE, LANGUAGES, Namespaces, prefix_of
 from data.sources.wikipedia.quotes import line_without_quotes
-from data.sources.wikipedia.sentences import continues_sentence, in_brackets
+from data.sources.wikipedia.sentences import continues_sentence, follows_word, in_brackets
 from data.sources.wikipedia.templates import Rendered, Templates
 
 _PROTOCOL = (
@@ -176,6 +176,7 @@ class Page:
             arguments,
             lambda: in_brackets(self._before(start)),
             lambda shown: continues_sentence(self._before(start), shown, self._after()),
+            lambda: follows_word(self._before(start)),
         )
         if text is Rendered.UNKNOWN:
             text = self._without_rule(name, arguments, start)

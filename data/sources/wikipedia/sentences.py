@@ -1,7 +1,13 @@
 """Whether a template is part of a sentence, judged by the text on either side of it on its line."""
 
+import re
+
+from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SUB_END, SUP_END
+
 _OPENING = "([{\"'«„“‘’-–—/ \xa0"
 _ENDING = ".!?:;"
+_CLOSING = f".,!?:;)]}}»”%°{END}"
+_MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}]+")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
 
 
@@ -21,6 +27,13 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
     if left.rstrip(" '")[-1:] in _ENDING:
         return begins_lower
     return bool(right) and (right[0].isalnum() or right[0] in ",.;:!?)]}»”“\"'’-–—([{")
+
+
+def follows_word(before: str) -> bool:
+    """Whether this text ends with a word or a sign without a space, as it does where a note is attached."""
+    left = _MARKS.sub("", before)
+    left = left.rstrip("'") if left.endswith("''") else left  # the end of italics
+    return bool(left) and (left[-1].isalnum() or left[-1] in _CLOSING)
 
 
 def in_brackets(before: str) -> bool:

@@ -13,7 +13,7 @@ from data.sources.wikipedia.templates.countries import flag_rules, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, wrapped
 from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
@@ -26,7 +26,7 @@ _SPACES = re.compile(r"[\s_]+")
 
 # Names of notes, boxes and pictures in all these languages; such templates are dropped if they have no rule.
 _NOTE = re.compile(
-    r"#|.*[:?/]|cit[eaoáé]|ref|not[ae]?\b|efn|sfn|harv|is[bs]n|doi|arxiv|pmid|oclc|coor\b|coord|koord|geo\w*\b"
+    r"#|.*[:?/]|cit[eaoáé]|ref|not[ae]?\b|poznámk|jegyzet|megj|opomb|napomen|напомен|бележк|uwag|efn|sfn|harv|is[bs]n|doi|arxiv|pmid|oclc|coor\b|coord|koord|geo\w*\b"
     r"|anchor|quel+e|flag|drapea|bandei?[ri]|zastav|zászl|vlag|vlajk|прапор|флаг|знаме|застав|.*icon\b|image"
     r"|file|audio|stub|portal|info|nav\w*box|.*needed|see\b|main\b|also\b|voir|siehe|ver\b|zie\b"
     r"|se også|см\b|див\b|commons|wiki|web|lccn|imdb|use\b|pp-|pages?\b|.*сноска|прим|книга|статья|источник"
@@ -61,12 +61,14 @@ class Templates:
         arguments: list[str],
         in_brackets: Callable[[], bool] = lambda: False,
         is_word: Callable[[str], bool] = lambda text: True,
+        is_attached: Callable[[], bool] = lambda: False,
     ) -> str | Rendered:
         """The text of a template, which may be "", or why it has none.
 
         `arguments` are the parts between its own `|`, with named ones as `name=value`. `in_brackets` tells
         whether the template is in brackets, where pronunciations are dropped; `is_word` whether its text
-        is part of a sentence, without which a citation is a note.
+        is part of a sentence, without which a citation is a note; `is_attached` whether it follows a word
+        without a space, where an editors' note holds a remark and not the text.
         """
         name = _SPACES.sub(" ", name).strip()
         name = _NAMESPACE.sub("", name, 1) if ":" in name else name
@@ -78,6 +80,8 @@ class Templates:
         # Of a name in capitals the case counts: in German {{SMS}} is a ship, {{smS}} Samoan.
         rule = self._rules.get(name) or self._rules.get(key) or self._prefix_rule(key)
         if rule is drop or ((rule is coordinates or _SOUNDS.match(key)) and in_brackets()):
+            return Rendered.DROPPED
+        if (rule is wrapped or (rule is None and name.endswith("?"))) and is_attached():
             return Rendered.DROPPED
         if rule:
             text = rule(*split(arguments))

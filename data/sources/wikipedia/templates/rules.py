@@ -129,11 +129,13 @@ def ship(positional: list[str], named: dict[str, str]) -> str:
 
 
 def interlanguage(positional: list[str], named: dict[str, str]) -> str:
-    """{{ill|Name|de|Name there}}, {{ill|de|Name}}, {{нп|Name|text|de|There}}: the text or the name here."""
-    for key in ("lt", "text", "текст", "tekst", "texte", "надо", "pl", "fr"):
+    """{{ill|Name|de|There}}, {{ill|de|Name|There|text}}, {{нп|Name|text|de|There}}: the text or name."""
+    for key in ("lt", "text", "текст", "tekst", "texte", "надо", "треба", "pl", "fr"):
         if named.get(key):
             return named[key]
     names = positional[1:] if positional[:1] and _CODE.fullmatch(positional[0]) else positional
+    if names is not positional and len(names) > 2 and names[2] and not _CODE.fullmatch(names[2]):
+        return names[2]
     is_shown = names is positional and len(names) > 1 and names[1] and not _CODE.fullmatch(names[1])
     return names[1] if is_shown else names[0] if names else ""
 

@@ -22,7 +22,7 @@ _CENTURY = re.compile(
     r"[IVX]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
 )
 _FRACTION = re.compile(r"\d+/\d+")
-_FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^\W*$", re.IGNORECASE)
+_FILE = re.compile(r"//|\.(?:jpe?g|png|svg|gif|og[agv]|webm|pdf|tiff?|mp3|mid)\b|^#|^\W*$", re.IGNORECASE)
 _SETTING = re.compile(
     r"[a-z]{2,3}(?:-[A-Za-z]+)?|#[0-9a-fA-F]{3,8}|https?:.*"
 )  # a language, a color, an address
@@ -32,6 +32,9 @@ _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 _NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}")
 _THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers
 _CYRILLIC = ("ru", "uk", "bg", "sr")
+# Languages in which an editors' note holds a remark, not the text that it is about (Mall:Källa behövs,
+# Sjabloon:Feit, Skabelon:Kilde mangler, Predloga:Nezanesljiv vir?).
+_REMARKS = ("en", "sv", "nl", "da", "sl")
 _SHIPS = frozenset(common.SHIPS.split())
 _RUNNING = 200  # most characters of running text
 
@@ -41,7 +44,7 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
     positional, named = split(arguments)
     if _FRACTION.fullmatch(name):
         return name
-    if name.endswith("?") and (text := wrapped(positional, named)):
+    if name.endswith("?") and language not in _REMARKS and (text := wrapped(positional, named)):
         return text
     if language == "fr" and _CENTURY.fullmatch(name):
         return name

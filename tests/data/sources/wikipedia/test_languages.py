@@ -143,7 +143,36 @@ SENTENCES = [
     ("hu", "A {{század|XIX}} után {{kb.|30}} év.", "A XIX. század után kb. 30 év."),
     ("it", "Nel {{secolo|XIX}} fu.", "Nel XIX secolo fu."),
     # editors' notes wrap text in most languages, not in English
-    ("sv", "Det är {{citation needed|den äldsta bron}} här.", "Det är den äldsta bron här."),
+    ("hr", "To je {{citation needed|najstariji most}} ovdje.", "To je najstariji most ovdje."),
+    ("sv", "Det är{{citation needed|en blogg}} gammalt{{trovärdig källa?|en annan blogg}}.",
+     "Det är gammalt."),
+    # where a note follows a word without a space, it holds a remark; after an elision or italics, the text
+    ("cs", "Most{{doplňte zdroj|kdo to říká}} je ''starý''{{kdo?|jaký badatel}} a {{fakt|krásný dům}}.",
+     "Most je starý a krásný dům."),
+    ("fr", "L'{{refnec|homme du pont}} et ''{{refnec|Le Pont}}'' sont là<ref>x</ref>{{refnec|d'après qui}}.",
+     "L'homme du pont et Le Pont sont là."),
+    ("hu", "Ez a híd.{{forr|hol olvasható ez}} A ({{forr|régi ház}}) áll <math>x</math>{{forr|mi ez}} itt.",
+     "Ez a híd. A (régi ház) áll $x$ itt."),
+    # footnotes
+    ("cs", "Most {{poznámka|stavěl ho mistr}} stojí{{poznámka|Dodnes.}} zde.", "Most stojí zde."),
+    ("hu", "A híd {{jegyzet*|a mester műve}} áll{{refweb|X|Y}} itt.", "A híd áll itt."),
+    ("sr", "Мост {{напомена|дело мајстора}} стоји.", "Мост стоји."),
+    ("hr", "Most {{napomena|djelo majstora}} stoji.", "Most stoji."),
+    ("pl", "Most{{u|a}} {{uwaga|dzieło mistrza}} stoi{{czyim}} tu.", "Most stoi tu."),
+    # links to articles that are still missing, with the word as it is in the sentence
+    ("pl", "Za {{link-interwiki|Stary Most|Q=Q7|tekst=Starym Mostem}} i {{link-interwiki|1=Dom|Q=Q9}}.",
+     "Za Starym Mostem i Dom."),
+    ("uk", "З {{iw|треба=Ганна Міст|мова=pl|є=Anna Most}} і {{нп|треба=Дім|текст=домом|мова=en}} там.",
+     "З Ганна Міст і домом там."),
+    ("ro", "Cu {{ill|en|Ana Pod|Ann Bridge|4=Anei Pod}}, {{Ill-wd|Q7|3=podul}} ({{ill-wd|Q9}}) acolo.",
+     "Cu Anei Pod, podul acolo."),
+    # names of persons, words in other languages
+    ("ru", "Играют {{nl|Анна|Мост}} и {{нл|Дом}} в {{vgy|2005}} при {{рим|14}}{{переход|#к|green}} том.",
+     "Играют Анна Мост и Дом в 2005 при XIV том."),
+    ("ru", "Имя {{хангыль|Ким|김|Kim}} или ({{китайский|春麗|春丽|Chūnlì}}).",
+     "Имя Ким (김, Kim) или (春麗, 春丽, Chūnlì)."),
+    ("pl", "Słowo ({{w języku|en|bridge}}) i strona {{w języku|de}} są.", "Słowo (bridge) i strona są."),
+    ("bg", "През {{век|19}} беше.", "През 19 век беше."),
     ("pt", "É {{fact|a ponte mais velha|data=2010}} aqui.", "É a ponte mais velha aqui."),
     ("en", "It is old{{citation needed|no source}}, {{when|reason}}they say.", "It is old, they say."),
     # a line that only looks like a row of a table

@@ -89,6 +89,8 @@ SENTENCES = {
         ("worth {{GBP|{{inflation|UK|5|1900}}}} now, {{GBP|5}} then", "worth now, £5 then"),
         ("a {{convert|6|in|mm|adj=mid|-thick}} wall", "a 6 in-thick wall"),
         ("{{font color|red|white|hot}} {{background color|blue|cold}}", "hot cold"),
+        ("a {{align|right|b}} {{lower|2px|c}} {{raise|d}} {{&}} {{pull quote|All flows.|A}} e",
+         "a b c d & All flows. e"),
         ("From {{wikt-lang|la|equus}}:\n{{plainlist|\n* one\n* two\n}}\nEnd",
          "From equus:\n\n- one\n- two\n\nEnd"),
         # notes around running text
@@ -194,11 +196,13 @@ SENTENCES = {
         ("-{Нови Сад}- и -{sr-el:Pirot; sr-ec:Пирот}- -{T|Наслов}-, -{R|А|Б}-.",
          "Нови Сад и Пирот, А|Б."),
     ],
-    "nl": [("{{feit|de oudste brug|2010}} van {{lang|fr|ici}}", "de oudste brug van ici")],
-    "sv": [("Det är {{källa behövs|den äldsta bron|datum=2010}}.", "Det är den äldsta bron.")],
+    "nl": [("Het{{feit|dat staat nergens|2010|9|7}} gaat {{bron?|waar dan|2010}} van {{lang|fr|ici}}.",
+            "Het gaat van ici.")],
+    "sv": [("Bron är äldst{{källa behövs|ingen säger det|datum=2010}} här {{kb|säger vem}} nu.",
+            "Bron är äldst här nu.")],
     "da": [
         ("Den {{dato|3|7|1650}}.", "Den 3. juli 1650."),
-        ("Det er {{kilde mangler|den ældste bro|dato=2010}}.", "Det er den ældste bro."),
+        ("Broen er ældst{{kilde mangler|dato=maj 2010}} her {{km|dato=2010}} nu.", "Broen er ældst her nu."),
     ],
     "cs": [
         ("Dne {{datum|3|7|1650}} {{loď|SS|Praha}}.", "Dne 3. července 1650 SS Praha."),
@@ -207,7 +211,7 @@ SENTENCES = {
     "hu": [("Ez {{forr|a legöregebb híd}}.", "Ez a legöregebb híd.")],
     "ro": [("Este {{necesită citare|cel mai vechi pod}}.", "Este cel mai vechi pod.")],
     "hr": [("To je {{nedostaje izvor|najstariji most}}.", "To je najstariji most.")],
-    "sl": [("To je {{potreben vir|najstarejši most}}.", "To je najstarejši most.")],
+    "sl": [("Most{{navedi vir|datum=2010}} je {{podatek}} star{{preveri vir|kdo pravi}}.", "Most je star.")],
     "ca": [
         ("És {{CN|el pont més vell}} del {{segle|IX}}, {{unitats|7|km}}.",
          "És el pont més vell del segle IX, 7 km.")],

@@ -5,8 +5,10 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 POLISH = """
 nowrap | cytat | poezja | ipa | abbr | skrót | wers bibl | cytat d | small | kapitaliki | lang-*
-| obce | formatnum | u | nazwa biblijna → @text
-lang | w języku | język obcy → @second
+| obce | formatnum | nazwa biblijna → @text
+lang → @second
+w języku | język obcy → {2}
+link-interwiki → @interlanguage
 j → @units
 fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
@@ -19,8 +21,8 @@ nihongo → @nihongo
 POLISH_DROPPED = """
 cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | osobny artykuł | zobacz też
 | flaga | flaga * | commons | kontrola autorytatywna | stub* | ujednoznacznienie | infobox* | * infobox
-| dopracować | przypis | uwaga | dead link | u góry | link-interwiki | lang-icon | język | v
-| main | spis treści | siostrzane projekty | k
+| dopracować | przypis | uwaga | dead link | u góry | lang-icon | język | v
+| main | spis treści | siostrzane projekty | k | u | czyim
 """
 
 CZECH = """
@@ -35,7 +37,7 @@ CZECH_DROPPED = """
 citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
 | hlavní článek | viz též | rozcestník | infobox * | infobox - * | autoritní data | commonscat | pahýl
 | souřadnice | kotva | možná hledáte | různé významy | překlad | neověřeno | clear | doplňte zdroje
-| wikifikovat
+| wikifikovat | poznámka | fakt/dne | není ve zdroji | nejisté datum
 """
 
 CROATIAN = """
@@ -53,11 +55,12 @@ SLOVENIAN = """
 jezik | lang → @second
 lang-* | jezik-* | nowrap | citat | formatnum → @text
 stoletje → {1}. stoletje
-potreben vir | kdo | kdaj | navedi vir v besedilu → @wrapped
 """
 SLOVENIAN_DROPPED = """
 navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni članek | sklici | infopolje *
-| škrbina* | zastava | commonscat | razločitev | normativna kontrola | navedi vir
+| škrbina* | zastava | commonscat | razločitev | normativna kontrola | navedi vir | potreben vir | podatek
+| kdo | kdaj | navedi vir v besedilu | preveri vir | natančneje | neuspešno preverjanje | citation needed | cn
+| fact | when | who | which | clarify | by whom | opomba
 """
 
 HUNGARIAN = """
@@ -72,7 +75,7 @@ kb. | kb → kb. {1}
 HUNGARIAN_DROPPED = """
 cite * | cit-web | cit-lib | citlib | citweb | opcit | refhely | jegyzetek | források | commonskat | egyért
 | lásd még | bővebben | nemzetközi katalógusok | csonk* | infobox* | zászló | portál | nincs forrás
-| fordítás | hely
+| fordítás | hely | jegyzet | jegyzet* | refweb
 """
 
 _TABLES = {

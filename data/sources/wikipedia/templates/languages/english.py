@@ -30,6 +30,9 @@ aet | a.e.t. → a.e.t.
 pso | p.s.o. → p.s.o.
 math theorem → [{name}. ]{math_statement,1}
 math proof → {proof,1}
+align | float | lower | raise → {2,1}
+pull quote | centered pull quote → @text
+ampersand | & → &
 numblk → {2}
 equation box 1 → {equation}
 hidden → {content,2}

@@ -62,12 +62,13 @@ lang → @second
 lang-* | nowrap | formatnum | citaat | kapitaal | small caps → @text
 cite | aut → {1}
 eeuw → {1}e eeuw
-feit | feit? | bron? | bron gevraagd | wie | wie? | wanneer | wanneer? | waar? | welke? → @wrapped
+wie | wie? | wanneer | wanneer? | waar? | welke? → @wrapped
 ipa → {1}
 """
 DUTCH_DROPPED = """
-bron | appendix | references | wikidata | coor | coördinaten | dp | dpintro | beginnetje | zie hoofdartikel
-| zieook | vlag | zie ook | hoofdartikel | citeer * | voetnoot | navigatie * | infobox *
+bron | feit | feit? | bron? | bron gevraagd | appendix | references | wikidata | coor | coördinaten | dp
+| dpintro | beginnetje | zie hoofdartikel | zieook | vlag | zie ook | hoofdartikel | citeer * | voetnoot
+| navigatie * | infobox *
 | largethumb | bronvermelding | onbekende taal | clear | commonscat
 """
 
@@ -75,10 +76,11 @@ SWEDISH = """
 lang → @second
 lang-* | nowrap | formatnum | citat | tal | nts | versalgemen | kapitäler | ipa-text | ipa → @text
 språk → @second
-källa behövs | fakta | faktamall | vem | vad | förtydliga | när | opartisk? | tveksamt → @wrapped
 """
 SWEDISH_DROPPED = """
-webbref | bokref | tidskriftsref | tidningsref | citation | flagga | flaggbild | huvudartikel
+källa behövs | referens behövs | kb | fact | cn | citation needed | begär citat | fakta | faktamall
+| vem | vad | förtydliga | när | tveksamt | ifrågasatt uppgift | ej i angiven källa | webbref | bokref
+| tidskriftsref | tidningsref | citation | flagga | flaggbild | huvudartikel
 | se även | olika betydelser | källor | referenser | auktoritetsdata | commonscat | ingen källa | stub
 | robotskapad | navbox * | infobox * | faktamall * | noter | fotnot | ref-* | sidcit | ändra | clear
 """
@@ -87,10 +89,10 @@ DANISH = """
 lang → @second
 lang-* | nowrap | formatnum | citat | ipa → @text
 århundrede → {1}. århundrede
-kilde mangler | fakta | citation needed | hvem | hvornår | hvad | præciser → @wrapped
 """
 DANISH_DROPPED = """
-autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
+kilde mangler | km | fakta | fact | cn | citation needed | hvem | hvornår | hvad | præciser
+| autoritetsdata | commonscat | kilde | kilder | hovedartikel | se også | flertydig | flagikon | reflist
 | stub | infoboks * | kilde-artikel | bogref | webref | fodnote | clear | kilder mangler
 """
 

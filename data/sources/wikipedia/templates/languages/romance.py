@@ -1,5 +1,6 @@
 """Templates of the Spanish, Catalan, Italian, Portuguese and Romanian Wikipedias."""
 
+from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates.languages.biography import biography
 from data.sources.wikipedia.templates.measures import units, value
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
@@ -117,6 +118,7 @@ nowrap | citat | formatnum | unicode | lang-* → @text
 lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units
+ill-wd → @labeled item
 secol | secolul → secolul {1}
 cca → cca {1}
 î.hr. | îhr | î.e.n. → [{1} ]î.Hr.
@@ -161,6 +163,11 @@ def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
     return value(positional, named) if named.keys() & {"u", "ul", "e"} else units(positional, named)
 
 
+def _labeled_item(positional: list[str], named: dict[str, str]) -> str:
+    """{{Ill-wd|Q90|3=Paris}}: the text; without it, it is computed from data elsewhere."""
+    return positional[2] if len(positional) > 2 and positional[2] else HOLE
+
+
 def _years(positional: list[str], named: dict[str, str]) -> str:
     """{{nwrap|r.|1819|1861}}: r. 1819–1861, after a space."""
     words = [part for part in positional if part]
@@ -174,6 +181,7 @@ _FUNCTIONS: dict[str, Rule] = {
     "spanish ordinal": _spanish_ordinal,
     "biography": biography,
     "years": _years,
+    "labeled item": _labeled_item,
 }
 RULES = {
     name: dropped(without) | compiled(table, FUNCTIONS | _FUNCTIONS)
