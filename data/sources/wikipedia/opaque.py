@@ -7,7 +7,7 @@ behind the placeholders.
 import html
 import re
 
-from data.sources.wikipedia.marks import BREAK, END, KEPT
+from data.sources.wikipedia.marks import BREAK, END, GONE, KEPT
 from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 
 _OPAQUE = re.compile(
@@ -35,6 +35,8 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
         if content:
             pieces.append(f"{KEPT}{len(verbatim)}{END}")
             verbatim.append(content)
+        elif closing is None and name == "ref" and not found[2].endswith("/"):
+            pieces.append(GONE)  # it never ends
         elif name == "nowiki" or "'" in (text[begin - 1 : begin], text[place : place + 1]):
             pieces.append(BREAK)
     pieces.append(text[place:])

@@ -22,6 +22,7 @@ SENTENCES = {
         ),
         ("two {{sclass|Fletcher|destroyer}}s, a {{sclass-|Kilo|submarine|4}}",
          "two Fletcher-class destroyers, a Kilo-class submarine"),
+        ("They say {{rtl-lang|fa|درود}} at noon.", "They say درود at noon."),
         # measures
         ("He is {{height|ft=6|in=1}}, she {{height|m=1.70}}.", "He is 6 ft 1 in, she 1.70 m."),
         ("A bar of {{convert|3|lb|4|oz|kg}} is sold.", "A bar of 3 lb 4 oz is sold."),

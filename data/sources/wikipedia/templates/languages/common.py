@@ -7,7 +7,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | underline | uline | strikethrough | mono | code | codes | tt | kbd | samp | key | vanchor | visible anchor
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
-| nastaliq | hebrew | rtl-lang | not a typo | notatypo | proper name | as written | typo
+| nastaliq | hebrew | not a typo | notatypo | proper name | as written | typo
 | columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
@@ -16,7 +16,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 # Text after a language, a script or a color.
 lang | langx | color | colour | colored text | coloured text | font | script | sort | sortkey
 | background color | bgcolor | wikt-lang
-| ruby | ruby-ja | rtl | script/* | font colour | colour text → @second
+| ruby | ruby-ja | rtl | rtl-lang | script/* | font colour | colour text → @second
 plainlist | flatlist | multiple columns → @lines
 
 # Boxes, theorems, quotations and equations on lines of their own, by names that mean the same everywhere.
