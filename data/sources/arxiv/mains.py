@@ -36,6 +36,9 @@ _WORD = re.compile(r"\w+")
 # The same for ASCII, five times as fast: all characters outside words become spaces.
 _NO_WORD = {code: " " for code in range(128) if not _WORD.match(chr(code))}
 
+_FILENAME = re.compile(r"\bfilename[ \t]*+[:=][ \t]*+['\"]?([^\n'\",}]+)")
+_USAGE = re.compile(r"\busage[ \t]*+[:=][ \t]*+['\"]?(\w+)")
+
 Find = Callable[[str, str, str], str | None]
 
 
@@ -197,14 +200,17 @@ def _readme(readmes: dict[str, str]) -> tuple[list[str], set[str]]:
             pairs = list(_readme_json(text))
         else:
             pairs = re.findall(r"^[ \t]*+(\S+)[ \t]+(\w+)", text, re.MULTILINE)
-            pairs += re.findall(
-                r"filename[ \t]*+[:=][ \t]*+['\"]?([^\s'\"]+)['\"]?[ \t]*+\n\s*+"
-                r"usage[ \t]*+[:=][ \t]*+['\"]?(\w+)",
-                text,
-            )
+            pairs += _readme_items(text)
         named += [posixpath.normpath(each) for each, usage in pairs if usage in ("toplevelfile", "toplevel")]
         ignored |= {posixpath.normpath(each) for each, usage in pairs if usage == "ignore"}
     return named, ignored
+
+
+def _readme_items(text: str) -> list[tuple[str, str]]:
+    """Files and their usage in a list in YAML, whose entries may be in any order."""
+    items = re.split(r"^[ \t]*+-", text, flags=re.MULTILINE)
+    found = [(_FILENAME.search(item), _USAGE.search(item)) for item in items]
+    return [(name[1].strip(), usage[1]) for name, usage in found if name and usage]
 
 
 def _readme_json(text: str) -> Iterable[tuple[str, str]]:

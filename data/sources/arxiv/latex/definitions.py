@@ -33,7 +33,8 @@ DEFINERS = (
     _COMMANDS | _XARGS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
 )
 _PROGRAMS = re.compile(
-    r"@|##|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
+    r"\\[A-Za-z]++@|\\@[A-Za-z@]|##"  # names with @; \@ alone is a sign
+    r"|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"
     r"|[egx]?def|(?:new|renew|provide)command|DeclareRobustCommand|newenvironment|global|long|[clu]ccode|catcode"
     r"|afterassignment|aftergroup|begingroup|endgroup|bgroup|egroup|advance|newcount|newdimen|newif|setbox|newbox"
     r"|detokenize|scantokens|string|meaning|mathchoice|mathpalette|loop|repeat|usepackage|verb"

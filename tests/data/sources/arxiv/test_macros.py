@@ -56,6 +56,9 @@ def expanded(text: str) -> str:
         ),
         ("\\newcommand{\\Ms}{\\ifmmode M_\\odot\\else$M_\\odot$\\fi}\\Ms", "\\ensuremath{M_\\odot}"),
         ("\\newcommand{\\a}{\n  x\n}[\\a]", "[x]"),
+        # \@ sets a space; other names with @ are programs, and an @ in text is one
+        ("\\newcommand{\\eg}{e.g.\\@\\xspace}\\eg x (\\eg)", "e.g.\\@ x (e.g.\\@)"),
+        ("\\def\\ie{i.e.\\@}\\newcommand{\\mail}{me@x.org}\\ie, \\mail", "i.e.\\@, me@x.org"),
         ("a\n\\def\\x{1}\n\\def\\y{2} \\def\\z{3}\nb", "a\nb"),  # their lines are removed too
         ("{\\def\\x{1}\\x}\\def\\x{2}\\x", "{1}2"),
         ("\\def\\a\n{1}\\a\\newcommand *{\\b}{2}\\b", "12"),

@@ -47,6 +47,15 @@ OTHER = WHOLE.replace("BODY", "The second of two papers has words of its own.")
             },
             ["b.tex"],
         ),
+        (
+            {
+                "a.tex": WHOLE,
+                "my b.tex": WHOLE,
+                "00README.yaml": "sources:\n  - usage: toplevel\n    filename: 'my b.tex'\n"
+                "  - {filename: a.tex, usage: include}\n",
+            },
+            ["my b.tex"],
+        ),
         ({"a.tex": "%auto-ignore\n" + WHOLE, "b.tex": WHOLE}, ["b.tex"]),
         ({"a.tex": "% " + WHOLE.replace("\n", "\n% "), "b.tex": WHOLE}, ["b.tex"]),
         ({"fig.tex": WHOLE.replace("{article}", "{standalone}"), "z.tex": WHOLE}, ["z.tex"]),
