@@ -72,7 +72,7 @@ _CREDIT = re.compile(
     r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b"
     r"|produzido\s+por\b|prodotto\s+da\b|készített\w+\b|producerad\s+av\b"
     r"|tämän\s+e-?kirjan\s+(?:on\s+)?(?:tuotta|tuotti|valmist)\w*)"
-    r"|[*=_\s-]++\Z",  # a rule between such paragraphs
+    r"|[*=_#~+\s-]++\Z",  # a rule between such paragraphs
     re.IGNORECASE,
 )
 _OF_THE_MAKERS = re.compile(
@@ -124,11 +124,32 @@ _APPARATUS = re.compile(
 )
 
 
+# The header of Progetto Manuzio (Liber Liber), which Gutenberg's Italian books keep: labels in capitals.
+_MANUZIO = re.compile(r"\s*+QUESTO E-?(?:BOOK|TEXT):")
+_OF_MANUZIO = re.compile(
+    r"\s*+(?:\d{1,2}[ªa°]?\s+)?[A-ZÀ-Ü][A-ZÀ-Ü'’ -]{2,60}:"
+    r"|.*?(?i:progetto\s+manuzio|liber\s*liber)",
+    re.DOTALL,
+)
+
+
 def without_makers(text: str) -> str:
     """The book without its makers' paragraphs above, below and inside it."""
-    text = _without_notices(_without_credits(text))
+    text = _without_notices(_without_credits(_without_manuzio(text)))
     without = _without_closing_note(text).rstrip()
     return _RULES_BELOW.sub("", without) if len(without) < len(text.rstrip()) else without
+
+
+def _without_manuzio(text: str) -> str:
+    start = 0
+    while _MANUZIO.match(text) and start < 2 * _CLOSING_LENGTH:
+        blank = _BLANK_LINES.match(text, start)
+        start = blank.end() if blank else start
+        stop = _PARAGRAPH_END.search(text, start)
+        if stop is None or not _OF_MANUZIO.match(text, start, stop.start()):
+            break
+        start = stop.end()
+    return text[start:]
 
 
 def _without_credits(text: str) -> str:

@@ -25,6 +25,14 @@ def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
         "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n\n",
         "Noter fra transskribenten:\n\nStavemåden følger originalen.\n\n\n",
         "Au lecteur\n\nCette version électronique suit l'édition de 1880.\n\nElle est complète.\n\n\n",
+        "########################\n\n    Anmerkungen zur Transkription\n\n    Die Schrift ist Fraktur.\n\n"
+        "        gesperrt: +Plus+\n\n########################\n\n\n",
+        "QUESTO E-BOOK:\n\nTITOLO: Il lago\nAUTORE: Neri, Ugo\nNOTE: grazie a X\n\n"
+        "DIRITTI D'AUTORE: no\n\nLICENZA: si veda\nhttp://example.org\n\n"
+        "TRATTO DA: Il lago. - Pavia, 1890\n\nCODICE ISBN: mancante\n\n"
+        "1a EDIZIONE ELETTRONICA DEL: 9 maggio 2001\n\nINDICE DI AFFIDABILITA': 1\n\n"
+        "ALLA EDIZIONE ELETTRONICA HANNO CONTRIBUITO:\nUgo Bianchi\n\nREVISIONE:\nUgo Bianchi\n\n"
+        "PUBBLICATO DA:\nUgo Bianchi\n\n\n",
     ],
 )
 def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_complete(note):
