@@ -44,6 +44,8 @@ _NOTICE = re.compile(
     r"|\bmay\s+not\s+be\s+(?:copied|used|reproduced|disclosed|distributed|sold)\b"
     r"|\bnon-?commercial\s+(?:use|purposes?)\b|\bend[\s-]user\s+licen[cs]e\b"
     r"|^(?:(?:strictly|private|company|highly)\s+(?:and\s+)?)?confidential\s*(?:[-–—.:!]|$))"
+    r"|(?i:\b(?:academic|research)\s+(?:\w+\s+){0,2}(?:use|purposes?)\s+only\b)"
+    r"|^(?:[A-Z][A-Z\d.&-]*\s+){1,3}CONFIDENTIAL\s*(?:[-–—.:!(]|$)"
 )
 # Lines that belong to the notice only next to such a sentence.
 _ALONG = re.compile(

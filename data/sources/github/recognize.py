@@ -46,6 +46,8 @@ _KNOWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "gpl-3.0": (("gnu general public license version 3 29 june 2007",), ()),
     "gpl-2.0": (("gnu general public license version 2 june 1991",), ()),
     "commons-clause": (("commons clause",), ()),
+    "zlib": (("permission is granted to anyone to use this software for any purpose",), ()),
+    "hpnd": (("this software and its documentation for any purpose", "hereby granted"), ()),
     "unlicense": (("this is free and unencumbered software released into the public domain",), ()),
     "cc": (("creative commons",), ()),
 }
@@ -87,6 +89,7 @@ _NAMES = (
     ("epl-{}", r"eclipse public license|epl"),
     ("cddl-1.0", r"common development and distribution license|cddl"),
     ("artistic-2.0", r"artistic license"),
+    ("artistic-1.0-perl", r"(?:same|license) terms as perl"),
     ("eupl-1.2", r"european union public license|eupl"),
     ("cecill-2.1", r"cecill"),
     ("ms-pl", r"microsoft (?:public|reciprocal|limited public|permissive) license|ms pl"),
@@ -148,6 +151,7 @@ _OTHER_LICENSE = re.compile(
 _PROPRIETARY = re.compile(
     r"\bconfidential\b|\bproprietary\b|\btrade secrets?\b|\bnon ?commercial|\bnot for (?:re)?distribution\b"
     r"|\bunauthori[sz]ed (?:copying|use|reproduction|distribution|disclosure|access)\b|\binternal use only\b"
+    r"|\b(?:academic|research) (?:\w+ ){0,2}(?:use|purposes?) only\b"
     r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
     r"|sold|modified)\b"
     r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"

@@ -94,6 +94,24 @@ def test_a_description_below_the_licenses_name_is_kept(notice):
         ("This source is subject to the Contoso End User License Agreement.", False),
         ("CONFIDENTIAL - Acme Inc.", False),
         ("Strictly confidential", False),
+        ("ACME CONFIDENTIAL", False),
+        ("ACME LABS CONFIDENTIAL (c) 2020", False),
+        ("Copyright 2020 Ann. For academic research use only.", False),
+        ("This code may be used for research purposes only.", False),
+        ("You may redistribute it under the same terms as Perl itself.", False),
+        (
+            "Permission to use, copy, modify and distribute this software and its documentation for any"
+            " purpose and without fee is hereby granted.",
+            False,
+        ),
+        (
+            "This software is provided 'as-is', without any express or implied warranty.\n#\n# Permission is"
+            " granted to anyone to use this software for any purpose, subject to these restrictions:\n#\n"
+            "#  1. Its origin must not be misrepresented.",
+            False,
+        ),
+        ("ACME CONFIDENTIAL CLIENTS of the server are listed here.", True),
+        ("Tools for academic research and its uses.", True),
         ("SPDX-License-Identifier: GPL-2.0/GPL-3.0", False),
         ("SPDX-License-Identifier: Apache-2.0/MIT", True),
         ("Licensed under the MIT Open Source License.", True),
