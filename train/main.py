@@ -25,7 +25,7 @@ from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import Ranks, die_with_parent, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
-from train.run.folder import claimed
+from train.run.folder import HANGS, claimed
 
 
 def run(argv: list[str]) -> int:
@@ -44,7 +44,7 @@ def run(argv: list[str]) -> int:
         refuse_impossible(config)
     from train.trainer import run_training  # a second of imports that a refused command does not wait for
 
-    watchdog = Watchdog(run_path(config.run) / "hangs", identity.rank(), config.watchdog.timeout)
+    watchdog = Watchdog(run_path(config.run) / HANGS, identity.rank(), config.watchdog.timeout)
     if config.watchdog.timeout:
         watchdog.beat("starting", max(LONG, patience.total_seconds() / config.watchdog.timeout))
     try:

@@ -36,6 +36,7 @@ FILES = (
     *markers.ALL,
 )
 CHECKPOINTS = "checkpoints"
+HANGS = "hangs"  # what the watchdog has seen; empty files otherwise
 OURS = (lock.NAME, configuration.NAME, CHECKPOINTS)  # any of these makes a folder a run's
 
 
@@ -108,8 +109,14 @@ def _refuse_unfit(path: Path, config: TrainConfig) -> None:
 def _remove_unused(path: Path) -> None:
     """Remove a folder that was made for this start, if it was refused before it wrote anything."""
     with suppress(OSError):  # it holds another file: keep it
-        if {entry.name for entry in path.iterdir()} <= {lock.NAME, CHECKPOINTS}:
+        reports = [*(path / HANGS).glob("*")]
+        is_unused = {entry.name for entry in path.iterdir()} <= {lock.NAME, CHECKPOINTS, HANGS}
+        if is_unused and not any(report.stat().st_size for report in reports):
             (path / CHECKPOINTS).rmdir()
+            for report in reports:
+                report.unlink()
+            if (path / HANGS).is_dir():
+                (path / HANGS).rmdir()
             (path / lock.NAME).unlink()
             path.rmdir()
 

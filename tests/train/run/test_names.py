@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
+from configs.load import load
 from data.folders import run_path
+from tests.support.runs import SMALL
+from train.config import RunError, TrainConfig
+from train.run.folder import HANGS, claimed
 
 
 def test_a_name_is_under_runs_and_a_path_is_a_path(tmp_path, monkeypatch):
@@ -19,3 +25,14 @@ def test_a_run_made_when_any_slash_meant_a_path_is_still_found(tmp_path, monkeyp
     (tmp_path / "old" / "run" / "config.yaml").touch()
     assert run_path("old/run") == Path("old/run")
     assert run_path("old/other") == Path("runs/old/other")
+
+
+def test_a_start_that_is_refused_late_leaves_no_folder(tmp_path):
+    """The watchdog has made its files by then; only what it has seen is kept."""
+    for seen in ("", "a stack"):
+        config = load("train", TrainConfig, [*SMALL, f"run={tmp_path / 'new'}"])
+        with pytest.raises(RunError, match="refused"), claimed(config, []) as folder:
+            (folder.path / HANGS).mkdir()
+            (folder.path / HANGS / "rank0-locked.txt").write_text(seen)
+            raise RunError("refused")
+        assert (tmp_path / "new").exists() == bool(seen)
