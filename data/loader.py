@@ -68,11 +68,15 @@ class Loader:
                 pending.append(self._pool.submit(self._read, first, batch, micro))
                 if len(pending) > self._ahead:
                     yield self._wait(pending.popleft())
-                if ahead and micro == 0:  # what is still pending; and other ranks may be a step behind
-                    late = -(-self._ahead * self._each // batch) + 1
-                    ahead.reached(self._steps.sample(max(0, step - 1 - late)))
+                if ahead and micro == 0:
+                    ahead.reached(self._steps.sample(max(0, step - 1 - self._late(batch))))
         while pending:
             yield self._wait(pending.popleft())
+
+    def _late(self, batch: int) -> int:
+        """How many steps of `batch` samples may not be read yet when the next one is asked for: what is
+        pending, and other ranks may be a step behind."""
+        return -(-self._ahead * self._each // batch) + 1
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -90,14 +94,16 @@ class Loader:
         choose_units(self._order, stores, first, last, share)
         if not self._node.fetches:
             return None
+        largest = max(batch for _, batch in self._steps.stretches)
         self._ahead_of = ReadAhead(
             self._order,
             stores,
             is_ours=is_ours(self._node.dp_ranks, self._dp_size),
             first=first,
             last=last,
-            global_batch=max(batch for _, batch in self._steps.stretches),
+            global_batch=largest,
             first_batch=self._each,
+            late=self._late(largest) * largest,
         )
         return self._ahead_of
 

@@ -70,9 +70,11 @@ class ReadAhead:
         last: int,
         global_batch: int,
         first_batch: int = 0,
+        late: int = 0,
     ) -> None:
         """`is_ours`: whether a sample is read on this node. `first_batch`: how many samples the ranks wait
-        for before their first step: nothing else is fetched until these are here."""
+        for before their first step: nothing else is fetched until these are here. `late`: how many samples
+        after the one that `reached` names may have been read already."""
         self.order, self.stores = order, stores
         self.evictions = 0  # units
         self._is_ours, self._first, self._last = is_ours, first, last
@@ -80,7 +82,8 @@ class ReadAhead:
         self._disk = next(iter(stores.values())).disk
         largest = max(store.unit for store in stores.values()) * BLOCK
         most = max(1, self._disk.capacity // (4 * largest))  # reading ahead must not fill the cache
-        self._ahead = min(max(LEAST_AHEAD, STEPS_AHEAD * global_batch), most)
+        wanted = min(max(LEAST_AHEAD, STEPS_AHEAD * global_batch), most)
+        self._ahead = max(wanted, late + 2 * global_batch)  # with less, the ranks would fetch first
         self._position = first  # the oldest sample that a rank may still be reading
         self._moved = threading.Condition()
         self._closed = False
