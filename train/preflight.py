@@ -17,11 +17,12 @@ from data.remote import is_remote
 from data.tokens.store import TokenStore
 from model.llama import LlamaConfig
 from model.parallelize.mesh import Layout
+from train.checkpoint.uploads import state_there
 from train.config import RunError, TrainConfig
 from train.plan import needs
 from train.plan.auto import settle
 from train.ranks import identity
-from train.ranks.setup import choose_layout, layout_of
+from train.ranks.setup import choose_layout, first_rank_does, layout_of
 from train.run.configuration import settle_horizon, settle_precision
 from train.run.lineage import Lineage
 
@@ -87,9 +88,12 @@ def _warn_of_long_rewinds(config: TrainConfig) -> None:
 def settled(run: Resolved, device: torch.device, say: Callable[[str], object]) -> Resolved:
     """`run` with what depends on `device`, or on how its folder began: precision=auto, the warm-up.
 
-    All ranks call it, once they have joined. `say` gets the precision and the reason for it.
+    All ranks call it, once they have joined. `say` gets the precision and the reason for it. Raises RunError.
     """
-    return replace(run, config=settle_horizon(settle_precision(run.config, device, say)))
+    folder = run_path(run.config.run)
+    there = first_rank_does(lambda: state_there(run.config.checkpoint, folder))
+    config = settle_precision(run.config, device, say, there)
+    return replace(run, config=settle_horizon(config, there))
 
 
 def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore], dict[str, TokenStore]]:

@@ -5,6 +5,7 @@ is there: it is uploaded last, and removed first.
 """
 
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -94,6 +95,15 @@ class Sender:
 def remote_steps(bucket: Bucket) -> list[int]:
     """The steps of the complete checkpoints of a run in a bucket, oldest first."""
     return [step for step in begun_steps(bucket) if bucket.exists(f"{place(step)}/{STATE}")]
+
+
+def newest_remote_state(bucket: Bucket) -> dict | None:
+    """The state of the newest checkpoint whose state is intact, of a run in a bucket."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = (
+            _download_state(bucket, place(step), Path(folder)) for step in reversed(remote_steps(bucket))
+        )
+        return next((state for state in found if state), None)
 
 
 def begun_steps(bucket: Bucket) -> list[int]:

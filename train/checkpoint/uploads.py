@@ -3,12 +3,30 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from data.bucket import Bucket
+from data.errors import DataError
+from train.checkpoint.folder import newest_state
 from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.checkpoint.shared import Helper
+from train.checkpoint.transfer import newest_remote_state
+from train.config import RunError
 from train.config_groups import CheckpointConfig
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
+
+
+def state_there(config: CheckpointConfig, folder: Path) -> dict | None:
+    """The state of the newest checkpoint at `checkpoint.remote`, if the run in `folder` has none here.
+
+    Raises RunError.
+    """
+    if config.remote is None or newest_state(folder / "checkpoints"):
+        return None
+    try:
+        return newest_remote_state(Bucket(config.remote))
+    except DataError as error:
+        raise RunError(f"checkpoint.remote: {error}") from None
 
 
 def restored(

@@ -74,15 +74,16 @@ def changes(path: Path, config: TrainConfig, state: dict | None) -> list[str]:
     return changed
 
 
-def settle_horizon(config: TrainConfig) -> TrainConfig:
+def settle_horizon(config: TrainConfig, there: dict | None = None) -> TrainConfig:
     """`config` with the warm-up that its run began with, if `steps` alone would give another one.
 
-    Only for the schedules whose horizon may change. All ranks call it.
+    Only for the schedules whose horizon may change. `there`: the state of a checkpoint that is not here yet.
+    All ranks call it.
     """
     path = run_path(config.run)
     if config.optim.schedule not in horizon.FREE:
         return config
-    state = first_rank_does(lambda: newest_state(path / "checkpoints"))
+    state = first_rank_does(lambda: newest_state(path / "checkpoints")) or there
     if state and "config" in state:
         state = {**state, "config": unmasked(state["config"], asdict(config))}
     saved = saved_config(path, state) if state else None
@@ -90,15 +91,21 @@ def settle_horizon(config: TrainConfig) -> TrainConfig:
 
 
 def settle_precision(
-    config: TrainConfig, device: torch.device, say: Callable[[str], object] = identity.say
+    config: TrainConfig,
+    device: torch.device,
+    say: Callable[[str], object] = identity.say,
+    there: dict | None = None,
 ) -> TrainConfig:
     """`config` with a precision in place of `auto`: the run's own, if it has started. All ranks call it.
 
-    Says (`say`) which, and why; and on other hardware, what `auto` would have chosen there.
+    `there`: the state of a checkpoint that is not here yet. Says (`say`) which, and why; and on other
+    hardware, what `auto` would have chosen there.
     """
 
     def decide() -> tuple[str, str]:
-        recorded = _recorded_precision(run_path(config.run))
+        path = run_path(config.run)
+        saved = saved_config(path, there) if there else None
+        recorded = saved.precision if saved else _recorded_precision(path)
         rows = config.micro_batch * config.sequence_length
         here = choose(config.precision, device, config.model, rows)
         if config.precision != "auto" or recorded in (None, here.name):

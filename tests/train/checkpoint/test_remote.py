@@ -284,6 +284,18 @@ def test_a_new_run_at_the_url_of_another_is_refused_and_leaves_nothing(corpora, 
     assert "resuming" in succeed(*words, f"run={tmp_path / 'again'}").stdout
 
 
+@pytest.mark.distributed
+def test_an_empty_disk_continues_with_what_the_run_began_with(corpora, tmp_path):
+    """As it does with its checkpoint on the disk: the precision of `auto`, the warm-up that steps imply."""
+    words = [f"corpora={corpora}", f"run={tmp_path / 'run'}", "checkpoint.remote=s3://runs/began"]
+    words += ["optim.schedule=constant"]
+    succeed(*words, "precision=bf16", "steps=10", "stop_at=2")
+    shutil.rmtree(tmp_path / "run")
+    said = succeed(*words, "precision=auto", "steps=20", "stop_at=3").stdout
+    assert "precision: bf16" in said and "optim.warmup_steps=1, as this run began" in said
+    assert "resuming" in said
+
+
 REWIND = {"step": 4, "action": "rewind", "why": "a spike", "to_step": 2, "samples": [6, 12]}
 
 
