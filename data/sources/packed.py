@@ -165,7 +165,12 @@ def encoding_of(beginning: bytes) -> str:
 
 def _unmarked(sample: bytes) -> str:
     """The encoding in which a sample with zero bytes is text with the most common characters."""
-    if _is_text(codecs.getincrementaldecoder("utf-8")("replace").decode(sample)):
+    decoder = codecs.getincrementaldecoder("utf-8")
+    if _is_text(decoder("replace").decode(sample)):
+        return "utf-8-sig"
+    # Text but for stray zero bytes. In UTF-16, such a text has one for each character.
+    n_zero = sample.count(0)
+    if 2 * n_zero < len(sample) - n_zero and _is_text(decoder("replace").decode(sample.replace(b"\0", b""))):
         return "utf-8-sig"
     found = {}
     for encoding in _UNMARKED:

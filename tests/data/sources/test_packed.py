@@ -53,6 +53,15 @@ def test_text_in_an_older_encoding_with_a_zero_byte_is_not_taken_for_utf_16(tmp_
     assert "not UTF-8" in texts(tmp_path / "a.txt")[1][0]
 
 
+@pytest.mark.parametrize("n_zeros", [1, 2, 5])
+@pytest.mark.parametrize("size", [12, 77, 200])
+def test_a_short_text_with_stray_zero_bytes_is_not_taken_for_utf_16(tmp_path, n_zeros, size):
+    line = "The ferry leaves at seven, and whoever is late waits for the evening boat.\n" * 3
+    (tmp_path / "a.txt").write_bytes(line[: size - n_zeros].encode() + b"\0 " * n_zeros)
+    found, reasons = texts(tmp_path / "a.txt")
+    assert not found and "control characters" in reasons[0]
+
+
 def test_the_mark_that_ends_a_dos_file_is_not_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"Last line.\r\n\x1a")
     assert texts(tmp_path / "a.txt") == (["Last line.\n"], [])
