@@ -52,7 +52,7 @@ def wikitext_to_text(
     # Entities are decoded last, so that their characters never act as markup.
     text = _ENTITY.sub(_character, text) if "&" in text else text
     text = restored(without_marks(text), verbatim)
-    return text.replace("\xa0", " ").strip("\n")
+    return text.replace("\xa0", " ").replace("\xad", "").strip("\n")
 
 
 def _character(entity: re.Match[str]) -> str:

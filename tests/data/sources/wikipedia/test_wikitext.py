@@ -32,6 +32,7 @@ CASES = {
     "tables": ("a\n{| class=b\n|-\n| c\n{|\n| d\n|}\n| e\n|}\nf\n:{|\n|g\n|}", "a\n\nf"),
     "HTML tables": ("a<table><tr><td>b<table></table></td></tr></table>c", "a c"),
     "references": ('a<ref>b</ref>c<ref name="d" />e<REF name=f>g\n\nh</REF >i', "acei"),
+    "soft hyphens": ("wind&shy;break and snow\u00adfall", "windbreak and snowfall"),
     "a reference without an end": ("Rain fell<ref>then it stopped.", "Rain fell then it stopped."),
     "comments": ("a<!-- b\n\n== c == -->d\n<!-- alone -->\ne", "ad\ne"),
     "a comment without an end": ("a <!-- b", "a b"),
