@@ -1,9 +1,9 @@
-"""Boxes of a web page that are never text, wherever they are: widgets, forum members, line numbers.
+"""Boxes of a web page that are never text: widgets, forum members, line numbers, words for screen readers.
 
 In: the parsed page. Out: the same with these boxes removed. They are recognized by the class names and ids of
-the common systems (WordPress; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse), and the cell
-next to a forum's post by its fields (Joined, Posts). Page builders call everything a widget, so widgets are
-removed only if most of the page's text is outside them.
+the common systems (WordPress, Bootstrap; phpBB, vBulletin, SMF, XenForo, MyBB, Invision, PunBB, Discourse),
+and the cell next to a forum's post by its fields (Joined, Posts). Page builders call everything a widget, so
+widgets are removed only if most of the page's text is outside them.
 """
 
 import re
@@ -27,7 +27,7 @@ _SMALL = re.compile(
     r"|sharethis[\w-]*|(?:post|user)?profile|poster|poster_info|user-?_?info|author-?_?info|messageuserinfo"
     r"|message-user|message-cell--user|message-signature|message-footer|postleft|postfootleft|postsignature"
     r"|signature|post_author|moderatorbar|keyinfo|postdetails|ipscomment_author|crawler-post-(?:meta|infos)"
-    r"|mw-editsection"
+    r"|mw-editsection|sr-only|visually-?hidden|screen-reader(?:-text)?|assistive-text"
 )
 # Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
 _GUTTERS = re.compile(

@@ -38,6 +38,7 @@ from data.sources.commoncrawl.scan import (
     Facts,
     scan,
 )
+from data.sources.commoncrawl.shown import write_as_shown
 from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
 _LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
@@ -53,7 +54,8 @@ _DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence
 # resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
 _LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
-_JOINER = "\u2060"  # invisible, and removed afterwards
+_JOINER = "\u2060"  # invisible, and removed afterwards, as is the next
+_SOFT_HYPHEN = "\u00ad"
 _DATES = "p time, li time, dd time, blockquote time"
 _REWRITTEN = f'math, script[type^="math/tex"], sup, sub, {_DATES}'
 _REWRITING = FORMULA | TIME | RAISED | LOWERED
@@ -66,7 +68,7 @@ def extract(html: str, facts: Facts | None = None) -> tuple[str, str]:
     if facts.features & LONE_SIGN:
         html = _LONE_SIGN.sub(_kept_sign, html)
     title, text = _extract(html, facts)
-    return title, text.replace(_JOINER, "")
+    return title.replace(_SOFT_HYPHEN, ""), text.replace(_JOINER, "").replace(_SOFT_HYPHEN, "")
 
 
 def _kept_sign(found: re.Match[str]) -> str:
@@ -85,6 +87,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         replace_pictures(tree, body)
     if facts.features & _REWRITING:
         _rewrite(tree, body)
+    write_as_shown(tree, body, html, facts)
     remove_boxes(body, facts)
     _deepen_lists(tree, body)
     if " start=" in html:

@@ -176,6 +176,27 @@ def test_powers_are_separate_from_their_bases(html, text):
     assert lines(page(f"<main><p>{html}</p>{paragraphs('a', 2)}</main>"))[0] == text
 
 
+SHOWN = {
+    "He said <q>no <q>boat</q> today</q>, <q>“so”</q>, <Q lang=de>ja</Q><q></q>, „<q>no</q>“.": (
+        'He said "no \'boat\' today", “so”, "ja", „no“.'
+    ),
+    "<ruby>東京<rt>とうきょう</rt></ruby>と<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby>字": (
+        "東京(とうきょう)と漢(かん)字"
+    ),
+    "A re&shy;search boat.<dialog>Subscribe!</dialog><canvas>No canvas.</canvas>": "A research boat.",
+    "A calm <img class=emoji alt='⛵🌊' src=x> day <img class=emoji alt=smile src=y>.": "A calm ⛵🌊 day .",
+    "The map<span class=sr-only> opens in a new tab</span> of C<a href=#s>#</a>": "The map of C#",
+    "Deep<h2 id=w>Winds<a href='#w'>#</a></h2>": "Deep|Winds",
+    "Deep<h2 id=w><a class=anchor href='/p#w'> ¶</a>Winds <a href=#s>§ 5</a></h2>": "Deep|Winds § 5",
+}
+
+
+@pytest.mark.parametrize(("html", "text"), SHOWN.items())
+def test_text_is_what_a_browser_shows(html, text):
+    found = lines(page(f"<main><p>{html}</p>{paragraphs('a', 2)}</main>"))
+    assert "|".join(found[:-2]) == text
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
