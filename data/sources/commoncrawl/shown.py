@@ -58,8 +58,8 @@ def _before(element: ElementNode) -> str:
 
 def _set_glosses_apart(body: ElementNode) -> None:
     """Put glosses in parentheses where the page has none: 漢<rt>kan</rt> becomes 漢(kan)."""
-    for word in select(body, "ruby"):
-        for gloss in select(word, "rt") if word.query_selector("rp") is None else ():
-            text = text_of(gloss).strip()
-            if text and not text.startswith("("):
-                gloss.text_content = f"({text})"
+    with_marks = {mark.parent_element for mark in select(body, "rp")}
+    for gloss in select(body, "ruby rt"):
+        text = text_of(gloss).strip()
+        if text and gloss.parent_element not in with_marks:
+            gloss.text_content = f"({text})"
