@@ -58,6 +58,14 @@ def explained(error: OSError) -> str | None:
     return None
 
 
+def reason(error: OSError) -> str:
+    """Why a place, which the caller names, cannot be used, in a few words without Python's numbers."""
+    path = error.filename2 or error.filename
+    if error.errno in _NO_FOLDER and path and _file_in(Path(path)):
+        return "a file, expected a folder"
+    return error.strerror or str(error)
+
+
 def _room(error: Exception, text: str) -> str:
     """How to go on where a full disk is behind a refusal that does not say so."""
     cause = error.__context__

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from configs.overrides import CONFIGS, ConfigError, quoted
-from configs.plain_yaml import read_tree
+from configs.overrides import CONFIGS, ConfigError, at_home, quoted
+from configs.plain_yaml import read_tree, unread
 from configs.redact import MASK
 
 KEY = "config"
@@ -21,11 +21,13 @@ def expand(arguments: list[str]) -> list[str]:
     files = [argument.partition("=")[2] for argument in arguments if argument.startswith(f"{KEY}=")]
     if not files:
         return arguments
+    if "" in files:
+        raise ConfigError(f"{KEY}=: empty; expected a YAML file of keys")
     typed = [argument for argument in arguments if not argument.startswith(f"{KEY}=")]
     # status and stop of `relama launch` come before all keys
     first = next((place for place, argument in enumerate(typed) if "=" in argument), len(typed))
     for file in reversed(files):
-        typed[first:first] = _without(words_of(_read(Path(file))), typed)
+        typed[first:first] = _without(words_of(_read(Path(at_home(file)))), typed)
     return typed
 
 
@@ -48,16 +50,19 @@ def _read(path: Path) -> dict:
     try:
         found = read_tree(path)
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise ConfigError(f"{KEY}={path}: cannot be read ({why}); expected a YAML file of keys") from None
+        why = f"{KEY}={path}: cannot be read ({unread(error)})"
+        raise ConfigError(f"{why}; expected a YAML file of keys") from None
     except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark else f" ({str(error).splitlines()[0]})"
-        raise ConfigError(f"{KEY}={path}: not readable as YAML{line}; expected KEY: VALUE lines") from None
+        why = f"{KEY}={path}: not readable as YAML ({unread(error)})"
+        raise ConfigError(f"{why}; expected KEY: VALUE lines") from None
     except ValueError as error:
         raise ConfigError(f"{KEY}={path}: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigError(f"{KEY}={path}: expected KEY: VALUE lines")
+    if not isinstance(found, dict) or not found:
+        raise ConfigError(f"{KEY}={path}: {'' if found else 'empty; '}expected KEY: VALUE lines")
+    if KEY in found:
+        raise ConfigError(
+            f"{KEY}={path}: it names another file ({KEY}: …); type {KEY}= once for each instead"
+        )
     if masked := next((key for key, value in _flat(found, "") if MASK in _texts(value)), None):
         raise ConfigError(
             f"{KEY}={path}: {masked} was masked as a secret ({MASK}) when this file was written; write the "

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,7 +18,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from configs import describe, terminal
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
-LOCAL = ("corpora", "run")  # keys that name a folder; some verbs take a URL for them
+LOCAL = ("corpora", "run", "output", "to", "folder")  # keys that name a place here; some verbs take URLs
 T = TypeVar("T")
 
 
@@ -131,6 +132,11 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
         if value is not None and not isinstance(value, DictConfig):
             parts = ", ".join(name for name in known if name.startswith(f"{key}."))
             raise ConfigError(f"{key}={value}: not a value but a group of keys: {parts}")
+    for key in (key for key, kind in known.items() if schemas.is_mapping_of_scalars(kind)):
+        entries = OmegaConf.select(composed, key)
+        for name, value in entries.items() if isinstance(entries, DictConfig) else ():
+            if isinstance(value, DictConfig | ListConfig):  # which OmegaConf lets through
+                raise ConfigError(f"{key}.{name}={value}: expected {schemas.item_of(known[key])}")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
         missing = sorted(OmegaConf.missing_keys(merged))
@@ -144,9 +150,11 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
     except ValueError as error:  # a dataclass's own __post_init__; a value may hold newlines
         raise ConfigError(" ".join(str(error).split())) from None
     assert isinstance(config, schema)
-    for key in LOCAL:
-        value = getattr(config, key, None)
+    for key in (key for key in known if key.rpartition(".")[2] in LOCAL):
+        value = attrgetter(key)(config)
         if key == "corpora" and hasattr(config, "cache"):  # this verb reads tokens, from buckets too
+            continue
+        if key in getattr(schema, "URLS", ()):
             continue
         if key == "run" and value == "":
             raise ConfigError("run=: expected a run's name (run=NAME: runs/NAME)")
@@ -169,15 +177,16 @@ def _has_surrogates(value: str) -> bool:
 def _type_line(error: OmegaConfBaseException, known: dict[str, object]) -> str:
     """A value of the wrong type: the key, the value and the type expected."""
     key = error.full_key or str(error.key)
-    if isinstance(error, ValidationError) and error.value is not None:
+    if isinstance(error, ValidationError):
+        value = "null" if error.value is None else error.value
         if key in known:
-            return f"{key}={error.value}: expected {schemas.described(known[key])}"
+            return f"{key}={value}: expected {schemas.described(known[key])}"
         for parent in (
             key.partition("[")[0],
             key.rpartition(".")[0],
         ):  # of a list item or dict entry
             if parent in known:
-                return f"{key}={error.value}: expected {schemas.item_of(known[parent])}"
+                return f"{key}={value}: expected {schemas.item_of(known[parent])}"
     return f"{key}: {_first_line(error)}"
 
 

@@ -40,7 +40,9 @@ def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
     groups, parser = groups_of(name), OverridesParser.create()
     for key in (argument.removesuffix("=") for argument in arguments if argument.endswith("=")):
-        if schemas.is_text(schemas.leaves(schema).get(key)) and key not in schemas.may_be_empty(schema):
+        kind = schemas.leaves(schema).get(key)
+        needs_value = schemas.is_text(kind) or schemas.is_list_or_null(kind)
+        if needs_value and key not in schemas.may_be_empty(schema):
             raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
     return [_checked(argument, schema, groups, parser) for argument in arguments]
 
@@ -86,6 +88,11 @@ def quoted(value: str) -> str:
     )
 
 
+def at_home(value: str) -> str:
+    """A path below ~, which shells leave after an equals sign, in full."""
+    return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
+
+
 def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not key or argument.startswith(("~", "-")):
@@ -100,8 +107,8 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     if key in groups:
         return _choice(key, value, groups[key], parser)
     if key in known:
-        if value.startswith("~/") and key != "prompt":  # shells leave it after an equals sign
-            value = os.path.expanduser(value)
+        if key != "prompt":
+            value = at_home(value)
         written = f"++{key}={_as_hydra(known[key], value)}"
     elif any(key.startswith(f"{name}.") and schemas.is_mapping(kind) for name, kind in known.items()):
         written = f"++{key}={value}"
@@ -112,7 +119,7 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
         written = f"++{key}={value}"
     else:
         raise ConfigError(schemas.unknown_key(key, schema, tuple(groups)))
-    if _parsed(written, key, value, parser).is_sweep_override():
+    if _parsed(written, key, value, parser, known.get(key)).is_sweep_override():
         raise ConfigError(f"{key}={value}: expected one value")
     return written
 
@@ -150,7 +157,7 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
 
 def _number(value: str, is_whole: bool) -> str | None:
     """In digits, what was written as 10k, 1,000, 0,001 or, for an integer, 1e3."""
-    if is_whole and re.fullmatch(r"\d(\.\d+)?[eE]\+?1?\d", value):
+    if is_whole and re.fullmatch(r"\d(\.\d+)?[eE]\+?1?\d|\d+\.0", value):  # YAML's 1e9 is 1000000000.0
         return f"{float(value):.0f}" if float(value).is_integer() else None
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB])", value):
         number = float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[found[2].lower()]
@@ -197,10 +204,12 @@ def _holds(text: str, word: str) -> bool:
     return inner in outer
 
 
-def _parsed(written: str, key: str, value: str, parser: OverridesParser):
+def _parsed(written: str, key: str, value: str, parser: OverridesParser, kind: object = str):
     try:
         return parser.parse_override(written)
     except HydraException:
+        if schemas.is_number(schemas.list_of(kind) or kind) or kind is bool:  # quotes would not help
+            raise ConfigError(f"{key}={value}: expected {schemas.described(kind)}") from None
         raise ConfigError(
             f"{key}={value}: not readable as key=value; quote special characters: {key}=\"'…'\""
         ) from None
@@ -217,7 +226,7 @@ def _as_hydra(kind: object, value: str) -> str:
     is_path = item is str and os.path.exists(value)  # one path, commas included
     if item is not None and (is_path or not value.startswith("[")):
         parts = [value] if is_path else value.split(",")
-        parts = [part.strip() for part in parts if part.strip()]
+        parts = [at_home(part.strip()) for part in parts if part.strip()]
         return f"[{','.join(_text(part) if item is str else part for part in parts)}]"
     return _text(value) if schemas.is_text(kind) and value else value
 

@@ -27,6 +27,17 @@ def read_tree(path: Path) -> object:
         raise ValueError(str(error).splitlines()[0]) from None
 
 
+def unread(error: Exception) -> str:
+    """Why a file is not YAML or cannot be read, in a few words."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    mark = getattr(error, "problem_mark", None)
+    problem = (getattr(error, "problem", None) or str(error).splitlines()[0]).removeprefix("but ")
+    return f"line {mark.line + 1}: {problem}" if mark else problem
+
+
 def refuse_interpolation(tree: object) -> None:
     """Raises ValueError for `${…}` anywhere in a tree, and for more than MAX_VALUES values."""
     for number, value in enumerate(_values(tree)):

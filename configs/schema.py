@@ -66,9 +66,19 @@ def list_of(kind: object) -> object | None:
     return None
 
 
+def is_list_or_null(kind: object) -> bool:
+    """Whether a key takes a list, and null stands for its usual one."""
+    return list_of(kind) is not None and NoneType in get_args(kind)
+
+
 def is_mapping(kind: object) -> bool:
     """Whether a key takes a dict, so that its entries can be given one by one."""
     return any(get_origin(option) is dict for option in (kind, *get_args(kind)))
+
+
+def is_mapping_of_scalars(kind: object) -> bool:
+    """Whether a key takes a dict whose values are numbers or texts."""
+    return is_mapping(kind) and get_args(kind)[-1] in (int, float, bool, str)
 
 
 def is_number(kind: object) -> bool:

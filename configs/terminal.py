@@ -29,7 +29,13 @@ _last = time.monotonic()  # when something was last shown
 
 
 def accept_any_text() -> None:
-    """Print any text in a locale without UTF-8: `…` as `...`, other characters escaped."""
+    """Print any text in a locale without UTF-8: `…` as `...`, other characters escaped.
+
+    A stream that the shell has closed (`>&-`) is as if it were /dev/null.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
     for stream in (sys.stdout, sys.stderr):
         encoding = getattr(stream, "encoding", None) or "utf-8"
         if isinstance(stream, io.TextIOWrapper) and codecs.lookup(encoding).name != "utf-8":

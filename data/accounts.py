@@ -64,10 +64,20 @@ class Report:
 
     def summary(self) -> str:
         """One line: what was read, kept and dropped."""
-        reasons = sorted(self.dropped.items(), key=lambda item: (-item[1]["count"], item[0]))
-        dropped = ", ".join(f"{reason} ({counted['count']:,})" for reason, counted in reasons) or "none"
+        dropped = ", ".join(f"{reason} ({counted['count']:,})" for reason, counted in self._reasons())
         kept = f"{self.kept:,} kept ({megabytes(self.text_bytes)})"
-        return f"{self.read:,} records read, {kept}; dropped: {dropped}"
+        return f"{self.read:,} record{'s' * (self.read != 1)} read, {kept}; dropped: {dropped or 'none'}"
+
+    def example(self) -> str:
+        """What was wrong with the first record that was dropped for the most frequent reason."""
+        for _, counted in self._reasons():
+            for one in counted["examples"]:
+                return f", such as {Path(one['file']).name}#{one['record']}: {one['detail']}"
+        return ""
+
+    def _reasons(self) -> list[tuple[str, dict]]:
+        """The reasons and their counts and examples, the most frequent first."""
+        return sorted(self.dropped.items(), key=lambda item: (-item[1]["count"], item[0]))
 
     def as_dict(self) -> dict:
         """A plain dict for JSON, every table sorted by key so that the order of the tasks does not matter."""

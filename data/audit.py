@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from configs import terminal
+from configs.errors import reason
 from configs.load import entry, load
 from configs.table import table as aligned
 from data import folders
@@ -236,7 +237,7 @@ def run(argv: list[str]) -> None:
         try:
             folders.write_whole(Path(config.output), account + "\n")
         except OSError as error:
-            raise DataError(f"output={config.output}: cannot be written ({error})") from None
+            raise DataError(f"output={config.output}: cannot be written ({reason(error)})") from None
     if config.strict and found.findings:
         raise DataError(f"strict=true: {'; '.join(found.findings)}")
 

@@ -12,6 +12,7 @@ if __name__ == "__main__":  # the other imports take seconds
 
     end_at_once()
 
+import logging
 import os
 import re
 import signal
@@ -34,6 +35,8 @@ def main(argv: list[str] | None = None) -> int:
     os.environ[AGENT] = "1"
     if args.nproc_per_node != "1":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun would, with four lines about it
+    if "LOGLEVEL" not in os.environ:  # which torchrun reads
+        logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     setattr(api, "LocalElasticAgent", Agent)  # noqa: B010 - torchrun has no switch for another agent
     try:
         run.run(args)

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from configs import terminal
+from configs.errors import explained, report
 from configs.interrupts import end_at_once, interrupted
 from configs.waiting import waiting
 
@@ -135,12 +136,18 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # `relama --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:  # `relama --help > /dev/full`
+        if explained(error) is None:
+            raise
+        report(error)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python would flush it again
+        return 1
     except KeyboardInterrupt:
         return interrupted()
 
 
 def run(arguments: list[str]) -> int:
-    if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] in VERBS:  # relama help train
+    if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] != "help":  # relama help train
         arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
@@ -160,11 +167,16 @@ def run(arguments: list[str]) -> int:
             f"relama: error: {verb}: no such verb; {hint}the verbs are: {', '.join(VERBS)}", file=sys.stderr
         )
         return 2
-    if "-h" in overrides or "--help" in overrides:
+    if "-h" in overrides or "--help" in overrides or overrides[:1] == ["help"]:
         print(help_page(verb))
         return 0
     if verb in ("train", "launch") and ("--multirun" in overrides or "-m" in overrides):
         return importlib.import_module("launch.sweep.main").main(verb, overrides)
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # torch's libraries would abort
+        print("relama: error: the current folder was removed; cd to another one", file=sys.stderr)
+        return 1
     with waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
         module = importlib.import_module(VERBS[verb][0])  # torch alone takes seconds
     return module.main(overrides)

@@ -13,6 +13,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+from configs.errors import reason
 from configs.redact import redact
 from data import folders
 from data.accounts import megabytes
@@ -47,7 +48,7 @@ def download(recipe: str, source: str, config: DumpsConfig) -> Path:
                 )
                 progress.say(f"{_files_of(missing)} downloaded to {folder}{verified}")
     except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error})") from None
+        raise DataError(f"{folder}: cannot be written ({reason(error)})") from None
     return folder
 
 

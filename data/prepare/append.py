@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from configs import terminal
+from configs.errors import reason
 from configs.load import entry, load
 from data import folders
 from data.errors import DataError
@@ -65,7 +66,9 @@ def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:
             yield from _fill(aside, corpora, more, old, new)
             folders.commit_once(aside, output)
     except OSError as error:
-        raise DataError(f"output={output}: cannot be written ({error}); nothing was appended") from None
+        raise DataError(
+            f"output={output}: cannot be written ({reason(error)}); nothing was appended"
+        ) from None
 
 
 def _fill(

@@ -73,6 +73,8 @@ CCNET_KEYS = tuple(key.name for key in fields(CCNetConfig))  # in earlier versio
 class PrepareConfig:
     """What to prepare, from which inputs, and where; `configs/prepare.yaml` fills it."""
 
+    URLS = ("output",)  # keys of a place that may be a URL
+
     data: DataConfig  # recipe=all: the sources' weights in the tokenizer's training text
     recipe: str = (  # commoncrawl | c4 | github | wikipedia | books | arxiv | stackexchange | text
         ""  # | ccnet-models | sample | all

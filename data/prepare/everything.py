@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from configs.plain_yaml import unread
 from data import mixture, remote
 from data.accounts import megabytes
 from data.errors import DataError
@@ -88,7 +89,7 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"input={path}: cannot be read ({' '.join(str(error).split())})") from None
+        raise DataError(f"input={path}: cannot be read ({unread(error)})") from None
     if not isinstance(listed, dict) or not listed:
         raise DataError(
             f"input={path}: expected `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"

@@ -71,4 +71,4 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         make(config)
     except DataError as error:
         line = str(error).replace("vocab_size=", "data.vocab_size=")
-        raise DataError(f"{line} (source=NAME prepares another source)") from None
+        raise DataError(f"{line}; source=NAME prepares another source") from None

@@ -86,7 +86,8 @@ def make_text(
     quarantined = _quarantined(plan, folder)
     if not report.kept:
         shutil.rmtree(work.parent)
-        raise DataError(f"{folder}: no document is left; {report.summary()} (see {folder / 'report.json'})")
+        found = f"{report.summary()}{report.example()} (see {folder / 'report.json'})"
+        raise DataError(f"{folder}: no document is left; {found}")
     _verify(plan, report)
     folders.commit(plan.text, folder / "text")
     shutil.rmtree(work.parent)

@@ -18,6 +18,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from configs.errors import reason
 from data.errors import DataError
 from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
@@ -62,7 +63,7 @@ def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: boo
                     _make(corpora, made, progress)
                     return ""
     except OSError as error:
-        raise DataError(f"{corpora}: the sample cannot be written ({error})") from None
+        raise DataError(f"{corpora}: the sample cannot be written ({reason(error)})") from None
     return _difference(corpora / "sample", older, made, vocab_size, replace)
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from configs.errors import reason
 from data import engine, folders, mixture, remote
 from data.documents import text_files
 from data.errors import DataError
@@ -64,7 +65,7 @@ def make(config: PrepareConfig) -> None:
             if config.output and remote.is_remote(config.output):
                 _publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
-        raise DataError(f"{config.output or config.folder}: cannot be written ({error})") from None
+        raise DataError(f"{config.output or config.folder}: cannot be written ({reason(error)})") from None
 
 
 def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | None" = None) -> None:

@@ -77,7 +77,7 @@ def build_store(
     shutil.rmtree(work_folder(output))  # only now: until the commit everything can be resumed
     train = manifest["splits"]["train"]
     progress.say(
-        f"{train['tokens']:,} tokens in {train['documents']:,} documents "
+        f"{train['tokens']:,} tokens in {train['documents']:,} document{'s' * (train['documents'] != 1)} "
         f"({train['bytes'] / max(1, train['tokens']):.2f} bytes per token), "
         f"{manifest['splits']['heldout']['tokens']:,} tokens held out"
     )

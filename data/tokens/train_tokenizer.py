@@ -90,19 +90,18 @@ def train_tokenizer(
     output.parent.mkdir(parents=True, exist_ok=True)
     with folders.replacing(output) as temporary:
         temporary.write_bytes(model.getvalue())
-        lost = refuse_lossy(Tokenizer(temporary), [*PROBES, *sentences.kept])
+        trained = Tokenizer(temporary)
+        refuse_lossy(trained, PROBES)
+        lost = refuse_lossy(trained, sentences.kept)
         if settings is not None:  # before the model, which would be refused without it
             record = settings | {"xxh3": checksum(temporary)}
             folders.write_whole(_record(output), json.dumps(record, indent=1))
     left_out = f"; ignored {sentences.long:,} bytes in lines above {LONGEST} bytes" if sentences.long else ""
-    but = (
-        f", but for {lost:,} characters \N{LOWER ONE EIGHTH BLOCK} (U+2581), its mark of a space"
-        if lost
-        else ""
-    )
+    checked = f"{len(sentences.kept):,} text{'s' * (len(sentences.kept) != 1)}"
+    but = f", except for {lost:,} \N{LOWER ONE EIGHTH BLOCK} (U+2581), which become spaces" if lost else ""
     Progress("tokenizer").say(
         f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
-        f"{len(sentences.kept):,} texts round-trip{but}"
+        f"{checked} encoded and decoded without loss{but}"
     )
     return output
 

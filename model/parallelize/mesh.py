@@ -123,10 +123,8 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
         return _checked(wanted, wanted, world_size, limits)
     rest = world_size // fixed
     if free[0].startswith("dp_"):  # using fewer leaves ranks idle but changes nothing else
-        rest = next(
-            (n for n in range(rest, 0, -1) if not limits.problem(replace(wanted, **{free[0]: n}))),
-            rest,
-        )
+        useful = range(min(rest, limits.micro_batches), 0, -1)  # the ranks of a batch divide it
+        rest = next((n for n in useful if not limits.problem(replace(wanted, **{free[0]: n}))), rest)
     return _checked(replace(wanted, **{free[0]: rest}), wanted, world_size, limits)
 
 

@@ -57,9 +57,15 @@ def test_launch_takes_its_own_keys_and_trains_from_the_file(tmp_path, capsys):
     ("content", "expected"),
     [
         (None, "my.yaml: cannot be read (No such file or directory)"),
-        ("a: [1", "my.yaml: not readable as YAML (line 1)"),
+        ("a: [1", "my.yaml: not readable as YAML (line 1: "),
         ("- a", "my.yaml: expected KEY: VALUE lines"),
-        ("", "my.yaml: expected KEY: VALUE lines"),
+        ("", "my.yaml: empty; expected KEY: VALUE lines"),
+        ("steps=5", "my.yaml: expected KEY: VALUE lines"),
+        ("model: tiny\n\tsteps: 5", "my.yaml: not readable as YAML (line 2: found character '\\t'"),
+        ("steps: 5\nsteps: 6", "my.yaml: not readable as YAML (line 2: found duplicate key steps)"),
+        ("steps: 5\n---\nseed: 6", "my.yaml: not readable as YAML (line 2: found another document)"),
+        ("config: other.yaml", "my.yaml: it names another file (config: …); type config= once for each"),
+        ("steps: 1e9", "steps=1000000000.0: expected an integer in digits: steps=1000000000"),
         ("optim: {lrr: 1}", "optim.lrr: unknown key; did you mean optim.lr?"),
         ("steps: many", "steps=many: expected an integer"),
     ],
@@ -99,6 +105,17 @@ def test_a_file_from_anyone_neither_hangs_nor_reads_the_environment(tmp_path, co
     with pytest.raises(ConfigError) as refused:
         expand([write(tmp_path / "my.yaml", content)])
     assert expected in str(refused.value)
+
+
+def test_a_file_below_home_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write(tmp_path / "my.yaml", "seed: 7\n")
+    assert expand(["config=~/my.yaml"]) == ["seed=7"]
+
+
+def test_an_empty_config_is_no_folder():
+    with pytest.raises(ConfigError, match=r"^config=: empty; expected a YAML file of keys$"):
+        expand(["config="])
 
 
 def test_a_pipe_is_refused_instead_of_waited_for(tmp_path):

@@ -63,6 +63,13 @@ REFUSED = {
     "run=${nothing}": ["run=${nothing}: ", "not found"],
     "run=s3://bucket/run": ["run=s3://bucket/run", "expected a local folder"],
     "data=[mix,sample]": ["data=[mix,sample]", "no such choice"],
+    "steps=null": ["steps=null: expected an integer"],
+    "steps=5.0": ["expected an integer in digits: steps=5"],
+    "optim.lr=3e\u22124": ["optim.lr=3e\u22124: expected a number"],
+    "optim.betas=(0.9,0.95)": ["optim.betas=(0.9,0.95): expected a list such as 1,2"],
+    "profile=(": ["profile=(: expected true or false"],
+    "data.weights.a.b=1": ["data.weights.a={'b': 1}: expected a number"],
+    "data.weights.python_code=null": ["data.weights.python_code=null: expected a number"],
 }
 
 

@@ -28,6 +28,7 @@ def test_a_launch_ends_with_the_refusal_of_its_ranks(corpora, tmp_path):
     assert last.startswith("relama: error: micro_batch=1048576: ") and "fits, with the same result" in last
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["launch"]
     assert done.stderr.count("relama: error: ") == 1  # of one start, by the agent
+    assert "torch/distributed" not in done.stderr  # torchrun's own lines about the same failure
 
 
 @pytest.mark.distributed

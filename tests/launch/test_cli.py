@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shlex
 import subprocess
 import sys
 
@@ -72,9 +73,9 @@ def test_a_locale_without_utf_8_gets_plain_signs():
 
 
 def test_help_of_a_verb_and_the_version_have_their_usual_spellings(capsys):
-    assert main(["help", "runs"]) == 0 and main(["runs", "--help"]) == 0
-    once, again = capsys.readouterr().out.split("runs: ")[1:]
-    assert once == again
+    assert main(["help", "runs"]) == main(["runs", "--help"]) == main(["runs", "help"]) == 0
+    once, again, third = capsys.readouterr().out.split("runs: ")[1:]
+    assert once == again == third
     assert main(["--version"]) == 0 and capsys.readouterr().out.startswith("relama 0.")
 
 
@@ -129,3 +130,27 @@ def test_every_verb_starts_with_the_core_alone():
         [sys.executable, "-c", start, *modules], cwd=REPOSITORY, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("shell", "expected"),
+    [
+        ("{relama} --help > /dev/full", "relama: error: no space left on the disk of "),
+        ("{relama} runs folder=. >&-", None),
+        ("{relama} runs folder=. >&- 2>&- <&-", None),
+        (
+            "mkdir d && cd d && rmdir ../d && {relama} runs",
+            "relama: error: the current folder was removed; cd",
+        ),
+    ],
+    ids=["full", "closed", "all closed", "no folder"],
+)
+def test_a_strange_shell_gets_one_line_at_most(shell, expected, tmp_path):
+    relama = f"PYTHONPATH={shlex.quote(str(REPOSITORY))} {shlex.quote(sys.executable)} -m launch.cli"
+    command = shell.format(relama=relama)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == (1 if expected else 0)
+    if expected:
+        assert done.stderr.startswith(expected) and len(done.stderr.splitlines()) == 1
+    else:
+        assert done.stderr == ""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import load
+from data.prepare.config import PrepareConfig
 from data.tokens.train_tokenizer import train_tokenizer
 from launch.cli import main
 from tests.support.runs import SMALL
@@ -127,6 +128,7 @@ MISTAKES = {
     "train TRAIN run=./photos": "photos: not empty and not a run folder; choose another run=NAME",
     "train TRAIN run=./my.txt": "my.txt: a file, expected a run folder; choose another run=NAME",
     "train TRAIN run=/dev/null/new": "/dev/null: a file, expected a folder; choose another path",
+    f"train TRAIN run={'n' * 300}": "nnn…: a name in this path is too long for its file system; choose a sho",
     "train TRAIN run=s3://bucket/new": "expected a local folder; copy it to one, or mount the bucket",
     "train TRAIN run=new init=nosuch": "nosuch: no such file or folder, so neither a run folder",
     "train TRAIN run=new init=photos": "photos: neither a run folder (runs/NAME) nor a checkpoint",
@@ -185,6 +187,7 @@ MISTAKES = {
     "launch status run=nosuch": "no launch recorded for this run; give run=NAME",
     "launch status": "launch status: expected run=NAME of one that was launched (in runs: none)",
     # an empty value, as of a shell's variable that is not set
+    "evaluate weights=first tasks=": "tasks=: empty; expected a value (of the suite, lm-eval's others,",
     "validate weights=": "weights=: empty; expected a value (a run's folder or name, RUN@STEP,",
     "train TRAIN run=new init=": "init=: empty; expected a value (weights to start from: a run,",
     "export weights=first format=hf output=": "output=: empty; expected a value (the folder to create)",
@@ -216,6 +219,16 @@ MISTAKES = {
     "train --logging_steps=10": "without dashes; logging_steps: unknown key; every step is logged",
     "train tokenizer=other.model": "tokenizer: unknown key; a run has the tokenizer that made its tokens",
     "generate weights=first prompt=a top_k=50": "top_k: unknown key; texts are drawn by temperature=",
+    "help nosuch": "nosuch: no such verb",
+    # a place that cannot be
+    "export weights=first format=hf output=s3://bucket/x": "output=s3://bucket/x: expected a local folder",
+    "branch run=first at=2 to=s3://bucket/x": "to=s3://bucket/x: expected a local folder",
+    "prepare recipe=c4 download=true dumps.folder=s3://b": "dumps.folder=s3://b: expected a local folder",
+    "prepare recipe=text source=new input=my.txt output=my.txt": (
+        "my.txt: cannot be written (a file, expected a folder)"
+    ),
+    "prepare recipe=all input=tab.yaml": "tab.yaml: cannot be read (line 1: found character '\\t'",
+    "ladder fit=first": "1 size (",
     # their keys in sections
     "train checkpoint.interval=10": "checkpoint.interval: unknown key; did you mean checkpoint.every?",
     "train checkpoint.folder=x": "checkpoint.folder: unknown key; did you mean run?",
@@ -240,6 +253,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("first-day")
     (folder / "my.txt").write_text("".join(f"{n} {TEXT}" for n in range(800)))
     (folder / "empty.txt").touch()
+    (folder / "tab.yaml").write_text("\tbooks: my.txt\n")
     (folder / "photos").mkdir()
     (folder / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     train_tokenizer(iter([TEXT * 50]), folder / "other.model", vocab_size=310)
@@ -303,6 +317,11 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     assert code == 0 and out.endswith("tokenizer='a b.model'\n"), err  # to be pasted
     monkeypatch.setenv("HOME", "/home/me")  # shells leave a ~ after an equals sign
     assert load("train", TrainConfig, [*TRAIN, "run=~/r"]).run == "/home/me/r"
+    assert load("train", TrainConfig, [*TRAIN, "run=~"]).run == "/home/me"
+    assert load("prepare", PrepareConfig, ["recipe=text", "source=a", "input=~/a,~/b"]).input == [
+        "/home/me/a",
+        "/home/me/b",
+    ]
     for arguments in ("init=first", "init=first/", "init=./first"):
         assert load("train", TrainConfig, [*TRAIN, arguments]).init == "first"
 

@@ -28,6 +28,11 @@ def test_minus_one_fills_the_world(wanted, world_size, chosen):
     assert choose(wanted, world_size, LIMITS) == chosen
 
 
+def test_a_world_far_beyond_the_batch_is_not_searched_rank_by_rank():
+    wanted = Layout(dp_replicate=1, dp_shard=-1)
+    assert choose(wanted, 10**15, LIMITS) == Layout(dp_replicate=1, dp_shard=LIMITS.micro_batches)
+
+
 @pytest.mark.parametrize(
     ("dim", "world_size", "tp", "copies"),
     [(4096, 8, 1, 1), (8192, 2048, 1, 1), (6656, 2048, 1, 4), (6656, 2048, 4, 2), (6656, 512, 1, 1)],

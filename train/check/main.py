@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from configs.errors import reason
 from configs.load import entry, load
 from data.errors import DataError
 from data.folders import run_path, write_whole
@@ -173,7 +174,7 @@ def _write(config: TrainConfig, ranks: Ranks, found: list[dict], problems: list[
     try:
         write_whole(OUTPUT, json.dumps(content, indent=1) + "\n")
     except OSError as error:
-        raise RunError(f"{OUTPUT.absolute()}: cannot be written ({error})") from None
+        raise RunError(f"{OUTPUT.absolute()}: cannot be written ({reason(error)})") from None
 
 
 def main(argv: list[str] | None = None) -> int:

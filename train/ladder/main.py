@@ -8,6 +8,7 @@ law, its intervals, what it advises and every number are in ladder.json; ladder.
 from dataclasses import fields, replace
 from pathlib import Path
 
+from configs.errors import reason
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.folders import find_run, refuse_unwritable, run_path, write_whole
@@ -94,8 +95,9 @@ def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
             say(f"{name} is left out of the fit: {result.excluded}")
         done.append(result)
     results.refuse_other_data(done)
+    fitted = _fit(done, config)
     folder.mkdir(parents=True, exist_ok=True)
-    _conclude(config, folder, book.Book(folder / "ladder.json"), [], done, _fit(done, config), "")
+    _conclude(config, folder, book.Book(folder / "ladder.json"), [], done, fitted, "")
 
 
 def _conclude(
@@ -116,7 +118,7 @@ def _conclude(
     try:
         write_whole(output, page(folder.resolve().name, written, done, fitted))
     except OSError as error:
-        raise RunError(f"output={output}: cannot be written ({error})") from None
+        raise RunError(f"output={output}: cannot be written ({reason(error)})") from None
     print(f"relama: wrote {output} and {notes.path}")
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from train.config import RunError
 
+EXPECTED = "expected the JSON file that benchmarks/gpu.py or relama launch check wrote"
+
 
 def measured_rate(file: Path, dim: int) -> tuple[float, str]:
     """FLOP/s that one GPU reaches in blocks about `dim` wide, and what the figure is based on.
@@ -25,9 +27,8 @@ def measured_rate(file: Path, dim: int) -> tuple[float, str]:
         share = "" if best["mfu"] is None else f", {best['mfu']:.0%} of its peak"
         way = "compiled" if best["compiled"] else "eager"
         basis = f"measured on {found['device']}: {best['shape']}-shaped blocks, {way}{share}, alone"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"measured={file}: expected what benchmarks/gpu.py or relama launch check wrote, with a speed "
-            f"({type(error).__name__}: {error})"
-        ) from None
+    except OSError as error:
+        raise RunError(f"measured={file}: cannot be read ({error.strerror}); {EXPECTED}") from None
+    except (ValueError, KeyError, TypeError):
+        raise RunError(f"measured={file}: holds no speed; {EXPECTED}") from None
     return rate, basis

@@ -134,7 +134,7 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     rows = f"{config.micro_batch} × {each // config.micro_batch} accumulated × {ranks}"
     yield (
         f"{n_params(config.model):,} parameters, {count(config.timeline.tokens(config.steps))} tokens in "
-        f"{config.steps:,} steps of {config.global_batch:,} "
+        f"{plural(config.steps, 'step')} of {config.global_batch:,} "
         f"({config.batch_sequences:,} sequences of {config.sequence_length:,}: {rows})"
     )
     (free, place, _), undecided = _room(config, layout), config.precision == "auto"

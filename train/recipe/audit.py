@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from configs import terminal
+from configs.errors import reason
 from configs.load import CONFIGS, entry, load
 from configs.overrides import as_key
 from data import folders
@@ -67,7 +68,7 @@ def run(argv: list[str]) -> None:
         try:
             folders.write_whole(Path(mixture.output), account + "\n")
         except OSError as error:
-            raise DataError(f"output={mixture.output}: cannot be written ({error})") from None
+            raise DataError(f"output={mixture.output}: cannot be written ({reason(error)})") from None
     wrong = [*(found.findings if found else [absent]), *(map(str, conforms.deviations) if conforms else ())]
     if mixture.strict and wrong:
         raise DataError(f"strict=true: {'; '.join(wrong)}")

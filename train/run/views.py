@@ -3,6 +3,7 @@
 Each can be moved away at any time: all that a run needs to resume is in its newest checkpoint.
 """
 
+import errno
 from pathlib import Path
 
 from configs import regular_file
@@ -23,6 +24,8 @@ def content(path: Path) -> bytes | None:
     except regular_file.NotAFile as error:
         raise RunError(f"{path}: {error.strerror}; {AWAY}") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise
         raise RunError(
             f"{path}: cannot be read ({error.strerror or error}); restore access, or {AWAY}"
         ) from None

@@ -164,7 +164,7 @@ def test_if_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys
     (tmp_path / "a.jsonl").write_text("not json\n")
     assert prepare(tmp_path, "recipe=text", "source=mine", f"input={tmp_path / 'a.jsonl'}") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "no document is left" in error and "malformed record (1)" in error
+    assert "no document is left" in error and "malformed record (1), such as a.jsonl#" in error
     assert not list((tmp_path / "corpora" / "mine").glob("text*"))
 
 

@@ -59,4 +59,10 @@ def test_the_nearest_width_sets_the_speed(tmp_path, capsys):
 @pytest.mark.parametrize("changes", [{"speed": []}, {"speed": None}, {"speed": [{"dim": 1}]}])
 def test_another_file_is_refused_by_name(tmp_path, capsys, changes):
     assert plan([written(tmp_path, **changes), "model=7b"]) == 1
-    assert "expected what benchmarks/gpu.py or relama launch check wrote" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "gpu.json: holds no speed; expected the JSON file that benchmarks/gpu.py or " in error
+
+
+def test_a_missing_measurement_is_refused_without_pythons_names(tmp_path, capsys):
+    assert plan([f"measured={tmp_path / 'no.json'}", "model=7b"]) == 1
+    assert "no.json: cannot be read (No such file or directory); expected" in capsys.readouterr().err
