@@ -24,6 +24,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from configs.interrupts import held
 from data.errors import DataError
 
 if TYPE_CHECKING:
@@ -129,8 +130,15 @@ class _Workers:
             sent = Path(folder, "work.pickle")  # a stage's plan may be large: not sent with each item
             sent.write_bytes(pickle.dumps(work))
             try:
-                for future in as_completed([self._pool.submit(_do, sent, item) for item in items]):
+                with held():  # or each worker would print a traceback of its own
+                    futures = [self._pool.submit(_do, sent, item) for item in items]
+                for future in as_completed(futures):
                     future.result()
+            except KeyboardInterrupt:
+                for worker in multiprocessing.active_children():  # a task may be killed at any time
+                    worker.kill()
+                self.end()
+                raise
             except BaseException as error:
                 self.end()  # start no more tasks
                 if not isinstance(error, BrokenProcessPool):

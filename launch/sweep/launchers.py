@@ -64,10 +64,21 @@ def _in_turn(verb: str, lines: list[list[str]]) -> list[int]:
     codes: list[int] = []
     for number, line in enumerate(lines, 1):
         print(f"relama: {number} of {len(lines)}: {line[-1]}", flush=True)
-        codes.append(subprocess.run(_command(verb, line)).returncode)
+        codes.append(_waited(_command(verb, line)))
         if codes[-1] in INTERRUPTED:
             break
     return codes
+
+
+def _waited(command: list[str]) -> int:
+    """The exit code of a command. Ctrl-C reaches it too, and it saves before it ends."""
+    child, is_interrupted = subprocess.Popen(command), False
+    while True:
+        try:
+            code = child.wait()
+            return INTERRUPTED[0] if is_interrupted else code
+        except KeyboardInterrupt:
+            is_interrupted = True
 
 
 def _at_once(verb: str, lines: list[list[str]], n_jobs: int = -1) -> list[int]:

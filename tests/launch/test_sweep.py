@@ -1,5 +1,11 @@
 """--multirun: as Hydra sweeps, with a folder for each run."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from launch import cli
@@ -134,3 +140,42 @@ def test_hydras_launchers_run_the_same_sweep_and_report_a_failure(
     for seed in (1, 2):
         folder = tmp_path / f"runs/lr/data_seed={seed}"
         assert len(metrics(folder)) == 2 and "step 2" in (folder / "launch/sweep.log").read_text()
+
+
+RUN = """
+import signal, sys, time
+
+def save(*_):
+    time.sleep(1)
+    open("saved", "w").close()
+    sys.exit(130)
+
+signal.signal(signal.SIGINT, save)
+open("begun", "w").close()
+time.sleep(300)
+"""
+SWEEP = f"""
+import sys
+from launch.sweep import launchers
+launchers._command = lambda verb, line: [sys.executable, "-c", {RUN!r}]
+print(launchers.start("basic", {{}}, "train", [["run=a"], ["run=b"]]))
+"""
+
+
+def test_ctrl_c_lets_the_run_save_and_ends_the_sweep(tmp_path):
+    """A terminal sends the signal to both; the run takes a second to save."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SWEEP],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "relama: 1 of 2: run=a\n[130]\n"
+    assert (tmp_path / "saved").exists()
