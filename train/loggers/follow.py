@@ -162,10 +162,8 @@ class Follower:
     def _warn(self, reason: str) -> None:
         if not self._warned:
             self._warned = True
-            identity.say(
-                f"warning: {self._name}: {reason.rstrip('.')}; training continues, {self._name} is tried "
-                "again, and metrics.jsonl has all metrics"
-            )
+            on = "" if self._closing else f"training continues, {self._name} is tried again, and "
+            identity.say(f"warning: {self._name}: {reason.rstrip('.')}; {on}metrics.jsonl has all metrics")
 
 
 def values(line: dict) -> Values:

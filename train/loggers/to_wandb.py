@@ -4,6 +4,7 @@ The run's id is made once and kept in wandb.json. A run resumed online continues
 resumed offline, it adds another folder with the same id, which `wandb sync` puts into one run.
 """
 
+import os
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ class Wandb:
             run.finish(exit_code=exit_code)
 
     def _connect(self, which: Kept) -> "wandb.Run":
+        os.environ.setdefault("WANDB_SILENT", "true")  # it prints before its settings apply
         import wandb  # takes a second to import
 
         # wandb's metadata would include the command line, the host name and the clone's remote.

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import logged
+from tests.support.runs import REPOSITORY
 from tests.train.loggers import test_read_back as read_back
 from train.config_groups import LoggerConfig
 from train.loggers import to_wandb
@@ -106,5 +109,38 @@ def test_a_server_that_does_not_answer_delays_neither_start_nor_end(tmp_path, mo
         run.end()
         assert time.monotonic() - begin < 60
     assert was_trained and all(was_trained)
-    output = capsys.readouterr().out
-    assert output.count("warning: wandb: ") == 1 and "training continues" in output
+    output, errors = capsys.readouterr()
+    assert output.count("warning: wandb: ") == 1 and "; metrics.jsonl has all metrics" in output
+    assert "training continues" not in output and "wandb: " not in errors  # its own line on credentials
+
+
+def test_without_a_login_a_terminal_is_not_asked(tmp_path):
+    """The question would come from a thread, in the middle of training."""
+    program = (
+        "from pathlib import Path\n"
+        "from train.config_groups import LoggerConfig\n"
+        "from train.loggers.follow import Position\n"
+        "from train.loggers.to_wandb import Wandb\n"
+        "try:\n"
+        "    Wandb(LoggerConfig(wandb='online'), Path('.'), {}).open(Position(0, 0))\n"
+        "except Exception as error:\n"
+        "    print('refused:', error)\n"
+    )
+    terminal, end = os.openpty()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(REPOSITORY), "HOME": str(tmp_path), "TERM": "xterm"},
+        stdin=end,
+        stdout=end,
+        stderr=end,
+    )
+    os.close(end)
+    try:
+        assert process.wait(timeout=60) == 0  # it would wait for an answer
+        output = os.read(terminal, 10_000).decode()
+    finally:
+        process.kill()
+        os.close(terminal)
+    assert output.startswith("refused: No API key configured") and "choice" not in output
