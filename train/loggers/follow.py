@@ -103,7 +103,7 @@ class Follower:
                     self._logger.close(self._failed)
             except Exception as error:  # no error of a logger may end training
                 self._is_open = False
-                self._warn(" ".join(redact(str(error)).split()) or type(error).__name__)
+                self._warn(_reason(error))
                 self._rest(pause)
                 pause *= 2
             else:
@@ -164,6 +164,11 @@ class Follower:
             self._warned = True
             on = "" if self._closing else f"training continues, {self._name} is tried again, and "
             identity.say(f"warning: {self._name}: {reason.rstrip('.')}; {on}metrics.jsonl has all metrics")
+
+
+def _reason(error: Exception) -> str:
+    words = " ".join(redact(str(error)).split()) or type(error).__name__
+    return f"{words} (pip install -e '.[loggers]')" if isinstance(error, ImportError) else words
 
 
 def values(line: dict) -> Values:
