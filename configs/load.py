@@ -178,7 +178,7 @@ def _type_line(error: OmegaConfBaseException, known: dict[str, object]) -> str:
     """A value of the wrong type: the key, the value and the type expected."""
     key = error.full_key or str(error.key)
     if isinstance(error, ValidationError):
-        value = "null" if error.value is None else error.value
+        value = "null" if str(error.value) == "None" else error.value  # may be a node that holds None
         if key in known:
             return f"{key}={value}: expected {schemas.described(known[key])}"
         for parent in (
