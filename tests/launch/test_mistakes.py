@@ -228,7 +228,7 @@ MISTAKES = {
         "my.txt: cannot be written (a file, expected a folder)"
     ),
     "prepare recipe=all input=tab.yaml": "tab.yaml: cannot be read (line 1: found character '\\t'",
-    "ladder fit=first": "1 size (",
+    "ladder fit=first": "0 sizes: a fit needs at least 3; left out: first (diverged: ",
     # their keys in sections
     "train checkpoint.interval=10": "checkpoint.interval: unknown key; did you mean checkpoint.every?",
     "train checkpoint.folder=x": "checkpoint.folder: unknown key; did you mean run?",

@@ -82,7 +82,8 @@ def refuse_undetermined(points: Sequence[Point]) -> None:
             raise FitError(f"{point.name}: expected parameters, tokens and loss above 0")
     sizes = {point.parameters for point in points}
     if len(sizes) < 3:
-        found = f"{len(sizes)} size{'s' * (len(sizes) != 1)} ({_listed(sizes)} parameters)"
+        found = f"{len(sizes)} size{'s' * (len(sizes) != 1)}"
+        found += f" ({_listed(sizes)} parameters)" if sizes else ""
         raise FitError(f"{found}: a fit needs at least 3")
     if len(points) <= PARAMETERS:
         raise FitError(
