@@ -86,8 +86,8 @@ def make_text(
     quarantined = _quarantined(plan, folder)
     if not report.kept:
         shutil.rmtree(work.parent)
-        found = f"{report.summary()}{report.example()} (see {folder / 'report.json'})"
-        raise DataError(f"{folder}: no document is left; {found}")
+        found = report.summary() + report.example()
+        raise DataError(f"{folder}: no document is left; {found} (see {folder / 'report.json'})")
     _verify(plan, report)
     folders.commit(plan.text, folder / "text")
     shutil.rmtree(work.parent)
