@@ -98,7 +98,7 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     if not equals or not key or argument.startswith(("~", "-")):
         raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema, groups)}")
     key = key.lstrip("+")
-    known = schemas.leaves(schema)
+    known = schemas.leaves_near(schema, key)
     meant = _number(value, is_whole=known.get(key) in (int, int | None))
     if meant and key in known and schemas.is_number(known[key]):
         expected = schemas.described(known[key])

@@ -29,6 +29,17 @@ def leaves(schema: type, prefix: str = "") -> dict[str, object]:
     return found
 
 
+def leaves_near(schema: type, key: str) -> dict[str, object]:
+    """`leaves`, and those of the entry of a dict of dataclasses that `key` is in: phases.NAME.KEY."""
+    known = leaves(schema)
+    for name, kind in [*known.items()]:
+        inner = get_args(kind)[-1] if is_mapping(kind) and get_args(kind) else None
+        if isinstance(inner, type) and is_dataclass(inner) and key.startswith(f"{name}."):
+            entry = key.removeprefix(f"{name}.").partition(".")[0]
+            known |= leaves(inner, f"{name}.{entry}.")
+    return known
+
+
 def is_required(field: Field) -> bool:
     """Whether a key of one value has no default."""
     return not is_dataclass(field.type) and field.default is MISSING and field.default_factory is MISSING
@@ -109,12 +120,7 @@ def item_of(kind: object) -> str:
 
 def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     """The line that refuses `key`: what may be meant, and the keys that exist next to it."""
-    known = leaves(schema)
-    for name, kind in [*known.items()]:  # entries that are groups of keys themselves
-        inner = get_args(kind)[-1] if is_mapping(kind) and get_args(kind) else None
-        if isinstance(inner, type) and is_dataclass(inner) and key.startswith(f"{name}."):
-            entry = key.removeprefix(f"{name}.").partition(".")[0]
-            known |= leaves(inner, f"{name}.{entry}.")
+    known = leaves_near(schema, key)
     parent = key.rpartition(".")[0]
     siblings = [name for name in known if name.rpartition(".")[0] == parent]
     if not parent or not siblings:

@@ -57,6 +57,19 @@ def test_phases_end_at_a_step_at_tokens_or_after_a_share_of_the_run():
     assert Steps.of(json.loads(json.dumps(config.timeline.steps.to_json()))) == config.timeline.steps
 
 
+def test_the_keys_of_a_phase_are_read_as_the_runs_own_are():
+    typed = ("phases.a.sources=python_docs", "phases.a.until_step=30", "phases.b.schedule=1-sqrt")
+    phases = config_of(*typed, "phases.b.lr=0", "phases.b.sources=python_docs, python_code").phases
+    assert phases["a"].sources == ["python_docs"] and phases["b"].schedule == "1-sqrt"
+    assert phases["b"].sources == ["python_docs", "python_code"]
+    for wrong, words in (
+        ("phases.a.until_step=3k", r"phases\.a\.until_step=3k: expected .* in digits: .*=3000"),
+        ("phases.a.seqlen=64", r"did you mean phases\.a\.seq_len"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            config_of(wrong)
+
+
 def test_a_phase_sets_its_mixture_and_what_it_leaves_null_is_the_runs():
     config = config_of("phases=anneal")
     stable, anneal = config.timeline.phases
@@ -88,6 +101,7 @@ def test_a_piece_of_the_schedule_leads_from_the_rate_before_the_phase_to_its_own
             ["phases.a.until_step=200"],
             "phases.a.until_step=200: ends with step 200, but the run has steps=100",
         ),
+        (["phases.a.until_tokens=819200"], "phases.a.until_tokens=819200: ends with step 200, but"),
         (["phases.a.seq_len=32", "phases.b.seq_len=64"], "phases.a: does not say where it ends"),
         (["phases.a.until_step=3", "phases.a.until_share=0.5"], "until_step and until_share both say"),
         (["phases.a.seq_len=512"], "phases.a.seq_len=512: expected at most model.max_seq_len=256"),

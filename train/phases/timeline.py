@@ -170,7 +170,7 @@ def _tokens(phases: list[Phase]) -> int:
 def _end(name: str, phase: PhaseConfig, steps: int, first_token: int, start: int, batch: int) -> int:
     """The phase's last step. Refuses one that is not after its start, or after the run's end."""
     if phase.until_tokens is not None:
-        given = f"until_tokens={phase.until_tokens}"
+        given = f"until_tokens={phase.until_tokens:.15g}"
         end = start + math.ceil((phase.until_tokens - first_token) / batch)
     elif phase.until_share is not None:
         given = f"until_share={phase.until_share}"
