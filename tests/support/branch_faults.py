@@ -1,7 +1,7 @@
-"""A branch killed at a file operation: while `relama branch` makes it, and while it saves its checkpoints.
+"""A branch killed at a file operation: while `relama branch` makes it, and while it is trained.
 
-`python -m tests.support.branch_faults SCRATCH CORPORA PARENT AT MAKES SAVES SEED` prints JSON: for each trial
-the operation, how the attempts ended, and what is wrong afterwards. Attempts are forked processes.
+`python -m tests.support.branch_faults SCRATCH CORPORA PARENT AT MAKES TRAINS SEED` prints JSON: for each
+trial the operation, how the attempts ended, and what is wrong afterwards. Attempts are forked processes.
 """
 
 import hashlib
@@ -53,20 +53,21 @@ def making(scratch: Path, parent: Path, at: int, trials: int, draw: random.Rando
     return found
 
 
-def saving(scratch: Path, child: Path, corpora: Path, trials: int, draw: random.Random) -> list[dict]:
-    """Kill the branch's training at an operation on its own checkpoints; then run it again."""
+def training(scratch: Path, child: Path, corpora: Path, trials: int, draw: random.Random) -> list[dict]:
+    """Kill the branch's training at an operation in its folder, from its first start to its end; then kill
+    the attempt that resumes it at the same one, and run it again."""
     torch.set_num_threads(1)
     arguments = [f"config={child / configuration.NAME}", f"corpora={corpora}"]
     fresh = scratch / "fresh"
     shutil.copytree(child, fresh)
-    root = child / "checkpoints"
-    n = operations(arguments, root, scratch, EVENTS, train.main.main)
+    n = operations(arguments, child, scratch, EVENTS, train.main.main)
     expected, found = _trained(child), []
-    for place in sorted(draw.sample(range(1, n + 1), min(trials, n))):
+    trials = min(trials, n)
+    for place in [draw.randint(1 + i * n // trials, (i + 1) * n // trials) for i in range(trials)]:
         shutil.rmtree(child)
         shutil.copytree(fresh, child)
-        ends = [attempt(arguments, counter(root, place, lambda: os._exit(KILLED))[0], train.main.main)]
-        ends.append(attempt(arguments, verb=train.main.main))
+        faults = [counter(child, place, lambda: os._exit(KILLED))[0] for _ in range(2)]
+        ends = [attempt(arguments, fault, train.main.main) for fault in (*faults, None)]
         same = _trained(child) == expected
         found.append(
             {"operation": place, "of": n, "ends": ends, "wrong": [] if same else ["it ends otherwise"]}
@@ -88,10 +89,10 @@ def _trained(run: Path) -> tuple:
 
 
 if __name__ == "__main__":
-    scratch, corpora, parent, at, makes, saves, seed = sys.argv[1:]
+    scratch, corpora, parent, at, makes, trains, seed = sys.argv[1:]
     draw = random.Random(int(seed))
     trials = {
         "making": making(Path(scratch), Path(parent), int(at), int(makes), draw),
-        "saving": saving(Path(scratch), Path(scratch, "child"), Path(corpora), int(saves), draw),
+        "training": training(Path(scratch), Path(scratch, "child"), Path(corpora), int(trains), draw),
     }
     print(json.dumps(trials))
