@@ -115,8 +115,9 @@ def _before(folder: Path, step: int) -> str | None:
 
 
 def _steps(steps: list[int]) -> str:
-    listed = ", ".join(f"{step:,}" for step in steps[:SHOWN])
-    more = f", … {steps[-1]:,}" if len(steps) > SHOWN else ""
+    is_long = len(steps) > SHOWN + 1
+    listed = ", ".join(f"{step:,}" for step in (steps[:SHOWN] if is_long else steps))
+    more = f", … {steps[-1]:,}" if is_long else ""
     return f"{len(steps):,} step{'s' * (len(steps) != 1)} ({listed}{more})"
 
 

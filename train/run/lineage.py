@@ -56,12 +56,13 @@ class Lineage:
         folder = step_folder(checkpoints, self.step)
         kept = kept_folder(folder, self.checksum)
         folder = kept if kept.is_dir() else folder
+        remedy = "this run continues from it; restore it, or make the branch again from another step"
         if not folder.is_dir():
-            raise RunError(
-                f"{folder}: missing, and this run continues from it; restore it (or make the branch again "
-                "with relama branch from another step)"
-            )
-        state = read_state(folder)
+            raise RunError(f"{folder}: missing, and {remedy}")
+        try:
+            state = read_state(folder)
+        except RunError as error:
+            raise RunError(f"{error}, and {remedy}") from None
         if fingerprint(state) != self.checksum:
             raise RunError(
                 f"{folder}: altered: not the checkpoint that this run was branched from; restore that one, "

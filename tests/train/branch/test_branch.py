@@ -272,7 +272,8 @@ def test_a_parent_keeps_what_a_branch_needs_and_a_lost_one_is_named(parent, corp
     state = folder / "checkpoints/step-000002/state.json"
     kept = state.read_text()
     state.write_text(kept.replace('"tokens": 1024', '"tokens": 1025'))
-    assert "altered" in fail(f"config={child / 'config.yaml'}")
+    altered = fail(f"config={child / 'config.yaml'}")
+    assert "state.json was altered (checksum), and this run continues from it; restore it, or" in altered
     state.write_text(kept)
     state.parent.rename(tmp_path / "away")
     assert "step-000002: missing, and this run continues from it" in fail(f"config={child / 'config.yaml'}")
