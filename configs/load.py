@@ -123,6 +123,12 @@ def entry(
             raise
         report(error)
         return 1
+    except BaseException as error:
+        # torch's checkpoints wrap what any rank raised, Ctrl-C too.
+        wrapped = [failure for failure, *_ in getattr(error, "failures", {}).values()]
+        if any(isinstance(failure, KeyboardInterrupt) for failure in wrapped):
+            return interrupted()
+        raise
 
 
 def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:

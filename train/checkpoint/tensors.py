@@ -253,5 +253,7 @@ def _cause(error: BaseException) -> str:
     """The first line of the original error; DCP wraps each rank's failure."""
     if isinstance(error, CheckpointException) and error.failures:
         error = next(iter(error.failures.values()))[0]
+    if isinstance(error, KeyboardInterrupt):
+        raise error
     lines = str(error).splitlines()
     return lines[0].strip() if lines else type(error).__name__
