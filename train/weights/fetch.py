@@ -20,6 +20,7 @@ from train.config import RunError
 from train.ranks import identity
 
 _URL = re.compile(r"([a-z][a-z0-9+]*):/+(.+)")
+_WEIGHTS = re.compile(r"config\.json|params\.json|.*\.safetensors|consolidated\..*\.pth")  # one of them
 SMALL = ("config.yaml", *TOKENIZERS, "tokenizer_config.json")  # of a run, next to its checkpoints
 
 
@@ -45,6 +46,11 @@ def fetched(url: str) -> Path:
             return _checkpoint(Bucket(url.rstrip("/").rpartition("/")[0]), url.rstrip("/").rpartition("/")[2])
         if not names:
             raise RunError(f"{url}: empty, or no such folder; expected a run, a checkpoint or weights")
+        if not any(_WEIGHTS.fullmatch(name) for name in names):
+            raise RunError(
+                f"{url}: neither a run nor a checkpoint, nor Hugging Face's (config.json) or Meta's "
+                "(params.json) weights"
+            )
         return _files(bucket, names)
     except (DataError, FileNotFoundError) as error:
         raise RunError(str(error)) from None
