@@ -21,8 +21,10 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
 from train.report.charts import COLOURS, Chart, Line  # noqa: E402
+from train.run.record import RunRecord  # noqa: E402
 
-TOLERANCE = 2e-3  # of the loss at any step: fp32 sums in another order, accumulated over all steps
+# Of the loss at any step: sums in another order, accumulated over all steps.
+TOLERANCES = {"fp32": 2e-3, "bf16": 2e-2}
 LAYOUTS = {
     "FSDP, two ranks": ("parallel.dp_shard=2", "micro_batch=4"),
     "tensor parallel, two ranks": ("parallel.dp_shard=1", "parallel.tp=2"),
@@ -98,11 +100,12 @@ def compared(run: Path, curves: dict[str, list[float]]) -> int:
     """Print the table and write the files; returns the exit code."""
     (own, *_), first = curves, curves["one process"]
     rows, wrong = {}, False
+    tolerance = TOLERANCES[RunRecord.read(run).config.precision]
     print(f"{'':28}{'last loss':>12}{'largest difference':>20}")
     for name, losses in curves.items():
         assert len(losses) == len(first), f"{name}: {len(losses)} steps of {len(first)}"
         largest = max(abs(loss / ours - 1) for loss, ours in zip(losses, first))
-        wrong |= largest > (0 if name in (own, KILLED) else TOLERANCE)
+        wrong |= largest > (0 if name in (own, KILLED) else tolerance)
         rows[name] = {"last_loss": losses[-1], "largest_difference": largest, "steps": len(losses)}
         print(f"{name:28}{losses[-1]:12.6f}{largest:20.2e}")
     (run.parent / "again.json").write_text(json.dumps(rows, indent=1) + "\n")
