@@ -12,7 +12,7 @@ import pytest
 from tests.support.runs import REPOSITORY
 
 INTERRUPTED = """
-import sys, time
+import signal, sys, time
 from functools import partial
 from pathlib import Path
 from configs.load import entry
@@ -27,6 +27,7 @@ def verb(arguments):
     engine.run(engine.EngineConfig(workers=2), "x", partial(work, logs), [0, 1, 2], logs, lambda: None)
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     sys.exit(entry(verb, None))
 """
 

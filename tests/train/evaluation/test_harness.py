@@ -58,6 +58,7 @@ def test_generation_is_that_of_lm_evals_hf_model(both):
         (" ".join(WORDS), {"until": ["e"], "do_sample": False, "max_gen_toks": 24}),
         ("two  children", {"until": [], "do_sample": False, "max_gen_toks": 5}),
         (" ".join(WORDS) * 40, {"until": ["\n"], "do_sample": False, "max_gen_toks": 24}),
+        *((f"{word} and", {"until": ["\n"], "do_sample": False, "max_gen_toks": 6}) for word in WORDS),
     ]
     ours, theirs = (
         lm.generate_until(requests("generate_until", arguments), disable_tqdm=True) for lm in both
