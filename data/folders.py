@@ -34,11 +34,11 @@ def run_with(path: Path) -> Path | None:
     return next((one for one in (path, *path.parents) if _is_run(one)), None)
 
 
-def find_run(word: str, key: str = "run", *, or_group: bool = False) -> Path:
+def find_run(word: str, key: str = "run") -> Path:
     """The folder of an existing run, by its name, its path or the path of something in it (its checkpoints).
 
-    With `or_group` a folder of runs will do. Raises DataError, naming `key` and what is probably meant, if
-    `word` is one of its steps, a folder of runs or unknown.
+    Raises DataError, naming `key` and what is probably meant, if `word` is one of its steps, a folder of
+    runs or unknown.
     """
     path = run_path(word)
     name, _, step = word.rpartition("@")
@@ -49,7 +49,7 @@ def find_run(word: str, key: str = "run", *, or_group: bool = False) -> Path:
             if one.parent.resolve() == (run / "checkpoints").resolve():
                 raise DataError(f"{key}={word}: a step of a run, expected the run: {key}={run_word(run)}")
             return run
-    if not or_group and (runs := runs_in(path)):
+    if runs := runs_in(path):
         some = ", ".join(f"{key}={run_word(run)}" for run in runs[:5])
         raise DataError(f"{key}={word}: a folder of runs; choose one: {some}")
     if path.exists():  # its reader says what is wrong

@@ -88,7 +88,7 @@ def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
         raise ConfigError(f"{typed[0]}: nothing is trained with fit=; leave it out")
     done = []
     for name in config.fit:
-        result = results.read(find_run(name, "fit", or_group=True), name)
+        result = results.read(find_run(name, "fit"), name)
         if result is None:
             raise RunError(f"fit={name}: has not finished; resume it with its own command, or leave it out")
         if result.excluded:
