@@ -314,13 +314,17 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
 
 
 @pytest.mark.distributed
-def test_a_check_runs_in_the_pods_and_names_their_nodes(tmp_path, corpora, monkeypatch, capsys):
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_check_runs_in_the_pods_and_names_their_nodes(wrong, tmp_path, corpora, monkeypatch, capsys):
+    """A problem ends the pods of all ranks, not only that of the rank which reports it."""
     pytest.importorskip("kubernetes")
     monkeypatch.chdir(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     arguments = [*COMMON, "nodes=2", f"cluster.port={port}", *SMALL, f"corpora={corpora}", "run=r"]
     arguments += [f"cluster.volumes=data:{tmp_path}"]
+    if wrong:
+        arguments += ["data=mix"]  # of corpora that are not there
     with cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
         assert main(["check", *arguments]) == 0
@@ -328,6 +332,7 @@ def test_a_check_runs_in_the_pods_and_names_their_nodes(tmp_path, corpora, monke
         logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
         _wait(lambda: job["status"].get("conditions"), logs)
     found = json.loads((tmp_path / "hardware.json").read_text())
+    assert found["problems"] or not wrong
     assert {rank["node"] for rank in found["measured"]} == {"node-0", "node-1"}
     (condition,) = job["status"]["conditions"]
     assert condition["type"] == ("Failed" if found["problems"] else "Complete"), logs()

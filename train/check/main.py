@@ -31,6 +31,7 @@ from train.ranks.setup import (
     Ranks,
     choose_layout,
     die_with_parent,
+    first_rank_does,
     gather_objects,
     is_idle,
     layout_of,
@@ -53,7 +54,7 @@ def run(argv: list[str]) -> int:
         ranks = set_up(layout, config.device, config.threads, PATIENCE)
         config = settle_precision(config, ranks.device)
         code = _check(config, ranks)
-        if ranks.is_first:
+        if code == 0 and ranks.is_first:
             tell_the_idle(range(ranks.world_size, identity.world_size()))
         return code
     finally:
@@ -74,16 +75,16 @@ def _check(config: TrainConfig, ranks: Ranks) -> int:
     steps = step.step_of_all(config, ranks)
     mine["step"] = steps[ranks.rank]
     found = gather_objects(mine)
-    if not ranks.is_first:
-        return 0
     problems = verdict.problems(found) + step.problems_of(steps)
-    _write(config, ranks, found, problems)
-    print("\n".join(_table(found)))
-    for problem in problems:
-        print(f"problem: {problem}")
-    if bad := verdict.bad_nodes(found):
-        print(f"without them: relama launch … cluster.exclude={','.join(bad)}")
-    print(f"wrote {OUTPUT.absolute()}: relama plan measured={OUTPUT} model=… world_size=…")
+    first_rank_does(lambda: _write(config, ranks, found, problems))
+    if ranks.is_first:
+        print("\n".join(_table(found)))
+        for problem in problems:
+            print(f"problem: {problem}")
+        if bad := verdict.bad_nodes(found):
+            print(f"without them: relama launch … cluster.exclude={','.join(bad)}")
+        print(f"wrote {OUTPUT.absolute()}: relama plan measured={OUTPUT} model=… world_size=…")
+    # On every rank: torchrun on a node whose ranks succeed waits minutes for the others.
     return 1 if problems else 0
 
 

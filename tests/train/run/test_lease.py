@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -117,11 +118,17 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     assert held.problem() is None  # a transient error
     monkeypatch.undo()
     monkeypatch.setattr(lease.os, "_exit", lambda code: (_ for _ in ()).throw(Ended(code)))
-    path.unlink()
-    other = lock.hold(path)
+    # Made elsewhere and moved here: between two steps the lease's own thread would be sooner.
+    with lease.opened(tmp_path / "other") as unsigned:
+        fcntl.flock(unsigned, fcntl.LOCK_EX)
+        os.replace(tmp_path / "other", path)
+        with pytest.raises(Ended):
+            held.problem()
+        held._released.set()
+    other = lock.hold(tmp_path / "another")
+    os.replace(tmp_path / "another", path)
     with pytest.raises(Ended):
         held.problem()
-    held._released.set()
     other.release()
 
 
