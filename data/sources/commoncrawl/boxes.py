@@ -7,34 +7,14 @@ widgets are removed only if most of the page's text is outside them.
 """
 
 import re
-from functools import lru_cache
 
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, text_of
-from data.sources.commoncrawl.scan import FORUM, Facts
+from data.sources.commoncrawl.scan import FORUM, Facts, kind_of
 
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
-# Each matches one class name or id.
-_SURROUNDINGS = re.compile(
-    r"(?:footer|sidebar)-?widgets?(?:-area)?|cookie-?(?:banner|notice|consent|bar|law-?info[\w-]*)"
-    r"|site-?info|copyright|colophon|newsletter(?:-\w+)*"
-)
-_WIDGETS = re.compile(r"widget|widgets?-area|widget[_-]\w[\w-]*")
-_SMALL = re.compile(
-    r"sharing|share|sharedaddy|share[-_]?(?:buttons?|bar|links?|icons?|this|tools|box|wrap(?:per)?|list|area"
-    r"|container)|(?:social|post|article|entry|a2a|addtoany)[-_]share[\w-]*|addtoany[\w-]*|addthis[\w-]*"
-    r"|sharethis[\w-]*|(?:post|user)?profile|poster|poster_info|user-?_?info|author-?_?info|messageuserinfo"
-    r"|message-user|message-cell--user|message-signature|message-footer|postleft|postfootleft|postsignature"
-    r"|signature|post_author|moderatorbar|keyinfo|postdetails|ipscomment_author|crawler-post-(?:meta|infos)"
-    r"|mw-editsection|sr-only|visually-?hidden|screen-reader(?:-text)?|assistive-text"
-)
-# Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
-_GUTTERS = re.compile(
-    r"gutter|linenos?|linenodiv|line-?numbers?|line_numbers?|rouge-gutter|crayon-nums|hljs-ln-numbers|blob-num"
-)
 _NUMBERS = re.compile(r"[\d\s.:]*")
-_KINDS = {"small": _SMALL, "surroundings": _SURROUNDINGS, "widget": _WIDGETS, "gutter": _GUTTERS}
 _CONTENT = "article, h1, main"
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -45,7 +25,7 @@ _RULE = re.compile(r"\s*_{10,}\s*")
 
 def remove_boxes(body: ElementNode, facts: Facts) -> None:
     """Remove the boxes from the parsed page."""
-    names = {name for word in facts.names if _kind(name := word.lower())}
+    names = {name for word in facts.names if kind_of(name := word.lower())}
     if names:
         _remove_named(body, names)
     if facts.features & FORUM:
@@ -54,7 +34,8 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
 
 def _remove_named(body: ElementNode, names: set[str]) -> None:
     small, surroundings, widgets, gutters = (
-        _elements(body, [name for name in names if _kind(name) == kind]) for kind in _KINDS
+        _elements(body, [name for name in names if kind_of(name) == kind])
+        for kind in ("small", "surroundings", "widget", "gutter")
     )
     size = len(text_of(body)) if surroundings or widgets else 0
     widgets = _outermost(widgets)
@@ -87,15 +68,6 @@ def _remove_members(body: ElementNode) -> None:
 def _elements(body: ElementNode, names: list[str]) -> list[ElementNode]:
     selectors = (f'[class~="{name}" i], [id="{name}" i]' for name in sorted(names))
     return list(select(body, ", ".join(selectors))) if names else []
-
-
-@lru_cache(maxsize=1 << 14)
-def _kind(name: str) -> str:
-    """The kind of box that a name denotes, or an empty string."""
-    for kind, pattern in _KINDS.items():
-        if pattern.fullmatch(name):
-            return kind
-    return ""
 
 
 def _hide(element: ElementNode) -> None:

@@ -12,19 +12,13 @@ from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, span, text_of
+from data.sources.commoncrawl.scan import PICTURES
 
 _DISPLAYED = re.compile(r"\{\\displaystyle\s(.*)\}", re.DOTALL)
 _SIGNS = {"mfrac": "/", "msup": "^", "msub": "_", "mroot": "^1/"}
 _ATOM = re.compile(r"\w|\d+(?:[.,]\d+)?|\W?")
 _DELIMITED = re.compile(r"(?s:\$\$?(.*?)\$\$?|\\\((.*)\\\)|\\\[(.*)\\\])")
 _HIDING = re.compile(r"display\s*:\s*none", re.IGNORECASE)
-# Classes of pictures of formulas: WordPress's, MediaWiki's old and new ones, QuickLaTeX's.
-PICTURES = frozenset(
-    {
-        "latex", "tex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display",
-        "ql-img-inline-formula", "ql-img-displayed-equation",
-    }
-)  # fmt: skip
 
 
 def replace_formulas(tree: HTMLTree, body: ElementNode) -> None:

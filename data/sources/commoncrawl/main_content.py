@@ -27,12 +27,13 @@ from resiliparse.parse.html.node import ElementNode
 from data.sources.commoncrawl.article import Article, find_article
 from data.sources.commoncrawl.boxes import remove_boxes
 from data.sources.commoncrawl.elements import is_mostly_links, select, span, text_of
-from data.sources.commoncrawl.formulas import PICTURES, replace_formulas, replace_pictures
+from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
     FORMULA,
     LONE_SIGN,
     LOWERED,
     NAMED_HEADING,
+    PICTURES,
     RAISED,
     TIME,
     Facts,
@@ -87,7 +88,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         replace_pictures(tree, body)
     if facts.features & _REWRITING:
         _rewrite(tree, body)
-    write_as_shown(tree, body, html, facts)
+    write_as_shown(tree, body, facts)
     remove_boxes(body, facts)
     _deepen_lists(tree, body)
     if " start=" in html:

@@ -8,7 +8,7 @@ element that the next of its kind closes (`<p>`, `<li>`) does not count.
 
 import re
 
-from data.sources.commoncrawl.scan import Facts, scan
+from data.sources.commoncrawl.scan import UNKNOWN, Facts, native, scan
 
 MAX_DEPTH = 2000  # browsers nest at most 512
 MAX_REPEATED = 200_000  # formatting elements that a parser would add
@@ -42,9 +42,11 @@ def is_too_deep(html: str, facts: Facts | None = None) -> bool:
         return False
     if facts.repeated > MAX_REPEATED and _may_repeat_often(html):
         return _is_too_deep(html)
-    return facts.n_tags - facts.n_closing > MAX_DEPTH and _nests_too_deep(
-        _NAME.findall(html)
-    )  # rarely so many
+    if facts.n_tags - facts.n_closing <= MAX_DEPTH:
+        return False
+    if native is not None and facts.repeated != UNKNOWN:  # it has no surrogates
+        return native.nests_deeper(html, MAX_DEPTH)
+    return _nests_too_deep(_NAME.findall(html))
 
 
 def _may_repeat_often(html: str) -> bool:

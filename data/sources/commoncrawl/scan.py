@@ -5,19 +5,64 @@ reported where it is not, except FORUM: its step then finds nothing to do.
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 try:
     import data.sources.commoncrawl.native as native
-except ImportError:  # not compiled: there was no C compiler when Relama was installed
+
+    if getattr(native, "VERSION", 1) != 2:
+        raise ImportError("compiled from older sources; `make install` compiles it again")
+except ImportError:  # also if there was no C compiler when Relama was installed
     native = None
 
-FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, LONE_SIGN, FORUM = (1 << bit for bit in range(7))
+FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, LONE_SIGN, FORUM, SHOWN, ANCHOR = (
+    1 << bit for bit in range(9)
+)
 UNKNOWN = 1 << 62
 
 # Two patterns that begin with a literal are searched for many times faster than one with a choice.
 _CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
 _ID = re.compile(r"""id=("[^"]*"|'[^']*'|[^\s"'>]+)""")
+
+# Class names and ids of boxes that are never text, by kind: patterns that begin with two plain letters.
+_BOXES = {
+    "small": (
+        "sharing", "share", "sharedaddy",
+        "share[-_]?(?:buttons?|bar|links?|icons?|this|tools|box|wrap(?:per)?|list|area|container)",
+        *(rf"{what}[-_]share[\w-]*" for what in ("social", "post", "article", "entry", "a2a", "addtoany")),
+        r"addtoany[\w-]*", r"addthis[\w-]*", r"sharethis[\w-]*", "profile", "postprofile", "userprofile",
+        "poster", "poster_info", "user-?_?info", "author-?_?info", "messageuserinfo", "message-user",
+        "message-cell--user", "message-signature", "message-footer", "postleft", "postfootleft",
+        "postsignature", "signature", "post_author", "moderatorbar", "keyinfo", "postdetails",
+        "ipscomment_author",
+        "crawler-post-(?:meta|infos)", "mw-editsection", "sr-only", "visually-?hidden",
+        "screen-reader(?:-text)?", "assistive-text",
+    ),
+    "surroundings": (
+        "footer-?widgets?(?:-area)?", "sidebar-?widgets?(?:-area)?",
+        r"cookie-?(?:banner|notice|consent|bar|law-?info[\w-]*)", "site-?info", "copyright", "colophon",
+        r"newsletter(?:-\w+)*",
+    ),
+    "widget": ("widget", "widgets?-area", r"widget[_-]\w[\w-]*"),
+    # Line numbers of code: Pygments, SyntaxHighlighter, Rouge, Crayon, WP-Syntax, highlight.js, GitHub.
+    "gutter": (
+        "gutter", "linenos?", "linenodiv", "line-?numbers?", "line_numbers?", "rouge-gutter", "crayon-nums",
+        "hljs-ln-numbers", "blob-num",
+    ),
+}  # fmt: skip
+_KINDS = {kind: re.compile("|".join(names)) for kind, names in _BOXES.items()}
+# Classes of pictures of formulas: WordPress's, MediaWiki's old and new ones, QuickLaTeX's.
+PICTURES = frozenset(
+    {
+        "latex", "tex", "mwe-math-fallback-image-inline", "mwe-math-fallback-image-display",
+        "ql-img-inline-formula", "ql-img-displayed-equation",
+    }
+)  # fmt: skip
+EMOJI = frozenset({"emoji", "wp-smiley"})  # classes of their pictures (Twemoji, WordPress)
+_ALL = (*PICTURES, *EMOJI, *(name for names in _BOXES.values() for name in names))
+BEGINNINGS = "".join(sorted({name[:2] for name in _ALL}))  # two letters of each
+_PAIRS = {BEGINNINGS[at : at + 2] for at in range(0, len(BEGINNINGS), 2)}
 
 
 class Facts(NamedTuple):
@@ -27,19 +72,29 @@ class Facts(NamedTuple):
     n_tags: int  # "<"
     n_closing: int  # "</"
     repeated: int  # the most formatting elements that a parser may repeat, or UNKNOWN
-    names: list[str]  # the words of its classes and ids, in any order
+    names: list[str]  # the words of its classes and ids that begin as one that is looked for, in any order
 
 
 def scan(html: str) -> Facts:
     """The facts about a page."""
-    found = native.scan(html) if native is not None else None
+    found = native.scan(html, BEGINNINGS) if native is not None else None
     return Facts(*found) if found is not None else _scan(html)
 
 
 def _scan(html: str) -> Facts:
     values = {*_CLASS.findall(html), *_ID.findall(html)}
-    names = {*" ".join([value.strip("\"'") for value in values]).split()}
-    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | LONE_SIGN
+    words = {*" ".join([value.strip("\"'") for value in values]).split()}
+    names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
+    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | LONE_SIGN | SHOWN | ANCHOR
     if "osts:" in html or "Beiträge:" in html:
         features |= FORUM
-    return Facts(features, html.count("<"), html.count("</"), UNKNOWN, [*names])
+    return Facts(features, html.count("<"), html.count("</"), UNKNOWN, names)
+
+
+@lru_cache(maxsize=1 << 14)
+def kind_of(name: str) -> str:
+    """The kind of box that a name in lower case denotes, or an empty string."""
+    for kind, pattern in _KINDS.items():
+        if pattern.fullmatch(name):
+            return kind
+    return ""

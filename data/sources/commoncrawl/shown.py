@@ -5,34 +5,29 @@ over a word (<ruby> without <rp>) would run into it; the picture of an emoji has
 heading's link to itself is a sign beside it.
 """
 
-import re
-
 from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, span, text_of
-from data.sources.commoncrawl.scan import Facts
+from data.sources.commoncrawl.scan import ANCHOR, EMOJI, SHOWN, Facts
 
-_TAGS = re.compile(r"<(?:[qQ][ >]|[rR][tT][ >]|[dD][iI][aA][lL][oO][gG]|[cC][aA][nN][vV][aA][sS])")
 _ANCHORS = ("#", "¶", "§", "🔗")  # texts of headings' links to themselves
-_ANCHOR_ENDS = tuple(f"{sign}</a" for sign in _ANCHORS)
 _SELF_LINKS = ", ".join(f'h{level} a[href*="#"]' for level in range(1, 7))
 _MARKS = "\"'“”„‟«»‹›‘’‚「『"
-_EMOJI = {"emoji", "wp-smiley"}  # classes of their pictures (Twemoji, WordPress)
 
 
-def write_as_shown(tree: HTMLTree, body: ElementNode, html: str, facts: Facts) -> None:
+def write_as_shown(tree: HTMLTree, body: ElementNode, facts: Facts) -> None:
     """Change the parsed page's text to what is shown."""
-    if _TAGS.search(html):
+    if facts.features & SHOWN:
         _quote(tree, body)
         _set_glosses_apart(body)
         for element in select(body, "dialog:not([open]), canvas"):
             element.set_attribute("hidden", "")
-    if any(end in html for end in _ANCHOR_ENDS):
+    if facts.features & ANCHOR:
         for link in select(body, _SELF_LINKS):
             if text_of(link).strip() in _ANCHORS:
                 link.set_attribute("hidden", "")
-    if not _EMOJI.isdisjoint(facts.names):
+    if not EMOJI.isdisjoint(facts.names):
         for picture in select(body, "img.emoji, img.wp-smiley"):
             sign = (picture.getattr("alt") or "").strip()
             if sign and not any(map(str.isalnum, sign)):

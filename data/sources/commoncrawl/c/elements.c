@@ -50,8 +50,27 @@ static inline void add_character(Page *page, int is_word, int is_ascii) {
     if (!page->dark) page->shown += (uint64_t)(page->pre ? 1 : is_word ? 1 + starts : is_ascii ? 0 : 2);
 }
 
+static inline int is_plain(byte c) { return c > ' ' && c < 0x80 && c != '&'; }
+
+/* The same for as many plain characters as stand here; returns the position after them. */
+static inline const byte *add_plain(Page *page, const byte *at, const byte *end) {
+    Sums *now = &page->now;
+    const byte *begin = at;
+    byte *is_word = page->is_word + now->at;
+    uint32_t starts = !(now->at && is_word[-1]);
+    while (at < end && is_plain(*at)) *is_word++ = 1, at++;
+    uint32_t n = (uint32_t)(at - begin);
+    now->at += n, now->nonspace += n, now->starts += starts;
+    if (!page->dark) page->shown += n + (page->pre ? 0 : starts);
+    return at;
+}
+
 static void add_text(Page *page, const byte *at, const byte *end, int is_raw) {
     while (at < end) {
+        if (is_plain(*at)) {
+            at = add_plain(page, at, end);
+            continue;
+        }
         if (*at == '&' && !is_raw) {
             const byte *semicolon = memchr(at, ';', (size_t)(end - at));
             add_character(page, at[1] != 'n', 0); /* of &amp; &lt; &gt; &quot; &nbsp; */

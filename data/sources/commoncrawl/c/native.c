@@ -1,9 +1,12 @@
-/* The module: two scans of a web page, which scan.py and article.py next to this folder call. */
+/* The module: scans of a web page, which scan.py, nesting.py and article.py next to this folder call. */
 
 #include "web.h"
 
 static PyMethodDef methods[] = {
-    {"scan", scan, METH_O, "Tags, names and features of a page's HTML, or None if it holds surrogates."},
+    {"scan", (PyCFunction)(void (*)(void))scan, METH_FASTCALL,
+     "Tags, names and features of a page's HTML, or None if it holds surrogates."},
+    {"nests_deeper", (PyCFunction)(void (*)(void))nests_deeper, METH_FASTCALL,
+     "Whether more elements than this are open at once in a page's HTML."},
     {"outline", (PyCFunction)(void (*)(void))outline, METH_FASTCALL,
      "Where the article of a serialized <body> is, or None if it cannot be read."},
     {NULL, NULL, 0, NULL},
@@ -11,4 +14,8 @@ static PyMethodDef methods[] = {
 
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
-PyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit_native(void) {
+    PyObject *made = PyModule_Create(&module);
+    if (made && PyModule_AddIntConstant(made, "VERSION", 2) < 0) Py_CLEAR(made); /* as in scan.py */
+    return made;
+}

@@ -1,12 +1,12 @@
 /* One pass over a page's HTML, before it is parsed: which of the slower steps it needs at all.
 
 The features may be reported where they are not, never the reverse: the step then finds nothing to do. Names are
-those that the two patterns of data/sources/commoncrawl/boxes.py find. */
+those that the patterns of data/sources/commoncrawl/scan.py find. */
 
 #define _GNU_SOURCE
 #include "web.h"
 
-enum { FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, LONE_SIGN = 32, FORUM = 64 };
+enum { FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, LONE_SIGN = 32, FORUM = 64, SHOWN = 128, ANCHOR = 256 };
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
     "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"};
@@ -44,8 +44,14 @@ static int may_have_id(const byte *at, const byte *end) {
     return 0;
 }
 
+static int ends_name(const byte *at, const byte *end) { return at < end && (*at == ' ' || *at == '>'); }
+
 static int tag_features(const byte *name, const byte *end) {
     switch (lower(*name)) {
+    case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;
+    case 'd': return is_word(name, end, "dialog") ? SHOWN : 0;
+    case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
+    case 'r': return is_word(name, end, "rt") && ends_name(name + 2, end) ? SHOWN : 0;
     case 'm': return is_word(name, end, "math") ? FORMULA : 0;
     case 't': return is_word(name, end, "time") ? TIME : 0;
     case 's':
@@ -75,21 +81,35 @@ static int is_lone_sign(const byte *at, const byte *end) {
     return at >= end;
 }
 
+/* Whether the text before `at` ends with the sign of a heading's link to itself: # \u00b6 \u00a7 \U0001f517 */
+static int ends_with_anchor(const byte *begin, const byte *at) {
+    if (at > begin && at[-1] == '#') return 1;
+    if (at - begin >= 2 && at[-2] == 0xC2 && (at[-1] == 0xB6 || at[-1] == 0xA7)) return 1;
+    return at - begin >= 4 && !memcmp(at - 4, "\xF0\x9F\x94\x97", 4);
+}
+
 typedef struct {
     const byte **at;
     int *size;
     uint32_t mask, n;
+    byte wanted[128][128]; /* the first two letters of the words that are kept, if these are ASCII */
 } Words;
+
+static int is_wanted(const Words *words, const byte *from, const byte *to) {
+    if (to - from < 2) return *from >= 0x80;
+    return (from[0] | from[1]) >= 0x80 || words->wanted[lower(from[0])][lower(from[1])];
+}
 
 static int add_word(Words *words, PyObject *list, const byte *from, const byte *to) {
     uint32_t h = 2166136261u;
     for (const byte *c = from; c < to; c++) h = (h ^ *c) * 16777619u;
     if (4 * (words->n + 1) > 3 * (words->mask + 1)) {
         uint32_t mask = 2 * words->mask + 1;
-        Words grown = {PyMem_Calloc(mask + 1, sizeof *grown.at), PyMem_Calloc(mask + 1, sizeof *grown.size), mask, words->n};
-        if (!grown.at || !grown.size) {
-            PyMem_Free(grown.at);
-            PyMem_Free(grown.size);
+        const byte **at = PyMem_Calloc(mask + 1, sizeof *at);
+        int *size = PyMem_Calloc(mask + 1, sizeof *size);
+        if (!at || !size) {
+            PyMem_Free(at);
+            PyMem_Free(size);
             PyErr_NoMemory();
             return -1;
         }
@@ -97,12 +117,12 @@ static int add_word(Words *words, PyObject *list, const byte *from, const byte *
             if (!words->at[old]) continue;
             uint32_t g = 2166136261u;
             for (int i = 0; i < words->size[old]; i++) g = (g ^ words->at[old][i]) * 16777619u;
-            for (g &= mask; grown.at[g];) g = (g + 1) & mask;
-            grown.at[g] = words->at[old], grown.size[g] = words->size[old];
+            for (g &= mask; at[g];) g = (g + 1) & mask;
+            at[g] = words->at[old], size[g] = words->size[old];
         }
         PyMem_Free(words->at);
         PyMem_Free(words->size);
-        *words = grown;
+        words->at = at, words->size = size, words->mask = mask;
     }
     for (h &= words->mask; words->at[h]; h = (h + 1) & words->mask)
         if (words->size[h] == to - from && !memcmp(words->at[h], from, (size_t)(to - from))) return 0;
@@ -133,18 +153,22 @@ static int add_values(Words *words, PyObject *list, const byte *at, const byte *
             while (from < to && is_space(from)) from += width(*from);
             const byte *word = from;
             while (from < to && !is_space(from)) from += width(*from);
-            if (from > word && add_word(words, list, word, from) < 0) return -1;
+            if (from > word && is_wanted(words, word, from) && add_word(words, list, word, from) < 0) return -1;
         }
     }
     return 0;
 }
 
-/* (features, "<", "</", the most formatting elements that a parser may repeat, words of classes and ids) */
-PyObject *scan(PyObject *module, PyObject *html) {
+/* In: a page, and the two letters of each name's beginning. Out: (features, "<", "</", the most formatting elements
+that a parser may repeat, the names among the words of classes and ids). */
+PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
     (void)module;
-    Py_ssize_t length;
-    const byte *begin = (const byte *)PyUnicode_AsUTF8AndSize(html, &length);
-    if (!begin) {
+    if (n_args != 2 || !PyUnicode_Check(args[0]) || !PyUnicode_Check(args[1]))
+        return PyErr_Format(PyExc_TypeError, "scan(str, str)");
+    Py_ssize_t length, n_letters;
+    const byte *begin = (const byte *)PyUnicode_AsUTF8AndSize(args[0], &length);
+    const byte *letters = begin ? (const byte *)PyUnicode_AsUTF8AndSize(args[1], &n_letters) : NULL;
+    if (!letters) {
         if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return NULL;
         PyErr_Clear();
         Py_RETURN_NONE;
@@ -159,6 +183,7 @@ PyObject *scan(PyObject *module, PyObject *html) {
         n_closing += is_closing;
         if (name < end && !is_closing) features |= tag_features(name, end);
         name += is_closing;
+        if (is_closing && name < end && *name == 'a' && ends_with_anchor(begin, at)) features |= ANCHOR;
         int which = at >= resume && name < end ? formatting_name(name, end, &after) : -1;
         if (which >= 0) {
             if (!is_closing) open[which]++, size++;
@@ -176,7 +201,8 @@ PyObject *scan(PyObject *module, PyObject *html) {
     }
     if (memmem(begin, (size_t)length, "osts:", 5) || memmem(begin, (size_t)length, "Beitr\xC3\xA4ge:", 10)) features |= FORUM;
     PyObject *list = PyList_New(0);
-    Words words = {PyMem_Calloc(64, sizeof *words.at), PyMem_Calloc(64, sizeof *words.size), 63, 0};
+    Words words = {.at = PyMem_Calloc(64, sizeof *words.at), .size = PyMem_Calloc(64, sizeof *words.size), .mask = 63};
+    for (Py_ssize_t i = 0; i + 1 < n_letters; i += 2) words.wanted[letters[i] & 127][letters[i + 1] & 127] = 1;
     int failed = !list;
     if (list && (!words.at || !words.size)) failed = PyErr_NoMemory() == NULL;
     failed = failed || add_values(&words, list, begin, end, "class=") < 0 || add_values(&words, list, begin, end, "id=") < 0;

@@ -81,7 +81,8 @@ static inline uint32_t linked(const Element *element) { return element->after.li
 /* Read all elements of a serialized <body>; 1 if read, 0 if it cannot be, -1 without memory. */
 int read_page(Page *page, const byte *at, const byte *end);
 
-PyObject *scan(PyObject *module, PyObject *html);
+PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
+PyObject *nests_deeper(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 PyObject *outline(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 
 #endif

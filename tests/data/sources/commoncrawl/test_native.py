@@ -1,5 +1,6 @@
 """The compiled scans of a page give what the functions in Python give, which call resiliparse alone."""
 
+import random
 import re
 import time
 from types import ModuleType
@@ -51,10 +52,13 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "Posts: 3 posts: Beiträge:",
         'class="a b" class=\'c "d\' class= x id=e>id="unclosed class=f\xa0g id="\'h\'" CLASS=i class=>',
         "<b <i </b></i><B><strong><strange></b></font>" * 9,
+        "<p class='WIDGET x \u212aeyinfo s -sr sr-only é'><q>a</q><rt>b</rt><h1>c<a href=#c>¶</a></h1>",
+        "<RT >a</RT>#<b></a><Dialog><quote><rtc>§</article>",
+        "<canvas>🔗</a>a</a>",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
-    features, n_tags, n_closing, _, names = native.scan(html)
+    features, n_tags, n_closing, _, names = native.scan(html, scan.BEGINNINGS)
     slow = scan._scan(html)
     assert (n_tags, n_closing, set(names)) == (slow.n_tags, slow.n_closing, set(slow.names))
     assert len(names) == len(set(names)) and features & scan.FORUM == slow.features & scan.FORUM
@@ -65,6 +69,8 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("<sup", re.IGNORECASE): scan.RAISED,
         re.compile("<sub", re.IGNORECASE): scan.LOWERED,
         re.compile("<time", re.IGNORECASE): scan.TIME,
+        re.compile("<(?:q[ >]|rt[ >]|dialog|canvas)", re.IGNORECASE): scan.SHOWN,
+        re.compile("[#¶§🔗]</a"): scan.ANCHOR,
     }.items():
         assert bool(features & feature) == bool(pattern.search(html))
 
@@ -72,31 +78,80 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
 def test_repeated_formatting_elements_are_never_underestimated(native: ModuleType, monkeypatch):
     for seed in SEEDS:
         html = page(seed)
-        repeated = native.scan(html)[3]
+        repeated = native.scan(html, scan.BEGINNINGS)[3]
         monkeypatch.setattr(nesting, "MAX_REPEATED", repeated)
         assert not nesting._may_repeat_often(html)
 
 
 def test_many_names_are_found_once_each(native: ModuleType):
     html = "".join(f"<p class='a{number % 700} b' id=c{number}>" for number in range(2000))
-    names = native.scan(html)[4]
-    assert len(names) == len(set(names)) == 700 + 1 + 2000
+    names = native.scan(html.replace("'a", "'WIdget").replace("=c", "=widget-"), scan.BEGINNINGS)[4]
+    assert len(names) == len(set(names)) == 700 + 2000
+
+
+def test_names_of_every_kind_pass_the_scan(native: ModuleType):
+    kinds = {
+        "share-buttons": "small", "a2a_share_x": "small", "userprofile": "small", "sr-only": "small",
+        "siteinfo": "surroundings", "cookie-law-info-bar": "surroundings", "newsletter-box": "surroundings",
+        "widgets-area": "widget", "widget_text": "widget", "linenos": "gutter", "hljs-ln-numbers": "gutter",
+    }  # fmt: skip
+    names = [*kinds, *scan.PICTURES, *scan.EMOJI]
+    html = "".join(f"<p class='{name}'><p id={name.upper()}>" for name in names)
+    found = native.scan(html, scan.BEGINNINGS)[4]
+    assert set(found) == {*names, *(name.upper() for name in names)} == set(scan._scan(html).names)
+    assert {name: scan.kind_of(name) for name in kinds} == kinds
+    assert all(
+        re.match("[a-z][a-z0-9](?![?*{])", name) for name in scan._ALL
+    )  # each begins with its own two letters
+
+
+@pytest.mark.parametrize("depth", [0, 1, 3, 20])
+def test_elements_nest_as_deeply_as_the_patterns_say(native: ModuleType, depth: int, monkeypatch):
+    monkeypatch.setattr(nesting, "MAX_DEPTH", depth)
+    draw = random.Random(depth)
+    tags = [
+        "div",
+        "DIV",
+        "/div",
+        "p",
+        "/p",
+        "span",
+        "/span",
+        "/SPAN",
+        "x" * 20,
+        "/" + "x" * 17,
+        "b",
+        "1",
+        "",
+        "é",
+    ]
+    pages = [page(seed) for seed in range(100)]
+    pages += ["".join(f"<{draw.choice(tags)}{draw.choice(ends)}" for _ in range(200)) for ends in _ENDS * 20]
+    answers = set()
+    for html in pages:
+        expected = nesting._nests_too_deep(nesting._NAME.findall(html))
+        assert native.nests_deeper(html, depth) == expected, html
+        answers.add(expected)
+    assert answers == {True, False} or depth == 0
+
+
+_ENDS = ([">"], [">", " ", "", " é" * 60], [" a='<div>'>", ">", "é>", "/>"])
 
 
 @pytest.mark.parametrize("unit", ["<script ", "<script '", '<script "', "<h1 ", "<b ", "class='", "<a>&"])
 def test_a_page_of_unfinished_tags_is_scanned_in_linear_time(native: ModuleType, unit: str):
     begin = time.process_time()
-    native.scan(unit * 40_000)
+    native.scan(unit * 40_000, scan.BEGINNINGS)
     assert time.process_time() - begin < 5  # half a minute if each tag is read up to the end of the page
 
 
 def test_a_tag_within_a_script_tag_may_hold_its_type(native: ModuleType):
     html = "<script data-a='<b>' type='math/tex'>x</script>"
-    assert native.scan(html)[0] & scan.FORMULA
+    assert native.scan(html, scan.BEGINNINGS)[0] & scan.FORMULA
 
 
 def test_html_with_surrogates_and_strange_serializations_are_left_to_python(native: ModuleType):
-    assert native.scan("<p>\ud800") is None
+    assert native.scan("<p>\ud800", scan.BEGINNINGS) is None
     for body in (
         "",
         "<body>",
