@@ -16,6 +16,7 @@ class Source(Protocol):
     """A file that is read forward. Its `read` first asks `allow`."""
 
     header_left: int | None = None  # bytes left for headers, while they are read
+    last: bytes = b""  # what the last `read` returned
 
     def read(self, size: int = -1) -> bytes: ...
     def tell(self) -> int: ...
@@ -31,10 +32,11 @@ class Source(Protocol):
                 raise tarfile.ReadError(f"headers of more than {READ_BYTES:,} bytes")
 
 
-def members(source: Source) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
+def members(source: Source, needs_end: bool = False) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]]:
     """Each member, with its content if it is a file: to be read before the next member.
 
-    Raises tarfile.TarError, and whatever `source` raises.
+    Raises tarfile.TarError, also for a damaged header, where tarfile would see the end, and, if the tar
+    `needs_end`, without an end mark; and whatever `source` raises.
     """
     source.header_left = READ_BYTES
     try:
@@ -46,6 +48,10 @@ def members(source: Source) -> Iterator[tuple[tarfile.TarInfo, IO[bytes] | None]
             tar.members = []  # pyright: ignore[reportAttributeAccessIssue]  # tarfile keeps them all there
             tar.pax_headers = {}
             source.header_left = READ_BYTES
+        if source.last.strip(b"\0"):
+            raise tarfile.ReadError(f"damaged header at byte {source.tell() - len(source.last)}")
+        if needs_end and not source.last:
+            raise tarfile.ReadError("the tar ends without its end mark")
     finally:
         source.header_left = None
 

@@ -132,16 +132,9 @@ def _keep_members(stream: "_Stream", kept: Files, folder: str, depth: int) -> No
 def _members(
     stream: "_Stream", needs_end: bool = False
 ) -> Iterator[tuple[tarfile.TarInfo, _Readable | None]]:
-    """The members of a tar, with the content of those that are files.
-
-    Raises one of `_BROKEN` if the tar is damaged, where tarfile would see its end.
-    """
-    for member, content in tars.members(stream):
+    """The members of a tar, with the content of those that are files. Raises one of `_BROKEN`."""
+    for member, content in tars.members(stream, needs_end):
         yield member, None if tars.is_too_long(member.name) else content
-    if stream.last.strip(b"\0"):
-        raise tarfile.ReadError(f"damaged header at byte {stream.position - len(stream.last)}")
-    if needs_end and not stream.last:
-        raise tarfile.ReadError("the tar ends without its end mark")
 
 
 def _is_tar(head: bytes) -> bool:

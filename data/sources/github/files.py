@@ -176,7 +176,10 @@ class _LicenseTexts:
 
 
 def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
-    """The regular files of a tar, each with its number among all members, in constant memory."""
+    """The regular files of a tar, each with its number among all members, in constant memory.
+
+    Raises before the end if the tar is damaged or truncated: a license may be in the part that is missing.
+    """
     with archive.open("rb") as file:
         magic = file.read(6)
     unpack: Callable[[Path, str], Any] = next(
@@ -184,9 +187,11 @@ def _members(archive: Path) -> Iterator[tuple[int, tarfile.TarInfo, IO[bytes]]]:
     )
     bounded = _Bounded(unpack(archive, "rb"), archive.stat().st_size)
     with bounded.raw:
-        for number, (member, content) in enumerate(tars.members(bounded)):
+        for number, (member, content) in enumerate(tars.members(bounded, needs_end=True)):
             if content:
                 yield number, member, content
+        while bounded.read(tars.READ_BYTES):  # to the end, where gzip has its checksum
+            pass
 
 
 class _Bounded(tars.Source):
@@ -209,7 +214,8 @@ class _Bounded(tars.Source):
 
     def read(self, size: int = -1) -> bytes:
         self.allow(size)
-        return self._counted(size)
+        self.last = self._counted(size)
+        return self.last
 
     def _counted(self, size: int) -> bytes:
         content = self.raw.read(size)

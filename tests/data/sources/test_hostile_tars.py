@@ -1,8 +1,11 @@
 """Tars whose headers are made to exhaust memory or time: each costs itself, and what is good is kept."""
 
+import gzip
 import io
+import random
 import tarfile
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,59 @@ def test_license_files_are_kept_in_bounded_memory(tmp_path, monkeypatch):
     path = packed(tmp_path / "repo.tar", *members)
     found = [item for item in read_github(path) if isinstance(item, Record)]
     assert [item.licence for item in found] == ["mit", "mit", "unknown", "unknown"]
+
+
+def kept_of(path: Path) -> list[tuple[str, str]]:
+    return [(str(item.meta["path"]), item.text) for item in read_github(path) if isinstance(item, Record)]
+
+
+@pytest.fixture
+def snapshot(tmp_path) -> Path:
+    return packed(
+        tmp_path / "repo.tar",
+        ("repo/LICENSE", MIT.encode()),
+        ("repo/one.py", CODE.encode()),
+        ("repo/two.py", CODE.encode() * 2),
+        ("repo/three.py", CODE.encode() * 3),
+        format=tarfile.USTAR_FORMAT,
+    )
+
+
+def test_a_damaged_header_is_not_taken_for_the_end_of_a_snapshot(snapshot):
+    whole = snapshot.read_bytes()
+    assert len(kept_of(snapshot)) == 3
+    with tarfile.open(snapshot) as archive:
+        headers = [member.offset for member in archive.getmembers()]
+    for header in headers:
+        for at in range(0, tarfile.BLOCKSIZE, 7):
+            place = header + at
+            snapshot.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(tarfile.ReadError):
+                kept_of(snapshot)
+
+
+def test_a_truncated_snapshot_is_refused_wherever_it_ends(snapshot):
+    whole = snapshot.read_bytes()
+    known = kept_of(snapshot)
+    end = len(whole.rstrip(b"\0")) // tarfile.BLOCKSIZE * tarfile.BLOCKSIZE + tarfile.BLOCKSIZE
+    for size in range(tarfile.BLOCKSIZE, len(whole), tarfile.BLOCKSIZE):
+        snapshot.write_bytes(whole[:size])
+        if size > end:  # with a part of the end mark
+            assert kept_of(snapshot) == known
+        else:
+            with pytest.raises(tarfile.ReadError):
+                kept_of(snapshot)
+
+
+def test_a_damaged_gzip_of_a_snapshot_gives_no_other_text(snapshot):
+    known, whole = kept_of(snapshot), gzip.compress(snapshot.read_bytes(), mtime=0)
+    path = snapshot.with_suffix(".tar.gz")
+    rng = random.Random(0)
+    for _ in range(300):
+        place = rng.randrange(10, len(whole))
+        damaged = whole[:place] + bytes([whole[place] ^ 1 << rng.randrange(8)]) + whole[place + 1 :]
+        path.write_bytes(rng.choice((damaged, whole[:place])))
+        with pytest.raises((tarfile.ReadError, zlib.error, OSError, EOFError)):
+            kept_of(path)
+    path.write_bytes(whole)
+    assert kept_of(path) == known
