@@ -19,9 +19,9 @@ import numpy as np
 import xxhash
 
 from configs import regular_file
-from data.errors import DataError
+from data.errors import DataError, is_passing
 from data.folders import is_plain
-from data.tokens.manifest import manifest_problem
+from data.tokens.manifest import json_in_pieces, manifest_problem
 
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
@@ -71,7 +71,10 @@ class TokenStore:
     @property
     def tokenizer(self) -> Path:
         """The tokenizer that made these tokens. Raises DataError if it cannot be had."""
-        return tokenizer_in(self.folder)
+        try:
+            return tokenizer_in(self.folder)
+        except OSError as error:
+            raise _unreadable(Path(error.filename or self.folder), error) from None
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
@@ -204,8 +207,10 @@ class TokenStore:
         path = self.folder / name
         try:
             size = path.stat().st_size
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             raise DataError(f"{path}: missing, though its manifest names it; {AGAIN}") from None
+        except OSError as error:
+            raise _unreadable(path, error) from None
         if size != expected:
             raise DataError(f"{path}: {size:,} bytes, but the manifest says {expected:,}; {AGAIN}")
 
@@ -257,18 +262,28 @@ def read_manifest(folder: Path) -> dict:
     except FileNotFoundError:
         raise DataError(f"{path}: missing, so this is not a complete token store; {AGAIN}") from None
     except OSError as error:
-        raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    """A passing error is not the store's fault: what is there may be intact."""
+    mend = "fix the cause and run the same command again" if is_passing(error) else AGAIN
+    return DataError(f"{path}: cannot be read ({error.strerror or error}); {mend}")
 
 
 def parse_manifest(content: bytes, path: str) -> dict:
     """A store's manifest from its text. Raises DataError if it is torn, altered or of another version."""
     try:
-        manifest = json.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        del content  # of 10⁶ shards: a quarter of a GiB, as is the text
+        manifest = json.loads(text)
+        del text
+        expected = manifest_checksum(manifest) if isinstance(manifest, dict) else ""
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not readable ({error}); {AGAIN}") from None
     if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise DataError(f"{path}: not a manifest of version {VERSION}; {AGAIN}")
-    if manifest.get("xxh3") != manifest_checksum(manifest):
+    if manifest.get("xxh3") != expected:
         raise DataError(f"{path}: altered since it was written (checksum); {AGAIN}")
     if problem := manifest_problem(manifest):
         raise DataError(f"{path}: not written by Relama ({problem}); {AGAIN}")
@@ -277,8 +292,10 @@ def parse_manifest(content: bytes, path: str) -> dict:
 
 def manifest_checksum(manifest: dict) -> str:
     """The checksum of everything in the manifest but the checksum itself."""
-    content = {key: value for key, value in manifest.items() if key != "xxh3"}
-    return xxhash.xxh3_128_hexdigest(json.dumps(content, sort_keys=True).encode())
+    digest = xxhash.xxh3_128()
+    for piece in json_in_pieces({key: value for key, value in manifest.items() if key != "xxh3"}):
+        digest.update(piece.encode())
+    return digest.hexdigest()
 
 
 def checksum(path: Path) -> str:

@@ -1,6 +1,8 @@
 """A store is read as one stream; a damaged one is refused in one line that says how to fix it."""
 
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import DataError
+from data.tokens import manifest as manifests
 from data.tokens.store import TokenStore, manifest_checksum
 from tests.support.runs import REPOSITORY
 
@@ -151,6 +154,42 @@ def test_a_manifest_that_is_not_text_is_refused(copy):
     (copy / "manifest.json").write_bytes(b"\xff\xfe{}")
     with pytest.raises(DataError, match="not readable"):
         TokenStore.open(copy)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+@pytest.mark.parametrize("name", ["manifest.json", "train-00001.bin", "train-00002.docs", "tokenizer.model"])
+def test_an_error_that_may_pass_is_not_called_damage(copy, name, number, monkeypatch):
+    def failing(work):
+        def call(path, *arguments, **options):
+            if str(path) == str(copy / name):
+                raise OSError(number, os.strerror(number), str(path))
+            return work(path, *arguments, **options)
+
+        return call
+
+    for call in ("stat", "open"):
+        monkeypatch.setattr(os, call, failing(getattr(os, call)))
+    with pytest.raises(DataError) as refused:
+        TokenStore.open(copy)
+    said = (
+        f"{copy / name}: cannot be read ({os.strerror(number)}); fix the cause and run the same command again"
+    )
+    assert str(refused.value) == said
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=30,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(VALUES)
+def test_the_checksum_of_a_manifest_is_of_its_text_whatever_the_pieces(value):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifests, "PIECE", 3)
+        assert "".join(manifests.json_in_pieces(value)) == json.dumps(value, sort_keys=True)
 
 
 @pytest.mark.parametrize("key", ["source", "dtype", "seed", "tokenizer", "splits", "text_files"])
