@@ -19,6 +19,7 @@ AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself,
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file below a file
+_NO_TARGET = (errno.ENOENT, errno.EEXIST, errno.ELOOP)  # of a link
 
 
 def report(error: Exception) -> None:
@@ -49,6 +50,11 @@ def explained(error: OSError) -> str | None:
         )
     if error.errno == errno.EROFS and path:
         return f"{path}: its file system is read-only; choose a folder on another one"
+    if error.errno in _NO_TARGET and path and (link := _dead_link(Path(path))):
+        return (
+            f"{link}: a link to {os.readlink(link)}, which is missing; restore that (is its disk mounted?), "
+            "or choose another path"
+        )
     if error.errno in _NO_FOLDER and path and (file := _file_in(Path(path))):
         return f"{file}: a file, expected a folder; choose another path, or move that file away"
     if error.errno == errno.EISDIR and path:
@@ -79,6 +85,11 @@ def _room(error: Exception, text: str) -> str:
 def _file_in(path: Path) -> Path | None:
     """The part of `path` that is a file."""
     return next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
+
+
+def _dead_link(path: Path) -> Path | None:
+    """The part of `path` that is a link to nothing."""
+    return next((part for part in (path, *path.parents) if part.is_symlink() and not part.exists()), None)
 
 
 def _free(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 import errno
 
+import pytest
+
 from configs.errors import report
 
 
@@ -28,3 +30,17 @@ def test_other_refusals_stay_as_they_are(capsys):
     refusal.__context__ = OSError(errno.EIO, "Input/output error", "page.html")
     report(refusal)
     assert capsys.readouterr().err == "relama: error: page.html: cannot be written (Input/output error)\n"
+
+
+@pytest.mark.parametrize("below", ["", "checkpoints", "checkpoints/step-000001/state.json"])
+@pytest.mark.parametrize("target", ["not mounted", "link"])
+def test_a_link_to_nothing_is_named_with_its_target(tmp_path, capsys, target, below):
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with pytest.raises(OSError) as failed:
+        (link / below).mkdir(parents=True, exist_ok=True)
+    report(failed.value)
+    assert (
+        f"{link}: a link to {target}, which is missing; restore that (is its disk mounted?), or choose"
+        in (capsys.readouterr().err)
+    )

@@ -188,7 +188,7 @@ def commit(
     sums |= describe([aside / ".metadata"])
     state = json.loads(json.dumps({"version": VERSION, **state, "files": sums}))  # as it will be read
     folders.write_whole(aside / "state.json", render(state))
-    if final.exists():  # a damaged checkpoint of a step that was trained again
+    if os.path.lexists(final):  # a damaged checkpoint of a step that was trained again, or a dead link
         remove(final)
     aside.rename(final)
     folders.sync(final.parent)
@@ -295,7 +295,7 @@ def is_verified(folder: Path) -> bool:
 def remove_leftovers(checkpoints: Path) -> None:
     """Remove what a killed save or clean-up left; rank 0 calls it under the run's lock."""
     for path in checkpoints.glob("step-*.tmp"):
-        shutil.rmtree(path, ignore_errors=True)
+        delete(path)
 
 
 def describe(paths: list[Path]) -> dict[str, dict]:
@@ -326,9 +326,17 @@ def remove(folder: Path) -> None:
             for branch in _branches(folder):  # the step was trained again, with the same result
                 pin(kept, Path(branch))
     doomed = folder.with_name(folder.name + ".old.tmp")
-    shutil.rmtree(doomed, ignore_errors=True)
+    delete(doomed)
     folder.rename(doomed)
-    shutil.rmtree(doomed, ignore_errors=True)
+    delete(doomed)
+
+
+def delete(path: Path) -> None:
+    """Remove a folder, as far as that is possible; of a link to one on another disk, only the link."""
+    if path.is_symlink():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_complete(folder: Path) -> bool:

@@ -203,3 +203,22 @@ def test_cleaning_up_reads_no_checkpoint_that_is_kept_for_good(checkpoints, monk
     read.clear()
     retain(checkpoints, 3, newest=3)
     assert not read  # none is too many
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_links_to_checkpoints_on_another_disk_are_removed_and_what_they_name_is_kept(
+    checkpoints, tmp_path_factory, is_there
+):
+    elsewhere = tmp_path_factory.mktemp("other disk")
+    for step in (1, 2, 3):
+        target = elsewhere / str(step)
+        step_folder(checkpoints, step).rename(target)
+        step_folder(checkpoints, step).symlink_to(target if is_there else elsewhere / "not mounted")
+    model, optimizer = trained()
+    for step in (3, 4):  # step 3 was trained again
+        save(checkpoints, model, optimizer, {"step": step}, keep=2)
+    assert complete_steps(checkpoints) == [3, 4] and not step_folder(checkpoints, 3).is_symlink()
+    folders.remove_leftovers(checkpoints)
+    assert not list(checkpoints.glob("*.tmp"))
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["1", "2", "3"]
+    assert all((path / "state.json").exists() for path in elsewhere.iterdir())
