@@ -35,6 +35,7 @@ from train.checkpoint.staging import Staging
 from train.run.folder import RunFolder
 
 GOAL_SECONDS, GOAL_BYTES, GOAL_LAW = 60.0, 1 << 30, 1.25  # n·log n measures up to 1.15
+FILES = 20_000  # most shards with files of their own
 Work = Callable[[], dict | None]
 
 
@@ -60,11 +61,16 @@ def many_checkpoints(folder: Path, n: int) -> Work:
 
 
 def shards_of_a_store(folder: Path, n: int) -> Work:
+    """Beyond FILES, shards share their files: each is looked up, but the folder has no millions of them."""
+    if child := os.fork():  # what it leaves in its heap would hide what opening takes
+        os.waitpid(child, 0)
+        return lambda: print(TokenStore.open(folder).n_tokens, file=sys.stderr)
     shards = []
     for number in range(n):
-        name, table = f"train-{number:07d}.bin", f"train-{number:07d}.docs"
-        (folder / name).write_bytes(b"\1\0" * 4)
-        (folder / table).write_bytes(b"\0" * DOCUMENT.itemsize)
+        name, table = f"train-{number % FILES:07d}.bin", f"train-{number % FILES:07d}.docs"
+        if number < FILES:
+            (folder / name).write_bytes(b"\1\0" * 4)
+            (folder / table).write_bytes(b"\0" * DOCUMENT.itemsize)
         sums = {"xxh3": f"{number:032x}", "documents_xxh3": f"{number:032x}"}
         shards.append(
             {"file": name, "tokens": 4, "documents": 1, "bytes": 8, "documents_file": table, **sums}
@@ -76,8 +82,7 @@ def shards_of_a_store(folder: Path, n: int) -> Work:
     manifest |= {"text_files": [], "splits": {"train": split}}
     manifest["xxh3"] = manifest_checksum(manifest)
     (folder / "manifest.json").write_text(json.dumps(manifest))
-    del shards, split, manifest
-    return lambda: print(TokenStore.open(folder).n_tokens, file=sys.stderr)
+    os._exit(0)
 
 
 def _plans(ranks: int, n_tensors: int) -> list[SavePlan]:
@@ -132,7 +137,12 @@ class _Tokenizer:
 
 
 def reduce_stage(folder: Path, n: int) -> Work:
-    """n text files of 20 documents, as many shards: merge their lists and gather every shard."""
+    """n text files of 20 documents, as many shards: merge their lists and gather every shard.
+
+    A shard opens the merged lists, one of FAN_IN files, at most FAN_IN. Here FAN_IN is 16, so that 256 files
+    reach that bound; at its 128, they are 16,384.
+    """
+    sorted_lists.FAN_IN = stages.FAN_IN = 16
     dtype, rng = np.dtype("<u2"), np.random.default_rng(0)
     paths = tuple(folder / f"{i}.parquet" for i in range(n))
     plan = stages.Plan(_Tokenizer(), folder, paths, dtype, 0, 0.0, {"train": n, "heldout": 1})  # pyright: ignore[reportArgumentType]  # only its ids are read
@@ -178,7 +188,7 @@ ROWS: dict[str, tuple[Callable[[Path, int], Work], str, int, int]] = {
     "start: a checkpoint's metadata": (metadata_of_a_checkpoint, "ranks", 64, 512),
     "save: the first plan on rank 0": (first_plan, "ranks", 64, 512),
     "save: every later plan": (later_plan, "ranks", 64, 512),
-    "prepare: merge and write shards": (reduce_stage, "text files", 150, 600),
+    "prepare: merge and write shards": (reduce_stage, "text files", 300, 1200),
     "prepare: a status line": (status_line, "tasks", 5000, 40_000),
 }
 

@@ -19,6 +19,7 @@ from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
 from tests.chaos.disk import small_disk
 from tests.chaos.faults import KINDS, NEED_A_SMALL_DISK, NEED_ANOTHER_RANK
+from tests.chaos.run import SETTINGS, STEPS
 
 
 def main() -> int:
@@ -28,6 +29,7 @@ def main() -> int:
         "--seed", type=int, default=None, help="for the moments and places; drawn at random by default"
     )
     parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4], help="ranks of the runs, in turn")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of each run")
     parser.add_argument("--per-run", type=int, default=25, help="faults per run")
     parser.add_argument(
         "--kinds", nargs="+", default=list(KINDS), help="parts of the names of the faults to inject"
@@ -57,7 +59,9 @@ def main() -> int:
         corpora = (options.keep or Path(folder)).absolute() / "corpora"
         prepare_sample(corpora)
         until = begin + 60 * options.minutes
-        campaign = Campaign(disk or Path(folder), corpora, seed, kinds, until=until, kept=options.keep)
+        settings = (*SETTINGS, f"steps={options.steps}")
+        work, kept = disk or Path(folder), options.keep
+        campaign = Campaign(work, corpora, seed, kinds, settings, until=until, kept=kept)
         try:
             while len(campaign.survived) < options.faults and not campaign.is_late:
                 left = options.faults - len(campaign.survived)

@@ -94,7 +94,8 @@ class Campaign:
 
     def undisturbed(self, ranks: int) -> Run:
         if ranks not in self._undisturbed:
-            folder = (self._kept or self.work) / f"undisturbed-{ranks}"
+            steps = [setting[6:] for setting in self.settings if setting.startswith("steps=")][-1]
+            folder = (self._kept or self.work) / f"undisturbed-{ranks}-{steps}"
             run = Run(folder, self.corpora, ranks, self.settings)
             self._undisturbed[ranks] = run if (folder / "finished.json").exists() else train(run)
         return self._undisturbed[ranks]
