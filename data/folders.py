@@ -192,6 +192,17 @@ def write_whole(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
+def set_aside(path: Path) -> str:
+    """Keep a file under another name; returns a note that says which, empty if there is nothing to keep."""
+    if not path.exists() or path.stat().st_size == 0:
+        return ""
+    number = 1
+    while (kept := path.with_stem(f"{path.stem}-{number}")).exists():
+        number += 1
+    path.rename(kept)
+    return f" (the old one is {kept})"
+
+
 def refuse_unwritable(path: Path, output: Path | None = None) -> None:
     """Raise DataError, naming `output`, if no file can be made at `path`; folders above may be missing.
 

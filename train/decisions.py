@@ -9,6 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from data import folders
 from data.documents import read_row
 from data.errors import DataError
 from data.order import Order
@@ -182,7 +183,7 @@ def reconcile(folder: Path, known: list[dict]) -> list[dict]:
         problem = "lacks decisions that the checkpoint holds"
     decisions = known + (logged[start:] if start is not None else [])
     if problem:
-        kept = views.set_aside(path)
+        kept = folders.set_aside(path)
         views.write(path, "".join(json.dumps(decision) + "\n" for decision in decisions))
         identity.say(f"warning: {path}: {problem}; written again from the checkpoint{kept}")
     return decisions

@@ -192,8 +192,10 @@ def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, begun: int) -> No
     if not had_checkpoints(folder.checkpoints) and not starts.had_checkpoints(folder.path, begun):
         return
     if not run.config.restart:
+        url = run.config.checkpoint.remote
+        mend = f"move it away to download the newest of {url}" if url else "restore it"
         raise RunError(
-            f"{folder.checkpoints}: no complete checkpoint, though this run had one; restore it, or set "
+            f"{folder.checkpoints}: no complete checkpoint, though this run had one; {mend}, or set "
             "restart=true to train again from step 0 (its metrics and decisions are kept under other names)"
         )
     folder.set_aside(folder.metrics, folder.path / decisions.LOG)

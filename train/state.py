@@ -35,7 +35,8 @@ class State:
         self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
         self.model = build_model(run.config, ranks)
         refuse = partial(refuse_remote, run, folder)
-        remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse)
+        restart = run.config.restart
+        remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse, restart)
         self.saving = Saving(run, folder, remote)
         self.judge = Judge(run, ranks, folder, self.model, self.saving)
         self._restore(folder.arguments)

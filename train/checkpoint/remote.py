@@ -25,11 +25,11 @@ from train.config import RunError
 from train.ranks import identity
 
 OWNER, OURS = "owner.json", "remote.json"  # at the URL: its run; in the run folder: its URL
-DECISIONS = "decisions.jsonl"
+METRICS, DECISIONS = "metrics.jsonl", "decisions.jsonl"
 # Small files of the run folder. A run resumes without them too, but with a shorter history.
 FILES = (
     "config.yaml",
-    "metrics.jsonl",
+    METRICS,
     DECISIONS,
     "order.json",
     "lineage.json",  # of a branch: where its past is
@@ -74,11 +74,26 @@ class Remote:
         except DataError as error:
             raise RunError(f"checkpoint.remote: {error}") from None
 
-    def restore(self) -> None:
-        """Download the newest checkpoint, if it is newer than what the run folder has. Raises RunError."""
+    def restore(self, restart: bool = False) -> None:
+        """Download the newest checkpoint, if it is newer than what the run folder has. Raises RunError.
+
+        If the run has none there and only damaged ones at the URL, it may begin again only with `restart`;
+        its metrics and decisions are then kept under other names.
+        """
         try:
-            here = max(complete_steps(self._checkpoints), default=-1)
-            self._download_newest(step for step in self.steps() if step > here)
+            here = complete_steps(self._checkpoints)
+            newer = (step for step in self.steps() if step > max(here, default=-1))
+            if self._download_newest(newer) is not False or here:
+                return
+            if not restart:
+                raise RunError(
+                    f"checkpoint.remote={self.url}: no checkpoint there is intact; restore one, set "
+                    "restart=true to train again from step 0, or choose another URL"
+                )
+            self._have_files()
+            for name in (METRICS, DECISIONS):
+                if note := folders.set_aside(self._folder / name):
+                    identity.say(f"{name} starts again{note}")
         except DataError as error:
             raise RunError(f"checkpoint.remote: {error}") from None
 
@@ -118,15 +133,20 @@ class Remote:
         return remote_steps(self._bucket)
 
     def _refuse_another_run(self) -> str:
-        """This run's id: its own, or of the run at the URL if this folder has none yet."""
+        """This run's id: its own, or of the run at the URL if it is this run or this folder has none yet.
+
+        The folder's note and the URL's are views. Where one is lost, an equal checkpoint shows the same run.
+        """
         ours = _json(_content(self._folder / OURS))
         mine = ours.get("id") if ours.get("url") == self.url else None
         try:
             owner = _json(self._bucket.read(OWNER)).get("id")
         except FileNotFoundError:
-            return mine or uuid.uuid4().hex
-        if owner == mine or (mine is None and not complete_steps(self._checkpoints)):
-            return str(owner)
+            owner = None
+        here = complete_steps(self._checkpoints)
+        is_ours = owner in (mine, None) if mine else not here or (owner is None and not self.steps())
+        if is_ours or any(self._is_same(step) for step in self.steps() if step in here):
+            return str(owner or mine or uuid.uuid4().hex)
         raise RunError(
             f"checkpoint.remote={self.url}: has the checkpoints of another run; choose another URL for "
             f"{self._folder}, or move what is there away"
@@ -218,19 +238,27 @@ class Remote:
 
     def _is_abandoned(self, step: int) -> bool:
         """Whether the run has gone back past a checkpoint at the URL, by its log here or there."""
-        log = _content(self._folder / DECISIONS)
         try:
             state = _json(self._bucket.read(f"{place(step)}/{STATE}"))
-            log = self._bucket.read(DECISIONS) if log is None else log
         except FileNotFoundError:
             return False
-        return "recovery" in state and self._abandons(log, state)
+        logs = [_content(self._folder / DECISIONS)]
+        with suppress(FileNotFoundError):
+            logs.append(self._bucket.read(DECISIONS))  # another machine may have continued the run
+        return "recovery" in state and any(self._abandons(log, state) for log in logs if log is not None)
 
-    def _download_newest(self, steps: Iterable[int]) -> None:
-        """Download the newest of these checkpoints that is intact and part of the run."""
+    def _download_newest(self, steps: Iterable[int]) -> bool | None:
+        """Download the newest of these checkpoints that is intact and part of the run.
+
+        Returns whether there is one; None if none is part of the run.
+        """
+        found = None
         for step in sorted(steps, reverse=True):
-            if not self._is_abandoned(step) and self._download(step):
-                return
+            if not self._is_abandoned(step):
+                found = self._download(step)
+                if found:
+                    break
+        return found
 
     def _download(self, step: int) -> bool:
         """Have a checkpoint on the local disk; returns whether it is intact."""
@@ -240,15 +268,36 @@ class Remote:
             self._refuse(state)
             identity.say(f"downloading {self._bucket.at(place(step))}")
 
-        found = download_step(self._bucket, place(step), final, refuse)
-        if not found:
+        is_intact = download_step(self._bucket, place(step), final, refuse, self._have_files)
+        if not is_intact:
             identity.say(f"{self._bucket.at(place(step))} is damaged; trying the one before it")
-            return False
+        return is_intact
+
+    def _have_files(self) -> None:
+        """Have the run's small files here, before the checkpoint: a start that finds that asks for no more.
+
+        Another machine may have continued the run: of its log, what is there is part of the checkpoint's
+        past, and metrics of a step that both have count as there.
+        """
+        note = {"url": self.url, "id": self._id}
+        folders.write_whole(self._folder / OURS, json.dumps(note))
         for name in FILES:
-            if not (self._folder / name).exists():
-                with suppress(FileNotFoundError):
-                    (self._folder / name).write_bytes(self._bucket.read(name))
-        return True
+            path = self._folder / name
+            here = _content(path)
+            if here is not None and (name not in (METRICS, DECISIONS) or self._thread is not None):
+                continue  # while it trains, the run itself writes them
+            try:
+                there = self._bucket.read(name)
+            except FileNotFoundError:
+                continue
+            if here is not None and here.startswith(there):
+                continue
+            if here and name == METRICS:
+                there = here + b"\n" * (not here.endswith(b"\n")) + there
+            elif here and not there.startswith(here):
+                identity.say(f"{path}: replaced by that of {self.url}{folders.set_aside(path)}")
+            with folders.replacing(path) as temporary:
+                temporary.write_bytes(there)
 
 
 def _content(path: Path) -> bytes | None:

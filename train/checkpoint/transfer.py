@@ -18,7 +18,7 @@ import xxhash
 from data import folders
 from data.bucket import Bucket
 from data.tokens.store import checksum
-from train.checkpoint.folder import damage, read_state, step_folder
+from train.checkpoint.folder import damage, delete, read_state, step_folder
 from train.config import RunError
 
 PIECE = 8 << 20  # bytes of a read
@@ -113,11 +113,16 @@ def begun_steps(bucket: Bucket) -> list[int]:
 
 
 def download_step(
-    bucket: Bucket, name: str, final: Path, refuse: Callable[[dict], None] = lambda state: None
+    bucket: Bucket,
+    name: str,
+    final: Path,
+    refuse: Callable[[dict], None] = lambda state: None,
+    is_intact: Callable[[], None] = lambda: None,
 ) -> bool:
     """Download the checkpoint `name` to the folder `final`; returns whether it is intact.
 
     `refuse` gets its state before anything else is downloaded, and raises for one that is not wanted.
+    `is_intact` is called once it is proven, before the folder `final` is there.
     """
     aside = final.with_name(f"{final.name}.download.tmp")
     shutil.rmtree(aside, ignore_errors=True)
@@ -129,7 +134,8 @@ def download_step(
         refuse(state)
         if not _download_files(bucket, name, aside, state["files"]):
             return False
-        shutil.rmtree(final, ignore_errors=True)  # damaged, or it would not be downloaded
+        is_intact()
+        delete(final)  # damaged, or it would not be downloaded
         folders.commit_once(aside, final)
         return True
     finally:

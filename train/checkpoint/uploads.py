@@ -34,11 +34,12 @@ def restored(
     folder: Path,
     abandons: Callable[[bytes, dict], bool],
     refuse: Callable[[dict], None],
+    restart: bool,
 ) -> Remote | None:
     """What the run in `folder` has at `checkpoint.remote`, once its newest checkpoint is here too.
 
     All ranks call it; the others and a run without a URL get None. `abandons` and `refuse` are those
-    of `Remote`. Raises RunError.
+    of `Remote`, `restart` that of its `restore`. Raises RunError.
     """
     opened: list[Remote] = []
 
@@ -53,7 +54,7 @@ def restored(
             abandons=abandons,
             refuse=refuse,
         )
-        remote.restore()
+        remote.restore(restart)
         opened.append(remote)
 
     if config.remote is not None:

@@ -171,7 +171,7 @@ class RunFolder:
     def set_aside(self, *paths: Path) -> None:
         """Keep files of a run that starts again under other names."""
         for path in paths:
-            if note := views.set_aside(path):
+            if note := folders.set_aside(path):
                 identity.say(f"{path.name} starts again{note}")
 
     def cut_metrics(self, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:

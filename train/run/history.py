@@ -93,5 +93,5 @@ def _write(path: Path, kept: list[tuple[int, int]], damaged: int) -> None:
                 old.seek(begin)
                 new.write(old.read(length) + b"\n")
         if damaged:
-            note = views.set_aside(path)
+            note = folders.set_aside(path)
             identity.say(f"warning: {path}: dropped {damaged:,} damaged line{'s' * (damaged > 1)}{note}")

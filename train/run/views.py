@@ -48,14 +48,3 @@ def refuse_other_than_file(path: Path) -> None:
         raise RunError(f"{path}: a pipe or a device, expected a file; {AWAY}")
     if path.is_symlink() and not path.exists():
         raise RunError(f"{path}: a link to a missing file; restore that, or {AWAY}")
-
-
-def set_aside(path: Path) -> str:
-    """Keep a file under another name; returns a note that says which, empty if there is nothing to keep."""
-    if not path.exists() or path.stat().st_size == 0:
-        return ""
-    number = 1
-    while (kept := path.with_stem(f"{path.stem}-{number}")).exists():
-        number += 1
-    path.rename(kept)
-    return f" (the old one is {kept})"

@@ -61,7 +61,7 @@ def save(run: Path, step: int, keep: int = 2, decisions: list[dict] | None = Non
     (aside / ".metadata").write_bytes(b"meta")
     sums = checkpoints.describe([aside / "__0_0.distcp"])
     final = checkpoints.step_folder(run / "checkpoints", step)
-    state = {"step": step, "recovery": {"decisions": decisions or []}}
+    state = {"step": step, "config": {"run": str(run)}, "recovery": {"decisions": decisions or []}}
     checkpoints.commit(aside, final, state, sums, keep, attached={"tokenizer.model": b"tokens"})
 
 
