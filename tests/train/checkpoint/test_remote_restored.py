@@ -81,6 +81,7 @@ def test_a_download_killed_at_any_file_is_completed_by_the_next_start(after, tmp
 
     for name in ("replace", "rename"):
         monkeypatch.setattr(os, name, counted(getattr(os, name)))
+    places = 0
     for places in itertools.count(1):
         shutil.rmtree(run)
         left = places
