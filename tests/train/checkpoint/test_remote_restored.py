@@ -212,16 +212,14 @@ def test_what_could_not_be_uploaded_is_uploaded_by_the_same_command(server, corp
     def faults(method: str, path: str) -> str | None:
         return "refuse" if method in ("PUT", "POST") and not path.endswith("owner.json") else None
 
-    with Chaos(server, faults=faults) as broken:
+    with Chaos(server, faults=faults) as broken, monkeypatch.context() as patch:
         for key, value in credentials(broken.place).items():
-            monkeypatch.setenv(key, value)
+            patch.setenv(key, value)
         ended = python("-c", IMPATIENT, *SMALL, *words)
     assert ended.returncode == 0
     assert "the newest checkpoint is not uploaded" in ended.stdout
     assert "run the same command again to upload it" in ended.stdout
     assert list(objects("runs", "late/")) == ["late/owner.json"]
-    for key, value in credentials(server).items():
-        monkeypatch.setenv(key, value)
     assert "has finished" in succeed(*words).stdout
     shutil.move(tmp_path / "run", tmp_path / "lost")
     succeed(*words)
