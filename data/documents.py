@@ -131,7 +131,7 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
 
 def text_files(folder: Path) -> list[Path]:
     """The Parquet files of a folder of cleaned text, sorted. Raises DataError if it has none."""
-    files = sorted(folder.glob("*.parquet"))
+    files = folders.matching(folder, "*.parquet")
     if not files:
         raise DataError(f"{folder}: no cleaned text (*.parquet); `relama prepare` makes it")
     return files

@@ -4,11 +4,10 @@ import errno
 import time
 from collections.abc import Callable
 
-# Errors of the machine, the disk or the network; no file's content causes them.
-_NAMES = """EIO ESTALE EACCES EPERM EMFILE ENFILE ENOMEM EAGAIN EBUSY EINTR ENODEV ENXIO EROFS ENOSPC EDQUOT
-ETIMEDOUT ECONNRESET ECONNREFUSED ECONNABORTED EPIPE ENOTCONN ESHUTDOWN ENETDOWN ENETUNREACH ENETRESET
-EHOSTDOWN EHOSTUNREACH ENOLINK EREMOTEIO"""
-_PASSING = frozenset(getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name))
+# Errors that a name or a file's content can cause. All others are the machine's, its disk's or the network's.
+_NAMES = """EINVAL EISDIR ENOTDIR ENAMETOOLONG ELOOP EFBIG EILSEQ ERANGE EDOM EOVERFLOW ESPIPE EEXIST EBADF
+E2BIG"""
+_OF_THE_DATA = frozenset(getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name))
 PAUSES = (0.5, 2.0, 8.0)  # seconds before each new attempt
 
 
@@ -32,7 +31,7 @@ def is_passing(error: BaseException) -> bool:
     for _ in range(20):
         if cause is None:
             return False
-        if isinstance(cause, OSError) and cause.errno in _PASSING:
+        if isinstance(cause, OSError) and cause.errno and cause.errno not in _OF_THE_DATA:
             return True
         if isinstance(cause, MemoryError | TimeoutError | ConnectionError):
             return True

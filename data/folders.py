@@ -14,6 +14,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from data.errors import DataError
@@ -190,6 +191,29 @@ def write_whole(path: Path, text: str) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+
+
+def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk`. Raises OSError, where that would leave a folder out."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    return os.walk(folder, onerror=refuse)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in a folder and its folders, sorted. Raises OSError, where `rglob` would leave some out."""
+    found = [Path(place, name) for place, _, names in walk(folder) for name in names]
+    return sorted(path for path in found if path.is_file())
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The paths in a folder whose names match, sorted; none without the folder. Raises OSError as above."""
+    try:
+        return sorted(path for path in folder.iterdir() if fnmatchcase(path.name, pattern))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def set_aside(path: Path) -> str:

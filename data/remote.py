@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data import folders
 from data.errors import DataError
 
 _SIGNED = re.compile(
@@ -53,7 +54,21 @@ def refuse_credentials(url: str) -> None:
 
 
 def stamp(path: Any) -> tuple[int, str]:
-    """An input's size in bytes, and its time or ETag (of a folder: of its files), to notice a change."""
+    """An input's size in bytes, and its time or ETag (of a folder: of its files), to notice a change.
+
+    Raises DataError if it cannot be read at the moment.
+    """
+    try:
+        return stamp_now(path)
+    except OSError as error:
+        why = error.strerror or error
+        raise DataError(
+            f"{path}: cannot be read ({why}); fix the cause and run the same command again"
+        ) from None
+
+
+def stamp_now(path: Any) -> tuple[int, str]:
+    """`stamp`, which raises OSError."""
     if is_remote(path):
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         facts = [file.fs.info(file.path) for file in files]
@@ -64,7 +79,7 @@ def stamp(path: Any) -> tuple[int, str]:
     if path.is_file():
         facts = path.stat()
         return facts.st_size, str(facts.st_mtime_ns)
-    facts = [(file.relative_to(path), file.stat()) for file in sorted(path.rglob("*")) if file.is_file()]
+    facts = [(file.relative_to(path), file.stat()) for file in folders.files_below(path)]
     return sum(fact.st_size for _, fact in facts), _digest(
         f"{name} {fact.st_mtime_ns}" for name, fact in facts
     )

@@ -203,7 +203,7 @@ def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path
 
 
 def _pages(folder: Path) -> Iterator[Document]:
-    for path in sorted(folder.glob("*.parquet")):
+    for path in folders.matching(folder, "*.parquet"):
         yield from read_documents(path)
 
 

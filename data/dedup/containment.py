@@ -119,7 +119,8 @@ def _write_sorted(waiting: list[np.ndarray], path: Path) -> None:
 
 def n_partitions(sketches: list[Path]) -> int:
     """The number of partitions of the hashes, which depends on their number alone."""
-    sizes = (np.load(path, mmap_mode="r").size for one in sketches for path in one.glob("hashes-*.npy"))
+    paths = (path for one in sketches for path in folders.matching(one, "hashes-*.npy"))
+    sizes = (np.load(path, mmap_mode="r").size for path in paths)
     return max(1, -(-sum(sizes) // PARTITION))
 
 
@@ -182,7 +183,7 @@ def _partition(
     low, high = (-(-(2**64) * edge // n_partitions) for edge in (index, index + 1))
     hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for number, one in enumerate(sketches):
-        for path in sorted(one.glob("hashes-*.npy")):
+        for path in folders.matching(one, "hashes-*.npy"):
             entries = np.load(path, mmap_mode="r")
             start = int(np.searchsorted(entries["hash"], np.uint64(low)))
             stop = len(entries)

@@ -35,7 +35,7 @@ def find(
         made = [marks / f"{index:05d}.npy" for index in range(exact.n_partitions(n_documents))]
         stage("duplicates", made, partial(_mark, hash_files, made))
         return
-    texts = [path for folder in read for path in sorted(folder.glob("*.parquet"))]
+    texts = [path for folder in read for path in folders.matching(folder, "*.parquet")]
     sketches = [marks / "sketches" / f"{place:05d}" for place in range(len(texts))]
     (marks / "sketches").mkdir(exist_ok=True)
     stage("sketch", sketches, partial(_sketch, texts, sketches))
@@ -51,7 +51,7 @@ def find(
 def marked(marks: Path, task: int) -> dict[int, str]:
     """The rows to drop among a reading task's documents, each with its detail ("": an exact duplicate)."""
     rows: dict[int, str] = {}
-    for path in sorted(marks.glob("[0-9]*.npy")):
+    for path in folders.matching(marks, "[0-9]*.npy"):
         table = np.load(path, mmap_mode="r")
         start, stop = np.searchsorted(table["task"], (task, task + 1))
         rows |= dict.fromkeys(table["row"][start:stop].tolist(), "")

@@ -107,7 +107,7 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float, 
 
 def _verify(plan: Plan, report: Report) -> None:
     """Check that the text has as many documents as were counted. Raises DataError."""
-    found = sum(pq.ParquetFile(path).metadata.num_rows for path in plan.text.glob("*.parquet"))
+    found = sum(pq.ParquetFile(path).metadata.num_rows for path in folders.matching(plan.text, "*.parquet"))
     if found != report.kept:
         raise DataError(
             f"{plan.text}: {found:,} documents, but {report.kept:,} were counted; delete "

@@ -165,7 +165,7 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
         f"heldout ({made[2]:g})": (made[2], config.heldout),
     }
     different = [name for name, (old, new) in settings.items() if old != new]
-    newest = max((path.stat().st_mtime_ns for path in text_folder.glob("*.parquet")), default=0)
+    newest = max((path.stat().st_mtime_ns for path in folders.matching(text_folder, "*.parquet")), default=0)
     if (output / "manifest.json").stat().st_mtime_ns < newest:
         different.append("text (it is newer)")
     return different
@@ -178,7 +178,7 @@ def _publish(folder: Path, url: str) -> None:
         from data.tokens import store, sums
 
         sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    files = folders.files_below(folder)
     visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
     for file in sorted(visible, key=lambda file: file.name == "manifest.json"):
         goal = target / file.relative_to(folder).as_posix()

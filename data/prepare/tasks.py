@@ -27,7 +27,7 @@ from data.dedup import exact, stages
 from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
 from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
-from data.remote import fetched, stamp
+from data.remote import fetched, stamp_now
 from data.sources import limits
 
 LIVE_SECONDS = 1.0  # how often a task reports its progress
@@ -47,7 +47,7 @@ def write_task(plan: Plan, task: int) -> None:
     report = sum_reports([plan.refined(task) / "report.json"])
     rows = stages.marked(plan.duplicates, task)
     first = 0
-    for path in sorted(plan.refined(task).glob("*.parquet")):
+    for path in folders.matching(plan.refined(task), "*.parquet"):
         n_rows = pq.ParquetFile(path).metadata.num_rows
         dropped = {row - first: detail for row, detail in rows.items() if first <= row < first + n_rows}
         first += n_rows
@@ -126,7 +126,7 @@ def _place(one: Slice) -> int:
 def _check_unchanged(plan: Plan, path: Path) -> None:
     """Raises DataError if the input has changed since the work began."""
     try:
-        now = stamp(path)
+        now = stamp_now(path)
     except Exception as error:
         raise PassingError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
     if now != plan.stamps[path]:

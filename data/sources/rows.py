@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from data import folders
 from data.documents import Drop
 from data.errors import DataError
 from data.sources import limits, packed, tables
@@ -53,7 +54,10 @@ def files_in(folder: Path) -> list[Path]:
 
 def visible_files(folder: Path) -> list[Path]:
     """All regular files under a folder, sorted, without hidden files and folders."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file())
+    if isinstance(folder, Path):
+        found = folders.files_below(folder)
+    else:  # remote
+        found = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts)]
 
 

@@ -25,8 +25,9 @@ from data.main import main
 
 KILLED = 137
 MOST = 4  # attempts after the fault
-EVENTS = ("open", "os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "shutil.rmtree")
-ERRORS = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES)
+READS = ("open", "os.listdir", "os.scandir")
+EVENTS = (*READS, "os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "shutil.rmtree")
+ERRORS = (errno.EIO, errno.ESTALE, errno.EMFILE, errno.EACCES, errno.EUCLEAN, errno.EKEYEXPIRED)
 
 
 def attempt(
@@ -124,7 +125,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 
 
 def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[str]) -> list[dict]:
-    """`kind`: `kill` or `fail` (an operation in the output), or `error` (an open of the input, once)."""
+    """`kind`: `kill` or `fail` (an operation in the output), or `error` (one that reads the input, once)."""
     audit_native_reads()
     data.errors.PAUSES = (0.0, 0.0)
     data.prepare.plan.TASK_BYTES = 20_000
@@ -132,7 +133,7 @@ def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[s
     inputs = Path(next(word for word in arguments if word.startswith("input=")).removeprefix("input="))
     corpora = scratch / "corpora"
     arguments = [*arguments, f"corpora={corpora}", "engine.workers=1"]
-    root, events = (inputs, ("open",)) if kind == "error" else (corpora, EVENTS)
+    root, events = (inputs, READS) if kind == "error" else (corpora, EVENTS)
     n = operations(arguments, root, scratch, events)
     expected = fingerprint(corpora)
     assert len(expected) > 5

@@ -31,6 +31,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
 from torch.distributed.checkpoint.storage import StorageReader
 
+from data import folders
 from model.llama import LlamaConfig
 from train.checkpoint.folder import commit, describe, step_folder
 from train.checkpoint.reader import CheckpointReader
@@ -97,7 +98,7 @@ def write(
             )
         if check:
             _together(check, group)
-        parts = _together(lambda: describe(sorted(aside.glob(f"__{rank}_*.distcp"))), group)
+        parts = _together(lambda: describe(folders.matching(aside, f"__{rank}_*.distcp")), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
         _together(lambda: rank == 0 and commit(aside, final, state, sums, keep, keep_every, attached), group)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
@@ -179,7 +180,7 @@ def save_weights(
             dcp_save({"model": shells}, storage_writer=writer, planner=Planner(), no_dist=True)
         except CheckpointException as error:  # what `read` raised says which tensor of which file
             raise next(iter(error.failures.values()))[0] from None
-    commit(aside, final, state, describe(sorted(aside.glob("*.distcp"))), keep=1)
+    commit(aside, final, state, describe(folders.matching(aside, "*.distcp")), keep=1)
 
 
 def load(

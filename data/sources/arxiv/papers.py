@@ -1,11 +1,11 @@
 """The files of one paper, collected within bounds, and a record for each of its main files."""
 
-import os
 import posixpath
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from data import folders
 from data.documents import Drop, Record
 from data.sources.arxiv.files import Paper, TooLong
 from data.sources.arxiv.latex.macros import TooMuch
@@ -64,7 +64,7 @@ class Files:
 def read_folder(folder: Path) -> Iterator[Record | Drop]:
     kept = Files()
     try:
-        for place, subfolders, names in os.walk(folder):
+        for place, subfolders, names in folders.walk(folder):
             subfolders[:] = sorted(name for name in subfolders if name[0] != ".")
             for name in sorted(names):
                 path = Path(place, name)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from data import folders
 from data.documents import EXCERPT, Drop, Record
 from data.errors import raise_passing
 from data.sources import rows, tars
@@ -97,7 +98,7 @@ def read_folder(
     `license` applies if the repository's top folder does not name a license.
     """
     files, texts = [], _LicenseTexts()
-    for folder, subfolders, names in os.walk(root):
+    for folder, subfolders, names in folders.walk(root):
         subfolders[:] = sorted(set(subfolders) - _SKIPPED_FOLDERS - skipped)
         paths = [Path(folder, name) for name in sorted(names)]
         files += [path for path in paths if path.is_file() and not path.is_symlink()]
