@@ -23,7 +23,7 @@ from data.sources.arxiv.units import inputs
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]
 
-VERSION = 11  # increase when the same input gives different text
+VERSION = 12  # increase when the same input gives different text
 DUPLICATES = "exact"
 
 _WITHDRAWN = re.compile(

@@ -66,8 +66,10 @@ _PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _CREDITED = re.compile(
     r"\W{0,40}(?:produced|prepared|transcribed)\b[^\n]{0,60}\s(?:by|from)\b", re.IGNORECASE
 )
-# Project Gutenberg Australia's header ends at its rule, and its own title lines may follow.
+# Project Gutenberg Australia's header ends at its rule, after which its own title lines may follow; without a
+# rule, above the first paragraph that is not about the file.
 _AUSTRALIA = re.compile(r"project\s+gutenberg\s+(?:of\s+)?australia|gutenberg\.net\.au", re.IGNORECASE)
+_OF_AUSTRALIA = re.compile(r"gutenberg|\be-?(?:book|text)s?\b|\bcopyright\b|^(?:title|author):", _FLAGS)
 _AUSTRALIAN_LINE = re.compile(
     r"(?:this site is full of free e-?books|project gutenberg (?:of )?australia)\b.*", re.IGNORECASE
 )
@@ -158,8 +160,14 @@ def _start(text: str) -> tuple[int, bool]:
     if _AUSTRALIA.search(top):
         rule = _RULE.search(text, 0, HEAD // 5)
         titles = _TITLE_LINES.match(text, rule.end() if rule else len(text) - len(text.lstrip("\ufeff \n")))
-        if titles and (rule or titles.end() > titles.start()):
-            return titles.end(), True
+        if rule:
+            return titles.end() if titles else rule.end(), True
+        end = 0
+        for paragraph in _PARAGRAPH_END.split(text[: HEAD // 5]):
+            if paragraph.strip() and not _OF_AUSTRALIA.search(paragraph):
+                break
+            end = text.index(paragraph, end) + len(paragraph)
+        return max(end, titles.end() if titles else 0), True
     if not _GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
         return 0, False
     marks = (*_ENDS, _SMALL_PRINT_START)

@@ -17,7 +17,7 @@ from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.scan import scan
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
 
-VERSION = 7  # raise it when the same input gives other text
+VERSION = 8  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)
 MIN_CHARACTERS = 300  # without the title (CCNet)
 

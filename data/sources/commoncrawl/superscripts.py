@@ -56,7 +56,7 @@ def _is_numerator(raised: ElementNode) -> bool:
         stroke is not None
         and lowered is not None
         and lowered.tag == "sub"
-        and (stroke.text_content or "").strip() in _STROKES
+        and (stroke.text_content or "").strip(_SPACE) in _STROKES
         and text_of(raised).strip().isdecimal()
     )
 

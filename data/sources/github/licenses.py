@@ -26,6 +26,7 @@ FOLDER = "LICENSES"  # REUSE's LICENSES/MIT.txt; a lower-case folder often holds
 _WAIVER = re.compile(rf"{FOLDER}/CC0-1\.0\.\w+")
 _HEAD = 4000  # characters of a file in which its SPDX tag is looked for
 _TEXT = ("", ".txt", ".md", ".markdown", ".rst")
+_GNU = (".lesser", ".lib")  # GNU's names for the Lesser (once Library) GPL: COPYING.LESSER
 _NOT_TEXT = {*LANGUAGES, ".json", ".toml", ".yml", ".yaml", ".xml", ".svg", ".png", ".pdf"} - {*_TEXT}
 MAX_TEXT = 256 << 10  # most bytes of a license file; the longest text that SPDX lists has 95,000
 _FAMILY = re.compile(  # license names that are counted individually
@@ -77,7 +78,7 @@ def folder_license(files: Mapping[str, str]) -> str:
     LICENSE-MIT and LICENSE-APACHE leave a choice (OR), even next to a LICENSE that only says so.
     """
     files = _without_waivers(files)
-    plain_names = {name + suffix for name in _NAMES for suffix in _TEXT}
+    plain_names = {name + suffix for name in _NAMES for suffix in (*_TEXT, *_GNU)}
     plain = {name: text for name, text in files.items() if name.lower() in plain_names}
     named = {name: text for name, text in files.items() if name not in plain and "/" not in name}
     if named and all(leaves_choice(text) for text in plain.values()):

@@ -20,6 +20,8 @@ _PARTING = {*_BLOCKS, *_CELLS, *_SILENT, "br"}  # all other tags have no effect
 _SPACE = " \t\n\f\r"  # HTML's own; a no-break space is text
 _SPACES = re.compile("[ \t\f\r]+")
 _EMPTY_LINES = re.compile(r"\A(?:[ \t]*\n)+")
+_SOFT_HYPHEN = "\u00ad"
+_STROKES = ("/", "⁄", "∕")
 _BAR = " | "
 _MOST_CELLS = 1000  # of a row, of which empty ones have a bar
 # The base of a power: a number, a bracket, or a symbol or unit of one to three letters.
@@ -52,7 +54,9 @@ def html_to_text(html: str) -> str:
 
 
 def _one_space(text: str) -> str:
-    """Collapse white space to one space, or to one line end if it contains one."""
+    """Collapse white space to one space, or to one line end if it contains one; drop soft hyphens."""
+    if _SOFT_HYPHEN in text:
+        text = text.replace(_SOFT_HYPHEN, "")
     lines = [line for line in (line.strip(_SPACE) for line in text.split("\n")) if line]
     text = "\n".join(lines)
     if "  " in text or "\t" in text or "\r" in text or "\f" in text:
@@ -200,14 +204,23 @@ class _Text:
             self._data.append(" ")
 
     def _lower(self, start: int) -> None:
-        """Separate an index from a number before it (101_2) and after it (log10 100)."""
+        """Separate an index from a number before it (101_2) and after it (log10 100); 5^1/2 becomes 5 1/2."""
         index = "".join(self._data[start:]).strip(_SPACE)
         if self._pre or not index[-1:].isdigit():
             return
+        if index.isdecimal() and self._ends_in_numerator(start):
+            self._data[start - 2] = " " + self._data[start - 2][1:]
         before = "".join(self._data[max(0, start - 8) : start])[-1:]
         if before.isdigit() and index[0].isdigit():
             self._data.insert(start, "_")
         self._powered = True
+
+    def _ends_in_numerator(self, end: int) -> bool:
+        """Whether the text up to `end` ends in a number, a raised number and a stroke."""
+        if end < 3 or self._data[end - 1].strip(_SPACE) not in _STROKES:
+            return False
+        power = self._data[end - 2]
+        return power[0] == "^" and power[1:].isdecimal() and self._data[end - 3][-1:].isdigit()
 
     def _flush(self) -> None:
         self._raised.clear()

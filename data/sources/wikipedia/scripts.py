@@ -4,6 +4,7 @@ In: text with marks around raised and lowered parts. Out: plain text in which no
 every power is distinct from its base.
 """
 
+import html
 import re
 
 from data.sources.wikipedia.marks import END, SUB, SUB_END, SUP, SUP_END
@@ -17,6 +18,12 @@ _FRACTION = re.compile(
     re.IGNORECASE,
 )
 _CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
+_SCRIPT = re.compile(rf"[{SUP}{SUB}][^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}}[{SUP_END}{SUB_END}]")
+_REFERENCE = r"&(?:[a-zA-Z]{2,10}|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});"  # to a character
+_BASE_REFERENCE = re.compile(rf"{_REFERENCE}(?=\'{{0,3}}[{SUP}{SUB}])")
+_REFERENCE = re.compile(_REFERENCE)
+_MARKUP = frozenset("<>&[]{}|'\"=*#:;~")  # signs that are read as markup later if they are no references
+_BLANK = re.compile(r"&(?:nbsp|thinsp|#160|#8201);|\s")
 _QUOTES = re.compile(r"''+")
 _NUMBER = re.compile(r"[-+−–±]?\d+(?:[.,/]\d+)*[-+−–]?")
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|e|er|re|ème|o|a)|st|nd|rd|th|er|re|me|ème|nde", re.IGNORECASE)
@@ -28,6 +35,8 @@ _DEPTH = 3  # such as x with an exponent that has an index that has an exponent
 
 def resolved(text: str) -> str:
     """The text with its raised and lowered parts in line."""
+    if "&" in text and (SUP in text or SUB in text):
+        text = _BASE_REFERENCE.sub(_sign, _SCRIPT.sub(_with_signs, text))
     if SUP in text and SUB in text:
         text = _FRACTION.sub(_fraction, text)
     for _ in range(_DEPTH):
@@ -35,6 +44,16 @@ def resolved(text: str) -> str:
             break
         text = _RAISED.sub(_raised, _LOWERED.sub(_lowered, text))
     return text
+
+
+def _with_signs(script: re.Match[str]) -> str:
+    """A raised or lowered part with the signs that its references stand for: 10<sup>&minus;6</sup>."""
+    return _REFERENCE.sub(_sign, script[0])
+
+
+def _sign(reference: re.Match[str]) -> str:
+    sign = html.unescape(reference[0])
+    return reference[0] if len(sign) > 1 or sign in _MARKUP or not sign.isprintable() else sign
 
 
 def _fraction(found: re.Match[str]) -> str:
@@ -89,4 +108,4 @@ def _power(bare: str, is_italic: bool) -> str:
 
 
 def _bare(content: str) -> str:
-    return _QUOTES.sub("", content).strip()
+    return _BLANK.sub(" ", _QUOTES.sub("", content)).strip()

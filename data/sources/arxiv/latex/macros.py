@@ -25,6 +25,10 @@ MAX_FILES = 20  # nesting of files that macros input
 _NESTED = 10  # nesting of kept branches
 _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not read
 
+# \expandafter\name\expandafter{\argument}: an argument is expanded here before the name anyway.
+_ARGUMENT_FIRST = re.compile(
+    r"[ \t]*+(?:\\expandafter[ \t]*+)*+\\(?!expandafter)([A-Za-z]++)[ \t]*+(?:\\expandafter[ \t]*+)++(?=\{)"
+)
 _LOOPS = frozenset({"foreach", "@for"})
 _BRANCHES = audiences.CHOOSE | predicates.COMMANDS | {"fi", "unless"}
 _PREFIXES = frozenset({"long", "global", "outer", "protected"})
@@ -45,7 +49,7 @@ def expand(
 
 _COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
 _SPECIAL = DEFINERS | _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
-_SPECIAL |= _LOOPS | {"usepackage", "RequirePackage", "makeatletter", "makeatother"}
+_SPECIAL |= _LOOPS | {"expandafter", "usepackage", "RequirePackage", "makeatletter", "makeatother"}
 
 
 @lru_cache(maxsize=64)
@@ -169,6 +173,14 @@ class _Expander:
                     start = position = self._cut(start, at, end)
                     if start == end:
                         start = position = after_word(text, at, end)
+            elif word == "expandafter":
+                later = _ARGUMENT_FIRST.match(text, position)
+                if later is None or later[1] in _SPECIAL or later[1][:2] == "if":
+                    continue
+                found = self.calls.top(text, later[1], later.end()) if later[1] in macros else None
+                value, end = found or ("\\" + later[1], later.end())
+                append_value(self.out, text[start:at], value)
+                start = position = end
             elif word in DEFINERS:
                 begin = prefix_start if prefix_end == at else at
                 definition = read_definition(word, text, position, self.calls.read, self.state.known)

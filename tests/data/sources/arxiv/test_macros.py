@@ -67,6 +67,18 @@ def expanded(text: str) -> str:
             "<<\\emph{\\bf a}>>",  # a value inside values is not expanded again
         ),
         ("\\def\\a{[1]}\\item\\a \\\\\\a", "\\item{}[1] \\\\{}[1]"),
+        (
+            "\\def\\a{x}\\newcommand{\\b}[2]{<#1|#2>}so \\expandafter\\b\\expandafter{\\a}{y}",
+            "so <x|y>",
+        ),
+        (
+            "\\def\\a{x}\\expandafter\\expandafter\\expandafter\\textbf\\expandafter\\expandafter\\expandafter{\\a}.",
+            "\\textbf{x}.",
+        ),
+        (
+            "\\expandafter\\ifx\\expandafter{\\c}\\expandafter\\def",
+            "\\expandafter\\ifx\\expandafter{\\c}\\expandafter\\def",
+        ),
         ("\\NewDocumentCommand{\\p}{O{2} m +m}{#1#2#3}\\p{a}{b}\\p[c]de", "2abcde"),
         ("\\newcommand{\\a}[1][x]{<#1>}{\\a[}{]}", "{<x>[}{]}"),  # the group ends before its ]
         ("\\def\\n{\\\\}\\n[2pt]", "\\\\[2pt]"),

@@ -94,6 +94,14 @@ def test_gutenberg_australias_header_ends_at_its_rule():
     assert document.licence == "public domain in Australia" and not document.url
 
 
+def test_gutenberg_australias_header_without_a_rule_ends_above_the_book():
+    top = "Project Gutenberg Australia\n\nTitle: Nu\nAuthor: A. Author\neBook No.: 0100.txt\n\n"
+    top += "Copyright laws are changing.\nCheck those of your country.\n\nThis eBook may be\ncopied.\n\n"
+    top += "To contact Project Gutenberg of Australia go to http://gutenberg.net.au\n\n\n"
+    below = "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia\n"
+    assert gutenberg.open_book(top + BODY + below).text == BODY
+
+
 def test_what_follows_a_note_inside_the_book_is_kept():
     note = "Transcriber's Note: spelling is as printed."
     text = f"{LONG.strip()}\n\n{note}\n\n" + "He went on, and nobody followed.\n\n" * 3

@@ -167,6 +167,7 @@ POWERS = {
     "10<sup><a href=#n>3</a></sup>, name<sup>TM</sup>, <sup>2</sup>He, H<sub>2</sub>": "10, nameTM, 2He, H2",
     "101<sub>2</sub>, log<sub>2</sub>8, x<sub>1</sub><sup>2</sup>, C<sub>6</sub>": "101_2, log2 8, x1^2, C6",
     "1<sup>3</sup>/<sub>4</sub> in, <sup>1</sup>&frasl;<sub>2</sub>": "1 3/4 in, 1⁄2",
+    "6<sup>1</sup>&frasl;<sub>2</sub>, 7<sup>3</sup>⁄<sub>4</sub>": "6 1⁄2, 7 3⁄4",
     "4<sup>&frac12;</sup>, 10<sup>3½</sup>, a<sub>10</sub>, 5<sub>min</sub>": "4^(½), 10^3½, a10, 5min",
 }
 

@@ -91,6 +91,9 @@ def test_named_license_files_leave_a_choice_and_plain_ones_apply_together(tmp_pa
     both = repository(tmp_path / "both", {"LICENSE": MIT, "COPYING": GPL, "a.py": CODE})
     assert outcome(either)["a.py"] == CODE
     assert outcome(both)["a.py"] == "dropped: license gpl-3.0 AND mit"
+    lesser = "GNU LESSER GENERAL PUBLIC LICENSE\n Version 3, 29 June 2007"
+    beside = repository(tmp_path / "beside", {"LICENSE": MIT, "COPYING.LESSER": lesser, "a.py": CODE})
+    assert outcome(beside)["a.py"] == "dropped: license lgpl-3.0 AND mit"
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from data.sources.stackexchange.html_text import html_to_text
     ("html", "text"),
     [
         ("<p>One</p>\n\n<p>Two</p>", "One\n\nTwo"),
+        ("so\u00adft", "soft"),
+        ("<p>un&shy;seen</p><pre>a\u00adb</pre>", "unseen\n\na\u00adb"),
         ("<p>w<b>or</b>d and  <i>space </i> here</p>", "word and space here"),
         ("<p>the author's\n own line</p>", "the author's\nown line"),
         ("<p>a<br>b<br/>\nc<br><br><br>d</p>", "a\nb\nc\n\nd"),
@@ -69,6 +71,11 @@ def test_html_becomes_this_text(html, text):
         ("2<sup>n+1</sup> − (a + b)<sup>k</sup>", "2^(n+1) − (a + b)^k"),
         ("<b>7</b><sup>2</sup> cm<sup>2</sup>", "7^2 cm^2"),
         ("e<sup>-x<sup>2</sup>/2</sup>", "e^(-x^2/2)"),
+        ("5<sup>1</sup>/<sub>2</sub>, 7<sup>3</sup>&frasl;<sub>4</sub> in", "5 1/2, 7 3⁄4 in"),
+        (
+            "x<sup>2</sup>/<sub>3</sub>, 10<sup>6</sup>/<sub>a</sub>, <sup>1</sup>/<sub>2</sub>",
+            "x^2/3, 10^6/a, 1/2",
+        ),
         ("the 1<sup>st</sup>, 22<sup>nd</sup> and 4<sup>th</sup>", "the 1st, 22nd and 4th"),
         ("XIX<sup>e</sup>, n<sup>o</sup> 5, Brand<sup>TM</sup>", "XIXe, no 5, BrandTM"),
         ("as shown before.<sup>[3]</sup> And again<sup>4</sup>", "as shown before.[3] And again4"),

@@ -303,6 +303,16 @@ def test_no_stray_characters_are_left_around_a_dropped_template(wikitext, text):
             "x^2y, 10^6 km, word2s, MlleA",
         ),
         ("10{{sup|6}} and CO{{sub|2}}, 4<sup>th</sup>", "10^6 and CO2, 4th"),
+        ("10<sup>&minus;9</sup>, 10<sup>&#8722;3</sup>, e<sup>&minus;x</sup>", "10^−9, 10^−3, e^−x"),
+        (
+            "x<sup>n&nbsp;+&nbsp;1</sup>, 2<sup>n&minus;1</sup>, x<sup>&alpha;</sup>",
+            "x^(n + 1), 2^(n−1), x^α",
+        ),
+        ("&pi;<sup>2</sup>, ''&eta;''<sup>2</sup>, &alpha;<sub>2</sub>3", "π^2, η^2, α2 3"),
+        (
+            "a<sup>&lt;b&gt;</sup>, R<sub>&infin;</sub>, x<sup>&prime;</sup>, 1<sup>&#115;t</sup>",
+            "a<b>, R∞, x′, 1st",
+        ),
         (
             "1<sup>3</sup>/<sub>4</sub>, <sup>1</sup>&frasl;<sub>2</sub>, 5&nbsp;<sup>2</sup>⁄<sub>3</sub>",
             "1 3/4, 1/2, 5 2/3",
@@ -312,6 +322,11 @@ def test_no_stray_characters_are_left_around_a_dropped_template(wikitext, text):
 )
 def test_raised_and_lowered_text_can_be_told_from_its_base(wikitext, text):
     assert wikitext_to_text(wikitext) == text
+
+
+def test_keys_that_only_sort_a_table_are_not_shown():
+    wikitext = "It has {{hs|12}}12 goals, {{ntsh|5}}5 more since {{dtsh|1990|3}}March."
+    assert wikitext_to_text(wikitext, language="en") == "It has 12 goals, 5 more since March."
 
 
 @pytest.mark.parametrize(

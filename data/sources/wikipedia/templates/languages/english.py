@@ -170,6 +170,7 @@ inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | cref2 | cnote | cnote2 | fnb | fn | shortcut | wikisource-* | books-inline | commons-inline | see inline
 | rint | ric | rail-interchange | rail interchange | access icon
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
+| hs | hidden sort key | ntsh | dtsh | display none
 | pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
 | multiple issues
 """
