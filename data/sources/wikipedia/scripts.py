@@ -19,9 +19,9 @@ _FRACTION = re.compile(
 )
 _CLOSING = f")]}}′″%°²³{END}"  # possible bases of a power, besides letters and digits
 _SCRIPT = re.compile(rf"[{SUP}{SUB}][^{SUP}{SUP_END}{SUB}{SUB_END}\n]{{0,80}}[{SUP_END}{SUB_END}]")
-_REFERENCE = r"&(?:[a-zA-Z]{2,10}|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});"  # to a character
-_BASE_REFERENCE = re.compile(rf"{_REFERENCE}(?=\'{{0,3}}[{SUP}{SUB}])")
-_REFERENCE = re.compile(_REFERENCE)
+_ENTITY = r"&(?:[a-zA-Z]{2,10}|#\d{2,5}|#[xX][0-9a-fA-F]{2,4});"  # to a character
+_BASE_REFERENCE = re.compile(rf"{_ENTITY}(?=\'{{0,3}}[{SUP}{SUB}])")
+_REFERENCE = re.compile(_ENTITY)
 _MARKUP = frozenset("<>&[]{}|'\"=*#:;~")  # signs that are read as markup later if they are no references
 _BLANK = re.compile(r"&(?:nbsp|thinsp|#160|#8201);|\s")
 _QUOTES = re.compile(r"''+")

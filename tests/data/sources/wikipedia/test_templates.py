@@ -76,6 +76,8 @@ SENTENCES = {
             "the 12th and 23rd, née Roe, lit. a fish",
         ),
         ("{{gaps|12|345}} by {{lc:ABC}} and {{uc:d}}{{(}}x{{)}}", "12345 by abc and D{x}"),
+        ("{{gaps|1.6|02|(4)|e=-19|u=C}} of {{gaps|64|base=2|e=20}}", "1.602(4)×10^-19 C of 64×2^20"),
+        ("so {{gaps|lhs=π|3.14|15}} and {{gaps|299|792|u=m/s}}", "so π = 3.1415 and 299792 m/s"),
         ("{{ill|Maria Weber|de|Maria Weber (Malerin)}}, {{ill|de|Ort}}", "Maria Weber, Ort"),
         ("T ({{zh|t=臺北|p=Táiběi}}):{{bulleted list|a|[[b]]}}end",
          "T (traditional Chinese: 臺北; pinyin: Táiběi):\n- a\n- b\nend"),

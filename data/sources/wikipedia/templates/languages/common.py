@@ -40,7 +40,8 @@ nihongo | nihongo3 | nihongo foot | нихонго | нихонґо | japonais |
 korean | lang-ko | ko-hhrm | 한국어 → @korean
 
 # Text side by side.
-ce | chem2 | gaps | angbr | angle bracket | hsp → {*:}
+ce | chem2 | angbr | angle bracket | hsp → {*:}
+gaps → [{lhs} = ]{*:}[×{base=10}^{e}][ {u}]
 keypress | key press → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
 linktext → {*}
