@@ -27,7 +27,8 @@ _AFTER_NAME = re.compile(r"(\\[A-Za-z]++)[ \t]++")  # blanks that TeX does not r
 
 # \expandafter\name\expandafter{\argument}: an argument is expanded here before the name anyway.
 _ARGUMENT_FIRST = re.compile(
-    r"[ \t]*+(?:\\expandafter[ \t]*+)*+\\(?!expandafter)([A-Za-z]++)[ \t]*+(?:\\expandafter[ \t]*+)++(?=\{)"
+    r"[ \t]*+(?:\\expandafter[ \t]*+){0,15}+\\(?!expandafter)([A-Za-z]++)[ \t]*+"
+    r"(?:\\expandafter[ \t]*+){1,15}+(?=\{)"
 )
 _LOOPS = frozenset({"foreach", "@for"})
 _BRANCHES = audiences.CHOOSE | predicates.COMMANDS | {"fi", "unless"}

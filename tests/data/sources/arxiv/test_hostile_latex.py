@@ -76,6 +76,7 @@ def test_a_paper_of_many_bombs_is_dropped():
         "\\" * 300_000,
         "\\" + "a" * 300_000 + "\\b" * 100_000,
         "\\def\\a{}" * 30_000,
+        "\\expandafter" * 50_000,
         "\\bibliography{a}\\verb|b|" * 30_000,
         "\0\ufffe\U0010ffff\\" * 30_000,
     ],
