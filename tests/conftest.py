@@ -4,12 +4,47 @@ pytest-xdist keeps a file on one worker, so that its fixtures are made once. All
 first, on one worker, so that tests that kill, wait or measure never compete with one another.
 """
 
+import atexit
 import os
+import re
+import shutil
+import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+from configs import waiting
+
+# A shell's own settings would change what the tests reach, print or are told that they are.
+OF_THE_SHELL = re.compile(
+    r"(AWS|MLFLOW|PET|RELAMA|SLURM|TORCHELASTIC|WANDB)_.*|((ALL|FTP|HTTP|HTTPS|NO)_PROXY)|"
+    r"COLUMNS|LINES|(NO|FORCE)_COLOR|(LOCAL_|GROUP_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)|"
+    r"GLOO_SOCKET_IFNAME|KUBECONFIG",
+    re.IGNORECASE,
+)
+for name in filter(OF_THE_SHELL.fullmatch, [*os.environ]):
+    del os.environ[name]
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background jobs, and inherited
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the first process's
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="relama-tests-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
+
+# Hypothesis's limits are in seconds of the wall clock. It draws the same examples on every machine;
+# `pytest --hypothesis-profile=random` draws others.
+hypothesis.settings.register_profile(
+    "random", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.register_profile(
+    "same", hypothesis.settings.get_profile("random"), derandomize=True, database=None
+)
+hypothesis.settings.load_profile("same")
+
+waiting.AFTER = 600.0  # on a slow machine, verbs in this process would say more
 
 # Inductor would start a pool of Pythons in each process that compiles, for a few small kernels.
 os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
