@@ -33,22 +33,23 @@ GRACE = 30  # seconds from SIGTERM to SIGKILL for the other ranks of one that fa
 def python(
     *arguments: str | Path,
     ranks: int = 0,
-    timeout: float = 180,
+    timeout: float = 400,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """The end and the outputs of `python ARGUMENTS…` (a script, `-m module` or `-c code`).
 
     `ranks`: run so many, joined as by torchrun on one machine; the exit code is 1 if one fails, which ends
-    the others. Raises TimeoutExpired, having killed the command.
+    the others. Raises TimeoutExpired with what was printed, having killed the command.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         command = fork(*arguments, ranks=ranks, cwd=cwd, env=env, out=out, err=err)
         try:
             code = command.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as late:
             os.kill(command.pid, signal.SIGKILL)
             command.wait()
+            late.add_note(tail(out) + tail(err))
             raise
         finally:
             command.close()
@@ -60,8 +61,9 @@ def python(
 class Forked:
     """A running command, with the part of Popen's interface that tests use."""
 
-    def __init__(self, args: list[str], reports: socket.socket) -> None:
-        self.args, self._reports, self.returncode = args, reports, None
+    def __init__(self, args: list[str], reports: socket.socket, printed: IO[bytes] | None = None) -> None:
+        """`printed`: the file that gets its output, if the caller wants it shown where it fails."""
+        self.args, self._reports, self.returncode, self.printed = args, reports, None, printed
         self.pid = self._next()
 
     def poll(self) -> int | None:
@@ -70,12 +72,18 @@ class Forked:
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code. Raises TimeoutExpired."""
+        """The exit code. Raises TimeoutExpired, with the end of the output."""
         if self.returncode is None:
             if not select.select([self._reports], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+                late = subprocess.TimeoutExpired(self.args, timeout or 0)
+                late.add_note(self.tail())
+                raise late
             self.returncode = self._next()
         return self.returncode
+
+    def tail(self, size: int = 3000) -> str:
+        """The end of its output so far, where that is kept."""
+        return tail(self.printed, size) if self.printed else ""
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
@@ -89,6 +97,12 @@ class Forked:
         if not report:
             raise RuntimeError(f"the fork server ended before {self.args} did")
         return int(report)
+
+
+def tail(printed: IO[bytes], size: int = 3000) -> str:
+    """The last bytes of an open file, without moving the place at which it is written."""
+    end = os.fstat(printed.fileno()).st_size
+    return os.pread(printed.fileno(), size, max(0, end - size)).decode(errors="replace")
 
 
 def fork(
@@ -112,7 +126,7 @@ def fork(
     with open(os.devnull, "wb") as nowhere, theirs:
         descriptors = [(file or nowhere).fileno() for file in (out, err)]
         socket.send_fds(_server(), [json.dumps(request).encode()], [*descriptors, theirs.fileno()])
-    return Forked(request["arguments"], ours)
+    return Forked(request["arguments"], ours, out)
 
 
 @cache
@@ -275,7 +289,9 @@ def _execute(arguments: Sequence[str]) -> None:
 if __name__ == "__main__":
     import train.main
     import train.trainer  # noqa: F401  # what most commands would import
+    from configs import waiting
 
+    waiting.AFTER = 600.0  # on a slow machine there would be more lines
     if len(os.listdir("/proc/self/task")) != 1:
         sys.exit("an import has started a thread: a fork would lose it")
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -14,7 +14,7 @@ import torch.multiprocessing as mp
 from torch._C._distributed_c10d import FileStore
 
 
-def run_ranks(fn: Callable, world_size: int, *args: Any, timeout: float = 120) -> list:
+def run_ranks(fn: Callable, world_size: int, *args: Any, timeout: float = 400) -> list:
     """Run `fn(*args)` on each rank; returns the results in order of rank.
 
     `fn` is a module-level function (it is pickled) that returns plain values. The ranks are forked from a
@@ -62,7 +62,7 @@ def _rank(fn: Callable, rank: int, world_size: int, folder: str, answers: Any, a
     try:
         store = FileStore(str(Path(folder) / "store"), world_size)
         dist.init_process_group(
-            "gloo", store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=60)
+            "gloo", store=store, rank=rank, world_size=world_size, timeout=timedelta(seconds=300)
         )
         answers.put((rank, fn(*args), None))
         dist.barrier()  # a rank that ends early would break another's last collective

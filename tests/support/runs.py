@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -61,21 +62,30 @@ def start(*overrides: str, ranks: int = 0, torchrun: bool = True) -> Forked:
     """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
 
     With `ranks` it is torchrun itself, which starts a Python for each rank; or forked ranks, as in `run`.
+    Its output is shown if it does not do what is waited for.
     """
+    printed = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the command
     if not torchrun:
-        return fork(*command(*overrides)[1:], ranks=ranks, new_session=True)
-    return fork(*command(*overrides, ranks=ranks)[1:], new_session=True)
+        words, forked = command(*overrides), ranks
+    else:
+        words, forked = command(*overrides, ranks=ranks), 0
+    return fork(*words[1:], ranks=forked, new_session=True, out=printed, err=printed)
 
 
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen | Forked, timeout: float = 120) -> None:
+def wait_for_step(folder: Path, step: int, process: subprocess.Popen | Forked, timeout: float = 400) -> None:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         metrics = folder / "metrics.jsonl"
         if metrics.exists() and metrics.read_text().count("\n") >= step:
             return
-        assert process.poll() is None, f"ended with {process.returncode} before step {step}"
+        is_over = process.poll() is not None
+        assert not is_over, f"ended with {process.returncode} before step {step}\n{_printed(process)}"
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within {timeout} s")
+    raise AssertionError(f"no step {step} within {timeout} s\n{_printed(process)}")
+
+
+def _printed(process: subprocess.Popen | Forked) -> str:
+    return process.tail() if isinstance(process, Forked) else ""
 
 
 def workers_of(process: subprocess.Popen | Forked) -> list[int]:
