@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +29,7 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from tests.support.runs import REPOSITORY
 from train.config import RunError
-from train.generation import serve
+from train.generation import batching, serve
 from train.generation.batching import Batcher, End, QueueFull, Request
 from train.generation.prompts import pieces
 from train.generation.sampling import generate
@@ -36,6 +37,7 @@ from train.generation.server import Server
 
 TEXT = "The return value is a list; the list holds each name, and the names are sorted.\n"
 CONTEXT = 96
+PATIENCE = 120  # seconds
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +86,23 @@ def served(loaded):
     batcher.close()
 
 
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def requests(served, monkeypatch) -> list[Request]:
+    """The requests that the batch takes."""
+    found, submit = [], served.batcher.submit
+    monkeypatch.setattr(served.batcher, "submit", lambda new: (submit(new), found.extend(new)))
+    return found
+
+
 def ask(served, **fields) -> httpx.Response:
-    return httpx.post(f"{served.url}/v1/completions", json={"temperature": 0, **fields}, timeout=60)
+    return httpx.post(f"{served.url}/v1/completions", json={"temperature": 0, **fields}, timeout=PATIENCE)
 
 
 def alone(loaded, prompt: str, count: int) -> str:
@@ -123,20 +140,32 @@ def test_openais_client_gets_what_generate_writes(served, loaded):
         client.completions.create(**asked | {"model": "other"})
 
 
-def test_clients_that_come_at_different_times_share_the_batch_and_get_their_own_text(served, loaded):
+def test_clients_that_come_at_different_times_share_the_batch_and_get_their_own_text(
+    served, loaded, requests, monkeypatch
+):
+    """The next client comes when those before it have a few tokens more."""
     prompts = ["The", "The names are", "a list", "sorted. The return value", "x", "each name"]
     expected = [alone(loaded, prompt, 40 + n) for n, prompt in enumerate(prompts)]
-    most = []
+    come, steps, most = threading.Semaphore(0), [0], []
+
+    def counted(*given):
+        steps[0] += 1
+        most.append(served.batcher.counts[0])
+        if steps[0] % 3 == 0 and steps[0] < 3 * len(prompts):
+            come.release()
+            wait_until(lambda: len(requests) > steps[0] // 3)
+        return real(*given)
 
     def client(n: int) -> str:
-        time.sleep(0.01 * n)
-        answer = ask(served, prompt=prompts[n], max_tokens=40 + n)
-        most.append(served.batcher.counts[0])
-        return answer.json()["choices"][0]["text"]
+        if n:
+            assert come.acquire(timeout=PATIENCE)
+        return ask(served, prompt=prompts[n], max_tokens=40 + n).json()["choices"][0]["text"]
 
+    real = batching.next_logits
+    monkeypatch.setattr(batching, "next_logits", counted)
     with ThreadPoolExecutor(len(prompts)) as pool:
         assert list(pool.map(client, range(len(prompts)))) == expected
-    assert max(most) > 1  # they did not run one after the other
+    assert max(most) == 4  # they did not run one after the other
 
 
 def test_several_prompts_and_choices_are_numbered_and_a_seed_repeats_them(served):
@@ -187,7 +216,7 @@ BAD = {
 @pytest.mark.parametrize("body", BAD, ids=lambda body: body[:30].decode())
 def test_a_bad_request_is_refused_in_one_line(body, served):
     headers = {"Content-Type": "application/json"}
-    answer = httpx.post(f"{served.url}/v1/completions", content=body, headers=headers)
+    answer = httpx.post(f"{served.url}/v1/completions", content=body, headers=headers, timeout=PATIENCE)
     error = answer.json()["error"]
     assert answer.status_code == 400 and error["type"] == "invalid_request_error"
     assert BAD[body] in error["message"] and "\n" not in error["message"]
@@ -212,23 +241,21 @@ def test_a_full_queue_refuses_and_a_client_that_leaves_frees_its_place(loaded):
     model, tokenizer = loaded
     batcher = Batcher(model, tokenizer.eos_id, rows=1, waiting=1)
     said: list = []
-    started = threading.Event()
+    started, go = threading.Event(), threading.Event()
 
     def hold(what: int | End) -> None:
         started.set()
-        time.sleep(0.05)
+        assert go.wait(PATIENCE)
 
     running = Request([1, 5], 90, 1.0, 1.0, 1, hold)
     batcher.submit([running])
-    assert started.wait(60)
+    assert started.wait(PATIENCE)
     batcher.submit([Request([1, 6], 1, 0.0, 1.0, 1, said.append)])
     with pytest.raises(QueueFull):
         batcher.submit([Request([1, 7], 1, 0.0, 1.0, 1, said.append)])
     running.cancelled = True
-    deadline = time.monotonic() + 60
-    while said[-1:] != [End("length")]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    go.set()
+    wait_until(lambda: said[-1:] == [End("length")])
     batcher.close()
 
 
@@ -237,38 +264,54 @@ def test_a_temperature_near_zero_takes_the_likeliest_token(served, loaded):
     assert answer.json()["choices"][0]["text"] == alone(loaded, "The", 9)
 
 
-def test_a_client_that_leaves_while_it_waits_frees_its_place(served, monkeypatch):
+def test_a_client_that_leaves_while_it_waits_frees_its_place(served, requests, monkeypatch):
     """The batch has 4 rows and 4 places to wait."""
-    import train.generation.batching as batching
-
     real, go = batching.next_logits, threading.Event()
-    monkeypatch.setattr(batching, "next_logits", lambda *given: go.wait(60) and real(*given))
+    monkeypatch.setattr(batching, "next_logits", lambda *given: go.wait(PATIENCE) and real(*given))
     url, asked = f"{served.url}/v1/completions", {"prompt": ["The"] * 4, "max_tokens": 1}
     with ThreadPoolExecutor(1) as first:
         try:
-            running = first.submit(httpx.post, url, json=asked, timeout=60)
-            while served.batcher.counts != (4, 0):
-                assert not running.done()
-                time.sleep(0.01)
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(url, json=asked, timeout=0.3)
-            time.sleep(0.5)  # until the server has noticed
-            with pytest.raises(httpx.ReadTimeout):  # it waits; a full queue would refuse it at once
-                httpx.post(url, json=asked, timeout=0.3)
+            running = first.submit(httpx.post, url, json=asked, timeout=PATIENCE)
+            wait_until(lambda: running.done() or served.batcher.counts == (4, 0))
+            for count in (8, 12):  # a full queue would refuse the second at once
+                leave_once(url, asked, lambda count=count: len(requests) == count)
+                wait_until(lambda: all(request.cancelled for request in requests[4:]))
         finally:
             go.set()
         assert running.result().status_code == 200
 
 
-def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(served):
-    asked, before = {"prompt": ["The"] * 4, "max_tokens": 90, "stream": True}, served.batcher.drawn
-    with httpx.stream("POST", f"{served.url}/v1/completions", json=asked, timeout=60) as stream:
-        next(stream.iter_lines())
-    began = time.monotonic()
-    while served.batcher.counts != (0, 0):
-        assert time.monotonic() < began + 60
-        time.sleep(0.01)
-    assert served.batcher.drawn - before < 4 * 80
+def leave_once(url: str, asked: dict, holds: Callable[[], bool]) -> None:
+    """Ask, and close the connection without an answer when `holds`."""
+    host, _, port = url.removeprefix("http://").partition("/")[0].partition(":")
+    body = json.dumps(asked).encode()
+    head = f"POST /v1/completions HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        wait_until(holds)
+        connection.setblocking(False)
+        with pytest.raises(BlockingIOError):  # no answer: it waits
+            connection.recv(1)
+
+
+def test_a_client_that_leaves_in_mid_stream_leaves_the_batch(served, requests, monkeypatch):
+    asked, before, go = {"prompt": ["The"] * 4, "max_tokens": 90, "stream": True}, served.batcher.drawn, []
+    real, left = batching.next_logits, threading.Event()
+
+    def until_it_leaves(*given):
+        go.append(given)
+        assert len(go) < 10 or left.wait(PATIENCE)
+        return real(*given)
+
+    monkeypatch.setattr(batching, "next_logits", until_it_leaves)
+    try:
+        with httpx.stream("POST", f"{served.url}/v1/completions", json=asked, timeout=PATIENCE) as stream:
+            next(stream.iter_lines())
+        wait_until(lambda: all(request.cancelled for request in requests))
+    finally:
+        left.set()
+    wait_until(lambda: served.batcher.counts == (0, 0))
+    assert len(requests) == 4 and served.batcher.drawn - before < 4 * 20
 
 
 def test_a_failing_model_ends_its_requests_and_not_the_server(loaded, monkeypatch):
@@ -282,15 +325,13 @@ def test_a_failing_model_ends_its_requests_and_not_the_server(loaded, monkeypatc
         if isinstance(what, End):
             ended.set()
 
-    import train.generation.batching as batching
-
     with monkeypatch.context() as patch:
         patch.setattr(batching, "next_logits", lambda *_: (_ for _ in ()).throw(MemoryError("no room")))
         batcher.submit([Request([1, 5], 3, 0.0, 1.0, None, hear)])
-        assert ended.wait(20) and said == [End("error", "MemoryError: no room")]
+        assert ended.wait(PATIENCE) and said == [End("error", "MemoryError: no room")]
     ended.clear()
     batcher.submit([Request([1, 5], 2, 0.0, 1.0, None, hear)])
-    assert ended.wait(20) and said[-1] == End("length")
+    assert ended.wait(PATIENCE) and said[-1] == End("length")
     batcher.close()
 
 
@@ -316,7 +357,7 @@ def test_ctrl_c_ends_a_server_that_is_writing_in_one_line(folder):
         assert line.startswith(f"relama: serving {folder}"), line
         url = line.partition("http://")[2].partition(" ")[0]
         asked = {"prompt": ["The"] * 8, "n": 5, "max_tokens": 90, "stream": True}
-        with httpx.stream("POST", f"http://{url}/v1/completions", json=asked, timeout=60) as stream:
+        with httpx.stream("POST", f"http://{url}/v1/completions", json=asked, timeout=PATIENCE) as stream:
             lines = stream.iter_lines()
             assert json.loads(next(lines)[6:])["object"] == "text_completion"
             server.send_signal(signal.SIGINT)
@@ -324,7 +365,7 @@ def test_ctrl_c_ends_a_server_that_is_writing_in_one_line(folder):
                 while True:
                     if "error" in (said := next(lines)):
                         assert "shutting down" in said
-        _, error = server.communicate(timeout=30)
+        _, error = server.communicate(timeout=PATIENCE)
         assert server.returncode == 130 and error.split("\n") == ["", "relama: interrupted", ""]
     finally:
         server.kill()
