@@ -25,6 +25,7 @@ import pytest
 
 from data.tokens import sums
 from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
+from tests.support.ports import free_port
 
 FAULTS = ("delay", "cut", "repeat", "corrupt", "refuse", "truncate", "another", "hang up")
 REQUEST_FAULTS = ("delay", "refuse", "hang up")  # the others change an answer's content
@@ -54,21 +55,20 @@ def s3rver_command() -> str | None:
 @contextmanager
 def s3rver(folder: Path, command: str) -> Iterator[tuple[str, int]]:
     """s3rver on `folder`: its host and port. It checks signatures, of the key S3RVER with secret S3RVER."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     arguments = [command, "-d", str(folder), "-a", "127.0.0.1", "-p", str(port), "--silent"]
     server = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(200):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait_for(lambda: server.poll() is not None or _is_open(port))
         yield "127.0.0.1", port
     finally:
         server.terminate()
         server.wait()
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def running(name: str, folder: Path) -> AbstractContextManager[tuple[str, int]]:
@@ -92,7 +92,7 @@ def credentials(place: tuple[str, int], key: str = "S3RVER") -> dict[str, str]:
 
 
 def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 NODES = ("n1", "n2")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol")
 SBIN = "/usr/sbin:/sbin"
@@ -83,14 +85,14 @@ def _munge(folder: Path, start) -> None:
         f"--log-file={folder / 'munge.log'}",
         f"--seed-file={folder / 'munge.seed'}",
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not (folder / "munge.socket").exists():
         assert time.monotonic() < deadline, (folder / "munged-0.out").read_text()
         time.sleep(0.1)
 
 
 def _configuration(folder: Path) -> str:
-    host, ports = socket.gethostname(), _free_ports(1 + len(NODES))
+    host, ports = socket.gethostname(), [free_port() for _ in range(1 + len(NODES))]
     nodes = "\n".join(
         f"NodeName={node} NodeHostname={host} NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=8000"
         for node, port in zip(NODES, ports[1:])
@@ -117,6 +119,7 @@ SlurmctldLogFile={folder / "slurmctld.log"}
 SlurmdLogFile={folder}/slurmd-%n.log
 SchedulerParameters=batch_sched_delay=1,sched_interval=2
 MpiDefault=none
+SlurmdParameters=config_overrides
 KillWait=10
 {nodes}
 PartitionName=main Nodes={",".join(NODES)} Default=YES MaxTime=INFINITE State=UP PriorityTier=1 GraceTime=60
@@ -124,18 +127,8 @@ PartitionName=urgent Nodes={",".join(NODES)} MaxTime=INFINITE State=UP PriorityT
 """
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def _wait_for_nodes(environment: dict[str, str], folder: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while True:
         ran = subprocess.run(
             ["sinfo", "--noheader", "--Node", "--format=%T"], env=environment, capture_output=True, text=True

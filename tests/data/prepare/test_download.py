@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -231,16 +230,15 @@ def aiohttps_server(folder: Path) -> Iterator[str]:
     """Files by a server that we did not write."""
     from aiohttp import web
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    loop, ready = asyncio.new_event_loop(), threading.Event()
+    loop, ready, port = asyncio.new_event_loop(), threading.Event(), []
 
     async def start() -> None:
         app = web.Application()
         app.router.add_static("/", folder)
         runner = web.AppRunner(app)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port.append(runner.addresses[0][1])
         ready.set()
 
     def serve() -> None:
@@ -248,8 +246,8 @@ def aiohttps_server(folder: Path) -> Iterator[str]:
         loop.run_forever()
 
     threading.Thread(target=serve, daemon=True).start()
-    assert ready.wait(10)
-    yield f"http://127.0.0.1:{port}"
+    assert ready.wait(120)
+    yield f"http://127.0.0.1:{port[0]}"
     loop.call_soon_threadsafe(loop.stop)
 
 

@@ -1,7 +1,6 @@
 """What loggers wrote, read back by their own software: every step once, resumed and rewound."""
 
 import json
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import logged
+from tests.support.ports import free_port
 from train.config_groups import LoggerConfig
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
@@ -133,8 +133,7 @@ def test_prometheus_has_the_newest_step_in_a_file_and_on_loopback(tmp_path, caps
     pytest.importorskip("prometheus_client")
     from prometheus_client.parser import text_string_to_metric_families
 
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     run = Run(tmp_path / 'a "run"', LoggerConfig(prometheus="file"))
     live(run)
     served = Run(tmp_path / "served", LoggerConfig(prometheus=str(port)))
@@ -168,11 +167,11 @@ def test_prometheus_shows_the_held_out_loss_of_a_step_that_later_ones_came_with(
 
 
 def _read(port: int) -> bytes:
-    return urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read()
+    return urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read()
 
 
 def _until(holds) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             if holds():
