@@ -19,7 +19,7 @@ from tests.support.prepare_faults import EVENTS, KILLED, attempt, counter, opera
 from tests.support.runs import learned, tensors
 from train.branch import main as branch
 from train.checkpoint.folder import complete_steps, is_needed, step_folder
-from train.run import configuration
+from train.run import configuration, lease
 
 FILES = (configuration.NAME, "lineage.json", "order.json")
 
@@ -57,7 +57,8 @@ def training(scratch: Path, child: Path, corpora: Path, trials: int, draw: rando
     """Kill the branch's training at an operation in its folder, from its first start to its end; then kill
     the attempt that resumes it at the same one, and run it again."""
     torch.set_num_threads(1)
-    arguments = [f"config={child / configuration.NAME}", f"corpora={corpora}"]
+    lease.BEAT = 3600.0  # neither it nor the watchdog opens a file whenever some seconds have passed
+    arguments = [f"config={child / configuration.NAME}", f"corpora={corpora}", "watchdog.timeout=0"]
     fresh = scratch / "fresh"
     shutil.copytree(child, fresh)
     n = operations(arguments, child, scratch, EVENTS, train.main.main)

@@ -40,9 +40,9 @@ def mlflow(store: Path, number: str) -> History:
 def wandb(folder: Path, number: str, expected: list[int]) -> list[int]:
     """The steps in all files of one run, in the order in which `wandb sync` sends them.
 
-    wandb's own process writes them, and may still be at it: waits half a minute for the `expected` ones.
+    wandb's own process writes them, and may still be at it: waits two minutes for the `expected` ones.
     """
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (found := _wandb(folder, number)) != expected and time.monotonic() < deadline:
         time.sleep(0.2)
     return found

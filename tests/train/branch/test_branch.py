@@ -353,7 +353,7 @@ def test_a_branch_killed_at_any_file_operation_is_complete_or_not_there_and_resu
     parent, corpora, tmp_path
 ):
     command = ["-m", "tests.support.branch_faults", str(tmp_path), str(corpora), str(parent), "4"]
-    ran = python(*command, "5", "4", "7", cwd=REPOSITORY, timeout=300)
+    ran = python(*command, "5", "4", "7", cwd=REPOSITORY, timeout=900)
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads(ran.stdout)
     assert len(found["making"]) >= 5 and len(found["training"]) == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, objects, running, upload
+from tests.support.buckets import Chaos, credentials, make_bucket, objects, running, upload, wait_for
 from tests.support.runs import learned, same_tensors, succeed
 from tests.support.runs import run as run_relama
 from train.checkpoint import folder as checkpoints
@@ -198,18 +198,18 @@ def test_all_machines_send_files_and_one_that_goes_away_is_not_waited_for(tmp_pa
         (folder / f"part-{number}").write_bytes(bytes([number]) * 1000)
     put, offer = Sender.put, shared.Files.offer
 
-    def slow(self: Sender, path: Path, name: str, entry: dict | None) -> None:
+    def together(self: Sender, path: Path, name: str, entry: dict | None) -> None:
         senders.setdefault(threading.get_ident(), []).append(path.name)
-        time.sleep(0.1)
+        wait_for(lambda: len(senders) == 2)
         put(self, path, name, entry)
 
     def half_taken(self: shared.Files, url: str) -> None:
         (self.copy / "part-3.taken").touch()  # by a machine that is gone
         offer(self, url)
 
-    monkeypatch.setattr(Sender, "put", slow)
+    monkeypatch.setattr(Sender, "put", together)
     monkeypatch.setattr(shared.Files, "offer", half_taken)
-    for name, value in (("LOOK", 0.02), ("IDLE", 0.2), ("PATIENCE", 1.0)):
+    for name, value in (("LOOK", 0.02), ("IDLE", 0.2), ("PATIENCE", 8.0)):
         monkeypatch.setattr(shared, name, value)
     helper = shared.Helper(url, run / "checkpoints")
     assert uploaded(run, url).steps() == [1]
@@ -241,7 +241,7 @@ def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypat
     there = Remote(url, run, keep=2, keep_every=0, upload_mbps=2)  # 0.1 MB at 0.25 MB/s, there and back
     there.begin()
     while there.steps() != [1]:
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 120
         time.sleep(0.02)
     assert time.monotonic() - begin > 0.8
     there.close()
@@ -250,7 +250,7 @@ def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypat
     there = Remote(url, run, keep=2, keep_every=0, upload_mbps=0.001)  # 800 s each way
     there.begin()
     there.close()
-    assert there.steps() == [1, 2] and time.monotonic() - begin < 20
+    assert there.steps() == [1, 2] and time.monotonic() - begin < 120
 
 
 def test_a_checkpoint_of_another_run_is_refused_before_it_is_downloaded(tmp_path, monkeypatch, capsys):

@@ -40,7 +40,7 @@ def test_a_save_holds_the_state_of_its_step_while_training_continues(tmp_path, m
     write = tensors.dcp_save
 
     def slow_write(*args, **options):
-        assert release.wait(30)
+        assert release.wait(120)
         return write(*args, **options)
 
     monkeypatch.setattr(tensors, "dcp_save", slow_write)
@@ -77,12 +77,12 @@ def test_the_weights_wait_for_the_copy(tmp_path, monkeypatch):
 
     def slow_copy(tensors):
         begun.set()
-        assert release.wait(30)
+        assert release.wait(120)
         copy(tensors)
 
     monkeypatch.setattr(saver.staging, "copy", slow_copy)
     saver.save(model, optimizer, {"step": 1})
-    assert begun.wait(30)
+    assert begun.wait(120)
     threading.Timer(0.2, release.set).start()
     saver.before_update()
     assert release.is_set()

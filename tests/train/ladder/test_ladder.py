@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from dataclasses import replace
 from typing import cast
 
@@ -254,21 +254,30 @@ def test_a_rung_is_trained_by_the_trainer_and_a_failure_is_reported_with_its_log
     assert (REPOSITORY / "train" / "main.py").exists()
 
 
-SLOW_TO_SAVE = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1.5), sys.exit(143)))
+# It has saved once all three were told to: if they were told one after the other, none would ever end.
+SAVES = """
+import pathlib, signal, sys, time
+
+def save(*_):
+    pathlib.Path(f"told-{sys.argv[1]}").touch()
+    while len([*pathlib.Path().glob("told-*")]) < 3:
+        time.sleep(0.01)
+    sys.exit(143)
+
+signal.signal(signal.SIGTERM, save)
 print("ready", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
 def test_runs_that_are_stopped_save_at_the_same_time(tmp_path, monkeypatch):
-    started: list[float] = []
+    started: list[subprocess.Popen] = []
 
     def start(*_) -> subprocess.Popen:
-        process = subprocess.Popen([sys.executable, "-c", SLOW_TO_SAVE], stdout=subprocess.PIPE)
+        command = [sys.executable, "-c", SAVES, str(len(started))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path)
+        started.append(process)
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"
-        started.append(time.monotonic())
         if len(started) == 3:
             os.kill(os.getpid(), signal.SIGTERM)
         return process
@@ -277,9 +286,14 @@ def test_runs_that_are_stopped_save_at_the_same_time(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_problem", lambda *_: "stopped")
     rungs = family.rungs([60e3], [5, 10, 20], **RULE)[0]
     config = LadderConfig(sizes=["60k", "130k", "280k"], at_once=3)
-    with pytest.raises(RunError, match="stopped by SIGTERM; run the same command to resume"):
-        training.train(rungs, config, tmp_path, [], print)
-    assert time.monotonic() - started[-1] < 4
+    hangs = threading.Timer(120, lambda: [process.kill() for process in started])
+    hangs.start()
+    try:
+        with pytest.raises(RunError, match="stopped by SIGTERM; run the same command to resume"):
+            training.train(rungs, config, tmp_path, [], print)
+    finally:
+        hangs.cancel()
+    assert [process.wait() for process in started] == [143] * 3
 
 
 @pytest.mark.parametrize("launch, at_once", [([], 1), (["gpus=8"], 1), (["cluster=slurm", "gpus=8"], 3)])

@@ -16,7 +16,7 @@ from tests.support import logged
 from tests.support.runs import REPOSITORY
 from tests.train.loggers import test_read_back as read_back
 from train.config_groups import LoggerConfig
-from train.loggers import to_wandb
+from train.loggers import chosen, to_wandb
 
 OFFLINE = LoggerConfig(wandb="offline")
 
@@ -36,6 +36,8 @@ def no_account(monkeypatch, tmp_path):
         monkeypatch.delenv(key)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(chosen, "PATIENCE", 120.0)  # wandb starts a process, and a busy machine is slow
+    monkeypatch.setattr(to_wandb, "TIMEOUT", 120)
 
 
 def kept(run: Run) -> dict:
@@ -91,10 +93,11 @@ def test_folders_with_one_name_and_copies_are_separate_runs(tmp_path):
 
 def test_a_server_that_does_not_answer_delays_neither_start_nor_end(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(to_wandb, "TIMEOUT", 1)
+    monkeypatch.setattr(chosen, "PATIENCE", 30.0)
     trained, connect, was_trained = threading.Event(), to_wandb.Wandb._connect, []
 
     def connect_later(logger, which):
-        was_trained.append(trained.wait(60))
+        was_trained.append(trained.wait(120))
         return connect(logger, which)
 
     monkeypatch.setattr(to_wandb.Wandb, "_connect", connect_later)
@@ -138,7 +141,7 @@ def test_without_a_login_a_terminal_is_not_asked(tmp_path):
     )
     os.close(end)
     try:
-        assert process.wait(timeout=60) == 0  # it would wait for an answer
+        assert process.wait(timeout=180) == 0  # it would wait for an answer
         output = os.read(terminal, 10_000).decode()
     finally:
         process.kill()

@@ -30,7 +30,7 @@ dist.destroy_process_group()
 def test_an_error_of_the_first_rank_is_raised_on_all(tmp_path, error):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(error=error))
-    ran = python(script, ranks=2, cwd=REPOSITORY, timeout=60)
+    ran = python(script, ranks=2, cwd=REPOSITORY)
     assert ran.returncode == 0, ran.stderr
     assert sorted(ran.stdout.splitlines()) == [f"rank {rank}: output=x: cannot be written" for rank in (0, 1)]
 
@@ -69,6 +69,6 @@ dist.destroy_process_group()
 def test_an_error_of_any_rank_is_raised_on_all(tmp_path, failing, expected):
     script = tmp_path / "script.py"
     script.write_text(ALL.format(failing=failing))
-    ran = python(script, ranks=2, cwd=REPOSITORY, timeout=60)
+    ran = python(script, ranks=2, cwd=REPOSITORY)
     assert ran.returncode == 0, ran.stderr
     assert sorted(ran.stdout.splitlines()) == expected

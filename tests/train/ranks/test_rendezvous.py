@@ -11,15 +11,16 @@ import torch.distributed as dist
 from train.ranks.rendezvous import name_of_this_start
 
 TCPStore = dist.TCPStore  # pyright: ignore[reportPrivateImportUsage]  # torch documents it here
+PATIENCE = timedelta(minutes=2)
 
 
 def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
     """Ranks arrive in any order; a rank that arrives before rank 0 first finds the previous start's name."""
-    server = TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=20))
+    server = TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)
 
     def rank(number: int, delay: float) -> str:
         time.sleep(delay)
-        client = TCPStore("localhost", server.port, is_master=False, timeout=timedelta(seconds=20))
+        client = TCPStore("localhost", server.port, is_master=False, timeout=PATIENCE)
         return name_of_this_start(client, number, 3)
 
     names = []
@@ -33,7 +34,8 @@ def test_each_start_gets_its_own_name_on_a_store_with_keys_of_others():
 
 
 def test_waiting_for_a_missing_rank_ends():
-    store = TCPStore("localhost", 0, is_master=True, timeout=timedelta(seconds=1))
+    store = TCPStore("localhost", 0, is_master=True, timeout=PATIENCE)
+    store.set_timeout(timedelta(seconds=1))
     with pytest.raises(dist.DistStoreError):
         name_of_this_start(store, 0, 2)
     with pytest.raises(dist.DistStoreError):

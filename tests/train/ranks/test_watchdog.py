@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -18,8 +17,8 @@ def wait_for_ever():
     time.sleep(600)
 
 folder = Path(sys.argv[1])
-watchdog = Watchdog(folder / "hangs", 3, timeout=0.5)
-for _ in range(10):  # alive for longer than the time allowed
+watchdog = Watchdog(folder / "hangs", 3, timeout=3)
+for _ in range(int(sys.argv[2])):
     watchdog.beat("training after step 7")
     time.sleep(0.1)
 print("lively", flush=True)
@@ -27,26 +26,24 @@ wait_for_ever()
 """
 
 ENDS = HANGS.replace("wait_for_ever()\n\nfolder", "pass\n\nfolder").replace(
-    "\nwait_for_ever()\n", "\nwatchdog.close()\ntime.sleep(2)\n"
+    "\nwait_for_ever()\n", "\nwatchdog.close()\ntime.sleep(5)\n"
 )
 
 
-def start(script: str, folder) -> subprocess.CompletedProcess:
+def start(script: str, folder, beats: int = 1) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", script, str(folder)],
+        [sys.executable, "-c", script, str(folder), str(beats)],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
     )
 
 
 def test_a_hang_ends_the_process_and_leaves_the_stacks(tmp_path):
     (tmp_path / ".lock").touch()
-    begin = time.monotonic()
-    ended = start(HANGS, tmp_path)
-    assert (ended.returncode, ended.stdout) == (EXIT_CODE, "lively\n")
-    assert time.monotonic() - begin < 60
+    ended = start(HANGS, tmp_path, beats=40)  # alive for longer than the time allowed
+    assert (ended.returncode, ended.stdout) == (EXIT_CODE, "lively\n"), ended.stderr
     (stacks,) = (tmp_path / "hangs").glob("*-rank3.txt")
     text = stacks.read_text()
     assert text.startswith("rank 3: no progress for") and "training after step 7" in text
@@ -57,14 +54,15 @@ def test_a_hang_ends_the_process_and_leaves_the_stacks(tmp_path):
 
 def test_a_folder_that_is_not_yet_a_run_is_left_alone(tmp_path):
     ended = start(HANGS, tmp_path)
-    assert ended.returncode == EXIT_CODE
+    assert ended.returncode == EXIT_CODE, ended.stderr
     assert "in wait_for_ever" in ended.stderr
     assert not list(tmp_path.iterdir())
 
 
 def test_a_closed_watchdog_ends_nothing(tmp_path):
     (tmp_path / ".lock").touch()
-    assert start(ENDS, tmp_path).returncode == 0
+    ended = start(ENDS, tmp_path)
+    assert ended.returncode == 0, ended.stderr
     assert not list(tmp_path.glob("hangs/*-rank3.txt"))
 
 
