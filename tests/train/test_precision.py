@@ -33,20 +33,22 @@ def test_auto_is_bf16_where_products_are_measured_faster(monkeypatch, ratio, nam
 
 
 def test_the_measured_ratio_is_that_of_a_plain_timing():
+    """Of a layer's three products, in the CPU time of this process, as other processes may take the cores."""
     import time
 
     def seconds(dtype):
         a, b = torch.ones(512, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
         times = []
-        for _ in range(20):
-            start = time.perf_counter()
-            torch.matmul(a, b)
-            times.append(time.perf_counter() - start)
+        for _ in range(5):
+            start = time.process_time()
+            for one, other in ((a, b.T), (a, b), (a.T, b)):
+                torch.matmul(one, other)
+            times.append(time.process_time() - start)
         return min(times)
 
     expected = seconds(torch.float32) / seconds(torch.bfloat16)
     measured = precision.bf16_speedup(512, 512)
-    assert 1 / 4 < measured / expected < 4  # forward and backward together, on a busy machine
+    assert 1 / 4 < measured / expected < 4
 
 
 @pytest.fixture(scope="module")

@@ -77,4 +77,4 @@ def test_many_bad_elements_take_linear_time_and_a_file_without_good_ones_is_give
     found = read(f"[{good(0)}, {bad}, {good(1)}]")
     assert (len(found), found[-1]) == (20_002, (20_001, "Good 1"))
     assert len(read("[" + "x, " * 100_000 + good(0) + "]")) < 2000
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 60

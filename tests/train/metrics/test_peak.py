@@ -56,7 +56,8 @@ def test_a_busy_machine_measures_about_the_same_peak():
         try:
             alone = peak.measured_peak(1)
             busy += [subprocess.Popen([sys.executable, "-c", code]) for _ in range(6)]
-            assert 0.5 * alone < peak.measured_peak(1) < 2 * alone
+            # By the wall clock it would be a seventh. A hyperthread's other half may be busy, or not.
+            assert 0.3 * alone < peak.measured_peak(1) < 4 * alone
         finally:
             for process in busy:
                 process.kill()

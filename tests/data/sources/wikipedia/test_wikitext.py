@@ -185,7 +185,7 @@ BOMBS = {
 def test_time_and_depth_are_bounded_for(name):
     begin = time.process_time()
     text = wikitext_to_text(BOMBS[name](100_000 if "templates" in name or "references" in name else 30_000))
-    assert time.process_time() - begin < 4  # quadratic work would take minutes
+    assert time.process_time() - begin < 20  # quadratic work would take minutes
     assert len(text) < 2_000_000
 
 
@@ -193,7 +193,7 @@ def test_text_copied_out_of_nested_templates_is_bounded():
     deep = "{{small|" * 20_000 + "prose " * 20_000 + "}}" * 20_000
     begin = time.process_time()
     assert wikitext_to_text("before " + deep + " after") == "before after"
-    assert time.process_time() - begin < 4
+    assert time.process_time() - begin < 20
     assert wikitext_to_text("{{small|" * 30 + "prose" + "}}" * 30) == "prose"
 
 
