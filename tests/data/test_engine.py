@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from data.errors import DataError
 from data.main import main
 from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
+from tests.support import killed
 from tests.support.slurm import cluster, require_slurm
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,32 +143,19 @@ def test_ray_gives_the_same_bytes(dump, expected, tmp_path, tokenized):
 
 
 def test_a_run_killed_at_any_moment_and_rerun_gives_the_same_result(dump, expected, tmp_path, tokenized):
-    code = (
-        "import sys, data.prepare.plan; data.prepare.plan.TASK_BYTES = 130_000\n"
-        "from data.main import main; sys.exit(main(sys.argv[1:]))"
-    )
     made = tmp_path / "killed" / "mine"
     arguments = ["recipe=text", "source=mine", f"input={dump}", f"corpora={tmp_path / 'killed'}"]
-    arguments += ["engine.workers=1", *tokenized]
-    # Kill the process group as soon as each of these files appears.
+    arguments += tokenized
     marks = ["*/read/00001", "*/duplicates/*.npy", "*/written/00002.json", "../text/*"]
     marks += ["../tokens.work/*/encoded/*.json"]
     for mark in marks:
-        run = subprocess.Popen(
-            [sys.executable, "-c", code, *arguments],
-            cwd=ROOT,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
         pattern = f"text.work/{mark}" if not mark.startswith("..") else mark[3:]
-        while not list(made.glob(pattern)) and run.poll() is None:
-            time.sleep(0.001)
-        assert run.poll() is None, f"the run was over before {mark}"
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
+        ended = killed.prepare(arguments, made, pattern, task_bytes=130_000)
+        assert ended.returncode == -signal.SIGKILL, f"the run was over before {mark}\n{ended.stderr}"
     committed = {path: path.stat().st_ino for path in made.glob("tokens.work/*/encoded/*.json")}
     committed |= {path: path.stat().st_ino for path in made.glob("text/*")}
-    assert subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT).returncode == 0
+    ended = killed.prepare(arguments, made, task_bytes=130_000)
+    assert ended.returncode == 0, ended.stderr
     assert fingerprint(made) == expected
     assert all(path.stat().st_ino == node for path, node in committed.items() if path.parent.name == "text")
 

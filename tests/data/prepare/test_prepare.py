@@ -7,7 +7,6 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from data.prepare.config import PrepareConfig
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import train_tokenizer
+from tests.support import killed
 from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -193,15 +193,10 @@ def test_text_of_unknown_origin_is_never_overwritten(tmp_path):
 def test_a_killed_run_leaves_nothing_that_looks_finished_and_the_next_one_completes(tmp_path):
     source = tmp_path / "x.jsonl"
     arguments = ["recipe=text", "source=mine", f"input={source}", f"corpora={tmp_path / 'corpora'}"]
-    command = [sys.executable, "data/main.py", *arguments]
     lines(source, [{"text": f"document {i} " * 50} for i in range(20_000)])
     made = tmp_path / "corpora" / "mine"
-    run = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not list(made.glob("text.work/*/read/*/*.parquet")):
-        assert run.poll() is None
-        time.sleep(0.01)
-    run.send_signal(signal.SIGKILL)
-    run.wait()
+    ended = killed.prepare(arguments, made, "text.work/*/read/*/*.parquet")
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
     assert not (made / "text").exists() and not (made / "report.json").exists()
     assert main(arguments) == 0
     assert len(documents(made)) == 20_000
