@@ -245,7 +245,7 @@ def test_saved_configs_and_errors_hold_no_secret(tmp_path, monkeypatch):
         [sys.executable, REPOSITORY / "data" / "main.py", *arguments],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         cwd=tmp_path,
     )
     assert finished.returncode == 1

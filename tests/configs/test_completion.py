@@ -52,11 +52,11 @@ def test_bash_gets_what_replaces_the_part_after_its_word_break(tmp_path: Path):
         COMP_LINE='relama train precision=b' COMP_POINT=24; _relama; echo "<${COMPREPLY[*]}>"
         COMP_LINE='relama train prec' COMP_POINT=17; _relama 2>/dev/null; echo "<${COMPREPLY[*]}>" """
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, env=environment, timeout=240)
     assert done.stdout.split() == ["<bf16>", "<precision=>"], done.stderr
 
 
 @pytest.mark.skipif(not shutil.which("zsh"), reason="needs zsh")
 def test_the_script_for_zsh_is_one():
-    done = subprocess.run(["zsh", "-n", "-c", SHELLS["zsh"]], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["zsh", "-n", "-c", SHELLS["zsh"]], capture_output=True, text=True, timeout=240)
     assert (done.returncode, done.stderr) == (0, "")

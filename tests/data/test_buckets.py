@@ -131,7 +131,7 @@ def test_nothing_competes_with_what_the_first_batch_waits_for(server, stores, tm
 
     def bring(self: BucketStore, shard: int, unit: int) -> None:
         asked.append((self.source, shard, unit))
-        answer.wait(20)
+        answer.wait(120)
 
     monkeypatch.setattr(BucketStore, "bring", bring)
     wanted = {}  # the units of each of the first samples

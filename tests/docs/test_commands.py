@@ -117,7 +117,7 @@ def run(text: str) -> None:
     ):  # replaces its process
         line = [sys.executable, "-m", "launch.cli", *arguments, *SMALLER["train"].split()]
         env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(line, capture_output=True, text=True, timeout=180, env=env)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=400, env=env)
         assert done.returncode == 0, done.stderr
     elif program == "relama":
         verb, *arguments = arguments
@@ -140,7 +140,7 @@ def run(text: str) -> None:
             *SMALLER["train"].split(),
         ]
         env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(line, capture_output=True, text=True, timeout=180, env=env)
+        done = subprocess.run(line, capture_output=True, text=True, timeout=400, env=env)
         assert done.returncode == 0, done.stderr
     elif program == "echo" and arguments[1:2] == [">"]:
         Path(arguments[2]).write_text(f"{arguments[0]}\n")

@@ -50,7 +50,7 @@ def command(copy: Path, line: str) -> str:
         env=env,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=400,
     )
     assert done.returncode == 0, f"{line}\n{done.stderr}"
     return done.stdout + done.stderr

@@ -22,7 +22,7 @@ TOO_LARGE = [*SMALL, "precision=fp32", "micro_batch=1048576", "global_batch=6710
 def test_a_launch_ends_with_the_refusal_of_its_ranks(corpora, tmp_path):
     arguments = [*TOO_LARGE, f"corpora={corpora}", f"run={tmp_path / 'run'}", "max_restarts=5"]
     launch = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *arguments]
-    done = subprocess.run(launch, capture_output=True, text=True, cwd=REPOSITORY, timeout=180)
+    done = subprocess.run(launch, capture_output=True, text=True, cwd=REPOSITORY, timeout=400)
     last = done.stderr.splitlines()[-1]
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert last.startswith("relama: error: micro_batch=1048576: ") and "fits, with the same result" in last
@@ -40,7 +40,7 @@ def test_plain_torchrun_reports_the_refusal_as_the_root_cause(corpora, tmp_path)
         f"corpora={corpora}",
         f"run={tmp_path / 'run'}",
     ]
-    done = subprocess.run([*torchrun, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=180)
+    done = subprocess.run([*torchrun, *arguments], capture_output=True, text=True, cwd=tmp_path, timeout=400)
     *_, last, border = done.stderr.splitlines()
     assert set(border) == {"="} and "relama: error: micro_batch=1048576: " in last
 

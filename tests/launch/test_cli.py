@@ -148,7 +148,7 @@ def test_every_verb_starts_with_the_core_alone():
 def test_a_strange_shell_gets_one_line_at_most(shell, expected, tmp_path):
     relama = f"PYTHONPATH={shlex.quote(str(REPOSITORY))} {shlex.quote(sys.executable)} -m launch.cli"
     command = shell.format(relama=relama)
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=240)
     assert done.returncode == (1 if expected else 0)
     if expected:
         assert done.stderr.startswith(expected) and len(done.stderr.splitlines()) == 1

@@ -26,7 +26,7 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
         assert main(["status", "run=r"]) == 0
         assert f"process {process.pid} is running" in capsys.readouterr().out
         assert main(["stop", "run=r"]) == 0
-        process.wait(timeout=120)
+        process.wait(timeout=400)
     finally:
         end(process)
     assert "stopped by SIGTERM" in Path("log").read_text() and (run / "preempted.json").exists()

@@ -69,7 +69,7 @@ def start(tmp_path: Path, path: Path) -> subprocess.Popen:
 
 def finish(tmp_path: Path, path: Path) -> tuple[int, str]:
     process = start(tmp_path, path)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=120)
     assert err == ""
     return process.returncode, out
 
@@ -145,13 +145,13 @@ def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
     )
     process = start(tmp_path, make(tmp_path))
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not (tmp_path / "ready").exists():
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)  # Slurm ends the job; the script waits for the training
         process.send_signal(signal.SIGUSR1)
-        process.communicate(timeout=20)
+        process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 1

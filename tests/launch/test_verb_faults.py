@@ -82,7 +82,7 @@ def test_killed_at_any_file_operation_and_run_again_it_writes_the_same(before, t
     (tmp_path / "before" / "dumps.yaml").write_text(json.dumps(dumps))
     trials = "3" if case == "prepare" else "8"
     command = ["-m", "tests.support.verb_faults", str(tmp_path), trials, "7", *CASES[case]]
-    ran = python(*command, cwd=REPOSITORY, timeout=300)
+    ran = python(*command, cwd=REPOSITORY, timeout=900)
     assert ran.returncode == 0, ran.stderr[-3000:]
     for trial in json.loads(ran.stdout):
         assert trial["ends"][0][0] == 137 and trial["differ"] == [], trial

@@ -222,7 +222,7 @@ def on_all(world_size: int) -> list[str]:
 @pytest.mark.distributed
 @pytest.mark.parametrize("world_size", LAYOUTS)
 def test_ten_steps_on_every_layout_are_the_single_process_s(world_size):
-    for problems in run_ranks(on_all, world_size, world_size, timeout=300):
+    for problems in run_ranks(on_all, world_size, world_size, timeout=900):
         assert not problems, "\n".join(problems)
 
 

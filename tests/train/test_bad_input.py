@@ -225,7 +225,7 @@ def ours(stderr: str) -> str:
 def test_a_first_command_on_a_bare_machine_fails_with_advice(tmp_path):
     arguments = [sys.executable, "-m", "torch.distributed.run", str(REPOSITORY / "train" / "main.py")]
     finished = subprocess.run(
-        [*arguments, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [*arguments, "model=7b", "data=mix"], cwd=tmp_path, capture_output=True, text=True, timeout=400
     )
     assert finished.returncode == 1
     assert ours(finished.stderr).count("relama: error") == 1
@@ -233,7 +233,7 @@ def test_a_first_command_on_a_bare_machine_fails_with_advice(tmp_path):
 
 
 def test_a_wrong_argument_is_reported_by_one_rank(tmp_path):
-    finished = subprocess.run(command("optim.lrr=1", ranks=2), capture_output=True, text=True, timeout=120)
+    finished = subprocess.run(command("optim.lrr=1", ranks=2), capture_output=True, text=True, timeout=400)
     assert finished.returncode == 1
     assert ours(finished.stderr).count("relama: error") == 1
     assert "optim.lr?" in finished.stderr

@@ -49,7 +49,7 @@ def test_what_is_no_file_costs_nothing(recipe, kind, tmp_path, capsys):
     folder.mkdir()
     arguments = [one for one in INPUTS[recipe](folder) if not one.startswith("heldout")]
     replaced(folder, kind)
-    signal.alarm(60)  # a pipe is waited for without an end
+    signal.alarm(300)  # a pipe is waited for without an end
     try:
         code = main([*arguments, f"input={folder}", f"corpora={tmp_path / 'c'}", "engine.workers=1"])
     finally:

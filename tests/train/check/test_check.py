@@ -17,7 +17,7 @@ pytestmark = pytest.mark.distributed
 def test_two_processes_are_measured_and_plan_reads_the_result(corpora, tmp_path):
     command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL]
     command += [f"corpora={corpora}", "parallel.dp_shard=2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
     found = json.loads((tmp_path / "hardware.json").read_text())
     assert done.returncode == bool(found["problems"]), done.stdout + done.stderr
     assert [line for line in found["problems"] if "is slow" not in line] == []
