@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from launch.main import main
 from launch.manifest import job_name
 from launch.pod import COMMAND, FINAL, NOTHING, REPLACE, judge
 from tests.support.kubernetes_api import cluster, expanded
+from tests.support.ports import free_port
 from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
 from train.run import markers
 
@@ -272,45 +272,47 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     tmp_path, corpora, monkeypatch, capsys
 ):
     pytest.importorskip("kubernetes")
-    settings = [*SMALL, f"corpora={corpora}", "steps=60", "checkpoint.every=10", "checkpoint.keep=1"]
-    succeed(*settings, f"run={tmp_path / 'undisturbed'}", ranks=2)
+    settings = [*SMALL, f"corpora={corpora}", "steps=100000", "checkpoint.every=10", "checkpoint.keep=1"]
     monkeypatch.chdir(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={port}", *settings, "run=r"]
+    arguments = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={free_port()}", *settings, "run=r"]
     arguments += [f"cluster.volumes=data:{tmp_path}"]
     run, name = tmp_path / "runs" / "r", job_name("runs/r")
     with cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+        logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
 
-        def wait(step: int) -> None:
-            logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
-            _wait(lambda: (run / "metrics.jsonl").exists() and len(metrics(run)) >= step, logs)
+        def wait(starts: int) -> None:
+            """Until the run has started so many times, and has then trained for some steps."""
+            lines = lambda name: len((run / name).read_text().splitlines()) if (run / name).exists() else 0  # noqa: E731
+            _wait(lambda: lines("starts.jsonl") >= starts, logs)
+            before = lines("metrics.jsonl")
+            _wait(lambda: lines("metrics.jsonl") >= before + 12, logs)
 
         assert main(arguments) == 0
         assert f"Kubernetes Job/team/{name} created" in capsys.readouterr().out
-        wait(12)
+        wait(1)
         assert main(arguments) == 1
         assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         kubernetes.lose(name, 1)
-        wait(20)
+        wait(2)
         kubernetes.evict(name, 0)
-        wait(30)
+        wait(3)
         assert main(["status", "run=r"]) == 0
         assert "running, 2 of 2 pods ready" in capsys.readouterr().out
         assert main(["stop", "run=r"]) == 0
         assert "was told to stop: it saves first" in capsys.readouterr().out
-        _wait(lambda: not kubernetes.objects)  # the Service, too
-        assert (run / markers.PREEMPTED).exists() and len(metrics(run)) < 60
-        assert main(arguments) == 0
-        _wait(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"))
+        _wait(lambda: not kubernetes.objects, logs)  # the Service, too
+        assert (run / markers.PREEMPTED).exists()
+        last = len(metrics(run)) + 10
+        assert main([*arguments, f"stop_at={last}"]) == 0
+        _wait(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"), logs)
         capsys.readouterr()
         assert main(["status", "run=r"]) == 0
         assert "complete (Completed)" in capsys.readouterr().out
-    assert learned(run) == learned(tmp_path / "undisturbed")
-    same_tensors(
-        run / "checkpoints" / "step-000060", tmp_path / "undisturbed" / "checkpoints" / "step-000060"
-    )
+    undisturbed, newest = tmp_path / "undisturbed", f"checkpoints/step-{last:06d}"
+    succeed(*settings, f"run={undisturbed}", f"stop_at={last}", ranks=2)
+    assert learned(run) == learned(undisturbed)
+    same_tensors(run / newest, undisturbed / newest)
 
 
 @pytest.mark.distributed
@@ -319,9 +321,7 @@ def test_a_check_runs_in_the_pods_and_names_their_nodes(wrong, tmp_path, corpora
     """A problem ends the pods of all ranks, not only that of the rank which reports it."""
     pytest.importorskip("kubernetes")
     monkeypatch.chdir(tmp_path)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    arguments = [*COMMON, "nodes=2", f"cluster.port={port}", *SMALL, f"corpora={corpora}", "run=r"]
+    arguments = [*COMMON, "nodes=2", f"cluster.port={free_port()}", *SMALL, f"corpora={corpora}", "run=r"]
     arguments += [f"cluster.volumes=data:{tmp_path}"]
     if wrong:
         arguments += ["data=mix"]  # of corpora that are not there
@@ -349,7 +349,7 @@ def test_a_trainjob_takes_as_many_arguments_as_kubeflow_does(capsys):
     assert "cluster.format=trainjob: 131 arguments" in error and error.count("\n") == 1
 
 
-def _wait(holds, logs=lambda: "", timeout: float = 100) -> None:
+def _wait(holds, logs=lambda: "", timeout: float = 400) -> None:
     deadline = time.monotonic() + timeout
     while not holds():
         assert time.monotonic() < deadline, logs()

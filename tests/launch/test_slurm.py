@@ -13,7 +13,6 @@ from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors
 from tests.support.slurm import cluster, require_slurm
 
 pytestmark = pytest.mark.distributed
-STEPS = 200
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +38,7 @@ def ask(*arguments: str) -> str:
     return subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def wait(what, log, timeout: float = 180) -> None:
+def wait(what, log, timeout: float = 400) -> None:
     deadline = time.monotonic() + timeout
     while not what():
         text = log.read_text()[-3000:] if log.exists() else "no log"
@@ -48,9 +47,7 @@ def wait(what, log, timeout: float = 180) -> None:
 
 
 def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(login, corpora, capsys):
-    settings = [*SMALL, f"corpora={corpora}", f"steps={STEPS}", f"checkpoint.every={STEPS}"]
-    succeed(*settings, f"run={login / 'undisturbed'}", ranks=2)
-
+    settings = [*SMALL, f"corpora={corpora}", "steps=100000", "checkpoint.every=100000"]
     arguments = [
         "cluster=slurm",
         "nodes=2",
@@ -94,17 +91,19 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     assert main(["stop", "run=preempted"]) == 0
     assert "it saves first" in capsys.readouterr().out
     wait(lambda: job not in ask("squeue", "--noheader", "--format=%i"), log)
-    assert "stopped as asked" in log.read_text() and 15 <= steps() < STEPS
+    assert "stopped as asked" in log.read_text() and steps() >= 15
     assert (run / "preempted.json").exists()
 
-    assert main(arguments) == 0
+    end = steps() + 10
+    assert main([*arguments, f"stop_at={end}"]) == 0
     last = run / "launch" / f"job-{int(job) + 2}.log"  # the urgent one came between
     wait(lambda: (run / "finished.json").exists(), last)
     assert not (run / "preempted.json").exists()
-    assert len(metrics(run)) == STEPS
-    assert learned(run) == learned(login / "undisturbed")
-    final = f"checkpoints/step-{STEPS:06d}"
-    same_tensors(run / final, login / "undisturbed" / final)
+    assert len(metrics(run)) == end
+    undisturbed, final = login / "undisturbed", f"checkpoints/step-{end:06d}"
+    succeed(*settings, f"run={undisturbed}", f"stop_at={end}", ranks=2)
+    assert learned(run) == learned(undisturbed)
+    same_tensors(run / final, undisturbed / final)
     wait(lambda: "the run has finished" in last.read_text(), last)
     capsys.readouterr()
     assert main(["status", "run=preempted"]) == 0

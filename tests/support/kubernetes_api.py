@@ -48,6 +48,7 @@ class Cluster:
         self.pods: dict[tuple[str, int], subprocess.Popen] = {}
         self.disrupted: set[int] = set()  # process ids with the condition DisruptionTarget
         self.threads: list[threading.Thread] = []
+        self.closed = False
         (folder / "dns").mkdir(parents=True)
         (folder / "dns" / "sitecustomize.py").write_text(DNS)
 
@@ -108,7 +109,7 @@ class Cluster:
         grace = spec["template"]["spec"]["terminationGracePeriodSeconds"]
         told: float | None = None
         ending = ""
-        while True:
+        while not self.closed:
             with self.lock:
                 is_ending = bool(ending) or "deletionTimestamp" in job["metadata"]
                 for index in range(spec["completions"]):
@@ -183,8 +184,13 @@ class Cluster:
             )
 
     def close(self) -> None:
+        self.closed = True
+        for thread in self.threads:
+            thread.join()
         for pod in self.pods.values():
-            os.killpg(pod.pid, signal.SIGKILL)
+            if pod.poll() is None:
+                os.killpg(pod.pid, signal.SIGKILL)
+            pod.wait()
 
 
 def expanded(text: str, known: dict[str, str]) -> str:
