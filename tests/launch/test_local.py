@@ -20,7 +20,7 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     with open("log", "w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_for_step(run, 3, process, timeout=240)
+        wait_for_step(run, 3, process, log=Path("log"))
         assert main(["processes=2", *arguments]) == 1
         assert "is already training it; `relama launch stop run=r` ends that" in capsys.readouterr().err
         assert main(["status", "run=r"]) == 0
@@ -34,5 +34,6 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     assert main(["status", "run=r"]) == 0
     assert "has ended" in (output := capsys.readouterr().out) and "saved on a signal" in output
     arguments[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
-    assert subprocess.run([*command[:5], *arguments, "steps=5000"], capture_output=True).returncode == 0
+    done = subprocess.run([*command[:5], *arguments, "steps=5000"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "finished.json").exists()

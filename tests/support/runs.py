@@ -72,19 +72,28 @@ def start(*overrides: str, ranks: int = 0, torchrun: bool = True) -> Forked:
     return fork(*words[1:], ranks=forked, new_session=True, out=printed, err=printed)
 
 
-def wait_for_step(folder: Path, step: int, process: subprocess.Popen | Forked, timeout: float = 400) -> None:
+def wait_for_step(
+    folder: Path,
+    step: int,
+    process: subprocess.Popen | Forked,
+    timeout: float = 400,
+    log: Path | None = None,
+) -> None:
+    """Until so many steps are logged. Raises AssertionError with the end of its output, or of `log`."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         metrics = folder / "metrics.jsonl"
         if metrics.exists() and metrics.read_text().count("\n") >= step:
             return
         is_over = process.poll() is not None
-        assert not is_over, f"ended with {process.returncode} before step {step}\n{_printed(process)}"
+        assert not is_over, f"ended with {process.returncode} before step {step}\n{_printed(process, log)}"
         time.sleep(0.02)
-    raise AssertionError(f"no step {step} within {timeout} s\n{_printed(process)}")
+    raise AssertionError(f"no step {step} within {timeout} s\n{_printed(process, log)}")
 
 
-def _printed(process: subprocess.Popen | Forked) -> str:
+def _printed(process: subprocess.Popen | Forked, log: Path | None) -> str:
+    if log is not None:
+        return log.read_text(errors="replace")[-3000:]
     return process.tail() if isinstance(process, Forked) else ""
 
 

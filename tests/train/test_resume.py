@@ -170,17 +170,14 @@ def test_a_lost_terminal_ends_nothing_under_nohup(corpora, tmp_path):
     arguments = [f"corpora={corpora}", "steps=30", "checkpoint.every=30"]
     torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *arguments]
     for number, typed in enumerate((command(*arguments), torchrun)):
-        folder = tmp_path / str(number)
-        process = subprocess.Popen(
-            ["nohup", *typed, f"run={folder}"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        folder, log = tmp_path / str(number), tmp_path / f"{number}.log"
+        with log.open("w") as file:
+            nohup = ["nohup", *typed, f"run={folder}"]
+            process = subprocess.Popen(nohup, stdout=file, stderr=file, start_new_session=True)
         try:
-            wait_for_step(folder, 3, process)
+            wait_for_step(folder, 3, process, log=log)
             os.killpg(process.pid, signal.SIGHUP)
-            assert process.wait(timeout=400) == 0
+            assert process.wait(timeout=400) == 0, log.read_text()[-3000:]
         finally:
             end(process)
         assert (folder / "finished.json").exists()
