@@ -22,11 +22,11 @@ _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file bel
 _NO_TARGET = (errno.ENOENT, errno.EEXIST, errno.ELOOP)  # of a link
 
 
-def report(error: Exception) -> None:
-    """Print the line, on the first rank of each machine; under torchrun, leave it for torchrun's report."""
+def report(error: Exception, origin: str = "") -> None:
+    """Print the line, after `origin`, on the first rank of each machine; torchrun finds it in its file."""
     where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
     text = explained(error) if isinstance(error, OSError) else str(error) + _room(error, str(error))
-    text = f"{where}: {terminal.printable(redact(' '.join((text or str(error)).split())))}"
+    text = f"{where}: {terminal.printable(redact(' '.join((origin + (text or str(error))).split())))}"
     is_final = getattr(error, "is_final", False)
     _tell_torchrun(f"relama: error{text}", is_final)
     is_repeated = is_final and AGENT in os.environ

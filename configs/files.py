@@ -4,7 +4,9 @@ The file may nest its keys (`optim: {lr: 0.001}`) or not (`optim.lr: 0.001`); a 
 What is typed wins, and a group that is typed (`model=7b`) replaces all that the file says about it.
 """
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -29,6 +31,18 @@ def expand(arguments: list[str]) -> list[str]:
     for file in reversed(files):
         typed[first:first] = _without(words_of(_read(Path(at_home(file)))), typed)
     return typed
+
+
+def file_behind(line: str, arguments: list[str]) -> str:
+    """`config=FILE: ` if the key that an error's line begins with was given by that file; otherwise empty."""
+    key = re.split("[=:]", line, maxsplit=1)[0]
+    files = [argument for argument in arguments if argument.startswith(f"{KEY}=")]
+    typed = [argument for argument in arguments if argument not in files]
+    for file in reversed(files):
+        with suppress(ConfigError):  # it may not be readable any more
+            if any(word.startswith((f"{key}=", f"{key}.")) for word in _without(expand([file]), typed)):
+                return f"{file}: "
+    return ""
 
 
 def changed(tree: dict, typed: list[str]) -> list[str]:

@@ -24,7 +24,7 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 from configs import describe, terminal
 from configs import schema as schemas
 from configs.errors import explained, report
-from configs.files import expand
+from configs.files import expand, file_behind
 from configs.interrupts import interrupted, raise_again
 from configs.overrides import CONFIGS, ConfigError, checked, quoted
 from configs.plain_yaml import read_tree, refuse_interpolation
@@ -108,10 +108,11 @@ def entry(
     """
     terminal.accept_any_text()
     raise_again()
+    arguments = sys.argv[1:] if argv is None else argv
     try:
-        return verb(expand(sys.argv[1:] if argv is None else argv)) or 0
+        return verb(expand(arguments)) or 0
     except (ConfigError, *errors) as error:
-        report(error)
+        report(error, file_behind(str(error), arguments))
         return 1
     except KeyboardInterrupt:
         return interrupted()

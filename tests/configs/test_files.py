@@ -82,6 +82,23 @@ def test_a_wrong_file_is_refused_in_one_line(content, expected, tmp_path, capsys
     assert expected in error and len(error.splitlines()) == 1
 
 
+def test_an_error_names_the_file_that_gave_its_key(tmp_path, capsys):
+    def verb(arguments: list[str]) -> None:
+        load("train", TrainConfig, arguments)
+
+    one = write(tmp_path / "one.yaml", "seed: 1\noptim: {lrr: 1}\nmodel: {dim: 33}\n")
+    two = write(tmp_path / "two.yaml", "optim.lrr: 2\n")
+    for arguments, expected in {
+        (one,): f"{one}: optim.lrr: unknown key",
+        (one, two): f"{two}: optim.lrr: unknown key",  # the later file wins
+        (one, "optim.lrr=3"): "optim.lrr: unknown key",  # typed
+        (one, "stepz=3", "optim.lrr=3"): "stepz: unknown key",
+        (one, "model=tiny", "optim=adamw", "model.n_heads=3"): "model.n_heads=3: must divide",
+    }.items():
+        assert entry(verb, list(arguments)) == 1
+        assert capsys.readouterr().err.startswith(f"relama: error: {expected}"), arguments
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi")
 )
