@@ -10,6 +10,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from configs.plain_yaml import unread
 from train.config import RunError
 from train.ranks import identity
 from train.ranks.setup import all_ranks_do
@@ -41,7 +44,7 @@ class AnyTask:
     def content(self) -> str:
         """What identifies the task: its file, or lm-eval's version."""
         if self.is_file:
-            return Path(self.name).read_text(encoding="utf-8")
+            return Path(self.name).read_text(encoding="utf-8", errors="replace")
         return f"lm-eval {importlib.metadata.version('lm-eval')}: {self.name}"
 
     def local(self, benchmarks: str | None) -> Path | None:
@@ -58,8 +61,8 @@ def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
     with identity.waiting("reading lm-eval's list of tasks"):
         known = _manager().task_index if named else {}
     for task in tasks:
-        if task.is_file and not Path(task.name).is_file():
-            raise RunError(f"tasks={task.name}: no such file; expected a task file in lm-eval's format")
+        if task.is_file:
+            _refuse_unreadable(task)
         if not task.is_file and task.name not in known:
             near = difflib.get_close_matches(task.name, [*suite, *known], n=3, cutoff=0.6)
             hint = f"did you mean {' or '.join(near)}, " if near else "expected "
@@ -67,6 +70,21 @@ def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
                 f"tasks={task.name}: no such task; {hint}one of the suite ({', '.join(suite)}), a task of "
                 f"lm-eval (lm_eval ls tasks), or the path of a task file (.yaml){'?' if near else ''}"
             )
+
+
+def _refuse_unreadable(task: AnyTask) -> None:
+    """Raise RunError if a task file, or one that it includes, is missing or not YAML, without its code."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    expected = "expected a task file in lm-eval's format"
+    if not Path(task.name).is_file():
+        raise RunError(f"tasks={task.name}: no such file; {expected}")
+    try:
+        load_yaml(task.name, resolve_func=False)
+    except OSError as error:
+        raise RunError(f"tasks={task.name}: {error.filename}: {unread(error)}; {expected}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        raise RunError(f"tasks={task.name}: not readable as YAML ({unread(error)}); {expected}") from None
 
 
 def score_any(lm: Any, task: AnyTask, benchmarks: str | None, limit: int | None) -> dict | None:

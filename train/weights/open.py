@@ -106,6 +106,8 @@ def refuse_unknown(path: Path) -> None:
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")
     name, at, step = str(path).rpartition("@")
+    if at and not name:
+        raise RunError(f"{path}: expected RUN@STEP with the name of a run, such as demo{path}")
     if at and not step.isdecimal() and _named(Path(name)).is_dir():
         raise RunError(f"{path}: expected RUN@STEP with the number of a step, or only {name} for the newest")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", str(path)) and not path.parent.exists():
@@ -130,8 +132,9 @@ def _named(path: Path) -> Path:
     run = run_path(str(path))
     if path.exists() and (_is_weights(path) or not (run / "checkpoints").is_dir()):
         return path  # a folder with something else, such as corpora, does not hide the run of its name
-    name, at, step = str(path).rpartition("@")
-    if at and step.isdecimal() and (of := _named(Path(name))).is_dir():
+    name, _, step = str(path).rpartition("@")
+    if name and step.isdecimal() and (of := _named(Path(name))).is_dir():
+        refuse_unknown(of)
         return _step(of, int(step))
     return _named(run) if run.exists() and run != path else path
 
@@ -144,6 +147,8 @@ def _is_weights(path: Path) -> bool:
 def _step(run: Path, step: int) -> Path:
     """A step's folder. Raises RunError that names the nearest ones if it was not kept."""
     folder = step_folder(run / "checkpoints", step)
+    if not (run / "checkpoints").is_dir():
+        raise RunError(f"{run}@{step}: {run} is no run, so it has no steps; give {run}")
     if not folder.exists():
         kept = sorted(complete_steps(run / "checkpoints"), key=lambda other: abs(other - step))[:3]
         nearest = ", ".join(map(str, sorted(kept))) or "none"

@@ -83,7 +83,10 @@ def test_a_task_of_lm_eval_reads_local_documents(folder, benchmarks, tmp_path, c
     [
         (("doc_to_target: right", "doc_to_target: left"), "the answer 'left' is not one of its 3 choices"),
         (("rivers.jsonl", "nowhere.jsonl"), "could not be scored"),
-        (("task: rivers", "task: [rivers"), "could not be scored"),
+        (("task: rivers", "task: [rivers"), "not readable as YAML (line "),
+        (("task: rivers", "\ttask: rivers"), "not readable as YAML (line 2: found character"),
+        (("task: rivers", "include: nowhere.yaml"), "nowhere.yaml: No such file or directory; "),
+        (("task: rivers", "include: rivers.yaml"), "not readable as YAML (Include cycle"),
         (None, "no such file"),
     ],
 )
