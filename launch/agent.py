@@ -16,6 +16,7 @@ import logging
 import os
 import re
 import signal
+from pathlib import Path
 from typing import Any, cast
 
 from torch.distributed import run
@@ -26,6 +27,7 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, P
 from torch.distributed.launcher import api
 
 from configs.errors import AGENT
+from launch.torchrun import TRAIN
 
 RESUME = "the same command resumes from the newest checkpoint"
 
@@ -41,7 +43,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         run.run(args)
     except ChildFailedError as error:
-        print(last_line(*error.get_first_failure()), file=sys.stderr, flush=True)
+        trains = Path(args.training_script).parts[-2:] == TRAIN.parts[-2:]  # not a check, nor another verb
+        print(last_line(*error.get_first_failure(), trains), file=sys.stderr, flush=True)
         return 1
     except SignalException as error:  # the ranks have reported what they saved
         return 128 + error.sigval
@@ -80,17 +83,18 @@ def reported(failure: ProcessFailure) -> str | None:
     return None
 
 
-def last_line(rank: int, failure: ProcessFailure) -> str:
-    """Why `rank` failed, in one line."""
+def last_line(rank: int, failure: ProcessFailure, trains: bool) -> str:
+    """Why `rank` failed, in one line; a training goes on from its newest checkpoint."""
     if line := reported(failure):
         return line
     if failure.exitcode == -signal.SIGKILL:
-        how = "was killed; if its memory ran out, lower micro_batch"
+        remedy = "lower micro_batch" if trains else "use fewer processes"
+        how = f"was killed; if its memory ran out, {remedy}"
     elif failure.exitcode < 0:
         how = f"was ended by {failure.signal_name()}"
     else:
         how = f"ended with exit code {failure.exitcode}; its lines above say why"
-    return f"relama: error: rank {rank} {how}; {RESUME}"
+    return f"relama: error: rank {rank} {how}" + f"; {RESUME}" * trains
 
 
 if __name__ == "__main__":

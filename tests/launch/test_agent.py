@@ -61,9 +61,27 @@ def failure(tmp_path, exitcode: int, content: str | None = None) -> ProcessFailu
     ],
 )
 def test_a_rank_that_left_no_line_gets_one(exitcode, expected, tmp_path):
-    assert expected in last_line(3, failure(tmp_path, exitcode))
+    assert expected in last_line(3, failure(tmp_path, exitcode), trains=True)
     strange = json.dumps({"message": {"message": "KeyError: 1", "extraInfo": {"timestamp": "1"}}})
-    assert expected in last_line(3, failure(tmp_path, exitcode, strange))
+    assert expected in last_line(3, failure(tmp_path, exitcode, strange), trains=True)
+    line = last_line(3, failure(tmp_path, exitcode), trains=False)  # of a check, or another verb
+    assert "resumes" not in line and "micro_batch" not in line
+
+
+@pytest.mark.distributed
+def test_a_check_that_found_problems_does_not_speak_of_resuming(tmp_path):
+    launch = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL, "data=mix"]
+    done = subprocess.run(
+        [*launch, f"corpora={tmp_path / 'nowhere'}", f"run={tmp_path / 'run'}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        timeout=180,
+    )
+    assert done.returncode == 1 and "problem: " in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert last.endswith(" ended with exit code 1; its lines above say why"), done.stderr
 
 
 def test_every_rank_leaves_its_line_for_torchrun(tmp_path, monkeypatch, capsys):
@@ -75,7 +93,7 @@ def test_every_rank_leaves_its_line_for_torchrun(tmp_path, monkeypatch, capsys):
     assert entry(verb, []) == 1
     assert capsys.readouterr().err == ""  # rank 0 prints it
     found = ProcessFailure(local_rank=1, pid=1, exitcode=1, error_file=str(tmp_path / "error.json"))
-    assert last_line(1, found) == "relama: error: steps=x: expected an integer"
+    assert last_line(1, found, trains=True) == "relama: error: steps=x: expected an integer"
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import torch
 from torch._C._autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEvent
-from torch.profiler import ProfilerActivity, profile
 
 from train.metrics.clock import Clock
+from train.metrics.profiler import recording
 
 Stretch = tuple[float, float]  # (begin, end)
 
@@ -31,8 +31,7 @@ class Communication:
             yield
             return
         on_gpu = self._device.type == "cuda"
-        activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
-        with profile(activities=activities) as record:
+        with recording(self._device) as record:
             yield
             if on_gpu:
                 torch.cuda.synchronize(self._device)

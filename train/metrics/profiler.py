@@ -1,10 +1,23 @@
 """`profile=true`: a torch profile and a memory snapshot of chosen steps, written to the run folder."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
+from torch.profiler import ProfilerActivity, profile
+
+
+def recording(device: torch.device, **options: bool) -> profile:
+    """torch's profiler for what runs on `device`, without the lines that it prints at each start and end.
+
+    On a GPU they stay: the switch for them would hide CUPTI's errors too.
+    """
+    if device.type == "cuda":
+        return profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], **options)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
+    return profile(activities=[ProfilerActivity.CPU], **options)
 
 
 class Profiler:
@@ -31,12 +44,10 @@ class Profiler:
             return
         self._folder.mkdir(parents=True, exist_ok=True)
         self._recording = ExitStack()
-        activities = [torch.profiler.ProfilerActivity.CPU]
         if self._device.type == "cuda":
-            activities.append(torch.profiler.ProfilerActivity.CUDA)
             torch.cuda.memory._record_memory_history()
         self._profile = self._recording.enter_context(
-            torch.profiler.profile(activities=activities, profile_memory=True, record_shapes=True)
+            recording(self._device, profile_memory=True, record_shapes=True)
         )
 
     def close(self) -> None:
