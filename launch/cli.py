@@ -147,6 +147,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
+    # A zsh in which one types passes a comment, pasted with its command, on to the command.
+    comment = next((place for place, word in enumerate(arguments) if word.startswith("#")), None)
+    arguments = arguments[:comment]
     if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] != "help":  # relama help train
         arguments = [arguments[1], "--help"]
     if not arguments or arguments[0] in ("-h", "--help", "help"):

@@ -136,6 +136,10 @@ MISTAKES = {
     "train config=nosuch.yaml": "config=nosuch.yaml: cannot be read (No such file or directory)",
     "train config=my.txt": "config=my.txt: ",
     "generate weights=frist prompt=a": "frist: no such file or folder, so neither a run folder",
+    "generate weights=@2 prompt=a": "@2: expected RUN@STEP with the name of a run",
+    "generate weights=photos@2 prompt=a": "photos: neither a run folder (runs/NAME) nor a checkpoint",
+    "generate weights=runs@2 prompt=a": "runs: a folder of runs; choose one: runs/first",
+    "generate weights=runs/first/checkpoints/step-000002@2 prompt=a": "so it has no steps; give runs/firs",
     "generate weights=first@last prompt=a": "first@last: expected RUN@STEP with the number of a step",
     "generate weights=meta-llama/Llama-2-7b prompt=a": "hf download meta-llama/Llama-2-7b --local-dir FOLDER",
     "train TRAIN run=": "run=: empty; expected a value (a name under runs/, or a path",
@@ -303,7 +307,7 @@ def test_spellings_of_new_users_that_are_right_work(folder, monkeypatch):
     assert code == 0 and out.count("-" * 40) == 1, err
     code, out, err = typed("generate weights=runs/first/checkpoints prompt=a max_tokens=1")  # its newest
     assert code == 0, err
-    code, out, err = typed("explain run=first step=99 limit=1")
+    code, out, err = typed("explain run=first step=99 limit=1  # pasted into zsh")
     assert code == 0 and out.startswith("step 99: not reached yet (run at step 2): samples "), err
     for one in (
         "weights=first",
