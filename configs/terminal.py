@@ -124,13 +124,15 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(c if c.isprintable() or c in keep else c.encode("unicode_escape").decode() for c in text)
 
 
-def write(text: str, end: str = "\n", exact: bool = False) -> None:
+def write(text: str, end: str = "\n", exact: bool = False, wrap: bool = False) -> None:
     """Print a line on standard output that may hold data: `printable`, but for tabs.
 
     `exact`: a text for its own sake, such as a generation: lines stay, and a pipe or a file gets all of it.
+    `wrap`: a sentence, which a terminal wraps between words.
     """
     if not exact:
         text = printable(text, keep="\t")
+        text = wrapped(text, sys.stdout) if wrap else text
     elif sys.stdout.isatty():
         text = printable(text, keep="\n\t" + _JOINERS)
     print(text, end=end, flush=True)

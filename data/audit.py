@@ -232,7 +232,7 @@ def run(argv: list[str]) -> None:
     found = audit(config)
     account = json.dumps(asdict(found), indent=1)
     for line in account.splitlines() if config.json else table(found):
-        terminal.write(line)
+        terminal.write(line, wrap=not config.json)
     if config.output is not None:
         try:
             folders.write_whole(Path(config.output), account + "\n")

@@ -134,6 +134,19 @@ def test_sentences_wrap_between_words_and_commands_do_not():
     assert command == "  relama generate weights=" + "long/" * 12 + "\r\n"
 
 
+def test_the_findings_of_an_audit_wrap_between_words(tmp_path):
+    code = (
+        f"import os\nimport train.recipe.audit as audit\nos.chdir({str(tmp_path)!r})\n"
+        "audit.main(['corpora=.', 'steps=10', 'model=tiny'])\n"
+    )
+    lines = in_a_terminal(code, 60).rstrip().split("\r\n")
+    assert len(lines) > 20
+    assert [line for line in lines if len(line) > 60 and "`relama " not in line] == []  # not commands
+    assert " ".join(lines[:2]) == (
+        "the mixture over 40,960 tokens, compared with the paper's   (Table 1, 1.4T tokens)"
+    )
+
+
 def test_a_table_that_does_not_fit_is_stacked():
     code = (
         "from configs.table import table\n"

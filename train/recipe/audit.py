@@ -63,7 +63,7 @@ def run(argv: list[str]) -> None:
     if compared and conforms:
         lines += _table(conforms, compared)
     for line in account.splitlines() if mixture.json else lines:
-        terminal.write(line)
+        terminal.write(line, wrap=not mixture.json)
     if mixture.output is not None:
         try:
             folders.write_whole(Path(mixture.output), account + "\n")

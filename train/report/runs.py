@@ -159,7 +159,7 @@ def run(argv: list[str]) -> None:
     config = load("runs", RunsConfig, argv)
     found = list(rows(Path(config.folder)))
     for line in map(json.dumps, map(asdict, found)) if config.json else table(found):
-        terminal.write(line)
+        terminal.write(line, wrap=not config.json)
 
 
 def main(argv: list[str] | None = None) -> int:
