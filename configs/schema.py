@@ -12,6 +12,7 @@ PROCESSES = (
     *("processes", "nodes", "gpus", "cluster", "world_size", "num_gpus", "n_gpus", "nproc"),
     *("nproc_per_node", "num_processes", "num_nodes", "nnodes", "devices"),
 )
+COMMON = ("name", "enable", "path")  # of so many things that another one's is not meant
 LISTED = 8  # keys; more of them would hide the line's beginning
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
@@ -142,11 +143,12 @@ def meant(key: str, known: list[str]) -> list[str]:
     """The known keys that an unknown one may mean: by another name, place or spelling."""
     key = key.replace("-", "_")
     parent, _, name = key.rpartition(".")
-    elsewhere = [full for full in ELSEWHERE.get(key, ELSEWHERE.get(name, ())) if full in known]
+    others = next((ELSEWHERE[word] for word in (key, key.replace(".", "_"), name) if word in ELSEWHERE), ())
+    elsewhere = [full for full in others if full in known]
     # GROUP.name is written by its choice: GROUP=CHOICE
-    within = [full for full in known if full.rpartition(".")[2] == name and name not in ("name", "enable")]
+    within = [full for full in known if full.rpartition(".")[2] == name and name not in COMMON]
     if found := [*dict.fromkeys([*elsewhere, *within])]:
-        return found
+        return [full for full in found if parent and full.startswith(f"{parent}.")] or found
     if any(name in names or key in names for names, _, _ in ABSENT):
         return []
     beside = {full.rpartition(".")[2]: full for full in known if full.rpartition(".")[0] == parent}
