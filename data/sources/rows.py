@@ -64,6 +64,8 @@ def visible_files(folder: Path) -> list[Path]:
 def expected(path: Path, kinds: str) -> DataError:
     """The error for an input without any of the kinds of file that a recipe reads."""
     problem = "no such file or folder" if not path.exists() else "nothing here to read"
+    if not path.exists() and any(sign in path.name for sign in "*?["):
+        problem += " (patterns are not expanded: give the folder, or files with commas between them)"
     return DataError(f"input={path}: {problem}; expected {kinds}")
 
 

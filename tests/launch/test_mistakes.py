@@ -6,9 +6,11 @@ not what they should be. Values of single keys, which other tests pin, are here 
 
 import contextlib
 import gzip
+import html
 import io
 import os
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,8 @@ MISTAKES = {
     "train TRAIN run=new data.sources=nosuch": "data.sources: 'nosuch' has no weight",
     # paths
     "train data=text input=nosuch.txt": "input=nosuch.txt: no such file or folder; expected JSON lines",
+    "train data=text input=*.txt": "no such file or folder (patterns are not expanded: give the folder, or",
+    "prepare recipe=wikipedia input=dumps/*.bz2": "(patterns are not expanded: give the folder, ",
     "train data=text input=photos": "input=photos: nothing here to read; expected JSON lines",
     "train data=text": "input=: expected your own text for data=text (input=FILE",
     "train data=mix corpora=corpora": "corpora/: no token store for commoncrawl,",
@@ -353,6 +357,17 @@ def test_a_text_that_cannot_be_used_leaves_no_text(content, expected, folder, tm
     code, _, err = typed(f"train data=text input={next(Path().glob('t.*'))}")
     assert code == 1 and expected in err and "Traceback" not in err
     assert not Path("corpora/t/text").exists() and not Path("runs").exists()
+
+
+@pytest.mark.parametrize("damaged", [None, "steps: [1,\n"], ids=["missing", "damaged"])
+def test_a_run_without_its_config_is_reported_from_its_checkpoint(damaged, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    config = Path("runs/first/config.yaml")
+    text = config.read_text()
+    config.unlink() if damaged is None else config.write_text(damaged)
+    code, _, err = typed("report run=first samples=never output=page.html")
+    assert code == 0 and text in html.unescape(Path("page.html").read_text()), err
 
 
 @pytest.mark.skipif(not os.access("/sys", os.F_OK), reason="needs /sys, which nobody can write to")

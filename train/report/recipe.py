@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from configs import regular_file
+from configs.load import to_yaml
 from data.audit import TABLE_1
 from data.errors import DataError
 from data.page import count, hours
@@ -138,7 +139,7 @@ def reproduce(run: RunRecord, folder: Path) -> dict[str, Any]:
         "starts": [_start(start) for start in run.starts],
         "command": _text(run.path / "command.txt").strip() or "(the command was not kept)",
         "stores": _stores(run, folder),
-        "config": regular_file.content(run.path / "config.yaml").decode(),
+        "config": to_yaml(run.config),
     }
 
 
