@@ -20,12 +20,14 @@ from data.cache.config import CacheConfig
 from data.cache.store import open_store
 from data.documents import Document, read_row
 from data.errors import DataError
-from data.folders import find_run
+from data.folders import find_run, run_with
 from data.order import Order, Sample
 from data.phases.kept import Ranges, holes_of
 from data.phases.steps import Steps
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
+
+AGAIN = "the command that trains this run writes it again"
 
 
 @dataclass
@@ -126,9 +128,11 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
         if not all(isinstance(place, str) for place in places):
             raise ValueError(f"stores is {str(folders)[:40]!r}")
     except FileNotFoundError:
-        raise DataError(f"{path}: missing; expected run=NAME or the path of a training run") from None
+        remedy = AGAIN if run_with(folder) else "expected run=NAME or the path of a training run"
+        raise DataError(f"{path}: missing; {remedy}") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DataError(f"{path}: not the order of a run ({type(error).__name__}: {error})") from None
+        why = "not JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__}: {error}"
+        raise DataError(f"{path}: not the order of a run ({why}); {AGAIN}") from None
     stores = {source: open_store(place, cache=cache) for source, place in folders.items()}
     every = {source for part in order.segments for source in part.block}
     for source, (place, fingerprint) in _of_the_past(folder, every - {*folders}).items():

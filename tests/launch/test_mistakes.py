@@ -359,6 +359,43 @@ def test_a_text_that_cannot_be_used_leaves_no_text(content, expected, folder, tm
     assert not Path("corpora/t/text").exists() and not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("lost", "command", "expected"),
+    [
+        (
+            "*.distcp",
+            "generate weights=first prompt=a",
+            "runs/first: all of its checkpoints are damaged; restore",
+        ),
+        (
+            "state.json",
+            "export weights=first format=hf output=new",
+            "runs/first: all of its checkpoints are dam",
+        ),
+        ("order.json", "explain run=first step=1", "runs/first/order.json: missing; the command that trains"),
+        (
+            "tokenizer.model",
+            "audit run=first",
+            "runs/first/tokenizer.model: missing; copy it from its tokens",
+        ),
+        (
+            "metrics.jsonl",
+            "report run=first",
+            "runs/first/metrics.jsonl: no metrics yet; train this run first",
+        ),
+    ],
+)
+def test_what_a_run_lost_is_named_with_the_way_out(lost, command, expected, folder, tmp_path, monkeypatch):
+    shutil.copytree(folder / "runs", tmp_path / "runs")
+    monkeypatch.chdir(tmp_path)
+    for path in Path("runs").rglob(lost):
+        path.unlink()
+    before = files(tmp_path)
+    code, _, err = typed(command)
+    assert code == 1 and err.startswith(f"relama: error: {expected}"), err
+    assert files(tmp_path) == before
+
+
 @pytest.mark.parametrize("damaged", [None, "steps: [1,\n"], ids=["missing", "damaged"])
 def test_a_run_without_its_config_is_reported_from_its_checkpoint(damaged, folder, tmp_path, monkeypatch):
     shutil.copytree(folder / "runs", tmp_path / "runs")

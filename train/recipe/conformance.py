@@ -111,6 +111,8 @@ def tokenizer_settings(path: Path) -> dict:
     model = sentencepiece_model_pb2.ModelProto()  # pyright: ignore[reportAttributeAccessIssue] - made at import
     try:
         model.ParseFromString(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path}: missing; copy it from its tokens (corpora/SOURCE/tokens)") from None
     except (OSError, DecodeError) as error:
         raise RunError(f"{path}: not a readable SentencePiece model ({error})") from None
     spec, normalizer = model.trainer_spec, model.normalizer_spec

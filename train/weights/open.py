@@ -34,7 +34,14 @@ from model.formats.huggingface import is_huggingface, open_huggingface
 from model.formats.meta import is_meta, open_meta
 from model.formats.weights import Weights, parameter_shapes
 from model.llama import Llama, LlamaConfig
-from train.checkpoint.folder import complete_steps, damage, newest_complete, read_state, step_folder
+from train.checkpoint.folder import (
+    complete_steps,
+    damage,
+    had_checkpoints,
+    newest_complete,
+    read_state,
+    step_folder,
+)
 from train.checkpoint.reader import CheckpointReader
 from train.checkpoint.tensors import load
 from train.config import RunError
@@ -80,6 +87,8 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
     path = _named(path)
     if (path / "checkpoints").is_dir():
         found = newest_complete(path / "checkpoints")
+        if found is None and had_checkpoints(path / "checkpoints"):
+            raise RunError(f"{path}: all of its checkpoints are damaged; restore one of them from a copy")
         if found is None:
             raise RunError(f"{path}: no complete checkpoint in this run yet")
         return found
