@@ -112,6 +112,8 @@ def refuse_unknown(path: Path) -> None:
         _step(path.parents[1], int(step))  # raises: it names the nearest
     if path.is_dir() and (runs := runs_in(path)):
         raise RunError(f"{path}: a folder of runs; choose one: {', '.join(map(str, runs[:5]))}")
+    if path.is_file() and (folder := next(filter(_is_weights, path.parents), None)):
+        raise RunError(f"{path}: a file of the weights in {folder}, expected that folder")
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")
     name, at, step = str(path).rpartition("@")
