@@ -31,6 +31,7 @@ from model.formats.weights import (
     refuse_other_names,
     refuse_other_rotary,
     refuse_other_shape,
+    refuse_pointer,
     tokenizer_beside,
     written_whole,
 )
@@ -188,6 +189,7 @@ def _read(files: dict[str, Path], names: dict[str, str], config: LlamaConfig, na
 
 
 def _opened(path: Path) -> safe_open | PickledTensors:
+    refuse_pointer(path)
     if path.suffix == SUFFIX:
         return PickledTensors(path)
     try:

@@ -22,6 +22,7 @@ from model.formats.weights import (
     refuse_other_names,
     refuse_other_rotary,
     refuse_other_shape,
+    refuse_pointer,
     refuse_unless_whole_number,
     tokenizer_beside,
     written_whole,
@@ -158,6 +159,7 @@ def _shards(folder: Path) -> list[Path]:
 
 def _load(path: Path) -> dict[str, Tensor]:
     """The shard's tensors, memory-mapped."""
+    refuse_pointer(path)
     try:
         tensors = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except pickle.UnpicklingError as error:

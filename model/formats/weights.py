@@ -9,7 +9,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,11 +18,21 @@ from torch import Tensor
 
 from model.llama import Llama, LlamaConfig, rotary_frequencies
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class FormatError(Exception):
     """Weights that cannot be read or written: one line with the file, what was expected and how to fix it."""
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise FormatError if a clone without Git LFS left a pointer in place of the file."""
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_POINTER):
+            raise FormatError(
+                f"{path}: only Git LFS's pointer to the file; `git lfs pull` in its folder fetches the file"
+            )
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,8 @@ MISTAKES = {
     "generate weights=frist prompt=a": "frist: no such file or folder, so neither a run folder",
     "generate weights=runs/first/config.yaml prompt=a": "a file of the weights in runs/first, expected ",
     "import weights=runs/first/checkpoints/step-000002/state.json output=new": "a file of the weights in run",
+    "import weights=lfs output=new": "lfs/model.safetensors: only Git LFS's pointer to the file; `git",
+    "prepare recipe=text source=new input=my.txt tokenizer=pointer.model": "pointer.model: only Git LFS's",
     "generate weights=@2 prompt=a": "@2: expected RUN@STEP with the name of a run",
     "generate weights=photos@2 prompt=a": "photos: neither a run folder (runs/NAME) nor a checkpoint",
     "generate weights=runs@2 prompt=a": "runs: a folder of runs; choose one: runs/first",

@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import html
 import io
+import json
 import os
 import shlex
 import shutil
@@ -24,6 +25,10 @@ from tests.support.runs import SMALL
 from train.config import TrainConfig
 
 TEXT = "A model reads this text, and another one writes it; both count to a hundred, one slowly.\n"
+# What a clone of a model without Git LFS holds.
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 12345\n"
+LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+LLAMA |= {"vocab_size": 300, "intermediate_size": 128, "rms_norm_eps": 1e-5, "max_position_embeddings": 128}
 # Keys of a small run on the folder's text; `TRAIN` in a command.
 TRAIN = [word for word in SMALL if word != "data=sample"]
 TRAIN += ["data=text", "input=my.txt", "data.vocab_size=300", "corpora=corpora", "steps=2"]
@@ -39,6 +44,10 @@ def folder(tmp_path_factory) -> Path:
     (folder / "photos").mkdir()
     (folder / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     train_tokenizer(iter([TEXT * 50]), folder / "other.model", vocab_size=310)
+    (folder / "lfs").mkdir()
+    (folder / "lfs" / "config.json").write_text(json.dumps(LLAMA))
+    (folder / "lfs" / "model.safetensors").write_text(POINTER)
+    (folder / "pointer.model").write_text(POINTER)
     (folder / "torn.model").write_bytes((folder / "other.model").read_bytes()[:1000])
     with contextlib.chdir(folder):  # in this process, which the refusals below need warm anyway
         code, _, err = typed("train TRAIN run=first")
@@ -141,7 +150,7 @@ def test_a_text_that_cannot_be_used_leaves_no_text(content, expected, folder, tm
         (
             "tokenizer.model",
             "audit run=first",
-            "runs/first/tokenizer.model: missing; copy it from its tokens",
+            "runs/first/tokenizer.model: missing; the command that tr",
         ),
         (
             "metrics.jsonl",
