@@ -60,6 +60,14 @@ def test_ctrl_c_during_imports_is_one_line(arguments, tmp_path):
     assert process.returncode == 130 and not any(tmp_path.iterdir())
 
 
+def test_ctrl_c_during_the_first_imports_is_one_line(tmp_path):
+    (tmp_path / "difflib.py").write_text("import os\nos.kill(os.getpid(), 2)\n")  # launch/cli.py imports it
+    code = "import sys\nfrom launch import relama\nsys.exit(relama())\n"
+    process = started("-c", code, cwd=tmp_path)
+    assert process.communicate(timeout=60) == ("", "\nrelama: interrupted\n")
+    assert process.returncode == 130
+
+
 def test_ctrl_c_while_python_ends_is_one_line(tmp_path):
     process = started("-c", ENDING, cwd=tmp_path)
     assert process.stdout and process.stderr
