@@ -44,7 +44,12 @@ def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
         needs_value = schemas.is_text(kind) or schemas.is_list_or_null(kind)
         if needs_value and key not in schemas.may_be_empty(schema):
             raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
-    return [_checked(argument, schema, groups, parser) for argument in arguments]
+    found = []
+    for before, argument in zip(["", *arguments], arguments):
+        if hint := _of_the_one_before(before, argument, schema, groups):
+            raise ConfigError(f"{argument!r}: expected key=value{hint}")
+        found.append(_checked(argument, schema, groups, parser))
+    return found
 
 
 def as_key(key: str, arguments: list[str]) -> list[str]:
@@ -122,6 +127,20 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     if _parsed(written, key, value, parser, known.get(key)).is_sweep_override():
         raise ConfigError(f"{key}={value}: expected one value")
     return written
+
+
+def _of_the_one_before(before: str, argument: str, schema: type, groups: Iterable[str]) -> str:
+    """How to write a word that belongs to the argument before it: after a space, or as a list's next item."""
+    key, equals, value = before.partition("=")
+    known = schemas.leaves_near(schema, key)
+    kind, whole = known.get(key), f"{value} {argument}"
+    if not equals or "=" in argument or argument.startswith("-") or argument in (*known, *groups):
+        return ""
+    if schemas.list_of(kind) and not os.path.exists(whole):
+        return f"; several values have commas between them: {key}={value},{argument}"
+    if schemas.list_of(kind) or (schemas.is_text(kind) and not os.path.exists(argument)):
+        return f'; a value with spaces needs quotes: {key}="{whole}"'
+    return ""
 
 
 def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:

@@ -8,6 +8,10 @@ MISTAKES = {
     "generate my.txt": "'my.txt': expected key=value, such as weights=my.txt",
     "train TRAIN run=new data.sources=[my": "data.sources=[my: not readable as key=value; quote",
     "train TRAIN run=new seed=1,2": "seed=1,2: expected one value",
+    "generate weights=first prompt=once upon a time": "'upon': expected key=value; a value with spaces needs",
+    "average weights=first@1 first@2 output=new": "commas between them: weights=first@1,first@2",
+    "train data=text input=my.txt tab.yaml": "several values have commas between them: input=my.txt,tab.yaml",
+    "train data=text input=my notes": 'a value with spaces needs quotes: input="my notes"',
     # other frameworks' names
     "train batch_size=4": "batch_size: unknown key; did you mean micro_batch or global_batch?",
     "train learning_rate=1e-4": "learning_rate: unknown key; did you mean optim.lr?",

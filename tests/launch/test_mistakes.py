@@ -44,6 +44,7 @@ def folder(tmp_path_factory) -> Path:
     (folder / "photos").mkdir()
     (folder / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     train_tokenizer(iter([TEXT * 50]), folder / "other.model", vocab_size=310)
+    (folder / "my notes").mkdir()
     (folder / "lfs").mkdir()
     (folder / "lfs" / "config.json").write_text(json.dumps(LLAMA))
     (folder / "lfs" / "model.safetensors").write_text(POINTER)
