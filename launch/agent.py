@@ -87,9 +87,10 @@ def last_line(rank: int, failure: ProcessFailure, trains: bool) -> str:
     """Why `rank` failed, in one line; a training goes on from its newest checkpoint."""
     if line := reported(failure):
         return line
-    if failure.exitcode == -signal.SIGKILL:
-        remedy = "lower micro_batch" if trains else "use fewer processes"
-        how = f"was killed; if its memory ran out, {remedy}"
+    if failure.exitcode == -signal.SIGKILL and trains:
+        how = "was killed; if its memory ran out, lower micro_batch"
+    elif failure.exitcode == -signal.SIGKILL:
+        how = "was killed; if its memory ran out, use fewer processes"
     elif failure.exitcode < 0:
         how = f"was ended by {failure.signal_name()}"
     else:
