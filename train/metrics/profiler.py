@@ -9,15 +9,17 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 
-def recording(device: torch.device, **options: bool) -> profile:
+def recording(device: torch.device, details: bool = False) -> profile:
     """torch's profiler for what runs on `device`, without the lines that it prints at each start and end.
 
-    On a GPU they stay: the switch for them would hide CUPTI's errors too.
+    On a GPU they stay: the switch for them would hide CUPTI's errors too. `details`: memory and shapes.
     """
+    activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
-        return profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], **options)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
-    return profile(activities=[ProfilerActivity.CPU], **options)
+        activities.append(ProfilerActivity.CUDA)
+    else:
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
+    return profile(activities=activities, profile_memory=details, record_shapes=details)
 
 
 class Profiler:
@@ -46,9 +48,7 @@ class Profiler:
         self._recording = ExitStack()
         if self._device.type == "cuda":
             torch.cuda.memory._record_memory_history()
-        self._profile = self._recording.enter_context(
-            recording(self._device, profile_memory=True, record_shapes=True)
-        )
+        self._profile = self._recording.enter_context(recording(self._device, details=True))
 
     def close(self) -> None:
         """Write what was recorded, even if the run ends before the last chosen step."""
