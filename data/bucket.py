@@ -6,11 +6,13 @@ a secret. What a later try can change (a slow, failing or lying server) is tried
 """
 
 import errno
+import logging
 import random
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -26,11 +28,49 @@ SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
 TIMEOUT = 20.0  # seconds, and what SLOWEST adds
 PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
-WRONG_REGION = (
-    "AuthorizationHeaderMalformed",
-    "PermanentRedirect",
-    "IllegalLocation",
-    "redirect without LOCATION",
+REFUSALS = (  # words of the clients' errors, and what they mean
+    (
+        (
+            "NoCredentials",
+            "DefaultCredentialsError",
+            "Unable to locate cred",
+            "Must provide either a connection_string",
+        ),
+        "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, "
+        "AZURE_STORAGE_CONNECTION_STRING, HF_TOKEN, …)",
+    ),
+    (
+        ("ExpiredToken", "InvalidToken", "TokenRefreshRequired", "RefreshError"),
+        "the credentials have expired, or their token is not valid; get new ones and run the command again",
+    ),
+    (
+        ("RequestTimeTooSkewed",),
+        "the clock of this machine and the server's differ; set it right (timedatectl set-ntp true)",
+    ),
+    (
+        (
+            "AuthorizationHeaderMalformed",
+            "PermanentRedirect",
+            "IllegalLocation",
+            "redirect without LOCATION",
+            "RecursionError",  # Amazon's client, redirected again and again
+        ),
+        "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own",
+    ),
+    (("NoSuchBucket", "bucket does not exist"), "no such bucket; create it, or correct the name"),
+    (("TooManyRedirects",), "the server redirects in a circle; correct the URL"),
+    (("InvalidObjectState",), "the object is archived; restore it in the storage first"),
+)
+SETTINGS = (  # of Amazon's client: words of its errors about a profile, a variable or its own files
+    "ProfileNotFound",
+    "ConfigParseError",
+    "ConfigNotFound",
+    "InvalidConfigError",
+    "PartialCredentials",
+    "NoRegionError",
+    "InvalidRegionError",
+    "Invalid endpoint",
 )
 Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
 
@@ -50,6 +90,7 @@ class Bucket:
     def __init__(self, url: str) -> None:
         """Raises DataError for a URL with a password, or of a kind that is not installed."""
         refuse_credentials(url)
+        _refuse_no_folder(url)
         self.url = url.rstrip("/")
         self.traffic = Traffic()
         self._s3 = s3.reader_of(self.url)
@@ -146,8 +187,8 @@ class Bucket:
         return content
 
     def _read_by_fsspec(self, path: str, start: int | None, stop: int | None, timeout: float | None) -> bytes:
-        if not getattr(self.fs, "async_impl", False):
-            return self.fs.cat_file(path, start=start, end=stop)
+        if not getattr(self.fs, "async_impl", False):  # hf:// would read 5 MB ahead for each range
+            return self.fs.cat_file(path, start=start, end=stop, cache_type="none")
         from fsspec.asyn import sync
 
         return cast(
@@ -170,30 +211,37 @@ class Bucket:
             except Exception as error:  # each client library has its own errors
                 if final := _final(error):
                     raise DataError(f"{self.at(where)}: {final}") from None
-                wrong += isinstance(error, Wrong) or "Checksum" in type(error).__name__  # the client's errors
+                status = _status(error)
+                if status in (404, 410):
+                    raise FileNotFoundError(_line(error)) from None
+                # An object that is shorter than the range asked for was replaced; Checksum: of a client.
+                is_wrong = isinstance(error, Wrong) or status == 416 or "Checksum" in type(error).__name__
+                wrong += is_wrong
                 if wrong >= WRONG_TRIES:
                     raise WrongContent(
-                        f"{self.at(where)}: {error}, at each of {wrong} tries; the object was replaced or "
-                        "damaged, or the server alters what it sends: restore it and run the command again"
+                        f"{self.at(where)}: {_line(error)}, at each of {wrong} tries; the object was "
+                        "replaced or damaged, or the server alters what it sends: restore it and run the "
+                        "command again"
                     ) from None
                 if time.monotonic() - begin + pause > PATIENCE:
                     raise DataError(
                         f"{self.at(where)}: cannot be read ({_line(error)}), for {PATIENCE:.0f} s; "
                         "run the same command again once the server answers"
                     ) from None
-                self._note_retry(where, error, pause)
+                failed = _line(error)
+                self._note_retry(where, failed, pause)
             if self.hurry.wait(pause * random.uniform(0.5, 1.0)):
-                raise DataError(f"{self.at(where)}: not read, because the command is ending")
+                raise DataError(f"{self.at(where)}: {failed}; not tried again, because the command is ending")
             pause = min(LONGEST_PAUSE, 2 * pause)
 
-    def _note_retry(self, where: str, error: Exception, pause: float) -> None:
+    def _note_retry(self, where: str, failed: str, pause: float) -> None:
         with self._counting:
             self.traffic.retries += 1
             is_new = not self._warned and pause > 2 * FIRST_PAUSE
             self._warned |= is_new
         if is_new:  # one line for each bucket: an outage must not fill the log
             print(
-                f"relama: warning: {self.at(where)}: {_line(error)}; retrying (further failures are counted)",
+                f"relama: warning: {self.at(where)}: {failed}; retrying (further failures are counted)",
                 file=sys.stderr,
                 flush=True,
             )
@@ -213,7 +261,7 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
 
-        fs, path = url_to_fs(url, **_options(package))
+        fs, path = url_to_fs(url, **_options(package, scheme))
     except ImportError:
         how = f"pip install -e '.[{EXTRAS[package]}]'" if package else f"install fsspec's client for {scheme}"
         raise DataError(f"{url}: needs {package or 'another package'}; {how}") from None
@@ -224,12 +272,25 @@ def _open(url: str) -> tuple[Any, str]:
         raise DataError(f"{url}: {_line(error)}; expected a URL of one of {known}") from None
     except Exception as error:  # each client has its own, of missing credentials above all
         raise DataError(f"{url}: {_final(error) or f'cannot be opened ({_line(error)})'}") from None
+    if package:
+        logging.getLogger(package).addHandler(logging.NullHandler())  # or failures print tracebacks
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
     return fs, str(path).rstrip("/")
 
 
-def _options(package: str | None) -> dict[str, Any]:
+def _refuse_no_folder(url: str) -> None:
+    """Raise DataError for a URL below which nothing can be."""
+    scheme, _, path = url.partition("://")
+    if not path.strip("/"):
+        raise DataError(f"{url}: names nothing; expected {scheme}://BUCKET/FOLDER")
+    if scheme in ("http", "https") and "?" in path:
+        raise DataError(f"{url}: has a query (?…); expected the URL of a folder, whose files are below it")
+
+
+def _options(package: str | None, scheme: str) -> dict[str, Any]:
+    if scheme in ("http", "https"):  # a range of what a proxy has compressed is of no use
+        return {"client_kwargs": {"headers": {"Accept-Encoding": "identity"}}}
     if package != "s3fs":
         return {}
     quick = {
@@ -243,36 +304,52 @@ def _options(package: str | None) -> dict[str, Any]:
 
 def _final(error: BaseException) -> str | None:
     """The refusal for an error that retrying cannot fix, or None."""
-    seen: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in seen:
-        seen.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    text = " ".join(f"{type(one).__name__} {one}" for one in seen)
-    if any(
-        word in text
-        for word in (
-            "NoCredentials",
-            "DefaultCredentialsError",
-            "Unable to locate cred",
-            "Must provide either a connection_string",
-        )
-    ):
-        return (
-            "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, "
-            "AZURE_STORAGE_CONNECTION_STRING, HF_TOKEN, …)"
-        )
-    if any(word in text for word in WRONG_REGION):
-        return "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own"
-    if "NoSuchBucket" in text or "bucket does not exist" in text:
-        return "no such bucket; create it, or correct the name"
-    if any(isinstance(one, PermissionError) for one in seen):
+    causes = _causes(error)
+    text = " ".join(f"{type(one).__name__} {one}" for one in causes)
+    for words, refusal in REFUSALS:
+        if any(word in text for word in words):
+            return refusal
+    if any(word in text for word in SETTINGS):
+        return f"{_line(error)}; correct the AWS_* variables, or ~/.aws"
+    is_denied = _status(error) in (401, 403) and "rateLimit" not in text  # which Google calls forbidden
+    if is_denied or any(isinstance(one, PermissionError) for one in causes):
         return (
             f"access denied ({_line(error)}); check which credentials are in use and that they may "
             "read this (and write, for output= and checkpoint.remote=)"
         )
     return None
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error, and those behind it."""
+    seen: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in seen:
+        seen.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return seen
+
+
+def _status(error: BaseException) -> int | None:
+    """The status of the server's answer, where each client library keeps it; None if there was none."""
+    for one in _causes(error):
+        for status in _statuses(one):
+            if isinstance(status, int) and 400 <= status < 600:
+                return status
+    return None
+
+
+def _statuses(error: BaseException) -> Iterator[object]:
+    answer = getattr(error, "response", None)
+    if isinstance(answer, dict):  # of Amazon's client
+        yield answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    yield getattr(answer, "status_code", None)
+    for name in ("status", "status_code", "code"):
+        yield getattr(error, name, None)
+    if text := re.match(r"(\d{3}) [A-Z]", str(error)):  # of S3Reader
+        yield int(text[1])
+    if isinstance(error, OSError) and str(error).startswith("Forbidden: "):  # of gcsfs
+        yield 403
 
 
 def _line(error: BaseException) -> str:

@@ -97,22 +97,22 @@ def _explain_sample(
     yield f"sample {n:,}: {sample.source}, epoch {sample.epoch}, sequence {sample.index:,}"
     yield f"  {seq_len} tokens and the last label, from token {offset:,} of {store.place}/{shard.name}"
     for span in store.documents(start, stop):
-        document = _read_document(store.text_of(span), span.row)
+        document = _read_document(store.text_of(span), span.row, store.text_place(span))
         low, high = max(start, span.start), min(stop, span.stop)
         length = span.stop - span.start
         yield f"  document {document.id}, tokens {low - span.start:,} to {high - span.start:,} of {length:,}"
         yield f"    record {document.record:,} of {document.file}"
         yield f"    url {document.url or 'unknown'}, license {document.licence or 'unknown'}"
-        yield f"    row {span.row:,} of {span.text_file}"
+        yield f"    row {span.row:,} of {store.text_place(span)}"
         text = tokenizer.decode(store.read(low, high))
         cut = "" if width is None or len(text) <= width else f" … {len(text) - width:,} characters more"
         yield from (f"    | {line}" for line in (text[:width] + cut).split("\n"))
 
 
-def _read_document(text_file: Path, row: int) -> Document:
+def _read_document(text_file: Path, row: int, place: str) -> Document:
     if not text_file.is_file():
         raise DataError(
-            f"{text_file}: missing; restore the cleaned text to where it was when its tokens were made"
+            f"{place}: missing; restore the cleaned text to where it was when its tokens were made"
         )
     return read_row(text_file, row)
 

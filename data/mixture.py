@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.errors import DataError
 from data.folders import is_plain
-from data.remote import is_remote
+from data.remote import is_remote, refuse_half_a_url
 
 Place = str | Path  # a URL, or a folder
 # The paper's sources; each has its own recipe.
@@ -64,6 +64,7 @@ def source_name(path: str) -> str:
 
 def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     """The tokens folder, or URL, of each chosen source. Raises DataError that names all missing ones."""
+    refuse_half_a_url(corpora)
     if is_remote(corpora):
         corpora = str(corpora).rstrip("/")
     else:

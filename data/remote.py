@@ -15,6 +15,7 @@ from typing import Any
 from data import folders
 from data.errors import DataError
 
+SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "http", "https", "hf")
 _SIGNED = re.compile(
     r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
     r"(api|access|secret)?_?key|password|secret)="
@@ -23,6 +24,14 @@ _SIGNED = re.compile(
 
 def is_remote(path: str | Path) -> bool:
     return "://" in str(path)
+
+
+def refuse_half_a_url(path: str | Path) -> None:
+    """Raises DataError for `s3:/bucket` and the like, which would pass for a local folder."""
+    scheme, colon, rest = str(path).partition(":")
+    is_whole = rest.startswith("//") and rest.strip("/")
+    if colon and scheme in SCHEMES and not is_whole and not Path(path).exists():
+        raise DataError(f"{path}: not the URL of a folder; expected {scheme}://BUCKET/FOLDER")
 
 
 def place(path: str) -> Any:

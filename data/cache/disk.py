@@ -21,6 +21,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from data.cache import files
 from data.errors import DataError
 
 STRIPES = 128  # locks of a store, so that processes do not fetch the same block at once
@@ -108,6 +109,17 @@ class Disk:
                 raise DataError(
                     f"cache.path: {path}: cannot be written ({error.strerror}); choose a local disk"
                 ) from None
+            self._warn_of_full()
+            return False
+        return True
+
+    def keep(self, path: Path, content: bytes) -> bool:
+        """Write a small file, complete or not at all; returns whether the disk had room. Raises DataError."""
+        try:
+            files.keep(path, content)
+        except DataError as error:
+            if not isinstance(error.__context__, OSError) or error.__context__.errno not in _FULL:
+                raise
             self._warn_of_full()
             return False
         return True

@@ -28,6 +28,8 @@ def remote_manifest(bucket: Bucket) -> dict:
     where = bucket.at("manifest.json")
 
     def check(content: bytes) -> str | None:
+        if content.lstrip()[:1] == b"<":
+            return "a web page in place of the manifest; does the server ask for a login?"
         try:
             parse_manifest(content, where)
         except DataError as error:
@@ -113,8 +115,14 @@ def open_text(bucket: Bucket, folder: Path, text_file: Path) -> BinaryIO:
             return cast(BinaryIO, io.BufferedReader(_Ranges(*found), READ))
     except FileNotFoundError:
         pass
-    where = found[0].at(found[1]) if found else f"{bucket.url}: its text, {text_file.name}"
+    where = text_place(bucket, folder, text_file)
     raise DataError(f"{where}: missing; upload the cleaned text, SOURCE/text, next to SOURCE/tokens")
+
+
+def text_place(bucket: Bucket, folder: Path, text_file: Path) -> str:
+    """Where a file of cleaned text is in the bucket, or would have to be."""
+    found = _beside(bucket, folder, text_file)
+    return found[0].at(found[1]) if found else f"{bucket.url}: its text, {text_file.name}"
 
 
 def _beside(bucket: Bucket, folder: Path, text_file: Path) -> tuple[Bucket, str] | None:

@@ -125,6 +125,9 @@ class BucketStore(TokenStore):
         """A local copy of the file of cleaned text, if it is next to the tokens in the bucket."""
         return files.local_text(self.bucket, self.folder, span.text_file)
 
+    def text_place(self, span: Span) -> str:
+        return files.text_place(self.bucket, self.folder, span.text_file)
+
     def open_text(self, number: int) -> BinaryIO:
         return files.open_text(self.bucket, self.folder, self.text_files[number])
 
@@ -199,8 +202,9 @@ class BucketStore(TokenStore):
         with self.disk.claim(self.folder, name, "sums-"):  # within the claim of a unit
             found = _parsed(path, size, entry["xxh3"])
             if found is None:
-                content = self._remote_sums(name, size, entry["xxh3"])
-                files.keep(path, content or self._read_all(shard, keep=True))
+                content = self._remote_sums(name, size, entry["xxh3"]) or self._read_all(shard, keep=True)
+                if not self.disk.keep(path, content):
+                    return sums.parse(content, size, entry["xxh3"])
                 found = _parsed(path, size, entry["xxh3"])
             if found is None:
                 raise DataError(f"{path}: altered while it was written; check this machine's disk and memory")

@@ -76,6 +76,8 @@ def reader_of(url: str) -> S3Reader | None:
     if any(Path(file).expanduser().exists() for file in OTHER_FILES):
         return None
     bucket, _, prefix = path.partition("/")
+    if {"", ".", ".."} & {*(prefix.split("/") if prefix else ())}:  # which obstore alters or refuses
+        return None
     try:
         return S3Reader(_client(bucket, tuple(settings.items())), prefix)
     except ImportError:

@@ -142,6 +142,10 @@ class TokenStore:
         """The file of cleaned text that a document came from."""
         return span.text_file
 
+    def text_place(self, span: Span) -> str:
+        """Where that file is, for people: a path or a URL."""
+        return str(span.text_file)
+
     def open_text(self, number: int) -> BinaryIO:
         """The text file of that number, to be read by ranges. Raises OSError or DataError."""
         return open(self.text_files[number], "rb")

@@ -1,0 +1,99 @@
+"""Tokens from a bucket with odd keys, a full disk, and what `explain` says of them."""
+
+import errno
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.cache.config import CacheConfig
+from data.explain import explain
+from data.tokens.sums import BLOCK
+from tests.data.test_buckets import BATCH, assert_same, opened, order_of
+from tests.support.buckets import credentials, make_bucket, moto, random_store, upload
+from tests.support.hub import hub
+from tests.support.runs import REPOSITORY
+
+pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
+pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
+
+
+@pytest.fixture(scope="module")
+def server(corpora) -> Iterator[tuple[str, int]]:
+    """moto, which has the corpora in s3://corpus/mix, at the endpoint of the environment."""
+    with moto() as place, pytest.MonkeyPatch.context() as patch:
+        for key, value in credentials(place).items():
+            patch.setenv(key, value)
+        make_bucket("corpus")
+        upload(corpora, "corpus", "mix")
+        yield place
+
+
+def test_explain_names_the_places_in_the_bucket(server, stores, tmp_path):
+    remote, order = opened(tmp_path), order_of(opened(tmp_path))
+    known = {
+        "order": order.to_json(),
+        "global_batch": BATCH,
+        "stores": {source: store.place for source, store in remote.items()},
+        "fingerprints": {source: store.fingerprint for source, store in remote.items()},
+    }
+    (tmp_path / "order.json").write_text(json.dumps(known))
+    cache = CacheConfig(str(tmp_path / "cache"))
+    lines = list(explain(tmp_path, 2, cache=cache))
+    rows = [line for line in lines if line.startswith("    row ")]
+    assert rows and all(re.search(r"of s3://corpus/mix/(code|prose)/text/[^/]+$", row) for row in rows)
+    assert str(tmp_path / "cache") not in "\n".join(lines)
+
+
+def test_checksums_that_a_full_disk_cannot_keep_stay_in_memory(server, stores, tmp_path, monkeypatch, capsys):
+    remote, write = opened(tmp_path), Path.write_bytes
+
+    def full(path: Path, content: bytes) -> int:
+        if ".sums" in path.name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert_same(remote, stores, range(0, 10))
+    assert "the disk of the cache is full" in capsys.readouterr().err
+    assert not list((tmp_path / "cache").rglob("*.sums*"))
+
+
+@pytest.mark.parametrize("prefix", ["mix//again", "50%/a b/ü+#"])
+def test_a_key_may_have_an_empty_part_and_any_characters(prefix, server, corpora, stores, tmp_path):
+    upload(corpora, "corpus", prefix)
+    assert_same(opened(tmp_path, root=f"s3://corpus/{prefix}"), stores, range(0, 4))
+
+
+READ = """
+import sys
+from data.cache.config import CacheConfig
+from data.cache.store import open_store
+
+store = open_store("hf://datasets/me/corpus/c4/tokens", cache=CacheConfig(sys.argv[1]))
+for index in map(int, sys.argv[2:]):
+    print(*store.sequence(index, 512))
+"""
+
+
+def test_of_a_dataset_on_the_hub_only_the_blocks_asked_for_are_read(tmp_path):
+    """By default the Hub's file system reads 5 MB ahead. It reads the endpoint when it is imported."""
+    pytest.importorskip("huggingface_hub", reason="pip install huggingface_hub")
+    local = random_store(tmp_path / "repository" / "c4" / "tokens", "c4", 8_000_000)
+    indices = (5, 4000, 11_000)
+    with hub(tmp_path / "repository") as there:
+        environment = {**os.environ, "HF_ENDPOINT": there.url, "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, "-c", READ, str(tmp_path / "cache"), *map(str, indices)]
+        done = subprocess.run(
+            command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert sum(high - low for low, high in there.ranges) <= 6 * BLOCK
+    for line, index in zip(done.stdout.splitlines(), indices, strict=True):
+        assert np.array_equal(np.array(line.split(), np.uint16), local.sequence(index, 512))
