@@ -23,7 +23,7 @@ from train.ranks import identity
 from train.ranks.allocator import raise_malloc_thresholds
 from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
-from train.ranks.setup import Ranks, die_with_parent, is_idle, set_up, tear_down
+from train.ranks.setup import Ranks, die_with_parent, end_together, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
 from train.run.folder import HANGS, claimed
 
@@ -55,7 +55,8 @@ def run(argv: list[str]) -> int:
             with claimed(resolved.config, argv) as folder:
                 _introduce(resolved, folder.path, chosen)
                 code = run_training(resolved, ranks, folder, watchdog)
-                _dismiss_the_idle(ranks, code)
+            code = end_together(code)
+            _dismiss_the_idle(ranks, code)
             return code
     finally:
         watchdog.close()

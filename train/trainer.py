@@ -44,7 +44,7 @@ def run_training(run: Resolved, ranks: Ranks, folder: RunFolder, watchdog: Watch
     """
     state = State(run, ranks, folder)
     if state.is_at_end and not state.owed:
-        state.uploads.finish()
+        state.uploads.finish(partial(watchdog.beat, patience=LONG))
         return ending.already_finished(folder.path, run.config, state.step)
     return Trainer(state, watchdog).run()
 
@@ -267,7 +267,10 @@ class Trainer:
             self.state.saving.decision_log.settle()
             self.journal.close(failed=how == "failed")
             starts.ended(self.state.folder.path, self.state.step, how)
-        self.state.uploads.finish()
+        if how == "failed":
+            self.state.uploads.finish_alone()
+        else:
+            self.state.uploads.finish(self._beat)
 
 
 def _number(loss: float | None) -> float:

@@ -26,11 +26,13 @@ from train.plan.auto import settle
 from train.precision import DTYPES
 from train.preflight import open_data
 from train.ranks import identity
+from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import (
     Ranks,
     choose_layout,
     die_with_parent,
+    end_together,
     first_rank_does,
     gather_objects,
     is_idle,
@@ -53,7 +55,7 @@ def run(argv: list[str]) -> int:
     try:
         ranks = set_up(layout, config.device, config.threads, PATIENCE)
         config = settle_precision(config, ranks.device)
-        code = _check(config, ranks)
+        code = end_together(_check(config, ranks))
         if code == 0 and ranks.is_first:
             tell_the_idle(range(ranks.world_size, identity.world_size()))
         return code
@@ -180,6 +182,7 @@ def _write(config: TrainConfig, ranks: Ranks, found: list[dict], problems: list[
 
 def main(argv: list[str] | None = None) -> int:
     die_with_parent()
+    survive_broken_output()
     return entry(run, argv, errors=(RunError, DataError))
 
 

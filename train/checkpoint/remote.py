@@ -66,10 +66,13 @@ class Remote:
         self._wanted = threading.Event()  # something may be missing at the URL
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_warned = False
+        self._is_warned = self._is_untidy = False
         try:
             self._bucket = Bucket(url)
             self._sender = Sender(self._bucket, upload_mbps, self._closing)
+            untidy = Bucket(url)
+            untidy.hurry = self._closing  # a run that ends does not wait until something can be removed
+            self._remover = Sender(untidy, None, self._closing)
             self._id = self._refuse_another_run()
         except DataError as error:
             raise RunError(f"checkpoint.remote: {error}") from None
@@ -120,13 +123,20 @@ class Remote:
         """A checkpoint was committed: upload it, in the background."""
         self._wanted.set()
 
-    def close(self) -> None:
-        """Wait until the newest checkpoint is uploaded, or has failed again."""
+    def close(self, seconds: float | None = None) -> bool:
+        """Wait until the newest checkpoint is uploaded, or has failed again.
+
+        At most so many seconds, if they are given; returns whether that was enough.
+        """
         if self._thread is not None:
-            self._closing.set()
-            self._wanted.set()
-            self._thread.join()
+            if not self._closing.is_set():
+                self._closing.set()
+                self._wanted.set()
+            self._thread.join(seconds)
+            if self._thread.is_alive():
+                return False
             self._thread = None
+        return True
 
     def steps(self) -> list[int]:
         """The steps of the complete checkpoints at the URL, oldest first."""
@@ -138,7 +148,7 @@ class Remote:
         The folder's note and the URL's are views. Where one is lost, an equal checkpoint shows the same run.
         """
         ours = _json(_content(self._folder / OURS))
-        mine = ours.get("id") if ours.get("url") == self.url else None
+        mine = ours.get("id") if str(ours.get("url")).rstrip("/") == self.url.rstrip("/") else None
         try:
             owner = _json(self._bucket.read(OWNER)).get("id")
         except FileNotFoundError:
@@ -191,8 +201,18 @@ class Remote:
             if mark.is_file() and not self._bucket.exists(f"{place(step)}/{mark.name}"):
                 self._sender.put_bytes(mark.read_bytes(), f"{place(step)}/{mark.name}")
         if here:
-            self._retain(here)
+            self._tidy(here)
         return True
+
+    def _tidy(self, here: list[int]) -> None:
+        """Retention, whose failure leaves more than is kept: the next upload tries again."""
+        try:
+            self._retain(here)
+            self._is_untidy = False
+        except (DataError, FileNotFoundError) as error:
+            if not self._is_untidy:
+                identity.say(f"warning: {self.url}: older checkpoints are not removed ({error})")
+            self._is_untidy = True
 
     def _is_ours(self) -> bool:
         return _json(self._bucket.read(OWNER)).get("session") == self._session
@@ -230,11 +250,11 @@ class Remote:
                 self._remove(step)
         left = [step for step in begun_steps(self._bucket) if step < here[-1] and step not in there]
         for step in left if left and self._is_ours() else ():  # by a killed upload, or a failed removal
-            self._sender.remove(place(step))
+            self._remover.remove(place(step))
 
     def _remove(self, step: int) -> None:
-        self._sender.remove(f"{place(step)}/{STATE}")  # first, so that the rest is not taken for a checkpoint
-        self._sender.remove(place(step))
+        self._remover.remove(f"{place(step)}/{STATE}")  # first, or the rest would pass for a checkpoint
+        self._remover.remove(place(step))
 
     def _is_abandoned(self, step: int) -> bool:
         """Whether the run has gone back past a checkpoint at the URL, by its log here or there."""

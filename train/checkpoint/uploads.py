@@ -1,6 +1,7 @@
 """A run's uploads to `checkpoint.remote`: by its first rank, with help from its other machines."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from data.bucket import Bucket
@@ -14,6 +15,8 @@ from train.config import RunError
 from train.config_groups import CheckpointConfig
 from train.ranks import identity
 from train.ranks.setup import first_rank_does
+
+ROUND = 20.0  # seconds for which the others wait for an upload, before they are told that it continues
 
 
 def state_there(config: CheckpointConfig, folder: Path) -> dict | None:
@@ -69,6 +72,7 @@ class Uploads:
         self, config: CheckpointConfig, checkpoints: Path, remote: Remote | None, saver: Saver
     ) -> None:
         """`remote` is what `restored` gave. Raises RunError if the URL cannot be written."""
+        self._url = config.remote
         self._remote = remote  # on the first rank
         self._helper: Helper | None = None  # on the first rank of each other machine
 
@@ -81,10 +85,27 @@ class Uploads:
         if config.remote is not None and identity.local_rank() == 0 and remote is None:
             self._helper = Helper(config.remote, checkpoints, config.upload_mbps)
 
-    def finish(self) -> None:
-        """Return once the newest checkpoint is uploaded; a failure is reported."""
+    def finish(self, beat: Callable[[str], None]) -> None:
+        """Return once the newest checkpoint is uploaded; a failure is reported. All ranks call it.
+
+        They wait for the first: if it dies, all are started again, and none has ended well without it.
+        `beat` is called now and then.
+        """
+        if self._helper is not None:
+            self._helper.close()
+        if self._url is None:
+            return
+        with self._waiting():
+            while not first_rank_does(lambda: self._remote is None or self._remote.close(ROUND)):
+                beat("uploading")
+
+    def finish_alone(self) -> None:
+        """As `finish`, if this rank's training has failed: the others may not come."""
         if self._helper is not None:
             self._helper.close()
         if self._remote is not None:
-            with identity.waiting(f"uploading to {self._remote.url}"):
+            with self._waiting():
                 self._remote.close()
+
+    def _waiting(self) -> AbstractContextManager[None]:
+        return identity.waiting(f"uploading to {self._url}")

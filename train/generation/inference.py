@@ -18,7 +18,8 @@ from model.parallelize.mesh import Layout, Limits, along
 from model.parallelize.tensor import tensor_parallel
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.setup import Ranks, set_up, tear_down
+from train.ranks.rendezvous import has_the_reader_left, tell_the_reader_left
+from train.ranks.setup import Ranks, end_together, set_up, tear_down
 from train.weights.open import fill
 
 
@@ -40,7 +41,7 @@ class InferenceParallel:
 def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterator[Ranks]:
     """The started ranks, `tp` for each copy of the model; several copies only if `copies` is set.
 
-    Raises RunError if the number of ranks does not fit.
+    Raises RunError if the number of ranks does not fit, and at the end if another rank failed.
     """
     world_size, tp = identity.world_size(), parallel.tp
     if world_size % tp or (world_size > tp and not copies):
@@ -52,11 +53,20 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
     try:
         ranks = set_up(Layout(dp_replicate=world_size // tp, tp=tp), device)
         torch.set_float32_matmul_precision("highest")  # scores are compared with other tools'
-        if ranks.is_first:
-            yield ranks
-        else:
-            with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        try:
+            if ranks.is_first:
                 yield ranks
+            else:
+                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+                    yield ranks
+            end_together()
+        except BrokenPipeError:
+            if world_size > 1:
+                tell_the_reader_left()
+            raise
+        except (RuntimeError, RunError):  # rank 0 is gone, or any other
+            if ranks.is_first or not has_the_reader_left():
+                raise
     finally:
         tear_down()
 

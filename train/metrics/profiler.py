@@ -21,6 +21,8 @@ def recording(device: torch.device, details: bool = False) -> profile:
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
     return profile(activities=activities, profile_memory=details, record_shapes=details)
 
+from configs import terminal
+
 
 class Profiler:
     """Records the first to the last of `steps`, counted from this process's start; nothing without steps."""
@@ -44,7 +46,6 @@ class Profiler:
         self._step += 1
         if self._step != self._first:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         self._recording = ExitStack()
         if self._device.type == "cuda":
             torch.cuda.memory._record_memory_history()
@@ -56,6 +57,14 @@ class Profiler:
             return
         self._recording.close()
         self._recording = None
+        try:
+            self._write()
+        except OSError as error:  # a full disk on one machine must not end training on all
+            warning = f"relama: warning: rank {self._rank}: the profile is not written ({error})"
+            terminal.say(f"{warning}; training continues")
+
+    def _write(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
         name = f"rank{self._rank}"
         self._profile.export_chrome_trace(str(self._folder / f"{name}.trace.json.gz"))
         by_time, by_memory = (

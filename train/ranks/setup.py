@@ -215,6 +215,24 @@ def all_ranks_do(work: Callable[[], T]) -> T:
     return cast(T, result)
 
 
+def end_together(code: int = 0) -> int:
+    """The exit code of all ranks, once each has done everything: the first code that is not 0.
+
+    Otherwise a machine whose ranks had ended well would wait minutes for one whose rank fails after that,
+    and then report a success. All ranks call it, last, except one that fails. Raises RunError if one did.
+    """
+    if not identity.has_group():
+        return code
+    sys.stdout.flush()  # what is lost at the interpreter's end would change this rank's code alone
+    try:
+        codes = gather_objects(code)
+    except RuntimeError:  # gloo's, of a connection that was closed
+        raise RunError(
+            "another rank failed at its end: the lines on its machine say why; run the same command again"
+        ) from None
+    return next((code for code in codes if code), 0)
+
+
 def _line(error: Exception) -> str:
     return (explained(error) if isinstance(error, OSError) else None) or str(error)
 

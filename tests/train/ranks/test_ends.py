@@ -1,0 +1,124 @@
+"""The end of a command on several machines: all of them end, and in the same way."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from launch.torchrun import ENVIRONMENT, TRAIN
+from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, wait_for
+from tests.support.runs import REPOSITORY, SMALL, end, learned, succeed
+
+pytestmark = pytest.mark.distributed
+
+VERB = """
+import sys
+from configs.load import entry
+from train.config import RunError
+from train.generation.inference import InferenceParallel, started
+
+def verb(argv):
+    with started(InferenceParallel(tp=2), "cpu", copies=False):
+        print("a text that is still in the buffer when the verb ends")
+
+sys.exit(entry(verb, [], errors=(RunError,)))
+"""
+
+
+def machines(*program: str, restarts: int = 0, outputs: list[IO], log: Path) -> list[subprocess.Popen]:
+    """Two of our torchruns with a rank each, in sessions of their own; the first meets the second here."""
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        port = found.getsockname()[1]
+    started = []
+    for output in outputs:
+        conf = f"--rdzv-conf=is_host={'false' if started else 'true'}"
+        command = [sys.executable, "-m", "launch.agent", "--nnodes=2", "--nproc-per-node=1", conf]
+        command += ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=ends"]
+        with log.open("a") as errors:
+            process = subprocess.Popen(
+                [*command, f"--max-restarts={restarts}", *program],
+                stdout=output,
+                stderr=errors,
+                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(REPOSITORY)},
+                start_new_session=True,
+            )
+        started.append(process)
+    return started
+
+
+def codes(started: list[subprocess.Popen], log: Path) -> list[int]:
+    """The machines' exit codes; fails if one waits for the other, as torchrun does for 300 s."""
+    try:
+        return [process.wait(timeout=240) for process in started]
+    except subprocess.TimeoutExpired:
+        raise AssertionError(log.read_text()[-3000:]) from None
+    finally:
+        for process in started:
+            end(process)
+
+
+@pytest.fixture
+def verb(tmp_path) -> str:
+    (tmp_path / "verb.py").write_text(VERB)
+    return str(tmp_path / "verb.py")
+
+
+def test_what_one_machine_cannot_print_at_the_end_fails_the_command_on_all(verb, tmp_path):
+    log = tmp_path / "log"
+    with open("/dev/full", "w") as full:
+        found = codes(machines(verb, outputs=[full, full], log=log), log)
+    assert found == [1, 1], log.read_text()
+    assert "no space left on the disk" in log.read_text()
+    assert "another rank failed at its end" in log.read_text()
+
+
+def test_a_reader_that_leaves_ends_the_command_on_all_without_a_word(verb, tmp_path):
+    log = tmp_path / "log"
+    end_of_reader, pipe = os.pipe()
+    os.close(end_of_reader)
+    with open(pipe, "w") as broken:
+        found = codes(machines(verb, outputs=[broken, broken], log=log), log)
+    assert found == [0, 0], log.read_text()
+    assert "relama: error" not in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_a_rank_that_is_killed_in_its_last_upload_is_started_again_with_all_others(
+    corpora, tmp_path, monkeypatch
+):
+    """The second machine has nothing to upload; if it ended first, the first would wait for it."""
+    pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
+    run, log, last = tmp_path / "run", tmp_path / "log", "run/checkpoints/step-000002/state.json"
+    words = [*SMALL, f"corpora={corpora}", "steps=2"]
+    is_uploading = threading.Event()
+
+    def fault(method: str, path: str) -> str | None:
+        if method != "PUT" or not path.endswith(last) or is_uploading.is_set():
+            return None
+        is_uploading.set()
+        return "delay"
+
+    with moto() as server, Chaos(server, faults=fault) as proxy:
+        for key, value in credentials(proxy.place).items():
+            monkeypatch.setenv(key, value)
+        make_bucket("ends")
+        proxy.latency = 0.2  # so that the upload's next request finds the rank dead
+        program = [str(TRAIN), *words, f"run={run}", "checkpoint.remote=s3://ends/run"]
+        with log.open("a") as out:
+            started = machines(*program, restarts=3, outputs=[out, out], log=log)
+        try:
+            while not is_uploading.wait(0.05):
+                assert all(process.poll() is None for process in started), log.read_text()
+            os.kill(int((run / ".lock").read_text().split()[1]), signal.SIGKILL)
+        finally:
+            found = codes(started, log)
+        assert found == [0, 0], log.read_text()
+        wait_for(lambda: last in objects("ends"))
+    succeed(*words[len(SMALL) :], f"run={tmp_path / 'whole'}", ranks=2)
+    assert learned(run) == learned(tmp_path / "whole")
