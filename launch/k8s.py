@@ -22,6 +22,12 @@ from launch.pod import NOTHING
 
 TIMEOUT = 30  # seconds for an answer
 PATIENCE = 60.0  # seconds for a finished job to be deleted before its successor is created
+MENDS = {  # of what the API refuses, by its status
+    401: "log in again: it does not accept the kubeconfig's user",
+    403: "get that right, or choose another cluster.namespace",
+    404: "create the namespace, or install what this cluster.format needs",
+    422: "correct the key that set it",
+}
 # Where the API has each kind: group, version, plural.
 KINDS = {
     "Job": ("batch", "v1", "jobs"),
@@ -185,9 +191,12 @@ def _call(api: Any, verb: str, kind: str, namespace: str, *rest: Any, **options:
             message = json.loads(error.body or "")["message"]
         except (ValueError, KeyError, TypeError):
             message = error.reason
-        raise ConfigError(f"the Kubernetes API refused ({error.status}): {_line(message)}") from None
+        mend = f"; {MENDS[error.status]}" if error.status in MENDS else ""
+        raise ConfigError(f"the Kubernetes API refused ({error.status}): {_line(message)}{mend}") from None
     except HTTPError as error:
-        raise ConfigError(f"{api.configuration.host} does not answer ({_line(error)}); try again") from None
+        cause = str(getattr(error, "reason", error))  # of Python's connection
+        why = _line(cause.partition("): ")[2] or cause)
+        raise ConfigError(f"{api.configuration.host} does not answer ({why}); try again") from None
 
 
 def _line(value: object) -> str:

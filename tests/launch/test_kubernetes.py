@@ -14,7 +14,7 @@ from launch.k8s import _state
 from launch.main import main
 from launch.manifest import job_name
 from launch.pod import COMMAND, FINAL, NOTHING, REPLACE, judge
-from tests.support.kubernetes_api import cluster, expanded
+from tests.support.kubernetes_api import Refused, cluster, expanded
 from tests.support.ports import free_port
 from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
 from train.run import markers
@@ -264,6 +264,48 @@ def test_a_refused_service_leaves_no_job(tmp_path, monkeypatch, capsys):
         assert "the Kubernetes API refused (409): services" in error and len(error.splitlines()) == 1
         _wait(lambda: ("team", "jobs", name) not in kubernetes.objects)
         assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "mend"),
+    [
+        (401, "; log in again: it does not accept the kubeconfig's user"),
+        (403, "; get that right, or choose another cluster.namespace"),
+        (404, "; create the namespace, or install what this cluster.format needs"),
+        (422, "; correct the key that set it"),
+        (500, ""),
+    ],
+)
+def test_a_refused_manifest_is_one_line_with_the_mend_and_leaves_nothing(
+    status, mend, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    with cluster(tmp_path / "cluster") as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+
+        def refuse(*_: object) -> dict:
+            raise Refused(status, "spec.priorityClassName: Invalid value:\n no PriorityClass")
+
+        monkeypatch.setattr(kubernetes, "create", refuse)
+        assert main([*COMMON, "run=r"]) == 1
+    refused = (
+        f"the Kubernetes API refused ({status}): spec.priorityClassName: Invalid value: no PriorityClass"
+    )
+    assert capsys.readouterr().err == f"relama: error: {refused}{mend}\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_api_that_does_not_answer_is_one_line_without_pythons_names(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    with cluster(tmp_path / "cluster"):
+        pass
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+    assert main([*COMMON, "run=r"]) == 1
+    error = capsys.readouterr().err
+    assert "does not answer (" in error and "Connection refused); try again\n" in error
+    assert "object at" not in error and "HTTPConnection" not in error and error.count("\n") == 1
 
 
 @pytest.mark.slow
