@@ -7,6 +7,7 @@ a secret. What a later try can change (a slow, failing or lying server) is tried
 
 import errno
 import logging
+import os
 import random
 import re
 import sys
@@ -93,6 +94,8 @@ class Bucket:
         _refuse_no_folder(url)
         self.url = url.rstrip("/")
         self.traffic = Traffic()
+        if self.url.partition("://")[0] in ("s3", "s3a"):
+            s3.refuse_blanks(os.environ)
         self._s3 = s3.reader_of(self.url)
         self._place = None if self._s3 else _open(self.url)  # s3fs costs 0.3 s: imported once it is needed
         self._counting = threading.Lock()

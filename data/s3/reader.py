@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from data.errors import DataError
+
 OTHER_FILES = ("~/.aws/config", "~/.config/fsspec")  # may name a region, an endpoint or a role
 KNOWN = {  # variables that mean the same to obstore as it is set up here, or nothing to either
     "AWS_ACCESS_KEY_ID",
@@ -82,6 +84,13 @@ def reader_of(url: str) -> S3Reader | None:
         return S3Reader(_client(bucket, tuple(settings.items())), prefix)
     except ImportError:
         return None
+
+
+def refuse_blanks(environment: Mapping[str, str]) -> None:
+    """Raises DataError for a key that ends with a line break, as one that was read from a file may."""
+    for name in sorted(KNOWN & environment.keys()):
+        if environment[name] != environment[name].strip():
+            raise DataError(f"{name}: begins or ends with a blank or a line break; set it without")
 
 
 def settings_of(environment: Mapping[str, str]) -> dict[str, str] | None:

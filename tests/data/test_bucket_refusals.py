@@ -104,6 +104,14 @@ def test_what_amazons_codes_mean(status, code, refusal, server, bucket):
         bucket.read("x", 0, 4)
 
 
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"])
+def test_a_key_with_a_line_break_is_named_without_its_value(name, server, monkeypatch):
+    monkeypatch.setenv(name, "secret\n")
+    with pytest.raises(DataError, match=f"^{name}: begins or ends with a blank or a line break") as refused:
+        Bucket("s3://corpus/folder")
+    assert "secret" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value", "refusal"),
     [
