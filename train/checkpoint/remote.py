@@ -113,7 +113,11 @@ class Remote:
             owner = {"id": self._id, "session": self._session, "host": socket.gethostname()}
             self._sender.put_bytes(json.dumps(owner).encode(), OWNER)
             folders.write_whole(self._folder / OURS, json.dumps({"url": self.url, "id": self._id}))
-        except (DataError, FileNotFoundError) as error:
+        except FileNotFoundError:  # as Google's client says it of a bucket
+            raise RunError(
+                f"checkpoint.remote={self.url}: no such bucket; create it, or correct the name"
+            ) from None
+        except DataError as error:
             raise RunError(f"checkpoint.remote: {error}") from None
         self._thread = threading.Thread(target=self._run, name="upload", daemon=True)
         self._wanted.set()

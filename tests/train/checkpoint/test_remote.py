@@ -140,26 +140,6 @@ def test_what_a_killed_upload_left_is_removed_after_the_next_one(removes, tmp_pa
     assert not [key for key in objects("runs", "left/") if "step-000001" in key]
 
 
-def test_a_server_that_refuses_to_remove_delays_no_end_and_hides_no_upload(
-    server, tmp_path, monkeypatch, capsys
-):
-    run, url = tmp_path / "run", "s3://runs/unremoved"
-    for step in (1, 2):
-        save(run, step)
-        uploaded(run, url)
-    save(run, 3)
-    with Chaos(server) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
-        monkeypatch.setattr(bucket_module, "PATIENCE", 600.0)
-        proxy.faults = lambda method, path: "refuse" if "delete" in path or method == "DELETE" else None
-        there = remote(run, url)
-        there.begin()
-        assert there.close()
-    said = capsys.readouterr().out
-    assert "older checkpoints are not removed" in said and "is not uploaded" not in said
-    assert there.steps()[-1] == 3
-
-
 def test_a_damaged_copy_is_skipped_for_the_one_before(tmp_path, capsys):
     import boto3
 

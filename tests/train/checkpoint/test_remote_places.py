@@ -1,0 +1,71 @@
+"""Copies at odd URLs, and on servers that refuse to remove them."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import data.bucket as bucket_module
+from tests.support.buckets import Chaos, credentials, make_bucket, moto
+from tests.train.checkpoint.test_remote import remote, save, uploaded
+from train.config import RunError
+
+pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
+pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, int]]:
+    with moto() as place, pytest.MonkeyPatch.context() as patch:
+        for key, value in credentials(place).items():
+            patch.setenv(key, value)
+        make_bucket("runs")
+        yield place
+
+
+@pytest.fixture(autouse=True)
+def quick(server, monkeypatch):
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
+
+
+def test_a_server_that_refuses_to_remove_delays_no_end_and_hides_no_upload(
+    server, tmp_path, monkeypatch, capsys
+):
+    run, url = tmp_path / "run", "s3://runs/unremoved"
+    monkeypatch.setattr(bucket_module, "PATIENCE", 600.0)
+    with Chaos(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
+        for step in (1, 2):
+            save(run, step)
+            uploaded(run, url)
+        save(run, 3)
+        proxy.faults = lambda method, path: "refuse" if "delete" in path or method == "DELETE" else None
+        assert uploaded(run, url).steps() == [1, 2, 3]
+        assert proxy.done["refuse"]
+        proxy.faults = lambda method, path: None
+        said = capsys.readouterr().out
+        assert uploaded(run, url).steps() == [2, 3]
+    assert "older checkpoints are not removed" in said and "is not uploaded" not in said
+
+
+def test_a_url_without_a_folder_to_write_to_is_refused_by_name(tmp_path, monkeypatch):
+    """As gs:// says it of a bucket that is not there."""
+    there = remote(tmp_path / "run", "s3://runs/unwritable")
+
+    def missing(*_: object) -> None:
+        raise FileNotFoundError("http://host/upload/storage/v1/b/runs/o")
+
+    monkeypatch.setattr(there._sender, "put_bytes", missing)
+    with pytest.raises(RunError, match=r"checkpoint.remote=s3://runs/unwritable: no such bucket; create it"):
+        there.begin()
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_slash_at_the_end_of_the_url_makes_no_other_place(slash, tmp_path):
+    run, url = tmp_path / "run", f"s3://runs/slash{len(slash)}"
+    save(run, 1)
+    uploaded(run, url + slash)
+    save(run, 2)
+    assert uploaded(run, url if slash else f"{url}/").steps() == [1, 2]
