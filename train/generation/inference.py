@@ -7,7 +7,7 @@ computed on one rank and gathered, so all ranks draw the same tokens without fur
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from model.parallelize.mesh import Layout, Limits, along
 from model.parallelize.tensor import tensor_parallel
 from train.config import RunError
 from train.ranks import identity
-from train.ranks.rendezvous import has_the_reader_left, tell_the_reader_left
+from train.ranks.output import outlived_reader
 from train.ranks.setup import Ranks, end_together, set_up, tear_down
 from train.weights.open import fill
 
@@ -53,20 +53,13 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
     try:
         ranks = set_up(Layout(dp_replicate=world_size // tp, tp=tp), device)
         torch.set_float32_matmul_precision("highest")  # scores are compared with other tools'
-        try:
-            if ranks.is_first:
-                yield ranks
-            else:
-                with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-                    yield ranks
+        with ExitStack() as output:
+            if not ranks.is_first:
+                output.enter_context(redirect_stdout(output.enter_context(open(os.devnull, "w"))))
+            elif world_size > 1:
+                output.enter_context(outlived_reader())
+            yield ranks
             end_together()
-        except BrokenPipeError:
-            if world_size > 1:
-                tell_the_reader_left()
-            raise
-        except (RuntimeError, RunError):  # rank 0 is gone, or any other
-            if ranks.is_first or not has_the_reader_left():
-                raise
     finally:
         tear_down()
 

@@ -23,7 +23,8 @@ from train.generation.inference import InferenceParallel, load_over, started
 from train.generation.prompts import encode, read_prompts, stream
 from train.generation.sampling import generate
 from train.precision import inference_dtype, refuse_unknown_dtype
-from train.ranks.setup import Ranks
+from train.ranks.output import has_reader
+from train.ranks.setup import Ranks, first_rank_does
 from train.weights.open import open_weights, tokenizer_of
 
 BETWEEN = "-" * 40  # printed between the texts of a file of prompts
@@ -98,6 +99,8 @@ def _continue(config: GenerateConfig, texts: list[str], ranks: Ranks) -> None:
     if len(texts) == 1 and not config.json:
         return stream(tokenizer, texts[0], prompts[0], (token for _, token in draw(prompts)))
     for begin in range(0, len(prompts), config.batch):
+        if not first_rank_does(has_reader):  # `| head`: all ranks end
+            return
         batch = prompts[begin : begin + config.batch]
         finished = [list(prompt) for prompt in batch]
         for which, token in draw(batch):

@@ -6,7 +6,8 @@ The reader of a pipe may go away (`| head`), or a log's disk may be full; neithe
 import errno
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -16,11 +17,28 @@ def survive_broken_output() -> None:
     sys.stderr = _Surviving(sys.stderr)  # pyright: ignore[reportAttributeAccessIssue] - delegates the rest
 
 
-class _Surviving:
-    """A text stream whose writes never fail."""
+@contextmanager
+def outlived_reader() -> Iterator[None]:
+    """Within the block, a reader of standard output that leaves ends nothing; a full disk does."""
+    known = sys.stdout
+    sys.stdout = _Surviving(known, only_of_readers=True)  # pyright: ignore[reportAttributeAccessIssue] - as above
+    try:
+        yield
+    finally:
+        sys.stdout = known
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+
+def has_reader() -> bool:
+    """Whether anybody may still read what this process prints."""
+    return not getattr(sys.stdout, "has_lost_its_reader", False)
+
+
+class _Surviving:
+    """A text stream whose writes never fail; with `only_of_readers`, for want of a reader."""
+
+    def __init__(self, stream: TextIO, *, only_of_readers: bool = False) -> None:
+        self._stream, self._only_of_readers = stream, only_of_readers
+        self.has_lost_its_reader = False
 
     def write(self, text: str) -> int:
         try:
@@ -42,8 +60,11 @@ class _Surviving:
     def _drop(self, error: OSError | ValueError) -> None:
         """A reader that left does not return: write to nowhere from now on. A disk may have room again."""
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            self.has_lost_its_reader = True
             with suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
+        elif self._only_of_readers:
+            raise error
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

@@ -7,14 +7,13 @@ identifies a start. Instead rank 0 names the start, and answers each rank with t
 
 import os
 import uuid
-from contextlib import suppress
 from datetime import timedelta
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import Store, TCPStore
 
 LONGEST_WAIT = 5.0  # seconds before a rank checks again for rank 0
-FINISHED, READER_LEFT = "relama/finished", "relama/reader-left"  # keys in the store
+FINISHED = "relama/finished"  # a key in the store
 
 
 def name_of_this_start(store: TCPStore, rank: int, world_size: int) -> str:
@@ -66,20 +65,6 @@ def tell_the_idle(ranks: range) -> None:
         store.set(FINISHED, "")
         for rank in ranks:
             _is_set(store, f"{FINISHED}/{rank}", timedelta(seconds=30))
-
-
-def tell_the_reader_left() -> None:
-    """Rank 0 tells the others that it ends, because nobody reads what it prints (`| head`)."""
-    with suppress(dist.DistError):
-        _store(timedelta(minutes=1)).set(READER_LEFT, "")
-
-
-def has_the_reader_left() -> bool:
-    """Whether that is why rank 0 is gone."""
-    try:
-        return _is_set(_store(timedelta(seconds=5)), READER_LEFT, timedelta(seconds=1))
-    except dist.DistError:
-        return False
 
 
 def _store(patience: timedelta) -> TCPStore:

@@ -96,19 +96,18 @@ def test_a_rank_that_is_killed_in_its_last_upload_is_started_again_with_all_othe
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     run, log, last = tmp_path / "run", tmp_path / "log", "run/checkpoints/step-000002/state.json"
     words = [*SMALL, f"corpora={corpora}", "steps=2"]
-    is_uploading = threading.Event()
+    is_uploading, is_killed = threading.Event(), threading.Event()
 
     def fault(method: str, path: str) -> str | None:
-        if method != "PUT" or not path.endswith(last) or is_uploading.is_set():
+        if method != "PUT" or not path.endswith(last) or is_killed.is_set():
             return None
         is_uploading.set()
-        return "delay"
+        return "refuse"
 
     with moto() as server, Chaos(server, faults=fault) as proxy:
         for key, value in credentials(proxy.place).items():
             monkeypatch.setenv(key, value)
         make_bucket("ends")
-        proxy.latency = 0.2  # so that the upload's next request finds the rank dead
         program = [str(TRAIN), *words, f"run={run}", "checkpoint.remote=s3://ends/run"]
         with log.open("a") as out:
             started = machines(*program, restarts=3, outputs=[out, out], log=log)
@@ -116,6 +115,7 @@ def test_a_rank_that_is_killed_in_its_last_upload_is_started_again_with_all_othe
             while not is_uploading.wait(0.05):
                 assert all(process.poll() is None for process in started), log.read_text()
             os.kill(int((run / ".lock").read_text().split()[1]), signal.SIGKILL)
+            is_killed.set()
         finally:
             found = codes(started, log)
         assert found == [0, 0], log.read_text()
