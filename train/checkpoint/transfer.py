@@ -73,8 +73,14 @@ class Sender:
     def remove(self, name: str) -> None:
         def remove(fs: Any, goal: str) -> None:
             fs.invalidate_cache()
-            if fs.exists(goal):
+            if not fs.exists(goal):
+                return
+            try:
                 fs.rm(goal, recursive=True)
+            except Exception:  # a server that cannot remove many at once; a real failure comes again
+                fs.invalidate_cache()
+                for path in fs.find(goal):
+                    fs.rm_file(path)
 
         self._bucket.ask(name, remove)
 

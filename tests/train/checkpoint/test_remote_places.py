@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, moto
+from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects
 from tests.train.checkpoint.test_remote import remote, save, uploaded
 from train.config import RunError
 
@@ -48,6 +48,18 @@ def test_a_server_that_refuses_to_remove_delays_no_end_and_hides_no_upload(
         said = capsys.readouterr().out
         assert uploaded(run, url).steps() == [2, 3]
     assert "older checkpoints are not removed" in said and "is not uploaded" not in said
+
+
+def test_a_server_that_cannot_remove_many_objects_at_once_removes_one_by_one(server, tmp_path, monkeypatch):
+    run, url = tmp_path / "run", "s3://runs/single"
+    with Chaos(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
+        proxy.faults = lambda method, path: "refuse" if method == "POST" and "delete" in path else None
+        for step in (1, 2, 3):
+            save(run, step)
+            there = uploaded(run, url)
+        assert there.steps() == [2, 3] and proxy.done["refuse"]
+        assert not [key for key in objects("runs", "single/") if "step-000001" in key]
 
 
 def test_a_url_without_a_folder_to_write_to_is_refused_by_name(tmp_path, monkeypatch):
