@@ -56,7 +56,7 @@ def machines(*program: str, restarts: int = 0, outputs: list[IO], log: Path) -> 
 def codes(started: list[subprocess.Popen], log: Path) -> list[int]:
     """The machines' exit codes; fails if one waits for the other, as torchrun does for 300 s."""
     try:
-        return [process.wait(timeout=240) for process in started]
+        return [process.wait(timeout=600) for process in started]
     except subprocess.TimeoutExpired:
         raise AssertionError(log.read_text()[-3000:]) from None
     finally:
