@@ -14,6 +14,7 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -39,10 +40,12 @@ def moto() -> Iterator[tuple[str, int]]:
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
+    host, port = server.get_host_and_port()
     try:
-        host, port = server.get_host_and_port()
         yield str(host), int(port)
     finally:
+        with urllib.request.urlopen(f"http://{host}:{port}/moto-api/reset", data=b""):
+            pass  # moto keeps its buckets in this process, for the next server too
         server.stop()
 
 
