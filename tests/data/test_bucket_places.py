@@ -35,6 +35,14 @@ def server(corpora) -> Iterator[tuple[str, int]]:
         yield place
 
 
+@pytest.fixture(autouse=True)
+def no_shared_clients():
+    """fsspec keeps clients by their arguments, which the endpoint of the environment is not one of."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
 def test_explain_names_the_places_in_the_bucket(server, stores, tmp_path):
     remote, order = opened(tmp_path), order_of(opened(tmp_path))
     known = {
