@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import pytest
 
 from launch.torchrun import ENVIRONMENT, TRAIN
 from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, wait_for
+from tests.support.ports import free_port
 from tests.support.runs import REPOSITORY, SMALL, end, learned, succeed
 
 pytestmark = pytest.mark.distributed
@@ -33,10 +33,7 @@ sys.exit(entry(verb, [], errors=(RunError,)))
 
 def machines(*program: str, restarts: int = 0, outputs: list[IO], log: Path) -> list[subprocess.Popen]:
     """Two of our torchruns with a rank each, in sessions of their own; the first meets the second here."""
-    with socket.socket() as found:
-        found.bind(("localhost", 0))
-        port = found.getsockname()[1]
-    started = []
+    started, port = [], free_port()
     for output in outputs:
         conf = f"--rdzv-conf=is_host={'false' if started else 'true'}"
         command = [sys.executable, "-m", "launch.agent", "--nnodes=2", "--nproc-per-node=1", conf]
