@@ -8,6 +8,8 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from configs import terminal
+
 
 def recording(device: torch.device, details: bool = False) -> profile:
     """torch's profiler for what runs on `device`, without the lines that it prints at each start and end.
@@ -20,8 +22,6 @@ def recording(device: torch.device, details: bool = False) -> profile:
     else:
         os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
     return profile(activities=activities, profile_memory=details, record_shapes=details)
-
-from configs import terminal
 
 
 class Profiler:
