@@ -188,7 +188,7 @@ ROWS: dict[str, tuple[Callable[[Path, int], Work], str, int, int]] = {
     "start: a checkpoint's metadata": (metadata_of_a_checkpoint, "ranks", 64, 512),
     "save: the first plan on rank 0": (first_plan, "ranks", 64, 512),
     "save: every later plan": (later_plan, "ranks", 64, 512),
-    "prepare: merge and write shards": (reduce_stage, "text files", 300, 1200),
+    "prepare: merge and write shards": (reduce_stage, "text files", 300, 600),
     "prepare: a status line": (status_line, "tasks", 5000, 40_000),
 }
 

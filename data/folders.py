@@ -193,19 +193,28 @@ def write_whole(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """`os.walk`. Raises OSError, where that would leave a folder out."""
+def walk(folder: Path, needs_hidden: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk`. Raises OSError, where that would leave a folder out; a hidden one only if it is needed."""
 
     def refuse(error: OSError) -> None:
-        raise error
+        if needs_hidden or not error.filename or not is_hidden(Path(error.filename).relative_to(folder)):
+            raise error
 
     return os.walk(folder, onerror=refuse)
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and its folders, sorted. Raises OSError, where `rglob` would leave some out."""
-    found = [Path(place, name) for place, _, names in walk(folder) for name in names]
+    """All files in a folder and its folders, sorted. Raises OSError, where `rglob` would leave some out.
+
+    Hidden folders that cannot be listed are left out: of a trash or a system's index, nothing is wanted.
+    """
+    found = [Path(place, name) for place, _, names in walk(folder, needs_hidden=False) for name in names]
     return sorted(path for path in found if path.is_file())
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether the name of a file or of a folder above it begins with a dot; `path` is relative."""
+    return any(part[0] == "." for part in path.parts)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:

@@ -179,7 +179,7 @@ def _publish(folder: Path, url: str) -> None:
 
         sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
     files = folders.files_below(folder)
-    visible = [file for file in files if not any(part[0] == "." for part in file.relative_to(folder).parts)]
+    visible = [file for file in files if not folders.is_hidden(file.relative_to(folder))]
     for file in sorted(visible, key=lambda file: file.name == "manifest.json"):
         goal = target / file.relative_to(folder).as_posix()
         goal.fs.makedirs(str(goal.parent.path), exist_ok=True)

@@ -58,7 +58,7 @@ def visible_files(folder: Path) -> list[Path]:
         found = folders.files_below(folder)
     else:  # remote
         found = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path for path in found if not any(part[0] == "." for part in path.relative_to(folder).parts)]
+    return [path for path in found if not folders.is_hidden(path.relative_to(folder))]
 
 
 def expected(path: Path, kinds: str) -> DataError:

@@ -62,6 +62,16 @@ def test_a_folder_that_cannot_be_listed_is_an_error(call, below, fail, tmp_path)
     assert is_passing(failed.value)
 
 
+@pytest.mark.parametrize("call", ["files below", "an input's stamp", "files of rows"])
+@pytest.mark.parametrize("below", [".Trash-0", "inner/.index/more"])
+def test_a_hidden_folder_that_cannot_be_listed_is_left_out(call, below, fail, tmp_path):
+    (tmp_path / below).mkdir(parents=True)
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    known = CALLS[call](tmp_path)
+    fail(tmp_path / below)
+    assert CALLS[call](tmp_path) == known
+
+
 def test_an_input_that_cannot_be_listed_is_named(fail, tmp_path):
     fail(tmp_path)
     with pytest.raises(DataError) as refused:
