@@ -29,7 +29,7 @@ from train.optimizer import rate_of, set_learning_rate
 from train.phases.timeline import Phase
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import Ranks, node_of
+from train.ranks.setup import Ranks, first_rank_does, node_of
 from train.ranks.signals import Signals
 from train.ranks.watchdog import LONG, Watchdog
 from train.run import ending, starts
@@ -72,6 +72,7 @@ class Trainer:
         self.throughput = Throughput(config, ranks)
         self._node = node_of(ranks)
         self._warm = False  # the first step has run
+        self._owed: dict | None = None  # the last step's line, while it lacks its held-out losses
         self.journal = None
         if ranks.is_first:
             self.journal = Journal(
@@ -88,6 +89,8 @@ class Trainer:
                 self._train()
                 if self.judge.is_returning:
                     self._rewind()
+            if first_rank_does(self.state.saving.has_lost_the_newest):  # and no step follows to save it after
+                self._save(Clock(), self._owed)
             self.state.saving.insist_on_log(self.state.step, self.journal)
             stopped_by = self.signals.agreed
             how = signal.Signals(stopped_by).name if stopped_by else "finished"
@@ -167,8 +170,9 @@ class Trainer:
         is_saved = self._is_save_due(step) and self._save(clock, owed)
         if owed and not self.judge.is_returning:
             self._measure(owed, clock)
+            self._owed = owed if self.measured.owes(owed) else None
             if self.signals.agreed and not (is_saved and state.saving.saver.wait()):
-                self._save(clock, owed if self.measured.owes(owed) else None)
+                self._save(clock, self._owed)
 
     def _enter(self, phase: Phase) -> None:
         """Train by `phase` from now on."""

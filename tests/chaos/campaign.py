@@ -139,7 +139,7 @@ class Campaign:
             if time.monotonic() > deadline:
                 raise RunLost(f"{run.folder}: stuck at step {run.last_step()}\n{run.log_tail()}")
             time.sleep(0.01)
-        return run.keep_alive()
+        return run.keep_alive() and not run.has_ended()
 
     def _one(self, run: Run, kind: str) -> None:
         run.new_resumptions()

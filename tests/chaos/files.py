@@ -178,6 +178,9 @@ def move_checkpoints_away_and_back(run: Run, rng: random.Random) -> None:
         with suppress(FileNotFoundError):
             run.checkpoints.rename(meanwhile)
         away.rename(run.checkpoints)
+        for saved in sorted(meanwhile.glob("step-*[0-9]")):
+            with suppress(OSError):  # the run has just saved that step again
+                saved.rename(run.checkpoints / saved.name)
         shutil.rmtree(meanwhile, ignore_errors=True)
 
 

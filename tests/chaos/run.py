@@ -118,6 +118,10 @@ class Run:
         found = [path for path in self.checkpoints.glob("step-0*") if path.name[5:].isdigit()]
         return max(found, key=lambda path: int(path.name[5:]), default=None)
 
+    def has_ended(self) -> bool:
+        """Whether the run is complete, though torchrun may still live: a fault would come after it."""
+        return (self.folder / "finished.json").exists()
+
     def is_saving(self) -> bool:
         return any(self.checkpoints.glob("step-*.tmp"))
 

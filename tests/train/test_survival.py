@@ -121,6 +121,30 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+# Somebody removes them while the last held-out losses are measured, after the last save.
+REMOVED_LAST = """
+import shutil, sys
+from train.evaluation.after_step import AfterStep
+real = AfterStep.complete
+def complete(self, line, *arguments):
+    real(self, line, *arguments)
+    if line["step"] == 12:
+        shutil.rmtree(sys.argv[-1].removeprefix("run=") + "/checkpoints")
+AfterStep.complete = complete
+from train.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_checkpoint_removed_after_the_last_save_is_saved_again_before_the_run_ends(corpora, tmp_path):
+    folder = tmp_path / "run"
+    ended = python("-c", REMOVED_LAST, *SMALL, f"corpora={corpora}", *SETTINGS, f"run={folder}")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "step-000012: removed while this run trains" in ended.stdout + ended.stderr
+    assert [path.name for path in (folder / "checkpoints").glob("step-*")] == ["step-000012"]
+    assert "has finished" in succeed(f"corpora={corpora}", *SETTINGS, f"run={folder}").stdout
+
+
 def test_checkpoints_removed_under_a_live_run_are_reported_and_saved_again_at_once(
     undisturbed, corpora, tmp_path
 ):
