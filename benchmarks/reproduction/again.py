@@ -1,7 +1,7 @@
 """A finished run trained again in other ways: `python benchmarks/reproduction/again.py RUN_FOLDER`.
 
 On two FSDP ranks, by two-way tensor parallelism, and killed at ten random steps and resumed. Prints how far
-each training curve is from the run's own, writes again.svg and again.json into the folder that holds the run,
+each training curve is from the run's own, writes again.svg and again.json into again/RUN beside the run,
 and exits with 1 if a layout differs by more than rounding, or the killed run in any digit. Run it again to
 resume.
 """
@@ -41,6 +41,9 @@ def main() -> None:
     run = arguments.run
     curves = {"one process": curve(run)}
     for name, keys in LAYOUTS.items():
+        if "parallel.tp=2" in keys and (heads := RunRecord.read(run).config.model.n_heads) % 2:
+            print(f"{name}: left out, {heads} heads cannot be divided by two", flush=True)
+            continue
         goal = folder(run, name)
         if not (goal / "finished.json").exists():
             command_line = command(run, goal, "threads=1", *keys, ranks=2)
@@ -66,7 +69,7 @@ def command(run: Path, goal: Path, *further: str, ranks: int = 1) -> list[str]:
 
 
 def folder(run: Path, name: str) -> Path:
-    return run.parent / "again" / name.partition(",")[0].replace(" ", "-").lower()
+    return run.parent / "again" / run.name / name.partition(",")[0].replace(" ", "-").lower()
 
 
 def kill_and_resume(run: Path, goal: Path, kills: int, seed: int) -> int:
@@ -108,12 +111,13 @@ def compared(run: Path, curves: dict[str, list[float]]) -> int:
         wrong |= largest > (0 if name in (own, KILLED) else tolerance)
         rows[name] = {"last_loss": losses[-1], "largest_difference": largest, "steps": len(losses)}
         print(f"{name:28}{losses[-1]:12.6f}{largest:20.2e}")
-    (run.parent / "again.json").write_text(json.dumps(rows, indent=1) + "\n")
+    results = run.parent / "again" / run.name
+    (results / "again.json").write_text(json.dumps(rows, indent=1) + "\n")
     lines = [
         Line(name, range(1, len(losses) + 1), losses, colour=colour, dashed=name != own)
         for (name, losses), colour in zip(curves.items(), COLOURS)
     ]
-    (run.parent / "again.svg").write_text(Chart("Training loss (nats per token)", lines).file())
+    (results / "again.svg").write_text(Chart("Training loss (nats per token)", lines).file())
     return int(wrong)
 
 
