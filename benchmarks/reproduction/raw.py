@@ -37,6 +37,7 @@ MORE_WEB = (
     *("scipy==1.17.1", "pandas==2.3.3", "astropy==8.0.2", "numpy==2.4.6"),
     *("xarray==2026.9.0", "scikit-image==0.26.0", "dask==2026.8.0"),
     *("jax==0.10.2", "keras==3.15.1", "pyvista==0.49.1"),
+    *("mne==1.13.2", "nltk==3.10.4", "polars==2.1.0"),
 )
 WEB_DESCRIPTIONS = "google-api-python-client==2.202.0"
 C4_DESCRIPTIONS = "botocore==1.44.8"
