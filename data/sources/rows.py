@@ -55,7 +55,7 @@ def files_in(folder: Path) -> list[Path]:
 def visible_files(folder: Path) -> list[Path]:
     """All regular files under a folder, sorted, without hidden files and folders."""
     if isinstance(folder, Path):
-        found = folders.files_below(folder)
+        found = folders.files_below(folder) if folder.is_dir() else []
     else:  # remote
         found = sorted(path for path in folder.rglob("*") if path.is_file())
     return [path for path in found if not folders.is_hidden(path.relative_to(folder))]
