@@ -62,6 +62,11 @@ REFUSALS = (  # words of the clients' errors, and what they mean
     (("NoSuchBucket", "bucket does not exist"), "no such bucket; create it, or correct the name"),
     (("TooManyRedirects",), "the server redirects in a circle; correct the URL"),
     (("InvalidObjectState",), "the object is archived; restore it in the storage first"),
+    (
+        ("RustPanic", "PanicException"),
+        "obstore ended with the error above, over a setting that it cannot send or by a fault of its own; "
+        "check the AWS_* variables",
+    ),
 )
 SETTINGS = (  # of Amazon's client: words of its errors about a profile, a variable or its own files
     "ProfileNotFound",
@@ -95,7 +100,7 @@ class Bucket:
         self.url = url.rstrip("/")
         self.traffic = Traffic()
         if self.url.partition("://")[0] in ("s3", "s3a"):
-            s3.refuse_blanks(os.environ)
+            s3.refuse_wrong(os.environ)
         self._s3 = s3.reader_of(self.url)
         self._place = None if self._s3 else _open(self.url)  # s3fs costs 0.3 s: imported once it is needed
         self._counting = threading.Lock()

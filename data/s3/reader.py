@@ -12,7 +12,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from configs.redact import redact
 from data.errors import DataError
 
 OTHER_FILES = ("~/.aws/config", "~/.config/fsspec")  # may name a region, an endpoint or a role
@@ -86,11 +88,29 @@ def reader_of(url: str) -> S3Reader | None:
         return None
 
 
-def refuse_blanks(environment: Mapping[str, str]) -> None:
-    """Raises DataError for a key that ends with a line break, as one that was read from a file may."""
+def refuse_wrong(environment: Mapping[str, str]) -> None:
+    """Raises DataError for what no request can carry: a value with a line break, an endpoint that is no URL."""
     for name in sorted(KNOWN & environment.keys()):
-        if environment[name] != environment[name].strip():
+        value = environment[name]
+        if value != value.strip():
             raise DataError(f"{name}: begins or ends with a blank or a line break; set it without")
+        if not value.isprintable():
+            raise DataError(f"{name}: has a line break or a control character in it; set it without")
+        if name.startswith("AWS_ENDPOINT_URL") and value and (wrong := _wrong_endpoint(value)):
+            raise DataError(f"{name}={redact(value)}: {wrong}; expected http[s]://HOST[:PORT]")
+
+
+def _wrong_endpoint(url: str) -> str | None:
+    """What is wrong with the URL of a server, or None."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https"):
+            return "does not begin with http:// or https://"
+        if not parts.hostname or parts.port == 0:
+            return "names no host" if not parts.hostname else "names port 0"
+    except ValueError as error:  # its port, or brackets that do not match
+        return str(error)
+    return "has a query" if parts.query or parts.fragment else None
 
 
 def settings_of(environment: Mapping[str, str]) -> dict[str, str] | None:

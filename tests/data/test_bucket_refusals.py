@@ -115,8 +115,39 @@ def test_a_key_with_a_line_break_is_named_without_its_value(name, server, monkey
 @pytest.mark.parametrize(
     ("name", "value", "refusal"),
     [
+        ("AWS_ENDPOINT_URL", "localhost:9000", "localhost:9000: does not begin with http:// or https://"),
+        ("AWS_ENDPOINT_URL_S3", "ftp://h", "ftp://h: does not begin with http:// or https://"),
+        ("AWS_ENDPOINT_URL", "http:/h", "http:/h: names no host"),
+        ("AWS_ENDPOINT_URL", "http://", "http://: names no host"),
+        ("AWS_ENDPOINT_URL", "http://h:99999", "http://h:99999: Port out of range 0-65535"),
+        ("AWS_ENDPOINT_URL", "http://[::1", r"http://\[::1: Invalid IPv6 URL"),
+        ("AWS_ENDPOINT_URL", "https://h/?region=x", "has a query"),
+        ("AWS_ACCESS_KEY_ID", "a\nb", "has a line break or a control character"),
+        ("AWS_SESSION_TOKEN", "a\x01b", "has a line break or a control character"),
+        ("AWS_DEFAULT_REGION", "us\x7feast", "has a line break or a control character"),
+    ],
+)
+def test_a_setting_that_no_request_can_carry_is_named(name, value, refusal, server, monkeypatch):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(DataError, match=f"^{name}[=:].*{refusal}"):
+        Bucket("s3://corpus/folder")
+
+
+def test_a_panic_of_obstore_is_not_tried_again(server, monkeypatch):
+    obstore = pytest.importorskip("obstore", reason="obstore is not installed (pip install -e '.[s3]')")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    bucket = Bucket("s3://corpus/folder")
+    assert bucket._s3 is not None
+    wrong = {"endpoint": "localhost:9000", "region": "x", "access_key_id": "x", "secret_access_key": "x"}
+    monkeypatch.setattr(bucket._s3, "_client", obstore.store.S3Store("corpus", config=wrong))
+    with pytest.raises(DataError, match=r"^s3://corpus/folder/x: obstore ended with the error above"):
+        bucket.read("x")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refusal"),
+    [
         ("AWS_PROFILE", "nobody", r"profile \(nobody\) could not be found; correct the AWS_\* variables"),
-        ("AWS_ENDPOINT_URL", "localhost:9000", "Invalid endpoint: localhost:9000; correct the AWS_"),
         ("AWS_SECRET_ACCESS_KEY", "", "Partial credentials found in env.* correct the AWS_"),
     ],
 )

@@ -115,10 +115,17 @@ def _patterns_in(value: object, depth: int = 3) -> Iterator[re.Pattern]:
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[int, ast.Call]]:
-    """The calls of `re.…` with a pattern."""
+    """The calls of `re.…` with a pattern, apart from those whose patterns are in a module's dict or list."""
+    collected = {
+        child
+        for node in ast.iter_child_nodes(tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.DictComp | ast.ListComp)
+        for child in ast.walk(node)
+    }
     for node in ast.walk(tree):
         if (
-            isinstance(node, ast.Call)
+            node not in collected
+            and isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)
             and isinstance(node.func.value, ast.Name)
             and node.func.value.id == "re"
