@@ -89,7 +89,7 @@ def reader_of(url: str) -> S3Reader | None:
 
 
 def refuse_wrong(environment: Mapping[str, str]) -> None:
-    """Raises DataError for what no request can carry: a value with a line break, an endpoint that is no URL."""
+    """Raises DataError for what no request can carry: a line break in a value, an endpoint that is no URL."""
     for name in sorted(KNOWN & environment.keys()):
         value = environment[name]
         if value != value.strip():
