@@ -16,7 +16,7 @@ from data.cache.config import CacheConfig
 from data.explain import explain
 from data.tokens.sums import BLOCK
 from tests.data.test_buckets import BATCH, assert_same, opened, order_of
-from tests.support.buckets import credentials, make_bucket, moto, random_store, upload
+from tests.support.buckets import hasten, random_store, serving, upload
 from tests.support.hub import hub
 from tests.support.runs import REPOSITORY
 
@@ -27,20 +27,14 @@ pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev
 @pytest.fixture(scope="module")
 def server(corpora) -> Iterator[tuple[str, int]]:
     """moto, which has the corpora in s3://corpus/mix, at the endpoint of the environment."""
-    with moto() as place, pytest.MonkeyPatch.context() as patch:
-        for key, value in credentials(place).items():
-            patch.setenv(key, value)
-        make_bucket("corpus")
+    with serving("corpus") as place:
         upload(corpora, "corpus", "mix")
         yield place
 
 
 @pytest.fixture(autouse=True)
-def no_shared_clients():
-    """fsspec keeps clients by their arguments, which the endpoint of the environment is not one of."""
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
+def quick(monkeypatch):
+    hasten(monkeypatch)
 
 
 def test_explain_names_the_places_in_the_bucket(server, stores, tmp_path):

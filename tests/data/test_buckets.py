@@ -24,7 +24,14 @@ from data.loader import Loader
 from data.order import Order
 from data.s3.reader import reader_of
 from data.tokens.store import TokenStore
-from tests.support.buckets import Chaos, credentials, make_bucket, random_store, running, upload, wait_for
+from tests.support.buckets import (
+    Chaos,
+    hasten,
+    random_store,
+    serving,
+    upload,
+    wait_for,
+)
 from tests.support.narrow import as_a
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -35,13 +42,7 @@ L, BATCH = 16, 12
 @pytest.fixture(scope="module", params=["moto", "s3rver"])
 def server(request, tmp_path_factory, corpora) -> Iterator[tuple[str, int]]:
     """A server that has the corpora in s3://corpus/mix, at the endpoint of the environment."""
-    with (
-        running(request.param, tmp_path_factory.mktemp("server")) as place,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for key, value in credentials(place).items():
-            patch.setenv(key, value)
-        make_bucket("corpus")
+    with serving("corpus", request.param, tmp_path_factory.mktemp("server")) as place:
         upload(corpora, "corpus", "mix")
         yield place
 
@@ -54,12 +55,8 @@ def proxy(server, monkeypatch) -> Iterator[Chaos]:
 
 
 @pytest.fixture(autouse=True)
-def no_shared_clients(monkeypatch):
-    """fsspec keeps clients by their arguments, which the endpoint of the environment is not one of."""
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
+def quick(monkeypatch):
+    hasten(monkeypatch)
     store_module._note_no_sums.cache_clear()
 
 

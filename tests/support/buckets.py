@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import data.bucket as bucket_module
 from data.tokens import sums
 from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
 from tests.support.ports import free_port
@@ -92,6 +93,31 @@ def credentials(place: tuple[str, int], key: str = "S3RVER") -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": "http://{}:{}".format(*place),
     }
+
+
+@contextmanager
+def serving(bucket: str, name: str = "moto", folder: Path = Path()) -> Iterator[tuple[str, int]]:
+    """The server of that name with an empty bucket, which clients use by the environment meanwhile."""
+    with running(name, folder) as place, pytest.MonkeyPatch.context() as patch:
+        for key, value in credentials(place).items():
+            patch.setenv(key, value)
+        _forget_clients()
+        make_bucket(bucket)
+        yield place
+
+
+def hasten(monkeypatch: pytest.MonkeyPatch, patience: float = bucket_module.PATIENCE) -> None:
+    """New clients, short pauses between tries and, if given, an end of all tries after fewer seconds."""
+    _forget_clients()
+    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(bucket_module, "PATIENCE", patience)
+
+
+def _forget_clients() -> None:
+    """fsspec keeps clients by their arguments, which the endpoint of the environment is not one of."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
 def wait_for(holds: Callable[[], bool]) -> None:

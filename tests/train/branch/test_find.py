@@ -8,7 +8,7 @@ import pytest
 from data.documents import read_row
 from data.explain import explain
 from data.tokens.store import TokenStore
-from tests.support.buckets import credentials, make_bucket, moto, upload
+from tests.support.buckets import serving, upload
 from tests.support.runs import succeed
 from train.branch import find, main
 
@@ -59,13 +59,7 @@ def test_a_document_is_found_and_left_out_where_the_tokens_are_in_a_bucket(
 ):
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
-    import s3fs
-
-    with moto() as place:
-        for key, value in credentials(place).items():
-            monkeypatch.setenv(key, value)
-        s3fs.S3FileSystem.clear_instance_cache()
-        make_bucket("found")
+    with serving("found"):
         for source in ("python_code", "python_docs"):
             upload(corpora / source, "found", f"mix/{source}")
         local, remote = tmp_path / "local", tmp_path / "remote"

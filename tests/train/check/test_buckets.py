@@ -5,19 +5,13 @@ import pytest
 from data.cache.config import CacheConfig
 from data.cache.store import open_store
 from data.errors import DataError
-from tests.support.buckets import credentials, make_bucket, moto, objects, random_store, upload
+from tests.support.buckets import objects, random_store, serving, upload
 from train.check.buckets import checkpoint_rates, tokens_rate
 
 
 @pytest.fixture
-def server(monkeypatch):
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()  # of another test's server
-    with moto() as place:
-        for key, value in credentials(place).items():
-            monkeypatch.setenv(key, value)
-        make_bucket("runs")
+def server():
+    with serving("runs"):
         yield
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, objects, running, upload, wait_for
+from tests.support.buckets import (
+    Chaos,
+    hasten,
+    objects,
+    serving,
+    upload,
+    wait_for,
+)
 from tests.support.runs import learned, same_tensors, succeed
 from tests.support.runs import run as run_relama
 from train.checkpoint import folder as checkpoints
@@ -27,23 +34,13 @@ pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev
 
 @pytest.fixture(scope="module", params=["moto", "s3rver"])
 def server(request, tmp_path_factory) -> Iterator[tuple[str, int]]:
-    with (
-        running(request.param, tmp_path_factory.mktemp("server")) as place,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        for key, value in credentials(place).items():
-            patch.setenv(key, value)
-        make_bucket("runs")
+    with serving("runs", request.param, tmp_path_factory.mktemp("server")) as place:
         yield place
 
 
 @pytest.fixture(autouse=True)
 def quick(server, monkeypatch, tmp_path):
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
+    hasten(monkeypatch, patience=0.3)
     monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
 
 

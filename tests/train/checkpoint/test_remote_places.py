@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects
+from tests.support.buckets import Chaos, hasten, objects, serving
 from tests.train.checkpoint.test_remote import remote, save, uploaded
 from train.config import RunError
 
@@ -15,19 +15,13 @@ pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[tuple[str, int]]:
-    with moto() as place, pytest.MonkeyPatch.context() as patch:
-        for key, value in credentials(place).items():
-            patch.setenv(key, value)
-        make_bucket("runs")
+    with serving("runs") as place:
         yield place
 
 
 @pytest.fixture(autouse=True)
 def quick(server, monkeypatch):
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
+    hasten(monkeypatch)
 
 
 def test_a_server_that_refuses_to_remove_delays_no_end_and_hides_no_upload(

@@ -10,8 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-import data.bucket as bucket_module
-from tests.support.buckets import Chaos, credentials, make_bucket, objects, running
+from tests.support.buckets import Chaos, credentials, hasten, objects, serving
 from tests.support.fork_server import python
 from tests.support.runs import SMALL, learned, metrics, run, same_tensors, succeed
 from tests.train.checkpoint.test_remote import remote, save, uploaded
@@ -25,21 +24,14 @@ SETTINGS = ("steps=6", "checkpoint.every=2", "checkpoint.keep=9", "validate.sequ
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[tuple[str, int]]:
-    with running("moto", tmp_path_factory.mktemp("server")) as place, pytest.MonkeyPatch.context() as patch:
-        for key, value in credentials(place).items():
-            patch.setenv(key, value)
-        make_bucket("runs")
+def server() -> Iterator[tuple[str, int]]:
+    with serving("runs") as place:
         yield place
 
 
 @pytest.fixture(autouse=True)
 def quick(server, monkeypatch, tmp_path):
-    import s3fs
-
-    s3fs.S3FileSystem.clear_instance_cache()
-    monkeypatch.setattr(bucket_module, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(bucket_module, "PATIENCE", 0.3)
+    hasten(monkeypatch, patience=0.3)
     monkeypatch.setenv("RELAMA_CACHE", str(tmp_path / "cache"))
 
 
