@@ -60,11 +60,11 @@ REFUSALS = (  # words of the clients' errors, and what they mean
         "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own",
     ),
     (("NoSuchBucket", "bucket does not exist"), "no such bucket; create it, or correct the name"),
-    (("TooManyRedirects",), "the server redirects in a circle; correct the URL"),
+    (("TooManyRedirects",), "the server redirects in a loop; correct the URL"),
     (("InvalidObjectState",), "the object is archived; restore it in the storage first"),
     (
         ("RustPanic", "PanicException"),
-        "obstore ended with the error above, over a setting that it cannot send or by a fault of its own; "
+        "obstore crashed with the error above, over a setting that it cannot send or a bug of its own; "
         "check the AWS_* variables",
     ),
 )
@@ -93,8 +93,11 @@ class Traffic:
 class Bucket:
     """The folder at `url`. Safe to use from several threads."""
 
-    def __init__(self, url: str) -> None:
-        """Raises DataError for a URL with a password, or of a kind that is not installed."""
+    def __init__(self, url: str, hurry: threading.Event | None = None) -> None:
+        """`hurry`: while it is set, a read that fails is not made again.
+
+        Raises DataError for a URL with a password, or of a kind that is not installed.
+        """
         refuse_credentials(url)
         _refuse_no_folder(url)
         self.url = url.rstrip("/")
@@ -105,7 +108,7 @@ class Bucket:
         self._place = None if self._s3 else _open(self.url)  # s3fs costs 0.3 s: imported once it is needed
         self._counting = threading.Lock()
         self._warned = False
-        self.hurry = threading.Event()  # while it is set, a read that fails is not made again
+        self.hurry = hurry or threading.Event()
 
     @property
     def fs(self) -> Any:
@@ -222,12 +225,12 @@ class Bucket:
                 status = _status(error)
                 if status in (404, 410):
                     raise FileNotFoundError(_line(error)) from None
-                # An object that is shorter than the range asked for was replaced; Checksum: of a client.
+                # An object shorter than the requested range was replaced. Checksum…: a client's own error.
                 is_wrong = isinstance(error, Wrong) or status == 416 or "Checksum" in type(error).__name__
                 wrong += is_wrong
                 if wrong >= WRONG_TRIES:
                     raise WrongContent(
-                        f"{self.at(where)}: {_line(error)}, at each of {wrong} tries; the object was "
+                        f"{self.at(where)}: {_line(error)}, on all {wrong} tries; the object was "
                         "replaced or damaged, or the server alters what it sends: restore it and run the "
                         "command again"
                     ) from None
@@ -291,13 +294,13 @@ def _refuse_no_folder(url: str) -> None:
     """Raise DataError for a URL below which nothing can be."""
     scheme, _, path = url.partition("://")
     if not path.strip("/"):
-        raise DataError(f"{url}: names nothing; expected {scheme}://BUCKET/FOLDER")
+        raise DataError(f"{url}: names no bucket; expected {scheme}://BUCKET/FOLDER")
     if scheme in ("http", "https") and "?" in path:
         raise DataError(f"{url}: has a query (?…); expected the URL of a folder, whose files are below it")
 
 
 def _options(package: str | None, scheme: str) -> dict[str, Any]:
-    if scheme in ("http", "https"):  # a range of what a proxy has compressed is of no use
+    if scheme in ("http", "https"):  # a range of compressed content is useless
         return {"client_kwargs": {"headers": {"Accept-Encoding": "identity"}}}
     if package != "s3fs":
         return {}
@@ -329,7 +332,7 @@ def _final(error: BaseException) -> str | None:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error, and those behind it."""
+    """The error and its causes."""
     seen: list[BaseException] = []
     cause: BaseException | None = error
     while cause is not None and cause not in seen:

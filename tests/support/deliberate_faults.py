@@ -300,7 +300,7 @@ FAULTS = (
     ),
     Fault(
         "remote checkpoints: state.json does not come last",
-        "train/checkpoint/remote.py",
+        "train/checkpoint/uploader.py",
         """            files.send_all(self._sender, place(step), state["files"])
             self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")""",
         """            self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")

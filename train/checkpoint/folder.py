@@ -332,7 +332,7 @@ def remove(folder: Path) -> None:
 
 
 def delete(path: Path) -> None:
-    """Remove a folder, as far as that is possible; of a link to one on another disk, only the link."""
+    """Remove a folder as far as possible; of a link to a folder, only the link."""
     if path.is_symlink():
         path.unlink(missing_ok=True)
     else:

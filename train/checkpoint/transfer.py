@@ -77,7 +77,7 @@ class Sender:
                 return
             try:
                 fs.rm(goal, recursive=True)
-            except Exception:  # a server that cannot remove many at once; a real failure comes again
+            except Exception:  # some servers cannot remove many at once; other failures occur again below
                 fs.invalidate_cache()
                 for path in fs.find(goal):
                     fs.rm_file(path)
@@ -123,12 +123,12 @@ def download_step(
     name: str,
     final: Path,
     refuse: Callable[[dict], None] = lambda state: None,
-    is_intact: Callable[[], None] = lambda: None,
+    before_commit: Callable[[], None] = lambda: None,
 ) -> bool:
     """Download the checkpoint `name` to the folder `final`; returns whether it is intact.
 
     `refuse` gets its state before anything else is downloaded, and raises for one that is not wanted.
-    `is_intact` is called once it is proven, before the folder `final` is there.
+    `before_commit` is called once it is known to be intact, before the folder `final` is there.
     """
     aside = final.with_name(f"{final.name}.download.tmp")
     shutil.rmtree(aside, ignore_errors=True)
@@ -140,7 +140,7 @@ def download_step(
         refuse(state)
         if not _download_files(bucket, name, aside, state["files"]):
             return False
-        is_intact()
+        before_commit()
         delete(final)  # damaged, or it would not be downloaded
         folders.commit_once(aside, final)
         return True

@@ -11,6 +11,7 @@ from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.checkpoint.shared import Helper
 from train.checkpoint.transfer import newest_remote_state
+from train.checkpoint.uploader import Uploader
 from train.config import RunError
 from train.config_groups import CheckpointConfig
 from train.ranks import identity
@@ -51,9 +52,6 @@ def restored(
         remote = Remote(
             config.remote,
             folder,
-            keep=config.keep,
-            keep_every=config.keep_every,
-            upload_mbps=config.upload_mbps,
             abandons=abandons,
             refuse=refuse,
         )
@@ -73,13 +71,15 @@ class Uploads:
     ) -> None:
         """`remote` is what `restored` gave. Raises RunError if the URL cannot be written."""
         self._url = config.remote
-        self._remote = remote  # on the first rank
+        self._uploader: Uploader | None = None  # on the first rank
         self._helper: Helper | None = None  # on the first rank of each other machine
 
         def begin() -> None:
             if remote is not None:
-                remote.begin()
-                saver.committed.append(remote.upload)
+                self._uploader = Uploader(
+                    remote, keep=config.keep, keep_every=config.keep_every, upload_mbps=config.upload_mbps
+                )
+                saver.committed.append(self._uploader.upload)
 
         first_rank_does(begin)
         if config.remote is not None and identity.local_rank() == 0 and remote is None:
@@ -88,24 +88,24 @@ class Uploads:
     def finish(self, beat: Callable[[str], None]) -> None:
         """Return once the newest checkpoint is uploaded; a failure is reported. All ranks call it.
 
-        They wait for the first: if it dies, all are started again, and none has ended well without it.
-        `beat` is called now and then.
+        The others wait for the first rank: if it dies, none has reported success yet, and all are restarted.
+        `beat` is called after each ROUND.
         """
         if self._helper is not None:
             self._helper.close()
         if self._url is None:
             return
         with self._waiting():
-            while not first_rank_does(lambda: self._remote is None or self._remote.close(ROUND)):
+            while not first_rank_does(lambda: self._uploader is None or self._uploader.close(ROUND)):
                 beat("uploading")
 
     def finish_alone(self) -> None:
-        """As `finish`, if this rank's training has failed: the others may not come."""
+        """Like `finish`, after this rank's training has failed: the others may not call it."""
         if self._helper is not None:
             self._helper.close()
-        if self._remote is not None:
+        if self._uploader is not None:
             with self._waiting():
-                self._remote.close()
+                self._uploader.close()
 
     def _waiting(self) -> AbstractContextManager[None]:
         return identity.waiting(f"uploading to {self._url}")

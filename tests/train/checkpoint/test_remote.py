@@ -24,6 +24,7 @@ from train.checkpoint import folder as checkpoints
 from train.checkpoint import shared
 from train.checkpoint.remote import Remote
 from train.checkpoint.transfer import Sender
+from train.checkpoint.uploader import Uploader
 from train.config import RunError
 from train.decisions import abandons, read_log
 from train.weights.open import find_checkpoint
@@ -64,14 +65,21 @@ def save(run: Path, step: int, keep: int = 2, decisions: list[dict] | None = Non
 
 def remote(run: Path, url: str) -> Remote:
     (run / "checkpoints").mkdir(parents=True, exist_ok=True)
-    return Remote(url, run, keep=2, keep_every=0, abandons=abandons)
+    return Remote(url, run, abandons=abandons)
+
+
+def uploader(there: Remote, upload_mbps: float | None = None) -> Uploader:
+    return Uploader(there, keep=2, keep_every=0, upload_mbps=upload_mbps)
 
 
 def uploaded(run: Path, url: str) -> Remote:
     there = remote(run, url)
-    there.begin()
-    there.close()
+    uploader(there).close()
     return there
+
+
+def put(there: Remote, content: bytes, name: str) -> None:
+    Sender(there.bucket, None, threading.Event()).put_bytes(content, name)
 
 
 def test_saves_are_uploaded_kept_like_local_ones_and_restored_on_an_empty_disk(removes, tmp_path):
@@ -106,8 +114,9 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
 
     for allowed in range(4):
         there, left = remote(run, url), [allowed]
-        owner = {"id": there._id, "session": there._session}
-        there._sender.put_bytes(json.dumps(owner).encode(), "owner.json")
+        with monkeypatch.context() as patch:
+            patch.setattr(Uploader, "_run", lambda self: None)  # the test uploads in its thread
+            dies = uploader(there)
 
         def dying(real, left=left):
             def put(*args):
@@ -119,10 +128,10 @@ def test_an_upload_killed_at_any_object_leaves_the_checkpoint_before(tmp_path, m
             return put
 
         with monkeypatch.context() as patch:
-            patch.setattr(there._bucket.fs, "put_file", dying(there._bucket.fs.put_file))
-            patch.setattr(there._bucket.fs, "pipe_file", dying(there._bucket.fs.pipe_file))
+            patch.setattr(there.bucket.fs, "put_file", dying(there.bucket.fs.put_file))
+            patch.setattr(there.bucket.fs, "pipe_file", dying(there.bucket.fs.pipe_file))
             with pytest.raises(Killed):
-                there._sync()
+                dies._sync()
         assert there.steps() == [1]
     assert uploaded(run, url).steps() == [1, 2]
 
@@ -131,7 +140,7 @@ def test_what_a_killed_upload_left_is_removed_after_the_next_one(removes, tmp_pa
     run, url = tmp_path / "run", "s3://runs/left"
     for step in (1, 2):
         save(run, step)
-    uploaded(run, url)._sender.put_bytes(b"part", "checkpoints/step-000001/__0_0.distcp")
+    put(uploaded(run, url), b"part", "checkpoints/step-000001/__0_0.distcp")
     save(run, 3)
     assert uploaded(run, url).steps() == [2, 3]
     assert not [key for key in objects("runs", "left/") if "step-000001" in key]
@@ -156,7 +165,8 @@ def test_two_runs_cannot_share_a_url_and_the_later_process_has_it(tmp_path, caps
     url = "s3://runs/shared"
     for name in ("a", "b"):
         save(tmp_path / name, 1)
-    first = uploaded(tmp_path / "a", url)
+    first = uploader(remote(tmp_path / "a", url))
+    first.close()
     with pytest.raises(RunError, match=r"checkpoint.remote=s3://runs/shared: has the checkpoints of another"):
         remote(tmp_path / "b", url)
     uploaded(tmp_path / "a", url)
@@ -172,11 +182,11 @@ def test_a_failing_server_is_a_warning_and_a_lying_one_is_noticed(server, tmp_pa
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
         uploaded(run, url)
         there = remote(run, url)
-        there.begin()
+        uploads = uploader(there)
         proxy.faults = lambda method, path: "refuse" if method in ("PUT", "POST") else None
         save(run, 2)
-        there.upload(tmp_path)
-        there.close()
+        uploads.upload(tmp_path)
+        uploads.close()
         assert "is not uploaded" in capsys.readouterr().out
         assert there.steps() == [1]
         proxy.random_faults(0.2, most=12, methods=("GET", "PUT"))
@@ -235,18 +245,16 @@ def test_an_upload_keeps_to_its_bandwidth_until_the_run_ends(tmp_path, monkeypat
     run, url, begin = tmp_path / "run", "s3://runs/slow", time.monotonic()
     save(run, 1)
     monkeypatch.setattr("train.checkpoint.transfer.PIECE", 10_000)
-    there = Remote(url, run, keep=2, keep_every=0, upload_mbps=2)  # 0.1 MB at 0.25 MB/s, there and back
-    there.begin()
+    there = remote(run, url)
+    uploads = uploader(there, upload_mbps=2)  # 0.1 MB at 0.25 MB/s, there and back
     while there.steps() != [1]:
         assert time.monotonic() - begin < 120
         time.sleep(0.02)
     assert time.monotonic() - begin > 0.8
-    there.close()
+    uploads.close()
     save(run, 2)
     begin = time.monotonic()
-    there = Remote(url, run, keep=2, keep_every=0, upload_mbps=0.001)  # 800 s each way
-    there.begin()
-    there.close()
+    uploader(there, upload_mbps=0.001).close()  # 800 s each way
     assert there.steps() == [1, 2] and time.monotonic() - begin < 120
 
 
@@ -259,9 +267,9 @@ def test_a_checkpoint_of_another_run_is_refused_before_it_is_downloaded(tmp_path
         raise RunError(f"another run, at step {state['step']}")
 
     (new / "checkpoints").mkdir(parents=True)
-    there = Remote("s3://runs/other", new, keep=2, keep_every=0, refuse=refuse)
-    known = there._bucket.read
-    monkeypatch.setattr(there._bucket, "read", lambda name, *rest: read.append(name) or known(name, *rest))
+    there = Remote("s3://runs/other", new, refuse=refuse)
+    known = there.bucket.read
+    monkeypatch.setattr(there.bucket, "read", lambda name, *rest: read.append(name) or known(name, *rest))
     with pytest.raises(RunError, match="another run, at step 1"):
         there.restore()
     assert {name.rpartition("/")[2] for name in read} == {"decisions.jsonl", "state.json"}
@@ -305,7 +313,7 @@ def test_a_checkpoint_that_a_rewind_went_back_past_is_not_restored_and_is_remove
     (run / "decisions.jsonl").write_text(json.dumps(REWIND) + "\n")
     kept = tmp_path / "kept"
     shutil.copytree(run, kept)
-    remote(run, url)._sender.put_bytes((run / "decisions.jsonl").read_bytes(), "decisions.jsonl")
+    put(remote(run, url), (run / "decisions.jsonl").read_bytes(), "decisions.jsonl")
     shutil.rmtree(run)
     remote(run, url).restore()  # before the next save
     assert checkpoints.complete_steps(run / "checkpoints") == [2]

@@ -6,7 +6,8 @@ import pytest
 
 import data.bucket as bucket_module
 from tests.support.buckets import Chaos, hasten, objects, serving
-from tests.train.checkpoint.test_remote import remote, save, uploaded
+from tests.train.checkpoint.test_remote import remote, save, uploaded, uploader
+from train.checkpoint.transfer import Sender
 from train.config import RunError
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -63,9 +64,9 @@ def test_a_url_without_a_folder_to_write_to_is_refused_by_name(tmp_path, monkeyp
     def missing(*_: object) -> None:
         raise FileNotFoundError("http://host/upload/storage/v1/b/runs/o")
 
-    monkeypatch.setattr(there._sender, "put_bytes", missing)
+    monkeypatch.setattr(Sender, "put_bytes", missing)
     with pytest.raises(RunError, match=r"checkpoint.remote=s3://runs/unwritable: no such bucket; create it"):
-        there.begin()
+        uploader(there)
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
