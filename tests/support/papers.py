@@ -55,6 +55,12 @@ def cleaned(path: Path) -> list[Any]:
     return [item if isinstance(item, Drop) else arxiv.clean(item) for item in items]
 
 
+def section(preamble: str, text: str) -> str:
+    """What the recipe keeps of a section with this text, under this preamble."""
+    start = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{A}}\n"
+    return clean_latex(f"{start}{text}\n\\end{{document}}\n").partition("\n")[2].strip()
+
+
 def texts(path: Path) -> list[str]:
     return [item.text if isinstance(item, Document) else f"dropped: {item.reason}" for item in cleaned(path)]
 

@@ -13,9 +13,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.tokenizer_json import hugging_face_files
 from model.formats.huggingface import write_huggingface
-from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
+from tests.support.formats import weights_of
 from train.checkpoint.tensors import save_weights
 from train.weights.average import main, shares
 from train.weights.open import open_weights
@@ -31,11 +31,6 @@ def llama(tokenizer: Tokenizer, seed: int, dim: int = 32) -> Llama:
     model = Llama(config)
     initialize(model, seed)
     return model
-
-
-def weights_of(model: Llama) -> Weights:
-    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
-    return Weights(Path("memory"), model.config, tensors.__getitem__)
 
 
 def keep(model: Llama, run: Path, step: int, tokenizer: Tokenizer) -> None:

@@ -3,12 +3,7 @@ r"""Text for other readers is left out: tags, audiences, versions, beamer's mode
 import pytest
 
 from data.sources.arxiv.recipe import clean_latex
-
-
-def body(preamble: str, text: str) -> str:
-    start = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{A}}\n"
-    return clean_latex(f"{start}{text}\n\\end{{document}}\n").partition("\n")[2].strip()
-
+from tests.support.papers import section
 
 BOXES = "\\newsavebox{\\x}"
 FLAG = "\\newif\\iflong\\longtrue"
@@ -45,7 +40,7 @@ FLAG = "\\newif\\iflong\\longtrue"
     ],
 )  # fmt: skip
 def test_one_kind_of_reader_is_written_for(preamble, text, left):
-    assert body(preamble, text) == left
+    assert section(preamble, text) == left
 
 
 @pytest.mark.parametrize(
@@ -64,11 +59,11 @@ def test_one_kind_of_reader_is_written_for(preamble, text, left):
     ],
 )  # fmt: skip
 def test_beamer_shows_what_is_for_its_mode(text, article, slides):
-    assert " ".join(body("\\usepackage{beamerarticle}", text).split()) == article
+    assert " ".join(section("\\usepackage{beamerarticle}", text).split()) == article
     as_slides = f"\\documentclass{{beamer}}\n\\begin{{document}}\n\\section{{A}}\n{text}\n\\end{{document}}\n"
     assert " ".join(clean_latex(as_slides).partition("\n")[2].split()) == slides
-    assert body("", text) == text.strip()
+    assert section("", text) == text.strip()
 
 
 def test_notes_on_slides_are_not_part_of_an_article():
-    assert body("\\usepackage{beamerarticle}", "one\\note{speak slowly}\\note[item]{x}.") == "one."
+    assert section("\\usepackage{beamerarticle}", "one\\note{speak slowly}\\note[item]{x}.") == "one."

@@ -2,7 +2,7 @@ r"""Branches chosen by numbers, strings and defined names: `\ifcase`, counters, 
 
 import pytest
 
-from data.sources.arxiv.recipe import clean_latex
+from tests.support.papers import section
 
 COUNTER = "\\newcounter{v}\\setcounter{v}{2}"
 CASES = [
@@ -41,14 +41,9 @@ CASES = [
 ]  # fmt: skip
 
 
-def body(preamble: str, text: str) -> str:
-    start = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{A}}\n"
-    return clean_latex(f"{start}{text}\n\\end{{document}}\n").partition("\n")[2].strip()
-
-
 @pytest.mark.parametrize(("preamble", "text"), CASES)
 def test_the_branch_that_is_true_is_read(preamble, text):
-    assert body(preamble, text + ".") == "yes."
+    assert section(preamble, text + ".") == "yes."
 
 
 @pytest.mark.parametrize(
@@ -71,9 +66,9 @@ def test_the_branch_that_is_true_is_read(preamble, text):
     ],
 )
 def test_what_the_paper_does_not_decide_is_kept(preamble, text):
-    assert body(preamble, text) == text
+    assert section(preamble, text) == text
 
 
 def test_a_flag_after_an_undecided_inverted_conditional_is_still_known():
     text = "\\unless\\ifvmode a\\fi \\newif\\ifa\\atrue\\ifa yes\\else no\\fi"
-    assert body("", text).endswith("yes")
+    assert section("", text).endswith("yes")
