@@ -23,7 +23,7 @@ _NO_TARGET = (errno.ENOENT, errno.EEXIST, errno.ELOOP)  # of a link
 
 
 def report(error: Exception, origin: str = "") -> None:
-    """Print the line, after `origin`, on the first rank of each machine; torchrun finds it in its file."""
+    """Print the error's line, prefixed with `origin`, on each machine's first rank, and tell torchrun."""
     where = f" [{socket.gethostname()}]" if os.environ.get("GROUP_RANK", "0") != "0" else ""
     text = explained(error) if isinstance(error, OSError) else str(error) + _room(error, str(error))
     text = f"{where}: {terminal.printable(redact(' '.join((origin + (text or str(error))).split())))}"
@@ -88,7 +88,7 @@ def _file_in(path: Path) -> Path | None:
 
 
 def _dead_link(path: Path) -> Path | None:
-    """The part of `path` that is a link to nothing."""
+    """The part of `path` that is a dangling link."""
     return next((part for part in (path, *path.parents) if part.is_symlink() and not part.exists()), None)
 
 

@@ -130,14 +130,14 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
 
 
 def _of_the_one_before(before: str, argument: str, schema: type, groups: Iterable[str]) -> str:
-    """How to write a word that belongs to the argument before it: after a space, or as a list's next item."""
+    """How to write a word that belongs to the argument before it: more of its text, or a list's next item."""
     key, equals, value = before.partition("=")
     known = schemas.leaves_near(schema, key)
     kind, whole = known.get(key), f"{value} {argument}"
     if not equals or "=" in argument or argument.startswith("-") or argument in (*known, *groups):
         return ""
     if schemas.list_of(kind) and not os.path.exists(whole):
-        return f"; several values have commas between them: {key}={value},{argument}"
+        return f"; separate several values with commas: {key}={value},{argument}"
     if schemas.list_of(kind) or (schemas.is_text(kind) and not os.path.exists(argument)):
         return f'; a value with spaces needs quotes: {key}="{whole}"'
     return ""

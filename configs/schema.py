@@ -12,7 +12,7 @@ PROCESSES = (
     *("processes", "nodes", "gpus", "cluster", "world_size", "num_gpus", "n_gpus", "nproc"),
     *("nproc_per_node", "num_processes", "num_nodes", "nnodes", "devices"),
 )
-COMMON = ("name", "enable", "path")  # of so many things that another one's is not meant
+COMMON = ("name", "enable", "path")  # too common to suggest the one of another group
 LISTED = 8  # keys; more of them would hide the line's beginning
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 

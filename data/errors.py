@@ -4,7 +4,7 @@ import errno
 import time
 from collections.abc import Callable
 
-# Errors that a name or a file's content can cause. All others are the machine's, its disk's or the network's.
+# Errors that a name or a file's content can cause. All others come from the machine, its disk or the network.
 _NAMES = """EINVAL EISDIR ENOTDIR ENAMETOOLONG ELOOP EFBIG EILSEQ ERANGE EDOM EOVERFLOW ESPIPE EEXIST EBADF
 E2BIG"""
 _OF_THE_DATA = frozenset(getattr(errno, name) for name in _NAMES.split() if hasattr(errno, name))

@@ -194,7 +194,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def walk(folder: Path, needs_hidden: bool = True) -> Iterator[tuple[str, list[str], list[str]]]:
-    """`os.walk`. Raises OSError, where that would leave a folder out; a hidden one only if it is needed."""
+    """`os.walk` that raises OSError for a folder it cannot list; for a hidden one, only if it is needed."""
 
     def refuse(error: OSError) -> None:
         if needs_hidden or not error.filename or not is_hidden(Path(error.filename).relative_to(folder)):
@@ -204,9 +204,9 @@ def walk(folder: Path, needs_hidden: bool = True) -> Iterator[tuple[str, list[st
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files in a folder and its folders, sorted. Raises OSError, where `rglob` would leave some out.
+    """All files below a folder, sorted. Raises OSError for a folder that cannot be listed; `rglob` skips it.
 
-    Hidden folders that cannot be listed are left out: of a trash or a system's index, nothing is wanted.
+    Hidden folders that cannot be listed, such as a trash or a system's index, are skipped.
     """
     found = [Path(place, name) for place, _, names in walk(folder, needs_hidden=False) for name in names]
     return sorted(path for path in found if path.is_file())

@@ -1,4 +1,4 @@
-"""Where the command `relama` begins: from its first import on, Ctrl-C is one line."""
+"""The entry point of `relama`: from its first import on, Ctrl-C prints one line."""
 
 from configs.interrupts import end_at_once
 

@@ -84,7 +84,7 @@ def reported(failure: ProcessFailure) -> str | None:
 
 
 def last_line(rank: int, failure: ProcessFailure, trains: bool) -> str:
-    """Why `rank` failed, in one line; a training goes on from its newest checkpoint."""
+    """Why `rank` failed, in one line; for training, also how to resume."""
     if line := reported(failure):
         return line
     if failure.exitcode == -signal.SIGKILL and trains:

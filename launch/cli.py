@@ -147,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    # A zsh in which one types passes a comment, pasted with its command, on to the command.
+    # An interactive zsh passes a comment that is pasted after a command on as arguments.
     comment = next((place for place, word in enumerate(arguments) if word.startswith("#")), None)
     arguments = arguments[:comment]
     if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] != "help":  # relama help train

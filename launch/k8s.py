@@ -22,9 +22,9 @@ from launch.pod import NOTHING
 
 TIMEOUT = 30  # seconds for an answer
 PATIENCE = 60.0  # seconds for a finished job to be deleted before its successor is created
-MENDS = {  # of what the API refuses, by its status
+REMEDIES = {  # for what the API refuses, by status
     401: "log in again: it does not accept the kubeconfig's user",
-    403: "get that right, or choose another cluster.namespace",
+    403: "ask for this permission, or choose another cluster.namespace",
     404: "create the namespace, or install what this cluster.format needs",
     422: "correct the key that set it",
 }
@@ -191,8 +191,8 @@ def _call(api: Any, verb: str, kind: str, namespace: str, *rest: Any, **options:
             message = json.loads(error.body or "")["message"]
         except (ValueError, KeyError, TypeError):
             message = error.reason
-        mend = f"; {MENDS[error.status]}" if error.status in MENDS else ""
-        raise ConfigError(f"the Kubernetes API refused ({error.status}): {_line(message)}{mend}") from None
+        remedy = f"; {REMEDIES[error.status]}" if error.status in REMEDIES else ""
+        raise ConfigError(f"the Kubernetes API refused ({error.status}): {_line(message)}{remedy}") from None
     except HTTPError as error:
         cause = str(getattr(error, "reason", error))  # of Python's connection
         why = _line(cause.partition("): ")[2] or cause)

@@ -89,7 +89,7 @@ class Trainer:
                 self._train()
                 if self.judge.is_returning:
                     self._rewind()
-            if first_rank_does(self.state.saving.has_lost_the_newest):  # and no step follows to save it after
+            if first_rank_does(self.state.saving.has_lost_the_newest):  # and no later step would save it
                 self._save(Clock(), self._owed)
             self.state.saving.insist_on_log(self.state.step, self.journal)
             stopped_by = self.signals.agreed

@@ -89,13 +89,13 @@ def reader_of(url: str) -> S3Reader | None:
 
 
 def refuse_wrong(environment: Mapping[str, str]) -> None:
-    """Raises DataError for what no request can carry: a line break in a value, an endpoint that is no URL."""
+    """Raises DataError for what no request can carry: a line break, or an endpoint that is not a URL."""
     for name in sorted(KNOWN & environment.keys()):
         value = environment[name]
         if value != value.strip():
-            raise DataError(f"{name}: begins or ends with a blank or a line break; set it without")
+            raise DataError(f"{name}: begins or ends with white space; remove it")
         if not value.isprintable():
-            raise DataError(f"{name}: has a line break or a control character in it; set it without")
+            raise DataError(f"{name}: contains a line break or a control character; remove it")
         if name.startswith("AWS_ENDPOINT_URL") and value and (wrong := _wrong_endpoint(value)):
             raise DataError(f"{name}={redact(value)}: {wrong}; expected http[s]://HOST[:PORT]")
 

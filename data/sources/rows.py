@@ -65,7 +65,7 @@ def expected(path: Path, kinds: str) -> DataError:
     """The error for an input without any of the kinds of file that a recipe reads."""
     problem = "no such file or folder" if not path.exists() else "nothing here to read"
     if not path.exists() and any(sign in path.name for sign in "*?["):
-        problem += " (patterns are not expanded: give the folder, or files with commas between them)"
+        problem += " (patterns are not expanded: give the folder, or files separated by commas)"
     return DataError(f"input={path}: {problem}; expected {kinds}")
 
 

@@ -50,9 +50,7 @@ class Tokenizer:
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from None
         if content.startswith(b"version https://git-lfs.github.com/spec/"):
-            raise DataError(
-                f"{path}: only Git LFS's pointer to the file; `git lfs pull` in its folder fetches the file"
-            )
+            raise DataError(f"{path}: a Git LFS pointer, not the file; run `git lfs pull` in its folder")
         self.model = (JsonModel if self.path.suffix == ".json" else SentencePieceModel)(self.path, content)
         self.fingerprint, self.vocab_size = self.model.fingerprint, self.model.vocab_size
         self.bos_id, self.eos_id = self.model.bos_id, self.model.eos_id

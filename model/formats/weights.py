@@ -30,9 +30,7 @@ def refuse_pointer(path: Path) -> None:
     """Raise FormatError if a clone without Git LFS left a pointer in place of the file."""
     with suppress(OSError):
         if path.is_file() and path.stat().st_size < 1024 and path.read_bytes().startswith(_POINTER):
-            raise FormatError(
-                f"{path}: only Git LFS's pointer to the file; `git lfs pull` in its folder fetches the file"
-            )
+            raise FormatError(f"{path}: a Git LFS pointer, not the file; run `git lfs pull` in its folder")
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ def test_a_panic_of_obstore_is_not_tried_again(server, monkeypatch):
     assert bucket._s3 is not None
     wrong = {"endpoint": "localhost:9000", "region": "x", "access_key_id": "x", "secret_access_key": "x"}
     monkeypatch.setattr(bucket._s3, "_client", obstore.store.S3Store("corpus", config=wrong))
-    with pytest.raises(DataError, match=r"^s3://corpus/folder/x: obstore ended with the error above"):
+    with pytest.raises(DataError, match=r"^s3://corpus/folder/x: obstore crashed with the error above"):
         bucket.read("x")
 
 
@@ -196,9 +196,9 @@ def test_the_status_is_found_where_each_client_keeps_it(facts, server, monkeypat
         there.read("x")
 
 
-def test_a_server_that_redirects_in_a_circle_is_named(server):
+def test_a_server_that_redirects_in_a_loop_is_named(server):
     server.status, server.headers = 302, {"Location": "/again"}
-    with pytest.raises(DataError, match="redirects in a circle"):
+    with pytest.raises(DataError, match="redirects in a loop"):
         Bucket("http://{}:{}/a".format(*server.place)).read("x")
 
 
@@ -225,7 +225,7 @@ def test_half_a_url_does_not_pass_for_a_local_folder(corpora):
 @pytest.mark.parametrize(
     ("url", "refusal"),
     [
-        ("s3://", "names nothing; expected s3://BUCKET/FOLDER"),
+        ("s3://", "names no bucket; expected s3://BUCKET/FOLDER"),
         ("https://host/corpora?version=3", "has a query"),
     ],
 )

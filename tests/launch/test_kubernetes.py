@@ -270,7 +270,7 @@ def test_a_refused_service_leaves_no_job(tmp_path, monkeypatch, capsys):
     ("status", "mend"),
     [
         (401, "; log in again: it does not accept the kubeconfig's user"),
-        (403, "; get that right, or choose another cluster.namespace"),
+        (403, "; ask for this permission, or choose another cluster.namespace"),
         (404, "; create the namespace, or install what this cluster.format needs"),
         (422, "; correct the key that set it"),
         (500, ""),

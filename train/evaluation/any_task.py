@@ -73,7 +73,7 @@ def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
 
 
 def _refuse_unreadable(task: AnyTask) -> None:
-    """Raise RunError if a task file, or one that it includes, is missing or not YAML, without its code."""
+    """Raise RunError if a task file or one that it includes is missing or not YAML; runs no code in it."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     expected = "expected a task file in lm-eval's format"

@@ -14,13 +14,14 @@ from configs import terminal
 def recording(device: torch.device, details: bool = False) -> profile:
     """torch's profiler for what runs on `device`, without the lines that it prints at each start and end.
 
-    On a GPU they stay: the switch for them would hide CUPTI's errors too. `details`: memory and shapes.
+    On a GPU they are printed: the setting that hides them would also hide CUPTI's errors.
+    `details`: memory and shapes.
     """
     activities = [ProfilerActivity.CPU]
     if device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
     else:
-        os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its last level
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above its highest level
     return profile(activities=activities, profile_memory=details, record_shapes=details)
 
 

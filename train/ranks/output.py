@@ -19,9 +19,9 @@ def survive_broken_output() -> None:
 
 @contextmanager
 def outlived_reader() -> Iterator[None]:
-    """Within the block, a reader of standard output that leaves ends nothing; a full disk does."""
+    """Within the block, a closed pipe on standard output raises nothing; a full disk still does."""
     known = sys.stdout
-    sys.stdout = _Surviving(known, only_of_readers=True)  # pyright: ignore[reportAttributeAccessIssue] - as above
+    sys.stdout = _Surviving(known, only_pipes=True)  # pyright: ignore[reportAttributeAccessIssue] - as above
     try:
         yield
     finally:
@@ -29,15 +29,15 @@ def outlived_reader() -> Iterator[None]:
 
 
 def has_reader() -> bool:
-    """Whether anybody may still read what this process prints."""
+    """Whether standard output may still have a reader."""
     return not getattr(sys.stdout, "has_lost_its_reader", False)
 
 
 class _Surviving:
-    """A text stream whose writes never fail; with `only_of_readers`, for want of a reader."""
+    """A text stream whose writes never fail; with `only_pipes`, a closed pipe is all that is ignored."""
 
-    def __init__(self, stream: TextIO, *, only_of_readers: bool = False) -> None:
-        self._stream, self._only_of_readers = stream, only_of_readers
+    def __init__(self, stream: TextIO, *, only_pipes: bool = False) -> None:
+        self._stream, self._only_pipes = stream, only_pipes
         self.has_lost_its_reader = False
 
     def write(self, text: str) -> int:
@@ -63,7 +63,7 @@ class _Surviving:
             self.has_lost_its_reader = True
             with suppress(OSError), open(os.devnull, "w") as nowhere:
                 os.dup2(nowhere.fileno(), self._stream.fileno())
-        elif self._only_of_readers:
+        elif self._only_pipes:
             raise error
 
     def __getattr__(self, name: str) -> Any:

@@ -216,19 +216,19 @@ def all_ranks_do(work: Callable[[], T]) -> T:
 
 
 def end_together(code: int = 0) -> int:
-    """The exit code of all ranks, once each has done everything: the first code that is not 0.
+    """The exit code for all ranks, once each has finished its work: the first one that is not 0.
 
     Otherwise a machine whose ranks had ended well would wait minutes for one whose rank fails after that,
     and then report a success. All ranks call it, last, except one that fails. Raises RunError if one did.
     """
     if not identity.has_group():
         return code
-    sys.stdout.flush()  # what is lost at the interpreter's end would change this rank's code alone
+    sys.stdout.flush()  # if it failed at exit, only this rank's code would change
     try:
         codes = gather_objects(code)
-    except RuntimeError:  # gloo's, of a connection that was closed
+    except RuntimeError:  # gloo: the connection was closed
         raise RunError(
-            "another rank failed at its end: the lines on its machine say why; run the same command again"
+            "another rank failed while it ended: the lines on its machine say why; run the same command again"
         ) from None
     return next((code for code in codes if code), 0)
 

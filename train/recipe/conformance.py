@@ -112,7 +112,7 @@ def tokenizer_settings(path: Path) -> dict:
     try:
         model.ParseFromString(path.read_bytes())
     except FileNotFoundError:
-        raise RunError(f"{path}: missing; the command that trains the run writes it again") from None
+        raise RunError(f"{path}: missing; run the command that trains this run again to restore it") from None
     except (OSError, DecodeError) as error:
         raise RunError(f"{path}: not a readable SentencePiece model ({error})") from None
     spec, normalizer = model.trainer_spec, model.normalizer_spec

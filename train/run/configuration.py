@@ -34,7 +34,7 @@ def read_run_config(path: Path) -> TrainConfig:
     if state and (saved := saved_config(path, state)):
         return saved
     if damage:
-        raise RunError(f"{damage}; the command that trains this run writes it again")
+        raise RunError(f"{damage}; run the command that trains this run again to restore it")
     raise RunError(f"{path}: not a run folder (no config.yaml); expected runs/NAME of a training run")
 
 

@@ -84,7 +84,7 @@ def _has_gone(owner: lease.Owner, path: Path) -> bool:
         "of life from there"
     )
     pause = min(lease.BEAT / 2, lease.PATIENCE / 4)
-    for _ in range(math.ceil(lease.PATIENCE / pause)):  # a machine that is suspended takes no look meanwhile
+    for _ in range(math.ceil(lease.PATIENCE / pause)):  # not by the clock, which goes on while suspended
         time.sleep(pause)
         with suppress(OSError):
             if lease.read_at(path) != owner:

@@ -113,7 +113,7 @@ def refuse_unknown(path: Path) -> None:
     if path.is_dir() and (runs := runs_in(path)):
         raise RunError(f"{path}: a folder of runs; choose one: {', '.join(map(str, runs[:5]))}")
     if path.is_file() and (folder := next(filter(_is_weights, path.parents), None)):
-        raise RunError(f"{path}: a file of the weights in {folder}, expected that folder")
+        raise RunError(f"{path}: a file of the weights in {folder}; give that folder")
     if path.exists():
         raise RunError(f"{path}: neither {kinds}")
     name, at, step = str(path).rpartition("@")
@@ -159,7 +159,7 @@ def _step(run: Path, step: int) -> Path:
     """A step's folder. Raises RunError that names the nearest ones if it was not kept."""
     folder = step_folder(run / "checkpoints", step)
     if not (run / "checkpoints").is_dir():
-        raise RunError(f"{run}@{step}: {run} is no run, so it has no steps; give {run}")
+        raise RunError(f"{run}@{step}: {run} is not a run and has no steps; give {run}")
     if not folder.exists():
         kept = sorted(complete_steps(run / "checkpoints"), key=lambda other: abs(other - step))[:3]
         nearest = ", ".join(map(str, sorted(kept))) or "none"

@@ -73,7 +73,7 @@ def test_what_one_machine_cannot_print_at_the_end_fails_the_command_on_all(verb,
         found = codes(machines(verb, outputs=[full, full], log=log), log)
     assert found == [1, 1], log.read_text()
     assert "no space left on the disk" in log.read_text()
-    assert "another rank failed at its end" in log.read_text()
+    assert "another rank failed while it ended" in log.read_text()
 
 
 def test_a_reader_that_leaves_ends_the_command_on_all_without_a_word(verb, tmp_path):
