@@ -18,7 +18,7 @@ from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  (lxml has
 
 from data import folders
 from data.errors import DataError
-from data.sources.limits import TooLarge
+from data.sources.files.limits import TooLarge
 from data.sources.wikipedia import dump
 from data.sources.wikipedia.streams import Bad
 from data.tokens.heldout import normalized

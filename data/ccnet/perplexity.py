@@ -21,7 +21,7 @@ import sentencepiece
 from data.ccnet import kenlm_file, unigram_file
 from data.ccnet.paragraphs import CONTROLS, Translation
 from data.errors import DataError, Unfit
-from data.sources.normal_form import normalized
+from data.sources.files.normal_form import normalized
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
 MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths

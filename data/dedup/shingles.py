@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 import xxhash
 
-from data.sources.normal_form import normalized
+from data.sources.files.normal_form import normalized
 from data.splitmix import GAMMA, mix_array
 
 SHINGLE = 5  # words

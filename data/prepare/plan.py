@@ -18,7 +18,7 @@ from data.documents import Document, Drop, Record
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-from data.sources.limits import DEFAULT, Limits
+from data.sources.files.limits import DEFAULT, Limits
 
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 

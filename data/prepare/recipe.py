@@ -25,7 +25,7 @@ from data.prepare.plan import Plan, Recipe, in_tasks, slices_of, work_folder
 from data.prepare.tasks import read_task, sum_reports, write_task
 from data.progress import Progress
 from data.remote import stamp
-from data.sources.limits import DEFAULT, Limits
+from data.sources.files.limits import DEFAULT, Limits
 
 __all__ = ["Recipe", "make_text"]
 

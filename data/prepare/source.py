@@ -20,7 +20,7 @@ from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs, recipe_module
 from data.prepare.page import write_page
 from data.progress import Progress
-from data.sources.limits import Limits
+from data.sources.files.limits import Limits
 
 if TYPE_CHECKING:
     from data.ccnet.refine import CCNet

@@ -28,7 +28,7 @@ from data.documents import EXCERPT, Document, Drop, Record, read_documents, writ
 from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
 from data.remote import fetched, stamp_now
-from data.sources import limits
+from data.sources.files import limits
 
 LIVE_SECONDS = 1.0  # how often a task reports its progress
 

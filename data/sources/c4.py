@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import rows, text
+from data.sources import text
+from data.sources.files import rows
 
 VERSION = 1  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = None  # C4 was deduplicated when it was made

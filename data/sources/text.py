@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data.documents import Document, Drop, Record
 from data.errors import DataError
-from data.sources import delimited, limits, packed, rows
+from data.sources.files import delimited, limits, packed, rows
 
 VERSION = 8  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"

@@ -12,8 +12,8 @@ from data.documents import text_files
 from data.errors import DataError, is_passing
 from data.remote import stamp, stamp_now
 from data.sources.arxiv import papers
+from data.sources.files.rows import visible_files
 from data.sources.github.files import read_folder
-from data.sources.rows import visible_files
 
 CALLS: dict[str, Callable[[Path], object]] = {
     "walk": lambda folder: list(folders.walk(folder)),

@@ -33,7 +33,7 @@ MADE_WHILE_RUNNING = {
     "data.sources.arxiv.latex.syntax",
     "data.sources.books.gutenberg",
     "data.sources.github.quality",
-    "data.sources.normal_form",
+    "data.sources.files.normal_form",
     "data.sources.wikipedia.opaque",
     "data.tokens.tokenizer",
 }

@@ -15,10 +15,10 @@ from typing import BinaryIO, Protocol
 
 from data.documents import Drop, Record
 from data.errors import raise_passing
-from data.sources import tars
 from data.sources.arxiv import papers
 from data.sources.arxiv.names import arxiv_url, stem
 from data.sources.arxiv.papers import Files, TooLarge, records
+from data.sources.files import tars
 
 MAX_UNPACKED = 1 << 30  # bytes of one paper with its figures; arXiv accepts less than a tenth of this
 MAX_INNER = 4 << 20  # bytes of a tar inside a tar

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from data.sources import rows
+from data.sources.files import rows
 
 _OLD = (
     "acc-phys adap-org alg-geom ao-sci astro-ph atom-ph bayes-an chao-dyn chem-ph cmp-lg comp-gas cond-mat cs"

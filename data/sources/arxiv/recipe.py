@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import rows, text
+from data.sources import text
 from data.sources.arxiv import archives, papers
 from data.sources.arxiv.encoding import as_tex_reads
 from data.sources.arxiv.latex.comments import strip_comments
@@ -20,6 +20,7 @@ from data.sources.arxiv.latex.verbatim import declared
 from data.sources.arxiv.names import arxiv_url
 from data.sources.arxiv.structure import body
 from data.sources.arxiv.units import inputs
+from data.sources.files import rows
 
 __all__ = ["DUPLICATES", "VERSION", "clean", "clean_latex", "inputs", "read"]
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.sources import rows
 from data.sources.arxiv.names import arxiv_url, is_archive, is_tex
+from data.sources.files import rows
 
 _INPUT = (
     "arXiv's tars (arXiv_src_*.tar), .gz or .tar.gz of a paper, folders of papers, or JSON lines or parquet"

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from data.documents import Document, Drop, Record
 from data.errors import raise_passing
-from data.sources import limits, rows, text
+from data.sources import text
 from data.sources.books import gutenberg
-from data.sources.limits import Expansion
+from data.sources.files import limits, rows
+from data.sources.files.limits import Expansion
 
 VERSION = 10  # increase when the same input gives different text
 DUPLICATES = "contained"

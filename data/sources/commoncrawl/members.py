@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-from data.sources import limits
-from data.sources.limits import Expansion
-from data.sources.packed import Inflate
+from data.sources.files import limits
+from data.sources.files.limits import Expansion
+from data.sources.files.packed import Inflate
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import rows
 from data.sources.commoncrawl import main_content, nesting
 from data.sources.commoncrawl.charset import decode_html
 from data.sources.commoncrawl.response import ResponseError, parse_response
 from data.sources.commoncrawl.scan import scan
 from data.sources.commoncrawl.warc import Fault, WarcRecord, read_records
+from data.sources.files import rows
 
 VERSION = 8  # raise it when the same input gives other text
 DUPLICATES = None  # paragraphs are compared instead (data/ccnet)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import brotli
 
-from data.sources import limits
 from data.sources.commoncrawl.members import GZIP, ZSTD, zstd
 from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
-from data.sources.packed import Inflate
+from data.sources.files import limits
+from data.sources.files.packed import Inflate
 
 _STATUS = re.compile(rb"[^ \t\r\n]+[ \t]+(\d{3})(?!\d)")
 _HEAD_END = re.compile(rb"\r{0,2}\n(?:\r{0,2}\n|(?=<))")  # some servers forget the empty line

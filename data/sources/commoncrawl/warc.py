@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.sources import limits
 from data.sources.commoncrawl.members import START, Piece, read_pieces
+from data.sources.files import limits
 
 MAX_RECORD = 32 << 20  # bytes, unpacked; CommonCrawl cuts pages at 1 MiB, later at 5 MiB
 _MAX_HEAD = 1 << 20

@@ -18,11 +18,11 @@ from typing import IO, Any
 from data import folders
 from data.documents import EXCERPT, Drop, Record
 from data.errors import raise_passing
-from data.sources import rows, tars
+from data.sources.files import rows, tars
+from data.sources.files.limits import Expansion
 from data.sources.github import licenses, reuse
 from data.sources.github.comments import language
 from data.sources.github.decoding import decoded
-from data.sources.limits import Expansion
 
 MAX_BYTES = 1 << 20  # the same limit as in BigQuery's table
 _SKIPPED_FOLDERS = {".git", ".hg", ".svn", "__pycache__"}

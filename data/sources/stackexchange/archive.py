@@ -6,7 +6,7 @@ from typing import BinaryIO
 
 import py7zr
 
-from data.sources.limits import largest_expansion
+from data.sources.files.limits import largest_expansion
 
 MAX_DICTIONARY = 1 << 30  # most bytes that a decompressor may hold; 7-Zip's largest preset takes 2**28
 _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"  # 7z's names of its methods

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.documents import Document, Drop, Record
-from data.sources import rows
+from data.sources.files import rows
 from data.sources.stackexchange.archive import Unreadable, unpacked_size
 from data.sources.stackexchange.html_text import html_to_text
 from data.sources.stackexchange.partitions import Partitions

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
-from data.sources import limits
-from data.sources.limits import Expansion
+from data.sources.files import limits
+from data.sources.files.limits import Expansion
 from data.sources.wikipedia.streams import PIECE, Bad, BrokenOff, read_streams
 
 MAX_PAGE = 32 << 20  # bytes of XML per page; MediaWiki limits the text to 2 MiB

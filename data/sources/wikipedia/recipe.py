@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
 from data.documents import Document, Drop, Record
-from data.sources import rows
+from data.sources.files import rows
 from data.sources.wikipedia import dump
 from data.sources.wikipedia.streams import Bad
 from data.sources.wikipedia.wikitext import Namespaces, wikitext_to_text

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from data.errors import raise_passing
-from data.sources.limits import Expansion
+from data.sources.files.limits import Expansion
 
 PIECE = 1 << 18  # bytes read or decompressed at a time
 # A bzip2 stream begins with its level, then its first block or, if it is empty, its end.

@@ -19,13 +19,14 @@ import pytest
 from data.accounts import MANY, Report
 from data.documents import Document, Drop, Record, read_documents, text_files
 from data.main import main
-from data.sources import commoncrawl, limits, text
+from data.sources import commoncrawl, text
 from data.sources.arxiv.recipe import clean_latex
 from data.sources.commoncrawl import nesting
 from data.sources.commoncrawl.members import ZSTD, read_pieces, zstd
+from data.sources.files import limits
+from data.sources.files.limits import Limits, TooLarge
+from data.sources.files.tables import arrow_rows, parquet_rows
 from data.sources.github.files import read as read_github
-from data.sources.limits import Limits, TooLarge
-from data.sources.tables import arrow_rows, parquet_rows
 from data.sources.wikipedia import dump
 from data.sources.wikipedia.page import Namespaces
 from data.sources.wikipedia.wikitext import wikitext_to_text

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from data.documents import Document, Drop, Record
 from data.errors import DataError
-from data.sources import limits, rows, text
+from data.sources import text
+from data.sources.files import limits, rows
 from tests.support.narrow import as_a
 
 characters = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.documents import Document, Drop, Record
-from data.sources import rows
 from data.sources.arxiv import recipe as arxiv
+from data.sources.files import rows
 from tests.support.narrow import as_a
 from tests.support.papers import CLEANED, PAPER, WHOLE, bulk, cleaned, folder, packed, paper, texts
 

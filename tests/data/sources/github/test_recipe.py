@@ -12,7 +12,8 @@ import pytest
 
 from data.documents import Document, Drop, Record
 from data.errors import DataError
-from data.sources import github, rows
+from data.sources import github
+from data.sources.files import rows
 from tests.support.github import CODE, MIT, clean, outcome, repository
 from tests.support.narrow import as_a
 

@@ -10,7 +10,7 @@ from random import Random
 import py7zr
 import pytest
 
-from data.sources import limits
+from data.sources.files import limits
 from data.sources.stackexchange import archive
 from data.sources.stackexchange.archive import Unreadable
 from tests.support.stackexchange import (

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from data.documents import Drop
-from data.sources import limits, rows, text
+from data.sources import text
+from data.sources.files import limits, rows
 
 
 def texts(path, content):

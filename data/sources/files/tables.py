@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.documents import Drop
-from data.sources import limits, packed
-from data.sources.limits import Expansion
-from data.sources.parquet_pages import pages_of
+from data.sources.files import limits, packed
+from data.sources.files.limits import Expansion
+from data.sources.files.parquet_pages import pages_of
 
 _ROWS = 256  # converted at once
 _PAGE_RECORDS = 8  # records of the largest size in one page: writers put up to 1,024 rows in a page

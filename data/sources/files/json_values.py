@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from data.documents import Drop
-from data.sources import limits
+from data.sources.files import limits
 
 _PIECE = 1 << 18  # characters read at once, at least
 _SCAN = 1 << 20  # characters of a bad element in which its end is looked for

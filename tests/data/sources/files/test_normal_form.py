@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.dedup.shingles import shingles
-from data.sources.normal_form import MARKS, normalized
+from data.sources.files.normal_form import MARKS, normalized
 
 MARK = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.combining(chr(code))]
 FORMS = ("NFC", "NFD", "NFKC", "NFKD")

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.documents import Drop
-from data.sources import rows, text
+from data.sources import text
+from data.sources.files import rows
 
 
 def texts(path):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.documents import Drop
-from data.sources import limits
-from data.sources.json_values import json_values
+from data.sources.files import limits
+from data.sources.files.json_values import json_values
 
 BAD = [
     '{"text": bad}',

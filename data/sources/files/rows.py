@@ -19,8 +19,8 @@ import pyarrow as pa
 from data import folders
 from data.documents import Drop
 from data.errors import DataError
-from data.sources import limits, packed, tables
-from data.sources.json_values import json_values
+from data.sources.files import limits, packed, tables
+from data.sources.files.json_values import json_values
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, pa.ArrowException)
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}

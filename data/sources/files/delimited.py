@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data.documents import Drop
-from data.sources import limits, rows
+from data.sources.files import limits, rows
 
 SUFFIXES = tuple(kind + pack for kind in (".csv", ".tsv") for pack in ("", *rows.COMPRESSIONS))
 _DELIMITERS = ",;\t"  # the one that occurs most in the header; in a .tsv, a tab

@@ -1,0 +1,1 @@
+"""Files as they are downloaded, read within bounds: what the recipes share."""
