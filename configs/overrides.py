@@ -107,7 +107,7 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     meant = _number(value, is_whole=known.get(key) in (int, int | None))
     if meant and key in known and schemas.is_number(known[key]):
         expected = schemas.described(known[key])
-        if "." not in meant or "number" in expected:  # 0,5 is no integer
+        if "." not in meant or "number" in expected:  # 0,5 is not an integer
             raise ConfigError(f"{key}={value}: expected {expected} in digits: {key}={meant}")
     if key in groups:
         return _choice(key, value, groups[key], parser)

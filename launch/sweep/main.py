@@ -73,7 +73,7 @@ def values(arg: str) -> list[str]:
     try:
         parsed = OverridesParser.create().parse_override(f"{key}={value}")
     except HydraException:
-        return [arg]  # text that is no override, such as a path; `load` judges it
+        return [arg]  # not an override, such as a path; `load` judges it
     if not parsed.is_sweep_override():
         return [arg]
     return [f"{key}={each}" for each in parsed.sweep_string_iterator()]

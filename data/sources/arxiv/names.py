@@ -20,7 +20,7 @@ _OLD_ID = re.compile(
 
 
 def arxiv_url(name: str) -> str:
-    """The paper's page, from the name of its file or folder, or '' if that is no arXiv number."""
+    """The paper's page, from the name of its file or folder, or '' if that is not an arXiv number."""
     found = _NEW_ID.match(name)
     if found:
         return f"https://arxiv.org/abs/{found[1]}"

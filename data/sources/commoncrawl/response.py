@@ -35,7 +35,7 @@ _TAG = re.compile(rb"<(?:!doctype|html|head|meta|title|body|div|p|table)\b", re.
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\s\"';,]+)", re.IGNORECASE)
 _PLAIN = {"", "identity"}
 _TYPE_END = re.compile(r"[;,\s]")  # some servers separate the parameters by a space, or send two types
-_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+", re.ASCII)  # what else is sent is no type
+_TYPE = re.compile(r"[\w!#$%&'*+.^`|~-]+/[\w!#$%&'*+.^`|~-]+", re.ASCII)  # other values are not types
 _UNKNOWN = {"unknown/unknown", "application/unknown", "*/*"}  # no types (MIME sniffing, §5)
 _XML = {"application/xml", "text/xml"}
 _XHTML = re.compile(

@@ -139,13 +139,13 @@ def _objects(line: bytes) -> list[dict]:
     found: list[dict] = []
     try:
         text = line.decode()
-        place = _BETWEEN.match(text).end()  # pyright: ignore[reportOptionalMemberAccess]
+        place = _BETWEEN.match(text).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
         while place < len(text):
             row, place = _DECODER.raw_decode(text, place)
             if not isinstance(row, dict):
                 return []
             found.append(row)
-            place = _BETWEEN.match(text, place).end()  # pyright: ignore[reportOptionalMemberAccess]
+            place = _BETWEEN.match(text, place).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
     except (ValueError, RecursionError):
         return []
     return found

@@ -56,7 +56,7 @@ def wikitext_to_text(
 
 
 def _character(entity: re.Match[str]) -> str:
-    """What an entity stands for. A longer name that begins as one is not that entity, against HTML's rule."""
+    """The characters of an entity. In HTML, a longer name would also begin with one; here it does not."""
     named = entity[0][1:]
     return html.unescape(entity[0]) if named[0] == "#" or named in html5 else entity[0]
 

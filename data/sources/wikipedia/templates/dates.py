@@ -153,7 +153,7 @@ def date_in(positional: list[str], language: str) -> str | None:
 
 
 def era(name: str, positional: list[str]) -> str | None:
-    """{{v. Chr.}}: the era, after a year if there is one; None if the name is no abbreviation of an era."""
+    """{{v. Chr.}}: the era, after a year if there is one; None if the name does not abbreviate an era."""
     if "." not in name:
         return None
     shown = _ERAS.get(re.sub(r"[\s.\-]", "", name.lower()))

@@ -39,7 +39,7 @@ _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
 
 def of_its_name(name: str, positional: list[str]) -> str | None:
-    """What {{km|5}}, {{EUR|5}}, {{€|5}} or {{m to ft|5}} shows; None if the name is no unit."""
+    """What {{km|5}}, {{EUR|5}}, {{€|5}} or {{m to ft|5}} shows; None if the name is not a unit."""
     key = name.lower()
     if not positional and _UNIT.fullmatch(key) and not key.isalpha():  # {{km2}}, {{km/h}}
         return _unit(name)

@@ -22,7 +22,7 @@ _SLAVIC = {"ru", "uk", "sr", "hr"}  # one for 1, 21, …; few for 2–4, 22–24
 
 
 def evaluated(name: str, arguments: list[str], language: str = "") -> str | None:
-    """The text of `{{name|arguments}}`; None if this is no function, or one without a value here."""
+    """The text of `{{name|arguments}}`; None if this is not a function, or has no value here."""
     function, colon, value = name.partition(":")
     function = function.strip().lower()
     if not colon or function not in _FUNCTIONS:
