@@ -1,5 +1,6 @@
 """The state of a run on one rank: everything that a checkpoint holds, and how far training is."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -30,15 +31,18 @@ class State:
     order: Order
     owed: dict | None  # the step's line of metrics, if its held-out losses are yet to be measured
 
-    def __init__(self, run: Resolved, ranks: Ranks, folder: RunFolder) -> None:
-        """Build the model, and restore the newest complete checkpoint. Raises RunError."""
+    def __init__(self, run: Resolved, ranks: Ranks, folder: RunFolder, beat: Callable[[str], None]) -> None:
+        """Build the model, and restore the newest complete checkpoint. Raises RunError.
+
+        `beat` reports progress to the watchdog.
+        """
         self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
         self.model = build_model(run.config, ranks)
         refuse = partial(refuse_remote, run, folder)
         restart = run.config.restart
         remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse, restart)
         self.saving = Saving(run, folder, remote)
-        self.judge = Judge(run, ranks, folder, self.model, self.saving)
+        self.judge = Judge(run, ranks, folder, self.model, self.saving, beat)
         self._restore(folder.arguments)
         self.uploads = Uploads(run.config.checkpoint, folder.checkpoints, remote, self.saving.saver)
 

@@ -42,9 +42,10 @@ def run_training(run: Resolved, ranks: Ranks, folder: RunFolder, watchdog: Watch
 
     All ranks call it.
     """
-    state = State(run, ranks, folder)
+    beat = partial(watchdog.beat, patience=LONG)
+    state = State(run, ranks, folder, beat)
     if state.is_at_end and not state.owed:
-        state.uploads.finish(partial(watchdog.beat, patience=LONG))
+        state.uploads.finish(beat)
         return ending.already_finished(folder.path, run.config, state.step)
     return Trainer(state, watchdog).run()
 
@@ -55,7 +56,6 @@ class Trainer:
     def __init__(self, state: State, watchdog: Watchdog) -> None:
         self.state, self.config, self.ranks, self.watchdog = state, state.config, state.ranks, watchdog
         config, ranks, folder, self.judge = self.config, self.ranks, state.folder, state.judge
-        self.judge.beat = self._beat
         self.timeline = config.timeline
         self.phase = self.timeline.phases[0]
         self.stragglers = Stragglers(config.watchdog.compare_every, ranks.device)
@@ -239,7 +239,9 @@ class Trainer:
         """Train these steps again and return their losses; logs nothing."""
         batches = loader.batches(first - 1, last)
         state, judge = self.state, self.judge
-        self.judge = Judge(state.run, self.ranks, state.folder, state.model, state.saving, is_replay=True)
+        self.judge = Judge(
+            state.run, self.ranks, state.folder, state.model, state.saving, self._beat, is_replay=True
+        )
         self.judge.recovery.resume(state.saving.recovery_state, judge.recovery.decisions, state.order)
         try:
             return {

@@ -36,16 +36,20 @@ class Judge:
         folder: RunFolder,
         model: Llama | Pipeline,
         saving: Saving,
+        beat: Callable[[str], None],
         *,
         is_replay: bool = False,
     ) -> None:
-        """`is_replay`: steps that were judged before are trained again, and a corrupt state is an error."""
+        """`beat` reports progress to the watchdog.
+
+        `is_replay`: steps that were judged before are trained again, and a corrupt state is an error.
+        """
         self._run, self._ranks, self._folder, self._saving = run, ranks, folder, saving
+        self._beat = beat
         self._is_replay = is_replay
         self.recovery = Recovery(run.config.recovery, math.log(run.config.model.vocab_size))
         self.sentinel = Sentinel(model, run.config, ranks)
         self.begun = 0  # the steps that a parent run trained
-        self.beat: Callable[[str], None] = lambda doing: None  # reports progress to the watchdog
         self.is_returning = False  # the last decision was to go back to a checkpoint
 
     def step(self, step: int, result: Result, optimizer: torch.optim.Optimizer, order: Order) -> dict | None:
@@ -82,7 +86,7 @@ class Judge:
             self._saving.saver.wait()
             back = config.recovery.back
             last = decisions.earliest(decision, back) if decision["action"] == "rewind" else None
-            self.beat("choosing a checkpoint to return to")  # which may be downloaded
+            self._beat("choosing a checkpoint to return to")  # which may be downloaded
             steps = first_rank_does(lambda: self._saving.steps_to_return_to(last))
             decision = decisions.destination(decision, steps, back, of_steps, self.begun)
             self.is_returning = True
