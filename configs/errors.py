@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from configs import terminal
+from configs.interrupts import speaks
 from configs.redact import redact
 
 AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
@@ -30,7 +31,7 @@ def report(error: Exception, origin: str = "") -> None:
     is_final = getattr(error, "is_final", False)
     _tell_torchrun(f"relama: error{text}", is_final)
     is_repeated = is_final and AGENT in os.environ
-    if os.environ.get("LOCAL_RANK", "0") == "0" and not is_repeated:
+    if speaks() and not is_repeated:
         terminal.keep()  # keep the progress line on the screen
         # Not wrapped: it may name a command or a path to copy.
         print(terminal.paint("relama: error", "red") + text, file=sys.stderr, flush=True)

@@ -51,13 +51,13 @@ def held() -> Iterator[None]:
 def interrupted() -> int:
     """Print one line (on the first rank of a machine) and return the exit code. A second Ctrl-C kills."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if _speaks():
+    if speaks():
         print(LINE, end="", file=sys.stderr, flush=True)
     return INTERRUPTED
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
-    if _speaks():
+    if speaks():
         os.write(2, LINE.encode())  # print may be at work in the interrupted code
     os._exit(INTERRUPTED)
 
@@ -69,5 +69,6 @@ def _ignore() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _speaks() -> bool:
+def speaks() -> bool:
+    """Whether this is the rank that prints for its machine."""
     return os.environ.get("LOCAL_RANK", "0") == "0"
