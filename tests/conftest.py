@@ -19,7 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from configs import waiting
 
-# A shell's own settings would change what the tests reach, print or are told that they are.
+# Settings of the shell that would change what the tests reach, print or believe about their ranks.
 OF_THE_SHELL = re.compile(
     r"(AWS|MLFLOW|PET|RELAMA|SLURM|TORCHELASTIC|WANDB)_.*|((ALL|FTP|HTTP|HTTPS|NO)_PROXY)|"
     r"COLUMNS|LINES|(NO|FORCE)_COLOR|(LOCAL_|GROUP_)?(RANK|WORLD_SIZE)|MASTER_(ADDR|PORT)|"

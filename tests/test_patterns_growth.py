@@ -11,7 +11,7 @@ from functools import cache
 from tests.support.pattern_cases import SEARCHES, Found, attacks, find_patterns
 
 SIZES = (16, 20, 24, 28, 32, 48, 64, 128, 512, 4000)  # exponential ones are slow at the first
-SHARE = 0.1  # at any of these sizes, of the time of n² at the last: what is faster is not looked at
+SHARE = 0.1  # of the time of n² at the last size: faster patterns are not examined
 STEEP = 8.0  # times the time for four times the text: n·log n takes 4.7, n² 16
 
 
@@ -32,7 +32,7 @@ def seconds(found: Found, attack: tuple[str, str, str], size: int) -> float:
 
 @cache
 def slow() -> float:
-    """Seconds above which a pattern is looked at; the machine's speed is in it."""
+    """Seconds above which a pattern is examined, measured on this machine."""
     square = Found(re.compile(r"\s+$"), "here", {"search"})
     return SHARE * min(seconds(square, ("", " ", "x"), SIZES[-1]) for _ in range(5))
 
