@@ -124,7 +124,7 @@ MISTAKES = {
     "generate weights=@2 prompt=a": "@2: expected RUN@STEP with the name of a run",
     "generate weights=photos@2 prompt=a": "photos: neither a run folder (runs/NAME) nor a checkpoint",
     "generate weights=runs@2 prompt=a": "runs: a folder of runs; choose one: runs/first",
-    "generate weights=runs/first/checkpoints/step-000002@2 prompt=a": "so it has no steps; give runs/firs",
+    "generate weights=runs/first/checkpoints/step-000002@2 prompt=a": "is not a run and has no steps; give",
     "generate weights=first@last prompt=a": "first@last: expected RUN@STEP with the number of a step",
     "generate weights=meta-llama/Llama-2-7b prompt=a": "hf download meta-llama/Llama-2-7b --local-dir FOLDER",
     "train TRAIN run=": "run=: empty; expected a value (a name under runs/, or a path",
