@@ -13,7 +13,8 @@ _JOINER = "\u034f"  # over which no mark is moved: it is what that format insert
 
 def normalized(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
     """`unicodedata.normalize`, with a joiner after each MARKS marks in a row."""
-    if not text.isascii():
+    # So many marks in a row have one at one of these places.
+    if any(map(unicodedata.combining, set(text[MARKS - 1 :: MARKS]))):
         text = _many().sub(rf"\g<0>{_JOINER}", text)
     return unicodedata.normalize(form, text)
 

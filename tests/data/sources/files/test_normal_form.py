@@ -23,6 +23,13 @@ def test_no_text_of_a_language_changes(form, text):
     assert normalized(form, text) == unicodedata.normalize(form, text)
 
 
+def test_marks_in_a_row_are_noticed_wherever_they_begin():
+    for before in range(2 * MARKS):
+        for marks, joiners in ((MARKS - 1, 0), (MARKS, 1), (2 * MARKS, 2)):
+            text = "á" * before + "e" + "\u0301" * marks + "a" * MARKS
+            assert normalized("NFD", text).count("\u034f") == joiners
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_marks_without_an_end_take_linear_time(form):
     begin = time.process_time()
