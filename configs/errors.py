@@ -17,7 +17,7 @@ from configs.interrupts import speaks
 from configs.redact import redact
 
 AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file below a file
 _NO_TARGET = (errno.ENOENT, errno.EEXIST, errno.ELOOP)  # of a link
@@ -40,7 +40,7 @@ def report(error: Exception, origin: str = "") -> None:
 def explained(error: OSError) -> str | None:
     """What is wrong with a path or its disk, with how to fix it; None for other errors."""
     path = error.filename2 or error.filename
-    if error.errno in _FULL:
+    if error.errno in FULL:
         places = [path] if path else [os.getcwd(), tempfile.gettempdir()]
         room = " and ".join(f"{place} ({_free(Path(place))} free)" for place in places)
         return f"no space left on the disk of {room}; make room there and run the same command again"
@@ -76,7 +76,7 @@ def reason(error: OSError) -> str:
 def _room(error: Exception, text: str) -> str:
     """How to go on where a full disk is behind a refusal that does not say so."""
     cause = error.__context__
-    if not isinstance(cause, OSError) or cause.errno not in _FULL or " free" in text:
+    if not isinstance(cause, OSError) or cause.errno not in FULL or " free" in text:
         return ""
     path = cause.filename2 or cause.filename
     free = f" ({_free(Path(path))} free)" if isinstance(path, str) else ""

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from configs.overrides import CONFIGS, ConfigError, at_home, quoted
+from configs.describe import CONFIGS
+from configs.overrides import ConfigError, at_home, quoted
 from configs.plain_yaml import read_tree, unread
 from configs.redact import MASK
 

@@ -23,10 +23,11 @@ from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationE
 
 from configs import describe, terminal
 from configs import schema as schemas
+from configs.describe import CONFIGS
 from configs.errors import explained, report
 from configs.files import expand, file_behind
 from configs.interrupts import interrupted, raise_again
-from configs.overrides import CONFIGS, ConfigError, checked, quoted
+from configs.overrides import ConfigError, checked, quoted
 from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.redact import redact_tree
 

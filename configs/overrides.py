@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import fields
-from pathlib import Path
 
 import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,7 +18,6 @@ from hydra.errors import HydraException
 from configs import describe
 from configs import schema as schemas
 
-CONFIGS = Path(__file__).resolve().parent
 # The key to use instead, for a path given to a group.
 _PATHS = {
     "model": "to start from weights, give init=PATH (train) or weights=PATH",
@@ -71,7 +69,7 @@ def groups_of(name: str) -> dict[str, list[str]]:
 
 
 def _read(name: str) -> dict:
-    return yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    return yaml.safe_load((describe.CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _meaning(name: str, schema: type, key: str) -> str:
@@ -83,7 +81,7 @@ def _meaning(name: str, schema: type, key: str) -> str:
 
 def choices_of(group: str) -> list[str]:
     """The choices of a config group, by name."""
-    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return sorted(path.stem for path in (describe.CONFIGS / group).glob("*.yaml"))
 
 
 def quoted(value: str) -> str:

@@ -7,7 +7,6 @@ read of the bucket, and never a wrong token.
 """
 
 import ctypes
-import errno
 import fcntl
 import os
 import shutil
@@ -21,6 +20,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from configs.errors import FULL
 from data.cache import files
 from data.errors import DataError
 
@@ -28,7 +28,6 @@ STRIPES = 128  # locks of a store, so that processes do not fetch the same block
 OPEN_FILES = 128
 RECOUNT = 5.0  # seconds between two looks at what the cache takes on the disk
 _KEEP_SIZE_PUNCH = 0x1 | 0x2  # Linux: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Disk:
@@ -105,7 +104,7 @@ class Disk:
             file = _opened(path, size)
             os.pwrite(file.fileno(), content, offset)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise DataError(
                     f"cache.path: {path}: cannot be written ({error.strerror}); choose a local disk"
                 ) from None
@@ -118,7 +117,7 @@ class Disk:
         try:
             files.keep(path, content)
         except DataError as error:
-            if not isinstance(error.__context__, OSError) or error.__context__.errno not in _FULL:
+            if not isinstance(error.__context__, OSError) or error.__context__.errno not in FULL:
                 raise
             self._warn_of_full()
             return False

@@ -15,13 +15,11 @@ from data.sources.arxiv.latex.inputs import INPUT_BY_MACRO, Resolve
 from data.sources.arxiv.latex.macros import expand
 from data.sources.arxiv.latex.syntax import MAX_TEXT
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim, declared
-from data.sources.arxiv.mains import MAIN_CLASS, MainFiles, find_mains, is_readme
+from data.sources.arxiv.mains import BEGIN, END, MAIN_CLASS, MainFiles, find_mains, is_readme
 
 MAX_DEPTH = 20  # nesting of inputs; a file is not read inside itself
 MAX_INPUTS = 2000  # files read for one main file, counting repeats
 
-_BEGIN = re.compile(r"\\begin\s*+\{document\}")
-_END = re.compile(r"\\end\s*+\{document\}")
 _FILECONTENTS = re.compile(r"\s*+(?:\[[^\]]{0,100}\]\s*+)?\{([^{}]*)\}\n?")
 _INPUT_PATH = re.compile(r"\\input@path\s*+\{((?:\s*+\{[^{}]{0,200}\})+)")
 _INCLUDE_ONLY = re.compile(r"\\includeonly\s*+\{([^{}\\#]{0,4000})\}")
@@ -115,9 +113,9 @@ class Paper:
         """The file's text; `folder` is where TeX runs, and `chain` the files that are being read."""
         text = self._text(path)
         if first(MAIN_CLASS, text):
-            begin = first(_BEGIN, text)
+            begin = first(BEGIN, text)
             if self._has_class and begin:  # a document inside the document: read only its body
-                end = next((mark for mark in uncommented(_END, text) if mark.start() > begin.end()), None)
+                end = next((mark for mark in uncommented(END, text) if mark.start() > begin.end()), None)
                 text = text[begin.end() : end.start() if end else len(text)]
             self._has_class = True
         self._length += len(text)

@@ -20,9 +20,9 @@ SHARED = 0.5  # share of common shingles above which two main files are versions
 _SHINGLE = 5  # words
 _MAX_COMPARED = 20  # main files that are compared
 
-_BEGIN = re.compile(r"\\begin\s*+\{document\}")
-_END = re.compile(r"\\end\s*+\{document\}")
-_MARKS = (MAIN_CLASS, _BEGIN, _END)
+BEGIN = re.compile(r"\\begin\s*+\{document\}")
+END = re.compile(r"\\end\s*+\{document\}")
+_MARKS = (MAIN_CLASS, BEGIN, END)
 _PLAIN = re.compile(
     r"\\(?:bye(?![A-Za-z])|magnification|input\s*+\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*+\Z)"
 )
@@ -179,7 +179,7 @@ def _versions(texts: list[tuple[str, str]]) -> list[str]:
 
 
 def _shingles(text: str) -> set[int]:
-    begin = first(_BEGIN, text)
+    begin = first(BEGIN, text)
     text = text[begin.end() :] if begin else text
     words = text.translate(_NO_WORD).split() if text.isascii() else _WORD.findall(text)
     width = min(_SHINGLE, len(words))

@@ -7,9 +7,8 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from data.sources.arxiv.latex.syntax import OPTION
+from data.sources.arxiv.latex.syntax import BRACED, OPTION
 
-_BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _STRUCTURE = re.compile(
     r"\\(?:(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
@@ -163,7 +162,7 @@ def _document_end(text: str, position: int) -> int:
 def _arguments_end(text: str, position: int) -> int:
     option = OPTION.match(text, position)
     position = option.end() if option else position
-    group = _BRACED.match(text, position)
+    group = BRACED.match(text, position)
     return group.end() if group else position
 
 

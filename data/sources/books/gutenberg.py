@@ -11,7 +11,7 @@ from typing import Any
 
 from data.sources.books import canada
 from data.sources.books.editions import edition
-from data.sources.books.notes import without_makers
+from data.sources.books.notes import GUTENBERG, PARAGRAPH_END, without_makers
 
 HEAD = 100_000  # characters within which a header ends; one with two small prints takes 30,000
 TAIL = 30_000  # the license and the small print take 20,000
@@ -35,7 +35,6 @@ _LICENSE = re.compile(
     r"^[ \t]*(?:\*+[ \t]*START: FULL LICENSE|THE FULL PROJECT GUTENBERG\W{0,4}(?:tm )?LICENSE)", _FLAGS
 )
 _ENDS = (_END, _LAST_LINE, _LICENSE)
-_GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _ABOUT_FILE = re.compile(r"project\s+gutenberg|\be-?texts?\b|small print", re.IGNORECASE)
 
 _HEADER_PARAGRAPH = re.compile(
@@ -62,7 +61,6 @@ _COPYRIGHTED = re.compile(
     r"\bCOPYRIGHTED\W+PROJECT\s+GUTENBERG|SMALL PRINT!\W*FOR COPYRIGHT PROTECTED", re.IGNORECASE
 )
 
-_PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _CREDITED = re.compile(
     r"\W{0,40}(?:produced|prepared|transcribed)\b[^\n]{0,60}\s(?:by|from)\b", re.IGNORECASE
 )
@@ -163,12 +161,12 @@ def _start(text: str) -> tuple[int, bool]:
         if rule:
             return titles.end() if titles else rule.end(), True
         end = 0
-        for paragraph in _PARAGRAPH_END.split(text[: HEAD // 5]):
+        for paragraph in PARAGRAPH_END.split(text[: HEAD // 5]):
             if paragraph.strip() and not _OF_AUSTRALIA.search(paragraph):
                 break
             end = text.index(paragraph, end) + len(paragraph)
         return max(end, titles.end() if titles else 0), True
-    if not _GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
+    if not GUTENBERG.search(top) or _END.match(top) or _LICENSE.match(top):
         return 0, False
     marks = (*_ENDS, _SMALL_PRINT_START)
     ends = any(mark.search(text, max(0, len(text) - TAIL)) for mark in marks)
@@ -178,7 +176,7 @@ def _start(text: str) -> tuple[int, bool]:
     head = head[: min([mark.start() for each in marks if (mark := each.search(head))], default=None)]
     start = place = 0
     is_header = True  # whether everything above belongs to it
-    for paragraph in _PARAGRAPH_END.split(head):
+    for paragraph in PARAGRAPH_END.split(head):
         place = text.index(paragraph, place) + len(paragraph)
         is_header = is_header and (not paragraph.strip() or _HEADER_PARAGRAPH.match(paragraph) is not None)
         if is_header or _ABOUT_FILE.search(paragraph):
@@ -229,7 +227,7 @@ def _without_australian_end(text: str) -> str:
 
 def _is_book(text: str) -> bool:
     """Whether the book continues here, so that the line above was a sentence of it."""
-    paragraphs = [part.strip() for part in _PARAGRAPH_END.split(text) if part.strip()]
+    paragraphs = [part.strip() for part in PARAGRAPH_END.split(text) if part.strip()]
     own = [part for part in paragraphs if not _ABOUT_FILE.search(part) and any(map(str.isalpha, part))]
     return sum(map(len, own)) > SHORT
 

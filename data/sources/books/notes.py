@@ -81,9 +81,9 @@ _OF_THE_MAKERS = re.compile(
     r"|\bcette\s+version\s+électronique|\bce\s+fichier\s+(?:digital|numérique)",
     re.IGNORECASE,
 )
-_GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
+GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
-_PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
+PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _RULES_BELOW = re.compile(r"(?:\n[^\w\n\"”’»)]*+)++\Z")  # what separated the note from the book
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
@@ -145,7 +145,7 @@ def _without_manuzio(text: str) -> str:
     while _MANUZIO.match(text) and start < 2 * _CLOSING_LENGTH:
         blank = _BLANK_LINES.match(text, start)
         start = blank.end() if blank else start
-        stop = _PARAGRAPH_END.search(text, start)
+        stop = PARAGRAPH_END.search(text, start)
         if stop is None or not _OF_MANUZIO.match(text, start, stop.start()):
             break
         start = stop.end()
@@ -159,8 +159,8 @@ def _without_credits(text: str) -> str:
         blank = _BLANK_LINES.match(text)
         is_near = blank is not None and blank[0].count("\n") <= 2
         text = text[blank.end() if blank else 0 :]
-        names_book = _GUTENBERG.search(paragraph)
-        stop = _PARAGRAPH_END.search(text)
+        names_book = GUTENBERG.search(paragraph)
+        stop = PARAGRAPH_END.search(text)
         end = stop.start() if stop else len(text)
         paragraph = text[: min(end, _CREDIT_LENGTH)]
         begins_note = _BEGINS_NOTE.match(paragraph) is not None or (
@@ -215,7 +215,7 @@ def _is_about_text(paragraph: str) -> bool:
 
 def _begins_about_text(paragraph: str, below: str) -> bool:
     """Whether a paragraph and the one below it speak of the text in several words, or of its makers."""
-    following = _PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=1)[0]
+    following = PARAGRAPH_END.split(below[:_CREDIT_LENGTH].lstrip("\n"), maxsplit=1)[0]
     return (
         _OF_THE_MAKERS.search(following) is not None
         or len({word.lower() for word in _ABOUT_TEXT.findall(f"{paragraph}\n{following}")}) > 1
@@ -269,7 +269,7 @@ def _without_closing_note(text: str) -> str:
     if note.start() <= len(text) * 2 // 3:  # above a short work, it is not a closing note
         return text
     position = note.end()
-    for stop in _PARAGRAPH_END.finditer(text, note.end()):
+    for stop in PARAGRAPH_END.finditer(text, note.end()):
         following = text[stop.end() : stop.end() + 300].lstrip("\n").split("\n\n", 1)[0]
         if _APPARATUS.match(following):
             position = stop.start()
@@ -281,7 +281,7 @@ def _without_closing_paragraphs(text: str, tail: int) -> str:
     """The book without a note whose heading begins its paragraph, if nothing but the note follows."""
     for note in _NOTE_PARAGRAPH.finditer(text, max(tail, len(text) * 2 // 3)):
         place = note.start()
-        _, *following = _PARAGRAPH_END.split(text[place:].lstrip("\n"))
+        _, *following = PARAGRAPH_END.split(text[place:].lstrip("\n"))
         for paragraph in following:
             if _APPARATUS.match(paragraph.strip()):
                 return text[:place].rstrip() + "\n\n" + text[text.index(paragraph, place) :].lstrip("\n")

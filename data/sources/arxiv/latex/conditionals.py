@@ -43,13 +43,13 @@ _CHARACTERS = re.compile(
     r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?"
     r"(?:\\([A-Za-z@]++)[ \t]*|(\s)|([^#{}$&%\\]))"
 )
-_RELATION = re.compile(r"\s*+([<=>])")
+RELATION = re.compile(r"\s*+([<=>])")
 _DEFINED = re.compile(r"\s*+\\([A-Za-z@]++)(?:[ \t]++|%[^\n]*+\n[ \t]*+)?")
 _NAMED = re.compile(r"[ \t]*+([A-Za-z@:*-]{1,60})[ \t]*+\\endcsname(?![A-Za-z@])[ \t]?")
 _TOKENS = re.compile(
     r"\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])"
 )
-_UNDEFINED = ("\\undefined", "\\@undefined")
+UNDEFINED = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _EMPTY = ("\\empty", "\\@empty")
 
 
@@ -131,7 +131,7 @@ def _is_true(name: str, text: str, position: int, lookup: Lookup) -> tuple[bool,
     if name in ("ifnum", "ifdim"):
         read = read_number if name == "ifnum" else read_length
         left, position = read(text, position, lookup)
-        relation = _RELATION.match(text, position)
+        relation = RELATION.match(text, position)
         right, position = read(text, relation.end(), lookup) if relation else (None, position)
         if relation is None or left is None or right is None:
             return None
@@ -160,7 +160,7 @@ def _is_same(one: str, other: str, lookup: Lookup) -> bool | None:
     if one == other:
         return True
     for name, compared in ((one, other), (other, one)):
-        if compared in _UNDEFINED:
+        if compared in UNDEFINED:
             known = lookup(name) if name[0] == "\\" else True
             return not known if isinstance(known, bool) else None
     values = []

@@ -7,7 +7,7 @@ for the files that it names, and where the command ends.
 import re
 from collections.abc import Callable
 
-from data.sources.arxiv.latex.syntax import OPTION, Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import BRACED, OPTION, Arguments, blanks_end
 
 # Returns a file's text, given the command's name and arguments.
 Resolve = Callable[[str, str, str], str | None]
@@ -16,7 +16,6 @@ _ARGUMENT = re.compile(
     r'[ \t]*+(?:\n[ \t]*+)?(?:\{((?:[^{}]++|\{[^{}]*\})*+)\}|"([^"\n]*)"|([^\s{}\\%$&#"\[\]]+)'
     r"|(\\[A-Za-z@]++))"
 )
-_BRACED = re.compile(r"\s*\{([^{}]*)\}")
 _GROUP = re.compile(r"\s*+\{(?:[^{}]++|\{[^{}]*\})*+\}")
 _FOLDERED = ("import", "subimport", "inputfrom", "subinputfrom", "includefrom", "subincludefrom")
 PACKAGES = ("usepackage", "RequirePackage", "documentclass", "LoadClass", "documentstyle")
@@ -41,7 +40,7 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
     """The text of the files that a command names, and where the command ends."""
     if command in PACKAGES:
         option = OPTION.match(text, position)
-        names = _BRACED.match(text, option.end() if option else position)
+        names = BRACED.match(text, option.end() if option else position)
         if names is None:
             return None, position
         kind = ".sty" if command in ("usepackage", "RequirePackage") else ".cls"
@@ -55,7 +54,7 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
     folder = ""
     if command in _FOLDERED:
         position += text.startswith("*", position)
-        first = _BRACED.match(text, position)
+        first = BRACED.match(text, position)
         if first is None:
             return None, position
         folder, position = first[1].strip(), first.end()
@@ -97,7 +96,7 @@ def loop(text: str, position: int, read: Arguments) -> tuple[list[str], int] | N
 
 def existence(text: str, position: int, resolve: Resolve, read: Arguments) -> tuple[int, int, int] | None:
     r"""Where the branch that \IfFileExists chooses starts and ends, and where the command ends."""
-    name = _BRACED.match(text, position)
+    name = BRACED.match(text, position)
     if name is None:
         return None
     spans, end = [], name.end()

@@ -7,11 +7,10 @@ unknown, and where it ends. Sources: the packages' manuals.
 import re
 
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, compared
+from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, RELATION, compared
 from data.sources.arxiv.latex.numbers import read_length, read_number
 
 _SIGN = re.compile(r"\s*+\\(?:([A-Za-z]++)|([()]))")
-_RELATION = re.compile(r"\s*+([<=>])")
 _LENGTHS = re.compile(r"[<=>]")  # between two lengths
 _OPERATORS = {"and": "and", "AND": "and", "or": "or", "OR": "or"}
 _TO_IFTHEN = (  # \ifboolexpr's words
@@ -166,7 +165,7 @@ class _Test:
             self._at = sign.end()
             return self._asked(sign[1])
         left, at = read_number(self._text, self._at, self._calls.asked)
-        relation = _RELATION.match(self._text, at)
+        relation = RELATION.match(self._text, at)
         if relation is None:
             raise _Unknown
         right, self._at = read_number(self._text, relation.end(), self._calls.asked)

@@ -16,7 +16,6 @@ from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
 from data.sources.arxiv.latex.syntax import WORD, blanks_end
 
 _ENDLESS = 3  # unterminated conditionals after which none is searched for
-_NOTHING = ("\\undefined", "\\@undefined")  # \let to these forgets a name
 _CONSTANTS = {"\\iftrue": True, "\\iffalse": False}
 _PACKAGES = re.compile(r"\s*+(?:\[([^\]]{0,1000})\])?\s*+\{([^{}]{0,1000})\}")
 _CLASS_OPTIONS = re.compile(r"\\documentclass\s*+\[([^\]]{0,1000})\]")
@@ -139,7 +138,8 @@ class State:
     def take(self, definition: Definition) -> bool:
         """Expand uses of the name from here on, if possible; returns whether to remove its definition."""
         name = definition.name
-        (self.calls.defined.discard if definition.meaning in _NOTHING else self.calls.defined.add)(name)
+        is_undefined = definition.meaning in conditionals.UNDEFINED
+        (self.calls.defined.discard if is_undefined else self.calls.defined.add)(name)
         if definition.is_kept:
             return True
         meaning = _CONSTANTS.get(definition.meaning.strip())

@@ -18,6 +18,7 @@ _BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
 _SIMPLE_GROUP = re.compile(r"[ \t]*+\n?+[ \t]*+\{([^{}\\]*)\}")
 _BRACE = re.compile(r"[{}]")
 _LANGUAGE = re.compile(r"\s*+\{[^{}\n]{0,60}\}")
+BRACED = re.compile(r"\s*\{([^{}]*)\}")
 OPTION = re.compile(r"\s*+\[[^\]]{0,1000}\]")
 
 # What a control sequence means: a flag's True or False, a macro's or a number's string, None if unknown; of
