@@ -184,46 +184,13 @@ class _Expander:
                 start = position = end
             elif word in DEFINERS:
                 begin = prefix_start if prefix_end == at else at
-                definition = read_definition(word, text, position, self.calls.read, self.state.known)
-                if definition is None:
-                    continue
-                end = definition.end
-                if end < 0:
-                    self.calls.put(definition.name, None)
-                    self.calls.defined.add(definition.name)
-                elif definition.name and self.state.take(definition):
-                    self.numbers.defined(text[begin:end])
-                    start = position = self._cut(start, begin, end)
-                else:
-                    self.numbers.defined(text[begin:end])
-                    if not definition.name:
-                        audience.command(word, text, at, position, is_sure=not self.flags.unsure)
-                    append(self.out, text[start:begin])
-                    self._append_opaque(text[begin:end])
-                    start = position = end
+                start, position = self._define(word, begin, at, start, position)
             elif word in _PREFIXES:
                 if prefix_end != at:
                     prefix_start = at
                 prefix_end = blanks_end(text, position)
-            elif word in self.flags.setters:
-                self.flags.use(word, self.state.group_depth() if prefix_end != at else 0)
-                self.calls.forget_values()
-            elif word in flags.COMMANDS:
-                self.flags.command(word, text, position, self.state.group_depth())
-                self.calls.forget_values()
-                if word == "newif":
-                    position = blanks_end(text, position)
-                    position += text.startswith("\\", position)  # skip the name, which tests nothing here
-            elif word in audiences.COMMANDS:
-                audience.command(word, text, at, position, is_sure=not self.flags.unsure)
-            elif word in numbers.COMMANDS or word in self.numbers.values:
-                is_local = self.state.group_depth() > 0 and prefix_end != at
-                position = self.numbers.command(
-                    word, text, at, position, is_sure=not self.flags.unsure, is_local=is_local
-                )
-                self.calls.forget_values()
-            elif word in ("usepackage", "RequirePackage"):
-                self.state.use_packages(text, position)
+            elif (after := self._obeyed(word, at, position, is_global=prefix_end == at)) is not None:
+                position = after
             elif self.resolve and word in INPUTS:
                 found = resolved_input(text, position, word, self._input)
                 if found[0] is not None:
@@ -245,6 +212,56 @@ class _Expander:
                 start = after_word(text, begin, end)
         append(self.out, text[start:])
         self.text = outer
+
+    def _define(self, word: str, begin: int, at: int, start: int, position: int) -> tuple[int, int]:
+        """Take a definition that begins at `begin`, before its prefixes, or leave it unexpanded.
+
+        Returns from where text is not yet in `out`, and where reading continues.
+        """
+        definition = read_definition(word, self.text, position, self.calls.read, self.state.known)
+        if definition is None:
+            return start, position
+        end = definition.end
+        if end < 0:
+            self.calls.put(definition.name, None)
+            self.calls.defined.add(definition.name)
+            return start, position
+        is_taken = definition.name and self.state.take(definition)
+        self.numbers.defined(self.text[begin:end])
+        if is_taken:
+            end = self._cut(start, begin, end)
+            return end, end
+        if not definition.name:
+            self.state.audience.command(word, self.text, at, position, is_sure=not self.flags.unsure)
+        append(self.out, self.text[start:begin])
+        self._append_opaque(self.text[begin:end])
+        return end, end
+
+    def _obeyed(self, word: str, at: int, position: int, *, is_global: bool) -> int | None:
+        """Obey a command that prints nothing; returns where reading continues, None for other commands."""
+        depth = 0 if is_global else self.state.group_depth()
+        if word in self.flags.setters:
+            self.flags.use(word, depth)
+        elif word in flags.COMMANDS:
+            self.flags.command(word, self.text, position, self.state.group_depth())
+            if word == "newif":
+                position = blanks_end(self.text, position)
+                position += self.text.startswith("\\", position)  # skip the name, which tests nothing here
+        elif word in audiences.COMMANDS:
+            self.state.audience.command(word, self.text, at, position, is_sure=not self.flags.unsure)
+            return position
+        elif word in numbers.COMMANDS or word in self.numbers.values:
+            is_sure = not self.flags.unsure
+            position = self.numbers.command(
+                word, self.text, at, position, is_sure=is_sure, is_local=depth > 0
+            )
+        elif word in ("usepackage", "RequirePackage"):
+            self.state.use_packages(self.text, position)
+            return position
+        else:
+            return None
+        self.calls.forget_values()
+        return position
 
     def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
         """Count groups; returns where verbatim text that begins here ends, or 0."""
