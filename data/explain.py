@@ -21,9 +21,11 @@ from data.cache.store import open_store
 from data.documents import Document, read_row
 from data.errors import DataError
 from data.folders import find_run, run_with
+from data.mixture import tokens_of
 from data.order import Order, Sample
 from data.phases.kept import Ranges, holes_of
 from data.phases.steps import Steps
+from data.remote import is_remote
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
@@ -38,6 +40,7 @@ class ExplainConfig:
     step: int  # 1, 2, …
     limit: int | None = None  # sequences; null: all of the global batch
     width: int | None = 400  # characters to show of each document; null: all
+    corpora: str | None = None  # where the prepared sources are now; null: where the run read them
     cache: CacheConfig = field(default_factory=CacheConfig)
 
     def __post_init__(self) -> None:
@@ -58,9 +61,10 @@ def explain(
     limit: int | None = None,
     width: int | None = None,
     cache: CacheConfig | None = None,
+    corpora: str | None = None,
 ) -> Iterator[str]:
     """The lines to print about `step`. Raises DataError for a missing run, store or text."""
-    order, steps, stores = read_run(folder, cache or CacheConfig())
+    order, steps, stores = read_run(folder, cache or CacheConfig(), corpora)
     tokenizer = Tokenizer(next(iter(stores.values())).tokenizer)
     first, batch = steps.sample(step - 1), steps.batch(step)
     shown = min(batch, limit or batch)
@@ -117,8 +121,23 @@ def _read_document(text_file: Path, row: int, place: str) -> Document:
     return read_row(text_file, row)
 
 
-def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, TokenStore]]:
-    """The run's order, its steps' samples and its stores, refused if their tokens have changed."""
+def read_run(
+    folder: Path, cache: CacheConfig, corpora: str | None = None
+) -> tuple[Order, Steps, dict[str, TokenStore]]:
+    """The run's order, its steps' samples and its stores, refused if their tokens have changed.
+
+    The stores are where the run read them, or in `corpora`.
+    """
+
+    def opened(source: str, place: str) -> TokenStore:
+        now = place if corpora is None else tokens_of(corpora, source)
+        if not is_remote(now) and not Path(now).is_dir():
+            raise DataError(
+                f"{now}: missing, though {folder} was trained on the tokens of {source}; restore them, or "
+                "give the folder that has all of the run's sources as corpora=FOLDER"
+            )
+        return open_store(now, cache=cache)
+
     path = folder / "order.json"
     try:
         known = json.loads(regular_file.content(path))
@@ -133,11 +152,11 @@ def read_run(folder: Path, cache: CacheConfig) -> tuple[Order, Steps, dict[str, 
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         why = "not JSON" if isinstance(error, json.JSONDecodeError) else f"{type(error).__name__}: {error}"
         raise DataError(f"{path}: not the order of a run ({why}); {AGAIN}") from None
-    stores = {source: open_store(place, cache=cache) for source, place in folders.items()}
+    stores = {source: opened(source, place) for source, place in folders.items()}
     every = {source for part in order.segments for source in part.block}
     for source, (place, fingerprint) in _of_the_past(folder, every - {*folders}).items():
         with suppress(DataError):  # gone: its samples say so
-            stores[source], fingerprints[source] = open_store(place, cache=cache), fingerprint
+            stores[source], fingerprints[source] = opened(source, place), fingerprint
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
             raise DataError(
@@ -201,7 +220,7 @@ def _overlap(ranges: Ranges, start: int, stop: int) -> int:
 
 def run(argv: list[str]) -> None:
     config = load("explain", ExplainConfig, as_key("run", argv))
-    for line in explain(config.folder, config.step, config.limit, config.width, config.cache):
+    for line in explain(config.folder, config.step, config.limit, config.width, config.cache, config.corpora):
         terminal.write(line)
 
 

@@ -64,12 +64,7 @@ def source_name(path: str) -> str:
 
 def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     """The tokens folder, or URL, of each chosen source. Raises DataError that names all missing ones."""
-    refuse_half_a_url(corpora)
-    if is_remote(corpora):
-        corpora = str(corpora).rstrip("/")
-    else:
-        corpora = Path(corpora)
-    stores = {source: _tokens(corpora, source) for source in config.chosen()}
+    stores = {source: tokens_of(corpora, source) for source in config.chosen()}
     missing = [source for source, place in stores.items() if not has_manifest(place)]
     if not missing:
         return stores
@@ -80,8 +75,12 @@ def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {_remedy(config, missing)}")
 
 
-def _tokens(corpora: Place, source: str) -> Place:
-    return f"{corpora}/{source}/tokens" if isinstance(corpora, str) else corpora / source / "tokens"
+def tokens_of(corpora: str | Path, source: str) -> Place:
+    """Where the store of a source is, whether it exists or not."""
+    refuse_half_a_url(corpora)
+    if is_remote(corpora):
+        return f"{str(corpora).rstrip('/')}/{source}/tokens"
+    return Path(corpora) / source / "tokens"
 
 
 def has_manifest(place: Place) -> bool:

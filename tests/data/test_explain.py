@@ -190,4 +190,21 @@ def test_missing_or_rebuilt_tokens_are_reported_by_name(run, copied, tmp_path, c
     assert "code/tokens: not the tokens that" in capsys.readouterr().err
     shutil.rmtree(tmp_path / "corpora" / "code" / "tokens")
     assert main([f"run={run}", "step=1"]) == 1
-    assert "manifest.json: missing" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert re.search(r"code/tokens: missing, .*trained on the tokens of code; .*corpora=FOLDER", error)
+
+
+def test_a_run_and_its_corpora_on_another_machine(run, copied, stores, tmp_path, capsys):
+    write_order(run, copied)
+    before = list(explain(run, 3))
+    (tmp_path / "corpora").rename(tmp_path / "moved")
+    shutil.copytree(run, tmp_path / "elsewhere")
+    assert main([f"run={tmp_path / 'elsewhere'}", "step=3"]) == 1
+    assert "corpora=FOLDER" in capsys.readouterr().err
+    assert main([f"run={tmp_path / 'elsewhere'}", "step=3", f"corpora={tmp_path / 'moved'}"]) == 0
+    moved = [line.replace(f"{tmp_path}/corpora/", f"{tmp_path}/moved/") for line in before]
+    assert list(explain(tmp_path / "elsewhere", 3, corpora=str(tmp_path / "moved"))) == moved
+    shutil.rmtree(tmp_path / "moved" / "code" / "tokens")
+    shutil.copytree(tmp_path / "moved" / "prose" / "tokens", tmp_path / "moved" / "code" / "tokens")
+    assert main([f"run={tmp_path / 'elsewhere'}", "step=3", f"corpora={tmp_path / 'moved'}"]) == 1
+    assert "moved/code/tokens: not the tokens that" in capsys.readouterr().err

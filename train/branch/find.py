@@ -33,6 +33,7 @@ class FindConfig:
 
     run: str  # a name under runs/, or a path
     document: str  # URL | FILE#RECORD | license:NAME | re:PATTERN over provenance | id | a text file of these
+    corpora: str | None = None  # where the prepared sources are now; null: where the run read them
     json: bool = False  # print JSON, with every step
     cache: CacheConfig = field(default_factory=CacheConfig)
 
@@ -55,9 +56,9 @@ class Found:
     checkpoint: str | None  # RUN@STEP, the newest kept checkpoint before all of these steps
 
 
-def find(folder: Path, document: str, cache: CacheConfig | None = None) -> Found:
+def find(folder: Path, document: str, cache: CacheConfig | None = None, corpora: str | None = None) -> Found:
     """Raises DataError or RunError: no such run, or a document that no store knows."""
-    order, steps, stores = explain.read_run(folder, cache or CacheConfig())
+    order, steps, stores = explain.read_run(folder, cache or CacheConfig(), corpora)
     last_step = read_run_config(folder).steps
     reached = explain.last_step(folder) or max((step for _, step in ancestors(folder)), default=0)
     spans = select(stores, wanted_in(document))
@@ -123,7 +124,7 @@ def _steps(steps: list[int]) -> str:
 
 def run(argv: list[str]) -> None:
     config = load("find", FindConfig, as_key("run", argv))
-    found = find(find_run(config.run), config.document, config.cache)
+    found = find(find_run(config.run), config.document, config.cache, config.corpora)
     text = [json.dumps(asdict(found))] if config.json else lines(found, config.run, config.document)
     for line in text:
         terminal.write(line)

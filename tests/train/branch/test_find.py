@@ -25,6 +25,11 @@ def test_a_document_is_found_and_left_out_of_a_branch(corpora, tmp_path, capsys)
     shown = [step for step in range(1, 5) if f"document {name}," in "\n".join(explain(folder, step))]
     assert found["trained"] == shown and found["checkpoint"] == f"{folder}@{shown[0] - 1}"
     assert found["tokens_trained"] > 0 and found["coming"]
+    (tmp_path / "moved").symlink_to(corpora)
+    assert find.main([f"run={folder}", f"document={name}", "json=true", f"corpora={tmp_path / 'moved'}"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert find.main([f"run={folder}", f"document={name}", f"corpora={tmp_path / 'no'}"]) == 1
+    assert "give the folder that has all of the run's sources as corpora=FOLDER" in capsys.readouterr().err
 
     assert find.main([f"run={folder}", f"document={name}"]) == 0
     text = capsys.readouterr().out
