@@ -33,6 +33,7 @@ from train.metrics.peak import measured_peak
 from train.optimizer import build_optimizer
 from train.precision import DTYPES
 from train.ranks.allocator import raise_malloc_thresholds
+from train.ranks.products import use_onednn_where_faster
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ WARM_UP = 2
 
 def relama_step(shape: Shape, precision: str):
     """The step as the trainer runs it on one rank."""
+    use_onednn_where_faster()
     dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     with torch.device("meta"):
         model = Llama(shape.model)

@@ -26,6 +26,7 @@ from model.llama import LlamaConfig
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, build, choose, dp_rank
 from train.config import Refused, RunError, TrainConfig
 from train.ranks import identity
+from train.ranks.products import use_onednn_where_faster
 from train.ranks.rendezvous import name_of_this_start
 
 LOOPBACK = "lo"
@@ -127,6 +128,7 @@ def set_up(
         torch.set_float32_matmul_precision("high")  # TF32 for what is left in fp32
     else:
         torch.set_num_threads(threads or default_threads(local_world_size))
+        use_onednn_where_faster()
     rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
     mesh = build(layout, kind)
     return Ranks(

@@ -1,0 +1,107 @@
+"""fp32 products by oneDNN instead of MKL: when, and that nothing else about a product changes."""
+
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from tests.support.narrow import present
+from train.ranks import products
+from train.ranks.products import is_onednn_faster, replaced_products
+
+pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch has no oneDNN")
+
+
+@pytest.fixture
+def multiplied(monkeypatch) -> Iterator[list[tuple[int, ...]]]:
+    """The replacement is in force; the shapes of the first factors that oneDNN got."""
+    shapes = []
+
+    def counted(x, w, of=products._times_transposed):
+        shapes.append(tuple(x.shape))
+        return of(x, w)
+
+    monkeypatch.setattr(products, "_times_transposed", counted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        library = replaced_products()
+    yield shapes
+    library._destroy()
+
+
+def drawn(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+LARGE = {
+    "rows": lambda: (drawn(96, 128), drawn(128, 256)),
+    "a linear layer": lambda: (drawn(96, 128), drawn(256, 128).t()),
+    "a weight's gradient": lambda: (drawn(512, 256).t(), drawn(512, 64)),
+    "a small one": lambda: (drawn(256, 64).t(), drawn(256, 512)),
+    "both transposed": lambda: (drawn(128, 300).t(), drawn(90, 128).t()),
+    "columns of wider ones": lambda: (drawn(128, 200)[:, 7:135], drawn(128, 300)[:, 11:267]),
+    "every second row": lambda: (drawn(256, 128)[::2], drawn(256, 128)[::2].t()),
+    "eight rows": lambda: (drawn(8, 1024), drawn(4096, 1024).t()),
+    "at an odd address": lambda: (drawn(96 * 128 + 1)[1:].view(96, 128), drawn(128, 256)),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_products_are_those_of_onednn_and_right(multiplied, name):
+    a, b = LARGE[name]()
+    exact = a.double() @ b.double()
+    for product in (a @ b, torch.mm(a, b, out=torch.empty(a.shape[0], b.shape[1]))):
+        assert product.is_contiguous() and product.dtype == torch.float32
+        assert (product.double() - exact).norm() < 1e-6 * exact.norm()
+    assert len(multiplied) == 2
+
+
+def test_other_products_are_torchs_own(multiplied):
+    a, b = drawn(96, 128), drawn(128, 256)
+    assert (a[:, :4] @ b[:4]).shape == (96, 256)
+    assert (drawn(7, 1024) @ drawn(1024, 4096)).shape == (7, 4096)
+    for dtype in (torch.bfloat16, torch.float64):
+        assert (a.to(dtype) @ b.to(dtype)).dtype == dtype
+    assert (drawn(1, 128).expand(256, 128) @ b).allclose(drawn(1, 128) @ b, atol=1e-4)
+    assert not (a[:0] @ b).numel()
+    resized = torch.empty(0)
+    assert torch.equal(torch.mm(a, b, out=resized), a @ b)
+    multiplied.clear()
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        torch.mm(a, b.t())
+    with pytest.raises(RuntimeError, match="same dtype"):
+        torch.mm(a, b.double())
+    assert not multiplied
+
+
+def test_gradients_are_computed_the_same_way(multiplied):
+    layer, x = torch.nn.Linear(256, 512, bias=False), drawn(2, 64, 256).requires_grad_()
+    of_output = drawn(2, 64, 512)
+    layer(x).backward(of_output)
+    assert len(multiplied) == 3
+    exact = of_output.flatten(0, 1).double().t() @ x.detach().flatten(0, 1).double()
+    assert (present(layer.weight.grad).double() - exact).norm() < 1e-6 * exact.norm()
+    exact = of_output.double() @ layer.weight.detach().double()
+    assert (present(x.grad).double() - exact).norm() < 1e-6 * exact.norm()
+
+
+def test_the_same_product_has_the_same_bits_at_any_address(multiplied):
+    a, b = LARGE["a weight's gradient"]()
+    for shift in range(1, 5):
+        moved = torch.empty(a.numel() + shift)[shift:].view(512, 256).copy_(a.t())
+        assert torch.equal(moved.t() @ b, a @ b)
+
+
+@pytest.mark.parametrize(
+    ("maker", "capability", "is_faster"),
+    [("AuthenticAMD", "AVX512", True), ("AuthenticAMD", "AVX2", False), ("GenuineIntel", "AVX512", False)],
+)
+def test_which_cpus(monkeypatch, tmp_path, maker, capability, is_faster):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {maker}\n")
+    monkeypatch.setattr(products, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: True)
+    assert is_onednn_faster() == is_faster
+    monkeypatch.setattr(products, "CPUINFO", tmp_path / "none")
+    assert not is_onednn_faster()
