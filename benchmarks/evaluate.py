@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from train.evaluation.harness import RelamaLM
 from train.ranks.allocator import raise_malloc_thresholds
+from train.ranks.products import as_relama_multiplies
 from train.weights.open import load_model, open_weights, tokenizer_of
 
 TEXT = "the river runs past an old mill where two children fish for trout every summer and the water is"
@@ -93,9 +95,10 @@ def compare(asked: argparse.Namespace, folder: Path) -> None:
         for turn in range(asked.turns):
             print(f"{name}: turn {turn + 1} of {asked.turns}", file=sys.stderr, flush=True)
             for side, lm in sides.items():
-                start = time.perf_counter()
-                found = lm.loglikelihood(requests, disable_tqdm=True)
-                seconds[side].append(time.perf_counter() - start)
+                with as_relama_multiplies() if side.startswith("relama") else nullcontext():
+                    start = time.perf_counter()
+                    found = lm.loglikelihood(requests, disable_tqdm=True)
+                    seconds[side].append(time.perf_counter() - start)
                 scores[side] = [score for score, _ in found]
         report(name, len(pairs), seconds, scores)
 

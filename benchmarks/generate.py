@@ -20,6 +20,7 @@ from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
 from train.generation.sampling import generate
 from train.precision import DTYPES
+from train.ranks.products import as_relama_multiplies
 
 CONFIG = LlamaConfig(dim=512, n_layers=8, n_heads=8, vocab_size=32000, max_seq_len=512)
 
@@ -69,8 +70,9 @@ def compare(arguments: argparse.Namespace, dtype: str) -> None:
     def relama(prompts: list[list[int]]) -> list[list[int]]:
         options = dict(max_tokens=arguments.new, temperature=0, top_p=1.0, generator=torch.Generator())
         new: list[list[int]] = [[] for _ in prompts]
-        for which, token in generate(ours, prompts, **options, eos_id=-1):
-            new[which].append(token)
+        with as_relama_multiplies():
+            for which, token in generate(ours, prompts, **options, eos_id=-1):
+                new[which].append(token)
         return new
 
     def transformers(prompts: list[list[int]], cache: str) -> list[list[int]]:

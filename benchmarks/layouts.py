@@ -30,6 +30,7 @@ from model.parallelize.mesh import Layout
 from train.config_groups import OptimConfig
 from train.optimizer import build_optimizer
 from train.ranks.allocator import raise_malloc_thresholds
+from train.ranks.products import use_onednn_where_faster
 
 MODEL = LlamaConfig(512, 8, 8, 32000, max_seq_len=512)
 SEQUENCES, MICRO_BATCHES = 4, 2  # in a global batch; MICRO_BATCHES if one rank has them all
@@ -58,6 +59,7 @@ CONTESTANTS = {
 
 def ours(layout: Layout):
     """One step as the trainer runs it, on this rank's (tokens, labels)."""
+    use_onednn_where_faster()
     mesh = meshes.build(layout, "cpu")
     with torch.device("meta"):
         model = Llama(MODEL)

@@ -172,6 +172,7 @@ def profiled(who: Contestant, name: str, shape: Shape, threads: int) -> None:
 
 def take_turns(name: str, contestants: list[Contestant], threads: int, turns: int, steps: int) -> None:
     """Measure one shape and print its table; progress goes to stderr."""
+    use_onednn_where_faster()  # the peak is the faster library's
     shape = SHAPES[name]
     workers = {who: start(name, who, threads) for who in contestants}
     results = {who: Result() for who in contestants}

@@ -7,6 +7,8 @@ The last bits of a product differ from MKL's.
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +25,17 @@ FEWEST = 8  # rows or columns; fewer, as in generation, MKL multiplies as fast
 def use_onednn_where_faster() -> Library | None:
     """Replace the fp32 products of this process, or do nothing. Returns what holds the replacement."""
     return replaced_products() if is_onednn_faster() else None
+
+
+@contextmanager
+def as_relama_multiplies() -> Iterator[None]:
+    """The same for a while, beside other tools in one process."""
+    library = replaced_products() if is_onednn_faster() else None
+    try:
+        yield
+    finally:
+        if library:
+            library._destroy()
 
 
 def is_onednn_faster() -> bool:
