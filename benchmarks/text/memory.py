@@ -48,6 +48,8 @@ VERBS = {  # in the order of their needs; {run}: the run folder
     "find": "find run={run} document=re:.",  # every document
     "branch": "branch run={run} at=10 to={out}/branch optim.lr=1e-4",
     "runs": "runs folder={out}",
+    "ladder": "ladder sizes=20k,40k,80k tokens_per_parameter=1,2 width_per_layer=16 seq_len=64 run={out}/ladder "
+    "micro_batch=1 global_batch=512 precision=fp32 threads=1 data=mix data.sources=text data.weights.text=1",
     "evaluate": "evaluate weights={run} tasks={task} benchmarks={out}/questions output={out}/scores batch=4",
     "chat": "chat weights={run} max_tokens=4",
 }
@@ -145,14 +147,14 @@ def rows(megabytes: float, only: str) -> Iterator[tuple[str, float, float]]:
         for place, number in zip(places, asked):
             write_questions(place / "questions", number)
         for name, words in VERBS.items():
-            needs_text = name in ("tokenizer", "prepare stage=tokens", "audit")
+            reads = ("tokenizer", "prepare stage=tokens", "audit", "train", "validate", "ladder")  # corpora
             where = {
                 place: {"run": place / "run", "out": place, "model": TOKENIZER, "task": TASK}
                 for place in places
             }
             filled = [
                 [word.format(**where[place]) for word in words.split()]
-                + ([f"corpora={place / 'corpora'}"] if needs_text or name in ("train", "validate") else [])
+                + ([f"corpora={place / 'corpora'}"] if name in reads else [])
                 for place in places
             ]
             if only in name or name in ("prepare stage=tokens", "train", "export"):
