@@ -75,8 +75,10 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
     for number, layer in enumerate(model.blocks):
         normed, attention = layer.attention_norm(hidden), layer.attention
         heads = (-1, attention.head_dim)
-        q = rotate(multiply(attention.wq, normed).unflatten(-1, heads), rotations).transpose(1, 2)
-        k = rotate(multiply(attention.wk, normed).unflatten(-1, heads), rotations).transpose(1, 2)
+        q = multiply(attention.wq, normed).unflatten(-1, heads)
+        k = multiply(attention.wk, normed).unflatten(-1, heads)
+        turned = rotate(torch.cat((q, k), dim=2), rotations).transpose(1, 2)  # in one call, for speed
+        q, k = turned.split((q.shape[2], k.shape[2]), dim=1)
         # (batch, kv_heads, n, head_dim)
         v = multiply(attention.wv, normed).unflatten(-1, heads).transpose(1, 2)
         keys, values = cache.layer(number, k)
@@ -87,14 +89,22 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
             rows = torch.arange(batch, device=tokens.device)[:, None]
             keys[rows, :, slots] = k.transpose(1, 2)
             values[rows, :, slots] = v.transpose(1, 2)
-        out = F.scaled_dot_product_attention(
-            q, keys[:, :, :end], values[:, :, :end], attn_mask=mask, is_causal=first, enable_gqa=shared(q, k)
-        )
+        out = _attended(q, keys[:, :, :end], values[:, :, :end], mask, first)
         hidden = hidden + multiply(attention.wo, out.transpose(1, 2).flatten(-2))
         hidden = hidden + multiply(layer.feed_forward, layer.ffn_norm(hidden))
     cache.lengths = cache.lengths + counts
     last = hidden[torch.arange(batch), (counts - 1).to(tokens.device)]  # (batch, dim)
     return multiply(model.output, model.norm(last))
+
+
+def _attended(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
+    """Attention of new queries to all keys so far, (batch, n_heads, n, head_dim)."""
+    dtype = q.dtype
+    if q.shape[2] == 1 and q.is_cpu:  # in bf16 torch reads the keys of one query three times as slowly
+        q, keys, values = q.float(), keys.float(), values.float()
+    gqa = shared(q, keys)
+    out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, is_causal=is_causal, enable_gqa=gqa)
+    return out.to(dtype)
 
 
 def _has_few_rows(model: Llama, rows: int) -> bool:

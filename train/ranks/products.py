@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.library import Library
 
 CPUINFO = Path("/proc/cpuinfo")
-LEAST = 2**21  # multiplications; for fewer, the detour through Python costs more than it gains
-FEWEST = 8  # rows or columns; fewer, as in generation, MKL multiplies as fast
+# Multiplications; for fewer, the detour through Python costs more than it gains.
+LEAST, LEAST_OF_ONE_ROW = 2**21, 2**19
+FEWEST = 8  # rows or columns; fewer, but for a single one, MKL multiplies as fast (model/decode.py)
 
 
 @cache
@@ -77,7 +78,8 @@ def _is_large(a: Tensor, b: Tensor) -> bool:
     are_matrices = a.dtype == b.dtype == torch.float32 and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]
     if not are_matrices or 0 in a.stride() + b.stride():
         return False
-    return a.numel() * b.shape[1] >= LEAST and min(a.shape[0], b.shape[1]) >= FEWEST
+    size, rows = a.numel() * b.shape[1], min(a.shape[0], b.shape[1])
+    return size >= LEAST if rows >= FEWEST else rows == 1 and size >= LEAST_OF_ONE_ROW
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
