@@ -32,7 +32,7 @@ def prompts(*lengths: int) -> list[list[int]]:
     return [torch.randint(3, 211, (length,), generator=draw).tolist() for length in lengths]
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 5e-2)])
 @pytest.mark.parametrize("lengths", [(9,), (9, 9), (1, 17, 6)])
 def test_logits_equal_those_of_a_single_forward_pass(model, lengths, dtype, tolerance):
     exact, model = model, deepcopy(model).to(dtype)
