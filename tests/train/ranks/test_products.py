@@ -42,6 +42,7 @@ LARGE = {
     "both transposed": lambda: (drawn(128, 300).t(), drawn(90, 128).t()),
     "columns of wider ones": lambda: (drawn(128, 200)[:, 7:135], drawn(128, 300)[:, 11:267]),
     "every second row": lambda: (drawn(256, 128)[::2], drawn(256, 128)[::2].t()),
+    "every second column": lambda: (drawn(96, 256)[:, ::2], drawn(128, 512)[:, ::2]),
     "one row": lambda: (drawn(1, 1024), drawn(1024, 1024).t()),
     "one column": lambda: (drawn(1024, 1024), drawn(1, 1024).t()),
     "eight rows": lambda: (drawn(8, 1024), drawn(4096, 1024).t()),
