@@ -58,8 +58,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         chunks = -(-tokens * vocab // CHUNK)
         total = hidden.new_zeros((), dtype=torch.float32)
         ctx.tokens, ctx.weight_dtype = tokens, weight.dtype
+        # In evaluation nothing is saved for backward; bf16 would round the weight's gradient at every chunk.
         grad_hidden = torch.empty_like(hidden if train else hidden[:0])
-        grad_weight = weight[:0]
+        grad_weight = torch.zeros_like(weight if train else weight[:0], dtype=torch.float32)
         weight = weight.to(hidden.dtype)
         first = 0
         for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
@@ -68,10 +69,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             if train:
                 grad = grad.to(weight.dtype)
                 torch.mm(grad, weight, out=grad_hidden[first : first + len(y)])
-                part = grad.t() @ x  # added in fp32: bf16 would round the sum at every chunk
-                grad_weight = grad_weight.add_(part) if first else part.float()
+                _accumulate(grad_weight, grad.t(), x)
             first += len(y)
-        if train:  # in evaluation nothing is saved for backward
+        if train:
             ctx.save_for_backward(grad_hidden, grad_weight)
         return total / tokens
 
@@ -90,3 +90,11 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             None,
             None,
         )
+
+
+def _accumulate(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a @ b, in total's dtype."""
+    if total.dtype == a.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b

@@ -2,7 +2,8 @@
 
 The real samples of ../shared/data, copied to a useful size; one process on one core, without imports.
 MB/s of raw input as on disk (compressed if dumps are), by CPU time, so that a busy machine does not distort
-it. Each source is run again on twice as many copies: its memory should not grow.
+it. Each source is run again on twice as many copies: its memory should not grow. Its cleaner alone, in a
+process of its own, reads and cleans the same records and keeps nothing.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +64,21 @@ def as_c4(folder: Path) -> None:
             out.write(json.dumps({"text": row.text, "url": f"https://example.org/{place}"}) + "\n")
 
 
+def cleaner(source: str, inputs: list[str]) -> None:
+    """Print the seconds that the recipe's own functions take for everything in `inputs`."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    from data.documents import Record
+
+    recipe = import_module(f"data.sources.{source}")
+    begin = time.process_time()
+    for path in inputs:
+        for file in recipe.inputs(Path(path)):
+            for item in recipe.read(file):
+                if isinstance(item, Record):
+                    recipe.clean(item, source=source)
+    print(json.dumps({"code": 0, "seconds": time.process_time() - begin}), flush=True)
+
+
 def contestant(source: str, output: str, inputs: list[str]) -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     from data.main import main
@@ -74,6 +91,16 @@ def contestant(source: str, output: str, inputs: list[str]) -> None:
     print(json.dumps({"code": code, "seconds": seconds, "rss": rss}), flush=True)
 
 
+def ran(source: str, output: str, folders: list[Path]) -> dict:
+    """What a contestant measured in a process of its own; exits with its message if it fails."""
+    command = [sys.executable, __file__, "--contestant", source, output, *map(str, folders)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    measured = json.loads(process.stdout.splitlines()[-1]) if process.stdout else {"code": 1}
+    if measured["code"]:
+        sys.exit(f"{source}: {process.stderr}")
+    return measured
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--sources", default=",".join(INPUTS))
@@ -82,11 +109,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.contestant:
         source, output, *inputs = arguments.contestant
-        contestant(source, output, inputs)
+        cleaner(source, inputs) if output == "none" else contestant(source, output, inputs)
         return
     if not SHARED.is_dir():
         parser.error(f"{SHARED}: no such folder; this benchmark reads the raw samples there")
-    heads = ("raw MB", "MB/s", "text MB", "documents", "peak RSS", "with twice as much")
+    heads = ("raw MB", "MB/s", "text MB", "documents", "of the cleaner", "peak RSS", "with twice as much")
     print(f"{'':16}" + "".join(f"{head:>{max(11, len(head) + 2)}}" for head in heads))
     for source in arguments.sources.split(","):
         row = []
@@ -94,17 +121,15 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as place:
                 folders = copies(source, size, Path(place) / "in")
                 raw = sum(path.stat().st_size for f in folders for path in f.rglob("*") if path.is_file())
-                command = [sys.executable, __file__, "--contestant", source, f"{place}/out"]
-                ran = subprocess.run([*command, *map(str, folders)], cwd=ROOT, capture_output=True, text=True)
-                measured = json.loads(ran.stdout.splitlines()[-1]) if ran.stdout else {"code": 1}
-                if measured["code"]:
-                    sys.exit(f"{source}: {ran.stderr}")
+                measured = ran(source, f"{place}/out", folders)
+                measured["alone"] = ran(source, "none", folders)["seconds"] if not row else 0
                 report = json.loads(Path(place, "out", "report.json").read_text())
                 row.append((raw, measured, report))
         (raw, measured, report), (_, twice, _) = row
         print(
             f"{source:16}{raw / 1e6:11.1f}{raw / 1e6 / measured['seconds']:11.2f}"
-            f"{report['text_bytes'] / 1e6:11.1f}{report['kept']:11,}{measured['rss'] / 2**20:7.0f} MiB"
+            f"{report['text_bytes'] / 1e6:11.1f}{report['kept']:11,}"
+            f"{measured['alone'] / measured['seconds']:16.0%}{measured['rss'] / 2**20:7.0f} MiB"
             f"{twice['rss'] / 2**20:16.0f} MiB",
             flush=True,
         )

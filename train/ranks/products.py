@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.library import Library
+from torch.types import Number
 
 CPUINFO = Path("/proc/cpuinfo")
 # Multiplications; for fewer, the detour through Python costs more than it gains.
@@ -54,37 +55,53 @@ def _is_intels() -> bool:
 
 def replaced_products() -> Library:
     """Large products of fp32 matrices are oneDNN's until the result's `_destroy` is called."""
-    mkl, mkl_out = (torch.library.get_kernel(name, "CPU") for name in ("aten::mm", "aten::mm.out"))
+    mkl, mkl_out, mkl_add = (
+        torch.library.get_kernel(f"aten::{name}", "CPU") for name in ("mm", "mm.out", "addmm_")
+    )
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.CPU)
 
     def mm(a: Tensor, b: Tensor) -> Tensor:
-        return _product(a, b) if _is_large(a, b) else mkl.call_boxed(keys, a, b)
+        return _product(a, b).contiguous() if _is_large(a, b) else mkl.call_boxed(keys, a, b)
 
     def mm_out(a: Tensor, b: Tensor, *, out: Tensor) -> Tensor:
-        if _is_large(a, b) and out.shape == (a.shape[0], b.shape[1]) and out.dtype == a.dtype:
+        if _is_large(a, b) and _can_hold(out, a, b):
             return out.copy_(_product(a, b))
         return mkl_out.call_boxed(keys, a, b, out=out)
+
+    def addmm_(total: Tensor, a: Tensor, b: Tensor, *, beta: Number = 1, alpha: Number = 1) -> Tensor:
+        if beta == alpha == 1 and _is_large(a, b) and _can_hold(total, a, b):
+            return total.add_(_product(a, b))
+        return mkl_add.call_boxed(keys, total, a, b, beta=beta, alpha=alpha)
 
     library = Library("aten", "IMPL")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*Overriding a previously registered kernel")
-        library.impl("mm", mm, "CPU")
-        library.impl("mm.out", mm_out, "CPU")
+        for name, kernel in {"mm": mm, "mm.out": mm_out, "addmm_": addmm_}.items():
+            library.impl(name, kernel, "CPU")
     return library
 
 
 def _is_large(a: Tensor, b: Tensor) -> bool:
     """Whether oneDNN may multiply the two; what is wrong with them, torch says."""
     are_matrices = a.dtype == b.dtype == torch.float32 and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]
-    if not are_matrices or 0 in a.stride() + b.stride():
+    if not are_matrices or not (_is_whole(a) and _is_whole(b)):
         return False
     size, rows = a.numel() * b.shape[1], min(a.shape[0], b.shape[1])
     return size >= LEAST if rows >= FEWEST else rows == 1 and size >= LEAST_OF_ONE_ROW
 
 
+def _is_whole(matrix: Tensor) -> bool:
+    """Its rows or its columns follow each other in memory; oneDNN would copy others, some very slowly."""
+    return (matrix.is_contiguous() or matrix.t().is_contiguous()) and 0 not in matrix.stride()
+
+
+def _can_hold(out: Tensor, a: Tensor, b: Tensor) -> bool:
+    return out.shape == (a.shape[0], b.shape[1]) and out.dtype == a.dtype
+
+
 def _product(a: Tensor, b: Tensor) -> Tensor:
     if a.stride(0) == 1 and a.numel() > b.numel():  # a's rows would be copied: multiply the other way round
-        return _times_transposed(b.t(), a).t().contiguous()
+        return _times_transposed(b.t(), a).t()
     return _times_transposed(a, b.t())
 
 
