@@ -8,11 +8,17 @@ The gather is differentiable; its backward reduce-scatters the gradients.
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributed._functional_collectives import all_gather_single_autograd
 from torch.distributed.device_mesh import DeviceMesh
 from torch.nn.attention.bias import causal_lower_right
 
 from model.llama import Llama, shared
+
+try:
+    from torch.distributed._functional_collectives import all_gather_single_autograd
+except ImportError:  # its name before torch 2.13; benchmarks/gpu.py runs with torch 2.11
+    from torch.distributed._functional_collectives import (
+        all_gather_tensor_autograd as all_gather_single_autograd,
+    )
 
 
 def context_parallel(model: Llama, mesh: DeviceMesh) -> None:

@@ -56,6 +56,7 @@ LARGE = {
 
 PARTS = {
     "columns of wider ones": lambda: (drawn(128, 200)[:, 7:135], drawn(128, 300)[:, 11:267]),
+    "one row of several pages": lambda: (drawn(1024, 1024), drawn(1, 9, 1024)[:, -1].t()),
     "every second row": lambda: (drawn(256, 128)[::2], drawn(256, 128)[::2].t()),
     "every second column": lambda: (drawn(96, 256)[:, ::2], drawn(128, 512)[:, ::2]),
 }
