@@ -4,7 +4,9 @@
 one, so the trainer never asks whether it is distributed.
 """
 
+import atexit
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -179,6 +181,9 @@ def tear_down() -> None:
         fairscale.destroy_model_parallel()
     if identity.has_group():
         dist.destroy_process_group()
+        # A mesh refers to itself, and so its groups outlive this. Their threads must end before the
+        # interpreter does, or one of them may abort the process.
+        atexit.register(gc.collect)
 
 
 def first_rank_does(work: Callable[[], T]) -> T:

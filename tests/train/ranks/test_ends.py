@@ -30,6 +30,16 @@ def verb(argv):
 sys.exit(entry(verb, [], errors=(RunError,)))
 """
 
+# Prints, as the last that the process does, which of gloo's threads are left.
+THREADS = """
+import atexit, glob
+
+def names():
+    return sorted({open(name).read().strip() for name in glob.glob("/proc/self/task/*/comm")})
+
+atexit.register(lambda: print("left:", *names()))
+"""
+
 
 def machines(*program: str, restarts: int = 0, outputs: list[IO], log: Path) -> list[subprocess.Popen]:
     """Two of our torchruns with a rank each, in sessions of their own; the first meets the second here."""
@@ -84,6 +94,20 @@ def test_a_reader_that_leaves_ends_the_command_on_all_without_a_word(verb, tmp_p
         found = codes(machines(verb, outputs=[broken, broken], log=log), log)
     assert found == [0, 0], log.read_text()
     assert "relama: error" not in log.read_text() and "Traceback" not in log.read_text()
+
+
+def test_no_thread_of_gloo_is_left_when_the_interpreter_ends(tmp_path):
+    """One that is left may abort the process, after all work is done."""
+    (tmp_path / "verb.py").write_text(THREADS + VERB.replace("print(", 'print("during:", *names()); print('))
+    log, outputs = tmp_path / "log", [tmp_path / "first", tmp_path / "second"]
+    with outputs[0].open("w") as first, outputs[1].open("w") as second:
+        found = codes(machines(str(tmp_path / "verb.py"), outputs=[first, second], log=log), log)
+    assert found == [0, 0], log.read_text()
+    during, *_ = outputs[0].read_text().splitlines()
+    assert "gloo" in during
+    for output in outputs:
+        *_, left = output.read_text().splitlines()
+        assert left.startswith("left:") and "gloo" not in left
 
 
 def test_a_rank_that_is_killed_in_its_last_upload_is_started_again_with_all_others(
