@@ -29,7 +29,7 @@ from data.remote import is_remote
 from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
-AGAIN = "the command that trains this run writes it again"
+AGAIN = "run the command that trains this run again to restore it"
 
 
 @dataclass

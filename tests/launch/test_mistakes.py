@@ -147,7 +147,7 @@ def test_a_text_that_cannot_be_used_leaves_no_text(content, expected, folder, tm
             "export weights=first format=hf output=new",
             "runs/first: all of its checkpoints are dam",
         ),
-        ("order.json", "explain run=first step=1", "runs/first/order.json: missing; the command that trains"),
+        ("order.json", "explain run=first step=1", "runs/first/order.json: missing; run the command that"),
         (
             "tokenizer.model",
             "audit run=first",
