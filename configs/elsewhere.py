@@ -43,6 +43,7 @@ _NAMES = {
     "model.head_size": "head_dim",
     "model.multiple_of": "intermediate_size ffn_hidden_size ffn_dim",
     "model.ffn_dim_multiplier": "intermediate_size ffn_hidden_size ffn_dim mlp_ratio",
+    "vocab_size": "vocab n_vocab pieces",
     "validate.sequences": "eval_iters",
     "checkpoint.every": (
         "save_steps save_interval save_strategy save_every save_freq always_save_checkpoint "
@@ -107,7 +108,9 @@ _NAMES = {
     "model.norm_eps": "rms_norm_eps",
     "checkpoint.asynchronous": "async_mode async_save",
     "config": "config_file",
-    "prompt": "text start input_text",
+    "prompt": "text start input_text input",
+    "prompts": "input input_file file files prompt_file prompts_file",
+    "document": "text file files input query url",
     "logger": (
         "report_to logger_name wandb_log wandb wandb.enable enable_wandb enable_tensorboard tensorboard"
     ),
@@ -120,15 +123,46 @@ _NAMES = {
     "model.rope_theta": "rope_base rotary_base",
     "evaluate.every": "interval freq",
     "seed": "seed_everything random_seed",
+    "cluster.rendezvous": "rdzv_endpoint rendezvous_endpoint",
+    "cluster.partition": "queue",
+    "cluster.time": "walltime time_limit timelimit",
+    "cluster.setup": "modules module prologue setup_file",
+    "cluster.environment": "env env_vars",
+    "image": "container container_image docker_image",
     "device": "accelerator no_cuda use_cpu use_cuda cuda",
 }
+# Options of sbatch that are given as they are: cluster.sbatch.NAME=VALUE.
+OF_SBATCH = (
+    *("account", "qos", "mem", "mem_per_cpu", "mem_per_gpu", "constraint", "reservation", "nodelist", "gres"),
+    *("mail_user", "mail_type", "comment", "dependency", "exclusive", "licenses", "requeue"),
+)
 ELSEWHERE: dict[str, tuple[str, ...]] = {}
 for _key, _names in _NAMES.items():
     for _name in _names.split():
         ELSEWHERE[_name] = (*ELSEWHERE.get(_name, ()), _key)
 # Names, a key of the commands that they concern, and what to know.
 ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (OF_SBATCH, "cluster.partition", "an option of sbatch is given as cluster.sbatch.NAME=VALUE"),
     (("run", "weights"), "gpus_per_node", "a plan needs no run; give its model, such as model=7b"),
+    (
+        ("input", "inputs", "files", "file", "text", "train_files", "source", "recipe"),
+        "max_bytes",
+        "a tokenizer is trained on prepared text: relama prepare recipe=text source=NAME input=PATH "
+        "stage=text, then relama tokenizer data=mix data.weights.NAME=1 data.sources=NAME (or all in one: "
+        "relama train data=text input=PATH)",
+    ),
+    (
+        ("input", "inputs", "files", "file", "text", "source", "sources", "tokens", "recipe"),
+        "more",
+        "prepared sources are appended: relama prepare recipe=text source=NAME input=PATH tokenizer=… "
+        "corpora=NEW, then relama append corpora=OLD more=NEW output=BOTH",
+    ),
+    (
+        ("input", "inputs", "files", "file", "text", "source", "val_data", "dataset"),
+        "sequences",
+        "held-out text is measured once it is prepared: relama prepare recipe=text source=NAME input=PATH "
+        "tokenizer=PATH heldout=0.5, then data=mix data.weights.NAME=1 data.sources=NAME",
+    ),
     (("run", "weights"), "folder", "every run is listed; for one: relama report run=NAME"),
     (
         ("dropout", "attention_dropout", "hidden_dropout", "resid_pdrop", "attn_pdrop", "embd_pdrop"),
@@ -236,6 +270,11 @@ ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
         ("top_k", "repetition_penalty", "num_beams", "do_sample", "greedy"),
         "temperature",
         "texts are drawn by temperature= and top_p=; temperature=0 takes the likeliest token",
+    ),
+    (
+        ("output", "out", "output_file", "save", "save_to"),
+        "temperature",
+        "texts are printed; a shell writes them to a file: relama generate … > FILE",
     ),
     (
         ("num_samples", "num_return_sequences", "n", "best_of"),

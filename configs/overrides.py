@@ -2,7 +2,7 @@
 
 A key must exist, a group's choice must be a file of that group, and a value must parse. All of it is checked
 here, so that no message of Hydra's has to be understood. Texts and lists are taken as the shell gives them:
-`output=/tmp/a,b`, `data.sources=c4,books`.
+`output=/tmp/a,b`, `data.sources=c4,books`, `input={a,b}.txt`.
 """
 
 import difflib
@@ -37,16 +37,15 @@ class ConfigError(Exception):
 def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
     """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
     groups, parser = groups_of(name), OverridesParser.create()
-    for key in (argument.removesuffix("=") for argument in arguments if argument.endswith("=")):
-        kind = schemas.leaves(schema).get(key)
-        needs_value = schemas.is_text(kind) or schemas.is_list_or_null(kind)
-        if needs_value and key not in schemas.may_be_empty(schema):
-            raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
     found = []
     for before, argument in zip(["", *arguments], arguments):
         if hint := _of_the_one_before(before, argument, schema, groups):
             raise ConfigError(f"{argument!r}: expected key=value{hint}")
-        found.append(_checked(argument, schema, groups, parser))
+        written = _checked(argument, schema, groups, parser)
+        key, _, value = written.lstrip("+").partition("=")
+        if value in ("", "[]") and argument[-1] != "]" and schemas.needs_value(schema, key):
+            raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
+        found.append(_with_earlier(found, written, argument))
     return found
 
 
@@ -127,6 +126,20 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
     return written
 
 
+def _with_earlier(found: list[str], written: str, argument: str) -> str:
+    """`written`; of a list that was given before, with its items: a shell's `input={a,b}.txt` gives it twice.
+
+    A list in brackets replaces the earlier one, as in Hydra.
+    """
+    key, _, value = written.partition("=")
+    is_plain_list = value.startswith("[") and not argument.endswith(f"={value}")
+    earlier = next((each for each in reversed(found) if each.startswith(f"{key}=")), "")
+    if not is_plain_list or not earlier.startswith(f"{key}=["):
+        return written
+    items = [each.partition("=")[2][1:-1] for each in (earlier, written)]
+    return f"{key}=[{','.join(filter(None, items))}]"
+
+
 def _of_the_one_before(before: str, argument: str, schema: type, groups: Iterable[str]) -> str:
     """How to write a word that belongs to the argument before it: more of its text, or a list's next item."""
     key, equals, value = before.partition("=")
@@ -163,11 +176,14 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
         return f", such as config={argument}"
     required = next((field.name for field in fields(schema) if schemas.is_required(field)), None)
     exists = os.path.exists(argument)
-    if exists and "input" in keys and "steps" in keys:
-        return f", such as data=text input={argument}"
+    if exists and required is None and (reason := schemas.absent("input", known)):
+        return f"; {reason}"
+    if exists and "input" in keys:
+        return f", such as {'data=text' if 'steps' in keys else 'recipe=…'} input={argument}"
     if group := next((group for group in groups if argument in choices_of(group)), None):
         return f", such as {group}={argument}"
-    usual = required or next((key for key in ("recipe", "steps") if key in keys), keys[0])
+    plain = [key for key in keys if key not in (*groups, *schemas.branches(schema))]
+    usual = required or next((key for key in ("recipe", "steps") if key in keys), plain[0])
     is_meant = (exists and usual != "steps") or required or usual == "recipe"
     return f", such as {usual}={argument if is_meant and not argument.startswith('-') else '…'}"
 

@@ -17,11 +17,12 @@ _CLEAR = (
     r"pass(?:word|wd|phrase)|(?:api|access|account|private|secret|master)_?key(?:_id)?|client_?secret|_pwd"
 )
 _TOKEN = r"(?:auth|access|bearer|api|hf|session|security)[_-]?token|token"
-# https://user:password@host and https://token@host
-_IN_URL = re.compile(r"(?<=://)[^/\s@'\"]+@")
+# https://user:password@host and https://token@host; in abfss://container@account, Azure's form, a plain name
+_CONTAINER = r"[\w$-]{1,63}@"
+_IN_URL = re.compile(rf"(?<=://)(?:(?<!\babfs://)(?<!\babfss://)(?<!\baz://)|(?!{_CONTAINER}))[^/\s@'\"]+@")
 # key=value and key: value, in a command line, a URL's query, YAML or JSON; the key may end with such a name.
 _NAME = rf"(?i)((?:(?<![a-z])(?:{_SECRET}|{_TOKEN})|{_CLEAR})['\"]?\s*[=:]\s*"
-_BY_NAME = re.compile(rf"{_NAME}['\"]?)(?!expected )[^\s'\"&,;}}]+")  # stage=token: expected one of …
+_BY_NAME = re.compile(rf"{_NAME}['\"]?)(?!expected |unknown key)[^\s'\"&,;}}]+")  # token: unknown key
 _QUOTED = re.compile(rf"{_NAME}(['\"])).*?\2")  # spaces included
 _WORD = re.compile(rf"(?is)((?:[\w.+~-]*[_.+~-])?(?:{_SECRET}|{_TOKEN})=|[\w.+~-]*(?:{_CLEAR})=).+")
 _IN_HEADER = re.compile(r"(?i)(\bbearer\s+|\bauthorization:\s*basic\s+)[\w.~+/=-]{8,}")
@@ -45,6 +46,11 @@ def redact(text: str) -> str:
     text = _BY_NAME.sub(rf"\g<1>{MASK}", text)
     text = _IN_HEADER.sub(rf"\g<1>{MASK}", text)
     return _BY_SHAPE.sub(MASK, text)
+
+
+def names_container(url: str) -> bool:
+    """Whether what stands before @ in a URL is the container of an Azure account, and no secret."""
+    return re.match(rf"(?:abfss?|az)://{_CONTAINER}[\w.-]+(?:/|$)", url) is not None
 
 
 def redact_command(arguments: list[str]) -> str:

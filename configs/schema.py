@@ -1,6 +1,7 @@
 """The keys of a config dataclass: their names, types, and what to suggest for one that does not exist."""
 
 import difflib
+from collections.abc import Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
@@ -55,6 +56,15 @@ def may_be_empty(schema: type, prefix: str = "") -> set[str]:
     return found
 
 
+def needs_value(schema: type, key: str) -> bool:
+    """Whether an empty text or list means nothing for a key, as a shell's variable that is not set gives."""
+    kind = leaves(schema).get(key)
+    if list_of(kind) is not None:
+        required = {field.name for field in fields(schema) if is_required(field)}
+        return key in required or NoneType in get_args(kind)
+    return is_text(kind) and key not in may_be_empty(schema)
+
+
 def branches(schema: type, prefix: str = "") -> dict[str, type]:
     """Every key that stands for a nested dataclass, dotted, with that class."""
     found: dict[str, type] = {}
@@ -76,11 +86,6 @@ def list_of(kind: object) -> object | None:
         if get_origin(option) is list:
             return get_args(option)[0]
     return None
-
-
-def is_list_or_null(kind: object) -> bool:
-    """Whether a key takes a list, and null stands for its usual one."""
-    return list_of(kind) is not None and NoneType in get_args(kind)
 
 
 def is_mapping(kind: object) -> bool:
@@ -131,12 +136,20 @@ def unknown_key(key: str, schema: type, groups: tuple[str, ...] = ()) -> str:
     near = meant(key, [*known, *groups, "config"])
     if near:
         return f"{key}: unknown key; did you mean {' or '.join(near)}? (--help lists all keys)"
-    for names, needed, reason in ABSENT:
-        if (key in names or key.rpartition(".")[2] in names) and needed in known:
-            return f"{key}: unknown key; {reason}"
+    if reason := absent(key, known):
+        return f"{key}: unknown key; {reason}"
     if len(siblings) > LISTED:
         return f"{key}: unknown key; no key has a similar name (--help lists all)"
     return f"{key}: unknown key; the choices are: {', '.join(siblings)}"
+
+
+def absent(key: str, known: Collection[str]) -> str | None:
+    """What to know of a key that has no counterpart among the known ones."""
+    key = key.replace("-", "_")
+    for names, needed, reason in ABSENT:
+        if (key in names or key.rpartition(".")[2] in names) and needed in known:
+            return reason
+    return None
 
 
 def meant(key: str, known: list[str]) -> list[str]:

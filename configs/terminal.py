@@ -92,8 +92,9 @@ def wrapped(text: str, stream: TextIO) -> str:
     """A sentence in lines of the terminal's width; as it is in a pipe, or if it holds a command to copy."""
     if not stream.isatty() or _COMMAND.search(text) or width(text) <= columns(stream):
         return text
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
     return textwrap.fill(
-        text, columns(stream), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        text, columns(stream), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
 
 

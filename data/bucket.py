@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from configs.redact import redact
+from data import remote
 from data.errors import DataError
-from data.remote import refuse_credentials
 from data.s3 import reader as s3
 
 PATIENCE = 300.0  # seconds of failures before a read gives up
@@ -27,8 +27,6 @@ WRONG_TRIES = 6  # tries of a read whose bytes arrive but are wrong
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
 TIMEOUT = 20.0  # seconds, and what SLOWEST adds
-PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
-EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 REFUSALS = (  # words of the clients' errors, and what they mean
     (
         (
@@ -36,6 +34,7 @@ REFUSALS = (  # words of the clients' errors, and what they mean
             "DefaultCredentialsError",
             "Unable to locate cred",
             "Must provide either a connection_string",
+            "DefaultAzureCredential failed",
         ),
         "no credentials; set them as the storage's own tools expect (AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY or a profile, GOOGLE_APPLICATION_CREDENTIALS, "
@@ -98,7 +97,7 @@ class Bucket:
 
         Raises DataError for a URL with a password, or of a kind that is not installed.
         """
-        refuse_credentials(url)
+        remote.refuse_credentials(url)
         _refuse_no_folder(url)
         self.url = url.rstrip("/")
         self.traffic = Traffic()
@@ -214,13 +213,13 @@ class Bucket:
             except DataError:  # of something else that the attempt read, patiently too
                 raise
             except FileNotFoundError as error:
-                if final := _final(error):  # the bucket, not the object
+                if final := refusal(error):  # the bucket, not the object
                     raise DataError(f"{self.url}: {final}") from None
                 raise
             except (NotADirectoryError, IsADirectoryError) as error:  # of file://
                 raise FileNotFoundError(str(error)) from None
             except Exception as error:  # each client library has its own errors
-                if final := _final(error):
+                if final := refusal(error):
                     raise DataError(f"{self.at(where)}: {final}") from None
                 status = _status(error)
                 if status in (404, 410):
@@ -268,23 +267,22 @@ class WrongContent(DataError):
 
 def _open(url: str) -> tuple[Any, str]:
     scheme = url.partition("://")[0]
-    package = PACKAGES.get(scheme)
+    package = remote.PACKAGES.get(scheme)
+    remote.refuse_missing(url)
     try:
         from fsspec.core import url_to_fs
 
         fs, path = url_to_fs(url, **_options(package, scheme))
     except ImportError:
-        how = f"pip install -e '.[{EXTRAS[package]}]'" if package else f"install fsspec's client for {scheme}"
-        raise DataError(f"{url}: needs {package or 'another package'}; {how}") from None
+        raise DataError(f"{url}: needs another package; install fsspec's client for {scheme}") from None
     except ValueError as error:
-        if final := _final(error):
+        if final := refusal(error):
             raise DataError(f"{url}: {final}") from None
-        known = "s3, gs, az, https, hf, file"
-        raise DataError(f"{url}: {_line(error)}; expected a URL of one of {known}") from None
+        raise DataError(f"{url}: {_line(error)}; expected a URL of one of {remote.KINDS}") from None
     except Exception as error:  # each client has its own, of missing credentials above all
-        raise DataError(f"{url}: {_final(error) or f'cannot be opened ({_line(error)})'}") from None
-    if package:
-        logging.getLogger(package).addHandler(logging.NullHandler())  # or failures print tracebacks
+        raise DataError(f"{url}: {refusal(error) or f'cannot be opened ({_line(error)})'}") from None
+    for logger in (package, "azure") if package == "adlfs" else (package,) if package else ():
+        logging.getLogger(logger).addHandler(logging.NullHandler())  # or failures print tracebacks
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
     return fs, str(path).rstrip("/")
@@ -295,6 +293,10 @@ def _refuse_no_folder(url: str) -> None:
     scheme, _, path = url.partition("://")
     if not path.strip("/"):
         raise DataError(f"{url}: names no bucket; expected {scheme}://BUCKET/FOLDER")
+    if page := re.match(
+        r"https?://(?:www\.)?huggingface\.co/((?:datasets/)?[^/]+/[^/]+)/?(?:tree/[^/]+/?)?$", url
+    ):
+        raise DataError(f"{url}: a page about the files; for the files themselves give hf://{page[1]}")
     if scheme in ("http", "https") and "?" in path:
         raise DataError(f"{url}: has a query (?…); expected the URL of a folder, whose files are below it")
 
@@ -313,8 +315,8 @@ def _options(package: str | None, scheme: str) -> dict[str, Any]:
     return {"config_kwargs": quick}
 
 
-def _final(error: BaseException) -> str | None:
-    """The refusal for an error that retrying cannot fix, or None."""
+def refusal(error: BaseException) -> str | None:
+    """What to do about a client's error that retrying cannot fix, or None."""
     causes = _causes(error)
     text = " ".join(f"{type(one).__name__} {one}" for one in causes)
     for words, refusal in REFUSALS:

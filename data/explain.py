@@ -30,6 +30,7 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
 AGAIN = "run the command that trains this run again to restore it"
+TEXT = "    | "  # before each line of a document
 
 
 @dataclass
@@ -110,7 +111,7 @@ def _explain_sample(
         yield f"    row {span.row:,} of {store.text_place(span)}"
         text = tokenizer.decode(store.read(low, high))
         cut = "" if width is None or len(text) <= width else f" … {len(text) - width:,} characters more"
-        yield from (f"    | {line}" for line in (text[:width] + cut).split("\n"))
+        yield from (f"{TEXT}{line}" for line in (text[:width] + cut).split("\n"))
 
 
 def _read_document(text_file: Path, row: int, place: str) -> Document:
@@ -221,7 +222,7 @@ def _overlap(ranges: Ranges, start: int, stop: int) -> int:
 def run(argv: list[str]) -> None:
     config = load("explain", ExplainConfig, as_key("run", argv))
     for line in explain(config.folder, config.step, config.limit, config.width, config.cache, config.corpora):
-        terminal.write(line)
+        terminal.write(line, wrap=not line.startswith(TEXT))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -4,7 +4,6 @@ Everything is written under a temporary name next to its destination, synced to 
 killed process leaves only temporary names behind, which the next process deletes.
 """
 
-import difflib
 import errno
 import fcntl
 import os
@@ -17,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from configs.checks import near
 from data.errors import DataError
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system without flock
@@ -56,8 +56,8 @@ def find_run(word: str, key: str = "run") -> Path:
     if path.exists():  # its reader says what is wrong
         return path
     names = [other.name for other in path.parent.glob("*") if other.is_dir()]
-    near = difflib.get_close_matches(path.name, names, n=1)
-    meant = [f"did you mean {key}={run_word(path.parent / other)}?" for other in near]
+    alike = near(path.name, names)
+    meant = [f"did you mean {key}={run_word(path.parent / other)}?" for other in alike]
     raise DataError(f"{key}={word}: no such run ({path}); {(*meant, '`relama runs` lists the runs here')[0]}")
 
 

@@ -62,6 +62,18 @@ def source_name(path: str) -> str:
     return re.sub(r"\W+", "_", Path(path).name.partition(".")[0]).strip("_") or "text"
 
 
+def keys_of(sources: list[str]) -> str:
+    """The keys that choose sources, of which some may be the user's own."""
+    own = [f"data.weights.{source}=1" for source in sources if source not in RECIPES]
+    return " ".join(["data=mix", *own, f"data.sources={','.join(sources)}"])
+
+
+def folder_hint(corpora: Place) -> str:
+    """What to give instead of a source's own folder."""
+    is_source = not is_remote(corpora) and any(Path(corpora, part).is_dir() for part in ("text", "tokens"))
+    return f"; {corpora} is one source: give the folder that it is in" if is_source else ""
+
+
 def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     """The tokens folder, or URL, of each chosen source. Raises DataError that names all missing ones."""
     stores = {source: tokens_of(corpora, source) for source in config.chosen()}
@@ -72,7 +84,8 @@ def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
         raise DataError(
             f"{corpora}: empty, or no such folder; `relama prepare … output={corpora}/NAME` fills it"
         )
-    raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {_remedy(config, missing)}")
+    remedy = _remedy(config, missing, sources_in(str(corpora))) + folder_hint(corpora)
+    raise DataError(f"{corpora}/: no token store for {', '.join(missing)}; {remedy}")
 
 
 def tokens_of(corpora: str | Path, source: str) -> Place:
@@ -102,14 +115,14 @@ def sources_in(corpora: str) -> list[str]:
     return [name for name in names if has_manifest(f"{corpora.rstrip('/')}/{name}/tokens")]
 
 
-def _remedy(config: DataConfig, missing: list[str]) -> str:
+def _remedy(config: DataConfig, missing: list[str], there: list[str]) -> str:
     if all(source in SAMPLE for source in missing):
         return "make it with `relama prepare recipe=sample`"
     recipe = next((source for source in missing if source in RECIPES), f"text source={missing[0]}")
     hint = "" if "text" in recipe else " (recipe=text source=NAME for text that is already cleaned)"
     ready = [source for source in config.chosen() if source not in missing]
-    subset = ",".join(ready) or "A,B"
+    subset = keys_of(there) if there and not ready else f"data.sources={','.join(ready) or 'A,B'}"
     return (
         f"make each with `relama prepare recipe={recipe} input=… tokenizer=…`{hint}, "
-        f"or choose a subset with data.sources={subset}"
+        f"or choose what is there with {subset}"
     )

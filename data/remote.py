@@ -9,13 +9,22 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from configs.redact import names_container
 from data import folders
 from data.errors import DataError
 
-SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "http", "https", "hf")
+SCHEMES = ("s3", "gs", "gcs", "az", "abfs", "abfss", "http", "https", "hf")
+KINDS = "s3, gs, az, https, hf, file"
+PACKAGES = {
+    "s3": "s3fs",
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
+}
+_EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 _SIGNED = re.compile(
     r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
     r"(api|access|secret)?_?key|password|secret)="
@@ -41,19 +50,29 @@ def place(path: str) -> Any:
     refuse_credentials(path)
     try:
         from upath import UPath
-
-        return UPath(path)
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
         raise DataError(
             f"{path}: cannot be opened ({error}); URLs need the extra `data` (pip install -e '.[data]')"
         ) from None
+    refuse_missing(path)
+    try:
+        return UPath(path)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{path}: cannot be opened ({error}); expected a URL of one of {KINDS}") from None
+
+
+def refuse_missing(url: str) -> None:
+    """Raises DataError if the package that opens such URLs is not installed."""
+    package = PACKAGES.get(url.partition("://")[0])
+    if package and find_spec(package) is None:
+        raise DataError(f"{url}: needs {package}; pip install -e '.[{_EXTRAS[package]}]'")
 
 
 def refuse_credentials(url: str) -> None:
     """Raises DataError for a URL that contains a password or signature, which provenance would record."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    if "@" in host or _SIGNED.search(rest):
+    if ("@" in host and not names_container(url)) or _SIGNED.search(rest):
         plain = f"{scheme}://{host.rpartition('@')[2]}{slash}{path.partition('?')[0]}"
         raise DataError(
             f"{plain}: the URL contains a password, token or signature, which the corpus would record; give "

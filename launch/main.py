@@ -45,7 +45,10 @@ def run(argv: list[str]) -> None:
     measures = argv[:1] == [MEASURE]
     if argv and not measures and "=" not in argv[0] and not argv[0].startswith("-"):
         words = ", ".join((MEASURE, "status", "stop", *SPREAD))
-        raise ConfigError(f"{argv[0]!r}: expected key=value, or before the keys one of {words}")
+        raise ConfigError(
+            f"{argv[0]!r}: expected key=value, or before the keys one of {words}; a training run needs no "
+            "word, and other verbs run without `launch`"
+        )
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)

@@ -165,6 +165,8 @@ def test_a_source_that_is_a_path_is_refused(name):
         "https://host/dump?X-Amz-Signature=hunter22&a=1",
         "https://host/dump?sig=hunter22",
         "https://host/dump?a=1&access_token=hunter22",
+        "abfss://me:hunter22@account.dfs.core.windows.net/dump",
+        "https://key@account.dfs.core.windows.net/dump",
     ],
 )
 def test_a_url_with_a_secret_in_it_is_refused_before_provenance_keeps_it(url):
@@ -172,6 +174,13 @@ def test_a_url_with_a_secret_in_it_is_refused_before_provenance_keeps_it(url):
         remote.place(url)
     assert "hunter22" not in str(refusal.value) and "key@" not in str(refusal.value)
     remote.refuse_credentials("https://host/dump?page=2&tokens=3")
+
+
+@pytest.mark.parametrize("scheme", ["abfs", "abfss", "az"])
+def test_the_container_in_azures_own_urls_is_no_secret(scheme):
+    url = f"{scheme}://my-container@account.dfs.core.windows.net/folder"
+    remote.refuse_credentials(url)
+    assert redact(f"corpora={url}") == f"corpora={url}"
 
 
 SECRETS = [
@@ -190,6 +199,8 @@ SECRETS = [
     "MYSQL_PWD=hunter22",
     "AccountName=me;AccountKey=hunter22==;EndpointSuffix=core.windows.net",
     "Endpoint=sb://me/;SharedAccessKey=hunter22",
+    "abfss://me:hunter22@account.dfs.core.windows.net/x",
+    f"abfs://{'hunter22' * 11}@account.dfs.core.windows.net/x",
     "clientSecret: hunter22",
     "pasted ghs_hunter22hunter22hunter22",
     "pasted ASIAHUNTER22HUNTER22 hunter",

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import ModuleType
 
 from data import remote
+from data.bucket import refusal
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
 
@@ -33,9 +34,12 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
         raise
     except Exception as error:
         typed = f"input={','.join(config.input)}"
-        if isinstance(error, OSError | ValueError):
+        is_remote = any(map(remote.is_remote, config.input))
+        if is_remote and (how := refusal(error)):
+            raise DataError(f"{typed}: {how}") from None
+        if isinstance(error, OSError | ValueError | ImportError):
             raise DataError(f"{typed}: cannot be read ({error})") from None
-        if any(map(remote.is_remote, config.input)):  # a storage library's own kinds: no credentials, …
+        if is_remote:  # a storage library's own kinds
             raise DataError(
                 f"{typed}: cannot be read ({error}); give credentials in the way that the storage's own "
                 "tools expect (AWS_*, HF_TOKEN, ~/.netrc, …)"

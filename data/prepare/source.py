@@ -189,14 +189,14 @@ def _publish(folder: Path, url: str) -> None:
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     folder = config.folder
     if tokenized:
-        own = "" if folder.name in mixture.RECIPES else f"data.weights.{folder.name}=1 "
-        train = f"relama train data=mix {own}data.sources={folder.name}"
+        train = f"relama train {mixture.keys_of([folder.name])}"
         return f"{folder / 'tokens'} is ready. Next: {train} corpora={shlex.quote(str(folder.parent))}"
     where = f"output={shlex.quote(config.output)} " if config.output else ""
     if not config.output or remote.is_remote(config.output):
         where += f"corpora={shlex.quote(config.corpora)} "
+    trains = f"relama tokenizer {mixture.keys_of([folder.name])} corpora={shlex.quote(str(folder.parent))}"
     return (
         f"{folder / 'text'} is ready. Next, its tokens: relama prepare recipe={config.recipe} "
         f"source={config.name} stage=tokens tokenizer=PATH {where}"
-        "(`relama tokenizer` trains a tokenizer on the prepared text)"
+        f"(`{trains}` trains a tokenizer on this text)"
     )

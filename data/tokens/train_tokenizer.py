@@ -20,7 +20,7 @@ from configs.load import entry, load
 from data import folders
 from data.documents import read_documents, text_files
 from data.errors import DataError
-from data.mixture import DataConfig
+from data.mixture import DataConfig, folder_hint, keys_of
 from data.progress import Progress
 from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
@@ -86,7 +86,7 @@ def train_tokenizer(
             **SETTINGS,
         )
     except RuntimeError as error:
-        raise DataError(_too_little(vocab_size, str(error))) from None
+        raise DataError(_too_little(vocab_size, str(error), sentences.long)) from None
     output.parent.mkdir(parents=True, exist_ok=True)
     with folders.replacing(output) as temporary:
         temporary.write_bytes(model.getvalue())
@@ -131,7 +131,12 @@ def settings_of(config: TokenizerConfig) -> dict:
     """Everything that determines the model's bytes. Raises DataError if a source has no text."""
     corpora = Path(config.corpora)
     weights = config.data.chosen()
-    files = [path for source in weights for path in text_files(corpora / source / "text")]
+    try:
+        files = [path for source in weights for path in text_files(corpora / source / "text")]
+    except DataError as error:
+        there = sorted({path.parents[1].name for path in corpora.glob("*/text/*.parquet")})
+        hint = f"; what is there: {keys_of(there)}" if there else folder_hint(corpora)
+        raise DataError(f"{error}{hint}") from None
     return {
         "weights": weights,
         "vocab_size": config.vocab_size,
@@ -195,14 +200,16 @@ class _Sentences:
                     yield line
 
 
-def _too_little(vocab_size: int, error: str) -> str:
-    """SentencePiece's error as one line that says what would work."""
+def _too_little(vocab_size: int, error: str, ignored: int) -> str:
+    """SentencePiece's error as one line that says what would work; bytes in long lines were `ignored`."""
     if most := re.search(r"value <= (\d+)", error):
         problem = f"too little text for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
     elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
         problem = f"bytes and the text's characters alone take {least[1]} pieces; give more than that"
     else:
         problem = "no text to train on" + error.rpartition("]")[2].strip()
+    if ignored:
+        problem += f"; {ignored:,} bytes are in lines above {LONGEST:,} bytes, which are left out: break them"
     return f"vocab_size={vocab_size}: {problem}"
 
 

@@ -4,11 +4,15 @@ terminal.svg shows what the commands printed; report.png is the report as Chromi
 """
 
 import html
+import os
+import pty
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import termios
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -18,7 +22,7 @@ COMMANDS = (
     "generate weights=demo prompt='def read(self, ' max_tokens=40 temperature=0",
     "report run=demo",
 )
-WIDTH, SHOWN = 100, 7  # characters of a line; lines of each command's output
+WIDTH, SHOWN = 80, 8  # columns of the terminal; lines of each command's output
 LINE, LETTER = 19, 8.4  # pixels
 
 
@@ -53,11 +57,22 @@ def terminal(lines: list[str]) -> str:
 
 
 def _output(command: str, folder: Path) -> list[str]:
+    """What a terminal of WIDTH columns shows in the end."""
     run = [sys.executable, "-m", "launch.cli", *shlex.split(command)]
-    done = subprocess.run(  # both streams in one, in the order in which they are written
-        run, cwd=folder, text=True, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    return [line.rstrip() for line in done.stdout.splitlines() if line.strip()]
+    ours, its = pty.openpty()
+    termios.tcsetwinsize(its, (24, WIDTH))
+    environment = {**os.environ, "NO_COLOR": "1"}
+    with subprocess.Popen(run, cwd=folder, env=environment, stdin=its, stdout=its, stderr=its) as process:
+        os.close(its)
+        written = b""
+        with suppress(OSError):  # its end, on Linux
+            while part := os.read(ours, 4096):
+                written += part
+    os.close(ours)
+    if process.returncode:
+        sys.exit(f"docs/pictures/make.py: {command} ended with {process.returncode}")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in written.decode().split("\n")]
+    return [line.rstrip() for line in lines if line.strip()]
 
 
 def _screenshot(page: Path, picture: Path) -> None:

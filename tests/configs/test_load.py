@@ -146,6 +146,16 @@ def test_null_quotes_and_interpolations_mean_the_same_as_in_hydra():
         (["data=mix", "data.sources='c4',\"books\""], "sources", ["c4", "books"]),
         (["data=mix", "data.sources=[c4,books]"], "sources", ["c4", "books"]),
         (["data=mix", "data.sources=null"], "sources", None),
+        # data.sources={c4,books} in bash; a list in brackets replaces what was given before it
+        (["data=mix", "data.sources=c4", "data.sources=books"], "sources", ["c4", "books"]),
+        (
+            ["data=mix", "data.sources=c4,arxiv", "seed=1", "data.sources=books"],
+            "sources",
+            ["c4", "arxiv", "books"],
+        ),
+        (["data=mix", "data.sources=[c4]", "+data.sources=books"], "sources", ["c4", "books"]),
+        (["data=mix", "data.sources=c4", "data.sources=[books]"], "sources", ["books"]),
+        (["data=mix", "data.sources=c4", "data.sources=null", "data.sources=arxiv"], "sources", ["arxiv"]),
     ],
 )
 def test_lists_need_no_brackets(arguments, key, expected):
@@ -155,6 +165,11 @@ def test_lists_need_no_brackets(arguments, key, expected):
 def test_lists_of_numbers_need_no_brackets_either():
     config = load("train", TrainConfig, ["optim.betas=0.8,0.9", "profile_steps=5,7"])
     assert (config.optim.betas, config.profile_steps) == ([0.8, 0.9], [5, 7])
+
+
+def test_files_in_braces_are_all_prepared():
+    written = ["recipe=text", "source=a", "input=a.txt", "input=b.txt"]  # input={a,b}.txt
+    assert load("prepare", PrepareConfig, written).input == ["a.txt", "b.txt"]
 
 
 def test_ctrl_c_is_one_line_and_exit_code_130(capsys):

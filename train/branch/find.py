@@ -127,7 +127,7 @@ def run(argv: list[str]) -> None:
     found = find(find_run(config.run), config.document, config.cache, config.corpora)
     text = [json.dumps(asdict(found))] if config.json else lines(found, config.run, config.document)
     for line in text:
-        terminal.write(line)
+        terminal.write(line, wrap=not config.json)
 
 
 def main(argv: list[str] | None = None) -> int:

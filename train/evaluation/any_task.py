@@ -1,6 +1,5 @@
 """Any other task of lm-eval, a group of them, or a user's own task file: scored exactly as its file says."""
 
-import difflib
 import hashlib
 import importlib.metadata
 import re
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from configs.checks import near
 from configs.plain_yaml import unread
 from train.config import RunError
 from train.ranks import identity
@@ -64,11 +64,11 @@ def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
         if task.is_file:
             _refuse_unreadable(task)
         if not task.is_file and task.name not in known:
-            near = difflib.get_close_matches(task.name, [*suite, *known], n=3, cutoff=0.6)
-            hint = f"did you mean {' or '.join(near)}, " if near else "expected "
+            alike = near(task.name, [*suite, *known], n=3, cutoff=0.7)
+            hint = f"did you mean {' or '.join(alike)}, " if alike else "expected "
             raise RunError(
                 f"tasks={task.name}: no such task; {hint}one of the suite ({', '.join(suite)}), a task of "
-                f"lm-eval (lm_eval ls tasks), or the path of a task file (.yaml){'?' if near else ''}"
+                f"lm-eval (lm_eval ls tasks), or the path of a task file (.yaml){'?' if alike else ''}"
             )
 
 

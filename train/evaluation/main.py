@@ -83,6 +83,8 @@ class EvaluateConfig:
 
 def run(argv: list[str]) -> None:
     config = load("evaluate", EvaluateConfig, as_key("weights", argv))
+    if config.benchmarks and not Path(config.benchmarks).is_dir():
+        raise RunError(f"benchmarks={config.benchmarks}: no such folder; expected one with TASK/SPLIT.jsonl")
     missing = "" if config.benchmarks else spare_retries_without_network()
     try:
         import lm_eval  # noqa: F401

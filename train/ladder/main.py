@@ -20,6 +20,7 @@ from train.ladder.fit import Fit, FitError, fit
 from train.ladder.results import Result
 from train.ladder.tokens import Tokens, open_once, refuse_repetition
 from train.ranks import identity
+from train.run.configuration import read_run_config
 
 KEYS = frozenset(field.name for field in fields(LadderConfig))
 
@@ -88,7 +89,9 @@ def _fit_existing(config: LadderConfig, folder: Path, typed: list[str]) -> None:
         raise ConfigError(f"{typed[0]}: nothing is trained with fit=; leave it out")
     done = []
     for name in config.fit:
-        result = results.read(find_run(name, "fit"), name)
+        path = find_run(name, "fit")
+        read_run_config(path)  # raises for what is no run
+        result = results.read(path, name)
         if result is None:
             raise RunError(f"fit={name}: has not finished; resume it with its own command, or leave it out")
         if result.excluded:

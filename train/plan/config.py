@@ -52,6 +52,11 @@ class PlanConfig:
         """Micro-batches in one global batch, over all ranks."""
         return self.global_batch // (self.sequence_length * self.micro_batch)
 
+    def idle(self, used: int, parts: str) -> str:
+        """What a batch of so many parts leaves idle, if `used` of the GPUs can share it."""
+        left = self.world_size - used
+        return f"; {parts} a step leave {left:,} of {self.world_size:,} idle" if left else ""
+
 
 def _memory_and_device(gpu: str) -> tuple[float, Gpu | None]:
     if gpu in GPU_NAMES:

@@ -7,6 +7,7 @@ mode, and whether a GPU has that much; every collective; its FLOPs.
 import sys
 from dataclasses import replace
 
+from configs.table import table
 from model.flops import flops_per_token
 from model.parallelize.activation_checkpointing import MODES
 from model.parallelize.auto import USABLE, choose_auto
@@ -26,10 +27,11 @@ def plan_layout(config: PlanConfig) -> list[str]:
     steps = trace(config, layout, MODES)
     step = steps[mode]
     per_rank = config.micro_batches // layout.dp_size
+    idle = config.idle(layout.world_size, f"{config.micro_batches:,} micro-batches")
     return [
-        f"{step.n_params:,} parameters on {layout.world_size:,} ranks: {layout}{reason}",
+        f"{step.n_params:,} parameters on {layout.world_size:,} ranks{idle}: {layout}{reason}",
         f"rank 0: sequences of {config.sequence_length:,} tokens, micro_batch={config.micro_batch}, "
-        f"{per_rank} micro-batch(es) per step; fp32 weights and reduction, bf16 compute",
+        f"{per_rank:,} per step; fp32 weights and reduction, bf16 compute",
         "",
         *_held(step),
         "",
@@ -109,23 +111,18 @@ def _row(name: str, size: float) -> str:
 
 def _peaks(steps: dict[str, Step], config: PlanConfig) -> list[str]:
     usable = USABLE * config.memory
-    heads = ("activations", "gathered", "gradients", "total", "fits", "where")
-    lines = [
+    head = (
         f"peak in GiB, of {usable / 2**30:.1f} usable on {config.gpu} "
-        f"({config.memory / 2**30:.1f} minus {1 - USABLE:.0%} for CUDA, NCCL and the allocator)",
-        f"  {'checkpointing':<16}" + "".join(f"{head:>15}" for head in heads[:-1]) + f"   {heads[-1]}",
-    ]
+        f"({config.memory / 2**30:.1f} minus {1 - USABLE:.0%} for CUDA, NCCL and the allocator)"
+    )
+    rows = []
     for mode, step in steps.items():
         total = sum(step.peak.values())
-        cells = (
-            f"{step.most_activations / 2**30:.2f}",
-            f"{step.peak['gathered'] / 2**30:.2f}",
-            f"{step.peak['gradients'] / 2**30:.2f}",
-            f"{total / 2**30:.2f}",
-            "yes" if total <= usable else "no",
-        )
-        lines.append(f"  {mode:<16}" + "".join(f"{cell:>15}" for cell in cells) + f"   {step.peak_stretch}")
-    return lines
+        parts = (step.most_activations, step.peak["gathered"], step.peak["gradients"], total)
+        sizes = (f"{size / 2**30:.2f}" for size in parts)
+        rows.append((mode, step.peak_stretch, *sizes, "yes" if total <= usable else "no"))
+    heads = ("checkpointing", "where", "activations", "gathered", "gradients", "total", "fits")
+    return [head, *(f"  {line}" for line in table(heads, rows, texts=2))]
 
 
 def _collectives(step: Step, mode: str) -> list[str]:

@@ -63,11 +63,7 @@ def _used(config: PlanConfig) -> tuple[int, str]:
         used = choose(wanted, config.world_size, limits).world_size
     except LayoutError as error:
         raise RunError(str(error)) from None
-    idle = config.world_size - used
-    return (
-        used,
-        f"; {sequences:,} sequences a step leave {idle:,} of {config.world_size:,} idle" if idle else "",
-    )
+    return used, config.idle(used, f"{sequences:,} sequences")
 
 
 def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:
@@ -90,8 +86,8 @@ def run(argv: list[str]) -> None:
 
         lines = plan_layout(config)
     else:
-        lines = [terminal.wrapped(line, sys.stdout) for line in budget(config)]
-    print("\n".join(lines))
+        lines = budget(config)
+    print("\n".join(terminal.wrapped(line, sys.stdout) for line in lines))
 
 
 def main(argv: list[str] | None = None) -> int:

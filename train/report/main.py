@@ -30,12 +30,14 @@ QUICK_TO_SAMPLE = 200_000_000  # parameters, up to which samples=auto makes them
 class ReportConfig:
     """Which run or runs, and where the page is written."""
 
-    run: str  # a name under runs/, or a path; several, with commas between them, are compared
+    run: list[str]  # a name under runs/, or a path; several, with commas between them, are compared
     output: str | None = None  # null: report.html in the run folder; of several: comparison.html in the first
     samples: str = "auto"  # continue fixed prompts at each checkpoint: auto (small models) | always | never
     watts: float | None = None  # what a device draws; null: by its name, if that is known
 
     def __post_init__(self) -> None:
+        if not self.run:
+            raise ValueError("run=[]: expected a run (run=NAME), or several to compare (run=A,B)")
         if self.samples not in ("auto", "always", "never"):
             raise ValueError(f"samples={self.samples}: expected one of auto, always, never")
         if self.watts is not None and not 0 < self.watts < float("inf"):
@@ -44,9 +46,9 @@ class ReportConfig:
 
 def run(argv: list[str]) -> None:
     config = load("report", ReportConfig, as_key("run", argv))
-    paths = [find_run(name.strip()) for name in config.run.split(",") if name.strip()]
+    paths = [find_run(name) for name in config.run]
     if repeated := next((path for path in paths if paths.count(path) > 1), None):
-        raise RunError(f"run={config.run}: {repeated} twice; give different runs")
+        raise RunError(f"run={','.join(config.run)}: {repeated} twice; give different runs")
     if len(paths) > 1:
         records = [RunRecord.read(path) for path in paths]
         return _write(config, paths[0] / "comparison.html", comparison_page(records))

@@ -6,6 +6,7 @@ row that says why.
 
 import fcntl
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -74,7 +75,11 @@ def table(found: list[Row]) -> list[str]:
 
 
 def _is_run(path: Path) -> bool:
-    return any((path / name).is_file() for name in (configuration.NAME, lock.NAME))
+    """Whether it has a config, or of a start that was killed the lock; a source of a corpus has one, too."""
+    if (path / configuration.NAME).is_file():
+        return True
+    is_locked = (path / lock.NAME).is_file()
+    return is_locked and not any(name.partition(".")[0] in ("text", "tokens") for name in os.listdir(path))
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:

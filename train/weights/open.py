@@ -5,7 +5,6 @@ opens as `Weights`. torch.distributed.checkpoint, which knows the layout, loads 
 holds more than one full tensor besides its own shards.
 """
 
-import difflib
 import re
 import warnings
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
+from configs.checks import near
 from data.folders import run_path, runs_in
 from data.tokens.store import tokenizer_in
 from data.tokens.tokenizer import Tokenizer, fingerprint_of
@@ -126,8 +126,8 @@ def refuse_unknown(path: Path) -> None:
             f"{path}: no such folder; for weights on the Hub: hf download {path} --local-dir FOLDER, then "
             "give the folder"
         )
-    near = difflib.get_close_matches(path.name, [run.name for run in run_path("x").parent.glob("*")], n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; `relama runs` lists the runs here"
+    alike = near(path.name, (run.name for run in run_path("x").parent.glob("*")))
+    hint = f"; did you mean {alike[0]}?" if alike else "; `relama runs` lists the runs here"
     raise RunError(f"{path}: no such file or folder, so neither {kinds}{hint}")
 
 

@@ -112,6 +112,11 @@ def test_a_model_that_loses_text_is_not_left_behind(tmp_path, real_texts, monkey
     assert list(tmp_path.iterdir()) == []
 
 
+def test_text_in_long_lines_is_said_to_be_left_out(tmp_path):
+    with pytest.raises(DataError, match=r"no text to train on; 5,000 bytes are in lines above 4,192 bytes"):
+        train_tokenizer(["x" * 5000], tmp_path / "tokenizer.model", vocab_size=600)
+
+
 def test_the_round_trip_is_tried_on_texts_from_the_entire_sample(tmp_path, real_texts, monkeypatch):
     import data.tokens.train_tokenizer
 
@@ -216,6 +221,14 @@ def test_invalid_settings_are_refused_in_one_line(arguments, message, capsys, tm
     assert main(arguments) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+def test_text_that_is_there_is_named_with_its_keys(tmp_path, capsys):
+    write_documents([Document("a", "mine", "text", "f", 0)], tmp_path / "mine" / "text")
+    assert main([f"corpora={tmp_path}"]) == 1
+    assert "what is there: data=mix data.weights.mine=1 data.sources=mine\n" in capsys.readouterr().err
+    assert main([f"corpora={tmp_path / 'mine'}"]) == 1
+    assert "mine is one source: give the folder that it is in\n" in capsys.readouterr().err
 
 
 def test_an_unwritable_output_is_refused_in_one_line(tmp_path, capsys, real_texts):

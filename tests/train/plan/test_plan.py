@@ -186,6 +186,14 @@ def test_the_plan_of_a_layout_prints_every_part(capsys):
         "TFLOPs",
     ):
         assert part in text, part
+    tables = [line for line in text.splitlines() if line.startswith("  ")]
+    assert tables and max(map(len, tables)) <= 80  # a narrow terminal's
+
+
+def test_the_plan_of_a_layout_says_what_is_left_idle(capsys):
+    assert main(["model=tiny", "layout=true", "world_size=7", "gpu=16"]) == 0
+    text = capsys.readouterr().out
+    assert "parameters on 4 ranks; 8 micro-batches a step leave 3 of 7 idle: parallel.dp_shard=4\n" in text
 
 
 def ranks_that_speak(layout: Layout) -> set[str]:

@@ -44,6 +44,9 @@ def test_each_run_has_its_state_step_tokens_held_out_figure_speed_and_age(tmp_pa
     running = make_run(tmp_path / "running", lines=(line(3),))
     (tmp_path / "not-a-run").mkdir()
     (tmp_path / "a-file").write_text("")
+    for part in ("text", "tokens.tmp"):  # a source of a corpus has a lock, too
+        (tmp_path / "corpora" / part / part).mkdir(parents=True)
+        (tmp_path / "corpora" / part / lock.NAME).touch()
     with open(running / ".lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         found = listed(tmp_path, capsys)
