@@ -27,7 +27,7 @@ from configs.describe import CONFIGS
 from configs.errors import explained, report
 from configs.files import expand, file_behind
 from configs.interrupts import interrupted, raise_again
-from configs.overrides import ConfigError, checked, quoted
+from configs.overrides import ConfigError, checked, meaning, quoted
 from configs.plain_yaml import read_tree, refuse_interpolation
 from configs.redact import redact_tree
 
@@ -60,7 +60,7 @@ def load(name: str, schema: type[T], overrides: list[str]) -> T:
         raise ConfigError(f"{word}: {_first_line(error)}") from None
     except HydraException as error:
         raise ConfigError(_first_line(error)) from None
-    return _to_dataclass(composed, schema)
+    return _to_dataclass(composed, schema, name)
 
 
 def to_yaml(config: "DataclassInstance") -> str:
@@ -133,7 +133,7 @@ def entry(
         raise
 
 
-def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
+def _to_dataclass(composed: DictConfig, schema: type[T], verb: str = "") -> T:
     known, branches = schemas.leaves(schema), schemas.branches(schema)
     for key in branches:
         value = OmegaConf.select(composed, key)
@@ -147,9 +147,9 @@ def _to_dataclass(composed: DictConfig, schema: type[T]) -> T:
                 raise ConfigError(f"{key}.{name}={value}: expected {schemas.item_of(known[key])}")
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), composed)
-        missing = sorted(OmegaConf.missing_keys(merged))
-        if missing:
-            raise ConfigError(f"{missing[0]}: is required; give {missing[0]}=…")
+        for key in sorted(OmegaConf.missing_keys(merged)):
+            what = f" ({meant})" if verb and (meant := meaning(verb, schema, key)) else ""
+            raise ConfigError(f"{key}: is required; give {key}=…{what}")
         config = OmegaConf.to_object(merged)
     except ConfigKeyError as error:
         raise ConfigError(schemas.unknown_key(error.full_key or str(error.key), schema)) from None

@@ -44,7 +44,8 @@ def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
         written = _checked(argument, schema, groups, parser)
         key, _, value = written.lstrip("+").partition("=")
         if value in ("", "[]") and argument[-1] != "]" and schemas.needs_value(schema, key):
-            raise ConfigError(f"{key}=: empty; expected {_meaning(name, schema, key)}")
+            what = f" ({meant})" if (meant := meaning(name, schema, key)) else ""
+            raise ConfigError(f"{key}=: empty; expected a value{what}")
         found.append(_with_earlier(found, written, argument))
     return found
 
@@ -71,11 +72,10 @@ def _read(name: str) -> dict:
     return yaml.safe_load((describe.CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
-def _meaning(name: str, schema: type, key: str) -> str:
-    """What a key takes, as --help says it."""
+def meaning(name: str, schema: type, key: str) -> str:
+    """What a key means, as --help says it; empty if it says nothing."""
     keys = describe.keys(name, schema.__module__, schema.__name__)
-    meaning = next((each.meaning for each in keys if each.name == key), "")
-    return f"a value ({meaning})" if meaning else "a value"
+    return next((each.meaning for each in keys if each.name == key), "")
 
 
 def choices_of(group: str) -> list[str]:
@@ -192,8 +192,8 @@ def _number(value: str, is_whole: bool) -> str | None:
     """In digits, what was written as 10k, 1,000, 0,001 or, for an integer, 1e3."""
     if is_whole and re.fullmatch(r"\d(\.\d+)?[eE]\+?1?\d|\d+\.0", value):  # YAML's 1e9 is 1000000000.0
         return f"{float(value):.0f}" if float(value).is_integer() else None
-    if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbB])", value):
-        number = float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9}[found[2].lower()]
+    if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbBtT])", value):
+        number = float(found[1]) * {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}[found[2].lower()]
         return f"{number:.0f}" if number == int(number) else None
     if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+", value):
         return value.replace(",", "")

@@ -51,6 +51,8 @@ class AppendConfig:
                     f"{key}={getattr(self, key)}: expected a local folder; append there, and copy the result "
                     "with the storage's own tool, each manifest.json last"
                 )
+        if Path(self.more).resolve() == Path(self.corpora).resolve():
+            raise ValueError(f"more={self.more}: the same folder as corpora=; expected the sources to append")
 
 
 def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:

@@ -1,10 +1,10 @@
 """The keys of `relama prepare`, and the combinations that are refused at once."""
 
-import difflib
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from configs.checks import near
 from data import mixture, remote
 from data.download.config import RECIPES as DOWNLOADABLE
 from data.download.config import DumpsConfig
@@ -102,9 +102,9 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if self.recipe not in (*RECIPES, *MAKERS):
             recipes = [*RECIPES, *MAKERS]
-            near = [name for name in recipes if self.recipe and name.startswith(self.recipe.lower())]
-            near = near or difflib.get_close_matches(self.recipe, recipes, n=1)
-            meant = f"did you mean {near[0]}? " if len(near) == 1 else ""
+            alike = [name for name in recipes if self.recipe and name.startswith(self.recipe.lower())]
+            alike = alike or near(self.recipe, recipes, cutoff=0.7)
+            meant = f"did you mean {alike[0]}? " if len(alike) == 1 else ""
             raise ValueError(f"recipe={self.recipe}: {meant}expected one of {', '.join(recipes)}")
         if self.recipe == "sample":
             if self.input or self.output or self.tokenizer or self.source:

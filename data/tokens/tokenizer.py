@@ -44,8 +44,10 @@ class Tokenizer:
         try:
             content = regular_file.content(self.path)
         except FileNotFoundError:
+            on_hub = f" (of a model on the Hub: hf download {path} --local-dir FOLDER)"
+            where = on_hub if re.fullmatch(r"[\w.-]+/[\w-]+", str(path)) else ""
             raise DataError(
-                f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH"
+                f"{path}: no such tokenizer; train one with `relama tokenizer`, or give tokenizer=PATH{where}"
             ) from None
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror}); {_EXPECTED}") from None

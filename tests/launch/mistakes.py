@@ -272,6 +272,13 @@ MISTAKES = {
     "generate weights=first prompt=a output=x.txt": "output: unknown key; texts are printed; a shell writes",
     "generate weights=https://huggingface.co/a/b prompt=a": "for the files themselves give hf://a/b",
     "plan model=7b --layout": "'--layout': expected key=value without dashes: layout=…",
+    "report run=first output=report.pdf": "output=report.pdf: expected a name that ends in .html",
+    "append corpora=corpora more=./corpora output=new": "more=./corpora: the same folder as corpora=;",
+    "prepare recipe=pile input=my.txt": "recipe=pile: expected one of commoncrawl, c4,",
+    "prepare recipe=text source=new input=my.txt tokenizer=a/b": "hf download a/b --local-dir FOLDER",
+    "audit tokens=1T": "tokens=1T: expected a number or null in digits: tokens=1000000000000",
+    "branch run=first@1 to=new": "at: is required; give at=… (",
+    "evaluate weights=first tasks=all": "tasks=all: no such task; expected one of the suite",
     # lists given in parts, as braces do, and empty ones
     "report run=first run=runs/first": "run=first,runs/first: runs/first twice; give different runs",
     "average weights=first weights=frist output=new": "frist: no such file or folder",

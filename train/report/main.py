@@ -38,6 +38,10 @@ class ReportConfig:
     def __post_init__(self) -> None:
         if not self.run:
             raise ValueError("run=[]: expected a run (run=NAME), or several to compare (run=A,B)")
+        if self.output and Path(self.output).suffix.lower() not in ("", ".html", ".htm"):
+            raise ValueError(
+                f"output={self.output}: expected a name that ends in .html (a browser prints it)"
+            )
         if self.samples not in ("auto", "always", "never"):
             raise ValueError(f"samples={self.samples}: expected one of auto, always, never")
         if self.watts is not None and not 0 < self.watts < float("inf"):
