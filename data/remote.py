@@ -61,6 +61,15 @@ def place(path: str) -> Any:
         raise DataError(f"{path}: cannot be opened ({error}); expected a URL of one of {KINDS}") from None
 
 
+def named(path: Any) -> str:
+    """An input's path or URL, in Azure with the account, which UPath's own text leaves out."""
+    account = getattr(path, "storage_options", {}).get("account_name")
+    if account is None:
+        return str(path)
+    container, _, below = path.path.partition("/")
+    return f"{path.protocol}://{container}@{account}.dfs.core.windows.net/{below}"
+
+
 def refuse_missing(url: str) -> None:
     """Raises DataError if the package that opens such URLs is not installed."""
     package = PACKAGES.get(url.partition("://")[0])

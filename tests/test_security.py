@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -181,6 +182,20 @@ def test_the_container_in_azures_own_urls_is_no_secret(scheme):
     url = f"{scheme}://my-container@account.dfs.core.windows.net/folder"
     remote.refuse_credentials(url)
     assert redact(f"corpora={url}") == f"corpora={url}"
+
+
+def test_documents_from_azure_name_the_account():
+    opened = SimpleNamespace(  # as adlfs and UPath take abfss://box@account.dfs.core.windows.net/a/b.txt
+        storage_options={"account_name": "account"}, protocol="abfss", path="box/a/b.txt"
+    )
+    assert remote.named(opened) == "abfss://box@account.dfs.core.windows.net/a/b.txt"
+    assert remote.named(Path("a/b.txt")) == "a/b.txt"
+
+
+def test_a_url_whose_package_is_missing_names_the_extra(monkeypatch):
+    monkeypatch.setattr(remote, "find_spec", lambda package: None)
+    with pytest.raises(DataError, match=r"needs adlfs; pip install -e '\.\[azure\]'"):
+        remote.place("abfss://box@account.dfs.core.windows.net/a")
 
 
 SECRETS = [

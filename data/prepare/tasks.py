@@ -27,7 +27,7 @@ from data.dedup import exact, stages
 from data.documents import EXCERPT, Document, Drop, Record, read_documents, write_parts
 from data.errors import DataError, PassingError, is_passing, retried
 from data.prepare.plan import Plan, Recipe, Slice
-from data.remote import fetched, stamp_now
+from data.remote import fetched, named, stamp_now
 from data.sources.files import limits
 
 LIVE_SECONDS = 1.0  # how often a task reports its progress
@@ -160,7 +160,7 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
 
 def _renamed(item: Record | Drop, path: Path, original: Path) -> Record | Drop:
     """The item with the name of the original input instead of its copy."""
-    return replace(item, file=item.file.replace(str(path), str(original), 1))
+    return replace(item, file=item.file.replace(str(path), named(original), 1))
 
 
 def _cleaned(plan: Plan, item: Record | Drop) -> Document | Drop:
