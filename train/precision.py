@@ -69,7 +69,8 @@ def _times(ratio: float) -> str:
 def bf16_speedup(rows: int, width: int) -> float:
     """How many times as fast as in fp32 this CPU computes a linear layer in bf16, forward and backward.
 
-    `rows` and `width` of its input and output. Measured in CPU time, as other processes may take the cores.
+    `rows` and `width` of its input and output. Measured in CPU time, as other processes may take the cores,
+    and in one thread: several wait for each other busily while one of them has no core.
     """
 
     def seconds(dtype: torch.dtype) -> float:
@@ -83,7 +84,7 @@ def bf16_speedup(rows: int, width: int) -> float:
                 torch.autograd.grad(out, (x, weight), out.detach())
             return (time.process_time() - begin) / calls
 
-        per_call(1)  # the first call starts the threads
+        per_call(1)  # the first call chooses its kernels
         begin = time.perf_counter()
         per_call(1)
         # A small product takes less than the clock of CPU time can tell.
@@ -93,7 +94,12 @@ def bf16_speedup(rows: int, width: int) -> float:
             least = min(least, per_call(calls))
         return least
 
-    return seconds(torch.float32) / seconds(torch.bfloat16)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return seconds(torch.float32) / seconds(torch.bfloat16)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int) -> torch.dtype:

@@ -51,6 +51,23 @@ def test_the_measured_ratio_is_that_of_a_plain_timing():
     assert 1 / 4 < measured / expected < 4
 
 
+def test_products_are_measured_in_one_thread(monkeypatch):
+    """Several wait for each other busily on a loaded machine, where bf16 then seemed 50 times slower."""
+    seen, linear, before = set(), precision.F.linear, torch.get_num_threads()
+
+    def recorded(x, weight):
+        seen.add(torch.get_num_threads())
+        return linear(x, weight)
+
+    monkeypatch.setattr(precision.F, "linear", recorded)
+    torch.set_num_threads(2)
+    try:
+        precision.bf16_speedup(8, 8)
+        assert seen == {1} and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, corpora):
     """A run in bf16 that stopped halfway, and the same run without a stop."""
