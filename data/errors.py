@@ -15,6 +15,13 @@ class DataError(Exception):
     """One line that names the file or key, what was expected and how to fix it."""
 
 
+class OtherSettings(DataError):
+    """What is to be made exists, made with other settings: what differs, and the way out."""
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.args))
+
+
 class Unfit(Exception):
     """A compiled reader cannot use this model; its library can. Or there is no compiled module."""
 

@@ -9,7 +9,7 @@ import json
 from functools import partial
 from pathlib import Path
 
-from data.errors import DataError
+from data.errors import DataError, OtherSettings
 from data.folders import locked, write_whole
 from data.mixture import DataConfig
 from data.prepare.config import PrepareConfig
@@ -69,6 +69,8 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         )
         config.stage = "all"
         make(config)
+    except OtherSettings as error:
+        raise DataError(f"{error.args[0]}; give source=NAME for another source, or move it away") from None
     except DataError as error:
         line = str(error).replace("vocab_size=", "data.vocab_size=")
         raise DataError(f"{line}; source=NAME prepares another source") from None

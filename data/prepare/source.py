@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from configs.errors import reason
 from data import engine, folders, mixture, remote
 from data.documents import text_files
-from data.errors import DataError
+from data.errors import DataError, OtherSettings
 from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs, recipe_module
 from data.prepare.page import write_page
@@ -114,9 +114,9 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
         made = {}
     different = [key for key in settings if made.get(key) != settings[key]]
     if different:
-        raise DataError(
-            f"{folder / 'text'} already exists, made with a different {', '.join(different)}; move it away, "
-            "choose another output=, or make tokens from it with stage=tokens"
+        raise OtherSettings(
+            f"{folder / 'text'} already exists, made with a different {', '.join(different)}",
+            "move it away, choose another output=, or make tokens from it with stage=tokens",
         )
     return True
 
@@ -129,9 +129,10 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
     if (output / "manifest.json").exists():
         different = _differences(config, tokenizer, text_folder, output)
         if different and not config.replace:
-            raise DataError(
-                f"{output} already exists, made with a different {', '.join(different)}, and runs may need "
-                "it: give the original settings, move it away, or give replace=true"
+            raise OtherSettings(
+                f"{output} already exists, made with a different {', '.join(different)}, "
+                "and runs may need it",
+                "give the original settings, move it away, or give replace=true",
             )
         if not different and config.stage == "all":
             shutil.rmtree(work_folder(output), ignore_errors=True)  # if killed just before the end

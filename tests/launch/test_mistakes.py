@@ -39,6 +39,7 @@ def folder(tmp_path_factory) -> Path:
     """A working folder with a finished run, its text, and files of the wrong kind."""
     folder = tmp_path_factory.mktemp("first-day")
     (folder / "my.txt").write_text("".join(f"{n} {TEXT}" for n in range(800)))
+    (folder / "other.txt").write_text(TEXT)
     (folder / "empty.txt").touch()
     (folder / "tab.yaml").write_text("\tbooks: my.txt\n")
     (folder / "photos").mkdir()
