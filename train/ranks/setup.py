@@ -133,6 +133,7 @@ def set_up(
         use_onednn_where_faster()
     rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
     mesh = build(layout, kind)
+    atexit.register(_end_threads, mesh)
     return Ranks(
         rank=rank,
         world_size=world_size,
@@ -181,9 +182,12 @@ def tear_down() -> None:
         fairscale.destroy_model_parallel()
     if identity.has_group():
         dist.destroy_process_group()
-        # A mesh refers to itself, and so its groups outlive this. Their threads must end before the
-        # interpreter does, or one of them may abort the process.
-        atexit.register(gc.collect)
+
+
+def _end_threads(mesh: DeviceMesh) -> None:
+    """Drop the mesh's groups, which torch's caches keep: their threads could abort the interpreter's end."""
+    mesh._get_root_mesh()._pg_registry.clear()
+    gc.collect()
 
 
 def first_rank_does(work: Callable[[], T]) -> T:
