@@ -48,7 +48,7 @@ VERBS = {  # in the order of their needs; {run}: the run folder
     "find": "find run={run} document=re:.",  # every document
     "branch": "branch run={run} at=10 to={out}/branch optim.lr=1e-4",
     "runs": "runs folder={out}",
-    "ladder": "ladder sizes=1M,2M,4M tokens_per_parameter=0.01,0.02 width_per_layer=16 run={out}/ladder "
+    "ladder": "ladder sizes=1M,2M,4M tokens_per_parameter=0.03,0.06 width_per_layer=16 run={out}/ladder "
     "seq_len=64 micro_batch=1 global_batch=512 precision=fp32 threads=1 data=mix data.sources=text "
     "data.weights.text=1",
     "evaluate": "evaluate weights={run} tasks={task} benchmarks={out}/questions output={out}/scores batch=4",

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -133,7 +134,7 @@ def set_up(
         use_onednn_where_faster()
     rank = join_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "gloo", world_size, patience)
     mesh = build(layout, kind)
-    atexit.register(_end_threads, mesh)
+    _end_threads_with(mesh)
     return Ranks(
         rank=rank,
         world_size=world_size,
@@ -184,10 +185,14 @@ def tear_down() -> None:
         dist.destroy_process_group()
 
 
-def _end_threads(mesh: DeviceMesh) -> None:
-    """Drop the mesh's groups, which torch's caches keep: their threads could abort the interpreter's end."""
-    mesh._get_root_mesh()._pg_registry.clear()
-    gc.collect()
+def _end_threads_with(mesh: DeviceMesh) -> None:
+    """Let the threads of the mesh's groups end before the interpreter does; one that is left may abort it.
+
+    torch's caches keep the mesh, and so its groups; what else has them refers to itself.
+    """
+    weakref.finalize(mesh, mesh._pg_registry.clear)  # at the latest when the interpreter ends
+    atexit.unregister(gc.collect)
+    atexit.register(gc.collect)
 
 
 def first_rank_does(work: Callable[[], T]) -> T:
