@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 RUN = "train model=tiny data=sample run=demo steps=200"
 COMMANDS = (
     RUN,
-    "generate weights=demo prompt='def read(self, ' max_tokens=40 temperature=0",
+    "generate weights=demo prompt='def read(self, ' max_tokens=40",
     "report run=demo",
 )
 WIDTH, SHOWN = 80, 8  # columns of the terminal; lines of each command's output
