@@ -58,9 +58,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         chunks = -(-tokens * vocab // CHUNK)
         total = hidden.new_zeros((), dtype=torch.float32)
         ctx.tokens, ctx.weight_dtype = tokens, weight.dtype
-        # In evaluation nothing is saved for backward; bf16 would round the weight's gradient at every chunk.
         grad_hidden = torch.empty_like(hidden if train else hidden[:0])
-        grad_weight = torch.zeros_like(weight if train else weight[:0], dtype=torch.float32)
+        grad_weight = None
         weight = weight.to(hidden.dtype)
         first = 0
         for x, y in zip(hidden.chunk(chunks), labels.chunk(chunks), strict=True):
@@ -69,9 +68,9 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
             if train:
                 grad = grad.to(weight.dtype)
                 torch.mm(grad, weight, out=grad_hidden[first : first + len(y)])
-                _accumulate(grad_weight, grad.t(), x)
+                grad_weight = _plus_product(grad_weight, grad.t(), x)
             first += len(y)
-        if train:
+        if train:  # in evaluation nothing is saved for backward
             ctx.save_for_backward(grad_hidden, grad_weight)
         return total / tokens
 
@@ -92,9 +91,8 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         )
 
 
-def _accumulate(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """total += a @ b, in total's dtype."""
-    if total.dtype == a.dtype:
-        total.addmm_(a, b)
-    else:
-        total += a @ b
+def _plus_product(total: Tensor | None, a: Tensor, b: Tensor) -> Tensor:
+    """total + a @ b in fp32, in place: bf16 would round the sum at every chunk."""
+    if total is None:
+        return (a @ b).float()
+    return total.addmm_(a, b) if total.dtype == a.dtype else total.add_(a @ b)
