@@ -162,7 +162,8 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["suite=papers"], "suite: papers: no such choice; did you mean paper"),
         (["size=8b"], "size: 8b: no such choice"),
         (["limit=0"], "limit=0"),
-        (["tasks=[piqa]", "benchmarks=nowhere"], "validation.jsonl: is missing"),
+        (["tasks=[piqa]", "benchmarks=nowhere"], "benchmarks=nowhere: no such folder; expected one with"),
+        (["tasks=[piqa]", "benchmarks=EMPTY"], "piqa/validation.jsonl: is missing"),
         (["tasks=[mmlu]"], "abstract_algebra/dev.jsonl: is missing; expected mmlu_abstract_algebra"),
         (["tasks=[piqa]", "benchmarks=BAD"], "data could not be read"),
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
@@ -173,6 +174,8 @@ def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsy
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)
     arguments = [argument.replace("BAD", str(tmp_path / "bad")) for argument in arguments]
+    (tmp_path / "empty").mkdir()
+    arguments = [argument.replace("EMPTY", str(tmp_path / "empty")) for argument in arguments]
     arguments = [argument.replace("OTHER", str(tmp_path / "other")) for argument in arguments]
     assert run(folder, benchmarks, tmp_path / "out", *arguments) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
