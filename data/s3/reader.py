@@ -106,8 +106,10 @@ def _wrong_endpoint(url: str) -> str | None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
             return "does not begin with http:// or https://"
-        if not parts.hostname or parts.port == 0:
-            return "names no host" if not parts.hostname else "names port 0"
+        if not parts.hostname:
+            return "names no host"
+        if parts.port == 0:
+            return "names port 0"
     except ValueError as error:  # its port, or brackets that do not match
         return str(error)
     return "has a query" if parts.query or parts.fragment else None

@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 import torch
 import torch.distributed as dist
+from torch import Tensor
 from torch._C._distributed_c10d import HashStore
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
@@ -62,14 +63,22 @@ PARTS = {
 }
 
 
+def right_products(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """a @ b by each of the replaced operators, compared with double precision."""
+    exact = a.double() @ b.double()
+    out, total = torch.empty(exact.shape), torch.zeros(exact.shape)
+    found = a @ b, torch.mm(a, b, out=out), total.addmm_(a, b)
+    for product in found:
+        assert product.dtype == torch.float32
+        assert (product.double() - exact).norm() < 1e-6 * exact.norm()
+    return found
+
+
 @pytest.mark.parametrize("name", LARGE)
 def test_large_products_are_those_of_onednn_and_right(multiplied, name):
     a, b = LARGE[name]()
-    exact = a.double() @ b.double()
-    out, total = torch.empty(exact.shape), torch.zeros(exact.shape)
-    for product in (a @ b, torch.mm(a, b, out=out), total.addmm_(a, b)):
-        assert product.is_contiguous() and product.dtype == torch.float32
-        assert (product.double() - exact).norm() < 1e-6 * exact.norm()
+    product, out, total = right_products(a, b)
+    assert product.is_contiguous() and out.is_contiguous() and total.is_contiguous()
     assert len(multiplied) == 3
     assert torch.equal(total.addmm_(a, b), 2 * out)
 
@@ -98,10 +107,7 @@ def test_other_products_are_torchs_own(multiplied):
 @pytest.mark.parametrize("name", PARTS)
 def test_products_of_parts_of_matrices_are_torchs_own(multiplied, name):
     a, b = PARTS[name]()
-    exact = a.double() @ b.double()
-    out, total = torch.empty(exact.shape), torch.zeros(exact.shape)
-    for product in (a @ b, torch.mm(a, b, out=out), total.addmm_(a, b)):
-        assert (product.double() - exact).norm() < 1e-6 * exact.norm()
+    right_products(a, b)
     assert not multiplied
 
 
