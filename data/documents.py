@@ -34,6 +34,7 @@ SCHEMA = pa.schema(
 _columns = attrgetter(*SCHEMA.names)
 GROUP_ROWS = 1024  # `read_row` decompresses one row group
 GROUP_BYTES = 16 << 20
+BATCH_ROWS = 64  # of a row group that are `Document`s at the same time
 EXCERPT = 300  # characters of a dropped text that a report shows
 FILE_BYTES = 512 << 20  # of text; about a third of that on disk
 
@@ -114,11 +115,8 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
             if writer is None:
                 paths.append(folder / f"{prefix}-{len(paths):05d}.parquet")
                 writer, in_file = pq.ParquetWriter(paths[-1], SCHEMA, compression="zstd"), 0
-            columns = [
-                _strings(column) if kind.type == pa.string() else _integers(column)
-                for column, kind in zip(zip(*group), SCHEMA)
-            ]
-            writer.write_table(pa.Table.from_arrays(columns, schema=SCHEMA))
+            writer.write_table(_table(group))
+            del group  # before the next one is made
             in_file += n_bytes
             if in_file >= FILE_BYTES:
                 writer.close()
@@ -138,12 +136,10 @@ def text_files(folder: Path) -> list[Path]:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of one file, a row group at a time."""
+    """The documents of one file, with one row group in memory."""
     with _open(path) as file:
         for group in range(file.num_row_groups):
-            table = _read_group(file, group, path)
-            for row in zip(*[table.column(name).to_pylist() for name in SCHEMA.names]):
-                yield Document(*row)
+            yield from _documents(_read_group(file, group, path).to_batches(BATCH_ROWS))
 
 
 def read_row(path: Path, row: int) -> Document:
@@ -158,7 +154,22 @@ def read_row(path: Path, row: int) -> Document:
     raise DataError(f"{path}: no row {row} (the file has {first})")
 
 
+def _documents(batches: Sequence[pa.RecordBatch]) -> Iterator[Document]:
+    """A function of its own: it releases a row group when it ends, before the next one is read."""
+    for batch in batches:
+        for row in zip(*[batch.column(name).to_pylist() for name in SCHEMA.names]):
+            yield Document(*row)
+
+
 # `pa.array` would import pandas, which takes a quarter of a second.
+
+
+def _table(rows: Sequence[tuple]) -> pa.Table:
+    columns = [
+        _strings(column) if kind.type == pa.string() else _integers(column)
+        for column, kind in zip(zip(*rows), SCHEMA)
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 
 def _strings(values: Sequence[str]) -> pa.Array:

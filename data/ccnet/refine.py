@@ -140,15 +140,16 @@ def _unique(
     ccnet: CCNet, read: Path, hashed: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
 ) -> Iterator[Document | Drop]:
     """The pages without any copy of the paragraphs that occur more than once."""
-    sizes = (page.text.count("\n") + 1 for page in _pages(read))
-    for page, hashes in zip(_pages(read), repeats.read_order(hashed, sizes)):
-        removed = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
-        counted["read"] += len(hashes)
-        counted["removed"] += int(removed.sum())
-        if removed.all():
-            yield _drop(page, "every paragraph is repeated")
-        else:
-            yield replace(page, text=paragraphs.without(page.text, removed))
+    with repeats.opened_order(hashed) as read_hashes:
+        for page in _pages(read):
+            hashes = read_hashes(page.text.count("\n") + 1)
+            removed = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
+            counted["read"] += len(hashes)
+            counted["removed"] += int(removed.sum())
+            if removed.all():
+                yield _drop(page, "every paragraph is repeated")
+            else:
+                yield replace(page, text=paragraphs.without(page.text, removed))
 
 
 def _judged(ccnet: CCNet, page: Document) -> Document | Drop:

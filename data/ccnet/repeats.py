@@ -7,7 +7,8 @@ their `set`: the entire input, or groups of 50 files (CCNet). Stages communicate
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,17 +32,21 @@ class Partition:
 def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
     """Map: write the hashes of pages, given as (set, hashes) in order, into a new `folder`."""
     temporary = folders.aside(folders.own(folder))
-    in_order: dict[int, list[np.ndarray]] = {}
+    of_set: dict[int, bytearray] = {}
     with (temporary / "order").open("wb") as order:
         for number, page in pages:
             page.tofile(order)
-            in_order.setdefault(number, []).append(page)
+            of_set.setdefault(number, bytearray()).extend(page.tobytes())
     sizes = {}
-    for number in sorted(in_order):
-        values, counts = np.unique(np.concatenate(in_order.pop(number)), return_counts=True)
-        np.save(temporary / f"once-{number}.npy", values)
-        np.save(temporary / f"twice-{number}.npy", values[counts > 1])
-        sizes[str(number)] = len(values)
+    for number in sorted(of_set):
+        values = np.frombuffer(of_set.pop(number), HASH)
+        values.sort()
+        is_again = np.zeros(len(values), bool)
+        is_again[1:] = values[1:] == values[:-1]
+        once = values[~is_again]
+        np.save(temporary / f"once-{number}.npy", once)
+        np.save(temporary / f"twice-{number}.npy", np.unique(values[is_again]))
+        sizes[str(number)] = len(once)
     (temporary / "sizes.json").write_text(json.dumps(sizes))
     folders.commit_once(temporary, folder)
 
@@ -85,11 +90,11 @@ def repeated(hashed: Path, task: int, reduced: list[tuple[Partition, Path]]) -> 
     return found
 
 
-def read_order(hashed: Path, lengths: Iterable[int]) -> Iterator[np.ndarray]:
-    """Read the pages' hashes again; `lengths` says how many each page has."""
+@contextmanager
+def opened_order(hashed: Path) -> Iterator[Callable[[int], np.ndarray]]:
+    """A function that reads the hashes of the next page again, given how many it has."""
     with (hashed / "order").open("rb") as order:
-        for length in lengths:
-            yield np.frombuffer(order.read(length * HASH.itemsize), HASH)
+        yield lambda length: np.frombuffer(order.read(length * HASH.itemsize), HASH)
 
 
 def isin_sorted(values: np.ndarray, among: np.ndarray) -> np.ndarray:

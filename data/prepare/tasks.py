@@ -229,3 +229,4 @@ def _copy_without(path: Path, goal: Path, dropped: Container[int]) -> None:
             if keep.any():
                 bits = pa.py_buffer(np.packbits(keep, bitorder="little"))  # `pa.array` imports pandas
                 writer.write_table(table.filter(pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])))
+            del table  # before the next one is read

@@ -140,6 +140,7 @@ def _encode(plan: Plan, file: int) -> None:
         ]
         keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
         sizes += [len(text.encode()) for text in texts]
+        del names, urls, texts  # before the next row group is read
     keys, sizes, rows_of = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(rows_of, np.int64)
     # Compared as Python integers, because a share of 2^64 may not fit into 64 bits.
     apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
@@ -277,12 +278,16 @@ def _row_groups(path: Path) -> Iterator[tuple[list[str], list[str], list[str]]]:
     try:
         with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
-                table = file.read_row_group(group, columns=list(COLUMNS))
-                if any(table.column(name).null_count for name in COLUMNS):
-                    raise DataError(f"{path}: a document has no {' or no '.join(COLUMNS)}; {TEXT_AGAIN}")
-                ids, urls, texts = (table.column(name).to_pylist() for name in COLUMNS)
-                yield ids, urls, texts
+                yield _row_group(file, group, path)
     except (OSError, pa.ArrowException) as error:
         if is_passing(error):
             raise PassingError(f"{path}: cannot be read ({error})") from None
         raise DataError(f"{path}: cannot be read ({error}); {TEXT_AGAIN}") from None
+
+
+def _row_group(file: pq.ParquetFile, group: int, path: Path) -> tuple[list[str], list[str], list[str]]:
+    table = file.read_row_group(group, columns=list(COLUMNS))
+    if any(table.column(name).null_count for name in COLUMNS):
+        raise DataError(f"{path}: a document has no {' or no '.join(COLUMNS)}; {TEXT_AGAIN}")
+    ids, urls, texts = (table.column(name).to_pylist() for name in COLUMNS)
+    return ids, urls, texts

@@ -1,5 +1,7 @@
 """Documents survive a round trip through Parquet; folders appear complete or not at all."""
 
+import weakref
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
@@ -57,6 +59,40 @@ def test_reading_a_row_reads_only_its_row_group(tmp_path, monkeypatch):
     monkeypatch.setattr(documents, "_read_group", lambda *args: read.append(args[1]) or whole(*args))
     assert read_row(path, 57).record == 57
     assert read == [5]
+
+
+class Text(str):
+    """Can be referred to weakly."""
+
+
+def test_a_row_group_is_released_before_the_next_one_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "GROUP_ROWS", 10)
+    texts: list[weakref.ref[Text]] = []
+
+    def made() -> Iterator[Document]:
+        for document in some_documents(40):
+            assert len([text for text in texts if text() is not None]) <= 10
+            text = Text(document.text)
+            texts.append(weakref.ref(text))
+            yield replace(document, text=text)
+
+    write_documents(made(), tmp_path / "text")
+    assert len(texts) == 40
+
+
+def test_reading_holds_one_row_group(tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "GROUP_ROWS", 100)
+    docs = [replace(document, text=document.text[:1] * 100_000) for document in some_documents(400)]
+    (path,) = write_documents(docs, tmp_path / "text")
+    before, read_group, held = pa.total_allocated_bytes(), documents._read_group, []
+
+    def watched(*arguments) -> pa.Table:
+        held.append(pa.total_allocated_bytes() - before)
+        return read_group(*arguments)
+
+    monkeypatch.setattr(documents, "_read_group", watched)
+    assert list(read_documents(path)) == docs
+    assert len(held) == 4 and max(held) < 100 * 100_000
 
 
 def test_a_missing_row_is_refused_by_number(tmp_path):

@@ -107,12 +107,11 @@ def test_the_two_stages_find_exactly_the_repeats_that_a_set_finds(
     found: dict[int, list[list[int]]] = {}
     for number, (one, own, where) in enumerate(zip(hashed, cut, places)):
         repeated = repeats.repeated(one, number, reduced)
-        hashes = repeats.read_order(one, [len(page) for file in own for page in file])
-        for place, file in zip(where, own):
-            going = [
-                repeats.isin_sorted(next(hashes), repeated[place // group if group else 0]) for _ in file
-            ]
-            found[place] = [[p for p, g in zip(page, gone) if not g] for page, gone in zip(file, going)]
+        with repeats.opened_order(one) as read_hashes:
+            for place, file in zip(where, own):
+                among = repeated[place // group if group else 0]
+                going = [repeats.isin_sorted(read_hashes(len(page)), among) for page in file]
+                found[place] = [[p for p, g in zip(page, gone) if not g] for page, gone in zip(file, going)]
     assert [found[place] for place in range(n_files)] == kept_by_brute_force(files, group)
 
 
