@@ -7,6 +7,7 @@ subject is torchrun, or what a bare Python imports, start their own Python inste
 
 import atexit
 import ctypes
+import gc
 import json
 import os
 import runpy
@@ -294,4 +295,5 @@ if __name__ == "__main__":
     waiting.AFTER = 600.0  # on a slow machine there would be more lines
     if len(os.listdir("/proc/self/task")) != 1:
         sys.exit("an import has started a thread: a fork would lose it")
+    gc.freeze()  # a child's collections, the one at its end too, leave out what was imported here
     serve(socket.socket(fileno=int(sys.argv[1])))
