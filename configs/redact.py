@@ -38,9 +38,17 @@ _BY_SHAPE = re.compile(
 def redact(text: str) -> str:
     """`text` with each secret in it replaced by ***: by its name, its shape, its place in a URL, or because
     a variable of the environment with a telling name (HF_TOKEN, WANDB_API_KEY, …) has that value."""
-    for name, value in os.environ.items():
-        if len(value) >= 8 and _SECRET_VARIABLE.search(name):
-            text = text.replace(value, MASK)
+    return _masked(text, _values_of_variables())
+
+
+def _values_of_variables() -> list[str]:
+    known = os.environ.items()
+    return [value for name, value in known if len(value) >= 8 and _SECRET_VARIABLE.search(name)]
+
+
+def _masked(text: str, values: list[str]) -> str:
+    for value in values:
+        text = text.replace(value, MASK)
     text = _IN_URL.sub(f"{MASK}@", text)
     text = _QUOTED.sub(rf"\g<1>{MASK}\2", text)
     text = _BY_NAME.sub(rf"\g<1>{MASK}", text)
@@ -55,19 +63,25 @@ def names_container(url: str) -> bool:
 
 def redact_command(arguments: list[str]) -> str:
     """A command's arguments as one shell line; for a secret `key=value`, the entire value is masked."""
+    values = _values_of_variables()
     masked = [_WORD.fullmatch(arg) for arg in arguments]
     return shlex.join(
-        f"{match[1]}{MASK}" if match else redact(arg) for match, arg in zip(masked, arguments, strict=True)
+        f"{match[1]}{MASK}" if match else _masked(arg, values)
+        for match, arg in zip(masked, arguments, strict=True)
     )
 
 
 def redact_tree(tree: object) -> object:
     """The same for each string in nested dicts and lists."""
+    return _masked_tree(tree, _values_of_variables())
+
+
+def _masked_tree(tree: object, values: list[str]) -> object:
     if isinstance(tree, dict):
-        return {key: redact_tree(value) for key, value in tree.items()}
+        return {key: _masked_tree(value, values) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [redact_tree(value) for value in tree]
-    return redact(tree) if isinstance(tree, str) else tree
+        return [_masked_tree(value, values) for value in tree]
+    return _masked(tree, values) if isinstance(tree, str) else tree
 
 
 def unmasked(masked: object, known: object) -> object:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
@@ -18,9 +19,15 @@ LISTED = 8  # keys; more of them would hide the line's beginning
 _NAMES = {int: "an integer", float: "a number", bool: "true or false", str: "text", NoneType: "null"}
 
 
+@cache
+def hints_of(schema: type) -> dict[str, object]:
+    """The types of a dataclass's fields; every argument of a command needs those of all keys."""
+    return get_type_hints(schema)
+
+
 def leaves(schema: type, prefix: str = "") -> dict[str, object]:
     """Every key, dotted, with its type; nested dataclasses are replaced by their keys."""
-    hints = get_type_hints(schema)
+    hints = hints_of(schema)
     found: dict[str, object] = {}
     for field in fields(schema):
         name, kind = prefix + field.name, hints[field.name]
@@ -50,7 +57,7 @@ def is_required(field: Field) -> bool:
 def may_be_empty(schema: type, prefix: str = "") -> set[str]:
     """The keys, dotted, whose default is an empty text."""
     found = {prefix + field.name for field in fields(schema) if field.default == ""}
-    for name, kind in get_type_hints(schema).items():
+    for name, kind in hints_of(schema).items():
         if isinstance(kind, type) and is_dataclass(kind):
             found |= may_be_empty(kind, f"{prefix}{name}.")
     return found
@@ -68,7 +75,7 @@ def needs_value(schema: type, key: str) -> bool:
 def branches(schema: type, prefix: str = "") -> dict[str, type]:
     """Every key that stands for a nested dataclass, dotted, with that class."""
     found: dict[str, type] = {}
-    for name, kind in get_type_hints(schema).items():
+    for name, kind in hints_of(schema).items():
         if isinstance(kind, type) and is_dataclass(kind):
             found[prefix + name] = kind
             found |= branches(kind, f"{prefix}{name}.")

@@ -10,6 +10,7 @@ import platform
 import re
 import subprocess
 import time
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -127,6 +128,7 @@ def _device_name(device: torch.device) -> str:
     return f"{threads} thread{'s' * (threads != 1)} of {cpu_name()}"
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
