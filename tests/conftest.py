@@ -5,6 +5,7 @@ first, on one worker, so that tests that kill, wait or measure never compete wit
 """
 
 import atexit
+import gc
 import os
 import re
 import shutil
@@ -147,6 +148,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return SERIAL.index(name) if name in SERIAL else len(SERIAL) + (name not in long)
 
     items.sort(key=place)  # stable: keeps the order within a file and among files of equal rank
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported so far out of the collections: they would go through all of torch's objects."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

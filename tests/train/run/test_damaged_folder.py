@@ -44,6 +44,7 @@ WORDS = [
     "checkpoint.every=4",
     "checkpoint.asynchronous=false",
     "model.dim=16",
+    "model.n_layers=1",
     "global_batch=128",
 ]
 # Decisions that act, before the checkpoint at the stop and after it.
