@@ -15,6 +15,7 @@ from pathlib import Path
 from configs import terminal
 from configs.interrupts import speaks
 from configs.redact import redact
+from configs.sizes import decimal
 
 AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -96,7 +97,7 @@ def _dead_link(path: Path) -> Path | None:
 def _free(path: Path) -> str:
     while not path.exists():
         path = path.parent
-    return f"{shutil.disk_usage(path).free / 1e9:,.2f} GB"
+    return decimal(shutil.disk_usage(path).free)
 
 
 def _user() -> str:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from configs.sizes import binary
+
 CONTENT_BYTES = 1 << 31  # of a file that is read at once
 FILE_BYTES = 1 << 36  # of one that is read line by line
 LINE_BYTES = 1 << 20
@@ -27,7 +29,7 @@ def opened(path: Path) -> BinaryIO:
         return os.fdopen(number, "rb")
     os.close(number)
     if stat.S_ISREG(kind):
-        raise OSError(errno.EFBIG, f"larger than {FILE_BYTES >> 30} GiB", str(path))
+        raise OSError(errno.EFBIG, f"larger than {binary(FILE_BYTES)}", str(path))
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise NotAFile(errno.EINVAL, "a pipe or a device, expected a file", str(path))
@@ -43,5 +45,5 @@ def content(path: Path, limit: int = CONTENT_BYTES) -> bytes:
     """A regular file's bytes. Raises as `opened` does, and OSError (EFBIG) if it has more than `limit`."""
     with opened(path) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise OSError(errno.EFBIG, f"larger than {limit >> 20:,} MiB", str(path))
+            raise OSError(errno.EFBIG, f"larger than {binary(limit)}", str(path))
         return file.read()

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from configs.sizes import decimal
 from data.documents import EXCERPT, Document, Drop
 
 EXAMPLES = 3  # kept for each reason
@@ -65,7 +66,7 @@ class Report:
     def summary(self) -> str:
         """One line: what was read, kept and dropped."""
         dropped = ", ".join(f"{reason} ({counted['count']:,})" for reason, counted in self._reasons())
-        kept = f"{self.kept:,} kept ({megabytes(self.text_bytes)})"
+        kept = f"{self.kept:,} kept ({decimal(self.text_bytes)})"
         return f"{self.read:,} record{'s' * (self.read != 1)} read, {kept}; dropped: {dropped or 'none'}"
 
     def example(self) -> str:
@@ -141,10 +142,6 @@ class Quarantine:
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
-
-
-def megabytes(size: float) -> str:
-    return f"{size / 1e6:,.1f} MB"
 
 
 def _add(counts: dict[str, int], key: str, count: int) -> None:

@@ -72,7 +72,7 @@ class Agent(LocalElasticAgent):
 
 def _without_amounts(line: str) -> str:
     """`line` without what differs from start to start, such as the GiB that are free."""
-    return re.sub(r"(?<!\d)\d++\.\d++", "", line)
+    return re.sub(r"(?<![\d.,])\d[\d.,]*+ (?:bytes?|[kMGTP]i?B)\b|(?<!\d)\d++\.\d++", "", line)
 
 
 def reported(failure: ProcessFailure) -> str | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from configs.overrides import as_key
+from configs.sizes import binary
 from data.errors import DataError
 from data.folders import run_path, run_word
 from data.mixture import find_stores
@@ -169,8 +170,8 @@ def refuse_too_many(processes: int) -> None:
     free = needs.available_memory()
     if free is not None and processes * needs.PROCESS > free:
         raise ConfigError(
-            f"processes={processes}: each takes {needs.PROCESS / 2**30:.1f} GiB before the model, and "
-            f"{free / 2**30:,.1f} GiB are free; at most {max(1, int(free // needs.PROCESS))} fit; one per "
+            f"processes={processes}: each takes {binary(needs.PROCESS)} before the model, and "
+            f"{binary(free)} are free; at most {max(1, int(free // needs.PROCESS))} fit; one per "
             f"core ({os.cpu_count()}) is usual"
         )
 

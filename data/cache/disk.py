@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from configs.errors import FULL
+from configs.sizes import binary
 from data.cache import files
 from data.errors import DataError
 
@@ -77,8 +78,8 @@ class Disk:
         wanted = min(self.capacity, needed) - self.used()
         if wanted > free:
             raise DataError(
-                f"cache.path={self.folder.parent}: only {free / 2**30:.3g} GiB are free, and the cache may "
-                f"grow by {wanted / 2**30:.3g} GiB; make room, set cache.gib lower, or choose another disk"
+                f"cache.path={self.folder.parent}: only {binary(free)} are free, and the cache may "
+                f"grow by {binary(wanted)}; make room, set cache.gib lower, or choose another disk"
             )
 
     def free_unused(self) -> bool:

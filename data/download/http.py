@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from configs.redact import redact
+from configs.sizes import binary
 from data.errors import DataError
 
 AGENT = (
@@ -42,7 +43,7 @@ def page(url: str, method: str = "GET") -> tuple[bytes, Message]:
         with _open(url, method=method) as response:
             content = response.read(MAX_PAGE + 1)
             if len(content) > MAX_PAGE:
-                raise DataError(f"{redact(url)}: more than {MAX_PAGE >> 20} MiB; expected a list of files")
+                raise DataError(f"{redact(url)}: more than {binary(MAX_PAGE)}; expected a list of files")
             return content, response.headers
 
     return _patiently(url, get, lambda: 0)

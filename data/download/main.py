@@ -15,8 +15,8 @@ from pathlib import Path
 
 from configs.errors import reason
 from configs.redact import redact
+from configs.sizes import decimal
 from data import folders
-from data.accounts import megabytes
 from data.download import http
 from data.download.config import DumpsConfig
 from data.download.publishers import PUBLISHERS, Remote, listed
@@ -103,12 +103,12 @@ def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], pr
         if len(files) > len(missing)
         else ""
     )
-    amount = f", {megabytes(size)}{unknown}" if size > 50_000 else ""
+    amount = f", {decimal(size)}{unknown}" if size > 50_000 else ""
     progress.say(f"{here}downloading {_files_of(missing)}{amount} to {folder}")
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise DataError(
-            f"{folder}: {size / 1e9:,.1f} GB are to be downloaded, and {free / 1e9:,.1f} GB are free; give "
+            f"{folder}: {decimal(size)} are to be downloaded, and {decimal(free)} are free; give "
             "dumps.folder= on a larger disk, or dumps.only= or dumps.files= for fewer files"
         )
 
@@ -155,8 +155,8 @@ def _showing(progress: Progress, counted: str, file: Remote) -> Callable[[int], 
         first[:] = first or [(now, done)]
         since, began = first[0]
         rate = (done - began) / (now - since) if now > since and done > began else 0.0
-        of = f" of {megabytes(file.size)}" if file.size else ""
-        speed = f", {megabytes(rate)}/s" if rate else ""
-        progress.show(f"downloading {counted}: {file.name}, {megabytes(done)}{of}{speed}")
+        of = f" of {decimal(file.size)}" if file.size else ""
+        speed = f", {decimal(rate)}/s" if rate else ""
+        progress.show(f"downloading {counted}: {file.name}, {decimal(done)}{of}{speed}")
 
     return show

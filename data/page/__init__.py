@@ -8,6 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from configs.sizes import binary
+
 # Control characters, and overrides of the writing direction.
 _UNPRINTABLE = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 TEMPLATES = Path(__file__).parent
@@ -23,7 +25,7 @@ def render(template: str, *folders: Path, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"count": count, "hours": hours, "percent": percent}
+    environment.filters |= {"binary": binary, "count": count, "hours": hours, "percent": percent}
     page = environment.get_template(template).render(values)
     page = _UNPRINTABLE.sub("\ufffd", page)
     return page.encode(errors="backslashreplace").decode()  # texts may hold lone surrogates

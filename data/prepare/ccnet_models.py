@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from configs.sizes import decimal
 from data import folders
 from data.ccnet import cited, references
 from data.ccnet.refine import CCNet
@@ -186,7 +187,7 @@ def _write_card(folder: Path, card: dict) -> None:
     for name, made in card.get("language_models", {}).items():
         lines.append(
             f"- `{name}.sp.model`, `{name}.arpa.bin`: {made['paragraphs']:,} paragraphs "
-            f"({made['bytes'] / 1e6:,.1f} MB) of prepared Wikipedia text; {made['pieces']:,} pieces, "
+            f"({decimal(made['bytes'])}) of prepared Wikipedia text; {made['pieces']:,} pieces, "
             f"{made['order']}-grams."
         )
     if made := card.get("classifier"):

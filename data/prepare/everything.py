@@ -14,8 +14,8 @@ from pathlib import Path
 import yaml
 
 from configs.plain_yaml import unread
+from configs.sizes import decimal
 from data import mixture, remote
-from data.accounts import megabytes
 from data.errors import DataError
 from data.prepare.config import CCNET_KEYS, RECIPES, PrepareConfig, renamed_key
 from data.prepare.inputs import find_inputs
@@ -38,7 +38,7 @@ MEASURED = {
 }
 TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes per token; a stored token takes two bytes
 ENCODING = 10.0  # MB/s per core
-WORKER_MEMORY = 2.0  # GB, at most
+WORKER_MEMORY = 2e9  # bytes, at most
 
 
 def prepare_all(config: PrepareConfig) -> None:
@@ -147,20 +147,20 @@ def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None
     for name, source in sources.items():
         size = sum(remote.stamp(path)[0] for path in find_inputs(source))
         speed, ratio = MEASURED[source.recipe]
-        Progress("all").say(f"{name}: {megabytes(size)} of raw input")
+        Progress("all").say(f"{name}: {decimal(size)} of raw input")
         raw += size
         text += size * ratio
         seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
     # Cleaned text is compressed to about 0.4 of its size, and on disk twice until a source is finished.
     disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
-    training = 4 * min(text, TokenizerConfig.max_bytes) / 1e9
+    training = 4 * min(text, TokenizerConfig.max_bytes)
     Progress("all").say(
-        f"{megabytes(raw)} in all; about {disk / 1e9:.1f} GB of disk, {seconds / cores / 3600:.1f} hours on "
-        f"{cores} cores, and up to {max(training, WORKER_MEMORY * cores):.0f} GB of memory"
+        f"{decimal(raw)} in all; about {decimal(disk)} of disk, {seconds / cores / 3600:.1f} hours on "
+        f"{cores} cores, and up to {decimal(max(training, WORKER_MEMORY * cores))} of memory"
     )
     place = Path(config.corpora)
     while not place.exists():
         place = place.absolute().parent
     free = shutil.disk_usage(place).free
     if free < disk:
-        Progress("all").say(f"warning: {config.corpora}: only {free / 1e9:.1f} GB are free")
+        Progress("all").say(f"warning: {config.corpora}: only {decimal(free)} are free")

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
+from configs.sizes import binary, decimal
 from data import folders
-from data.accounts import megabytes
 from data.page import render
 
 
@@ -34,7 +34,7 @@ def _facts(report: dict) -> dict[str, str]:
     return {
         "records read": f"{report['read']:,}",
         "documents kept": f"{report['kept']:,}",
-        "text": megabytes(report["text_bytes"]),
+        "text": decimal(report["text_bytes"]),
         "seconds": f"{report['seconds']:,}",
     }
 
@@ -53,12 +53,6 @@ def _token_facts(folder: Path) -> dict[str, str]:
 
 def _range(bits: int) -> str:
     """The range of lengths in bytes whose binary form has `bits` digits."""
-    return f"{_bytes(2 ** max(0, bits - 1))} to {_bytes(2**bits)}"
-
-
-def _bytes(size: int) -> str:
-    for unit in ("B", "kB", "MB"):
-        if size < 1024:
-            return f"{size} {unit}"
-        size //= 1024
-    return f"{size} GB"
+    low, high = binary(2 ** max(0, bits - 1)), binary(2**bits)
+    number, _, unit = low.partition(" ")
+    return f"{number if high.endswith(unit) else low} to {high}"

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from configs.sizes import decimal
 from data import engine, folders
-from data.accounts import BROKEN, Report, megabytes
+from data.accounts import BROKEN, Report
 from data.dedup import stages
 from data.engine import EngineConfig
 from data.errors import DataError
@@ -126,14 +127,12 @@ def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
         done = before + sum(size for size, _ in live)
         records = f"{sum(records for _, records in live):,} records"
         if done == before or total < 1e5:  # not every reader reports its position in its first file
-            size = f" {megabytes(total - before)}" if total >= 1e5 else ""
+            size = f" {decimal(total - before)}" if total >= 1e5 else ""
             progress.show(f"reading{size}, {records}")
             return
         rate = (done - before) / max(1e-3, time.monotonic() - started)
         wait = f", about {_duration((total - done) / rate)} left" if rate and done < total else ""
-        progress.show(
-            f"{megabytes(done)} of {megabytes(total)} read ({rate / 1e6:.1f} MB/s{wait}), {records}"
-        )
+        progress.show(f"{decimal(done)} of {decimal(total)} read ({decimal(rate)}/s{wait}), {records}")
 
     return status
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from configs.sizes import decimal
 from data import engine, folders, remote
 from data.documents import read_row, text_files
 from data.engine import EngineConfig
@@ -113,9 +114,9 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
 
     def encoding() -> None:
         done = before + sum(sizes[file] for file in todo if plan.encoded_mark(file).exists())
-        rate = (done - before) / (time.monotonic() - started) / 1e6
-        speed = f" ({rate:.1f} MB/s)" if done > before else ""  # known once the first file is done
-        progress.show(f"{done / 1e6:,.0f} of {sum(sizes) / 1e6:,.0f} MB of text tokenized{speed}")
+        rate = (done - before) / (time.monotonic() - started)
+        speed = f" ({decimal(rate)}/s)" if done > before else ""  # known once the first file is done
+        progress.show(f"{decimal(done)} of {decimal(sum(sizes))} of text tokenized{speed}")
 
     engine.run(on, "encode", partial(encode_file, plan), todo, logs, encoding)
 

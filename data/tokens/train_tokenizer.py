@@ -17,6 +17,7 @@ from pathlib import Path
 import sentencepiece
 
 from configs.load import entry, load
+from configs.sizes import decimal
 from data import folders
 from data.documents import read_documents, text_files
 from data.errors import DataError
@@ -100,7 +101,7 @@ def train_tokenizer(
     checked = f"{len(sentences.kept):,} text{'s' * (len(sentences.kept) != 1)}"
     but = f", except for {lost:,} \N{LOWER ONE EIGHTH BLOCK} (U+2581), which become spaces" if lost else ""
     Progress("tokenizer").say(
-        f"{vocab_size:,} pieces, from {sentences.used / 1e6:,.1f} MB of text{left_out}; "
+        f"{vocab_size:,} pieces, from {decimal(sentences.used)} of text{left_out}; "
         f"{checked} encoded and decoded without loss{but}"
     )
     return output

@@ -134,9 +134,9 @@ def written_whole(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise FormatError(f"output={output}: could not be written ({error.strerror or error})") from None
     except RuntimeError as error:  # torch.save hides the cause
-        free = shutil.disk_usage(output.absolute().parent).free / 1e9
+        free = shutil.disk_usage(output.absolute().parent).free
         raise FormatError(
-            f"output={output}: could not be written ({_first_line(error)}); its disk has {free:,.2f} GB free"
+            f"output={output}: could not be written ({_first_line(error)}); its disk has {free:,} bytes free"
         ) from None
 
 

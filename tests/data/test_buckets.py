@@ -324,7 +324,7 @@ def test_a_full_cache_disk_only_costs_reads(server, stores, tmp_path, monkeypatc
     assert_same(remote, stores, range(0, 4))
     assert capsys.readouterr().err.count("the disk of the cache is full") == 1
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 5 << 20))
-    with pytest.raises(DataError, match=r"cache.path=.*only 0.00488 GiB are free"):
+    with pytest.raises(DataError, match=r"cache.path=.*only 5 MiB are free"):
         remote["code"].disk.refuse_too_little(1 << 40)
 
 

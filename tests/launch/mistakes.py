@@ -52,7 +52,7 @@ MISTAKES = {
     "train TRAIN run=new model.vocab_size=32000": "a vocabulary of 300, but model.vocab_size=32000",
     "generate weights=first prompt=a temperature=nan": "temperature=nan: expected a number of at least 0",
     "launch TRAIN run=new processes=0": "processes=0: expected at least 1",
-    "launch TRAIN run=new processes=100000": "processes=100000: each takes 0.5 GiB before the model",
+    "launch TRAIN run=new processes=100000": "processes=100000: each takes 512 MiB before the model",
     "launch TRAIN run=new nodes=2": "several machines need cluster.rendezvous=HOST:PORT",
     # the form of a value
     "train model:tiny": "'model:tiny': expected key=value with an equals sign: model=tiny",

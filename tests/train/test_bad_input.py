@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from configs.load import load
+from configs.sizes import binary
 from data.documents import read_documents, text_files
 from data.tokens.build import build_store
 from data.tokens.tokenizer import Tokenizer
@@ -210,7 +211,7 @@ def test_an_undecided_precision_is_shown_as_a_range_that_agrees_with_what_is_ref
     low, high = (needs.memory(replace(config, precision=name), Layout()) for name in ("bf16", "fp32"))
     assert low and high and low < high
     (_, line) = needs.sentences(config, Layout(), tmp_path)
-    assert f"about {low / 2**30:,.1f} GiB (bf16) to {high / 2**30:,.1f} GiB (fp32) of" in line
+    assert f"about {binary(low)} (bf16) to {binary(high)} (fp32) of" in line
     monkeypatch.setattr(needs, "available_memory", lambda: int(low))
     needs.refuse_what_cannot_fit(config, Layout(), tmp_path)
     with pytest.raises(RunError, match="micro_batch=4: "):

@@ -16,6 +16,7 @@ import torch
 
 from configs.errors import reason
 from configs.load import entry, load
+from configs.sizes import binary
 from data.errors import DataError
 from data.folders import run_path, write_whole
 from train.check import buckets, measures, step, verdict
@@ -136,7 +137,7 @@ def _table(found: list[dict]) -> list[str]:
     lines.append("|---|---|---|---|---|---|---|")
     for number, rank in enumerate(found):
         disk = [verdict.shown(rank[key], "B/s") for key in ("disk_write", "disk_read") if rank[key]]
-        free = "–" if rank["free_memory"] is None else f"{rank['free_memory'] / 2**30:.1f} GiB"
+        free = "–" if rank["free_memory"] is None else binary(rank["free_memory"])
         lines.append(
             f"| {number} | {rank['node']} | {verdict.shown(rank['matrix'], 'FLOP/s')} | "
             f"{verdict.shown(rank['memory'], 'B/s')} | {free} | {', '.join(disk) or '–'} | "
@@ -148,7 +149,7 @@ def _table(found: list[dict]) -> list[str]:
             cells = [verdict.shown(rank[key], "B/s") if rank[key] else "–" for key in verdict.OF_BUCKETS]
             if any(rank[key] for key in verdict.OF_BUCKETS):
                 lines.append(f"| {rank['node']} | {' | '.join(cells)} |")
-    lines += ["", "| collective | " + " | ".join(f"{size / 1024:,.0f} KiB" for size in measures.SIZES) + " |"]
+    lines += ["", "| collective | " + " | ".join(binary(size) for size in measures.SIZES) + " |"]
     lines.append("|---|" + "---|" * len(measures.SIZES))
     for name, rates in found[0]["collectives"].items():
         cells = [verdict.shown(min(r["collectives"][name][size] for r in found), "B/s") for size in rates]

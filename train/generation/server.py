@@ -19,6 +19,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from configs.sizes import binary
 from data.tokens.tokenizer import Tokenizer
 from train.generation import batching
 from train.generation.batching import Batcher, End, QueueFull
@@ -234,7 +235,7 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST:
-            raise BadRequest(f"the request is larger than {LARGEST >> 20} MiB", status=413)
+            raise BadRequest(f"the request is larger than {binary(LARGEST)}", status=413)
     return body
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from configs import terminal
 from configs.load import entry, load
+from configs.sizes import decimal
 from model.flops import flops_per_token, n_params
 from model.parallelize.mesh import DIMENSIONS, Layout, LayoutError, Limits, choose
 from train.config import RunError
@@ -42,9 +43,9 @@ def budget(config: PlanConfig) -> list[str]:
         )
     return [
         *lines,
-        f"storage: {tokens * width / 1e12:.2f} TB to keep each token once, as uint{8 * width}; "
-        f"{size * 12 / 1e9:,.0f} GB per checkpoint (fp32 weights and AdamW's two moments); "
-        f"{size * 2 / 1e9:,.0f} GB for the weights in 16 bits",
+        f"storage: {decimal(tokens * width)} to keep each token once, as uint{8 * width}; "
+        f"{decimal(size * 12)} per checkpoint (fp32 weights and AdamW's two moments); "
+        f"{decimal(size * 2)} for the weights in 16 bits",
     ]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from configs.sizes import binary, decimal
 from data.page import count, plural
 from model.flops import n_params
 from model.parallelize.estimate import FP32, estimate
@@ -37,8 +38,8 @@ def weights_problem(config: TrainConfig, layout: Layout) -> list[str]:
         return []
     copies = f" (parallel.dp_replicate={layout.dp_replicate} replicas)" if layout.dp_replicate > 1 else ""
     return [
-        f"the model needs {share / GIB:,.0f} GiB on {place} for fp32 weights, gradients and AdamW state "
-        f"over {plural(shares, 'rank')}{copies}, but only {free / GIB:,.0f} GiB are available: "
+        f"the model needs {binary(share)} on {place} for fp32 weights, gradients and AdamW state "
+        f"over {plural(shares, 'rank')}{copies}, but only {binary(free)} are available: "
         "use more ranks (relama launch nodes=N processes=N) or a smaller model=tiny|small|7b|…"
     ]
 
@@ -52,13 +53,13 @@ def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> No
     if free is not None and need is not None and need - PROCESS > free:
         raise RunError(
             f"micro_batch={config.micro_batch}: sequences of {config.timeline.longest:,} tokens need about "
-            f"{_gib(need)} GiB on {place}, but only {_gib(free)} are available: "
+            f"{binary(need)} on {place}, but only {binary(free)} are available: "
             f"{_advice(config, layout, free)}"
         )
     saved, free = n_params(config.model) * SAVED, disk_free(run)
     if free < saved and not (run / "checkpoints").exists():
         raise RunError(
-            f"{run}: a checkpoint needs {saved / 1e9:,.2f} GB, but its disk has {free / 1e9:,.2f} GB free; "
+            f"{run}: a checkpoint needs {decimal(saved)}, but its disk has {decimal(free)} free; "
             "make room, or choose run=PATH on another disk"
         )
 
@@ -141,24 +142,20 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     needs = [
         memory(replace(config, precision=name) if undecided else config, layout) for name in ("bf16", "fp32")
     ]
-    least, most = ("unknown" if need is None else f"{_gib(need)} GiB" for need in needs)
+    least, most = ("unknown" if need is None else binary(need) for need in needs)
     need = most if least == most else f"{least} (bf16) to {most} (fp32)"
-    amounts = [need, "unknown" if free is None else f"{_gib(free)} GiB"]
+    amounts = [need, "unknown" if free is None else binary(free)]
     kept = min(config.checkpoint.keep, -(-config.last_step // config.checkpoint.every))
     saved = n_params(config.model) * SAVED
     written = min(kept + 1, -(-config.last_step // config.checkpoint.every))  # one more while it is written
     there = sum(path.stat().st_size for path in run.glob("checkpoints/step-*/*") if path.is_file())
     room = disk_free(run)
     yield (
-        f"memory: about {amounts[0]} of {amounts[1]} on {place}; disk: {saved * written / 1e9:,.2f} GB for "
-        f"{plural(kept, 'checkpoint')}, {room / 1e9:,.1f} GB free for {run}"
+        f"memory: about {amounts[0]} of {amounts[1]} on {place}; disk: {decimal(saved * written)} for "
+        f"{plural(kept, 'checkpoint')}, {decimal(room)} free for {run}"
     )
     if saved * written - there > room:
         yield (
             f"warning: {run}: its disk will be full before the run ends; make room, or keep fewer "
             "checkpoints (checkpoint.keep=1)"
         )
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:,.2f}" if size < GIB else f"{size / GIB:,.1f}"

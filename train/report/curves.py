@@ -87,7 +87,7 @@ def summary(run: RunRecord) -> dict[str, Any]:
         "rate": run.rate("tokens_per_second"),
         "mfu": run.rate("mfu"),
         "hours": run.seconds() / 3600,
-        "memory": memory,
+        "memory": None if memory is None else memory * 2**30,
     }
 
 

@@ -12,6 +12,7 @@ import torch
 
 from configs.load import entry, load
 from configs.overrides import as_key
+from configs.sizes import decimal
 from configs.waiting import waiting
 from data.errors import DataError
 from data.tokens.tokenizer import Tokenizer
@@ -67,7 +68,7 @@ def run(argv: list[str]) -> None:
         print(f"params.json cannot hold the context length: set max_seq_len={context} when importing it")
     sizes = [path.stat().st_size for path in output.iterdir()]
     name = str(dtype).removeprefix("torch.")
-    print(f"{output}: {weights.path} in {name}, {len(sizes)} files, {sum(sizes) / 1e9:.2f} GB")
+    print(f"{output}: {weights.path} in {name}, {len(sizes)} files, {decimal(sum(sizes))}")
 
 
 def _write(

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from configs.sizes import binary
 from data.documents import Document, Drop, Record
 from data.errors import raise_passing
 from data.sources import text
@@ -183,7 +184,7 @@ def _directory_bytes(path: Path) -> int:
 def _record(path: Path, number: int, raw: bytes, meta: dict) -> Record | Drop:
     limit = limits.record_bytes(MAX_BYTES)
     if len(raw) > limit:
-        detail = f"{meta.get('member', '')} a text above {limits.megabytes(limit)}".strip()
+        detail = f"{meta.get('member', '')} a text above {binary(limit)}".strip()
         return Drop("malformed record", str(path), number, detail, malformed=True)
     content = decode(raw)
     if content is None:

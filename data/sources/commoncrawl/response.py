@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import brotli
 
+from configs.sizes import binary
 from data.sources.commoncrawl.members import GZIP, ZSTD, zstd
 from data.sources.commoncrawl.warc import MAX_RECORD, parse_headers
 from data.sources.files import limits
@@ -211,7 +212,7 @@ def _unpack_by(body: bytes, unpacker: Callable[[], _Member], piece: int) -> tupl
 def _check(size: int) -> None:
     limit = limits.record_bytes(MAX_RECORD)
     if size > limit:
-        raise ResponseError(f"unpacks to more than {limits.megabytes(limit)}")
+        raise ResponseError(f"unpacks to more than {binary(limit)}")
 
 
 _DECODERS: dict[str, Callable[[bytes], bytes | None]] = {

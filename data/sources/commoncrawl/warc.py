@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from configs.sizes import binary
 from data.sources.commoncrawl.members import START, Piece, read_pieces
 from data.sources.files import limits
 
@@ -186,7 +187,7 @@ def _read_record(segment: _Segment) -> WarcRecord | Fault:
     size = int(length[:20])
     limit = limits.record_bytes(MAX_RECORD)
     if size > limit:
-        return segment.fault(start, f"a record of {size:,} bytes, above {limits.megabytes(limit)}")
+        return segment.fault(start, f"a record of {size:,} bytes, above {binary(limit)}")
     end: int | None = start + size
     if not segment.has(end):
         segment.broken = segment.find_next(start - 1) < 0

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from configs.sizes import binary
 from data.documents import Drop
 from data.sources.files import limits, rows
 
@@ -132,7 +133,7 @@ class _Lines:
         else:
             line = next(self._lines)
             if line is None:
-                raise csv.Error(f"a line above {limits.megabytes(limits.record_bytes())}")
+                raise csv.Error(f"a line above {binary(limits.record_bytes())}")
             text = line.decode(errors="surrogateescape").removeprefix("\ufeff").replace("\0", "\ufffd")
         self.taken.append(text)
         return text

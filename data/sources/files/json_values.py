@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from configs.sizes import binary
 from data.documents import Drop
 from data.sources.files import limits
 
@@ -128,7 +129,7 @@ class _Values:
         """Read twice as much each time, so that parsing takes linear time. Raises TooLarge."""
         kept = len(self._text) - self.at
         if kept > limits.record_bytes():
-            raise limits.TooLarge(f"an element above {limits.megabytes(limits.record_bytes())}")
+            raise limits.TooLarge(f"an element above {binary(limits.record_bytes())}")
         more = self._file.read(max(_PIECE, kept))
         self._ended = not more
         self._text, self.at = self._text[self.at :] + self._decoder.decode(more, self._ended), 0

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
+from configs.sizes import binary
+
 FREE_BYTES = 1 << 30  # any file may unpack to this much
 _BYTES_A_VALUE = 16  # of JSON, at least, on average: Python takes about 100 to hold one
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)  # the last may not end
@@ -60,7 +62,7 @@ def read_whole(file: _Readable, at_most: int | None = None) -> bytes:
     limit = record_bytes(at_most)
     content = file.read(limit + 1)
     if len(content) > limit:
-        raise TooLarge(f"a record above {megabytes(limit)}")
+        raise TooLarge(f"a record above {binary(limit)}")
     return content
 
 
@@ -93,7 +95,7 @@ class Expansion:
         self._unpacked += size
         if self._unpacked > self._limit:
             raise TooLarge(
-                f"unpacks to more than {megabytes(self._limit)}; if that is right, raise max_expansion"
+                f"unpacks to more than {binary(self._limit)}; if that is right, raise max_expansion"
             )
 
 
@@ -114,7 +116,3 @@ class Counted(io.RawIOBase):
     def close(self) -> None:
         self._raw.close()
         super().close()
-
-
-def megabytes(size: int) -> str:
-    return f"{size >> 20:,} MiB" if size >= 1 << 20 else f"{size:,} bytes"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from configs.sizes import binary
 from data import folders
 from data.documents import Drop
 from data.errors import DataError
@@ -109,7 +110,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict] | Drop]:
         for line in bounded_lines(file):
             number += 1
             if line is None:
-                detail = f"a line above {limits.megabytes(limits.record_bytes())}"
+                detail = f"a line above {binary(limits.record_bytes())}"
                 yield Drop("malformed record", str(path), number, detail, malformed=True)
                 continue
             if line.isspace():

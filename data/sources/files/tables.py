@@ -11,6 +11,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from configs.sizes import binary
 from data.documents import Drop
 from data.sources.files import limits, packed
 from data.sources.files.limits import Expansion
@@ -69,7 +70,7 @@ def _rows(
         for row in range(part.num_rows):
             one = _decoded(part.slice(row, 1))
             if one.nbytes > limit:
-                detail = f"a row of {one.nbytes:,} bytes, above {limits.megabytes(limit)}"
+                detail = f"a row of {one.nbytes:,} bytes, above {binary(limit)}"
                 yield Drop("malformed record", str(path), first + start + row, detail, malformed=True)
             else:
                 yield first + start + row, one.to_pylist()[0]
@@ -94,9 +95,7 @@ def _rows_at_once(raw: BinaryIO, file: pq.ParquetFile, group: int) -> int:
         for page in pages_of(raw, columns.column(index)):
             size = page.n_bytes + (page.n_values * _VALUE_BYTES if is_list and not page.is_dictionary else 0)
             if size > _PAGE_RECORDS * limit:
-                raise limits.TooLarge(
-                    f"a page of {size:,} bytes, above {limits.megabytes(_PAGE_RECORDS * limit)}"
-                )
+                raise limits.TooLarge(f"a page of {size:,} bytes, above {binary(_PAGE_RECORDS * limit)}")
             largest = max(largest, size)
     return min(_ROWS, max(1, limit // largest))
 
@@ -107,7 +106,7 @@ def _check_messages(file: pa.NativeFile) -> None:
     for message in pa.ipc.MessageReader.open_stream(file):
         size = _unpacked_bytes(message)
         if size > limit:
-            raise limits.TooLarge(f"an Arrow batch of {size:,} bytes, above {limits.megabytes(limit)}")
+            raise limits.TooLarge(f"an Arrow batch of {size:,} bytes, above {binary(limit)}")
 
 
 def _unpacked_bytes(message: pa.Message) -> int:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lxml import etree  # pyright: ignore[reportAttributeAccessIssue]  # lxml ships no types
 
+from configs.sizes import binary
 from data.sources.files import limits
 from data.sources.files.limits import Expansion
 from data.sources.wikipedia.streams import PIECE, Bad, BrokenOff, read_streams
@@ -194,7 +195,7 @@ def _split(pieces: Iterator[tuple[bytes | Bad, bool]]) -> Iterator[bytes | Bad]:
                 break
             end += len(_PAGE_END)
             if skipping:
-                yield Bad("page too large", f"above {limits.megabytes(limit)} of XML")
+                yield Bad("page too large", f"above {binary(limit)} of XML")
             else:
                 yield bytes(held[:end])
             skipping, searched = False, 0

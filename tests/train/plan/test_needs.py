@@ -34,13 +34,13 @@ def test_the_report_has_size_batch_memory_and_disk(machine, tmp_path):
         "2,098,304 parameters, 122,880 tokens in 30 steps of 4,096 "
         "(16 sequences of 256: 2 × 8 accumulated × 1 rank)"
     )
-    assert "of 4.0 GiB on this machine" in second
-    assert "disk: 0.08 GB for 2 checkpoints, 10.0 GB free" in second  # three while one is replaced
+    assert "of 4 GiB on this machine" in second
+    assert "disk: 75.5 MB for 2 checkpoints, 10 GB free" in second  # three while one is replaced
 
 
 def test_a_micro_batch_that_cannot_fit_is_refused_with_one_that_does(machine, tmp_path):
     needs.refuse_what_cannot_fit(config("micro_batch=64", "global_batch=65536"), ONE, tmp_path)
-    with pytest.raises(RunError, match=r"micro_batch=256: .* 4\.0 are available: micro_batch=128 fits"):
+    with pytest.raises(RunError, match=r"micro_batch=256: .* 4 GiB are available: micro_batch=128 fits"):
         needs.refuse_what_cannot_fit(config("micro_batch=256", "global_batch=65536"), ONE, tmp_path)
 
 
@@ -57,7 +57,7 @@ def test_a_new_run_without_room_for_a_checkpoint_is_refused_and_an_old_one_warne
     machine, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=20_000_000))
-    with pytest.raises(RunError, match=r"a checkpoint needs 0\.03 GB, but its disk has 0\.02 GB free"):
+    with pytest.raises(RunError, match=r"a checkpoint needs 25\.2 MB, but its disk has 20 MB free"):
         needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "run")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "run")
