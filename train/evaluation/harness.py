@@ -20,8 +20,10 @@ from train.generation.sampling import generate
 from train.ranks import identity
 from train.ranks.setup import gather_objects
 
-# simple_evaluate would describe the machine (pip's packages, the compiler, …): a second for each task.
+# simple_evaluate would describe the machine (pip's packages, the compiler, …), a second for each task, and
+# ask git for the commit of the current folder; git prints an error if that is no repository.
 setattr(evaluator, "add_env_info", lambda results: None)  # noqa: B010 - lm-eval has no switch for it
+setattr(evaluator, "get_git_commit_hash", lambda: None)  # noqa: B010
 
 MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
 

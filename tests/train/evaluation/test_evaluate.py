@@ -40,6 +40,14 @@ def test_the_paper_suite_runs_on_each_benchmarks_own_format_and_is_cached(
         run(folder, benchmarks, tmp_path, few, "size=7b")
 
 
+def test_outside_of_a_repository_git_is_not_asked_for_a_commit(
+    folder, benchmarks, tmp_path, monkeypatch, capfd
+):
+    monkeypatch.chdir(tmp_path)
+    assert run(folder, benchmarks, tmp_path / "out", "tasks=piqa", "protocols=paper", "limit=2") == 0
+    assert "git" not in capfd.readouterr().err
+
+
 def test_generated_answers_are_scored_in_both_protocols(folder, benchmarks, tmp_path, capsys):
     assert run(folder, benchmarks, tmp_path, "tasks=[nq,triviaqa,gsm8k]", "protocols=[paper]", "limit=1") == 1
     assert "3 documents in train, and nq needs 5 for its shots" in capsys.readouterr().err
