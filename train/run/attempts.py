@@ -23,8 +23,9 @@ def account(folder: Path) -> dict | None:
         lines = []
     computed = sum(_computing(line.get("seconds") or {}) for line in lines)
     ends = [event["time"] for event in events if event["event"] == "end"]
-    metrics = folder / "metrics.jsonl"
-    last = max([starts[-1]["time"], *ends[-1:], *([metrics.stat().st_mtime] if lines else [])])
+    last = max([starts[-1]["time"], *ends[-1:]])
+    if lines and events[-1]["event"] != "end":  # it goes on, or was killed
+        last = max(last, (folder / "metrics.jsonl").stat().st_mtime)
     life = max(last - starts[0]["time"], 1e-9)
     return {
         "seconds": life,

@@ -39,6 +39,15 @@ def test_a_life_of_two_starts_is_accounted_for(tmp_path):
     assert life["goodput"] == pytest.approx(6 * 7 / 120)
 
 
+def test_a_finished_run_that_is_copied_lives_no_longer(tmp_path):
+    first = event("start", 0, step=0, reached=0, last_seen=None, ranks=1)
+    (tmp_path / "attempts.jsonl").write_text(first + event("end", 20, step=2, how="finished"))
+    (tmp_path / "metrics.jsonl").write_text(line(1, 10) + line(2, 10))
+    os.utime(tmp_path / "metrics.jsonl", (9000, 9000))
+    life = present(account(tmp_path))
+    assert (life["seconds"], life["goodput"]) == (20, 1.0)
+
+
 def test_a_start_records_how_far_the_previous_one_got(tmp_path):
     (tmp_path / "metrics.jsonl").write_text(line(1, 1) + line(2, 1) + '{"step": 3')
     ranks: Any = SimpleNamespace(world_size=2)
