@@ -27,7 +27,7 @@ _shown = ""  # the live line that this file drew last
 
 @contextmanager
 def waiting(doing: str | Doing) -> Iterator[None]:
-    """Report `doing` while the block runs; the innermost block is the one that is reported."""
+    """Report `doing` while the block runs: the innermost block that has taken long is the one reported."""
     global _thread
     began = time.monotonic()
     entry: Doing = (lambda: (began, doing)) if isinstance(doing, str) else doing
@@ -56,23 +56,21 @@ def counted(activity: str, items: Sequence[T]) -> Iterator[T]:
 
 
 def _report() -> None:
-    """Until nothing is waited for: show the innermost activity and how long it has taken."""
+    """Until nothing is waited for: show the activity that is reported and how long it has taken."""
     global _thread, _shown
     live = terminal.is_live()
-    interval, shown_since = AFTER, 0.0  # `shown_since`: when the activity that was shown last began
-    current, at = 0.0, 0.0  # when the activity at hand began, and when it became the innermost
+    again = 1.0 if live else AGAIN
+    told: dict[float, float] = {}  # when an activity began, and when it was last shown
     while True:
         with _changed:  # while it is held, no block can end
             _changed.wait(POLL)
             if not _stack:
                 _thread = None
                 return
-            since, doing = _stack[-1]()
             now = time.monotonic()
-            if since != current:
-                current, at = since, now
-            wanted = interval if since == shown_since else AFTER
-            if doing and now - max(at, terminal.silent_since()) >= wanted:
+            since, doing = _reported(now)
+            wanted = again if since in told else AFTER
+            if doing and now - max(since, terminal.silent_since(), told.get(since, 0.0)) >= wanted:
                 name, comma, done = doing.rpartition(", ")  # of `counted`: what, and how many are done
                 end = f"{comma}{done}: {now - since:.0f} s" if comma else f": {now - since:.0f} s"
                 text = f"relama: {name if comma else doing}"
@@ -80,4 +78,11 @@ def _report() -> None:
                     terminal.draw(terminal.fit_before(text, end, terminal.columns() - 1))
                 else:
                     terminal.say(text + end)
-                shown_since, interval, _shown = since, 1.0 if live else AGAIN, terminal.live_line()
+                told[since], _shown = now, terminal.live_line()
+
+
+def _reported(now: float) -> tuple[float, str]:
+    """The innermost activity that has taken long: short ones do not hide what they are part of."""
+    activities = [doing() for doing in reversed(_stack)]
+    long = (one for one in activities if one[1] and now - one[0] >= AFTER)
+    return next(long, (now, ""))

@@ -6,7 +6,6 @@ a secret. What a later try can change (a slow, failing or lying server) is tried
 """
 
 import errno
-import logging
 import os
 import random
 import re
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from configs.redact import redact
+from configs.waiting import AFTER
 from data import remote
 from data.errors import DataError
 from data.s3 import reader as s3
@@ -77,6 +77,7 @@ SETTINGS = (  # of Amazon's client: words of its errors about a profile, a varia
     "InvalidRegionError",
     "Invalid endpoint",
 )
+_DENIED = "access denied"
 Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
 
 
@@ -206,6 +207,10 @@ class Bucket:
         )
 
     def _patiently(self, where: str, attempt: Callable[[], Any]) -> Any:
+        with remote.waiting_for(self.at(where)):
+            return self._until_it_succeeds(where, attempt)
+
+    def _until_it_succeeds(self, where: str, attempt: Callable[[], Any]) -> Any:
         begin, pause, wrong = time.monotonic(), FIRST_PAUSE, 0
         while True:
             try:
@@ -220,34 +225,36 @@ class Bucket:
                 raise FileNotFoundError(str(error)) from None
             except Exception as error:  # each client library has its own errors
                 if final := refusal(error):
-                    raise DataError(f"{self.at(where)}: {final}") from None
+                    kind = Denied if final.startswith(_DENIED) else DataError
+                    raise kind(f"{self.at(where)}: {final}") from None
                 status = _status(error)
                 if status in (404, 410):
-                    raise FileNotFoundError(_line(error)) from None
+                    raise FileNotFoundError(line_of(error)) from None
                 # An object shorter than the requested range was replaced. Checksum…: a client's own error.
                 is_wrong = isinstance(error, Wrong) or status == 416 or "Checksum" in type(error).__name__
                 wrong += is_wrong
                 if wrong >= WRONG_TRIES:
                     raise WrongContent(
-                        f"{self.at(where)}: {_line(error)}, on all {wrong} tries; the object was "
+                        f"{self.at(where)}: {line_of(error)}, on all {wrong} tries; the object was "
                         "replaced or damaged, or the server alters what it sends: restore it and run the "
                         "command again"
                     ) from None
                 if time.monotonic() - begin + pause > PATIENCE:
                     raise DataError(
-                        f"{self.at(where)}: cannot be read ({_line(error)}), for {PATIENCE:.0f} s; "
+                        f"{self.at(where)}: cannot be read ({line_of(error)}), for {PATIENCE:.0f} s; "
                         "run the same command again once the server answers"
                     ) from None
-                failed = _line(error)
-                self._note_retry(where, failed, pause)
+                failed = line_of(error)
+                is_long = pause > 2 * FIRST_PAUSE or time.monotonic() - begin > AFTER
+                self._note_retry(where, failed, is_long)
             if self.hurry.wait(pause * random.uniform(0.5, 1.0)):
                 raise DataError(f"{self.at(where)}: {failed}; not tried again, because the command is ending")
             pause = min(LONGEST_PAUSE, 2 * pause)
 
-    def _note_retry(self, where: str, failed: str, pause: float) -> None:
+    def _note_retry(self, where: str, failed: str, is_long: bool) -> None:
         with self._counting:
             self.traffic.retries += 1
-            is_new = not self._warned and pause > 2 * FIRST_PAUSE
+            is_new = not self._warned and is_long
             self._warned |= is_new
         if is_new:  # one line for each bucket: an outage must not fill the log
             print(
@@ -255,6 +262,10 @@ class Bucket:
                 file=sys.stderr,
                 flush=True,
             )
+
+
+class Denied(DataError):
+    """The credentials in use may not do this."""
 
 
 class Wrong(Exception):
@@ -267,22 +278,21 @@ class WrongContent(DataError):
 
 def _open(url: str) -> tuple[Any, str]:
     scheme = url.partition("://")[0]
-    package = remote.PACKAGES.get(scheme)
-    remote.refuse_missing(url)
+    package = remote.client(url)
     try:
-        from fsspec.core import url_to_fs
+        with remote.waiting_for(url):
+            from fsspec.core import url_to_fs
 
-        fs, path = url_to_fs(url, **_options(package, scheme))
+            fs, path = url_to_fs(url, **_options(package, scheme))
+            remote.check_credentials(fs)
     except ImportError:
         raise DataError(f"{url}: needs another package; install fsspec's client for {scheme}") from None
     except ValueError as error:
         if final := refusal(error):
             raise DataError(f"{url}: {final}") from None
-        raise DataError(f"{url}: {_line(error)}; expected a URL of one of {remote.KINDS}") from None
+        raise DataError(f"{url}: {line_of(error)}; expected a URL of one of {remote.KINDS}") from None
     except Exception as error:  # each client has its own, of missing credentials above all
-        raise DataError(f"{url}: {refusal(error) or f'cannot be opened ({_line(error)})'}") from None
-    for logger in (package, "azure") if package == "adlfs" else (package,) if package else ():
-        logging.getLogger(logger).addHandler(logging.NullHandler())  # or failures print tracebacks
+        raise DataError(f"{url}: {refusal(error) or f'cannot be opened ({line_of(error)})'}") from None
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
     return fs, str(path).rstrip("/")
@@ -323,11 +333,11 @@ def refusal(error: BaseException) -> str | None:
         if any(word in text for word in words):
             return refusal
     if any(word in text for word in SETTINGS):
-        return f"{_line(error)}; correct the AWS_* variables, or ~/.aws"
+        return f"{line_of(error)}; correct the AWS_* variables, or ~/.aws"
     is_denied = _status(error) in (401, 403) and "rateLimit" not in text  # which Google calls forbidden
     if is_denied or any(isinstance(one, PermissionError) for one in causes):
         return (
-            f"access denied ({_line(error)}); check which credentials are in use and that they may "
+            f"{_DENIED} ({line_of(error)}); check which credentials are in use and that they may "
             "read this (and write, for output= and checkpoint.remote=)"
         )
     return None
@@ -365,7 +375,7 @@ def _statuses(error: BaseException) -> Iterator[object]:
         yield 403
 
 
-def _line(error: BaseException) -> str:
+def line_of(error: BaseException) -> str:
     """The first line of an error, without secrets."""
     lines = [line.strip() for line in redact(str(error)).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]

@@ -4,16 +4,20 @@ Readers take local files only: a remote input is copied to a temporary folder wh
 documents still name the URL. Output is made locally and then copied to its URL.
 """
 
+import logging
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from configs.interrupts import speaks
 from configs.redact import names_container
+from configs.waiting import waiting
 from data import folders
 from data.errors import DataError
 
@@ -24,6 +28,7 @@ PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
 }
+_AZURE = "https://storage.azure.com/.default"  # what a token is asked for
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 _SIGNED = re.compile(
     r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
@@ -54,11 +59,14 @@ def place(path: str) -> Any:
         raise DataError(
             f"{path}: cannot be opened ({error}); URLs need the extra `data` (pip install -e '.[data]')"
         ) from None
-    refuse_missing(path)
+    client(path)
     try:
-        return UPath(path)
+        found = UPath(path)
     except (ImportError, ValueError) as error:
         raise DataError(f"{path}: cannot be opened ({error}); expected a URL of one of {KINDS}") from None
+    with waiting_for(path):
+        check_credentials(found.fs)
+    return found
 
 
 def named(path: Any) -> str:
@@ -70,11 +78,26 @@ def named(path: Any) -> str:
     return f"{path.protocol}://{container}@{account}.dfs.core.windows.net/{below}"
 
 
-def refuse_missing(url: str) -> None:
-    """Raises DataError if the package that opens such URLs is not installed."""
+def client(url: str) -> str | None:
+    """The package that opens such URLs, if fsspec needs one. Raises DataError if it is not installed."""
     package = PACKAGES.get(url.partition("://")[0])
     if package and find_spec(package) is None:
         raise DataError(f"{url}: needs {package}; pip install -e '.[{_EXTRAS[package]}]'")
+    for logger in (package, "azure") if package == "adlfs" else (package,) if package else ():
+        logging.getLogger(logger).addHandler(logging.NullHandler())  # or failures print tracebacks
+    return package
+
+
+def check_credentials(fs: Any) -> None:
+    """Raise Azure's error if it gives no token; its client would ask again and again for minutes."""
+    if credential := getattr(fs, "sync_credential", None):
+        credential.get_token(_AZURE)
+
+
+def waiting_for(url: str) -> AbstractContextManager[None]:
+    """Say that a storage is waited for if the block takes seconds, in the thread that a person waits for."""
+    is_alone = threading.current_thread() is threading.main_thread() and speaks()
+    return waiting(f"waiting for {url}") if is_alone else nullcontext()
 
 
 def refuse_credentials(url: str) -> None:
@@ -96,7 +119,8 @@ def stamp(path: Any) -> tuple[int, str]:
     Raises DataError if it cannot be read at the moment.
     """
     try:
-        return stamp_now(path)
+        with waiting_for(str(path)) if is_remote(path) else nullcontext():
+            return stamp_now(path)
     except OSError as error:
         why = error.strerror or error
         raise DataError(

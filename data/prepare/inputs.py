@@ -29,7 +29,7 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     """The inputs in order, without duplicates. Raises DataError."""
     module = recipe_module(config)
     try:
-        found = [one for path in config.input for one in module.inputs(remote.place(path))]
+        found = [one for path in config.input for one in _inputs(module, path)]
     except DataError:
         raise
     except Exception as error:
@@ -49,6 +49,13 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
         others = f", like {len(found) - 1:,} other inputs" if len(found) > 1 else ""
         raise DataError(f"input={found[0]}: empty (0 bytes){others}; give files with text in them")
     return list(dict.fromkeys(found))
+
+
+def _inputs(module: ModuleType, path: str) -> list[Path]:
+    if not remote.is_remote(path):
+        return module.inputs(remote.place(path))
+    with remote.waiting_for(path):
+        return module.inputs(remote.place(path))
 
 
 def _is_empty(path: Path) -> bool:

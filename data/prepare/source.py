@@ -8,12 +8,15 @@ every record as kept or under a reason, and `tokens/`. The one idea: a recipe is
 import json
 import shlex
 import shutil
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from configs.errors import reason
+from configs.waiting import counted
 from data import engine, folders, mixture, remote
+from data.bucket import Bucket, Denied, line_of, refusal
 from data.documents import text_files
 from data.errors import DataError, OtherSettings
 from data.prepare.config import PrepareConfig
@@ -43,7 +46,7 @@ def make(config: PrepareConfig) -> None:
 
         refine = ccnet_of(config, inputs)
     if config.output and remote.is_remote(config.output):
-        remote.refuse_credentials(config.output)
+        _refuse_unreachable(config.output)
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokens.tokenizer import Tokenizer  # an import that stage=text does not wait for
@@ -172,19 +175,35 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
     return different
 
 
+def _refuse_unreachable(url: str) -> None:
+    """Raise DataError, before hours of work, if nothing can be copied there: it needs credentials, say."""
+    with suppress(Denied):  # who may not read may still write
+        Bucket(url).exists("report.json")
+
+
 def _publish(folder: Path, url: str) -> None:
-    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last."""
-    target = remote.place(url)
+    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
+
+    Raises DataError.
+    """
     if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
         from data.tokens import store, sums
 
         sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
     files = folders.files_below(folder)
     visible = [file for file in files if not folders.is_hidden(file.relative_to(folder))]
-    for file in sorted(visible, key=lambda file: file.name == "manifest.json"):
-        goal = target / file.relative_to(folder).as_posix()
-        goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
-        goal.fs.put_file(str(file), goal.path)
+    ordered = sorted(visible, key=lambda file: file.name == "manifest.json")
+    try:
+        target = remote.place(url)
+        for file in counted(f"copying to {url}", ordered):
+            goal = target / file.relative_to(folder).as_posix()
+            goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
+            goal.fs.put_file(str(file), goal.path)
+    except DataError:
+        raise
+    except Exception as error:  # each client library has its own errors
+        how = refusal(error) or f"cannot be written ({line_of(error)})"
+        raise DataError(f"{url}: {how}; {folder} is complete, and the same command copies it again") from None
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:

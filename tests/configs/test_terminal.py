@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pytest
@@ -222,6 +223,26 @@ def test_a_log_gets_a_line_about_each_wait_once_a_minute():
         "checking ",
         "reading x",
     ]
+
+
+def test_short_waits_do_not_hide_the_long_one_that_they_are_part_of(monkeypatch):
+    said = threading.Event()
+    lines: list[str] = []
+
+    def say(line: str, *_more: object) -> None:
+        lines.append(line)
+        said.set()
+
+    for name in ("say", "draw"):
+        monkeypatch.setattr(terminal, name, say)
+    monkeypatch.setattr(waiting, "AFTER", 0.3)
+    monkeypatch.setattr(waiting, "POLL", 0.01)
+    with waiting.waiting("reading all"):
+        end = time.monotonic() + 120
+        while not said.is_set() and time.monotonic() < end:
+            with waiting.waiting("reading one"):
+                said.wait(0.02)
+    assert lines[0].startswith("relama: reading all: ")
 
 
 def test_a_short_wait_prints_nothing_and_leaves_no_thread(capsys):
