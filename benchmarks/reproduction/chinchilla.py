@@ -11,7 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from train.ladder.fit import NAMES, Point, fit
+from train.ladder.fit import Point, fit
+from train.ladder.law import NAMES
 
 PUBLISHED = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}  # their Table 1
 COLUMNS = ("Model Size", "Training FLOP", "loss")

@@ -7,7 +7,6 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from data.page import count
 from train.config import RunError
 from train.ladder.config import LadderConfig
 from train.ladder.family import Rung
-from train.ladder.fit import LEVEL, NAMES, Fit
-from train.ladder.law import SERVE_FLOPS, TRAIN_FLOPS
+from train.ladder.fit import LEVEL, Fit
+from train.ladder.law import NAMES, SERVE_FLOPS, TRAIN_FLOPS
 from train.ladder.results import Result
 
 SEEN = 0.01  # share of the loss from which a term of the law is seen
@@ -84,7 +83,7 @@ class Book:
                 ],
                 "excluded": {result.point.name: result.excluded for result in done if result.excluded},
                 "stopped": stopped,
-                "law": asdict(fitted.law) if fitted else None,
+                "law": {name: getattr(fitted.law, name) for name in NAMES} if fitted else None,
                 "intervals": {name: fitted.interval(name) for name in NAMES} if fitted else {},
                 "level": LEVEL,
                 "undetermined": undetermined(done, fitted) if fitted else "",
@@ -124,8 +123,8 @@ def undetermined(done: Sequence[Result], fitted: Fit) -> str:
     law = fitted.law
     points = [result.point for result in done if not result.excluded]
     terms = {
-        "the parameters": [law.A / p.parameters**law.alpha / p.loss for p in points],
-        "the tokens": [law.B / p.tokens**law.beta / p.loss for p in points],
+        "the parameters": [law.of_parameters(p.parameters) / p.loss for p in points],
+        "the tokens": [law.of_tokens(p.tokens) / p.loss for p in points],
         "the loss that remains (E)": [law.E / p.loss for p in points],
     }
     for name, shares in terms.items():

@@ -5,8 +5,9 @@ their grid of starts; the best minimum wins. Intervals come from a bootstrap of 
 run's N and D, so it also works for the few runs of a ladder, where resampling runs would lose sizes.
 """
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -158,17 +159,15 @@ def _huber(theta: Array, logs: tuple[Array, Array], measured: Array) -> tuple[Ar
 
 
 def _law(theta: Array) -> Law:
-    a, b, e = np.exp(theta[:3])
-    return Law(float(e), float(a), float(b), float(theta[3]), float(theta[4]))
+    a, b, e, alpha, beta = theta.tolist()
+    return Law(math.exp(e), a, b, alpha, beta)
 
 
 def _interval(values: Sequence[float] | Array) -> Interval:
-    low, high = np.quantile(np.asarray(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    # One of the values, since a mean of two infinite ones is not a number.
+    low, high = np.quantile(np.asarray(values), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method="inverted_cdf")
     return float(low), float(high)
 
 
 def _listed(sizes: set[float]) -> str:
     return ", ".join(f"{size:,.0f}" for size in sorted(sizes))
-
-
-NAMES = tuple(field.name for field in fields(Law))

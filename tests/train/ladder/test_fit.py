@@ -1,15 +1,17 @@
 """The fit, against the published law of Hoffmann's runs, scipy's optimizer and the closed forms."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize as scipy_minimize
 
 from train.ladder.fit import GRID, FitError, Point, _huber, fit
-from train.ladder.law import Law
+from train.ladder.law import NAMES, Law
 from train.ladder.minimize import minimize
 
 # Besiroglu et al. 2024 (arXiv 2404.10102), table 1: Hoffmann's runs fitted again.
-PUBLISHED = Law(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
+PUBLISHED = Law(E=1.8172, log_A=math.log(482.01), log_B=math.log(2085.43), alpha=0.3478, beta=0.3658)
 
 
 def chinchilla_like(noise: float = 2e-3, seed: int = 0) -> list[Point]:
@@ -53,7 +55,7 @@ def test_scipy_finds_no_better_minimum(fitted):
         return value[0], gradient[0]
 
     law = fitted.law
-    ours = objective(np.array([np.log(law.A), np.log(law.B), np.log(law.E), law.alpha, law.beta]))[0]
+    ours = objective(np.array([law.log_A, law.log_B, np.log(law.E), law.alpha, law.beta]))[0]
     starts = np.random.default_rng(1).permutation(
         np.stack(np.meshgrid(*GRID, indexing="ij"), axis=-1).reshape(-1, 5)
     )
@@ -133,3 +135,31 @@ def test_serving_more_makes_the_cheapest_model_smaller_and_its_training_longer()
     assert served[0] < unserved[0] and served[1] > unserved[1]
     assert PUBLISHED.loss(*served) == pytest.approx(loss, rel=1e-6)
     assert PUBLISHED.cheapest(1.8, served=0) is None  # below E
+
+
+def test_a_law_beyond_every_float_still_predicts():
+    """As in the bootstrap of few runs, where one size alone can have a term: alpha and A grow without end."""
+    steep = Law(E=1.8, log_A=150 * math.log(1e6), log_B=math.log(90), alpha=150, beta=0.3)
+    assert math.isinf(steep.A)
+    assert steep.loss(1e6, 1e9) == pytest.approx(1.8 + 1 + 90 / 1e9**0.3)
+    assert steep.loss(2e6, 1e9) == pytest.approx(1.8 + 90 / 1e9**0.3)
+    assert steep.loss(1, 1e9) == math.inf
+    size, tokens = steep.cheapest(2.5, served=1e9) or (0, 0)
+    assert steep.loss(size, tokens) == pytest.approx(2.5)
+    flat = Law(E=1.8, log_A=150, log_B=math.log(90), alpha=0.01, beta=0.3)
+    assert flat.cheapest(2.5, served=0) is None
+
+
+def test_three_sizes_with_an_outlier_have_intervals_and_a_prediction():
+    points = [
+        Point(f"{n:g}@{r}", n, r * n, (1.3 if n == 1e6 else 1.0) * PUBLISHED.loss(n, r * n) * noise)
+        for n, noises in ((1e6, (0.98, 1, 1.02)), (2e6, (1, 1.01, 1.02)), (4e6, (1.02, 1, 0.98)))
+        for r, noise in zip((2, 5, 10), noises)
+    ]
+    fitted = fit(points)
+    assert max(law.alpha for law in fitted.laws) > 10
+    for name in NAMES:
+        low, high = fitted.interval(name)
+        assert low <= high
+    loss, (low, high) = fitted.predict(8e6, 8e7)
+    assert 0 < low < loss < high < math.inf

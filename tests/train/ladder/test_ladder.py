@@ -23,7 +23,7 @@ from train.ladder import family, main, results, tokens, training
 from train.ladder.config import LadderConfig
 from train.ladder.law import Law
 
-LAW = Law(E=1.8, A=60.0, B=90.0, alpha=0.36, beta=0.34)
+LAW = Law(E=1.8, log_A=math.log(60), log_B=math.log(90), alpha=0.36, beta=0.34)
 WORDS = [
     "sizes=60k,130k,280k,500k",
     "width_per_layer=16",
