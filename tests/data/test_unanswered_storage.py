@@ -30,10 +30,13 @@ class Keyless(MemoryFileSystem):
             assert scopes == ("https://storage.azure.com/.default",)
             raise ClientAuthenticationError("DefaultAzureCredential failed to retrieve a token\nAttempted: …")
 
-    def ls(self, *_args: object, **_more: object) -> None:
-        raise AssertionError("a request without credentials")
 
-    info = cat_file = put_file = makedirs = exists = isdir = isfile = find = ls
+def _request(*_args: object, **_more: object) -> None:
+    raise AssertionError("a request without credentials")
+
+
+for _name in ("ls", "info", "cat_file", "put_file", "makedirs", "exists", "isdir", "isfile", "find"):
+    setattr(Keyless, _name, _request)
 
 
 class Silent(MemoryFileSystem):
