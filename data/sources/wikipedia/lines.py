@@ -5,11 +5,15 @@ In: text in which dropped markup left a mark. Out: its lines, without gaps, with
 
 import re
 
-from data.sources.wikipedia.marks import BREAK, GONE, HOLE
+from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND
 
 _TAIL = 200
 _NEAR = 24  # characters to examine to see whether a line has begun
 _CLAUSES = 400  # most characters of a bracket on either side of a hole
+_SOUND_CLAUSE = re.compile(
+    rf"(?<=[(;,])([^(;,)\n]{{0,40}}?)((?:[\[/]?{SOUND}[\]/]?[ {GONE}{BREAK}]*)+)(?=[;,)])"
+)
+_WORD = re.compile(r"[^\W\d_]+\.?")
 _CLAUSE = re.compile(r"([;,]\s+)")  # space before it belongs to it
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
 _PUNCTUATION = f" .,;:()[]–—-/&'\"{BREAK}"
@@ -20,6 +24,8 @@ def without_gaps(text: str) -> str:
 
     If a missing template makes a clause in brackets unreadable, the clause is dropped too.
     """
+    if SOUND in text:
+        text = _SOUND_CLAUSE.sub(_without_label, text).replace(SOUND, GONE)
     if HOLE in text:
         text = _without_holes(text).replace(HOLE, GONE)
     first, *rest = text.split(GONE)
@@ -46,6 +52,13 @@ def without_gaps(text: str) -> str:
             pieces.append(" " + piece if space and piece[0] not in ".,;:!?)]\n" else piece)
             space = False
     return "".join(pieces)
+
+
+def _without_label(clause: re.Match[str]) -> str:
+    """A clause that ends with a pronunciation, without it, and without a label: "US:", "pronounced"."""
+    label = clause[1].replace(SOUND, "").strip(" /[]'")
+    is_label = label.endswith(":") or (label.islower() and _WORD.fullmatch(label))
+    return GONE if not label or is_label else clause[1].rstrip(f" [/{BREAK}") + GONE
 
 
 def _without_holes(text: str) -> str:

@@ -7,6 +7,7 @@ KEPT, END = "\x01", "\x02"  # around the number of a verbatim text
 GONE = "\x03"  # something without prose was dropped here
 HOLE = "\x04"  # a template's prose is missing here
 BREAK = "\x05"  # nothing, but it separates the apostrophes on either side
+SOUND = "\x13"  # a pronunciation in brackets was dropped here
 LINE = "\x12"  # a line break from a tag, within one line of wikitext
 SUP, SUP_END, SUB, SUB_END = "\x0e", "\x0f", "\x10", "\x11"  # around raised and lowered text
 

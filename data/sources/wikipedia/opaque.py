@@ -13,6 +13,7 @@ from data.sources.wikipedia.names import DROPPED, FORMULAS, VERBATIM
 _OPAQUE = re.compile(
     rf"<!--|<({'|'.join(sorted({*VERBATIM, *FORMULAS, *DROPPED}))})(?![\w-])([^<>]*)>", re.IGNORECASE
 )
+_NUMBER = re.compile(r"[-+−–]?\d+")
 _PLACE = re.compile(rf"{KEPT}(\d+){END}")
 
 
@@ -32,7 +33,9 @@ def without_opaque(text: str, verbatim: list[str]) -> str:
         closing = None if found[2].endswith("/") else ends.find(rf"</{name}\s*>", after)
         place = after if closing is None else closing[1]
         content = "" if closing is None else _content(name, text[after : closing[0]])
-        if content:
+        if content and name == "nowiki" and _NUMBER.fullmatch(content):
+            pieces.append(content)  # so that it can be a power: 10<sup><nowiki>6</nowiki></sup>
+        elif content:
             pieces.append(f"{KEPT}{len(verbatim)}{END}")
             verbatim.append(content)
         elif closing is None and name == "ref" and not found[2].endswith("/"):

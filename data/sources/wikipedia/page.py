@@ -13,6 +13,7 @@ from data.sources.wikipedia.marks import (
     GONE,
     HOLE,
     LINE,
+    SOUND,
     SUB,
     SUB_END,
     SUP,
@@ -58,6 +59,7 @@ class Page:
         self._stack: list[tuple[int, int, list[int]]] = []
         self._open = [0] * 6  # frames of each kind
         self._copies = 0  # characters that may still be copied
+        self._shown = 0  # the place in `out` after the last template with text
 
     def read(self, text: str) -> str:
         out, place = self._out, 0
@@ -180,6 +182,8 @@ class Page:
         )
         if text is Rendered.UNKNOWN:
             text = self._without_rule(name, arguments, start)
+        elif text is Rendered.SOUND:
+            text = BREAK + SOUND if self._follows_name(start) else SOUND
         elif text is Rendered.DROPPED:
             text = GONE
         elif HOLE in text and not any(map(str.isalnum, text)):
@@ -187,6 +191,13 @@ class Page:
         elif _FRACTION.fullmatch(text) and self._before(start)[-1:].isdigit():
             text = f" {text}"  # 3{{frac|1|2}}
         self._replace(start, literal_equals(text) if self._open[_TEMPLATE] else text)
+        if text not in (GONE, HOLE, SOUND):
+            self._shown = len(out)
+
+    def _follows_name(self, start: int) -> bool:
+        """Whether `start` is right after italics or a template's text, which no label of a sound is."""
+        between = "".join(self._out[self._shown : start]) if self._shown <= start else "x"
+        return not between.strip(" [/") or between.rstrip().endswith("''")
 
     def _without_rule(self, name: str, arguments: list[str], start: int) -> str:
         """The only argument of a template without a rule, if it is part of a sentence; else a hole."""
@@ -218,6 +229,7 @@ class Page:
     def _replace(self, start: int, text: str) -> None:
         del self._out[start:]
         self._out.append(text)
+        self._shown = min(self._shown, start)
 
     def _pipe(self, text: str, begin: int, end: int) -> None:
         """Handle `|`, `|}` that may end a table, or `|}}` that ends a template."""

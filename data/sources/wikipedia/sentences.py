@@ -2,12 +2,12 @@
 
 import re
 
-from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SUB_END, SUP_END
+from data.sources.wikipedia.marks import BREAK, END, GONE, HOLE, SOUND, SUB_END, SUP_END
 
-_OPENING = "([{\"'«„“‘’-–—/ \xa0"
+_OPENING = "([{\"'«„“‘’-–—/*† \xa0"
 _ENDING = ".!?:;"
 _CLOSING = f".,!?:;)]}}»”%°{END}"
-_MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}]+")
+_MARKS = re.compile(f"[{SUP_END}{SUB_END}{BREAK}{GONE}{HOLE}{SOUND}]+")
 _LIST = " \t*#:;'"  # characters that may precede a line's first word
 
 
@@ -24,7 +24,7 @@ def continues_sentence(before: str, text: str, after: str) -> bool:
         return text.isalpha() and len(text) < 4 and after[:1].isalpha()
     if left[-1] not in _OPENING:
         return False
-    if left.rstrip(" '")[-1:] in _ENDING:
+    if left.rstrip(" '")[-1:] in _ENDING and not in_brackets(before):
         return begins_lower
     return bool(right) and (right[0].isalnum() or right[0] in ",.;:!?)]}»”“\"'’-–—([{")
 

@@ -25,7 +25,7 @@ from data.sources.wikipedia.templates import Templates
 __all__ = ["Namespaces", "wikitext_to_text"]
 
 _TWO_SCRIPTS = ("sr",)  # the paper's only language in two scripts
-_MAGIC = re.compile(r"__([^\W\d_]{2,40})__")
+_MAGIC = re.compile(r"__([^\W\d_]{2,40}(?:_[^\W\d_]{1,40}){0,4})__")
 _CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32)])
 _CONTROL = [chr(code) for code in (*range(9), *range(11, 32))]
 _ENTITY = re.compile(r"&(?:#\d{1,8}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")

@@ -61,6 +61,8 @@ def flag_rules(language: str) -> Rules:
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [part for part in positional if part]
+        if len(shown) > 1 and shown[0].isdecimal():  # {{fbu|21|England}}: an age
+            del shown[0]
         chosen = named.get("name") or named.get("nome") or (shown[min(at, len(shown) - 1)] if shown else "")
         return names.get(chosen, chosen)
 

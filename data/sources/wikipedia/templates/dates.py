@@ -261,12 +261,13 @@ def _in_julian(year: str, month: str, day: str, language: str) -> str:
 
 def as_of(positional: list[str], named: dict[str, str]) -> str:
     """{{as of|2014|5}}: As of May 2014."""
+    after = named.get("post", "")
     if named.get("alt"):
-        return named["alt"]
+        return named["alt"] + after
     start = "since" if "since" in named else "as of"
     year, month, day = [*positional, "", "", ""][:3]
     words = [start if named.get("lc") else start.capitalize(), day, month_name([month], {}), year]
-    return " ".join(filter(None, words))
+    return " ".join(filter(None, words)) + after
 
 
 def month_name(positional: list[str], named: dict[str, str]) -> str:

@@ -34,7 +34,8 @@ _NOUN = re.compile(
     r"|rupiah|ringgit|rial|riyal|mark|zloty|koruna|forint|krone|krona|hryvnia|livre|libra|lire)s?"
 )
 _AMOUNTS = {"млн", "млрд", "тыс.", "тис.", "тыс", "mln", "mld", "mio"}
-_NUMBER_SIGNS = {"n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
+_NUMBER_SIGNS = {"§", "§§", "n°", "nº", "n.º", "n.°", "№", "nr.", "č.", "br."}
+_DOLLARS = re.compile(r"[A-Z]{1,3}[$£¥]")
 _FIGURE = re.compile(r"[-+−±~≈]?\d[\d\s.,  –-]*(?:\s[^\W\d_]{3,8}\.?)?")
 
 
@@ -50,7 +51,7 @@ def of_its_name(name: str, positional: list[str]) -> str | None:
         return f"{positional[0]} {_unit(converted[1])}"
     if len(positional) > 1:
         return None
-    if key in _NUMBER_SIGNS:  # {{n.º|5}}
+    if key in _NUMBER_SIGNS or _DOLLARS.fullmatch(name):  # {{n.º|5}}, {{US$|5}}
         return f"{name} {positional[0]}"
     if name.upper() in _CODES or name in _SIGNS:
         return f"{positional[0]} {name.upper()}"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 
 from data.sources.wikipedia.marks import GONE, HOLE
+from data.sources.wikipedia.templates.separators import formatted
 
 _EXPRESSION = re.compile(r"[\d.+\-*/() ]{1,100}")
 _OPERATORS: dict[type, Callable[[float, float], float]] = {
@@ -142,7 +143,7 @@ _FUNCTIONS: dict[str, Callable[[str, list[str], str], str]] = {
     "gender": lambda value, arguments, language: "".join(arguments[:1]),
     "padleft": lambda value, arguments, language: _padded(value, arguments, left=True),
     "padright": lambda value, arguments, language: _padded(value, arguments, left=False),
-    "formatnum": lambda value, arguments, language: value,
+    "formatnum": formatted,
     "nowrap": lambda value, arguments, language: value,
     "lc": lambda value, arguments, language: value.lower(),
     "uc": lambda value, arguments, language: value.upper(),

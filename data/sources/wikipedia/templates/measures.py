@@ -25,6 +25,7 @@ _SIGNS = {
 _JOINING = ("et", "ou", "à", "et/ou", "y", "o", "a", "i", "e", "×", "x", "±", "-", "–", "/")  # not units
 _NUMBER = re.compile(r"[-+−]?[\d.,  ]+(?:[+/⁄]++(?:\d[\d/]*+|(?<=[+/⁄]/)))?")
 _EXPONENT = re.compile(r"(?<=[^\W\d_])([-−]?\d)(?![\d\w])")
+_AREA = re.compile(r"[a-zµμ]{1,3}[23]")
 _FRENCH_BETWEEN = {
     "à": " à ",
     "et": " et ",
@@ -124,6 +125,11 @@ def with_powers(unit: str) -> str:
     return _EXPONENT.sub(lambda found: {"2": "²", "3": "³"}.get(found[1], f"^{found[1]}"), unit)
 
 
+def _with_square(unit: str) -> str:
+    """km2 becomes km²; other words stay as they are."""
+    return with_powers(unit) if _AREA.fullmatch(unit) else unit
+
+
 def units(positional: list[str], named: dict[str, str]) -> str:
     """{{unité|250|km|2|h|-1}}, {{unité|5|à=10|km}}: a number, then units and their exponents (French)."""
     shown = [positional[0] if positional else ""]
@@ -132,7 +138,7 @@ def units(positional: list[str], named: dict[str, str]) -> str:
             shown[0] += f"{between}{named[key]}"
     if named.get("e"):
         shown[0] += f"×10^{named['e']}"
-    for part in filter(None, positional[1:]):
+    for part in map(_with_square, filter(None, positional[1:])):
         if re.fullmatch(r"[-−]?\d", part) and len(shown) > 1 and shown[-1] not in _JOINING:
             shown[-1] += {"2": "²", "3": "³"}.get(part, f"^{part}")
         else:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from enum import Enum
 from functools import cache
 
-from data.sources.wikipedia.templates import dates, languages
+from data.sources.wikipedia.templates import dates, languages, separators
 from data.sources.wikipedia.templates.arguments import split
 from data.sources.wikipedia.templates.authors import bare
 from data.sources.wikipedia.templates.coordinates import coordinates
@@ -20,7 +20,9 @@ _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
 _COMMON |= {name: prefixed_ship(name) for name in common.SHIPS.split()}
 
 _SOUNDS = re.compile(
-    r"ipa\d?\b|ipa[ac]?-|ipas?b?link|lautschrift$|audio-ipa|api$|afi$|мфа$|respell", re.IGNORECASE
+    r"ipa\d?\b|ipa[ac]?-|ipas?b?link|lautschrift$|audio(?:-ipa|$)|(?:ms)?api$|afi$|мфа\w?$|respell|ljud$"
+    r"|pronunciation|prononciation$|výslovnost$|uttal$|uitspraak$|вимова$",
+    re.IGNORECASE,
 )
 _SPACES = re.compile(r"[\s_]+")
 
@@ -45,6 +47,7 @@ class Rendered(Enum):
     """The result for a template that leaves no text."""
 
     DROPPED = "a note, a box or a picture: no prose is missing"
+    SOUND = "a pronunciation in brackets: its label may be left over"
     UNKNOWN = "no rule: its text is missing"
 
 
@@ -79,7 +82,9 @@ class Templates:
             return country or Rendered.DROPPED
         # Of a name in capitals the case counts: in German {{SMS}} is a ship, {{smS}} Samoan.
         rule = self._rules.get(name) or self._rules.get(key) or self._prefix_rule(key)
-        if rule is drop or ((rule is coordinates or _SOUNDS.match(key)) and in_brackets()):
+        if _SOUNDS.match(key) and in_brackets():
+            return Rendered.SOUND
+        if rule is drop or (rule is coordinates and in_brackets()):
             return Rendered.DROPPED
         if (rule is wrapped or (rule is None and name.endswith("?"))) and is_attached():
             return Rendered.DROPPED
@@ -108,7 +113,8 @@ class Templates:
 @cache
 def _rules_of(language: str) -> tuple[Rules, dict[str, list[str]]]:
     """All rules by name, and the prefixes of names, longest first, by their first two letters."""
-    rules = _COMMON | dates.rules_of(language) | languages.RULES.get(language, {}) | flag_rules(language)
+    rules = _COMMON | dates.rules_of(language) | separators.rules_of(language)
+    rules |= languages.RULES.get(language, {}) | flag_rules(language)
     prefixes: dict[str, list[str]] = {}
     for prefix in sorted((name[:-1] for name in rules if name.endswith("*") and len(name) > 2), key=len)[
         ::-1

@@ -24,8 +24,22 @@ _TEXTS = (
     "tekst",
     "treść",
 )
-_TEXTS += ("текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste")
+_TEXTS += (
+    "текст",
+    "contenu",
+    "contenido",
+    "conteúdo",
+    "citaat",
+    "citát",
+    "szöveg",
+    "liste",
+    "содержание",
+    "зміст",
+)
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
+_CHEMICAL_SIGNS = {"<->": "⇌", "->": "→", "*": "·", "\\s": "−", "\\d": "=", "\\t": "≡"}  # of {{chem2}}
+_CHARGE = re.compile(r"\((\d*[-+−–])\)")
+_RAISED, _LOWERED = re.compile(r"\^\{([^{}]*)\}"), re.compile(r"_\{([^{}]*)\}")
 _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
 _TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
     r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
@@ -83,6 +97,24 @@ def chemistry(positional: list[str], named: dict[str, str]) -> str:
     return "".join(parts)
 
 
+def equation(positional: list[str], named: dict[str, str]) -> str:
+    """{{chem2|2H2 + SO4(2-) -> X*2H2O}}: charges in brackets are raised."""
+    content = text(positional, named)
+    for written, sign in _CHEMICAL_SIGNS.items():
+        content = content.replace(written, sign)
+    content = _CHARGE.sub(rf"{SUP}\1{SUP_END}", content)
+    return _LOWERED.sub(rf"{SUB}\1{SUB_END}", _RAISED.sub(rf"{SUP}\1{SUP_END}", content))
+
+
+def junction(positional: list[str], named: dict[str, str]) -> str:
+    """{{jct|state=NY|I|90|dir1=east|US|20}}: I-90 east / US 20."""
+    routes = []
+    for number, (kind, name) in enumerate(zip(positional[::2], positional[1::2]), 1):
+        route = f"{kind}-{name}" if kind == "I" else f"{kind} {name}"
+        routes.append(f"{route} {named.get(f'dir{number}', '')}".strip())
+    return " / ".join(routes)
+
+
 def nuclide(positional: list[str], named: dict[str, str]) -> str:
     """{{nuclide|carbon|14}} and {{SimpleNuclide|Carbon|14}}: the element and its mass number."""
     return "-".join(filter(None, positional[:2]))
@@ -96,6 +128,12 @@ def raised(positional: list[str], named: dict[str, str]) -> str:
 def lowered(positional: list[str], named: dict[str, str]) -> str:
     """{{sub|2}}"""
     return SUB + text(positional, named) + SUB_END
+
+
+def lowered_and_raised(positional: list[str], named: dict[str, str]) -> str:
+    """{{SubSup|x|1|2}}: a base, its index and its power."""
+    base, below, above = [*positional, "", "", ""][:3]
+    return base + raised_and_lowered([], {"b": below, "p": above})
 
 
 def raised_and_lowered(positional: list[str], named: dict[str, str]) -> str:
@@ -186,9 +224,10 @@ def prefixed_ship(prefix: str) -> Rule:
 
 
 def ship_class(positional: list[str], named: dict[str, str]) -> str:
-    """{{sclass|Iowa|battleship}}: Iowa-class battleship."""
-    name, kind = [*positional, "", ""][:2]
-    return f"{name}-class {kind}".strip()
+    """{{sclass|Iowa|battleship}}: Iowa-class battleship; by the third argument without the kind of ship."""
+    name, kind, display = [*positional, "", "", ""][:3]
+    shown = {"0": f"{name}-class", "4": f"{name} class", "5": name}
+    return shown.get(display, f"{name}-class {kind}".strip())
 
 
 def ordinal(positional: list[str], named: dict[str, str]) -> str:
@@ -247,7 +286,8 @@ def phonemes(positional: list[str], named: dict[str, str]) -> str:
 
 FUNCTIONS: dict[str, Rule] = {
     "text": text, "second": second, "last": last, "wrapped": wrapped, "citation": citation,
-    "nihongo": nihongo, "chemistry": chemistry, "nuclide": nuclide,
+    "nihongo": nihongo, "chemistry": chemistry, "equation": equation, "nuclide": nuclide,
+    "junction": junction, "lowered and raised": lowered_and_raised,
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,
     "definition": definition, "sounds": sounds, "phonemes": phonemes, "missing": missing,

@@ -30,6 +30,8 @@ _SENTENCE = re.compile(r"\S*+\s.*[.!?]", re.DOTALL)
 _VERSE = re.compile(r"\d{1,3}[:,]\s?\d{1,3}(?:[-–]\d{1,3})?")
 # {{XIX wiek}}, {{19. století}}, {{XIV}}
 _NUMBERED = re.compile(r"(?:\d{1,4}|[IVXLC]{1,7})(?:\.|[^\W\d_]{1,3})?(?: [^\W\d_][\w.]*){1,3}|[IVX]{2,6}")
+_ABBREVIATION = re.compile(r"(?:[^\W\d_]{1,5}(?:-[^\W\d_]{1,5})?\.[ -]?){1,4}")  # {{etc.}}
+_SIGNS = ("§", "†", "‡")
 _THREE_FORMS = ("ru", "uk", "pl", "sr", "hr", "cs", "bg")  # languages whose nouns change after numbers
 _CYRILLIC = ("ru", "uk", "bg", "sr")
 # Languages in which an editors' note holds a remark, not the text that it is about (Mall:Källa behövs,
@@ -50,6 +52,8 @@ def shown_by_name(name: str, arguments: list[str], language: str) -> str | None:
         return name
     if language == "fr" and _FRENCH_ORDINAL.fullmatch(name[:1].upper() + name[1:]):
         return " ".join([name, *filter(None, positional)])
+    if not positional and (name in _SIGNS or (len(name) == 1 and unicodedata.category(name) in ("Sc", "So"))):
+        return name  # {{†}}, {{°}}
     return era(name, positional) or of_its_name(name, positional)
 
 
@@ -62,7 +66,8 @@ def running_text(arguments: list[str], language: str, name: str = "") -> str:
     positional, named = split(arguments)
     texts = list(filter(None, positional))
     if not texts:
-        return forms_of(named) or (name if not arguments and _NUMBERED.fullmatch(name) else "")
+        is_word = not arguments and (_NUMBERED.fullmatch(name) or _ABBREVIATION.fullmatch(name))
+        return forms_of(named) or (name if is_word else "")
     if (known := date_in(positional, language) or quantity(positional)) is not None:
         return known
     if language in _THREE_FORMS and len(positional) == 4 and (noun := counted(positional, language)):

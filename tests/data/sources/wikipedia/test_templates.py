@@ -20,7 +20,7 @@ SENTENCES = {
             "the {{ship|French cruiser|Tourville||2}} and {{ship||Mayflower}} met",
             "the Tourville and Mayflower met",
         ),
-        ("two {{sclass|Fletcher|destroyer}}s, a {{sclass-|Kilo|submarine|4}}",
+        ("two {{sclass|Fletcher|destroyer}}s, a {{sclass-|Kilo|submarine|2}}",
          "two Fletcher-class destroyers, a Kilo-class submarine"),
         ("They say {{rtl-lang|fa|درود}} at noon.", "They say درود at noon."),
         # measures
@@ -378,4 +378,4 @@ def test_dropped_and_unknown_templates_are_told_apart():
     english = Templates("en")
     assert english.render("Cite web", ["url=x"]) is Rendered.DROPPED
     assert english.render("Some new thing", ["a", "b"]) is Rendered.UNKNOWN
-    assert english.render("IPA", ["/a/"], lambda: True) is Rendered.DROPPED
+    assert english.render("IPA", ["/a/"], lambda: True) is Rendered.SOUND

@@ -8,7 +8,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | abbr | abbrlink | tooltip | comment | quote | blockquote | bquote | cquote | quotation
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
 | nastaliq | hebrew | not a typo | notatypo | proper name | as written | typo
-| columns-list | columns list | col-list | collist | indent | center | fmtn | formatnum | ensl | nts | keep
+| columns-list | columns list | col-list | collist | indent | center | ensl | keep
 | mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
@@ -40,7 +40,7 @@ nihongo | nihongo3 | nihongo foot | нихонго | нихонґо | japonais |
 korean | lang-ko | ko-hhrm | 한국어 → @korean
 
 # Text side by side.
-ce | chem2 | angbr | angle bracket | hsp → {*:}
+ce | angbr | angle bracket | hsp → {*:}
 gaps → [{lhs} = ]{*:}[×{base=10}^{e}][ {u}]
 keypress | key press → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
@@ -68,7 +68,7 @@ double dagger | ddagger → ‡
 ) → }
 (( → {{
 )) → }}
-' → '
+' | apostrophe → '
 's → 's
 " → "[{1}"]
 ! | pipe → @pipe
@@ -107,6 +107,7 @@ sup | superscript | exp → @raised
 sub | subscript | ind → @lowered
 su → @raised and lowered
 chem → @chemistry
+chem2 → @equation
 nuclide → @nuclide
 val → @value
 convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka | enhet | unitate | unidad | unità

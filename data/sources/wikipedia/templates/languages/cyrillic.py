@@ -5,7 +5,7 @@ from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 RUSSIAN = """
-s | nobr | nowrap | цитата | comment | abbr | formatnum | малый | музыка | мв | капитель | малые прописные
+s | nobr | nowrap | цитата | comment | abbr | малый | музыка | мв | капитель | малые прописные
 | имя | бс | lang-* | выделение | math | mvar | mono | шрифт | кхм | стих
 | начало цитаты | якорь2 | нет в источнике | мфа | коммент → @text
 lang | языки | цвет | color → @second
@@ -51,7 +51,7 @@ RUSSIAN_DROPPED = """
 """
 
 UKRAINIAN = """
-s | nobr | nowrap | цитата | comment | abbr | formatnum | lang-* | мова-* | mono
+s | nobr | nowrap | цитата | comment | abbr | lang-* | мова-* | mono
 | бс | математика → @text
 lang | мова | кольоровий → @second
 не переклад → @interlanguage
@@ -75,7 +75,7 @@ UKRAINIAN_DROPPED = """
 
 BULGARIAN = """
 lang | език → @second
-lang-* | nowrap | цитат | мат | formatnum | ударение → @text
+lang-* | nowrap | цитат | мат | ударение → @text
 факт | източник? | кой | кога | къде | неясно | фактология → @wrapped
 ок. → ок. {1}
 век → {1} век
@@ -88,7 +88,7 @@ BULGARIAN_DROPPED = """
 
 SERBIAN = """
 lang | језик | јез | jez → @second
-lang-* | јез-* | jez-* | nowrap | цитат | citat | formatnum | навод → @text
+lang-* | јез-* | jez-* | nowrap | цитат | citat | навод → @text
 нпс → @interlanguage
 чињеница | тражи се извор | treba izvor | извор? | fact | ко | када | кога | nedostaje izvor → @wrapped
 """

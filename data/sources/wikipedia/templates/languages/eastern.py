@@ -5,7 +5,7 @@ from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 POLISH = """
 nowrap | cytat | poezja | ipa | abbr | skrót | wers bibl | cytat d | small | kapitaliki | lang-*
-| obce | formatnum | nazwa biblijna → @text
+| obce | nazwa biblijna → @text
 lang → @second
 w języku | język obcy → {2}
 link-interwiki → @interlanguage
@@ -26,7 +26,7 @@ cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | 
 """
 
 CZECH = """
-nowrap | citát | citát * | citace | malé | lang-* | formatnum | ipa | kapitálky → @text
+nowrap | citát | citát * | citace | malé | lang-* | ipa | kapitálky → @text
 výslovnost | vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
 doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
@@ -42,7 +42,7 @@ citace monografie | citace elektronického periodika | citace periodika | citace
 
 CROATIAN = """
 lang | jez → @second
-lang-* | jez-* | nowrap | citat | formatnum → @text
+lang-* | jez-* | nowrap | citat → @text
 stoljeće → {1}. stoljeće
 nedostaje izvor | izvor? | tko | kada | nejasno → @wrapped
 """
@@ -53,7 +53,7 @@ citiranje weba | citiranje knjige | cite * | glavni | glavni članak | izvori | 
 
 SLOVENIAN = """
 jezik | lang → @second
-lang-* | jezik-* | nowrap | citat | formatnum → @text
+lang-* | jezik-* | nowrap | citat → @text
 stoletje → {1}. stoletje
 """
 SLOVENIAN_DROPPED = """
@@ -65,7 +65,7 @@ navedi knjigo | navedi splet | navedi revijo | navedi * | glavni | glavni člane
 
 HUNGARIAN = """
 nyelv | ny | lang → @second
-lang-* | h-* | nowrap | idézet | szöveg | ipa | formatnum | ford-* → @text
+lang-* | h-* | nowrap | idézet | szöveg | ipa | ford-* → @text
 forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
 szám → @units
 átváltás → @convert

@@ -160,7 +160,9 @@ usbill → {2}
 ussc | scotus → {1}
 party shortname | party name → {1}
 player | sortperson → {1}
-jct → {*}
+jct → @junction
+subsup → @lowered and raised
+pad → ␣
 """
 
 DROPPED = """

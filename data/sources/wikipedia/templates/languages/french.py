@@ -2,8 +2,10 @@
 
 import re
 
+from data.sources.wikipedia.templates.measures import units
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.separators import written
 
 _NUMERAL = re.compile(r"[IVXLivxl]+|\d+")
 TABLE = """
@@ -29,7 +31,7 @@ heure | h → {1} h[ {2}][ min {3} s]
 durée → [{1} h][ {2} min][ {3} s]
 
 # Figures.
-unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @units
+unité | unité/2 | unité/1 | unité/3 | nombre | nb | num | fmtnum → @number and units
 dunité → {1} × {2-9: }
 o → o[ {1}]
 os → os[ {1}]
@@ -160,6 +162,11 @@ def _aside(positional: list[str], named: dict[str, str]) -> str:
     return f" – {content}" + ("" if "stop" in positional[1:] or "stop" in named else " – ")
 
 
+def _number_and_units(positional: list[str], named: dict[str, str]) -> str:
+    """{{unité|1234.5|km}}: 1 234,5 km."""
+    return units([written(part, "fr") for part in positional[:1]] + positional[1:], named)
+
+
 _FUNCTIONS: dict[str, Rule] = {
     "ordinal": _ordinal,
     "ordinal bc": _counted("", "av. J.-C."),
@@ -173,6 +180,7 @@ _FUNCTIONS: dict[str, Rule] = {
     "century range": _century_range(),
     "century range bc": _century_range("av. J.-C."),
     "aside": _aside,
+    "number and units": _number_and_units,
 }
 
 RULES = {"fr": dropped(DROPPED) | compiled(TABLE, FUNCTIONS | _FUNCTIONS)}

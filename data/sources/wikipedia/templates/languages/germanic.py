@@ -30,7 +30,7 @@ zitat | zitat-* → {text,1}
 §§ → §§ {1}[ {2}]
 art. | artikel → Art. {1}[ {2}]
 bibel | b | bibel2 → {1} {2}[,{3}]
-zahl | formatnum | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
+zahl | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
 | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
 | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
 lang | farbe | coloré → @second
@@ -59,7 +59,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 
 DUTCH = """
 lang → @second
-lang-* | nowrap | formatnum | citaat | kapitaal | small caps → @text
+lang-* | nowrap | citaat | kapitaal | small caps → @text
 cite | aut → {1}
 eeuw → {1}e eeuw
 wie | wie? | wanneer | wanneer? | waar? | welke? → @wrapped
@@ -74,7 +74,7 @@ bron | feit | feit? | bron? | bron gevraagd | appendix | references | wikidata |
 
 SWEDISH = """
 lang → @second
-lang-* | nowrap | formatnum | citat | tal | nts | versalgemen | kapitäler | ipa-text | ipa → @text
+lang-* | nowrap | citat | tal | versalgemen | kapitäler | ipa-text | ipa → @text
 språk → @second
 """
 SWEDISH_DROPPED = """
@@ -87,7 +87,7 @@ källa behövs | referens behövs | kb | fact | cn | citation needed | begär ci
 
 DANISH = """
 lang → @second
-lang-* | nowrap | formatnum | citat | ipa → @text
+lang-* | nowrap | citat | ipa → @text
 århundrede → {1}. århundrede
 """
 DANISH_DROPPED = """

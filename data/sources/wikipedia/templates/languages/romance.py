@@ -7,7 +7,7 @@ from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
 
 SPANISH = """
-esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número | formatnum
+esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número
 | definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | alfabeto | griego | t | polytonic
 | lang-* → @text
 lang | idioma | color | traslit → @second
@@ -40,7 +40,7 @@ cita libro | cita web | cita publicación | cita noticia | cita * | bandera | ge
 """
 
 CATALAN = """
-nowrap | versaleta | romanes | xifra | nombre | format nombre | formatnum | cita | lang-* | sc | afi | ipa
+nowrap | versaleta | romanes | xifra | nombre | format nombre | cita | lang-* | sc | afi | ipa
 → @text
 lang | idioma | llengua → @second
 unitats | unitat → @units
@@ -57,7 +57,7 @@ ref-llibre | ref-web | ref-publicació | ref-notícia | ref-* | bandera | refer�
 """
 
 ITALIAN = """
-tutto attaccato | ta | maiuscoletto | sc | formatnum | nowrap | citazione | quote | ipa | lang-*
+tutto attaccato | ta | maiuscoletto | sc | nowrap | citazione | quote | ipa | lang-*
 | romano | poem | greco | abbr | smaller → @text
 lang | colore → @second
 m | unità → @value and units
@@ -82,7 +82,7 @@ cita | cita libro | cita web | cita * | bandiera | band | vedi anche | nota disa
 """
 
 PORTUGUESE = """
-nowrap | citação | citação2 | quote2 | formatnum | versalete | afi | ipa | ilc | lang-* | langp
+nowrap | citação | citação2 | quote2 | versalete | afi | ipa | ilc | lang-* | langp
 | ref maiúscula | pequeno | llink → @text
 c. | circa → c. {1}
 lang | langue | cor → @second
@@ -103,7 +103,7 @@ pepb → {1} (português europeu) ou {2} (português brasileiro)
 unidade | unit → @units
 converter | convert → @convert
 nihongo | japonês → @nihongo
-fmtn | lknb → {*}
+lknb → {*}
 """
 PORTUGUESE_DROPPED = """
 citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | artigo principal | ap | vt
@@ -114,7 +114,7 @@ citar livro | citar web | citar * | harvref | harvy | sfn | nota de rodapé | ar
 """
 
 ROMANIAN = """
-nowrap | citat | formatnum | unicode | lang-* → @text
+nowrap | citat | unicode | lang-* → @text
 lang | limba → @second
 fapt | necesită citare | nc | citare necesară | clarificare | cine | când | care → @wrapped
 unitate → @units

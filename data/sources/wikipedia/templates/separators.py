@@ -1,0 +1,48 @@
+"""Numbers as each language's MediaWiki writes them: {{formatnum:1234567.8}} is 1.234.567,8 in German.
+
+Source: $separatorTransformTable and $minimumGroupingDigits of languages/messages in MediaWiki, and
+https://www.mediawiki.org/wiki/Help:Magic_words#Formatting. A no-break space is a space here.
+"""
+
+import re
+
+from data.sources.wikipedia.templates.patterns import Rules
+
+_SEPARATORS = {"en": (",", ".")}  # of thousands, of decimals
+_SEPARATORS |= dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), (".", ","))
+_SEPARATORS |= dict.fromkeys(("bg", "cs", "es", "fr", "hu", "it", "pl", "pt", "ru", "sv", "uk"), (" ", ","))
+_FOUR_TOGETHER = ("bg", "es", "pl", "pt", "ru", "uk")  # languages that write 1234 without a separator
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+
+
+def written(number: str, language: str, *, in_groups: bool = True) -> str:
+    """A plain number with the language's separators; anything else, such as 1,234, as it is."""
+    if language not in _SEPARATORS or not _NUMBER.fullmatch(number):
+        return number
+    thousands, decimal = _SEPARATORS[language]
+    whole, point, rest = number.partition(".")
+    sign, digits = ("-", whole[1:]) if whole[0] == "-" else ("", whole)
+    if in_groups and len(digits) > (4 if language in _FOUR_TOGETHER else 3):
+        ends = range(len(digits), 0, -3)
+        digits = thousands.join([digits[max(0, end - 3) : end] for end in ends][::-1])
+    return sign + digits + (decimal + rest if point else "")
+
+
+def formatted(number: str, flags: list[str], language: str) -> str:
+    """{{formatnum:NUMBER|FLAG}}; the flag R turns a written number back into a plain one."""
+    if "R" in flags and language in _SEPARATORS:
+        thousands, decimal = _SEPARATORS[language]
+        return number.replace(thousands, "").replace("\xa0", "").replace(decimal, ".")
+    return written(number, language, in_groups="NOSEP" not in flags)
+
+
+def rules_of(language: str) -> Rules:
+    """The templates around this function: {{formatnum|5000}}, {{nts|5000}}, {{fmtn|5000|km}}."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        return written(next(iter(positional), ""), language)
+
+    def with_unit(positional: list[str], named: dict[str, str]) -> str:
+        return " ".join([rule(positional, named), *positional[1:]])
+
+    return {"formatnum": rule, "nts": rule, "fmtn": with_unit}
