@@ -32,6 +32,7 @@ _INPUTS = re.compile(
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )
 _PARTS = ("standalone", "subfiles")  # classes of pieces of a paper
+_NUMBERED = re.compile(r"(\D*)([0-9]{0,9})", re.ASCII)
 _WORD = re.compile(r"\w+")
 # The same for ASCII, five times as fast: all characters outside words become spaces.
 _NO_WORD = {code: " " for code in range(128) if not _WORD.match(chr(code))}
@@ -157,12 +158,16 @@ class _Files:
         return reached
 
 
-def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, str]:
-    """Prefer the compiled version, which has a bibliography; then one with a usual name, or the paper's."""
+def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, list[tuple[str, int]]]:
+    """Prefer the compiled version, which has a bibliography; then one with a usual name, or the paper's.
+
+    Of paper_v1 and paper_v2, prefer the one with the higher number.
+    """
     stem = posixpath.splitext(posixpath.basename(path))[0].lower()
     names = (*MAIN_NAMES, name.lower())
     has_bibliography = posixpath.splitext(path)[0] in compiled
-    return not has_bibliography, names.index(stem) if stem in names else len(names), path
+    numbered = [(text, -int(number or 0)) for text, number in _NUMBERED.findall(path)]
+    return not has_bibliography, names.index(stem) if stem in names else len(names), numbered
 
 
 def _versions(texts: list[tuple[str, str]]) -> list[str]:

@@ -46,6 +46,8 @@ _CHARACTERS = re.compile(
 RELATION = re.compile(r"\s*+([<=>])")
 _DEFINED = re.compile(r"\s*+\\([A-Za-z@]++)(?:[ \t]++|%[^\n]*+\n[ \t]*+)?")
 _NAMED = re.compile(r"[ \t]*+([A-Za-z@:*-]{1,60})[ \t]*+\\endcsname(?![A-Za-z@])[ \t]?")
+# The test of \expandafter\ifx\csname NAME\endcsname\relax, which is true if the name is not defined.
+NAMED_TEST = re.compile(r"\s*+\\ifx\s*+\\csname" + _NAMED.pattern + r"\s*+\\relax(?![A-Za-z@])[ \t]*+")
 _TOKENS = re.compile(
     r"\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])\s*+(\\[A-Za-z@]++(?:[ \t]++)?|\\.|[^\s\\{}%#])"
 )

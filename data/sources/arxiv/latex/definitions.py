@@ -60,6 +60,7 @@ _DELIMITER = (
 _PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
 _SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
+_ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
 _ENVIRONMENT = re.compile(r"\*?\s*\{[^{}]*\}")
 
@@ -257,9 +258,13 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         body = f"\\ensuremath{{{formula}}}"
     if "\n" in body:
         body = body.strip()
-    pieces = re.split(r"#([1-9])", body)
+    pieces = _ARGUMENT.split(body)
     numbers = [int(digit) for digit in pieces[1::2]]
-    if max(numbers, default=0) > arguments or arguments < 0 or any("#" in piece for piece in pieces[::2]):
+    if (
+        max(numbers, default=0) > arguments
+        or arguments < 0
+        or any("#" in piece.replace("\\#", "") for piece in pieces[::2])
+    ):
         return None
     filled: list[str | int] = [*pieces]
     filled[1::2] = numbers

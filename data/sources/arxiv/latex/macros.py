@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from data.sources.arxiv.latex import audiences, flags, numbers, predicates
 from data.sources.arxiv.latex.calls import TooMuch, append, append_value
+from data.sources.arxiv.latex.conditionals import NAMED_TEST
 from data.sources.arxiv.latex.definitions import DEFINERS, DONE, read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
 from data.sources.arxiv.latex.state import PROTECTED, State
@@ -161,7 +162,12 @@ class _Expander:
                     jumps.append(span[1:])
             elif word in hidden and (end := audience.plain_end(word, text, position)):
                 start = position = self._cut(start, at, end)
-            elif word in self.flags.values or word[:2] == "if" or word in _BRANCHES:
+            elif (
+                word in self.flags.values
+                or word[:2] == "if"
+                or word in _BRANCHES
+                or (word == "expandafter" and NAMED_TEST.match(text, position))
+            ):
                 branch = self.state.branch(word, text, at, position) if len(jumps) < _NESTED else None
                 if branch is None:
                     continue

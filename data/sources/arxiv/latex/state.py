@@ -102,7 +102,11 @@ class State:
             if inverted is None:
                 return None
             word, position = "unless\\" + inverted[1], inverted.end()
-        found = conditionals.decided(word, text, start, position, self.calls.asked)
+        if named := conditionals.NAMED_TEST.match(text, position) if word == "expandafter" else None:
+            is_defined = self.calls.is_defined(named[1])
+            found = None if is_defined is None else (conditionals.ELSE if is_defined else 0, named.end())
+        else:
+            found = conditionals.decided(word, text, start, position, self.calls.asked)
         chosen = None
         if found and self._endless < _ENDLESS:
             chosen = conditionals.branch(text, found[1], found[0])

@@ -19,6 +19,8 @@ def body(preamble: str, text: str) -> str:
         ("%\\def\\long{1}", "\\ifx\\long\\undefined no\\else yes\\fi.", "no."),
         ("\\newcommand{\\long}{}", "\\ifx\\undefined\\long no\\else yes\\fi.", "yes."),
         ("\\newcommand{\\long}{}", "\\ifcsname long\\endcsname yes\\else no\\fi.", "yes."),
+        ("\\def\\long{}", "\\expandafter\\ifx\\csname long\\endcsname\\relax no\\else yes\\fi.", "yes."),
+        ("", "\\expandafter \\ifx \\csname long\\endcsname \\relax no\\else yes\\fi.", "no."),
         ("\\def\\a{x}\\def\\b{x}", "\\ifx\\a\\b same\\else other\\fi.", "same."),
         ("\\def\\a{x}\\def\\b{y}", "\\ifx\\a\\b same\\else other\\fi.", "other."),
         ("\\def\\a{}", "\\ifx\\a\\empty none\\else some\\fi.", "none."),
@@ -43,6 +45,8 @@ def test_a_branch_is_chosen_by_what_the_paper_defines(preamble, text, left):
         "\\ifdefined\\pdfoutput yes\\else no\\fi.",  # the engine may have it
         "\\ifdefined\\chapter yes\\else no\\fi. \\chapter*{B}",  # the class has it
         "\\ifx\\chapter\\undefined no\\else yes\\fi. \\chapter*{B}",
+        "\\expandafter\\ifx\\csname chapter\\endcsname\\relax no\\else yes\\fi. \\chapter*{B}",
+        "\\ifx\\csname long\\endcsname\\relax no\\else yes\\fi.",  # compares \csname with l
         "\\ifx\\alpha\\beta same\\else other\\fi.",
         "\\ifdef{\\chapter}{yes}{no}. \\chapter*{B}",
         "\\ifthenelse{\\value{page}=1}{yes}{no}.",

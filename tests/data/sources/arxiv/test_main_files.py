@@ -177,3 +177,11 @@ def test_a_long_chain_of_inputs_ends(tmp_path):
     chain = {f"f{i}.tex": f"\\input{{f{i + 1}}}" for i in range(1000)}
     folder(tmp_path / "p", {"main.tex": WHOLE.replace("BODY", "\\input{f0}"), **chain})
     assert texts(tmp_path / "p") == [f"\\input{{f{files.MAX_DEPTH - 1}}}\n"]
+
+
+def test_of_numbered_versions_the_last_is_read(tmp_path):
+    words = " ".join(f"word{number}" for number in range(60))
+    files = {f"paper_v{number}.tex": WHOLE.replace("BODY", f"{words} V{number}.") for number in (1, 2, 10)}
+    kept, *others = cleaned(folder(tmp_path / "2001.00001", files))
+    assert kept.text.endswith("V10.\n")
+    assert [other.reason for other in others] == ["another version of the paper"] * 2
