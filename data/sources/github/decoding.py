@@ -7,6 +7,10 @@ _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # An encoding comment as Python and editors read it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
 _DETECTED_BYTES = 64 << 10
+_MIN_IN_WORDS = 0.25  # smallest share of them that are next to an ASCII letter
+_WESTERN = re.compile(r"[À-ÿŒœŠšŽžŸ]")
+_IN_WORD = re.compile(r"(?:(?<=[A-Za-z])[À-ÿŒœŠšŽžŸ]|[À-ÿŒœŠšŽžŸ](?=[A-Za-z]))")
+_BOXED = re.compile(r"[^\W\d_][─-▟]|[─-▟][^\W\d_]")  # a letter beside a box: no text of KOI8-R
 _MAX_WESTERN = 0.1  # largest share of non-ASCII characters in Western text
 
 
@@ -30,7 +34,17 @@ def decoded(content: bytes) -> str | None:
         return None
     beyond = sum(char > "\x7f" for char in text)
     western = encoding in ("cp1252", "iso-8859-1", "iso8859-1", "latin-1")
-    return None if western and beyond > _MAX_WESTERN * len(text) else text
+    if _BOXED.search(text) or (western and (beyond > _MAX_WESTERN * len(text) or _is_lone(text))):
+        return None
+    return text
+
+
+def _is_lone(text: str) -> bool:
+    """Whether hardly any letter beyond ASCII is next to an ASCII letter, as it is in Western words.
+
+    Such is text in an East Asian encoding that is too short to be detected.
+    """
+    return _MIN_IN_WORDS * len(_WESTERN.findall(text)) > len(_IN_WORD.findall(text))
 
 
 def _decode(content: bytes, encoding: str) -> str | None:

@@ -36,6 +36,7 @@ _FAMILY = re.compile(  # license names that are counted individually
     r"|-nd|-sa)*)"
     r"(?:-[1-4](?:\.[0-2]|-clause)?)?)(?:-only|-or-later|\+)?"
 )
+_EXCEPTION = re.compile(r" with (?:[\w.-]{0,60}exception(?:-[\d.]+)?|shl-[\d.]+)(?![\w.-])")
 _MET = "*"  # stands for a satisfied part of an expression
 _LONG_NAMES = {  # as on GitHub and package indexes, without quotes, commas, "the" and "version"
     "mit license": "mit",
@@ -127,7 +128,8 @@ def spdx(name: str) -> str:
 
 def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
     """Whether the accepted licenses (lower case) satisfy an SPDX expression."""
-    expression = re.sub(r" with [\w.-]+", "", expression.lower())  # an exception only ever adds permissions
+    # An exception only ever adds permissions; "with Commons-Clause" is none.
+    expression = _EXCEPTION.sub("", expression.lower())
     while inner := re.search(r"\(([^()]*)\)", expression):
         met = any(_all_accepted(one, accepted) for one in inner[1].split(" or "))
         expression = expression[: inner.start()] + (_MET if met else UNKNOWN) + expression[inner.end() :]
@@ -135,7 +137,8 @@ def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
 
 
 def _all_accepted(conjunction: str, accepted: frozenset[str]) -> bool:
-    return all(part.strip() in accepted or part.strip() == _MET for part in conjunction.split(" and "))
+    parts = (part.strip().removesuffix("+") for part in conjunction.split(" and "))  # "or later"
+    return all(part in accepted or part == _MET for part in parts)
 
 
 def reason(expression: str) -> str:

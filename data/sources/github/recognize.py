@@ -145,7 +145,7 @@ _OTHER_LICENSE = re.compile(
     r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
     r"|software|same|above"
     r"|project|md|txt|dual|or|and|under|is|in|which|style|own|these|their|its|full|compatible|version"
-    r"|name|by)\b)"
+    r"|name|by|licenses?|licensed)\b)"
     r"[a-z]\w* licenses?\b"
 )
 _PROPRIETARY = re.compile(

@@ -34,6 +34,12 @@ GENERATED_CODE = (
         ("SPDX-License-Identifier: Apache-2.0 OR MIT", "(apache-2.0 or mit)"),
         ("GPLv3", "gpl-3.0"),
         ("MIT for students", "unknown"),
+        (
+            "This is licensed under either of\n\n* Apache License, Version 2.0 (LICENSE-APACHE or "
+            "http://www.apache.org/licenses/LICENSE-2.0)\n* MIT license (LICENSE-MIT)\n\nat your option.\n",
+            "apache-2.0 OR mit",
+        ),
+        ("It is licensed under the MIT license and the Acme license.", "unknown"),
         ("SPDX-License-Identifier: MIT\n\nCompanies must buy a license.", "unknown"),
         ("https://example.org/licenses/MIT", "unknown"),
     ],

@@ -243,7 +243,10 @@ def test_older_encodings_are_read(tmp_path, encoding, comment):
 
 def test_bytes_in_no_encoding_are_dropped(tmp_path):
     files = {"a.c": b"int a;\n" + bytes(range(128, 256)) * 4, "b.c": b"int a;\n\0", "LICENSE": MIT}
+    # too short to be detected: read as Western text, it would be signs and lone letters
+    files |= {"c.c": "int a; // 中文注释\n".encode("gbk"), "d.c": "int a; // 日本語\n".encode("shift_jis")}
     found = outcome(repository(tmp_path / "lib", files))
+    assert found["c.c"] == found["d.c"] == "dropped: unknown encoding"
     assert (found["a.c"], found["b.c"]) == ("dropped: unknown encoding", "dropped: binary")
 
 
