@@ -34,8 +34,14 @@ def n_unlinked(element: ElementNode) -> int:
 
 def is_mostly_links(element: ElementNode) -> bool:
     """Whether more than half of an element's text is in links, options and scripts."""
+    size, n_linked = sizes(element)
+    return size > 0 and 2 * n_linked > size
+
+
+def sizes(element: ElementNode) -> tuple[int, int]:
+    """Characters of an element, and those of them in links, options and scripts."""
     size = _n_characters(element)
-    return size > 0 and 2 * _n_linked(element) > size
+    return size, _n_linked(element) if size else 0
 
 
 def _n_linked(element: ElementNode) -> int:

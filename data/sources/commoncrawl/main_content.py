@@ -7,7 +7,8 @@ corrected here, by changing the parsed page before the extraction:
   deepest element that holds more than half of the page's paragraph text. All that follows it is hidden, and
   so is what precedes it if that is mostly links. Boxes inside it are recognized by their conventional names
   (Mozilla's Readability; boxes.py has those that are never text).
-- Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper.
+- Lists near the body are lost, as if each were a menu. Lists that are not mostly links are moved deeper,
+  with hidden text that makes their links a small part.
 - Numbered lists that begin with another number than 1 would be numbered from 1.
 - A sign that stands alone between tags (`1990</b>–<b>2000`) and a date in a sentence are lost.
 - Sometimes nearly the entire article is lost. If less than half of the paragraph text is extracted, the rules
@@ -26,7 +27,7 @@ from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
 from data.sources.commoncrawl.boxes import remove_boxes
-from data.sources.commoncrawl.elements import is_mostly_links, select, span, text_of
+from data.sources.commoncrawl.elements import select, sizes, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
     FORMULA,
@@ -44,6 +45,7 @@ from data.sources.commoncrawl.superscripts import mark_indices, mark_powers
 
 _LISTS = "body > ul, body > * > ul, body > * > * > ul"  # resiliparse drops these as the site's navigation
 _LIST_DEPTH = 3
+_LINKED = 5  # resiliparse drops lists with more than a fifth of their text in links, at any depth
 _NUMBERED_LISTS = "ol[start]"
 _MOST_ITEMS = 1000  # most items added to a page's lists
 _MAY_NAME_HEADINGS = re.compile(r"<[hH][1-6]\s[^>]{0,1000}?\b[iI][dD]\s*=")  # cheaper to look for
@@ -165,8 +167,13 @@ def _plain(tree: HTMLTree, *, comments: bool) -> str:
 def _deepen_lists(tree: HTMLTree, body: ElementNode) -> None:
     """Move lists near the body deeper, so that they are not dropped as the site's navigation."""
     for element in select(body, _LISTS):
-        if is_mostly_links(element):
+        size, n_linked = sizes(element)
+        if 2 * n_linked > size:
             continue
+        if size < _LINKED * n_linked:
+            padding = span(tree, "x" * (_LINKED * n_linked - size))
+            padding.set_attribute("hidden", "")
+            element.append_child(padding)
         levels = [cast(ElementNode, tree.create_element("div")) for _ in range(_LIST_DEPTH)]
         element.replace_with(levels[0])
         for outer, inner in zip(levels, [*levels[1:], element]):

@@ -34,6 +34,21 @@ LIST = "<ul><li>The first point is made here.<ul><li>A finer point</li></ul></li
 MENU = "<ul><li><a href=/>Home</a></li><li><a href=/a>About us</a></li><li><a href=/b>Contact</a></li></ul>"
 
 
+@pytest.mark.parametrize("n_items", [1, 2, 9])
+@pytest.mark.parametrize(
+    ("before", "after"), [("", ""), ("<main>", "</main>"), ("<div><article>", "</article></div>")]
+)
+def test_a_list_with_links_in_its_sentences_is_no_menu(before, after, n_items):
+    items = "".join(
+        f"<li>Read <a href=/{n}>the book of ponds {n}</a>, a fine introduction for all.</li>"
+        for n in range(n_items)
+    )
+    found = lines(page(f"{before}<h1>Head</h1>{paragraphs('lists', 2)}<ul>{items}</ul>{MENU}{after}"))
+    read = [line for line in found if line.startswith("•")]
+    assert read == [f"• Read the book of ponds {n}, a fine introduction for all." for n in range(n_items)]
+    assert not any("xx" in line for line in found)
+
+
 @pytest.mark.parametrize("depth", range(6))
 @pytest.mark.parametrize("tag", ["div", "main", "article", "section"])
 def test_lists_are_kept_at_any_depth_and_menus_are_not(depth, tag):
