@@ -33,7 +33,9 @@ _HEADING = (
     r"|huom\w+\s+(?:\w+\s+){0,2}(?:muokkaaj|transkri|digito|sähköi|e-?kirj)\w*"
     r"|(?:muokkaaj|transkri|digito|oikoluk)\w*\s+(?:\w+\s+)?huom\w+"
     r"|(?:\w+\s+){0,2}(?:átír|digitaliz|transzkri)\w*\s+megjegyz\w+"
-    r"|megjegyz\w+\s+(?:\w+\s+){0,3}(?:átír|digitaliz|transzkri|elektronikus)\w*)"
+    r"|megjegyz\w+\s+(?:\w+\s+){0,3}(?:átír|digitaliz|transzkri|elektronikus)\w*"
+    r"|lista\s+d[eo]s?\s+erros\s+corrigidos|lijst\s+van\s+aangebrachte\s+correcties"
+    r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
 )
 _BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes have too.
@@ -71,7 +73,7 @@ _CREDIT = re.compile(
     r"|diese[sr]?\s+(?:e-?(?:text|book)|datei|buch\s+wurde\s+uns)|erstellt\s+von\b"
     r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b"
     r"|produzido\s+por\b|prodotto\s+da\b|készített\w+\b|producerad\s+av\b"
-    r"|tämän\s+e-?kirjan\s+(?:on\s+)?(?:tuotta|tuotti|valmist)\w*)"
+    r"|tämän\s+e-?kirjan\s+(?:on\s+|ovat\s+)?(?:tuotta|tuotti|valmist)\w*)"
     r"|[*=_#~+\s-]++\Z",  # a rule between such paragraphs
     re.IGNORECASE,
 )
@@ -85,6 +87,8 @@ GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
 PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
 _RULES_BELOW = re.compile(r"(?:\n[^\w\n\"”’»)]*+)++\Z")  # what separated the note from the book
+# The name of who wrote a note, below it: Ana Ponte (Maio 2008).
+_SIGNATURE = re.compile(r"\s{4,40}[^\n()]{3,60}\([^\W\d_]{3,12}\.? (?:de )?\d{4}\)\s{0,40}")
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
 _INDENTED = re.compile(r"[ \t]{2,}|\s*+[*•-]\s")
 # Notices inside a book: bracketed, and about the electronic text.
@@ -171,7 +175,7 @@ def _without_credits(text: str) -> str:
         is_makers = (
             begins_note
             or (is_note and _continues(paragraph, is_first=heading, is_near=is_near))
-            or (has_note and _is_about_text(paragraph))
+            or (has_note and (_is_about_text(paragraph) or _SIGNATURE.fullmatch(paragraph)))
             or _CREDIT.match(paragraph)
             or _OF_THE_MAKERS.search(paragraph)
             or (names_book and _BY.match(paragraph))

@@ -23,6 +23,9 @@ def book(above: str = "", below: str = "", foot: str = FOOT) -> str:
         "Druckfehler wurden korrigiert.\n\n\n",
         "Note du transcripteur\n\nOn a suivi l'édition de 1880.\n\n\n",
         "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n\n",
+        "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n"
+        "                        Ana Ponte (Maio 2008)\n\n\n",
+        "Tämän e-kirjan ovat tuottaneet Aino Laine ja Eero Lehto\n\n\n",
         "Noter fra transskribenten:\n\nStavemåden følger originalen.\n\n\n",
         "Au lecteur\n\nCette version électronique suit l'édition de 1880.\n\nElle est complète.\n\n\n",
         "########################\n\n    Anmerkungen zur Transkription\n\n    Die Schrift ist Fraktur.\n\n"
@@ -52,6 +55,10 @@ def test_a_note_above_a_book_of_short_paragraphs_is_removed_and_the_book_is_comp
         "[Transcriber's Notes: Old words were kept.\n\nThe cover is new.]",
         "*** Note sur la version électronique ***\n\nL'orthographe est conservée.",
         "Poznámky přepisovatele\n\nZjevné chyby byly opraveny.",
+        "Lista de erros corrigidos\n\n\nAqui estão todos os erros:\n\n\n  +------+------+\n"
+        "  | mil  | mill |\n  +------+------+",
+        "LIJST VAN AANGEBRACHTE CORRECTIES\n\n  mil -> mill",
+        "Liste des modifications effectuées:\n\n  p. 9: «lak» en «lac»",
     ],
 )
 def test_a_note_below_a_book_is_removed_with_its_rules(note):
@@ -194,3 +201,10 @@ def test_the_last_line_ends_the_book_in_more_languages(line):
 )
 def test_credits_in_more_languages_are_removed(credit):
     assert book(above=credit + "\n\n\n\n") == BOOK
+
+
+def test_a_dated_line_below_a_note_may_be_the_books():
+    above = "Nota de editor: Devido a erros tipográficos, a grafia foi mantida como no original.\n\n"
+    title = "        Poesias (1857)\n\n"
+    assert book(above=above + title) == (title + BOOK).lstrip("\n")
+    assert book(below="\n\nErros de minha vida\n\nA lista deles é longa.").endswith("A lista deles é longa.")
