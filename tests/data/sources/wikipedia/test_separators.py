@@ -34,6 +34,7 @@ def test_what_is_no_plain_number_stays():
 FIGURES = [
     ("fr", "Il a {{unité|12345.5|km}}, {{unité|5 000|km2}} et {{nombre|70000|habitants}}.",
      "Il a 12 345,5 km, 5 000 km² et 70 000 habitants."),
+    ("fr", "De {{unité|1000|à=2000|m}} à {{unité|5|e=1000|m}}.", "De 1 000 à 2 000 m à 5×10^1000 m."),
     ("de", "Es hat {{FormatNum|70000}} und {{nts|4000}} Orte.", "Es hat 70.000 und 4.000 Orte."),
     ("en", "It has {{nts|70000}} and {{convert|{{formatnum:4000}}|km}}.", "It has 70,000 and 4,000 km."),
     ("en", "It is {{formatnum:{{#expr:1000*2}}}} long.", "It is 2,000 long."),

@@ -163,8 +163,9 @@ def _aside(positional: list[str], named: dict[str, str]) -> str:
 
 
 def _number_and_units(positional: list[str], named: dict[str, str]) -> str:
-    """{{unité|1234.5|km}}: 1 234,5 km."""
-    return units([written(part, "fr") for part in positional[:1]] + positional[1:], named)
+    """{{unité|1234.5|km}}: 1 234,5 km; {{unité|1000|à=2000|m}}: 1 000 à 2 000 m."""
+    others = {key: value if key == "e" else written(value, "fr") for key, value in named.items()}
+    return units([written(part, "fr") for part in positional[:1]] + positional[1:], others)
 
 
 _FUNCTIONS: dict[str, Rule] = {
