@@ -10,9 +10,8 @@ from data.sources.wikipedia.marks import BREAK, GONE, HOLE, SOUND
 _TAIL = 200
 _NEAR = 24  # characters to examine to see whether a line has begun
 _CLAUSES = 400  # most characters of a bracket on either side of a hole
-_SOUND_CLAUSE = re.compile(
-    rf"(?<=[(;,])([^(;,)\n]{{0,40}}?)((?:[\[/]?{SOUND}[\]/]?[ {GONE}{BREAK}]*)+)(?=[;,)])"
-)
+_LABEL = 40  # most characters before a pronunciation in its clause
+_SOUND_CLAUSE = re.compile(rf"([^(;,)\n]{{0,{_LABEL}}}?)((?:[\[/]?{SOUND}[\]/]?[ {GONE}{BREAK}]*)+)(?=[;,)])")
 _WORD = re.compile(r"[^\W\d_]+\.?")
 _CLAUSE = re.compile(r"([;,]\s+)")  # space before it belongs to it
 _STRAY = re.compile(r"\A[ ,;:]*(?:\.(?![\w.])[ ,;:]*)?")  # punctuation left over at the start of a line
@@ -25,7 +24,7 @@ def without_gaps(text: str) -> str:
     If a missing template makes a clause in brackets unreadable, the clause is dropped too.
     """
     if SOUND in text:
-        text = _SOUND_CLAUSE.sub(_without_label, text).replace(SOUND, GONE)
+        text = _without_labels(text)
     if HOLE in text:
         text = _without_holes(text).replace(HOLE, GONE)
     first, *rest = text.split(GONE)
@@ -54,7 +53,20 @@ def without_gaps(text: str) -> str:
     return "".join(pieces)
 
 
-def _without_label(clause: re.Match[str]) -> str:
+def _without_labels(text: str) -> str:
+    """The text without pronunciations and their labels."""
+    pieces, place = [], 0
+    while (sound := text.find(SOUND, place)) >= 0:
+        near = max(place, sound - _LABEL - 1)
+        begin = max(text.rfind(mark, near, sound) for mark in "(;,") + 1
+        clause = _SOUND_CLAUSE.match(text, begin) if begin else None
+        end = clause.end() if clause else sound + 1
+        pieces += [text[place:begin], _shown(clause)] if clause else [text[place:sound], GONE]
+        place = end
+    return "".join(pieces) + text[place:]
+
+
+def _shown(clause: re.Match[str]) -> str:
     """A clause that ends with a pronunciation, without it, and without a label: "US:", "pronounced"."""
     label = clause[1].replace(SOUND, "").strip(" /[]'")
     is_label = label.endswith(":") or (label.islower() and _WORD.fullmatch(label))
