@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,12 +49,24 @@ VERBS = {  # in the order of their needs; {run}: the run folder
     "find": "find run={run} document=re:.",  # every document
     "branch": "branch run={run} at=10 to={out}/branch optim.lr=1e-4",
     "runs": "runs folder={out}",
-    "ladder": "ladder sizes=1M,2M,4M tokens_per_parameter=0.03,0.06 width_per_layer=16 run={out}/ladder "
-    "seq_len=64 micro_batch=1 global_batch=512 precision=fp32 threads=1 data=mix data.sources=text "
-    "data.weights.text=1",
+    "launch": "launch processes=2 " + TRAIN + " data=mix data.sources=text data.weights.text=1 run={out}/two",
+    "append": "append more={out}/more output={out}/appended",  # as much as there is
+    "ladder": "ladder sizes=1M,2M,4M tokens_per_parameter=0.03,0.04 width_per_layer=16 run={out}/ladder "
+    "seq_len=64 micro_batch=8 global_batch=512 optim.lr=1e-3 precision=fp32 threads=1 data=mix "
+    "data.sources=text data.weights.text=1",
     "evaluate": "evaluate weights={run} tasks={task} benchmarks={out}/questions output={out}/scores batch=4",
     "chat": "chat weights={run} max_tokens=4",
 }
+READ_CORPORA = (
+    "tokenizer",
+    "prepare stage=tokens",
+    "audit",
+    "train",
+    "validate",
+    "launch",
+    "append",
+    "ladder",
+)
 PER_MEGABYTE = 10  # questions for evaluate, lines for chat and requests for serve
 
 
@@ -148,16 +161,18 @@ def rows(megabytes: float, only: str) -> Iterator[tuple[str, float, float]]:
         for place, number in zip(places, asked):
             write_questions(place / "questions", number)
         for name, words in VERBS.items():
-            reads = ("tokenizer", "prepare stage=tokens", "audit", "train", "validate", "ladder")  # corpora
             where = {
                 place: {"run": place / "run", "out": place, "model": TOKENIZER, "task": TASK}
                 for place in places
             }
             filled = [
                 [word.format(**where[place]) for word in words.split()]
-                + ([f"corpora={place / 'corpora'}"] if name in reads else [])
+                + ([f"corpora={place / 'corpora'}"] if name in READ_CORPORA else [])
                 for place in places
             ]
+            if name == "append" and only in name:
+                for place in places:
+                    write_more(place)
             if only in name or name in ("prepare stage=tokens", "train", "export"):
                 typed = ["Once upon a time\n" * number if name == "chat" else "" for number in asked]
                 first, second = (peak(*given) for given in zip(filled, typed))
@@ -165,6 +180,13 @@ def rows(megabytes: float, only: str) -> Iterator[tuple[str, float, float]]:
         if only in "serve":
             first, second = (serving(place / "run", number) for place, number in zip(places, asked))
             yield "serve", first, second
+
+
+def write_more(place: Path) -> None:
+    """Tokens to append to those of the text: as many, in another order."""
+    shutil.copytree(place / "corpora" / "text" / "text", place / "more" / "text" / "text")
+    words = VERBS["prepare stage=tokens"].format(model=TOKENIZER).split()
+    peak([*words, f"corpora={place / 'more'}", "seed=2"])
 
 
 def write_questions(folder: Path, number: int) -> None:
