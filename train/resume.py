@@ -44,7 +44,6 @@ class Resumed:
     optimizer: torch.optim.AdamW
     order: Order
     owed: dict | None
-    begun: int  # the steps that a parent run trained; 0 without one
     checkpoint: Path | None  # of this run, from which it continues
 
 
@@ -92,7 +91,7 @@ def resume_or_start(
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
-    return Resumed(step, optimizer, order, owed, begun, own[0] if own else None)
+    return Resumed(step, optimizer, order, owed, own[0] if own else None)
 
 
 def refuse_remote(run: Resolved, folder: RunFolder, state: dict) -> None:

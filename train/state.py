@@ -5,6 +5,7 @@ from functools import partial
 
 import torch
 
+from data.loader import Loader
 from data.order import Order
 from train import decisions
 from train.build import build_model
@@ -13,7 +14,7 @@ from train.integrity.judge import Judge
 from train.loggers.follow import Position
 from train.loggers.journal import Journal
 from train.preflight import Resolved
-from train.ranks.setup import Ranks
+from train.ranks.setup import Ranks, node_of
 from train.resume import refuse_remote, resume_or_start
 from train.run import starts
 from train.run.folder import RunFolder
@@ -36,13 +37,14 @@ class State:
 
         `beat` reports progress to the watchdog.
         """
-        self.run, self.config, self.ranks, self.folder = run, run.config, ranks, folder
+        self.run, self.config, self.ranks, self.folder, self._beat = run, run.config, ranks, folder, beat
         self.model = build_model(run.config, ranks)
         refuse = partial(refuse_remote, run, folder)
         restart = run.config.restart
         remote = restored(run.config.checkpoint, folder.path, decisions.abandons, refuse, restart)
         self.saving = Saving(run, folder, remote)
-        self.judge = Judge(run, ranks, folder, self.model, self.saving, beat)
+        self.judge = self._new_judge()
+        self._node = node_of(ranks)
         self._restore(folder.arguments)
         self.uploads = Uploads(run.config.checkpoint, folder.checkpoints, remote, self.saving.saver)
 
@@ -74,6 +76,25 @@ class State:
             is_last=is_last,
         )
 
+    def loader(self) -> Loader:
+        """Reads this rank's micro-batches of any step."""
+        return Loader(
+            self.order,
+            self.run.train,
+            micro_batch=self.config.micro_batch,
+            global_batch=self.config.timeline.steps,
+            dp_rank=self.ranks.dp_rank,
+            dp_size=self.ranks.dp_size,
+            workers=self.config.workers,
+            node=self._node,
+        )
+
+    def judge_of_replay(self) -> Judge:
+        """A judge of the steps since the last save, which knows what was known then."""
+        judge = self._new_judge(is_replay=True)
+        judge.recovery.resume(self.saving.recovery_state, self.judge.recovery.decisions, self.order)
+        return judge
+
     def rewind(self) -> None:
         """Return to the checkpoint that the last decision names, as a restart would, in the same process."""
         self.judge.is_returning = False
@@ -83,12 +104,16 @@ class State:
         is_reload = self.judge.recovery.decisions[-1]["action"] == "reload"
         self._restore(self.folder.arguments if is_reload else None)
 
+    def _new_judge(self, *, is_replay: bool = False) -> Judge:
+        return Judge(
+            self.run, self.ranks, self.folder, self.model, self.saving, self._beat, is_replay=is_replay
+        )
+
     def _restore(self, arguments: list[str] | None) -> None:
         recovery, sentinel = self.judge.recovery, self.judge.sentinel
         found = resume_or_start(self.run, self.ranks, self.folder, self.model, recovery, arguments)
         self.step, self.optimizer = found.step, found.optimizer
         self.order, self.owed = found.order, found.owed
-        self.judge.begun = found.begun
         self.saving.resumed(recovery, found.checkpoint)
         sentinel.forget()
         sentinel.record(self.optimizer, found.step, rate=0.0)

@@ -18,7 +18,6 @@ from train.attention_kernel import attention_kernel
 from train.checkpoint.certificate import Certifier
 from train.evaluation.after_step import AfterStep
 from train.integrity.computation import Computation, MicroBatches
-from train.integrity.judge import Judge
 from train.loggers.journal import Journal
 from train.metrics.clock import Clock
 from train.metrics.communication import Communication
@@ -29,7 +28,7 @@ from train.optimizer import rate_of, set_learning_rate
 from train.phases.timeline import Phase
 from train.preflight import Resolved
 from train.ranks import identity
-from train.ranks.setup import Ranks, first_rank_does, node_of
+from train.ranks.setup import Ranks, first_rank_does
 from train.ranks.signals import Signals
 from train.ranks.watchdog import LONG, Watchdog
 from train.run import ending, starts
@@ -70,7 +69,6 @@ class Trainer:
         identity.say(f"attention kernel: {attention_kernel(config, ranks)}")
         self.tokenizer = Tokenizer(folder.tokenizer)
         self.throughput = Throughput(config, ranks)
-        self._node = node_of(ranks)
         self._warm = False  # the first step has run
         self._owed: dict | None = None  # the last step's line, while it lacks its held-out losses
         self.journal = None
@@ -100,7 +98,7 @@ class Trainer:
 
     def _train(self) -> None:
         """Steps to the end of the run, a stop or a rewind."""
-        with self._loader() as loader:
+        with self.state.loader() as loader:
             batches = loader.batches(self.state.step, self.config.last_step)
             clock = Clock()
             while self._continues():
@@ -237,30 +235,12 @@ class Trainer:
 
     def _replay(self, loader: Loader, first: int, last: int) -> dict[int, float]:
         """Train these steps again and return their losses; logs nothing."""
-        batches = loader.batches(first - 1, last)
-        state, judge = self.state, self.judge
-        self.judge = Judge(
-            state.run, self.ranks, state.folder, state.model, state.saving, self._beat, is_replay=True
-        )
-        self.judge.recovery.resume(state.saving.recovery_state, judge.recovery.decisions, state.order)
+        batches, clock = loader.batches(first - 1, last), Clock()
+        judge, self.judge = self.judge, self.state.judge_of_replay()
         try:
-            return {
-                step: _number(self.step(step, batches, Clock())["loss"]) for step in range(first, last + 1)
-            }
+            return {step: _number(self.step(step, batches, clock)["loss"]) for step in range(first, last + 1)}
         finally:
             self.judge = judge
-
-    def _loader(self) -> Loader:
-        return Loader(
-            self.state.order,
-            self.state.run.train,
-            micro_batch=self.config.micro_batch,
-            global_batch=self.timeline.steps,
-            dp_rank=self.ranks.dp_rank,
-            dp_size=self.ranks.dp_size,
-            workers=self.config.workers,
-            node=self._node,
-        )
 
     def _beat(self, doing: str) -> None:
         self.watchdog.beat(doing, LONG)

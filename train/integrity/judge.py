@@ -23,6 +23,7 @@ from train.ranks.setup import Ranks, first_rank_does
 from train.recovery import Recovery
 from train.run import markers
 from train.run.folder import RunFolder
+from train.run.lineage import inherited
 from train.saving import Saving
 
 
@@ -49,7 +50,6 @@ class Judge:
         self._is_replay = is_replay
         self.recovery = Recovery(run.config.recovery, math.log(run.config.model.vocab_size))
         self.sentinel = Sentinel(model, run.config, ranks)
-        self.begun = 0  # the steps that a parent run trained
         self.is_returning = False  # the last decision was to go back to a checkpoint
 
     def step(self, step: int, result: Result, optimizer: torch.optim.Optimizer, order: Order) -> dict | None:
@@ -88,7 +88,8 @@ class Judge:
             last = decisions.earliest(decision, back) if decision["action"] == "rewind" else None
             self._beat("choosing a checkpoint to return to")  # which may be downloaded
             steps = first_rank_does(lambda: self._saving.steps_to_return_to(last))
-            decision = decisions.destination(decision, steps, back, of_steps, self.begun)
+            begun = first_rank_does(lambda: inherited(self._folder.path))
+            decision = decisions.destination(decision, steps, back, of_steps, begun)
             self.is_returning = True
         seen = decisions.seen(order, self._run.train, step, of_steps)
         self._saving.decision_log.write_together(decision | seen)

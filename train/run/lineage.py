@@ -71,6 +71,12 @@ class Lineage:
         return folder, state
 
 
+def inherited(run: Path) -> int:
+    """The steps that a parent trained; 0 if the run at `run` is not a branch."""
+    lineage = Lineage.read(run)
+    return lineage.step if lineage else 0
+
+
 def ancestors(run: Path) -> list[tuple[Path, int]]:
     """The run's parent, its parent and so on, each with the step that its child begins after.
 
