@@ -90,6 +90,9 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         shutil.rmtree(folder / "text.work", ignore_errors=True)  # if killed just before the end
         progress.say(f"{folder / 'text'} already exists with these settings; skipping")
         return
+    if left_out := getattr(module, "left_out", None):
+        for note in filter(None, map(left_out, map(remote.place, config.input))):
+            progress.say(note)
     clean = partial(module.clean, source=config.name)
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))

@@ -46,6 +46,18 @@ def inputs(path: Path) -> list[Path]:
     return found
 
 
+def left_out(path: Path) -> str | None:
+    """What a folder has beside `inputs`, in a sentence; None if it has nothing else."""
+    if path.is_file():
+        return None
+    taken = set(inputs(path))
+    others = [file for file in rows.visible_files(path) if file not in taken and file.name not in rows.ABOUT]
+    if not others:
+        return None
+    plain = "; .txt and .md beside rows of text only describe them: to read them, give them as another source"
+    return f"{path}: not read: {rows.kinds_of(others)}{plain if any(map(_is_plain, others)) else ''}"
+
+
 def read(path: Path) -> Iterator[Record | Drop]:
     """Each row of a file, or its one text."""
     return read_rows(path) if rows.has_rows(path) or delimited.is_delimited(path) else _read_plain(path)

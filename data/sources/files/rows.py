@@ -11,7 +11,8 @@ import lzma
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -40,7 +41,8 @@ _DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(
     r"[\s,\x1e]*+"
 )  # objects on one line; the last is that of JSON text sequences (RFC 7464)
-_ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
+KINDS = 5  # of files, in a message
+ABOUT = ("dataset_info.json", "state.json", "dataset_dict.json")  # files next to a saved dataset
 
 
 def has_rows(path: Path) -> bool:
@@ -50,7 +52,7 @@ def has_rows(path: Path) -> bool:
 
 def files_in(folder: Path) -> list[Path]:
     """All files of rows under a folder, sorted, without hidden ones."""
-    return [path for path in visible_files(folder) if has_rows(path) and path.name not in _ABOUT]
+    return [path for path in visible_files(folder) if has_rows(path) and path.name not in ABOUT]
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -64,10 +66,23 @@ def visible_files(folder: Path) -> list[Path]:
 
 def expected(path: Path, kinds: str) -> DataError:
     """The error for an input without any of the kinds of file that a recipe reads."""
-    problem = "no such file or folder" if not path.exists() else "nothing here to read"
-    if not path.exists() and any(sign in path.name for sign in "*?["):
-        problem += " (patterns are not expanded: give the folder, or files separated by commas)"
+    if path.exists():
+        there = kinds_of([path] if path.is_file() else visible_files(path))
+        problem = f"nothing here to read ({there or 'no file'})"
+    elif isinstance(path, Path) and path.is_symlink():
+        problem = f"a link to {path.readlink()}, which leads to nothing"
+    else:
+        problem = "no such file or folder"
+        if any(sign in path.name for sign in "*?["):
+            problem += " (patterns are not expanded: give the folder, or files separated by commas)"
     return DataError(f"input={path}: {problem}; expected {kinds}")
+
+
+def kinds_of(files: Iterable[Path]) -> str:
+    """How many files of each kind, the most frequent kinds first: 2 .pdf, 1 without a suffix."""
+    counts = Counter(file.suffix.lower() or "without a suffix" for file in files).most_common()
+    shown = [f"{count:,} {kind}" for kind, count in counts[:KINDS]]
+    return ", ".join([*shown, "…"] if len(counts) > KINDS else shown)
 
 
 def read_rows(path: Path) -> Iterator[tuple[int, dict] | Drop]:

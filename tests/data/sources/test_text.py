@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from data.documents import Document, Drop, Record
 from data.errors import DataError
+from data.main import main as prepare
 from data.sources import text
 from data.sources.files import limits, rows
 from tests.support.narrow import as_a
@@ -87,6 +88,44 @@ def test_a_readme_next_to_rows_is_not_a_document(tmp_path):
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "x.jsonl").write_text('{"text": "x"}')
     assert text.inputs(tmp_path) == [tmp_path / "deep" / "x.jsonl"]
+
+
+def test_what_a_folder_has_beside_its_inputs_is_named(tmp_path, capsys):
+    for name in ("b.pdf", "c.PDF", "d.docx", "noext", ".hidden"):
+        (tmp_path / name).write_bytes(b"%")
+    (tmp_path / "a.txt").write_text("a text")
+    assert text.left_out(tmp_path) == f"{tmp_path}: not read: 2 .pdf, 1 .docx, 1 without a suffix"
+    (tmp_path / "rows.jsonl").write_text('{"text": "a row"}\n')
+    (tmp_path / "state.json").write_text("{}")  # of a saved data set
+    assert "2 .pdf, 1 .txt, 1 .docx, 1 without a suffix; .txt and .md" in (text.left_out(tmp_path) or "")
+    assert text.left_out(tmp_path / "a.txt") is None
+    arguments = ["recipe=text", f"input={tmp_path}", "source=mine", "stage=text"]
+    assert prepare([*arguments, f"output={tmp_path / 'out'}", "engine.workers=1"]) == 0
+    assert f"mine: {tmp_path}: not read: 2 .pdf, 1 .txt" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("a.pdf", "nothing here to read (1 .pdf)"),
+        ("noext", "nothing here to read (1 without a suffix)"),
+        ("folder", "nothing here to read (2 .pdf, 1 .png)"),
+        ("none", "nothing here to read (no file)"),
+        ("around", "a link to around, which leads to nothing"),
+        ("lost", "a link to elsewhere, which leads to nothing"),
+        ("x*.txt", "no such file or folder (patterns are not expanded"),
+    ],
+)
+def test_an_input_of_another_kind_is_refused_by_what_it_is(name, problem, tmp_path):
+    for folder in ("folder", "none"):
+        (tmp_path / folder).mkdir()
+    for file in ("a.pdf", "noext", "folder/a.pdf", "folder/b.pdf", "folder/c.png"):
+        (tmp_path / file).write_bytes(b"%")
+    (tmp_path / "around").symlink_to("around")
+    (tmp_path / "lost").symlink_to("elsewhere")
+    with pytest.raises(DataError) as refused:
+        text.inputs(tmp_path / name)
+    assert str(refused.value).startswith(f"input={tmp_path / name}: {problem}")
 
 
 def test_malformed_rows_are_quarantined_with_their_place(tmp_path):
