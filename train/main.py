@@ -32,6 +32,7 @@ def run(argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
     resolved = _resolved(load("train", TrainConfig, argv))
     config = resolved.config
+    identity.refuse_half()
     # The first rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(resolved.layout):

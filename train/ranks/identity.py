@@ -17,6 +17,7 @@ from configs import terminal
 from configs.waiting import Doing
 from configs.waiting import counted as report_counted
 from configs.waiting import waiting as report_waiting
+from train.config import RunError
 
 T = TypeVar("T")
 NODE = "RELAMA_NODE"  # in a pod, whose host name is not the machine's
@@ -24,22 +25,45 @@ NODE = "RELAMA_NODE"  # in a pod, whose host name is not the machine's
 
 def rank() -> int:
     """This process's number among all that were started, idle ones included."""
-    return int(os.environ.get("RANK", 0))
+    return _number("RANK", 0)
 
 
 def world_size() -> int:
     """How many processes were started, idle ones included."""
-    return int(os.environ.get("WORLD_SIZE", 1))
+    return _number("WORLD_SIZE", 1)
 
 
 def local_rank() -> int:
     """This process's number on its machine."""
-    return int(os.environ.get("LOCAL_RANK", 0))
+    return _number("LOCAL_RANK", 0)
 
 
 def local_world_size() -> int:
     """How many processes were started on this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return _number("LOCAL_WORLD_SIZE", 1)
+
+
+def _number(name: str, alone: int) -> int:
+    """A variable that torchrun sets; `alone` without torchrun. Raises RunError for anything but digits."""
+    value = os.environ.get(name, str(alone))
+    if not (value.isascii() and value.isdecimal()):
+        raise RunError(
+            f"{name}={value}: expected a number, as torchrun sets it; unset {name} for one process"
+        )
+    return int(value)
+
+
+def refuse_half() -> None:
+    """Raise RunError if only some of torchrun's variables are set, as another tool may have left them."""
+    is_alone = world_size() == 1 and rank() == 0 and not {"RANK", "MASTER_ADDR"} <= os.environ.keys()
+    needed = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    if missing := [] if is_alone else [name for name in needed if name not in os.environ]:
+        there = [name for name in needed if name in os.environ]
+        raise RunError(
+            f"{' '.join(f'{name}={os.environ[name]}' for name in there)}: set in the environment without "
+            f"{', '.join(missing)}; for one process `unset {' '.join(there)}`, for several start with "
+            "`relama launch processes=N`"
+        )
 
 
 def node() -> str:

@@ -146,7 +146,11 @@ def set_up(
 
 
 def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
-    """Join the group and return this rank, on the agent's store, which may hold keys of starts that died."""
+    """Join the group and return this rank, on the agent's store, which may hold keys of starts that died.
+
+    Raises RunError.
+    """
+    identity.refuse_half()
     is_one_machine = identity.local_world_size() == identity.world_size()
     if is_one_machine and LOOPBACK in [name for _, name in socket.if_nameindex()]:
         # gloo would listen at the address of the machine's name, which others may reach.

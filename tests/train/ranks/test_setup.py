@@ -44,6 +44,29 @@ def test_a_network_interface_that_is_down_is_named(monkeypatch):
         join_process_group("gloo", 1, timedelta(minutes=1))
 
 
+@pytest.mark.parametrize(
+    ("left", "refusal"),
+    [
+        ("RANK=1", "RANK=1: set in the environment without WORLD_SIZE, MASTER_ADDR, MASTER_PORT; for one"),
+        (
+            "RANK=0 WORLD_SIZE=2",
+            "set in the environment without MASTER_ADDR, MASTER_PORT; .* `unset RANK WORLD",
+        ),
+        ("WORLD_SIZE=2 MASTER_ADDR=h", "set in the environment without RANK, MASTER_PORT; "),
+        ("RANK=0 MASTER_ADDR=h WORLD_SIZE=1", "without MASTER_PORT; "),
+        ("RANK=first", "RANK=first: expected a number, as torchrun sets it; unset RANK for one process"),
+        ("WORLD_SIZE=-1", "WORLD_SIZE=-1: expected a number"),
+    ],
+)
+def test_variables_that_another_tool_has_left_are_named(left, refusal, monkeypatch):
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for pair in left.split():
+        monkeypatch.setenv(*pair.split("="))
+    with pytest.raises(RunError, match=refusal):
+        join_process_group("gloo", 1, timedelta(minutes=1))
+
+
 def test_no_group_outlives_its_end(monkeypatch):
     """fairscale keeps its group in its module, until the interpreter ends, when gloo may abort it."""
     monkeypatch.delenv("MASTER_ADDR", raising=False)
