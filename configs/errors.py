@@ -77,7 +77,9 @@ def reason(error: OSError) -> str:
 def _room(error: Exception, text: str) -> str:
     """How to go on where a full disk is behind a refusal that does not say so."""
     cause = error.__context__
-    if not isinstance(cause, OSError) or cause.errno not in FULL or " free" in text:
+    while cause is not None and not isinstance(cause, OSError):  # a refusal made of another one
+        cause = cause.__context__
+    if cause is None or cause.errno not in FULL or " free" in text:
         return ""
     path = cause.filename2 or cause.filename
     free = f" ({_free(Path(path))} free)" if isinstance(path, str) else ""

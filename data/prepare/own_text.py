@@ -73,4 +73,5 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         raise DataError(f"{error.args[0]}; give source=NAME for another source, or move it away") from None
     except DataError as error:
         line = str(error).replace("vocab_size=", "data.vocab_size=")
-        raise DataError(f"{line}; source=NAME prepares another source") from None
+        is_of_a_disk = isinstance(error.__context__, OSError)
+        raise DataError(line if is_of_a_disk else f"{line}; source=NAME prepares another source") from None

@@ -1,6 +1,7 @@
 """The line that ends a command."""
 
 import errno
+import re
 
 import pytest
 
@@ -11,18 +12,22 @@ class Refusal(Exception):
     pass
 
 
-def test_a_refusal_by_a_full_disk_names_the_room_and_what_to_do(tmp_path, capsys):
+@pytest.mark.parametrize("refusals", [1, 2])
+def test_a_refusal_by_a_full_disk_names_the_room_and_what_to_do(refusals, tmp_path, capsys):
     try:
         raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "new" / "page.html"))
     except OSError as error:
-        refusal = Refusal(f"page.html: cannot be written ({error.strerror})")
-        refusal.__context__ = error
+        refusal: Exception = error
+        for _ in range(refusals):  # one made of another
+            cause, refusal = refusal, Refusal(f"page.html: cannot be written ({error.strerror})")
+            refusal.__context__ = cause
     report(refusal)
     line = capsys.readouterr().err
     assert line.startswith(
         "relama: error: page.html: cannot be written (No space left on device); make room on"
     )
-    assert " GB free) and run the same command again" in line and line.count("\n") == 1
+    assert re.search(r" \([\d.,]+ (bytes?|[kMGTP]B) free\) and run the same command again\n$", line)
+    assert line.count("\n") == 1
 
 
 def test_other_refusals_stay_as_they_are(capsys):
