@@ -10,6 +10,7 @@ import warnings
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
+from shlex import quote
 
 import torch
 from torch import Tensor, nn
@@ -111,7 +112,9 @@ def refuse_unknown(path: Path) -> None:
     if path.parent.name == "checkpoints" and (step := path.name.removeprefix("step-")).isdecimal():
         _step(path.parents[1], int(step))  # raises: it names the nearest
     if path.is_dir() and (runs := runs_in(path)):
-        raise RunError(f"{path}: a folder of runs; choose one: {', '.join(map(str, runs[:5]))}")
+        raise RunError(
+            f"{path}: a folder of runs; choose one: {', '.join(quote(str(run)) for run in runs[:5])}"
+        )
     if path.is_file() and (folder := next(filter(_is_weights, path.parents), None)):
         raise RunError(f"{path}: a file of the weights in {folder}; give that folder")
     if path.exists():
