@@ -80,7 +80,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     ]
     assert main(arguments) == 0
     output = capsys.readouterr()
-    assert "GB of disk" in output.err and "hours on 1 cores" in output.err
+    assert "B of disk" in output.err and "hours on 1 cores" in output.err
     assert "data.sources=c4,github,mine" in output.out
     stores = {
         name: TokenStore.open(tmp_path / "corpora" / name / "tokens") for name in ("c4", "github", "mine")
