@@ -40,6 +40,7 @@ class Disk:
         self._held: dict[str, IO[bytes]] = {}
         self._warned = False
         self._taken, self._counted = 0, -RECOUNT  # bytes, and when they were counted
+        self._being_written = 0  # bytes that `used` may not show yet
         self._counting = threading.Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ class Disk:
         """About `used()`: counted every few seconds, because other processes share the cache."""
         with self._counting:
             if time.monotonic() - self._counted >= RECOUNT:
-                self._taken, self._counted = self.used(), time.monotonic()
+                self._taken, self._counted = self.used() + self._being_written, time.monotonic()
             return self._taken
 
     def refuse_too_little(self, needed: int) -> None:
@@ -101,6 +102,7 @@ class Disk:
             if self._taken + len(content) > self.capacity:
                 return False
             self._taken += len(content)
+            self._being_written += len(content)
         try:
             file = _opened(path, size)
             os.pwrite(file.fileno(), content, offset)
@@ -111,6 +113,9 @@ class Disk:
                 ) from None
             self._warn_of_full()
             return False
+        finally:
+            with self._counting:
+                self._being_written -= len(content)
         return True
 
     def keep(self, path: Path, content: bytes) -> bool:

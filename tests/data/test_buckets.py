@@ -24,6 +24,7 @@ from data.loader import Loader
 from data.order import Order
 from data.s3.reader import reader_of
 from data.tokens.store import TokenStore
+from data.tokens.sums import BLOCK
 from tests.support.buckets import (
     Chaos,
     hasten,
@@ -259,6 +260,22 @@ def test_a_small_cache_is_bounded_and_evicts(tmp_path, share):
                 most = max(most, disk.used())
         assert loader._ahead_of is not None and loader._ahead_of.evictions > 0
     assert 0.5 * disk.capacity < most <= 1.02 * disk.capacity
+
+
+def test_a_recount_during_a_write_counts_it(tmp_path, monkeypatch):
+    """Otherwise many writers would exceed the capacity by all that they had not written yet."""
+    disk = disk_module.Disk(tmp_path, capacity=3 * BLOCK)
+    opened_file, written = disk_module._opened, disk.store("tokens") / "train-00000.bin"
+
+    def recount_first(path, size):
+        disk._counted = -disk_module.RECOUNT
+        disk.taken()
+        return opened_file(path, size)
+
+    monkeypatch.setattr(disk_module, "_opened", recount_first)
+    assert disk.write(written, 0, b"1" * 2 * BLOCK, 8 * BLOCK)
+    assert not disk.write(written, 4 * BLOCK, b"2" * 2 * BLOCK, 8 * BLOCK)
+    assert disk.taken() == 2 * BLOCK == disk.used()
 
 
 def test_a_cache_that_cannot_evict_says_so_and_costs_reads(tmp_path, monkeypatch, capsys):
