@@ -58,6 +58,31 @@ def succeed(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.Compl
     return finished
 
 
+def not_a_number(*calls: int) -> str:
+    """Code for `python -c`: the trainer, with a loss and gradients of nan in these computations of a step."""
+    return _NOT_A_NUMBER.replace("CALLS", repr(calls))
+
+
+_NOT_A_NUMBER = """
+import sys
+import train.integrity.computation
+from train.main import main
+
+real, calls = train.integrity.computation.forward_backward, iter(range(10**6))
+
+def forward_backward(model, batches, count):
+    loss = real(model, batches, count)
+    if next(calls) in CALLS:
+        for parameter in model.parameters():
+            parameter.grad.fill_(float("nan"))
+        return loss * float("nan")
+    return loss
+
+train.integrity.computation.forward_backward = forward_backward
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def start(*overrides: str, ranks: int = 0, torchrun: bool = True) -> Forked:
     """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
 

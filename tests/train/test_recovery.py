@@ -22,6 +22,7 @@ from tests.support.runs import (
     end,
     learned,
     metrics,
+    not_a_number,
     same_tensors,
     start,
     succeed,
@@ -282,24 +283,7 @@ def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, co
         assert [m["step"] for m in metrics(killed) if m.get("decision")] == [d["step"] for d in decisions]
 
 
-NOT_A_NUMBER = """
-import sys
-import train.integrity.computation
-from train.main import main
-
-real, calls = train.integrity.computation.forward_backward, iter(range(10**6))
-
-def forward_backward(model, batches, count):
-    loss = real(model, batches, count)
-    if next(calls) in (11, 12):  # the step is computed twice before it is believed
-        for parameter in model.parameters():
-            parameter.grad.fill_(float("nan"))
-        return loss * float("nan")
-    return loss
-
-train.integrity.computation.forward_backward = forward_backward
-sys.exit(main(sys.argv[1:]))
-"""
+NOT_A_NUMBER = not_a_number(11, 12)  # step 12, which is computed twice before it is believed
 
 
 @pytest.mark.parametrize("policy", ["warn", "skip", "rewind"])
