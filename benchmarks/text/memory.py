@@ -32,12 +32,15 @@ PREPARE = "stage=text engine.workers=1 max_broken=1"
 MODEL = (
     "model.dim=32 model.n_layers=2 model.n_heads=2 seq_len=64 micro_batch=1 global_batch=512 precision=fp32"
 )
-TRAIN = f"train model=tiny {MODEL} threads=1 steps=20 validate.sequences=4 checkpoint.every=10"
+TRAINED = (
+    f"model=tiny {MODEL} threads=1 steps=20 validate.sequences=4 checkpoint.every=10 data=mix "
+    "data.sources=text data.weights.text=1"
+)
 VERBS = {  # in the order of their needs; {run}: the run folder
     "tokenizer": "tokenizer vocab_size=500 data.sources=text data.weights.text=1 output={out}/t.model",
     "prepare stage=tokens": "prepare recipe=text source=text stage=tokens engine.workers=1 tokenizer={model}",
     "audit": "audit data=mix data.sources=text data.weights.text=1 tokens=100000",
-    "train": TRAIN + " data=mix data.sources=text data.weights.text=1 run={run}",
+    "train": f"train {TRAINED} run={{run}}",
     "validate": "validate weights={run}",
     "generate": "generate weights={run} prompt=The max_tokens=20",
     "explain": "explain run={run} step=3",
@@ -49,10 +52,10 @@ VERBS = {  # in the order of their needs; {run}: the run folder
     "find": "find run={run} document=re:.",  # every document
     "branch": "branch run={run} at=10 to={out}/branch optim.lr=1e-4",
     "runs": "runs folder={out}",
-    "launch": "launch processes=2 " + TRAIN + " data=mix data.sources=text data.weights.text=1 run={out}/two",
+    "launch": f"launch processes=2 {TRAINED} run={{out}}/two",
     "append": "append more={out}/more output={out}/appended",  # as much as there is
     "ladder": "ladder sizes=1M,2M,4M tokens_per_parameter=0.03,0.04 width_per_layer=16 run={out}/ladder "
-    "seq_len=64 micro_batch=8 global_batch=512 optim.lr=1e-3 precision=fp32 threads=1 data=mix "
+    "seq_len=64 micro_batch=8 global_batch=512 optim.lr=4e-3 precision=fp32 threads=1 data=mix "
     "data.sources=text data.weights.text=1",
     "evaluate": "evaluate weights={run} tasks={task} benchmarks={out}/questions output={out}/scores batch=4",
     "chat": "chat weights={run} max_tokens=4",
