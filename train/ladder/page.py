@@ -46,7 +46,7 @@ def charts(document: dict[str, Any], done: Sequence[Result], fitted: Fit) -> dic
             "Measured − fitted, percent", _residuals(kept, colours, fitted), "parameters", True
         ),
         "predictions": Chart(
-            "Predicted before training (bars: interval), and measured",
+            "Predicted (with interval) and measured loss",
             _predictions(document, colours),
             *("tokens", True),
         ),
