@@ -100,7 +100,7 @@ def test_every_rank_leaves_its_line_for_torchrun(tmp_path, monkeypatch, capsys):
     ("number", "path", "expected"),
     [
         (errno.ENOSPC, "/tmp/x", "no space left on the disk of /tmp/x ("),
-        (errno.EDQUOT, None, "GB free); make room there and run the same command again"),
+        (errno.EDQUOT, None, " free); make room there and run the same command again"),
         (errno.EACCES, "/root/x", "/root/x: Permission denied, as user "),
         (errno.EROFS, "/mnt/x", "/mnt/x: its file system is read-only; choose a folder on another one"),
     ],

@@ -29,7 +29,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "socket": a_socket,
     "device": lambda path: path.symlink_to("/dev/zero"),
     "folder": lambda path: path.mkdir(),
-    "link to nothing": lambda path: path.symlink_to("/nonexistent/file"),
+    "link to nothing": lambda path: path.symlink_to("no-such-folder/file"),
     "link to itself": lambda path: path.symlink_to(path.name),
 }
 

@@ -32,10 +32,14 @@ sys.exit(entry(verb, [], errors=(RunError,)))
 
 # Prints which threads are left after training, and as the last that the process does.
 TRAINED = """
-import atexit, glob, sys
+import atexit, contextlib, glob, sys
 
 def names():
-    return sorted({open(name).read().strip() for name in glob.glob("/proc/self/task/*/comm")})
+    found = set()
+    for name in glob.glob("/proc/self/task/*/comm"):
+        with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            found.add(open(name).read().strip())
+    return sorted(found)
 
 atexit.register(lambda: print("at the end:", *names()))
 from train.main import main

@@ -216,7 +216,7 @@ def with_windows_line_ends(path: Path) -> None:
 
 def a_link_to_nothing(path: Path) -> None:
     path.unlink()
-    path.symlink_to("/nonexistent/file")
+    path.symlink_to("no-such-folder/file")
 
 
 def unreadable(path: Path) -> None:
