@@ -179,10 +179,10 @@ class TokenStore:
         return self.folder / self._shards[shard]["file"], token - first
 
     def _slice(self, shard: int, start: int, stop: int) -> np.ndarray:
-        return _map(self.folder / self._shards[shard]["file"], self.dtype, self._number)[start:stop]
+        return _map(self.folder, self._shards[shard]["file"], self.dtype, self._number)[start:stop]
 
     def _documents(self, shard: int) -> np.ndarray:
-        return _map(self.folder / self._shards[shard]["documents_file"], DOCUMENT, self._number)
+        return _map(self.folder, self._shards[shard]["documents_file"], DOCUMENT, self._number)
 
     def _text_file(self, number: int) -> Path:
         if number >= len(self._files):
@@ -223,21 +223,21 @@ class TokenStore:
             raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
 
 
-def _map(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
+def _map(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
     """A file of a store in memory, from the cache that all stores share."""
     try:
-        return _mapped(path, dtype, store)
+        return _mapped(folder, name, dtype, store)
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
         _mapped.cache_clear()  # the process needs file descriptors for other things
-        return _mapped(path, dtype, store)
+        return _mapped(folder, name, dtype, store)
 
 
 @lru_cache(maxsize=MAPPED)
-def _mapped(path: Path, dtype: np.dtype, store: int) -> np.ndarray:
+def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
     """`store` distinguishes two stores that were at one path at different times."""
-    with open(path, "rb") as file:
+    with open(folder / name, "rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead at each access
         pages.madvise(mmap.MADV_RANDOM)
