@@ -24,6 +24,7 @@ from train.plan.auto import settle
 from train.ranks import identity
 from train.ranks.setup import choose_layout, first_rank_does, layout_of
 from train.run.configuration import settle_horizon, settle_precision
+from train.run.folder import refuse_other_data
 from train.run.lineage import Lineage
 
 # `verify_data=auto` checks the shards up to this size.
@@ -56,6 +57,8 @@ def resolve(config: TrainConfig) -> Resolved:
     """
     config = settle(config)
     layout = choose_layout(config)
+    if config.data.name in ("sample", "text"):  # made here, which can take long
+        refuse_other_data(config)
     train, heldout = open_data(config, layout)
     config = replace(config, model=_with_vocabulary(config.model, next(iter(train.values()))))
     layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known

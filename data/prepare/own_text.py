@@ -6,6 +6,7 @@ and is reused by its own rules; a marker says that a source is complete.
 """
 
 import json
+import re
 from functools import partial
 from pathlib import Path
 
@@ -70,8 +71,16 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         config.stage = "all"
         make(config)
     except OtherSettings as error:
-        raise DataError(f"{error.args[0]}; give source=NAME for another source, or move it away") from None
+        raise DataError(
+            f"{_as_typed(error.args[0])}; give the original settings, source=NAME for another source, or move "
+            f"{config.folder} away"
+        ) from None
     except DataError as error:
-        line = str(error).replace("vocab_size=", "data.vocab_size=")
+        line = _as_typed(str(error))
         is_of_a_disk = isinstance(error.__context__, OSError)
         raise DataError(line if is_of_a_disk else f"{line}; source=NAME prepares another source") from None
+
+
+def _as_typed(line: str) -> str:
+    """`line` with the key of `relama tokenizer` as `relama train` has it."""
+    return re.sub(r"\bvocab_size(?==| \()", "data.vocab_size", line)

@@ -20,7 +20,7 @@ from configs.load import entry, load
 from configs.sizes import decimal
 from data import folders
 from data.documents import read_documents, text_files
-from data.errors import DataError
+from data.errors import DataError, OtherSettings
 from data.mixture import DataConfig, folder_hint, keys_of
 from data.progress import Progress
 from data.remote import stamp
@@ -168,13 +168,14 @@ def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
     if may_replace:
         return False
     if isinstance(made, dict):
-        different = [key for key in settings if made.get(key) != settings[key]]
+        before = {key: made.get(key) for key in settings if made.get(key) != settings[key]}
+        different = [f"{key} ({value})" if isinstance(value, int) else key for key, value in before.items()]
         how = f"made with a different {', '.join(different)}"
     else:
         how = "with no record of its settings"
-    raise DataError(
-        f"{model} already exists, {how}, and token stores may need it: move it away, give another output=, "
-        "or give replace=true"
+    raise OtherSettings(
+        f"{model} already exists, {how}, and token stores may need it",
+        "move it away, give another output=, or give replace=true",
     )
 
 

@@ -137,6 +137,17 @@ def test_a_checkpoint_of_other_data_is_refused_by_folder(copy, corpora, tmp_path
     assert "python_docs" in line
 
 
+def test_a_taken_name_is_refused_before_text_is_prepared(trained, tmp_path):
+    (tmp_path / "mine.txt").write_text("Lines of one's own.\n" * 500)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").touch()
+    own = ("data=text", f"input={tmp_path / 'mine.txt'}", f"corpora={tmp_path / 'made'}", *SETTINGS)
+    for taken, why in ((trained, "holds another run (data.weights"), (tmp_path / "photos", "not a run folder")):
+        line = refused(*own, f"run={taken}")
+        assert why in line and "choose a new run=NAME" in line or "choose another run=NAME" in line
+    assert not (tmp_path / "made").exists()
+
+
 def test_init_from_nothing_says_what_was_expected(corpora, tmp_path):
     line = refused(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={tmp_path / 'nowhere'}")
     assert "nowhere" in line and "step-" in line

@@ -68,6 +68,24 @@ def refuse_step(run: str, key: str = "run") -> None:
         )
 
 
+def refuse_other_data(config: TrainConfig) -> None:
+    """Raise RunError if the run's folder cannot take `config.data`; asked before that data is prepared.
+
+    Whatever else may differ, `claimed` refuses.
+    """
+    path = folders.run_path(config.run)
+    refuse_step(config.run)
+    refuse_foreign(path)
+    if not path.exists():
+        return
+    try:
+        saved = configuration.read_run_config(path)
+    except RunError:  # nothing has begun there, or it is damaged
+        return
+    saved.data = config.data
+    configuration.refuse_another_run(path, saved, newest_state(path / CHECKPOINTS))
+
+
 @contextmanager
 def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     """The run's folder, held by the first rank until the block ends; all ranks call it.

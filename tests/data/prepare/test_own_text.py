@@ -75,6 +75,16 @@ def test_a_changed_input_is_refused_with_what_to_do(notes, corpora, tmp_path):
         prepare_text(corpora, "my_notes", [str(tmp_path / "other.txt")], vocab_size=600)
 
 
+def test_another_vocabulary_is_refused_in_the_keys_of_train(notes, corpora):
+    before = files(corpora)
+    with pytest.raises(DataError) as refusal:
+        prepare_text(corpora, "my_notes", [str(notes)], vocab_size=500)
+    expected = "a different data.vocab_size (600), and token stores may need it; give the original settings"
+    assert expected in str(refusal.value) and "source=NAME" in str(refusal.value)
+    assert not any(key in str(refusal.value) for key in ("output=", "replace="))
+    assert files(corpora) == before
+
+
 def test_too_little_text_names_the_key_of_the_vocabulary(tmp_path):
     (tmp_path / "short.txt").write_text("A short text, that is all.\n" * 30)
     with pytest.raises(DataError, match=r"^data\.vocab_size=4096: too little text.* data\.vocab_size=\d"):
