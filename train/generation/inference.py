@@ -43,12 +43,14 @@ def started(parallel: InferenceParallel, device: str, *, copies: bool) -> Iterat
 
     Raises RunError if the number of ranks does not fit, and at the end if another rank failed.
     """
+    identity.refuse_half()
     world_size, tp = identity.world_size(), parallel.tp
     if world_size % tp or (world_size > tp and not copies):
         raise RunError(
             f"parallel.tp={tp}: the world size is {world_size}; expected "
             + ("a multiple of it" if copies else "as many")
             + f" (relama launch VERB processes={tp} …, or parallel.tp={world_size})"
+            + ("" if identity.under_torchrun() else f"; for one process {identity.unset()}")
         )
     try:
         ranks = set_up(Layout(dp_replicate=world_size // tp, tp=tp), device)

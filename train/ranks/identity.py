@@ -20,6 +20,7 @@ from configs.waiting import waiting as report_waiting
 from train.config import RunError
 
 T = TypeVar("T")
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # to join the other ranks
 NODE = "RELAMA_NODE"  # in a pod, whose host name is not the machine's
 
 
@@ -56,14 +57,17 @@ def _number(name: str, alone: int) -> int:
 def refuse_half() -> None:
     """Raise RunError if only some of torchrun's variables are set, as another tool may have left them."""
     is_alone = world_size() == 1 and rank() == 0 and not {"RANK", "MASTER_ADDR"} <= os.environ.keys()
-    needed = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-    if missing := [] if is_alone else [name for name in needed if name not in os.environ]:
-        there = [name for name in needed if name in os.environ]
+    if missing := [] if is_alone else [name for name in NEEDED if name not in os.environ]:
+        there = (f"{name}={os.environ[name]}" for name in NEEDED if name in os.environ)
         raise RunError(
-            f"{' '.join(f'{name}={os.environ[name]}' for name in there)}: set in the environment without "
-            f"{', '.join(missing)}; for one process `unset {' '.join(there)}`, for several start with "
-            "`relama launch processes=N`"
+            f"{' '.join(there)}: set in the environment without {', '.join(missing)}; for one process "
+            f"{unset()}, for several start with `relama launch processes=N`"
         )
+
+
+def unset() -> str:
+    """The command that removes what is set of torchrun's variables."""
+    return f"`unset {' '.join(name for name in NEEDED if name in os.environ)}`"
 
 
 def node() -> str:

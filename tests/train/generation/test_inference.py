@@ -11,6 +11,7 @@ import torch.distributed as dist
 from torch.distributed.tensor import DTensor
 
 import train.evaluation.main
+import train.generation.chat
 import train.generation.main
 import train.generation.sampling
 import train.weights.import_
@@ -153,6 +154,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     ("verb", "world_size", "overrides", "message"),
     [
         (train.generation.main.main, 2, [], "parallel.tp=1: the world size is 2; expected as many"),
+        (train.generation.main.main, 2, [], "for one process `unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT`"),
         (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: the world size is 1"),
         (train.evaluation.main.main, 3, ["parallel.tp=2"], "the world size is 3; expected a multiple"),
         (train.generation.main.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
@@ -162,11 +164,26 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
 def test_ranks_that_do_not_fit_are_refused(
     folders, monkeypatch, tmp_path, capsys, verb, world_size, overrides, message
 ):
-    monkeypatch.setenv("WORLD_SIZE", str(world_size))  # no process group is needed to refuse
+    join = {"RANK": 0, "WORLD_SIZE": world_size, "MASTER_ADDR": "localhost", "MASTER_PORT": 1}
+    for name, value in join.items():  # no process group is needed to refuse
+        monkeypatch.setenv(name, str(value))
     arguments = ["prompt=x"] if verb is train.generation.main.main else [f"output={tmp_path}"]
     assert verb([f"weights={folders['hf']}", *arguments, *overrides]) == 1
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", [train.generation.main, train.generation.chat, train.evaluation.main])
+def test_a_world_size_that_another_tool_has_left_is_named(folders, monkeypatch, tmp_path, capsys, verb):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    arguments = {
+        train.generation.main: ["prompt=x"],
+        train.evaluation.main: [f"output={tmp_path}"],
+    }
+    assert verb.main([f"weights={folders['hf']}", *arguments.get(verb, [])]) == 1
+    error = capsys.readouterr().err
+    assert "WORLD_SIZE=2: set in the environment without RANK" in error and "`unset WORLD_SIZE`" in error
+    assert len(error.splitlines()) == 1
 
 
 def test_heads_that_cannot_be_divided_are_refused_by_name(folders):
