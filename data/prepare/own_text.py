@@ -72,8 +72,8 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
         make(config)
     except OtherSettings as error:
         raise DataError(
-            f"{_as_typed(error.args[0])}; give the original settings, source=NAME for another source, or move "
-            f"{config.folder} away"
+            f"{_as_typed(error.args[0])}; give the original settings, source=NAME for another source, "
+            f"or move {config.folder} away"
         ) from None
     except DataError as error:
         line = _as_typed(str(error))

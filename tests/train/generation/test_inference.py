@@ -154,7 +154,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     ("verb", "world_size", "overrides", "message"),
     [
         (train.generation.main.main, 2, [], "parallel.tp=1: the world size is 2; expected as many"),
-        (train.generation.main.main, 2, [], "for one process `unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT`"),
+        (train.generation.main.main, 2, [], "`unset RANK WORLD_SIZE MASTER_ADDR MASTER_PORT`"),
         (train.generation.main.main, 1, ["parallel.tp=2"], "parallel.tp=2: the world size is 1"),
         (train.evaluation.main.main, 3, ["parallel.tp=2"], "the world size is 3; expected a multiple"),
         (train.generation.main.main, 1, ["parallel.tp=0"], "parallel.tp=0: expected at least 1"),
