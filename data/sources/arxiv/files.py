@@ -32,6 +32,17 @@ _DRAWS = re.compile(
 )
 _COORDINATES = re.compile(r"\\[A-Za-z@]+|[-+]?\d[\d.]*(?:e[-+]?\d+|in|pt|bp|cm|mm)?|[\s(){}\[\],;%&=-]")
 _WORDS = re.compile(r"[A-Za-z]{3,}")
+# The first lines of a file that a drawing program made, and what in it is neither coordinates nor words.
+_MADE = re.compile(
+    r"\s*+(?:%[^\n]*\n\s*+){0,8}?%[^\w\n]*+(?:creator:|gnuplot\b|(?:this \w+ (?:was|is) )?"
+    r"(?:created|generated|produced|made) (?:by|with|using) )",
+    re.IGNORECASE,
+)
+_PICTURE = re.compile(r"\\begin\{(?:tikzpicture|pgfpicture|picture|pspicture|axis|tpx)\}")
+_CODE = re.compile(
+    r"%[^\n]*|\\(?:begin|end)\{[^{}\n]{0,40}\}|\\csname [^\\\n]{0,40}\\endcsname|\[[^][\n]{0,200}\]"
+    r"|(?<=\])\{[^{}\n]{0,200}\}"
+)
 _DRAWING_HEAD = 1 << 16  # characters looked at
 _DRAWING_SHARE = 0.7  # share of characters that are numbers, commands and separators
 _DIGITS = 0.15  # share of characters that are digits
@@ -179,6 +190,10 @@ def _is_drawing(text: str) -> bool:
     head = text[:_DRAWING_HEAD]
     if not _DRAWS.search(head):
         return False
+    picture = _PICTURE.search(head) if _MADE.match(head) else None
+    if picture:
+        drawn = head[picture.start() :]
+        return len(_WORDS.findall(_COORDINATES.sub("", _CODE.sub("", drawn)))) < len(drawn) / 50
     if sum(map(head.count, "0123456789")) < _DIGITS * len(head):
         return False
     left = _COORDINATES.sub("", head)

@@ -13,7 +13,7 @@ _SENTENCE = 160  # maximum characters of one in a note's further paragraphs
 _CLOSING_LENGTH = 8000  # a makers' note begins within this many characters of the end
 
 _NOTE_WORDS = (
-    r"(?:transs?(?:c|k)ri[\w'’]*|(?:(?:version|[eé]dition|edici[oó]n|edizione|edição|versión|versione)\s+)?[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
+    r"(?:transs?(?:c|k)ri[\w'’]*|transkry[\w'’]*|(?:(?:version|[eé]dition|edici[oó]n|edizione|edição|versión|versione)\s+)?[eé]l[ée]?[ck]?tr[oóôò]ni\w*(?:\s+\w+)?|trascri[\w'’]*|bearbeite?[\w'’]*|bewerk\w*|digitali\w*"
     r"|korrektur\w*|corre[ck]t(?:eu|o)r\w*|proofread\w*|e-?(?:text|book)\w*|afskriv\w*|avskriv\w*"
     r"|wersji\s+elektronicznej)"
 )
@@ -41,9 +41,9 @@ _BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may
 # Headings that a book's own notes have too.
 _WEAK_HEADING = (
     r"(?:nota\s+d[eo]\s+editor|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
-    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*)"
+    r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
 )
-_EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}\b", re.IGNORECASE)
+_EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
 _WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_WEAK_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
@@ -56,7 +56,8 @@ _ABOUT_TEXT = re.compile(
     r"|ortografía|puntuación|erratas?|corregid\w+|conservad\w+|original\w*|erreurs|typograph\w+|fraktur|antiqua"
     r"|ortografia|grafia|tipográfic\w*|mantid\w+|punteggiatura|refusi|corretti|pontuação|stavning\w*|rättat\w*|transcri\w+|transkri\w+"
     r"|tryckfel\w*|stavemåde\w*|trykfejl\w*|pisowni\w*|drukarski\w*|oikeinkirjoit\w*|painovirhe\w*|välimerk\w*"
-    r"|korjattu|säilytetty|alkuperäi\w*|helyesír\w*|nyomdahib\w*|nyomdai|javított\w*|eredeti\w*|tartalomjegyzék\w*|oldalon)\b",
+    r"|korjattu|säilytetty|alkuperäi\w*|helyesír\w*|nyomdahib\w*|nyomdai|javított\w*|eredeti\w*|tartalomjegyzék\w*|oldalon"
+    r"|τονικό|ορθογραφία\w*|υποσημειώσεις|πρωτότυπο\w*|διορθώ\w+)\b",
     re.IGNORECASE,
 )
 _CREDIT = re.compile(
@@ -73,13 +74,15 @@ _CREDIT = re.compile(
     r"|diese[sr]?\s+(?:e-?(?:text|book)|datei|buch\s+wurde\s+uns)|erstellt\s+von\b"
     r"|(?:dit\s+)?e-?bo[eo]k\s+(?:is\s+)?(?:geproduceerd|gemaakt)\b|(?:este\s+libro\s+fue\s+)?producido\s+por\b"
     r"|produzido\s+por\b|prodotto\s+da\b|készített\w+\b|producerad\s+av\b"
-    r"|tämän\s+e-?kirjan\s+(?:on\s+|ovat\s+)?(?:tuotta|tuotti|valmist)\w*)"
+    r"|tämän\s+e-?kirjan\s+(?:on\s+|ovat\s+)?(?:tuotta|tuotti|valmist)\w*"
+    r"|(?:ta\s+lektura|ten\s+utwór|utwór\s+opracowan\w+|wszystkie\s+(?:zasoby|materiały))\b"
+    r"|tekst\s+opracowan\w+|publikacja\s+zrealizowan\w+|wydawca:|opracowanie\s+(?:redakcyjne|merytoryczne)\b)"
     r"|[*=_#~+\s-]++\Z",  # a rule between such paragraphs
     re.IGNORECASE,
 )
 _OF_THE_MAKERS = re.compile(
     r"pgdp\.net|distributed\s+proofread|proofreading\s+team|proje[ck]t\s+gutenberg|gutenberg[-\s]+projekt"
-    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\be-?texts?\b|\S@\S{1,250}\.\w"
+    r"|gutenberg\.(?:org|net)|gutenberg\.spiegel|\bwolnelektury\.pl|\bwoln(?:e|ych)\s+lektur|\butf-?8\b|\be-?texts?\b|\S@\S{1,250}\.\w"
     r"|\bcette\s+version\s+électronique|\bce\s+fichier\s+(?:digital|numérique)",
     re.IGNORECASE,
 )
@@ -140,7 +143,7 @@ _OF_MANUZIO = re.compile(
 def without_makers(text: str) -> str:
     """The book without its makers' paragraphs above, below and inside it."""
     text = _without_notices(_without_credits(_without_manuzio(text)))
-    without = _without_closing_note(text).rstrip()
+    without = _without_closing_credits(_without_closing_note(text)).rstrip()
     return _RULES_BELOW.sub("", without) if len(without) < len(text.rstrip()) else without
 
 
@@ -170,7 +173,8 @@ def _without_credits(text: str) -> str:
         begins_note = _BEGINS_NOTE.match(paragraph) is not None or (
             _EDITORS_NOTE.match(paragraph) is not None and _begins_about_text(paragraph, text[end:])
         )
-        if paragraph.startswith("[") and "]" not in paragraph and (begins_note or _CREDIT.match(paragraph)):
+        is_bracketed = paragraph.startswith("[") and (begins_note or _CREDIT.match(paragraph) is not None)
+        if is_bracketed and "]" not in paragraph:
             end = text.find("]", 0, _CREDIT_LENGTH) + 1 or end
         is_makers = (
             begins_note
@@ -182,10 +186,15 @@ def _without_credits(text: str) -> str:
         )
         if not is_makers or end > _CREDIT_LENGTH:
             break
-        heading = begins_note and (
-            _BARE_NOTE.fullmatch(paragraph) is not None
-            or _WEAK_LINE.fullmatch(paragraph.strip()) is not None
-            or paragraph.rstrip().endswith(":")
+        is_closed = is_bracketed and text[:end].rstrip().endswith("]")
+        heading = (
+            begins_note
+            and not is_closed
+            and (
+                _BARE_NOTE.fullmatch(paragraph) is not None
+                or _WEAK_LINE.fullmatch(paragraph.strip()) is not None
+                or paragraph.rstrip().endswith(":")
+            )
         )
         is_note = is_note or heading
         has_note = has_note or begins_note
@@ -279,6 +288,23 @@ def _without_closing_note(text: str) -> str:
             position = stop.start()
             return text[: note.start()].rstrip() + "\n\n" + text[position:].lstrip("\n")
     return text[: note.start()]
+
+
+def _without_closing_credits(text: str) -> str:
+    """The book without the credits below it, if one of them names the makers."""
+    end, named = len(text), -1
+    for _ in range(CREDITS):
+        body = text[:end].rstrip()
+        start = body.rfind("\n\n") + 2
+        if start < 2 or len(body) - start > _CREDIT_LENGTH:
+            break
+        paragraph = body[start:]
+        is_named = _OF_THE_MAKERS.search(paragraph) is not None
+        if not is_named and not _CREDIT.match(paragraph):
+            break
+        end = start
+        named = start if is_named else named
+    return text[: end if named >= 0 else None]
 
 
 def _without_closing_paragraphs(text: str, tail: int) -> str:

@@ -7,9 +7,7 @@ _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # An encoding comment as Python and editors read it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
 _DETECTED_BYTES = 64 << 10
-_MIN_IN_WORDS = 0.25  # smallest share of them that are next to an ASCII letter
-_WESTERN = re.compile(r"[À-ÿŒœŠšŽžŸ]")
-_IN_WORD = re.compile(r"(?:(?<=[A-Za-z])[À-ÿŒœŠšŽžŸ]|[À-ÿŒœŠšŽžŸ](?=[A-Za-z]))")
+_WORD = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿŒœŠšŽžŸ]+")
 _BOXED = re.compile(r"[^\W\d_][─-▟]|[─-▟][^\W\d_]")  # a letter beside a box: no text of KOI8-R
 _MAX_WESTERN = 0.1  # largest share of non-ASCII characters in Western text
 
@@ -40,11 +38,13 @@ def decoded(content: bytes) -> str | None:
 
 
 def _is_lone(text: str) -> bool:
-    """Whether hardly any letter beyond ASCII is next to an ASCII letter, as it is in Western words.
+    """Whether letters beyond ASCII mostly stand without ASCII letters, unlike in words of Western languages.
 
-    Such is text in an East Asian encoding that is too short to be detected.
+    Such is text in an East Asian encoding that is too short to be detected. A letter alone may be either.
     """
-    return _MIN_IN_WORDS * len(_WESTERN.findall(text)) > len(_IN_WORD.findall(text))
+    words = [word for word in _WORD.findall(text) if not word.isascii()]
+    longer = [word for word in words if len(word) > 1]
+    return bool(words) and 2 * sum(any(map(str.isascii, word)) for word in longer) <= len(longer)
 
 
 def _decode(content: bytes, encoding: str) -> str | None:

@@ -72,6 +72,10 @@ _UNFINISHED = re.compile(
     r"(?:[,;&(]|\b(?:\d{4}|is|are|under|and|or|of|the|by|to|in|for|with|rights))$", re.IGNORECASE
 )
 
+# Comments that bundlers keep with the code of others that they join (esbuild's "legal comments").
+_KEPT_MARKS = ("/*!", "@license", "@preserve")
+_TAG = "SPDX-License-Identifier"
+
 
 @dataclass
 class _Unit:
@@ -123,6 +127,30 @@ def comment_lines(lines: list[str], comments: Comments) -> list[str]:
         for number, line in enumerate(lines)
         if number in leading or line.strip().startswith(marks)
     ]
+
+
+def inner_notices(text: str, comments: Comments) -> list[str]:
+    """The words of the notices below the first line of code: of the files that were joined to this one."""
+    if not any(mark in text for mark in (*_KEPT_MARKS, _TAG)):
+        return []
+    lines = text.split("\n")
+    lines = lines[_units(lines, _after_first_lines(lines), comments)[1] :]
+    marks = (*comments.line, *(opening for opening, _ in comments.block), "*")
+    tags = [_words(line) for line in lines if _TAG in line and line.lstrip().startswith(marks)]
+    found = _blocks("\n".join(lines)) if ("/*", "*/") in comments.block else ()
+    blocks = [block.split("\n") for block in found if any(mark in block for mark in _KEPT_MARKS)]
+    noticed = [
+        (block, _notice_lines(block, [*_paragraphs(block, 0, len(block), ("/*", "*/"))])) for block in blocks
+    ]
+    return tags + [
+        "\n".join(_words(block[number]) for number in sorted(numbers)) for block, numbers in noticed
+    ]
+
+
+def _blocks(text: str) -> Iterator[str]:
+    end = 0
+    while (start := text.find("/*", end)) >= 0 and (end := text.find("*/", start + 2) + 2) > 1:
+        yield text[start:end]
 
 
 def _rims(gap: list[str]) -> tuple[list[str], list[str]]:

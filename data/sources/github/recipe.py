@@ -8,11 +8,11 @@ RedPajama's thresholds and mistakes). Duplicates are found after cleaning.
 from data.documents import Document, Drop, Record
 from data.sources.github import licenses
 from data.sources.github.comments import Comments, is_markup, language
-from data.sources.github.notices import split_notice
+from data.sources.github.notices import inner_notices, split_notice
 from data.sources.github.quality import generated_mark, poor_quality
 from data.sources.github.recognize import assigned_license, notice_license
 
-VERSION = 11  # of this recipe's output: raise it when the same input gives other text
+VERSION = 12  # of this recipe's output: raise it when the same input gives other text
 DUPLICATES = "exact"
 _HEAD = 10_000  # characters in which a file may name its license in code
 ACCEPTED = frozenset({"apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause"})  # paper §2.1
@@ -33,9 +33,12 @@ def clean(record: Record, *, source: str = "github", accepted: frozenset[str] = 
     if mark:
         return record.drop("generated", mark)
     text, notice = split_notice(text, comments)
-    own = notice_license(notice) or assigned_license(text[:_HEAD])
-    if own and not licenses.is_accepted(own, accepted):
-        return record.drop("its notice names another license", own[:80])
+    repository = record.meta.get("repository", "")
+    named = [notice_license(each, repository) for each in (notice, *inner_notices(text, comments))]
+    named[0] = named[0] or assigned_license(text[:_HEAD])
+    for own in filter(None, named):
+        if not licenses.is_accepted(own, accepted):
+            return record.drop("its notice names another license", own[:80])
     text = text.strip("\n").rstrip()
     if not text:
         return record.drop("empty")

@@ -181,6 +181,13 @@ _ADDRESS = re.compile(
     r"|choosealicense\.com/licenses/)([\w-]++(?:\.\d++)*)(?:\.(?:txt|html|php))?/?",
     re.IGNORECASE,
 )
+# A page or file called license at an address (`https://` or not), or beside a file: app.js.LICENSE.txt.
+_LICENSE_ADDRESS = re.compile(
+    r"(?:https?://|(?<![\w./-])(?=[\w-]{1,63}(?:\.[\w-]{1,63}){1,5}/))[^\s/]++(?:/[^\s/]++){0,20}?"
+    r"/licen[cs]e[^\s/]{0,20}/?(?![^\s)>\]])"
+    r"|(?<![\w./-])[\w-]{1,60}(?:\.[\w-]{1,60}){1,5}\.licen[cs]e\.txt\b",
+    re.IGNORECASE,
+)
 # Words around the name in a file that says nothing more than a license's name.
 _BESIDE_NAME = re.compile(
     r"(?:the|this|is|a|an|of|and|or|see|at|for|text|file|project|software|code|copyright|c|version|v|terms|full"
@@ -210,6 +217,7 @@ _COPYRIGHT = re.compile(
 )
 _TAG = re.compile(r"https?://\S+|<[\w.-]+@[\w.-]+>|</?[a-z][a-z0-9]{0,9}(?:\s[^>\n]{0,80})?>", re.IGNORECASE)
 _WORD = re.compile(r"[a-z0-9]+(?:\.\d+)*")
+_LONG_WORD = re.compile(r"[a-z0-9]{4,}")
 
 
 def recognize(text: str) -> str:
@@ -262,8 +270,11 @@ def _only_names(text: str) -> bool:
     return len(words) <= _MAX_NAME and all(map(_BESIDE_NAME.fullmatch, words))
 
 
-def notice_license(notice: str) -> str:
-    """The license that a source file's own notice names, or "" if it names none."""
+def notice_license(notice: str, repository: str = "") -> str:
+    """The license that a source file's own notice names, or "" if it names none.
+
+    `unknown` if the notice has conditions of its own, or the address of a license outside this repository.
+    """
     if tags := tagged(notice):
         return tags
     plain = _plain(_bare(notice))
@@ -273,6 +284,9 @@ def notice_license(notice: str) -> str:
         names.add("proprietary")
     if any(map(_is_unknown_name, _UNDER.findall(_bare(notice)))):
         names.add(UNKNOWN)
+    is_nameless = not names and not _named(plain)
+    if is_nameless and (_has_conditions(plain) or _is_elsewhere(notice, repository)):
+        names.add(UNKNOWN)
     return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
 
 
@@ -280,6 +294,20 @@ def _is_unknown_name(name: str) -> bool:
     """Whether a license's name is none of the known ones."""
     plain = _plain(f"{name} license")
     return not _named(plain) and not all(map(_NO_NAME.fullmatch, plain.split()[:-1]))
+
+
+def _has_conditions(plain: str) -> bool:
+    """Whether a notice has conditions in words that are in no accepted license's text."""
+    rest = _rest(plain.split(), {*_TEXT_OF.values()})
+    return any(_CONDITIONS.search(_HARMLESS.sub("", run)) for run in rest)
+
+
+def _is_elsewhere(notice: str, repository: str) -> bool:
+    """Whether a notice gives the address of a license that names neither this repository nor its owner."""
+    own = {*_LONG_WORD.findall(repository.lower())}
+    return any(
+        own.isdisjoint(_LONG_WORD.findall(found[0].lower())) for found in _LICENSE_ADDRESS.finditer(notice)
+    )
 
 
 def assigned_license(text: str) -> str:

@@ -5,7 +5,7 @@ A flag is True, False, or None if unknown because it was set in an undecided bra
 
 import re
 
-_NEWIF = re.compile(r"\s*+\{?\s*+\\if([A-Za-z@]++)")
+_NEWIF = re.compile(r"\s*+(?P<brace>\{\s*+)?+\\if(?P<name>[A-Za-z@]++)(?(brace)\s*+\})")
 _NAME = re.compile(r"\s*+\{\s*+([A-Za-z@][\w@:-]{0,60})\s*+\}")
 _NAME_AND_VALUE = re.compile(r"\s*+\{\s*+([A-Za-z@][\w@:-]{0,60})\s*+\}\s*+\{\s*+(true|false)\s*+\}")
 _DECLARE = {f"{verb}{kind}": kind for verb in ("new", "provide") for kind in ("toggle", "bool", "boolean")}
@@ -54,7 +54,7 @@ class Flags:
         if word == "newif":
             found = _NEWIF.match(text, position)
             if found:
-                self._declare(found[1])
+                self._declare(found["name"])
             return
         found = (_NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
         if found is None:
@@ -73,6 +73,12 @@ class Flags:
     def _declare(self, name: str) -> None:
         self.put(f"if{name}", False)
         self.setters |= {f"{name}true": (f"if{name}", True), f"{name}false": (f"if{name}", False)}
+
+
+def end(word: str, text: str, position: int) -> int:
+    """Where a command of `COMMANDS` whose name ends at `position` ends."""
+    found = (_NEWIF if word == "newif" else _NAME_AND_VALUE if word in _SET else _NAME).match(text, position)
+    return found.end() if found else position
 
 
 def _key(kind: str, name: str) -> str:

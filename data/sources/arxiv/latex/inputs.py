@@ -7,7 +7,7 @@ for the files that it names, and where the command ends.
 import re
 from collections.abc import Callable
 
-from data.sources.arxiv.latex.syntax import BRACED, OPTION, Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import BRACED, OPTION, Arguments, Lookup, blanks_end, value_of
 
 # Returns a file's text, given the command's name and arguments.
 Resolve = Callable[[str, str, str], str | None]
@@ -31,7 +31,8 @@ INPUT_BY_MACRO = re.compile(
 )
 MAX_TURNS = 100  # of a loop that inputs files
 _LOOP = re.compile(
-    r"\s*+\\([A-Za-z]++)\s*+in\s*+\{([^{}\\]{0,2000})\}\s*+|\s*+\\([A-Za-z@]++)\s*+:=\s*+([^\\{}]{0,2000})\\do\s*+"
+    r"\s*+\\(?P<each>[A-Za-z]++)\s*+in\s*+(?:\{(?P<listed>[^{}\\]{0,2000})\}|\\(?P<macro>[A-Za-z]++))\s*+"
+    r"|\s*+\\(?P<for>[A-Za-z@]++)\s*+:=\s*+(?:\\(?P<named>(?!do\b)[A-Za-z@]++)\s*+|(?P<items>[^\\{}]{0,2000}))\\do\s*+"
 )
 INPUT = re.compile(rf"\\({'|'.join(sorted(INPUTS))})(?![A-Za-z@])")
 
@@ -76,13 +77,17 @@ def resolved_input(text: str, position: int, command: str, resolve: Resolve) -> 
     return found, end
 
 
-def loop(text: str, position: int, read: Arguments) -> tuple[list[str], int] | None:
+def loop(text: str, position: int, read: Arguments, lookup: Lookup) -> tuple[list[str], int] | None:
     r"""What each turn of \foreach or \@for reads if it inputs files, and where the loop ends."""
     head = _LOOP.match(text, position)
     body = read.argument(text, head.end()) if head else None
     if head is None or body is None or not INPUT.search(body[0]):
         return None
-    name, listed = (head[1], head[2]) if head[1] else (head[3], head[4])
+    macro = head["macro"] or head["named"]
+    listed = value_of(macro, lookup) if macro else head["listed"] or head["items"] or ""
+    if listed is None or "\\" in listed:
+        return None
+    name = head["each"] or head["for"]
     values = [value.strip() for value in listed.split(",")]
     if "..." in values[1:-1]:
         at = values.index("...")

@@ -134,7 +134,7 @@ class _Expander:
                 found = self.calls.top(text, word, position)
                 if found is not None:
                     value, end = found
-                    self.state.obey(value)
+                    value = self.state.obey(value)
                     if self.resolve and "\\in" in value:
                         append(self.out, text[start:at])
                         end = self._append_inputs(value, end)
@@ -197,13 +197,21 @@ class _Expander:
                 prefix_end = blanks_end(text, position)
             elif (after := self._obeyed(word, at, position, is_global=prefix_end == at)) is not None:
                 position = after
+                if self._is_flag(word):
+                    begin = prefix_start if prefix_end == at else at
+                    start = self._cut(start, begin, after)
+                    start = position = after_word(text, begin, after) if start == after else start
             elif self.resolve and word in INPUTS:
                 found = resolved_input(text, position, word, self._input)
                 if found[0] is not None:
                     append(self.out, text[start:at])
                     self._nest(found[0])
                     start = position = found[1]
-            elif self.resolve and word in _LOOPS and (turns := loop(text, position, self.calls.read)):
+            elif (
+                self.resolve
+                and word in _LOOPS
+                and (turns := loop(text, position, self.calls.read, self.calls.asked))
+            ):
                 append(self.out, text[start:at])
                 for turn in turns[0]:
                     self._nest(turn)
@@ -250,9 +258,7 @@ class _Expander:
             self.flags.use(word, depth)
         elif word in flags.COMMANDS:
             self.flags.command(word, self.text, position, self.state.group_depth())
-            if word == "newif":
-                position = blanks_end(self.text, position)
-                position += self.text.startswith("\\", position)  # skip the name, which tests nothing here
+            position = flags.end(word, self.text, position)
         elif word in audiences.COMMANDS:
             self.state.audience.command(word, self.text, at, position, is_sure=not self.flags.unsure)
             return position
@@ -268,6 +274,11 @@ class _Expander:
             return None
         self.calls.forget_values()
         return position
+
+    def _is_flag(self, word: str) -> bool:
+        """Whether a command only declares or sets a flag that is known: it prints nothing."""
+        is_flag = word in self.flags.setters or word in flags.COMMANDS
+        return is_flag and self.resolve is None and not self.flags.unsure
 
     def _group_or_verbatim(self, mark: re.Match, position: int) -> int:
         """Count groups; returns where verbatim text that begins here ends, or 0."""

@@ -76,15 +76,21 @@ class State:
         """The depth at which something is set here; 0 in the preamble."""
         return self.depth if self.in_body else 0
 
-    def obey(self, value: str) -> None:
-        """Apply what a macro's value does to flags and the document."""
+    def obey(self, value: str) -> str:
+        """Apply what a macro's value does to flags and the document; returns what it prints."""
         if "\\begin{document}" in value:
             self.in_body, self.depth = True, 0
         if self.flags.setters:
-            for mark in WORD.finditer(value):
-                if mark[1] in self.flags.setters:
-                    self.flags.use(mark[1], self.group_depth())
-                    self.calls.forget_values()
+            value = WORD.sub(self._set, value)
+        return value
+
+    def _set(self, mark: re.Match) -> str:
+        """Set a flag if the command does so; returns what the command prints."""
+        if mark[1] not in self.flags.setters:
+            return mark[0]
+        self.flags.use(mark[1], self.group_depth())
+        self.calls.forget_values()
+        return mark[0] if self.flags.unsure else ""
 
     def branch(self, word: str, text: str, start: int, position: int) -> tuple[int, int, int] | None:
         """Where the kept branch starts and ends, and where the conditional ends; None if undecided."""

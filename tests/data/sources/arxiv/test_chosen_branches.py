@@ -71,6 +71,8 @@ FILES |= {f"part{number}.tex": f"P{number} " for number in (1, 2, 3)} | {"main-o
         ("", "\\foreach \\n in {two, three}{\\input{Parts/\\n}}", "Second part.\nThird part."),
         ("\\makeatletter", "\\@for\\n:=two,three\\do{\\input{Parts/\\n}}", "Second part.\nThird part."),
         ("", "\\foreach \\n in {1,...,3}{\\input{part\\n}}", "P1 P2 P3"),
+        ("\\def\\all{1, 3}", "\\foreach \\n in \\all {\\input{part\\n}}", "P1 P3"),
+        ("\\makeatletter\\newcommand\\all{2,3}", "\\@for\\n:=\\all\\do{\\input{part\\n}}", "P2 P3"),
         ("\\makeatletter", "\\@input{one}\\@@input one \\@iinput{one}", "First part.\n" * 3),
         ("\\def\\which{one}", "\\input\\which", "First part."),
         ("", "\\input{\\jobname-one}", "Of the job."),

@@ -103,3 +103,21 @@ def test_toggles_and_booleans_choose_their_argument():
     text = "\\newtoggle{long}\\newbool{full}\\setbool{full}{true}\\newboolean{x}\n\\section{A}\n"
     text += "\\iftoggle{long}{old}{one}\\ifbool{full}{two}{old}\\ifthenelse{\\boolean{x}}{old}{three}"
     assert body(text) == "\\section{A}\nonetwothree\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("One.\n\\drafttrue\nTwo.", "One.\nTwo."),
+        ("One. \\draftfalse two. {\\drafttrue three.}", "One. two. {three.}"),
+        ("One.\n\\newif\\iflong\n\\newif{\\ifshort}\n\\global\\longtrue\nTwo.", "One.\nTwo."),
+        ("\\alpha\\drafttrue b, $x \\draftfalse y$", "\\alpha b, $x y$"),
+        ("\\newcommand\\final{\\draftfalse}One. \\final{}Two.", "One. {}Two."),
+        ("One \\newtoggle{a}\\toggletrue{a}\\setbool{b}{true}two.", "One two."),
+        ("\\newbool{c}\n\\booltrue{c}\nOne.", "One."),
+        ("\\verb|\\drafttrue| One.", "\\verb|\\drafttrue| One."),
+        ("\\ifx\\x\\y\\drafttrue\\fi One.", "\\ifx\\x\\y\\drafttrue\\fi One."),  # undecided: it stays
+    ],
+)
+def test_a_command_that_sets_a_flag_prints_nothing(text, printed):
+    assert body(f"\\newif\\ifdraft\n\\section{{A}}\n{text}") == f"\\section{{A}}\n{printed}\n"

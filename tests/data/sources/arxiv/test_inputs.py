@@ -107,6 +107,41 @@ def test_the_coordinates_of_a_figure_are_left_out(tmp_path, name, line):
     assert texts(tmp_path / "p") == [f"\\section{{A}}\nBefore.\n\\input{{{name}}}\nAfter.\n"]
 
 
+MADE = {  # in the form that the programs write
+    "plot.tex": "% GNUPLOT: LaTeX picture with Postscript\n\\begingroup\n\\makeatletter\n"
+    "\\GenericError{(gnuplot)}{Package color is not loaded}{See the documentation of gnuplot.}{}\n"
+    "\\begin{picture}(7200.00,5040.00)%\n"
+    "{}\\put(352,3719){\\makebox(0,0){\\strut{}Time in seconds}}%\n\\end{picture}\n\\endgroup\n",
+    "fig.pdf_tex": "%% Creator: Inkscape 1.0, www.inkscape.org\n%% Accompanies the image file fig.pdf\n"
+    "\\errmessage{(Inkscape) Color is used for the text, but the package is not loaded}%\n"
+    "\\begin{picture}(1,0.5)%\n{}\\end{picture}%\n\\endgroup%\n",
+    "net.tikz": "% This file was created by matlab2tikz.\n%\n\\begin{tikzpicture}\n{}\\end{tikzpicture}\n",
+    "g.pgf": "%% Creator: Matplotlib, PGF backend\n\\begin{pgfpicture}%\n{}\\end{pgfpicture}%\n",
+}
+LINES = {
+    "plot.tex": "\\gplgaddtomacro\\gplbacktext{%\n\\csname LTb\\endcsname%\n"
+    "\\put(352,704){\\makebox(0,0)[r]{\\strut{}$x$}}%\n}%\n",
+    "fig.pdf_tex": "\\put(0,0){\\includegraphics[width=\\unitlength,page=1]{fig.pdf}}%\n"
+    "\\put(0.3,0.2){\\color[rgb]{0,0,0}\\makebox(0,0)[lt]{\\smash{\\begin{tabular}[t]{l}$x$\\end{tabular}}}}%\n",
+    "net.tikz": "\\draw[->, thick, color=mycolor] (a) -- (b);\n",
+    "g.pgf": "\\pgfsys@useobject{currentmarker}{}%\n\\pgfsetrectcap%\n\\pgfusepath{stroke}%\n",
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_figure_that_a_program_made_is_left_out(tmp_path, name):
+    drawing = MADE[name].replace("{}", LINES[name] * 20, 1)
+    main = DOCUMENT + f"Before.\n\\input{{{name}}}\nAfter.\n\\end{{document}}"
+    folder(tmp_path / "p", {"main.tex": main, name: drawing})
+    assert texts(tmp_path / "p") == [f"\\section{{A}}\nBefore.\n\\input{{{name}}}\nAfter.\n"]
+
+
+def test_a_table_that_a_program_made_is_read(tmp_path):
+    table = "% Created by tablemaker\n\\begin{tabular}{cc}\n0.53 & 0.41 \\put(0,0) \\\\\n\\end{tabular}\n"
+    folder(tmp_path / "p", {"main.tex": DOCUMENT + "\\input{t}\n\\end{document}", "t.tex": table})
+    assert "0.53" in texts(tmp_path / "p")[0]
+
+
 def test_a_table_of_numbers_and_a_diagram_with_words_are_read(tmp_path):
     table = "\\begin{tabular}{cc}\n" + "0.53 & 0.41 \\\\\n" * 50 + "\\end{tabular}\n"
     diagram = "\\begin{tikzpicture}\n\\node (a) {the encoder}; \\draw (a) -- (1,2);\n\\end{tikzpicture}\n"
