@@ -47,7 +47,10 @@ _EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
 _WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_WEAK_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
 _BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
 _NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
-_NOTE_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
+# A heading may begin with a word more: Weitere Anmerkungen zur Transkription.
+_NOTE_LINE = re.compile(
+    rf"^[^\w\n]{{0,40}}(?:[^\W\d_]{{3,12}}[ \t]+)?{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE
+)
 # Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
     r"\b(?:spelling|hyphen\w*|punctuation|typograph\w*|misprint\w*|printer|errors?|corrected|retained|original"

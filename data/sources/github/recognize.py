@@ -10,6 +10,8 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
+from data.sources.github.conditions import has_conditions, has_foreign_conditions, is_proprietary
+
 UNKNOWN = "unknown"
 _TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
 _GRAM = 5  # consecutive words that must match a known text
@@ -118,44 +120,12 @@ _CHOICE = re.compile(
     r"|\byour (?:own )?(?:choice|choosing)\b|\bdual(?:ly)? licensed\b|\bmay (?:choose|select|pick)\b"
     r"|\balternatively\b"
 )
-# Conditions in text beyond the license's own.
-_CONDITIONS = re.compile(
-    r"\b(?:may|must|shall|can) not\b|\bcannot\b|\bshall be (?:given|displayed|included|governed)\b"
-    r"|\b(?:must|only|unless)\b|\bsolely for\b"
-    r"|\bdo(?:es)? not (?:include|grant|permit|allow|apply|cover|extend|give)\b"
-    r"|\bnon ?(?:commercial|production|profit)|\bcommercial(?:ly)?\b|\bcompet(?:e|es|ing|itors?|itive)\b"
-    r"|\b(?:prohibit|forbid|exclud|revok|terminat|expir)\w*|\b(?:requires?|required|permitted|allowed"
-    r"|restricted)\b"
-    r"|\b(?:fees?|paid|pay|purchase|royalt(?:y|ies)|subscription|consent|proprietary|confidential|agree"
-    r"|eula)\b"
-    r"|\b(?:evil|ethical|military|weapons?|nuclear|harm|surveillance|evaluation|change date|end user)\b"
-    r"|\b(?:personal|private|internal|academic|educational|research) (?:use|purposes?|and|or)\b"
-    r"|\b(?:additional|further) (?:terms?|conditions?|permissions?|restrictions?|agreement)\b"
-    r"|\bpatent rights are\b"
-    r"|\b(?:have|need|obliged|asked) to\b|\bprovided that\b|\bexcept (?:that|for|as)\b|\bunmodified\b"
-)
-_HARMLESS = re.compile(
-    r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
-    r"|and or) non ?commercial\b"
-    r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
-    r"|\bnames?\b.{0,120}\bmay not$"  # BSD's third clause in its older words
-    r"|\brequires? (?:an?|the|its) (?:\w+ ){0,3}(?:librar(?:y|ies)|compiler|runtime|interpreter)\b"
-)
 _OTHER_LICENSE = re.compile(
     r"\b(?!(?:the|this|an?|your|of|following|each|both|either|see|file|permissive|source|open|free"
     r"|software|same|above"
     r"|project|md|txt|dual|or|and|under|is|in|which|style|own|these|their|its|full|compatible|version"
     r"|name|by|licenses?|licensed)\b)"
     r"[a-z]\w* licenses?\b"
-)
-_PROPRIETARY = re.compile(
-    r"\bconfidential\b|\bproprietary\b|\btrade secrets?\b|\bnon ?commercial|\bnot for (?:re)?distribution\b"
-    r"|\bunauthori[sz]ed (?:copying|use|reproduction|distribution|disclosure|access)\b|\binternal use only\b"
-    r"|\b(?:academic|research) (?:\w+ ){0,2}(?:use|purposes?) only\b"
-    r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
-    r"|sold|modified)\b"
-    r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"
-    r"|written|explicit)\b|\bstrictly prohibited\b|\bend user license\b|\beula\b"
 )
 # A license that a notice names in capitals, and words that name none.
 _UNDER = re.compile(
@@ -165,7 +135,6 @@ _UNDER = re.compile(
 _NO_NAME = re.compile(
     r"(?:the|this|a|an|open|source|free|software|permissive|project|same|accompanying|file|general|following)"
 )
-_OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 _SPDX = re.compile(
     r"SPDX-License-Identifier:[ \t]*+("
     r"(?:(?!-->|#})[^\n* \t])++(?:[ \t]++(?:(?!-->|#})[^\n* \t])++)*|(?<=[ \t])"
@@ -242,7 +211,7 @@ def recognize(text: str) -> str:
     if not names:
         return UNKNOWN
     joined = (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
-    if any(_CONDITIONS.search(_HARMLESS.sub("", _CHOICE.sub("", run))) for run in rest):
+    if any(has_conditions(_CHOICE.sub("", run)) for run in rest) or has_foreign_conditions(text):
         return f"({joined}) AND {UNKNOWN}" if " OR " in joined else f"{joined} AND {UNKNOWN}"
     return joined
 
@@ -280,12 +249,12 @@ def notice_license(notice: str, repository: str = "") -> str:
     plain = _plain(_bare(notice))
     names = {*_found(plain), *_named(plain)} - {"bsd"}
     sentences = [_plain(sentence) for sentence in re.split(r"[.;](?=\s)", _bare(notice))]
-    if any(_PROPRIETARY.search(one) and not _OWN_NAME.search(one) for one in sentences):
+    if any(map(is_proprietary, sentences)):
         names.add("proprietary")
-    if any(map(_is_unknown_name, _UNDER.findall(_bare(notice)))):
+    if any(map(_is_unknown_name, _UNDER.findall(_bare(notice)))) or has_foreign_conditions(notice):
         names.add(UNKNOWN)
     is_nameless = not names and not _named(plain)
-    if is_nameless and (_has_conditions(plain) or _is_elsewhere(notice, repository)):
+    if is_nameless and (_has_own_conditions(plain) or _is_elsewhere(notice, repository)):
         names.add(UNKNOWN)
     return (" OR " if len(names) > 1 and _is_choice(plain) else " AND ").join(sorted(names))
 
@@ -296,10 +265,9 @@ def _is_unknown_name(name: str) -> bool:
     return not _named(plain) and not all(map(_NO_NAME.fullmatch, plain.split()[:-1]))
 
 
-def _has_conditions(plain: str) -> bool:
+def _has_own_conditions(plain: str) -> bool:
     """Whether a notice has conditions in words that are in no accepted license's text."""
-    rest = _rest(plain.split(), {*_TEXT_OF.values()})
-    return any(_CONDITIONS.search(_HARMLESS.sub("", run)) for run in rest)
+    return any(map(has_conditions, _rest(plain.split(), {*_TEXT_OF.values()})))
 
 
 def _is_elsewhere(notice: str, repository: str) -> bool:

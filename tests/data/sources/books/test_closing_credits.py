@@ -77,5 +77,13 @@ def test_the_author_s_own_note_above_a_book_is_kept(own):
     assert book(above=f"{own}\n\n\n").startswith(own)
 
 
-def test_a_polish_note_below_a_book_is_removed():
-    assert book(below="\n\n\n\nUwagi do transkrypcji\n\nZachowano dawną pisownię.") == BOOK
+@pytest.mark.parametrize(
+    "note",
+    [
+        "Uwagi do transkrypcji\n\nZachowano dawną pisownię.",
+        "    Weitere Anmerkungen zur Transkription\n\nFehler wurden korrigiert.\n\nS. 3: mil -> mill",
+        "Additional Transcriber's Notes\n\nThe lake was misspelt.",
+    ],
+)
+def test_a_note_below_a_book_under_its_heading_is_removed(note):
+    assert book(below=f"\n\n\n\n{note}") == BOOK

@@ -4,7 +4,8 @@ import pytest
 
 from data.documents import Document, Drop, Record
 from data.sources import github
-from tests.support.github import CODE, clean
+from data.sources.github.recognize import recognize
+from tests.support.github import CODE, MIT, clean
 
 JS = "".join(f"function total{number}(value) {{\n  return value;\n}}\n" for number in range(6))
 OTHER = "its notice names another license"
@@ -78,3 +79,21 @@ def test_a_file_of_many_joined_ones_is_dropped_for_any_of_them():
     assert isinstance(found, Document)
     found = clean(JS + "/*! a, MIT */\n" + JS + "/*! b, licensed under the LGPL */\n" + JS, "a.js")
     assert isinstance(found, Drop) and found.detail == "lgpl"
+
+
+@pytest.mark.parametrize(
+    ("rider", "license"),
+    [
+        ("本项目仅供学习交流，禁止用于商业用途。", "mit AND unknown"),
+        ("Die kommerzielle Nutzung ist untersagt.", "mit AND unknown"),
+        ("L'usage commercial est interdit.", "mit AND unknown"),
+        ("Queda prohibido su uso con fines de lucro.", "mit AND unknown"),
+        ("Коммерческое использование запрещено.", "mit AND unknown"),
+        ("商用利用を禁止します。", "mit AND unknown"),
+        ("本项目采用 MIT 许可证。", "mit"),
+        ("Dieses Projekt steht unter der MIT-Lizenz.", "mit"),
+    ],
+)
+def test_conditions_in_other_languages_count(rider, license):
+    assert recognize(f"{MIT}\n\n{rider}\n") == recognize(f"{rider}\n\n{MIT}\n") == license
+    assert is_kept(f"# Copyright 2020 B Lee. {rider}\n{CODE}", "a.py") == (license == "mit")

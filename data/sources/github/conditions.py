@@ -1,0 +1,60 @@
+"""Conditions in the text of a license file or a notice, beyond those of the licenses that it names.
+
+In: text, in `recognize`'s plain form (lower-case words, joined by spaces) where that is said.
+"""
+
+import re
+
+_CONDITIONS = re.compile(
+    r"\b(?:may|must|shall|can) not\b|\bcannot\b|\bshall be (?:given|displayed|included|governed)\b"
+    r"|\b(?:must|only|unless)\b|\bsolely for\b"
+    r"|\bdo(?:es)? not (?:include|grant|permit|allow|apply|cover|extend|give)\b"
+    r"|\bnon ?(?:commercial|production|profit)|\bcommercial(?:ly)?\b|\bcompet(?:e|es|ing|itors?|itive)\b"
+    r"|\b(?:prohibit|forbid|exclud|revok|terminat|expir)\w*|\b(?:requires?|required|permitted|allowed"
+    r"|restricted)\b"
+    r"|\b(?:fees?|paid|pay|purchase|royalt(?:y|ies)|subscription|consent|proprietary|confidential|agree"
+    r"|eula)\b"
+    r"|\b(?:evil|ethical|military|weapons?|nuclear|harm|surveillance|evaluation|change date|end user)\b"
+    r"|\b(?:personal|private|internal|academic|educational|research) (?:use|purposes?|and|or)\b"
+    r"|\b(?:additional|further) (?:terms?|conditions?|permissions?|restrictions?|agreement)\b"
+    r"|\bpatent rights are\b"
+    r"|\b(?:have|need|obliged|asked) to\b|\bprovided that\b|\bexcept (?:that|for|as)\b|\bunmodified\b"
+)
+_FOREIGN = re.compile(  # the same in other languages
+    r"禁止|严禁|嚴禁|不得|不可用于|仅限|仅供|僅限|僅供|商业|商業|商用|営利|に限[りる]|금지|상업|영리"
+    r"|запрещ|коммерч|только для|\buntersagt|\bverboten|nicht gestattet|\b(?:nicht)?kommerziell"
+    r"|\binterdit|\bcommerciale|sans (?:l['’])?autorisation|\bprohibid|\bproibid|\bvietat|\bcomercia",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(
+    r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
+    r"|and or) non ?commercial\b"
+    r"|\bwith(?:out)? (?:or without )?fees?\b|\bspdx license identifier [\w.]+"
+    r"|\bnames?\b.{0,120}\bmay not$"  # BSD's third clause in its older words
+    r"|\brequires? (?:an?|the|its) (?:\w+ ){0,3}(?:librar(?:y|ies)|compiler|runtime|interpreter)\b"
+)
+_PROPRIETARY = re.compile(
+    r"\bconfidential\b|\bproprietary\b|\btrade secrets?\b|\bnon ?commercial|\bnot for (?:re)?distribution\b"
+    r"|\bunauthori[sz]ed (?:copying|use|reproduction|distribution|disclosure|access)\b|\binternal use only\b"
+    r"|\b(?:academic|research) (?:\w+ ){0,2}(?:use|purposes?) only\b"
+    r"|\b(?:may|must|shall|can) not be (?:copied|used|reproduced|disclosed|distributed|redistributed"
+    r"|sold|modified)\b"
+    r"|\bcannot be (?:copied|used|reproduced|distributed)\b|\bwithout (?:the |an? )?(?:prior|express"
+    r"|written|explicit)\b|\bstrictly prohibited\b|\bend user license\b|\beula\b"
+)
+_OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
+
+
+def has_conditions(plain: str) -> bool:
+    """Whether plain words beyond a license's own text set conditions."""
+    return _CONDITIONS.search(_HARMLESS.sub("", plain)) is not None
+
+
+def has_foreign_conditions(text: str) -> bool:
+    """Whether a text sets conditions in another language than English."""
+    return _FOREIGN.search(text) is not None
+
+
+def is_proprietary(plain: str) -> bool:
+    """Whether a plain sentence of a notice keeps the file a secret, or its use to its owner."""
+    return _PROPRIETARY.search(plain) is not None and not _OWN_NAME.search(plain)
