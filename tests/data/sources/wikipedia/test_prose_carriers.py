@@ -1,0 +1,59 @@
+"""Templates that carry a word or a number of the sentence, in other arguments and beside other names."""
+
+import pytest
+
+from data.sources.wikipedia.wikitext import wikitext_to_text
+
+CASES = [
+    ("en", "Let {{tmath|\\alpha}} and {{tmath|1=x = y}} be.", "Let $\\alpha$ and $x = y$ be."),
+    ("en", "Is {{sqrt|3}}, {{overline|AC}}, {{vec|v}} or {{floor|y}}?", "Is √3, AC, v or ⌊y⌋?"),
+    ("en", "The state {{bra|phi}}, {{ket|psi}} of 2{{pi}}.", "The state ⟨phi|, |psi⟩ of 2π."),
+    (
+        "en",
+        "Let {{math|''E'' {{=}} ''mc''<sup>2</sup>}} and {{nobr|a {{=}} b}} be.",
+        "Let E = mc^2 and a = b be.",
+    ),
+    ("en", "He is {{height|cm=180}}, she {{height|ft=5|in=9}} tall.", "He is 180 cm, she 5 ft 9 in tall."),
+    ("en", "Written {{Script|Cprt|𐠀}} or {{script/Arabic|سلام}} here.", "Written 𐠀 or سلام here."),
+    (
+        "en",
+        "As in {{bible verse|1|Kings|2:3}} or {{bibleref2|John|3:16}}.",
+        "As in 1 Kings 2:3 or John 3:16.",
+    ),
+    ("en", "The {{MV|Joyita}} and {{USS|Iowa|BB-61|6}} sank.", "The MV Joyita and USS Iowa sank."),
+    ("en", "A vowel {{IPAslink|p}} or {{IPAblink|t}} or {{angbr|a}}.", "A vowel /p/ or [t] or ⟨a⟩."),
+    ("en", "Of {{JPY|300}}, {{INR|4}} or {{AUD|8}} each.", "Of ¥300, ₹4 or A$8 each."),
+    (
+        "en",
+        "About {{val|6.02|e=23|u=mol-1}}, {{10^|6}} or {{e|5}}.",
+        "About 6.02×10^23 mol^-1, 10^6 or ×10^5.",
+    ),
+    ("en", "Is {{convert|5|x|10|m|ft}} or {{convert|6|ft|2|in|m}} big.", "Is 5 × 10 m or 6 ft 2 in big."),
+    (
+        "en",
+        "{{glossary}}\n{{term|1=[[Origin]]}}\n{{defn|1=The zero.}}\n{{glossary end}}",
+        "Origin\n\nThe zero.",
+    ),
+    ("en", "One {{snd}} two{{mdash}}three{{dash}}four.", "One – two—three – four."),
+    ("en", "==Sources==\n* {{cite web|url=x}}.\n* ;\n==Text==\n* Words.", "Text\n\n- Words."),
+    (
+        "de",
+        "Liegt {{Höhe|800|DE-NHN|link=true}} bei {{§|5|BGB}} dort.",
+        "Liegt 800 m ü. NHN bei § 5 BGB dort.",
+    ),
+    ("de", 'Er sagte {{"|Ich kam|Autor=X}} und ging.', "Er sagte „Ich kam“ und ging."),
+    ("es", "Mide {{esd|10 km}} desde el {{siglo|XX||s}}.", "Mide 10 km desde el siglo XX."),
+    ("fr", "Au {{s-|XIX|e}}, {{unité|1.5|e=6|km}} et {{nobr|5 km}}.", "Au XIXe siècle, 1,5×10^6 km et 5 km."),
+    ("it", "Lungo {{M|100|ul=km}}, {{citazione necessaria|il più alto}}.", "Lungo 100 km, il più alto."),
+    ("pt", "No {{séc|XX}}, {{carece de fontes|a maior vila|data=2010}}.", "No século XX, a maior vila."),
+    ("ru", "Там {{s|5 км}} и {{век|XVII}}, {{нет АИ|новый дом|2010}}.", "Там 5 км и XVII век, новый дом."),
+    ("uk", "Там {{s|5 км}} і {{джерело?|новий дім}}.", "Там 5 км і новий дім."),
+    ("nl", "In de {{eeuw|18}} was het er.", "In de 18e eeuw was het er."),
+    ("ca", "Al {{segle|XIX}} i {{CN|més gran}}, {{unitat|5|km}}.", "Al segle XIX i més gran, 5 km."),
+    ("sr", "-{Ниш}- је -{sr-ec:град; sr-el:grad}- ту.", "Ниш је град ту."),
+]
+
+
+@pytest.mark.parametrize(("language", "wikitext", "text"), CASES)
+def test_a_template_s_word_or_number_stays_in_its_sentence(language, wikitext, text):
+    assert wikitext_to_text(wikitext, language=language) == text
