@@ -13,6 +13,7 @@ from data.sources.github.comments import Comments
 
 _FIRST_LINES = ("#!", "<?php", "<?xml", "<!doctype")
 _DIRECTIVES = ("//go:", "// +build")  # comments that tools read as code
+_DOCUMENTS = re.compile(r"!>|///|//!|#'|-- ?\|")  # line comments that document what follows
 _PREAMBLE = re.compile(  # code that may come before the notice
     r"(?:package|module|namespace)\s[\w.:\\]+\s*;?$|(['\"])use strict\1;?$|#\s*pragma\s+once$"
     r"|declare\(strict_types|#\s*(?:ifndef|define)\s+\w+_H(?:PP|XX|H)?_*$|@charset\s|//go:|//\s\+build|\{-#"
@@ -274,7 +275,10 @@ def _units(lines: list[str], top: int, comments: Comments) -> tuple[list[_Unit],
             at += 1
             continue
         else:
+            is_doc = _DOCUMENTS.match(line) is not None
             while stop < len(lines) and _is_line_comment(lines[stop], comments) and not _is_bare(lines[stop]):
+                if (_DOCUMENTS.match(lines[stop].lstrip()) is not None) != is_doc:
+                    break
                 stop += 1
             if stop > at:
                 units.append(_Unit(at, stop, None, ((at, stop),)))

@@ -203,3 +203,20 @@ def test_a_long_license_is_removed_to_its_last_clause():
     ]
     header = "\n#\n".join(f"# {text}".replace("\n", "\n# ") for text in paragraphs)
     assert without_notice(f"{header}\n\nx = 1", "a.py") == "x = 1"
+
+
+@pytest.mark.parametrize(
+    ("path", "mark", "documents"),
+    [
+        ("a.f90", "!", "!>"),
+        ("a.rs", "//", "//!"),
+        ("a.cs", "//", "///"),
+        ("a.r", "#", "#'"),
+        ("a.hs", "--", "-- |"),
+    ],
+)
+def test_documentation_right_below_a_notice_is_kept(path, mark, documents):
+    notice = f"{mark} Copyright 2020 B Lee\n{mark} Licensed under MIT\n"
+    below = f"{documents} Computes the flow\n{documents} of each node.\nx = 1"
+    assert without_notice(notice + below, path) == below
+    assert without_notice(f"{notice}\n{below}", path) == below
