@@ -116,7 +116,7 @@ date|date-|data|dato|datum|дата|дат|dátum|dată|fecha|dts|dtsh|dtlink|dt
 |nascimento|data de nascimento|dni/d|датарождения|датасмерти|birth date|birth date and age|bda|death date
 |death date and age|start date|end date|film date|start date and age|end date and age
 |birth-date|death-date|start-date|end-date
-|birth date2|birth year and age|death year and age|release date|data naixement|datum narození|datum úmrtí
+|birth date2|birth year and age|release date|data naixement|datum narození|datum úmrtí
 """
 _BOTH = "oldstyledate|old style date|олдстайлдейт|сс|стара дата"
 # Eras, by their names in templates without spaces and periods.

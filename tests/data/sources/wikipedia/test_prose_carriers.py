@@ -5,6 +5,7 @@ import pytest
 from data.sources.wikipedia.wikitext import wikitext_to_text
 
 CASES = [
+    ("en", "A ({{birth year and age|1950}}), B ({{death year and age|2000|1930}}).", "A (1950), B (2000)."),
     ("en", "Let {{tmath|\\alpha}} and {{tmath|1=x = y}} be.", "Let $\\alpha$ and $x = y$ be."),
     ("en", "Is {{sqrt|3}}, {{overline|AC}}, {{vec|v}} or {{floor|y}}?", "Is √3, AC, v or ⌊y⌋?"),
     ("en", "The state {{bra|phi}}, {{ket|psi}} of 2{{pi}}.", "The state ⟨phi|, |psi⟩ of 2π."),

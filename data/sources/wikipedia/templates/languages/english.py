@@ -69,6 +69,7 @@ bce → [{1} ]BCE
 CE | ce era → [{1} ]CE
 th → th
 rd → rd
+death year and age → {1}
 marriage → {1} (m. {2}[–{3}])
 frac | fraction → @fraction
 numero | no. | # → No. {1}
