@@ -108,6 +108,17 @@ class Known:
     may_input: bool = False  # whether a macro that inputs files can be expanded
 
 
+# What LaTeX's kernel has for picking arguments (source2e, ltdefns).
+_PICKS = {
+    "@gobble": Macro([], 1),
+    "@gobbletwo": Macro([], 2),
+    "@gobblefour": Macro([], 4),
+    "@firstofone": Macro([1], 1),
+    "@firstoftwo": Macro([1], 2),
+    "@secondoftwo": Macro([2], 2),
+}
+
+
 def read_definition(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
     """The definition whose command `word` ends at `position`, or None if it is unreadable."""
     if word in _ENVIRONMENTS:
@@ -192,6 +203,8 @@ def _let(text: str, position: int, macros: Mapping[str, Macro]) -> Definition | 
     macro = None
     if target in macros:
         macro = macros[target]
+    elif target in _PICKS:
+        macro = replace(_PICKS[target])
     elif target and "@" not in target and target not in ("relax", "undefined"):
         macro = Macro(["\\" + DONE + target], final=True)
     return Definition(name, macro, found.end(), meaning=f"\\{target}" if target else "")
@@ -242,6 +255,8 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
 
 def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     """The macro of a definition's body, or None if the body programs."""
+    if not arguments and (picks := _PICKS.get(body.strip().removeprefix("\\"))):
+        return replace(picks)
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)

@@ -38,6 +38,16 @@ def expanded(text: str) -> str:
         ),
         ("\\newcommand{\\a}{x\\b}\\newcommand{\\b}{y}\\a", "xy"),  # read at the use
         ("\\newcommand{\\b}[1]{<#1>}\\newcommand{\\a}{\\b}\\a{x}", "<x>"),  # arguments from outside
+        ("\\makeatletter\\let\\hide\\@gobble\\makeatother a\\hide{old}b", "\\makeatletter\\makeatother ab"),
+        (
+            "\\makeatletter\\def\\hide{\\@gobbletwo}\\makeatother a\\hide{b}{c}d",
+            "\\makeatletter\\makeatother ad",
+        ),
+        (
+            "\\makeatletter\\newcommand\\one{\\@firstoftwo}\\makeatother\\one{a}{b}",
+            "\\makeatletter\\makeatother a",
+        ),
+        ("\\makeatletter\\let\\all=\\@firstofone\\makeatother\\all{a b}", "\\makeatletter\\makeatother a b"),
         ("\\newcommand{\\b}[1]{<#1>}\\b{\\b{a}\\b{\\b b}}", "<<a><<b>>>"),
         ("\\let\\e\\epsilon\\e x", "\\epsilon x"),
         ("\\newcommand{\\a}{1}\\let\\b=\\a\\renewcommand{\\a}{2}\\a\\b", "21"),
