@@ -1,7 +1,9 @@
 """Widgets, share buttons and forum members are no text; lone signs, formulas and dates in sentences are."""
 
 import pytest
+from resiliparse.parse.html import HTMLTree
 
+from data.sources.commoncrawl.boxes import remove_page_ends
 from data.sources.commoncrawl.main_content import extract
 
 LONG = "The ferry leaves the harbor at seven, and whoever is late waits for the evening boat on the quay."
@@ -168,3 +170,23 @@ def test_a_box_named_like_line_numbers_that_has_words_is_kept():
 def test_a_wikis_links_to_edit_sections_are_dropped():
     heading = "<h2><span>History</span><span class=mw-editsection>[<a href=#>edit</a>]</span></h2>"
     assert " History The ferry" in text(f"<article>{ARTICLE}{heading}{ARTICLE}</article>")
+
+
+@pytest.mark.parametrize("end", ["footer", "aside"])
+def test_what_ends_the_page_is_no_article_however_long_it_is(end):
+    article = f"<article><h2>T</h2><p>{LONG} kept</p></article>"
+    ends = f"<div><{end}>" + "".join(f"<p>{LONG} SECRET {n}</p>" for n in range(8)) + f"</{end}></div>"
+    assert text(article + ends).endswith("kept") and text(ends + article).endswith("kept")
+
+
+def test_what_ends_a_section_belongs_to_it():
+    article = f"<article>{ARTICLE}<footer>AFTER</footer></article>"
+    body = HTMLTree.parse(page(f"{article}<footer>SECRET</footer><td><aside>SECRET</aside>")).body
+    assert body is not None
+    remove_page_ends(body)
+    assert "AFTER" in body.html and "SECRET" not in body.html
+
+
+def test_a_footer_around_the_only_text_is_kept():
+    assert "MINE" in text(f"<footer><article><p>{LONG} MINE</p></article></footer>")
+    assert "MINE" in text(f"<nav>x</nav><footer><main>{ARTICLE}<p>{LONG} MINE</p></main></footer>")
