@@ -20,11 +20,26 @@ _CONDITIONS = re.compile(
     r"|\bpatent rights are\b"
     r"|\b(?:have|need|obliged|asked) to\b|\bprovided that\b|\bexcept (?:that|for|as)\b|\bunmodified\b"
 )
-_FOREIGN = re.compile(  # the same in other languages
-    r"禁止|严禁|嚴禁|不得|不可用于|仅限|仅供|僅限|僅供|商业|商業|商用|営利|に限[りる]|금지|상업|영리"
-    r"|запрещ|коммерч|только для|\buntersagt|\bverboten|nicht gestattet|\b(?:nicht)?kommerziell"
-    r"|\binterdit|\bcommerciale|sans (?:l['’])?autorisation|\bprohibid|\bproibid|\bvietat|\bcomercia",
-    re.IGNORECASE,
+# The same in other languages, in lower case.
+_FOREIGN = (
+    *(
+        "禁止",
+        "严禁",
+        "嚴禁",
+        "不得",
+        "不可用于",
+        "仅限",
+        "仅供",
+        "僅限",
+        "僅供",
+        "商业",
+        "商業",
+        "商用",
+        "営利",
+    ),
+    *("に限り", "に限る", "금지", "상업", "영리", "запрещ", "коммерч", "только для"),
+    *("untersagt", "verboten", "nicht gestattet", "kommerziell", "interdit", "commerciale"),
+    *("sans autorisation", "sans l'autorisation", "prohibid", "proibid", "vietat", "comercia"),
 )
 _HARMLESS = re.compile(
     r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
@@ -52,7 +67,8 @@ def has_conditions(plain: str) -> bool:
 
 def has_foreign_conditions(text: str) -> bool:
     """Whether a text sets conditions in another language than English."""
-    return _FOREIGN.search(text) is not None
+    text = text.lower()
+    return any(words in text for words in _FOREIGN)
 
 
 def is_proprietary(plain: str) -> bool:

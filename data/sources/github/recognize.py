@@ -267,7 +267,7 @@ def _is_unknown_name(name: str) -> bool:
 
 def _has_own_conditions(plain: str) -> bool:
     """Whether a notice has conditions in words that are in no accepted license's text."""
-    return any(map(has_conditions, _rest(plain.split(), {*_TEXT_OF.values()})))
+    return has_conditions(plain) and any(map(has_conditions, _rest(plain.split(), {*_TEXT_OF.values()})))
 
 
 def _is_elsewhere(notice: str, repository: str) -> bool:
