@@ -59,10 +59,22 @@ _PROPRIETARY = re.compile(
 )
 _OWN_NAME = re.compile(r"endors|advertis|publicity|\bnames? (?:of|nor)\b|except in compliance|promot")
 
+# "Redistribution and use are permitted": a grant, unless something follows or is denied.
+_GRANT = re.compile(
+    r"\b(?:is|are) (?:hereby )?(?:permitted|allowed)\b"
+    r"(?! (?:only|provided|if|under|subject|for|in|to|unless)\b)"
+)
+_DENIAL = re.compile(r"\b(?:no|not|nor|neither)\b")
+
 
 def has_conditions(plain: str) -> bool:
     """Whether plain words beyond a license's own text set conditions."""
     return _CONDITIONS.search(_HARMLESS.sub("", plain)) is not None
+
+
+def without_grant(plain: str) -> str:
+    """Plain words of a notice without the words that only permit."""
+    return plain if _DENIAL.search(plain) else _GRANT.sub("", plain)
 
 
 def has_foreign_conditions(text: str) -> bool:

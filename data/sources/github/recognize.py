@@ -10,7 +10,12 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 
-from data.sources.github.conditions import has_conditions, has_foreign_conditions, is_proprietary
+from data.sources.github.conditions import (
+    has_conditions,
+    has_foreign_conditions,
+    is_proprietary,
+    without_grant,
+)
 
 UNKNOWN = "unknown"
 _TEXTS = Path(__file__).parent / "texts"  # as the SPDX list has them
@@ -267,7 +272,9 @@ def _is_unknown_name(name: str) -> bool:
 
 def _has_own_conditions(plain: str) -> bool:
     """Whether a notice has conditions in words that are in no accepted license's text."""
-    return has_conditions(plain) and any(map(has_conditions, _rest(plain.split(), {*_TEXT_OF.values()})))
+    if not has_conditions(plain):
+        return False
+    return any(has_conditions(without_grant(run)) for run in _rest(plain.split(), {*_TEXT_OF.values()}))
 
 
 def _is_elsewhere(notice: str, repository: str) -> bool:
