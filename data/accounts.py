@@ -32,7 +32,7 @@ class Report:
     notes: dict[str, int] = field(default_factory=dict)  # a correction made while reading: documents
 
     def keep(self, document: Document) -> None:
-        size = len(document.text.encode())
+        size = document.n_bytes
         self.read += 1
         self.kept += 1
         self.text_bytes += size
@@ -44,7 +44,7 @@ class Report:
 
     def drop_kept(self, document: Document, drop: Drop) -> None:
         """Drop a document that was counted as kept."""
-        size = len(document.text.encode())
+        size = document.n_bytes
         self.kept -= 1
         self.text_bytes -= size
         self._shape(document, size, -1)

@@ -52,6 +52,11 @@ class Document:
     licence: str = ""
     meta: str = "{}"  # JSON with everything else that is known
 
+    @property
+    def n_bytes(self) -> int:
+        """The length of the text in UTF-8; Python knows it of ASCII without encoding it."""
+        return len(self.text) if self.text.isascii() else len(self.text.encode())
+
 
 @dataclass(frozen=True)
 class Drop:
@@ -190,7 +195,7 @@ def _groups(documents: Iterable[Document]) -> Iterator[tuple[list[tuple], int]]:
     rows, n_bytes = [], 0
     for document in documents:
         rows.append(_columns(document))
-        n_bytes += len(document.text.encode())
+        n_bytes += document.n_bytes
         if len(rows) >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
             yield rows, n_bytes
             rows, n_bytes = [], 0

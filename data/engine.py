@@ -6,6 +6,7 @@ run through datatrove's executors; they need the extra `data` (and `ray`), and a
 share.
 """
 
+import gc
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -156,8 +157,12 @@ class _Workers:
 
 def _run_local(work: Work, items: list[int], workers: int) -> None:
     if workers == 1:
-        for item in items:
-            work(item)
+        gc.freeze()  # or each collection looks at all that is loaded: a tenth of some recipes' time
+        try:
+            for item in items:
+                work(item)
+        finally:
+            gc.unfreeze()
         return
     with kept_workers():
         assert _kept is not None
@@ -183,7 +188,9 @@ def _do(sent: Path, item: int) -> None:
 @lru_cache(maxsize=1)
 def _received(sent: Path) -> Work:
     """A stage's function, read once by each worker."""
-    return pickle.loads(sent.read_bytes())
+    work = pickle.loads(sent.read_bytes())
+    gc.freeze()  # as above
+    return work
 
 
 class _Share:
@@ -193,6 +200,7 @@ class _Share:
         self.work, self.items = work, items
 
     def __call__(self, data: object, rank: int = 0, world_size: int = 1) -> None:
+        gc.freeze()  # as above
         for item in self.items[rank::world_size]:
             self.work(item)
 

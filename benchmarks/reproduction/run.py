@@ -67,8 +67,6 @@ class Reproduction:
             try:
                 stage()
                 ended = True
-            except subprocess.CalledProcessError as error:
-                sys.exit(f"{name}: relama {error.cmd[3]} failed; fix the cause and run this again to resume")
             finally:
                 seconds = done.get(name, {}).get("seconds", 0.0) + time.monotonic() - begin
                 done[name] = {"seconds": round(seconds, 1), "done": ended}
@@ -173,7 +171,7 @@ def counts(manifest: Path) -> dict:
 
 
 def relama(*arguments: str, capture: bool = False) -> str:
-    """Run a verb; its output if `capture`."""
+    """Run a verb; its output if `capture`. Exits if the verb fails, whose own message has told why."""
     command = [*RELAMA, *arguments]
     process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE if capture else None)
     try:
@@ -182,7 +180,7 @@ def relama(*arguments: str, capture: bool = False) -> str:
         process.wait()  # the signal reached it too: it saves
         raise
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
+        sys.exit(f"relama {arguments[0]} failed; fix the cause and run this again to resume")
     return output or ""
 
 

@@ -141,7 +141,7 @@ def _by_weight(folder: Path) -> Iterator[str]:
             if left <= 0:
                 break
             yield document.text
-            left -= len(document.text.encode())
+            left -= document.n_bytes
 
 
 def _library() -> Path:

@@ -22,12 +22,11 @@ _MAX_COMPARED = 20  # main files that are compared
 
 BEGIN = re.compile(r"\\begin\s*+\{document\}")
 END = re.compile(r"\\end\s*+\{document\}")
-_MARKS = (MAIN_CLASS, BEGIN, END)
 _PLAIN = re.compile(
     r"\\(?:bye(?![A-Za-z])|magnification|input\s*+\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*+\Z)"
 )
 _INPUTS = re.compile(
-    r"\\(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
+    r"\\(?=[@is])(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
     r"\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )
@@ -96,7 +95,7 @@ class _Files:
 
     def __init__(self, texts: dict[str, str], classes: frozenset[str], find: Find) -> None:
         self.texts, self.classes = texts, classes
-        self.marks = {path: tuple(first(mark, text) for mark in _MARKS) for path, text in texts.items()}
+        self.marks = {path: _marks(text) for path, text in texts.items()}
         self.below: dict[str, set[str]] = {path: set() for path in texts}
         self.above: dict[str, set[str]] = {path: set() for path in texts}
         if len(texts) > 1:
@@ -158,6 +157,13 @@ class _Files:
         return reached
 
 
+def _marks(text: str) -> tuple[re.Match | None, re.Match | None, re.Match | None]:
+    """Where the class is chosen, and where the document begins and ends."""
+    has_document = "{document}" in text  # far faster than to search for the others
+    begin, end = (first(mark, text) if has_document else None for mark in (BEGIN, END))
+    return first(MAIN_CLASS, text), begin, end
+
+
 def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, list[tuple[str, int]]]:
     """Prefer the compiled version, which has a bibliography; then one with a usual name, or the paper's.
 
@@ -176,11 +182,16 @@ def _versions(texts: list[tuple[str, str]]) -> list[str]:
     versions = []
     for path, text in texts:
         shingles = _shingles(text)
-        if any(len(shingles & other) >= SHARED * max(len(shingles), len(other)) for other in read):
+        if any(_is_version(shingles, other) for other in read):
             versions.append(path)
         else:
             read.append(shingles)
     return versions
+
+
+def _is_version(one: set[int], other: set[int]) -> bool:
+    shorter, longer = sorted((len(one), len(other)))
+    return shorter >= SHARED * longer and len(one & other) >= SHARED * longer
 
 
 def _shingles(text: str) -> set[int]:

@@ -26,8 +26,8 @@ _SPACED = re.compile(r"[A-Za-z0-9$(\[`]|\\[A-Za-z]")  # \xspace adds a space bef
 _PLURAL = re.compile(r"[ \t]+(?=s(?![A-Za-z0-9]))")
 _USES = re.compile(r"\\([A-Za-z@]++)")
 _TESTS = re.compile(
-    r"\\(?:ifdefined|ifdef|ifundef)\s*+\{?\s*+\\[A-Za-z@]++|\\ifx\s*+(?:\\@?undefined\s*+\\[A-Za-z@]++"
-    r"|\\[A-Za-z@]++\s*+\\@?undefined(?![A-Za-z@]))"
+    r"\\if(?:(?:defined|def|undef)\s*+\{?\s*+\\[A-Za-z@]++|x\s*+(?:\\@?undefined\s*+\\[A-Za-z@]++"
+    r"|\\[A-Za-z@]++\s*+\\@?undefined(?![A-Za-z@])))"
 )
 # Names of TeX's engines and converters, which no paper defines.
 _ENGINES = re.compile(r"pdf|lua|[Xx]e|direct|HCode|[eu]?p?TeX|Umath|tex4ht|LaTeXML|latexml|hevea|kanji|jisx")
@@ -61,6 +61,18 @@ def append_value(out: list[str], before: str, value: str) -> None:
     append(out, value)
 
 
+def _ended(
+    value: str, is_spaced: bool, text: str, position: int, *, has_arguments: bool = False
+) -> tuple[str, int]:
+    """The value of a call that ends here with the space that it adds, and where reading continues."""
+    if is_spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
+        return value + " ", position
+    if has_arguments or text[position : position + 1] not in (" ", "\t"):
+        return value, position
+    plural = _PLURAL.match(text, position)
+    return value, plural.end() if plural else position
+
+
 class Calls:
     """The macros of a paper up to the current position, and the values of their calls."""
 
@@ -73,6 +85,8 @@ class Calls:
         self._flags, self._numbers, self._text = flags, numbers, text
         self._used: set[str] | None = None  # control words that occur elsewhere than in tests
         self._cache: dict[str, str] = {}  # values of macros without arguments
+        # Those of them that take nothing from what follows a call, and whether \\xspace ends them.
+        self._ready: dict[str, tuple[str, bool]] = {}
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
         self.decide: Callable[[str], str | None] = lambda value: None  # see predicates.resolved
@@ -92,6 +106,7 @@ class Calls:
     def forget_values(self) -> None:
         """Call this when a flag changes."""
         self._cache.clear()
+        self._ready.clear()
 
     def asked(self, name: str) -> bool | str | None:
         """What a name means to a conditional; with a backslash, whether it is defined."""
@@ -120,6 +135,10 @@ class Calls:
 
         Raises TooMuch.
         """
+        if name in self._ready:
+            value, is_spaced = self._ready[name]
+            self._spend(len(value), name)
+            return _ended(value, is_spaced, text, position)
         while name in self.macros:
             self._call_limit = self._work + _CALL_WORK
             try:
@@ -127,8 +146,21 @@ class Calls:
             except _Explodes as explosion:
                 self.put(explosion.args[0], None)
                 continue
-            return (found[0].replace(DONE, ""), found[1]) if found else None
+            if found is None:
+                return None
+            self._keep(name)
+            return found[0].replace(DONE, ""), found[1]
         return None
+
+    def _keep(self, name: str) -> None:
+        """Remember the value of a macro that takes nothing from what follows its call."""
+        macro = self.macros.get(name)
+        if macro is None or macro.arguments or macro.delimiters or macro.is_fence:
+            return
+        value = macro.literal if macro.final else self._cache.get(name)
+        last = _TRAILING.search(value) if value is not None else None
+        if value is not None and (last is None or last[1] not in self.macros):
+            self._ready[name] = value.replace(DONE, ""), macro.spaced
 
     def in_full(self, text: str) -> str:
         """A text with its macros expanded, or unchanged if they expand too far."""
@@ -202,17 +234,16 @@ class Calls:
             value = self._inner(chosen, active | {name}, depth + 1)
             if blocked == self._blocked:
                 self._cache[name] = value
-        self._work += len(value) + given + 16
-        if self._work > self._budget:
-            raise TooMuch(f"at \\{name}")
+        self._spend(len(value) + given, name)
         if self._work > self._call_limit or len(value) > MAX_CALL + 4 * given:
             raise _Explodes(name)
-        if macro.spaced and not value.startswith("\\ensuremath") and _SPACED.match(text, position):
-            value += " "
-        elif not given and text[position : position + 1] in (" ", "\t"):
-            plural = _PLURAL.match(text, position)
-            position = plural.end() if plural else position
-        return value, position
+        return _ended(value, macro.spaced, text, position, has_arguments=given > 0)
+
+    def _spend(self, length: int, name: str) -> None:
+        """Count the characters that a call of `name` read and produced."""
+        self._work += length + 16
+        if self._work > self._budget:
+            raise TooMuch(f"at \\{name}")
 
     def _chosen(self, macro: Macro, value: str) -> str | None:
         """A value with the branches that flags and tests choose; None if a test is undecided."""

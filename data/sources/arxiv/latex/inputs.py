@@ -25,9 +25,10 @@ INPUTS = frozenset(
 )
 # Commands that name a file through a macro, or may be such a macro.
 INPUT_BY_MACRO = re.compile(
-    rf"\\(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
-    rf"|\\(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
-    r"|\\let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@])"
+    r"\\(?=[@isIl])(?:"  # few commands begin so
+    rf"(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
+    rf"|(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
+    r"|let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@]))"
 )
 MAX_TURNS = 100  # of a loop that inputs files
 _LOOP = re.compile(

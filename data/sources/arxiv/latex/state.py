@@ -80,7 +80,7 @@ class State:
         """Apply what a macro's value does to flags and the document; returns what it prints."""
         if "\\begin{document}" in value:
             self.in_body, self.depth = True, 0
-        if self.flags.setters:
+        if self.flags.setters and "\\" in value:
             value = WORD.sub(self._set, value)
         return value
 
