@@ -65,7 +65,7 @@ _ABOUT_TEXT = re.compile(
 )
 _CREDIT = re.compile(
     r"\W{0,40}(?:"
-    r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|file|html\s+version)s?\s+)?"
+    r"(?:(?:this|the)\s+)?(?:(?:e-?(?:text|book)|(?:(?:html|text)\s+)?(?:file|version))s?\s+)?"
     r"(?:was\s+|were\s+|is\s+)?(?:originally\s+)?"
     r"(?:produced|prepared|transcribed|scanned|typed|digiti[sz]ed|proof(?:ed|read)|converted|keyed)\b"
     r"[^\n]{0,60}\s(?:by|from)\b"

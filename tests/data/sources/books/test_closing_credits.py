@@ -36,6 +36,7 @@ def test_a_note_ends_with_its_bracket_and_the_book_begins_below(note):
         "Publikacja zrealizowana w ramach projektu Wolne Lektury (http://wolnelektury.pl).\n\n"
         "Opracowanie redakcyjne i przypisy: Anna Nowak.",
         "Produced by Ann Lee and the Online Distributed Proofreading Team",
+        "Text file produced by Ann Lee, https://www.pgdp.net\n\nHTML file produced by B Lee",
         "This file was produced from scans.\n\nHTML version by B Lee, https://www.gutenberg.org",
         "    *    *    *\n\nTranscribed from the 1890 edition by B Lee, email blee@lake.example",
     ],
