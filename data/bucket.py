@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from configs.redact import redact
 from configs.waiting import AFTER
@@ -78,6 +78,7 @@ SETTINGS = (  # of Amazon's client: words of its errors about a profile, a varia
     "Invalid endpoint",
 )
 _DENIED = "access denied"
+Content = TypeVar("Content")
 Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
 
 
@@ -148,6 +149,24 @@ class Bucket:
         where = name if start is None else f"{name}, bytes {start:,} to {stop or 0:,}"
         return self._patiently(where, attempt)
 
+    def read_agreed(self, name: str) -> bytes:
+        """All of an object whose checksum nobody keeps: what two reads in a row bring.
+
+        Raises FileNotFoundError, or DataError.
+        """
+        return self._agreed(name, lambda: self.read(name))
+
+    def _agreed(self, name: str, read: Callable[[], Content]) -> Content:
+        found = read()
+        for _ in range(WRONG_TRIES):
+            before, found = found, read()
+            if found == before:
+                return found
+        raise WrongContent(
+            f"{self.at(name)}: each of {WRONG_TRIES + 1} reads brought something else; the server alters "
+            "what it sends, or somebody writes there: run the command again"
+        )
+
     def ask(self, what: str, work: Callable[[Any, str], Any]) -> Any:
         """`work(file system, path)`, retried alike. Raises FileNotFoundError or DataError."""
         return self._patiently(what, lambda: work(self.fs, f"{self.root}/{what}".rstrip("/")))
@@ -181,7 +200,7 @@ class Bucket:
             return sorted({str(found).rstrip("/").rpartition("/")[2] for found in fs.ls(path, detail=False)})
 
         try:
-            return self.ask(folder, listed)
+            return self._agreed(folder, lambda: self.ask(folder, listed))
         except FileNotFoundError:
             return []
 

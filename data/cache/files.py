@@ -59,7 +59,7 @@ def local_tokenizer(bucket: Bucket, folder: Path, fingerprint: str) -> Path:
             return tokenizer_in(folder)
         for name in (*TOKENIZERS, "tokenizer_config.json"):
             with suppress(FileNotFoundError):
-                keep(folder / name, bucket.read(name))
+                keep(folder / name, bucket.read_agreed(name))
                 if name == TOKENIZERS[0]:
                     break
     path = tokenizer_in(folder)

@@ -11,7 +11,7 @@ import shutil
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configs.errors import reason
 from configs.waiting import counted
@@ -198,6 +198,7 @@ def _publish(folder: Path, url: str) -> None:
     ordered = sorted(visible, key=lambda file: file.name == "manifest.json")
     try:
         target = remote.place(url)
+        _hide_older(target, folder)
         for file in counted(f"copying to {url}", ordered):
             goal = target / file.relative_to(folder).as_posix()
             goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
@@ -209,11 +210,22 @@ def _publish(folder: Path, url: str) -> None:
         raise DataError(f"{url}: {how}; {folder} is complete, and the same command copies it again") from None
 
 
+def _hide_older(target: Any, folder: Path) -> None:
+    """Remove the manifest of other tokens there: half-replaced ones must not look complete."""
+    ours, theirs = folder / "tokens/manifest.json", target / "tokens/manifest.json"
+    with suppress(FileNotFoundError, PermissionError):  # who may not read may still write
+        if ours.is_file() and theirs.fs.cat_file(theirs.path) != ours.read_bytes():
+            theirs.fs.rm_file(theirs.path)
+
+
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     folder = config.folder
     if tokenized:
-        train = f"relama train {mixture.keys_of([folder.name])}"
-        return f"{folder / 'tokens'} is ready. Next: {train} corpora={shlex.quote(str(folder.parent))}"
+        corpora, _, name = (config.output or "").rstrip("/").rpartition("/")
+        if not remote.is_remote(config.output or "") or name != folder.name:  # train finds it by its name
+            corpora = str(folder.parent)
+        train = f"relama train {mixture.keys_of([folder.name])} corpora={shlex.quote(corpora)}"
+        return f"{corpora}/{folder.name}/tokens is ready. Next: {train}"
     where = f"output={shlex.quote(config.output)} " if config.output else ""
     if not config.output or remote.is_remote(config.output):
         where += f"corpora={shlex.quote(config.corpora)} "

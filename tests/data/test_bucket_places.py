@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 
 from data.cache.config import CacheConfig
+from data.errors import DataError
 from data.explain import explain
+from data.prepare.source import _publish
 from data.tokens.sums import BLOCK
 from tests.data.test_buckets import BATCH, assert_same, opened, order_of
 from tests.support.buckets import hasten, random_store, serving, upload
@@ -99,3 +102,26 @@ def test_of_a_dataset_on_the_hub_only_the_blocks_asked_for_are_read(tmp_path):
         assert sum(high - low for low, high in there.ranges) <= 6 * BLOCK
     for line, index in zip(done.stdout.splitlines(), indices, strict=True):
         assert np.array_equal(np.array(line.split(), np.uint16), local.sequence(index, 512))
+
+
+def test_other_tokens_at_a_url_are_not_complete_while_they_are_being_replaced(tmp_path, monkeypatch):
+    url = f"file://{tmp_path}/there/mine"
+    old, new = tmp_path / "old/mine", tmp_path / "new/mine"
+    random_store(old / "tokens", "mine", 40_000)
+    random_store(new / "tokens", "mine", 60_000)
+    _publish(old, url)
+    manifest = tmp_path / "there/mine/tokens/manifest.json"
+    _publish(old, url)  # the same again
+    assert manifest.read_bytes() == (old / "tokens/manifest.json").read_bytes()
+
+    def dies(self, source: str, goal: str, *rest: object) -> None:
+        assert not manifest.exists()
+        raise OSError(errno.EIO, "the connection was lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fsspec.get_filesystem_class("file"), "put_file", dies)
+        with pytest.raises(DataError, match="the same command copies it again"):
+            _publish(new, url)
+    assert not manifest.exists()
+    _publish(new, url)
+    assert manifest.read_bytes() == (new / "tokens/manifest.json").read_bytes()

@@ -292,7 +292,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, tokenized, monkeypatch):
+def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, tokenized, monkeypatch, capsys):
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     server = pytest.importorskip("moto.server", reason="moto is not installed (pip install -e '.[dev]')")
     s3 = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -312,6 +312,7 @@ def test_a_bucket_can_be_the_input_and_the_output(dump, expected, tmp_path, toke
         bucket.put(str(dump) + "/", "dumps/mine/", recursive=True)
         arguments = ["output=s3://dumps/made/mine", "engine.workers=1", *tokenized]
         assert prepare("s3://dumps/mine", tmp_path / "c", *arguments) == 0
+        assert capsys.readouterr().out.rstrip().endswith(" corpora=s3://dumps/made")
         bucket.invalidate_cache()
         bucket.get("dumps/made/mine/", str(tmp_path / "back") + "/", recursive=True)
     finally:

@@ -106,7 +106,7 @@ class Remote:
         ours = json_of(content_of(self.folder / OURS))
         mine = ours.get("id") if str(ours.get("url")).rstrip("/") == self.url.rstrip("/") else None
         try:
-            owner = json_of(self.bucket.read(OWNER)).get("id")
+            owner = json_of(self.bucket.read_agreed(OWNER)).get("id")
         except FileNotFoundError:
             owner = None
         here = complete_steps(self.checkpoints)
@@ -121,17 +121,17 @@ class Remote:
     def is_same(self, step: int) -> bool:
         """Whether the checkpoint at the URL is the local one, not of the same step before a rewind."""
         local = (step_folder(self.checkpoints, step) / STATE).read_bytes()
-        return self.bucket.read(f"{place(step)}/{STATE}") == local
+        return self.bucket.read_agreed(f"{place(step)}/{STATE}") == local
 
     def is_abandoned(self, step: int) -> bool:
         """Whether the run has gone back past a checkpoint at the URL, by its log here or there."""
         try:
-            state = json_of(self.bucket.read(f"{place(step)}/{STATE}"))
+            state = json_of(self.bucket.read_agreed(f"{place(step)}/{STATE}"))
         except FileNotFoundError:
             return False
         logs = [content_of(self.folder / DECISIONS)]
         with suppress(FileNotFoundError):
-            logs.append(self.bucket.read(DECISIONS))  # another machine may have continued the run
+            logs.append(self.bucket.read_agreed(DECISIONS))  # another machine may have continued the run
         return "recovery" in state and any(self._abandons(log, state) for log in logs if log is not None)
 
     def _download_newest(self, steps: Iterable[int], *, trains: bool) -> bool | None:
@@ -173,7 +173,7 @@ class Remote:
             if here is not None and (trains or name not in (METRICS, DECISIONS)):
                 continue
             try:
-                there = self.bucket.read(name)
+                there = self.bucket.read_agreed(name)
             except FileNotFoundError:
                 continue
             if here is not None and here.startswith(there):

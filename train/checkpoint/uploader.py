@@ -122,7 +122,7 @@ class Uploader:
             self._is_untidy = True
 
     def _is_ours(self) -> bool:
-        return json_of(self._remote.bucket.read(OWNER)).get("session") == self._session
+        return json_of(self._remote.bucket.read_agreed(OWNER)).get("session") == self._session
 
     def _upload(self, step: int) -> None:
         with shared.linked(step_folder(self._remote.checkpoints, step)) as files:

@@ -15,7 +15,7 @@ from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.tokens.store import TOKENIZERS
 from train.checkpoint.folder import step_folder
-from train.checkpoint.transfer import download, download_step, remote_steps
+from train.checkpoint.transfer import begun_steps, download, download_step, remote_steps
 from train.config import RunError
 from train.ranks import identity
 
@@ -40,7 +40,7 @@ def fetched(url: str) -> Path:
             return _run(Bucket(name), int(step))
         bucket = Bucket(url)
         names = bucket.names()
-        if "checkpoints" in names:
+        if "checkpoints" in names or begun_steps(bucket):  # s3rver does not list a folder of folders
             return _run(bucket, None)
         if "state.json" in names:
             return _checkpoint(Bucket(url.rstrip("/").rpartition("/")[0]), url.rstrip("/").rpartition("/")[2])
@@ -69,12 +69,12 @@ def _run(bucket: Bucket, step: int | None) -> Path:
         path = folder.parents[1] / name
         if not path.exists() and bucket.exists(name):
             with folders.replacing(path, folders.own(path)) as temporary:
-                download(bucket, name, temporary)
+                temporary.write_bytes(bucket.read_agreed(name))
     return folder
 
 
 def _checkpoint(bucket: Bucket, name: str) -> Path:
-    final = _place(bucket.url, bucket.read(f"{name}/state.json")) / "checkpoints" / name
+    final = _place(bucket.url, bucket.read_agreed(f"{name}/state.json")) / "checkpoints" / name
     with folders.locked(final.parents[1] / "lock", waiting=lambda: None):
         if final.exists():
             return final

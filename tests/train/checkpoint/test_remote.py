@@ -146,6 +146,15 @@ def test_what_a_killed_upload_left_is_removed_after_the_next_one(removes, tmp_pa
     assert not [key for key in objects("runs", "left/") if "step-000001" in key]
 
 
+def test_the_newest_weights_of_a_run_are_found_at_its_url(tmp_path):
+    run, url = tmp_path / "run", "s3://runs/weights"
+    for step in (1, 2):
+        save(run, step)
+    uploaded(run, url)
+    folder, state = find_checkpoint(Path(url))
+    assert state["step"] == 2 and checkpoints.damage(folder) == []
+
+
 def test_a_damaged_copy_is_skipped_for_the_one_before(tmp_path, capsys):
     import boto3
 

@@ -1,5 +1,7 @@
-"""Copies at odd URLs, and on servers that refuse to remove them."""
+"""Copies at odd URLs, and on servers that refuse to remove them or lie about small files."""
 
+import shutil
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import data.bucket as bucket_module
 from tests.support.buckets import Chaos, hasten, objects, serving
 from tests.train.checkpoint.test_remote import remote, save, uploaded, uploader
+from train.checkpoint.folder import complete_steps
 from train.checkpoint.transfer import Sender
 from train.config import RunError
 
@@ -55,6 +58,37 @@ def test_a_server_that_cannot_remove_many_objects_at_once_removes_one_by_one(ser
             there = uploaded(run, url)
         assert there.steps() == [2, 3] and proxy.done["refuse"]
         assert not [key for key in objects("runs", "single/") if "step-000001" in key]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+@pytest.mark.parametrize("lie", ["corrupt", "truncate"])
+def test_a_lie_about_a_small_file_or_a_listing_stops_no_upload_and_is_not_restored(
+    lie, turn, server, tmp_path, monkeypatch, capsys
+):
+    """Each object's and listing's answer number `turn` is another than the truth, and looks complete."""
+    run, url = tmp_path / "run", f"s3://runs/lies-{lie}-{turn}"
+    save(run, 1)
+    (run / "metrics.jsonl").write_text('{"step": 1, "loss": 3.25}\n')
+    uploaded(run, url)
+    save(run, 2)
+    asked = Counter()
+
+    def lies(method: str, path: str) -> str | None:
+        asked[path] += method == "GET"
+        return lie if method == "GET" and asked[path] == turn else None
+
+    with Chaos(server, faults=lies) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
+        assert uploaded(run, url).steps() == [1, 2]
+        before = (run / "metrics.jsonl").read_bytes()
+        shutil.rmtree(run)
+        asked.clear()
+        remote(run, url).restore()
+        assert proxy.done[lie]
+    assert complete_steps(run / "checkpoints") == [2]
+    assert (run / "metrics.jsonl").read_bytes() == before
+    said = capsys.readouterr().out
+    assert "another process" not in said and "is not uploaded" not in said and "not removed" not in said
 
 
 def test_a_url_without_a_folder_to_write_to_is_refused_by_name(tmp_path, monkeypatch):
