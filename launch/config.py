@@ -16,16 +16,33 @@ _TIME = re.compile(
     r"(?P<m>\d+)(?::(?P<s>\d+))?|(?P<H>\d+):(?P<M>\d+):(?P<S>\d+)|"
     r"(?P<D>\d+)-(?P<DH>\d+)(?::(?P<DM>\d+)(?::(?P<DS>\d+))?)?"
 )
-# Lists: the form of an item, and how a message names it.
-LISTS = {
-    "volumes": (re.compile(r"(?<![a-z0-9.-])[a-z0-9][a-z0-9.-]*+(?<![.-]):/[^:]*"), "CLAIM:/path"),
-    "secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
-    "pull_secrets": (re.compile(r"[a-z0-9.-]+"), "the name of a Secret"),
-    "resources": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.]+"), "NAME=QUANTITY"),
+# Kubernetes' names, labels and quantities, as kubernetes.io/docs/concepts/overview/working-with-objects and
+# kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity define them.
+_SUBDOMAIN = r"[a-z0-9]++(?:[.-]++[a-z0-9]++)*+"
+_LABEL = r"[A-Za-z0-9][\w./-]*+(?<![./_-])"
+_VALUE = r"(?:[A-Za-z0-9][\w.-]{0,62}+(?<![._-]))?"
+_QUANTITY = r"[0-9]++(?:\.[0-9]++)?(?:[KMGTPE]i|[mkMGTPE]|[eE][0-9]++)?"
+_NAME = re.compile(_SUBDOMAIN)
+# The form of a key's value, or of each item of its list, and how a message names it.
+FORMS = {
     "exclude": (re.compile(r"[\w.-]+"), "the name of a node"),
-    "node_selector": (re.compile(r"(?<![\w./-])[\w./-]++=[\w.-]*"), "LABEL=VALUE"),
-    "tolerations": (re.compile(r"[\w./-]+(=[\w.-]*)?(:\w+)?"), "KEY[=VALUE][:EFFECT]"),
+    "namespace": (_NAME, "the name of a namespace: lowercase letters, digits and -"),
+    "volumes": (re.compile(rf"{_SUBDOMAIN}:/[^:]*"), "CLAIM:/path"),
+    "secrets": (_NAME, "the name of a Secret"),
+    "pull_secrets": (_NAME, "the name of a Secret"),
+    "resources": (re.compile(f"{_LABEL}={_QUANTITY}", re.ASCII), "NAME=QUANTITY, such as memory=900Gi"),
+    "gpu_resource": (re.compile(_LABEL, re.ASCII), "the name of a resource"),
+    "shm": (re.compile(_QUANTITY), "a quantity, such as 16Gi"),
+    "node_selector": (re.compile(f"{_LABEL}={_VALUE}", re.ASCII), "LABEL=VALUE"),
+    "tolerations": (
+        re.compile(f"{_LABEL}(?:={_VALUE})?(?::(?:NoSchedule|PreferNoSchedule|NoExecute))?", re.ASCII),
+        "KEY[=VALUE][:EFFECT], with the effect NoSchedule, PreferNoSchedule or NoExecute",
+    ),
+    "priority": (_NAME, "the name of a priority class"),
+    "service_account": (_NAME, "the name of a service account"),
+    "runtime": (_NAME, "the name of a ClusterTrainingRuntime"),
 }
+_IMAGE = re.compile(r"[\w.:/-]+(?:@[\w.+-]+:[0-9a-fA-F]{32,})?", re.ASCII)
 
 
 @dataclass
@@ -76,13 +93,19 @@ class ClusterConfig:
             require(limit > 0, "cluster.time", self.time, "Slurm's hours:minutes:seconds, or days-hours")
             require(limit > self.grace, "cluster.time", self.time, f"more than cluster.grace={self.grace} s")
         one_of("cluster.format", self.format, FORMATS)
-        for key, (form, expected) in LISTS.items():
-            for item in getattr(self, key):
+        for key, (form, expected) in FORMS.items():
+            given = getattr(self, key)
+            for item in given if isinstance(given, list) else [] if given is None else [given]:
                 require(bool(form.fullmatch(item)), f"cluster.{key}", item, expected)
         for part in zip(*(volume.split(":", 1) for volume in self.volumes)):  # claims, and then paths
             is_once = len({*part}) == len(part) and "/dev/shm" not in part
             require(
                 is_once, "cluster.volumes", ",".join(self.volumes), "each claim and path once; not /dev/shm"
+            )
+        for key in ("resources", "node_selector"):
+            names = [item.partition("=")[0] for item in getattr(self, key)]
+            require(
+                len({*names}) == len(names), f"cluster.{key}", ",".join(getattr(self, key)), "each name once"
             )
         require(1 <= self.port <= 65535, "cluster.port", self.port, "1 to 65535")
         for name in self.environment:
@@ -115,12 +138,21 @@ class LaunchConfig:
         require(self.cpus is None or self.cpus >= 1, "cpus", self.cpus, "at least 1")
         require(self.max_restarts >= 0, "max_restarts", self.max_restarts, "0 or more")
         if self.cluster.name == "kubernetes":
-            is_named = bool(self.image) and len(self.image.split()) == 1
+            is_named = bool(_IMAGE.fullmatch(self.image or ""))
             require(is_named, "image", self.image or "", "a container image, such as registry/relama:1")
             require(not self.is_elastic, "nodes", self.nodes, "one number with cluster=kubernetes")
+            taken = {"gpus": self.cluster.gpu_resource, "cpus": "cpu"}
+            for resource in self.cluster.resources:
+                for key, name in taken.items():
+                    is_free = resource.partition("=")[0] != name or not getattr(self, key)
+                    require(is_free, "cluster.resources", resource, f"not what {key}= sets")
             lost = self.cluster.format == "trainjob" and [*self.cluster.secrets, self.cluster.priority or ""]
             require(
-                not any(lost or []), "cluster.format", "trainjob", "no cluster.secrets or priority with it"
+                not any(lost or []),
+                "cluster.format",
+                "trainjob",
+                "no cluster.secrets or cluster.priority with it: a TrainJob has no place for them; put them "
+                "into its runtime (cluster.runtime), or use cluster.format=jobset or job",
             )
         if self.cluster.name == "local" and self.max_nodes > 1 and not self.cluster.rendezvous:
             raise ValueError(

@@ -3,7 +3,8 @@ or as `hydra/launcher=` says (launchers.py).
 
 As in Hydra: a value with commas, `choice(…)` or `range(…)` is swept, and the last key varies fastest. Keys
 that take a list, and `logger`, keep their commas; `choice([…],[…])` sweeps those. Each run is in
-runs/NAME/KEY=VALUE+…, so the same command resumes what is not finished.
+runs/NAME/KEY=VALUE+…, so the same command resumes what is not finished; `checkpoint.remote=` gets the same
+folders.
 """
 
 import itertools
@@ -20,6 +21,7 @@ from launch.sweep import launchers
 from train.config import RunError, TrainConfig
 
 FLAGS = ("--multirun", "-m")
+REMOTE = "checkpoint.remote"
 
 
 def run(verb: str, argv: list[str]) -> int:
@@ -49,8 +51,11 @@ def commands(arguments: list[str]) -> list[list[str]]:
     found = []
     for line in itertools.product(*choices):
         given = [arg for arg in arguments if key_of(arg) == "run"]
-        name = load("train", TrainConfig, split([*line, *given])[1]).run
+        config = load("train", TrainConfig, split([*line, *given])[1])
+        name, remote = config.run, config.checkpoint.remote
         own = "+".join(re.sub(r"[^\w.=+-]+", "-", line[i].lstrip("+")) for i in swept)
+        if remote and own and REMOTE not in (key_of(line[i]) for i in swept):  # a URL belongs to one run
+            line = [*(arg for arg in line if key_of(arg) != REMOTE), f"{REMOTE}={remote.rstrip('/')}/{own}"]
         found.append([*line, f"run={name}/{own}" if own else f"run={name}"])
     places = names(found)
     if len(set(places)) < len(places):

@@ -197,6 +197,22 @@ def test_names_are_labels_and_differ_where_runs_do():
         ([*COMMON, "cluster.format=pod"], "cluster.format=pod: expected one of job, jobset, trainjob"),
         ([*COMMON, "cluster.tolerations='a b'"], "cluster.tolerations=a b: expected KEY[=VALUE][:EFFECT]"),
         ([*COMMON, "cluster.format=trainjob", "cluster.secrets=a"], "cluster.format=trainjob: expected no"),
+        ([*COMMON, "cluster.shm=16GB"], "cluster.shm=16GB: expected a quantity, such as 16Gi"),
+        ([*COMMON, "cluster.resources=memory=lots"], "cluster.resources=memory=lots: expected NAME=QUANTITY"),
+        (
+            [*COMMON, "cluster.resources=cpu=1,cpu=2"],
+            "cluster.resources=cpu=1,cpu=2: expected each name once",
+        ),
+        (
+            [*COMMON, "gpus=4", "cluster.resources=nvidia.com/gpu=2"],
+            "cluster.resources=nvidia.com/gpu=2: expected not what gpus= sets",
+        ),
+        ([*COMMON, "cpus=4", "cluster.resources=cpu=2"], "cluster.resources=cpu=2: expected not what cpus="),
+        ([*COMMON, "cluster.tolerations=spot:Never"], "cluster.tolerations=spot:Never: expected KEY[=VALUE]"),
+        ([*COMMON, "cluster.node_selector=zone=é"], "cluster.node_selector=zone=é: expected LABEL=VALUE"),
+        ([*COMMON, "cluster.namespace=My_Team"], "cluster.namespace=My_Team: expected the name of a"),
+        ([*COMMON, "cluster.priority=High_1"], "cluster.priority=High_1: expected the name of a priority"),
+        ([*COMMON, "cluster.service_account=A"], "cluster.service_account=A: expected the name of a service"),
         (COMMON, "no usable kubeconfig"),
     ],
 )

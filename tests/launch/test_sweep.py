@@ -51,6 +51,16 @@ def test_each_run_has_a_folder_named_by_its_overrides():
     ]
 
 
+def test_each_run_uploads_to_a_url_of_its_own():
+    lines = commands(["seed=1,2", "checkpoint.remote=s3://bucket/sweep/", "run=exp"])
+    assert lines == [
+        ["seed=1", "checkpoint.remote=s3://bucket/sweep/seed=1", "run=exp/seed=1"],
+        ["seed=2", "checkpoint.remote=s3://bucket/sweep/seed=2", "run=exp/seed=2"],
+    ]
+    chosen = commands(["checkpoint.remote=s3://a/x,s3://b/y", "run=exp"])
+    assert [line[0] for line in chosen] == ["checkpoint.remote=s3://a/x", "checkpoint.remote=s3://b/y"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
