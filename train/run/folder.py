@@ -22,7 +22,7 @@ from data.tokens.tokenizer import fingerprint_of
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
 from train.ranks import identity
-from train.ranks.setup import first_rank_does
+from train.ranks.setup import all_ranks_do, first_rank_does
 from train.run import configuration, history, lock, markers, views
 from train.run.lease import Lease
 
@@ -97,7 +97,7 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     with ExitStack() as held:
         leases: list[Lease] = []  # one, on the first rank
 
-        def claim() -> None:
+        def claim() -> tuple[str, str]:
             refuse_step(config.run)
             refuse_foreign(path)
             path.mkdir(parents=True, exist_ok=True)
@@ -107,8 +107,10 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
                 held.callback(_remove_unused, path)
             _refuse_unfit(path, config)
             remove_leftovers(path / CHECKPOINTS)
+            return leases[0].id, identity.node()
 
-        first_rank_does(claim)
+        owner, host = first_rank_does(claim)
+        all_ranks_do(lambda: lock.refuse_unshared(path / lock.NAME, owner, host))
         yield RunFolder(path, arguments, *leases)
 
 

@@ -53,7 +53,7 @@ class Lease:
     """This process's lease, renewed by a thread until it is released."""
 
     def __init__(self, path: Path, handle: IO[str]) -> None:
-        self._path, self._handle, self._id = path, handle, uuid.uuid4().hex
+        self._path, self._handle, self.id = path, handle, uuid.uuid4().hex  # of this start
         self._beats, self._is_away = 0, False
         self._released, self._changing = threading.Event(), threading.RLock()
 
@@ -77,7 +77,7 @@ class Lease:
             pass
         except OSError:  # a transient error proves nothing
             return None
-        if found is not None and found.id == self._id:
+        if found is not None and found.id == self.id:
             return None
         if (now := self._moved_to()) is not None:
             return f"{self._path.parent}: moved to {now} while this run trains; move it back"
@@ -116,7 +116,7 @@ class Lease:
         with self._changing:
             number = self._handle.fileno()
             inode = os.fstat(number).st_ino
-            whose = f"id {self._id} of {this_machine()} file {inode} beat {self._beats:012d}\n"
+            whose = f"id {self.id} of {this_machine()} file {inode} beat {self._beats:012d}\n"
             if self._beats == 0:
                 os.truncate(number, 0)
             os.pwrite(number, _process() + whose.encode(), 0)

@@ -21,6 +21,7 @@ from train.run.lease import Lease
 
 NAME = ".lock"
 WAIT = 15.0  # seconds for the workers of a killed run to exit
+SEEN = 60.0  # seconds within which a network file system shows a new file to all machines
 
 
 def hold(path: Path, patience: float = WAIT) -> Lease:
@@ -42,6 +43,25 @@ def hold(path: Path, patience: float = WAIT) -> Lease:
             )
         handle.close()
         path.unlink(missing_ok=True)  # if its owner wakes up, it finds that this is no longer its file
+
+
+def refuse_unshared(path: Path, owner: str, host: str) -> None:
+    """Raise RunError if `path` is not the lock that the first rank, on `host`, holds by the lease `owner`."""
+    deadline = time.monotonic() + SEEN
+    while not _is_of(path, owner):
+        if time.monotonic() > deadline:
+            raise RunError(
+                f"{path.parent}: on {identity.node()} this is not the folder that the first rank has on "
+                f"{host}; choose a run=PATH on a file system that all machines share"
+            )
+        time.sleep(0.1)
+
+
+def _is_of(path: Path, owner: str) -> bool:
+    with suppress(OSError):
+        found = lease.read_at(path)
+        return found is not None and found.id == owner
+    return False
 
 
 def _locked(path: Path, deadline: float) -> IO[str]:

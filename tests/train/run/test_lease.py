@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -121,6 +122,29 @@ def test_a_released_or_copied_or_forgotten_folder_is_free_at_once(two_hosts, tmp
     assert "waiting" not in capsys.readouterr().out
 
 
+def test_a_machine_that_has_another_folder_than_the_first_rank_is_refused_by_name(
+    paced, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lock, "SEEN", 0.2)
+    monkeypatch.setenv("RELAMA_NODE", "node-b")
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    first = lock.hold(tmp_path / "a" / lock.NAME)
+    lock.refuse_unshared(tmp_path / "a" / lock.NAME, first.id, "node-a")
+    other = tmp_path / "b" / lock.NAME
+    with pytest.raises(RunError, match=r"b: on node-b this is not the folder that .* has on node-a; choose"):
+        lock.refuse_unshared(other, first.id, "node-a")
+    second = lock.hold(other)
+    with pytest.raises(RunError, match="choose a run=PATH on a file system that all machines share"):
+        lock.refuse_unshared(other, first.id, "node-a")
+    monkeypatch.setattr(lock, "SEEN", 60.0)
+    shown = threading.Timer(0.2, lambda: os.link(first._path, tmp_path / "late"))
+    shown.start()  # a network file system may show a new file later
+    lock.refuse_unshared(tmp_path / "late", first.id, "node-a")
+    for held in (first, second):
+        held.release()
+
+
 def test_a_lease_of_an_older_version_or_with_garbage_is_free(paced, tmp_path):
     path = tmp_path / lock.NAME
     for text in ("pid 1 on here\n", "", "\0" * 500, "pid 1 on here\nid x\n"):
@@ -134,7 +158,7 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     path.unlink()
     assert held.problem() is None
     found = lease.read_at(path)
-    assert found and found.id == held._id
+    assert found and found.id == held.id
     with pytest.raises(RunError, match="being trained by another process"):
         lock.hold(path, patience=0.3)
     path.write_text("garbage")
