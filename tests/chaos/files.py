@@ -21,7 +21,7 @@ Fault = Callable[[Run, random.Random], None]
 def flip_a_bit(run: Run, rng: random.Random) -> None:
     path = _file_of_newest(run, rng)
     if path:
-        with open(path, "r+b") as file:
+        with suppress(FileNotFoundError), open(path, "r+b") as file:
             place = rng.randrange(path.stat().st_size)
             file.seek(place)
             byte = file.read(1)[0] ^ (1 << rng.randrange(8))
@@ -33,7 +33,7 @@ def flip_a_bit(run: Run, rng: random.Random) -> None:
 def truncate_a_file(run: Run, rng: random.Random) -> None:
     path = _file_of_newest(run, rng)
     if path:
-        os.truncate(path, rng.randrange(path.stat().st_size))
+        _tear(path, rng)
     kill_a_rank(run, rng)
 
 
@@ -201,9 +201,10 @@ def delete_all_views(run: Run, rng: random.Random) -> None:
     """Everything but the checkpoints and the metrics: a checkpoint has what it takes to resume."""
     for worker in run.workers:
         kill(worker, signal.SIGKILL)
-    for path in run.folder.iterdir():
-        if path.is_file() and path != run.metrics:
-            path.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # the run has not made its folder yet
+        for path in run.folder.iterdir():
+            if path.is_file() and path != run.metrics:
+                path.unlink(missing_ok=True)
 
 
 def lease_of_another_machine(run: Run, rng: random.Random) -> None:
@@ -245,8 +246,9 @@ def _delete(path: Path, rng: random.Random) -> None:
 
 
 def _file_of_newest(run: Run, rng: random.Random) -> Path | None:
-    newest = run.newest_checkpoint()
-    files = sorted(path for path in newest.iterdir() if path.stat().st_size) if newest else []
+    newest, files = run.newest_checkpoint(), []
+    with suppress(FileNotFoundError):  # it has just been replaced
+        files = sorted(path for path in newest.iterdir() if path.stat().st_size) if newest else []
     return rng.choice(files) if files else None
 
 

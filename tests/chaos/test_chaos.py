@@ -1,20 +1,35 @@
 """A short chaos test: a run of two ranks survives a few kinds of faults and ends as if undisturbed."""
 
 import os
+import random
+from unittest.mock import patch
 
 import pytest
 
 from tests.chaos.campaign import Campaign
 from tests.chaos.disk import small_disk
-from tests.chaos.run import SETTINGS
-
-pytestmark = pytest.mark.distributed
+from tests.chaos.files import KINDS as FILE_KINDS
+from tests.chaos.run import SETTINGS, Run
 
 # Faults that no test of resuming covers; and a full disk, if one can be mounted.
 KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit flipped"]
 SHORT = (*SETTINGS, "steps=120", "validate.every=50")
 
 
+@pytest.mark.parametrize("exists", [False, True], ids=["before-there-are-any", "with-an-empty-checkpoint"])
+@pytest.mark.parametrize("kind", sorted(set(FILE_KINDS) - {"folder moved away and back"}))
+def test_every_fault_of_files_can_strike_early(kind, exists, tmp_path, monkeypatch):
+    run = Run(tmp_path / "run", tmp_path, ranks=1)
+    monkeypatch.setattr("tests.chaos.files.kill_a_rank", lambda run, rng: None)
+    monkeypatch.setattr("tests.chaos.files.kill_every_rank", lambda run, rng: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    if exists:
+        (run.checkpoints / "step-000010").mkdir(parents=True)
+    with patch.object(Run, "workers", []):
+        FILE_KINDS[kind](run, random.Random(0))
+
+
+@pytest.mark.distributed
 def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(corpora, tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")  # shown if the test fails
