@@ -28,7 +28,11 @@ def bad_nodes(found: list[dict]) -> list[str]:
     """The nodes that a problem names, if others remain."""
     lines = problems(found)
     nodes = list(dict.fromkeys(rank["node"] for rank in found))
-    bad = [node for node in nodes if any(f"{node}:" in line for line in lines)]
+    bad = [
+        node
+        for node in nodes
+        if any(line.startswith(f"{node}:") or f" and {node}:" in line for line in lines)
+    ]
     return bad if len(bad) < len(nodes) else []
 
 
@@ -47,9 +51,10 @@ def _wrong(found: list[dict]) -> Iterator[str]:
         for rank in _one_per_node(found):
             if rank["tokens"] not in (None, usual):
                 yield f"{rank['node']}: its tokens differ from most nodes'"
+    usual = statistics.median_low(rank["clock"] for rank in _one_per_node(found))
     for rank in _one_per_node(found):
-        if abs(rank["clock"]) > CLOCKS:
-            yield f"{rank['node']}: its clock is {rank['clock']:+.1f} s off the first node's; run NTP"
+        if abs(rank["clock"] - usual) > CLOCKS:
+            yield f"{rank['node']}: its clock is {rank['clock'] - usual:+.1f} s off most nodes'; run NTP"
 
 
 def _slow(found: list[dict]) -> Iterator[str]:

@@ -58,6 +58,23 @@ def test_each_fault_names_its_node_and_no_other():
         assert bad_nodes(found) == ["node2"]
 
 
+def test_a_wrong_clock_of_the_first_node_is_its_own_fault():
+    found = healthy()
+    for rank in found[2:]:
+        rank["clock"] += 90.0  # all are measured against the first rank's
+    (line,) = problems(found)
+    assert line.startswith("node0: its clock is -90.0 s off most nodes'")
+    assert bad_nodes(found) == ["node0"]
+
+
+def test_a_name_within_another_is_not_that_node():
+    found = healthy()
+    for rank in found:
+        rank["node"] = rank["node"].replace("node2", "xnode1")
+    found[4]["memory"] = 1e11
+    assert bad_nodes(found) == ["xnode1"]
+
+
 def test_a_slow_link_names_both_ends():
     found = healthy()
     found[0]["pairs"][4] = found[4]["pairs"][0] = 1e9
