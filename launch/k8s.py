@@ -22,6 +22,7 @@ from launch.pod import NOTHING
 
 TIMEOUT = 30  # seconds for an answer
 PATIENCE = 60.0  # seconds for a finished job to be deleted before its successor is created
+COMPLETE = ("Complete", "Completed")  # of a Job and a TrainJob, of a JobSet
 REMEDIES = {  # for what the API refuses, by status
     401: "log in again: it does not accept the kubeconfig's user",
     403: "ask for this permission, or choose another cluster.namespace",
@@ -89,6 +90,14 @@ def is_queued(job: Job) -> bool:
     return found is not None and not _has_ended(found)
 
 
+def is_complete(job: Job) -> bool:
+    """Whether all its pods have ended well: the run has finished. Raises ConfigError."""
+    kind, namespace, name = job.id.split("/")
+    with _api() as api:
+        found = _read(api, kind, namespace, name)
+    return found is not None and _has_ended(found, COMPLETE)
+
+
 def stop(_run: Path, job: Job) -> str:
     """Delete the job: its pods get SIGTERM and `cluster.grace` seconds to save."""
     kind, namespace, name = job.id.split("/")
@@ -117,10 +126,9 @@ def _state(found: Manifest) -> str:
     return f"running, {counts}, {status.get('failed', 0)} failed"
 
 
-def _has_ended(found: Manifest) -> bool:
-    ended = ("Complete", "Completed", "Failed")
+def _has_ended(found: Manifest, ways: tuple[str, ...] = (*COMPLETE, "Failed")) -> bool:
     conditions = (found.get("status") or {}).get("conditions") or []
-    return any(each["type"] in ended and each["status"] == "True" for each in conditions)
+    return any(each["type"] in ways and each["status"] == "True" for each in conditions)
 
 
 def _read(api: Any, kind: str, namespace: str, name: str) -> Manifest | None:

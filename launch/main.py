@@ -108,6 +108,10 @@ def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
                 print(f"relama: {error}; still waiting", file=sys.stderr)
             silent = True
         time.sleep(POLL)
+    if job.cluster == "kubernetes":  # its volume is not here
+        if k8s.is_complete(job):
+            return print(f"relama: job {job.id} has ended: the run has finished")
+        raise RunError(f"{path}: the job ended before the run had finished; {k8s.status(job)}")
     deadline = time.monotonic() + NFS_DELAY
     while not any((path / marker).exists() for marker in markers.ALL) and time.monotonic() < deadline:
         time.sleep(POLL_MARKER)

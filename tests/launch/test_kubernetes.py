@@ -266,6 +266,25 @@ def test_an_image_without_relama_fails_at_once_and_status_says_so(tmp_path, caps
     assert "image: has no Relama" in _state({**job, "status": {"conditions": [failed]}})
 
 
+@pytest.mark.parametrize("code", [0, NOTHING[0]])
+def test_waiting_ends_as_the_job_does_though_its_volume_is_not_here(code, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("kubernetes")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("launch.main.POLL", 0.1)
+    monkeypatch.setattr("launch.main.NFS_DELAY", 0.1)
+    with cluster(tmp_path / "cluster") as kubernetes:
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
+        pod = ["sh", "-c", f"exit {code}"]
+        monkeypatch.setattr(kubernetes, "_start", lambda *_: subprocess.Popen(pod, start_new_session=True))
+        assert main([*COMMON, "cluster.volumes=data:/data", "wait=true", "run=r"]) == (code != 0)
+    said = capsys.readouterr()
+    if code == 0:
+        assert said.out.endswith("has ended: the run has finished\n")
+    else:
+        assert "the job ended before the run had finished; Kubernetes Job" in said.err
+        assert "failed (PodFailurePolicy); log: kubectl" in said.err and said.err.count("\n") == 1
+
+
 def test_a_refused_service_leaves_no_job(tmp_path, monkeypatch, capsys):
     pytest.importorskip("kubernetes")
     monkeypatch.chdir(tmp_path)
