@@ -58,6 +58,15 @@ def run(argv: list[str]) -> None:
     if lineage:
         said = f"relama: {path} continues from {lineage.parent} after step {lineage.step}"
         print(said, file=sys.stderr)
+    pods = config.max_nodes if config.cluster.name == "kubernetes" and not measures else 1
+    if (
+        pods > 1 and not config.cluster.volumes and config.cluster.format != "trainjob"
+    ):  # whose runtime has some
+        print(
+            f"relama: warning: without cluster.volumes=CLAIM:/path the {pods} pods share no folder, and run= "
+            "must be in one",
+            file=sys.stderr,
+        )
     if measures:  # on the machines, and in the processes, that the run would have
         config, arguments = replace(config, max_restarts=0), [MEASURE, *arguments]
     if config.dry_run:

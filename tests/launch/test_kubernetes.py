@@ -153,6 +153,12 @@ def _plain(value: Any) -> object:
     return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
+def test_pods_that_share_no_folder_are_warned_of(capsys):
+    for more, is_warned in (["nodes=2"], True), (["nodes=2", "cluster.volumes=a:/a"], False), ([], False):
+        assert main([*COMMON, *more, "model=7b", "data=mix", "run=big", "dry_run=true"]) == 0
+        assert ("the 2 pods share no folder" in capsys.readouterr().err) == is_warned
+
+
 def test_every_argument_reaches_the_pod_as_typed(capsys):
     nasty = ["a b", "it's", "$(HOME)", "$$", "$HOME", "`x`", "é", "; x #", "{{.}}"]
     arguments = [f"corpora={each}" for each in nasty]
