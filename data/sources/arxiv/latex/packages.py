@@ -1,8 +1,8 @@
 r"""Commands of packages for authors' notes and changes, as definitions of what a reader sees.
 
 A note to co-authors is not text of the paper, whether its package prints it or not; the new text of a
-change is. Sources: the manuals of todonotes, changes, fixme, trackchanges,
-easyReview, pdfcomment and beamer.
+change is. Sources: the manuals of todonotes, easy-todo, todo, changes, fixme,
+trackchanges, easyReview, pdfcomment and beamer.
 """
 
 _TODO = (
@@ -12,6 +12,8 @@ _TODO = (
 PACKAGES = {
     "todonotes": _TODO,
     "luatodonotes": _TODO,
+    "easy-todo": r"\newcommand{\todo}[1]{}\newcommand{\listoftodos}{}",
+    "todo": r"\newcommand{\todo}[2][]{}\newcommand{\todos}{}",
     "changes": r"\newcommand{\added}[2][]{#2}\newcommand{\deleted}[2][]{}\newcommand{\replaced}[3][]{#2}"
     r"\newcommand{\highlight}[2][]{#2}\newcommand{\listofchanges}[1][]{}\newcommand{\comment}[2][]{}",
     # After a star, the text that the note is about follows.

@@ -40,6 +40,8 @@ def test_a_last_section_on_literature_is_text_without_entries():
     ("package", "text", "left"),
     [
         ("luatodonotes", "One.\\todo[inline]{x}", "One."),
+        ("easy-todo", "One.\\todo{x}\\listoftodos", "One."),
+        ("todo", "One.\\todo[x]{y} Two.\\todo{z}", "One. Two."),
         ("fixme", "One\\fxnote{x}\\fxwarning[author=B]{y} and \\fxnote*{x}{two}.", "One and {two}."),
         ("fixme", "One.\\begin{anfxnote}{x}long\\end{anfxnote}", "One."),
         ("changes", "One.\\comment[id=B]{x}", "One."),
