@@ -8,6 +8,7 @@ the file and record it came from, so any trained token can be traced back to the
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
 
@@ -52,7 +53,7 @@ class Document:
     licence: str = ""
     meta: str = "{}"  # JSON with everything else that is known
 
-    @property
+    @cached_property
     def n_bytes(self) -> int:
         """The length of the text in UTF-8; Python knows it of ASCII without encoding it."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())

@@ -98,6 +98,8 @@ def _read(plan: Plan, task: int) -> None:
 def _documents(plan: Plan, task: int) -> Iterator[Document | Drop]:
     done = records = 0
     shown = time.monotonic()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGPROF, _alarm)  # once: it takes longer than to clean a short record
     for one in plan.tasks[task]:
         _check_unchanged(plan, one.input)
         for item in _read_slice(plan.recipe, one):
@@ -190,7 +192,6 @@ def _at_most(seconds: float) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signal.signal(signal.SIGPROF, _alarm)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
