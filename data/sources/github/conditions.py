@@ -41,6 +41,7 @@ _FOREIGN = (
     *("untersagt", "verboten", "nicht gestattet", "kommerziell", "interdit", "commerciale"),
     *("sans autorisation", "sans l'autorisation", "prohibid", "proibid", "vietat", "comercia"),
 )
+_HOLDER = re.compile(r"(?:copyright|\(c\)|©|&copy;)[^\n.。]*")  # its name may have such a word
 _HARMLESS = re.compile(
     r"\b(?:non ?commercial|private) (?:and|or|and or) commercial\b|\bcommercial (?:and|or"
     r"|and or) non ?commercial\b"
@@ -79,7 +80,7 @@ def without_grant(plain: str) -> str:
 
 def has_foreign_conditions(text: str) -> bool:
     """Whether a text sets conditions in another language than English."""
-    text = text.lower()
+    text = _HOLDER.sub("", text.lower())
     return any(words in text for words in _FOREIGN)
 
 

@@ -100,3 +100,8 @@ def test_a_file_of_many_joined_ones_is_dropped_for_any_of_them():
 def test_conditions_in_other_languages_count(rider, license):
     assert recognize(f"{MIT}\n\n{rider}\n") == recognize(f"{rider}\n\n{MIT}\n") == license
     assert is_kept(f"# Copyright 2020 B Lee. {rider}\n{CODE}", "a.py") == (license == "mit")
+
+
+def test_the_name_of_a_company_is_no_condition():
+    holder = "Copyright (c) 2020 Comercial Lago S.A."
+    assert recognize(f"{holder}\n\n{MIT}") == "mit" and is_kept(f"# {holder}\n{CODE}", "a.py")
