@@ -80,6 +80,11 @@ def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     missing = [source for source, place in stores.items() if not has_manifest(place)]
     if not missing:
         return stores
+    if str(corpora).startswith(("http://", "https://")):  # few list a folder, and none takes files
+        raise DataError(
+            f"{corpora}: no {missing[0]}/tokens/manifest.json there; put the folder {missing[0]} there that "
+            "`relama prepare` makes, or correct the URL"
+        )
     if is_remote(corpora) and not sources_in(str(corpora)):
         raise DataError(
             f"{corpora}: empty, or no such folder; `relama prepare … output={corpora}/NAME` fills it"

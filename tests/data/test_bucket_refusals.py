@@ -208,6 +208,14 @@ def test_a_login_page_in_place_of_the_manifest_is_named(server, tmp_path):
         open_store("http://{}:{}/a".format(*server.place), cache=CacheConfig(str(tmp_path)))
 
 
+def test_a_web_server_without_the_tokens_is_told_what_to_put_there(server):
+    pytest.importorskip("aiohttp")
+    answer(server, 404, "NoSuchKey")
+    corpora = "http://{}:{}/corpora".format(*server.place)
+    with pytest.raises(DataError, match=r"no mine/tokens/manifest\.json there; put the folder mine there"):
+        find_stores(corpora, DataConfig(name="mix", weights={"mine": 1.0}))
+
+
 def test_ranges_are_asked_for_as_they_are_stored(server, tmp_path):
     """A proxy that compresses would give a range of what it compressed."""
     store = random_store(tmp_path / "store", "c4", 4096)
