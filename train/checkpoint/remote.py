@@ -109,6 +109,8 @@ class Remote:
             owner = json_of(self.bucket.read_agreed(OWNER)).get("id")
         except FileNotFoundError:
             owner = None
+        if not mine and owner is None and not self.steps():
+            self._refuse_to_replace()
         here = complete_steps(self.checkpoints)
         is_ours = owner in (mine, None) if mine else not here or (owner is None and not self.steps())
         if is_ours or any(self.is_same(step) for step in self.steps() if step in here):
@@ -117,6 +119,14 @@ class Remote:
             f"checkpoint.remote={self.url}: has the checkpoints of another run; choose another URL for "
             f"{self.folder}, or move what is there away"
         )
+
+    def _refuse_to_replace(self) -> None:
+        """Raise RunError if an upload would replace files of something else: tokens, or weights."""
+        for name in sorted({*FILES} & {*self.bucket.names()}):
+            raise RunError(
+                f"checkpoint.remote={self.url}: has a {name}, but no run is there, and an upload would "
+                "replace it; choose another URL, or move what is there away"
+            )
 
     def is_same(self, step: int) -> bool:
         """Whether the checkpoint at the URL is the local one, not of the same step before a rewind."""

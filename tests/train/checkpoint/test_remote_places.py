@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 import data.bucket as bucket_module
-from tests.support.buckets import Chaos, hasten, objects, serving
+from tests.support.buckets import Chaos, hasten, objects, serving, upload
 from tests.train.checkpoint.test_remote import remote, save, uploaded, uploader
 from train.checkpoint.folder import complete_steps
 from train.checkpoint.transfer import Sender
@@ -89,6 +89,19 @@ def test_a_lie_about_a_small_file_or_a_listing_stops_no_upload_and_is_not_restor
     assert (run / "metrics.jsonl").read_bytes() == before
     said = capsys.readouterr().out
     assert "another process" not in said and "is not uploaded" not in said and "not removed" not in said
+
+
+def test_files_of_something_else_are_not_replaced(tmp_path):
+    """A store of tokens and a folder of weights have a tokenizer, too."""
+    run, url = tmp_path / "run", "s3://runs/store"
+    save(run, 1)
+    (tmp_path / "store").mkdir()
+    for name in ("manifest.json", "tokenizer.model"):
+        (tmp_path / "store" / name).write_text(name)
+    upload(tmp_path / "store", "runs", "store")
+    with pytest.raises(RunError, match=r"runs/store: has a tokenizer\.model, but no run is there"):
+        remote(run, url)
+    assert {*objects("runs", "store/")} == {"store/manifest.json", "store/tokenizer.model"}
 
 
 def test_a_url_without_a_folder_to_write_to_is_refused_by_name(tmp_path, monkeypatch):
