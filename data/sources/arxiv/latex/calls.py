@@ -85,7 +85,7 @@ class Calls:
         self._flags, self._numbers, self._text = flags, numbers, text
         self._used: set[str] | None = None  # control words that occur elsewhere than in tests
         self._cache: dict[str, str] = {}  # values of macros without arguments
-        # Those of them that take nothing from what follows a call, and whether \\xspace ends them.
+        # Those of them that take nothing from what follows a call, and whether \xspace ends them.
         self._ready: dict[str, tuple[str, bool]] = {}
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
