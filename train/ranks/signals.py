@@ -1,10 +1,13 @@
 """Signals that end a run after its current step: SIGINT, SIGTERM, SIGHUP, and SIGUSR1 from schedulers."""
 
+import os
 import signal
+from contextlib import suppress
 
 import torch
 import torch.distributed as dist
 
+from configs import terminal
 from train.ranks import identity
 
 
@@ -34,7 +37,16 @@ class Signals:
         return self.agreed is not None
 
     def _receive(self, number: int, _frame: object) -> None:
-        self.received = self.received or number
         # torchrun passes the terminal's Ctrl-C on, so it arrives twice. Otherwise a second one ends at once.
         again = signal.SIG_IGN if identity.under_torchrun() else signal.default_int_handler
         signal.signal(signal.SIGINT, again)
+        if number == signal.SIGINT and self.received is None and identity.is_first():
+            _answer("" if identity.under_torchrun() else "; again stops now")
+        self.received = self.received or number
+
+
+def _answer(more: str) -> None:
+    """Say at once that the step is the last one; it may take long. `print` may be what was interrupted."""
+    below = "\n" if terminal.is_live() else ""  # the live line and the terminal's ^C
+    with suppress(OSError):  # nobody reads it
+        os.write(2, f"{below}relama: stopping after this step{more}\n".encode())
