@@ -99,6 +99,7 @@ def _older(corpora: Path) -> dict | None:
 
 def _make(corpora: Path, made: dict, progress: Progress) -> None:
     """Make everything in a temporary folder; move the folders into place one by one, the marker last."""
+    from data.prepare.page import write_page
     from data.prepare.recipe import Recipe, make_text
     from data.sources import github, text
     from data.tokens.build import build_store  # these imports take a second, which a finished sample saves
@@ -122,6 +123,7 @@ def _make(corpora: Path, made: dict, progress: Progress) -> None:
     tokenizer = Tokenizer(model)
     for source in WEIGHTS:
         build_store(new / source / "text", new / source / "tokens", tokenizer, source=source, heldout=HELDOUT)
+        write_page(new / source)
     write_whole(new / "sample" / "sample.json", json.dumps(made, indent=1))
     (corpora / "sample" / "sample.json").unlink(missing_ok=True)
     for name in (*WEIGHTS, "sample"):

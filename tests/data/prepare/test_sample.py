@@ -86,6 +86,12 @@ def test_both_sources_are_large_enough_to_train_and_to_validate(corpora):
         assert TokenStore.open(folder).vocab_size == CONFIG.vocab_size
 
 
+@pytest.mark.parametrize("source", ["python_code", "python_docs"])
+def test_each_source_has_its_page_as_other_sources_have(corpora, source):
+    page = (corpora / source / "report.html").read_text()
+    assert f"<h1>{source}</h1>" in page and "held-out tokens" in page
+
+
 def test_its_weights_are_those_its_tokenizer_was_trained_with():
     assert CONFIG.chosen() == sample.WEIGHTS
 
