@@ -18,8 +18,8 @@ _TIME = re.compile(
 )
 # Kubernetes' names, labels and quantities, as kubernetes.io/docs/concepts/overview/working-with-objects and
 # kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity define them.
-_SUBDOMAIN = r"[a-z0-9]++(?:[.-]++[a-z0-9]++)*+"
-_LABEL = r"[A-Za-z0-9][\w./-]*+(?<![./_-])"
+_SUBDOMAIN = r"(?<![a-z0-9.-])[a-z0-9]++(?:[.-]++[a-z0-9]++)*+"
+_LABEL = r"(?<![\w./-])[A-Za-z0-9][\w./-]*+(?<![./_-])"
 _VALUE = r"(?:[A-Za-z0-9][\w.-]{0,62}+(?<![._-]))?"
 _QUANTITY = r"[0-9]++(?:\.[0-9]++)?(?:[KMGTPE]i|[mkMGTPE]|[eE][0-9]++)?"
 _NAME = re.compile(_SUBDOMAIN)

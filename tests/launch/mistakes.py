@@ -279,7 +279,7 @@ MISTAKES = {
     "audit tokens=1T": "tokens=1T: expected a number or null in digits: tokens=1000000000000",
     "branch run=first@1 to=new": "at: is required; give at=… (",
     "evaluate weights=first tasks=all": "tasks=all: no such task; expected one of the suite",
-    "train TRAIN input=other.txt source=my run=new": "; give source=NAME for another source, or move it away",
+    "train TRAIN input=other.txt source=my run=new": "for another source, or move corpora/my away",
     # lists given in parts, as braces do, and empty ones
     "report run=first run=runs/first": "run=first,runs/first: runs/first twice; give different runs",
     "average weights=first weights=frist output=new": "frist: no such file or folder",

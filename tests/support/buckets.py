@@ -4,9 +4,7 @@ moto's server (Python), and s3rver (Node.js) where `npm install --no-save s3rver
 node_modules/.bin/s3rver or $S3RVER names it.
 """
 
-import hashlib
 import http.client
-import json
 import os
 import random
 import shutil
@@ -25,9 +23,9 @@ import numpy as np
 import pytest
 
 import data.bucket as bucket_module
-from data.tokens import sums
-from data.tokens.store import DOCUMENT, TOKENIZERS, VERSION, TokenStore, checksum, manifest_checksum
+from data.tokens.store import TokenStore
 from tests.support.ports import free_port
+from tests.support.stores import write_store
 
 FAULTS = ("delay", "cut", "repeat", "corrupt", "refuse", "truncate", "another", "hang up")
 REQUEST_FAULTS = ("delay", "refuse", "hang up")  # the others change an answer's content
@@ -153,30 +151,9 @@ def objects(bucket: str, prefix: str = "") -> dict[str, int]:
 
 def random_store(folder: Path, source: str, n_tokens: int) -> TokenStore:
     """A store of random tokens in two shards, with block checksums."""
-    folder.mkdir(parents=True)
-    (folder / TOKENIZERS[0]).write_bytes(b"none")
-    shards = []
-    for i in range(2):
-        tokens = np.random.default_rng([n_tokens, i]).integers(0, 32000, n_tokens // 2, dtype=np.uint16)
-        path, table = folder / f"train-{i:05d}.bin", folder / f"train-{i:05d}.docs"
-        tokens.tofile(path)
-        np.array([(len(tokens), 0, 0)], DOCUMENT).tofile(table)
-        sums.add(path, checksum(path))
-        names = {"file": path.name, "documents_file": table.name}
-        counts = {"tokens": len(tokens), "documents": 1, "bytes": 0}
-        shards.append(names | counts | {"xxh3": checksum(path), "documents_xxh3": checksum(table)})
-    fingerprint = hashlib.sha256(b"none").hexdigest()
-    manifest = {
-        "version": VERSION,
-        "source": source,
-        "dtype": "<u2",
-        "tokenizer": {"fingerprint": fingerprint, "vocab_size": 32000, "bos_id": 1, "eos_id": 2},
-        "text_files": [],
-        "splits": {"train": {"tokens": n_tokens, "documents": 2, "bytes": 0, "shards": shards}},
-    }
-    manifest["xxh3"] = manifest_checksum(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    return TokenStore.open(folder)
+    draws = [np.random.default_rng([n_tokens, i]) for i in range(2)]
+    shards = [draw.integers(0, 32000, n_tokens // 2, dtype=np.uint16) for draw in draws]
+    return write_store(folder, source, {"train": shards}, b"none", 32000)
 
 
 class Chaos:

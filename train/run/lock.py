@@ -58,10 +58,13 @@ def refuse_unshared(path: Path, owner: str, host: str) -> None:
 
 
 def _is_of(path: Path, owner: str) -> bool:
-    with suppress(OSError):
+    try:
         found = lease.read_at(path)
-        return found is not None and found.id == owner
-    return False
+    except PermissionError:  # it is there, and a folder of this machine's own would have none
+        return True
+    except OSError:
+        return False
+    return found is not None and found.id == owner
 
 
 def _locked(path: Path, deadline: float) -> IO[str]:
