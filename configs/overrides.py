@@ -90,6 +90,13 @@ def quoted(value: str) -> str:
     )
 
 
+def unquoted(value: str) -> str:
+    """What `quoted` was given; any other value unchanged."""
+    if len(value) < 2 or value[0] != "'" or value[-1] != "'":
+        return value
+    return str(OverridesParser.create().parse_override(f"key={value}").value())
+
+
 def at_home(value: str) -> str:
     """A path below ~, which shells leave after an equals sign, in full."""
     return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value

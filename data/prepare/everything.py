@@ -19,7 +19,7 @@ from data import mixture, remote
 from data.errors import DataError
 from data.prepare.config import CCNET_KEYS, RECIPES, PrepareConfig, renamed_key
 from data.prepare.inputs import find_inputs
-from data.prepare.source import prepare
+from data.prepare.source import make
 from data.progress import Progress
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
@@ -61,8 +61,11 @@ def prepare_all(config: PrepareConfig) -> None:
                 from data.prepare.ccnet_models import train_models  # imports packages only it needs
 
                 train_models(models)
-            prepare(source)
+            make(source)
     if config.stage == "text":
+        print(
+            f"{', '.join(sources)}: text ready under {config.corpora}. Next: the same command with stage=all"
+        )
         return
     if not model.is_file():
         if config.tokenizer:
@@ -71,7 +74,7 @@ def prepare_all(config: PrepareConfig) -> None:
         training = TokenizerConfig(listed, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
         train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
     for source in sources.values():
-        prepare(replace(source, stage="all", tokenizer=str(model)))
+        make(replace(source, stage="all", tokenizer=str(model)))
     missing = [name for name in config.data.chosen() if name not in sources]
     own = [name for name in sources if name not in mixture.RECIPES]
     keys = [f"data.weights.{name}={config.data.weights[name]:g}" for name in own]

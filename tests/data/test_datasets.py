@@ -81,7 +81,7 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     assert main(arguments) == 0
     output = capsys.readouterr()
     assert "B of disk" in output.err and "hours on 1 cores" in output.err
-    assert "data.sources=c4,github,mine" in output.out
+    assert "data.sources=c4,github,mine" in output.out and output.out.count("Next") == 1
     stores = {
         name: TokenStore.open(tmp_path / "corpora" / name / "tokens") for name in ("c4", "github", "mine")
     }
@@ -91,6 +91,9 @@ def test_all_sources_of_a_list_become_text_a_tokenizer_and_tokens(tmp_path, caps
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "corpora").rglob("*.bin")}
     assert main(arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in made} == made, "a second run makes nothing again"
+    capsys.readouterr()
+    assert main([*arguments, "stage=text"]) == 0
+    assert capsys.readouterr().out.count("Next: the same command with stage=all") == 1
 
 
 @pytest.mark.parametrize(

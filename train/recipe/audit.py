@@ -13,7 +13,7 @@ from pathlib import Path
 from configs import terminal
 from configs.errors import reason
 from configs.load import CONFIGS, entry, load
-from configs.overrides import as_key
+from configs.overrides import as_key, unquoted
 from data import folders
 from data.audit import Audit, AuditConfig, audit, table
 from data.cache.store import open_store
@@ -44,7 +44,7 @@ class Compared:
 
 def run(argv: list[str]) -> None:
     argv = as_key("run", argv)
-    given = {_key(arg): arg.partition("=")[2] for arg in argv if "=" in arg}
+    given = {_key(arg): unquoted(arg.partition("=")[2]) for arg in argv if "=" in arg}
     size = given.get("size")
     if size is not None and size not in SIZES:
         raise RunError(f"size={size}: expected one of {', '.join(SIZES)}")

@@ -146,6 +146,8 @@ def test_a_run_is_compared_by_its_own_config_and_tokenizer(corpora, tmp_path, ca
     assert "! model.dim: 32; LLaMA: 4096 (Table 2)" in out
     assert "! tokenizer vocab_size: 4096; LLaMA: 32000" in out and "! model.vocab_size: 4096" in out
     assert "! model.n_layers" in out and "! optim.betas" not in out
+    (tmp_path / "audit.yaml").write_text(f"run: {run}\n")
+    assert outcome([f"config={tmp_path / 'audit.yaml'}"], capsys)[:2] == (code, out)
     (run / "tokenizer.model").write_bytes(b"\xff")
     code, _, err = outcome([f"run={run}"], capsys)
     assert code == 1 and "tokenizer.model: not a readable SentencePiece model" in err
