@@ -9,6 +9,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import setuptools
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("configs", "data", "model", "train", "launch")
@@ -140,3 +141,20 @@ def test_no_name_hides_a_package_from_torchrun():
         "__pycache__",
     }
     assert sorted((names - allowed) & others) == []
+
+
+def test_an_installed_copy_has_every_file(monkeypatch):
+    """Also one that is not editable, as `pip install .` makes: only C's sources stay behind."""
+    monkeypatch.chdir(ROOT)
+    project = setuptools.Distribution()
+    project.parse_config_files(["pyproject.toml"])
+    build = project.get_command_obj("build_py")
+    build.ensure_finalized()
+    installed = {Path(file) for file in build.get_source_files()}
+    present = {
+        path.relative_to(ROOT)
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.*")
+        if path.is_file() and path.suffix not in (".c", ".h", ".so", ".pyc")
+    }
+    assert present - installed == set()
