@@ -146,11 +146,13 @@ def test_no_name_hides_a_package_from_torchrun():
 def test_an_installed_copy_has_every_file(monkeypatch):
     """Also one that is not editable, as `pip install .` makes: only C's sources stay behind."""
     monkeypatch.chdir(ROOT)
-    project = setuptools.Distribution()
+    project = setuptools.Distribution({"script_name": "setup.py"})
     project.parse_config_files(["pyproject.toml"])
+    project.include_package_data = False  # or it writes relama.egg-info, and believes an old one
     build = project.get_command_obj("build_py")
     build.ensure_finalized()
     installed = {Path(file) for file in build.get_source_files()}
+    installed |= {Path(folder, name) for _, folder, _, names in build.data_files for name in names}
     present = {
         path.relative_to(ROOT)
         for room in ROOMS
