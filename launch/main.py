@@ -59,9 +59,8 @@ def run(argv: list[str]) -> None:
         said = f"relama: {path} continues from {lineage.parent} after step {lineage.step}"
         print(said, file=sys.stderr)
     pods = config.max_nodes if config.cluster.name == "kubernetes" and not measures else 1
-    if (
-        pods > 1 and not config.cluster.volumes and config.cluster.format != "trainjob"
-    ):  # whose runtime has some
+    has_volumes = bool(config.cluster.volumes) or config.cluster.format == "trainjob"  # its runtime's
+    if pods > 1 and not has_volumes:
         print(
             f"relama: warning: without cluster.volumes=CLAIM:/path the {pods} pods share no folder, and run= "
             "must be in one",

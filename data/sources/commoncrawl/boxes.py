@@ -16,7 +16,7 @@ from data.sources.commoncrawl.scan import FORUM, Facts, kind_of
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
-_PAGES = "footer, aside, nav"  # of the page, unless they are in one of these:
+_PAGE_ENDS = "footer, aside, nav"  # the page's own, unless they are in one of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -35,13 +35,13 @@ def remove_boxes(body: ElementNode, facts: Facts) -> None:
 
 
 def remove_page_ends(body: ElementNode) -> None:
-    """Remove the page's own footers and asides, which may be longer than its article, if it has an article.
+    """Remove the page's own footers, asides and navigation if it has an article, which may be shorter.
 
     A footer belongs to the nearest section around it (HTML's standard, 4.3.8).
     """
     if body.query_selector("article p, main p") is None:
         return
-    for element in select(body, _PAGES):
+    for element in select(body, _PAGE_ENDS):
         parent = element.parent_element
         while parent is not None and parent.tag not in _SECTIONS:
             parent = parent.parent_element
