@@ -1,4 +1,19 @@
-"""A template's arguments: positional ones and named ones."""
+"""A template's arguments: positional ones and named ones, and which of them holds the text."""
+
+import re
+
+from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.patterns import Rule
+
+_TEXTS = (  # names of an argument that holds the text
+    "text", "quote", "texte", "texto", "testo", "zitat", "citat", "цитата", "lt", "content", "tekst", "treść",
+    "текст", "contenu", "contenido", "conteúdo", "citaat", "citát", "szöveg", "liste", "содержание", "зміст",
+)  # fmt: skip
+_TIME = re.compile(r"\d{8,14}")
+_TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
+    r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? (?:de )?[^\W\d_]+\.? (?:de )?\d{4}.*|\W*",
+    re.IGNORECASE,
+)
 
 
 def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
@@ -18,3 +33,54 @@ def split(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
             positional += [""] * (place - len(positional))
             positional[place - 1] = named.pop(str(place))
     return positional, named
+
+
+def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
+    """The argument that holds the text: a named one, or the one at `place`, or the first."""
+    for key in _TEXTS:
+        if named.get(key):
+            return named[key]
+    at = positional[place] if place < len(positional) else ""
+    return at or next(iter(positional), "")
+
+
+def second(positional: list[str], named: dict[str, str]) -> str:
+    """The text after a language, a script or a color; without these, the first argument."""
+    forms_only = len(positional) == 1 and forms_of(named)  # {{langx|ko|hangul=서울}}
+    return forms_only or text(positional, named, 1)
+
+
+def last(positional: list[str], named: dict[str, str]) -> str:
+    """The last argument that is not empty, as for a transliteration."""
+    return next((value for value in reversed(positional) if value), "")
+
+
+def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
+    """An editors' note around running text, such as "citation needed"; dropped if it wraps no text."""
+    content = text(positional, named)
+    if not content or _TAG_OF_NOTE.fullmatch(content):
+        return None
+    return content if " " in content or len(content) > 2 else None
+
+
+def wrapped_clause(positional: list[str], named: dict[str, str]) -> str | None:
+    """A note around running text or with a topic's code: {{carece de fontes|soc|data=2011}} (Portuguese)."""
+    content = wrapped(positional, named)
+    return content if content and " " in content else None
+
+
+def wrapped_after_time(positional: list[str], named: dict[str, str]) -> str | None:
+    """A note that may begin with a time: {{Fakt/dne|20091022193405|text}} (Czech)."""
+    has_time = bool(positional) and _TIME.fullmatch(positional[0]) is not None
+    return wrapped(positional[has_time:], named)
+
+
+EDITORS_NOTES = (wrapped, wrapped_clause, wrapped_after_time)
+FUNCTIONS: dict[str, Rule] = {
+    "text": text,
+    "second": second,
+    "last": last,
+    "wrapped": wrapped,
+    "wrapped clause": wrapped_clause,
+    "wrapped after a time": wrapped_after_time,
+}

@@ -39,7 +39,7 @@ _FRENCH_BETWEEN = {
 _LEVELS = {
     "DE-NN": "m ü. NN", "DE-NHN": "m ü. NHN", "DE-HN": "m ü. HN", "DE": "m ü. NHN", "AT": "m ü. A.",
     "CH": "m ü. M.", "LI": "m ü. M.", "IT": "m s.l.m.", "ES": "msnm", "CZ": "m n.m.", "SK": "m n.m.",
-    "PL": "m n.p.m.", "SI": "m. i. J.",
+    "PL": "m n.p.m.", "SI": "m. i. J.", "NO": "moh.",
 }  # fmt: skip
 
 

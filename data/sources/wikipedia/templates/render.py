@@ -6,14 +6,14 @@ from enum import Enum
 from functools import cache
 
 from data.sources.wikipedia.templates import dates, languages, separators
-from data.sources.wikipedia.templates.arguments import split
+from data.sources.wikipedia.templates.arguments import EDITORS_NOTES, split
 from data.sources.wikipedia.templates.authors import bare
 from data.sources.wikipedia.templates.coordinates import coordinates
 from data.sources.wikipedia.templates.countries import flag_rules, named_country
 from data.sources.wikipedia.templates.functions import evaluated
 from data.sources.wikipedia.templates.languages import common
 from data.sources.wikipedia.templates.patterns import Rule, Rules, compiled, drop, dropped
-from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship, wrapped
+from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 from data.sources.wikipedia.templates.unknown import running_text, shown_by_name
 
 _COMMON = dropped(common.DROPPED) | compiled(common.TABLE, FUNCTIONS)
@@ -86,7 +86,7 @@ class Templates:
             return Rendered.SOUND
         if rule is drop or (rule is coordinates and in_brackets()):
             return Rendered.DROPPED
-        if (rule is wrapped or (rule is None and name.endswith("?"))) and is_attached():
+        if (rule in EDITORS_NOTES or (rule is None and name.endswith("?"))) and is_attached():
             return Rendered.DROPPED
         if rule:
             text = rule(*split(arguments))

@@ -7,71 +7,15 @@ template. Each rule follows its template's documentation in the English Wikipedi
 import re
 
 from data.sources.wikipedia.marks import HOLE, SUB, SUB_END, SUP, SUP_END, literal
-from data.sources.wikipedia.templates import authors, coordinates, figures, forms, measures
+from data.sources.wikipedia.templates import arguments, authors, coordinates, figures, forms, measures
+from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.patterns import Rule
 
-_TEXTS = (
-    "text",
-    "quote",
-    "texte",
-    "texto",
-    "testo",
-    "zitat",
-    "citat",
-    "цитата",
-    "lt",
-    "content",
-    "tekst",
-    "treść",
-)
-_TEXTS += (
-    "текст",
-    "contenu",
-    "contenido",
-    "conteúdo",
-    "citaat",
-    "citát",
-    "szöveg",
-    "liste",
-    "содержание",
-    "зміст",
-)
 _OF_REFERENCES = {"title", "last", "last1", "author", "author1", "url", "titre", "year", "journal"}
 _CHEMICAL_SIGNS = {"<->": "⇌", "->": "→", "*": "·", "\\s": "−", "\\d": "=", "\\t": "≡"}  # of {{chem2}}
 _CHARGE = re.compile(r"\((\d*[-+−–])\)")
 _RAISED, _LOWERED = re.compile(r"\^\{([^{}]*)\}"), re.compile(r"_\{([^{}]*)\}")
 _CODE = re.compile(r"[a-z]{2,3}(?:-[a-z]+)?")  # of a language
-_TAG_OF_NOTE = re.compile(  # the content of a "citation needed" that wraps no text: a date, a signature
-    r"[^\W\d_]*[ -]?(?:de |of )?\d{4}|[\d.\-/ :]+|[\d]{1,2}\.? [^\W\d_]+\.? \d{4}.*|\W*", re.IGNORECASE
-)
-
-
-def text(positional: list[str], named: dict[str, str], place: int = 0) -> str:
-    """The argument that holds the text: a named one, or the one at `place`, or the first."""
-    for key in _TEXTS:
-        if named.get(key):
-            return named[key]
-    at = positional[place] if place < len(positional) else ""
-    return at or next(iter(positional), "")
-
-
-def second(positional: list[str], named: dict[str, str]) -> str:
-    """The text after a language, a script or a color; without these, the first argument."""
-    forms_only = len(positional) == 1 and forms.forms_of(named)  # {{langx|ko|hangul=서울}}
-    return forms_only or text(positional, named, 1)
-
-
-def last(positional: list[str], named: dict[str, str]) -> str:
-    """The last argument that is not empty, as for a transliteration."""
-    return next((value for value in reversed(positional) if value), "")
-
-
-def wrapped(positional: list[str], named: dict[str, str]) -> str | None:
-    """An editors' note around running text, such as "citation needed"; dropped if it wraps no text."""
-    content = text(positional, named)
-    if not content or _TAG_OF_NOTE.fullmatch(content):
-        return None
-    return content if " " in content or len(content) > 2 else None
 
 
 def citation(positional: list[str], named: dict[str, str]) -> str | None:
@@ -79,8 +23,10 @@ def citation(positional: list[str], named: dict[str, str]) -> str | None:
     return None if named.keys() & _OF_REFERENCES else text(positional, named)
 
 
-def nihongo(positional: list[str], named: dict[str, str]) -> str:
+def nihongo(positional: list[str], named: dict[str, str]) -> str | None:
     """{{nihongo|English|kanji|romaji|extra}}: English (kanji, romaji, extra)."""
+    if not any(positional):
+        return forms.forms_of(named) or None  # {{chinois|s=北京|p=Běijīng}}
     first, *others = [*positional, "", "", ""][:4]
     inner = ", ".join(filter(None, others))
     return f"{first} ({inner})" if first and inner else first or inner
@@ -285,7 +231,7 @@ def phonemes(positional: list[str], named: dict[str, str]) -> str:
 
 
 FUNCTIONS: dict[str, Rule] = {
-    "text": text, "second": second, "last": last, "wrapped": wrapped, "citation": citation,
+    **arguments.FUNCTIONS, "citation": citation,
     "nihongo": nihongo, "chemistry": chemistry, "equation": equation, "nuclide": nuclide,
     "junction": junction, "lowered and raised": lowered_and_raised,
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,

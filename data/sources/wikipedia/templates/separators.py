@@ -6,13 +6,15 @@ https://www.mediawiki.org/wiki/Help:Magic_words#Formatting. A no-break space is 
 
 import re
 
-from data.sources.wikipedia.templates.patterns import Rules
+from data.sources.wikipedia.templates.measures import units
+from data.sources.wikipedia.templates.patterns import Rule, Rules
 
 _SEPARATORS = {"en": (",", ".")}  # of thousands, of decimals
 _SEPARATORS |= dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), (".", ","))
 _SEPARATORS |= dict.fromkeys(("bg", "cs", "es", "fr", "hu", "it", "pl", "pt", "ru", "sv", "uk"), (" ", ","))
 _FOUR_TOGETHER = ("bg", "es", "pl", "pt", "ru", "uk")  # languages that write 1234 without a separator
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[-−]?\d+(?:\.\d+)?", re.ASCII)
+_WITH_COMMA = re.compile(r"[-−]?\d+,\d+", re.ASCII)
 
 
 def written(number: str, language: str, *, in_groups: bool = True) -> str:
@@ -21,7 +23,8 @@ def written(number: str, language: str, *, in_groups: bool = True) -> str:
         return number
     thousands, decimal = _SEPARATORS[language]
     whole, point, rest = number.partition(".")
-    sign, digits = ("-", whole[1:]) if whole[0] == "-" else ("", whole)
+    digits = whole.lstrip("-−")
+    sign = whole[: -len(digits)]
     if in_groups and len(digits) > (4 if language in _FOUR_TOGETHER else 3):
         ends = range(len(digits), 0, -3)
         digits = thousands.join([digits[max(0, end - 3) : end] for end in ends][::-1])
@@ -34,6 +37,25 @@ def formatted(number: str, flags: list[str], language: str) -> str:
         thousands, decimal = _SEPARATORS[language]
         return number.replace(thousands, "").replace("\xa0", "").replace(decimal, ".")
     return written(number, language, in_groups="NOSEP" not in flags)
+
+
+def number_and_units(language: str, *, four_together: bool = False) -> Rule:
+    """{{unité|1234.5|km}}: 1 234,5 km; {{unité|1000|à=2000|m}}: 1 000 à 2 000 m.
+
+    The number may have a decimal comma where the language writes one: {{число|12345,67}} is 12 345,67.
+    """
+
+    def shown(number: str) -> str:
+        if _WITH_COMMA.fullmatch(number) and _SEPARATORS[language][1] == ",":
+            number = number.replace(",", ".")
+        is_short = four_together and len(number.partition(".")[0]) < 5
+        return written(number, language, in_groups=not is_short)
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        others = {key: value if key == "e" else shown(value) for key, value in named.items()}
+        return units([*map(shown, positional[:1]), *positional[1:]], others)
+
+    return rule
 
 
 def rules_of(language: str) -> Rules:

@@ -9,13 +9,12 @@ import re
 import unicodedata
 
 from data.sources.wikipedia.names import LANGUAGES
-from data.sources.wikipedia.templates.arguments import split
+from data.sources.wikipedia.templates.arguments import split, wrapped
 from data.sources.wikipedia.templates.dates import date_in, era
 from data.sources.wikipedia.templates.figures import of_its_name, quantity
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.functions import counted
 from data.sources.wikipedia.templates.languages import common
-from data.sources.wikipedia.templates.rules import wrapped
 
 _FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?")
 _CENTURY = re.compile(

@@ -39,7 +39,7 @@ CASES = [
     ("en", "==Sources==\n* {{cite web|url=x}}.\n* ;\n==Text==\n* Words.", "Text\n\n- Words."),
     (
         "de",
-        "Liegt {{Höhe|800|DE-NHN|link=true}} bei {{§|5|BGB}} dort.",
+        "Liegt {{Höhe|800|DE-NHN|link=true}} bei {{§|5|BGB|juris}} BGB dort.",
         "Liegt 800 m ü. NHN bei § 5 BGB dort.",
     ),
     ("de", 'Er sagte {{"|Ich kam|Autor=X}} und ging.', "Er sagte „Ich kam“ und ging."),

@@ -3,6 +3,7 @@
 from data.sources.wikipedia.templates import functions
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.separators import number_and_units
 
 RUSSIAN = """
 s | nobr | nowrap | цитата | comment | abbr | малый | музыка | мв | капитель | малые прописные
@@ -38,7 +39,7 @@ nl | нл → {1-2: }
 vgy → {1}
 рим | римские цифры | римское число → @roman
 хангыль → @nihongo
-китайский → {*:, }
+китайский → кит.[ трад. {1,трад}][, упр. {2,упр}][, пиньинь {3,пиньинь}][, палл. {4,палл}]
 """
 RUSSIAN_DROPPED = """
 книга | статья | cite * | публикация | примечания | основная статья | главная статья | см. также | значения
@@ -59,7 +60,7 @@ d → @second
 плюрал | plural → @plural
 бл. → бл. {1}
 століття → {1} століття
-наголос → {1=́}
+наголос → {1}́
 факт | джерело | джерело? | немає ад | без джерела | хто | хто? | що | коли | коли? | де | де? | уточнити
 | прояснити | який? | сумнівно | чому? | неясно → @wrapped
 num | число → @counted
@@ -76,7 +77,7 @@ UKRAINIAN_DROPPED = """
 BULGARIAN = """
 lang | език → @second
 lang-* | nowrap | цитат | мат | ударение → @text
-факт | източник? | кой | кога | къде | неясно | фактология → @wrapped
+факт | източник | посочи източник | източник? | кой | кога | къде | неясно | фактология → @wrapped
 ок. → ок. {1}
 век → {1} век
 """
@@ -112,10 +113,14 @@ def _plural(language: str) -> Rule:
 
 
 def _counted(language: str) -> Rule:
-    """{{число|3|дом|дома|домов}}: 3 дома; {{num|35|км²}}: 35 км²."""
-    return lambda positional, named: (
-        functions.counted(positional, language) or " ".join(filter(None, positional))
-    )
+    """{{число|3|дом|дома|домов}}: 3 дома; {{num|12345.6|км²}}: 12 345,6 км²."""
+    with_units = number_and_units(language)
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        number = with_units(positional[:1], {})
+        return functions.counted([number, *positional[1:]], language) or with_units(positional, named)
+
+    return rule
 
 
 RULES = {

@@ -2,9 +2,10 @@
 
 from data.sources.wikipedia.templates.patterns import compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.separators import number_and_units
 
 POLISH = """
-nowrap | cytat | poezja | ipa | abbr | skrót | wers bibl | cytat d | small | kapitaliki | lang-*
+nowrap | cytat | poezja | ipa | abbr | skrót | cytat d | small | kapitaliki | lang-*
 | obce | nazwa biblijna → @text
 lang → @second
 w języku | język obcy → {2}
@@ -13,7 +14,7 @@ j → @units
 fmt → {*}
 fakt | źródło | kto | kiedy | komu | gdzie | jakie | potrzebny przypis → @wrapped
 przelicz → @convert
-bibl → @verse
+bibl | wers bibl → @verse
 rzymskie → @roman
 ok. → ok. {1}
 nihongo → @nihongo
@@ -28,7 +29,8 @@ cytuj * | cytuj stronę | cytuj książkę | cytuj pismo | r | odn | przypisy | 
 CZECH = """
 nowrap | citát | citát * | citace | malé | lang-* | ipa | kapitálky → @text
 výslovnost | vjazyce2 | cizojazyčně | cizo jazyčně | jazyk → @second
-doplňte zdroj | fakt | kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
+doplňte zdroj | fakt | fakt/dne → @wrapped after a time
+kdo? | kdy? | kde? | upřesnit | zdroj? → @wrapped
 převod → @convert
 století → {1}. století
 cca | okolo → cca {1}
@@ -37,7 +39,7 @@ CZECH_DROPPED = """
 citace monografie | citace elektronického periodika | citace periodika | citace * | vjazyce | vlajka
 | hlavní článek | viz též | rozcestník | infobox * | infobox - * | autoritní data | commonscat | pahýl
 | souřadnice | kotva | možná hledáte | různé významy | překlad | neověřeno | clear | doplňte zdroje
-| wikifikovat | poznámka | fakt/dne | není ve zdroji | nejisté datum
+| wikifikovat | poznámka | není ve zdroji | nejisté datum
 """
 
 CROATIAN = """
@@ -67,7 +69,7 @@ HUNGARIAN = """
 nyelv | ny | lang → @second
 lang-* | h-* | nowrap | idézet | szöveg | ipa | ford-* → @text
 forr | forráshiányos szöveg | ki | mikor | hol | pontosabban | kit → @wrapped
-szám → @units
+szám → @number and units
 átváltás → @convert
 század → {1}. század
 kb. | kb → kb. {1}
@@ -85,4 +87,6 @@ _TABLES = {
     "sl": (SLOVENIAN, SLOVENIAN_DROPPED),
     "hu": (HUNGARIAN, HUNGARIAN_DROPPED),
 }
-RULES = {name: dropped(without) | compiled(table, FUNCTIONS) for name, (table, without) in _TABLES.items()}
+# In Hungarian, numbers of four digits are written together (A magyar helyesírás szabályai, 289).
+_FUNCTIONS = FUNCTIONS | {"number and units": number_and_units("hu", four_together=True)}
+RULES = {name: dropped(without) | compiled(table, _FUNCTIONS) for name, (table, without) in _TABLES.items()}

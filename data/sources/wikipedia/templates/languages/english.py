@@ -1,7 +1,11 @@
 """Templates of the English Wikipedia."""
 
+import unicodedata
+
 from data.sources.wikipedia.templates import dates
-from data.sources.wikipedia.templates.patterns import compiled, dropped
+from data.sources.wikipedia.templates.arguments import text
+from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 
 SHIPS = """
@@ -135,18 +139,19 @@ ordered list | numbered list → @numbered
 zh | lang-zh | chinese → @chinese
 ordinal → @ordinal
 gloss → ‘{1}’
-lit | literal translation → lit. {1}
+lit | lit. | literal translation → @literal
 char → {1}
 hands → {1} hands
 script → @second
-lang-* → {1}
+lang-* → @foreign
+langx → @foreign after a language
 citation needed span | cn span | fact span | verify span | dubious span | clarify span | clarifyspan
 | cnspan | citation needed (lead) | which span | refneed span | disputed span | when span → @wrapped
 script/* | hebrew → {1}
 clarify span → @wrapped
 angbr ipa → ⟨{1}⟩
 angbr | angle bracket → ⟨{1}⟩
-sic → {*}
+sic → @sic
 nbhyph | nbh | nbhyphen | hyphen → -
 eqm → ␣⇌␣
 intmath → {1=∫}
@@ -158,7 +163,8 @@ us patent | uspatent → U.S. Patent {1}
 usc | united states code → {1} U.S.C. § {2}
 usstat → {1} Stat. {2}
 usbill → {2}
-ussc | scotus → {1}
+ussc → @supreme court
+scotus → {1}
 party shortname | party name → {1}
 player | sortperson → {1}
 jct → @junction
@@ -178,8 +184,70 @@ inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | multiple issues
 """
 
+
+def _literal(positional: list[str], named: dict[str, str]) -> str:
+    """{{lit|a|b}}: lit. ‘a’ or ‘b’."""
+    return f"lit. {' or '.join(f'‘{part}’' for part in positional if part)}".rstrip()
+
+
+def _sic(positional: list[str], named: dict[str, str]) -> str:
+    """{{sic|Irrega|rdless}}: Irregardless [sic]; the word is only split to hide it from spell checkers."""
+    is_doubtful = positional[:1] == ["?"]
+    word = "".join(positional[is_doubtful:])
+    return word if named.get("hide") else f"{word} [sic{'?' * is_doubtful}]".strip()
+
+
+def _supreme_court(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{ussc|name=Roe v. Wade|410|113|1973}}: Roe v. Wade, 410 U.S. 113 (1973)."""
+    given = zip(("volume", "page", "year"), [*positional, "", "", ""])
+    volume, page, year = (named.get(key) or value for key, value in given)
+    report = (
+        ", ".join(filter(None, [f"{volume} U.S. {page or '___'}", named.get("pin", "")])) if volume else ""
+    )
+    year = year or named.get("date", "")
+    return ", ".join(filter(None, [named.get("name", ""), report])) + (f" ({year})" if year else "") or None
+
+
+def _foreign(place: int) -> Rule:
+    """{{lang-ru|Москва|Moskva|Moscow}}: Москва, romanized: Moskva, lit. ‘Moscow’; {{lang-fr|mot|word}}."""
+
+    def rule(positional: list[str], named: dict[str, str]) -> str:
+        shown = (len(positional) <= place and forms_of(named)) or text(positional, named, place)
+        others = [*positional[place + 1 :], "", ""]
+        if not named.get("translit") and all(
+            unicodedata.name(char, "LATIN").startswith("LATIN") for char in shown if char.isalpha()
+        ):
+            others.insert(0, "")
+        translit = named.get("translit") or others[0]
+        meaning = named.get("lit") or named.get("translation") or others[1]
+        return ", ".join(
+            filter(
+                None,
+                [
+                    shown,
+                    f"romanized: {translit}" if translit else "",
+                    _literal([meaning], {}) if meaning else "",
+                ],
+            )
+        )
+
+    return rule
+
+
+_FUNCTIONS: dict[str, Rule] = {
+    "literal": _literal,
+    "sic": _sic,
+    "supreme court": _supreme_court,
+    "foreign": _foreign(0),
+    "foreign after a language": _foreign(1),
+}
 _PAIRS = zip(ELEMENTS.split()[::2], ELEMENTS.split()[1::2])
 _SHIP_RULES = {name: prefixed_ship(name) for name in SHIPS.split()}
 _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _PAIRS), FUNCTIONS)
 
-RULES = {"en": _ELEMENT_RULES | dropped(DROPPED) | compiled(TABLE, FUNCTIONS | dates.ENGLISH) | _SHIP_RULES}
+RULES = {
+    "en": _ELEMENT_RULES
+    | dropped(DROPPED)
+    | compiled(TABLE, FUNCTIONS | dates.ENGLISH | _FUNCTIONS)
+    | _SHIP_RULES
+}

@@ -2,10 +2,10 @@
 
 import re
 
-from data.sources.wikipedia.templates.measures import units
+from data.sources.wikipedia.templates.arguments import second
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
-from data.sources.wikipedia.templates.separators import written
+from data.sources.wikipedia.templates.separators import number_and_units
 
 _NUMERAL = re.compile(r"[IVXLivxl]+|\d+")
 TABLE = """
@@ -60,10 +60,11 @@ conversion → {1}[ {2}]
 romain | nombre en romain | rom | rom-maj | rom maj → @roman
 
 # Running text.
-" | citation | guil | guillemets → «␣{1}␣»
+" | citation | guil | guillemets → «␣{1,texte,contenu,citation}␣»
 citation bloc | début citation | poème | vers → {texte,contenu,1}
 incise → @aside
-langue | lang | polytonique | lang2 → @second
+langue | lang | polytonique | lang2 → @foreign
+citation étrangère → @second
 refnec | référence nécessaire | citation nécessaire | référence souhaitée | refsou | référence à confirmer
 | refconf | référence insuffisante | refins | référence incomplète | passage à actualiser | pas clair | quoi
 | passage évasif | passage promotionnel | non neutre | passage non neutre | préciser | qui | quand | où
@@ -71,7 +72,7 @@ refnec | référence nécessaire | citation nécessaire | référence souhaitée
 | refobs | cn | pertinence | pertinence section | étayer | pléonasme | contradiction | refhl
 | passage lyrique | vérifié | cita | citation à traduire | passage à vérifier | inexact → @wrapped
 lien | lien rouge → {texte,fr,1,trad}
-terme défini | terme | citation étrangère | term | souverain | souverain- | souverain2 | souverain3 | pape
+terme défini | terme | term | souverain | souverain- | souverain2 | souverain3 | pape
 | abr | abbr | roi | abréviation | abrd | abréviation discrète | infobulle | explication | lnobr | petit
 | petites capitales | pc | sc | nobr romains | api | api à vérifier | prononciation | ancre texte
 | langue avec nom | couleur texte | rouge | japonais | transl | page h' | formule | nom | siècle2 → @text
@@ -162,10 +163,12 @@ def _aside(positional: list[str], named: dict[str, str]) -> str:
     return f" – {content}" + ("" if "stop" in positional[1:] or "stop" in named else " – ")
 
 
-def _number_and_units(positional: list[str], named: dict[str, str]) -> str:
-    """{{unité|1234.5|km}}: 1 234,5 km; {{unité|1000|à=2000|m}}: 1 000 à 2 000 m."""
-    others = {key: value if key == "e" else written(value, "fr") for key, value in named.items()}
-    return units([written(part, "fr") for part in positional[:1]] + positional[1:], others)
+def _foreign(positional: list[str], named: dict[str, str]) -> str:
+    """{{lang|ja|texte=東京|trans=Tōkyō}}: 東京 (Tōkyō); {{lang|rtl|ar|…}} begins with the direction."""
+    if positional[:1] in (["rtl"], ["ltr"]):
+        positional = positional[1:]
+    shown = second(positional, named)
+    return f"{shown} ({named['trans']})" if shown and named.get("trans") else shown
 
 
 _FUNCTIONS: dict[str, Rule] = {
@@ -181,7 +184,8 @@ _FUNCTIONS: dict[str, Rule] = {
     "century range": _century_range(),
     "century range bc": _century_range("av. J.-C."),
     "aside": _aside,
-    "number and units": _number_and_units,
+    "number and units": number_and_units("fr"),
+    "foreign": _foreign,
 }
 
 RULES = {"fr": dropped(DROPPED) | compiled(TABLE, FUNCTIONS | _FUNCTIONS)}

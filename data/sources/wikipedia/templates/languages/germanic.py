@@ -2,6 +2,7 @@
 
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.separators import number_and_units
 
 # {{enS|word}}: the language and the text.
 LANGUAGES = """
@@ -27,10 +28,11 @@ höhe → @altitude
 ' → ‚{1}‘
 zitat | zitat-* → {text,1}
 § → @paragraph
-§§ → §§ {1}[ {2}]
-art. | artikel → Art. {1}[ {2}]
+§§ → {text,1}
+art. | artikel → @article
 bibel | b | bibel2 → {1} {2}[,{3}]
-zahl | formatzahl | num | zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
+zahl | formatzahl | num → @units
+zahlwort | abk | abkürzung | nowrap | polytonisch | unicode | lang-*
 | lautschriftlink | musik | kapitälchen | gedicht | hebr | kyrs | arf | farblegende | lsj | anführung
 | hochgestellt | sperrschrift | versal | text | person | zeichen → @text
 lang | farbe | coloré → @second
@@ -41,7 +43,6 @@ jahrhundert | jh → {1}. Jahrhundert
 hoch → @raised
 tief → @lowered
 audio → {2}
-wikisource → {2,1}
 0 →
 chf → CHF {1}
 euro → {1} Euro
@@ -52,7 +53,7 @@ siehe auch | hauptartikel | begriffsklärungshinweis | begriffsklärung | dieser
 | commons | sfn | literatur | internetquelle | belege | belege fehlen | belege * | überarbeiten | lückenhaft
 | anker | fn | fnzelle | fnbox | fntext
 | normdaten | coordinate | absatz | navigationsleiste * | infobox * | bild | panorama | hinweisbaustein
-| dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
+| wikisource | dnb | dnb-portal | imdb | veraltet | exzellent | lesenswert | internetquelle *
 | webarchiv | toter link | aktualisieren | quelle | wann | wer | bausteindesign* | verweis | pnd | tabellen*
 | positionskarte* | personendaten | falschschreibung | hinweis-*
 """
@@ -97,13 +98,13 @@ kilde mangler | km | fakta | fact | cn | citation needed | hvem | hvornår | hva
 """
 
 
-def _paragraph(positional: list[str], named: dict[str, str]) -> str:
-    """{{§|823|BGB|juris}}: § 823 BGB; in small letters the law is only part of the address."""
-    number, law = [*positional, "", ""][:2]
-    return named.get("text") or f"§ {number} {'' if law.islower() else law}".strip()
+def _provision(sign: str) -> Rule:
+    """{{§|823|BGB|juris}} BGB: § 823 BGB. The law in the template is only part of the address."""
+    return lambda positional, named: named.get("text") or f"{sign} {''.join(positional[:1])}".strip()
 
 
-_FUNCTIONS: dict[str, Rule] = {"paragraph": _paragraph}
+_FUNCTIONS: dict[str, Rule] = {"paragraph": _provision("§"), "article": _provision("Art.")}
+_FUNCTIONS["units"] = number_and_units("de")  # used in the German table only
 _PAIRS = zip(LANGUAGES.split()[::2], LANGUAGES.split()[1::2])
 GERMAN += "".join(
     f"{code}s → {language}[ {{1}}][ {{2}}][, DMG {{d}}][ ‚{{b}}‘]\n"

@@ -2,12 +2,14 @@
 
 from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates.languages.biography import biography
-from data.sources.wikipedia.templates.measures import units, value
+from data.sources.wikipedia.templates.measures import value
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS
+from data.sources.wikipedia.templates.separators import number_and_units, written
 
 SPANISH = """
-esd | versalita | versalitas | nowrap | nobr | cita | cita bloque | número
+esd → {1=␣}
+versalita | versalitas | nowrap | nobr | cita | cita bloque | número
 | definición | afi | énfasis | pequeño | sin negrita | sin cursiva | voz | alfabeto | griego | t | polytonic
 | lang-* → @text
 lang | idioma | color | traslit → @second
@@ -40,10 +42,10 @@ cita libro | cita web | cita publicación | cita noticia | cita * | bandera | ge
 """
 
 CATALAN = """
-nowrap | versaleta | romanes | xifra | nombre | format nombre | cita | lang-* | sc | afi | ipa
+nowrap | versaleta | romanes | cita | lang-* | sc | afi | ipa
 → @text
 lang | idioma | llengua → @second
-unitats | unitat → @units
+unitats | unitat | xifra | nombre | format nombre → @units
 segle → segle {1}[ {2}]
 cn | citació necessària | cal citació | font? | ref? | aclarir | qui? | quan? → @wrapped
 ac | a.c. → [{1} ]aC
@@ -92,7 +94,8 @@ us$ → US$[ {1}]
 -ac → [{1} ]a.C.
 -séc | -século → século {1} a.C.
 séculos → séculos {*: e }
-carece de fontes | carece de fontes/bloco | carece de fontes2 | citação necessária | quem | quando
+carece de fontes | citação necessária → @wrapped clause
+carece de fontes/bloco | carece de fontes2 | quem | quando
 | esclarecer | clarificar | qual | quais | dubio | fonte? → @wrapped
 a.c. | ac | aec → [{1} ]a.C.
 d.c. | dc | ec → [{1} ]d.C.
@@ -150,7 +153,8 @@ def _spanish_century(positional: list[str], named: dict[str, str]) -> str:
 def _spanish_ordinal(positional: list[str], named: dict[str, str]) -> str:
     """{{ord|3|a}}: 3.ª."""
     number, ending = [*positional, "", ""][:2]
-    return f"{number}.{ending.replace('o', 'º').replace('a', 'ª') or 'º'}" if number else ""
+    ending = ending.lstrip(".").replace("o", "º").replace("a", "ª")
+    return f"{number}.{ending or 'º'}" if number else ""
 
 
 _PREFIXES = frozenset(["T", "G", "M", "k", "h", "da", "d", "c", "m", "µ", "μ", "n", "p", "f"])  # of units
@@ -160,7 +164,9 @@ def _value_and_units(positional: list[str], named: dict[str, str]) -> str:
     """{{M|100|u=km}}, {{M|100|km}} and {{M|100|k|m}}, whose second argument is the unit's prefix."""
     if len(positional) == 3 and positional[1] in _PREFIXES:
         positional = [positional[0], positional[1] + positional[2]]
-    return value(positional, named) if named.keys() & {"u", "ul", "e"} else units(positional, named)
+    if not named.keys() & {"u", "ul", "e"}:
+        return number_and_units("it")(positional, named)
+    return value([written(part, "it") for part in positional], named)
 
 
 def _labeled_item(positional: list[str], named: dict[str, str]) -> str:
@@ -184,6 +190,6 @@ _FUNCTIONS: dict[str, Rule] = {
     "labeled item": _labeled_item,
 }
 RULES = {
-    name: dropped(without) | compiled(table, FUNCTIONS | _FUNCTIONS)
+    name: dropped(without) | compiled(table, FUNCTIONS | _FUNCTIONS | {"units": number_and_units(name)})
     for name, (table, without) in _TABLES.items()
 }
