@@ -16,7 +16,7 @@ from data.sources.commoncrawl.scan import FORUM, Facts, kind_of
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
-_PAGE_ENDS = "footer, aside, nav"  # the page's own, unless they are in one of these:
+PAGE_ENDS = ("footer", "aside", "nav")  # the page's own, unless they are in one of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"
@@ -41,7 +41,7 @@ def remove_page_ends(body: ElementNode) -> None:
     """
     if body.query_selector("article p, main p") is None:
         return
-    for element in select(body, _PAGE_ENDS):
+    for element in select(body, ", ".join(PAGE_ENDS)):
         parent = element.parent_element
         while parent is not None and parent.tag not in _SECTIONS:
             parent = parent.parent_element

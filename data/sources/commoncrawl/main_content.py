@@ -26,7 +26,7 @@ from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
-from data.sources.commoncrawl.boxes import remove_boxes, remove_page_ends
+from data.sources.commoncrawl.boxes import PAGE_ENDS, remove_boxes, remove_page_ends
 from data.sources.commoncrawl.elements import select, sizes, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
@@ -92,7 +92,7 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         _rewrite(tree, body)
     write_as_shown(tree, body, facts)
     remove_boxes(body, facts)
-    if "<footer" in html or "<aside" in html:
+    if any([f"<{end}" in html for end in PAGE_ENDS]):
         remove_page_ends(body)
     _deepen_lists(tree, body)
     if " start=" in html:

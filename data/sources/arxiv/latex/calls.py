@@ -89,6 +89,7 @@ class Calls:
         self._ready: dict[str, tuple[str, bool]] = {}
         self._blocked = 0  # how often a macro was met inside its own value
         self._work, self._call_limit, self._budget = 0, 0, _SLACK
+        self.drafts: dict[str, bool] = {}  # what the package ifdraft's commands answer
         self.decide: Callable[[str], str | None] = lambda value: None  # see predicates.resolved
 
     def allow(self, length: int) -> None:

@@ -38,6 +38,12 @@ N_TEST_ARGUMENTS = {
     ),
     **dict.fromkeys(("ifnumcomp", "ifdimcomp"), 3),
 }
+# The package ifdraft's, whose answers are its options; a flag of the same name has no argument.
+DRAFTS = ("ifdraft", "ifoptiondraft", "ifoptionfinal")
+TEST = re.compile(
+    rf"\\({'|'.join(sorted(N_TEST_ARGUMENTS, key=len, reverse=True))}|(?:{'|'.join(DRAFTS)})(?=\s*+\{{))"
+    r"(?![A-Za-z@])"
+)
 _ALIAS = re.compile(r"\\let\s*+\\[A-Za-z@]++\s*+=?\s*+\Z")
 _CHARACTERS = re.compile(
     r"\s*+(?:\\([A-Za-z@]++)[ \t]*+|([^\s\\{}%#$&]))(?:%[^\n]*+\n[ \t]*+)?"

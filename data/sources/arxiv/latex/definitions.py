@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
-from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS
+from data.sources.arxiv.latex.conditionals import TEST
 from data.sources.arxiv.latex.syntax import Arguments
 
 DONE = "\0"  # marks a name in a value that must not be expanded again; TeX ignores it
@@ -47,7 +47,6 @@ _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is define
     r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")  # which arguments are given
-_TESTS = re.compile(rf"\\(?:{'|'.join(sorted(N_TEST_ARGUMENTS, key=len, reverse=True))})(?![A-Za-z@])")
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -264,8 +263,8 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         return None
     asks = ASKS.search(body) is not None
     is_conditional = _asks_flags(body, known.flags)
-    has_tests = _TESTS.search(body) is not None
-    plain = _TESTS.sub("", body) if has_tests else body
+    has_tests = TEST.search(body) is not None
+    plain = TEST.sub("", body) if has_tests else body
     if _PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
         formula = _in_either_mode(body)
         if formula is None or _PROGRAMS.search(formula):

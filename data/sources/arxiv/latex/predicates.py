@@ -7,7 +7,7 @@ unknown, and where it ends. Sources: the packages' manuals.
 import re
 
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.conditionals import N_TEST_ARGUMENTS, RELATION, compared
+from data.sources.arxiv.latex.conditionals import DRAFTS, N_TEST_ARGUMENTS, RELATION, TEST, compared
 from data.sources.arxiv.latex.numbers import read_length, read_number
 
 _SIGN = re.compile(r"\s*+\\(?:([A-Za-z]++)|([()]))")
@@ -21,7 +21,6 @@ _TO_IFTHEN = (  # \ifboolexpr's words
 )
 _RELATIONS = {"equal": "=", "greater": ">", "less": "<"}
 COMMANDS = frozenset(N_TEST_ARGUMENTS)
-_TEST = re.compile(rf"\\({'|'.join(sorted(COMMANDS, key=len, reverse=True))})(?![A-Za-z@])")
 _NESTED = 10  # nesting of tests in a macro's value
 
 
@@ -31,6 +30,8 @@ class _Unknown(Exception):
 
 def answer(word: str, text: str, position: int, calls: Calls) -> tuple[bool | None, int]:
     """Whether a test is true, and where its arguments end; None if that is unknown."""
+    if word in DRAFTS:
+        return calls.drafts.get(word), position
     arguments = []
     for _ in range(N_TEST_ARGUMENTS[word]):
         found = calls.read.argument(text, position)
@@ -104,7 +105,7 @@ def resolved(value: str, calls: Calls, depth: int = 0) -> str | None:
     """A macro's value whose tests are replaced by the branches they choose; None if one is undecided."""
     out: list[str] = []
     place = 0
-    for mark in _TEST.finditer(value):
+    for mark in TEST.finditer(value):
         if mark.start() < place:
             continue
         is_true, end = answer(mark[1], value, mark.end(), calls)

@@ -56,7 +56,6 @@ class State:
         self._endless = 0  # unterminated conditionals
         class_options = _CLASS_OPTIONS.search(paper) if "ifdraft" in paper else None
         self._class_options = class_options[1] if class_options else ""
-        self.drafts: dict[str, bool] = {}  # what the package ifdraft's commands answer
 
     def group(self, opens: bool) -> None:
         """A group opens or ends here; the preamble's do not count."""
@@ -99,7 +98,7 @@ class State:
             return None
         if word in audiences.CHOOSE:
             return self.audience.chosen(word, text, position, self.calls.read)
-        if word in predicates.COMMANDS or word in self.drafts:
+        if word in predicates.COMMANDS or word in self.calls.drafts:
             return self._chosen_argument(word, text, position)
         if conditionals.WITH_ARGUMENTS.match(word):
             return None
@@ -124,9 +123,7 @@ class State:
 
     def _chosen_argument(self, word: str, text: str, position: int) -> tuple[int, int, int] | None:
         """As `branch`, for a test whose branches are arguments."""
-        value = self.drafts.get(word)
-        if value is None:
-            value, position = predicates.answer(word, text, position, self.calls)
+        value, position = predicates.answer(word, text, position, self.calls)
         if value is None:
             return None
         spans = []
@@ -176,8 +173,9 @@ class State:
                 modes = [
                     option.strip() for option in options.split(",") if option.strip() in ("draft", "final")
                 ]
-                self.drafts["ifdraft"] = modes[-1:] == ["draft"]
-                self.drafts |= {f"ifoption{mode}": mode in modes for mode in ("draft", "final")}
+                self.calls.drafts["ifdraft"] = modes[-1:] == ["draft"]
+                self.calls.drafts |= {f"ifoption{mode}": mode in modes for mode in ("draft", "final")}
+                self.calls.forget_values()
             commands = PACKAGES.get(package.strip(), "")
             self.audience.hidden.update(HIDDEN.get(package.strip(), ()))
             for mark in _NEWCOMMAND.finditer(commands):

@@ -5,9 +5,10 @@ https://www.mediawiki.org/wiki/Help:Magic_words#Formatting. A no-break space is 
 """
 
 import re
+from collections.abc import Callable
 
 from data.sources.wikipedia.templates.measures import units
-from data.sources.wikipedia.templates.patterns import Rule, Rules
+from data.sources.wikipedia.templates.patterns import Rules
 
 _SEPARATORS = {"en": (",", ".")}  # of thousands, of decimals
 _SEPARATORS |= dict.fromkeys(("ca", "da", "de", "hr", "nl", "ro", "sl", "sr"), (".", ","))
@@ -39,7 +40,9 @@ def formatted(number: str, flags: list[str], language: str) -> str:
     return written(number, language, in_groups="NOSEP" not in flags)
 
 
-def number_and_units(language: str, *, four_together: bool = False) -> Rule:
+def number_and_units(
+    language: str, *, four_together: bool = False
+) -> Callable[[list[str], dict[str, str]], str]:
     """{{unité|1234.5|km}}: 1 234,5 km; {{unité|1000|à=2000|m}}: 1 000 à 2 000 m.
 
     The number may have a decimal comma where the language writes one: {{число|12345,67}} is 12 345,67.

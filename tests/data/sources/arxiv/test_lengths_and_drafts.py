@@ -23,6 +23,12 @@ CASES = [
     ("\\usepackage[draft]{ifdraft}", "\\ifdraft{yes}{no}"),
     ("\\usepackage[final]{ifdraft}", "\\ifoptionfinal{yes}{no}"),
     ("\\newif\\ifdraft", "\\ifdraft no\\else yes\\fi"),
+    (IFDRAFT + "\\newcommand{\\x}{\\ifdraft{no}{yes}}", "\\x"),
+    ("\\newcommand{\\x}[1]{\\ifdraft{no}{#1}}" + IFDRAFT, "\\x{yes}"),
+    ("\\usepackage[draft]{ifdraft}\\def\\x#1#2{\\ifdraft {#1}{#2}}", "\\x{yes}{no}"),
+    (IFDRAFT + "\\newcommand{\\x}{\\ifoptionfinal{no}{\\ifthenelse{1<2}{\\ifdraft{no}{yes}}{no}}}", "\\x"),
+    ("\\newif\\ifdraft\\newcommand{\\x}{\\ifdraft no\\else yes\\fi}", "\\x"),
+    ("\\newif\\ifdraft\\newcommand{\\x}{\\ifdraft{no}\\else yes\\fi}", "\\x"),
     ("\\usepackage{iftex}", "\\ifXeTeX no\\else\\ifPDFTeX yes\\else no\\fi\\fi"),
     ("\\usepackage{ifluatex}", "\\ifluatex no\\else yes\\fi"),
     ("\\newcommand{\\x}{}", "\\ifthenelse{\\isempty{\\x}}{yes}{no}"),
@@ -56,6 +62,7 @@ def test_a_class_option_is_an_option_of_ifdraft():
         ("\\newlength{\\w}\\settowidth{\\w}{text}", "\\ifdim\\w>1pt a\\else b\\fi"),
         ("\\newlength{\\w}\\newcommand{\\wide}{\\setlength{\\w}{9cm}}", "\\ifdim\\w>1pt a\\else b\\fi"),
         ("", "\\ifdraft{a}{b}"),
+        ("\\newcommand{\\x}{\\ifdraft{a}{b}}", "\\x{}"),
     ],
 )
 def test_what_a_paper_does_not_tell_is_left(preamble, text):

@@ -172,7 +172,7 @@ def test_a_wikis_links_to_edit_sections_are_dropped():
     assert " History The ferry" in text(f"<article>{ARTICLE}{heading}{ARTICLE}</article>")
 
 
-@pytest.mark.parametrize("end", ["footer", "aside"])
+@pytest.mark.parametrize("end", ["footer", "aside", "nav"])
 def test_what_ends_the_page_is_no_article_however_long_it_is(end):
     article = f"<article><h2>T</h2><p>{LONG} kept</p></article>"
     ends = f"<div><{end}>" + "".join(f"<p>{LONG} SECRET {n}</p>" for n in range(8)) + f"</{end}></div>"
