@@ -9,7 +9,9 @@ without a byte order mark, and ISO-2022-JP, which switches alphabets by escape s
 import codecs
 import re
 
-from resiliparse.parse.encoding import bytes_to_str, detect_encoding, map_encoding_to_html5
+from resiliparse.parse.encoding import bytes_to_str, detect_encoding
+
+from data.sources.files.encodings import codec_of, detected
 
 _BOM = "\ufeff"
 _WIDE = re.compile(rb"(?:\s\0)*+(<\0[!?a-zA-Z]\0)|(?:\0\s)*+\0<\0[!?a-zA-Z]")  # a page's first tag in UTF-16
@@ -34,9 +36,8 @@ def _decoded(body: bytes, charset: str) -> str:
     n_wrong = sum(map(marked.count, set(marked) & _ESCAPES))
     if len(body) - len(marked) > _RARE * n_wrong:  # each character beyond ASCII has one to three bytes more
         return body.decode("utf-8-sig", errors=_HANDLER)
-    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    by_meta, by_bytes = (detect_encoding(body, from_html_meta=meta) for meta in (True, False))
-    for encoding in (declared, by_meta, by_bytes):
+    by_meta = codec_of(detect_encoding(body, from_html_meta=True) or "")
+    for encoding in (codec_of(charset), by_meta, detected(body)):
         try:
             if encoding and encoding != "utf-8":
                 return bytes_to_str(body, encoding)
@@ -47,8 +48,7 @@ def _decoded(body: bytes, charset: str) -> str:
 
 def _of_iso_2022(body: bytes, charset: str) -> str:
     """The text of a page that says it is in ISO-2022-JP, by its header or meta tag; else ""."""
-    declared = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
-    is_declared = _SWITCHING in (declared, detect_encoding(body, from_html_meta=True))
+    is_declared = _SWITCHING in (codec_of(charset), detect_encoding(body, from_html_meta=True))
     return bytes_to_str(body, _SWITCHING) if is_declared else ""
 
 

@@ -3,6 +3,8 @@
 import codecs
 import re
 
+from data.sources.files.encodings import detected
+
 _BOMS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 # An encoding comment as Python and editors read it.
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*coding[:=][ \t]*([-\w.]{1,40})")
@@ -23,10 +25,8 @@ def decoded(content: bytes) -> str | None:
     declared = _DECLARED.match(content[:1000])
     if declared and (text := _decode(content, declared[1].decode())) is not None:
         return text
-    from resiliparse.parse.encoding import detect_encoding  # an optional package, not needed by the sample
-
     first = next(place for place, byte in enumerate(content) if byte > 127)
-    encoding = detect_encoding(content[max(0, first - 1000) : first + _DETECTED_BYTES]) or ""
+    encoding = detected(content[max(0, first - 1000) : first + _DETECTED_BYTES]) or ""
     text = _decode(content, encoding)
     if text is None or any("\x80" <= char <= "\x9f" or char == "\ufffd" for char in text):
         return None

@@ -34,6 +34,23 @@ def test_a_page_that_is_not_in_utf_8_is_not_read_as_utf_8_whatever_it_declares(t
     assert decode_html(page.encode(encoding), claimed) == page
 
 
+KOREAN = "<p>이 글은 한국어로 쓴 글이며 오래된 문자 집합으로 저장했습니다.</p>"
+
+
+@pytest.mark.parametrize("claimed", ["", "euc-kr", "cp949", "utf-8"])
+@pytest.mark.parametrize("encoding", ["euc_kr", "cp949"])
+def test_a_korean_page_is_read_whether_it_declares_its_encoding(encoding, claimed):
+    page = KOREAN * 5 + ("똠방각하" if encoding == "cp949" else "")  # a syllable that EUC-KR lacks
+    assert decode_html(page.encode(encoding), claimed) == page
+
+
+@pytest.mark.parametrize(("text", "codec"), [("①髙﨑", "cp932"), ("丟嘅", "big5hkscs"), ("𠀀龴", "gb18030")])
+def test_a_declared_encoding_has_the_characters_that_html_adds(text, codec):
+    label = {"cp932": "shift_jis", "big5hkscs": "big5", "gb18030": "gbk"}[codec]
+    page = f"<p>{text}</p>"
+    assert decode_html(page.encode(codec), label) == page
+
+
 @given(st.text(max_size=200).filter(lambda text: "\ufeff" not in text))
 @settings(max_examples=200, deadline=None)
 def test_valid_utf_8_is_read_as_such(text):

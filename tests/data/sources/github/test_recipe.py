@@ -236,6 +236,8 @@ def test_other_peoples_code_is_dropped_wherever_it_comes_from(tmp_path, folder):
         ("utf-8-sig", "naïve"),
         ("cp1251", "Этот файл проверяет данные пользователя и сохраняет их"),
         ("shift_jis", "このファイルはデータを読みます"),
+        ("euc_kr", "이 모듈은 설정 파일을 읽습니다"),
+        ("cp932", "①から③までのファイルを読みます"),
     ],
 )
 def test_older_encodings_are_read(tmp_path, encoding, comment):
