@@ -19,7 +19,7 @@ SENTENCES = [
      "Il dit « bonne nuit » et good night."),
     ("de", "Nach {{§|12|StGB|dejure}} StGB, {{Art.|3|GG|juris}} GG und {{§§|bgb|juris|text=dem BGB}}.",
      "Nach § 12 StGB, Art. 3 GG und dem BGB."),
-    ("de", "Der Berg, {{Höhe|1800|NO}}, {{§|5|x|juris|text=§ 5 Abs. 2}}.", "Der Berg, 1800 moh., § 5 Abs. 2."),
+    ("de", "Berg, {{Höhe|1800|NO}}, {{§|5|x|juris|text=§ 5 Satz 2}}.", "Berg, 1800 moh., § 5 Satz 2."),
     ("de", "Weblinks:\n\n{{Wikisource|Anna Beispiel}}\n* Heim", "Weblinks:\n\n- Heim"),
     ("es", "Mide {{esd|7 m}} y no 8{{esd}}km.", "Mide 7 m y no 8 km."),
     ("es", "El {{ord|4|.ª}} {{cita requerida|3 de mayo de 2011}} y {{ord|5|o}} día.", "El 4.ª y 5.º día."),
