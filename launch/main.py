@@ -60,10 +60,10 @@ def run(argv: list[str]) -> None:
         print(said, file=sys.stderr)
     pods = config.max_nodes if config.cluster.name == "kubernetes" and not measures else 1
     has_volumes = bool(config.cluster.volumes) or config.cluster.format == "trainjob"  # its runtime's
-    if pods > 1 and not has_volumes:
+    if pods > 1 and not has_volumes and not train.checkpoint.remote:
         print(
-            f"relama: warning: without cluster.volumes=CLAIM:/path the {pods} pods share no folder, and run= "
-            "must be in one",
+            f"relama: warning: without cluster.volumes=CLAIM:/path the {pods} pods share no folder; put run= "
+            "in one, or set checkpoint.remote=URL",
             file=sys.stderr,
         )
     if measures:  # on the machines, and in the processes, that the run would have

@@ -17,14 +17,22 @@ from model.initialize import initialize
 from model.llama import Llama
 from model.parallelize.pipeline import Pipeline
 from train import decisions
-from train.checkpoint.folder import damage_seen_by_all, had_checkpoints, newest_complete, read_state
+from train.checkpoint import apart
+from train.checkpoint.folder import (
+    complete_steps,
+    damage_seen_by_all,
+    had_checkpoints,
+    newest_complete,
+    read_state,
+    step_folder,
+)
 from train.checkpoint.tensors import load, refuse_other_shape
 from train.config import Refused, RunError
 from train.optimizer import build_optimizer
 from train.order import branched, first_order, refuse_repeats
 from train.preflight import Resolved
-from train.ranks import identity
-from train.ranks.setup import Ranks, first_rank_does
+from train.ranks import identity, placement
+from train.ranks.setup import Ranks, all_ranks_do, first_rank_does, gather_objects
 from train.recovery import Recovery
 from train.run import markers, starts
 from train.run.configuration import changes, refuse_another_run
@@ -60,9 +68,13 @@ def resume_or_start(
     `arguments` are those of the command that starts the run, None for a rewind. Raises RunError.
     """
     logged = first_rank_does(lambda: decisions.read_log(folder.path))
+    if placement.away():
+        all_ranks_do(lambda: placement.leads() and decisions.remove_abandoned(folder.checkpoints, logged))
     first_rank_does(lambda: decisions.remove_abandoned(folder.checkpoints, logged))
     optimizer = build_optimizer(model, run.config.optim)
     own = newest_complete(folder.checkpoints)
+    if arguments is not None and placement.away():
+        _refuse_newer_elsewhere(run, folder, own[1]["step"] if own else 0)
     lineage = first_rank_does(lambda: Lineage.read(folder.path))
     begun = lineage.step if lineage else 0
     if own:
@@ -90,6 +102,8 @@ def resume_or_start(
     )  # read again: without a checkpoint it may have been set aside
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
+    if placement.away():
+        all_ranks_do(lambda: placement.leads() and _keep_tokenizer(run, folder))
     owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
     return Resumed(step, optimizer, order, owed, own[0] if own else None)
 
@@ -118,8 +132,8 @@ def _continue_from(
     """Fill the model and AdamW's state from a checkpoint of this run or of its parent."""
     refuse_other_shape(checkpoint, state, run.config.model_at(state["step"]))
     _refuse_other_data(run, checkpoint, state)
-    with identity.waiting(f"reading {checkpoint}"):
-        load(checkpoint, model, optimizer)
+    with apart.at_hand(checkpoint, folder.checkpoints) as here, identity.waiting(f"reading {checkpoint}"):
+        load(here, model, optimizer)
     identity.say(f"resuming {folder.path} after step {state['step']}")
 
 
@@ -168,8 +182,7 @@ def _record(
     """Bring the run folder's other files in line with the position; the first rank calls it."""
     starts.started(folder.path, arguments, step, ranks)
     markers.clear(folder.path)
-    any_store = next(iter(run.train.values()))
-    folder.keep_tokenizer(any_store.tokenizer, run.tokenizer_fingerprint)
+    _keep_tokenizer(run, folder)
     folder.write_config(run.config)
     folder.write_command()
     folder.write_order(
@@ -180,6 +193,11 @@ def _record(
             "fingerprints": run.fingerprints,
         }
     )
+
+
+def _keep_tokenizer(run: Resolved, folder: RunFolder) -> None:
+    any_store = next(iter(run.train.values()))
+    folder.keep_tokenizer(any_store.tokenizer, run.tokenizer_fingerprint)
 
 
 def store_place(store: TokenStore) -> str:
@@ -198,6 +216,23 @@ def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, begun: int) -> No
             "restart=true to train again from step 0 (its metrics and decisions are kept under other names)"
         )
     folder.set_aside(folder.metrics, folder.path / decisions.LOG)
+
+
+def _refuse_newer_elsewhere(run: Resolved, folder: RunFolder, step: int) -> None:
+    """Raise RunError if a machine that shares no folder with the first has a later checkpoint than `step`.
+
+    It was the first before, and was lost before it had uploaded that one. All ranks call it.
+    """
+    here = all_ranks_do(
+        lambda: max(complete_steps(folder.checkpoints), default=0) if placement.leads() else 0
+    )
+    newest, host = max(gather_objects((here, identity.node())))
+    if newest > step and not run.config.restart:
+        raise RunError(
+            f"{step_folder(folder.checkpoints, newest)} on {host}: newer than step {step}, the newest on the "
+            f"first rank's machine and at {run.config.checkpoint.remote}; copy it to {folder.checkpoints} "
+            f"there to resume from it, or move it away to train again from step {step}"
+        )
 
 
 def _of_parent(lineage: Lineage) -> tuple[Path, dict]:

@@ -154,7 +154,9 @@ def _plain(value: Any) -> object:
 
 
 def test_pods_that_share_no_folder_are_warned_of(capsys):
-    for more, is_warned in (["nodes=2"], True), (["nodes=2", "cluster.volumes=a:/a"], False), ([], False):
+    remote = ["nodes=2", "checkpoint.remote=s3://b/run"]
+    shared = ["nodes=2", "cluster.volumes=a:/a"]
+    for more, is_warned in (["nodes=2"], True), (shared, False), (remote, False), ([], False):
         assert main([*COMMON, *more, "model=7b", "data=mix", "run=big", "dry_run=true"]) == 0
         assert ("the 2 pods share no folder" in capsys.readouterr().err) == is_warned
 

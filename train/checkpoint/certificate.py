@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from train.checkpoint.apart import at_hand
 from train.checkpoint.folder import damage_seen_by_all, mark_verified, step_folder
 from train.checkpoint.saver import Saver
 from train.checkpoint.tensors import load, tensors_of
@@ -105,7 +106,8 @@ class Certifier:
     ) -> str | None:
         if damaged := damage_seen_by_all(folder):
             return damaged[0]
-        load(folder, model, optimizer)
+        with at_hand(folder, self._saver.checkpoints) as here:
+            load(here, model, optimizer)
         again = replay(min(losses), max(losses))
         for step, loss in losses.items():
             both_nan = math.isnan(loss) and math.isnan(again[step])

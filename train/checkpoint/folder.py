@@ -24,7 +24,7 @@ from configs import regular_file
 from data import folders
 from data.tokens.store import checksum
 from train.config import RunError
-from train.ranks import identity
+from train.ranks import identity, placement
 from train.ranks.setup import first_rank_does, gather_objects
 
 VERSION = 1
@@ -78,10 +78,14 @@ def complete_steps(checkpoints: Path) -> list[int]:
 
 
 def damage_seen_by_all(folder: Path) -> list[str]:
-    """`damage` with the files shared out among the ranks; all ranks call it, and all raise its Unreadable."""
+    """`damage` with the files shared out among the ranks that see the first rank's folder.
+
+    All ranks call it, and all raise its Unreadable.
+    """
     share, unreadable = [], None
     try:
-        share = damage(folder, identity.group_rank() if identity.has_group() else 0, identity.group_size())
+        if placed := placement.share_of_the_folder():
+            share = damage(folder, *placed)
     except Unreadable as error:
         unreadable = str(error)
     outcomes = gather_objects((share, unreadable))

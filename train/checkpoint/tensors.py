@@ -33,10 +33,11 @@ from torch.distributed.checkpoint.storage import StorageReader
 
 from data import folders
 from model.llama import LlamaConfig
+from train.checkpoint import apart
 from train.checkpoint.folder import commit, describe, step_folder
 from train.checkpoint.reader import CheckpointReader
 from train.config import RunError
-from train.ranks import identity
+from train.ranks import identity, placement
 
 T = TypeVar("T")
 RETRY = "; fix the cause and run the same command again"
@@ -85,7 +86,7 @@ def write(
     try:
         if first:
             _together(first, group)
-        _together(lambda: rank == 0 and _fresh(aside), group)
+        _together(lambda: (rank == 0 or placement.leads()) and _fresh(aside), group)
         with warnings.catch_warnings():
             if alone:
                 warnings.filterwarnings("ignore", "torch.distributed is disabled")  # intended
@@ -99,6 +100,9 @@ def write(
         if check:
             _together(check, group)
         parts = _together(lambda: describe(folders.matching(aside, f"__{rank}_*.distcp")), group)
+        if placement.away():
+            _together(lambda: apart.collect(aside, parts, group), group)
+            _together(lambda: rank == 0 and apart.refuse_changed(aside, parts), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
         _together(lambda: rank == 0 and commit(aside, final, state, sums, keep, keep_every, attached), group)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
@@ -107,6 +111,9 @@ def write(
         raise RunError(
             f"{final}: could not be saved ({_cause(error)}); earlier checkpoints are kept{RETRY}"
         ) from None
+    finally:
+        if placement.leads():  # the first rank has these files now
+            shutil.rmtree(aside, ignore_errors=True)
     return final
 
 

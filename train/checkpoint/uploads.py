@@ -14,7 +14,7 @@ from train.checkpoint.transfer import newest_remote_state
 from train.checkpoint.uploader import Uploader
 from train.config import RunError
 from train.config_groups import CheckpointConfig
-from train.ranks import identity
+from train.ranks import identity, placement
 from train.ranks.setup import first_rank_does
 
 ROUND = 20.0  # seconds for which the others wait for an upload, before they are told that it continues
@@ -82,7 +82,8 @@ class Uploads:
                 saver.committed.append(self._uploader.upload)
 
         first_rank_does(begin)
-        if config.remote is not None and identity.local_rank() == 0 and remote is None:
+        sees = not placement.is_away()  # what the first rank offers in its folder
+        if config.remote is not None and identity.local_rank() == 0 and remote is None and sees:
             self._helper = Helper(config.remote, checkpoints, config.upload_mbps)
 
     def finish(self, beat: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ from data.tokens.store import TOKENIZERS, tokenizer_files, tokenizer_in
 from data.tokens.tokenizer import fingerprint_of
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
-from train.ranks import identity
+from train.ranks import identity, placement
 from train.ranks.setup import all_ranks_do, first_rank_does
 from train.run import configuration, history, lock, markers, views
 from train.run.lease import Lease
@@ -90,32 +90,60 @@ def refuse_other_data(config: TrainConfig) -> None:
 def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
     """The run's folder, held by the first rank until the block ends; all ranks call it.
 
+    Each machine that does not see that folder has one of its own, held by its first rank.
     `arguments` are the command's. Raises RunError if another process or another run has the folder.
     """
     path = folders.run_path(config.run)
     is_new = not path.exists()
     with ExitStack() as held:
-        leases: list[Lease] = []  # one, on the first rank
+        leases: list[Lease] = []  # one, on the first rank of each folder
 
-        def claim() -> tuple[str, str]:
-            refuse_step(config.run)
-            refuse_foreign(path)
+        def hold() -> None:
             path.mkdir(parents=True, exist_ok=True)
             leases.append(lock.hold(path / lock.NAME))  # first: it marks the folder as a run's
             held.callback(leases[0].release)
             if is_new:
                 held.callback(_remove_unused, path)
+
+        def claim() -> tuple[str, str]:
+            refuse_step(config.run)
+            refuse_foreign(path)
+            hold()
             _refuse_unfit(path, config)
+            markers.refuse_stopped(path)
             remove_leftovers(path / CHECKPOINTS)
             return leases[0].id, identity.node()
 
+        def claim_own() -> None:
+            """On a machine that does not see the first rank's folder."""
+            if placement.leads():
+                refuse_foreign(path)
+                hold()
+                _refuse_unfit(path, config)
+                remove_leftovers(path / CHECKPOINTS)
+
         owner, host = first_rank_does(claim)
-        all_ranks_do(lambda: lock.refuse_unshared(path / lock.NAME, owner, host))
+        sees = all_ranks_do(lambda: lock.is_shared(path / lock.NAME, owner))
+        if apart := placement.compare(sees):
+            _refuse_apart_without_remote(path, config, apart, host)
+            all_ranks_do(claim_own)
         yield RunFolder(path, arguments, *leases)
 
 
+def _refuse_apart_without_remote(path: Path, config: TrainConfig, apart: list[str], host: str) -> None:
+    """Machines may have folders of their own if a bucket has the run, whichever of them comes first."""
+    some = ", ".join(apart[:3]) + ("…" if len(apart) > 3 else "")
+    if config.checkpoint.remote is None:
+        raise RunError(
+            f"{path}: on {some} this is not the folder that the first rank has on {host}; choose a run=PATH "
+            "on a file system that all machines share, or set checkpoint.remote=URL"
+        )
+    url = config.checkpoint.remote
+    identity.say(f"{some} and {host} do not share {path}: checkpoints are kept on {host} and at {url}")
+
+
 def _refuse_unfit(path: Path, config: TrainConfig) -> None:
-    """Raise RunError if the folder holds another run, a stopped one, or something in place of its files."""
+    """Raise RunError if the folder holds another run, or something in place of its files."""
     for name in FILES:
         views.refuse_other_than_file(path / name)
     checkpoints = path / CHECKPOINTS
@@ -123,7 +151,6 @@ def _refuse_unfit(path: Path, config: TrainConfig) -> None:
         raise RunError(f"{checkpoints}: a file, expected a folder; {views.AWAY}")
     checkpoints.mkdir(exist_ok=True)
     configuration.refuse_another_run(path, config, newest_state(checkpoints))
-    markers.refuse_stopped(path)
 
 
 def _remove_unused(path: Path) -> None:

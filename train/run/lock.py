@@ -22,6 +22,7 @@ from train.run.lease import Lease
 NAME = ".lock"
 WAIT = 15.0  # seconds for the workers of a killed run to exit
 SEEN = 60.0  # seconds within which a network file system shows a new file to all machines
+LOCAL = ("ext4", "xfs", "btrfs", "tmpfs", "overlay", "ext3", "f2fs", "zfs")  # file systems of one machine
 
 
 def hold(path: Path, patience: float = WAIT) -> Lease:
@@ -45,16 +46,26 @@ def hold(path: Path, patience: float = WAIT) -> Lease:
         path.unlink(missing_ok=True)  # if its owner wakes up, it finds that this is no longer its file
 
 
-def refuse_unshared(path: Path, owner: str, host: str) -> None:
-    """Raise RunError if `path` is not the lock that the first rank, on `host`, holds by the lease `owner`."""
-    deadline = time.monotonic() + SEEN
+def is_shared(path: Path, owner: str) -> bool:
+    """Whether `path` is the lock that the first rank holds by the lease `owner`, so all see one folder."""
+    deadline = time.monotonic() + (0.0 if _is_on_a_local_disk(path) else SEEN)
     while not _is_of(path, owner):
         if time.monotonic() > deadline:
-            raise RunError(
-                f"{path.parent}: on {identity.node()} this is not the folder that the first rank has on "
-                f"{host}; choose a run=PATH on a file system that all machines share"
-            )
+            return False
         time.sleep(0.1)
+    return True
+
+
+def _is_on_a_local_disk(path: Path) -> bool:
+    """Whether Linux says that no other machine can have this file system; it shows new files at once."""
+    try:
+        there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        device = there.stat().st_dev
+        number = f"{os.major(device)}:{os.minor(device)}"
+        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        return any(fields[2] == number and fields[fields.index("-") + 1] in LOCAL for fields in mounts)
+    except OSError:
+        return False
 
 
 def _is_of(path: Path, owner: str) -> bool:

@@ -2,18 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
-from pathlib import Path
-from typing import IO
 
 import pytest
 
-from launch.torchrun import ENVIRONMENT, TRAIN
+from launch.torchrun import TRAIN
 from tests.support.buckets import Chaos, credentials, make_bucket, moto, objects, wait_for
-from tests.support.ports import free_port
-from tests.support.runs import REPOSITORY, SMALL, end, learned, succeed
+from tests.support.machines import codes, machines
+from tests.support.runs import SMALL, learned, succeed
 
 pytestmark = pytest.mark.distributed
 
@@ -48,36 +44,6 @@ code = main(sys.argv[1:])
 print("trained:", *names())
 sys.exit(code)
 """
-
-
-def machines(*program: str, restarts: int = 0, outputs: list[IO], log: Path) -> list[subprocess.Popen]:
-    """Two of our torchruns with a rank each, in sessions of their own; the first meets the second here."""
-    started, port = [], free_port()
-    for output in outputs:
-        conf = f"--rdzv-conf=is_host={'false' if started else 'true'}"
-        command = [sys.executable, "-m", "launch.agent", "--nnodes=2", "--nproc-per-node=1", conf]
-        command += ["--rdzv-backend=c10d", f"--rdzv-endpoint=localhost:{port}", "--rdzv-id=ends"]
-        with log.open("a") as errors:
-            process = subprocess.Popen(
-                [*command, f"--max-restarts={restarts}", *program],
-                stdout=output,
-                stderr=errors,
-                env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(REPOSITORY)},
-                start_new_session=True,
-            )
-        started.append(process)
-    return started
-
-
-def codes(started: list[subprocess.Popen], log: Path) -> list[int]:
-    """The machines' exit codes; fails if one waits for the other, as torchrun does for 300 s."""
-    try:
-        return [process.wait(timeout=600) for process in started]
-    except subprocess.TimeoutExpired:
-        raise AssertionError(log.read_text()[-3000:]) from None
-    finally:
-        for process in started:
-            end(process)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -122,27 +123,31 @@ def test_a_released_or_copied_or_forgotten_folder_is_free_at_once(two_hosts, tmp
     assert "waiting" not in capsys.readouterr().out
 
 
-def test_a_machine_that_has_another_folder_than_the_first_rank_is_refused_by_name(
-    paced, tmp_path, monkeypatch
-):
+def test_a_machine_knows_whether_its_folder_is_that_of_the_first_rank(paced, tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "SEEN", 0.2)
-    monkeypatch.setenv("RELAMA_NODE", "node-b")
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
     first = lock.hold(tmp_path / "a" / lock.NAME)
-    lock.refuse_unshared(tmp_path / "a" / lock.NAME, first.id, "node-a")
+    assert lock.is_shared(tmp_path / "a" / lock.NAME, first.id)
     other = tmp_path / "b" / lock.NAME
-    with pytest.raises(RunError, match=r"b: on node-b this is not the folder that .* has on node-a; choose"):
-        lock.refuse_unshared(other, first.id, "node-a")
+    assert not lock.is_shared(other, first.id)
     second = lock.hold(other)
-    with pytest.raises(RunError, match="choose a run=PATH on a file system that all machines share"):
-        lock.refuse_unshared(other, first.id, "node-a")
+    assert not lock.is_shared(other, first.id)
     monkeypatch.setattr(lock, "SEEN", 60.0)
+    monkeypatch.setattr(lock, "LOCAL", ())
     shown = threading.Timer(0.2, lambda: os.link(first._path, tmp_path / "late"))
     shown.start()  # a network file system may show a new file later
-    lock.refuse_unshared(tmp_path / "late", first.id, "node-a")
+    assert lock.is_shared(tmp_path / "late", first.id)
     for held in (first, second):
         held.release()
+
+
+@pytest.mark.skipif(not shutil.which("findmnt"), reason="findmnt (util-linux) is not installed")
+def test_whether_a_file_system_is_of_this_machine_alone_is_what_findmnt_says(tmp_path):
+    for path in tmp_path, Path("/proc/self"), Path("/"):
+        found = subprocess.run(["findmnt", "-no", "FSTYPE", "-T", path], capture_output=True, text=True)
+        kind = found.stdout.split()[-1]  # one mount may hide another
+        assert lock._is_on_a_local_disk(path / "not" / "there" / lock.NAME) == (kind in lock.LOCAL)
 
 
 def test_a_lease_of_an_older_version_or_with_garbage_is_free(paced, tmp_path):
