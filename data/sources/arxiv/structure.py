@@ -1,6 +1,7 @@
 """The structure of a paper: where its text begins and ends, and which of it is bibliography.
 
-In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography.
+In: LaTeX with its macros expanded. Out: the text from the first heading on, without the bibliography and the
+points of plots.
 """
 
 import re
@@ -58,6 +59,11 @@ _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
+# The points of a plot in TikZ and pgfplots.
+_POINTS = re.compile(
+    r"(?:coordinates(?<![\\A-Za-z]coordinates)|table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?)\s*+"
+    r"\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
+)
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
 
@@ -108,6 +114,8 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         elif mark["end"] or mark["ams"] or not begin:
             end = mark.start()
             break
+    points = [mark.span(1) for mark in _POINTS.finditer(text) if not is_opaque(mark.start())]
+    removed = sorted(removed + points) if points else removed
     start = min(_opening(text, headings[0].start()) if headings else max(begin, titled), end)
     pieces = []
     for first, last in removed:

@@ -140,3 +140,33 @@ def test_plain_tex_and_latex_209_are_read():
     amstex = "\\documentstyle{amsppt}\n\\document\nfront\n\\head 1. A\\endhead\ntext\n"
     amstex += "\\Refs\n\\ref\\endRefs\n\\enddocument"
     assert clean_latex(amstex) == "\\head 1. A\\endhead\ntext\n"
+
+
+@pytest.mark.parametrize(
+    ("plot", "shown"),
+    [
+        ("\\addplot coordinates {(0,1.5) (1,-2e-3)\n(2,4)};", "\\addplot coordinates {};"),
+        ("\\addplot3+[red] coordinates{(0,1,2)+-(0.1,0.2)[3]};", "\\addplot3+[red] coordinates{};"),
+        ("\\draw plot coordinates {(0,1) (1,2)} -- (3,4);", "\\draw plot coordinates {} -- (3,4);"),
+        ("\\addplot table [x index=0] {\n0 1.5\n1 2.5\n};", "\\addplot table [x index=0] {};"),
+        ("\\newcommand{\\p}{\\draw plot coordinates {(0,1)};}\\p", "\\draw plot coordinates {};"),
+    ],
+)
+def test_the_points_of_a_plot_are_left_out(plot, shown):
+    figure = "\\begin{{tikzpicture}}{}\\legend{{ours}}\\end{{tikzpicture}}"
+    before, after = "\\section{A}\nSeen below.\n\n", "\n\nIt rises.\n"
+    assert body(before + figure.format(plot) + after) == before + figure.format(shown) + after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\\addplot coordinates {(Mon,1) (Tue,2)};",  # names
+        "\\addplot table {data.csv};",
+        "\\begin{table}{5}\\end{table} and \\timetable{12}, \\coordinates{1}, {\\it coordinates} {}",
+        "\\begin{verbatim}\ncoordinates {(0,1)}\n\\end{verbatim}",
+        "coordinates {(0,1) (2,3)",
+    ],
+)
+def test_what_is_no_list_of_points_stays(text):
+    assert body(f"\\section{{A}}\n{text}") == f"\\section{{A}}\n{text}\n"
