@@ -12,7 +12,7 @@ from configs.redact import redact_tree
 from data.order import Order
 from data.tokens.store import tokenizer_files
 from train import decisions
-from train.checkpoint.folder import complete_steps
+from train.checkpoint.folder import complete_steps, step_of
 from train.checkpoint.remote import Remote
 from train.checkpoint.saver import Saver
 from train.config import RunError
@@ -46,7 +46,6 @@ class Saving:
         any_store = next(iter(run.train.values()))
         for name, file in tokenizer_files(any_store.tokenizer).items():
             self.saver.attached[name] = file.read_bytes()
-        self._newest: Path | None = None  # of this run's checkpoints; known to the first rank
         self._is_first_commit = True
         if identity.is_first():
             self.saver.committed.append(self._committed)
@@ -73,10 +72,10 @@ class Saving:
 
     def has_lost_the_newest(self) -> bool:
         """Whether somebody removed the newest checkpoint while the run trains; said once."""
-        if self._newest is None:
+        if self.saver.is_writing or (newest := self.saver.newest) is None:
             return False
         try:
-            os.stat(self._newest / "state.json")
+            os.stat(newest / "state.json")
             return False
         except (FileNotFoundError, NotADirectoryError):
             if not self._folder.path.is_dir():  # the whole folder is away: the lease says so
@@ -84,20 +83,19 @@ class Saving:
         except OSError:  # a transient error proves nothing
             return False
         identity.say(
-            f"warning: {self._newest}: removed while this run trains; a checkpoint is saved after this step"
+            f"warning: {newest}: removed while this run trains; a checkpoint is saved after this step"
         )
-        self._newest = None
+        self.saver.newest = None
         return True
 
     def resumed(self, recovery: Recovery, newest: Path | None) -> None:
         """The run continues from its checkpoint `newest`, which holds this state of `recovery`."""
         self._remember(recovery)
-        self._newest = newest if identity.is_first() else None
+        self.saver.newest = newest if identity.is_first() else None
 
     def _committed(self, checkpoint: Path) -> None:
-        self._newest = checkpoint
         if self._is_first_commit:
-            starts.saved(self._folder.path, int(checkpoint.name[5:]))
+            starts.saved(self._folder.path, step_of(checkpoint))
         self._is_first_commit = False
 
     def _remember(self, recovery: Recovery) -> None:

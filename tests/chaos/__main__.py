@@ -17,9 +17,9 @@ from pathlib import Path
 
 from data.prepare.sample import prepare_sample
 from tests.chaos.campaign import Campaign, RunLost
-from tests.chaos.disk import small_disk
-from tests.chaos.faults import KINDS, NEED_A_SMALL_DISK, NEED_ANOTHER_RANK
+from tests.chaos.faults import DISK, KINDS, NEED_A_SMALL_DISK, NEED_ANOTHER_RANK
 from tests.chaos.run import SETTINGS, STEPS
+from tests.support.disk import small_disk
 
 
 def main() -> int:
@@ -53,7 +53,7 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     begin = time.monotonic()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the runs end with it
-    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk") as disk:
+    with tempfile.TemporaryDirectory() as folder, small_disk(Path(folder) / "disk", DISK) as disk:
         if disk is None:
             kinds = [kind for kind in kinds if kind not in NEED_A_SMALL_DISK]
         corpora = (options.keep or Path(folder)).absolute() / "corpora"

@@ -9,6 +9,7 @@ from tests.chaos.run import Run
 KINDS: dict[str, Callable[[Run, random.Random], None]] = processes.KINDS | files.KINDS | limits.KINDS
 # Only another rank ends such a run: for a watchdog, time in which its process is stopped does not count.
 NEED_ANOTHER_RANK = {"a rank hangs (SIGSTOP)", "a rank hangs during a save"}
+DISK = 160  # MiB, for three runs of three checkpoints each, and one more being written
 NEED_A_SMALL_DISK = {"disk full", "disk full during a save"}
 # After these a run may continue without a restart.
 NEED_NO_RESTART = {

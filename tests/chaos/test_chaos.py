@@ -7,9 +7,10 @@ from unittest.mock import patch
 import pytest
 
 from tests.chaos.campaign import Campaign
-from tests.chaos.disk import small_disk
+from tests.chaos.faults import DISK
 from tests.chaos.files import KINDS as FILE_KINDS
 from tests.chaos.run import SETTINGS, Run
+from tests.support.disk import small_disk
 
 # Faults that no test of resuming covers; and a full disk, if one can be mounted.
 KINDS = ["killed during a save", "a rank hangs (SIGSTOP)", "checkpoint: a bit flipped"]
@@ -33,7 +34,7 @@ def test_every_fault_of_files_can_strike_early(kind, exists, tmp_path, monkeypat
 def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(corpora, tmp_path):
     seed = int.from_bytes(os.urandom(4), "little")
     print(f"seed {seed}")  # shown if the test fails
-    with small_disk(tmp_path / "disk") as disk:
+    with small_disk(tmp_path / "disk", DISK) as disk:
         kinds = [*KINDS, "disk full"] if disk else KINDS
         campaign = Campaign(disk or tmp_path, corpora, seed, kinds, SHORT)
         while len(campaign.survived) < len(kinds):  # a run may end before all have struck

@@ -53,7 +53,7 @@ def newest_complete(checkpoints: Path) -> tuple[Path, dict] | None:
         problems = damage_seen_by_all(folder)
         if not problems:
             state = first_rank_does(lambda folder=folder: read_state(folder))
-            if state["step"] == _number(folder):
+            if state["step"] == step_of(folder):
                 return folder, state
             problems = [f"holds step {state['step']}: a copy of another checkpoint"]
         identity.say(f"{folder} is damaged ({problems[0]}); trying the one before it")
@@ -74,7 +74,7 @@ def had_checkpoints(checkpoints: Path) -> bool:
 
 def complete_steps(checkpoints: Path) -> list[int]:
     """The steps of the complete checkpoints, oldest first; of their files only the sizes are checked."""
-    return [_number(folder) for folder in _steps(checkpoints) if _is_complete(folder)]
+    return [step_of(folder) for folder in _steps(checkpoints) if _is_complete(folder)]
 
 
 def damage_seen_by_all(folder: Path) -> list[str]:
@@ -203,7 +203,7 @@ def commit(
             f"warning: {final} is saved, but {final.parent / 'latest'} could not be written ({error})"
         )
     try:
-        retain(final.parent, keep, newest=_number(final), keep_every=keep_every)
+        retain(final.parent, keep, newest=step_of(final), keep_every=keep_every)
     except (OSError, RunError) as error:
         identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
@@ -257,7 +257,7 @@ def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> No
     Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
     Others are left: damaged ones, which do not count, and later ones, which this run has not reached.
     """
-    numbered = [(_number(folder), folder) for folder in _steps(checkpoints)]
+    numbered = [(step_of(folder), folder) for folder in _steps(checkpoints)]
     counted = [
         folder
         for step, folder in numbered
@@ -351,7 +351,7 @@ def _is_complete(folder: Path) -> bool:
     except RunError:
         return False
     damaged = any(_file_damage(folder / name, entry, read=False) for name, entry in state["files"].items())
-    return state["step"] == _number(folder) and not damaged
+    return state["step"] == step_of(folder) and not damaged
 
 
 def _steps(checkpoints: Path) -> list[Path]:
@@ -361,11 +361,11 @@ def _steps(checkpoints: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     found = [checkpoints / name for name in names if _STEP.fullmatch(name)]
-    ours = (path for path in found if path == step_folder(checkpoints, _number(path)) and path.is_dir())
-    return sorted(ours, key=_number)
+    ours = (path for path in found if path == step_folder(checkpoints, step_of(path)) and path.is_dir())
+    return sorted(ours, key=step_of)
 
 
-def _number(folder: Path) -> int:
+def step_of(folder: Path) -> int:
     found = _STEP.fullmatch(folder.name)
     assert found is not None  # a checkpoint's name
     return int(found[1])

@@ -9,6 +9,7 @@ tries again. If no save can follow (`wait`), it is an error.
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from train.checkpoint.checksums import checksum, local
+from train.checkpoint.folder import retain, step_of
 from train.checkpoint.staging import Staging, local_parts
 from train.checkpoint.tensors import RETRY, tensors_of, write
 from train.config import RunError
@@ -33,6 +35,7 @@ class Saver:
         self.staging = Staging()
         self.attached: dict[str, bytes] = {}  # small files that each checkpoint has as well
         self.committed: list[Callable[[Path], None]] = []  # called after each commit, on ranks that have them
+        self.newest: Path | None = None  # the run's newest checkpoint, which is complete; on the first rank
         self._keep, self._keep_every, self._asynchronous = keep, keep_every, asynchronous
         # Its own group: the thread's collectives must not interleave with training's.
         self._group: Any = dist.new_group(backend="gloo") if identity.has_group() else None
@@ -78,6 +81,11 @@ class Saver:
             self._thread.start()
         if wait:
             self.wait()
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a save is in progress: `newest` may be removed for the one that is to follow it."""
+        return self._thread is not None and self._thread.is_alive()
 
     def before_update(self) -> None:
         """Return once the weights may change: the copy made during the step is complete."""
@@ -133,6 +141,7 @@ class Saver:
     def _write(self, tensors: dict, state: dict, **how: Any) -> None:
         self._error = None
         try:
+            self._make_room()
             final = write(
                 self.checkpoints,
                 tensors,
@@ -143,6 +152,7 @@ class Saver:
                 group=self._group,
                 **how,
             )
+            self.newest = final if identity.is_first() else None
             for tell in self.committed:
                 tell(final)
         except Exception as error:  # any error: a thread that ends must not pass for a commit
@@ -150,6 +160,14 @@ class Saver:
             if not self._is_last_word:
                 what = str(self._error).removesuffix(RETRY)
                 identity.say(f"warning: {what}; training continues, and the next save tries again")
+
+    def _make_room(self) -> None:
+        """Remove what `keep` has not covered since it was lowered: after a commit would be too late on a
+        full disk. Nothing beyond the newest checkpoint counts: it may be damaged.
+        """
+        if self.newest is not None:
+            with suppress(OSError, RunError):  # tried again after the commit, which says why
+                retain(self.checkpoints, self._keep, step_of(self.newest), self._keep_every)
 
 
 def refuse_changed(parts: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

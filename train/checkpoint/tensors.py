@@ -6,6 +6,7 @@ handles the tensors; folder.py makes a checkpoint complete and recognizes one. T
 random numbers, so there is no random state to keep.
 """
 
+import errno
 import os
 import shutil
 import warnings
@@ -20,7 +21,7 @@ from torch import nn
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultSavePlanner
 from torch.distributed.checkpoint.filesystem import FileSystem, FileSystemWriter
-from torch.distributed.checkpoint.planner import SavePlanner, WriteItem
+from torch.distributed.checkpoint.planner import SavePlan, SavePlanner, WriteItem
 from torch.distributed.checkpoint.state_dict import (
     get_model_state_dict,
     get_optimizer_state_dict,
@@ -29,8 +30,10 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import save as dcp_save
-from torch.distributed.checkpoint.storage import StorageReader
+from torch.distributed.checkpoint.storage import StorageReader, WriteResult
+from torch.futures import Future
 
+from configs.sizes import decimal
 from data import folders
 from model.llama import LlamaConfig
 from train.checkpoint import apart
@@ -108,8 +111,11 @@ def write(
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)
+        cause = _cause(error)
+        if os.strerror(errno.ENOSPC) in cause:
+            cause += f", {decimal(shutil.disk_usage(checkpoints).free)} free"
         raise RunError(
-            f"{final}: could not be saved ({_cause(error)}); earlier checkpoints are kept{RETRY}"
+            f"{final}: could not be saved ({cause}); earlier checkpoints are kept{RETRY}"
         ) from None
     finally:
         if placement.leads():  # the first rank has these files now
@@ -122,7 +128,7 @@ def _together(work: Callable[[], T], group: dist.ProcessGroup | None) -> list[T]
     try:
         mine = (work(), None)
     except Exception as error:  # any error: the other ranks are waiting for this one
-        mine = (None, str(error) or type(error).__name__)
+        mine = (None, _cause(error))
     outcomes: list = [mine]
     if identity.has_group():
         outcomes = [None] * identity.group_size(group)
@@ -142,6 +148,12 @@ class _Writer(FileSystemWriter):
 
     def storage_meta(self) -> None:
         return None
+
+    def write_data(self, plan: SavePlan, planner: SavePlanner) -> Future[list[WriteResult]]:
+        try:
+            return super().write_data(plan, planner)
+        except RuntimeError as error:  # torch.save hides what the system said
+            raise error.__context__ if isinstance(error.__context__, OSError) else error from None
 
 
 class _Files(FileSystem):
@@ -263,5 +275,7 @@ def _cause(error: BaseException) -> str:
         error = next(iter(error.failures.values()))[0]
     if isinstance(error, KeyboardInterrupt):
         raise error
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     lines = str(error).splitlines()
     return lines[0].strip() if lines else type(error).__name__
