@@ -121,7 +121,8 @@ class Sentinel:
         if self._returns > RELOADS:
             raise RunError(
                 f"step {step}: {finding}, after {RELOADS} returns to a checkpoint for the same reason; "
-                "test that machine's memory, and run the same command on others to resume"
+                "test that machine's memory, and run the same command on others to resume; if it stops there "
+                "too, its checkpoints hold the damage: move the newest away"
             )
         return {"step": step, "action": "reload", "kind": "corruption", "why": finding}
 

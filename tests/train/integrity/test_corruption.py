@@ -5,7 +5,8 @@ import subprocess
 import pytest
 
 from tests.support.fork_server import python
-from tests.support.runs import SMALL, learned, metrics, same_tensors, succeed
+from tests.support.runs import SMALL, learned, metrics, run, same_tensors, succeed
+from train.checkpoint.folder import complete_steps
 from train.decisions import read_log
 
 STEPS = 20
@@ -23,7 +24,7 @@ from train.integrity.sentinel import Sentinel
 from train.checkpoint.checksums import local
 
 kind = sys.argv[1]
-left = {"weight": 99 if "always" in kind else 1, "staging": 1, "replica": 1}
+left = {"weight": 99 if "always" in kind else 1, "staging": 1, "replica": 1, "moment": 1}
 real = {"step": train.trainer.Trainer.step, "record": Sentinel.record, "copy": Staging.copy}
 RANK = int(os.environ.get("RANK", 0))
 here = [None, 0]
@@ -45,6 +46,9 @@ def train_step(trainer, step, batches, clock):
 def record(sentinel, optimizer, step, *rest, **options):
     if step == 11 and RANK == 1:
         strike("replica", weight(), bit=3)
+    if kind == "moment" and step == 12 and left["moment"]:
+        left["moment"] = 0  # a value that a moment may have, but no update that has these second moments
+        optimizer.state[weight()]["exp_avg"].view(-1)[3] = 0.5
     return real["record"](sentinel, optimizer, step, *rest, **options)
 
 def copy(staging, tensors):
@@ -98,6 +102,21 @@ def test_a_run_that_bad_memory_ended_resumes_on_another_machine_as_its_message_s
     assert "test that machine's memory, and run the same command on others to resume" in ran.stderr
     succeed(*arguments)
     same(tmp_path, undisturbed)
+
+
+def test_a_run_whose_checkpoints_hold_the_damage_resumes_from_one_before_as_its_message_says(
+    corpora, undisturbed, tmp_path
+):
+    arguments = (f"corpora={corpora}", f"run={tmp_path / 'run'}", *SETTINGS)
+    checkpoints = tmp_path / "run" / "checkpoints"
+    for ran in (faulty("moment", *arguments), run(*arguments)):  # the second on a healthy machine
+        assert ran.returncode == 1
+        assert f"model.{WEIGHT} is beyond what AdamW can do" in ran.stderr.splitlines()[-1]
+        assert "if it stops there too, its checkpoints hold the damage: move the newest away" in ran.stderr
+        assert complete_steps(checkpoints)[-1] == 12
+    (checkpoints / "step-000012").rename(tmp_path / "away")
+    succeed(*arguments)
+    same(tmp_path / "run", undisturbed)
 
 
 @pytest.mark.distributed
