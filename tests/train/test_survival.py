@@ -145,6 +145,36 @@ def test_a_checkpoint_removed_after_the_last_save_is_saved_again_before_the_run_
     assert "has finished" in succeed(f"corpora={corpora}", *SETTINGS, f"run={folder}").stdout
 
 
+# The old checkpoint's removal takes until two more steps were begun.
+SLOW_REMOVAL = """
+import sys, threading
+from train.checkpoint import folder
+from train.main import main
+from train.saving import Saving
+delete, look, asked, is_slow = folder.delete, Saving.has_lost_the_newest, threading.Semaphore(0), [True]
+def slow_delete(path):
+    if is_slow and path.is_dir():
+        is_slow.clear()
+        assert asked.acquire(timeout=300) and asked.acquire(timeout=300)
+    delete(path)
+def asks(saving):
+    found = look(saving)
+    if not is_slow:
+        asked.release()
+    return found
+folder.delete, Saving.has_lost_the_newest = slow_delete, asks
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_checkpoint_that_a_save_replaces_is_not_reported_as_removed_by_somebody(corpora, tmp_path):
+    arguments = (f"corpora={corpora}", *SETTINGS, "checkpoint.keep=1", f"run={tmp_path}")
+    ended = python("-c", SLOW_REMOVAL, *SMALL, *arguments)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "step 12 of 12 done" in ended.stdout and "removed while" not in ended.stdout
+    assert [path.name for path in (tmp_path / "checkpoints").glob("step-*")] == ["step-000012"]
+
+
 def test_checkpoints_removed_under_a_live_run_are_reported_and_saved_again_at_once(
     undisturbed, corpora, tmp_path
 ):

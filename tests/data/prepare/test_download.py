@@ -17,7 +17,7 @@ import pytest
 
 from data.download import http, publishers
 from data.download.config import DumpsConfig
-from data.download.main import download
+from data.download.main import SPARE, download
 from data.errors import DataError
 from data.main import main
 
@@ -214,6 +214,27 @@ def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(publish
     ):
         fetch("c4", address)
     assert ("GET", f"/datasets/allenai/c4/resolve/main/en/{SHARD}", None) not in served.asked
+
+
+def test_where_a_disk_is_too_small_another_one_or_fewer_files_do(publisher, monkeypatch):
+    """What the refusal proposes; of the two files, one fits."""
+    _, address = publisher
+    names = [f"{site}.stackexchange.com.7z" for site in ("ai", "beer")]
+    fits = SPARE + len(names[1]) - len(".7z")
+    other = Path("other").absolute()
+    sizes = {True: 10 * SPARE, False: fits}
+    monkeypatch.setattr(
+        "shutil.disk_usage",
+        lambda at: shutil._ntuple_diskusage(0, 0, sizes[other in Path(at).absolute().parents]),
+    )
+    with pytest.raises(
+        DataError, match=r"give dumps\.folder= on a larger disk, or dumps\.only= or dumps\.files="
+    ):
+        fetch("stackexchange", address)
+    assert fetch("stackexchange", address, files=1).keys() == {names[0]}
+    shutil.rmtree("dumps")
+    assert fetch("stackexchange", address, only=["beer"]).keys() == {names[1]}
+    assert fetch("stackexchange", address, folder=str(other)).keys() == set(names)
 
 
 def test_prepare_makes_text_of_what_it_fetched(publisher, capsys):
