@@ -20,6 +20,7 @@ from data.prepare.source import _publish
 from data.tokens.sums import BLOCK
 from tests.data.test_buckets import BATCH, assert_same, opened, order_of
 from tests.support.buckets import hasten, random_store, serving, upload
+from tests.support.disk import fill, small_disk
 from tests.support.hub import hub
 from tests.support.runs import REPOSITORY
 
@@ -38,6 +39,31 @@ def server(corpora) -> Iterator[tuple[str, int]]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     hasten(monkeypatch)
+
+
+def test_a_cache_disk_that_is_too_small_serves_as_its_message_says(server, stores, tmp_path, capsys):
+    needed = 4 << 20  # of tokens, more than the disk has
+    with small_disk(tmp_path / "disk", mib=8) as disk:
+        if disk is None:
+            pytest.skip("mounting a tmpfs needs root")
+        filler = fill(disk, left=1 << 20)
+        with pytest.raises(DataError, match=r"make room, set cache\.gib lower, or choose another disk"):
+            opened(disk)["code"].disk.refuse_too_little(needed)
+        for place, mib in ((disk, 0.5), (tmp_path / "another", 64)):
+            remote = opened(place, mib)
+            remote["code"].disk.refuse_too_little(needed)
+            assert_same(remote, stores, range(0, 4))
+        filler.unlink()
+        opened(disk)["code"].disk.refuse_too_little(needed)
+        remote = opened(disk / "full")
+        filler = fill(disk, left=0)
+        assert_same(remote, stores, range(0, 4))
+        assert "is full; tokens that it cannot keep are read from the bucket each time (make room" in (
+            capsys.readouterr().err
+        )
+        filler.unlink()
+        assert_same(opened(disk / "later"), stores, range(0, 4))
+        assert "is full" not in capsys.readouterr().err
 
 
 def test_explain_names_the_places_in_the_bucket(server, stores, tmp_path):

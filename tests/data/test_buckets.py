@@ -33,7 +33,6 @@ from tests.support.buckets import (
     upload,
     wait_for,
 )
-from tests.support.disk import fill, small_disk
 from tests.support.narrow import as_a
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -344,31 +343,6 @@ def test_a_full_cache_disk_only_costs_reads(server, stores, tmp_path, monkeypatc
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 100, 5 << 20))
     with pytest.raises(DataError, match=r"cache.path=.*only 5 MiB are free"):
         remote["code"].disk.refuse_too_little(1 << 40)
-
-
-def test_a_cache_disk_that_is_too_small_serves_as_its_message_says(server, stores, tmp_path, capsys):
-    needed = 4 << 20  # of tokens, more than the disk has
-    with small_disk(tmp_path / "disk", mib=8) as disk:
-        if disk is None:
-            pytest.skip("mounting a tmpfs needs root")
-        filler = fill(disk, left=1 << 20)
-        with pytest.raises(DataError, match=r"make room, set cache\.gib lower, or choose another disk"):
-            opened(disk)["code"].disk.refuse_too_little(needed)
-        for place, mib in ((disk, 0.5), (tmp_path / "another", 64)):
-            remote = opened(place, mib)
-            remote["code"].disk.refuse_too_little(needed)
-            assert_same(remote, stores, range(0, 4))
-        filler.unlink()
-        opened(disk)["code"].disk.refuse_too_little(needed)
-        remote = opened(disk / "full")
-        filler = fill(disk, left=0)
-        assert_same(remote, stores, range(0, 4))
-        assert "is full; tokens that it cannot keep are read from the bucket each time (make room" in (
-            capsys.readouterr().err
-        )
-        filler.unlink()
-        assert_same(opened(disk / "later"), stores, range(0, 4))
-        assert "is full" not in capsys.readouterr().err
 
 
 def test_stores_that_no_job_reads_make_room(server, tmp_path):
