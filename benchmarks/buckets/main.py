@@ -20,6 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import obstore.store  # noqa: F401 - as the other reader has imported its client before its clock starts
+
 from data.cache.config import CacheConfig
 from data.cache.store import BucketStore, open_store
 from data.loader import Loader
