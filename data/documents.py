@@ -93,12 +93,13 @@ class Record:
             return self.drop("empty")
         file = self.file.encode(errors="backslashreplace").decode()  # a file name may hold any bytes
         try:
-            digest = xxhash.xxh3_128_hexdigest(f"{self.url}\0{text}".encode())
+            digest = xxhash.xxh3_128(f"{self.url}\0".encode())
+            digest.update(text.encode())
             self.licence.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
             return self.drop("not Unicode")
         meta = json.dumps(self.meta, sort_keys=True, default=str)
-        name = f"{source}:{digest}"
+        name = f"{source}:{digest.hexdigest()}"
         return Document(name, source, text, file, self.record, self.url, self.licence, meta)
 
 

@@ -27,6 +27,7 @@ _CANDIDATES = "ax1 \n\t-<>{}\\.,;:\"'()[]/*#=&|_%$A!?+~^@`0é—"
 # in a function what other lines name.
 MADE_WHILE_RUNNING = {
     "data.sources.arxiv.latex.audiences",
+    "data.sources.arxiv.latex.calls",
     "data.sources.arxiv.latex.comments",
     "data.sources.arxiv.latex.inputs",
     "data.sources.arxiv.latex.macros",

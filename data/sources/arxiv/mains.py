@@ -12,7 +12,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from data.sources.arxiv.encoding import first, uncommented
+from data.splitmix import GAMMA
 
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
 MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]*)\}")
@@ -26,7 +29,7 @@ _PLAIN = re.compile(
     r"\\(?:bye(?![A-Za-z])|magnification|input\s*+\{?(?:amstex|amsppt|harvmac|phyzzx|lanlmac|eplain)|end\s*+\Z)"
 )
 _INPUTS = re.compile(
-    r"\\(?=[@is])(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
+    r"\\(?=@|inp|inc|imp|sub)(?:(?:@{0,2}input|include|subfile|subfileinclude|includestandalone(?:\s*+\[[^\]]{0,300}\])?)(?![A-Za-z])"
     r"\s*+(?:\{\s*+)?\"?([^\s{}\"\\]+)"
     r"|(?:sub)?(?:import|inputfrom|includefrom)\*?\s*+\{([^{}]*)\}\s*+\{([^{}]*)\})"
 )
@@ -95,7 +98,7 @@ class _Files:
 
     def __init__(self, texts: dict[str, str], classes: frozenset[str], find: Find) -> None:
         self.texts, self.classes = texts, classes
-        self.marks = {path: _marks(text) for path, text in texts.items()}
+        self.marks = {path: (first(MAIN_CLASS, text), _document(BEGIN, text)) for path, text in texts.items()}
         self.below: dict[str, set[str]] = {path: set() for path in texts}
         self.above: dict[str, set[str]] = {path: set() for path in texts}
         if len(texts) > 1:
@@ -109,7 +112,9 @@ class _Files:
 
     def _wraps(self, path: str, inner: str) -> bool:
         """Whether a file only sets options for an inner file that is itself a document."""
-        return not any(self.marks[path]) and all(self.marks[inner])
+        if any(self.marks[path]) or not all(self.marks[inner]):
+            return False
+        return not _document(END, self.texts[path]) and _document(END, self.texts[inner]) is not None
 
     def documents(self) -> list[str]:
         """The files that no other inputs and that are documents, by the strongest sign that any has."""
@@ -118,19 +123,16 @@ class _Files:
         roots = self._roots([path for path in classes if classes[path] not in _PARTS])
         texts = {path: text for path, text in self.texts.items() if path not in self.classes}
         tex_named = [path for path in texts if path.lower().endswith((".tex", ".ltx", ".latex"))]
-        for candidates in (
-            [path for path in roots if not begun.isdisjoint(self._reached(path, self.below))],
-            roots,
-            self._roots(sorted(begun & classes.keys())),
-            self._roots(sorted(begun)),
-            self._roots([path for path, text in texts.items() if first(_PLAIN, text)]),
-            self._roots(
+        return (
+            [path for path in roots if not begun.isdisjoint(self._reached(path, self.below))]
+            or roots
+            or self._roots(sorted(begun & classes.keys()))
+            or self._roots(sorted(begun))
+            or self._roots([path for path, text in texts.items() if first(_PLAIN, text)])
+            or self._roots(
                 tex_named or [path for path, text in texts.items() if len(texts) == 1 and "\\" in text]
-            ),
-        ):
-            if candidates:
-                return candidates
-        return []
+            )
+        )
 
     def all_below(self, path: str) -> str:
         """The text of a file and of everything it inputs, in any order."""
@@ -157,11 +159,9 @@ class _Files:
         return reached
 
 
-def _marks(text: str) -> tuple[re.Match | None, re.Match | None, re.Match | None]:
-    """Where the class is chosen, and where the document begins and ends."""
-    has_document = "{document}" in text  # far faster than to search for the others
-    begin, end = (first(mark, text) if has_document else None for mark in (BEGIN, END))
-    return first(MAIN_CLASS, text), begin, end
+def _document(mark: re.Pattern, text: str) -> re.Match | None:
+    """Where the document begins or ends."""
+    return first(mark, text) if "{document}" in text else None  # far faster than to search for the mark
 
 
 def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, list[tuple[str, int]]]:
@@ -178,7 +178,7 @@ def _rank(path: str, name: str, compiled: set[str]) -> tuple[bool, int, list[tup
 
 def _versions(texts: list[tuple[str, str]]) -> list[str]:
     """Documents that share at least `SHARED` of the longer one's shingles with an earlier one."""
-    read: list[set[int]] = []
+    read: list[np.ndarray] = []
     versions = []
     for path, text in texts:
         shingles = _shingles(text)
@@ -189,17 +189,25 @@ def _versions(texts: list[tuple[str, str]]) -> list[str]:
     return versions
 
 
-def _is_version(one: set[int], other: set[int]) -> bool:
-    shorter, longer = sorted((len(one), len(other)))
-    return shorter >= SHARED * longer and len(one & other) >= SHARED * longer
+def _is_version(one: np.ndarray, other: np.ndarray) -> bool:
+    shorter, longer = sorted((one.size, other.size))
+    if shorter < SHARED * longer:
+        return False
+    return np.intersect1d(one, other, assume_unique=True).size >= SHARED * longer
 
 
-def _shingles(text: str) -> set[int]:
+def _shingles(text: str) -> np.ndarray:
+    """The distinct hashes of each few successive words."""
     begin = first(BEGIN, text)
     text = text[begin.end() :] if begin else text
     words = text.translate(_NO_WORD).split() if text.isascii() else _WORD.findall(text)
     width = min(_SHINGLE, len(words))
-    return set(map(hash, zip(*(words[start:] for start in range(width)))))
+    hashes = np.fromiter(map(hash, words), np.int64, len(words)).view(np.uint64)
+    shingles = np.zeros(len(words) - width + 1 if words else 0, np.uint64)
+    for start in range(width):
+        shingles = shingles * np.uint64(GAMMA) + hashes[start : start + shingles.size]
+    shingles.sort()  # np.unique would take ten times as long
+    return shingles[np.diff(shingles, prepend=shingles[:1] - 1) != 0]
 
 
 def is_readme(path: str) -> bool:

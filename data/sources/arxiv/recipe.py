@@ -48,7 +48,7 @@ def read(path: Path) -> Iterator[Record | Drop]:
 
 def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
     """The paper from its first section on, or the reason to drop it."""
-    latex = record.text.replace("\r\n", "\n").replace("\0", "")
+    latex = as_tex_reads(record.text)
     if len(latex) < _SHORT and _WITHDRAWN.search(latex):
         return record.drop("withdrawn", str(record.meta.get("name", "")))
     try:

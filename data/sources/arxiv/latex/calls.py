@@ -83,7 +83,8 @@ class Calls:
         self.read = Arguments()
         self.defined: set[str] = set()  # every name that the paper has defined
         self._flags, self._numbers, self._text = flags, numbers, text
-        self._used: set[str] | None = None  # control words that occur elsewhere than in tests
+        self._untested: str | None = None  # the text without tests
+        self._used: set[str] | None = None  # control words in it
         self._cache: dict[str, str] = {}  # values of macros without arguments
         # Those of them that take nothing from what follows a call, and whether \xspace ends them.
         self._ready: dict[str, tuple[str, bool]] = {}
@@ -127,9 +128,17 @@ class Calls:
             return True
         if not self._text:
             return None
+        return None if self._is_used(name) or _ENGINES.match(name) else False
+
+    def _is_used(self, name: str) -> bool:
+        """Whether a control word occurs elsewhere than in tests. Most papers ask once, so only for one."""
+        if self._untested is None:
+            self._untested = _TESTS.sub("", self._text)
+            use = re.compile(rf"\\{re.escape(name)}(?![A-Za-z@])")
+            return _USES.fullmatch("\\" + name) is not None and use.search(self._untested) is not None
         if self._used is None:
-            self._used = set(_USES.findall(_TESTS.sub("", self._text)))
-        return None if name in self._used or _ENGINES.match(name) else False
+            self._used = set(_USES.findall(self._untested))
+        return name in self._used
 
     def top(self, text: str, name: str, position: int) -> tuple[str, int] | None:
         """The value of a call in the paper's own text, and the call's end; None if it is left unexpanded.
@@ -253,7 +262,7 @@ class Calls:
 
     def _inner(self, text: str, active: frozenset[str], depth: int) -> str:
         """A value or argument with its macros expanded, except those whose value it is."""
-        if depth > MAX_DEPTH or "\\" not in text:
+        if depth > MAX_DEPTH or self.macros.keys().isdisjoint(WORD.findall(text)):
             return text
         out: list[str] = []
         start = position = 0

@@ -86,7 +86,7 @@ class Macro:
         return "".join(piece for piece in self.body if isinstance(piece, str))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take longer to make
 class Definition:
     """The definition of `name`, which ends at `end`."""
 
@@ -160,7 +160,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     if macro and macro.asks and (signature is None or word in _XARGS):
         macro = None
     if macro:
-        macro = replace(macro, default=default, signature=signature)
+        macro.default, macro.signature = default, signature
     return Definition(name, macro, position, meaning=body)
 
 
@@ -253,7 +253,7 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
 
 
 def _macro(body: str, arguments: int, known: Known) -> Macro | None:
-    """The macro of a definition's body, or None if the body programs."""
+    """A new macro of a definition's body, or None if the body programs."""
     if not arguments and (picks := _PICKS.get(body.strip().removeprefix("\\"))):
         return replace(picks)
     spaced = _XSPACE.search(body) is not None
@@ -272,7 +272,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
         body = f"\\ensuremath{{{formula}}}"
     if "\n" in body:
         body = body.strip()
-    pieces = _ARGUMENT.split(body)
+    pieces = _ARGUMENT.split(body) if "#" in body else [body]
     numbers = [int(digit) for digit in pieces[1::2]]
     if (
         max(numbers, default=0) > arguments

@@ -25,7 +25,7 @@ INPUTS = frozenset(
 )
 # Commands that name a file through a macro, or may be such a macro.
 INPUT_BY_MACRO = re.compile(
-    r"\\(?=[@isIl])(?:"  # few commands begin so
+    r"\\(?=@|in|im|su|In|let)(?:"  # few commands begin so
     rf"(?:{'|'.join(sorted(INPUTS))})(?![A-Za-z@])(?:\s*+\{{[^{{}}]*[\\#]|\s*+[\\#}}])"
     rf"|(?:{'|'.join(_FOLDERED)})\s*+\{{[^{{}}]*+\}}\s*+\{{[^{{}}]*[\\#]"
     r"|let\s*+\\[A-Za-z]++\s*+=?\s*+\\(?:input|include|subfile)(?![A-Za-z@]))"

@@ -94,6 +94,7 @@ class _Expander:
         flag_values, setters, number_values = self.flags.values, self.flags.setters, self.numbers.values
         hidden, has_modes = audience.hidden, bool(audience.mode)
         pattern = _marks(self.verbatim, "A-Za-z")
+        mark_group, word_group = pattern.groupindex["mark"], pattern.groupindex["word"]  # faster than names
         start = position = 0
         prefix_start = prefix_end = -1
         jumps: list[tuple[int, int]] = []  # from the end of a kept branch to the end of its conditional
@@ -102,7 +103,7 @@ class _Expander:
             if position != ahead:
                 marks = pattern.finditer(text, position)
             mark = next(marks)
-            at, position, word = mark.start("mark"), mark.end(), mark["word"]
+            at, position, word = mark.start(mark_group), mark.end(), mark[word_group]
             ahead = position
             if jumps and at >= jumps[-1][0]:
                 begin, end = jumps.pop()
@@ -143,7 +144,7 @@ class _Expander:
                     start = position = end
             elif (
                 word not in _SPECIAL
-                and word[:2] != "if"
+                and (word[0] != "i" or word[:2] != "if")
                 and word not in flag_values
                 and word not in setters
                 and word not in number_values

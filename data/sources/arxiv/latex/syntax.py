@@ -14,6 +14,10 @@ _FAILURES = 20  # unterminated groups after which none is searched for
 WORD = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t]*\n?[ \t]*")
 _BRACES = re.compile(r"\\.|[{}]", re.DOTALL)
+_FLAT = r"(?:[^{}\\]++|\\.)*+"
+_SHALLOW_GROUP = re.compile(  # most groups: with groups of groups inside
+    rf"\{{{_FLAT}(?:\{{{_FLAT}(?:\{{{_FLAT}\}}{_FLAT})*+\}}{_FLAT})*+\}}", re.DOTALL
+)
 _BRACKETS = re.compile(r"\\.|[{}\]]", re.DOTALL)
 _SIMPLE_GROUP = re.compile(r"[ \t]*+\n?+[ \t]*+\{([^{}\\]*)\}")
 _BRACE = re.compile(r"[{}]")
@@ -87,6 +91,9 @@ class Arguments:
         """The end of the group that opens here, or -1 if it does not close within `MAX_GROUP`."""
         if self._failures >= _FAILURES:
             return -1
+        shallow = _SHALLOW_GROUP.match(text, opening, opening + MAX_GROUP)
+        if shallow:
+            return shallow.end()
         depth = 0
         for mark in _BRACES.finditer(text, opening, opening + MAX_GROUP):
             kind = mark.group()

@@ -53,7 +53,7 @@ _NAME = r"\s*+\{\s*+([A-Za-z@]{1,60}\*?)\s*+\}"
 _COMMAND = r"\s*+\{?\s*+\\([A-Za-z@]{1,60})\s*+\}?"
 _OPTION = r"\s*+(?:\[([^\]]{0,200})\])?"
 _DECLARATION = re.compile(
-    r"\\(?=[A-Z]|(?:re)?new|provide|lst|def|let)(?:"  # few commands begin so
+    r"\\(?=new|renew|provide|lst|def|let|[CDLMNPRU])(?:"  # few commands begin so
     rf"(?P<environment>lstnewenvironment|(?:Define|Recustom)VerbatimEnvironment|(?:new|renew|provide)tcblisting"
     rf"|(?:New|Renew|Provide|Declare)TCBListing)(?:\s*+\[[^\]]{{0,300}}\])?{_NAME}"
     rf"|newminted(?P<minted>){_OPTION}\s*+\{{\s*+([A-Za-z+#-]{{1,30}})\s*+\}}"
