@@ -61,11 +61,12 @@ _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
 _LINK = re.compile(r"\\hypertarget\{[^{}]*\}\{\s*\Z")
-# The points of a plot in TikZ and pgfplots.
-_POINTS = re.compile(
-    r"(?:coordinates(?<![\\A-Za-z]coordinates)|table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?)\s*+"
-    r"\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
-)
+# The points of a plot in TikZ and pgfplots, by what a text with such points contains.
+_NUMBERS = r"\s*+\{((?=[^\d{}]{0,100}\d)[\s\d.,;()\[\]&+eE-]++)\}"
+_POINTS = {
+    "coordinates": re.compile(r"coordinates(?<![\\A-Za-z]coordinates)" + _NUMBERS),
+    "\\addplot": re.compile(r"table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?" + _NUMBERS),
+}
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
 
@@ -116,8 +117,11 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         elif mark["end"] or mark["ams"] or not begin:
             end = mark.start()
             break
-    points = [mark.span(1) for mark in _POINTS.finditer(text) if not is_opaque(mark.start())]
-    removed = sorted(removed + points) if points else removed
+    if "tikz" in text:
+        patterns = [pattern for sign, pattern in _POINTS.items() if sign in text]
+        points = (mark for pattern in patterns for mark in pattern.finditer(text))
+        removed += [mark.span(1) for mark in points if not is_opaque(mark.start())]
+        removed.sort()
     start = min(_opening(text, headings[0].start()) if headings else max(begin, titled), end)
     pieces = []
     for first, last in removed:
