@@ -1,7 +1,9 @@
 """The order of the data that a run's phases call for."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
+from functools import partial
 from typing import TypedDict
 
 from data.order import Order
@@ -39,26 +41,41 @@ def branched(
 
 def refuse_repeats(order: Order, config: TrainConfig, at: int = 0) -> None:
     """Raise RunError if a phase after step `at` reads a source more often than data.max_epochs allows."""
-    most, steps = config.data.max_epochs, config.timeline.steps
+    most = config.data.max_epochs
     if most is None:
         return
-    for phase in config.timeline.phases:
-        if phase.end <= at:
-            continue
-        read = order.epochs(steps.sample(phase.end))
-        for source in phase.weights:
-            if read[source] > most:
-                last = bisect_right(
-                    range(max(at, phase.start), phase.end),
-                    most,
-                    key=lambda step: order.epochs(steps.sample(step)).get(source, 0.0),
-                )
-                raise RunError(
-                    f"data.max_epochs={most:g}: phase {phase.name} would have read {source} "
-                    f"{read[source]:.2f} times by step {phase.end:,}; end it by step "
-                    f"{max(at, phase.start) + last - 1:,}, lower the weight of {source}, or raise "
-                    "data.max_epochs"
-                )
+
+    def read(step: int, source: str) -> float:
+        return order.epochs(config.timeline.steps.sample(step)).get(source, 0.0)
+
+    left = [phase for phase in config.timeline.phases if phase.end > at]
+    for phase in left:
+        begin = max(at, phase.start)
+        last = {
+            source: begin - 1 + bisect_right(range(begin, phase.end), most, key=partial(read, source=source))
+            for source in phase.weights
+            if read(phase.end, source) > most
+        }
+        if last:
+            source = min(last, key=lambda name: last[name])  # the first that is used up
+            is_only = len(config.timeline.phases) == 1
+            reader = "the run" if is_only else f"phase {phase.name}"
+            ways = [f"set steps={last[source]}" if is_only else f"end it by step {last[source]:,}"]
+            if last[source] <= begin:
+                ways.clear()
+            if sum((most - read(phase.end, name)) * _size(order, name) for name in phase.weights) > 0:
+                ways.append(f"lower the weight of {source}")
+            needed = max(read(each.end, name) for each in left for name in each.weights)
+            ways.append(f"set data.max_epochs={math.ceil(needed * 100) / 100:.2f}")
+            raise RunError(
+                f"data.max_epochs={most:g}: {reader} would have read "
+                f"{source} {read(phase.end, source):.2f} times by step {phase.end:,}; {', or '.join(ways)}"
+            )
+
+
+def _size(order: Order, source: str) -> int:
+    """In sequences, where it is read last."""
+    return next(one.n_sequences[source] for one in reversed(order.segments) if source in one.n_sequences)
 
 
 def _with(

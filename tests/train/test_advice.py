@@ -49,6 +49,31 @@ def test_a_run_whose_data_was_made_again_can_begin_from_its_checkpoint(trained, 
     succeed(f"corpora={other}", f"run={tmp_path / 'new'}", "data.name=own", f"init={checkpoint}", "steps=2")
 
 
+@pytest.mark.parametrize(
+    "phases",
+    [(), ("phases.a.until_step=30000", "phases.a.weights.python_docs=1")],
+    ids=["one", "two"],
+)
+def test_a_run_that_repeats_too_much_is_accepted_with_each_value_that_is_proposed(phases, corpora, tmp_path):
+    """Two sources are used up, at different steps."""
+    arguments = (f"corpora={corpora}", "seq_len=32", "stop_at=1", *phases)
+    limited = [*arguments, "data.max_epochs=1", "steps=40000"]
+    said = refusal(*limited, f"run={tmp_path / 'run'}")
+    proposed = re.findall(r"(?:set |, or set )([a-z_.]+=[\d.]+)", said.rpartition("; ")[2])
+    proposed += [
+        f"phases.a.until_step={step.replace(',', '')}" for step in re.findall(r"by step ([\d,]+), ", said)
+    ]
+    assert len(proposed) == 2 and "lower the weight" not in said  # neither source has room for the other
+    for n, mend in enumerate(proposed):
+        key = mend.partition("=")[0]
+        kept = [word for word in limited if not word.startswith(f"{key}=")]
+        if phases and key == "phases.a.until_step":  # what follows is another refusal's
+            kept = [word for word in kept if not word.startswith("steps=")] + [
+                f"steps={mend.partition('=')[2]}"
+            ]
+        succeed(*kept, mend, f"run={tmp_path / str(n)}")
+
+
 def test_a_vocabulary_of_another_size_can_be_left_to_the_tokens(corpora, tmp_path):
     arguments = (f"corpora={corpora}", f"run={tmp_path / 'run'}", "steps=1")
     assert "set model.vocab_size=-1" in refusal(*arguments, "model.vocab_size=512")
