@@ -128,7 +128,8 @@ def test_a_phase_longer_than_the_data_at_max_epochs_is_refused_with_its_last_ste
     enough = config_of("data.max_epochs=2.3", *phases)
     order = first_order(enough, stores)
     refuse_repeats(order, enough)
-    words = "phase b would have read python_docs 2.24 times by step 100; end it by step 98, or set data.max_epochs=2.25"
+    words = "phase b would have read python_docs 2.24 times by step 100; end it by step 98, or set "
+    words += "data.max_epochs=2.25"
     with pytest.raises(RunError, match=words) as refused:
         refuse_repeats(order, config_of("data.max_epochs=2.2", *phases))
     assert "\n" not in str(refused.value)
