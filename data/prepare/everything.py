@@ -21,6 +21,7 @@ from data.prepare.config import CCNET_KEYS, RECIPES, PrepareConfig, renamed_key
 from data.prepare.inputs import find_inputs
 from data.prepare.source import make
 from data.progress import Progress
+from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
 # MB/s per core of input as stored, and bytes of cleaned text per stored byte: measured on small real samples
@@ -73,6 +74,8 @@ def prepare_all(config: PrepareConfig) -> None:
         listed = replace(config.data, sources=list(sources))
         training = TokenizerConfig(listed, config.corpora, vocab_size=config.vocab_size, seed=config.seed)
         train_tokenizer(sample_texts(training), model, vocab_size=config.vocab_size, seed=config.seed)
+    elif not config.tokenizer and (pieces := Tokenizer(model).vocab_size) != config.vocab_size:
+        Progress("all").say(f"{model} exists, with {pieces} pieces instead of vocab_size={config.vocab_size}")
     for source in sources.values():
         make(replace(source, stage="all", tokenizer=str(model)))
     missing = [name for name in config.data.chosen() if name not in sources]
