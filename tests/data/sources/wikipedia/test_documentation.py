@@ -13,6 +13,8 @@ SENTENCES = [
      "In 347 U.S. 483 (1954) and A v. B, 5 U.S. 137, 140 (1803)."),
     ("en", "({{lang-ru|Казань|Kazan|cauldron}}), ({{langx|fr|Rome|row}}) and {{langx|uk|Рим|translit=Rym}}.",
      "(Казань, romanized: Kazan, lit. ‘cauldron’), (Rome, lit. ‘row’) and Рим, romanized: Rym."),
+    ("en", "A ({{age in years, months and days|1775|4|19|1783|9|3}}) is {{age in years|1901|7|9|1950|7|8}}.",
+     "A is 48."),
     ("fr", "À ({{coréen|hangeul=서울|rr=Seoul}}), {{lang|ja|texte=大阪|trans=Ōsaka}}, {{lang|rtl|ar|قط}}",
      "À (서울, Seoul), 大阪 (Ōsaka), قط"),
     ("fr", "Il dit {{citation|texte=bonne nuit}} et {{citation étrangère|en|good night}}.",

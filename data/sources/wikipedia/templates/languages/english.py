@@ -112,6 +112,7 @@ currency → @currency
 percentage | pct → @percentage
 age | age in years | ayd | age-years → @age
 inrconvert → @rupees
+age in * → @missing
 age in days | age-days | number of days | days between → @days
 century → @ordinal century
 verse translation → {1}[ {2}]
