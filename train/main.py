@@ -55,7 +55,8 @@ def run(argv: list[str]) -> int:
             resolved = settled(resolved, ranks.device, chosen.append)
             with claimed(resolved.config, argv) as folder:
                 _introduce(resolved, folder.path, chosen)
-                code = run_training(resolved, ranks, folder, watchdog)
+                with needs.memory_named():
+                    code = run_training(resolved, ranks, folder, watchdog)
             code = end_together(code)
             _dismiss_the_idle(ranks, code)
             return code

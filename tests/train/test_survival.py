@@ -1,5 +1,6 @@
 """Failures of a run's output or its log of decisions cannot end it."""
 
+import re
 import subprocess
 
 import pytest
@@ -143,6 +144,35 @@ def test_a_checkpoint_removed_after_the_last_save_is_saved_again_before_the_run_
     assert "step-000012: removed while this run trains" in ended.stdout + ended.stderr
     assert [path.name for path in (folder / "checkpoints").glob("step-*")] == ["step-000012"]
     assert "has finished" in succeed(f"corpora={corpora}", *SETTINGS, f"run={folder}").stdout
+
+
+# Step 6 asks for more memory than there is.
+NO_MEMORY = """
+import sys, torch
+from train.main import main
+from train.trainer import Trainer
+real = Trainer.step
+def step(self, step, *arguments):
+    if step == 6:
+        torch.empty(2**46, dtype=torch.uint8)
+    return real(self, step, *arguments)
+Trainer.step = step
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_run_that_lacks_memory_says_so_in_one_line_and_resumes(undisturbed, corpora, tmp_path):
+    arguments = (f"corpora={corpora}", *SETTINGS, f"run={tmp_path}")
+    ended = python("-c", NO_MEMORY, *SMALL, *arguments)
+    assert ended.returncode == 1 and "Traceback" not in ended.stderr
+    assert re.search(
+        r"^relama: error: rank 0 \(.+\): out of memory, when it tried to allocate 70368744177664 bytes; "
+        r"lower micro_batch, or use parallel\.activation_checkpointing=full",
+        ended.stderr,
+        re.MULTILINE,
+    )
+    succeed(*arguments, "parallel.activation_checkpointing=full")
+    assert learned(tmp_path) == learned(undisturbed)
 
 
 # The old checkpoint's removal takes until two more steps were begun.

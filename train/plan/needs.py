@@ -3,8 +3,10 @@
 Reported before step 1. A run whose weights, micro-batch or first checkpoint cannot fit is refused.
 """
 
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +121,23 @@ def available_memory() -> int | None:
         return min(free, int(most) - int(used) + int(kept["inactive_file"]))
     except (OSError, ValueError, KeyError):  # no limit
         return free
+
+
+@contextmanager
+def memory_named() -> Iterator[None]:
+    """Within the block, memory that runs out is a RunError."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch has one of its own for GPUs, and none for CPUs
+        is_of_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_of_memory and "can't allocate memory" not in str(error):
+            raise
+        wanted = re.search(r"tried to allocate [\d.]+ \w+", str(error), re.IGNORECASE)
+        raise RunError(
+            f"rank {identity.rank()} ({identity.node()}): out of memory"
+            f"{f', when it {wanted[0].lower()}' if wanted else ''}; lower micro_batch, or use "
+            "parallel.activation_checkpointing=full, more ranks or a smaller model"
+        ) from None
 
 
 def disk_free(folder: Path) -> int:
