@@ -103,7 +103,7 @@ def resume_or_start(
     order = recovery.resume(known, logged, order)
     first_rank_does(lambda: _record(run, ranks, folder, step, order, arguments))
     if placement.away():
-        all_ranks_do(lambda: placement.leads() and _keep_tokenizer(run, folder))
+        all_ranks_do(lambda: placement.leads() and _record_elsewhere(run, folder))
     owed = first_rank_does(lambda: folder.cut_metrics(step, state.get("owed"), begun))
     return Resumed(step, optimizer, order, owed, own[0] if own else None)
 
@@ -193,6 +193,12 @@ def _record(
             "fingerprints": run.fingerprints,
         }
     )
+
+
+def _record_elsewhere(run: Resolved, folder: RunFolder) -> None:
+    """What the folder of a machine that does not see the first rank's needs."""
+    markers.clear(folder.path)
+    _keep_tokenizer(run, folder)
 
 
 def _keep_tokenizer(run: Resolved, folder: RunFolder) -> None:

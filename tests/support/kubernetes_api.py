@@ -4,8 +4,9 @@ It answers the REST calls for Jobs and Services as documented (POST, GET, DELETE
 409, 404, 422 with a Status object) and validates what it gets against the published schemas if
 kubernetes-validate is installed. It does what the Job controller documents for an Indexed Job: one pod per
 index, podFailurePolicy, backoffLimit, podReplacementPolicy=Failed, deletion by SIGTERM and a grace period.
-A pod is its container's command as a process; its volumes are paths of this machine. Names of pods resolve to
-this machine by a patched `socket.getaddrinfo`, which stands for the cluster's DNS.
+A pod is its container's command as a process; its volumes are paths of this machine, and without any it
+begins in a folder of its own, like a disk that goes with the pod. Names of pods resolve to this machine by a
+patched `socket.getaddrinfo`, which stands for the cluster's DNS.
 """
 
 import json
@@ -14,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -166,7 +168,8 @@ class Cluster:
         return "Count"
 
     def _start(self, job: dict, index: int) -> subprocess.Popen:
-        container = job["spec"]["template"]["spec"]["containers"][0]
+        template = job["spec"]["template"]["spec"]
+        container = template["containers"][0]
         given = {"JOB_COMPLETION_INDEX": str(index)}
         for each in container["env"]:
             known = {"spec.nodeName": f"node-{index}"}
@@ -178,9 +181,11 @@ class Cluster:
         path = f"{self.folder / 'dns'}:{os.environ.get('PYTHONPATH', '')}"
         root = Path(__file__).resolve().parents[2]
         environment = {**os.environ, **given, "PYTHONPATH": f"{path}:{root}", "OMP_NUM_THREADS": "1"}
+        has_volume = any("persistentVolumeClaim" in each for each in template["volumes"])
+        place = self.folder if has_volume else tempfile.mkdtemp(prefix=f"pod-{index}-", dir=self.folder)
         with (self.folder / f"pod-{index}.log").open("a") as log:
             return subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, cwd=self.folder, start_new_session=True
+                command, env=environment, stdout=log, stderr=log, cwd=place, start_new_session=True
             )
 
     def close(self) -> None:

@@ -196,16 +196,21 @@ def commit(
         remove(final)
     aside.rename(final)
     folders.sync(final.parent)
-    try:  # the checkpoint is committed: what follows may fail
+    name_latest(final)  # the checkpoint is committed: what follows may fail
+    try:
+        retain(final.parent, keep, newest=step_of(final), keep_every=keep_every)
+    except (OSError, RunError) as error:
+        identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
+
+
+def name_latest(final: Path) -> None:
+    """Write `latest`, which shows that the run had a checkpoint; a failure is only worth a warning."""
+    try:
         folders.write_whole(final.parent / "latest", final.name + "\n")
     except OSError as error:
         identity.say(
             f"warning: {final} is saved, but {final.parent / 'latest'} could not be written ({error})"
         )
-    try:
-        retain(final.parent, keep, newest=step_of(final), keep_every=keep_every)
-    except (OSError, RunError) as error:
-        identity.say(f"warning: {final} is saved, but older checkpoints could not be removed ({error})")
 
 
 def fingerprint(state: dict) -> str:

@@ -37,7 +37,7 @@ from configs.sizes import decimal
 from data import folders
 from model.llama import LlamaConfig
 from train.checkpoint import apart
-from train.checkpoint.folder import commit, describe, step_folder
+from train.checkpoint.folder import commit, describe, name_latest, step_folder
 from train.checkpoint.reader import CheckpointReader
 from train.config import RunError
 from train.ranks import identity, placement
@@ -108,6 +108,8 @@ def write(
             _together(lambda: rank == 0 and apart.refuse_changed(aside, parts), group)
         sums = {name: entry for part in parts for name, entry in part.items()}
         _together(lambda: rank == 0 and commit(aside, final, state, sums, keep, keep_every, attached), group)
+        if placement.leads():
+            name_latest(final)
     except (RunError, OSError, RuntimeError, CheckpointException) as error:
         if rank == 0:
             shutil.rmtree(aside, ignore_errors=True)

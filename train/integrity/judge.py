@@ -18,7 +18,7 @@ from train.config import RunError
 from train.integrity.computation import Result
 from train.integrity.sentinel import Sentinel
 from train.preflight import Resolved
-from train.ranks import identity
+from train.ranks import identity, placement
 from train.ranks.setup import Ranks, first_rank_does
 from train.recovery import Recovery
 from train.run import markers
@@ -96,7 +96,7 @@ class Judge:
         if decision["action"] == "stop":
             is_saved = bool(first_rank_does(lambda: complete_steps(self._folder.checkpoints)))
             why = decisions.stop_line(decision, config.run, config.recovery.policy, is_saved)
-            if self._ranks.is_first and not self._is_replay:
+            if placement.writes() and not self._is_replay:
                 markers.leave(self._folder.path, markers.STOPPED, step=step - 1, why=why)
             raise RunError(why)
         self.recovery.decisions.append(decision)

@@ -51,6 +51,11 @@ def leads() -> bool:
     return bool(_found.leaders) and identity.group_rank() in _found.leaders
 
 
+def writes() -> bool:
+    """Whether this rank writes a run folder: the first rank, and the leader of each machine with its own."""
+    return identity.is_first() or leads()
+
+
 def leaders_and_first() -> dist.ProcessGroup | None:
     """Their process group, if any machine is away."""
     return _found.group

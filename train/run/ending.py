@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data.folders import run_word
 from train.config import TrainConfig
-from train.ranks import identity
+from train.ranks import identity, placement
 from train.run import markers
 from train.run.attempts import account
 
@@ -42,5 +42,5 @@ def conclude(path: Path, config: TrainConfig, step: int, stopped_by: int | None)
 
 
 def _mark(path: Path, name: str, step: int, **details: object) -> None:
-    if identity.is_first():
+    if placement.writes():  # a job script looks at its machine's folder
         markers.leave(path, name, step=step, **details)

@@ -23,11 +23,12 @@ from train.config import RunError
 from train.ranks import identity, placement
 from train.ranks.setup import all_ranks_do, gather_objects
 from train.resume import _refuse_newer_elsewhere
+from train.run.markers import FINISHED
 
 pytestmark = pytest.mark.distributed
 
 RUN = Path("runs") / "r"
-WORDS = [*SMALL, "steps=16", "checkpoint.every=2", "checkpoint.keep=3", "parallel.dp_shard=2", "run=r"]
+WORDS = [*SMALL, "steps=100000", "checkpoint.every=2", "checkpoint.keep=3", "parallel.dp_shard=2", "run=r"]
 REMOTE = "checkpoint.remote=s3://apart/r"
 
 
@@ -92,19 +93,21 @@ def test_a_run_ends_bitwise_alike_whatever_disks_are_lost(bucket, corpora, tmp_p
     pair.kill_once(10)
     for disk in pair.disks:
         shutil.rmtree(disk / RUN)
-    found, printed = pair.train(REMOTE, "checkpoint.verify=1")
+    last = max(uploaded()) + 4
+    found, printed = pair.train(REMOTE, "checkpoint.verify=1", f"stop_at={last}")
     assert found == [0, 0], printed
     assert "do not share runs/r: checkpoints are kept on" in printed
     assert "downloading s3://apart/r/checkpoints/step-" in printed
     assert "is verified" in printed and "NOT verified" not in printed
     words = [word for word in WORDS[len(SMALL) :] if word != "run=r"]
-    succeed(*words, f"corpora={corpora}", f"run={tmp_path / 'whole'}", ranks=2)
-    last = Path("checkpoints") / "step-000016"
-    same_tensors(pair.first / last, tmp_path / "whole" / last)
+    succeed(*words, f"corpora={corpora}", f"run={tmp_path / 'whole'}", f"stop_at={last}", ranks=2)
+    newest = step_folder(Path("checkpoints"), last)
+    same_tensors(pair.first / newest, tmp_path / "whole" / newest)
     whole = learned(tmp_path / "whole")
     assert learned(pair.first) == whole
     assert complete_steps(pair.second / "checkpoints") == []
-    assert [path.name for path in (pair.second / "checkpoints").iterdir()] == []
+    assert [path.name for path in (pair.second / "checkpoints").iterdir()] == ["latest"]
+    assert (pair.first / FINISHED).is_file() and (pair.second / FINISHED).is_file()
     assert uploaded() == complete_steps(pair.first / "checkpoints")
 
 
