@@ -89,12 +89,17 @@ def _train_pieces(lines: Path, pieces: int, language: str) -> bytes:
                 minloglevel=2,
             )
     except RuntimeError as error:
-        most = re.search(r"value <= (\d+)", str(error))
-        remedy = f"give more text or ccnet.lm_pieces={most[1]}" if most else "give more text or more pieces"
-        raise DataError(
-            f"ccnet.lm_pieces={pieces}: too little Wikipedia text in {language} ({remedy})"
-        ) from None
+        raise DataError(f"ccnet.lm_pieces={pieces}: {_misfit(str(error), language)}") from None
     return model.getvalue()
+
+
+def _misfit(error: str, language: str) -> str:
+    """SentencePiece's error as the rest of a line that says what would work."""
+    if most := re.search(r"value <= (\d+)", error):
+        return f"too little Wikipedia text in {language} (give more text or ccnet.lm_pieces={most[1]})"
+    if least := re.search(r"required_chars\. \d+ vs (\d+)", error):
+        return f"Wikipedia's characters in {language} alone take {least[1]} pieces; give more than that"
+    return f"no Wikipedia text in {language}; prepare some, or leave {language} out of ccnet.languages"
 
 
 def _run(command: list[str]) -> None:

@@ -50,6 +50,8 @@ def train_models(config: PrepareConfig) -> None:
     # Refuse whatever is missing before reading anything.
     if languages:
         programs()
+    if wants_classifier:
+        references.floret()
     wikipedia = []
     if languages or (wants_classifier and keys.stand_in):
         wikipedia = text_files(Path(config.corpora) / "wikipedia" / "text")
@@ -103,8 +105,8 @@ def _classifier(
         raise DataError(
             f"cited pages: of {n_urls:,} cited URLs, {n_cited:,} are among the pages, and "
             f"{len(chosen) // 2:,} have an uncited page of similar length; the classifier needs {least:,} of "
-            "each: give more dumps or a lower ccnet.min_examples=…; for a demonstration, "
-            "ccnet.stand_in=true uses Wikipedia's own articles"
+            f"each: give more dumps (and delete {folder / 'pages'}, drawn from these) or a lower "
+            "ccnet.min_examples=…; for a demonstration, ccnet.stand_in=true uses Wikipedia's own articles"
         )
     Progress("ccnet-models").say(f"classifier: {len(chosen) // 2:,} cited pages and as many others")
     made = train_classifier(stood_in() if stand_in else pages(), chosen, folder, keys.min_reference)

@@ -46,15 +46,16 @@ def choose_auto(
     """
     _refuse_what_has_no_estimate(wanted, limits, tensor)
 
-    def choices(world: int) -> Iterator[Choice]:
-        """The candidates of a world size, in order of cost."""
-        for layout, way in _candidates(wanted, mode, world, limits, ranks_per_node):
+    def choices(world: int, size: int = micro_batch) -> Iterator[Choice]:
+        """The candidates of a world size and a micro-batch of `size` sequences, in order of cost."""
+        within = replace(limits, micro_batches=limits.micro_batches * micro_batch // size)
+        for layout, way in _candidates(wanted, mode, world, within, ranks_per_node):
             needed = estimate(
                 limits.model,
                 layout,
                 seq_len=limits.seq_len,
-                micro_batch=micro_batch,
-                micro_batches=limits.micro_batches // layout.dp_size,
+                micro_batch=size,
+                micro_batches=within.micro_batches // layout.dp_size,
                 mode=way,
                 reshard=reshard,
                 width=width,
@@ -79,19 +80,23 @@ def choose_auto(
     nearest = min(tried, key=lambda choice: choice.memory.peak)
     larger = next((world for world in _larger(world_size, limits) if any(map(fits, choices(world)))), None)
     fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
+    divisors = (size for size in range(micro_batch - 1, 0, -1) if micro_batch % size == 0)
+    smaller = next((size for size in divisors if any(map(fits, choices(world_size, size)))), None)
     raise LayoutError(
         f"parallel=auto: at world size {world_size}, each rank needs at least "
         f"{_gib(nearest.memory.peak)} GiB ({nearest.layout}, checkpointing {nearest.mode}), but only "
-        f"{_gib(USABLE * memory)} are usable; {fix}, or use a smaller model, micro_batch or seq_len"
+        f"{_gib(USABLE * memory)} are usable; {fix}, or use "
+        f"{f'micro_batch={smaller}, ' if smaller else ''}a smaller model or seq_len"
     )
 
 
 def _refuse_what_has_no_estimate(wanted: Layout, limits: Limits, tensor: str) -> None:
     for key, value, known in (("tensor", tensor, "dtensor"), ("schedule", limits.schedule, "1f1b")):
         if value != known and (key == "tensor" or wanted.pp > 1):
+            stages = " parallel.stages_per_rank=null" if key == "schedule" and limits.stages_per_rank else ""
             raise LayoutError(
                 f"parallel.{key}={value}: parallel=auto cannot estimate its memory; set the layout by hand, "
-                f"or use parallel.{key}={known}"
+                f"or use parallel.{key}={known}{stages}"
             )
 
 

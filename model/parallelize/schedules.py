@@ -22,6 +22,12 @@ class Schedule:
     micro_batches: int = 1  # minimum per rank
     rounds: bool = False  # needs equal rounds of at least as many micro-batches as ranks
 
+    def takes(self, stages_per_rank: int | None) -> bool:
+        """Whether a rank can have so many stages; None: the default."""
+        if stages_per_rank is None or stages_per_rank == self.stages:
+            return True
+        return self.more_stages and stages_per_rank > self.stages
+
 
 SCHEDULES = {
     "gpipe": Schedule("GPipe"),  # arXiv 1811.06965
@@ -44,8 +50,7 @@ def refuse_schedule(
     if schedule not in SCHEDULES:
         raise ValueError(f"parallel.schedule={schedule}: expected one of {', '.join(SCHEDULES)}")
     kind = SCHEDULES[schedule]
-    too_many = not kind.more_stages and stages_per_rank != kind.stages
-    if stages_per_rank is not None and (stages_per_rank < kind.stages or too_many):
+    if not kind.takes(stages_per_rank):
         expected = f"null or {kind.stages}" + " or more" * kind.more_stages
         raise ValueError(
             f"parallel.stages_per_rank={stages_per_rank}: expected {expected} with "
@@ -62,9 +67,10 @@ def refuse_schedule(
         ("reshard", reshard, ("auto", "never")),
     ):
         if value not in works:
+            others = " or ".join(n for n in ("1f1b", "interleaved") if SCHEDULES[n].takes(stages_per_rank))
             raise ValueError(
                 f"parallel.{key}={value}: conflicts with parallel.schedule={schedule}, which splits "
-                f"backward in two; set parallel.{key}={works[0]}, or parallel.schedule=1f1b or interleaved"
+                f"backward in two; set parallel.{key}={works[0]}, or parallel.schedule={others}"
             )
 
 

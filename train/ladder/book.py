@@ -34,8 +34,11 @@ class Book:
         if path.exists():
             try:
                 self._document = json.loads(path.read_text())
-                self.predictions = dict(self._document["predictions"])
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                self.predictions = {
+                    name: found | {key: _number(found[key]) for key in ("loss", "low", "high")}
+                    for name, found in self._document["predictions"].items()
+                }
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 raise RunError(f"{path}: not a ladder's record ({error}); move it away") from None
 
     def predict(self, fitted: Fit, rungs: Sequence[Rung]) -> None:
@@ -203,6 +206,11 @@ def summary(document: dict[str, Any]) -> list[str]:
         for row in found["serving"][1:]
     ]
     return lines
+
+
+def _number(value: Any) -> float:
+    """As written by `_plain`, which makes infinite predictions null."""
+    return math.inf if value is None else float(value)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,9 @@ Batch and peak rate: DeepSeek LLM (arXiv 2401.02954, §3.1) from the FLOPs C of 
 and 0.3118·C^-0.1250. They fitted them to 1e17 to 2e19 FLOPs; outside of that, they are extrapolated.
 """
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from model.flops import flops_per_token, n_params
@@ -51,20 +53,43 @@ def rungs(
     width_per_layer: int,
     seq_len: int,
     global_batch: int | None = None,
+    micro_batch: int = 1,
     lr: float | None = None,
 ) -> list[list[Rung]]:
-    """The runs of each size, both ascending. `global_batch` and `lr` replace the rule's. Raises RunError."""
+    """The runs of each size, both ascending. `global_batch` and `lr` replace the rule's. Raises RunError.
+
+    The rule's batches are multiples of `micro_batch`.
+    """
+    try:
+        shapes = _shapes(sizes, vocab_size, width_per_layer, seq_len)
+    except RunError as error:
+        width = _other_width(sizes, vocab_size, width_per_layer, seq_len)
+        raise RunError(f"{error}, or width_per_layer={width}" if width else str(error)) from None
+    unit = math.lcm(BATCH_UNIT, micro_batch) * seq_len
+    return [[_rung(shape, ratio, unit, global_batch, lr) for ratio in ratios] for shape in shapes]
+
+
+def _shapes(sizes: Sequence[float], vocab_size: int, width: int, seq_len: int) -> list[LlamaConfig]:
+    """Each size's shape. Raises RunError if one has none nearby, or none of its own."""
     shapes: list[LlamaConfig] = []
     for size in sizes:
-        shape = shape_of(size, vocab_size=vocab_size, width_per_layer=width_per_layer, seq_len=seq_len)
+        shape = shape_of(size, vocab_size=vocab_size, width_per_layer=width, seq_len=seq_len)
         if shape in shapes:
             raise RunError(
                 f"sizes: {_short(size)} has the same nearest shape as the size before it (dim {shape.dim}, "
-                f"{shape.n_layers} layers); choose a size further from it, or lower "
-                f"width_per_layer={width_per_layer}"
+                f"{shape.n_layers} layers); choose a size further from it"
             )
         shapes.append(shape)
-    return [[_rung(shape, ratio, global_batch, lr) for ratio in ratios] for shape in shapes]
+    return shapes
+
+
+def _other_width(sizes: Sequence[float], vocab_size: int, width: int, seq_len: int) -> int | None:
+    """The nearest width with which all sizes have shapes; None if there is none near."""
+    for other in sorted(range(2, 4 * width + 1, 2), key=lambda other: abs(other - width)):
+        with suppress(RunError):
+            _shapes(sizes, vocab_size, other, seq_len)
+            return other
+    return None
 
 
 def shape_of(size: float, *, vocab_size: int, width_per_layer: int, seq_len: int) -> LlamaConfig:
@@ -90,17 +115,16 @@ def shape_of(size: float, *, vocab_size: int, width_per_layer: int, seq_len: int
         raise RunError(
             f"sizes: {_short(size)}: the nearest have {' or '.join(_short(n_params(e)) for e in near)} "
             f"parameters with width_per_layer={width_per_layer} and a vocabulary of {vocab_size:,}; "
-            "give one of these, or another width_per_layer"
+            "give one of these"
         )
     return best
 
 
-def _rung(shape: LlamaConfig, ratio: float, global_batch: int | None, lr: float | None) -> Rung:
+def _rung(shape: LlamaConfig, ratio: float, unit: int, global_batch: int | None, lr: float | None) -> Rung:
     parameters, seq_len = n_params(shape), shape.max_seq_len
     asked = ratio * parameters
     flops = asked * flops_per_token(shape, seq_len)
     if global_batch is None:
-        unit = BATCH_UNIT * seq_len
         global_batch = max(1, round(0.2920 * flops**0.3271 / unit)) * unit
     steps = round(asked / global_batch)
     name = f"{_short(parameters)}-{ratio:g}"

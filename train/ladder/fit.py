@@ -150,7 +150,7 @@ def _huber(theta: Array, logs: tuple[Array, Array], measured: Array) -> tuple[Ar
     shares /= total
     off = (highest + np.log(total) - measured) / DELTA
     size = np.abs(off)
-    value = np.where(size <= 1, off**2 / 2, size - 0.5).sum(1)
+    value = np.where(size <= 1, np.minimum(size, 1) ** 2 / 2, size - 0.5).sum(1)
     slope = np.clip(off, -1, 1) / DELTA
     by_a, by_b, by_e = (slope * share for share in shares)
     n, d = logs

@@ -12,11 +12,11 @@ from configs.errors import reason
 from configs.load import ConfigError, entry, load
 from data.errors import DataError
 from data.folders import find_run, refuse_unwritable, run_path, write_whole
-from train.config import RunError
+from train.config import RunError, TrainConfig
 from train.ladder import book, family, results, training
 from train.ladder.config import LadderConfig
 from train.ladder.family import Rung
-from train.ladder.fit import Fit, FitError, fit
+from train.ladder.fit import Fit, FitError, fit, refuse_undetermined
 from train.ladder.results import Result
 from train.ladder.tokens import Tokens, open_once, refuse_repetition
 from train.ranks import identity
@@ -44,6 +44,8 @@ def run(argv: list[str]) -> None:
     data = open_once(config, typed)
     ladder = _lay_out(config, data, typed)
     refuse_repetition(ladder, data, config.epochs)
+    # The shortest run: raises now for keys that no run would take.
+    load("train", TrainConfig, training.arguments_of(ladder[0][0], config, folder, typed))
     folder.mkdir(parents=True, exist_ok=True)
     _climb(config, folder, ladder, data, typed)
 
@@ -78,9 +80,9 @@ def _climb(
             if prediction := notes.predictions.get(rung.name):
                 say(book.compared(rung.name, prediction, result.point.loss))
         results.refuse_other_data(done)
-        fitted = _fit(done, config) if len(done) >= 3 * len(size) else None
+        fitted = _fit(done, config) if _determined(done) or size is ladder[-1] else None
         notes.write(config, planned, done, fitted, stopped)
-    assert fitted  # there are at least three sizes
+    assert fitted  # after the last size, or stopped by its predictions
     _conclude(config, folder, notes, planned, done, fitted, stopped)
 
 
@@ -135,6 +137,7 @@ def _lay_out(config: LadderConfig, data: Tokens, typed: list[str]) -> list[list[
         width_per_layer=config.width_per_layer,
         seq_len=config.seq_len,
         global_batch=_whole("global_batch", given["global_batch"]) if "global_batch" in given else None,
+        micro_batch=_whole("micro_batch", given.get("micro_batch", "1")),
         lr=train.optim.lr if "optim.lr" in given else None,
     )
 
@@ -169,11 +172,23 @@ def _fit(done: list[Result], config: LadderConfig) -> Fit:
         raise RunError(f"{error}{'; left out: ' + ', '.join(out) if out else ''}") from None
 
 
+def _determined(done: list[Result]) -> bool:
+    """Whether these runs determine a law; if not, the next size may."""
+    try:
+        refuse_undetermined([result.point for result in done if not result.excluded])
+    except FitError:
+        return False
+    return True
+
+
 def _whole(key: str, value: str) -> int:
     try:
-        return int(value)
+        number = int(value)
     except ValueError:
-        raise ConfigError(f"{key}={value}: expected a whole number of tokens") from None
+        number = 0
+    if number < 1:
+        raise ConfigError(f"{key}={value}: expected a whole number, at least 1")
+    return number
 
 
 def say(line: str) -> None:

@@ -37,7 +37,10 @@ def read(path: Path, name: str) -> Result | None:
     tokens = record.last["step"] * record.config.global_batch
     validation = record.last.get("validation") or {}
     if not validation and not stopped:
-        raise RunError(f"{path}: no held-out loss at its last step; its sources need held-out data")
+        raise RunError(
+            f"{path}: no held-out loss at its last step; leave it out, or train it anew on "
+            "sources with held-out data"
+        )
     weights = record.config.data.weights
     total = sum(weights.get(source, 0.0) for source in validation) or 1.0
     loss = sum(weights.get(source, 0.0) * found["loss"] for source, found in validation.items()) / total

@@ -43,14 +43,15 @@ def open_once(config: LadderConfig, typed: list[str]) -> Tokens:
 
 
 def refuse_repetition(ladder: Sequence[Sequence[Rung]], data: Tokens, epochs: float) -> None:
-    """Raise RunError, naming the run and the source, if a run would read a source too often."""
+    """Raise RunError, naming the largest run and its most repeated source, if that is read too often."""
     weights = data.config.data.weights
-    for rung in (rung for size in ladder for rung in size):
-        for source, store in data.stores.items():
-            needed = rung.tokens * weights[source] / sum(weights.values())
-            if needed > epochs * store.n_tokens:
-                raise RunError(
-                    f"{rung.name}: needs {needed:,.0f} tokens of {source}, {needed / store.n_tokens:.1f} "
-                    f"epochs of its {store.n_tokens:,}; prepare more of it, lower sizes= or "
-                    f"tokens_per_parameter=, or allow it with epochs={needed / store.n_tokens + 0.05:.1f}"
-                )
+    largest = max((rung for size in ladder for rung in size), key=lambda rung: rung.tokens)
+    needs = {source: largest.tokens * weights[source] / sum(weights.values()) for source in data.stores}
+    source = max(needs, key=lambda source: needs[source] / data.stores[source].n_tokens)
+    needed, there = needs[source], data.stores[source].n_tokens
+    if needed > epochs * there:
+        raise RunError(
+            f"{largest.name}: needs {needed:,.0f} tokens of {source}, {needed / there:.1f} epochs of its "
+            f"{there:,}; prepare more of it, lower sizes= or tokens_per_parameter=, or allow it with "
+            f"epochs={needed / there + 0.05:.1f}"
+        )

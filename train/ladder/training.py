@@ -3,6 +3,7 @@
 A run that is interrupted resumes with the ladder: its command is the same each time.
 """
 
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from train.run import markers
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 POLL = 0.2  # seconds
+MICRO_BATCH = 8  # sequences, at most
 # What a ladder sets by its rule; and what it sets unless it is typed.
 ITS_OWN = ("model", "steps", "stop_at", "init", "checkpoint.keep")
 HEARD = (signal.SIGINT, signal.SIGTERM)
@@ -29,7 +31,7 @@ def arguments_of(rung: Rung, config: LadderConfig, folder: Path, typed: Sequence
     shape = rung.model
     given = {argument.partition("=")[0] for argument in typed}
     defaults = {
-        "micro_batch": 8,
+        "micro_batch": math.gcd(MICRO_BATCH, max(1, rung.global_batch // shape.max_seq_len)),
         "checkpoint.every": max(1, rung.steps // 4),
         "validate.every": 0,
         "validate.sequences": 1024,
@@ -122,7 +124,10 @@ def _problem(folder: Path, name: str, code: int) -> str:
     log = folder / "logs" / f"{name}.log"
     last = [line for line in log.read_text(errors="replace").splitlines() if line.strip()][-1:]
     why = last[0].removeprefix("relama: ").removeprefix("error: ") if last else "it printed nothing"
-    return f"{name} ended with exit code {code}: {why} (log: {log}); the same command resumes"
+    return (
+        f"{name} ended with exit code {code}: {why} (log: {log}); "
+        "once that is mended, the same command resumes"
+    )
 
 
 def _cores() -> int:

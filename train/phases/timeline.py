@@ -134,14 +134,11 @@ def timeline(
         first_token = _tokens(found)
         length = phase.seq_len or seq_len
         batch = phase.global_batch or global_batch
+        if start == 0:
+            _refuse_rates(name, phase)
         _check(name, phase, number == len(phases))
         _check_sizes(name, length, batch, most_seq_len, micro_batch)
         end = _end(name, phase, steps, first_token, start, batch)
-        if phase.schedule is not None and start == 0:
-            raise ValueError(
-                f"phases.{name}.schedule={phase.schedule}: the first phase begins with the warm-up; set "
-                "optim.schedule, or the schedule of a later phase"
-            )
         found.append(
             Phase(
                 name,
@@ -208,6 +205,20 @@ def _check_sizes(name: str, length: int, batch: int, most_seq_len: int, micro_ba
         batch,
         f"a multiple of seq_len × micro_batch = {length} × {micro_batch} = {row} tokens",
     )
+
+
+def _refuse_rates(name: str, phase: PhaseConfig) -> None:
+    """Refuse a schedule or rate of the first phase, naming the run's own keys."""
+    runs = {"1-sqrt": "optim.schedule=wsd optim.decay_shape=1-sqrt"}
+    keys = [("lr", "optim.lr and optim.min_lr_ratio")] if phase.lr is not None else []
+    if phase.schedule in SHAPES:
+        keys.insert(0, ("schedule", runs.get(phase.schedule, f"optim.schedule={phase.schedule}")))
+    if keys:
+        its = " ".join(f"phases.{name}.{key}={getattr(phase, key)}" for key, _ in keys)
+        raise ValueError(
+            f"{its}: the first phase begins with the warm-up; set {', '.join(mend for _, mend in keys)} "
+            "instead, or these of a later phase"
+        )
 
 
 def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:

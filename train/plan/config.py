@@ -63,4 +63,7 @@ def _memory_and_device(gpu: str) -> tuple[float, Gpu | None]:
         return GPU_NAMES[gpu].memory[gpu] * 2**30, GPU_NAMES[gpu]
     if re.fullmatch(r"\d+(\.\d+)?", gpu) and float(gpu) > 0:
         return float(gpu) * 2**30, None
-    raise ValueError(f"gpu={gpu}: expected one of {', '.join(GPU_NAMES)}, or its memory in GiB")
+    raise ValueError(
+        f"gpu={gpu}: expected one of {', '.join(GPU_NAMES)}; or, with layout=true or measured=, "
+        "its memory in GiB"
+    )

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -164,9 +165,10 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
     least, most = ("unknown" if need is None else binary(need) for need in needs)
     need = most if least == most else f"{least} (bf16) to {most} (fp32)"
     amounts = [need, "unknown" if free is None else binary(free)]
-    kept = min(config.checkpoint.keep, -(-config.last_step // config.checkpoint.every))
+    saves = -(-config.last_step // config.checkpoint.every)
+    kept = min(config.checkpoint.keep, saves)
     saved = n_params(config.model) * SAVED
-    written = min(kept + 1, -(-config.last_step // config.checkpoint.every))  # one more while it is written
+    written = min(kept + 1, saves)  # one more while it is written
     there = sum(path.stat().st_size for path in run.glob("checkpoints/step-*/*") if path.is_file())
     room = disk_free(run)
     yield (
@@ -174,7 +176,6 @@ def sentences(config: TrainConfig, layout: Layout, run: Path) -> Iterator[str]:
         f"{plural(kept, 'checkpoint')}, {decimal(room)} free for {run}"
     )
     if saved * written - there > room:
-        yield (
-            f"warning: {run}: its disk will be full before the run ends; make room, or keep fewer "
-            "checkpoints (checkpoint.keep=1)"
-        )
+        fewer = (f for f in range(kept - 1, 0, -1) if saved * min(f + 1, saves) - there <= room)
+        keep = "".join(f", or keep fewer checkpoints (checkpoint.keep={f})" for f in islice(fewer, 1))
+        yield f"warning: {run}: its disk will be full before the run ends; make room{keep}"

@@ -48,7 +48,7 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
         raise Refused(
             f"{path}: holds another run ({'; '.join(changed)}); choose a new run=NAME, "
             f"or rerun with the original values to resume (config={path / NAME} has them)"
-            f"{_remedy(path, config, changed) if state else ''}"
+            f"{_remedy(path, config, changed, state['step']) if state else ''}"
         )
 
 
@@ -122,12 +122,17 @@ def settle_precision(
     return replace(config, precision=name)
 
 
-def _remedy(path: Path, config: TrainConfig, changed: list[str]) -> str:
+def _remedy(path: Path, config: TrainConfig, changed: list[str], step: int) -> str:
     """How to get a different horizon nevertheless."""
     if not any(line.startswith("steps:") for line in changed):
         return ""
+    why = f"optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps"
+    if config.steps < step:
+        why = f"{step} steps are trained"
+    elif config.optim.schedule in horizon.FREE:
+        why = f"with steps={config.steps}, some of the {step} trained steps would have other rates or phases"
     return (
-        f"; optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps: "
+        f"; {why}: "
         f"`relama branch run={run_word(path)} at=STEP to=NEW steps={config.steps}` continues from a "
         "checkpoint"
     )

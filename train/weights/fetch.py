@@ -14,7 +14,7 @@ from data.bucket import Bucket
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.tokens.store import TOKENIZERS
-from train.checkpoint.folder import step_folder
+from train.checkpoint.folder import damage, delete, step_folder
 from train.checkpoint.transfer import begun_steps, download, download_step, remote_steps
 from train.config import RunError
 from train.ranks import identity
@@ -32,18 +32,22 @@ def url_of(path: Path) -> str | None:
     return f"{match[1]}://{'/' if match[1] == 'file' else ''}{match[2]}"
 
 
-def fetched(url: str) -> Path:
-    """The local copy of the weights at `url`; RUN@STEP names a step. Raises RunError."""
+def fetched(url: str, *, checked: bool = False) -> Path:
+    """The local copy of the weights at `url`; RUN@STEP names a step. Raises RunError.
+
+    A copy that is cut is downloaded again; if `checked`, also a checkpoint whose checksums differ.
+    """
     try:
         name, at, step = url.rpartition("@")
         if at and step.isdecimal():
-            return _run(Bucket(name), int(step))
+            return _run(Bucket(name), int(step), checked)
         bucket = Bucket(url)
         names = bucket.names()
         if "checkpoints" in names or begun_steps(bucket):  # s3rver does not list a folder of folders
-            return _run(bucket, None)
+            return _run(bucket, None, checked)
         if "state.json" in names:
-            return _checkpoint(Bucket(url.rstrip("/").rpartition("/")[0]), url.rstrip("/").rpartition("/")[2])
+            run, _, name = url.rstrip("/").rpartition("/")
+            return _checkpoint(Bucket(run), name, checked)
         if not names:
             raise RunError(f"{url}: empty, or no such folder; expected a run, a checkpoint or weights")
         if not any(_WEIGHTS.fullmatch(name) for name in names):
@@ -56,7 +60,7 @@ def fetched(url: str) -> Path:
         raise RunError(str(error)) from None
 
 
-def _run(bucket: Bucket, step: int | None) -> Path:
+def _run(bucket: Bucket, step: int | None, checked: bool) -> Path:
     steps = remote_steps(bucket)
     if not steps:
         raise RunError(f"{bucket.url}: no complete checkpoint in this run yet")
@@ -64,7 +68,7 @@ def _run(bucket: Bucket, step: int | None) -> Path:
         nearest = ", ".join(map(str, sorted(sorted(steps, key=lambda other: abs(other - step))[:3])))
         raise RunError(f"{bucket.url}@{step}: no checkpoint of this step; the nearest kept: {nearest}")
     chosen = steps[-1] if step is None else step
-    folder = _checkpoint(bucket.child("checkpoints"), step_folder(Path(), chosen).name)
+    folder = _checkpoint(bucket.child("checkpoints"), step_folder(Path(), chosen).name, checked)
     for name in SMALL:
         path = folder.parents[1] / name
         if not path.exists() and bucket.exists(name):
@@ -73,10 +77,10 @@ def _run(bucket: Bucket, step: int | None) -> Path:
     return folder
 
 
-def _checkpoint(bucket: Bucket, name: str) -> Path:
+def _checkpoint(bucket: Bucket, name: str, checked: bool) -> Path:
     final = _place(bucket.url, bucket.read_agreed(f"{name}/state.json")) / "checkpoints" / name
     with folders.locked(final.parents[1] / "lock", waiting=lambda: None):
-        if final.exists():
+        if final.exists() and not (checked and damage(final)):
             return final
         with identity.waiting(f"downloading {bucket.at(name)}"):
             is_intact = download_step(bucket, name, final)
@@ -93,8 +97,9 @@ def _files(bucket: Bucket, names: list[str]) -> Path:
             sizes[name] = [info["size"], str(info.get("ETag") or info.get("LastModified") or "")]
     final = _place(bucket.url, repr(sizes).encode()) / (bucket.url.rpartition("/")[2] or "weights")
     with folders.locked(final.parent / "lock", waiting=lambda: None):
-        if final.exists():
+        if final.exists() and all(size in (None, _size(final / name)) for name, (size, _) in sizes.items()):
             return final
+        delete(final)
         aside = folders.aside(final)
         try:
             with identity.waiting(f"downloading {bucket.url}"):
@@ -104,6 +109,10 @@ def _files(bucket: Bucket, names: list[str]) -> Path:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     return final
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _place(url: str, content: bytes) -> Path:

@@ -55,13 +55,13 @@ def open_weights(path: Path) -> Weights:
 
     Raises RunError or FormatError, naming what is missing, damaged or unknown.
     """
-    path = _named(path)
+    url, path = url_of(path), _named(path)
     if not (path / "checkpoints").is_dir() and not (path / "state.json").exists():
         if is_huggingface(path):
             return open_huggingface(path)
         if is_meta(path):
             return open_meta(path)
-    folder, state = find_checkpoint(path)
+    folder, state = find_checkpoint(path, url)
     config = LlamaConfig(**state["model"])
     return Weights(
         folder,
@@ -80,12 +80,13 @@ def _tokenizer_file(checkpoint: Path, fingerprint: str) -> Path | None:
     return next((path for path in found if fingerprint_of(path) == fingerprint), found[0] if found else None)
 
 
-def find_checkpoint(path: Path) -> tuple[Path, dict]:
+def find_checkpoint(path: Path, url: str | None = None) -> tuple[Path, dict]:
     """The checkpoint at `path` (a step folder), or the newest complete one of the run there, and its state.
 
     With a process group, all ranks call it. Raises RunError if there is none, or if the named one is damaged.
+    `url`: what `path` is the copy of, if it was fetched; a damaged copy is fetched again.
     """
-    path = _named(path)
+    url, path = url or url_of(path), _named(path)
     if (path / "checkpoints").is_dir():
         found = newest_complete(path / "checkpoints")
         if found is None and had_checkpoints(path / "checkpoints"):
@@ -93,8 +94,13 @@ def find_checkpoint(path: Path) -> tuple[Path, dict]:
         if found is None:
             raise RunError(f"{path}: no complete checkpoint in this run yet")
         return found
-    refuse_unknown(path)
+    if url is None:
+        refuse_unknown(path)
     problems = damage(path)
+    if problems and url:  # of the copy in the cache
+        path = fetched(url, checked=True)
+        refuse_unknown(path)
+        problems = damage(path)
     if problems:
         raise RunError(f"{path}: damaged ({problems[0]}); choose another checkpoint of the run")
     return path, read_state(path)

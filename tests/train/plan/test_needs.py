@@ -1,5 +1,6 @@
 """What a run needs is said before it starts, and what cannot fit is refused."""
 
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -53,6 +54,60 @@ def test_long_sequences_are_answered_with_checkpointing_or_more_ranks(machine, t
         needs.refuse_what_cannot_fit(config(*longer), ONE, tmp_path)
 
 
+def test_each_thing_that_a_run_without_memory_is_told_to_change_is_enough(machine, tmp_path):
+    def advice(words: list[str]) -> str:
+        with pytest.raises(RunError) as refused:
+            needs.refuse_what_cannot_fit(config(*words), ONE, tmp_path)
+        return str(refused.value).rpartition(": ")[2]
+
+    wide = ["global_batch=65536", "micro_batch=256"]
+    (mend,) = re.findall("(micro_batch=128) fits", advice(wide))
+    needs.refuse_what_cannot_fit(config(wide[0], mend), ONE, tmp_path)
+    long = ["model.max_seq_len=131072", "global_batch=131072", "micro_batch=1"]
+    mends = advice(long).removeprefix("use ").split()
+    assert len(mends) == 2
+    needs.refuse_what_cannot_fit(config(*long[:2], *mends), ONE, tmp_path)
+    longer = ["model.max_seq_len=1048576", "global_batch=1048576", "micro_batch=1"]
+    assert "a shorter seq_len or a smaller model" in advice(longer)
+    needs.refuse_what_cannot_fit(config(*longer, "seq_len=4096"), ONE, tmp_path)
+
+
+def sized(name: str) -> TrainConfig:
+    return load("train", TrainConfig, [f"model={name}", "data=mix"])
+
+
+def test_a_model_that_does_not_fit_fits_on_more_machines_or_made_smaller(machine):
+    (line,) = needs.weights_problem(sized("7b"), ONE)
+    assert "use more ranks (relama launch nodes=N processes=N) or a smaller model=tiny|small|7b|…" in line
+    assert needs.weights_problem(sized("7b"), Layout(dp_shard=32)) == []  # one of them on this machine
+    assert needs.weights_problem(sized("small"), ONE) == []
+
+
+def test_a_run_without_room_for_a_checkpoint_gets_another_disk(machine, monkeypatch, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "empty").mkdir()
+    free = {tmp_path / "full": 20_000_000, tmp_path / "empty": 30_000_000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[folder]))
+    with pytest.raises(RunError, match="make room, or choose run=PATH on another disk"):
+        needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "full" / "run")
+    needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "empty" / "run")
+
+
+@pytest.mark.parametrize(("free", "proposed"), [(120, ["3"]), (100, ["2"]), (60, ["1"]), (40, [])])
+def test_a_disk_that_will_be_full_gets_as_many_checkpoints_as_fit(
+    free, proposed, machine, monkeypatch, tmp_path
+):
+    """Each takes 25.2 MB, and one more is written before the oldest goes."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free * 1_000_000))
+    words = ["steps=90", "checkpoint.every=10"]
+    *_, warning = needs.sentences(config(*words, "checkpoint.keep=4"), ONE, tmp_path / "run")
+    assert "warning: " in warning and "make room" in warning
+    assert re.findall(r"checkpoint\.keep=(\d+)", warning) == proposed
+    for keep in proposed:
+        said = list(needs.sentences(config(*words, f"checkpoint.keep={keep}"), ONE, tmp_path / "run"))
+        assert "warning" not in said[-1]
+
+
 def test_a_new_run_without_room_for_a_checkpoint_is_refused_and_an_old_one_warned(
     machine, monkeypatch, tmp_path
 ):
@@ -61,7 +116,7 @@ def test_a_new_run_without_room_for_a_checkpoint_is_refused_and_an_old_one_warne
         needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "run")
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     needs.refuse_what_cannot_fit(config(), ONE, tmp_path / "run")
-    assert "checkpoint.keep=1" in list(needs.sentences(config(), ONE, tmp_path / "run"))[-1]
+    assert "will be full before the run ends" in list(needs.sentences(config(), ONE, tmp_path / "run"))[-1]
 
 
 def test_a_containers_limit_counts(monkeypatch, tmp_path):

@@ -1,0 +1,201 @@
+"""What a refusal to branch, or to continue with other keys, proposes can be done, and helps."""
+
+import re
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from configs.files import changed, expand
+from configs.load import load
+from data.main import main as prepare
+from data.tokens.train_tokenizer import train_tokenizer
+from tests.support.fork_server import python
+from tests.support.runs import REPOSITORY, SMALL, metrics, succeed
+from train.branch import main as branching
+from train.branch.chain import branched_config
+from train.branch.main import BranchConfig, main, split
+from train.checkpoint.folder import newest_state, read_state, render
+from train.config import RunError, TrainConfig
+from train.run.configuration import refuse_another_run
+
+pytestmark = pytest.mark.distributed
+
+
+@pytest.fixture(scope="module")
+def parent(corpora, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("advice") / "a"
+    succeed(f"corpora={corpora}", f"run={folder}", "steps=6", "checkpoint.every=2")
+    return folder
+
+
+@pytest.fixture
+def refusal(parent, tmp_path, capsys):
+    """The line of a branch that is refused."""
+
+    def refused(*words: str) -> str:
+        assert main([f"run={parent}", f"to={tmp_path / 'b'}", *words]) == 1
+        return capsys.readouterr().err.strip()
+
+    return refused
+
+
+@pytest.fixture
+def branch(parent, tmp_path):
+    """Makes a branch; returns its folder."""
+    made = iter(range(100))
+
+    def make(*words: str) -> Path:
+        folder = tmp_path / f"made-{next(made)}"
+        assert main([f"run={parent}", f"to={folder}", *words]) == 0, words
+        return folder
+
+    return make
+
+
+def test_a_step_that_is_not_kept_gives_way_to_each_that_is_named(refusal, branch):
+    kept = refusal("at=3").rpartition("the nearest kept: ")[2].split(", ")
+    assert kept == ["2", "4", "6"]
+    for step in kept:
+        branch(f"at={step}", "steps=9")
+    assert "steps=4: expected more than the 4 steps before the branch" in refusal("at=4", "steps=4")
+    branch("at=4", "steps=5")
+    assert "expected a step of the parent, 1 or above" in refusal("at=0")
+
+
+def test_a_name_that_a_branch_cannot_have_gives_way_to_a_new_one(parent, branch, tmp_path, capsys):
+    there = branch("at=4")
+    for name, proposal in (
+        (parent, "the run itself; choose a new name"),
+        (parent / "b", "within the run's own folder; choose a name, or another path"),
+        (there, "exists already; choose a new name with to="),
+        (f"{there}@2", "expected a new name"),
+    ):
+        assert main([f"run={parent}", "at=4", f"to={name}"]) == 1
+        assert proposal in capsys.readouterr().err
+    branch("at=4")
+
+
+def test_the_weight_of_a_source_that_is_left_out_is_accepted_with_the_sources_that_are_named(refusal, branch):
+    words = ["at=4", "data.sources=[python_docs]", "data.weights.python_code=5"]
+    (mend,) = re.findall(r"add (data\.sources=\S+) to read python_code too", refusal(*words))
+    folder = branch(words[0], mend, words[2])
+    config = load("train", TrainConfig, expand([f"config={folder / 'config.yaml'}"]))
+    assert dict(config.timeline.phases[-1].weights) == {"python_code": 5.0, "python_docs": 40.0}
+
+
+def test_also_where_the_parent_left_it_out():
+    parent = load("train", TrainConfig, [*SMALL, "data.sources=[python_docs]"])
+
+    def wanted(*words: str) -> TrainConfig:
+        return load("train", TrainConfig, changed(asdict(parent), [*words]))
+
+    weight = "data.weights.python_code=5"
+    with pytest.raises(RunError) as refused:
+        branching._refuse_unused_weights([weight], wanted(weight))
+    (mend,) = re.findall(r"add (data\.sources=\S+) to read", str(refused.value))
+    branching._refuse_unused_weights([weight, mend], wanted(weight, mend))
+    assert wanted(weight, mend).data.chosen() == {"python_code": 5.0, "python_docs": 40.0}
+
+
+def test_a_phase_of_the_past_gives_way_to_another_name():
+    parent = load("train", TrainConfig, [*SMALL, "steps=100", "phases=anneal"])
+
+    def made(*words: str) -> TrainConfig:
+        asked, _ = split(["run=a", "at=40", "to=b", *words])
+        phases = load("branch", BranchConfig, asked).phases
+        return branched_config(parent, load("train", TrainConfig, [*SMALL, "steps=100"]), phases, 40, "b")
+
+    with pytest.raises(RunError, match=r"phases\.stable: began before step 40.*; name another phase"):
+        made("phases.stable.seq_len=32")
+    assert made("phases.other.seq_len=32").timeline.at(41).name == "other"
+
+
+def test_another_seed_begins_a_new_run_from_the_weights(refusal, parent, corpora, tmp_path):
+    said = refusal("at=4", "seed=1")
+    assert "for a new run that starts from these weights, use relama train init=RUN@STEP" in said
+    succeed(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={parent}@4", "seed=1", "steps=1")
+
+
+def own_corpora(corpora: Path, folder: Path) -> tuple[str, list[str]]:
+    """corpora= of the sample's sources, where others can be made, and the command that makes `poems`."""
+    for source in ("python_code", "python_docs"):
+        (folder / source).parent.mkdir(exist_ok=True)
+        (folder / source).symlink_to(corpora / source)
+    text = folder / "poems.txt"
+    text.write_text("\n".join(f"Line {n} of a poem that has no end." for n in range(400)))
+    made = f"corpora={folder}"
+    return made, [made, f"input={text}", "engine.workers=1"]
+
+
+def test_a_source_without_tokens_gets_them_by_the_command_that_is_named(
+    refusal, branch, parent, corpora, tmp_path
+):
+    made, rest = own_corpora(corpora, tmp_path / "corpora")
+    words = ["at=4", made, "data.weights.poems=1"]
+    said = refusal(*words)
+    (command,) = re.findall(r"`relama prepare (recipe=text source=poems) input=… tokenizer=…`", said)
+    (subset,) = re.findall(r"or choose what is there with (data\.sources=\S+)$", said)
+    branch("at=4", made, subset)  # without a weight for poems
+    assert prepare([*command.split(), *rest, f"tokenizer={parent / 'tokenizer.model'}"]) == 0
+    branch(*words)
+
+
+def test_a_source_of_another_tokenizer_is_prepared_with_the_runs(refusal, branch, corpora, tmp_path, capsys):
+    made, rest = own_corpora(corpora, tmp_path / "corpora")
+    other = train_tokenizer(
+        (f"words and {n} more" for n in range(500)), tmp_path / "other.model", vocab_size=300
+    )
+    command = ["recipe=text", "source=poems", *rest]
+    assert prepare([*command, f"tokenizer={other}"]) == 0
+    words = ["at=4", made, "data.weights.poems=1"]
+    said = refusal(*words)
+    (folder,) = re.findall(r"prepare poems with the one in (\S+)$", said)
+    command.append(f"tokenizer={folder}/tokenizer.model")
+    assert prepare(command) == 1
+    assert "give replace=true" in capsys.readouterr().err
+    assert prepare([*command, "replace=true"]) == 0
+    branch(*words)
+
+
+def test_a_run_whose_checkpoints_hold_no_configuration_is_resumed_once(parent, corpora, tmp_path, capsys):
+    folder = tmp_path / "old"
+    shutil.copytree(parent, folder)
+    shutil.rmtree(folder / "checkpoints" / "step-000006")
+    (folder / "finished.json").unlink()
+    for step in (folder / "checkpoints").glob("step-*"):
+        state = read_state(step)
+        del state["config"]
+        (step / "state.json").write_text(render(state))
+    assert main([f"run={folder}", "at=4", f"to={tmp_path / 'b'}"]) == 1
+    assert f"resume {folder} once, and branch from a checkpoint that this writes" in capsys.readouterr().err
+    succeed(f"corpora={corpora}", f"run={folder}", "steps=6", "checkpoint.every=2")
+    assert main([f"run={folder}", "at=6", f"to={tmp_path / 'b'}", "steps=9"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "why", "at"),
+    [
+        ("8", "optim.schedule=cosine makes the rates of trained steps depend on steps: ", "4"),
+        ("5", "6 steps are trained: ", "4"),
+    ],
+)
+def test_a_run_of_other_steps_is_the_same_run_again_a_new_one_or_a_branch(
+    steps, why, at, parent, corpora, tmp_path, capsys
+):
+    state, words = newest_state(parent / "checkpoints"), [*SMALL, f"corpora={corpora}", "checkpoint.every=2"]
+    asked = load("train", TrainConfig, [*words, f"run={parent}", f"steps={steps}"])
+    with pytest.raises(RunError) as refused:
+        refuse_another_run(parent, asked, state)
+    said = str(refused.value)
+    assert why in said and "choose a new run=NAME, or rerun with the original values to resume" in said
+    (file,) = re.findall(r"\((config=\S+) has them\)", said)
+    refuse_another_run(parent, load("train", TrainConfig, expand([file])), state)
+    (command,) = re.findall(r"`relama branch (.*)` continues from a checkpoint", said)
+    to = tmp_path / "b"
+    assert main(command.replace("STEP", at).replace("NEW", str(to)).split()) == 0
+    if steps == "5":
+        trained = python(REPOSITORY / "train" / "main.py", f"config={to / 'config.yaml'}")
+        assert trained.returncode == 0, trained.stderr
+        assert metrics(to)[-1]["step"] == 5
