@@ -4,6 +4,7 @@ import bz2
 import json
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,14 +149,30 @@ def test_without_its_package_the_classifier_is_refused_first_and_can_be_left_out
     assert main([*read, mend]) == 0
 
 
-def test_without_kenlms_programs_the_perplexities_can_be_left_out(world, refusal, monkeypatch):
-    """The command that builds them needs the network."""
-    with monkeypatch.context() as patch:
-        patch.setattr(shutil, "which", lambda *_, **__: None)
-        said = refusal([*TRAIN, "ccnet.cited=cited.txt", "input=dump"])
+def test_without_kenlms_programs_the_script_that_is_named_puts_them_where_they_are_found(
+    world, refusal, monkeypatch
+):
+    """With tools that only pretend to download and to build."""
+    monkeypatch.setattr(sys, "executable", str(world / "tools" / "python"))
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    if shutil.which("lmplz"):
+        pytest.skip("lmplz is installed for all users")
+    said = refusal([*TRAIN, "ccnet.cited=cited.txt", "input=dump"])
     (script,) = re.findall(r"`bash (\S+)` builds them", said)
-    assert (LICENSE.parent / script).is_file()
-    assert train_language_model.programs()
+    scripts = dict.fromkeys(("sha256sum", "tar", "c++", "make"), "exit 0")
+    scripts["python"] = 'if [ "$1" = -c ]; then echo "$0"; fi'
+    built = '"$2/bin/lmplz" "$2/bin/build_binary"'
+    scripts["cmake"] = f'if [ "$1" = --build ]; then mkdir -p "$2/bin"; touch {built}; fi'
+    (world / "tools").mkdir()
+    for name, body in scripts.items():
+        (world / "tools" / name).write_text(f"#!/bin/sh\n{body}\n")
+        (world / "tools" / name).chmod(0o755)
+    subprocess.run(
+        ["bash", script], cwd=LICENSE.parent, env={"PATH": f"{world / 'tools'}:/usr/bin:/bin"}, check=True
+    )
+    assert train_language_model.programs() == tuple(
+        str(world / "tools" / name) for name in ("lmplz", "build_binary")
+    )
 
 
 @pytest.mark.parametrize("pieces", [5, 30_000])

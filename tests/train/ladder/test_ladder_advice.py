@@ -4,10 +4,12 @@ import json
 import math
 import re
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from data.main import main as prepare
+from data.tokens.store import TokenStore
 from tests.support.ladders import LAW, RULE, WORDS, leave_run
 from train.config import RunError
 from train.ladder import family, main, tokens, training
@@ -41,8 +43,9 @@ def laid_out(world, monkeypatch):
     return lambda words: main.main(words) == 0
 
 
-def store(n_tokens: int = 10**9, vocab_size: int = 512) -> SimpleNamespace:
-    return SimpleNamespace(n_tokens=n_tokens, vocab_size=vocab_size, fingerprint="one")
+def store(n_tokens: int = 10**9, vocab_size: int = 512) -> TokenStore:
+    found = SimpleNamespace(n_tokens=n_tokens, vocab_size=vocab_size, fingerprint="one")
+    return cast(TokenStore, found)
 
 
 # What is typed beside WORDS, what the refusal proposes, and each way to do it.

@@ -23,7 +23,7 @@ def made(corpora, tmp_path):
 
     def write(config: LlamaConfig) -> LlamaConfig:
         shape = replace(config, vocab_size=tokenizer.vocab_size)
-        extra = {"tokenizer.model": tokenizer.path.read_bytes()}
+        extra: dict[str, str | bytes] = {"tokenizer.model": tokenizer.path.read_bytes()}
         write_huggingface(
             weights_of(drawn(shape)),
             tmp_path / "weights",
