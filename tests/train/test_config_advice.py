@@ -6,6 +6,7 @@ import pytest
 
 from configs.load import ConfigError, load
 from train.config import TrainConfig
+from train.config_groups import ParallelConfig
 
 RUN = ["model=tiny", "data=sample", "steps=100", "micro_batch=1", "global_batch=4096"]
 
@@ -118,14 +119,17 @@ def test_each_way_out_of_a_refusal_is_accepted(typed, proposal, mends):
     ("schedule", "stages"),
     [("zero_bubble", None), ("zero_bubble", 1), ("zero_bubble", 2), ("zbv", 2), ("dualpipe", None)],
 )
-@pytest.mark.parametrize("other", ["compile=true", "activation_checkpointing=full", "reshard=always"])
+@pytest.mark.parametrize(
+    "other", [{"compile": True}, {"activation_checkpointing": "full"}, {"reshard": "always"}]
+)
 def test_a_schedule_that_conflicts_with_another_key_gives_way_or_that_key_does(schedule, stages, other):
-    words = ["parallel.pp=2", f"parallel.schedule={schedule}", f"parallel.{other}"]
-    words = changed(RUN, [*words, f"parallel.stages_per_rank={stages or 'null'}"])
-    with pytest.raises(ConfigError) as refused:
-        load("train", TrainConfig, words)
-    proposal = r"set (parallel\.\w+=\w+), or parallel\.schedule=(\w+)(?: or (\w+))?$"
+    keys = {"pp": 2, "schedule": schedule, "stages_per_rank": stages, **other}
+    with pytest.raises(ValueError) as refused:
+        ParallelConfig(**keys)
+    proposal = r"set parallel\.(\w+)=(\w+), or parallel\.schedule=(\w+)(?: or (\w+))?$"
     found = re.search(proposal, str(refused.value))
     assert found, refused.value
-    for mend in (found[1], *(f"parallel.schedule={name}" for name in found.groups()[1:] if name)):
-        load("train", TrainConfig, changed(words, [mend]))
+    key, value, *schedules = found.groups()
+    ParallelConfig(**{**keys, key: {"false": False}.get(value, value)})
+    for name in filter(None, schedules):
+        ParallelConfig(**{**keys, "schedule": name})

@@ -159,7 +159,8 @@ def test_without_kenlms_programs_the_script_that_is_named_puts_them_where_they_a
         pytest.skip("lmplz is installed for all users")
     said = refusal([*TRAIN, "ccnet.cited=cited.txt", "input=dump"])
     (script,) = re.findall(r"`bash (\S+)` builds them", said)
-    scripts = dict.fromkeys(("sha256sum", "tar", "c++", "make"), "exit 0")
+    scripts: dict[str, str] = dict.fromkeys(("sha256sum", "tar", "c++", "make"), "exit 0")
+    scripts["sha256sum"] = "cat > /dev/null"
     scripts["python"] = 'if [ "$1" = -c ]; then echo "$0"; fi'
     built = '"$2/bin/lmplz" "$2/bin/build_binary"'
     scripts["cmake"] = f'if [ "$1" = --build ]; then mkdir -p "$2/bin"; touch {built}; fi'
