@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from configs.load import load
 from data.tokens.store import TokenStore
 from model.parallelize.mesh import Layout
-from train.config import RunError, TrainConfig
+from train.config import MOST_STEPS, RunError, TrainConfig
 from train.ladder.config import LadderConfig
 from train.ladder.family import Rung
 from train.preflight import open_data
@@ -30,7 +30,10 @@ class Tokens:
 
 def open_once(config: LadderConfig, typed: list[str]) -> Tokens:
     """Open the data once, before the first run, and prepare it where a run would."""
-    sets = ("model=tiny", f"model.max_seq_len={config.seq_len}", f"seq_len={config.seq_len}", "micro_batch=1")
+    sets = (
+        *("model=tiny", f"model.max_seq_len={config.seq_len}", f"seq_len={config.seq_len}", "micro_batch=1"),
+        f"steps={MOST_STEPS}",  # each run has its own
+    )
     given = [word for word in typed if word.partition("=")[0] not in ("micro_batch", "global_batch")]
     train = load("train", TrainConfig, [*sets, f"global_batch={config.seq_len}", *given])
     stores, heldout = open_data(train, Layout())
