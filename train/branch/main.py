@@ -84,12 +84,8 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     _refuse_existing(folder)
     ancestors(parent)  # refuses a circle
     checkpoint, state = _checkpoint(parent, asked.at)
-    saved = configuration.saved_config(parent, state)
-    if saved is None:
-        raise RunError(
-            f"{checkpoint}: made before checkpoints held the configuration; resume {parent} once, and branch "
-            "from a checkpoint that this writes"
-        )
+    # Checkpoints made before they held the configuration are of the one in config.yaml.
+    saved = configuration.saved_config(parent, state) or configuration.read_run_config(parent)
     tree = asdict(saved) | {"stop_at": None, "phases": {}}
     wanted = load("train", TrainConfig, [*files.changed(tree, typed), f"run={asked.to}"])
     _refuse_unused_weights(typed, wanted)

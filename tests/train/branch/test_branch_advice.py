@@ -12,7 +12,7 @@ from configs.load import load
 from data.main import main as prepare
 from data.tokens.train_tokenizer import train_tokenizer
 from tests.support.fork_server import python
-from tests.support.runs import REPOSITORY, SMALL, metrics, succeed
+from tests.support.runs import REPOSITORY, SMALL, learned, metrics, succeed
 from train.branch import main as branching
 from train.branch.chain import branched_config
 from train.branch.main import BranchConfig, main, split
@@ -159,19 +159,24 @@ def test_a_source_of_another_tokenizer_is_prepared_with_the_runs(refusal, branch
     branch(*words)
 
 
-def test_a_run_whose_checkpoints_hold_no_configuration_is_resumed_once(parent, corpora, tmp_path, capsys):
+def test_a_finished_run_whose_checkpoints_hold_no_configuration_is_branched_by_its_file(
+    parent, tmp_path, capsys
+):
     folder = tmp_path / "old"
     shutil.copytree(parent, folder)
-    shutil.rmtree(folder / "checkpoints" / "step-000006")
-    (folder / "finished.json").unlink()
     for step in (folder / "checkpoints").glob("step-*"):
         state = read_state(step)
         del state["config"]
         (step / "state.json").write_text(render(state))
-    assert main([f"run={folder}", "at=4", f"to={tmp_path / 'b'}"]) == 1
-    assert f"resume {folder} once, and branch from a checkpoint that this writes" in capsys.readouterr().err
-    succeed(f"corpora={corpora}", f"run={folder}", "steps=6", "checkpoint.every=2")
-    assert main([f"run={folder}", "at=6", f"to={tmp_path / 'b'}", "steps=9"]) == 0
+    words = ["at=4", "optim.lr=0.001"]
+    for run, name in (folder, "b"), (parent, "c"):
+        assert main([f"run={run}", f"to={tmp_path / name}", *words]) == 0
+        trained = python(REPOSITORY / "train" / "main.py", f"config={tmp_path / name / 'config.yaml'}")
+        assert trained.returncode == 0, trained.stderr
+    assert learned(tmp_path / "b") == learned(tmp_path / "c")
+    (folder / "config.yaml").unlink()
+    assert main([f"run={folder}", f"to={tmp_path / 'd'}", *words]) == 1
+    assert f"{folder}: not a run folder (no config.yaml)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
