@@ -83,9 +83,12 @@ def _hand_out(checkpoint: Path, sizes: dict[str, int], copy: Path) -> None:
     """The first rank sends the files to the leaders of the other machines. Raises RunError or OSError."""
     group = placement.leaders_and_first()
     problems: list[OSError] = []
-    if placement.leads():
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.mkdir()
+    try:
+        if placement.leads():
+            shutil.rmtree(copy, ignore_errors=True)
+            copy.mkdir()
+    except OSError as error:  # the first rank sends the files all the same
+        problems.append(error)
     for name, n_bytes in sizes.items():
         try:
             if identity.is_first():

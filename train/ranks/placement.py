@@ -43,12 +43,12 @@ def away() -> tuple[int, ...]:
 
 
 def is_away() -> bool:
-    return bool(_found.away) and identity.group_rank() in _found.away
+    return identity.group_rank() in _found.away
 
 
 def leads() -> bool:
     """Whether this rank writes the folder of a machine that does not see the first rank's."""
-    return bool(_found.leaders) and identity.group_rank() in _found.leaders
+    return identity.group_rank() in _found.leaders
 
 
 def writes() -> bool:

@@ -118,6 +118,28 @@ def test_without_a_bucket_the_machines_are_refused_by_name(corpora, tmp_path):
     assert not any((disk / RUN).exists() for disk in pair.disks)
 
 
+def copied(folder: Path) -> tuple[str | None, bool]:
+    """What this rank raises, and whether it has a copy; rank 1's machine has no folder for one."""
+    rank = identity.group_rank()
+    os.environ["LOCAL_RANK"] = "0"
+    placement.compare(rank == 0)
+    if identity.is_first():
+        (folder / "step-000001").mkdir()
+        (folder / "step-000001" / "state.json").write_text("{}")
+    all_ranks_do(lambda: None)
+    try:
+        with apart.at_hand(folder / "step-000001", folder / f"checkpoints-{rank}"):
+            return None, True
+    except RunError as error:
+        return str(error), (folder / f"checkpoints-{rank}").exists()
+
+
+def test_a_machine_that_cannot_keep_a_copy_ends_the_command_on_all(tmp_path):
+    (first, has_copy), (second, _) = run_ranks(copied, 2, tmp_path, timeout=60)
+    assert first == second and "rank 1: " in str(first) and "checkpoints-1" in str(first)
+    assert not has_copy
+
+
 def newest(folder: Path, restart: bool) -> str | None:
     """Rank 0 resumes after step 2; rank 1, of a machine with another folder, has step 4 there."""
     rank = identity.group_rank()
