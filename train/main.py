@@ -30,19 +30,16 @@ from train.run.folder import HANGS, claimed
 
 def run(argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
-    resolved = _resolved(load("train", TrainConfig, argv))
-    config = resolved.config
+    config = load("train", TrainConfig, argv)
     identity.refuse_half()
+    resolved = _resolved(config)
+    config = resolved.config
     # The first rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
     if is_idle(resolved.layout):
         return wait_for_the_end(identity.rank(), patience)
     if config.deterministic:
         make_deterministic()
-    if config.evaluate.every:
-        from train.evaluation.in_loop import refuse_impossible
-
-        refuse_impossible(config)
     from train.trainer import run_training  # a second of imports that a refused command does not wait for
 
     watchdog = Watchdog(run_path(config.run) / HANGS, identity.rank(), config.watchdog.timeout)

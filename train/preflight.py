@@ -1,7 +1,7 @@
 """Before a run starts: resolve its configuration, once; check its layout, data, tokenizer and memory."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from data.cache.config import CacheConfig
 from data.cache.store import open_store
 from data.errors import DataError
 from data.folders import run_path
-from data.mixture import Place, find_stores
+from data.mixture import SAMPLE, Place, find_stores
 from data.remote import is_remote
 from data.tokens.store import TokenStore
 from model.llama import LlamaConfig
@@ -29,6 +29,8 @@ from train.run.lineage import Lineage
 
 # `verify_data=auto` checks the shards up to this size.
 QUICK_TO_VERIFY = 2 * 2**30
+MADE_HERE = ("sample", "text")  # what data= prepares at its first use, which can take long
+OWN_VOCABULARY = 4096  # of data=text, for data.vocab_size=null
 
 
 @dataclass(frozen=True)
@@ -57,23 +59,52 @@ def resolve(config: TrainConfig) -> Resolved:
     """
     config = settle(config)
     layout = choose_layout(config)
-    if config.data.name in ("sample", "text"):  # made here, which can take long
-        refuse_other_data(config)
+    if config.evaluate.every:
+        from train.evaluation.in_loop import refuse_impossible  # heavy, and rarely needed
+
+        refuse_impossible(config)
+    if config.data.name in MADE_HERE:
+        _refuse_before_data(config, layout)
     train, heldout = open_data(config, layout)
     config = replace(config, model=_with_vocabulary(config.model, next(iter(train.values()))))
-    layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known
     if config.data.sources is not None:
         total = sum(config.data.weights.values())
         shares = (f"{source} {weight / total:.1%}" for source, weight in config.data.weights.items())
         identity.say(f"weights renormalized over data.sources: {', '.join(shares)}")
+    _refuse_without_data(config, layout)
+    _warn_of_long_rewinds(config)
+    return Resolved(config, layout, train, heldout)
+
+
+def _refuse_before_data(config: TrainConfig, layout: Layout) -> None:
+    """Refuse whatever can be refused before data=sample or data=text is prepared. Raises RunError."""
+    data, model = config.data, config.model
+    refuse_other_data(config)
+    if identity.is_first():
+        state_there(config.checkpoint, run_path(config.run))
+    size = data.vocab_size or (OWN_VOCABULARY if data.name == "text" else None)
+    if size is None:  # that of the sample which is there
+        return
+    if model.vocab_size not in (-1, size):
+        raise RunError(
+            f"model.vocab_size={model.vocab_size}: data={data.name} trains a tokenizer of data.vocab_size="
+            f"{size}; set both alike, or model.vocab_size=-1"
+        )
+    config = replace(config, model=replace(model, vocab_size=size))
+    if problem := needs.weights_problem(config, layout):
+        raise RunError(problem[0])
+    _refuse_without_data(config, layout)
+
+
+def _refuse_without_data(config: TrainConfig, layout: Layout) -> None:
+    """Refuse what a model whose vocabulary is known shows before its data is read. Raises RunError."""
     run = run_path(config.run)
+    layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known
     if config.init and not (run / "checkpoints" / "latest").exists():
         from train.weights.open import refuse_unknown  # heavy, and rarely needed
 
         refuse_unknown(Path(config.init))
     needs.refuse_what_cannot_fit(config, layout, run)
-    _warn_of_long_rewinds(config)
-    return Resolved(config, layout, train, heldout)
 
 
 def _warn_of_long_rewinds(config: TrainConfig) -> None:
@@ -104,26 +135,13 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
 
     Raises RunError that names everything that is missing.
     """
-    if is_remote(config.corpora) and config.data.name in ("sample", "text"):
-        raise RunError(
-            f"corpora={config.corpora}: data={config.data.name} makes its tokens on this machine; "
-            "give a local folder"
-        )
-    if config.data.name == "sample":
-        from data.prepare.sample import prepare_sample  # heavy, and needed only once
-
-        if note := prepare_sample(Path(config.corpora), vocab_size=config.data.vocab_size):
-            identity.say(note)
-    elif config.data.name == "text" and config.source:
-        from data.prepare.own_text import prepare_text
-
-        prepare_text(Path(config.corpora), config.source, config.input, config.data.vocab_size or 4096)
-    missing, begun = [], 0
+    lineage = Lineage.read(run_path(config.run))
+    begun = lineage.step if lineage else 0
+    if config.data.name in MADE_HERE:
+        _make_data(config, begun)
+    missing = []
     try:
-        lineage = Lineage.read(run_path(config.run))
-        begun = lineage.step if lineage else 0
-        every = replace(config.data, weights=config.timeline.needed(config.corpora, begun), sources=None)
-        folders = find_stores(config.corpora, every)
+        folders = _places(config, begun)
     except DataError as error:
         folders, missing = {}, [str(error)]
     missing += needs.weights_problem(config, layout)
@@ -144,6 +162,33 @@ def open_data(config: TrainConfig, layout: Layout) -> tuple[dict[str, TokenStore
     _verify(config, [*train.values(), *heldout.values()])
     _refuse_small_disk(train)
     return train, heldout
+
+
+def _make_data(config: TrainConfig, begun: int) -> None:
+    """Prepare data=sample or data=text, unless it is there. Raises RunError or DataError."""
+    corpora, data = Path(config.corpora), config.data
+    if is_remote(config.corpora):
+        raise RunError(
+            f"corpora={config.corpora}: data={data.name} makes its tokens on this machine; "
+            "give a local folder"
+        )
+    _places(config, begun, but=SAMPLE if data.name == "sample" else (config.source,))  # are the others there?
+    if data.name == "sample":
+        from data.prepare.sample import prepare_sample  # heavy, and needed only once
+
+        if note := prepare_sample(corpora, vocab_size=data.vocab_size):
+            identity.say(note)
+    elif config.source:
+        from data.prepare.own_text import prepare_text
+
+        prepare_text(corpora, config.source, config.input, data.vocab_size or OWN_VOCABULARY)
+
+
+def _places(config: TrainConfig, begun: int, but: Collection[str | None] = ()) -> dict[str, Place]:
+    """Where the sources of the phases after step `begun` are, `but` for some. Raises DataError."""
+    needed = config.timeline.needed(config.corpora, begun)
+    weights = {source: weight for source, weight in needed.items() if source not in but}
+    return find_stores(config.corpora, replace(config.data, weights=weights, sources=None)) if weights else {}
 
 
 def open_heldout(places: Mapping[str, Place], cache: CacheConfig) -> dict[str, TokenStore]:

@@ -49,7 +49,7 @@ MISTAKES = {
     "train TRAIN run=new model.n_heads=3": "model.n_heads=3: must divide model.dim=32",
     "train TRAIN run=new parallel.tp=2": "but the world size is 1; these would work: parallel.dp_shard=1",
     "train TRAIN run=new profile=true profile_steps=5,9": "profile_steps=[5, 9]: expected steps of this run",
-    "train TRAIN run=new model.vocab_size=32000": "a vocabulary of 300, but model.vocab_size=32000",
+    "train TRAIN run=new model.vocab_size=32000": "trains a tokenizer of data.vocab_size=300; set",
     "generate weights=first prompt=a temperature=nan": "temperature=nan: expected a number of at least 0",
     "launch TRAIN run=new processes=0": "processes=0: expected at least 1",
     "launch TRAIN run=new processes=100000": "processes=100000: each takes 512 MiB before the model",

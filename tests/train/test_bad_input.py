@@ -147,6 +147,28 @@ def test_a_taken_name_is_refused_before_text_is_prepared(trained, tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        (
+            "micro_batch=1000000000000 global_batch=64000000000000",
+            "micro_batch=1000000000000: sequences",
+        ),
+        ("model.dim=1048576", "the model needs"),
+        ("init=nowhere", "nowhere: no such file or folder"),
+        ("model.vocab_size=32000", "data=text trains a tokenizer of data.vocab_size=4096; set both alike"),
+        ("checkpoint.remote=nosuch://bucket/run", "checkpoint.remote: nosuch://bucket/run: "),
+        ("evaluate.every=2 evaluate.tasks=no.yaml", "evaluate.tasks=no.yaml: no such file"),
+        ("phases.a.until_step=6 phases.b.weights.other=1", "no token store for other"),
+    ],
+)
+def test_what_needs_no_data_is_refused_before_text_is_prepared(wrong, expected, tmp_path):
+    (tmp_path / "mine.txt").write_text("Lines of one's own.\n" * 500)
+    own = ("data=text", f"input={tmp_path / 'mine.txt'}", f"corpora={tmp_path / 'made'}", *SETTINGS)
+    assert expected in refused(*own, f"run={tmp_path / 'run'}", *wrong.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
 def test_init_from_nothing_says_what_was_expected(corpora, tmp_path):
     line = refused(f"corpora={corpora}", f"run={tmp_path / 'new'}", f"init={tmp_path / 'nowhere'}")
     assert "nowhere" in line and "step-" in line
@@ -177,7 +199,8 @@ def test_a_damaged_token_shard_is_named(harm, corpora, tmp_path):
 
 
 def test_a_manifest_of_another_vocabulary_is_refused(corpora, tmp_path):
-    line = refused(f"corpora={corpora}", f"run={tmp_path / 'run'}", "model.vocab_size=32000")
+    run = f"run={tmp_path / 'run'}"
+    line = refused(f"corpora={corpora}", run, "data.name=own", "model.vocab_size=32000")
     assert "manifest.json" in line and "model.vocab_size=32000" in line
 
 

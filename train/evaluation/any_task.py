@@ -55,36 +55,36 @@ class AnyTask:
         return folder if folder and folder.is_dir() else None
 
 
-def refuse_unknown(tasks: list[AnyTask], suite: list[str]) -> None:
-    """Raise RunError if lm-eval does not know a task. Its index takes seconds to read."""
+def refuse_unknown(tasks: list[AnyTask], suite: list[str], key: str = "tasks") -> None:
+    """Raise RunError, naming the key, if lm-eval does not know a task. Its index takes seconds to read."""
     named = [task for task in tasks if not task.is_file]
     with identity.waiting("reading lm-eval's list of tasks"):
         known = _manager().task_index if named else {}
     for task in tasks:
         if task.is_file:
-            _refuse_unreadable(task)
+            _refuse_unreadable(task, key)
         if not task.is_file and task.name not in known:
             alike = near(task.name, [*suite, *known], n=3, cutoff=0.7)
             hint = f"did you mean {' or '.join(alike)}, " if alike else "expected "
             raise RunError(
-                f"tasks={task.name}: no such task; {hint}one of the suite ({', '.join(suite)}), a task of "
+                f"{key}={task.name}: no such task; {hint}one of the suite ({', '.join(suite)}), a task of "
                 f"lm-eval (lm_eval ls tasks), or the path of a task file (.yaml){'?' if alike else ''}"
             )
 
 
-def _refuse_unreadable(task: AnyTask) -> None:
+def _refuse_unreadable(task: AnyTask, key: str) -> None:
     """Raise RunError if a task file or one that it includes is missing or not YAML; runs no code in it."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     expected = "expected a task file in lm-eval's format"
     if not Path(task.name).is_file():
-        raise RunError(f"tasks={task.name}: no such file; {expected}")
+        raise RunError(f"{key}={task.name}: no such file; {expected}")
     try:
         load_yaml(task.name, resolve_func=False)
     except OSError as error:
-        raise RunError(f"tasks={task.name}: {error.filename}: {unread(error)}; {expected}") from None
+        raise RunError(f"{key}={task.name}: {error.filename}: {unread(error)}; {expected}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
-        raise RunError(f"tasks={task.name}: not readable as YAML ({unread(error)}); {expected}") from None
+        raise RunError(f"{key}={task.name}: not readable as YAML ({unread(error)}); {expected}") from None
 
 
 def score_any(lm: Any, task: AnyTask, benchmarks: str | None, limit: int | None) -> dict | None:

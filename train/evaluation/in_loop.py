@@ -139,7 +139,8 @@ def refuse_impossible(config: TrainConfig) -> None:
     benchmarks = config.evaluate.benchmarks
     if benchmarks and not Path(benchmarks).is_dir():
         raise RunError(f"evaluate.benchmarks={benchmarks}: no such folder")
-    refuse_unknown([AnyTask(name) for name in config.evaluate.tasks if name not in KNOWN], KNOWN)
+    others = [AnyTask(name) for name in config.evaluate.tasks if name not in KNOWN]
+    refuse_unknown(others, KNOWN, "evaluate.tasks")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from math import isqrt
 from pathlib import Path
 
 import torch
@@ -70,8 +71,8 @@ def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> No
 def _advice(config: TrainConfig, layout: Layout, free: float) -> str:
     """What would fit."""
     rows = config.batch_sequences // layout.dp_size
-    for size in range(min(config.micro_batch - 1, rows), 0, -1):
-        need = memory(replace(config, micro_batch=size), layout) if rows % size == 0 else None
+    for size in (size for size in _divisors(rows) if size < config.micro_batch):
+        need = memory(replace(config, micro_batch=size), layout)
         if need is not None and need - PROCESS <= free:
             return f"micro_batch={size} fits, with the same result"
     saving = replace(config.parallel, activation_checkpointing="full")
@@ -79,6 +80,12 @@ def _advice(config: TrainConfig, layout: Layout, free: float) -> str:
     if need is not None and need - PROCESS <= free:
         return "use micro_batch=1 parallel.activation_checkpointing=full"
     return "use more ranks, a shorter seq_len or a smaller model"
+
+
+def _divisors(number: int) -> list[int]:
+    """From the largest to 1."""
+    small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
+    return sorted({*small, *(number // n for n in small)}, reverse=True)
 
 
 def memory(config: TrainConfig, layout: Layout) -> float | None:
