@@ -4,14 +4,15 @@ Nothing heavy is imported before the verb is known: `--help` answers at once.
 """
 
 import difflib
+import gc
 import importlib
 import os
 import shutil
 import sys
 import textwrap
 from contextlib import nullcontext
-from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
 from configs import terminal
 from configs.errors import explained, report
@@ -156,6 +157,8 @@ def run(arguments: list[str]) -> int:
         print(usage())
         return 0
     if arguments[0] in ("--version", "-V", "version"):
+        from importlib.metadata import version  # an import that takes as long as all others here
+
         print(f"relama {version('relama')}, in {Path(__file__).resolve().parents[1]}")
         return 0
     verb, *overrides = arguments
@@ -181,8 +184,18 @@ def run(arguments: list[str]) -> int:
         print("relama: error: the current folder was removed; cd to another one", file=sys.stderr)
         return 1
     with waiting(f"starting {verb}") if terminal.is_live() else nullcontext():
-        module = importlib.import_module(VERBS[verb][0])  # torch alone takes seconds
+        module = _imported(VERBS[verb][0])  # torch alone takes seconds
     return module.main(overrides)
+
+
+def _imported(name: str) -> ModuleType:
+    """The module. What an import makes is kept, so nothing searches it for garbage, now or later."""
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def usage() -> str:

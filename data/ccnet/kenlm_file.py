@@ -27,7 +27,8 @@ def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
     """log10 of the probability of a line; None if the piece `unknown` is in it. Raises Unfit."""
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
-    if any(piece.split() != [piece] for number, piece in enumerate(pieces) if number != unknown):
+    words = pieces[:unknown] + pieces[unknown + 1 :]
+    if " ".join(words).split() != words:
         raise Unfit("a piece with a space, which KenLM would read as two words")
     try:
         with path.open("rb") as opened:

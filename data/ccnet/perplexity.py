@@ -22,6 +22,8 @@ from data.ccnet import kenlm_file, unigram_file
 from data.ccnet.paragraphs import CONTROLS, Translation
 from data.errors import DataError, Unfit
 from data.sources.files.normal_form import normalized
+from data.tokens import sentencepiece_file
+from data.tokens.sentencepiece_file import CONTROL, UNKNOWN, Facts
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
 MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths
@@ -70,17 +72,21 @@ class LanguageModel:
         except (RuntimeError, OSError) as error:
             raise DataError(f"{pieces}: not a SentencePiece model ({_line(error)})") from None
         self.ngrams = _load_ngrams(ngrams)
-        ids = range(0, self.pieces.vocab_size(), max(1, self.pieces.vocab_size() // 1000))
-        ordinary = [i for i in ids if not (self.pieces.is_control(i) or self.pieces.is_unknown(i))]
-        known = sum(self.pieces.id_to_piece(i) in self.ngrams for i in ordinary)
-        if known < len(ordinary) / 2:
+        try:
+            facts = sentencepiece_file.facts(self.pieces.serialized_model_proto())
+        except ValueError as error:
+            raise DataError(f"{pieces}: {_line(error)}") from None
+        names = [facts.pieces[i] for i in _ordinary(facts)]
+        asked = names[:: max(1, len(names) // 1000)]
+        known = sum(name in self.ngrams for name in asked)
+        if known < len(asked) / 2:
             raise DataError(
-                f"{ngrams}: contains only {known} of {len(ordinary)} pieces of {pieces.name}, so it was "
+                f"{ngrams}: contains only {known} of {len(asked)} pieces of {pieces.name}, so it was "
                 "trained with another vocabulary; give two models that were trained together"
             )
-        self._score = self._faster(ngrams)
+        self._score = self._faster(ngrams, facts)
         try:
-            self._encode = unigram_file.encoder(self.pieces)
+            self._encode = unigram_file.encoder(self.pieces, facts)
         except Unfit:
             self._encode: unigram_file.Encode = self.pieces.encode
 
@@ -98,16 +104,14 @@ class LanguageModel:
         words = " ".join(self.pieces.encode(line, out_type=str))
         return _perplexity(self.ngrams.score(words), len(words.split()))
 
-    def _faster(self, ngrams: Path) -> kenlm_file.Score | None:
+    def _faster(self, ngrams: Path, facts: Facts) -> kenlm_file.Score | None:
         """A compiled function with KenLM's own scores, if it can read the file and agrees on probes."""
-        names = [self.pieces.id_to_piece(i) for i in range(self.pieces.vocab_size())]
+        names = facts.pieces
         try:
             score = kenlm_file.scorer(ngrams, names, self.pieces.unk_id())
         except Unfit:
             return None
-        ordinary = [
-            i for i in range(len(names)) if not (self.pieces.is_control(i) or self.pieces.is_unknown(i))
-        ]
+        ordinary = _ordinary(facts)
         draw = random.Random(0)
         probes = [[], *(draw.choices(ordinary, k=size) for size in (1, 2, 5, 200))]
         probes += [self.pieces.encode(line) for line in _PROBES]
@@ -116,6 +120,11 @@ class LanguageModel:
             if score(probe) not in (expected, None):
                 return None
         return score
+
+
+def _ordinary(facts: Facts) -> list[int]:
+    """The numbers of the pieces that are text, bytes among them."""
+    return np.flatnonzero(~np.isin(facts.kinds, (CONTROL, UNKNOWN))).tolist()
 
 
 @lru_cache(maxsize=8)

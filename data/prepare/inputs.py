@@ -5,7 +5,6 @@ from pathlib import Path
 from types import ModuleType
 
 from data import remote
-from data.bucket import refusal
 from data.errors import DataError
 from data.prepare.config import PrepareConfig
 
@@ -33,6 +32,8 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     except DataError:
         raise
     except Exception as error:
+        from data.bucket import refusal  # an import that local inputs do not wait for
+
         typed = f"input={','.join(config.input)}"
         is_remote = any(map(remote.is_remote, config.input))
         if is_remote and (how := refusal(error)):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from configs.errors import reason
 from configs.waiting import counted
 from data import engine, folders, mixture, remote
-from data.bucket import Bucket, Denied, line_of, refusal
 from data.documents import text_files
 from data.errors import DataError, OtherSettings
 from data.prepare.config import PrepareConfig
@@ -180,6 +179,8 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
 
 def _refuse_unreachable(url: str) -> None:
     """Raise DataError, before hours of work, if nothing can be copied there: it needs credentials, say."""
+    from data.bucket import Bucket, Denied  # imports that local folders do not wait for
+
     with suppress(Denied):  # who may not read may still write
         Bucket(url).exists("report.json")
 
@@ -189,6 +190,8 @@ def _publish(folder: Path, url: str) -> None:
 
     Raises DataError.
     """
+    from data.bucket import line_of, refusal
+
     if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
         from data.tokens import store, sums
 

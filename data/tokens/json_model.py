@@ -15,7 +15,7 @@ import numpy as np
 import tokenizers
 
 from data.errors import DataError
-from data.tokens.sentencepiece_model import SPACE
+from data.tokens.sentencepiece_model import SPACE, in_texts
 
 CONFIG = "tokenizer_config.json"
 KNOWN = {
@@ -80,9 +80,9 @@ class JsonModel:
         return int(self.piece_bytes[self.encode("a")].sum()) > 1
 
     @property
-    def every_piece(self) -> str:
-        """A text with each piece of the vocabulary in it, as far as a piece alone is text."""
-        return " ".join(self.decode([i]) for i in np.flatnonzero(self.piece_bytes).tolist())
+    def every_piece(self) -> list[str]:
+        """Short texts with each piece of the vocabulary in one, as far as a piece alone is text."""
+        return in_texts([self.decode([i]) for i in np.flatnonzero(self.piece_bytes).tolist()])
 
     @property
     def special(self) -> list[str]:

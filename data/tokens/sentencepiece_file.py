@@ -1,25 +1,33 @@
-"""What a SentencePiece model file says of itself, which its library does not tell.
+"""What a SentencePiece model file says of itself, which its library does not tell, or only piece by piece.
 
-In: the file's bytes (a protocol buffer). Out: the kind of model, its normalization and special pieces, which
-decide whether another implementation can give the same ids. The fields are those of
-sentencepiece_model.proto.
+In: the file's bytes (a protocol buffer). Out: its pieces with their scores and kinds, the kind of model, its
+normalization and rules for spaces, which decide whether another implementation can give the same ids. The
+fields are those of sentencepiece_model.proto.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+SPACE = "\u2581"  # the mark of a space
 UNIGRAM, BPE = 1, 2
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # kinds of pieces
 _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3  # of the file
-_TYPE, _NORMAL, _USER_DEFINED = 3, 1, 4  # of a piece
-_MODEL_TYPE, _SPACE_AS_SUFFIX = 3, 24  # of the trainer
+_TEXT, _SCORE, _KIND = 1, 2, 3  # of a piece
+_MODEL_TYPE, _SPACE_AS_SUFFIX, _BYTES = 3, 24, 35  # of the trainer
 _NAME, _CHARSMAP, _DUMMY_PREFIX, _REMOVE_SPACES, _ESCAPE_SPACES = 1, 2, 3, 4, 5  # of the normalizer
 _VARINT, _EIGHT_BYTES, _SIZED, _FOUR_BYTES = 0, 1, 2, 5  # wire types
+_TEXT_KEY, _SCORE_KEY, _KIND_KEY = (_TEXT << 3 | _SIZED, _SCORE << 3 | _FOUR_BYTES, _KIND << 3 | _VARINT)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
-    """The settings that change ids."""
+    """The pieces, and the settings that change ids."""
 
+    pieces: list[str]
+    scores: np.ndarray  # (pieces,) float32
+    kinds: np.ndarray  # (pieces,) uint8
     model_type: int
     normalization: str  # its name
     has_map: bool  # characters are replaced
@@ -27,20 +35,35 @@ class Facts:
     removes_spaces: bool
     escapes_spaces: bool  # as U+2581
     space_is_suffix: bool
-    has_user_defined: bool  # pieces that are always kept in one
+    has_bytes: bool  # characters without a piece are spelled in bytes
+
+    @property
+    def has_user_defined(self) -> bool:
+        """Whether some pieces are always kept in one."""
+        return self.has(USER_DEFINED)
+
+    def has(self, kind: int) -> bool:
+        return bool((self.kinds == kind).any())
+
+    def of_kind(self, *kinds: int) -> list[int]:
+        """The numbers of the pieces of these kinds."""
+        return np.flatnonzero(np.isin(self.kinds, kinds)).tolist()
 
 
 def facts(content: bytes) -> Facts:
     """Raises ValueError if `content` is not a protocol buffer."""
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
-    has_user_defined = False
+    pieces, scores, kinds = [], [], bytearray()
     try:
         for field, value in _fields(content):
             if not isinstance(value, bytes):
                 continue
-            if field == _PIECE and value[-2:-1] == bytes([_TYPE << 3]):  # its last field: few have one
-                has_user_defined |= dict(_fields(value)).get(_TYPE, _NORMAL) == _USER_DEFINED
+            if field == _PIECE:
+                text, score, kind = _piece(value)
+                pieces.append(text.decode())
+                scores.append(score)
+                kinds.append(kind)
             elif field == _TRAINER:
                 trainer = dict(_fields(value))
             elif field == _NORMALIZER:
@@ -49,6 +72,9 @@ def facts(content: bytes) -> Facts:
         raise ValueError("not a SentencePiece model: it ends within a field") from None
     name = normalizer.get(_NAME, b"")
     return Facts(
+        pieces=pieces,
+        scores=np.frombuffer(b"".join(scores), "<f4"),
+        kinds=np.frombuffer(bytes(kinds), np.uint8),
         model_type=int(trainer.get(_MODEL_TYPE, UNIGRAM)),
         normalization=name.decode(errors="replace") if isinstance(name, bytes) else "",
         has_map=bool(normalizer.get(_CHARSMAP)),
@@ -56,23 +82,49 @@ def facts(content: bytes) -> Facts:
         removes_spaces=bool(normalizer.get(_REMOVE_SPACES, 1)),
         escapes_spaces=bool(normalizer.get(_ESCAPE_SPACES, 1)),
         space_is_suffix=bool(trainer.get(_SPACE_AS_SUFFIX, 0)),
-        has_user_defined=has_user_defined,
+        has_bytes=bool(trainer.get(_BYTES, 0)),
     )
+
+
+def _piece(message: bytes) -> tuple[bytes, bytes, int]:
+    """A piece's text, the four bytes of its score, and its kind."""
+    # As every library writes it: a short text, the score, and the kind if it is not the normal one.
+    end = 2 + message[1]
+    length = len(message)
+    if message[0] == _TEXT_KEY and end < 130 and length >= end + 5 and message[end] == _SCORE_KEY:
+        if length == end + 5:
+            return message[2:end], message[end + 1 :], NORMAL
+        if length == end + 7 and message[end + 5] == _KIND_KEY and message[-1] < 128:
+            return message[2:end], message[end + 1 : end + 5], message[-1]
+    found: dict[int, int | bytes] = dict(_fields(message))
+    text, score, kind = found.get(_TEXT, b""), found.get(_SCORE, bytes(4)), found.get(_KIND, NORMAL)
+    if not (
+        isinstance(text, bytes) and isinstance(score, bytes) and len(score) == 4 and isinstance(kind, int)
+    ):
+        raise ValueError("not a SentencePiece model: a piece with fields of other types")
+    return text, score, kind
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Each field's number and value. Raises IndexError or ValueError if it is damaged."""
     at = 0
     while at < len(message):
-        key, at = _varint(message, at)
+        key = message[at]
+        key, at = (key, at + 1) if key < 128 else _varint(message, at)
         wire = key & 7
-        if wire == _VARINT:
+        if wire == _SIZED:
+            size = message[at]
+            size, at = (size, at + 1) if size < 128 else _varint(message, at)
+            value, at = message[at : at + size], at + size
+        elif wire == _VARINT:
             value, at = _varint(message, at)
-        elif wire in (_EIGHT_BYTES, _SIZED, _FOUR_BYTES):
-            size, at = _varint(message, at) if wire == _SIZED else (8 if wire == _EIGHT_BYTES else 4, at)
+        elif wire in (_EIGHT_BYTES, _FOUR_BYTES):
+            size = 8 if wire == _EIGHT_BYTES else 4
             value, at = message[at : at + size], at + size
         else:
             raise ValueError(f"not a SentencePiece model: wire type {wire}")
+        if at > len(message):
+            raise IndexError
         yield key >> 3, value
 
 

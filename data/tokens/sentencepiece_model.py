@@ -9,8 +9,8 @@ import numpy as np
 import sentencepiece
 
 from data.errors import DataError
-
-SPACE = "\u2581"  # sentencepiece's mark of a space
+from data.tokens import merges, sentencepiece_file
+from data.tokens.sentencepiece_file import BYTE, CONTROL, SPACE, UNKNOWN, Facts
 
 
 class SentencePieceModel:
@@ -44,15 +44,16 @@ class SentencePieceModel:
         return self._processor.decode([int(i) for i in ids])
 
     @cached_property
+    def facts(self) -> Facts:
+        """What its file says. Raises ValueError."""
+        return sentencepiece_file.facts(self._processor.serialized_model_proto())
+
+    @cached_property
     def piece_bytes(self) -> np.ndarray:
         """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a control piece 0."""
-        model = self._processor
-        sizes = np.zeros(self.vocab_size, dtype=np.int64)
-        for i in range(self.vocab_size):
-            if model.is_byte(i):
-                sizes[i] = 1
-            elif not (model.is_control(i) or model.is_unknown(i)):
-                sizes[i] = len(model.id_to_piece(i).replace(SPACE, " ").encode())
+        sizes = np.array([len(piece.replace(SPACE, " ").encode()) for piece in self.facts.pieces], np.int64)
+        sizes[self.facts.of_kind(BYTE)] = 1
+        sizes[self.facts.of_kind(CONTROL, UNKNOWN)] = 0
         return sizes
 
     @cached_property
@@ -61,23 +62,25 @@ class SentencePieceModel:
         return self._processor.encode("a", out_type=str)[0].startswith(SPACE)
 
     @property
-    def every_piece(self) -> str:
-        """A text with each piece of the vocabulary in it."""
-        model, sizes = self._processor, self.piece_bytes
-        return " ".join(model.id_to_piece(i) for i in np.flatnonzero(sizes).tolist() if not model.is_byte(i))
+    def every_piece(self) -> list[str]:
+        """Short texts with each piece of the vocabulary in one of them."""
+        is_text = (self.piece_bytes > 0) & (self.facts.kinds != BYTE)
+        return in_texts([self.facts.pieces[i] for i in np.flatnonzero(is_text).tolist()])
 
     @property
     def special(self) -> list[str]:
         """Control, unknown and byte pieces, which are not tokens where a text has them written out."""
-        model = self._processor
-        return [
-            model.id_to_piece(i)
-            for i in range(self.vocab_size)
-            if model.is_control(i) or model.is_unknown(i) or model.is_byte(i)
-        ]
+        return [self.facts.pieces[i] for i in self.facts.of_kind(CONTROL, UNKNOWN, BYTE)]
 
     def gigatoken(self) -> Callable:
         """A function that loads the faster encoder."""
         import gigatoken
 
+        if (written := merges.as_json(self.facts)) is not None:
+            return partial(gigatoken.Tokenizer.from_json, written)
         return partial(gigatoken.Tokenizer.from_sentencepiece, self._processor.serialized_model_proto())
+
+
+def in_texts(pieces: list[str]) -> list[str]:
+    """The pieces in texts of a hundred; of one long text, the reference encodes half as much in a second."""
+    return [" ".join(pieces[start : start + 100]) for start in range(0, len(pieces), 100)]

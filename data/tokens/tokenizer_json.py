@@ -14,6 +14,7 @@ import sentencepiece
 from data.errors import DataError
 from data.tokens import sentencepiece_file
 from data.tokens.json_model import JsonModel
+from data.tokens.sentencepiece_file import NORMAL, UNUSED, USER_DEFINED
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
 TRIALS = 2000  # random strings to compare
@@ -52,27 +53,21 @@ def is_plain_bpe(tokenizer: Tokenizer) -> bool:
     """
     if isinstance(tokenizer.model, JsonModel):
         return False
-    content = tokenizer.path.read_bytes()
     try:
-        facts = sentencepiece_file.facts(content)
+        facts = tokenizer.model.facts
     except ValueError:
         return False
-    model = sentencepiece.SentencePieceProcessor(model_proto=content)
-    ordinary = [
-        i
-        for i in range(model.vocab_size())
-        if not (model.is_byte(i) or model.is_control(i) or model.is_unknown(i))
-    ]
-    scores = {i: model.get_score(i) for i in ordinary}
-    counts = Counter(scores.values())
-    tied = [model.id_to_piece(i) for i in ordinary if counts[scores[i]] > 1]
+    ordinary = facts.of_kind(NORMAL, USER_DEFINED, UNUSED)
+    scores = facts.scores.tolist()
+    counts = Counter(scores[i] for i in ordinary)
+    tied = [facts.pieces[i] for i in ordinary if counts[scores[i]] > 1]
     return (
         facts.model_type == sentencepiece_file.BPE
         and not (facts.has_map or facts.removes_spaces or facts.space_is_suffix or facts.has_user_defined)
         and facts.escapes_spaces
-        and not any(map(model.is_unused, ordinary))
+        and not facts.has(UNUSED)
         and tied in ([], [SPACE * length for length in LLAMA_RUNS])
-        and len({model.id_to_piece(i) for i in range(model.vocab_size())}) == model.vocab_size()
+        and len({*facts.pieces}) == len(facts.pieces)
     )
 
 

@@ -27,6 +27,10 @@ def trained(folder: Path, **options) -> Processor:
     return Processor(model_file=str(folder / "it.model"))
 
 
+def encoder(processor: Processor) -> unigram_file.Encode:
+    return unigram_file.encoder(processor, sentencepiece_file.facts(processor.serialized_model_proto()))
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Processor:
     return trained(tmp_path_factory.mktemp("unigram"))
@@ -36,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Processor:
 def encode(native: ModuleType, model: Processor) -> unigram_file.Encode:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(unigram_file, "native", native)
-        return unigram_file.encoder(model)
+        return encoder(model)
 
 
 def expected(model: Processor, line: str) -> list[int] | None:
@@ -63,7 +67,7 @@ def test_ties_fall_as_in_the_library(native: ModuleType, tmp_path: Path, monkeyp
     """Few pieces of one score each: most words have several segmentations whose scores are nearly equal."""
     tied = trained(tmp_path, vocab_size=400, max_sentencepiece_length=3)
     monkeypatch.setattr(unigram_file, "native", native)
-    encode = unigram_file.encoder(tied)
+    encode = encoder(tied)
     draw = random.Random(6)
     for _ in range(500):
         line = "".join(draw.choices("eeettaao ", k=draw.randint(1, 3000)))
@@ -93,7 +97,7 @@ def test_other_models_are_left_to_the_library(
 ):
     monkeypatch.setattr(unigram_file, "native", native)
     with pytest.raises(Unfit):
-        unigram_file.encoder(trained(tmp_path, **options))
+        encoder(trained(tmp_path, **options))
 
 
 def test_pieces_of_several_words_are_segmented_without_memory(
@@ -102,7 +106,7 @@ def test_pieces_of_several_words_are_segmented_without_memory(
     crossing = trained(tmp_path, split_by_whitespace=False, vocab_size=2000)
     assert any(" " in crossing.id_to_piece(i)[1:].replace("▁", " ") for i in range(2000))
     monkeypatch.setattr(unigram_file, "native", native)
-    encode = unigram_file.encoder(crossing)
+    encode = encoder(crossing)
     for seed in range(100):
         line = " ".join(random.Random(seed).choices(WORDS, k=30))
         assert encode(line) == expected(crossing, line)

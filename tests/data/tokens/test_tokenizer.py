@@ -146,7 +146,7 @@ class Deviant:
 
 
 def test_an_encoder_that_differs_is_not_used_and_this_is_reported(tokenizer, monkeypatch):
-    loader = types.SimpleNamespace(from_sentencepiece=lambda path: Deviant(reference(tokenizer)))
+    loader = types.SimpleNamespace(from_json=lambda path: Deviant(reference(tokenizer)))
     monkeypatch.setitem(sys.modules, "gigatoken", types.SimpleNamespace(Tokenizer=loader))
     plain = Tokenizer(tokenizer.path)
     assert plain.backend == "sentencepiece" and "gigatoken differs" in plain.backend_note
@@ -157,7 +157,7 @@ def test_an_encoder_that_cannot_load_the_model_is_not_used_and_this_is_reported(
     def refuse(path):
         raise ValueError("no such normalisation\nand more")
 
-    loader = types.SimpleNamespace(from_sentencepiece=refuse)
+    loader = types.SimpleNamespace(from_json=refuse)
     monkeypatch.setitem(sys.modules, "gigatoken", types.SimpleNamespace(Tokenizer=loader))
     plain = Tokenizer(tokenizer.path)
     assert plain.backend == "sentencepiece"
