@@ -62,11 +62,11 @@ def write_warc(path: Path, copy: int) -> int:
     return sum(len(html) for _, html in pages)
 
 
-def write_wet(path: Path) -> int:
-    """Write novels as pages of 60 lines, which only the last step drops; return the bytes of text."""
-    size, number = 0, 0
+def write_wet(path: Path, first: int = 0) -> int:
+    """Write twelve novels as pages of 60 lines, which only the last steps drop; return the bytes of text."""
+    size, number = 0, first * 1000
     with path.open("wb") as out:
-        for novel in sorted((SHARED / "corpus").glob("*.txt"))[:12]:
+        for novel in sorted((SHARED / "corpus").glob("*.txt"))[first : first + 12]:
             lines = novel.read_text(errors="replace").splitlines()
             for start in range(0, len(lines), 60):
                 body = ("\n".join(["title", *lines[start : start + 60]])).encode()
@@ -149,14 +149,13 @@ def contestant(name: str, folder: Path, output: Path, tokenizer: Path, converted
         from data.main import main
 
         arguments = ["recipe=commoncrawl", f"input={folder}", f"output={output}", f"tokenizer={tokenizer}"]
-        arguments += [f"ccnet.languages={','.join(LANGUAGES)}", "engine.workers=1", "heldout=0"]
+        arguments += ["engine.workers=1", "heldout=0"]
         same = name.endswith("the same steps")
         arguments += (
-            ["ccnet.skip=paragraphs,perplexity,references"]
+            ["ccnet.skip=paragraphs,perplexity,references", f"ccnet.languages={','.join(LANGUAGES)}"]
             if same
             else ["ccnet.group=1", f"ccnet.models={models}"]
         )
-        arguments += [] if same else ["ccnet.languages=en"]
         begin = processor_seconds()
         assert main(arguments) == 0 and data.tokens.build.VERSION
     seconds = processor_seconds() - begin

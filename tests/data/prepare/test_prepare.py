@@ -301,7 +301,14 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         "import resource, sys; from data.main import main; "
         "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000)); sys.exit(main(sys.argv[1:]))"
     )
-    ran = subprocess.run([sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True)
+    command = [
+        sys.executable,
+        "-B",
+        "-c",
+        code,
+        *arguments,
+    ]  # -B: Python would leave half of a module's bytecode
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ran.returncode == 1
     assert "relama: error: " in ran.stderr.splitlines()[-1] and "cannot be written" in ran.stderr
     assert "Traceback" not in ran.stderr
