@@ -97,6 +97,11 @@ def unquoted(value: str) -> str:
     return str(OverridesParser.create().parse_override(f"key={value}").value())
 
 
+def items_of(value: str) -> list[str]:
+    """The keys of a value in braces, as Hydra reads it: `{a:1, b: 2}`."""
+    return list(OverridesParser.create().parse_override(f"key={value}").value())  # type: ignore[arg-type]
+
+
 def at_home(value: str) -> str:
     """A path below ~, which shells leave after an equals sign, in full."""
     return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value

@@ -180,7 +180,10 @@ class TrainConfig:
             self.source = self.source or source_name(self.input[0])
             is_name = re.fullmatch(r"\w[\w-]*", self.source) is not None
             require(is_name, "source", self.source, "letters, digits, _ and - (it names a folder)")
-            self.data.weights = {self.source: 1.0}
+            own = {"text": self.source}  # as configs/data/text.yaml calls it
+            self.data.weights = {own.get(name, name): share for name, share in self.data.weights.items()}
+            if self.data.sources:
+                self.data.sources = [own.get(name, name) for name in self.data.sources]
         else:
             require(not self.input, "input", ",".join(self.input), "data=text with it")
             require(self.source is None, "source", self.source, "data=text with it")

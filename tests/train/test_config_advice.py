@@ -78,7 +78,11 @@ PHASES = [
     ),
     ("phases.a.seq_len=512", "at most model.max_seq_len=256", "=256 | model.max_seq_len=512"),
     ("phases.a.global_batch=1000", "= 256 × 1 = 256 tokens", "=1024"),
-    ("phases.a.sources=poems", "add your own with phases.a.weights.poems=…", "phases.a.weights.poems=1"),
+    (
+        "phases.a.sources=poems,python_docs",
+        "for others give phases.a.weights.NAME=… for each of the phase's sources",
+        "phases.a.weights.poems=1 phases.a.weights.python_docs=1 | =python_docs",
+    ),
     ("phases.a.until_step=3 phases.b.lr=0.1", "expected schedule= with it", "phases.b.schedule=linear"),
     (
         "phases.a.schedule=linear",

@@ -30,6 +30,7 @@ def branched_config(
                 f"({'null' if kept is None else kept}); for a "
                 "new run that starts from these weights, use relama train init=RUN@STEP"
             )
+    _refuse_other_text(parent, typed)
     if typed.steps <= at:
         raise RunError(f"steps={typed.steps}: expected more than the {at} steps before the branch")
     given, past = _given(parent, typed), _past(parent, at)
@@ -57,7 +58,13 @@ def branched_config(
         }
     return replace(
         typed,
-        data=replace(typed.data, weights=parent.data.weights, sources=parent.data.sources),
+        data=replace(
+            parent.data,
+            max_epochs=typed.data.max_epochs,
+            vocab_size=(typed if typed.data.name == parent.data.name else parent).data.vocab_size,
+        ),
+        input=parent.input,
+        source=parent.source,
         seq_len=parent.seq_len,
         global_batch=parent.global_batch,
         model=replace(typed.model, rope_theta=parent.model.rope_theta),
@@ -66,6 +73,19 @@ def branched_config(
         precision=parent.precision if typed.precision == "auto" else typed.precision,
         stop_at=None,
     )
+
+
+def _refuse_other_text(parent: TrainConfig, typed: TrainConfig) -> None:
+    """Raise RunError if both read data=text, and not the same."""
+    for key in ("input", "source") if parent.data.name == typed.data.name == "text" else ():
+        before, now = getattr(parent, key), getattr(typed, key)
+        if before != now:
+            shown = [",".join(value) if isinstance(value, list) else value for value in (now, before)]
+            raise RunError(
+                f"{key}={shown[0]}: a branch keeps its parent's ({shown[1]}); to read another text too, "
+                "prepare it with the run's tokenizer (relama prepare recipe=text source=NAME input=… "
+                "tokenizer=…) and give data.weights.NAME=1"
+            )
 
 
 def _given(parent: TrainConfig, typed: TrainConfig) -> PhaseConfig | None:

@@ -5,6 +5,7 @@ config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` tr
 """
 
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from configs import files, terminal
 from configs.load import ConfigError, entry, load, save
-from configs.overrides import as_key
+from configs.overrides import as_key, items_of
 from data import folders
 from data.cache.store import open_store
 from data.errors import DataError
@@ -86,9 +87,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     checkpoint, state = _checkpoint(parent, asked.at)
     # Checkpoints made before they held the configuration are of the one in config.yaml.
     saved = configuration.saved_config(parent, state) or configuration.read_run_config(parent)
-    tree = asdict(saved) | {"stop_at": None, "phases": {}}
-    wanted = load("train", TrainConfig, [*files.changed(tree, typed), f"run={asked.to}"])
-    _refuse_unused_weights(typed, wanted)
+    wanted = _wanted(saved, [*typed, f"run={asked.to}"])
     try:
         config = branched_config(saved, wanted, asked.phases, asked.at, folder.name)
     except ValueError as error:
@@ -127,17 +126,32 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     return folder, sentences
 
 
+def _wanted(parent: TrainConfig, typed: list[str]) -> TrainConfig:
+    """The parent's configuration with what was typed. Raises RunError or ConfigError."""
+    tree = asdict(parent) | {"stop_at": None, "phases": {}}
+    if any(word.startswith("data=") and word != "data=text" for word in typed):
+        tree |= {"input": [], "source": None}  # of data=text alone
+    wanted = load("train", TrainConfig, files.changed(tree, typed))
+    _refuse_unused_weights(typed, wanted)
+    return wanted
+
+
 def _refuse_unused_weights(typed: list[str], wanted: TrainConfig) -> None:
     """Refuse the weight of a source that data.sources, which may be the parent's, leaves out."""
     chosen = wanted.data.chosen()
     for word in typed:
-        source = word.partition("=")[0].removeprefix("data.weights.")
-        if word.startswith("data.weights.") and source not in chosen:
-            several = ",".join((*chosen, source))
+        if unused := [source for source in _weighted(word) if source not in chosen]:
+            several = ",".join((*chosen, *unused))
             raise RunError(
                 f"{word}: the run reads data.sources={','.join(chosen)}; add data.sources={several} to read "
-                f"{source} too"
+                f"{', '.join(unused)} too, or leave out the weight"
             )
+
+
+def _weighted(word: str) -> list[str]:
+    """The sources to which an argument gives a weight: `data.weights.a=1`, `data.weights={a: 1}`."""
+    key, _, value = word.partition("=")
+    return items_of(value) if key == "data.weights" else re.findall(r"^data\.weights\.(.+)", key)
 
 
 def _order(

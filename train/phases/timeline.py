@@ -254,9 +254,14 @@ def _check(name: str, phase: PhaseConfig, is_last: bool) -> None:
 
 
 def _mixture(name: str, phase: PhaseConfig, data: DataConfig) -> dict[str, float]:
-    key = f"phases.{name}"
+    key, weights = f"phases.{name}", phase.weights or data.chosen()
+    if lost := [source for source in phase.sources or [] if source not in weights]:
+        raise ValueError(
+            f"{key}.sources: {lost[0]!r} has no weight; the choices are: {', '.join(weights)} (for others "
+            f"give {key}.weights.NAME=… for each of the phase's sources)"
+        )
     try:
-        chosen = DataConfig("phase", phase.weights or data.chosen(), phase.sources).chosen()
+        chosen = DataConfig("phase", weights, phase.sources).chosen()
         block_of(chosen)
     except ValueError as error:
         raise ValueError(str(error).replace("data.", f"{key}.")) from None

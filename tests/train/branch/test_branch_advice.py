@@ -84,19 +84,62 @@ def test_the_weight_of_a_source_that_is_left_out_is_accepted_with_the_sources_th
     config = load("train", TrainConfig, expand([f"config={folder / 'config.yaml'}"]))
     assert dict(config.timeline.phases[-1].weights) == {"python_code": 5.0, "python_docs": 40.0}
 
+    (leave,) = re.findall(r"or (leave out the weight)$", refusal(*words))
+    assert leave
+    branch(*words[:2])
+
+
+def made(parent: str, words: str) -> TrainConfig:
+    """The configuration of a branch at step 40 of a run of 100, as config.yaml gives it back."""
+    before = load("train", TrainConfig, [*SMALL, "steps=100", *parent.split()])
+    mine, typed = split(["run=a", "at=40", "to=b", *words.split()])
+    phases = load("branch", BranchConfig, mine).phases
+    config = branched_config(before, branching._wanted(before, typed), phases, 40, "b")
+    again = load("train", TrainConfig, changed(asdict(config), []))
+    assert again.timeline == config.timeline
+    assert config.timeline.phases[0].weights == before.data.weights  # what it was trained on
+    return config
+
 
 def test_also_where_the_parent_left_it_out():
-    parent = load("train", TrainConfig, [*SMALL, "data.sources=[python_docs]"])
+    parent, weight = "data.sources=[python_docs]", "data.weights.python_code=5"
+    for typed in (weight, "data.weights={python_code:5}"):
+        with pytest.raises(RunError) as refused:
+            made(parent, typed)
+        (mend,) = re.findall(r"add (data\.sources=\S+) to read", str(refused.value))
+    weights = made(parent, f"{weight} {mend}").timeline.phases[-1].weights
+    assert weights == {"python_code": 5.0, "python_docs": 40.0}
 
-    def wanted(*words: str) -> TrainConfig:
-        return load("train", TrainConfig, changed(asdict(parent), [*words]))
 
-    weight = "data.weights.python_code=5"
-    with pytest.raises(RunError) as refused:
-        branching._refuse_unused_weights([weight], wanted(weight))
-    (mend,) = re.findall(r"add (data\.sources=\S+) to read", str(refused.value))
-    branching._refuse_unused_weights([weight, mend], wanted(weight, mend))
-    assert wanted(weight, mend).data.chosen() == {"python_code": 5.0, "python_docs": 40.0}
+def test_a_phase_whose_sources_lack_a_weight_gets_all_weights_anew():
+    parent = "phases.a.until_step=60 phases.b.weights.python_docs=1"
+    with pytest.raises(
+        ValueError, match=r"phases\.b\.sources: 'python_code' has no weight.*for each of"
+    ) as e:
+        made(parent, "phases.b.sources=python_docs,python_code")
+    (key,) = re.findall(r"give (\S+)NAME=… for each", str(e.value))
+    config = made(parent, f"phases.b.sources=python_docs,python_code {key}python_docs=1 {key}python_code=2")
+    assert config.timeline.phases[-1].weights == {"python_docs": 1, "python_code": 2}
+
+
+@pytest.mark.parametrize(
+    ("parent", "words", "expected"),
+    [
+        ("data=sample", "data=mix data.sources=c4", {"c4": 15.0}),
+        ("data=mix data.sources=c4,books", "data=sample", {"python_code": 60.0, "python_docs": 40.0}),
+        ("data=text input=x.txt", "data=mix data.sources=c4", {"c4": 15.0}),
+        ("data=text input=x.txt", "data.weights.more=3", {"x": 1.0, "more": 3.0}),
+        ("data=sample", "data=text input=x.txt", {"x": 1.0}),
+    ],
+)
+def test_a_branch_to_other_data_keeps_what_its_past_was_trained_on(parent, words, expected):
+    assert made(parent, words).timeline.phases[-1].weights == expected
+
+
+@pytest.mark.parametrize("words", ["input=y.txt", "source=y", "input=y.txt source=x"])
+def test_a_branch_of_own_text_with_another_text_is_refused_with_how_to_add_it(words):
+    with pytest.raises(RunError, match=r"=y(\.txt)?: a branch keeps its parent's \(x.*data\.weights\.NAME=1"):
+        made("data=text input=x.txt", words)
 
 
 def test_a_phase_of_the_past_gives_way_to_another_name():
