@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.fork_server import fork, python
+from tests.support.runs import workers_of
 
 SCRIPT = """
 import os, sys, threading, time
@@ -74,3 +77,56 @@ def test_ranks_are_joined_and_one_that_fails_ends_the_others():
     assert (done.returncode, done.stderr) == (0, "")
     assert sorted(done.stdout.splitlines()) == ["rank 0 of 2: 3", "rank 1 of 2: 3"]
     assert python("-c", RANKS, "fail", ranks=2, timeout=240).returncode == 1
+
+
+PARENT = """
+import os, signal, subprocess, sys
+shows = "import os, sys; print(sys.argv[1:], os.getppid(), os.getsid(0) == os.getpid(), os.environ['MARK'])"
+command = [sys.executable, "-u", "-c", f"{shows}; sys.exit(5)", "a b"]
+own = os.environ | {"MARK": "its own"}
+done = subprocess.run(command, stdout=subprocess.PIPE, text=True, start_new_session=True, env=own)
+print(done.returncode, done.stdout.replace(str(os.getpid()), "parent"))
+sleeping = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+sleeping.terminate()
+print(sleeping.wait(), subprocess.run(["false"]).returncode, flush=True)
+after = "import os, signal, sys; print(os.getpid() == int(sys.argv[1]), signal.getsignal(15) == 0)"
+signal.signal(signal.SIGTERM, lambda *_: None)
+os.execvpe(sys.executable, [sys.executable, "-c", after, str(os.getpid())], own)
+"""
+
+
+def test_the_pythons_that_a_command_starts_and_becomes_are_as_without_the_server():
+    plain = subprocess.run([sys.executable, "-c", PARENT], capture_output=True, text=True)
+    ours = python("-c", PARENT, children=True)
+    assert (ours.returncode, ours.stdout, ours.stderr) == (0, plain.stdout, plain.stderr)
+    assert plain.stdout == "5 ['a b'] parent True its own\n\n-15 1\nTrue True\n"
+
+
+def test_ranks_of_a_torchrun_are_its_children_and_die_with_it(tmp_path):
+    script = tmp_path / "rank.py"
+    script.write_text(
+        "import os, sys, time, torch\nfrom pathlib import Path\n"
+        "from train.ranks.setup import die_with_parent\ndie_with_parent()\n"
+        "Path(sys.argv[1], str(os.getpid())).touch()\ntime.sleep(600)\n"
+    )
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    (tmp_path / "pids").mkdir()
+    agent = fork(*torchrun, script, tmp_path / "pids", new_session=True)
+    deadline = time.monotonic() + 240
+    while len(ranks := sorted(int(path.name) for path in (tmp_path / "pids").iterdir())) < 2:
+        assert agent.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    assert workers_of(agent) == ranks
+    os.kill(agent.pid, signal.SIGKILL)
+    assert agent.wait(timeout=240) == -signal.SIGKILL
+    while any(map(is_alive, ranks)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    """False also for a process that has ended, and whose new parent has not asked for its exit code."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False

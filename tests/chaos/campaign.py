@@ -46,14 +46,16 @@ class Campaign:
         settings: tuple[str, ...] = SETTINGS,
         until: float = float("inf"),
         kept: Path | None = None,
+        forked: bool = False,
     ) -> None:
         """`until`: time.monotonic() after which no fault strikes and the current run trains to its end.
 
         `kept`: a folder with the undisturbed runs and all results, for this campaign and later ones.
+        `forked`: as of a run.
         """
         self.work, self.corpora, self.kinds, self.settings = work, corpora, kinds, settings
         self.seed, self.rng, self._until = seed, random.Random(seed), until
-        self._kept = kept
+        self._kept, self._forked = kept, forked
         self.survived: list[Survived] = []
         self.runs = 0
         self.ends: list[str] = []  # in what each run differs from the undisturbed one, as it said
@@ -68,7 +70,7 @@ class Campaign:
         """One run of `ranks`, struck `faults` times (fewer if it ends sooner). Raises RunLost."""
         undisturbed = self.undisturbed(ranks)
         self.runs += 1
-        run = Run(self.work / f"run-{self.runs}", self.corpora, ranks, self.settings)
+        run = Run(self.work / f"run-{self.runs}", self.corpora, ranks, self.settings, self._forked)
         run.start()
         try:
             for _ in range(faults):
@@ -96,7 +98,7 @@ class Campaign:
         if ranks not in self._undisturbed:
             steps = [setting[6:] for setting in self.settings if setting.startswith("steps=")][-1]
             folder = (self._kept or self.work) / f"undisturbed-{ranks}-{steps}"
-            run = Run(folder, self.corpora, ranks, self.settings)
+            run = Run(folder, self.corpora, ranks, self.settings, self._forked)
             self._undisturbed[ranks] = run if (folder / "finished.json").exists() else train(run)
         return self._undisturbed[ranks]
 

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.chaos.worker import FOLDER
+from tests.support.fork_server import Forked, fork
 from tests.support.narrow import present
 from tests.support.runs import REPOSITORY, SMALL, end, learned, same_tensors, workers_of
 
@@ -44,7 +45,16 @@ _RESUMED = re.compile(r"relama: (?:resuming \S+ after step (\d+)|starting )")
 class Run:
     """One run; `keep_alive` starts it again whenever it ends before its last step."""
 
-    def __init__(self, folder: Path, corpora: Path, ranks: int, settings: tuple[str, ...] = SETTINGS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        corpora: Path,
+        ranks: int,
+        settings: tuple[str, ...] = SETTINGS,
+        forked: bool = False,
+    ) -> None:
+        """`forked`: torchrun and its ranks start in an instant, with torch imported."""
+        self._forked = forked
         self.folder, self.ranks, self._log = folder, ranks, folder.with_name(folder.name + ".log")
         self._switches = folder.with_name(folder.name + ".switches")
         arguments = [*SMALL, f"corpora={corpora}", f"run={folder}", *settings]
@@ -59,7 +69,7 @@ class Run:
             "OMP_NUM_THREADS": "1",
             FOLDER: str(self._switches),
         }
-        self._agent: subprocess.Popen | None = None
+        self._agent: subprocess.Popen | Forked | None = None
         self.lost_metrics = False  # a fault has removed lines, which nothing can bring back
         self.starts = 0  # of torchrun
         self._read = 0  # bytes of the log
@@ -67,14 +77,14 @@ class Run:
     def start(self) -> None:
         self.starts += 1
         self._switches.mkdir(exist_ok=True)
-        with open(self._log, "ab") as log:
-            self._agent = subprocess.Popen(
-                self._command,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # so that a signal to it reaches nothing else
-                env=self.environment,
-            )
+        env = self.environment
+        with open(self._log, "ab") as log:  # in a session, so that a signal to it reaches nothing else
+            if self._forked:
+                self._agent = fork(*self._command[1:], out=log, err=log, new_session=True, env=env)
+            else:
+                self._agent = subprocess.Popen(
+                    self._command, stdout=log, stderr=log, start_new_session=True, env=env
+                )
 
     def keep_alive(self) -> bool:
         """Whether the run has not finished; starts it again, like a scheduler, if it ended early."""
@@ -96,7 +106,7 @@ class Run:
             (self._switches / name).unlink()
 
     @property
-    def agent(self) -> subprocess.Popen:
+    def agent(self) -> subprocess.Popen | Forked:
         """The torchrun of the last start."""
         return present(self._agent)
 

@@ -36,6 +36,6 @@ def test_a_run_under_random_faults_ends_bitwise_equal_to_the_undisturbed_one(cor
     print(f"seed {seed}")  # shown if the test fails
     with small_disk(tmp_path / "disk", DISK) as disk:
         kinds = [*KINDS, "disk full"] if disk else KINDS
-        campaign = Campaign(disk or tmp_path, corpora, seed, kinds, SHORT)
+        campaign = Campaign(disk or tmp_path, corpora, seed, kinds, SHORT, forked=True)
         while len(campaign.survived) < len(kinds):  # a run may end before all have struck
             campaign.strike(ranks=2, faults=len(kinds) - len(campaign.survived))

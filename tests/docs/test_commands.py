@@ -8,18 +8,17 @@ its block.
 
 import gc
 import json
-import os
 import re
 import shlex
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from launch import cli
+from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY
 
 PAGES = [
@@ -115,9 +114,7 @@ def run(text: str) -> None:
     if (
         program == "relama" and arguments[0] == "launch" and "dry_run=true" not in arguments
     ):  # replaces its process
-        line = [sys.executable, "-m", "launch.cli", *arguments, *SMALLER["train"].split()]
-        env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(line, capture_output=True, text=True, timeout=400, env=env)
+        done = python("-m", "launch.cli", *arguments, *SMALLER["train"].split(), children=True)
         assert done.returncode == 0, done.stderr
     elif program == "relama":
         verb, *arguments = arguments
@@ -131,16 +128,8 @@ def run(text: str) -> None:
     elif program == "torchrun":
         script = arguments.index("train/main.py")
         arguments[script] = str(REPOSITORY / "train" / "main.py")
-        line = [
-            sys.executable,
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            *arguments,
-            *SMALLER["train"].split(),
-        ]
-        env = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(line, capture_output=True, text=True, timeout=400, env=env)
+        started = ("-m", "torch.distributed.run", "--standalone")
+        done = python(*started, *arguments, *SMALLER["train"].split())
         assert done.returncode == 0, done.stderr
     elif program == "echo" and arguments[1:2] == [">"]:
         Path(arguments[2]).write_text(f"{arguments[0]}\n")

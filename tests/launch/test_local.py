@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from launch.main import main
+from tests.support.fork_server import python
 from tests.support.runs import SMALL, end, wait_for_step
 
 pytestmark = pytest.mark.distributed
@@ -34,6 +35,6 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     assert main(["status", "run=r"]) == 0
     assert "has ended" in (output := capsys.readouterr().out) and "saved on a signal" in output
     arguments[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
-    done = subprocess.run([*command[:5], *arguments, "steps=5000"], capture_output=True, text=True)
+    done = python(*command[1:5], *arguments, "steps=5000", children=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "finished.json").exists()

@@ -1,8 +1,9 @@
 """Starts Python and torch once for many commands, of one process or of several ranks.
 
 A server process imports the trainer once. For each command it forks a child with the command's arguments,
-folder, environment and outputs, which runs the script, module or code as `python …` does. Commands whose
-subject is torchrun, or what a bare Python imports, start their own Python instead.
+folder, environment and outputs, which runs the script, module or code as `python …` does. A torchrun that is
+started so forks its ranks (`forked_children.py`). Commands whose subject is how a Python starts, what a bare
+one imports, or torchrun itself, start their own instead.
 """
 
 import atexit
@@ -26,8 +27,10 @@ from functools import cache
 from pathlib import Path
 from typing import IO
 
+from tests.support.forked_children import LARGEST, fork_children
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-LARGEST = 1 << 20  # bytes of a request: arguments and environment
+AGENTS = ("launch.agent", "torch.distributed.run")  # modules that start Pythons
 GRACE = 30  # seconds from SIGTERM to SIGKILL for the other ranks of one that failed, as torchrun gives them
 
 
@@ -37,14 +40,15 @@ def python(
     timeout: float = 400,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    children: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """The end and the outputs of `python ARGUMENTS…` (a script, `-m module` or `-c code`).
 
     `ranks`: run so many, joined as by torchrun on one machine; the exit code is 1 if one fails, which ends
-    the others. Raises TimeoutExpired with what was printed, having killed the command.
+    the others. `children`: as of `fork`. Raises TimeoutExpired with what was printed; the command is killed.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        command = fork(*arguments, ranks=ranks, cwd=cwd, env=env, out=out, err=err)
+        command = fork(*arguments, ranks=ranks, cwd=cwd, env=env, out=out, err=err, children=children)
         try:
             code = command.wait(timeout)
         except subprocess.TimeoutExpired as late:
@@ -114,14 +118,19 @@ def fork(
     out: IO | None = None,
     err: IO | None = None,
     new_session: bool = False,
+    children: bool = False,
 ) -> Forked:
-    """Start `python ARGUMENTS…`; outputs that are not given are dropped."""
+    """Start `python ARGUMENTS…`; outputs that are not given are dropped.
+
+    `children`: fork also the Pythons that it starts or becomes, as is done for each torchrun.
+    """
     request = {
         "arguments": [str(argument) for argument in arguments],
         "ranks": ranks,
         "folder": str(cwd or os.getcwd()),
         "env": dict(os.environ if env is None else env),
         "new_session": new_session,
+        "children": children,
     }
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with open(os.devnull, "wb") as nowhere, theirs:
@@ -259,6 +268,11 @@ def _become(request: dict) -> None:
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["env"])
+        if request.get("children") or (
+            request["arguments"][:1] == ["-m"] and request["arguments"][1] in AGENTS
+        ):
+            fork_children(_become)
+        _extend_path()
         _execute(request["arguments"])
         code = 0
     except SystemExit as ended:
@@ -273,8 +287,20 @@ def _become(request: dict) -> None:
         os._exit(code)
 
 
+def _extend_path() -> None:
+    """Add the folders of PYTHONPATH, and run a sitecustomize.py in them, as a Python does that starts."""
+    new = [one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one and one not in sys.path]
+    sys.path[1:1] = new
+    for site in (Path(folder) / "sitecustomize.py" for folder in new):
+        if site.exists():
+            runpy.run_path(str(site))
+
+
 def _execute(arguments: Sequence[str]) -> None:
     first, *rest = arguments
+    if first == "-u":
+        sys.stdout.reconfigure(write_through=True)  # pyright: ignore[reportAttributeAccessIssue]  # a TextIOWrapper
+        first, *rest = rest
     if first == "-m":
         sys.argv, sys.path[0] = rest, os.getcwd()
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
@@ -291,8 +317,10 @@ if __name__ == "__main__":
     import train.main
     import train.trainer  # noqa: F401  # what most commands would import
     from configs import waiting
+    from train.metrics import peak
 
     waiting.AFTER = 600.0  # on a slow machine there would be more lines
+    peak.MATRIX_SIZES, peak.MEASURED_SECONDS, peak.CHECKED_SECONDS = (256, 256), 0.0, 0.0  # at each start
     if len(os.listdir("/proc/self/task")) != 1:
         sys.exit("an import has started a thread: a fork would lose it")
     gc.freeze()  # a child's collections, the one at its end too, leave out what was imported here

@@ -13,8 +13,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -25,6 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import yaml
+
+from tests.support.fork_server import Forked, fork
 
 DNS = """import socket
 known = socket.getaddrinfo
@@ -47,7 +47,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder, self.lock = folder, threading.RLock()
         self.objects: dict[tuple[str, str, str], dict] = {}
-        self.pods: dict[tuple[str, int], subprocess.Popen] = {}
+        self.pods: dict[tuple[str, int], Forked] = {}
         self.disrupted: set[int] = set()  # process ids with the condition DisruptionTarget
         self.threads: list[threading.Thread] = []
         self.closed = False
@@ -158,7 +158,7 @@ class Cluster:
             ):
                 del self.objects[key]
 
-    def _action(self, spec: dict, pod: subprocess.Popen) -> str:
+    def _action(self, spec: dict, pod: Forked) -> str:
         """The first rule that fits the failed pod."""
         for rule in spec["podFailurePolicy"]["rules"]:
             if "onExitCodes" in rule and pod.returncode in rule["onExitCodes"]["values"]:
@@ -167,7 +167,7 @@ class Cluster:
                 return rule["action"]
         return "Count"
 
-    def _start(self, job: dict, index: int) -> subprocess.Popen:
+    def _start(self, job: dict, index: int) -> Forked:
         template = job["spec"]["template"]["spec"]
         container = template["containers"][0]
         given = {"JOB_COMPLETION_INDEX": str(index)}
@@ -176,16 +176,15 @@ class Cluster:
             is_field = "valueFrom" in each
             value = known[each["valueFrom"]["fieldRef"]["fieldPath"]] if is_field else each["value"]
             given[each["name"]] = expanded(value, given)
-        command = [expanded(word, given) for word in container["command"]]
-        command[0] = sys.executable  # the image's
+        _python, *command = (expanded(word, given) for word in container["command"])
         path = f"{self.folder / 'dns'}:{os.environ.get('PYTHONPATH', '')}"
         root = Path(__file__).resolve().parents[2]
         environment = {**os.environ, **given, "PYTHONPATH": f"{path}:{root}", "OMP_NUM_THREADS": "1"}
         has_volume = any("persistentVolumeClaim" in each for each in template["volumes"])
         place = self.folder if has_volume else tempfile.mkdtemp(prefix=f"pod-{index}-", dir=self.folder)
         with (self.folder / f"pod-{index}.log").open("a") as log:
-            return subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, cwd=place, start_new_session=True
+            return fork(
+                *command, env=environment, out=log, err=log, cwd=Path(place), new_session=True, children=True
             )
 
     def close(self) -> None:

@@ -123,16 +123,17 @@ def _printed(process: subprocess.Popen | Forked, log: Path | None) -> str:
 
 
 def workers_of(process: subprocess.Popen | Forked) -> list[int]:
-    """The worker processes of a torchrun, oldest first."""
+    """The worker processes of a torchrun, oldest first: its children with a session of their own."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parent, session = int(fields[1]), int(fields[3])
             except (OSError, IndexError):
                 continue
-            if parent == process.pid:
-                found.append(int(entry.name))
+            if parent == process.pid and session == int(entry.name):
+                found.append(session)
     return sorted(found)
 
 

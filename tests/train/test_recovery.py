@@ -7,8 +7,6 @@ import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ from data.tokens.store import TOKENIZERS
 from tests.support.fork_server import python
 from tests.support.narrow import present
 from tests.support.runs import (
-    REPOSITORY,
     SMALL,
     end,
     learned,
@@ -358,9 +355,7 @@ def test_torchrun_does_not_resume_after_a_stop_but_a_person_can(corpora, tmp_pat
     script.write_text(NOT_A_NUMBER)
     arguments = [*SMALL, f"corpora={corpora}", f"run={folder}", "steps=20", "checkpoint.every=5"]
     torchrun = [*("-m", "torch.distributed.run", "--standalone", "--max-restarts=2"), str(script), *arguments]
-    ran = subprocess.run(
-        [sys.executable, *torchrun], cwd=REPOSITORY, capture_output=True, text=True, timeout=400
-    )
+    ran = python(*torchrun)
     assert ran.returncode == 1 and "relama: resuming" not in ran.stdout
     # Each start says why it ends, and torchrun's report repeats it.
     assert ran.stderr.count("relama: error: step 12: loss nan") == 4

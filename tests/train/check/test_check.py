@@ -1,8 +1,6 @@
 """`relama launch check` on two processes: everything is measured, and what is wrong is named."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -15,9 +13,8 @@ pytestmark = pytest.mark.distributed
 
 
 def test_two_processes_are_measured_and_plan_reads_the_result(corpora, tmp_path):
-    command = [sys.executable, "-m", "launch.cli", "launch", "check", "processes=2", *SMALL]
-    command += [f"corpora={corpora}", "parallel.dp_shard=2"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=400)
+    command = ["-m", "launch.cli", "launch", "check", "processes=2", *SMALL]
+    done = python(*command, f"corpora={corpora}", "parallel.dp_shard=2", cwd=tmp_path, children=True)
     found = json.loads((tmp_path / "hardware.json").read_text())
     assert done.returncode == bool(found["problems"]), done.stdout + done.stderr
     assert [line for line in found["problems"] if "is slow" not in line] == []

@@ -124,8 +124,8 @@ def test_tokens_and_scores_over_four_ranks_are_those_of_one(folders):
             assert found[2] == texts and any(texts)
 
 
-def launched(verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return python("-m", "launch.cli", "launch", verb, "processes=2", *arguments)
+def launched(verb: str, *arguments: str, forked: bool = False) -> subprocess.CompletedProcess[str]:
+    return python("-m", "launch.cli", "launch", verb, "processes=2", *arguments, children=forked)
 
 
 def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_path, capsys):
@@ -141,7 +141,7 @@ def test_the_verbs_on_several_ranks_print_the_same_as_one_process(folders, tmp_p
     arguments = [f"weights={folders['hf']}", "tasks=[piqa]", f"benchmarks={tmp_path}", "protocols=[paper]"]
     assert train.evaluation.main.main([*arguments, f"output={tmp_path / 'alone'}"]) == 0
     table = capsys.readouterr().out
-    there = launched("evaluate", *arguments, f"output={tmp_path / 'two'}")
+    there = launched("evaluate", *arguments, f"output={tmp_path / 'two'}", forked=True)
     assert there.returncode == 0 and there.stdout.endswith(table), there.stdout + there.stderr
     assert there.stdout.count("| piqa |") == 1
     results = [

@@ -2,11 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 
+from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY
 from train.plan.main import main as plan
 
@@ -18,12 +17,7 @@ COMPILER = any(map(shutil.which, ("g++", "clang++", "c++")))
 def test_every_part_runs_and_the_plan_reads_it(tmp_path, capsys):
     output = tmp_path / "gpu.json"
     arguments = ("--device", "cpu", "--tiny", "--ranks", "2", "--output", str(output))
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "benchmarks" / "gpu.py"), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=1500,
-    )
+    done = python(REPOSITORY / "benchmarks" / "gpu.py", *arguments, children=True, timeout=1500)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(output.read_text())
     assert len(found["checks"]) == 8 and all(line["ok"] for line in found["checks"])

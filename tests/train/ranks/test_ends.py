@@ -55,7 +55,7 @@ def verb(tmp_path) -> str:
 def test_what_one_machine_cannot_print_at_the_end_fails_the_command_on_all(verb, tmp_path):
     log = tmp_path / "log"
     with open("/dev/full", "w") as full:
-        found = codes(machines(verb, outputs=[full, full], log=log), log)
+        found = codes(machines(verb, outputs=[full, full], log=log, forked=False), log)
     assert found == [1, 1], log.read_text()
     assert "no space left on the disk" in log.read_text()
     assert "another rank failed while it ended" in log.read_text()
@@ -66,7 +66,7 @@ def test_a_reader_that_leaves_ends_the_command_on_all_without_a_word(verb, tmp_p
     end_of_reader, pipe = os.pipe()
     os.close(end_of_reader)
     with open(pipe, "w") as broken:
-        found = codes(machines(verb, outputs=[broken, broken], log=log), log)
+        found = codes(machines(verb, outputs=[broken, broken], log=log, forked=False), log)
     assert found == [0, 0], log.read_text()
     assert "relama: error" not in log.read_text() and "Traceback" not in log.read_text()
 
@@ -78,7 +78,7 @@ def test_no_thread_of_gloo_is_left_when_the_interpreter_ends(corpora, tmp_path):
     words = [*SMALL, f"corpora={corpora}", "steps=2", "parallel.tp=2", f"run={tmp_path / 'run'}"]
     outputs = [tmp_path / "first", tmp_path / "second"]
     with outputs[0].open("w") as first, outputs[1].open("w") as second:
-        found = codes(machines(str(script), *words, outputs=[first, second], log=log), log)
+        found = codes(machines(str(script), *words, outputs=[first, second], log=log, forked=False), log)
     assert found == [0, 0], log.read_text()
     for output in outputs:
         *_, trained, at_the_end = output.read_text().splitlines()

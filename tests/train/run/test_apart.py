@@ -14,6 +14,7 @@ import pytest
 
 from launch.torchrun import TRAIN
 from tests.support.buckets import objects, serving
+from tests.support.fork_server import Forked
 from tests.support.machines import codes, machines
 from tests.support.ranks import run_ranks
 from tests.support.runs import SMALL, end, learned, same_tensors, succeed
@@ -40,7 +41,7 @@ class Machines:
         for disk in self.disks:
             disk.mkdir()
 
-    def start(self, *words: str) -> list[Popen]:
+    def start(self, *words: str) -> list[Popen | Forked]:
         with self.log.open("a") as out:
             outputs: list[IO] = [out, out]
             program = [str(TRAIN), *WORDS, f"corpora={self._corpora}", *words]

@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.support import runs
-from tests.support.runs import REPOSITORY, end, learned, metrics, succeed, wait_for_step
+from tests.support.fork_server import fork, python
+from tests.support.runs import end, learned, metrics, succeed, wait_for_step
 from train.config import RunError
 from train.run import lease, lock
 
@@ -237,19 +237,19 @@ def test_one_of_two_lockless_hosts_trains_and_the_other_resumes_after_its_death(
 
     def host(name: str, *more: str) -> list[str]:
         arguments = [*runs.SMALL, *STEPS, f"corpora={corpora}", f"run={folder}", *more]
-        return [sys.executable, "-c", HOST, name, *arguments]
+        return ["-c", HOST, name, *arguments]
 
-    first = subprocess.Popen(host("a"), cwd=REPOSITORY, stdout=subprocess.DEVNULL, start_new_session=True)
+    first = fork(*host("a"), new_session=True)
     try:
         wait_for_step(folder, 15, first)
-        refused = subprocess.run(host("b"), cwd=REPOSITORY, capture_output=True, text=True, timeout=400)
+        refused = python(*host("b"))
         assert refused.returncode == 1, refused.stdout + refused.stderr
         assert "being trained by another process" in refused.stderr
         assert first.poll() is None
     finally:
         end(first)
     last = f"stop_at={len(metrics(folder)) + 10}"
-    taken = subprocess.run(host("b", last), cwd=REPOSITORY, capture_output=True, text=True, timeout=400)
+    taken = python(*host("b", last))
     assert taken.returncode == 0, taken.stdout + taken.stderr
     succeed(*STEPS, f"corpora={corpora}", f"run={alone}", last)
     assert learned(folder) == learned(alone)
