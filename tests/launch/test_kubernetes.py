@@ -222,7 +222,8 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     tmp_path, corpora, monkeypatch, capsys
 ):
     pytest.importorskip("kubernetes")
-    settings = [*SMALL, f"corpora={corpora}", "steps=100000", "checkpoint.every=10", "checkpoint.keep=1"]
+    settings = [*SMALL, f"corpora={corpora}", "global_batch=128", "steps=100000"]
+    settings += ["checkpoint.every=10", "checkpoint.keep=1"]
     monkeypatch.chdir(tmp_path)
     arguments = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={free_port()}", *settings, "run=r"]
     arguments += [f"cluster.volumes=data:{tmp_path}"]

@@ -23,7 +23,8 @@ def test_pods_whose_disks_are_lost_with_them_end_as_the_undisturbed_run(
     pytest.importorskip("kubernetes")
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
-    settings = [*SMALL, f"corpora={corpora}", "steps=100000", "checkpoint.every=10", "checkpoint.keep=1"]
+    settings = [*SMALL, f"corpora={corpora}", "global_batch=128", "steps=100000"]
+    settings += ["checkpoint.every=10", "checkpoint.keep=1"]
     monkeypatch.chdir(tmp_path)
     arguments = [*COMMON, "nodes=2", "cluster.grace=120", f"cluster.port={free_port()}", *settings, "run=r"]
     name = job_name("runs/r")
