@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 # For two cores: the worker with the serial tests waits most of the time.
 WORKERS ?= 3
 
-.PHONY: install demo reproduction test test-quick lint keys clean
+.PHONY: install demo reproduction test suite test-quick lint keys clean
 
 install: $(INSTALLED)
 
@@ -28,8 +28,11 @@ demo: $(CORE)
 reproduction: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python benchmarks/reproduction/run.py $(if $(QUICK),--quick)
 
+# What CI checks.
+test: lint suite
+
 # All tests. Those that kill, wait or measure share one worker (tests/conftest.py).
-test: $(INSTALLED) lint
+suite: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 # What to run at each change: no test that takes more than a few seconds.
