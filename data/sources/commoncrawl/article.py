@@ -41,7 +41,7 @@ class Article:
 
     n_characters: int  # of the page's paragraphs, without their links
     most: int  # no more characters than this are extracted from the page
-    locate: Callable[[], _Place]  # the article's element, and those that surround it and are not hidden
+    locate: Callable[[], _Place]  # the article's element, and those around it that are to be hidden
 
 
 def find_article(body: ElementNode) -> Article | None:

@@ -11,12 +11,12 @@ import re
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.elements import select, text_of
-from data.sources.commoncrawl.scan import FORUM, Facts, kind_of
+from data.sources.commoncrawl.scan import FORUM, PAGE_ENDS, Facts, kind_of
 
 _SHORT = 500  # most characters of a box with a forum member or share buttons (Readability's)
 _NUMBERS = re.compile(r"[\d\s.:]*")
 _CONTENT = "article, h1, main"
-PAGE_ENDS = ("footer", "aside", "nav")  # the page's own, unless they are in one of these:
+# A page's own ends are in none of these:
 _SECTIONS = ("article", "main", "section", "blockquote", "details", "dialog", "fieldset", "figure", "td")
 _FIELDS = (
     "joined|join date|registered|member since|posts|messages|location|registriert|beiträge|wohnort|inscrit"

@@ -8,6 +8,7 @@ without a byte order mark, and ISO-2022-JP, which switches alphabets by escape s
 
 import codecs
 import re
+from collections.abc import Iterator
 
 from resiliparse.parse.encoding import bytes_to_str, detect_encoding
 
@@ -29,21 +30,29 @@ def _decoded(body: bytes, charset: str) -> str:
         return body.decode("utf-16-le" if wide[1] else "utf-16-be", errors="replace")
     try:
         text = body.decode("utf-8-sig")
-        return text if b"\x1b$" not in body else _of_iso_2022(body, charset) or text
+        # A single byte is found many times faster than two, and few pages have this one.
+        may_switch = b"\x1b" in body and b"\x1b$" in body
+        return _of_iso_2022(body, charset) or text if may_switch else text
     except UnicodeDecodeError:
         pass
     marked = body.decode("utf-8-sig", errors="surrogateescape")
     n_wrong = sum(map(marked.count, set(marked) & _ESCAPES))
     if len(body) - len(marked) > _RARE * n_wrong:  # each character beyond ASCII has one to three bytes more
         return body.decode("utf-8-sig", errors=_HANDLER)
-    by_meta = codec_of(detect_encoding(body, from_html_meta=True) or "")
-    for encoding in (codec_of(charset), by_meta, detected(body)):
+    for encoding in _named(body, charset):
         try:
             if encoding and encoding != "utf-8":
                 return bytes_to_str(body, encoding)
         except LookupError:
             continue
     return body.decode("windows-1252", errors="replace")
+
+
+def _named(body: bytes, charset: str) -> Iterator[str | None]:
+    """What may be the page's encoding, found only as far as needed."""
+    yield codec_of(charset)
+    yield codec_of(detect_encoding(body, from_html_meta=True) or "")
+    yield detected(body)
 
 
 def _of_iso_2022(body: bytes, charset: str) -> str:

@@ -26,14 +26,17 @@ from resiliparse.parse.html import HTMLTree
 from resiliparse.parse.html.node import ElementNode
 
 from data.sources.commoncrawl.article import Article, find_article
-from data.sources.commoncrawl.boxes import PAGE_ENDS, remove_boxes, remove_page_ends
+from data.sources.commoncrawl.boxes import remove_boxes, remove_page_ends
 from data.sources.commoncrawl.elements import select, sizes, span, text_of
 from data.sources.commoncrawl.formulas import replace_formulas, replace_pictures
 from data.sources.commoncrawl.scan import (
     FORMULA,
+    LISTS,
     LONE_SIGN,
     LOWERED,
     NAMED_HEADING,
+    NUMBERED,
+    PAGE_END,
     PICTURES,
     RAISED,
     TIME,
@@ -54,8 +57,6 @@ _COMMENTS = ", ".join(
     f'[{name}*="{word}" i]' for name in ("class", "id") for word in ("comment", "repl", "meta")
 )
 _DATE_SHARE = 3  # a paragraph this many times as long as its date is a sentence, not a byline
-# resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
-_LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 _BULLETS = frozenset("•‣▪▸►●■◆○▶◦∙")
 _JOINER = "\u2060"  # invisible, and removed afterwards, as is the next
 _SOFT_HYPHEN = "\u00ad"
@@ -68,10 +69,18 @@ _NEVER = "[hidden], script, style, noscript, template, button, iframe, body * na
 def extract(html: str, facts: Facts | None = None) -> tuple[str, str]:
     """A page's title and its main text, whose lines may have space around them."""
     facts = facts or scan(html)
-    if facts.features & LONE_SIGN:
-        html = _LONE_SIGN.sub(_kept_sign, html)
-    title, text = _extract(html, facts)
+    title, text = _extract(_with_marks(html, facts.signs), facts)
     return title.replace(_SOFT_HYPHEN, ""), text.replace(_JOINER, "").replace(_SOFT_HYPHEN, "")
+
+
+def _with_marks(html: str, signs: list[int]) -> str:
+    """The page with a mark after each lone sign that is to be kept."""
+    parts, end = [], 0
+    for place in signs:
+        if found := LONE_SIGN.match(html, place):
+            parts += html[end:place], _kept_sign(found)
+            end = found.end()
+    return "".join([*parts, html[end:]]) if parts else html
 
 
 def _kept_sign(found: re.Match[str]) -> str:
@@ -92,10 +101,11 @@ def _extract(html: str, facts: Facts) -> tuple[str, str]:
         _rewrite(tree, body)
     write_as_shown(tree, body, facts)
     remove_boxes(body, facts)
-    if any([f"<{end}" in html for end in PAGE_ENDS]):
+    if facts.features & PAGE_END:
         remove_page_ends(body)
-    _deepen_lists(tree, body)
-    if " start=" in html:
+    if facts.features & LISTS:
+        _deepen_lists(tree, body)
+    if facts.features & NUMBERED:
         _number_lists(tree, body)
     if facts.features & NAMED_HEADING and _MAY_NAME_HEADINGS.search(html):
         for heading in select(body, _NAMED_HEADINGS):

@@ -1,7 +1,7 @@
 """One look at a page's HTML before it is parsed: its tags, its names, and which of the slower steps it needs.
 
 c/scan.c does the same as the patterns here, which are used where it is not compiled. A feature may be
-reported where it is not, except FORUM: its step then finds nothing to do.
+reported where it is not, and its step then finds nothing to do; FORUM, PAGE_END and NUMBERED are exact.
 """
 
 import re
@@ -11,15 +11,18 @@ from typing import NamedTuple
 try:
     import data.sources.commoncrawl.native as native
 
-    if getattr(native, "VERSION", 1) != 2:
+    if getattr(native, "VERSION", 1) != 3:
         raise ImportError("compiled from older sources; `make install` compiles it again")
 except ImportError:  # also if there was no C compiler when Relama was installed
     native = None
 
-FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, LONE_SIGN, FORUM, SHOWN, ANCHOR = (
-    1 << bit for bit in range(9)
+FORMULA, TIME, RAISED, LOWERED, NAMED_HEADING, FORUM, SHOWN, ANCHOR, LISTS, PAGE_END, NUMBERED = (
+    1 << bit for bit in range(11)
 )
 UNKNOWN = 1 << 62
+PAGE_ENDS = ("footer", "aside", "nav")
+# resiliparse drops a text of one character if it takes three bytes, as it does a bullet: 1990</b>–<b>2000.
+LONE_SIGN = re.compile(r">(\s*+)([\u0800-\uffff]|&#?\w{2,8};)(\s*+)<")
 
 # Two patterns that begin with a literal are searched for many times faster than one with a choice.
 _CLASS = re.compile(r"""class=("[^"]*"|'[^']*'|[^\s"'>]+)""")
@@ -72,6 +75,7 @@ class Facts(NamedTuple):
     n_tags: int  # "<"
     n_closing: int  # "</"
     repeated: int  # the most formatting elements that a parser may repeat, or UNKNOWN
+    signs: list[int]  # the places at which LONE_SIGN may match
     names: list[str]  # the words of its classes and ids that begin as one that is looked for, in any order
 
 
@@ -85,10 +89,15 @@ def _scan(html: str) -> Facts:
     values = {*_CLASS.findall(html), *_ID.findall(html)}
     words = {*" ".join([value.strip("\"'") for value in values]).split()}
     names = [word for word in words if word[:2].lower() in _PAIRS or not word[:2].isascii()]
-    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | LONE_SIGN | SHOWN | ANCHOR
+    features = FORMULA | TIME | RAISED | LOWERED | NAMED_HEADING | SHOWN | ANCHOR | LISTS
     if "osts:" in html or "Beiträge:" in html:
         features |= FORUM
-    return Facts(features, html.count("<"), html.count("</"), UNKNOWN, names)
+    if any([f"<{end}" in html for end in PAGE_ENDS]):
+        features |= PAGE_END
+    if " start=" in html:
+        features |= NUMBERED
+    signs = [found.start() for found in LONE_SIGN.finditer(html)]
+    return Facts(features, html.count("<"), html.count("</"), UNKNOWN, signs, names)
 
 
 @lru_cache(maxsize=1 << 14)

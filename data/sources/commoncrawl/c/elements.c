@@ -11,32 +11,36 @@ typedef struct {
     uint32_t flags;
 } Kind;
 
+/* By name. */
 static const Kind kinds[] = {
-    {"a", LINKED}, {"article", NO_BOX | ROOT}, {"button", DARK}, {"form", FORM}, {"h1", NO_BOX}, {"h2", NO_BOX},
-    {"h3", NO_BOX}, {"h4", NO_BOX}, {"h5", NO_BOX}, {"h6", NO_BOX}, {"iframe", DARK}, {"li", LIST},
-    {"listing", PRE}, {"main", NO_BOX | ROOT}, {"nav", DARK}, {"noscript", SILENT | DARK}, {"ol", LIST}, {"p", PARAGRAPH},
-    {"pre", PARAGRAPH | PRE}, {"script", LINKED | SILENT | DARK}, {"select", LINKED | DARK},
-    {"style", SILENT | DARK}, {"ul", LIST}, {"xmp", PRE}, {NULL, 0},
+    {"a", INLINE | LINKED}, {"abbr", INLINE}, {"area", EMPTY}, {"article", NO_BOX | ROOT}, {"b", INLINE},
+    {"base", EMPTY}, {"basefont", EMPTY}, {"bgsound", EMPTY}, {"big", INLINE}, {"br", EMPTY}, {"button", DARK},
+    {"cite", INLINE}, {"code", INLINE}, {"col", EMPTY}, {"em", INLINE}, {"embed", EMPTY}, {"font", INLINE},
+    {"form", FORM}, {"frame", EMPTY}, {"h1", NO_BOX}, {"h2", NO_BOX}, {"h3", NO_BOX}, {"h4", NO_BOX},
+    {"h5", NO_BOX}, {"h6", NO_BOX}, {"hr", EMPTY}, {"i", INLINE}, {"iframe", DARK | RAW},
+    {"img", EMPTY | INLINE}, {"input", EMPTY}, {"kbd", INLINE}, {"keygen", EMPTY}, {"li", LIST},
+    {"link", EMPTY}, {"listing", PRE}, {"main", NO_BOX | ROOT}, {"math", FOREIGN}, {"meta", EMPTY},
+    {"nav", DARK}, {"noembed", RAW}, {"noframes", RAW}, {"noscript", DARK | SILENT}, {"ol", LIST},
+    {"p", PARAGRAPH}, {"param", EMPTY}, {"plaintext", VERBATIM}, {"pre", PARAGRAPH | PRE}, {"q", INLINE},
+    {"s", INLINE}, {"samp", INLINE}, {"script", DARK | LINKED | RAW | SILENT}, {"select", DARK | LINKED},
+    {"small", INLINE}, {"source", EMPTY}, {"span", INLINE}, {"strike", INLINE}, {"strong", INLINE},
+    {"style", DARK | RAW | SILENT}, {"sub", INLINE}, {"sup", INLINE}, {"svg", FOREIGN}, {"template", MUTED},
+    {"track", EMPTY}, {"tt", INLINE}, {"u", INLINE}, {"ul", LIST}, {"var", INLINE}, {"wbr", EMPTY},
+    {"xmp", PRE | RAW},
 };
-static const char *const raw[] = {"script", "style", "iframe", "xmp", "noembed", "noframes", NULL};
-static const char *const inline_[] = {"a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "img", "kbd", "q", "s",
-                                      "samp", "small", "span", "strike", "strong", "sub", "sup", "tt", "u", "var", NULL};
-static const char *const empty[] = {"area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "img",
-                                    "input", "keygen", "link", "meta", "param", "source", "track", "wbr", NULL};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
+static uint8_t firsts[256 + 1]; /* of the kinds with each first letter; the next letter's follow */
 
-static int is_name_of(const byte *name, const byte *end, const char *other) {
-    return is_name(name, (uint32_t)(end - name), other);
-}
-
-static int is_one_of(const byte *name, uint32_t n, const char *const *names) {
-    for (; *names; names++)
-        if ((byte)**names == *name && is_name(name, n, *names)) return 1;
-    return 0;
+void prepare_kinds(void) {
+    for (int letter = 0, i = 0; letter <= 256; letter++) {
+        firsts[letter] = (uint8_t)i;
+        while (i < N_KINDS && (byte)*kinds[i].name == letter) i++;
+    }
 }
 
 static uint32_t kind_of(const byte *name, uint32_t n) {
-    for (const Kind *kind = kinds; kind->name; kind++)
-        if ((byte)*kind->name == *name && is_name(name, n, kind->name)) return kind->flags;
+    for (int i = firsts[*name]; i < firsts[*name + 1]; i++)
+        if (is_name(name, n, kinds[i].name)) return kinds[i].flags;
     return 0;
 }
 
@@ -135,7 +139,7 @@ static void enter(Page *page, Element *element) {
     page->lists += !!(element->flags & LIST);
     page->dark += !!(element->flags & DARK);
     page->pre += !!(element->flags & PRE);
-    if (!page->dark && !is_one_of(element->name, element->n_name, inline_))
+    if (!page->dark && !(element->flags & INLINE))
         page->extra += 5 + 2 * (uint64_t)page->lists + (element->flags & LIST ? 14 : 0);
     if (page->dark) page->extra += may_be_root(element) ? UNBOUNDED : 1;
 }
@@ -175,10 +179,6 @@ static void link_siblings(Page *page, int32_t which, int32_t *last_child) {
     *last_child = which;
 }
 
-static int is_foreign(const Element *element) {
-    return is_name(element->name, element->n_name, "svg") || is_name(element->name, element->n_name, "math");
-}
-
 int read_page(Page *page, const byte *at, const byte *end) {
     int32_t open = -1, depth = 0, foreign = 0, muted = 0; /* muted: open templates, whose content is apart */
     int32_t last_children[MOST_DEPTH];
@@ -193,11 +193,11 @@ int read_page(Page *page, const byte *at, const byte *end) {
             const byte *name = at + 1, *close = memchr(at, '>', (size_t)(end - at));
             if (!close) return 0;
             at = close + 1;
-            if (muted && (!is_name_of(name, close, "template") || --muted)) continue;
+            if (muted && (!is_name(name, (uint32_t)(close - name), "template") || --muted)) continue;
             if (open < 0) return 0;
             Element *element = page->elements + open;
             if (element->n_name != (uint32_t)(close - name) || memcmp(element->name, name, element->n_name)) return 0;
-            foreign -= is_foreign(element);
+            foreign -= !!(element->flags & FOREIGN);
             leave(page, open);
             open = element->parent;
             depth--;
@@ -205,10 +205,10 @@ int read_page(Page *page, const byte *at, const byte *end) {
         } else {
             Element read = {0};
             if (*at == '!' || *at == '?' || !(at = read_tag(at, end, &read))) return 0;
-            int is_template = is_name(read.name, read.n_name, "template");
-            int is_raw = is_one_of(read.name, read.n_name, raw);
-            const byte *text_end = is_raw ? raw_end(at, end, &read) : at;
-            if (!text_end || is_name(read.name, read.n_name, "plaintext") || (foreign && is_template)) return 0;
+            read.flags |= kind_of(read.name, read.n_name);
+            int is_template = !!(read.flags & MUTED);
+            const byte *text_end = read.flags & RAW ? raw_end(at, end, &read) : at;
+            if (!text_end || read.flags & VERBATIM || (foreign && is_template)) return 0;
             if (foreign && (memchr(at, '&', (size_t)(text_end - at)) || memchr(at, '<', (size_t)(text_end - at))))
                 return 0; /* escaped or not, according to the parser's version */
             if (muted) {
@@ -221,19 +221,18 @@ int read_page(Page *page, const byte *at, const byte *end) {
             if (which < 0) return -1;
             Element *element = page->elements + which;
             *element = read;
-            element->flags |= kind_of(read.name, read.n_name);
             element->parent = open;
             element->previous = element->next = -1;
             if (open >= 0) link_siblings(page, which, last_children + depth - 1);
             enter(page, element);
-            if (is_one_of(read.name, read.n_name, empty)) {
+            if (read.flags & EMPTY) {
                 leave(page, which);
                 continue;
             }
-            foreign += is_foreign(element);
+            foreign += !!(read.flags & FOREIGN);
             open = which;
             depth++;
-            if (is_raw) add_text(page, at, text_end, 1);
+            if (read.flags & RAW) add_text(page, at, text_end, 1);
             at = text_end;
             muted = is_template;
         }

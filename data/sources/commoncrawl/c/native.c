@@ -15,7 +15,8 @@ static PyMethodDef methods[] = {
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", NULL, -1, methods, NULL, NULL, NULL, NULL};
 
 PyMODINIT_FUNC PyInit_native(void) {
+    prepare_kinds();
     PyObject *made = PyModule_Create(&module);
-    if (made && PyModule_AddIntConstant(made, "VERSION", 2) < 0) Py_CLEAR(made); /* as in scan.py */
+    if (made && PyModule_AddIntConstant(made, "VERSION", 3) < 0) Py_CLEAR(made); /* as in scan.py */
     return made;
 }

@@ -101,11 +101,17 @@ static int append_way(const Page *page, int32_t which, PyObject *ways) {
     return failed ? -1 : 0;
 }
 
-/* Append the ways to the boxes below an element that are not hidden. */
+/* Whether an element need not be hidden: it already is, or is a script or the like that cannot be taken for the main
+content by its class or role. */
+static int is_never_shown(const Element *element) {
+    return element->flags & HAS_HIDDEN || (element->flags & SILENT && !element->n_class && !(element->flags & ROOT));
+}
+
+/* Append the ways to the boxes below an element that are to be hidden. */
 static int append_boxes(const Page *page, const Words *words, int32_t which, PyObject *ways) {
     for (int32_t i = which + 1; i <= page->elements[which].last; i++) {
         const Element *element = page->elements + i;
-        if (!(element->flags & HAS_HIDDEN) && is_box(words, element) && append_way(page, i, ways) < 0) return -1;
+        if (!is_never_shown(element) && is_box(words, element) && append_way(page, i, ways) < 0) return -1;
     }
     return 0;
 }
@@ -113,7 +119,7 @@ static int append_boxes(const Page *page, const Words *words, int32_t which, PyO
 /* Append the way to a sibling outside the article, or those to the boxes in another. */
 static int append_sibling(const Page *page, const Words *words, int32_t which, int is_outside, PyObject *ways) {
     if (!is_outside) return append_boxes(page, words, which, ways);
-    return page->elements[which].flags & HAS_HIDDEN ? 0 : append_way(page, which, ways);
+    return is_never_shown(page->elements + which) ? 0 : append_way(page, which, ways);
 }
 
 /* Append the ways to all that surrounds an article: siblings of it and its ancestors, and boxes in the others. */

@@ -1,12 +1,15 @@
 /* One pass over a page's HTML, before it is parsed: which of the slower steps it needs at all.
 
-The features may be reported where they are not, never the reverse: the step then finds nothing to do. Names are
-those that the patterns of data/sources/commoncrawl/scan.py find. */
+A feature may be reported where it is not, and its step then finds nothing to do, but never the reverse; FORUM, PAGE_END
+and NUMBERED are exact. Names and signs are those that the patterns of data/sources/commoncrawl/scan.py find. */
 
 #define _GNU_SOURCE
 #include "web.h"
 
-enum { FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, LONE_SIGN = 32, FORUM = 64, SHOWN = 128, ANCHOR = 256 };
+enum {
+    FORMULA = 1, TIME = 2, RAISED = 4, LOWERED = 8, NAMED_HEADING = 16, FORUM = 32, SHOWN = 64, ANCHOR = 128,
+    LISTS = 256, PAGE_END = 512, NUMBERED = 1024
+};
 enum { N_FORMATTING = 12, MOST_ATTRIBUTES = 100 };
 static const char *const formatting[N_FORMATTING] = {
     "b", "big", "code", "em", "font", "i", "s", "small", "strike", "strong", "tt", "u"};
@@ -46,8 +49,15 @@ static int may_have_id(const byte *at, const byte *end) {
 
 static int ends_name(const byte *at, const byte *end) { return at < end && (*at == ' ' || *at == '>'); }
 
+static int begins(const byte *at, const byte *end, const char *word) {
+    return (size_t)(end - at) >= strlen(word) && !memcmp(at, word, strlen(word));
+}
+
 static int tag_features(const byte *name, const byte *end) {
     switch (lower(*name)) {
+    case 'a': return begins(name, end, "aside") ? PAGE_END : 0;
+    case 'f': return begins(name, end, "footer") ? PAGE_END : 0;
+    case 'n': return begins(name, end, "nav") ? PAGE_END : 0;
     case 'c': return is_word(name, end, "canvas") ? SHOWN : 0;
     case 'd': return is_word(name, end, "dialog") ? SHOWN : 0;
     case 'q': return ends_name(name + 1, end) ? SHOWN : 0;
@@ -58,6 +68,7 @@ static int tag_features(const byte *name, const byte *end) {
         if (is_word(name, end, "sup")) return RAISED;
         if (is_word(name, end, "sub")) return LOWERED;
         return is_word(name, end, "script") && may_hold_tex(name, end) ? FORMULA : 0;
+    case 'u': return is_word(name, end, "ul") ? LISTS : 0;
     case 'h':
         if (end - name < 3 || name[1] < '1' || name[1] > '6' || !is_space(name + 2)) return 0;
         return may_have_id(name + 2, end) ? NAMED_HEADING : 0;
@@ -159,8 +170,23 @@ static int add_values(Words *words, PyObject *list, const byte *at, const byte *
     return 0;
 }
 
+/* The number of characters in valid UTF-8. */
+static Py_ssize_t n_characters(const byte *at, const byte *end) {
+    Py_ssize_t n = 0;
+    for (; at < end; at++) n += (*at & 0xC0) != 0x80;
+    return n;
+}
+
+static int append_number(PyObject *list, Py_ssize_t number) {
+    PyObject *made = PyLong_FromSsize_t(number);
+    int failed = !made || PyList_Append(list, made) < 0;
+    Py_XDECREF(made);
+    return failed ? -1 : 0;
+}
+
 /* In: a page, and the two letters of each name's beginning. Out: (features, "<", "</", the most formatting elements
-that a parser may repeat, the names among the words of classes and ids). */
+that a parser may repeat, the places of > before what may be a lone sign, the names among the words of classes and
+ids). */
 PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
     (void)module;
     if (n_args != 2 || !PyUnicode_Check(args[0]) || !PyUnicode_Check(args[1]))
@@ -173,10 +199,14 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
         PyErr_Clear();
         Py_RETURN_NONE;
     }
-    const byte *end = begin + length, *resume = begin, *previous = begin;
-    int features = 0;
+    const byte *end = begin + length, *resume = begin, *previous = begin, *counted = begin;
+    Words words = {.at = PyMem_Calloc(64, sizeof *words.at), .size = PyMem_Calloc(64, sizeof *words.size), .mask = 63};
+    PyObject *names = PyList_New(0), *signs = PyList_New(0);
+    int features = 0, failed = !names || !signs;
+    if (!failed && (!words.at || !words.size)) failed = PyErr_NoMemory() == NULL;
+    Py_ssize_t n_counted = 0; /* characters before `counted` */
     int64_t n_tags = 0, n_closing = 0, repeated = 0, size = 0, open[N_FORMATTING] = {0};
-    for (const byte *at = begin; (at = memchr(at, '<', (size_t)(end - at))); previous = at++) {
+    for (const byte *at = begin; !failed && (at = memchr(at, '<', (size_t)(end - at))); previous = at++) {
         n_tags++;
         const byte *name = at + 1, *after;
         int is_closing = name < end && *name == '/';
@@ -192,25 +222,27 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
             resume = after;
         }
         repeated += size;
-        if (features & LONE_SIGN || at == begin) continue;
+        if (at == begin) continue;
         const byte *last = at - 1;
         while (last > previous && (*last == ' ' || *last == '\n' || *last == '\r' || *last == '\t')) last--;
         if (*last != ';' && *last < 0x80 && (*last > ' ' || !*last)) continue;
         const byte *close = memrchr(previous, '>', (size_t)(at - previous));
-        if (close && is_lone_sign(close + 1, at)) features |= LONE_SIGN;
+        if (close && is_lone_sign(close + 1, at)) {
+            n_counted += n_characters(counted, close);
+            counted = close;
+            failed = append_number(signs, n_counted) < 0;
+        }
     }
     if (memmem(begin, (size_t)length, "osts:", 5) || memmem(begin, (size_t)length, "Beitr\xC3\xA4ge:", 10)) features |= FORUM;
-    PyObject *list = PyList_New(0);
-    Words words = {.at = PyMem_Calloc(64, sizeof *words.at), .size = PyMem_Calloc(64, sizeof *words.size), .mask = 63};
+    if (memmem(begin, (size_t)length, " start=", 7)) features |= NUMBERED;
     for (Py_ssize_t i = 0; i + 1 < n_letters; i += 2) words.wanted[letters[i] & 127][letters[i + 1] & 127] = 1;
-    int failed = !list;
-    if (list && (!words.at || !words.size)) failed = PyErr_NoMemory() == NULL;
-    failed = failed || add_values(&words, list, begin, end, "class=") < 0 || add_values(&words, list, begin, end, "id=") < 0;
+    failed = failed || add_values(&words, names, begin, end, "class=") < 0 || add_values(&words, names, begin, end, "id=") < 0;
     PyMem_Free(words.at);
     PyMem_Free(words.size);
     if (failed) {
-        Py_XDECREF(list);
+        Py_XDECREF(names);
+        Py_XDECREF(signs);
         return NULL;
     }
-    return Py_BuildValue("(iLLLN)", features, n_tags, n_closing, repeated, list);
+    return Py_BuildValue("(iLLLNN)", features, n_tags, n_closing, repeated, signs, names);
 }

@@ -34,10 +34,12 @@ static inline int is_word(const byte *at, const byte *end, const char *word) {
     return 1;
 }
 
-/* Of elements: kinds of text (DARK: never extracted), attributes and children. */
+/* Of elements: kinds of text (DARK: never extracted), attributes and children; what serializing does (RAW text, MUTED
+content that is kept apart, no content: EMPTY, VERBATIM to the end of the page). */
 enum {
     PARAGRAPH = 1, LINKED = 2, SILENT = 4, HAS_HIDDEN = 8, HAS_CHILD = 16,
-    DARK = 32, PRE = 64, LIST = 128, NO_BOX = 256, FORM = 512, ROOT = 1024
+    DARK = 32, PRE = 64, LIST = 128, NO_BOX = 256, FORM = 512, ROOT = 1024,
+    INLINE = 1 << 11, EMPTY = 1 << 12, RAW = 1 << 13, FOREIGN = 1 << 14, MUTED = 1 << 15, VERBATIM = 1 << 16
 };
 enum { MOST_DEPTH = 256 }; /* of elements; deeper pages are left to the caller */
 
@@ -80,6 +82,9 @@ static inline uint32_t linked(const Element *element) { return element->after.li
 
 /* Read all elements of a serialized <body>; 1 if read, 0 if it cannot be, -1 without memory. */
 int read_page(Page *page, const byte *at, const byte *end);
+
+/* Once, before the first page. */
+void prepare_kinds(void);
 
 PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args);
 PyObject *nests_deeper(PyObject *module, PyObject *const *args, Py_ssize_t n_args);

@@ -55,15 +55,20 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "<p class='WIDGET x \u212aeyinfo s -sr sr-only é'><q>a</q><rt>b</rt><h1>c<a href=#c>¶</a></h1>",
         "<RT >a</RT>#<b></a><Dialog><quote><rtc>§</article>",
         "<canvas>🔗</a>a</a>",
+        "é\U0001f600<p>日</p>> – <b>x > &ndash;\u3000<i>–</i><UL><FOOTER><Nav><ol\tstart=3>",
+        "<footers>&a b;<",
+        "<aside><ol start=3>",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
-    features, n_tags, n_closing, _, names = native.scan(html, scan.BEGINNINGS)
+    features, n_tags, n_closing, _, signs, names = native.scan(html, scan.BEGINNINGS)
     slow = scan._scan(html)
     assert (n_tags, n_closing, set(names)) == (slow.n_tags, slow.n_closing, set(slow.names))
-    assert len(names) == len(set(names)) and features & scan.FORUM == slow.features & scan.FORUM
+    assert len(names) == len(set(names))
+    exact = scan.FORUM | scan.PAGE_END | scan.NUMBERED
+    assert features & exact == slow.features & exact
+    assert [place for place in signs if scan.LONE_SIGN.match(html, place)] == slow.signs
     for pattern, feature in {
-        main_content._LONE_SIGN: scan.LONE_SIGN,
         main_content._MAY_NAME_HEADINGS: scan.NAMED_HEADING,
         re.compile("<math|math/tex", re.IGNORECASE): scan.FORMULA,
         re.compile("<sup", re.IGNORECASE): scan.RAISED,
@@ -71,8 +76,28 @@ def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
         re.compile("<time", re.IGNORECASE): scan.TIME,
         re.compile("<(?:q[ >]|rt[ >]|dialog|canvas)", re.IGNORECASE): scan.SHOWN,
         re.compile("[#¶§🔗]</a"): scan.ANCHOR,
+        re.compile("<ul", re.IGNORECASE): scan.LISTS,
     }.items():
         assert bool(features & feature) == bool(pattern.search(html))
+
+
+def test_every_lone_sign_of_a_page_is_a_place_to_look(native: ModuleType):
+    n_found = 0
+    for seed in SEEDS:
+        html = page(seed)
+        signs = native.scan(html, scan.BEGINNINGS)[4]
+        found = [place for place in signs if scan.LONE_SIGN.match(html, place)]
+        assert found == [each.start() for each in scan.LONE_SIGN.finditer(html)], seed
+        n_found += len(found)
+    assert n_found > 100
+
+
+@pytest.mark.parametrize("attribute", ["class=main-content", "role=main", ""])
+def test_what_is_never_shown_may_still_be_taken_for_the_main_content(native, attribute, monkeypatch):
+    words = "The ferry leaves at seven, whatever the weather. " * 9
+    comments = "<div><div><div class=comments>So it does.</div></div></div>"
+    html = f"<body><div><p>{words}</p></div><noscript {attribute}>{words}{comments}</noscript></body>"
+    assert extract(html, native, monkeypatch) == extract(html, None, monkeypatch)
 
 
 def test_repeated_formatting_elements_are_never_underestimated(native: ModuleType, monkeypatch):
@@ -85,7 +110,7 @@ def test_repeated_formatting_elements_are_never_underestimated(native: ModuleTyp
 
 def test_many_names_are_found_once_each(native: ModuleType):
     html = "".join(f"<p class='a{number % 700} b' id=c{number}>" for number in range(2000))
-    names = native.scan(html.replace("'a", "'WIdget").replace("=c", "=widget-"), scan.BEGINNINGS)[4]
+    names = native.scan(html.replace("'a", "'WIdget").replace("=c", "=widget-"), scan.BEGINNINGS)[5]
     assert len(names) == len(set(names)) == 700 + 2000
 
 
@@ -97,7 +122,7 @@ def test_names_of_every_kind_pass_the_scan(native: ModuleType):
     }  # fmt: skip
     names = [*kinds, *scan.PICTURES, *scan.EMOJI]
     html = "".join(f"<p class='{name}'><p id={name.upper()}>" for name in names)
-    found = native.scan(html, scan.BEGINNINGS)[4]
+    found = native.scan(html, scan.BEGINNINGS)[5]
     assert set(found) == {*names, *(name.upper() for name in names)} == set(scan._scan(html).names)
     assert {name: scan.kind_of(name) for name in kinds} == kinds
     assert all(
