@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,6 @@ OF_THE_SHELL = re.compile(
 for name in filter(OF_THE_SHELL.fullmatch, [*os.environ]):
     del os.environ[name]
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # all files would be compiled for each Python that starts
-sys.dont_write_bytecode = False
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as in a shell's background jobs, and inherited
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the first process's
