@@ -55,16 +55,16 @@ def find_patterns() -> list[Found]:
     trees = {
         path: ast.parse(path.read_text()) for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))
     }
+    uses = {path: _uses(tree) for path, tree in trees.items()}
     everywhere: dict[str, set[str]] = {}
-    for tree in trees.values():
-        _collect_uses(tree, everywhere)
+    for variable, methods in (use for here in uses.values() for use in here.items()):
+        everywhere.setdefault(variable, set()).update(methods)
     found: dict[tuple, Found] = {}
     unknown: set[str] = set()
     for path, tree in trees.items():
         name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
         module = importlib.import_module(name)
-        here: dict[str, set[str]] = {}
-        _collect_uses(tree, here)
+        here = uses[path]
         for variable, value in vars(module).items():
             for pattern in _patterns_in(value):
                 methods = (here if variable[0] == "_" else everywhere).get(variable) or {*_CALLS}
@@ -85,7 +85,9 @@ def find_patterns() -> list[Found]:
     return list(found.values())
 
 
-def _collect_uses(tree: ast.AST, uses: dict[str, set[str]]) -> None:
+def _uses(tree: ast.AST) -> dict[str, set[str]]:
+    """The methods that are called of each name."""
+    uses: dict[str, set[str]] = {}
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
@@ -102,6 +104,7 @@ def _collect_uses(tree: ast.AST, uses: dict[str, set[str]]) -> None:
             uses.setdefault(name, set()).update({parent.attr} & _CALLS)  # pyright: ignore[reportAttributeAccessIssue]  # set above
         else:
             uses.setdefault(name, set()).update(_CALLS)
+    return uses
 
 
 def _patterns_in(value: object, depth: int = 3) -> Iterator[re.Pattern]:

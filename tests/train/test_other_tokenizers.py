@@ -24,7 +24,7 @@ from train.weights.open import load_model, open_weights
 WORDS = [
     f"{a}{b}{c}" for a in ("ka", "lo", "mi", "tur") for b in ("ra", "sel", "bo") for c in ("", "n", "dim")
 ]
-MINE = ["data=mix", "data.weights.mine=1", "data.sources=[mine]"]
+MINE = ["data=mix", "data.weights.mine=1", "data.sources=[mine]", "global_batch=128"]
 
 
 @pytest.fixture(scope="module")

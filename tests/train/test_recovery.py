@@ -45,7 +45,7 @@ from train.recovery import Recovery
 STEPS = 40
 # A source that is soon known by heart, so that what is random in it spikes (`write_spiky`).
 SPIKY = ("data=mix", "data.weights.spiky=1", "data.sources=spiky", f"steps={STEPS}", "checkpoint.every=6")
-SPIKY += ("optim.lr=0.02", "recovery.window=8", "recovery.sigma=10", "recovery.back=3")
+SPIKY += ("optim.lr=0.02", "recovery.window=8", "recovery.sigma=10", "recovery.back=3", "micro_batch=4")
 LAST = f"checkpoints/step-{STEPS:06d}"
 ORDER = Order.start(seed=0, weights={"a": 1, "b": 3}, n_sequences={"a": 50, "b": 90}, seq_len=4)
 
