@@ -82,4 +82,4 @@ def _choices(name: str, key: describe.Key | None) -> list[str]:
     if key.default in ("true", "false"):
         return ["true", "false"]
     listed = CHOICES.search(key.meaning)
-    return re.sub(r" \([^)]*\)", "", listed[1]).split(" | ") if listed else []
+    return re.sub(r" \([^()]*\)", "", listed[1]).split(" | ") if listed else []
