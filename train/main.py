@@ -77,11 +77,18 @@ def _dismiss_the_idle(ranks: Ranks, code: int) -> None:
 def _resolved(config: TrainConfig) -> Resolved:
     """`resolve`; what a first start refuses on local data, torchrun does not try again."""
     try:
-        return resolve(config)
+        return resolve(config, _refuse_evaluation)
     except RunError as error:
         if identity.restarts() or is_remote(config.corpora):
             raise
         raise Refused(str(error)) from None
+
+
+def _refuse_evaluation(config: TrainConfig) -> None:
+    if config.evaluate.every:
+        from train.evaluation.in_loop import refuse_impossible  # heavy, and rarely needed
+
+        refuse_impossible(config)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -52,17 +52,15 @@ class Resolved:
         return {source: store.fingerprint for source, store in self.train.items()}
 
 
-def resolve(config: TrainConfig) -> Resolved:
+def resolve(config: TrainConfig, refuse: Callable[[TrainConfig], None] = lambda _: None) -> Resolved:
     """Choose what `config` leaves open (layout, vocabulary), and open its data.
 
-    Raises RunError, naming everything that is missing (corpora, memory) or the keys that conflict.
+    `refuse` is called once the layout is known, before any data is prepared. Raises RunError, naming
+    everything that is missing (corpora, memory) or the keys that conflict.
     """
     config = settle(config)
     layout = choose_layout(config)
-    if config.evaluate.every:
-        from train.evaluation.in_loop import refuse_impossible  # heavy, and rarely needed
-
-        refuse_impossible(config)
+    refuse(config)
     if config.data.name in MADE_HERE:
         _refuse_before_data(config, layout)
     train, heldout = open_data(config, layout)
