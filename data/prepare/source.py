@@ -8,19 +8,18 @@ every record as kept or under a reason, and `tokens/`. The one idea: a recipe is
 import json
 import shlex
 import shutil
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from configs.errors import reason
-from configs.waiting import counted
 from data import engine, folders, mixture, remote
 from data.documents import text_files
 from data.errors import DataError, OtherSettings
 from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs, recipe_module
 from data.prepare.page import write_page
+from data.prepare.publish import publish, refuse_unreachable
 from data.progress import Progress
 from data.sources.files.limits import Limits
 
@@ -45,7 +44,7 @@ def make(config: PrepareConfig) -> None:
 
         refine = ccnet_of(config, inputs)
     if config.output and remote.is_remote(config.output):
-        _refuse_unreachable(config.output)
+        refuse_unreachable(config.output)
     tokenizer = None
     if config.tokenizer and config.stage != "text":
         from data.tokens.tokenizer import Tokenizer  # an import that stage=text does not wait for
@@ -65,7 +64,7 @@ def make(config: PrepareConfig) -> None:
             if (config.folder / "report.json").is_file():
                 write_page(config.folder)
             if config.output and remote.is_remote(config.output):
-                _publish(config.folder, config.output)
+                publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
         raise DataError(f"{config.output or config.folder}: cannot be written ({reason(error)})") from None
 
@@ -175,50 +174,6 @@ def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Pat
     if (output / "manifest.json").stat().st_mtime_ns < newest:
         different.append("text (it is newer)")
     return different
-
-
-def _refuse_unreachable(url: str) -> None:
-    """Raise DataError, before hours of work, if nothing can be copied there: it needs credentials, say."""
-    from data.bucket import Bucket, Denied  # imports that local folders do not wait for
-
-    with suppress(Denied):  # who may not read may still write
-        Bucket(url).exists("report.json")
-
-
-def _publish(folder: Path, url: str) -> None:
-    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
-
-    Raises DataError.
-    """
-    from data.bucket import line_of, refusal
-
-    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
-        from data.tokens import store, sums
-
-        sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
-    files = folders.files_below(folder)
-    visible = [file for file in files if not folders.is_hidden(file.relative_to(folder))]
-    ordered = sorted(visible, key=lambda file: file.name == "manifest.json")
-    try:
-        target = remote.place(url)
-        _hide_older(target, folder)
-        for file in counted(f"copying to {url}", ordered):
-            goal = target / file.relative_to(folder).as_posix()
-            goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
-            goal.fs.put_file(str(file), goal.path)
-    except DataError:
-        raise
-    except Exception as error:  # each client library has its own errors
-        how = refusal(error) or f"cannot be written ({line_of(error)})"
-        raise DataError(f"{url}: {how}; {folder} is complete, and the same command copies it again") from None
-
-
-def _hide_older(target: Any, folder: Path) -> None:
-    """Remove the manifest of other tokens there: half-replaced ones must not look complete."""
-    ours, theirs = folder / "tokens/manifest.json", target / "tokens/manifest.json"
-    with suppress(FileNotFoundError, PermissionError):  # who may not read may still write
-        if ours.is_file() and theirs.fs.cat_file(theirs.path) != ours.read_bytes():
-            theirs.fs.rm_file(theirs.path)
 
 
 def _next_step(config: PrepareConfig, tokenized: bool) -> str:

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partialmethod
 from pathlib import Path
 
 import fsspec
@@ -16,7 +17,7 @@ import pytest
 from data.cache.config import CacheConfig
 from data.errors import DataError
 from data.explain import explain
-from data.prepare.source import _publish
+from data.prepare.publish import NOTES, publish
 from data.tokens.sums import BLOCK
 from tests.data.test_buckets import BATCH, assert_same, opened, order_of
 from tests.support.buckets import hasten, random_store, serving, upload
@@ -135,9 +136,9 @@ def test_other_tokens_at_a_url_are_not_complete_while_they_are_being_replaced(tm
     old, new = tmp_path / "old/mine", tmp_path / "new/mine"
     random_store(old / "tokens", "mine", 40_000)
     random_store(new / "tokens", "mine", 60_000)
-    _publish(old, url)
+    publish(old, url)
     manifest = tmp_path / "there/mine/tokens/manifest.json"
-    _publish(old, url)  # the same again
+    publish(old, url)  # the same again
     assert manifest.read_bytes() == (old / "tokens/manifest.json").read_bytes()
 
     def dies(self, source: str, goal: str, *rest: object) -> None:
@@ -146,8 +147,48 @@ def test_other_tokens_at_a_url_are_not_complete_while_they_are_being_replaced(tm
 
     with monkeypatch.context() as patch:
         patch.setattr(fsspec.get_filesystem_class("file"), "put_file", dies)
-        with pytest.raises(DataError, match="the same command copies it again"):
-            _publish(new, url)
+        with pytest.raises(DataError, match="the same command copies what is not there yet"):
+            publish(new, url)
     assert not manifest.exists()
-    _publish(new, url)
+    publish(new, url)
     assert manifest.read_bytes() == (new / "tokens/manifest.json").read_bytes()
+
+
+def test_a_copy_that_failed_goes_on_with_what_is_missing_or_different(tmp_path, monkeypatch):
+    url, folder = f"file://{tmp_path}/there/mine", tmp_path / "here/mine"
+    random_store(folder / "tokens", "mine", 40_000)
+    (folder / "report.json").write_text("{}")
+    file_system = fsspec.get_filesystem_class("file")
+    put, sent = file_system.put_file, []
+
+    def counts(self, source: str, goal: str, *rest: object, last: int = 100, **options: object) -> None:
+        sent.append(Path(source).name)
+        if len(sent) > last:
+            raise OSError(errno.EIO, "the connection was lost")
+        put(self, source, goal, *rest, **options)
+
+    monkeypatch.setattr(file_system, "put_file", partialmethod(counts, last=2))
+    with pytest.raises(DataError, match="the same command copies what is not there yet"):
+        publish(folder, url)
+    there, failed = sent[:2], sent[2]
+    sent.clear()
+    monkeypatch.setattr(file_system, "put_file", counts)
+    publish(folder, url)
+    assert sent[0] == failed and sent[-1] == "manifest.json" and not {*sent} & {*there}
+
+    def sent_again(change: Callable[[], object]) -> list[str]:
+        sent.clear()
+        change()
+        publish(folder, url)
+        return sent
+
+    assert sent_again(lambda: None) == []
+    copy = tmp_path / "there/mine/report.json"
+    assert sent_again(copy.unlink) == ["report.json"]
+    assert sent_again(lambda: copy.write_text("[]")) == ["report.json"]  # as long, and different
+    assert sent_again(lambda: (folder / "report.json").write_text("[ ]")) == ["report.json"]
+    assert copy.read_text() == "[ ]"
+    with (folder / NOTES).open("a") as notes:
+        notes.write('{"url": "s3')  # killed while it wrote
+    assert sent_again(lambda: None) == []
+    assert {path.name for path in copy.parent.iterdir()} == {"report.json", "tokens"}

@@ -1,0 +1,92 @@
+"""A prepared source, copied to a URL: what is not there yet, and last what vouches for the rest.
+
+`.copied.jsonl` in the source's folder notes of each copied file its own size and time, and what the storage
+then said of the object (size, ETag). A file is copied again if either has changed since.
+"""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from configs.waiting import counted
+from data import folders, remote
+from data.bucket import Bucket, Denied, line_of, refusal
+from data.errors import DataError
+
+NOTES = ".copied.jsonl"
+MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime")  # what each storage calls it
+
+
+def refuse_unreachable(url: str) -> None:
+    """Raise DataError, before hours of work, if nothing can be copied there: it needs credentials, say."""
+    with suppress(Denied):  # who may not read may still write
+        Bucket(url).exists("report.json")
+
+
+def publish(folder: Path, url: str) -> None:
+    """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
+
+    Raises DataError.
+    """
+    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
+        from data.tokens import store, sums
+
+        sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
+    files = folders.files_below(folder)
+    visible = [file for file in files if not folders.is_hidden(file.relative_to(folder))]
+    ordered = sorted(visible, key=lambda file: file.name == "manifest.json")
+    try:
+        target = remote.place(url)
+        _hide_older(target, folder)
+        copied = _notes(folder, url)
+        with (folder / NOTES).open("a", encoding="utf-8") as notes:
+            for file in counted(f"copying to {url}", ordered):
+                name = file.relative_to(folder).as_posix()
+                goal, here = target / name, list(remote.stamp(file))
+                there = _facts(goal) if name in copied else None
+                if there and copied[name] == (here, there):
+                    continue
+                goal.fs.makedirs(str(goal.parent.path), exist_ok=True)
+                goal.fs.put_file(str(file), goal.path)
+                note = {"url": url, "file": name, "here": here, "there": _facts(goal)}
+                print(json.dumps(note), file=notes, flush=True)
+    except DataError:
+        raise
+    except Exception as error:  # each client library has its own errors
+        how = refusal(error) or f"cannot be written ({line_of(error)})"
+        raise DataError(
+            f"{url}: {how}; {folder} is complete, and the same command copies what is not there yet"
+        ) from None
+
+
+def _notes(folder: Path, url: str) -> dict[str, tuple[object, object]]:
+    """What is known of the files that were copied to `url`: here and there, by name."""
+    found: dict[str, tuple[object, object]] = {}
+    with suppress(FileNotFoundError):
+        for line in (folder / NOTES).read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError, KeyError, TypeError):  # of a kill while it was written
+                note = json.loads(line)
+                if note["url"] == url:
+                    found[note["file"]] = note["here"], note["there"]
+    return found
+
+
+def _facts(place: Any) -> list | None:
+    """An object's size, and its ETag or time; None if there is none, or nothing but its size is known."""
+    place.fs.invalidate_cache(place.path)
+    try:
+        info = place.fs.info(place.path)
+    except (FileNotFoundError, PermissionError):
+        return None
+    if not any(info.get(key) for key in MARKS):
+        return None
+    return [info["size"], *(str(info[key]) for key in MARKS if info.get(key))]
+
+
+def _hide_older(target: Any, folder: Path) -> None:
+    """Remove the manifest of other tokens there: half-replaced ones must not look complete."""
+    ours, theirs = folder / "tokens/manifest.json", target / "tokens/manifest.json"
+    with suppress(FileNotFoundError, PermissionError):  # who may not read may still write
+        if ours.is_file() and theirs.fs.cat_file(theirs.path) != ours.read_bytes():
+            theirs.fs.rm_file(theirs.path)
