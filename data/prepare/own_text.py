@@ -6,7 +6,6 @@ and is reused by its own rules; a marker says that a source is complete.
 """
 
 import json
-import re
 from functools import partial
 from pathlib import Path
 
@@ -66,21 +65,17 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
     try:
         make(config)
         make_tokenizer(
-            TokenizerConfig(config.data, corpora=config.corpora, output=tokenizer, vocab_size=vocab_size)
+            TokenizerConfig(config.data, corpora=config.corpora, output=tokenizer, vocab_size=vocab_size),
+            key="data.vocab_size",
         )
         config.stage = "all"
         make(config)
     except OtherSettings as error:
         raise DataError(
-            f"{_as_typed(error.args[0])}; give the original settings, source=NAME for another source, "
+            f"{error.args[0]}; give the original settings, source=NAME for another source, "
             f"or move {config.folder} away"
         ) from None
     except DataError as error:
-        line = _as_typed(str(error))
+        line = str(error)
         is_of_a_disk = isinstance(error.__context__, OSError)
         raise DataError(line if is_of_a_disk else f"{line}; source=NAME prepares another source") from None
-
-
-def _as_typed(line: str) -> str:
-    """`line` with the key of `relama tokenizer` as `relama train` has it."""
-    return re.sub(r"\bvocab_size(?==| \()", "data.vocab_size", line)

@@ -69,10 +69,12 @@ def train_tokenizer(
     seed: int = 0,
     threads: int | None = None,
     settings: dict | None = None,
+    key: str = "vocab_size",
 ) -> Path:
     """Write the model trained on `texts` to `output`, complete or not at all, and a record of its `settings`.
 
-    Raises DataError if there is too little text for `vocab_size`, or if the model does not round-trip.
+    Raises DataError if there is too little text for `vocab_size`, which the command calls `key`, or if the
+    model does not round-trip.
     """
     sentences = _Sentences(texts, seed)
     sentencepiece.set_random_generator_seed(seed % 2**32)
@@ -87,7 +89,7 @@ def train_tokenizer(
             **SETTINGS,
         )
     except RuntimeError as error:
-        raise DataError(_too_little(vocab_size, str(error), sentences.long)) from None
+        raise DataError(_too_little(key, vocab_size, str(error), sentences.long)) from None
     output.parent.mkdir(parents=True, exist_ok=True)
     with folders.replacing(output) as temporary:
         temporary.write_bytes(model.getvalue())
@@ -153,7 +155,7 @@ def _record(model: Path) -> Path:
     return model.with_name(model.name + ".json")
 
 
-def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
+def _is_trained(model: Path, settings: dict, may_replace: bool, vocab_size: str) -> bool:
     """Whether the model exists with these settings. Raises DataError if it exists with others."""
     if not model.exists():
         return False
@@ -169,6 +171,7 @@ def _is_trained(model: Path, settings: dict, may_replace: bool) -> bool:
         return False
     if isinstance(made, dict):
         before = {key: made.get(key) for key in settings if made.get(key) != settings[key]}
+        before = {vocab_size if key == "vocab_size" else key: value for key, value in before.items()}
         different = [f"{key} ({value})" if isinstance(value, int) else key for key, value in before.items()]
         how = f"made with a different {', '.join(different)}"
     else:
@@ -202,28 +205,31 @@ class _Sentences:
                     yield line
 
 
-def _too_little(vocab_size: int, error: str, ignored: int) -> str:
+def _too_little(key: str, vocab_size: int, error: str, ignored: int) -> str:
     """SentencePiece's error as one line that says what would work; bytes in long lines were `ignored`."""
     if most := re.search(r"value <= (\d+)", error):
-        problem = f"too little text for more than {most[1]} pieces; give more text or vocab_size={most[1]}"
+        problem = f"too little text for more than {most[1]} pieces; give more text or {key}={most[1]}"
     elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
         problem = f"bytes and the text's characters alone take {least[1]} pieces; give more than that"
     else:
         problem = "no text to train on" + error.rpartition("]")[2].strip()
     if ignored:
         problem += f"; {ignored:,} bytes are in lines above {LONGEST:,} bytes, which are left out: break them"
-    return f"vocab_size={vocab_size}: {problem}"
+    return f"{key}={vocab_size}: {problem}"
 
 
-def make_tokenizer(config: TokenizerConfig) -> None:
-    """Train the tokenizer asked for, unless it exists. Raises DataError."""
+def make_tokenizer(config: TokenizerConfig, key: str = "vocab_size") -> None:
+    """Train the tokenizer asked for, unless it exists. Raises DataError.
+
+    `key`: what the command calls `vocab_size`.
+    """
     if config.path.is_dir():
         raise DataError(
             f"output={config.path}: is a folder; give a file name, such as tokenizer.model in that folder"
         )
     settings = settings_of(config)
     try:
-        if _is_trained(config.path, settings, config.replace):
+        if _is_trained(config.path, settings, config.replace, key):
             Progress("tokenizer").say(f"{config.path} already exists with these settings; skipping")
         else:
             folders.refuse_unwritable(config.path)  # before the training
@@ -234,6 +240,7 @@ def make_tokenizer(config: TokenizerConfig) -> None:
                 seed=config.seed,
                 threads=config.threads,
                 settings=settings,
+                key=key,
             )
     except OSError as error:
         raise DataError(f"{config.path}: cannot be written ({error.strerror or error})") from None

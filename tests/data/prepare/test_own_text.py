@@ -91,6 +91,15 @@ def test_too_little_text_names_the_key_of_the_vocabulary(tmp_path):
         prepare_text(tmp_path / "corpora", "short", [str(tmp_path / "short.txt")], vocab_size=4096)
 
 
+def test_a_path_is_named_as_it_was_typed(tmp_path):
+    folder = tmp_path / "vocab_size=300"
+    folder.mkdir()
+    (folder / "empty.txt").touch()
+    with pytest.raises(DataError) as refusal:
+        prepare_text(tmp_path / "corpora", "mine", [str(folder)], vocab_size=300)
+    assert f"{folder}/empty.txt: empty" in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [("my.txt", "my"), ("/a/b c.json.gz", "b_c"), ("books/", "books"), ("日本.txt", "日本"), ("…", "text")],
