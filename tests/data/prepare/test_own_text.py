@@ -91,13 +91,12 @@ def test_too_little_text_names_the_key_of_the_vocabulary(tmp_path):
         prepare_text(tmp_path / "corpora", "short", [str(tmp_path / "short.txt")], vocab_size=4096)
 
 
-def test_a_path_is_named_as_it_was_typed(tmp_path):
-    folder = tmp_path / "vocab_size=300"
-    folder.mkdir()
-    (folder / "empty.txt").touch()
+def test_a_folder_named_like_the_key_is_named_as_it_is(notes, corpora, tmp_path):
+    there = shutil.copytree(corpora, tmp_path / "vocab_size=600")
     with pytest.raises(DataError) as refusal:
-        prepare_text(tmp_path / "corpora", "mine", [str(folder)], vocab_size=300)
-    assert f"{folder}/empty.txt: empty" in str(refusal.value)
+        prepare_text(there, "my_notes", [str(notes)], vocab_size=500)
+    assert str(refusal.value).startswith(f"{there}/my_notes/tokenizer.model already exists")
+    assert "a different data.vocab_size (600)" in str(refusal.value)
 
 
 @pytest.mark.parametrize(
