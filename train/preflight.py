@@ -77,6 +77,10 @@ def resolve(config: TrainConfig, refuse: Callable[[TrainConfig], None] = lambda 
 def _refuse_before_data(config: TrainConfig, layout: Layout) -> None:
     """Refuse whatever can be refused before data=sample or data=text is prepared. Raises RunError."""
     data, model = config.data, config.model
+    if data.name == "text" and config.source:  # a wrong path would pass for another run's text
+        from data.prepare.own_text import refuse_unreadable
+
+        refuse_unreadable(Path(config.corpora), config.source, config.input)
     refuse_other_data(config)
     if identity.is_first():
         state_there(config.checkpoint, run_path(config.run))

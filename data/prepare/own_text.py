@@ -26,16 +26,7 @@ def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int)
     Raises DataError if an input cannot be read, has too little text for `vocab_size`, or is not what the
     existing source was made from.
     """
-    data = DataConfig(name="text", weights={source: 1})
-    config = PrepareConfig(
-        data,
-        recipe="text",
-        source=source,
-        input=inputs,
-        corpora=str(corpora),
-        tokenizer=str(corpora / source / "tokenizer.model"),
-        heldout=HELDOUT,
-    )
+    config = _request(corpora, source, inputs)
     made = {
         "input": [[str(path), *stamp(path)] for path in find_inputs(config)],
         "vocab_size": vocab_size,
@@ -48,6 +39,23 @@ def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int)
         if not _holds(marker, made):
             _make(config, vocab_size)
             write_whole(marker, json.dumps(made, indent=1))
+
+
+def refuse_unreadable(corpora: Path, source: str, inputs: list[str]) -> None:
+    """Raise DataError if `inputs` are missing, empty, or nothing that recipe=text reads."""
+    find_inputs(_request(corpora, source, inputs))
+
+
+def _request(corpora: Path, source: str, inputs: list[str]) -> PrepareConfig:
+    return PrepareConfig(
+        DataConfig(name="text", weights={source: 1}),
+        recipe="text",
+        source=source,
+        input=inputs,
+        corpora=str(corpora),
+        tokenizer=str(corpora / source / "tokenizer.model"),
+        heldout=HELDOUT,
+    )
 
 
 def _holds(marker: Path, made: dict) -> bool:

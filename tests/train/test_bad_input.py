@@ -143,6 +143,8 @@ def test_a_taken_name_is_refused_before_text_is_prepared(trained, tmp_path):
     (tmp_path / "photos" / "a.png").touch()
     own = ("data=text", f"input={tmp_path / 'mine.txt'}", f"corpora={tmp_path / 'made'}", *SETTINGS)
     assert "holds another run (data.weights" in refused(*own, f"run={trained}")
+    typo = f"input={tmp_path / 'mien.txt'}"
+    assert f"{typo}: no such file" in refused(*own, typo, f"run={trained}")
     assert "not a run folder" in refused(*own, f"run={tmp_path / 'photos'}")
     assert not (tmp_path / "made").exists()
 
