@@ -76,7 +76,10 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
             TokenizerConfig(config.data, corpora=config.corpora, output=tokenizer, vocab_size=vocab_size),
             key="data.vocab_size",
         )
-        config.stage = "all"
+        made_before = (config.folder / "tokens" / "manifest.json").is_file()
+        config.stage = (
+            "all" if made_before else "tokens"
+        )  # all: says that the text of just now exists already
         make(config)
     except OtherSettings as error:
         raise DataError(

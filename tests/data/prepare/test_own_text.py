@@ -57,6 +57,13 @@ def test_the_same_request_makes_nothing_again(notes, corpora, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_was_made_just_now_is_not_said_to_exist_already(tmp_path, notes, capsys):
+    prepare_text(tmp_path / "corpora", "notes", [str(notes)], vocab_size=600)
+    said = capsys.readouterr().err
+    assert "600 pieces" in said and "tokens held out" in said
+    assert "already exists" not in said
+
+
 @pytest.mark.parametrize("lost", ["tokens", "tokenizer.model", "own_text.json"])
 def test_what_a_kill_left_undone_is_made_and_the_rest_is_reused(notes, corpora, lost, tmp_path):
     again = shutil.copytree(corpora, tmp_path / "corpora")
