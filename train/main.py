@@ -30,9 +30,7 @@ from train.run.folder import HANGS, claimed
 
 def run(argv: list[str]) -> int:
     """Train, or wait for the others if this rank is idle; returns the exit code."""
-    config = load("train", TrainConfig, argv)
-    identity.refuse_half()
-    resolved = _resolved(config)
+    resolved = _resolved(load("train", TrainConfig, argv))
     config = resolved.config
     # The first rank of each machine may have to read all tokens while the others wait.
     patience = timedelta(days=1) if config.verify_data == "always" else timedelta(minutes=10)
@@ -77,14 +75,15 @@ def _dismiss_the_idle(ranks: Ranks, code: int) -> None:
 def _resolved(config: TrainConfig) -> Resolved:
     """`resolve`; what a first start refuses on local data, torchrun does not try again."""
     try:
-        return resolve(config, _refuse_evaluation)
+        return resolve(config, _refuse_early)
     except RunError as error:
         if identity.restarts() or is_remote(config.corpora):
             raise
         raise Refused(str(error)) from None
 
 
-def _refuse_evaluation(config: TrainConfig) -> None:
+def _refuse_early(config: TrainConfig) -> None:
+    identity.refuse_half()
     if config.evaluate.every:
         from train.evaluation.in_loop import refuse_impossible  # heavy, and rarely needed
 

@@ -90,7 +90,7 @@ def _refuse_before_data(config: TrainConfig, layout: Layout) -> None:
     if model.vocab_size not in (-1, size):
         raise RunError(
             f"model.vocab_size={model.vocab_size}: data={data.name} trains a tokenizer of data.vocab_size="
-            f"{size}; set both alike, or model.vocab_size=-1"
+            f"{size}; set model.vocab_size=-1, or both alike"
         )
     config = replace(config, model=replace(model, vocab_size=size))
     if problem := needs.weights_problem(config, layout):

@@ -158,7 +158,7 @@ def test_a_taken_name_is_refused_before_text_is_prepared(trained, tmp_path):
         ),
         ("model.dim=1048576", "the model needs"),
         ("init=nowhere", "nowhere: no such file or folder"),
-        ("model.vocab_size=32000", "data=text trains a tokenizer of data.vocab_size=4096; set both alike"),
+        ("model.vocab_size=32000", "trains a tokenizer of data.vocab_size=4096; set model.vocab_size=-1"),
         ("checkpoint.remote=nosuch://bucket/run", "checkpoint.remote: nosuch://bucket/run: "),
         ("evaluate.every=2 evaluate.tasks=no.yaml", "evaluate.tasks=no.yaml: no such file"),
         ("phases.a.until_step=6 phases.b.weights.other=1", "no token store for other"),
