@@ -18,7 +18,7 @@ from data.sources.arxiv.encoding import first, uncommented
 from data.splitmix import GAMMA
 
 MAIN_NAMES = ("ms", "main", "paper", "article", "manuscript")  # in order of preference
-MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]*)\}")
+MAIN_CLASS = re.compile(r"\\document(?:class|style)\s*+(?:\[[^\]]{0,1000}\]\s*+)?\{([^}]{0,1000})\}")
 SHARED = 0.5  # share of common shingles above which two main files are versions of one text
 _SHINGLE = 5  # words
 _MAX_COMPARED = 20  # main files that are compared
