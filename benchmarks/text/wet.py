@@ -4,7 +4,7 @@ Novels as pages, of which no step but the last ones drops many. End to end is `r
 its own, its start and all imports included; each step alone runs on the same pages in the order of the
 recipe, with opened models and without remembered words. All on one core, in CPU time, in turns. Twice as many
 pages tell what a further megabyte costs. `--models` names a folder with models; if it has none, they are
-trained there (lmplz must be installed; a minute).
+trained there (lmplz must be installed; a minute). `--wet` takes other pages.
 """
 
 import argparse
@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=ROOT / "runs" / "benchmark-models")
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--wet", type=Path, help="a folder with WET files of yours, instead of novels")
     parser.add_argument("--steps", nargs=3, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps:
@@ -171,22 +172,24 @@ def main() -> None:
         train_models(arguments.models)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
-        folders = [Path(name, kind) for kind in ("once", "twice")]
-        sizes = []
-        for number, folder in enumerate(folders):
-            folder.mkdir()
-            sizes.append(sum(write_wet(folder / f"{n}.warc.wet.gz", n * 12) for n in range(number + 1)))
+        folders = [arguments.wet] if arguments.wet else [Path(name, kind) for kind in ("once", "twice")]
+        if not arguments.wet:
+            for number, folder in enumerate(folders):
+                folder.mkdir()
+                for n in range(number + 1):
+                    write_wet(folder / f"{n}.warc.wet.gz", n * 12)
         given = arguments.tokenizer, arguments.models
         end_to_end(folders[0], Path(name, "out"), *given)  # compiles bytecode, fills the page cache
-        whole, alone = [[], []], [[], []]
+        whole: list[list[float]] = [[] for _ in folders]
+        alone: list[list[dict[str, tuple[float, int]]]] = [[] for _ in folders]
         for _ in range(arguments.turns):
             for number, folder in enumerate(folders):
                 whole[number].append(end_to_end(folder, Path(name, "out"), *given))
                 alone[number].append(steps_apart(folder, *given))
-    show(sizes, whole, alone)
+    show(whole, alone)
 
 
-def show(sizes: list[int], whole: list[list[float]], alone: list[list[dict[str, tuple[float, int]]]]) -> None:
+def show(whole: list[list[float]], alone: list[list[dict[str, tuple[float, int]]]]) -> None:
     print(f"{'alone':24}{'MB of text':>12}{'CPU s':>8}{'MB/s':>8}")
     for step in alone[0][0]:
         seconds = statistics.median(one[step][0] for one in alone[0])
@@ -194,10 +197,12 @@ def show(sizes: list[int], whole: list[list[float]], alone: list[list[dict[str, 
         print(f"{step:24}{size:12.2f}{seconds:8.3f}{size / seconds:8.1f}")
     sums = [statistics.median(sum(one[0] for one in each.values()) for each in turns) for turns in alone]
     totals = [statistics.median(turns) for turns in whole]
-    rows = [(sizes[n] / 1e6, sums[n], totals[n]) for n in (0, 1)]
-    rows.append((rows[1][0] - rows[0][0], sums[1] - sums[0], totals[1] - totals[0]))
+    sizes = [turns[0]["read"][1] / 1e6 for turns in alone]
+    rows = list(zip(["with its start"] * len(sizes), sizes, sums, totals))
+    if len(rows) > 1:
+        rows.append(("each further", sizes[1] - sizes[0], sums[1] - sums[0], totals[1] - totals[0]))
     print(f"\n{'end to end':24}{'MB of text':>12}{'CPU s':>8}{'MB/s':>8}{'steps alone':>14}{'share':>8}")
-    for name, (size, least, seconds) in zip(("with its start", "with its start", "each further"), rows):
+    for name, size, least, seconds in rows:
         print(f"{name:24}{size:12.2f}{seconds:8.3f}{size / seconds:8.2f}{least:14.3f}{least / seconds:8.0%}")
 
 
