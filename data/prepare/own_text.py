@@ -77,9 +77,7 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
             key="data.vocab_size",
         )
         made_before = (config.folder / "tokens" / "manifest.json").is_file()
-        config.stage = (
-            "all" if made_before else "tokens"
-        )  # all: says that the text of just now exists already
+        config.stage = "all" if made_before else "tokens"  # "all" says that the text is already there
         make(config)
     except OtherSettings as error:
         raise DataError(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from model.parallelize.activation_checkpointing import MODES
 from model.parallelize.estimate import Memory, estimate
-from model.parallelize.mesh import Layout, LayoutError, Limits, choose
+from model.parallelize.mesh import Layout, LayoutError, Limits, choose, divisors
 
 # The usable share of a device's memory; CUDA, NCCL's buffers and fragmentation take the rest. Not measured.
 USABLE = 0.92
@@ -80,8 +80,8 @@ def choose_auto(
     nearest = min(tried, key=lambda choice: choice.memory.peak)
     larger = next((world for world in _larger(world_size, limits) if any(map(fits, choices(world)))), None)
     fix = f"{larger} ranks would be enough" if larger else "no number of ranks would be enough"
-    divisors = (size for size in range(micro_batch - 1, 0, -1) if micro_batch % size == 0)
-    smaller = next((size for size in divisors if any(map(fits, choices(world_size, size)))), None)
+    fewer = divisors(micro_batch)[-2::-1]
+    smaller = next((size for size in fewer if any(map(fits, choices(world_size, size)))), None)
     raise LayoutError(
         f"parallel=auto: at world size {world_size}, each rank needs at least "
         f"{_gib(nearest.memory.peak)} GiB ({nearest.layout}, checkpointing {nearest.mode}), but only "
@@ -104,9 +104,8 @@ def _candidates(
     wanted: Layout, mode: str, world: int, limits: Limits, ranks_per_node: int
 ) -> Iterator[tuple[Layout, str]]:
     """Valid layouts in order of cost."""
-    tps = [n for n in range(1, ranks_per_node + 1) if ranks_per_node % n == 0]
     found = []
-    for tp in tps if wanted.tp == -1 else [wanted.tp]:
+    for tp in divisors(ranks_per_node) if wanted.tp == -1 else [wanted.tp]:
         for cp in (1, 2, 4, 8, 16) if wanted.cp == -1 else [wanted.cp]:
             try:
                 layout = choose(replace(_fixed(wanted), tp=tp, cp=cp), world, limits)

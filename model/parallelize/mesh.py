@@ -202,10 +202,15 @@ def _all(world_size: int) -> Iterator[Layout]:
         if count == 1:
             yield (rest,)
             return
-        for size in range(1, rest + 1):
-            if rest % size == 0:
-                for others in factors(rest // size, count - 1):
-                    yield (size, *others)
+        for size in divisors(rest):
+            for others in factors(rest // size, count - 1):
+                yield (size, *others)
 
     for dp_shard, tp, cp, dp_replicate, pp in factors(world_size, 5):
         yield Layout(dp_replicate=dp_replicate, dp_shard=dp_shard, cp=cp, tp=tp, pp=pp)
+
+
+def divisors(number: int) -> list[int]:
+    """All numbers that divide a positive one, from 1 up."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return sorted({*small, *(number // n for n in small)})

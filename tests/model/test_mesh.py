@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from model.llama import LlamaConfig
-from model.parallelize.mesh import Layout, LayoutError, Limits, choose, padding
+from model.parallelize.mesh import Layout, LayoutError, Limits, choose, divisors, padding
 
 MODEL = LlamaConfig(dim=64, n_layers=2, n_heads=4, vocab_size=128, multiple_of=64, max_seq_len=64)
 LIMITS = Limits(model=MODEL, seq_len=64, micro_batches=8)
@@ -89,3 +89,8 @@ def test_impossible_layouts_are_refused_with_possible_ones(wanted, world_size, w
             layout = Layout(**{name: int(size) for name, size in sizes})
             assert choose(layout, world_size, LIMITS) == layout
             assert math.prod(asdict(layout).values()) == world_size
+
+
+def test_divisors_are_all_numbers_that_divide():
+    for number in range(1, 300):
+        assert divisors(number) == [n for n in range(1, number + 1) if number % n == 0]

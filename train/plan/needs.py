@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from math import isqrt
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from configs.sizes import binary, decimal
 from data.page import count, plural
 from model.flops import n_params
 from model.parallelize.estimate import FP32, estimate
-from model.parallelize.mesh import Layout
+from model.parallelize.mesh import Layout, divisors
 from train.config import RunError, TrainConfig
 from train.ranks import identity
 from train.ranks.setup import device_type
@@ -71,7 +70,7 @@ def refuse_what_cannot_fit(config: TrainConfig, layout: Layout, run: Path) -> No
 def _advice(config: TrainConfig, layout: Layout, free: float) -> str:
     """What would fit."""
     rows = config.batch_sequences // layout.dp_size
-    for size in (size for size in _divisors(rows) if size < config.micro_batch):
+    for size in (size for size in reversed(divisors(rows)) if size < config.micro_batch):
         need = memory(replace(config, micro_batch=size), layout)
         if need is not None and need - PROCESS <= free:
             return f"micro_batch={size} fits, with the same result"
@@ -80,12 +79,6 @@ def _advice(config: TrainConfig, layout: Layout, free: float) -> str:
     if need is not None and need - PROCESS <= free:
         return "use micro_batch=1 parallel.activation_checkpointing=full"
     return "use more ranks, a shorter seq_len or a smaller model"
-
-
-def _divisors(number: int) -> list[int]:
-    """From the largest to 1."""
-    small = [n for n in range(1, isqrt(number) + 1) if number % n == 0]
-    return sorted({*small, *(number // n for n in small)}, reverse=True)
 
 
 def memory(config: TrainConfig, layout: Layout) -> float | None:

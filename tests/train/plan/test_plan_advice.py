@@ -121,7 +121,7 @@ def test_what_auto_cannot_estimate_is_set_by_hand_or_gives_way(typed, monkeypatc
 
 
 def choice(model: LlamaConfig, world: int, gib: float, micro_batch: int, seq_len: int = 2048):
-    limits = Limits(model=model, seq_len=seq_len, micro_batches=2048 // micro_batch)
+    limits = Limits(model=model, seq_len=seq_len, micro_batches=max(1, 2048 // micro_batch))
     return choose_auto(
         *(Layout(dp_replicate=-1, dp_shard=-1, cp=1, tp=1), "none", world, limits),
         memory=gib * 2**30,
@@ -140,3 +140,10 @@ def test_auto_proposes_a_smaller_micro_batch_only_where_it_helps():
     assert choice(SIZE_7B, 64, 80, 32, seq_len=128).layout.world_size == 64
     with pytest.raises(LayoutError, match=r"ranks would be enough, or use a smaller model or seq_len$"):
         choice(SIZE_7B, 2, 40, 4)  # its state alone is larger
+
+
+def test_auto_searches_a_huge_micro_batch_by_its_divisors_alone():
+    with pytest.raises(LayoutError) as refused:
+        choice(SIZE_7B, 1, 400, 3 << 40)  # one by one it would take days
+    (micro_batch,) = re.findall(r"or use micro_batch=(\d+), a smaller model or seq_len$", str(refused.value))
+    assert choice(SIZE_7B, 1, 400, int(micro_batch)).layout.world_size == 1
