@@ -28,6 +28,13 @@ PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
 }
+# What a storage says of an object in fsspec's info(), beside its size, that changes with its content.
+_FIRST_MARKS = ("ETag", "LastModified", "mtime")  # of S3, Google and files
+MARKS = (
+    *("ETag", "etag", "LastModified", "last_modified", "mtime"),  # the small ones are Azure's
+    *("Last-Modified", "modificationTime"),  # of a web server without ETags, of WebHDFS
+    *("xet_hash", "blob_id", "sha"),  # of the Hub and of GitHub
+)
 _AZURE = "https://storage.azure.com/.default"  # what a token is asked for
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 _SIGNED = re.compile(
@@ -116,11 +123,12 @@ def refuse_credentials(url: str) -> None:
 def stamp(path: Any) -> tuple[int, str]:
     """An input's size in bytes, and its time or ETag (of a folder: of its files), to notice a change.
 
-    Raises DataError if it cannot be read at the moment.
+    Of a remote one, what its client knows from listing the folder. Raises DataError if it cannot be read at
+    the moment.
     """
     try:
         with waiting_for(str(path)) if is_remote(path) else nullcontext():
-            return stamp_now(path)
+            return _stamp(path)
     except OSError as error:
         why = error.strerror or error
         raise DataError(
@@ -129,14 +137,17 @@ def stamp(path: Any) -> tuple[int, str]:
 
 
 def stamp_now(path: Any) -> tuple[int, str]:
-    """`stamp`, which raises OSError."""
+    """`stamp`, asked of the storage anew. Raises OSError."""
+    if is_remote(path):
+        path.fs.invalidate_cache()
+    return _stamp(path)
+
+
+def _stamp(path: Any) -> tuple[int, str]:
     if is_remote(path):
         files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
         facts = [file.fs.info(file.path) for file in files]
-        marks = [
-            str(fact.get("ETag") or fact.get("LastModified") or fact.get("mtime") or "") for fact in facts
-        ]
-        return sum(fact.get("size") or 0 for fact in facts), _digest(marks)
+        return sum(fact.get("size") or 0 for fact in facts), _mark(facts)
     if path.is_file():
         facts = path.stat()
         return facts.st_size, str(facts.st_mtime_ns)
@@ -144,6 +155,26 @@ def stamp_now(path: Any) -> tuple[int, str]:
     return sum(fact.st_size for _, fact in facts), _digest(
         f"{name} {fact.st_mtime_ns}" for name, fact in facts
     )
+
+
+def _mark(facts: list[dict]) -> str:
+    """Changes with one of the objects. `A+B` if A, which earlier versions recorded, does not know all."""
+    first = [str(next((fact[key] for key in _FIRST_MARKS if fact.get(key)), "")) for fact in facts]
+    other = [str(next((fact[key] for key in MARKS if fact.get(key)), "")).strip('"') for fact in facts]
+    known = [one or two for one, two in zip(first, other, strict=True)]
+    return _digest(first) if known == first else f"{_digest(first)}+{_digest(known)}"
+
+
+def completed(recorded: Any, now: list[list]) -> Any:
+    """The `recorded` stamps, each after its input's name, with what is known `now` where less was known."""
+    if not isinstance(recorded, list) or len(recorded) != len(now):
+        return recorded
+    return [new if _knew_less(old, new) else old for old, new in zip(recorded, now, strict=True)]
+
+
+def _knew_less(old: Any, new: list) -> bool:
+    is_stamp = isinstance(old, list) and len(old) == len(new)
+    return is_stamp and old[:-1] == new[:-1] and new[-1].startswith(f"{old[-1]}+")
 
 
 @contextmanager

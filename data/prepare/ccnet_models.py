@@ -29,7 +29,7 @@ from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs
 from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
-from data.remote import stamp
+from data.remote import completed, stamp
 from data.sources import commoncrawl
 
 OTHERS = 2_000_000  # about how many uncited pages to draw from
@@ -131,6 +131,7 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
     stamped = {"input": [[str(path), *stamp(path)] for path in inputs]}
     if (made / "text").exists():
         known = json.loads((made / "report.json").read_text())["settings"]
+        known["input"] = completed(known.get("input"), stamped["input"])
         if known == json.loads(json.dumps(settings | stamped)):
             return text_files(made / "text")
         raise DataError(

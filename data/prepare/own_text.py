@@ -15,7 +15,7 @@ from data.mixture import DataConfig
 from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs
 from data.progress import Progress
-from data.remote import stamp
+from data.remote import completed, stamp
 
 HELDOUT = 0.01  # share of the documents; of a few long ones, the end of the text
 
@@ -60,8 +60,10 @@ def _request(corpora: Path, source: str, inputs: list[str]) -> PrepareConfig:
 
 def _holds(marker: Path, made: dict) -> bool:
     try:
-        return json.loads(marker.read_text()) == json.loads(json.dumps(made))
-    except (OSError, ValueError):
+        found = json.loads(marker.read_text())
+        found["input"] = completed(found["input"], made["input"])
+        return found == json.loads(json.dumps(made))
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: not an object
         return False
 
 

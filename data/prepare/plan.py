@@ -13,7 +13,7 @@ from pathlib import Path
 
 import xxhash
 
-from data import folders
+from data import folders, remote
 from data.documents import Document, Drop, Record
 from data.engine import EngineConfig
 from data.errors import DataError
@@ -108,22 +108,24 @@ def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     """The folder to work in, new or resumed. Raises DataError if it has unfinished work of other settings."""
     work = folder / "text.work"
     known = work / "settings.json"
-    own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
     if (work / "read").is_dir():
         progress.say(f"{work}: left unfinished by an earlier version; starting over")
         shutil.rmtree(work)
     if known.exists():
         begun = json.loads(known.read_text())
-        different = sorted(key for key in {*begun, *settings} if begun.get(key) != settings.get(key))
+        same = begun | {"input": remote.completed(begun.get("input"), settings["input"])}
+        different = sorted(key for key in {*same, *settings} if same.get(key) != settings.get(key))
         if different:
             raise DataError(
                 f"{work}: an unfinished preparation used a different {', '.join(different)}; rerun with the "
                 "original settings to resume, or delete this folder to start again"
             )
     else:
+        begun = settings
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         folders.write_whole(known, json.dumps(settings))
+    own = work / xxhash.xxh3_64_hexdigest(json.dumps(begun, sort_keys=True).encode())
     for name in ("read", "live", "duplicates", "written", "text", "aside"):
         (own / name).mkdir(parents=True, exist_ok=True)
     return own

@@ -15,7 +15,6 @@ from data.bucket import Bucket, Denied, line_of, refusal
 from data.errors import DataError
 
 NOTES = ".copied.jsonl"
-MARKS = ("ETag", "etag", "LastModified", "last_modified", "mtime")  # what each storage calls it
 
 
 def refuse_unreachable(url: str) -> None:
@@ -79,9 +78,8 @@ def _facts(place: Any) -> list | None:
         info = place.fs.info(place.path)
     except (FileNotFoundError, PermissionError):
         return None
-    if not any(info.get(key) for key in MARKS):
-        return None
-    return [info["size"], *(str(info[key]) for key in MARKS if info.get(key))]
+    marks = [str(info[key]) for key in remote.MARKS if info.get(key)]
+    return [info["size"], *marks] if marks else None
 
 
 def _hide_older(target: Any, folder: Path) -> None:

@@ -114,7 +114,8 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
         return False
     try:
         made = json.loads((folder / "report.json").read_text())["settings"]
-    except (OSError, ValueError, KeyError):
+        made["input"] = remote.completed(made["input"], settings["input"])
+    except (OSError, ValueError, KeyError, TypeError):  # TypeError: not an object
         made = {}
     different = [key for key in settings if made.get(key) != settings[key]]
     if different:
