@@ -1,8 +1,8 @@
 """A KenLM file as it is searched by `data/ccnet/c/ngrams.c`.
 
 In: a binary file of `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
-vocabulary. Out: a function that scores a line given as the pieces' numbers. The layout is that of KenLM's
-binary_format.hh, vocab.hh and trie.hh, version 5.
+vocabulary. Out: a function that scores a line, given as the numbers of pieces and the texts of others. The
+layout is that of KenLM's binary_format.hh, vocab.hh and trie.hh, version 5.
 """
 
 import mmap
@@ -20,11 +20,11 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
 _MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0"
 _FIXED, _COUNTS = 88, 108  # where the parameters and the numbers of n-grams begin
 _TRIE = 2  # the plain one of KenLM's model types
-Score = Callable[[list[int]], float | None]
+Score = Callable[[list[int | str]], float]
 
 
 def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
-    """log10 of the probability of a line; None if the piece `unknown` is in it. Raises Unfit."""
+    """A function to log10 of a line's probability; the piece `unknown` is in no line. Raises Unfit."""
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
     words = pieces[:unknown] + pieces[unknown + 1 :]
@@ -38,6 +38,6 @@ def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
             raise Unfit(f"{path}: not a plain trie")
         counts = file[_COUNTS : _COUNTS + 8 * order]
         vocabulary = -(-(_COUNTS + 8 * order) // 8) * 8
-        return native.Ngrams(file, counts, vocabulary, [*pieces, "<s>", "</s>"], unknown).score
+        return native.Ngrams(file, counts, vocabulary, [*pieces, "<s>", "</s>"]).score
     except (struct.error, ValueError, TypeError, AttributeError) as error:
         raise Unfit(f"{path}: {error}") from None

@@ -5,8 +5,7 @@ In: text and the two model files of its language, under CCNet's names (`en.sp.mo
 `head`, those below its 60th `middle`, the rest `tail`; thresholds for another model do not apply.
 
 `data/ccnet/c` finds SentencePiece's own pieces and KenLM's own scores in less than half of the time. The
-libraries do it if that is not compiled, cannot read a file or differs on a probe; or if the pieces do not
-have a character of a page.
+libraries do it if that is not compiled, cannot read a file or differs on a probe.
 """
 
 import random
@@ -88,16 +87,13 @@ class LanguageModel:
         try:
             self._encode = unigram_file.encoder(self.pieces, facts)
         except Unfit:
-            self._encode: unigram_file.Encode = self.pieces.encode
+            self._encode = unigram_file.library_encoder(self.pieces, facts)
 
     def perplexity(self, text: str) -> float:
         """The perplexity of the text as one line; at least 1."""
         line = normalize(text)
-        if self._score is not None:
-            pieces = self._encode(line) or self.pieces.encode(line)
-            score = self._score(pieces)
-            if score is not None:
-                return _perplexity(score, len(pieces))
+        if self._score is not None and (pieces := self._encode(line)) is not None:
+            return _perplexity(self._score(pieces), len(pieces))
         return self._by_library(line)
 
     def _by_library(self, line: str) -> float:
@@ -116,8 +112,8 @@ class LanguageModel:
         probes = [[], *(draw.choices(ordinary, k=size) for size in (1, 2, 5, 200))]
         probes += [self.pieces.encode(line) for line in _PROBES]
         for probe in probes:
-            expected = self.ngrams.score(" ".join([names[i] for i in probe]))
-            if score(probe) not in (expected, None):
+            texts = [names[i] for i in probe]
+            if {score(probe), score(texts)} != {self.ngrams.score(" ".join(texts))}:
                 return None
         return score
 

@@ -1,8 +1,8 @@
 """A SentencePiece unigram model as tables for `data/ccnet/c/pieces.c`.
 
 In: the library's processor and the facts of its file. Out: a function that gives a line's pieces, as the
-library does. Lines of printable ASCII are normalized here, because built-in normalizations change only their
-spaces; the library normalizes all others.
+library does: their numbers, and the text of characters that no piece has. Lines of printable ASCII are
+normalized here, because built-in normalizations change only their spaces; the library normalizes all others.
 """
 
 import random
@@ -20,7 +20,7 @@ try:
 except ImportError:  # not compiled: there was no C compiler when Relama was installed
     native = None
 
-Encode = Callable[[str], list[int] | None]
+Encode = Callable[[str], list[int | str] | None]
 _UNKNOWN_PENALTY = np.float32(10)  # below the least score (unigram_model.cc)
 _KEEP_ASCII = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf")  # in lower case, that is
 _PROBES = (
@@ -35,10 +35,7 @@ _PROBES = (
 
 
 def encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
-    """The numbers of a lower-case line's pieces. Raises Unfit.
-
-    None if the unknown piece is among them, or if the line is longer than about 40 KB.
-    """
+    """The pieces of a lower-case line; None if a space is among its unknown characters. Raises Unfit."""
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
     try:
@@ -52,14 +49,30 @@ def encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
     if facts.normalization not in _KEEP_ASCII:
         raise Unfit(f"normalization {facts.normalization!r}")
 
-    def encode(line: str) -> list[int] | None:
+    by_library = library_encoder(processor, facts)
+
+    def encode(line: str) -> list[int | str] | None:
         if line.isascii() and line.isprintable():
             words = line.split()
-            return table.encode(" " + " ".join(words)) if words else []
-        return table.encode(processor.normalize(line).replace(SPACE, " "))
+            pieces = table.encode(" " + " ".join(words)) if words else []
+        else:
+            pieces = table.encode(processor.normalize(line).replace(SPACE, " "))
+        return by_library(line) if pieces is None else pieces  # it is longer than about 40 KB
 
-    if any(encode(probe) not in (processor.encode(probe), None) for probe in _probes(facts)):
+    if any(encode(probe) != by_library(probe) for probe in _probes(facts)):
         raise Unfit("the library encodes a probe differently")
+    return encode
+
+
+def library_encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
+    """The same function, by the library alone; of any model and any line."""
+    ordinary = np.flatnonzero(~np.isin(facts.kinds, (CONTROL, UNKNOWN))).tolist()
+    numbers: dict[str, int | str] = {facts.pieces[i]: i for i in ordinary}
+
+    def encode(line: str) -> list[int | str] | None:
+        words: list[str] = processor.encode(line, out_type=str)
+        return [numbers.get(word, word) for word in words] if " ".join(words).split() == words else None
+
     return encode
 
 

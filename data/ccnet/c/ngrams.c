@@ -34,9 +34,10 @@ typedef struct {
     int order;
     uint8_t word_bits;
     uint64_t n_words;
+    const uint64_t *hashes; /* of the vocabulary, sorted */
+    uint64_t n_hashes;
     uint32_t *words; /* for each piece, its number in the file's vocabulary; then those of <s> and </s> */
     Py_ssize_t n_pieces;
-    Py_ssize_t unknown; /* the piece whose text is not known from its number */
 } Ngrams;
 
 /* What is known of a word at its place in the line. */
@@ -139,6 +140,20 @@ static void look_up(const Ngrams *m, const uint32_t *words, int n, Place *places
     }
 }
 
+/* The number in the file's vocabulary of a text; 0 if it is not there. -1 after an error. */
+static int64_t word_of(const Ngrams *m, PyObject *text) {
+    Py_ssize_t size;
+    const uint8_t *bytes = (const uint8_t *)PyUnicode_AsUTF8AndSize(text, &size);
+    if (!bytes) return -1;
+    uint64_t hash = murmur(bytes, (size_t)size), low = 0, high = m->n_hashes;
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if (m->hashes[middle] < hash) low = middle + 1;
+        else high = middle;
+    }
+    return low < m->n_hashes && m->hashes[low] == hash ? (int64_t)low + 1 : 0;
+}
+
 static PyObject *Ngrams_score(Ngrams *m, PyObject *pieces) {
     if (!PyList_Check(pieces)) return PyErr_Format(PyExc_TypeError, "expected a list of pieces");
     const uint32_t *ends = m->words + m->n_pieces; /* <s> and </s> */
@@ -150,8 +165,14 @@ static PyObject *Ngrams_score(Ngrams *m, PyObject *pieces) {
     while (done <= size) {
         int n = 0;
         for (; n < BLOCK && done < size; done++) {
-            Py_ssize_t piece = PyLong_AsSsize_t(PyList_GET_ITEM(pieces, done));
-            if (piece == m->unknown) Py_RETURN_NONE;
+            PyObject *one = PyList_GET_ITEM(pieces, done);
+            if (PyUnicode_Check(one)) {
+                int64_t word = word_of(m, one);
+                if (word < 0) return NULL;
+                words[++n] = (uint32_t)word;
+                continue;
+            }
+            Py_ssize_t piece = PyLong_AsSsize_t(one);
             if (piece < 0 || piece >= m->n_pieces)
                 return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_IndexError, "no piece %zd", piece);
             words[++n] = m->words[piece];
@@ -169,34 +190,24 @@ static PyObject *Ngrams_score(Ngrams *m, PyObject *pieces) {
     return PyFloat_FromDouble(total);
 }
 
-static uint32_t word_of(const uint64_t *hashes, uint64_t n_hashes, const uint8_t *text, size_t size) {
-    uint64_t hash = murmur(text, size), low = 0, high = n_hashes;
-    while (low < high) {
-        uint64_t middle = (low + high) / 2;
-        if (hashes[middle] < hash) low = middle + 1;
-        else high = middle;
-    }
-    return low < n_hashes && hashes[low] == hash ? (uint32_t)low + 1 : 0;
-}
-
 static int Ngrams_init(Ngrams *m, PyObject *args, PyObject *named) {
     (void)named;
     Py_buffer counts = {0};
     PyObject *pieces;
     Py_ssize_t at;
-    if (m->file.obj || !PyArg_ParseTuple(args, "y*y*nO!n", &m->file, &counts, &at, &PyList_Type, &pieces, &m->unknown)) {
+    if (m->file.obj || !PyArg_ParseTuple(args, "y*y*nO!", &m->file, &counts, &at, &PyList_Type, &pieces)) {
         if (!PyErr_Occurred()) PyErr_SetString(PyExc_ValueError, "already initialized");
         return -1;
     }
     const uint8_t *file = m->file.buf;
-    uint64_t n[MOST_ORDER] = {0}, n_hashes = 0, size = (uint64_t)m->file.len, place = (uint64_t)at;
+    uint64_t n[MOST_ORDER] = {0}, size = (uint64_t)m->file.len, place = (uint64_t)at;
     m->order = (int)(counts.len / 8);
     int fits = m->order >= 3 && m->order <= MOST_ORDER && at >= 0 && at % 8 == 0 && place + 8 <= size;
-    if (fits) memcpy(n, counts.buf, 8 * (size_t)m->order), memcpy(&n_hashes, file + place, 8);
+    if (fits) memcpy(n, counts.buf, 8 * (size_t)m->order), memcpy(&m->n_hashes, file + place, 8);
     PyBuffer_Release(&counts);
     for (int i = 0; i < m->order && fits; i++) fits = n[i] < 1ULL << 40;
-    fits = fits && n_hashes <= n[0];
-    const uint64_t *hashes = (const uint64_t *)(file + place) + 1;
+    fits = fits && m->n_hashes <= n[0];
+    m->hashes = (const uint64_t *)(file + place) + 1;
     place += 8 + 8 * n[0];
     m->unigrams = (const Unigram *)(file + place);
     place += 16 * (n[0] + 2);
@@ -221,10 +232,9 @@ static int Ngrams_init(Ngrams *m, PyObject *args, PyObject *named) {
         return -1;
     }
     for (Py_ssize_t i = 0; i < m->n_pieces + 2; i++) {
-        Py_ssize_t length;
-        const char *text = PyUnicode_AsUTF8AndSize(PyList_GET_ITEM(pieces, i), &length);
-        if (!text) return -1;
-        m->words[i] = word_of(hashes, n_hashes, (const uint8_t *)text, (size_t)length);
+        int64_t word = word_of(m, PyList_GET_ITEM(pieces, i));
+        if (word < 0) return -1;
+        m->words[i] = (uint32_t)word;
     }
     return 0;
 }
@@ -237,7 +247,7 @@ static void Ngrams_dealloc(Ngrams *m) {
 
 static PyMethodDef ngrams_methods[] = {
     {"score", (PyCFunction)Ngrams_score, METH_O,
-     "log10 of a line's probability, with its ends; None if the unknown piece is in it."},
+     "log10 of the probability of a line, with its ends, from its pieces' numbers or texts."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -35,8 +35,9 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Node *nodes;
-    float *scores; /* of each piece, by its number */
-    Word *words;   /* at the place of their hash; NULL if a piece may hold more than one word */
+    float *scores;  /* of each piece, by its number */
+    int32_t *sizes; /* in bytes, likewise */
+    Word *words;    /* at the place of their hash; NULL if a piece may hold more than one word */
     float unknown_score;
 } Pieces;
 
@@ -67,7 +68,7 @@ static inline int32_t character_length(uint8_t first) {
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/* The pieces of a text whose preceding ones score `before`; how many, or -1 if the unknown piece is among them. */
+/* The pieces of a text whose preceding ones score `before`, and how many; of an unknown character its negative size. */
 static int32_t segment(const Pieces *m, const uint8_t *text, int32_t size, float before, End *ends, int32_t *pieces) {
     for (int32_t i = 0; i <= size; i++) ends[i].start = -1;
     ends[0].score = before;
@@ -86,9 +87,9 @@ static int32_t segment(const Pieces *m, const uint8_t *text, int32_t size, float
         if (!is_known) offer(ends + start + length, m->unknown_score + so_far, start, -1);
     }
     int32_t count = 0;
-    for (int32_t at = size; at > 0; at = ends[at].start, count++)
-        if (ends[at].piece < 0) return -1;
-    for (int32_t at = size, place = count; at > 0; at = ends[at].start) pieces[--place] = ends[at].piece;
+    for (int32_t at = size; at > 0; at = ends[at].start) count++;
+    for (int32_t at = size, place = count; at > 0; at = ends[at].start)
+        pieces[--place] = ends[at].piece < 0 ? ends[at].start - at : ends[at].piece;
     return count;
 }
 
@@ -161,12 +162,31 @@ static int32_t add_word(const Pieces *m, const uint8_t *text, int32_t size, floa
     return count;
 }
 
-static PyObject *list_of(const int32_t *pieces, Py_ssize_t count) {
-    PyObject *list = PyList_New(count);
-    for (Py_ssize_t i = 0; list && i < count; i++) {
-        PyObject *piece = PyLong_FromLong(pieces[i]);
+static int has_space(PyObject *text) {
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(text); i++)
+        if (Py_UNICODE_ISSPACE(PyUnicode_READ_CHAR(text, i))) return 1;
+    return 0;
+}
+
+/* The pieces' numbers, but neighboring unknown characters as one text, as in the library; None if a space is one. */
+static PyObject *list_of(const Pieces *m, const uint8_t *text, int32_t *pieces, Py_ssize_t count) {
+    Py_ssize_t n = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (n && pieces[i] < 0 && pieces[n - 1] < 0) pieces[n - 1] += pieces[i];
+        else pieces[n++] = pieces[i];
+    }
+    PyObject *list = PyList_New(n);
+    for (Py_ssize_t i = 0; list && i < n; i++) {
+        int32_t size = pieces[i] < 0 ? -pieces[i] : m->sizes[pieces[i]];
+        PyObject *piece =
+            pieces[i] < 0 ? PyUnicode_DecodeUTF8((const char *)text, size, NULL) : PyLong_FromLong(pieces[i]);
+        text += size;
         if (piece) PyList_SET_ITEM(list, i, piece);
         else Py_CLEAR(list);
+        if (piece && pieces[i] < 0 && has_space(piece)) {
+            Py_DECREF(list);
+            Py_RETURN_NONE;
+        }
     }
     return list;
 }
@@ -181,15 +201,14 @@ static PyObject *Pieces_encode(Pieces *m, PyObject *line) {
     PyObject *list = NULL;
     if (ends && pieces) {
         Py_ssize_t total = 0;
-        int32_t count = 0;
+        int32_t count;
         float score = 0;
-        for (Py_ssize_t at = 0, end; at < size && count >= 0; at = end, total += count) {
+        for (Py_ssize_t at = 0, end; at < size && score >= LEAST_SCORE; at = end, total += count) {
             const uint8_t *space = m->words ? memchr(text + at + 1, ' ', (size_t)(size - at - 1)) : NULL;
             end = space ? space - text : size;
             count = add_word(m, text + at, (int32_t)(end - at), &score, ends, pieces + total);
-            if (score < LEAST_SCORE) count = -1;
         }
-        list = count < 0 ? Py_NewRef(Py_None) : list_of(pieces, total);
+        list = score < LEAST_SCORE ? Py_NewRef(Py_None) : list_of(m, text, pieces, total);
     } else PyErr_NoMemory();
     PyMem_Free(ends);
     PyMem_Free(pieces);
@@ -237,7 +256,8 @@ static int make(Pieces *m, const Entry *entries, const float *scores, uint32_t n
     int has_inner_spaces = 0;
     m->nodes = PyMem_Malloc(sizeof(Node) * room);
     m->scores = PyMem_Calloc((size_t)most + 1, sizeof(float));
-    if (!spans || !m->nodes || !m->scores) {
+    m->sizes = PyMem_Calloc((size_t)most + 1, sizeof(int32_t));
+    if (!spans || !m->nodes || !m->scores || !m->sizes) {
         PyMem_Free(spans);
         PyErr_NoMemory();
         return -1;
@@ -246,6 +266,7 @@ static int make(Pieces *m, const Entry *entries, const float *scores, uint32_t n
     PyMem_Free(spans);
     for (uint32_t i = 0; i < n; i++) {
         m->scores[entries[i].piece] = scores[i];
+        m->sizes[entries[i].piece] = (int32_t)entries[i].size;
         has_inner_spaces |= !!memchr(entries[i].text + 1, ' ', (size_t)entries[i].size - 1);
     }
     if (!has_inner_spaces && !(m->words = PyMem_Calloc(SLOTS, sizeof(Word)))) {
@@ -289,13 +310,14 @@ static int Pieces_init(Pieces *m, PyObject *args, PyObject *named) {
 static void Pieces_dealloc(Pieces *m) {
     PyMem_Free(m->nodes);
     PyMem_Free(m->scores);
+    PyMem_Free(m->sizes);
     PyMem_Free(m->words);
     Py_TYPE(m)->tp_free((PyObject *)m);
 }
 
 static PyMethodDef pieces_methods[] = {
     {"encode", (PyCFunction)Pieces_encode, METH_O,
-     "The pieces' numbers of a normalized line; None if the unknown piece is among them or the line is too long."},
+     "The numbers of a normalized line's pieces, and unknown characters' texts; None if the line is too long."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -14,6 +14,7 @@ from tests.support.kenlm import needs_kenlm
 
 pytestmark = needs_kenlm
 _DRAW = random.Random(9)
+RARE = "the old 龍 rose"  # a character that no piece has, but the vocabulary of n-grams
 WORDS = ["".join(_DRAW.choices("etaoinshrdlucm", k=_DRAW.randint(1, 8))) for _ in range(300)]
 
 
@@ -25,7 +26,7 @@ def sentences(seed: int, count: int) -> list[str]:
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    train_language_model(sentences(0, 3000), folder, "en", pieces=200, memory_gb=1)
+    train_language_model([*sentences(0, 3000), RARE], folder, "en", pieces=200, memory_gb=1)
     return folder
 
 
@@ -40,6 +41,7 @@ def test_perplexities_are_kenlms_to_the_last_bit(compiled: perplexity.LanguageMo
     draw = random.Random(1)
     texts = ["", "a", "漢", *sentences(2, 200), "\n".join(sentences(3, 400))]  # the last: many blocks
     texts += ["".join(draw.choices("thernio  au1", k=draw.randint(1, 300))) for _ in range(300)]
+    texts += ["".join(draw.choices("the old 龍字☃\u2028", k=draw.randint(1, 90))) for _ in range(300)]
     found = [compiled.perplexity(text) for text in texts]
     assert found == [compiled._by_library(perplexity.normalize(text)) for text in texts]
 
@@ -53,11 +55,14 @@ def test_a_line_of_any_length_around_the_blocks_has_kenlms_score(compiled: perpl
         assert compiled._score(pieces[:length]) == compiled.ngrams.score(line)
 
 
-def test_a_page_with_an_uncovered_character_is_left_to_kenlm(compiled: perplexity.LanguageModel):
+def test_characters_that_no_piece_has_are_scored_as_kenlm_knows_them(compiled: perplexity.LanguageModel):
     assert compiled._score is not None
-    text = "the river 漢字 rose"
-    assert compiled._score(compiled.pieces.encode(text)) is None
-    assert compiled.perplexity(text) == compiled._by_library(text)
+    assert [text in compiled.ngrams for text in ("龍", "漢字")] == [True, False]
+    for text in ("龍", "漢字"):
+        pieces = compiled._encode(f"the old {text} rose")
+        assert pieces is not None and text in pieces
+        line = " ".join(one if isinstance(one, str) else compiled.pieces.id_to_piece(one) for one in pieces)
+        assert compiled._score(pieces) == compiled.ngrams.score(line)
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,10 @@ def encode(native: ModuleType, model: Processor) -> unigram_file.Encode:
         return encoder(model)
 
 
-def expected(model: Processor, line: str) -> list[int] | None:
-    pieces = model.encode(line)
-    return None if model.unk_id() in pieces else pieces
+def expected(model: Processor, line: str) -> list[int | str] | None:
+    words, numbers = model.encode(line, out_type=str), model.encode(line)
+    pieces = [text if i == model.unk_id() else i for text, i in zip(words, numbers, strict=True)]
+    return pieces if " ".join(words).split() == words else None
 
 
 def test_lines_of_known_and_unknown_words_have_the_librarys_pieces(model: Processor, encode):
@@ -59,8 +60,18 @@ def test_lines_of_known_and_unknown_words_have_the_librarys_pieces(model: Proces
             assert encode(line) == expected(model, line), line[:80]
 
 
-def test_a_line_of_a_megabyte_is_left_to_the_library(encode):
-    assert encode("".join(_DRAW.choices("etaoi ", k=1_000_000))) is None
+def test_a_line_of_a_megabyte_is_left_to_the_library(model: Processor, encode):
+    line = "".join(_DRAW.choices("etaoi ", k=1_000_000))
+    assert encode(line) == expected(model, line)
+
+
+def test_unknown_characters_are_given_as_the_library_joins_them(model: Processor, encode):
+    texts = [piece for piece in encode("漢字 eta漢 ☃字 🙂") if isinstance(piece, str)]
+    assert texts == ["漢字", "漢", "☃字", "🙂"]
+    draw = random.Random(7)
+    for _ in range(500):
+        line = "".join(draw.choices("eta \u2028漢字☃🙂é", k=draw.randint(1, 60)))
+        assert encode(line) == expected(model, line), line
 
 
 def test_ties_fall_as_in_the_library(native: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
