@@ -190,9 +190,16 @@ class Trainer:
             # The first step may compile, and connects all ranks.
             self.watchdog.beat(f"training after step {self.state.step}", 1.0 if self._warm else LONG)
             with clock.stretch("data"):
-                inputs, labels = (part.to(self.ranks.device, non_blocking=True) for part in next(batches))
+                inputs, labels = (self._on_device(part) for part in next(batches))
             yield inputs, labels
         self._warm = True
+
+    def _on_device(self, part: Tensor) -> Tensor:
+        """A copy that a GPU makes when it gets there; of other than pinned memory, the host waits for it."""
+        device = self.ranks.device
+        if device.type == "cuda":
+            part = part.contiguous().pin_memory()
+        return part.to(device, non_blocking=True)
 
     def _continues(self) -> bool:
         return not self.state.is_at_end and not self.signals.agreed

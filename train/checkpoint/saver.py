@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from train.checkpoint.checksums import checksum, local
+from train.checkpoint.checksums import checksum, local, values
 from train.checkpoint.folder import retain, step_of
 from train.checkpoint.staging import Staging, local_parts
 from train.checkpoint.tensors import RETRY, tensors_of, write
@@ -63,10 +63,9 @@ class Saver:
         tensors = tensors_of(model, optimizer)
         parts = dict(local_parts(tensors))
         known = sums or {}
-        expected = {
-            name: known[name] if name in known else checksum(local(part)) for name, part in parts.items()
-        }
+        sums = {name: known[name] if name in known else checksum(local(part)) for name, part in parts.items()}
         if not self._asynchronous:
+            expected = values(sums)
             self._write(tensors, state, check=lambda: refuse_changed(parts, expected))
         else:
             self._staged.clear()
@@ -74,7 +73,7 @@ class Saver:
             ready = None if device is None else torch.cuda.current_stream().record_event()
             self._thread = threading.Thread(
                 target=self._stage_and_write,
-                args=(tensors, state, expected, device, ready),
+                args=(tensors, state, sums, device, ready),
                 name="saver",
                 daemon=True,
             )
@@ -115,18 +114,24 @@ class Saver:
         self,
         tensors: dict,
         state: dict,
-        expected: dict[str, Tensor],
+        sums: dict[str, Tensor],
         device: int | None,
         ready: torch.cuda.Event | None,
     ) -> None:
+        expected: dict[str, int] = {}
+
+        def copy() -> None:
+            self.staging.copy(tensors)
+            expected.update(values(sums))
+
         def stage() -> None:
             try:
                 if ready is None:
-                    self.staging.copy(tensors)
-                else:
+                    copy()
+                else:  # on a stream of its own: the thread's would wait for the steps queued meanwhile
                     with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream()):
                         torch.cuda.current_stream().wait_event(ready)
-                        self.staging.copy(tensors)
+                        copy()
             finally:
                 self._staged.set()
 
@@ -170,10 +175,10 @@ class Saver:
                 retain(self.checkpoints, self._keep, step_of(self.newest), self._keep_every)
 
 
-def refuse_changed(parts: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def refuse_changed(parts: dict[str, Tensor], expected: dict[str, int]) -> None:
     """Raise RunError, naming rank, host and tensor, if a part no longer has its checksum."""
-    for name, part in parts.items():
-        if checksum(local(part)).item() != expected[name].item():
+    for name, found in values({name: checksum(local(part)) for name, part in parts.items()}).items():
+        if found != expected[name]:
             host = identity.node()
             raise RunError(
                 f"{name} changed in memory before it was written, on rank {identity.rank()} ({host})"

@@ -32,7 +32,7 @@ class Staging:
                 # Always contiguous: reader.py relies on it.
                 buffer = torch.empty(part.shape, dtype=part.dtype, device="cpu", pin_memory=part.is_cuda)
                 self._buffers[name] = buffer
-            buffer.copy_(part, non_blocking=part.is_cuda)
+            buffer.copy_(part, non_blocking=True)
         _finish_copies(parts)
 
     @torch.no_grad()
@@ -40,7 +40,7 @@ class Staging:
         """Copy the state back into the same tree of tensors."""
         parts = dict(local_parts(tensors))
         for name, part in parts.items():
-            part.copy_(self._buffers[name], non_blocking=part.is_cuda)
+            part.copy_(self._buffers[name], non_blocking=True)
         _finish_copies(parts)
 
     def equals(self, tensors: dict) -> bool:

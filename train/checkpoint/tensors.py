@@ -145,7 +145,8 @@ class _Writer(FileSystemWriter):
     """torch's writer, without the random id and the path that would make two saves of one state differ."""
 
     def __init__(self, folder: Path, **how: Any) -> None:
-        super().__init__(folder, **how)
+        # Reading ahead, torch waits for all that a GPU has been given to do, at each tensor of 10 MB.
+        super().__init__(folder, per_thread_copy_ahead=0, **how)
         self.fs = _Files()
 
     def storage_meta(self) -> None:

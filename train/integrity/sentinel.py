@@ -103,7 +103,8 @@ class Sentinel:
             )
             for problem, wrong in problems:
                 mine += [f"{names[i]} {problem}" for i in wrong.nonzero().flatten().tolist()]
-        mine += [f"{name} is beyond what AdamW can do" for name, out in self._outside.items() if out.item()]
+        outside = torch.stack(list(self._outside.values())).tolist() if self._outside else []
+        mine += [f"{name} is beyond what AdamW can do" for name, out in zip(self._outside, outside) if out]
         found = []
         for rank, (host, lines) in enumerate(gather_objects((identity.node(), mine))):
             if lines:
