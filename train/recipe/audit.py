@@ -123,13 +123,13 @@ def _mixture(arguments: list[str], compared: Compared | None) -> AuditConfig:
     its = OF_TRAIN - OF_AUDIT | SHARED - {"corpora"}  # taken from its config
     asked = load("audit", AuditConfig, [arg for arg in arguments if _room(arg) not in its])
     config = compared.config
-    length = {} if asked.tokens else {"steps": config.steps, "global_batch": config.global_batch}
+    data, length = config.data, {"steps": config.steps, "global_batch": config.global_batch}
     if config.phases:
         timeline = config.timeline
-        length = {} if asked.tokens else {"tokens": float(timeline.tokens(config.steps))}
-        config = replace(config, data=replace(config.data, weights=timeline.weights, sources=None), phases={})
+        data = replace(data, weights=timeline.weights, sources=None)
+        length = {"tokens": float(timeline.tokens(config.steps))}
     corpora = asked.corpora if any(_key(arg) == "corpora" for arg in arguments) else config.corpora
-    return replace(asked, data=config.data, corpora=corpora, **length)
+    return replace(asked, data=data, corpora=corpora, **({} if asked.tokens else length))
 
 
 def _audited(config: AuditConfig, may_be_absent: bool) -> tuple[Audit | None, str]:

@@ -54,3 +54,17 @@ def test_a_length_is_given_once(run, corpora, capsys):
     assert "give either tokens or steps, not both" in refusal([*words, "tokens=1e6", "steps=5"], capsys)
     for one in ("tokens=1e6", "steps=5"):
         assert main([*words, one]) == 0
+
+
+def test_a_runs_phases_are_audited_at_the_shares_that_they_come_to(corpora, tmp_path, monkeypatch, capsys):
+    """The shares of the phases together need not fit into one block of samples, as a mixture's must."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "annealed"
+    folder.mkdir(parents=True)
+    phases = ["phases=anneal", "optim.schedule=constant"]
+    config = load("train", TrainConfig, [*SMALL, *phases, f"corpora={corpora}", "steps=10"])
+    save(config, folder / "config.yaml")
+    shutil.copy(corpora / "python_code" / "tokens" / "tokenizer.model", folder)
+    assert main(["run=annealed"]) == 0
+    shares = dict(re.findall(r"^(python_\w+) .*?([\d.]+)%", capsys.readouterr().out, re.MULTILINE))
+    assert shares == {"python_code": "52.0", "python_docs": "48.0"}  # 8 steps of 60:40, 2 of 20:80
