@@ -7,7 +7,7 @@ the provenance columns of the cleaned text are read, and the stores' lists of do
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,13 @@ from data.tokens.store import Span, TokenStore
 pc: Any = pyarrow.compute  # pyarrow makes its functions when imported
 COLUMNS = ("id", "url", "file", "record", "licence")
 SEARCHED = 100_000  # URLs and ids that are searched for similar names
+EXPLAINED = "`relama explain run=NAME step=N` prints those of a step's documents"
+REMEDY = {  # what to give instead of an unknown description of each kind, if no name is similar
+    "url": f"give a URL or an id ({EXPLAINED}), re:PATTERN, or a text file with one per line",
+    "record": f"give FILE#RECORD as a recipe read it ({EXPLAINED})",
+    "license": "none of its documents has a license",
+    "pattern": f"a pattern is searched for in ids, URLs, files and licenses ({EXPLAINED})",
+}
 
 
 @dataclass(frozen=True)
@@ -32,40 +39,43 @@ class Wanted:
 
     kind: str
     value: str
-
-    @property
-    def text(self) -> str:
-        """As it is typed."""
-        return {"license": "license:", "pattern": "re:"}.get(self.kind, "") + self.value
+    typed: str = field(default="", compare=False)  # with its key, or its file and line
 
     @classmethod
-    def of(cls, text: str) -> "Wanted":
+    def of(cls, text: str, where: str = "document=") -> "Wanted":
         """Raises DataError for a pattern that is not a regular expression."""
+        typed = where + text
         if text.startswith(("license:", "licence:")):
-            return cls("license", text.partition(":")[2])
+            return cls("license", text.partition(":")[2], typed)
         if text.startswith("re:"):
             try:
                 pc.match_substring_regex(pa.array([""]), text[3:])
             except pa.ArrowInvalid as error:
-                raise DataError(f"{text}: not a regular expression ({error})") from None
-            return cls("pattern", text[3:])
+                raise DataError(f"{typed}: not a regular expression ({error})") from None
+            return cls("pattern", text[3:], typed)
         if re.fullmatch(r".+#\d+", text) and "://" not in text.partition("#")[0][-8:]:
-            return cls("record", text)
-        return cls("url", text)
+            return cls("record", text, typed)
+        return cls("url", text, typed)
 
 
-def wanted_in(text: str) -> list[Wanted]:
-    """The descriptions in `document=`: one, or those of the lines of a text file. Raises DataError."""
+def wanted_in(text: str, key: str = "document") -> list[Wanted]:
+    """The descriptions that a key gives: one, or those of the lines of a text file. Raises DataError."""
     path = Path(text)
     if "://" in text or not path.is_file():
-        return [Wanted.of(text)]
+        return [Wanted.of(text, f"{key}=")]
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable text file ({error}); expected a document per line") from None
-    found = [Wanted.of(line.strip()) for line in lines if line.strip() and not line.startswith("#")]
+        raise DataError(
+            f"{key}={text}: not a readable text file ({error}); expected a document per line"
+        ) from None
+    found = [
+        Wanted.of(line.strip(), f"{key}={text}, line {number}: ")
+        for number, line in enumerate(lines, 1)
+        if line.strip() and not line.startswith("#")
+    ]
     if not found:
-        raise DataError(f"{path}: names no document; expected one per line")
+        raise DataError(f"{key}={text}: names no document; expected one per line")
     return found
 
 
@@ -84,7 +94,7 @@ def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, lis
             found[source] = spans
     if unknown:
         one = min(unknown, key=lambda one: one.value)
-        raise DataError(f"document={one.text}: no token store knows it{_near(stores, one)}")
+        raise DataError(f"{one.typed}: no token store knows it; {_near(stores, one) or REMEDY[one.kind]}")
     return found
 
 
@@ -174,8 +184,8 @@ def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
     names = set(islice(_names(stores, column, parts), SEARCHED))
     near = difflib.get_close_matches(value, names, n=3, cutoff=cutoff)
     if one.kind == "record" and value in near:
-        return "; its file is known, without this record"
-    return f"; the nearest: {', '.join(near)}" if near else ""
+        return "its file is known, without this record"
+    return f"the nearest: {', '.join(near)}" if near else ""
 
 
 def _names(stores: dict[str, TokenStore], column: str, parts: int) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """What find says of a document is what reading the run sample by sample shows."""
 
 import io
+import re
 import threading
 
 import pytest
@@ -90,9 +91,21 @@ def test_no_thread_of_arrow_reads_pythons_files(stores, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["https://example.org/nothing", "nowhere.txt#7", "license:none such", "re:("]
+    "name", ["https://example.org/nothing", "nowhere.txt#7", "license:none such", "re:nothing", "re:("]
 )
-def test_a_document_that_no_store_knows_is_refused_in_one_line(stores, name):
+def test_a_document_that_no_store_knows_is_refused_in_one_line_with_what_to_do(stores, name, tmp_path):
     with pytest.raises(DataError) as refused:
         select(stores, wanted_in(name))
-    assert str(refused.value).startswith(("document=", "re:(")) and "\n" not in str(refused.value)
+    said = str(refused.value)
+    assert said.startswith(f"document={name}: ") and "\n" not in said
+    assert name == "re:(" or re.search("; (the nearest: |give |a pattern is searched for in )", said)
+    (listed := tmp_path / "list.txt").write_text(f"# a comment\n\n{name}\n")
+    with pytest.raises(DataError) as refused:
+        select(stores, wanted_in(str(listed), "without"))
+    assert str(refused.value) == said.replace("document=", f"without={listed}, line 3: ")
+
+
+def test_a_file_that_names_no_document_is_refused_with_its_key(tmp_path):
+    (listed := tmp_path / "list.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match=f"^without={re.escape(str(listed))}: names no document"):
+        wanted_in(str(listed), "without")

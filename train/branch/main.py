@@ -207,7 +207,7 @@ def _left_out(without: str | None, stores: dict[str, TokenStore]) -> dict[str, R
         return {}
     if not Path(without).is_file():
         raise RunError(f"without={without}: no such file; expected one that lists a document per line")
-    return {source: shown(spans) for source, spans in select(stores, wanted_in(without)).items()}
+    return {source: shown(spans) for source, spans in select(stores, wanted_in(without, "without")).items()}
 
 
 def shares(config: TrainConfig, ranges: dict[str, Ranges]) -> Iterator[str]:
