@@ -68,6 +68,17 @@ def keys_of(sources: list[str]) -> str:
     return " ".join(["data=mix", *own, f"data.sources={','.join(sources)}"])
 
 
+def some_of(there: list[str]) -> str:
+    """Sources that can be chosen and the keys for some of them, short however many there are."""
+    if all(source in SAMPLE for source in there):
+        return "what is there with data=sample"
+    some = [source for source in there if source in RECIPES]
+    some = some or [source for source in there if source not in SAMPLE][:1]
+    if len(some) == len(there):
+        return f"what is there with {keys_of(some)}"
+    return f"from what is there ({', '.join(there)}), such as {keys_of(some)}"
+
+
 def folder_hint(corpora: Place) -> str:
     """What to give instead of a source's own folder."""
     is_source = not is_remote(corpora) and any(Path(corpora, part).is_dir() for part in ("text", "tokens"))
@@ -126,8 +137,8 @@ def _remedy(config: DataConfig, missing: list[str], there: list[str]) -> str:
     recipe = next((source for source in missing if source in RECIPES), f"text source={missing[0]}")
     hint = "" if "text" in recipe else " (recipe=text source=NAME for text that is already cleaned)"
     ready = [source for source in config.chosen() if source not in missing]
-    subset = keys_of(there) if there and not ready else f"data.sources={','.join(ready) or 'A,B'}"
+    subset = f"what is there with data.sources={','.join(ready) or 'A,B'}"
     return (
         f"make each with `relama prepare recipe={recipe} input=… tokenizer=…`{hint}, "
-        f"or choose what is there with {subset}"
+        f"or choose {some_of(there) if there and not ready else subset}"
     )

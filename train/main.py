@@ -25,6 +25,7 @@ from train.ranks.output import survive_broken_output
 from train.ranks.rendezvous import tell_the_idle, wait_for_the_end
 from train.ranks.setup import Ranks, die_with_parent, end_together, is_idle, set_up, tear_down
 from train.ranks.watchdog import LONG, Watchdog
+from train.run import markers
 from train.run.folder import HANGS, claimed
 
 
@@ -61,8 +62,8 @@ def run(argv: list[str]) -> int:
 
 
 def _introduce(run: Resolved, folder: Path, chosen: list[str]) -> None:
-    """Say what the run is and needs, once it can start; not again at each restart."""
-    if not identity.restarts():
+    """Say what the run is and needs, once it can start; not at each restart, or if nothing is left to do."""
+    if not identity.restarts() and not markers.has_finished(folder, run.config.last_step):
         for sentence in (*needs.sentences(run.config, run.layout, folder), *chosen):
             identity.say(sentence)
 

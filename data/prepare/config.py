@@ -124,7 +124,9 @@ class PrepareConfig:
                 "recipe=all: expected one YAML file that lists the dumps (input=dumps.yaml, with lines such "
                 "as `wikipedia: PATH`), and corpora=, without output= and source="
             )
-        if self.recipe == "text" and not self.source:
+        is_missing = any(not remote.is_remote(path) and not Path(path).exists() for path in self.input)
+        is_refused_later = is_missing and self.stage != "tokens"  # by the recipe, which says what it reads
+        if self.recipe == "text" and not self.source and not is_refused_later:
             raise ValueError(
                 "source: recipe=text needs a name for the source (source=wikipedia, source=novels)"
             )

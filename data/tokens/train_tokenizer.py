@@ -21,7 +21,7 @@ from configs.sizes import decimal
 from data import folders
 from data.documents import read_documents, text_files
 from data.errors import DataError, OtherSettings
-from data.mixture import DataConfig, folder_hint, keys_of
+from data.mixture import DataConfig, folder_hint, some_of
 from data.progress import Progress
 from data.remote import stamp
 from data.tokens.llama import SETTINGS, VOCAB_SIZE
@@ -138,7 +138,7 @@ def settings_of(config: TokenizerConfig) -> dict:
         files = [path for source in weights for path in text_files(corpora / source / "text")]
     except DataError as error:
         there = sorted({path.parents[1].name for path in corpora.glob("*/text/*.parquet")})
-        hint = f"; what is there: {keys_of(there)}" if there else folder_hint(corpora)
+        hint = f"; or choose {some_of(there)}" if there else folder_hint(corpora)
         raise DataError(f"{error}{hint}") from None
     return {
         "weights": weights,

@@ -79,3 +79,25 @@ def test_the_mixture_is_light_to_import():
     root = Path(__file__).resolve().parents[2]
     ran = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (["python_code", "python_docs"], "or choose what is there with data=sample"),
+        (["mine"], "or choose what is there with data=mix data.weights.mine=1 data.sources=mine"),
+        (["books", "c4"], "or choose what is there with data=mix data.sources=books,c4"),
+        (
+            ["mine", "python_code", "python_docs", "yours"],
+            "or choose from what is there (mine, python_code, python_docs, yours), such as data=mix "
+            "data.weights.mine=1 data.sources=mine",
+        ),
+    ],
+)
+def test_sources_that_are_there_are_proposed_with_few_keys(there, said, tmp_path):
+    for source in there:
+        (tmp_path / source / "tokens").mkdir(parents=True)
+        (tmp_path / source / "tokens" / "manifest.json").touch()
+    with pytest.raises(DataError) as refused:
+        find_stores(tmp_path, DataConfig("mix", {"arxiv": 1.0}))
+    assert str(refused.value).endswith(said)

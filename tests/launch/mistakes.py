@@ -146,6 +146,7 @@ MISTAKES = {
     "prepare recipe=wikipedia input=my.txt": "nothing here to read (1 .txt); expected pages-articles",
     "prepare recipe=wikipedia": "input: expected files or folders (input=PATH",
     "prepare recipe=text input=my.txt": "source: recipe=text needs a name for the source (source=",
+    "prepare recipe=text input=nosuch.txt": "input=nosuch.txt: no such file or folder; expected JSON lines",
     "prepare recipe=text source=a/b input=my.txt": "source=a/b: expected letters, digits, _ and -",
     "prepare recipe=text source=new input=my.txt corpora=my.txt": "my.txt/new: cannot be written",
     "tokenizer corpora=nosuch": "nosuch/commoncrawl/text: no cleaned text (*.parquet)",
@@ -251,7 +252,7 @@ MISTAKES = {
     "generate input=my.txt": "input: unknown key; did you mean prompt or prompts?",
     "find run=first file=my.txt": "file: unknown key; did you mean document?",
     "prepare my.txt": "'my.txt': expected key=value, such as recipe=… input=my.txt",
-    "tokenizer": "what is there: data=mix data.weights.my=1 data.sources=my",
+    "tokenizer": "or choose what is there with data=mix data.weights.my=1 data.sources=my",
     "train model=tiny data=mix": "or choose what is there with data=mix data.weights.my=1 data.sources=my",
     "train model=tiny data=mix corpora=corpora/my": "corpora/my is one source: give the folder that it is in",
     # a cluster's keys, by their last part and by other names

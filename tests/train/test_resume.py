@@ -127,9 +127,12 @@ def test_a_run_resumes_at_another_world_size_and_micro_batch(undisturbed, corpor
         assert here[1] == pytest.approx(there[1], rel=2e-4)
 
 
-def test_starting_a_finished_run_again_reports_that_it_is_finished(undisturbed, corpora):
+def test_starting_a_finished_run_again_reports_that_it_is_finished_and_not_what_it_needs(
+    undisturbed, corpora
+):
     again = succeed(f"corpora={corpora}", f"run={undisturbed[0]}", *SETTINGS, END)
     assert "has finished" in again.stdout
+    assert "precision:" not in again.stdout and "memory:" not in again.stdout
     assert len(metrics(undisturbed[0])) == STEPS
 
 

@@ -35,6 +35,14 @@ def clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
+def has_finished(folder: Path, last_step: int) -> bool:
+    """Whether the run ended after `last_step` when it was last started; False if its marker is damaged."""
+    try:
+        return schema.FINISHED.parse(views.content(folder / FINISHED) or b"")["step"] >= last_step
+    except (RunError, ValueError):
+        return False
+
+
 def refuse_stopped(folder: Path) -> None:
     """Raise RunError with the reason if recovery stopped the run and torchrun is restarting it."""
     path = folder / STOPPED

@@ -140,6 +140,7 @@ DECISION = Schema(  # a line of decisions.jsonl
 LINEAGE = Schema(
     {"parent": text, "step": integer, "checksum": text}, {"fingerprints": texts, "without": mapping}
 )
+FINISHED = Schema({"step": integer}, {"at": text})
 STOPPED = Schema({"step": integer, "why": text}, {"at": text})
 LOGGED_RUN = Schema(  # wandb.json, mlflow.json
     {"id": text}, {"group": text, "rewinds": integer, "folder": text, "step": integer}

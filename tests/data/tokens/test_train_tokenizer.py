@@ -226,7 +226,10 @@ def test_invalid_settings_are_refused_in_one_line(arguments, message, capsys, tm
 def test_text_that_is_there_is_named_with_its_keys(tmp_path, capsys):
     write_documents([Document("a", "mine", "text", "f", 0)], tmp_path / "mine" / "text")
     assert main([f"corpora={tmp_path}"]) == 1
-    assert "what is there: data=mix data.weights.mine=1 data.sources=mine\n" in capsys.readouterr().err
+    assert (
+        "; or choose what is there with data=mix data.weights.mine=1 data.sources=mine\n"
+        in capsys.readouterr().err
+    )
     assert main([f"corpora={tmp_path / 'mine'}"]) == 1
     assert "mine is one source: give the folder that it is in\n" in capsys.readouterr().err
 
