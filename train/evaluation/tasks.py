@@ -1,5 +1,7 @@
 """A benchmark's score by lm-eval: our task file or the harness's own, on the Hub's data or local files."""
 
+import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -92,7 +94,11 @@ def build_task(source: Path, local: Path | None, shots: int, subject: str | None
             else f"{config['dataset_path']} (from the Hub; benchmarks=FOLDER for local files)"
         )
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{where}: {config['task']}'s data could not be read ({line})") from None
+        why = f"{config['task']}'s data could not be read ({line})"
+        if local is not None:
+            _refuse_other_lines(config["dataset_kwargs"]["data_files"].values())
+            why += f"; {source} names the fields that it reads"
+        raise RunError(f"{where}: {why}") from None
     refuse_answers_out_of_reach(task, f"{local or config['dataset_path']}")
     examples = config.get("fewshot_split") or config["training_split"]
     if shots and len(task.dataset[examples]) < shots:
@@ -114,6 +120,24 @@ def refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
             raise RunError(
                 f"{where}: document {number}: the answer {answer!r} is not one of its {len(choices)} choices"
             )
+
+
+def _refuse_other_lines(files: Iterable[str]) -> None:
+    """Raise RunError that names the first line that is not a document, or a file without any."""
+    for file in files:
+        number = 0
+        with open(file, "rb") as lines:
+            for number, line in enumerate(lines, 1):
+                try:
+                    is_document = isinstance(json.loads(line), dict)
+                except ValueError:
+                    is_document = False
+                if not is_document:
+                    raise RunError(
+                        f"{file}: line {number}: not JSON; expected a document, {{…}}, on each line"
+                    )
+        if not number:
+            raise RunError(f"{file}: empty; expected documents, one per line")
 
 
 def _local(folder: Path, config: dict, shots: int) -> dict:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -173,18 +174,18 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["tasks=[piqa]", "benchmarks=nowhere"], "benchmarks=nowhere: no such folder; expected one with"),
         (["tasks=[piqa]", "benchmarks=EMPTY"], "piqa/validation.jsonl: is missing"),
         (["tasks=[mmlu]"], "abstract_algebra/dev.jsonl: is missing; expected mmlu_abstract_algebra"),
-        (["tasks=[piqa]", "benchmarks=BAD"], "data could not be read"),
+        (["tasks=[piqa]", "benchmarks=BAD"], "piqa/validation.jsonl: line 2: not JSON; expected a document"),
+        (["tasks=[piqa]", "benchmarks=BLANK"], "piqa/validation.jsonl: empty; expected documents"),
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),
     ],
 )
 def test_an_impossible_evaluation_is_refused(folder, benchmarks, tmp_path, capsys, arguments, message):
-    for name, text in (("bad", "{"), ("other", '{"question": "x"}\n')):
+    other = '{"question": "x"}\n'
+    for name, text in (("BAD", other + "{"), ("BLANK", ""), ("OTHER", other)):
         (tmp_path / name / "piqa").mkdir(parents=True)
         (tmp_path / name / "piqa" / "validation.jsonl").write_text(text)
-    arguments = [argument.replace("BAD", str(tmp_path / "bad")) for argument in arguments]
-    (tmp_path / "empty").mkdir()
-    arguments = [argument.replace("EMPTY", str(tmp_path / "empty")) for argument in arguments]
-    arguments = [argument.replace("OTHER", str(tmp_path / "other")) for argument in arguments]
+    (tmp_path / "EMPTY").mkdir()
+    arguments = [re.sub("=(BAD|BLANK|OTHER|EMPTY)$", rf"={tmp_path}/\1", argument) for argument in arguments]
     assert run(folder, benchmarks, tmp_path / "out", *arguments) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("relama: error")]
     assert len(lines) == 1 and message in lines[0]
@@ -206,7 +207,7 @@ def test_boolq_and_obqa_are_divided_by_the_answers_own_likelihood(benchmarks):
     ("change", "message"),
     [
         ({"choices": ["one", "two", "three"]}, "no element 3"),
-        ({"choices": None}, "data could not be read"),
+        ({"choices": None}, "mmlu.yaml names the fields that it reads"),
         ({"question": None}, "not in mmlu's format"),
         ({"answer": 7}, "the answer 7 is not one of its 4 choices"),
         ({"answer": -1}, "the answer -1 is not one of its 4 choices"),
