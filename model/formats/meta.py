@@ -203,6 +203,7 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
             raise FormatError(
                 f"{path}: {key}={value}: not a LLaMA setting; expected a model of LLaMA's architecture"
             )
+    _refuse_missing_files(folder, first, shards, keys["dim"])
     if "output.weight" not in first:
         raise FormatError(f"{folder / 'consolidated.00.pth'}: output.weight is missing")
     rows = first["output.weight"].shape[0] * shards
@@ -222,6 +223,19 @@ def _config(folder: Path, first: dict[str, Tensor], shards: int, max_seq_len: in
         )
     except (ValueError, TypeError) as error:
         raise FormatError(f"{path}: {error}") from None
+
+
+def _refuse_missing_files(folder: Path, first: dict[str, Tensor], shards: int, dim: int) -> None:
+    """Raise FormatError if a file holds a smaller part of the model than one of `shards` files does."""
+    cut = first.get("layers.0.attention.wo.weight")  # by columns, in every version
+    if cut is None or cut.dim() != 2 or cut.shape[0] != dim or not cut.shape[1]:
+        return  # refused by its name or shape
+    files, rest = divmod(dim, cut.shape[1])
+    if files in SHARDS and files > shards and not rest:
+        raise FormatError(
+            f"{folder}: has {shards} of the {files} files of this model; expected consolidated.00.pth to "
+            f"consolidated.{files - 1:02d}.pth: get the others"
+        )
 
 
 def _read_params(path: Path) -> tuple[dict, dict]:

@@ -73,7 +73,7 @@ def damaged_meta(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("one file of two", "over 1 file(s): wrong vocabulary size, or missing shards"),
+        ("one file of two", "has 1 of the 2 files of this model; expected consolidated.00.pth to cons"),
         ("a gap", "consolidated.01.pth is missing"),
         ("a tensor less", "layers.1.attention.wo.weight is missing"),
         ("another model's file", "norm.weight differs from consolidated.00.pth's"),
