@@ -48,7 +48,7 @@ def explained(error: OSError) -> str | None:
     if error.errno in _FORBIDDEN and path:
         return (
             f"{path}: {error.strerror}, as user {_user()}; choose another folder, or have its owner or mode "
-            f"changed (ls -ld {path})"
+            f"changed (ls -ld {_existing(str(path))})"
         )
     if error.errno == errno.EROFS and path:
         return f"{path}: its file system is read-only; choose a folder on another one"
@@ -84,6 +84,11 @@ def _room(error: Exception, text: str) -> str:
     path = cause.filename2 or cause.filename
     free = f" ({_free(Path(path))} free)" if isinstance(path, str) else ""
     return f"; make room on its disk{free} and run the same command again"
+
+
+def _existing(path: str) -> Path | str:
+    """The part of `path` that exists, whose owner and mode decide what may be made below it."""
+    return next((part for part in (Path(path), *Path(path).parents) if os.path.lexists(part)), path)
 
 
 def _file_in(path: Path) -> Path | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from configs.checks import near
 from configs.plain_yaml import unread
 from configs.sizes import decimal
 from data import mixture, remote
@@ -37,6 +38,7 @@ MEASURED = {
     "stackexchange": (5.6, 0.4),
     "text": (15.0, 1.4),
 }
+EXPECTED = "expected a YAML file of `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"
 TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes per token; a stored token takes two bytes
 ENCODING = 10.0  # MB/s per core
 WORKER_MEMORY = 2e9  # bytes, at most
@@ -46,11 +48,12 @@ def prepare_all(config: PrepareConfig) -> None:
     """Run the requested stages for all sources of the list. Raises DataError."""
     sources = read_list(Path(config.input[0]), config)
     weights = {name: config.data.weights.get(name) for name in sources}
-    unweighted = [name for name, weight in weights.items() if weight is None]
-    if unweighted:
+    unweighted = next((name for name, weight in weights.items() if weight is None), None)
+    if unweighted is not None:
+        meant = "".join(f"did you mean {name}? " for name in near(str(unweighted), config.data.weights))
         raise DataError(
-            f"{config.input[0]}: {unweighted[0]} has no weight in the mixture; "
-            f"give data.weights.{unweighted[0]}=…"
+            f"input={config.input[0]}: {unweighted} has no weight in the mixture; {meant}"
+            f"A source of your own needs data.weights.{unweighted}=…"
         )
     model = Path(config.tokenizer or Path(config.corpora) / "tokenizer" / "tokenizer.model")
     models = _models_request(config, sources) if config.stage != "tokens" else None
@@ -95,11 +98,9 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
-        raise DataError(f"input={path}: cannot be read ({unread(error)})") from None
+        raise DataError(f"input={path}: cannot be read ({unread(error)}); {EXPECTED}") from None
     if not isinstance(listed, dict) or not listed:
-        raise DataError(
-            f"input={path}: expected `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"
-        )
+        raise DataError(f"input={path}: {EXPECTED}")
     requests = {}
     for name, inputs in listed.items():
         if name in CCNET_KEYS or name == "ccnet":

@@ -22,7 +22,7 @@ class SentencePieceModel:
         try:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         except RuntimeError:
-            hint = ""
+            hint = "; expected a tokenizer.model of SentencePiece, or a tokenizer.json"
             if content[:1].isascii() and b"=" in content.partition(b" ")[0]:  # base64 and a rank in each line
                 hint = "; Llama 3's is tiktoken's: give the tokenizer.json of its Hugging Face folder"
             raise DataError(f"{path}: not a SentencePiece model{hint}") from None

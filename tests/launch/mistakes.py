@@ -136,7 +136,7 @@ MISTAKES = {
     "generate weights=first prompts=photos/a.jpg": "prompts=photos/a.jpg: not UTF-8 text",
     "generate weights=first prompt=a parallel.tp=2": "parallel.tp=2: the world size is 1; expected",
     "generate weights=first prompt=a tokenizer=nosuch.model": "nosuch.model: no such tokenizer; train one",
-    "generate weights=first prompt=a tokenizer=torn.model": "torn.model: not a SentencePiece model",
+    "generate weights=first prompt=a tokenizer=torn.model": "torn.model: not a SentencePiece model; expec",
     "generate weights=first prompt=a tokenizer=empty.txt": "empty.txt: empty; expected a SentencePiece",
     "generate weights=first prompt=a tokenizer=photos": "photos: cannot be read (Is a directory); expected",
     "generate weights=first prompt=a tokenizer=other.model": "a vocabulary of 310, but runs/first/",
@@ -217,6 +217,8 @@ MISTAKES = {
     "prepare recipe=text source=new input=my.txt output=my.txt": (
         "my.txt: cannot be written (a file, expected a folder)"
     ),
+    "prepare recipe=all input=photos": "photos: cannot be read (Is a directory); expected a YAML file of",
+    "prepare recipe=all input=typo.yaml": "wikipdia has no weight in the mixture; did you mean wikipedia? A",
     "prepare recipe=all input=tab.yaml": "tab.yaml: cannot be read (line 1: found character '\\t'",
     "ladder fit=first": "0 sizes: a fit needs at least 3; left out: first (diverged: ",
     # their keys in sections

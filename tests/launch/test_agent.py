@@ -114,6 +114,12 @@ def test_a_full_disk_and_missing_rights_are_one_line_of_any_verb(number, path, e
     assert expected in line and line.count("\n") == 1
 
 
+def test_missing_rights_are_looked_at_where_something_exists(tmp_path):
+    path = tmp_path / "new" / "run"
+    said = errors.explained(PermissionError(errno.EACCES, "Permission denied", str(path)))
+    assert said and said.startswith(f"{path}: Permission denied") and said.endswith(f"(ls -ld {tmp_path})")
+
+
 def test_other_errors_of_the_system_keep_their_traceback():
     def verb(_words: list[str]) -> None:
         raise OSError(errno.ENOENT, "No such file", "x")

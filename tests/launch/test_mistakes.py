@@ -42,6 +42,7 @@ def folder(tmp_path_factory) -> Path:
     (folder / "other.txt").write_text(TEXT)
     (folder / "empty.txt").touch()
     (folder / "tab.yaml").write_text("\tbooks: my.txt\n")
+    (folder / "typo.yaml").write_text("wikipdia: my.txt\n")
     (folder / "photos").mkdir()
     (folder / "photos" / "a.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     train_tokenizer(iter([TEXT * 50]), folder / "other.model", vocab_size=310)

@@ -4,6 +4,7 @@ In: A's checkpoint of that step, read but not copied, and any of train's keys. O
 config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` trains it.
 """
 
+import errno
 import json
 import re
 import shlex
@@ -13,12 +14,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from configs import files, terminal
+from configs.errors import reason
 from configs.load import ConfigError, entry, load, save
 from configs.overrides import as_key, items_of
 from data import folders
 from data.cache.store import open_store
 from data.errors import DataError
-from data.folders import find_run, run_path
+from data.folders import find_run, run_path, run_word
 from data.mixture import find_stores
 from data.order import Order
 from data.phases.grown import refuse_other_past
@@ -119,6 +121,14 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
             pin(checkpoint, folder)  # first: a branch that exists must not lose it
     except FileNotFoundError:
         raise RunError(f"{checkpoint}: removed meanwhile by its run; branch from a later step") from None
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise RunError(
+            f"{checkpoint.parent}: cannot be written ({reason(error)}), which a branch needs, to keep its "
+            "parent's checkpoint; have its owner or mode changed, or begin with the weights alone: relama "
+            f"train init={run_word(parent)}@{asked.at}"
+        ) from None
     _write(folder, config, lineage, order, stores)
     sentences = list(shares(config, left_out))
     if asked.without and not sentences:

@@ -1,5 +1,7 @@
 """What a refusal to branch, or to continue with other keys, proposes can be done, and helps."""
 
+import errno
+import os
 import re
 import shutil
 from dataclasses import asdict
@@ -52,6 +54,19 @@ def branch(parent, tmp_path):
         return folder
 
     return make
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_parent_that_cannot_be_written_gives_its_weights_alone(
+    number, refusal, parent, tmp_path, monkeypatch
+):
+    def forbidden(*_places: Path) -> None:
+        raise OSError(number, os.strerror(number), str(parent / "checkpoints" / "branches.lock"))
+
+    monkeypatch.setattr(branching, "pin", forbidden)
+    said = refusal("at=4")
+    assert f"{parent / 'checkpoints'}: cannot be written ({os.strerror(number)})" in said
+    assert said.endswith(f"relama train init={parent}@4") and not (tmp_path / "b").exists()
 
 
 def test_a_step_that_is_not_kept_gives_way_to_each_that_is_named(refusal, branch):
