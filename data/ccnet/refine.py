@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +21,6 @@ from data.documents import EXCERPT, Document, Drop, read_documents, write_parts
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
-
-TURN = 64  # pages that one step judges before the next does: its model stays in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,8 @@ def _score(
     counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
     repeated = repeats.repeated(hashed[task], task, reduced) if reduced else {}
     unique = _unique(ccnet, read[task], hashed[task], repeated, counted) if reduced else None
-    judged = _judged(ccnet, unique or _pages(read[task]), numbers)
+    pages = unique or _pages(read[task])
+    judged = (page if isinstance(page, Drop) else _judged(ccnet, page, numbers) for page in pages)
     temporary = _refined(judged, read[task], scored[task])
     (temporary / "paragraphs.json").write_text(json.dumps(counted))
     for name, tenths in numbers.items():
@@ -153,34 +151,22 @@ def _unique(
                 yield replace(page, text=paragraphs.without(page.text, removed)) if n_removed else page
 
 
-def _judged(
-    ccnet: CCNet, pages: Iterator[Document | Drop], numbers: dict[str, list[int]]
-) -> Iterator[Document | Drop]:
-    """The pages in the requested languages, with their perplexities, whose tenths are added to `numbers`."""
-    while turn := list(islice(pages, TURN)):
-        for item in [_named(ccnet, page) for page in turn]:
-            if isinstance(item, Drop):
-                yield item
-                continue
-            page, found = item
-            if "perplexity" not in ccnet.skip:
-                name = str(found["language"])
-                value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
-                found["perplexity"] = value
-                numbers[name].append(perplexity.tenths(value))
-            yield _with_meta(page, found) if found else page
-
-
-def _named(ccnet: CCNet, page: Document | Drop) -> tuple[Document, dict[str, str | float]] | Drop:
-    """The page and what was found: its language, if it is one of those requested; else a drop."""
-    if isinstance(page, Drop) or "language" in ccnet.skip:
-        return page if isinstance(page, Drop) else (page, {})
-    name, score = language.identify(page.text, language.model_file(ccnet.models))
-    if score < ccnet.min_language:
-        return _drop(page, "no sure language", f"{name} {score:.2f}")
-    if name not in ccnet.languages:
-        return _drop(page, f"language {name}", f"{score:.2f}")
-    return page, {"language": name, "language_score": round(score, 4)}
+def _judged(ccnet: CCNet, page: Document, numbers: dict[str, list[int]]) -> Document | Drop:
+    """The page if it is in a requested language; adds its perplexity, in tenths, to `numbers`."""
+    found: dict[str, str | float] = {}
+    if "language" not in ccnet.skip:
+        name, score = language.identify(page.text, language.model_file(ccnet.models))
+        if score < ccnet.min_language:
+            return _drop(page, "no sure language", f"{name} {score:.2f}")
+        if name not in ccnet.languages:
+            return _drop(page, f"language {name}", f"{score:.2f}")
+        found |= {"language": name, "language_score": round(score, 4)}
+    if "perplexity" not in ccnet.skip:
+        name = str(found["language"])
+        value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
+        found["perplexity"] = value
+        numbers[name].append(perplexity.tenths(value))
+    return _with_meta(page, found) if found else page
 
 
 def _select(
