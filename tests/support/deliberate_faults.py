@@ -381,4 +381,19 @@ FAULTS = (
         '"terminationGracePeriodSeconds": 30',
         "tests/launch/test_kubernetes.py::test_the_manifest_has_what_was_asked_for",
     ),
+    # ---- a GPU's manners
+    Fault(
+        "device: the step's loss is added up on the CPU",
+        "model/parallelize/gradients.py",
+        "total = torch.zeros((), device=next(model.parameters()).device)",
+        "total = torch.zeros(())",
+        "tests/train/test_simulated_device.py::test_a_run_computes_there_what_it_computes_on_a_cpu",
+    ),
+    Fault(
+        "device: the checksums of a save are read one by one",
+        "train/checkpoint/checksums.py",
+        "return dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True)) if sums else {}",
+        "return {name: int(total) for name, total in sums.items()}",
+        "tests/train/test_simulated_device.py::test_the_host_waits_once_a_step_and_once_a_save",
+    ),
 )
