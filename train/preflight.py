@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -41,6 +42,7 @@ class Resolved:
     layout: Layout
     train: dict[str, TokenStore]  # by source
     heldout: dict[str, TokenStore]  # by source, of those that have held-out data
+    there: Callable[[], dict | None]  # the newest state at checkpoint.remote as the start found it, on rank 0
 
     @property
     def tokenizer_fingerprint(self) -> str:
@@ -61,8 +63,9 @@ def resolve(config: TrainConfig, refuse: Callable[[TrainConfig], None] = lambda 
     config = settle(config)
     layout = choose_layout(config)
     refuse(config)
+    there = cache(partial(state_there, config.checkpoint, run_path(config.run)))
     if config.data.name in MADE_HERE:
-        _refuse_before_data(config, layout)
+        _refuse_before_data(config, layout, there)
     train, heldout = open_data(config, layout)
     config = replace(config, model=_with_vocabulary(config.model, next(iter(train.values()))))
     if config.data.sources is not None:
@@ -71,10 +74,10 @@ def resolve(config: TrainConfig, refuse: Callable[[TrainConfig], None] = lambda 
         identity.say(f"weights renormalized over data.sources: {', '.join(shares)}")
     _refuse_without_data(config, layout)
     _warn_of_long_rewinds(config)
-    return Resolved(config, layout, train, heldout)
+    return Resolved(config, layout, train, heldout, there)
 
 
-def _refuse_before_data(config: TrainConfig, layout: Layout) -> None:
+def _refuse_before_data(config: TrainConfig, layout: Layout, there: Callable[[], dict | None]) -> None:
     """Refuse whatever can be refused before data=sample or data=text is prepared. Raises RunError."""
     data, model = config.data, config.model
     if data.name == "text" and config.source:  # a wrong path would pass for another run's text
@@ -83,7 +86,7 @@ def _refuse_before_data(config: TrainConfig, layout: Layout) -> None:
         refuse_unreadable(Path(config.corpora), config.source, config.input)
     refuse_other_data(config)
     if identity.is_first():
-        state_there(config.checkpoint, run_path(config.run))
+        there()
     size = data.vocab_size or (OWN_VOCABULARY if data.name == "text" else None)
     if size is None:  # that of the sample which is there
         return
@@ -126,8 +129,7 @@ def settled(run: Resolved, device: torch.device, say: Callable[[str], object]) -
 
     All ranks call it, once they have joined. `say` gets the precision and the reason for it. Raises RunError.
     """
-    folder = run_path(run.config.run)
-    there = first_rank_does(lambda: state_there(run.config.checkpoint, folder))
+    there = first_rank_does(run.there)
     config = settle_precision(run.config, device, say, there)
     return replace(run, config=settle_horizon(config, there))
 

@@ -5,13 +5,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 import data.bucket as bucket_module
+from configs.load import load
 from tests.support.buckets import Chaos, hasten, objects, serving, upload
+from tests.support.runs import SMALL
 from tests.train.checkpoint.test_remote import remote, save, uploaded, uploader
+from train import preflight
 from train.checkpoint.folder import complete_steps
 from train.checkpoint.transfer import Sender
-from train.config import RunError
+from train.config import RunError, TrainConfig
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
 pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
@@ -123,3 +127,14 @@ def test_a_slash_at_the_end_of_the_url_makes_no_other_place(slash, tmp_path):
     uploaded(run, url + slash)
     save(run, 2)
     assert uploaded(run, url if slash else f"{url}/").steps() == [1, 2]
+
+
+@pytest.mark.parametrize("is_made_here", [True, False])
+def test_a_start_asks_once_what_the_url_has(is_made_here, corpora, tmp_path, monkeypatch):
+    asked: list[object] = []
+    monkeypatch.setattr(preflight, "state_there", lambda *_: asked.append(1))
+    monkeypatch.setattr(preflight, "MADE_HERE", ("sample",) if is_made_here else ())
+    url = f"checkpoint.remote=file://{tmp_path}/there"
+    config = load("train", TrainConfig, [*SMALL, f"corpora={corpora}", f"run={tmp_path / 'run'}", url])
+    preflight.settled(preflight.resolve(config), torch.device("cpu"), lambda _: None)
+    assert asked == [1]
