@@ -4,6 +4,7 @@ import errno
 import getpass
 import json
 import os
+import shlex
 import shutil
 import socket
 import sys
@@ -20,6 +21,10 @@ from configs.sizes import decimal
 AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+FAILING = (  # of a disk, or of a network drive whose server is away or has forgotten the file
+    *(errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.EUCLEAN),
+    *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),
+)
 _NO_FOLDER = (errno.EEXIST, errno.ENOTDIR)  # of mkdir, or of opening a file below a file
 _NO_TARGET = (errno.ENOENT, errno.EEXIST, errno.ELOOP)  # of a link
 
@@ -48,10 +53,15 @@ def explained(error: OSError) -> str | None:
     if error.errno in _FORBIDDEN and path:
         return (
             f"{path}: {error.strerror}, as user {_user()}; choose another folder, or have its owner or mode "
-            f"changed (ls -ld {_existing(str(path))})"
+            f"changed (ls -ld {shlex.quote(str(_forbidding(Path(path))))})"
         )
     if error.errno == errno.EROFS and path:
         return f"{path}: its file system is read-only; choose a folder on another one"
+    if error.errno in FAILING and path:
+        return (
+            f"{path}: {error.strerror}; its disk or network drive fails: restore it (mount, dmesg), and run "
+            "the same command again"
+        )
     if error.errno in _NO_TARGET and path and (link := _dead_link(Path(path))):
         return (
             f"{link}: a link to {os.readlink(link)}, which is missing; restore that (is its disk mounted?), "
@@ -86,14 +96,17 @@ def _room(error: Exception, text: str) -> str:
     return f"; make room on its disk{free} and run the same command again"
 
 
-def _existing(path: str) -> Path | str:
-    """The part of `path` that exists, whose owner and mode decide what may be made below it."""
-    return next((part for part in (Path(path), *Path(path).parents) if os.path.lexists(part)), path)
-
-
 def _file_in(path: Path) -> Path | None:
     """The part of `path` that is a file."""
     return next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
+
+
+def _forbidding(path: Path) -> Path:
+    """The part of `path` whose owner or mode forbids it: for a new or a removed file its folder."""
+    if not os.path.lexists(path):
+        return next((part for part in path.parents if os.path.lexists(part)), path)
+    is_open = os.access(path, os.R_OK | os.W_OK | os.X_OK * os.path.isdir(path))
+    return path.parent if is_open and not os.access(path.parent, os.W_OK) else path
 
 
 def _dead_link(path: Path) -> Path | None:

@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -35,6 +36,17 @@ def opened(path: Path) -> BinaryIO:
     raise NotAFile(errno.EINVAL, "a pipe or a device, expected a file", str(path))
 
 
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an OSError of the block the name of the file: errors of reading and writing have none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and not error.filename:
+            error.filename = str(path)
+        raise
+
+
 def lines(file: BinaryIO) -> Iterator[bytes]:
     """The lines of a file; one above LINE_BYTES comes in pieces, of which only the last ends in a newline."""
     while line := file.readline(LINE_BYTES):
@@ -43,7 +55,7 @@ def lines(file: BinaryIO) -> Iterator[bytes]:
 
 def content(path: Path, limit: int = CONTENT_BYTES) -> bytes:
     """A regular file's bytes. Raises as `opened` does, and OSError (EFBIG) if it has more than `limit`."""
-    with opened(path) as file:
+    with opened(path) as file, named(path):
         if os.fstat(file.fileno()).st_size > limit:
             raise OSError(errno.EFBIG, f"larger than {binary(limit)}", str(path))
         return file.read()

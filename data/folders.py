@@ -16,6 +16,7 @@ from contextlib import contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from configs import regular_file
 from configs.checks import near
 from data.errors import DataError
 
@@ -189,7 +190,7 @@ def write_whole(path: Path, text: str) -> None:
 
     Half of a surrogate pair, as in a file name that is not UTF-8, is written as JSON escapes it.
     """
-    with replacing(path) as temporary:
+    with regular_file.named(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

@@ -46,6 +46,7 @@ def run_training(run: Resolved, ranks: Ranks, folder: RunFolder, watchdog: Watch
     if state.is_at_end and not state.owed:
         state.uploads.finish(beat)
         return ending.already_finished(folder.path, run.config, state.step)
+    folder.refuse_unwritable()
     return Trainer(state, watchdog).run()
 
 

@@ -23,7 +23,7 @@ from data.cache.disk import Disk, stretches
 from data.errors import DataError
 from data.remote import is_remote
 from data.tokens import sums
-from data.tokens.store import AGAIN, DOCUMENT, MAPPED, Span, TokenStore
+from data.tokens.store import AGAIN, DOCUMENT, OPEN, Span, TokenStore
 from data.tokens.sums import BLOCK, BlockSums
 
 STRIPES = 16
@@ -189,7 +189,7 @@ class BucketStore(TokenStore):
             if known is None:
                 known = self._find_sums(shard)
                 with self._changing:
-                    while len(self._all_sums) >= MAPPED:
+                    while len(self._all_sums) >= OPEN:
                         del self._all_sums[next(iter(self._all_sums))]
                     self._all_sums[shard] = known
         return known

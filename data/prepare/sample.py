@@ -18,7 +18,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from configs.errors import reason
+from configs import regular_file
+from configs.errors import FAILING, reason
 from data.errors import DataError
 from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
@@ -63,6 +64,8 @@ def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: boo
                     _make(corpora, made, progress)
                     return ""
     except OSError as error:
+        if error.errno in FAILING:
+            raise
         raise DataError(f"{corpora}: the sample cannot be written ({reason(error)})") from None
     return _difference(corpora / "sample", older, made, vocab_size, replace)
 
@@ -89,7 +92,7 @@ def _difference(folder: Path, older: dict, made: dict, vocab_size: int | None, r
 def _older(corpora: Path) -> dict | None:
     """What the complete sample under `corpora` was made with."""
     try:
-        marker = json.loads((corpora / "sample" / "sample.json").read_text())
+        marker = json.loads(regular_file.content(corpora / "sample" / "sample.json"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     manifests = [corpora / source / "tokens" / "manifest.json" for source in WEIGHTS]

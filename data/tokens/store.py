@@ -1,4 +1,4 @@
-"""The token store: flat, memory-mapped token shards with document ends, and a manifest with their checksums.
+"""The token store: flat token shards, read in place, with document ends, and a manifest with their checksums.
 
 tokens/  manifest.json  tokenizer.model (or .json)  train-00000.bin  train-00000.docs  heldout-00000.bin …
 The shards of a split form one stream of tokens; each document is BOS ids EOS. The manifest is written last,
@@ -8,12 +8,13 @@ so a folder without one is not a store. `data/tokens/build.py` writes it.
 import errno
 import json
 import mmap
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 import xxhash
@@ -26,10 +27,11 @@ from data.tokens.manifest import json_in_pieces, manifest_problem
 VERSION = 1
 TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
 SCANNED = 1 << 20  # documents of a shard compared at once
-MAPPED = 256  # most files mapped at once, of all stores: each holds a file descriptor, of some 1,000
+OPEN = 128  # most shards open at once, and tables of documents mapped; a process may have some 1,000
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
 AGAIN = "rebuild it with `relama prepare … stage=tokens`"
+Opened = TypeVar("Opened")
 _numbers = count()  # of the stores opened in this process
 
 
@@ -89,10 +91,14 @@ class TokenStore:
         for shard in self._shards:
             self._check_content(shard["file"], shard["xxh3"])
             self._check_content(shard["documents_file"], shard["documents_xxh3"])
-        from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
+        from data.tokens.tokenizer import read_fingerprint  # imports that reading tokens does not need
 
         path = self.tokenizer
-        if fingerprint_of(path) != self.tokenizer_fingerprint:
+        try:
+            found = read_fingerprint(path)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        if found != self.tokenizer_fingerprint:
             raise DataError(f"{path}: not the tokenizer that made these tokens; {AGAIN}")
 
     @property
@@ -179,10 +185,11 @@ class TokenStore:
         return self.folder / self._shards[shard]["file"], token - first
 
     def _slice(self, shard: int, start: int, stop: int) -> np.ndarray:
-        return _map(self.folder, self._shards[shard]["file"], self.dtype, self._number)[start:stop]
+        return _tokens(self.folder, self._shards[shard]["file"], self.dtype, self._number, start, stop)
 
     def _documents(self, shard: int) -> np.ndarray:
-        return _map(self.folder, self._shards[shard]["documents_file"], DOCUMENT, self._number)
+        name = self._shards[shard]["documents_file"]
+        return _with_room(lambda: _mapped(self.folder, name, DOCUMENT, self._number))
 
     def _text_file(self, number: int) -> Path:
         if number >= len(self._files):
@@ -219,27 +226,59 @@ class TokenStore:
             raise DataError(f"{path}: {size:,} bytes, but the manifest says {expected:,}; {AGAIN}")
 
     def _check_content(self, name: str, expected: str) -> None:
-        if checksum(self.folder / name) != expected:
+        try:
+            found = checksum(self.folder / name)
+        except OSError as error:
+            raise _unreadable(self.folder / name, error) from None
+        if found != expected:
             raise DataError(f"{self.folder / name}: altered since it was written (checksum); {AGAIN}")
 
 
-def _map(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
-    """A file of a store in memory, from the cache that all stores share."""
+def _tokens(folder: Path, name: str, dtype: np.dtype, store: int, start: int, stop: int) -> np.ndarray:
+    """Tokens [start, stop) of a shard. Raises DataError.
+
+    They are read, not mapped: where a disk or a network drive fails, a mapped page kills the process.
+    """
+    low, high = start * dtype.itemsize, stop * dtype.itemsize
     try:
-        return _mapped(folder, name, dtype, store)
+        file = _with_room(lambda: _opened(folder, name, store))
+        content = os.pread(file.fileno(), high - low, low)
+        while len(content) < high - low:  # 2 GiB come at once at most
+            piece = os.pread(file.fileno(), high - low - len(content), low + len(content))
+            if not piece:
+                raise DataError(f"{folder / name}: cut short while it was read; restore it, or {AGAIN}")
+            content += piece
+    except OSError as error:
+        raise _unreadable(folder / name, error) from None
+    return np.frombuffer(content, dtype)
+
+
+def _with_room(opening: Callable[[], Opened]) -> Opened:
+    """`opening`; if the process has no file descriptors left, once more with those of the caches."""
+    try:
+        return opening()
     except OSError as error:
         if error.errno not in (errno.EMFILE, errno.ENFILE):
             raise
-        _mapped.cache_clear()  # the process needs file descriptors for other things
-        return _mapped(folder, name, dtype, store)
+        _opened.cache_clear()
+        _mapped.cache_clear()
+        return opening()
 
 
-@lru_cache(maxsize=MAPPED)
-def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
+@lru_cache(maxsize=OPEN)
+def _opened(folder: Path, name: str, store: int) -> BinaryIO:
     """`store` distinguishes two stores that were at one path at different times."""
+    file = open(folder / name, "rb", buffering=0)  # noqa: SIM115 - the cache holds it
+    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # or the system would read 128 KiB ahead
+    return file
+
+
+@lru_cache(maxsize=OPEN)
+def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
+    """A file in memory."""
     with open(folder / name, "rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    if hasattr(mmap, "MADV_RANDOM"):  # otherwise the system would read 128 KiB ahead at each access
+    if hasattr(mmap, "MADV_RANDOM"):
         pages.madvise(mmap.MADV_RANDOM)
     return np.frombuffer(pages, dtype)
 
@@ -305,7 +344,7 @@ def manifest_checksum(manifest: dict) -> str:
 def checksum(path: Path) -> str:
     """xxh3-128 of a file, in constant memory."""
     digest = xxhash.xxh3_128()
-    with open(path, "rb") as file:
+    with open(path, "rb") as file, regular_file.named(path):
         while piece := file.read(1 << 22):
             digest.update(piece)
     return digest.hexdigest()

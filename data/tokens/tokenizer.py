@@ -8,6 +8,7 @@ texts. `backend_note` says which of the two is used, and why.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -140,12 +141,21 @@ class Tokenizer:
 
 
 def fingerprint_of(path: Path) -> str | None:
-    """The fingerprint of the tokenizer at `path`, which is not opened for use; None if it is damaged."""
-    try:
-        content = regular_file.content(path)
-        return JsonModel(path, content).fingerprint if path.suffix == ".json" else sha256(content).hexdigest()
-    except (OSError, DataError):
-        return None
+    """The fingerprint of the tokenizer at `path`; None if it is damaged or cannot be read."""
+    with suppress(OSError):
+        return read_fingerprint(path)
+
+
+def read_fingerprint(path: Path) -> str | None:
+    """The fingerprint of the tokenizer at `path`, which is not opened for use; None if it is damaged.
+
+    Raises OSError if it cannot be read.
+    """
+    content = regular_file.content(path)
+    if path.suffix != ".json":
+        return sha256(content).hexdigest()
+    with suppress(DataError):
+        return JsonModel(path, content).fingerprint
 
 
 def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:

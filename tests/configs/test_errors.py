@@ -1,10 +1,14 @@
 """The line that ends a command."""
 
 import errno
+import os
 import re
+import shlex
+from pathlib import Path
 
 import pytest
 
+from configs import regular_file
 from configs.errors import report
 
 
@@ -49,3 +53,28 @@ def test_a_link_to_nothing_is_named_with_its_target(tmp_path, capsys, target, be
         f"{link}: a link to {target}, which is missing; restore that (is its disk mounted?), or choose"
         in (capsys.readouterr().err)
     )
+
+
+def test_an_error_of_reading_has_the_name_of_its_file(tmp_path):
+    with pytest.raises(OSError) as failed, regular_file.named(tmp_path / "a"):
+        raise OSError(errno.ESTALE, "Stale file handle")
+    assert failed.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError) as failed, regular_file.named(tmp_path / "a"):
+        raise OSError(errno.ESTALE, "Stale file handle", "another")
+    assert failed.value.filename == "another"
+
+
+@pytest.mark.parametrize(
+    ("closed", "wanted"),
+    [("", "new"), ("", "new/below"), ("", "old"), ("old", "old"), ("below it", "below it/new")],
+)
+def test_missing_rights_name_what_can_be_listed_and_lacks_them(closed, wanted, tmp_path, capsys, monkeypatch):
+    """The folder of what is new or is to be removed, not a file that is not there or is fine."""
+    folder = tmp_path / "a folder"
+    (folder / "below it").mkdir(parents=True)
+    (folder / "old").touch()
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, how: Path(path) != folder / closed and real(path, how))
+    report(PermissionError(errno.EACCES, "Permission denied", str(folder / wanted)))
+    (named,) = re.findall(r"\(ls -ld (.*)\)$", capsys.readouterr().err)
+    assert shlex.split(named) == [str(folder / closed)]

@@ -103,6 +103,8 @@ def test_every_rank_leaves_its_line_for_torchrun(tmp_path, monkeypatch, capsys):
         (errno.EDQUOT, None, " free); make room there and run the same command again"),
         (errno.EACCES, "/root/x", "/root/x: Permission denied, as user "),
         (errno.EROFS, "/mnt/x", "/mnt/x: its file system is read-only; choose a folder on another one"),
+        (errno.ESTALE, "/mnt/x", "/mnt/x: Stale file handle; its disk or network drive fails: restore it"),
+        (errno.EIO, "/mnt/x", "/mnt/x: Input/output error; its disk or network drive fails: restore it"),
     ],
 )
 def test_a_full_disk_and_missing_rights_are_one_line_of_any_verb(number, path, expected, capsys):

@@ -8,8 +8,10 @@ The newest complete checkpoint is authoritative and has all that is needed to re
 view: checked when it is read, written again where possible, and named where not.
 """
 
+import errno
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -18,7 +20,7 @@ from configs.load import to_yaml
 from configs.redact import redact_command
 from data import folders
 from data.tokens.store import TOKENIZERS, tokenizer_files, tokenizer_in
-from data.tokens.tokenizer import fingerprint_of
+from data.tokens.tokenizer import fingerprint_of, read_fingerprint
 from train.checkpoint.folder import newest_state, remove_leftovers
 from train.config import RunError, TrainConfig
 from train.ranks import identity, placement
@@ -209,7 +211,7 @@ class RunFolder:
             if fingerprint_of(self.tokenizer) == fingerprint:
                 return
             identity.say(f"warning: {self.tokenizer}: not the tokenizer of this run's data; copied again")
-        if fingerprint_of(model) != fingerprint:
+        if read_fingerprint(model) != fingerprint:
             raise RunError(f"{model}: not the tokenizer that made these tokens; restore it")
         for name, file in tokenizer_files(model).items():
             with folders.replacing(self.path / name) as temporary:
@@ -220,6 +222,22 @@ class RunFolder:
         for path in paths:
             if note := folders.set_aside(path):
                 identity.say(f"{path.name} starts again{note}")
+
+    def refuse_unwritable(self) -> None:
+        """Raise OSError if no checkpoint can be made, before hours of training; all ranks call it."""
+
+        def refuse() -> None:
+            if not placement.writes():
+                return
+            try:
+                with tempfile.TemporaryFile(dir=self.checkpoints):
+                    pass
+            except OSError as error:
+                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):  # others may pass
+                    error.filename = str(self.checkpoints)
+                    raise
+
+        all_ranks_do(refuse)
 
     def cut_metrics(self, step: int, owed: dict | None = None, begun: int = 0) -> dict | None:
         """Drop damaged lines and those after `step`, whose steps will be trained again.

@@ -87,7 +87,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 
 def _write(path: Path, kept: list[tuple[int, int]], damaged: int) -> None:
     """Replace the file by these parts, a line each; if lines are `damaged`, keep it under another name."""
-    with folders.replacing(path) as temporary:
+    with regular_file.named(path), folders.replacing(path) as temporary:
         with open(path, "rb") as old, open(temporary, "wb") as new:
             for begin, length in kept:
                 old.seek(begin)

@@ -6,6 +6,7 @@ system carries locks to them. Many do not, so the owner also renews the lease in
 The file belongs to the process whose id is in it: whoever takes a run over replaces the file.
 """
 
+import errno
 import fcntl
 import math
 import os
@@ -83,6 +84,8 @@ def _locked(path: Path, deadline: float) -> IO[str]:
     try:
         handle = lease.opened(path)
     except OSError as error:
+        if not os.path.lexists(path) or error.errno == errno.EROFS:
+            raise  # of the folder
         raise RunError(
             f"{path}: cannot be opened ({error.strerror}); restore access, or {views.AWAY}"
         ) from None

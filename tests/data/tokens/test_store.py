@@ -3,10 +3,13 @@
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -249,3 +252,47 @@ for store in [*stores, another]:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+FAILS = pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])  # a disk; a network drive that was away
+
+
+def failing(number: int) -> Callable[..., NoReturn]:
+    def fail(*_args: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))  # as a read raises it: without the file's name
+
+    return fail
+
+
+@FAILS
+def test_tokens_that_a_disk_cannot_read_are_named_and_read_once_it_can(number, store, stream, monkeypatch):
+    shard = re.escape(str(store.place_of(100)[0]))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", failing(number))
+        with pytest.raises(DataError, match=f"^{shard}: cannot be read .*; fix the cause and run the same"):
+            store.read(100, 200)
+    assert np.array_equal(store.read(100, 200), stream[100:200])
+
+
+def test_a_shard_that_is_cut_short_under_a_reader_is_named(copy):
+    store = TokenStore.open(copy)
+    shard, place = store.place_of(100)
+    store.read(100, 200)
+    os.truncate(shard, 2 * place + 20)  # a mapped file would end the process
+    with pytest.raises(DataError, match=f"^{re.escape(str(shard))}: cut short while it was read; restore it"):
+        store.read(100, 200)
+
+
+@FAILS
+@pytest.mark.parametrize("name", ["checksum", "regular_file.content"])
+def test_what_cannot_be_read_is_not_called_altered(number, name, store, monkeypatch):
+    """Of a shard, and of the tokenizer, whose rebuilding would be the wrong advice."""
+    manifest = (store.folder / "manifest.json").read_bytes()
+    monkeypatch.setattr(f"data.tokens.store.{name}", failing(number))
+    file = store.place_of(0)[0] if name == "checksum" else store.tokenizer
+    with pytest.raises(
+        DataError, match=f"^{re.escape(str(file))}: cannot be read .*; fix the cause"
+    ) as error:
+        store.verify()
+    assert "rebuild" not in str(error.value)
+    assert (store.folder / "manifest.json").read_bytes() == manifest
