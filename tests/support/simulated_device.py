@@ -26,7 +26,9 @@ from torch.utils.backend_registration import _DummyBackendModule, _setup_private
 NAME = "sim"
 MIXED = {"aten::copy_", "aten::_copy_from", "aten::index", "aten::index_put_", "aten::_index_put_impl_"}
 # torch makes these of an empty result, whose size only a device in C++ can change.
-IN_ONE = "arange arange.start arange.start_step polar complex abs stack tril triu"
+IN_ONE = (
+    "arange arange.start arange.start_step polar complex abs stack tril triu sum sum.dim_IntList logsumexp"
+)
 COLLECTIVES = (
     "allreduce_ allreduce_coalesced_ broadcast_ allgather_ _allgather_base_ allgather_into_tensor_coalesced_ "
     "reduce_scatter_ _reduce_scatter_base_ reduce_scatter_tensor_coalesced_ reduce_ gather_ scatter_ "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.evaluation import documents
 from tests.support.fork_server import python
 from tests.support.runs import REPOSITORY, SMALL, metrics, succeed
 
@@ -44,20 +45,26 @@ def test_a_run_computes_there_what_it_computes_on_a_cpu(layout, on_cpu, corpora,
             assert there[name] == pytest.approx(here[name], rel=1e-4)
 
 
-def test_weights_are_validated_and_used_there(on_cpu, corpora):
-    """The same text, greedily, and the same losses to four digits."""
-    prompts = "prompt=[The,def function]"
-    for verb, *keys in (
-        ("validate", f"corpora={corpora}", "sequences=4"),
-        ("generate", prompts, "max_tokens=12", "temperature=0"),
-    ):
-        words = [verb, f"weights={on_cpu}", "dtype=fp32", *keys]
-        here = python("-m", "launch.cli", *words, cwd=REPOSITORY)
-        assert here.returncode == 0 and here.stdout
-        for one, other in zip(on_device(*words).split(), here.stdout.split(), strict=True):
-            is_number = "." in one and one.replace(".", "").replace(",", "").isdecimal()
-            found, expected = (float(word.replace(",", "")) if is_number else word for word in (one, other))
-            assert found == (pytest.approx(expected, rel=1e-4) if is_number else expected)
+@pytest.mark.parametrize("verb", ["validate", "generate", "evaluate"])
+def test_weights_are_used_there(verb, on_cpu, corpora, tmp_path):
+    """The same text, greedily, and the same losses and scores to four digits."""
+    (tmp_path / "piqa").mkdir()
+    lines = "".join(json.dumps(row) + "\n" for row in documents()["piqa"])
+    (tmp_path / "piqa" / "validation.jsonl").write_text(lines)
+    keys = {
+        "validate": [f"corpora={corpora}", "sequences=4"],
+        "generate": ["prompt=[The,def function]", "max_tokens=12", "temperature=0"],
+        "evaluate": [f"benchmarks={tmp_path}", "tasks=piqa", "protocols=paper"],
+    }
+    if verb == "evaluate":
+        pytest.importorskip("lm_eval")
+    words = [verb, f"weights={on_cpu}", "dtype=fp32", *keys[verb]]
+    here = python("-m", "launch.cli", *words, cwd=REPOSITORY)
+    assert here.returncode == 0 and here.stdout
+    for one, other in zip(on_device(*words).split(), here.stdout.split(), strict=True):
+        is_number = "." in one and one.replace(".", "").replace(",", "").isdecimal()
+        found, expected = (float(word.replace(",", "")) if is_number else word for word in (one, other))
+        assert found == (pytest.approx(expected, rel=1e-4) if is_number else expected)
 
 
 def test_the_host_waits_once_a_step_and_once_a_save(corpora, tmp_path):
