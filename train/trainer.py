@@ -196,7 +196,7 @@ class Trainer:
         self._warm = True
 
     def _on_device(self, part: Tensor) -> Tensor:
-        """A copy that a GPU makes when it gets there; of other than pinned memory, the host waits for it."""
+        """`part` on the device; copied from pinned memory, or the host would wait for a GPU."""
         device = self.ranks.device
         if device.type == "cuda":
             part = part.contiguous().pin_memory()

@@ -36,5 +36,5 @@ def checksums(parts: list[Tensor]) -> Tensor:
 
 
 def values(sums: dict[str, Tensor]) -> dict[str, int]:
-    """Checksums as numbers. A device is read once: each read waits for all that it has been given to do."""
+    """Checksums as numbers, read at once: each read waits until the device has done all that is queued."""
     return dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True)) if sums else {}

@@ -128,7 +128,7 @@ class Saver:
             try:
                 if ready is None:
                     copy()
-                else:  # on a stream of its own: the thread's would wait for the steps queued meanwhile
+                else:  # its own stream: the default one also holds the steps that are queued meanwhile
                     with torch.cuda.device(device), torch.cuda.stream(torch.cuda.Stream()):
                         torch.cuda.current_stream().wait_event(ready)
                         copy()

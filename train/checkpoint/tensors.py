@@ -145,7 +145,7 @@ class _Writer(FileSystemWriter):
     """torch's writer, without the random id and the path that would make two saves of one state differ."""
 
     def __init__(self, folder: Path, **how: Any) -> None:
-        # Reading ahead, torch waits for all that a GPU has been given to do, at each tensor of 10 MB.
+        # To read ahead, torch would wait at every 10 MB until the GPU has done all that is queued.
         super().__init__(folder, per_thread_copy_ahead=0, **how)
         self.fs = _Files()
 
