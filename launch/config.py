@@ -42,6 +42,7 @@ FORMS = {
     "service_account": (_NAME, "the name of a service account"),
     "runtime": (_NAME, "the name of a ClusterTrainingRuntime"),
 }
+OF_KUBERNETES = (*FORMS.keys() - {"exclude"}, "format", "port")
 _IMAGE = re.compile(r"[\w.:/-]+(?:@[\w.+-]+:[0-9a-fA-F]{32,})?", re.ASCII)
 
 

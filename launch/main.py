@@ -23,7 +23,7 @@ from data.page import plural
 from launch import k8s, local, slurm
 from launch.config import LaunchConfig
 from launch.job import Job, job_folder, kept, launched, word_for
-from launch.split import KEYS, key_of, split
+from launch.split import KEYS, key_of, split, without_effect
 from launch.torchrun import MEASURE, SPREAD
 from train.checkpoint.folder import complete_steps
 from train.config import RunError, TrainConfig
@@ -53,6 +53,9 @@ def run(argv: list[str]) -> None:
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)
     train = check(config, arguments)
+    for word, kinds in without_effect(mine, config.cluster.name).items():
+        said = f"relama: warning: {word} has no effect with cluster={config.cluster.name}, only with {kinds}"
+        print(said, file=sys.stderr)
     path = run_path(train.run)
     lineage = None if measures else Lineage.read(path)
     if lineage:

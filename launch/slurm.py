@@ -27,9 +27,16 @@ def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
     cluster = config.cluster
     if re.search(r"[\\%]", str(run)):
         raise ConfigError(f"run={run}: Slurm would read the \\ or % in its log's path; give another run=")
+    nodes = config.nodes.replace(":", "-")
+    for name, expected, remedy in (
+        ("nodes", nodes, "give nodes=N"),
+        ("ntasks-per-node", "1", "one torchrun per machine; processes= or gpus= says how many it starts"),
+    ):
+        if (given := cluster.sbatch.get(name, expected)) != expected:
+            raise ConfigError(f"cluster.sbatch.{name}={given}: expected {expected}: {remedy}")
     options = {
         "job-name": "relama-" + re.sub(r"[^\w.-]+", "-", run.name),
-        "nodes": config.nodes.replace(":", "-"),
+        "nodes": nodes,
         "ntasks-per-node": "1",
         "cpus-per-task": str(config.cpus) if config.cpus else None,
         "gpus-per-node": str(config.gpus) if config.gpus else None,

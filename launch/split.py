@@ -5,7 +5,7 @@ from dataclasses import fields
 from configs.elsewhere import ELSEWHERE, OF_SBATCH
 from configs.load import ConfigError
 from configs.schema import COMMON
-from launch.config import ClusterConfig
+from launch.config import OF_KUBERNETES, ClusterConfig
 
 KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "image", "max_restarts", "wait", "dry_run")
 
@@ -14,6 +14,16 @@ MEANT = {
     *(field.name for field in fields(ClusterConfig) if field.name not in COMMON),
     *(name for name, keys in ELSEWHERE.items() if keys[0].startswith("cluster.")),
     *OF_SBATCH,
+}
+# The keys that only some kinds of cluster read.
+READ_BY = {
+    "image": ("kubernetes",),
+    "cpus": ("slurm", "kubernetes"),
+    "wait": ("slurm", "kubernetes"),
+    "cluster.exclude": ("slurm", "kubernetes"),
+    "cluster.rendezvous": ("local",),
+    **dict.fromkeys((f"cluster.{name}" for name in ("partition", "time", "setup", "sbatch")), ("slurm",)),
+    **dict.fromkeys((f"cluster.{name}" for name in OF_KUBERNETES), ("kubernetes",)),
 }
 
 
@@ -25,6 +35,12 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
     argv = [f"cluster.{arg[7:]}" if arg.startswith("launch.") else arg for arg in argv]  # launch.format=
     mine = [arg for arg in argv if _is_own(key_of(arg)) or arg in ("-h", "--help")]
     return mine, [arg for arg in argv if arg not in mine]
+
+
+def without_effect(mine: list[str], cluster: str) -> dict[str, str]:
+    """The launch's own arguments that this kind of cluster does not read, with the kinds that do."""
+    found = {arg: READ_BY.get(".".join(key_of(arg).split(".")[:2]), (cluster,)) for arg in mine}
+    return {arg: " and ".join(kinds) for arg, kinds in found.items() if cluster not in kinds}
 
 
 def key_of(arg: str) -> str:

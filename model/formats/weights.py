@@ -136,7 +136,8 @@ def written_whole(output: Path) -> Iterator[Path]:
     except RuntimeError as error:  # torch.save hides the cause
         free = shutil.disk_usage(output.absolute().parent).free
         raise FormatError(
-            f"output={output}: could not be written ({_first_line(error)}); its disk has {free:,} bytes free"
+            f"output={output}: could not be written ({_first_line(error)}); its disk has {free:,} bytes "
+            "free; if that is too little, make room there, or choose another folder"
         ) from None
 
 

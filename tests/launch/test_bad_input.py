@@ -20,6 +20,11 @@ REFUSED = [
     (["cluster=slurm", "cluster.time=soon"], "cluster.time=soon: expected Slurm's hours:minutes:seconds"),
     (["cluster=slurm", "cluster.time=5"], "cluster.time=5: expected more than cluster.grace=300 s"),
     (["cluster=slurm", "cluster.sbatch.Bad=1"], "cluster.sbatch=Bad: expected a long option's name"),
+    (["cluster=slurm", "cluster.sbatch.nodes=3", "dry_run=true"], "sbatch.nodes=3: expected 1: give nodes=N"),
+    (
+        ["cluster=slurm", "cluster.sbatch.ntasks-per-node=8", "dry_run=true"],
+        "cluster.sbatch.ntasks-per-node=8: expected 1: one torchrun per machine; processes= or gpus=",
+    ),
     (["cluster=slurm", "cluster.environment.'A-B'=1"], "cluster.environment"),
     (["node=2"], "node: unknown key; did you mean nodes?"),
     (["cluster.partitoin=x"], "cluster.partitoin: unknown key; did you mean cluster.partition?"),
@@ -111,3 +116,35 @@ def test_an_unreachable_controller_does_not_mean_that_the_job_ended(nowhere, cap
     for verb in ("status", "stop"):
         assert main([verb, "run=r"]) == 1
         assert "squeue does not answer (slurm_load_jobs error: Unable" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["cluster=slurm", "image=r/x:1"],
+            "image=r/x:1 has no effect with cluster=slurm, only with kubernetes",
+        ),
+        (
+            ["cluster.sbatch.account=me"],
+            "cluster.sbatch.account=me has no effect with cluster=local, only with s",
+        ),
+        (["cpus=4"], "cpus=4 has no effect with cluster=local, only with slurm and kubernetes"),
+        (
+            ["cluster=kubernetes", "image=r/x:1", "cluster.volumes=a:/a", "cluster.time=1:00:00"],
+            "cluster.time=1:00:00 has no effect with cluster=kubernetes, only with slurm",
+        ),
+        (
+            ["cluster=slurm", "cluster.sbatch.nodes=2", "nodes=2", "cluster.exclude=a", "cluster.grace=9"],
+            None,
+        ),
+    ],
+)
+def test_a_key_that_the_cluster_does_not_read_is_a_warning_beside_what_is_printed(
+    arguments, said, nowhere, capsys
+):
+    assert main([*arguments, "dry_run=true", "model=tiny", "data=mix"]) == 0
+    printed = capsys.readouterr()
+    warned = [line for line in printed.err.splitlines() if "has no effect" in line]
+    assert len(warned) == (said is not None) and all(said in line for line in warned)
+    assert printed.out and "has no effect" not in printed.out
