@@ -8,6 +8,7 @@ its block.
 
 import gc
 import json
+import random
 import re
 import shlex
 import signal
@@ -145,11 +146,12 @@ def page_folder(corpora, tmp_path, monkeypatch) -> Path:
     (tmp_path / "corpora").mkdir()
     for source in corpora.iterdir():
         (tmp_path / "corpora" / source.name).symlink_to(source)
+    drawn = random.Random(0)
     for name in ("texts", "FILES_OR_FOLDERS"):
         (tmp_path / name).mkdir()
-        for i in range(300):
-            words = " ".join(f"{a}{b}" for a in ("ka", "lo", "mi") for b in ("ra", "sel", f"bo{i * 7 % 13}"))
-            (tmp_path / name / f"{i}.txt").write_text(f"Document {i}. {words}\n" * 4)
+        for i in range(300):  # enough different words for the 4,096 pieces of data=text
+            words = " ".join("".join(drawn.choices("abdefgiklmnoprstuvz", k=6)) for _ in range(20))
+            (tmp_path / name / f"{i}.txt").write_text(f"Document {i}. {words}\n" * 2)
     piqa = {"goal": "Catch a fish", "sol1": "use a rod", "sol2": "use a very large net", "label": 0}
     (tmp_path / "benchmarks" / "piqa").mkdir(parents=True)
     for split in ("train", "validation"):
