@@ -81,7 +81,14 @@ def reason(error: OSError) -> str:
     path = error.filename2 or error.filename
     if error.errno in _NO_FOLDER and path and _file_in(Path(path)):
         return "a file, expected a folder"
+    if error.errno in _NO_TARGET and path and (link := _dead_link(Path(path))):
+        return f"{link} is a link to {os.readlink(link)}, which is missing"
     return error.strerror or str(error)
+
+
+def again(error: OSError) -> str:
+    """How to go on after a place could not be written; `report` itself says it of a full disk."""
+    return "" if error.errno in FULL else "; fix the cause and run the same command again"
 
 
 def _room(error: Exception, text: str) -> str:

@@ -6,6 +6,7 @@ the file and record it came from, so any trained token can be traced back to the
 """
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
 
+from configs.errors import FAILING, again
 from data import folders
 from data.errors import DataError
 
@@ -209,6 +211,8 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno in FAILING:
+            raise DataError(f"{path}: cannot be read ({os.strerror(error.errno)}){again(error)}") from None
         raise DataError(f"{path}: not a readable Parquet file ({error})") from None
     absent = sorted(set(SCHEMA.names) - set(file.schema_arrow.names))
     if absent:

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from configs import regular_file
-from configs.errors import FAILING, reason
+from configs.errors import FAILING, again, reason
 from data.errors import DataError
 from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
@@ -66,7 +66,7 @@ def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: boo
     except OSError as error:
         if error.errno in FAILING:
             raise
-        raise DataError(f"{corpora}: the sample cannot be written ({reason(error)})") from None
+        raise DataError(f"{corpora}: the sample cannot be written ({reason(error)}){again(error)}") from None
     return _difference(corpora / "sample", older, made, vocab_size, replace)
 
 

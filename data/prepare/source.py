@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from configs.errors import reason
+from configs import regular_file
+from configs.errors import FAILING, again, reason
 from data import engine, folders, mixture, remote
 from data.documents import text_files
 from data.errors import DataError, OtherSettings
@@ -66,7 +67,8 @@ def make(config: PrepareConfig) -> None:
             if config.output and remote.is_remote(config.output):
                 publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
-        raise DataError(f"{config.output or config.folder}: cannot be written ({reason(error)})") from None
+        place = config.output or config.folder
+        raise DataError(f"{place}: cannot be written ({reason(error)}){again(error)}") from None
 
 
 def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | None" = None) -> None:
@@ -110,12 +112,15 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
 
 def _is_prepared(folder: Path, settings: dict) -> bool:
     """Whether the text exists with these settings. Raises DataError if it was made with others."""
+    report = folder / "report.json"
     if not (folder / "text").exists():
         return False
     try:
-        made = json.loads((folder / "report.json").read_text())["settings"]
+        made = json.loads(regular_file.content(report))["settings"]
         made["input"] = remote.completed(made["input"], settings["input"])
-    except (OSError, ValueError, KeyError, TypeError):  # TypeError: not an object
+    except (OSError, ValueError, KeyError, TypeError) as error:  # TypeError: not an object
+        if isinstance(error, OSError) and error.errno in FAILING:
+            raise DataError(f"{report}: cannot be read ({reason(error)}){again(error)}") from None
         made = {}
     different = [key for key in settings if made.get(key) != settings[key]]
     if different:

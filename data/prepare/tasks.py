@@ -130,7 +130,7 @@ def _check_unchanged(plan: Plan, path: Path) -> None:
     try:
         now = stamp_now(path)
     except Exception as error:
-        raise PassingError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
+        raise PassingError(f"{path}: cannot be read ({_why(error, path)})") from error
     if now != plan.stamps[path]:
         raise DataError(
             f"{path}: changed since this preparation began ({plan.stamps[path][0]:,} bytes then, {now[0]:,} "
@@ -155,9 +155,17 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
         yield Drop("too large", str(one.input), position, f"{error}; read up to here", malformed=True)
     except Exception as error:  # a reader may raise any exception
         if is_passing(error) or not is_fetched:
-            raise PassingError(f"{one.input}: cannot be read ({type(error).__name__}: {error})") from error
+            raise PassingError(f"{one.input}: cannot be read ({_why(error, one.input)})") from error
         detail = f"the file cannot be read from here on: {type(error).__name__}: {error}"
         yield Drop(BROKEN, str(one.input), position, detail, malformed=True)
+
+
+def _why(error: Exception, path: Path) -> str:
+    """Why `path` cannot be read; of a folder, which file."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return f"{type(error).__name__}: {error}"
+    is_below = error.filename and str(error.filename) != str(path)
+    return f"{error.filename}: {error.strerror}" if is_below else error.strerror
 
 
 def _renamed(item: Record | Drop, path: Path, original: Path) -> Record | Drop:
