@@ -332,7 +332,7 @@ def test_a_disk_that_fills_is_one_line_and_nothing_looks_finished(tmp_path, reci
         (["recipe=commoncrawl", "input=x", "languages=en"], ["languages=en: now ccnet.languages=en"]),
         (["recipe=all", "input=x", "stand_in=true"], ["stand_in=true: now ccnet.stand_in=true"]),
         (["recipe=ccnet-models", "input=x", "ccnet.skip=perplexity"], ["input=x", "WET or WARC"]),
-        (["recipe=text", "input=x"], ["source"]),
+        (["recipe=text", "input=README.md"], ["source"]),
         (["recipe=c4"], ["input"]),
         (["recipe=c4", "input=x", "stage=txt"], ["stage=txt", "text, tokens, all"]),
         (["recipe=c4", "stage=tokens"], ["tokenizer", "relama tokenizer"]),
