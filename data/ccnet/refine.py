@@ -7,6 +7,7 @@ after any restart.
 """
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -173,8 +174,14 @@ def _select(
     ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], task: int
 ) -> None:
     """Keep the pages in head and middle that resemble those that Wikipedia cites."""
-    chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[task]))
-    folders.commit_once(_refined(chosen, scored[task], refined[task]), refined[task])
+    if not limits and "references" in ccnet.skip:  # nothing to choose by
+        temporary = folders.aside(folders.own(refined[task]))
+        for path in scored[task].iterdir():
+            os.link(path, temporary / path.name)
+    else:
+        chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[task]))
+        temporary = _refined(chosen, scored[task], refined[task])
+    folders.commit_once(temporary, refined[task])
 
 
 def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document) -> Document | Drop:

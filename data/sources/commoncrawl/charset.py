@@ -35,9 +35,9 @@ def _decoded(body: bytes, charset: str) -> str:
         return _of_iso_2022(body, charset) or text if may_switch else text
     except UnicodeDecodeError:
         pass
-    marked = body.decode("utf-8-sig", errors="surrogateescape")
-    n_wrong = sum(map(marked.count, set(marked) & _ESCAPES))
-    if len(body) - len(marked) > _RARE * n_wrong:  # each character beyond ASCII has one to three bytes more
+    n_marked = len(body.decode("utf-8-sig", errors="surrogateescape"))  # each wrong byte is a character
+    n_wrong = n_marked - len(body.decode("utf-8-sig", errors="ignore"))
+    if len(body) - n_marked > _RARE * n_wrong:  # each character beyond ASCII has one to three bytes more
         return body.decode("utf-8-sig", errors=_HANDLER)
     for encoding in _named(body, charset):
         try:
@@ -72,5 +72,4 @@ def _as_windows_1252(error: UnicodeError) -> tuple[str, int]:
 
 
 _HANDLER = "relama-windows-1252"
-_ESCAPES = frozenset(map(chr, range(0xDC80, 0xDD00)))  # as which "surrogateescape" gives wrong bytes
 codecs.register_error(_HANDLER, _as_windows_1252)

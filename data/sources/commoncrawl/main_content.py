@@ -77,17 +77,16 @@ def _with_marks(html: str, signs: list[int]) -> str:
     """The page with a mark after each lone sign that is to be kept."""
     parts, end = [], 0
     for place in signs:
-        if found := LONE_SIGN.match(html, place):
-            parts += html[end:place], _kept_sign(found)
+        found = LONE_SIGN.match(html, place)
+        if found and _is_kept(unescape(found[2])):
+            parts += html[end:place], f">{found[1]}{found[2]}{_JOINER}{found[3]}<"
             end = found.end()
     return "".join([*parts, html[end:]]) if parts else html
 
 
-def _kept_sign(found: re.Match[str]) -> str:
-    """A lone sign between tags with a mark that keeps it, unless it is a bullet."""
-    sign = unescape(found[2])
-    is_kept = len(sign) == 1 and sign not in _BULLETS and not sign.isspace()
-    return f">{found[1]}{found[2]}{_JOINER}{found[3]}<" if is_kept else found[0]
+def _is_kept(sign: str) -> bool:
+    """Whether a sign that stands alone between tags is part of the text, not a bullet."""
+    return len(sign) == 1 and sign not in _BULLETS and not sign.isspace()
 
 
 def _extract(html: str, facts: Facts) -> tuple[str, str]:

@@ -30,12 +30,14 @@ static const Kind kinds[] = {
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 static uint8_t firsts[256 + 1]; /* of the kinds with each first letter; the next letter's follow */
+static byte plain[256];         /* 1: space in ASCII, 2: any other character of it but &, 0: the rest */
 
 void prepare_kinds(void) {
     for (int letter = 0, i = 0; letter <= 256; letter++) {
         firsts[letter] = (uint8_t)i;
         while (i < N_KINDS && (byte)*kinds[i].name == letter) i++;
     }
+    for (byte c = 0; c < 0x80; c++) plain[c] = c == '&' ? 0 : is_space(&c) ? 1 : 2;
 }
 
 static uint32_t kind_of(const byte *name, uint32_t n) {
@@ -44,45 +46,47 @@ static uint32_t kind_of(const byte *name, uint32_t n) {
     return 0;
 }
 
-/* One character of the text. A space beyond ASCII may be extracted as a character. */
-static inline void add_character(Page *page, int is_word, int is_ascii) {
+/* One character of the text, beyond ASCII or escaped. A space may be extracted as a character. */
+static void add_character(Page *page, int is_word) {
     Sums *now = &page->now;
     int starts = is_word && !(now->at && page->is_word[now->at - 1]);
     page->is_word[now->at++] = (byte)is_word;
     now->nonspace += (uint32_t)is_word;
     now->starts += (uint32_t)starts;
-    if (!page->dark) page->shown += (uint64_t)(page->pre ? 1 : is_word ? 1 + starts : is_ascii ? 0 : 2);
+    if (!page->dark) page->shown += (uint64_t)(page->pre ? 1 : is_word ? 1 + starts : 2);
 }
 
-static inline int is_plain(byte c) { return c > ' ' && c < 0x80 && c != '&'; }
-
-/* The same for as many plain characters as stand here; returns the position after them. */
-static inline const byte *add_plain(Page *page, const byte *at, const byte *end) {
+/* The same for all characters up to one that needs a closer look; returns the position after them. Most of a page's text
+passes here, so nothing but the loop's condition is a branch. */
+static const byte *add_plain(Page *page, const byte *at, const byte *end) {
     Sums *now = &page->now;
     const byte *begin = at;
-    byte *is_word = page->is_word + now->at;
-    uint32_t starts = !(now->at && is_word[-1]);
-    while (at < end && is_plain(*at)) *is_word++ = 1, at++;
+    byte *is_word = page->is_word + now->at, was_word = now->at && is_word[-1];
+    uint32_t nonspace = 0, starts = 0;
+    for (byte kind; at < end && (kind = plain[*at]); at++) {
+        byte word = kind - 1;
+        *is_word++ = word;
+        nonspace += word;
+        starts += word & !was_word;
+        was_word = word;
+    }
     uint32_t n = (uint32_t)(at - begin);
-    now->at += n, now->nonspace += n, now->starts += starts;
-    if (!page->dark) page->shown += n + (page->pre ? 0 : starts);
+    now->at += n, now->nonspace += nonspace, now->starts += starts;
+    if (!page->dark) page->shown += page->pre ? n : nonspace + starts;
+    if (page->pre && page->lists)
+        for (; begin < at; begin++) page->extra += *begin == '\n' ? 2 * (uint64_t)page->lists : 0;
     return at;
 }
 
 static void add_text(Page *page, const byte *at, const byte *end, int is_raw) {
-    while (at < end) {
-        if (is_plain(*at)) {
-            at = add_plain(page, at, end);
-            continue;
-        }
+    while ((at = add_plain(page, at, end)) < end) {
         if (*at == '&' && !is_raw) {
             const byte *semicolon = memchr(at, ';', (size_t)(end - at));
-            add_character(page, at[1] != 'n', 0); /* of &amp; &lt; &gt; &quot; &nbsp; */
+            add_character(page, at[1] != 'n'); /* of &amp; &lt; &gt; &quot; &nbsp; */
             at = semicolon ? semicolon + 1 : end;
             continue;
         }
-        if (*at == '\n' && page->pre) page->extra += 2 * (uint64_t)page->lists;
-        add_character(page, !is_space(at), *at <= ' ');
+        add_character(page, !is_space(at));
         at += width(*at);
     }
 }

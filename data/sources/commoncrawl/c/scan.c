@@ -144,29 +144,56 @@ static int add_word(Words *words, PyObject *list, const byte *from, const byte *
     return failed ? -1 : 0;
 }
 
-/* Add the words of all values of an attribute: `name` and then "…", '…' or characters up to a space. */
-static int add_values(Words *words, PyObject *list, const byte *at, const byte *end, const char *name) {
-    size_t n_name = strlen(name);
-    while ((at = memmem(at, (size_t)(end - at), name, n_name))) {
-        at += n_name;
-        if (at >= end) return 0;
-        const byte *from = at, *to = at;
-        if (*at == '"' || *at == '\'') {
-            if (!(to = memchr(at + 1, *at, (size_t)(end - at - 1)))) continue;
-            at = to + 1;
-        } else {
-            while (to < end && *to != '"' && *to != '\'' && *to != '>' && !is_space(to)) to += width(*to);
-            at = to;
-        }
-        while (from < to && (*from == '"' || *from == '\'')) from++;
-        while (from < to && (to[-1] == '"' || to[-1] == '\'')) to--;
-        while (from < to) {
-            while (from < to && is_space(from)) from += width(*from);
-            const byte *word = from;
-            while (from < to && !is_space(from)) from += width(*from);
-            if (from > word && is_wanted(words, word, from) && add_word(words, list, word, from) < 0) return -1;
+/* Add the words of an attribute's value, which begins at `*at`: "…", '…' or characters up to a space. Moves `*at` to the
+value's end, unless its quotation mark is never closed. */
+static int add_value(Words *words, PyObject *list, const byte **at, const byte *end) {
+    if (*at >= end) return 0;
+    const byte *from = *at, *to = *at;
+    if (*from == '"' || *from == '\'') {
+        if (!(to = memchr(from + 1, *from, (size_t)(end - from - 1)))) return 0;
+        *at = to + 1;
+    } else {
+        while (to < end && *to != '"' && *to != '\'' && *to != '>' && !is_space(to)) to += width(*to);
+        *at = to;
+    }
+    while (from < to && (*from == '"' || *from == '\'')) from++;
+    while (from < to && (to[-1] == '"' || to[-1] == '\'')) to--;
+    while (from < to) {
+        while (from < to && is_space(from)) from += width(*from);
+        const byte *word = from;
+        while (from < to && !is_space(from)) from += width(*from);
+        if (from > word && is_wanted(words, word, from) && add_word(words, list, word, from) < 0) return -1;
+    }
+    return 0;
+}
+
+/* Whether a word stands right before `at`, and not before `begin`, which may be behind it. */
+static int ends(const byte *begin, const byte *at, const char *word) {
+    Py_ssize_t n = (Py_ssize_t)strlen(word);
+    return at - begin >= n && !memcmp(at - n, word, (size_t)n);
+}
+
+/* Add the words of all classes and ids, in one pass over the signs of equality: far faster than a search for each name.
+A name inside a value of its own kind does not count. Sets NUMBERED. */
+static int add_values(Words *words, PyObject *list, const byte *begin, const byte *end, int *features) {
+    const byte *after_class = begin, *after_id = begin;
+    for (const byte *at = begin; (at = memchr(at, '=', (size_t)(end - at)));) {
+        at++;
+        const byte **after = ends(after_class, at, "class=") ? &after_class : ends(after_id, at, "id=") ? &after_id : NULL;
+        if (after) {
+            *after = at;
+            if (add_value(words, list, after, end) < 0) return -1;
+        } else if (ends(begin, at, " start=")) {
+            *features |= NUMBERED;
         }
     }
+    return 0;
+}
+
+/* Whether a page has the name of a field of a forum's members: Posts, Beitr\u00e4ge. */
+static int names_forum(const byte *begin, const byte *end) {
+    for (const byte *at = begin; (at = memchr(at, ':', (size_t)(end - at))); at++)
+        if (ends(begin, at, "osts") || ends(begin, at, "Beitr\xC3\xA4ge")) return 1;
     return 0;
 }
 
@@ -233,10 +260,9 @@ PyObject *scan(PyObject *module, PyObject *const *args, Py_ssize_t n_args) {
             failed = append_number(signs, n_counted) < 0;
         }
     }
-    if (memmem(begin, (size_t)length, "osts:", 5) || memmem(begin, (size_t)length, "Beitr\xC3\xA4ge:", 10)) features |= FORUM;
-    if (memmem(begin, (size_t)length, " start=", 7)) features |= NUMBERED;
+    if (names_forum(begin, end)) features |= FORUM;
     for (Py_ssize_t i = 0; i + 1 < n_letters; i += 2) words.wanted[letters[i] & 127][letters[i + 1] & 127] = 1;
-    failed = failed || add_values(&words, names, begin, end, "class=") < 0 || add_values(&words, names, begin, end, "id=") < 0;
+    failed = failed || add_values(&words, names, begin, end, &features) < 0;
     PyMem_Free(words.at);
     PyMem_Free(words.size);
     if (failed) {

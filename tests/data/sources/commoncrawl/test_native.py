@@ -58,6 +58,8 @@ def test_no_page_has_more_text_than_its_outline_says(native: ModuleType):
         "é\U0001f600<p>日</p>> – <b>x > &ndash;\u3000<i>–</i><UL><FOOTER><Nav><ol\tstart=3>",
         "<footers>&a b;<",
         "<aside><ol start=3>",
+        """class="id=share class=widget" id='class=gutter id=sr-only' id=class=widgets class=id=share x""",
+        "<ol id= start=5>",
     ],
 )
 def test_a_scan_finds_what_the_patterns_find(native: ModuleType, html: str):
