@@ -35,9 +35,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     Node *nodes;
-    float *scores;  /* of each piece, by its number */
-    int32_t *sizes; /* in bytes, likewise */
-    Word *words;    /* at the place of their hash; NULL if a piece may hold more than one word */
+    float *scores; /* of each piece, by its number */
+    Word *words;   /* at the place of their hash; NULL if a piece may hold more than one word */
     float unknown_score;
 } Pieces;
 
@@ -68,8 +67,10 @@ static inline int32_t character_length(uint8_t first) {
     return first < 0xC0 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
 }
 
-/* The pieces of a text whose preceding ones score `before`, and how many; of an unknown character its negative size. */
-static int32_t segment(const Pieces *m, const uint8_t *text, int32_t size, float before, End *ends, int32_t *pieces) {
+/* The pieces of a text, which begins at `first` in its line and whose preceding pieces score `before`, and how many; of
+an unknown character at a byte i of the line, -1 - i. */
+static int32_t segment(const Pieces *m, const uint8_t *text, int32_t size, int32_t first, float before, End *ends,
+                       int32_t *pieces) {
     for (int32_t i = 0; i <= size; i++) ends[i].start = -1;
     ends[0].score = before;
     for (int32_t start = 0, length; start < size; start += length) {
@@ -89,7 +90,7 @@ static int32_t segment(const Pieces *m, const uint8_t *text, int32_t size, float
     int32_t count = 0;
     for (int32_t at = size; at > 0; at = ends[at].start) count++;
     for (int32_t at = size, place = count; at > 0; at = ends[at].start)
-        pieces[--place] = ends[at].piece < 0 ? ends[at].start - at : ends[at].piece;
+        pieces[--place] = ends[at].piece < 0 ? -1 - (first + ends[at].start) : ends[at].piece;
     return count;
 }
 
@@ -146,7 +147,8 @@ static const Word *remembered(const Pieces *m, const uint8_t *text, int32_t size
 }
 
 /* The same as `segment` for one word, also adding its pieces to `score`. */
-static int32_t add_word(const Pieces *m, const uint8_t *text, int32_t size, float *score, End *ends, int32_t *pieces) {
+static int32_t add_word(const Pieces *m, const uint8_t *text, int32_t size, int32_t first, float *score, End *ends,
+                        int32_t *pieces) {
     const Word *word = m->words && size <= MOST_BYTES ? remembered(m, text, size) : NULL;
     /* A sum of `size` terms is wrong by at most size / 2 units in the last place, each 2^-23 of it; of two sums, and
     twice that for the other's greater size. */
@@ -157,7 +159,7 @@ static int32_t add_word(const Pieces *m, const uint8_t *text, int32_t size, floa
         }
         return word->count;
     }
-    int32_t count = segment(m, text, size, *score, ends, pieces);
+    int32_t count = segment(m, text, size, first, *score, ends, pieces);
     *score = ends[size].score;
     return count;
 }
@@ -169,25 +171,24 @@ static int has_space(PyObject *text) {
 }
 
 /* The pieces' numbers, but neighboring unknown characters as one text, as in the library; None if a space is one. */
-static PyObject *list_of(const Pieces *m, const uint8_t *text, int32_t *pieces, Py_ssize_t count) {
+static PyObject *list_of(const uint8_t *line, const int32_t *pieces, Py_ssize_t count) {
+    PyObject *list = PyList_New(count), *piece;
     Py_ssize_t n = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        if (n && pieces[i] < 0 && pieces[n - 1] < 0) pieces[n - 1] += pieces[i];
-        else pieces[n++] = pieces[i];
-    }
-    PyObject *list = PyList_New(n);
-    for (Py_ssize_t i = 0; list && i < n; i++) {
-        int32_t size = pieces[i] < 0 ? -pieces[i] : m->sizes[pieces[i]];
-        PyObject *piece =
-            pieces[i] < 0 ? PyUnicode_DecodeUTF8((const char *)text, size, NULL) : PyLong_FromLong(pieces[i]);
-        text += size;
-        if (piece) PyList_SET_ITEM(list, i, piece);
+    for (Py_ssize_t i = 0; list && i < count; n++) {
+        if (pieces[i] < 0) {
+            int32_t start = -1 - pieces[i], end = start;
+            for (; i < count && pieces[i] == -1 - end; i++) end += character_length(line[end]);
+            piece = PyUnicode_DecodeUTF8((const char *)line + start, end - start, NULL);
+            if (piece && has_space(piece)) {
+                Py_DECREF(piece);
+                Py_DECREF(list);
+                Py_RETURN_NONE;
+            }
+        } else piece = PyLong_FromLong(pieces[i++]);
+        if (piece) PyList_SET_ITEM(list, n, piece);
         else Py_CLEAR(list);
-        if (piece && pieces[i] < 0 && has_space(piece)) {
-            Py_DECREF(list);
-            Py_RETURN_NONE;
-        }
     }
+    if (list && n < count && PyList_SetSlice(list, n, count, NULL) < 0) Py_CLEAR(list);
     return list;
 }
 
@@ -206,9 +207,9 @@ static PyObject *Pieces_encode(Pieces *m, PyObject *line) {
         for (Py_ssize_t at = 0, end; at < size && score >= LEAST_SCORE; at = end, total += count) {
             const uint8_t *space = m->words ? memchr(text + at + 1, ' ', (size_t)(size - at - 1)) : NULL;
             end = space ? space - text : size;
-            count = add_word(m, text + at, (int32_t)(end - at), &score, ends, pieces + total);
+            count = add_word(m, text + at, (int32_t)(end - at), (int32_t)at, &score, ends, pieces + total);
         }
-        list = score < LEAST_SCORE ? Py_NewRef(Py_None) : list_of(m, text, pieces, total);
+        list = score < LEAST_SCORE ? Py_NewRef(Py_None) : list_of(text, pieces, total);
     } else PyErr_NoMemory();
     PyMem_Free(ends);
     PyMem_Free(pieces);
@@ -256,8 +257,7 @@ static int make(Pieces *m, const Entry *entries, const float *scores, uint32_t n
     int has_inner_spaces = 0;
     m->nodes = PyMem_Malloc(sizeof(Node) * room);
     m->scores = PyMem_Calloc((size_t)most + 1, sizeof(float));
-    m->sizes = PyMem_Calloc((size_t)most + 1, sizeof(int32_t));
-    if (!spans || !m->nodes || !m->scores || !m->sizes) {
+    if (!spans || !m->nodes || !m->scores) {
         PyMem_Free(spans);
         PyErr_NoMemory();
         return -1;
@@ -266,7 +266,6 @@ static int make(Pieces *m, const Entry *entries, const float *scores, uint32_t n
     PyMem_Free(spans);
     for (uint32_t i = 0; i < n; i++) {
         m->scores[entries[i].piece] = scores[i];
-        m->sizes[entries[i].piece] = (int32_t)entries[i].size;
         has_inner_spaces |= !!memchr(entries[i].text + 1, ' ', (size_t)entries[i].size - 1);
     }
     if (!has_inner_spaces && !(m->words = PyMem_Calloc(SLOTS, sizeof(Word)))) {
@@ -310,7 +309,6 @@ static int Pieces_init(Pieces *m, PyObject *args, PyObject *named) {
 static void Pieces_dealloc(Pieces *m) {
     PyMem_Free(m->nodes);
     PyMem_Free(m->scores);
-    PyMem_Free(m->sizes);
     PyMem_Free(m->words);
     Py_TYPE(m)->tp_free((PyObject *)m);
 }
