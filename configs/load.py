@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CONFIGS", "ConfigError", "entry", "from_tree", "from_yaml", "load", "quoted", "save", "to_yaml"]
 LOCAL = ("corpora", "run", "output", "to", "folder")  # keys that name a place here; some verbs take URLs
+NO_MEMORY = (
+    "out of memory: this machine has too little free, or a limit allows too little (ulimit -v, the job's); "
+    "free some or raise the limit, and run the same command again"
+)
 T = TypeVar("T")
 
 
@@ -104,8 +108,8 @@ def entry(
 ) -> int:
     """Run a verb; the user's mistakes (ConfigError and `errors`) become one line and exit code 1.
 
-    So do a full disk and missing rights. Ctrl-C is one line and exit code 130. Under torchrun, where every
-    rank meets the same mistake, the first rank of each node prints the line.
+    So do a full disk, missing rights and memory that runs out. Ctrl-C is one line and exit code 130. Under
+    torchrun, where every rank meets the same mistake, the first rank of each node prints the line.
     """
     terminal.accept_any_text()
     raise_again()
@@ -124,6 +128,9 @@ def entry(
         if explained(error) is None:
             raise
         report(error)
+        return 1
+    except MemoryError:
+        report(MemoryError(NO_MEMORY))
         return 1
     except BaseException as error:
         # torch's checkpoints wrap what any rank raised, Ctrl-C too.

@@ -122,6 +122,16 @@ def test_missing_rights_are_looked_at_where_something_exists(tmp_path):
     assert said and said.startswith(f"{path}: Permission denied") and said.endswith(f"(ls -ld {tmp_path})")
 
 
+def test_memory_that_runs_out_is_one_line_of_any_verb(capsys):
+    def verb(_words: list[str]) -> None:
+        bytearray(1 << 62)
+
+    assert entry(verb, []) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("relama: error: out of memory: ") and line.endswith("run the same command again\n")
+    assert line.count("\n") == 1
+
+
 def test_other_errors_of_the_system_keep_their_traceback():
     def verb(_words: list[str]) -> None:
         raise OSError(errno.ENOENT, "No such file", "x")
