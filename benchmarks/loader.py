@@ -90,7 +90,7 @@ def against_the_trainer(stores: dict[str, TokenStore], threads: int) -> None:
         "import time, torch, train_step\n"
         f"torch.set_num_threads({threads})\n"
         "shape = train_step.SHAPES['a']\n"
-        "step = train_step.relama_step(shape)\n"
+        "step = train_step.relama_step(shape, 'fp32')\n"
         "tokens = torch.randint(0, 32000, (shape.batch, shape.model.max_seq_len + 1))\n"
         "times = []\n"
         "for _ in range(4):\n"

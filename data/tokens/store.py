@@ -269,7 +269,8 @@ def _with_room(opening: Callable[[], Opened]) -> Opened:
 def _opened(folder: Path, name: str, store: int) -> BinaryIO:
     """`store` distinguishes two stores that were at one path at different times."""
     file = open(folder / name, "rb", buffering=0)  # noqa: SIM115 - the cache holds it
-    os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)  # or the system would read 128 KiB ahead
+    if hasattr(os, "posix_fadvise"):  # otherwise the system would read 128 KiB ahead at each access
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
     return file
 
 
