@@ -20,6 +20,7 @@ from configs import regular_file
 from configs.checks import near
 from data.errors import DataError
 
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system without flock
 
 
@@ -290,6 +291,17 @@ def own(path: Path) -> Path:
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
 
 
+def link(source: Path, goal: Path) -> None:
+    """Give a file a second name; where its file system has no links (or no more), a complete copy."""
+    try:
+        os.link(source, goal)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        with replacing(goal, own(goal)) as temporary:
+            shutil.copyfile(source, temporary)
+
+
 def sync_tree(folder: Path) -> None:
     """Sync a folder and everything in it to disk."""
     for path in [*sorted(folder.rglob("*")), folder]:
@@ -301,5 +313,8 @@ def sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems sync no folders
+            raise
     finally:
         os.close(handle)

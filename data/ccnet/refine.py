@@ -7,7 +7,6 @@ after any restart.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -177,7 +176,7 @@ def _select(
     if not limits and "references" in ccnet.skip:  # nothing to choose by
         temporary = folders.aside(folders.own(refined[task]))
         for path in scored[task].iterdir():
-            os.link(path, temporary / path.name)
+            folders.link(path, temporary / path.name)
     else:
         chosen = (_chosen(ccnet, limits, page) for page in _pages(scored[task]))
         temporary = _refined(chosen, scored[task], refined[task])

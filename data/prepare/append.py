@@ -144,13 +144,8 @@ def _added(store: Path, part: dict, goal: Path, number: int, offset: int) -> dic
 
 
 def _link(source: Path, goal: Path) -> None:
-    """The same file under two names, or a copy where the file system has no links."""
-    if not source.exists():  # .sums, of a store that an earlier version wrote
-        return
-    try:
-        os.link(source, goal)
-    except OSError:
-        shutil.copyfile(source, goal)
+    if source.exists():  # not .sums, in a store that an earlier version wrote
+        folders.link(source, goal)
 
 
 def run(argv: list[str]) -> None:

@@ -54,7 +54,7 @@ def write_task(plan: Plan, task: int) -> None:
         goal = plan.text / path.name
         if not dropped:
             if not goal.exists():
-                os.link(path, goal)
+                folders.link(path, goal)
             continue
         for row, document in enumerate(read_documents(path)):
             if row in dropped:

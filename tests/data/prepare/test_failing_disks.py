@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -73,3 +74,39 @@ def test_corpora_on_a_disk_that_is_not_mounted_are_named_with_it(source, tmp_pat
     assert made(capsys) == (1, f"relama: error: corpora/mine: cannot be written ({where}); {GOES_ON}")
     (tmp_path / "disk" / "corpora").mkdir(parents=True)
     assert made(capsys)[0] == 0
+
+
+@pytest.mark.parametrize("why", [errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK])
+def test_a_file_system_without_links_holds_the_same_text(why, source, monkeypatch, capsys):
+    """exFAT, many network drives and FUSE file systems; EMLINK: a file that has no more."""
+    assert made(capsys)[0] == 0
+    expected = [path.read_bytes() for path in text_files(source / "text")]
+    shutil.rmtree(source)
+
+    def refused(*_: object) -> None:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert made(capsys)[0] == 0
+    assert [path.read_bytes() for path in text_files(source / "text")] == expected
+    assert not [path for path in source.rglob("*") if path.suffix == ".tmp"]
+
+
+def test_a_file_system_that_syncs_no_folders_is_good_enough(source, monkeypatch, capsys):
+    """EINVAL, as PostgreSQL and others ignore it for folders; of a file it is an error."""
+    sync = os.fsync
+
+    def of_files(handle: int) -> None:
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", of_files)
+    assert made(capsys)[0] == 0 and text_files(source / "text")
+
+    def of_none(_handle: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    shutil.rmtree(source)
+    monkeypatch.setattr(os, "fsync", of_none)
+    assert made(capsys)[0] == 1 and not (source / "text").exists()
