@@ -63,13 +63,16 @@ def write_warc(path: Path, copy: int) -> int:
 
 
 def write_wet(path: Path, first: int = 0) -> int:
-    """Write twelve novels as pages of 60 lines, which only the last steps drop; return the bytes of text."""
-    size, number = 0, first * 1000
+    """Write twelve novels, from the `first` on, as pages of 60 lines; return the bytes of text.
+
+    Only the last steps drop such pages. After the last novel comes the first again, under other titles.
+    """
+    size, number, novels = 0, first * 1000, sorted((SHARED / "corpus").glob("*.txt"))
     with path.open("wb") as out:
-        for novel in sorted((SHARED / "corpus").glob("*.txt"))[first : first + 12]:
-            lines = novel.read_text(errors="replace").splitlines()
+        for at in range(first, first + 12):
+            lines = novels[at % len(novels)].read_text(errors="replace").splitlines()
             for start in range(0, len(lines), 60):
-                body = ("\n".join(["title", *lines[start : start + 60]])).encode()
+                body = ("\n".join([f"title {number}", *lines[start : start + 60]])).encode()
                 head = (
                     f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://example.org/{number}\r\n"
                     f"WARC-Date: 2024-05-18T01:58:10Z\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"

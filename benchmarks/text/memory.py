@@ -135,7 +135,8 @@ def crawled(kind: str, megabytes: float, place: Path) -> float:
     size = number = 0
     while size < megabytes * 1e6:
         path = folder / f"{number}.warc.gz"
-        size += write_warc(path, number) if kind == "WARC" else write_wet(path.with_suffix(".wet.gz"))
+        wet = path.with_suffix(".wet.gz")
+        size += write_warc(path, number) if kind == "WARC" else write_wet(wet, 12 * number)
         number += 1
     words = [
         "recipe=commoncrawl",
