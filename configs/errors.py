@@ -21,6 +21,7 @@ from configs.sizes import decimal
 AGENT = "RELAMA_AGENT"  # set by launch/agent.py, which prints a refusal itself, as the last line
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
+UNWRITABLE = (*_FORBIDDEN, errno.EROFS)  # again at the next try, too
 FAILING = (  # of a disk, or of a network drive whose server is away or has forgotten the file
     *(errno.EIO, errno.EREMOTEIO, errno.ESTALE, errno.EUCLEAN),
     *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.ENOTCONN),

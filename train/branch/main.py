@@ -4,7 +4,6 @@ In: A's checkpoint of that step, read but not copied, and any of train's keys. O
 config.yaml, lineage.json and order.json; `relama train config=B/config.yaml` trains it.
 """
 
-import errno
 import json
 import re
 import shlex
@@ -14,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from configs import files, terminal
-from configs.errors import reason
+from configs.errors import UNWRITABLE, reason
 from configs.load import ConfigError, entry, load, save
 from configs.overrides import as_key, items_of
 from data import folders
@@ -122,7 +121,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     except FileNotFoundError:
         raise RunError(f"{checkpoint}: removed meanwhile by its run; branch from a later step") from None
     except OSError as error:
-        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno not in UNWRITABLE:
             raise
         raise RunError(
             f"{checkpoint.parent}: cannot be written ({reason(error)}), which a branch needs, to keep its "

@@ -63,9 +63,11 @@ class Saver:
         tensors = tensors_of(model, optimizer)
         parts = dict(local_parts(tensors))
         known = sums or {}
-        sums = {name: known[name] if name in known else checksum(local(part)) for name, part in parts.items()}
+        complete = {
+            name: known[name] if name in known else checksum(local(part)) for name, part in parts.items()
+        }
         if not self._asynchronous:
-            expected = values(sums)
+            expected = values(complete)
             self._write(tensors, state, check=lambda: refuse_changed(parts, expected))
         else:
             self._staged.clear()
@@ -73,7 +75,7 @@ class Saver:
             ready = None if device is None else torch.cuda.current_stream().record_event()
             self._thread = threading.Thread(
                 target=self._stage_and_write,
-                args=(tensors, state, sums, device, ready),
+                args=(tensors, state, complete, device, ready),
                 name="saver",
                 daemon=True,
             )

@@ -8,7 +8,6 @@ The newest complete checkpoint is authoritative and has all that is needed to re
 view: checked when it is read, written again where possible, and named where not.
 """
 
-import errno
 import json
 import shutil
 import tempfile
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from configs.errors import UNWRITABLE
 from configs.load import to_yaml
 from configs.redact import redact_command
 from data import folders
@@ -233,7 +233,7 @@ class RunFolder:
                 with tempfile.TemporaryFile(dir=self.checkpoints):
                     pass
             except OSError as error:
-                if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):  # others may pass
+                if error.errno in UNWRITABLE:  # other faults may pass
                     error.filename = str(self.checkpoints)
                     raise
 
