@@ -230,14 +230,13 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     run, name = tmp_path / "runs" / "r", job_name("runs/r")
     with cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
-        logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
 
         def wait(starts: int) -> None:
             """Until the run has started so many times, and has then trained for some steps."""
             lines = lambda name: len((run / name).read_text().splitlines()) if (run / name).exists() else 0  # noqa: E731
-            wait_until(lambda: lines("starts.jsonl") >= starts, logs)
+            wait_until(lambda: lines("starts.jsonl") >= starts, kubernetes.logs)
             before = lines("metrics.jsonl")
-            wait_until(lambda: lines("metrics.jsonl") >= before + 12, logs)
+            wait_until(lambda: lines("metrics.jsonl") >= before + 12, kubernetes.logs)
 
         assert main(arguments) == 0
         assert f"Kubernetes Job/team/{name} created" in capsys.readouterr().out
@@ -252,11 +251,12 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
         assert "running, 2 of 2 pods ready" in capsys.readouterr().out
         assert main(["stop", "run=r"]) == 0
         assert "was told to stop: it saves first" in capsys.readouterr().out
-        wait_until(lambda: not kubernetes.objects, logs)  # the Service, too
+        wait_until(lambda: not kubernetes.objects, kubernetes.logs)  # the Service, too
         assert (run / markers.PREEMPTED).exists()
         last = len(metrics(run)) + 10
         assert main([*arguments, f"stop_at={last}"]) == 0
-        wait_until(lambda: kubernetes.objects["team", "jobs", name]["status"].get("conditions"), logs)
+        job = kubernetes.objects["team", "jobs", name]
+        wait_until(lambda: job["status"].get("conditions"), kubernetes.logs)
         capsys.readouterr()
         assert main(["status", "run=r"]) == 0
         assert "complete (Completed)" in capsys.readouterr().out
@@ -280,13 +280,12 @@ def test_a_check_runs_in_the_pods_and_names_their_nodes(wrong, tmp_path, corpora
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
         assert main(["check", *arguments]) == 0
         job = kubernetes.objects["team", "jobs", job_name("runs/r")]
-        logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
-        wait_until(lambda: job["status"].get("conditions"), logs)
+        wait_until(lambda: job["status"].get("conditions"), kubernetes.logs)
     found = json.loads((tmp_path / "hardware.json").read_text())
     assert found["problems"] or not wrong
     assert {rank["node"] for rank in found["measured"]} == {"node-0", "node-1"}
     (condition,) = job["status"]["conditions"]
-    assert condition["type"] == ("Failed" if found["problems"] else "Complete"), logs()
+    assert condition["type"] == ("Failed" if found["problems"] else "Complete"), kubernetes.logs()
     assert not (tmp_path / "runs" / "r" / "checkpoints").exists()
 
 

@@ -30,7 +30,6 @@ def test_pods_whose_disks_are_lost_with_them_end_as_the_undisturbed_run(
     name = job_name("runs/r")
     with serving("pods"), cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))
-        logs = lambda: "".join(p.read_text()[-3000:] for p in (tmp_path / "cluster").glob("*.log"))  # noqa: E731
 
         def newest() -> int:
             """The step of the newest checkpoint at the URL."""
@@ -38,15 +37,15 @@ def test_pods_whose_disks_are_lost_with_them_end_as_the_undisturbed_run(
             return max(map(int, steps), default=0)
 
         assert main([*arguments, "checkpoint.remote=s3://pods/r"]) == 0
-        wait_until(newest, logs)
+        wait_until(newest, kubernetes.logs)
         (first,) = (tmp_path / "cluster").glob("pod-*-*/runs/r/config.yaml")
         kubernetes.lose(name, int(first.relative_to(tmp_path / "cluster").parts[0].split("-")[1]))
         at_loss = newest()
-        wait_until(lambda: newest() > at_loss + 20, logs)
+        wait_until(lambda: newest() > at_loss + 20, kubernetes.logs)
         assert main(["stop", "run=r"]) == 0
-        wait_until(lambda: not kubernetes.objects, logs)
+        wait_until(lambda: not kubernetes.objects, kubernetes.logs)
         last = newest()
-        printed = logs()
+        printed = kubernetes.logs()
     assert "do not share" in printed and "downloading s3://pods/r/checkpoints/step-" in printed
     left = (path.parent for path in (tmp_path / "cluster").glob(f"pod-*-*/runs/r/{markers.PREEMPTED}"))
     run = next(folder for folder in left if (folder / "config.yaml").is_file())
