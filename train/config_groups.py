@@ -198,7 +198,7 @@ class WatchdogConfig:
     timeout: float = 600.0  # seconds without progress (ten times that outside steps); 0: off
     compare_every: int = 100  # steps; 0: never
     communication_every: int = 1000  # steps between those that torch's profiler watches; 0: never
-    integrity: float = 0.01  # share of a step that checking the state for flipped bits may take; 0: off
+    integrity: float = 0.01  # share of a step for checking the state for flipped bits; 0: off, 1: check all
 
     def __post_init__(self) -> None:
         require(self.timeout >= 0, "watchdog.timeout", self.timeout, "0 or above (seconds)")

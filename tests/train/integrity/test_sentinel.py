@@ -174,7 +174,7 @@ def test_a_ratio_without_a_bound_is_infinite():
 
 @pytest.mark.parametrize(
     ("tokens", "replicas", "share", "expected"),
-    [(16384, 1, 0.01, 1), (128, 1, 0.01, 92), (16384, 8, 0.01, 6), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
+    [(32768, 1, 0.01, 1), (128, 1, 0.01, 183), (32768, 8, 0.01, 6), (128, 1, 1.0, 1), (4096, 1, 0.0, 0)],
 )
 def test_only_a_share_of_a_step_is_spent_on_reading_the_state(tokens, replicas, share, expected):
     ranks: Any = SimpleNamespace(layout=Layout(dp_replicate=replicas), device=torch.device("cpu"))
