@@ -89,7 +89,7 @@ def linked(source: Path) -> Iterator[Files]:
     copy = source.with_name(source.name + SUFFIX)
     shutil.rmtree(copy, ignore_errors=True)
     try:
-        shutil.copytree(source, copy, copy_function=_link)
+        shutil.copytree(source, copy, copy_function=lambda one, other: folders.link(Path(one), Path(other)))
         yield Files(copy)
     finally:
         shutil.rmtree(copy, ignore_errors=True)
@@ -137,10 +137,3 @@ class Helper:
         except (OSError, DataError, RunError, ValueError, KeyError):
             pass  # withdrawn meanwhile, or the bucket fails: the first rank reports that
         return False
-
-
-def _link(source: str, goal: str) -> None:
-    try:
-        os.link(source, goal)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, goal)
