@@ -23,6 +23,7 @@ import time
 import traceback
 import types
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -91,8 +92,10 @@ class Forked:
         return tail(self.printed, size) if self.printed else ""
 
     def send_signal(self, number: int) -> None:
+        """Nothing if it has ended, though that may not be reported yet."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def close(self) -> None:
         self._reports.close()
