@@ -25,6 +25,7 @@ from pathlib import Path
 import yaml
 
 from tests.support.fork_server import Forked, fork
+from tests.support.runs import end
 
 DNS = """import socket
 known = socket.getaddrinfo
@@ -70,6 +71,7 @@ class Cluster:
             body["metadata"] |= {"uid": str(uuid.uuid4()), "namespace": namespace}
             self.objects[namespace, plural, name] = body
             if plural == "jobs":
+                body["status"] = {"failed": 0}
                 self.threads.append(
                     threading.Thread(target=self._control, args=(namespace, name), daemon=True)
                 )
@@ -111,7 +113,7 @@ class Cluster:
     def _control(self, namespace: str, name: str) -> None:
         """The Job controller."""
         job = self.objects[namespace, "jobs", name]
-        spec, status, done = job["spec"], job.setdefault("status", {"failed": 0}), set()
+        spec, status, done = job["spec"], job["status"], set()
         grace = spec["template"]["spec"]["terminationGracePeriodSeconds"]
         told: float | None = None
         ending = ""
@@ -143,7 +145,7 @@ class Cluster:
                         pod.send_signal(signal.SIGTERM)
                 if told and time.monotonic() > told + grace:
                     for pod in alive:
-                        os.killpg(pod.pid, signal.SIGKILL)
+                        end(pod)
                 if "deletionTimestamp" in job["metadata"] and not alive:
                     self._collect(job)
                     del self.objects[namespace, "jobs", name]
@@ -196,9 +198,7 @@ class Cluster:
         for thread in self.threads:
             thread.join()
         for pod in self.pods.values():
-            if pod.poll() is None:
-                os.killpg(pod.pid, signal.SIGKILL)
-            pod.wait()
+            end(pod)
 
 
 def expanded(text: str, known: dict[str, str]) -> str:
