@@ -7,6 +7,7 @@ those of Hydra's plugins: `hydra.launcher.n_jobs=2`, `hydra.launcher.timeout_min
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -72,13 +73,15 @@ def _in_turn(verb: str, lines: list[list[str]]) -> list[int]:
 
 def _waited(command: list[str]) -> int:
     """The exit code of a command. Ctrl-C reaches it too, and it saves before it ends."""
-    child, is_interrupted = subprocess.Popen(command), False
-    while True:
-        try:
-            code = child.wait()
-            return INTERRUPTED[0] if is_interrupted else code
-        except KeyboardInterrupt:
-            is_interrupted = True
+    seen: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before != signal.SIG_IGN:  # which the command inherits
+        signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        code = subprocess.Popen(command).wait()  # KeyboardInterrupt within Popen would leave it alone
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return INTERRUPTED[0] if seen else code
 
 
 def _at_once(verb: str, lines: list[list[str]], n_jobs: int = -1) -> list[int]:

@@ -166,17 +166,25 @@ open("begun", "w").close()
 time.sleep(300)
 """
 SWEEP = f"""
-import sys
+import os, subprocess, sys, time
 from launch.sweep import launchers
+
+def late(*given, real=subprocess.Popen._execute_child):
+    real(*given)
+    while sys.argv[1] == "while it starts" and not os.path.exists("told"):
+        time.sleep(0.01)
+
+subprocess.Popen._execute_child = late
 launchers._command = lambda verb, line: [sys.executable, "-c", {RUN!r}]
 print(launchers.start("basic", {{}}, "train", [["run=a"], ["run=b"]]))
 """
 
 
-def test_ctrl_c_lets_the_run_save_and_ends_the_sweep(tmp_path):
+@pytest.mark.parametrize("when", ["while it starts", "while it runs"])
+def test_ctrl_c_lets_the_run_save_and_ends_the_sweep(when, tmp_path):
     """A terminal sends the signal to both; the run takes a second to save."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SWEEP],
+        [sys.executable, "-c", SWEEP, when],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
         stdout=subprocess.PIPE,
@@ -188,5 +196,6 @@ def test_ctrl_c_lets_the_run_save_and_ends_the_sweep(tmp_path):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGINT)
+    (tmp_path / "told").touch()
     assert process.communicate(timeout=120)[0] == "relama: 1 of 2: run=a\n[130]\n"
     assert (tmp_path / "saved").exists()
