@@ -1,31 +1,25 @@
 """`relama prepare`, killed at a place of its work that does not depend on when anybody looks."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.runs import REPOSITORY
+REPOSITORY = Path(__file__).resolve().parents[2]
 
-# Ends at its first operation in a folder once a file of a pattern is there, as if killed from outside.
 _CODE = """
-import os, signal, sys
-from pathlib import Path
+import sys
 
 import data.prepare.plan
 from data.main import main
+from tests.support.killed import end_at
 
-made, pattern, looks = sys.argv[1], sys.argv[2], [False]
-data.prepare.plan.TASK_BYTES = int(sys.argv[3]) or data.prepare.plan.TASK_BYTES
-
-def hook(event, arguments):
-    if pattern and not looks[0] and any(str(one).startswith(made) for one in arguments):
-        looks[0] = True
-        if any(Path(made).glob(pattern)):
-            os.kill(os.getpid(), signal.SIGKILL)
-        looks[0] = False
-
-sys.addaudithook(hook)
-sys.exit(main([*sys.argv[4:], "engine.workers=1"]))
+made, pattern, task_bytes, *arguments = sys.argv[1:]
+data.prepare.plan.TASK_BYTES = int(task_bytes) or data.prepare.plan.TASK_BYTES
+if pattern:
+    end_at(made, pattern)
+sys.exit(main([*arguments, "engine.workers=1"]))
 """
 
 
@@ -35,3 +29,19 @@ def prepare(
     """Run it in one process, which is killed once `made` has a file of the pattern `until`."""
     command = [sys.executable, "-c", _CODE, str(made), until, str(task_bytes), *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+
+
+def end_at(made: str, pattern: str) -> None:
+    """This process ends at its first operation in `made` once that has a file of the pattern, as if killed
+    from outside."""
+    looks = False
+
+    def hook(event: str, arguments: tuple) -> None:
+        nonlocal looks
+        if not looks and any(str(one).startswith(made) for one in arguments):
+            looks = True
+            if any(Path(made).glob(pattern)):
+                os.kill(os.getpid(), signal.SIGKILL)
+            looks = False
+
+    sys.addaudithook(hook)

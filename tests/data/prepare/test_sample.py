@@ -8,7 +8,6 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -167,12 +166,10 @@ def test_a_second_request_is_immediate_and_imports_nothing_heavy(corpora):
 
 
 def test_a_sample_killed_halfway_is_rebuilt_by_the_next_process(tmp_path):
-    process = ask(tmp_path)
-    while not (tmp_path / ".sample.tmp" / "python_docs" / "text.work").exists():
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    ends = "import sys; from tests.support.killed import end_at; end_at(sys.argv[1], sys.argv[2])"
+    command = [sys.executable, "-c", f"{ends}; {ASK}", tmp_path, ".sample.tmp/python_docs/text.work"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
     with pytest.raises(DataError, match="python_code, python_docs"):
         find_stores(tmp_path, CONFIG)
     prepare_sample(tmp_path)
