@@ -9,7 +9,7 @@ import pytest
 
 from launch import cli
 from launch.main import main
-from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, succeed
+from tests.support.runs import REPOSITORY, SMALL, learned, metrics, same_tensors, steps_done, succeed
 from tests.support.slurm import cluster, require_slurm
 
 pytestmark = pytest.mark.distributed
@@ -57,7 +57,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
         "run=preempted",
     ]
     run = login / "runs" / "preempted"
-    steps = lambda: len(metrics(run)) if (run / "metrics.jsonl").exists() else 0  # noqa: E731
+    steps = lambda: steps_done(run)  # noqa: E731
     assert main(["launch", *arguments][1:]) == 0
     output = capsys.readouterr().out
     job = output.split("Slurm job ")[1].split()[0]

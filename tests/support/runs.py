@@ -108,13 +108,18 @@ def wait_for_step(
     """Until so many steps are logged. Raises AssertionError with the end of its output, or of `log`."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        metrics = folder / "metrics.jsonl"
-        if metrics.exists() and metrics.read_text().count("\n") >= step:
+        if steps_done(folder) >= step:
             return
         is_over = process.poll() is not None
         assert not is_over, f"ended with {process.returncode} before step {step}\n{_printed(process, log)}"
         time.sleep(0.02)
     raise AssertionError(f"no step {step} within {timeout} s\n{_printed(process, log)}")
+
+
+def steps_done(folder: Path) -> int:
+    """How many steps are logged; while a run trains, its last line may be half there."""
+    path = folder / "metrics.jsonl"
+    return path.read_text().count("\n") if path.exists() else 0
 
 
 def _printed(process: subprocess.Popen | Forked, log: Path | None) -> str:

@@ -10,7 +10,7 @@ import pytest
 from launch.torchrun import ENVIRONMENT, TRAIN
 from tests.support.fork_server import Forked, fork
 from tests.support.ports import free_port
-from tests.support.runs import SMALL, end, learned, metrics, succeed, wait_for_step, workers_of
+from tests.support.runs import SMALL, end, learned, metrics, steps_done, succeed, wait_for_step, workers_of
 
 pytestmark = pytest.mark.distributed
 
@@ -30,10 +30,6 @@ def wait_for(what: str, times: int, logs: list[Path], process: Forked, timeout: 
         assert process.poll() is None, text[-3000:]
         assert time.monotonic() < deadline, text[-3000:]
         time.sleep(0.1)
-
-
-def steps_done(folder: Path) -> int:
-    return (folder / "metrics.jsonl").read_text().count("\n")
 
 
 # The trainer, which in its first starts waits at a step after a new checkpoint, until a rank was killed.

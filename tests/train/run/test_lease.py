@@ -14,7 +14,7 @@ import pytest
 
 from tests.support import runs
 from tests.support.fork_server import fork, python
-from tests.support.runs import end, learned, metrics, succeed, wait_for_step
+from tests.support.runs import end, learned, steps_done, succeed, wait_for_step
 from train.config import RunError
 from train.run import lease, lock
 
@@ -248,7 +248,7 @@ def test_one_of_two_lockless_hosts_trains_and_the_other_resumes_after_its_death(
         assert first.poll() is None
     finally:
         end(first)
-    last = f"stop_at={len(metrics(folder)) + 10}"
+    last = f"stop_at={steps_done(folder) + 10}"
     taken = python(*host("b", last))
     assert taken.returncode == 0, taken.stdout + taken.stderr
     succeed(*STEPS, f"corpora={corpora}", f"run={alone}", last)
@@ -261,7 +261,7 @@ def test_a_run_whose_folder_moves_away_keeps_training_and_saves_once_it_is_back(
     try:
         wait_for_step(folder, 15, process)
         folder.rename(away)
-        wait_for_step(away, len(metrics(away)) + 20, process)
+        wait_for_step(away, steps_done(away) + 20, process)
         assert not folder.exists()
         away.rename(folder)
         before = newest(folder)
