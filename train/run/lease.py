@@ -56,13 +56,14 @@ class Lease:
         self._path, self._handle, self.id = path, handle, uuid.uuid4().hex  # of this start
         self._beats, self._is_away = 0, False
         self._released, self._changing = threading.Event(), threading.RLock()
+        self._thread = threading.Thread(target=self._renew, name="lease", daemon=True)
 
     @classmethod
     def begin(cls, path: Path, handle: IO[str]) -> "Lease":
         """Sign the locked file at `path` and keep renewing."""
         lease = cls(path, handle)
         lease._sign()
-        threading.Thread(target=lease._renew, name="lease", daemon=True).start()
+        lease._thread.start()
         return lease
 
     def problem(self) -> str | None:

@@ -62,6 +62,7 @@ def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_i
         lock.hold(path)
     assert "waiting 90 s for a sign of life from there" in capsys.readouterr().out
     first._released.set()  # it dies without releasing the lease
+    first._thread.join()  # which may have been about to sign
     monkeypatch.setattr(lease, "PATIENCE", PACE["PATIENCE"])
     second = lock.hold(path)
     assert second.problem() is None
@@ -216,7 +217,8 @@ def test_a_moved_folder_is_reported_with_its_place_until_it_is_back(paced, tmp_p
     said += said_until(f"{run} is back", capsys)
     assert held.problem() is None
     assert said.count("moved to") == 1
-    shutil.rmtree(run)
+    run.rename(away)
+    shutil.rmtree(away)  # in its place, the lease's thread would make its file again meanwhile
     assert "removed while this run trains" in str(held.problem())
     held.release()
 
