@@ -15,7 +15,7 @@ pytestmark = pytest.mark.distributed
 
 def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    arguments = [*SMALL, f"corpora={corpora}", "run=r", "steps=5000", "checkpoint.every=5000"]
+    arguments = [*SMALL, f"corpora={corpora}", "run=r", "steps=100000", "checkpoint.every=100000"]
     run = Path("runs/r")
     command = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *arguments]
     with open("log", "w") as log:
@@ -35,6 +35,6 @@ def test_a_local_run_reports_its_status_stops_and_resumes(corpora, tmp_path, mon
     assert main(["status", "run=r"]) == 0
     assert "has ended" in (output := capsys.readouterr().out) and "saved on a signal" in output
     arguments[-2] = f"stop_at={int((run / 'checkpoints/latest').read_text()[5:]) + 2}"
-    done = python(*command[1:5], *arguments, "steps=5000", children=True)
+    done = python(*command[1:5], *arguments, "steps=100000", children=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (run / "finished.json").exists()

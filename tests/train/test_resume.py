@@ -93,7 +93,7 @@ def test_a_run_stopped_anywhere_and_resumed_equals_the_one_never_stopped(
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_graceful_stop_loses_no_step(signum, corpora, tmp_path):
     folder = tmp_path / "run"
-    overrides = (f"corpora={corpora}", f"run={folder}", "steps=4000", "checkpoint.every=4000")
+    overrides = (f"corpora={corpora}", f"run={folder}", "steps=100000", "checkpoint.every=100000")
     process = start(*overrides)
     try:
         wait_for_step(folder, 5, process)
