@@ -175,21 +175,24 @@ def test_a_run_that_lacks_memory_says_so_in_one_line_and_resumes(undisturbed, co
     assert learned(tmp_path) == learned(undisturbed)
 
 
-# The old checkpoint's removal takes until two more steps were begun.
+# The old checkpoint's removal, which follows the save of step 8, takes until two more steps were begun.
 SLOW_REMOVAL = """
-import sys, threading
+import itertools, sys, threading
 from train.checkpoint import folder
 from train.main import main
 from train.saving import Saving
-delete, look, asked, is_slow = folder.delete, Saving.has_lost_the_newest, threading.Semaphore(0), [True]
+delete, look, steps = folder.delete, Saving.has_lost_the_newest, itertools.count(1)
+begun, asked = threading.Event(), threading.Semaphore(0)
 def slow_delete(path):
-    if is_slow and path.is_dir():
-        is_slow.clear()
+    if not begun.is_set() and path.is_dir():
+        begun.set()
         assert asked.acquire(timeout=300) and asked.acquire(timeout=300)
     delete(path)
 def asks(saving):
+    if next(steps) == 9:  # a slow disk would be at it only after the last step
+        assert begun.wait(300)
     found = look(saving)
-    if not is_slow:
+    if begun.is_set():
         asked.release()
     return found
 folder.delete, Saving.has_lost_the_newest = slow_delete, asks
