@@ -33,7 +33,7 @@ import atexit, contextlib, glob, sys
 def names():
     found = set()
     for name in glob.glob("/proc/self/task/*/comm"):
-        with contextlib.suppress(FileNotFoundError):  # a thread that has ended meanwhile
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has ended meanwhile
             found.add(open(name).read().strip())
     return sorted(found)
 
