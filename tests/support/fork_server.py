@@ -320,9 +320,11 @@ if __name__ == "__main__":
     import train.main
     import train.trainer  # noqa: F401  # what most commands would import
     from configs import waiting
+    from train.loggers import chosen, to_wandb
     from train.metrics import peak
 
     waiting.AFTER = 600.0  # on a slow machine there would be more lines
+    chosen.PATIENCE, to_wandb.TIMEOUT = 240.0, 120  # and not all would be sent to a logger in time
     peak.MATRIX_SIZES, peak.MEASURED_SECONDS, peak.CHECKED_SECONDS = (256, 256), 0.0, 0.0  # at each start
     if len(os.listdir("/proc/self/task")) != 1:
         sys.exit("an import has started a thread: a fork would lose it")

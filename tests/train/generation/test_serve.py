@@ -224,17 +224,18 @@ def test_a_bad_request_is_refused_in_one_line(body, served):
 
 def test_other_requests_are_refused_with_their_status(served):
     url = f"{served.url}/v1/completions"
-    chat = httpx.post(f"{served.url}/v1/chat/completions", json={})
+    client = httpx.Client(timeout=PATIENCE)
+    chat = client.post(f"{served.url}/v1/chat/completions", json={})
     assert chat.status_code == 404 and "POST /v1/completions" in chat.json()["error"]["message"]
-    assert httpx.get(url).status_code == 405
-    assert httpx.post(url, content=b"{}").status_code == 415  # what a form of another site can send
-    other = httpx.post(url, json={}, headers={"Host": "evil.example"})
+    assert client.get(url).status_code == 405
+    assert client.post(url, content=b"{}").status_code == 415  # what a form of another site can send
+    other = client.post(url, json={}, headers={"Host": "evil.example"})
     assert other.status_code == 403 and "expected one of" in other.json()["error"]["message"]
-    large = httpx.post(url, json={"prompt": "a" * (1 << 20)})
+    large = client.post(url, json={"prompt": "a" * (1 << 20)})
     assert large.status_code == 413
-    page = httpx.get(served.url)
+    page = client.get(served.url)
     assert "<textarea" in page.text and "connect-src 'self'" in page.headers["content-security-policy"]
-    assert httpx.get(f"{served.url}/health").json()["status"] == "ok"
+    assert client.get(f"{served.url}/health").json()["status"] == "ok"
 
 
 def test_a_full_queue_refuses_and_a_client_that_leaves_frees_its_place(loaded):

@@ -11,12 +11,18 @@ import pytest
 from tests.support import logged
 from tests.support.ports import free_port
 from train.config_groups import LoggerConfig
+from train.loggers import chosen
 from train.loggers.chosen import Loggers
 from train.loggers.follow import Position
 from train.loggers.to_prometheus import Prometheus
 from train.run.history import cut_back
 
 RUN_CONFIG = {"optim": {"lr": 0.1}, "seed": 0, "long": "x" * 600}
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    monkeypatch.setattr(chosen, "PATIENCE", 120.0)  # a busy machine takes long to import a logger
 
 
 class Run:

@@ -136,7 +136,7 @@ def copied(folder: Path) -> tuple[str | None, bool]:
 
 
 def test_a_machine_that_cannot_keep_a_copy_ends_the_command_on_all(tmp_path):
-    (first, has_copy), (second, _) = run_ranks(copied, 2, tmp_path, timeout=60)
+    (first, has_copy), (second, _) = run_ranks(copied, 2, tmp_path)
     assert first == second and "rank 1: " in str(first) and "checkpoints-1" in str(first)
     assert not has_copy
 
