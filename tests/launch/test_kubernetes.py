@@ -225,7 +225,7 @@ def test_a_run_that_loses_a_pod_is_evicted_and_stopped_ends_as_the_undisturbed_o
     settings = [*SMALL, f"corpora={corpora}", "global_batch=128", "steps=100000"]
     settings += ["checkpoint.every=10", "checkpoint.keep=1"]
     monkeypatch.chdir(tmp_path)
-    arguments = [*COMMON, "nodes=2", "cluster.grace=60", f"cluster.port={free_port()}", *settings, "run=r"]
+    arguments = [*COMMON, "nodes=2", "cluster.grace=600", f"cluster.port={free_port()}", *settings, "run=r"]
     arguments += [f"cluster.volumes=data:{tmp_path}"]
     run, name = tmp_path / "runs" / "r", job_name("runs/r")
     with cluster(tmp_path / "cluster") as kubernetes:

@@ -26,7 +26,7 @@ def test_pods_whose_disks_are_lost_with_them_end_as_the_undisturbed_run(
     settings = [*SMALL, f"corpora={corpora}", "global_batch=128", "steps=100000"]
     settings += ["checkpoint.every=10", "checkpoint.keep=1"]
     monkeypatch.chdir(tmp_path)
-    arguments = [*COMMON, "nodes=2", "cluster.grace=120", f"cluster.port={free_port()}", *settings, "run=r"]
+    arguments = [*COMMON, "nodes=2", "cluster.grace=600", f"cluster.port={free_port()}", *settings, "run=r"]
     name = job_name("runs/r")
     with serving("pods"), cluster(tmp_path / "cluster") as kubernetes:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "cluster" / "kubeconfig"))

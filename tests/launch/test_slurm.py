@@ -52,7 +52,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
         "cluster=slurm",
         "nodes=2",
         "cluster.time=30",
-        "cluster.grace=60",
+        "cluster.grace=600",
         *settings,
         "run=preempted",
     ]
