@@ -77,7 +77,7 @@ def test_a_check_that_found_problems_does_not_speak_of_resuming(tmp_path):
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-        timeout=180,
+        timeout=400,
     )
     assert done.returncode == 1 and "problem: " in done.stdout
     last = done.stderr.splitlines()[-1]

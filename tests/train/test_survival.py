@@ -32,7 +32,7 @@ def test_output_that_cannot_be_written_does_not_end_a_run(how, undisturbed, corp
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         present(process.stdout).close()
         present(process.stderr).close()
-    assert process.wait(timeout=180) == 0
+    assert process.wait(timeout=400) == 0
     assert (folder / "finished.json").exists()
     assert learned(folder) == learned(undisturbed)
 

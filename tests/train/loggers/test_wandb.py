@@ -141,7 +141,7 @@ def test_without_a_login_a_terminal_is_not_asked(tmp_path):
     )
     os.close(end)
     try:
-        assert process.wait(timeout=180) == 0  # it would wait for an answer
+        assert process.wait(timeout=400) == 0  # it would wait for an answer
         output = os.read(terminal, 10_000).decode()
     finally:
         process.kill()
