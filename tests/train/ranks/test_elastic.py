@@ -124,7 +124,8 @@ def test_the_samples_are_the_same_when_a_machine_joins_and_is_lost(corpora, tmp_
     start = [
         *("--nnodes=1:2", "--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-id=elastic"),
         f"--rdzv-endpoint=localhost:{port}",
-        "--rdzv-conf=last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3",
+        # Lost after 15 s without a sign of life: each call of a rendezvous takes seconds on a busy machine.
+        "--rdzv-conf=last_call_timeout=2,keep_alive_interval=3,keep_alive_max_attempt=5",
         *(str(TRAIN), *arguments, f"run={folder}"),
     ]
     logs = [tmp_path / "first.log", tmp_path / "second.log"]
