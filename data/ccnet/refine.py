@@ -7,10 +7,12 @@ after any restart.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -21,6 +23,10 @@ from data.documents import EXCERPT, Document, Drop, read_documents, write_parts
 from data.engine import EngineConfig
 from data.errors import DataError
 from data.progress import Progress
+
+T = TypeVar("T")
+Facts = dict[str, str | float]  # about a page
+BATCH = 64  # pages
 
 
 @dataclass(frozen=True)
@@ -123,9 +129,10 @@ def _score(
     counted, numbers = {"read": 0, "removed": 0}, {name: [] for name in ccnet.languages}
     repeated = repeats.repeated(hashed[task], task, reduced) if reduced else {}
     unique = _unique(ccnet, read[task], hashed[task], repeated, counted) if reduced else None
-    pages = unique or _pages(read[task])
-    judged = (page if isinstance(page, Drop) else _judged(ccnet, page, numbers) for page in pages)
-    temporary = _refined(judged, read[task], scored[task])
+    pages = _ahead(unique or _pages(read[task]))
+    identified = _ahead(page if isinstance(page, Drop) else _identified(ccnet, page) for page in pages)
+    measured = (page if isinstance(page, Drop) else _measured(ccnet, *page, numbers) for page in identified)
+    temporary = _refined(measured, read[task], scored[task])
     (temporary / "paragraphs.json").write_text(json.dumps(counted))
     for name, tenths in numbers.items():
         np.save(
@@ -151,16 +158,27 @@ def _unique(
                 yield replace(page, text=paragraphs.without(page.text, removed)) if n_removed else page
 
 
-def _judged(ccnet: CCNet, page: Document, numbers: dict[str, list[int]]) -> Document | Drop:
-    """The page if it is in a requested language; adds its perplexity, in tenths, to `numbers`."""
-    found: dict[str, str | float] = {}
-    if "language" not in ccnet.skip:
-        name, score = language.identify(page.text, language.model_file(ccnet.models))
-        if score < ccnet.min_language:
-            return _drop(page, "no sure language", f"{name} {score:.2f}")
-        if name not in ccnet.languages:
-            return _drop(page, f"language {name}", f"{score:.2f}")
-        found |= {"language": name, "language_score": round(score, 4)}
+def _ahead(items: Iterable[T]) -> Iterator[T]:
+    """The items, made in batches: between one page and the next, a model's tables stay in the CPU's cache."""
+    items = iter(items)
+    while batch := list(islice(items, BATCH)):
+        yield from batch
+
+
+def _identified(ccnet: CCNet, page: Document) -> tuple[Document, Facts] | Drop:
+    """The page and what was found, if it is in a requested language."""
+    if "language" in ccnet.skip:
+        return page, {}
+    name, score = language.identify(page.text, language.model_file(ccnet.models))
+    if score < ccnet.min_language:
+        return _drop(page, "no sure language", f"{name} {score:.2f}")
+    if name not in ccnet.languages:
+        return _drop(page, f"language {name}", f"{score:.2f}")
+    return page, {"language": name, "language_score": round(score, 4)}
+
+
+def _measured(ccnet: CCNet, page: Document, found: Facts, numbers: dict[str, list[int]]) -> Document:
+    """The page with what was found and its perplexity, which is added, in tenths, to `numbers`."""
     if "perplexity" not in ccnet.skip:
         name = str(found["language"])
         value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
@@ -184,7 +202,7 @@ def _select(
 
 
 def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document) -> Document | Drop:
-    found: dict[str, str | float] = {}
+    found: Facts = {}
     if limits:
         meta = json.loads(page.meta)
         found["bucket"] = perplexity.bucket(meta["perplexity"], *limits[meta["language"]])
@@ -215,7 +233,7 @@ def _pages(folder: Path) -> Iterator[Document]:
         yield from read_documents(path)
 
 
-def _with_meta(page: Document, found: dict[str, str | float]) -> Document:
+def _with_meta(page: Document, found: Facts) -> Document:
     return replace(page, meta=json.dumps(json.loads(page.meta) | found, sort_keys=True))
 
 

@@ -11,6 +11,7 @@ quantized rows are expanded once, n-grams are hashed in place, and nothing is co
 
 #define MOST_DIMENSIONS 64
 #define MOST_BYTES 1024 /* of a word whose n-grams are hashed in place, with its two brackets */
+#define QUEUE 256       /* n-grams that are looked up together */
 
 typedef struct {
     PyObject_HEAD
@@ -25,7 +26,7 @@ typedef struct {
     int end_of_line;   /* the number of the word </s>, or -1 */
     int32_t *words;    /* open addressing: the number of a word, or -1 */
     int32_t *grams;    /* open addressing: pairs of a bucket and its row, or -1 */
-    uint8_t *present;  /* a bit for each bucket that has a row */
+    uint8_t *present;  /* a bit for each bucket that has a row, and one for all words */
     uint32_t word_mask, gram_mask;
 } Model;
 
@@ -54,19 +55,55 @@ static int find_word(const Model *m, const uint8_t *from, const uint8_t *to) {
     return -1;
 }
 
-/* The row of a bucket, or -1. */
-static inline int64_t find_gram(const Model *m, uint32_t bucket) {
-    if (!m->grams) return (int64_t)m->n_words + bucket;
-    if (!(m->present[bucket >> 3] >> (bucket & 7) & 1)) return -1;
-    uint32_t at = bucket & m->gram_mask;
-    while (m->grams[2 * at] != (int32_t)bucket) at = (at + 1) & m->gram_mask;
+/* Words and n-grams whose rows are still to be added, in order: a bucket, or the number of buckets and a word. */
+typedef struct {
+    float sum[MOST_DIMENSIONS];
+    int64_t added;
+    int size;
+    uint32_t waiting[QUEUE];
+} Sum;
+
+/* Of those in `waiting`, the ones that have a row come first in it; returns how many. */
+static int with_rows(const Model *m, uint32_t *waiting, int size) {
+    if (!m->grams) return size;
+    int kept = 0;
+    for (int i = 0; i < size; i++) {
+        uint32_t one = waiting[i], bucket = one < m->bucket ? one : m->bucket; /* words: the bit after the last */
+        waiting[kept] = one;
+        kept += m->present[bucket >> 3] >> (bucket & 7) & 1;
+    }
+    for (int i = 0; i < kept; i++) __builtin_prefetch(m->grams + 2 * (waiting[i] & m->gram_mask));
+    return kept;
+}
+
+static inline int64_t row_of(const Model *m, uint32_t one) {
+    if (one >= m->bucket) return one - m->bucket;
+    if (!m->grams) return (int64_t)m->n_words + one;
+    uint32_t at = one & m->gram_mask;
+    while (m->grams[2 * at] != (int32_t)one) at = (at + 1) & m->gram_mask;
     return m->grams[2 * at + 1];
 }
 
-/* Add the rows of all n-grams of a word, which has its brackets around it; returns how many. */
-static int64_t add_grams(const Model *m, const uint8_t *word, int size, float *sum) {
-    const float *rows = m->rows.buf;
-    int64_t added = 0;
+/* Add all rows that wait. Each is fetched while others are looked up: the library waits for each. */
+static void add_waiting(const Model *m, Sum *s) {
+    const float *rows[QUEUE];
+    int size = with_rows(m, s->waiting, s->size);
+    for (int i = 0; i < size; i++) {
+        rows[i] = (const float *)m->rows.buf + row_of(m, s->waiting[i]) * m->dim;
+        __builtin_prefetch(rows[i]);
+    }
+    for (int i = 0; i < size; i++) add_row(s->sum, rows[i], m->dim);
+    s->added += size;
+    s->size = 0;
+}
+
+static inline void add(const Model *m, Sum *s, uint32_t one) {
+    if (s->size == QUEUE) add_waiting(m, s);
+    s->waiting[s->size++] = one;
+}
+
+/* Add all n-grams of a word, which has its brackets around it. */
+static void add_grams(const Model *m, const uint8_t *word, int size, Sum *s) {
     for (int i = 0; i < size; i++) {
         if ((word[i] & 0xC0) == 0x80) continue;
         uint32_t h = 2166136261u;
@@ -75,14 +112,9 @@ static int64_t add_grams(const Model *m, const uint8_t *word, int size, float *s
                 h = (h ^ (uint32_t)(int32_t)(int8_t)word[j]) * 16777619u;
                 j++;
             } while (j < size && (word[j] & 0xC0) == 0x80);
-            if (n < m->minn || (n == 1 && (i == 0 || j == size))) continue;
-            int64_t row = find_gram(m, h % m->bucket);
-            if (row < 0) continue;
-            add_row(sum, rows + row * m->dim, m->dim);
-            added++;
+            if (n >= m->minn && (n > 1 || (i > 0 && j < size))) add(m, s, h % m->bucket);
         }
     }
-    return added;
 }
 
 static float log_of(float x) { return (float)log(x + 1e-5); }
@@ -110,10 +142,11 @@ static PyObject *Model_predict(Model *m, PyObject *given) {
     const uint8_t *at = (const uint8_t *)PyUnicode_AsUTF8AndSize(given, &length);
     if (!at) return NULL;
     const uint8_t *end = at + length;
-    const float *rows = m->rows.buf;
-    float sum[MOST_DIMENSIONS] = {0}, best_score = 0;
+    Sum s;
+    memset(s.sum, 0, sizeof s.sum);
+    s.added = s.size = 0;
+    float best_score = 0;
     uint8_t small[MOST_BYTES], *word = small;
-    int64_t added = 0;
     int best = -1, is_ended = 0;
     while (!is_ended) {
         while (at < end && is_space(*at)) at++;
@@ -122,24 +155,22 @@ static PyObject *Model_predict(Model *m, PyObject *given) {
         int64_t size = at - from;
         int known = size ? find_word(m, from, at) : m->end_of_line;
         is_ended = !size || (size == 4 && !memcmp(from, "</s>", 4));
-        if (known >= 0) {
-            add_row(sum, rows + (int64_t)known * m->dim, m->dim);
-            added++;
-        }
+        if (known >= 0) add(m, &s, m->bucket + (uint32_t)known);
         if (is_ended || (size >= 9 && !memcmp(from, "__label__", 9))) continue;
         if (size + 2 > INT32_MAX) return PyErr_Format(PyExc_ValueError, "a word of 2 GiB");
         if (size + 2 > MOST_BYTES && !(word = PyMem_Malloc(size + 2))) return PyErr_NoMemory();
         word[0] = '<';
         memcpy(word + 1, from, size);
         word[size + 1] = '>';
-        added += add_grams(m, word, (int)size + 2, sum);
+        add_grams(m, word, (int)size + 2, &s);
         if (word != small) PyMem_Free(word);
         word = small;
     }
-    if (!added) return Py_BuildValue("(id)", -1, 0.0);
-    float share = (float)(1.0 / added);
-    for (int d = 0; d < m->dim; d++) sum[d] *= share;
-    descend(m, 2 * m->n_labels - 2, 0.0f, sum, &best, &best_score);
+    add_waiting(m, &s);
+    if (!s.added) return Py_BuildValue("(id)", -1, 0.0);
+    float share = (float)(1.0 / s.added);
+    for (int d = 0; d < m->dim; d++) s.sum[d] *= share;
+    descend(m, 2 * m->n_labels - 2, 0.0f, s.sum, &best, &best_score);
     return Py_BuildValue("(id)", best, best < 0 ? 0.0 : (double)expf(best_score));
 }
 
@@ -168,6 +199,7 @@ static int fill_tables(Model *m) {
     m->grams = PyMem_Malloc(8 * (size_t)size);
     m->present = PyMem_Calloc(m->bucket / 8 + 1, 1);
     if (!m->grams || !m->present) return -1;
+    m->present[m->bucket >> 3] |= 1 << (m->bucket & 7); /* of every word */
     memset(m->grams, 0xff, 8 * (size_t)size);
     for (uint32_t i = 0; i < n_pruned; i++) {
         uint32_t bucket = (uint32_t)pruned[2 * i], at = bucket & m->gram_mask;
@@ -192,6 +224,7 @@ static int Model_init(Model *m, PyObject *args, PyObject *named) {
     m->n_labels = (int)(m->tree.len / 8 + 1) / 2;
     uint64_t n_rows = m->n_words + (m->pruned.len ? (uint64_t)m->pruned.len / 8 : m->bucket);
     if (m->dim < 1 || m->dim > MOST_DIMENSIONS || !m->bucket || m->n_labels < 2 ||
+        (uint64_t)m->bucket + m->n_words > UINT32_MAX ||
         (uint64_t)m->rows.len < 4 * n_rows * m->dim || m->starts.len != 4 * ((Py_ssize_t)m->n_words + 1) ||
         m->output.len < 4 * (Py_ssize_t)(m->n_labels - 1) * m->dim) {
         PyErr_SetString(PyExc_ValueError, "tables that do not fit together");
