@@ -133,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.flush()
         if argv is None:
             end_at_once()  # while Python ends
+            gc.freeze()  # or it would search for garbage all that was made
         return code
     except BrokenPipeError:  # `relama --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
