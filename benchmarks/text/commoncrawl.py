@@ -72,15 +72,20 @@ def write_wet(path: Path, first: int = 0) -> int:
         for at in range(first, first + 12):
             lines = novels[at % len(novels)].read_text(errors="replace").splitlines()
             for start in range(0, len(lines), 60):
-                body = ("\n".join([f"title {number}", *lines[start : start + 60]])).encode()
-                head = (
-                    f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://example.org/{number}\r\n"
-                    f"WARC-Date: 2024-05-18T01:58:10Z\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
-                    f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
-                )
-                out.write(gzip.compress(head.encode() + body + b"\r\n\r\n"))
+                body = "\n".join([f"title {number}", *lines[start : start + 60]]).encode()
+                out.write(gzip.compress(wet_record(number, body)))
                 size, number = size + len(body), number + 1
     return size
+
+
+def wet_record(number: int, body: bytes) -> bytes:
+    """A page of a WET file; the first line of its body is its title."""
+    head = (
+        f"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: https://example.org/{number}\r\n"
+        f"WARC-Date: 2024-05-18T01:58:10Z\r\nWARC-Record-ID: <urn:uuid:{number}>\r\n"
+        f"Content-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body + b"\r\n\r\n"
 
 
 def datatrove(extractor: str, folder: Path, output: Path, converted: Path) -> list:

@@ -4,10 +4,13 @@ Novels as pages, of which no step but the last ones drops many. End to end is `r
 its own, its start and all imports included; each step alone runs on the same pages in the order of the
 recipe, with opened models and without remembered words. All on one core, in CPU time, in turns. Twice as many
 pages tell what a further megabyte costs. `--models` names a folder with models; if it has none, they are
-trained there (lmplz must be installed; a minute). `--wet` takes other pages.
+trained there (lmplz must be installed; a minute). `--large` takes 200 MB of other real text, as much as a
+file of a dump has, `--wet` pages of yours.
 """
 
 import argparse
+import contextlib
+import gzip
 import json
 import os
 import resource
@@ -22,12 +25,29 @@ from pathlib import Path
 from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from commoncrawl import ROOT, SHARED, write_wet
+from commoncrawl import ROOT, SHARED, wet_record, write_wet
 
 T = TypeVar("T")
 PIECES, WEB_CHARACTERS, LINES = 65_536, 12_000_000, 60
 START = "import sys; from launch import relama; sys.exit(relama())"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+
+
+def write_large(folder: Path) -> None:
+    """Three WET files with all real documents: the same lines, but other pages, in each."""
+    from encode import real_documents
+
+    number = 0
+    with contextlib.ExitStack() as stack:
+        out = [stack.enter_context(gzip.open(folder / f"{n}.warc.wet.gz", "wb", 4)) for n in range(3)]
+        for document in real_documents(20_000):
+            lines = [line.strip() for line in document.text.splitlines()]
+            for place, file in enumerate(out):
+                starts = [0, *range(LINES - place * LINES // 3, len(lines), LINES)]
+                for start, end in zip(starts, [*starts[1:], len(lines)]):
+                    body = "\n".join([f"title {number}", *lines[start:end]]).encode()
+                    file.write(wet_record(number, body))
+                    number += 1
 
 
 def train_models(folder: Path) -> None:
@@ -162,7 +182,9 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=ROOT / "runs" / "benchmark-models")
     parser.add_argument("--tokenizer", type=Path, default=SHARED / "tokenizer" / "llama-tokenizer.model")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--wet", type=Path, help="a folder with WET files of yours, instead of novels")
+    pages = parser.add_mutually_exclusive_group()
+    pages.add_argument("--large", action="store_true", help="200 MB of text, instead of novels")
+    pages.add_argument("--wet", type=Path, help="a folder with WET files of yours, instead of novels")
     parser.add_argument("--steps", nargs=3, type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.steps:
@@ -172,8 +194,14 @@ def main() -> None:
         train_models(arguments.models)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as name:
-        folders = [arguments.wet] if arguments.wet else [Path(name, kind) for kind in ("once", "twice")]
-        if not arguments.wet:
+        if arguments.wet:
+            folders = [arguments.wet]
+        elif arguments.large:
+            folders = [Path(name, "large")]
+            folders[0].mkdir()
+            write_large(folders[0])
+        else:
+            folders = [Path(name, kind) for kind in ("once", "twice")]
             for number, folder in enumerate(folders):
                 folder.mkdir()
                 for n in range(number + 1):
