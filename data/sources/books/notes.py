@@ -37,19 +37,19 @@ _HEADING = (
     r"|lista\s+d[eo]s?\s+erros\s+corrigidos|lijst\s+van\s+aangebrachte\s+correcties"
     r"|liste\s+des\s+(?:corrections|modifications)\s+(?:effectuées|apportées))"
 )
-_BEGINS_NOTE = re.compile(rf"\W{{0,160}}{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
+_BEGINS_NOTE = re.compile(rf"\W{{0,160}}+{_HEADING}", re.IGNORECASE)  # a box may be drawn around it
 # Headings that a book's own notes have too.
 _WEAK_HEADING = (
     r"(?:nota\s+d[eo]\s+editor|(?:(?:notes?|avis)\s+)?au\s+lecteur|note\s+to\s+the\s+reader"
     r"|(?:julkaisijan\s+)?huomautu\w*|megjegyz\w+|javítás\w*|notering\w*|(?:note|nota|σημείωση|σημειώσεις):)"
 )
-_EDITORS_NOTE = re.compile(rf"\W{{0,160}}{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
-_WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}{_WEAK_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE)
-_BARE_NOTE = re.compile(rf"\W{{0,40}}{_HEADING}\W{{0,40}}", re.IGNORECASE)
-_NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
+_EDITORS_NOTE = re.compile(rf"\W{{0,160}}+{_WEAK_HEADING}(?!\w)", re.IGNORECASE)
+_WEAK_LINE = re.compile(rf"^[^\w\n]{{0,40}}+{_WEAK_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE)
+_BARE_NOTE = re.compile(rf"\W{{0,40}}+{_HEADING}\W{{0,40}}+", re.IGNORECASE)
+_NOTE_PARAGRAPH = re.compile(rf"(?<=\n\n)\W{{0,160}}+{_HEADING}\W{{0,3}}(?:[:.—\]]|--)", re.IGNORECASE)
 # A heading may begin with a word more: Weitere Anmerkungen zur Transkription.
 _NOTE_LINE = re.compile(
-    rf"^[^\w\n]{{0,40}}(?:[^\W\d_]{{3,12}}[ \t]+)?{_HEADING}[^\w\n]{{0,40}}$", re.IGNORECASE | re.MULTILINE
+    rf"^[^\w\n]{{0,40}}+(?:[^\W\d_]{{3,12}}[ \t]+)?{_HEADING}[^\w\n]{{0,40}}+$", re.IGNORECASE | re.MULTILINE
 )
 # Words in a note's further paragraphs: they treat the text as an object.
 _ABOUT_TEXT = re.compile(
