@@ -6,9 +6,9 @@ that is only matched in one place is not searched.
 
 import math
 import re
-import time
-from functools import cache
+from functools import cache, partial
 
+from tests.support.cpu_time import seconds, takes_over
 from tests.support.pattern_cases import SEARCHES, Found, attacks, find_patterns
 
 SIZES = (16, 20, 24, 28, 32, 48, 64, 128, 512, 4000)  # exponential ones are slow at the first
@@ -16,11 +16,10 @@ SHARE = 0.1  # of the time of n² at the last size: faster patterns are not exam
 STEEP = 8.0  # times the time for four times the text: n·log n takes 4.7, n² 16
 
 
-def seconds(found: Found, attack: tuple[str, str, str], size: int) -> float:
+def use(found: Found, attack: tuple[str, str, str], size: int) -> None:
     head, pump, end = attack
     text = head + pump * max(1, (size - len(head)) // len(pump)) + end
     subject = text.encode("latin-1", "replace") if isinstance(found.pattern.pattern, bytes) else text
-    begin = time.process_time()
     if found.methods & SEARCHES:
         for _ in found.pattern.finditer(subject):
             pass
@@ -28,14 +27,13 @@ def seconds(found: Found, attack: tuple[str, str, str], size: int) -> float:
         found.pattern.fullmatch(subject)
     if "match" in found.methods:
         found.pattern.match(subject)
-    return time.process_time() - begin
 
 
 @cache
 def slow() -> float:
     """Seconds above which a pattern is examined, measured on this machine."""
     square = Found(re.compile(r"\s+$"), "here", {"search"})
-    return SHARE * min(seconds(square, ("", " ", "x"), SIZES[-1]) for _ in range(5))
+    return SHARE * min(seconds(partial(use, square, ("", " ", "x"), SIZES[-1])) for _ in range(5))
 
 
 def is_steep(found: Found, attack: tuple[str, str, str]) -> bool:
@@ -45,25 +43,15 @@ def is_steep(found: Found, attack: tuple[str, str, str]) -> bool:
             continue
         if size < 512:
             return True
-        return seconds(found, attack, 4 * size) > STEEP * small and grows(found, attack, size) > STEEP
+        return takes_over(STEEP, partial(use, found, attack, 4 * size), partial(use, found, attack, size))
     return False
-
-
-def grows(found: Found, attack: tuple[str, str, str], size: int) -> float:
-    """Times the time for four times the text: what seven of nine turns exceed.
-
-    A processor's speed can halve from one moment to the next. Where that alone makes a turn look steep, few
-    of the others do.
-    """
-    turns = [seconds(found, attack, 4 * size) / seconds(found, attack, size) for _ in range(9)]
-    return sorted(turns)[2]
 
 
 def least_seconds(found: Found, attack: tuple[str, str, str], size: int, enough: float) -> float:
     """The least of four times, or the first that is at most `enough`."""
     least = math.inf
     for _ in range(4):
-        least = min(least, seconds(found, attack, size))
+        least = min(least, seconds(partial(use, found, attack, size)))
         if least <= enough:
             break
     return least

@@ -7,6 +7,7 @@ chose, on whatever hardware it continues. Weights, optimizer and reduction of a 
 import os
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -73,31 +74,33 @@ def bf16_speedup(rows: int, width: int) -> float:
     and in one thread: several wait for each other busily while one of them has no core.
     """
 
-    def seconds(dtype: torch.dtype) -> float:
+    def products(dtype: torch.dtype) -> Callable[[], float]:
+        """What times such a layer: the seconds of one call."""
         x = torch.ones(rows, width, dtype=dtype, requires_grad=True)
         weight = torch.ones(width, width, dtype=dtype, requires_grad=True)
 
-        def per_call(calls: int) -> float:
+        def seconds(calls: int) -> float:
             begin = time.process_time()
             for _ in range(calls):
                 out = F.linear(x, weight)
                 torch.autograd.grad(out, (x, weight), out.detach())
             return (time.process_time() - begin) / calls
 
-        per_call(1)  # the first call chooses its kernels
+        seconds(1)  # the first call chooses its kernels
         begin = time.perf_counter()
-        per_call(1)
+        seconds(1)
         # A small product takes less than the clock of CPU time can tell.
         calls = max(1, round(SAMPLE / (time.perf_counter() - begin)))
-        least, end = per_call(calls), time.perf_counter() + 0.15
-        while time.perf_counter() < end:
-            least = min(least, per_call(calls))
-        return least
+        return lambda: seconds(calls)
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return seconds(torch.float32) / seconds(torch.bfloat16)
+        fp32, bf16 = products(torch.float32), products(torch.bfloat16)
+        turns, end = [(fp32(), bf16())], time.perf_counter() + 0.3
+        while time.perf_counter() < end:  # in turns, as the speed of a shared processor changes
+            turns.append((fp32(), bf16()))
+        return min(turn[0] for turn in turns) / min(turn[1] for turn in turns)
     finally:
         torch.set_num_threads(threads)
 

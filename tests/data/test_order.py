@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 import tracemalloc
 from collections import Counter
 from decimal import Decimal
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from data.order import Order, Sample, block_of, samples_of
 from data.phases.permutation import permute, unpermute
+from tests.support.cpu_time import seconds, takes_over
 
 TABLE_1 = {
     "commoncrawl": 67.0,
@@ -173,25 +173,19 @@ def test_the_ranks_share_a_global_batch_without_gap_or_overlap(step, dp_size, mi
 def test_any_sample_number_takes_the_same_time_and_memory():
     order = of_table_1()
 
-    def cost(start: int) -> tuple[float, int]:
-        """CPU seconds of 2,000 samples, the best of five, and the peak of their memory."""
-        seconds = []
-        for turn in range(5):
-            begin = time.process_time()
-            for n in range(start + turn * 2000, start + turn * 2000 + 2000):
-                order.locate(n)
-            seconds.append(time.process_time() - begin)
-        tracemalloc.start()
+    def locate(start: int) -> None:
         for n in range(start, start + 2000):
             order.locate(n)
+
+    assert not takes_over(3, lambda: locate(BILLION), lambda: locate(0))
+    assert seconds(lambda: locate(BILLION)) < 2000 * 1e-3  # microseconds per sample, not milliseconds
+    for start in (0, BILLION):
+        tracemalloc.start()
+        locate(start)
         order.consumed(start)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return min(seconds), peak
-
-    near, far = cost(0), cost(BILLION)
-    assert far[0] < 3 * near[0] and far[0] < 2000 * 1e-3  # microseconds per sample, not milliseconds
-    assert max(near[1], far[1]) < 1 << 20
+        assert peak < 1 << 20
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,6 +1,7 @@
 """`precision=` and `dtype=`: what auto chooses, what a run keeps, and bf16 close to fp32 on every layout."""
 
 import re
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from model.parallelize.fsdp import shard
 from model.parallelize.gradients import forward_backward
 from model.parallelize.mesh import Layout
 from tests.support import runs
+from tests.support.cpu_time import seconds
 from tests.support.narrow import present
 from tests.support.ranks import run_ranks
 from train import precision
@@ -34,19 +36,14 @@ def test_auto_is_bf16_where_products_are_measured_faster(monkeypatch, ratio, nam
 
 def test_the_measured_ratio_is_that_of_a_plain_timing():
     """Of a layer's three products, in the CPU time of this process, as other processes may take the cores."""
-    import time
 
-    def seconds(dtype):
-        a, b = torch.ones(512, 512, dtype=dtype), torch.ones(512, 512, dtype=dtype)
-        times = []
-        for _ in range(5):
-            start = time.process_time()
-            for one, other in ((a, b.T), (a, b), (a.T, b)):
-                torch.matmul(one, other)
-            times.append(time.process_time() - start)
-        return min(times)
+    def multiply(a, b):
+        for one, other in ((a, b.T), (a, b), (a.T, b)):
+            torch.matmul(one, other)
 
-    expected = seconds(torch.float32) / seconds(torch.bfloat16)
+    pairs = [torch.ones(2, 512, 512, dtype=dtype).unbind() for dtype in (torch.float32, torch.bfloat16)]
+    turns = [[seconds(partial(multiply, *pair)) for pair in pairs] for _ in range(5)]
+    expected = min(turn[0] for turn in turns) / min(turn[1] for turn in turns)
     measured = precision.bf16_speedup(512, 512)
     assert 1 / 4 < measured / expected < 4
 

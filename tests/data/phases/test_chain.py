@@ -3,7 +3,6 @@
 import itertools
 import json
 import random
-import time
 import tracemalloc
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from data.order import Order, block_of
 from data.phases.kept import Kept, holes_of, merged
 from data.phases.reading import Reading
+from tests.support.cpu_time import takes_over
 
 LENGTH = 8
 
@@ -207,15 +207,11 @@ def test_fifty_phases_and_ten_thousand_holes_cost_little_time_and_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
 
-    def seconds(of: Order) -> float:
-        found = []
-        for _ in range(5):
-            begin = time.process_time()
-            for n in asked:
-                of.locate(n)
-            found.append(time.process_time() - begin)
-        return min(found)
+    def locate(of: Order) -> None:
+        for n in asked:
+            of.locate(n)
 
     plain = Order.start(seed=0, weights=dict.fromkeys(sizes, 1), n_sequences=sizes, seq_len=8)
-    assert seconds(order) < 10 * seconds(plain)  # about twice; one look at each phase would take fifty times
+    # About twice; one look at each phase would take fifty times.
+    assert not takes_over(10, lambda: locate(order), lambda: locate(plain))
     assert peak < 1 << 22
