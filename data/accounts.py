@@ -73,7 +73,8 @@ class Report:
         """What was wrong with the first record that was dropped for the most frequent reason."""
         for _, counted in self._reasons():
             for one in counted["examples"]:
-                return f", such as {Path(one['file']).name}#{one['record']}: {one['detail']}"
+                detail = f": {one['detail']}" if one["detail"] else ""
+                return f", such as {Path(one['file']).name}#{one['record']}{detail}"
         return ""
 
     def _reasons(self) -> list[tuple[str, dict]]:

@@ -103,7 +103,8 @@ class Uploader:
                 return False
             self._upload(step)
             self._is_warned = False
-        for step in here:
+            there.append(step)
+        for step in {*here} & {*there}:
             mark = step_folder(self._remote.checkpoints, step) / "verified.json"
             if mark.is_file() and not self._remote.bucket.exists(f"{place(step)}/{mark.name}"):
                 self._sender.put_bytes(mark.read_bytes(), f"{place(step)}/{mark.name}")

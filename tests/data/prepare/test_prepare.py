@@ -168,6 +168,13 @@ def test_if_nothing_can_be_read_the_run_ends_and_leaves_no_text(tmp_path, capsys
     assert not list((tmp_path / "corpora" / "mine").glob("text*"))
 
 
+def test_a_reason_that_has_no_more_to_say_ends_with_the_place(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("  \n")
+    assert prepare(tmp_path, "recipe=text", "source=mine", f"input={tmp_path / 'a.txt'}") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "; dropped: empty (1), such as a.txt#0 (see " in error
+
+
 def test_the_same_command_again_changes_nothing_and_another_is_refused(tmp_path, capsys):
     source = lines(tmp_path / "x.jsonl", [{"text": "one"}])
     arguments = ["recipe=text", "source=mine", f"input={source}"]

@@ -13,7 +13,7 @@ from tests.support.buckets import Chaos, hasten, objects, serving, upload
 from tests.support.runs import SMALL
 from tests.train.checkpoint.test_remote import remote, save, uploaded, uploader
 from train import preflight
-from train.checkpoint.folder import complete_steps
+from train.checkpoint.folder import complete_steps, mark_verified, step_folder
 from train.checkpoint.transfer import Sender
 from train.config import RunError, TrainConfig
 
@@ -62,6 +62,20 @@ def test_a_server_that_cannot_remove_many_objects_at_once_removes_one_by_one(ser
             there = uploaded(run, url)
         assert there.steps() == [2, 3] and proxy.done["refuse"]
         assert not [key for key in objects("runs", "single/") if "step-000001" in key]
+
+
+def test_the_mark_of_a_checkpoint_whose_upload_was_skipped_is_not_uploaded(server, tmp_path, monkeypatch):
+    run, url = tmp_path / "run", "s3://runs/skipped"
+    changed = []
+    with Chaos(server) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://{}:{}".format(*proxy.place))
+        proxy.faults = lambda method, path: changed.append(path) if method not in ("GET", "HEAD") else None
+        for step in (1, 2):
+            save(run, step)
+            mark_verified(step_folder(run / "checkpoints", step), {step + 1: 1.0})
+        assert uploaded(run, url).steps() == [2]
+    assert any("step-000002/verified.json" in path for path in changed)
+    assert not any("step-000001" in path for path in changed)
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
