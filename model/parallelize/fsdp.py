@@ -36,7 +36,7 @@ def shard(
         param_dtype=param_dtype, reduce_dtype=reduce_dtype, cast_forward_inputs=False
     )
     # On one rank, freeing the weights after forward would only copy them once more.
-    frees = {"auto": mesh.size(-1) > 1 and not pipelined, "always": True, "never": False}[reshard]
+    frees = {"auto": mesh.shape[-1] > 1 and not pipelined, "always": True, "never": False}[reshard]
     for layer in model.blocks:
         fully_shard(layer, mesh=mesh, mp_policy=policy, reshard_after_forward=frees)
     # Backward starts with the root's weights, so keep them.
