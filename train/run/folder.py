@@ -162,12 +162,12 @@ def _remove_unused(path: Path) -> None:
         is_unused = {entry.name for entry in path.iterdir()} <= {lock.NAME, CHECKPOINTS, HANGS}
         if is_unused and not any(report.stat().st_size for report in reports):
             (path / CHECKPOINTS).rmdir()
-            for report in reports:
-                report.unlink()
-            if (path / HANGS).is_dir():
-                (path / HANGS).rmdir()
-            (path / lock.NAME).unlink()
-            path.rmdir()
+            (path / lock.NAME).unlink()  # from here on, watchdogs begin no report
+            for _ in range(3):  # but one that has just looked may still write its own
+                shutil.rmtree(path / HANGS, ignore_errors=True)
+                with suppress(OSError):
+                    path.rmdir()
+                    return
 
 
 class RunFolder:

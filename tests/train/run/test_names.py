@@ -1,5 +1,6 @@
 """`run=` names one folder, whatever its form."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from configs.load import load
 from data.folders import run_path
 from tests.support.runs import SMALL
 from train.config import RunError, TrainConfig
+from train.ranks.watchdog import Watchdog
 from train.run.folder import HANGS, claimed
 
 
@@ -36,3 +38,29 @@ def test_a_start_that_is_refused_late_leaves_no_folder(tmp_path):
             (folder.path / HANGS / "rank0-locked.txt").write_text(seen)
             raise RunError("refused")
         assert (tmp_path / "new").exists() == bool(seen)
+
+
+@pytest.mark.parametrize("turn", range(1, 12))
+def test_a_watchdog_that_begins_its_report_at_any_moment_leaves_no_folder_either(turn, tmp_path, monkeypatch):
+    """It has seen the lock, and writes before operation number `turn` of those that remove the folder."""
+    config = load("train", TrainConfig, [*SMALL, f"run={tmp_path / 'new'}"])
+    watchdog = Watchdog(tmp_path / "new" / HANGS, 0, 0.0)
+    monkeypatch.setattr(watchdog, "_is_run_folder", lambda: True)
+    calls = []
+
+    def interrupted(real):
+        def call(*arguments, **keys):
+            calls.append(real.__name__)
+            if len(calls) == turn:
+                watchdog._arm(1000)
+            return real(*arguments, **keys)
+
+        return call
+
+    with pytest.raises(RunError, match="refused"), claimed(config, []):
+        for name in ("stat", "listdir", "scandir", "open", "unlink", "rmdir"):
+            monkeypatch.setattr(os, name, interrupted(getattr(os, name)))
+        raise RunError("refused")
+    monkeypatch.undo()
+    watchdog.close()
+    assert {"unlink", "rmdir"} <= {*calls} and not (tmp_path / "new").exists()
