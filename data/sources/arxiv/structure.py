@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from data.sources.arxiv.latex.syntax import BRACED, OPTION
 
 _STRUCTURE = re.compile(
-    r"\\(?=section|sub|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
+    r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
     r"|in)(?:"  # few commands begin so
-    r"(?P<section>(?:(?:sub){0,2}section|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
+    r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
     r"|begin\s*+\{(?P<begin>document|thebibliography|chapthebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
     r"\*?\}"

@@ -32,6 +32,7 @@ _ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
 DEFINERS = (
     _COMMANDS | _XARGS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
 )
+AMSTEX = {"define": "def", "redefine": "def"}  # AMS-TeX's own names
 _PROGRAMS = re.compile(
     r"\\[A-Za-z]++@|\\@[A-Za-z@]|##"  # names with @; \@ alone is a sign
     r"|\\(?:if(?!f(?![A-Za-z]))[A-Za-z]*|else|fi|or|expandafter|noexpand|csname|endcsname|futurelet|let"

@@ -14,7 +14,7 @@ from functools import lru_cache
 from data.sources.arxiv.latex import audiences, flags, numbers, predicates
 from data.sources.arxiv.latex.calls import TooMuch, append, append_value
 from data.sources.arxiv.latex.conditionals import NAMED_TEST
-from data.sources.arxiv.latex.definitions import DEFINERS, DONE, read_definition
+from data.sources.arxiv.latex.definitions import DONE, read_definition
 from data.sources.arxiv.latex.inputs import INPUT, INPUTS, Resolve, loop, resolved_input
 from data.sources.arxiv.latex.state import PROTECTED, State
 from data.sources.arxiv.latex.syntax import after_word, blanks_end, line_rest
@@ -50,7 +50,7 @@ def expand(
 
 
 _COMMANDS = flags.COMMANDS | numbers.COMMANDS | audiences.COMMANDS
-_SPECIAL = DEFINERS | _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
+_SPECIAL = _PREFIXES | _COMMANDS | INPUTS | _BRANCHES
 _SPECIAL |= _LOOPS | {"expandafter", "usepackage", "RequirePackage", "makeatletter", "makeatother"}
 
 
@@ -90,7 +90,7 @@ class _Expander:
         """Read a text of the paper: its main file, or a file that a macro inputs."""
         outer, self.text = self.text, text
         state = self.state
-        macros, audience = self.calls.macros, state.audience
+        macros, audience, definers = self.calls.macros, state.audience, state.definers
         flag_values, setters, number_values = self.flags.values, self.flags.setters, self.numbers.values
         hidden, has_modes = audience.hidden, bool(audience.mode)
         pattern = _marks(self.verbatim, "A-Za-z")
@@ -144,6 +144,7 @@ class _Expander:
                     start = position = end
             elif (
                 word not in _SPECIAL
+                and word not in definers
                 and (word[0] != "i" or word[:2] != "if")
                 and word not in flag_values
                 and word not in setters
@@ -183,15 +184,15 @@ class _Expander:
                         start = position = after_word(text, at, end)
             elif word == "expandafter":
                 later = _ARGUMENT_FIRST.match(text, position)
-                if later is None or later[1] in _SPECIAL or later[1][:2] == "if":
+                if later is None or later[1] in _SPECIAL or later[1] in definers or later[1][:2] == "if":
                     continue
                 found = self.calls.top(text, later[1], later.end()) if later[1] in macros else None
                 value, end = found or ("\\" + later[1], later.end())
                 append_value(self.out, text[start:at], value)
                 start = position = end
-            elif word in DEFINERS:
+            elif word in definers:
                 begin = prefix_start if prefix_end == at else at
-                start, position = self._define(word, begin, at, start, position)
+                start, position = self._define(definers[word], begin, at, start, position)
             elif word in _PREFIXES:
                 if prefix_end != at:
                     prefix_start = at

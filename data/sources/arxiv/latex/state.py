@@ -9,7 +9,7 @@ import re
 from data.sources.arxiv.latex import audiences, conditionals, predicates
 from data.sources.arxiv.latex.audiences import Audience
 from data.sources.arxiv.latex.calls import Calls
-from data.sources.arxiv.latex.definitions import Definition, Known, Macro, read_definition
+from data.sources.arxiv.latex.definitions import AMSTEX, DEFINERS, Definition, Known, Macro, read_definition
 from data.sources.arxiv.latex.flags import Flags
 from data.sources.arxiv.latex.numbers import Numbers
 from data.sources.arxiv.latex.packages import HIDDEN, PACKAGES
@@ -50,6 +50,9 @@ class State:
         self.calls.decide = lambda value: predicates.resolved(value, self.calls)
         self.calls.allow(len(paper))
         self.known = Known(self.calls.macros, self.flags.values, may_input=may_input)
+        # Commands that define macros, each with the one it is short for: \newcommand{\nc}{\newcommand}.
+        self.definers = {name: name for name in DEFINERS}
+        self.definers |= AMSTEX if "amstex" in paper or "amsppt" in paper else {}
         self.in_body = not has_preamble
         self.depth = 0  # depth of groups, in the document's body
         self._undo: list[tuple[int, str, Macro | None]] = []  # what open groups have redefined
@@ -156,6 +159,14 @@ class State:
         if meaning is not None:
             self.calls.put(name, None)
             return False
+        if name not in DEFINERS:
+            self.definers.pop(name, None)
+            meant = definition.meaning.strip().replace("command*", "command")
+            definer = self.definers.get(meant.removeprefix("\\"))
+            if definer and name not in PROTECTED:
+                self.definers[name] = definer
+                self.calls.put(name, None)
+                return True
         macro = None if name in PROTECTED or "@" in name else definition.macro
         if self.in_body and self.depth and not definition.is_global:
             self._undo.append((self.depth, name, self.calls.macros.get(name)))

@@ -50,6 +50,19 @@ def expanded(text: str) -> str:
         ("\\makeatletter\\let\\all=\\@firstofone\\makeatother\\all{a b}", "\\makeatletter\\makeatother a b"),
         ("\\newcommand{\\b}[1]{<#1>}\\b{\\b{a}\\b{\\b b}}", "<<a><<b>>>"),
         ("\\let\\e\\epsilon\\e x", "\\epsilon x"),
+        # Commands that are short for a definition's.
+        (
+            "\\newcommand{\\nc}{\\newcommand}\\nc{\\R}{\\mathbb{R}}\\nc\\f[1]{f(#1)}\\R\\f x",
+            "\\mathbb{R}f(x)",
+        ),
+        ("\\def\\nc{\\newcommand*}\\let\\rnc=\\renewcommand\\nc{\\a}{1}\\rnc{\\a}{2}\\a", "2"),
+        (
+            "\\let\\df\\def\\let\\op\\DeclareMathOperator\\df\\f#1.{<#1>}\\op\\tr{tr}\\f a.\\tr",
+            "<a>\\operatorname{tr}",
+        ),
+        ("\\let\\nc\\newcommand\\let\\d\\nc\\d{\\a}{1}\\def\\d{D}\\a\\d", "1D"),
+        ("\\input amstex \\define\\f#1{f(#1)}\\redefine\\o{\\bar o}\\f x\\o", "\\input amstex f(x)\\bar o"),
+        ("\\newcommand{\\define}[1]{<#1>}\\define{a} \\redefine\\b{c}", "<a> \\redefine\\b{c}"),
         ("\\newcommand{\\a}{1}\\let\\b=\\a\\renewcommand{\\a}{2}\\a\\b", "21"),
         ("\\let\\old\\emph\\renewcommand{\\emph}[1]{\\old{\\bf #1}}\\emph{a}", "\\emph{\\bf a}"),
         ("\\newcommand{\\a}{é}\\newcommand{\\b}[1]{中#1}\\a\\b{ü}", "é中ü"),  # raises in RedPajama

@@ -140,6 +140,10 @@ def test_plain_tex_and_latex_209_are_read():
     amstex = "\\documentstyle{amsppt}\n\\document\nfront\n\\head 1. A\\endhead\ntext\n"
     amstex += "\\Refs\n\\ref\\endRefs\n\\enddocument"
     assert clean_latex(amstex) == "\\head 1. A\\endhead\ntext\n"
+    harvmac = "\\input harvmac\n\\Title{A}{B}\nAbstract.\n\\Date{6/97}\n\\lref\\wit{E. Witten, 1995.}\n"
+    harvmac += "\\newsec{Introduction}\nAs in \\wit.\n\\subsec{More}\ntext\n\\listrefs\n\\bye"
+    left = "\\newsec{Introduction}\nAs in \\wit.\n\\subsec{More}\ntext\n\\listrefs\n"
+    assert clean_latex(harvmac) == left
 
 
 @pytest.mark.parametrize(
