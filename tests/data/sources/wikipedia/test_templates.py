@@ -64,7 +64,9 @@ SENTENCES = {
         ("<math>a {{=}} {{!}}b{{!}}</math> and {{radic|5|3}}", "$a = |b|$ and ∛5"),
         ("the ion {{chem|SO|4|2-}}, {{Nitrogen}}''x''{{Oxygen}}<sub>2</sub>", "the ion SO4^2-, NxO2"),
         ("{{su|p=1|b=0}} {{bra|a}}{{ket|b}} {{ceil|z}}", "0^1 ⟨a||b⟩ ⌈z⌉"),
+        ("emits {{CO2}} and {{H2O}} at {{deg|30}} or 30{{deg}}", "emits CO2 and H2O at 30° or 30°"),
         # signs, lists and functions
+        ("{{ruby|東京|とうきょう}} or {{ruby|江戸}}", "東京(とうきょう) or 江戸"),
         ("Hawai{{okina}}i in B{{music|flat}} and F{{sharp}}", "Hawaiʻi in B♭ and F♯"),
         (
             "A {{3/4}} bass in {{music|time|2|4}}, {{convert|7|through|9|mi}}",

@@ -16,7 +16,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 # Text after a language, a script or a color.
 lang | langx | color | colour | colored text | coloured text | font | script | sort | sortkey
 | background color | bgcolor | wikt-lang
-| ruby | ruby-ja | rtl | rtl-lang | script/* | font colour | colour text → @second
+| rtl | rtl-lang | script/* | font colour | colour text → @second
 plainlist | flatlist | multiple columns → @lines
 
 # Boxes, theorems, quotations and equations on lines of their own, by names that mean the same everywhere.
@@ -86,7 +86,8 @@ minus | − → −{1}
 plus → +{1}
 ± | plusminus | pm → ±{1}
 times | × → ×
-degree | degrees | deg → °
+ruby | ruby-ja → {1}[({2})]
+degree | degrees | deg → {1}°
 prime → {1}′
 shy | wbr | zwj | zwnj | 0 | spc | phantom →
 
@@ -108,6 +109,9 @@ sub | subscript | ind → @lowered
 su → @raised and lowered
 chem → @chemistry
 chem2 → @equation
+co2 → CO2
+h2o → H2O
+o2 → O2
 nuclide → @nuclide
 val → @value
 convert | cvt | konvertera | konverter | pretvori | eenheid | jednotka | enhet | unitate | unidad | unità

@@ -80,9 +80,6 @@ japonais | chinois | coréen → @nihongo
 graphie → ‹{1}›
 racine | racine carrée → @root
 musique → @music
-co2 → CO2
-o2 → O2
-h2o → H2O
 pourcentage → {1} %
 coloré | couleur | couleurs → @second
 m. → M.[ {1}]
