@@ -19,12 +19,12 @@ from pathlib import Path
 from data import folders
 from data.bucket import Bucket
 from data.errors import DataError
-from train.checkpoint.folder import read_state
+from train.checkpoint.folder import delete, read_state
 from train.checkpoint.transfer import STATE, Sender, place
 from train.config import RunError
 
 SUFFIX = ".upload.tmp"
-OFFER = "offer.json"  # the URL; without it a folder is not offered
+OFFER = "offer.json"  # the URL and the names of the files; without it a folder is not offered
 TAKEN, SENT = ".taken", ".sent"
 LOOK = 0.5  # seconds between two looks at the run folder
 IDLE = 5.0  # seconds without work after which a machine whose training has ended stops helping
@@ -34,12 +34,12 @@ PATIENCE, SLOWEST = 60.0, 1e6  # a file that another machine takes is waited for
 class Files:
     """The files of a checkpoint, linked into `copy`. Each is sent by the process that takes it first."""
 
-    def __init__(self, copy: Path) -> None:
-        self.copy = copy
+    def __init__(self, copy: Path, names: list[str]) -> None:
+        self.copy, self.names = copy, names
 
     def offer(self, url: str) -> None:
         """Let the other machines send them, too."""
-        folders.write_whole(self.copy / OFFER, json.dumps({"url": url}))
+        folders.write_whole(self.copy / OFFER, json.dumps({"url": url, "files": self.names}))
 
     def send_all(self, sender: Sender, name: str, entries: dict[str, dict]) -> None:
         """Return once every file is sent, by anyone. Raises DataError or OSError for one sent here."""
@@ -53,11 +53,9 @@ class Files:
         return any([self._send(path, sender, name, entries) for path in self.unsent()])
 
     def unsent(self) -> list[Path]:
-        """The checkpoint's files that are not sent yet, the largest first."""
-        known = {path.name: path for path in self.copy.iterdir()}
-        own = {STATE, OFFER} | {name + mark for name in known for mark in (TAKEN, SENT)}
-        left = [path for name, path in known.items() if name not in own and name + SENT not in known]
-        return sorted(left, key=lambda path: (-path.stat().st_size, path.name))
+        """The checkpoint's files that are not marked as sent, in the order of `names`."""
+        marks = {*os.listdir(self.copy)}  # may be half removed, so it does not say which files there are
+        return [self.copy / name for name in self.names if name + SENT not in marks]
 
     def _send(self, path: Path, sender: Sender, name: str, entries: dict[str, dict]) -> bool:
         """Send a file unless another process has taken it; returns whether it was sent."""
@@ -67,6 +65,8 @@ class Files:
         except FileExistsError:
             return False
         try:
+            if not (self.copy / OFFER).exists():
+                raise FileNotFoundError(f"{self.copy}: withdrawn")
             sender.put(path, f"{name}/{path.name}", entries.get(path.name))
         except BaseException:
             mark.unlink(missing_ok=True)  # for another machine
@@ -87,12 +87,27 @@ class Files:
 def linked(source: Path) -> Iterator[Files]:
     """The files of the checkpoint `source` during the block: retention may remove that meanwhile."""
     copy = source.with_name(source.name + SUFFIX)
-    shutil.rmtree(copy, ignore_errors=True)
+    _withdraw(copy)
     try:
         shutil.copytree(source, copy, copy_function=lambda one, other: folders.link(Path(one), Path(other)))
-        yield Files(copy)
+        paths = sorted(copy.iterdir(), key=lambda path: (-path.stat().st_size, path.name))
+        yield Files(copy, [path.name for path in paths if path.name != STATE])
     finally:
-        shutil.rmtree(copy, ignore_errors=True)
+        _withdraw(copy)
+
+
+def _withdraw(copy: Path) -> None:
+    """Remove the folder, in which other machines may be at work.
+
+    The offer goes first: a machine that takes a file after that sees that it is gone. Then the folder is
+    renamed, so that no mark can be added to it.
+    """
+    doomed = copy.with_name(copy.name + ".old.tmp")
+    delete(doomed)
+    with suppress(OSError):
+        (copy / OFFER).unlink(missing_ok=True)
+        copy.rename(doomed)
+    delete(doomed)
 
 
 class Helper:
@@ -129,10 +144,11 @@ class Helper:
         """Whether something was offered and sent."""
         try:
             for copy in sorted(self._checkpoints.glob(f"*{SUFFIX}")):
-                if json.loads((copy / OFFER).read_text())["url"] != self._url:
+                offer = json.loads((copy / OFFER).read_text())
+                if offer["url"] != self._url:
                     continue
                 state = read_state(copy)
-                if Files(copy).help(sender, place(state["step"]), state["files"]):
+                if Files(copy, offer["files"]).help(sender, place(state["step"]), state["files"]):
                     return True
         except (OSError, DataError, RunError, ValueError, KeyError):
             pass  # withdrawn meanwhile, or the bucket fails: the first rank reports that
