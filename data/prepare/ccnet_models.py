@@ -24,9 +24,11 @@ from data.ccnet.train_classifier import balanced, examples, train_classifier
 from data.ccnet.train_language_model import programs, train_language_model
 from data.documents import Document, Drop, Record, read_documents, text_files
 from data.errors import DataError
+from data.prepare import damage
 from data.prepare.ccnet import CARD
 from data.prepare.config import PrepareConfig
 from data.prepare.inputs import find_inputs
+from data.prepare.plan import WORK
 from data.prepare.recipe import Recipe, make_text
 from data.progress import Progress
 from data.remote import completed, stamp
@@ -130,8 +132,13 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
     }
     stamped = {"input": [[str(path), *stamp(path)] for path in inputs]}
     if (made / "text").exists():
-        known = json.loads((made / "report.json").read_text())["settings"]
-        known["input"] = completed(known.get("input"), stamped["input"])
+        try:
+            known = json.loads((made / "report.json").read_text())["settings"]
+            known["input"] = completed(known.get("input"), stamped["input"])
+        except (OSError, ValueError, TypeError, LookupError, AttributeError):
+            raise DataError(
+                f"{made / 'report.json'}: missing or damaged; delete {made} to draw the pages again"
+            ) from None
         if known == json.loads(json.dumps(settings | stamped)):
             return text_files(made / "text")
         raise DataError(
@@ -144,16 +151,17 @@ def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> l
         keys.min_language,
         skip=frozenset({"perplexity", "references"}),
     )
-    make_text(
-        Recipe(commoncrawl.read, clean, refine=refine),
-        inputs,
-        made,
-        settings,
-        progress=Progress("ccnet-models"),
-        on=config.engine,
-        max_broken=config.max_broken,
-        record_seconds=config.record_seconds,
-    )
+    with damage.named(made / WORK):
+        make_text(
+            Recipe(commoncrawl.read, clean, refine=refine),
+            inputs,
+            made,
+            settings,
+            progress=Progress("ccnet-models"),
+            on=config.engine,
+            max_broken=config.max_broken,
+            record_seconds=config.record_seconds,
+        )
     return text_files(made / "text")
 
 

@@ -20,6 +20,7 @@ from data.errors import DataError
 from data.progress import Progress
 from data.sources.files.limits import DEFAULT, Limits
 
+WORK = "text.work"  # the folder of unfinished work
 TASK_BYTES = 128 << 20  # about how much raw input one task reads before it commits
 
 
@@ -106,7 +107,7 @@ def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
 
 def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
     """The folder to work in, new or resumed. Raises DataError if it has unfinished work of other settings."""
-    work = folder / "text.work"
+    work = folder / WORK
     known = work / "settings.json"
     if (work / "read").is_dir():
         progress.say(f"{work}: left unfinished by an earlier version; starting over")

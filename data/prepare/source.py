@@ -62,8 +62,11 @@ def make(config: PrepareConfig) -> None:
                 _prepare_text(config, inputs, refine)
             if tokenizer is not None:
                 _prepare_tokens(config, tokenizer)
-            if (config.folder / "report.json").is_file():
-                write_page(config.folder)
+            if (report := config.folder / "report.json").is_file():
+                try:
+                    write_page(config.folder)
+                except (ValueError, TypeError, LookupError, AttributeError):  # the corpus is complete without
+                    Progress(config.name).say(f"warning: {report}: damaged; report.html is not written")
             if config.output and remote.is_remote(config.output):
                 publish(config.folder, config.output)
     except OSError as error:  # an error of the output: those of the input are DataErrors or counted
@@ -72,6 +75,8 @@ def make(config: PrepareConfig) -> None:
 
 
 def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | None" = None) -> None:
+    from data.prepare import damage
+    from data.prepare.plan import WORK
     from data.prepare.recipe import Recipe, make_text
 
     folder, module = config.folder, recipe_module(config)
@@ -87,7 +92,7 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         settings |= settings_of(config)
     progress = Progress(config.name)
     if _is_prepared(folder, settings | {"input": [[str(path), *remote.stamp(path)] for path in inputs]}):
-        shutil.rmtree(folder / "text.work", ignore_errors=True)  # if killed just before the end
+        shutil.rmtree(folder / WORK, ignore_errors=True)  # if killed just before the end
         progress.say(f"{folder / 'text'} already exists with these settings; skipping")
         return
     if left_out := getattr(module, "left_out", None):
@@ -97,17 +102,18 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
     if config.licences is not None:
         clean = partial(clean, accepted=frozenset(name.lower() for name in config.licences))
     recipe = Recipe(module.read, clean, module.DUPLICATES, getattr(module, "slices", None), refine)
-    make_text(
-        recipe,
-        inputs,
-        folder,
-        settings,
-        progress=progress,
-        on=config.engine,
-        max_broken=config.max_broken,
-        record_seconds=config.record_seconds,
-        limits=Limits(config.record_bytes, config.max_expansion),
-    )
+    with damage.named(folder / WORK):
+        make_text(
+            recipe,
+            inputs,
+            folder,
+            settings,
+            progress=progress,
+            on=config.engine,
+            max_broken=config.max_broken,
+            record_seconds=config.record_seconds,
+            limits=Limits(config.record_bytes, config.max_expansion),
+        )
 
 
 def _is_prepared(folder: Path, settings: dict) -> bool:
