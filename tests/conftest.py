@@ -73,6 +73,7 @@ SLOW = (
     "data/tokens/test_tokenizer.py::test_ids_are_identical",
     "data/sources/test_source_tables.py",
     "data/prepare/test_sample.py",
+    "data/prepare/test_damaged_work.py::test_damaged_files",
     "data/prepare/test_prepare_faults.py::test_killed_at_any",
     "data/sources/test_hostile.py::test_bombs_next",
     "train/loggers/test_wandb.py::test_a_resumed_run",

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from configs.load import load
 from data import folders
+from data.errors import DataError
 from data.main import main
+from data.prepare.ccnet_models import _sampled_pages
+from data.prepare.config import PrepareConfig
 from tests.data.prepare.test_prepare_faults import INPUTS, model_file
 
 __all__ = ["model_file"]  # a fixture
@@ -68,3 +72,13 @@ def test_a_damaged_report_costs_no_tokens(tmp_path, model_file, capsys):
     assert main([*arguments, "stage=tokens", f"tokenizer={model_file}"]) == 0
     assert f"{tmp_path / 'mine' / 'report.json'}: damaged; report.html is not" in capsys.readouterr().err
     assert (tmp_path / "mine" / "tokens" / "manifest.json").is_file()
+
+
+@pytest.mark.parametrize("report", [None, "", "[]", "{}", '{"settings": []}'])
+def test_pages_drawn_for_models_with_a_damaged_report_are_refused(tmp_path, report):
+    made = tmp_path / "pages"
+    (made / "text").mkdir(parents=True)
+    if report is not None:
+        (made / "report.json").write_text(report)
+    with pytest.raises(DataError, match=f"{made / 'report.json'}: missing or damaged; delete {made} "):
+        _sampled_pages(load("prepare", PrepareConfig, ["recipe=ccnet-models", "input=wet"]), tmp_path, [])
