@@ -91,13 +91,16 @@ before=$(newest)
 
 # Before the time limit, or a preemption, Slurm sends SIGUSR1 to this script: training saves and ends.
 told=
-training=
-trap 'told=yes; [ -z "$training" ] || kill -USR1 "$training"' USR1
+due=
+trap 'told=yes due=yes' USR1
 trap : TERM # Slurm has sent it to the training too; see what became of that
 
 {training} &
 training=$!
-while kill -0 "$training" 2>/dev/null; do sleep 1; done # not wait: two signals at once, and it loses one
+while kill -0 "$training" 2>/dev/null; do # not wait: two signals at once, and it loses one
+    [ -z "$due" ] || {{ due= && kill -USR1 "$training"; }} # also one that came before this process was known
+    sleep 1
+done
 wait "$training"
 code=$?
 

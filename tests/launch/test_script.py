@@ -158,6 +158,16 @@ def test_a_warning_is_passed_on_and_waited_for(leaves, tmp_path):
     assert called(tmp_path, "scontrol") == ["requeue", "20017"]
 
 
+def test_a_warning_before_the_training_is_known_is_passed_on_too(tmp_path):
+    (tmp_path / "run").mkdir()
+    fake(tmp_path, "srun", "trap 'exit 1' USR1; touch ready; while :; do sleep 0.05; done")
+    path = make(tmp_path)
+    late = "until [ -e ready ]; do sleep 0.05; done; kill -USR1 $$\ntraining=$!\n"
+    path.write_text(path.read_text().replace("training=$!\n", late, 1))
+    assert finish(tmp_path, path)[0] == 1
+    assert called(tmp_path, "scontrol") == ["requeue", "20017"]
+
+
 def test_the_options_of_sbatch_are_in_the_script(tmp_path):
     text = make(
         tmp_path, "gpus=8", "cpus=64", "cluster.partition=big", "cluster.sbatch.account='a \"b'"
