@@ -13,6 +13,7 @@ import os
 import pickle
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -269,20 +270,24 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
 
 def _environment() -> str:
     """The folder of this environment's commands, including datatrove's `launch_pickled_pipeline`."""
-    import sys
-
     return str(Path(sys.executable).parent)
 
 
 def _wait(executor: Any, logs: Path) -> None:
     """Wait until every task is done, or Slurm no longer knows the job."""
+    is_silent = False
     while executor.get_incomplete_ranks(skip_completed=True):
         queue = subprocess.run(
             ["squeue", "--noheader", f"--jobs={executor.job_id}"], capture_output=True, text=True
         )
-        if queue.returncode != 0 or not queue.stdout.strip():
+        answers = queue.returncode == 0 or "Invalid job id" in queue.stderr  # ended long ago
+        if answers and not queue.stdout.strip():
             time.sleep(5)  # a shared file system may show the last task's marker a little later
             return
+        if not answers and not is_silent:  # its tasks go on while the controller is busy or restarts
+            why = " ".join(queue.stderr.split())
+            print(f"relama: squeue does not answer ({why}); still waiting", file=sys.stderr, flush=True)
+        is_silent = not answers
         time.sleep(1)
 
 
