@@ -140,10 +140,10 @@ class Disk:
         """Free a part of a sparse file. Raises DataError if the file system cannot."""
         if not path.exists():
             return
-        with open(path, "r+b") as file:
+        with open(path, "r+b") as file, self._counting:  # a count between the two would lack it twice
             before = os.fstat(file.fileno()).st_blocks
             if _punch(file.fileno(), offset, n_bytes):
-                self._count((os.fstat(file.fileno()).st_blocks - before) * 512)
+                self._taken += (os.fstat(file.fileno()).st_blocks - before) * 512
                 return
         raise DataError(
             f"cache.path={self.folder.parent}: its file system cannot free parts of a file; choose a local "
@@ -159,10 +159,6 @@ class Disk:
         with open(store / "locks" / f"{kind}{zlib.crc32(key.encode()) % STRIPES}", "ab") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
-
-    def _count(self, n_bytes: int) -> None:
-        with self._counting:
-            self._taken += n_bytes
 
     def _warn_of_full(self) -> None:
         if not self._warned:

@@ -24,7 +24,6 @@ from data.loader import Loader
 from data.order import Order
 from data.s3.reader import reader_of
 from data.tokens.store import TokenStore
-from data.tokens.sums import BLOCK
 from tests.support.buckets import (
     Chaos,
     hasten,
@@ -235,47 +234,6 @@ def test_a_store_without_block_checksums_is_read_in_full_once(server, stores, co
     store = open_store("s3://corpus/damaged", cache=CacheConfig(str(tmp_path / "another"), 0.1))
     with pytest.raises(DataError, match=r"train-00000.bin: altered since it was written"):
         store.read(0, 10)
-
-
-@pytest.mark.parametrize("share", [0.3, 0.7])
-def test_a_small_cache_is_bounded_and_evicts(tmp_path, share):
-    length, sizes = 512, {"code": 400_000, "prose": 900_000}
-    local = {
-        source: random_store(tmp_path / "c" / source / "tokens", source, n) for source, n in sizes.items()
-    }
-    remote = opened(tmp_path, 2 * sum(sizes.values()) * share / 2**20, f"file://{tmp_path}/c")
-    disk = remote["code"].disk
-    counts = {source: store.n_sequences(length) for source, store in local.items()}
-    order = Order.start(seed=3, weights={"prose": 2, "code": 1}, n_sequences=counts, seq_len=length)
-    steps = 2 * sum(counts.values()) // BATCH
-    most = 0
-    with (
-        Loader(order, {**remote}, micro_batch=BATCH, global_batch=BATCH) as loader,
-        Loader(order, local, micro_batch=BATCH, global_batch=BATCH) as same,
-    ):
-        pairs = zip(loader.batches(0, steps), same.batches(0, steps))
-        for step, ((inputs, _), (expected, _)) in enumerate(pairs):
-            assert np.array_equal(inputs, expected)
-            if step % 25 == 0:
-                most = max(most, disk.used())
-        assert loader._ahead_of is not None and loader._ahead_of.evictions > 0
-    assert 0.5 * disk.capacity < most <= 1.02 * disk.capacity
-
-
-def test_a_recount_during_a_write_counts_it(tmp_path, monkeypatch):
-    """Otherwise many writers would exceed the capacity by all that they had not written yet."""
-    disk = disk_module.Disk(tmp_path, capacity=3 * BLOCK)
-    opened_file, written = disk_module._opened, disk.store("tokens") / "train-00000.bin"
-
-    def recount_first(path, size):
-        disk._counted = -disk_module.RECOUNT
-        disk.taken()
-        return opened_file(path, size)
-
-    monkeypatch.setattr(disk_module, "_opened", recount_first)
-    assert disk.write(written, 0, b"1" * 2 * BLOCK, 8 * BLOCK)
-    assert not disk.write(written, 4 * BLOCK, b"2" * 2 * BLOCK, 8 * BLOCK)
-    assert disk.taken() >= disk.used() >= 2 * BLOCK
 
 
 def test_a_cache_that_cannot_evict_says_so_and_costs_reads(tmp_path, monkeypatch, capsys):
