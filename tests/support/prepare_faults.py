@@ -21,7 +21,9 @@ import data.errors
 import data.prepare.plan
 import data.tokens.build  # imported here once, not in every attempt
 import data.tokens.tokenizer
+from data import engine
 from data.main import main
+from data.prepare import tasks
 
 KILLED = 137
 MOST = 4  # attempts after the fault
@@ -86,6 +88,12 @@ def audit_native_reads() -> None:
     pyarrow.input_stream = audited
 
 
+def report_no_progress() -> None:
+    """A slow attempt would write and read its progress more often: a place could be beyond the next one's
+    end."""
+    engine.STATUS_SECONDS = tasks.LIVE_SECONDS = 3600.0
+
+
 def operations(
     arguments: list[str],
     root: Path,
@@ -127,6 +135,7 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def campaign(scratch: Path, kind: str, trials: int, seed: int, arguments: list[str]) -> list[dict]:
     """`kind`: `kill` or `fail` (an operation in the output), or `error` (one that reads the input, once)."""
     audit_native_reads()
+    report_no_progress()
     data.errors.PAUSES = (0.0, 0.0)
     data.prepare.plan.TASK_BYTES = 20_000
     draw, found = random.Random(seed), []

@@ -25,12 +25,14 @@ from tests.support.prepare_faults import (
     counter,
     fingerprint,
     operations,
+    report_no_progress,
 )
 
 
 def campaign(scratch: Path, trials: int, seed: int, verb: str, arguments: list[str]) -> list[dict]:
     __import__(VERBS[verb][0])  # once, not in every attempt
     audit_native_reads()
+    report_no_progress()
     torch.set_num_threads(1)
     data.prepare.plan.TASK_BYTES = 20_000
     before, work = scratch / "before", scratch / "work"
