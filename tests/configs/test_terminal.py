@@ -10,6 +10,7 @@ import sys
 import termios
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -189,7 +190,7 @@ def test_parts_are_shortened_in_the_order_given():
 # Waits until each report has been made, however late the reporting thread is.
 WAIT = (
     "import time; from configs import terminal, waiting\n"
-    "waiting.AFTER = 0.3; waiting.POLL = 0.05\n"
+    "waiting.AFTER = 600.0; waiting.POLL = 0.05\n"
     "shown = []\n"
     "for name in ('draw', 'say'):\n"
     "    def shows(text, *more, real=getattr(terminal, name)):\n"
@@ -202,6 +203,7 @@ WAIT = (
     "        time.sleep(0.01)\n"
     "with waiting.waiting('reading x'):\n"
     "    for _ in waiting.counted('checking y', range(2)):\n"
+    "        waiting.AFTER = 0.0\n"  # from here on both have taken long, so the inner one is told first
     "        until(', 0 of 2: ')\n"
     "    until('reading x: ')\n"
     "print('done')\n"
@@ -227,6 +229,7 @@ def test_a_log_gets_a_line_about_each_wait_once_a_minute():
 def test_short_waits_do_not_hide_the_long_one_that_they_are_part_of(monkeypatch):
     said = threading.Event()
     lines: list[str] = []
+    now = time.monotonic()
 
     def say(line: str, *_more: object) -> None:
         lines.append(line)
@@ -236,10 +239,12 @@ def test_short_waits_do_not_hide_the_long_one_that_they_are_part_of(monkeypatch)
         monkeypatch.setattr(terminal, name, say)
     monkeypatch.setattr(waiting, "AFTER", 0.3)
     monkeypatch.setattr(waiting, "POLL", 0.01)
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=lambda: now))  # a late thread ages no wait
     with waiting.waiting("reading all"):
         end = time.monotonic() + 120
         while not said.is_set() and time.monotonic() < end:
             with waiting.waiting("reading one"):
+                now += 0.02
                 said.wait(0.02)
     assert lines[0].startswith("relama: reading all: ")
 
