@@ -1,6 +1,8 @@
 """Batches are the order's samples, whichever rank asks for them and however far ahead they are read."""
 
 import threading
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import data.loader
 from data.errors import DataError
 from data.loader import Loader
 from data.order import Order, samples_of
@@ -114,16 +117,24 @@ def test_a_reading_threads_error_is_raised_with_its_batch(order, stores):
         next(loader.batches(0, 10))
 
 
-def test_the_time_spent_waiting_is_counted(order, stores):
-    release = threading.Event()
+def test_the_time_spent_waiting_is_counted(order, stores, monkeypatch):
+    waits = threading.Event()
+    clock = time.perf_counter
+
+    def told() -> float:
+        now = clock()
+        waits.set()
+        return now
 
     class Slow(dict):
         def __getitem__(self, source):
-            release.wait(1)
+            assert waits.wait(120)
+            time.sleep(0.2)
             return super().__getitem__(source)
 
     with Loader(order, Slow(stores), micro_batch=1, global_batch=1) as loader:
         assert loader.wait_seconds == 0
+        monkeypatch.setattr(data.loader, "time", SimpleNamespace(perf_counter=told))
         next(loader.batches(0, 1))
         assert loader.wait_seconds > 0.1
 
