@@ -108,9 +108,9 @@ def wait_for_step(
     """Until so many steps are logged. Raises AssertionError with the end of its output, or of `log`."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
+        is_over = process.poll() is not None  # before the look: it may log its last steps and end after that
         if steps_done(folder) >= step:
             return
-        is_over = process.poll() is not None
         assert not is_over, f"ended with {process.returncode} before step {step}\n{_printed(process, log)}"
         time.sleep(0.02)
     raise AssertionError(f"no step {step} within {timeout} s\n{_printed(process, log)}")
