@@ -6,9 +6,13 @@ A gauge's name is `relama_` and the metric's name with `_` for what Prometheus d
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from train.loggers import kept
 from train.loggers.follow import Position, Values
+
+if TYPE_CHECKING:
+    from prometheus_client import Gauge
 
 LOOPBACK = "127.0.0.1"
 
@@ -36,20 +40,27 @@ class Prometheus:
         return at.kept
 
     def log(self, lines: list[tuple[int, Values]]) -> None:
-        from prometheus_client import Gauge, write_to_textfile
+        from prometheus_client import write_to_textfile
 
-        newest: Values = {"step": float(lines[-1][0])}
+        newest: Values = {}
         for _, values in lines:  # not every step has held-out losses
             newest |= values
         name = kept.shown_name(self._folder, 0)
-        for metric, value in newest.items():
-            gauge = "relama_" + re.sub(r"\W", "_", metric, flags=re.ASCII)
-            if gauge not in self._gauges:
-                meaning = f"{metric} of the newest step"
-                self._gauges[gauge] = Gauge(gauge, meaning, ["run"], registry=self._registry)
-            self._gauges[gauge].labels(run=name).set(value)
+        self._gauge("step")
+        # Read first and set last: whoever reads a step in between has none of its metrics from before it.
+        for metric, value in [*newest.items(), ("step", float(lines[-1][0]))]:
+            self._gauge(metric).labels(run=name).set(value)
         if self._file:
             write_to_textfile(str(self._file), self._registry)
+
+    def _gauge(self, metric: str) -> "Gauge":
+        from prometheus_client import Gauge
+
+        gauge = "relama_" + re.sub(r"\W", "_", metric, flags=re.ASCII)
+        if gauge not in self._gauges:
+            meaning = f"{metric} of the newest step"
+            self._gauges[gauge] = Gauge(gauge, meaning, ["run"], registry=self._registry)
+        return self._gauges[gauge]
 
     def close(self, failed: bool) -> None:
         if self._server is not None:

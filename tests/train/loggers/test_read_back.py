@@ -145,7 +145,7 @@ def test_prometheus_has_the_newest_step_in_a_file_and_on_loopback(tmp_path, caps
     served = Run(tmp_path / "served", LoggerConfig(prometheus=str(port)))
     served.start(0)
     served.train(1, 6)
-    _until(lambda: b"relama_step" in _read(port) and b"} 6.0" in _read(port))
+    _until(lambda: b'relama_step{run="served"} 6.0' in _read(port))
     texts = [(run.folder / "metrics.prom").read_text(), _read(port).decode()]
     served.end()
     for text, name, loss in zip(texts, ('a "run"', "served"), (60.0, 6.0)):
@@ -170,6 +170,24 @@ def test_prometheus_shows_the_held_out_loss_of_a_step_that_later_ones_came_with(
     text = (tmp_path / "metrics.prom").read_text()
     assert f'relama_validation_c4_loss{{run="{tmp_path.name}"}} 2.5' in text
     assert f'relama_loss{{run="{tmp_path.name}"}} 2.0' in text
+
+
+def test_a_step_in_prometheus_has_no_metric_of_the_step_before(tmp_path, monkeypatch):
+    client = pytest.importorskip("prometheus_client")
+    gauges, texts = Prometheus("file", tmp_path), []
+    gauges.open(Position(0, 0))
+    gauges.log([(1, {"loss": 1.0, "tokens": 1.0})])
+
+    def read_then_set(gauge, value: float, real=client.Gauge.set) -> None:
+        texts.append(client.generate_latest(gauges._registry).decode())
+        real(gauge, value)
+        texts.append(client.generate_latest(gauges._registry).decode())
+
+    monkeypatch.setattr(client.Gauge, "set", read_then_set)
+    gauges.log([(2, {"loss": 2.0, "tokens": 2.0})])
+    later = [text for text in texts if f'relama_step{{run="{tmp_path.name}"}} 2.0' in text]
+    assert later and not any("} 1.0" in text for text in later)
+    assert later[0].index("relama_step") < later[0].index("relama_loss")  # a reader takes its time, too
 
 
 def _read(port: int) -> bytes:
