@@ -118,9 +118,10 @@ class Lease:
             number = self._handle.fileno()
             inode = os.fstat(number).st_ino
             whose = f"id {self.id} of {this_machine()} file {inode} beat {self._beats:012d}\n"
-            if self._beats == 0:
-                os.truncate(number, 0)
-            os.pwrite(number, _process() + whose.encode(), 0)
+            text = _process() + whose.encode()
+            os.pwrite(number, text, 0)
+            if self._beats == 0:  # after that: who reads meanwhile must not find it free
+                os.truncate(number, len(text))
             os.fsync(number)  # network file systems show it to others only then
             self._beats += 1
 

@@ -190,6 +190,26 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
     other.release()
 
 
+def test_a_lease_that_is_taken_again_is_never_free_meanwhile(paced, tmp_path, monkeypatch):
+    """Two threads may find its file removed; the later one signs what the other has signed already."""
+    monkeypatch.setattr(lease, "BEAT", 1000.0)
+    path, found, truncate = tmp_path / lock.NAME, [], os.truncate
+    held = lock.hold(path)
+
+    def read_then_truncate(file: int, size: int) -> None:
+        truncate(file, size)
+        found.append(lease.read_at(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "truncate", read_then_truncate)
+        assert held._signed_again()
+        path.write_text("garbage " * 100)
+        assert held.problem() is None
+    assert [owner and owner.id for owner in found] == [held.id] * 2
+    assert path.read_text().endswith(" beat 000000000000\n")
+    held.release()
+
+
 def test_two_threads_that_find_the_lock_removed_both_go_on(paced, tmp_path):
     """The trainer asks before it saves, while the lease's own thread takes the file again."""
     path = tmp_path / lock.NAME
