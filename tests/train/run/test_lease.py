@@ -51,6 +51,13 @@ def two_hosts(paced, monkeypatch):
     return host
 
 
+def silent(path: Path, monkeypatch) -> lease.Lease:
+    """One whose thread never signs, however late it starts."""
+    with monkeypatch.context() as patch:
+        patch.setattr(lease.Lease, "_renew", lambda held: None)
+        return lock.hold(path)
+
+
 def test_a_second_host_is_refused_while_the_first_lives_and_takes_over_once_it_is_dead(
     two_hosts, tmp_path, monkeypatch, capsys
 ):
@@ -76,9 +83,7 @@ def test_an_owner_that_was_suspended_with_the_machine_that_waits_for_it_lives(
     two_hosts, tmp_path, monkeypatch
 ):
     """An hour passes for both, in which neither could do anything; then the owner signs again."""
-    monkeypatch.setattr(lease, "BEAT", 1000.0)  # of the owner: it signs when the test says
-    owner = lock.hold(tmp_path / lock.NAME)
-    monkeypatch.setattr(lease, "BEAT", PACE["BEAT"])
+    owner = silent(tmp_path / lock.NAME, monkeypatch)  # it signs when the test says
     two_hosts("b")
     now, naps = 0.0, 0
 
@@ -97,9 +102,7 @@ def test_an_owner_that_was_suspended_with_the_machine_that_waits_for_it_lives(
 
 
 def test_only_one_of_two_hosts_that_start_a_new_run_at_once_keeps_it(two_hosts, tmp_path, monkeypatch):
-    monkeypatch.setattr(lease, "BEAT", 1000.0)  # of the first, which would sign again at once
-    first = lock.hold(tmp_path / lock.NAME)
-    monkeypatch.setattr(lease, "BEAT", PACE["BEAT"])
+    first = silent(tmp_path / lock.NAME, monkeypatch)  # or it would sign again at once
     (tmp_path / lock.NAME).write_text("")  # the second looked before the first had signed
     second = lock.hold(tmp_path / lock.NAME)
     with pytest.raises(Ended):
@@ -192,9 +195,8 @@ def test_a_removed_lock_is_made_again_unless_another_process_was_sooner(paced, m
 
 def test_a_lease_that_is_taken_again_is_never_free_meanwhile(paced, tmp_path, monkeypatch):
     """Two threads may find its file removed; the later one signs what the other has signed already."""
-    monkeypatch.setattr(lease, "BEAT", 1000.0)
     path, found, truncate = tmp_path / lock.NAME, [], os.truncate
-    held = lock.hold(path)
+    held = silent(path, monkeypatch)
 
     def read_then_truncate(file: int, size: int) -> None:
         truncate(file, size)
