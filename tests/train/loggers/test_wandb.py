@@ -16,7 +16,7 @@ from tests.support import logged
 from tests.support.runs import REPOSITORY
 from tests.train.loggers import test_read_back as read_back
 from train.config_groups import LoggerConfig
-from train.loggers import chosen, to_wandb
+from train.loggers import chosen, follow, to_wandb
 
 OFFLINE = LoggerConfig(wandb="offline")
 
@@ -100,14 +100,18 @@ def test_a_server_that_does_not_answer_delays_neither_start_nor_end(tmp_path, mo
         was_trained.append(trained.wait(120))
         return connect(logger, which)
 
+    def closing(follower, failed: bool, real=follow.Follower.closing) -> None:
+        real(follower, failed)
+        trained.set()  # not sooner: the warning says whether training continues
+
     monkeypatch.setattr(to_wandb.Wandb, "_connect", connect_later)
+    monkeypatch.setattr(follow.Follower, "closing", closing)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
         monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
         run = Run(tmp_path / "run", LoggerConfig(wandb="online"))
         run.start(0)
         run.train(1, 3)
-        trained.set()
         begin = time.monotonic()
         run.end()
         assert time.monotonic() - begin < 60
