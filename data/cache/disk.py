@@ -27,6 +27,7 @@ from data.errors import DataError
 
 STRIPES = 128  # locks of a store, so that processes do not fetch the same block at once
 OPEN_FILES = 128
+PAGE = 4096  # bytes that a disk gives a file at least
 RECOUNT = 5.0  # seconds between two looks at what the cache takes on the disk
 _KEEP_SIZE_PUNCH = 0x1 | 0x2  # Linux: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
@@ -98,11 +99,12 @@ class Disk:
     def write(self, path: Path, offset: int, content: bytes, size: int) -> bool:
         """Put bytes into the sparse file `path` of `size` bytes; returns whether there was room."""
         self.taken()
+        room = -(-len(content) // PAGE) * PAGE  # what `punch` gives back
         with self._counting:
-            if self._taken + len(content) > self.capacity:
+            if self._taken + room > self.capacity:
                 return False
-            self._taken += len(content)
-            self._being_written += len(content)
+            self._taken += room
+            self._being_written += room
         try:
             file = _opened(path, size)
             os.pwrite(file.fileno(), content, offset)
@@ -115,7 +117,7 @@ class Disk:
             return False
         finally:
             with self._counting:
-                self._being_written -= len(content)
+                self._being_written -= room
         return True
 
     def keep(self, path: Path, content: bytes) -> bool:

@@ -84,3 +84,14 @@ def test_a_recount_during_an_eviction_counts_it_once(tmp_path, monkeypatch):
     disk.punch(path, 0, BLOCK)
     recount.join()
     assert disk.taken() == disk.used() >= BLOCK
+
+
+def test_a_part_of_a_page_is_counted_as_it_is_freed(tmp_path):
+    """Otherwise the cache would outgrow its capacity by a little with each eviction of a shard's end."""
+    disk = disk_module.Disk(tmp_path, capacity=4 * BLOCK)
+    path = disk.store("tokens") / "train-00000.bin"
+    for _ in range(3):
+        assert disk.write(path, 0, b"1" * 5000, 5000)
+        assert disk.taken() == disk.used() >= 5000
+        disk.punch(path, 0, BLOCK)
+        assert disk.taken() == disk.used() < 5000

@@ -289,7 +289,7 @@ FAULTS = (
         "data/cache/store.py",
         "return None if known.wrong(block, found) else found",
         "return found",
-        "tests/data/test_buckets.py::test_a_small_cache_is_bounded_and_evicts",
+        "tests/data/test_cache_size.py::test_a_small_cache_is_bounded_and_evicts",
     ),
     Fault(
         "cache: the sequence whose last label a block begins with is forgotten",
