@@ -197,7 +197,8 @@ class Remote:
 
 
 def content_of(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    with suppress(FileNotFoundError):  # removed meanwhile
+        return path.read_bytes() if path.is_file() else None
 
 
 def json_of(content: bytes | None) -> dict:

@@ -101,13 +101,18 @@ class Uploader:
                 url = self._remote.url
                 identity.say(f"warning: {url}: another process uploads there now; this one stops uploading")
                 return False
-            self._upload(step)
+            try:
+                self._upload(step)
+            except OSError:
+                if step_folder(self._remote.checkpoints, step).exists():
+                    raise
+                return self._sync()  # retention removed it meanwhile, for newer ones
             self._is_warned = False
             there.append(step)
         for step in {*here} & {*there}:
             mark = step_folder(self._remote.checkpoints, step) / "verified.json"
-            if mark.is_file() and not self._remote.bucket.exists(f"{place(step)}/{mark.name}"):
-                self._sender.put_bytes(mark.read_bytes(), f"{place(step)}/{mark.name}")
+            if (content := content_of(mark)) and not self._remote.bucket.exists(f"{place(step)}/{mark.name}"):
+                self._sender.put_bytes(content, f"{place(step)}/{mark.name}")
         if here:
             self._tidy(here)
         return True
