@@ -55,12 +55,13 @@ class Watchdog:
 
     def _watch(self) -> None:
         poll = min(POLL, self._timeout / 4)
-        looked = time.monotonic()
+        looked = excused = time.monotonic()
         while not self._closed.wait(poll):
             now = time.monotonic()
             last, doing, allowed = self._last
+            last = max(last, excused)
             if now - looked > 4 * poll + 1:  # this process was stopped or starved
-                self._last = (now, doing, allowed)
+                excused = now
             elif now - last > allowed:
                 self._end(doing, now - last)
             else:

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.support.runs import REPOSITORY
+from train.ranks import watchdog
 from train.ranks.watchdog import EXIT_CODE
 
 HANGS = """
@@ -64,6 +67,35 @@ def test_a_closed_watchdog_ends_nothing(tmp_path):
     ended = start(ENDS, tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert not list(tmp_path.glob("hangs/*-rank3.txt"))
+
+
+def test_progress_reported_while_a_stopped_process_is_excused_counts(tmp_path, monkeypatch):
+    """The process wakes up after 100 s; its save begins while the watchdog looks, and takes 20 s."""
+    moments, ended = iter([100.0, *range(101, 121)]), []
+    now = 0.0
+    watched = watchdog.Watchdog(tmp_path, 0, timeout=0)  # which starts no thread
+
+    class Looked(tuple):
+        """What was reported last; the next report comes right after it is read."""
+
+        def __iter__(self):
+            watched.beat("saving", watchdog.LONG)
+            return super().__iter__()
+
+    def wait(_poll: float) -> bool:
+        nonlocal now
+        now = next(moments, 0.0)
+        return not now
+
+    monkeypatch.setattr(watchdog, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(watched, "_timeout", 4.0)
+    monkeypatch.setattr(watched, "_end", lambda doing, seconds: ended.append(doing))
+    monkeypatch.setattr(watched, "_arm", lambda seconds: None)
+    monkeypatch.setattr(watched._closed, "wait", wait)
+    watched.beat("training")
+    watched._last = cast(Any, Looked(watched._last))
+    watched._watch()
+    assert ended == []
 
 
 @pytest.mark.parametrize(("rank", "ranks"), [(0, 6), (5, 6), (0, 2), (1, 2)])
