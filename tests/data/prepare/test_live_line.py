@@ -1,6 +1,5 @@
 """The live line while inputs are read."""
 
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +23,7 @@ from data.prepare import recipe
 def test_the_live_line_says_what_is_known(sizes, live, shown, monkeypatch):
     plan: Any = SimpleNamespace(tasks=[*range(len(sizes))], size=sizes.__getitem__)
     now = iter([10.0, 11.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(recipe, "time", SimpleNamespace(monotonic=lambda: next(now)))
     monkeypatch.setattr(recipe, "_live", lambda plan, task: live[task])
     lines: list[str] = []
     progress: Any = SimpleNamespace(show=lines.append)

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 import data.bucket as bucket_module
-import train.checkpoint.uploader as uploader_module
 from tests.support.buckets import (
     Chaos,
     hasten,
@@ -170,23 +169,6 @@ def test_a_damaged_copy_is_skipped_for_the_one_before(tmp_path, capsys):
     remote(run, url).restore()
     assert checkpoints.complete_steps(run / "checkpoints") == [1]
     assert "step-000002 is damaged; trying the one before" in capsys.readouterr().out
-
-
-def test_a_checkpoint_that_retention_removes_before_it_is_uploaded_is_not_missed(
-    tmp_path, monkeypatch, capsys
-):
-    run, url, listed = tmp_path / "run", "s3://runs/removed", checkpoints.complete_steps
-    save(run, 1)
-
-    def list_then_save(folder: Path) -> list[int]:
-        steps = listed(folder)
-        if steps == [1]:
-            save(run, 2, keep=1)
-        return steps
-
-    monkeypatch.setattr(uploader_module, "complete_steps", list_then_save)
-    assert uploaded(run, url).steps() == [2] and listed(run / "checkpoints") == [2]
-    assert "warning" not in "".join(capsys.readouterr())
 
 
 def test_two_runs_cannot_share_a_url_and_the_later_process_has_it(tmp_path, capsys):

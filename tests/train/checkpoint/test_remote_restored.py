@@ -15,6 +15,7 @@ from tests.support.fork_server import python
 from tests.support.runs import SMALL, learned, metrics, run, same_tensors, succeed
 from tests.train.checkpoint.test_remote import remote, save, uploaded
 from train.checkpoint import folder as checkpoints
+from train.checkpoint import uploader as uploader_module
 from train.config import RunError
 
 pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
@@ -218,3 +219,20 @@ def test_what_could_not_be_uploaded_is_uploaded_by_the_same_command(server, corp
     last = Path("checkpoints") / "step-000006"
     same_tensors(tmp_path / "run" / last, tmp_path / "lost" / last)
     assert learned(tmp_path / "run") == learned(tmp_path / "lost")
+
+
+def test_a_checkpoint_that_retention_removes_before_it_is_uploaded_is_not_missed(
+    tmp_path, monkeypatch, capsys
+):
+    run, url, listed = tmp_path / "run", "s3://runs/removed", checkpoints.complete_steps
+    save(run, 1)
+
+    def list_then_save(folder: Path) -> list[int]:
+        steps = listed(folder)
+        if steps == [1]:
+            save(run, 2, keep=1)
+        return steps
+
+    monkeypatch.setattr(uploader_module, "complete_steps", list_then_save)
+    assert uploaded(run, url).steps() == [2] and listed(run / "checkpoints") == [2]
+    assert "warning" not in "".join(capsys.readouterr())
