@@ -40,15 +40,16 @@ def _facts(report: dict) -> dict[str, str]:
 
 
 def _token_facts(folder: Path) -> dict[str, str]:
+    """Nothing without tokens, or with a damaged manifest: whoever opens the tokens is told about it."""
     try:
         splits = json.loads((folder / "tokens" / "manifest.json").read_text(encoding="utf-8"))["splits"]
-    except OSError:
+        tokens = splits["train"]["tokens"]
+        return {
+            "tokens": f"{tokens:,} ({splits['train']['bytes'] / max(1, tokens):.2f} bytes each)",
+            "held-out tokens": f"{splits['heldout']['tokens']:,}",
+        }
+    except (OSError, ValueError, TypeError, LookupError):
         return {}
-    tokens = splits["train"]["tokens"]
-    return {
-        "tokens": f"{tokens:,} ({splits['train']['bytes'] / max(1, tokens):.2f} bytes each)",
-        "held-out tokens": f"{splits['heldout']['tokens']:,}",
-    }
 
 
 def _range(bits: int) -> str:

@@ -89,8 +89,7 @@ def audit_native_reads() -> None:
 
 
 def report_no_progress() -> None:
-    """A slow attempt would write and read its progress more often: a place could be beyond the next one's
-    end."""
+    """Count no operations of the live line: a slow attempt has more of them than a quick one."""
     engine.STATUS_SECONDS = tasks.LIVE_SECONDS = 3600.0
 
 

@@ -108,6 +108,7 @@ def _withdraw(copy: Path) -> None:
         (copy / OFFER).unlink(missing_ok=True)
         copy.rename(doomed)
     delete(doomed)
+    delete(copy)  # if it could not be renamed
 
 
 class Helper:

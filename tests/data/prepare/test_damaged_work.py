@@ -74,6 +74,20 @@ def test_a_damaged_report_costs_no_tokens(tmp_path, model_file, capsys):
     assert (tmp_path / "mine" / "tokens" / "manifest.json").is_file()
 
 
+@pytest.mark.parametrize("manifest", ["{", "[]", '{"splits": {"train": 1}}'])
+def test_a_page_of_a_source_with_a_damaged_manifest_shows_no_tokens(tmp_path, capsys, manifest):
+    (tmp_path / "in").mkdir()
+    arguments = [*INPUTS["text"](tmp_path / "in"), f"input={tmp_path / 'in'}", f"corpora={tmp_path}"]
+    assert main([*arguments, "stage=text"]) == 0
+    page = (tmp_path / "mine" / "report.html").read_text()
+    (tmp_path / "mine" / "report.html").unlink()
+    (tmp_path / "mine" / "tokens").mkdir()
+    (tmp_path / "mine" / "tokens" / "manifest.json").write_text(manifest)
+    assert main([*arguments, "stage=text"]) == 0
+    assert (tmp_path / "mine" / "report.html").read_text() == page
+    assert "damaged" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("report", [None, "", "[]", "{}", '{"settings": []}'])
 def test_pages_drawn_for_models_with_a_damaged_report_are_refused(tmp_path, report):
     made = tmp_path / "pages"
