@@ -5,23 +5,30 @@ finished; REPLACE, it is saved and another pod resumes it; FINAL, another attemp
 any other counts against the job's backoff limit.
 """
 
+import sys
+
+if __name__ == "__main__":  # the other imports take seconds
+    from launch.early import end_at_once
+
+    end_at_once()
+
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 from configs.load import ConfigError, entry, load
 from data.folders import run_path
 from launch.config import LaunchConfig
+from launch.early import REPLACE
 from launch.split import split
 from launch.torchrun import MEASURE, torchrun
 from train.config import RunError, TrainConfig
 from train.run import markers
 
-REPLACE, FINAL = 75, 76  # sysexits' EX_TEMPFAIL and EX_PROTOCOL, which Python and torchrun do not use
+FINAL = 76  # sysexits' EX_PROTOCOL, which Python and torchrun do not use either
 NOTHING = (127, 128)  # the image has no Relama; a container runtime's own codes for a program that is missing
 # Runs this module, or says that it is not in the image.
 COMMAND = (
@@ -117,9 +124,20 @@ def _seen(folder: Path) -> dict[str, object]:
 
 def _supervised(command: list[str]) -> int:
     """Run torchrun; it gets the signals that this process, the pod's first, gets."""
-    child = subprocess.Popen(command)
+    child: subprocess.Popen | None = None
+    early: list[int] = []  # that came while it was being started
+
+    def pass_on(number: int, _frame: object) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
-        signal.signal(number, lambda got, _: child.send_signal(got))
+        signal.signal(number, pass_on)
+    child = subprocess.Popen(command)
+    for number in early:
+        child.send_signal(number)
     return child.wait()
 
 
