@@ -73,6 +73,17 @@ def _is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def settle(place: tuple[str, int]) -> None:
+    """Wait until a server of this machine has done all that processes which have ended had asked of it."""
+    ours, close_wait = f"{place[1]:04X}", "08"  # the client's end is closed, the server's is not
+
+    def is_settled() -> bool:
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return all(row[1].rpartition(":")[2] != ours or row[3] != close_wait for row in rows)
+
+    wait_for(is_settled)
+
+
 def running(name: str, folder: Path) -> AbstractContextManager[tuple[str, int]]:
     """The server of that name, moto or s3rver; skips the test if s3rver is not installed."""
     if name == "moto":

@@ -84,18 +84,14 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def start(*overrides: str, ranks: int = 0, torchrun: bool = True) -> Forked:
+def start(*overrides: str, ranks: int = 0) -> Forked:
     """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
 
-    With `ranks` it is torchrun itself, which starts a Python for each rank; or forked ranks, as in `run`.
-    Its output is shown if it does not do what is waited for.
+    With `ranks` it is torchrun itself, which starts a Python for each rank. Its output is shown if it does not
+    do what is waited for.
     """
     printed = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the command
-    if not torchrun:
-        words, forked = command(*overrides), ranks
-    else:
-        words, forked = command(*overrides, ranks=ranks), 0
-    return fork(*words[1:], ranks=forked, new_session=True, out=printed, err=printed)
+    return fork(*command(*overrides, ranks=ranks)[1:], new_session=True, out=printed, err=printed)
 
 
 def wait_for_step(
@@ -141,6 +137,15 @@ def workers_of(process: subprocess.Popen | Forked) -> list[int]:
             if parent == process.pid and session == int(entry.name):
                 found.append(session)
     return sorted(found)
+
+
+def is_running(process_id: int) -> bool:
+    """Whether there is such a process, other than one that has ended and is not waited for yet."""
+    try:
+        stat = Path(f"/proc/{process_id}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
 def end(process: subprocess.Popen | Forked) -> None:

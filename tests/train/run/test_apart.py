@@ -13,11 +13,11 @@ from typing import IO, Any, cast
 import pytest
 
 from launch.torchrun import TRAIN
-from tests.support.buckets import objects, serving
+from tests.support.buckets import objects, serving, settle, wait_for
 from tests.support.fork_server import Forked
 from tests.support.machines import codes, machines
 from tests.support.ranks import run_ranks
-from tests.support.runs import SMALL, end, learned, same_tensors, succeed
+from tests.support.runs import SMALL, end, is_running, learned, same_tensors, succeed, workers_of
 from train.checkpoint import apart
 from train.checkpoint.folder import commit, complete_steps, describe, step_folder
 from train.config import RunError
@@ -52,17 +52,21 @@ class Machines:
         self.log.write_text("")
         return codes(self.start(*words), self.log), self.log.read_text()
 
-    def kill_once(self, step: int) -> None:
-        """Train until the URL has a checkpoint of `step` or later, and kill both."""
+    def kill_once(self, step: int, place: tuple[str, int]) -> None:
+        """Train until the URL, at this server, has a checkpoint of `step` or later, and kill both."""
         started = self.start(REMOTE)
         try:
             while max(uploaded(), default=0) < step:
                 assert all(process.poll() is None for process in started), self.log.read_text()[-3000:]
                 time.sleep(0.1)
         finally:
+            ranks = [rank for process in started for rank in workers_of(process)]
             for process in started:
                 os.killpg(process.pid, signal.SIGKILL)
                 end(process)
+        assert len(ranks) == 2
+        wait_for(lambda: not any(map(is_running, ranks)))  # they die with torchrun
+        settle(place)  # it may be storing what they had sent
 
     @property
     def first(self) -> Path:
@@ -83,13 +87,13 @@ def uploaded() -> list[int]:
 def bucket(monkeypatch, tmp_path):
     pytest.importorskip("s3fs", reason="s3fs is not installed (pip install -e '.[data]')")
     pytest.importorskip("moto", reason="moto is not installed (pip install -e '.[dev]')")
-    with serving("apart"):
-        yield
+    with serving("apart") as place:
+        yield place
 
 
 def test_a_run_ends_bitwise_alike_whatever_disks_are_lost(bucket, corpora, tmp_path):
     pair = Machines(tmp_path, corpora)
-    pair.kill_once(4)
+    pair.kill_once(4, bucket)
     for disk in pair.disks:
         shutil.rmtree(disk / RUN)
     last = max(uploaded()) + 4
