@@ -102,9 +102,15 @@ class Cluster:
         self._disrupt(name, index, signal.SIGKILL)
 
     def _disrupt(self, name: str, index: int, number: int) -> None:
-        with self.lock:
-            pod = self.pods[name, index]
-            self.disrupted.add(pod.pid)
+        deadline = time.monotonic() + 240
+        while True:  # it may just be replaced
+            with self.lock:
+                pod = self.pods.get((name, index))
+                if pod is not None and pod.poll() is None:
+                    self.disrupted.add(pod.pid)
+                    break
+            assert time.monotonic() < deadline, f"{name}: no pod {index}\n{self.logs()}"
+            time.sleep(0.05)
         if number == signal.SIGKILL:
             os.killpg(pod.pid, number)
         else:

@@ -87,8 +87,8 @@ sys.exit(main(sys.argv[1:]))
 def start(*overrides: str, ranks: int = 0) -> Forked:
     """Start a command in its own session, so that a signal reaches nothing else, as if not under nohup.
 
-    With `ranks` it is torchrun itself, which starts a Python for each rank. Its output is shown if it does not
-    do what is waited for.
+    With `ranks` it is torchrun itself, which starts a Python for each rank. Its output is shown if it does
+    not do what is waited for.
     """
     printed = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the command
     return fork(*command(*overrides, ranks=ranks)[1:], new_session=True, out=printed, err=printed)

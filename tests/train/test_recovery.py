@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from data.order import Order
 from data.tokens.store import TOKENIZERS
-from tests.support.fork_server import python
+from tests.support.fork_server import fork, python
 from tests.support.narrow import present
 from tests.support.runs import (
     SMALL,
@@ -23,7 +24,6 @@ from tests.support.runs import (
     metrics,
     not_a_number,
     same_tensors,
-    start,
     succeed,
     wait_for_step,
 )
@@ -264,6 +264,21 @@ def write_spiky(corpora: Path, sample: Path) -> None:
     write_store(corpora / "spiky" / "tokens", "spiky", splits, tokenizer, 4096)
 
 
+# A run that is killed does not end by itself first: its last step waits for that.
+WAITS = f"""
+import sys, time
+from train.main import main
+from train.trainer import Trainer
+real = Trainer.step
+def step(self, step, *arguments):
+    while step == {STEPS}:
+        time.sleep(600)
+    return real(self, step, *arguments)
+Trainer.step = step
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 @pytest.mark.distributed
 @pytest.mark.parametrize(("policy", "ranks"), [("skip", 0), ("rewind", 2)])
 def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, corpora, tmp_path):
@@ -275,11 +290,12 @@ def test_a_run_with_spikes_killed_and_resumed_decides_the_same(policy, ranks, co
     assert {d["action"] for d in decisions} == {policy} and decisions[0]["step"] <= STEPS // 2
     assert all(d["documents"] and sum(d["sources"].values()) == 8 for d in decisions)
     first = decisions[0]["step"]
-    process = start(*arguments, f"run={killed}", ranks=ranks, torchrun=False)
+    process = fork("-c", WAITS, *SMALL, *arguments, f"run={killed}", ranks=ranks, new_session=True)
     try:
         wait_for_step(killed, random.randint(first, STEPS - 4), process)
     finally:
-        end(process)  # SIGKILL
+        end(process)
+    assert process.returncode == -signal.SIGKILL
     succeed(*arguments, f"run={killed}", ranks=ranks)
     assert [(d["action"], d["step"], d["loss"]) for d in standing(read_log(killed))] == [
         (d["action"], d["step"], d["loss"]) for d in standing(decisions)

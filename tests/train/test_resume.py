@@ -17,6 +17,7 @@ from tests.support.runs import (
     run,
     same_tensors,
     start,
+    steps_done,
     succeed,
     wait_for_step,
     workers_of,
@@ -171,7 +172,7 @@ def test_init_takes_only_the_weights(undisturbed, corpora, tmp_path):
 
 def test_a_lost_terminal_ends_nothing_under_nohup(corpora, tmp_path):
     """For one process, and for torchrun as `relama launch` starts it."""
-    arguments = [f"corpora={corpora}", "steps=30", "checkpoint.every=30"]
+    arguments = [f"corpora={corpora}", "steps=100000", "checkpoint.every=100000"]
     torchrun = [sys.executable, "-m", "launch.cli", "launch", "processes=2", *SMALL, *arguments]
     for number, typed in enumerate((command(*arguments), torchrun)):
         folder, log = tmp_path / str(number), tmp_path / f"{number}.log"
@@ -181,10 +182,14 @@ def test_a_lost_terminal_ends_nothing_under_nohup(corpora, tmp_path):
         try:
             wait_for_step(folder, 3, process, log=log)
             os.killpg(process.pid, signal.SIGHUP)
-            assert process.wait(timeout=400) == 0, log.read_text()[-3000:]
+            wait_for_step(folder, steps_done(folder) + 5, process, log=log)
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=400)
         finally:
             end(process)
-        assert (folder / "finished.json").exists()
+        # A run, and torchrun, end by the first signal that they do not ignore.
+        assert code == 128 + signal.SIGTERM, log.read_text()[-3000:]
+        assert "stopped by SIGTERM" in log.read_text() and (folder / "preempted.json").exists()
 
 
 def test_a_run_survives_failures_to_write_its_logs(corpora, tmp_path):
