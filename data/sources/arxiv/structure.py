@@ -67,6 +67,7 @@ _POINTS = {
     "coordinates": re.compile(r"coordinates(?<![\\A-Za-z]coordinates)" + _NUMBERS),
     "\\addplot": re.compile(r"table(?<![\\A-Za-z]table)(?:\s*+\[[^\]]{0,200}\])?" + _NUMBERS),
 }
+_BEGIN = re.compile(r"\\begin\s*+\{document\}")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 
 
@@ -78,7 +79,10 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
         place = bisect_right(starts, position) - 1
         return place >= 0 and position < opaque[place][1]
 
-    begin = titled = position = 0
+    begins = _BEGIN.finditer(text) if "{document}" in text else ()
+    begin = next((mark.end() for mark in begins if not is_opaque(mark.start())), 0)
+    titled = position = begin
+    inner = 0  # documents that the paper shows as examples and that are open here
     headings: list[re.Match] = []
     removed: list[tuple[int, int]] = []
     end = len(text)
@@ -99,7 +103,9 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
                 position = span[1]
                 removed.append(span)
         elif "document" in (mark["begin"], mark["ams"]):
-            if begin == 0:
+            if mark["begin"]:
+                inner += 1
+            elif begin == 0:
                 begin = titled = position
                 headings, removed = [], []
         elif mark["begin"] or mark["ams"] == "Refs":
@@ -116,7 +122,9 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
             titled = position
         elif mark["end"] or mark["ams"] or not begin:
             end = mark.start()
-            break
+            if not inner or not mark["end"]:
+                break
+            inner -= 1
     if "tikz" in text:
         patterns = [pattern for sign, pattern in _POINTS.items() if sign in text]
         points = (mark for pattern in patterns for mark in pattern.finditer(text))

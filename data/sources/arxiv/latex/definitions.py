@@ -42,6 +42,8 @@ _PROGRAMS = re.compile(
     r"|read|write|immediate|special)(?![A-Za-z])"
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
+_MESSAGE = re.compile(r"\\(?:err|message|typeout|(?:Package|Class|Generic)(?:Error|Warning))")
+_CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
 _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
@@ -267,10 +269,10 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
     if _PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
-        formula = _in_either_mode(body)
-        if formula is None or _PROGRAMS.search(formula):
+        either = _in_either_mode(body, arguments)
+        if either is None or _PROGRAMS.search(either):
             return None
-        body = f"\\ensuremath{{{formula}}}"
+        body = either
     if "\n" in body:
         body = body.strip()
     pieces = _ARGUMENT.split(body) if "#" in body else [body]
@@ -298,12 +300,19 @@ def _asks_flags(body: str, flags: Container[str]) -> bool:
     return sum(word in flags for word in asked) + n_plain == len(asked)
 
 
-def _in_either_mode(body: str) -> str | None:
-    r"""The formula of `\ifmmode FORMULA \else $FORMULA$ \fi`; None for any other text."""
-    body = body.strip()
-    if not (body.startswith("\\ifmmode") and body.endswith("\\fi")):
+def _in_either_mode(body: str, arguments: int) -> str | None:
+    r"""A body that asks once for \ifmmode, for formulas and text alike; None if there is no such body.
+
+    Without arguments the formula serves both, as in `\ifmmode {\rm km} \else km\fi`. An argument may be
+    text that is no formula, so that both branches must show the same formula.
+    """
+    before, _, rest = body.partition("\\ifmmode")
+    branches, _, after = rest.partition("\\fi")
+    formula, _, other = (_CONTROL_SPACE.sub("\\\\ ", part.strip()) for part in branches.partition("\\else"))
+    if not formula or not other or "$" in before + formula + after or _MESSAGE.search(formula):
         return None
-    formula, _, other = body.removeprefix("\\ifmmode").removesuffix("\\fi").partition("\\else")
-    formula, other = formula.strip(), other.strip()
     is_same = len(other) > 1 and other[0] == other[-1] == "$" and other[1:-1].strip() == formula
-    return formula if is_same else None
+    if arguments and not is_same:
+        return None
+    before = "" if before.strip() == "\\relax" else before.lstrip()
+    return f"{before}\\ensuremath{{{formula}}}{after.lstrip()}"

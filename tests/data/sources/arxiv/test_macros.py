@@ -79,6 +79,15 @@ def expanded(text: str) -> str:
             "The codes and code\\ and code{}",
         ),
         ("\\newcommand{\\Ms}{\\ifmmode M_\\odot\\else$M_\\odot$\\fi}\\Ms", "\\ensuremath{M_\\odot}"),
+        (
+            "\\def\\kms{\\ifmmode{\\rm km\\,s}^{-1} \\else km\\,s$^{-1}$\\fi}9 \\kms, $9\\kms$",
+            "9 \\ensuremath{{\\rm km\\,s}^{-1}}, $9\\ensuremath{{\\rm km\\,s}^{-1}}$",
+        ),
+        (
+            "\\newcommand{\\m}{\\ \\relax{\\ifmmode\\rm m\\ \\else m \\fi}\\ }5\\m",
+            "5\\ \\relax{\\ensuremath{\\rm m\\ }}\\ ",
+        ),
+        ("\\def\\la{\\relax\\ifmmode<\\else$\\lt$\\fi}\\la", "\\ensuremath{<}"),
         ("\\newcommand{\\a}{\n  x\n}[\\a]", "[x]"),
         # \@ sets a space; other names with @ are programs, and an @ in text is one
         ("\\newcommand{\\eg}{e.g.\\@\\xspace}\\eg x (\\eg)", "e.g.\\@ x (e.g.\\@)"),

@@ -131,6 +131,21 @@ def test_text_after_the_end_of_the_document_is_removed():
     assert body("\\def\\ed{\\end{document}}\\section{A}\ntext\n\\ed\nB") == "\\section{A}\ntext\n"
 
 
+def test_a_document_that_the_paper_shows_does_not_end_it():
+    shown = "\\begin{code}\n\\documentclass{article}\n\\begin{document}\nHi\n\\end{document}\n\\end{code}"
+    text = f"\\section{{A}}\n{shown}\n\\section{{B}}\ntext\n"
+    assert body(f"front\n{text}\\end{{document}}\nafter") == text
+    twice = "\\begin{document}\\begin{document}\n\\section{A}\ntext\n\\end{document}\nafter"
+    assert clean_latex(twice) == "\\section{A}\ntext\n"
+
+
+@pytest.mark.parametrize("heading", ["\\section*{\\refname}", "\\section{References}"])
+def test_a_heading_of_references_in_the_preamble_hides_nothing(heading):
+    preamble = f"\\documentclass{{revtex4}}\n\\patchcmd{{\\thebibliography}}{{{heading}}}{{}}{{}}{{}}\n"
+    letter = "\\begin{document}\n\\maketitle\nWe show.\n\\bibliography{x}\n\\end{document}\n"
+    assert clean_latex(preamble + letter) == "We show.\n"
+
+
 def test_plain_tex_and_latex_209_are_read():
     plain = "\\magnification=1200\n\\def\\a{1}\n\\beginsection Title\n\ntext \\a\n\\bye\nafter"
     assert clean_latex(plain) == "\\beginsection Title\n\ntext 1\n"
