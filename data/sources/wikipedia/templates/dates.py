@@ -213,8 +213,14 @@ def _both_rule(language: str) -> Rule:
         if _parts(parts):
             year, month, day = _parts(parts) or ("", "", "")
             new = written("", month, day)
-            old = written("", parts[4] if len(parts) > 4 else month, parts[3]) if len(parts) > 3 else ""
-            old = old or _in_julian(year, month, day, language)
+            old, old_year = _in_julian(year, month, day, language)
+            if parts[3:4] and parts[3].isdecimal():
+                old_year = parts[5].split()[0] if len(parts) > 5 and parts[5] else year
+                old = written("", parts[4] if len(parts) > 4 and parts[4] else month, parts[3])
+            elif parts[3:4] and parts[3]:  # {{OldStyleDate|5|июня|1990|24 мая}}
+                old, old_year = parts[3], year
+            if old and old_year != year:
+                new, old, year = f"{new} {year}", f"{old} {old_year}", ""
         else:
             new, year, old = [*parts, "", "", ""][:3]
         if not old:
@@ -239,24 +245,29 @@ def _labeled_rule(language: str) -> Rule:
         found = _parts(positional)
         if not found:
             return " ".join(filter(None, positional[:3]))
-        old = _in_julian(*found, language)
+        old, year = _in_julian(*found, language)
+        old += f" {year}" * (year != found[0])
         return f"{old} jul. / {written(*found)} greg." if old else written(*found)
 
     return rule
 
 
-def _in_julian(year: str, month: str, day: str, language: str) -> str:
-    """Day and month in the Julian calendar; "" if there is no such date (Meeus, Astronomical Algorithms)."""
+def _in_julian(year: str, month: str, day: str, language: str) -> tuple[str, str]:
+    """Day and month in the Julian calendar, and the year (Meeus, Astronomical Algorithms).
+
+    If there is no such date, "" and the same year.
+    """
     try:
         ordinal = date(int(year), int(month), int(day)).toordinal()
     except ValueError:
-        return ""
+        return "", year
     days = ordinal - 1 + _JULIAN_DAY + 32_083
     years = (4 * days + 3) // 1461
     rest = days - 1461 * years // 4
     months = (5 * rest + 2) // 153
     julian_day, julian_month = rest - (153 * months + 2) // 5 + 1, months + 3 - 12 * (months // 10)
-    return calendar(language).written("", str(julian_month), str(julian_day))
+    julian_year = years - 4800 + months // 10
+    return calendar(language).written("", str(julian_month), str(julian_day)), str(julian_year)
 
 
 def as_of(positional: list[str], named: dict[str, str]) -> str:
@@ -275,4 +286,21 @@ def month_name(positional: list[str], named: dict[str, str]) -> str:
     return calendar("en").written("", positional[0] if positional else "", "")
 
 
-ENGLISH: Rules = {"as of": as_of, "month name": month_name}
+def _other_year(positional: list[str], named: dict[str, str]) -> str:
+    """{{OldStyleDateDY|17 January|1706|6 January 1705}}: 17 January 1706 [O.S. 6 January 1705]."""
+    *new, old = positional[:3] or [""]
+    return f"{' '.join(filter(None, new))} [O.S. {old}]" if new and old else " ".join(positional)
+
+
+def _old_to_new(positional: list[str], named: dict[str, str]) -> str:
+    """{{OS2NS|20 January|1905|2 February}}: 20 January [2 February N.S.] 1905."""
+    old, year, new = [*positional, "", "", ""][:3]
+    return " ".join(filter(None, [old, f"[{new} N.S.]" if new else "", year]))
+
+
+ENGLISH: Rules = {
+    "as of": as_of,
+    "month name": month_name,
+    "date of another year": _other_year,
+    "old to new style": _old_to_new,
+}

@@ -57,6 +57,16 @@ SENTENCES = [
     ("cs", "Dne {{JULGREG|12|3|1850}} tam.", "Dne 28. února jul. / 12. března 1850 greg. tam."),
     ("ru", "Он {{СС3|12.3.1850}} и {{СС|13|3|1850}} жил.",
      "Он 28 февраля (12 марта) 1850 и 1 (13) марта 1850 жил."),
+    # in January the year differs
+    ("de", "Am {{JULGREGDATUM|7|1|1900}} dort.", "Am 26. Dezember 1899 jul. / 7. Januar 1900 greg. dort."),
+    ("ru", "Он {{СС3|04.01.1915}} и {{OldStyleDate|4|января|1915|22|декабря|1914}} жил.",
+     "Он 22 декабря 1914 (4 января 1915) и 22 декабря 1914 (4 января 1915) жил."),
+    ("ru", "Он {{OldStyleDate|5|июня|1890|24 мая}} и {{СС|13|1|1900}} жил.",
+     "Он 24 мая (5 июня) 1890 и 1 (13) января 1900 жил."),
+    ("en", "Born {{OldStyleDateDY|17 January|1706|6 January 1705}} or {{OldStyleDateNY|3 May|22 April}}.",
+     "Born 17 January 1706 [O.S. 6 January 1705] or 3 May [O.S. 22 April]."),
+    ("en", "Seen on {{OS2NS|20 January|1905|2 February}} there.",
+     "Seen on 20 January [2 February N.S.] 1905 there."),
     ("uk", "Він {{OldStyleDate|13 березня|1850|1 березня}} жив.", "Він 1 (13) березня 1850 жив."),
     ("es", "El {{OldStyleDate|13 de marzo|1850|1 de marzo}} fue.", "El 13 de marzo [1 de marzo] 1850 fue."),
     # eras and what is only about

@@ -47,6 +47,8 @@ hidden → {content,2}
 as of | asof → @as of
 inflation → @inflation
 monthname → @month name
+oldstyledatedy | oldstyledateny → @date of another year
+old style to new style | os2ns → @old to new style
 pronunciation respelling | respell → {*:-}
 citation | quote citation → @citation
 nihongo krt → @nihongo
