@@ -45,6 +45,7 @@ def started(*arguments: str, cwd: Path, path: str = str(REPOSITORY)) -> subproce
         [sys.executable, *arguments],
         cwd=cwd,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,11 +91,13 @@ def test_ctrl_c_while_python_ends_is_one_line(tmp_path):
 
 
 def test_where_ctrl_c_is_ignored_it_stays_ignored(tmp_path):
-    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{ENDING.replace('600', '0.5')}"
+    ending = ENDING.replace("time.sleep(600)", "sys.stdin.read()")  # until the signal has come
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{ending}"
     process = started("-c", code, cwd=tmp_path)
-    assert process.stdout
+    assert process.stdout and process.stdin
     assert any(line == "ending\n" for line in iter(process.stdout.readline, ""))
     process.send_signal(signal.SIGINT)
+    process.stdin.close()
     assert process.wait(timeout=120) == 0
 
 
