@@ -1,13 +1,17 @@
 """`relama launch check` on two processes: everything is measured, and what is wrong is named."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from launch.main import main
 from tests.support.fork_server import python
+from tests.support.ranks import run_ranks
 from tests.support.runs import REPOSITORY, SMALL
+from train.check import measures
 from train.plan.measured import measured_rate
+from train.ranks import identity
 
 pytestmark = pytest.mark.distributed
 
@@ -47,6 +51,21 @@ def test_a_check_makes_no_run_so_the_runs_of_a_sweep_are_not_in_its_way(corpora,
     monkeypatch.setattr("launch.local.become", lambda config, arguments: started.append(arguments))
     assert main(["check", *SMALL, f"corpora={corpora}"]) == 0
     assert started[0][0] == "check" and [path.name for path in swept.iterdir()] == ["config.yaml"]
+
+
+def offset(ahead: float) -> float:
+    """Of rank 1, which comes two seconds late to its first look at its clock."""
+    moments = [100.0 * look for look in range(measures.TIMES)]
+    if identity.group_rank() == 1:
+        moments = [moment + ahead for moment in moments]
+        moments[0] += 2
+    measures.time = SimpleNamespace(time=iter(moments).__next__)  # pyright: ignore[reportAttributeAccessIssue]
+    return measures.clock_offset()
+
+
+@pytest.mark.parametrize("ahead", [0.25, 90.0])
+def test_a_rank_that_did_not_run_for_a_moment_has_not_the_wrong_time(ahead):
+    assert run_ranks(offset, 2, ahead) == [0.0, ahead]
 
 
 def test_links_are_measured_in_pairs(tmp_path):
