@@ -65,6 +65,10 @@ SENTENCES = [
      "Он 24 мая (5 июня) 1890 и 1 (13) января 1900 жил."),
     ("en", "Born {{OldStyleDateDY|17 January|1706|6 January 1705}} or {{OldStyleDateNY|3 May|22 April}}.",
      "Born 17 January 1706 [O.S. 6 January 1705] or 3 May [O.S. 22 April]."),
+    ("en", "From {{Ma|250|65}} or {{mya|66.0|error=0.1}}, it is {{mya|66|million years old}}.",
+     "From 250 to 65 million years ago or 66.0 ± 0.1 million years ago, it is 66 million years old."),
+    ("en", "{{Chinese|t=書|p=shū}}\nA {{zh|t=書|p=shū}} is ({{Ma|Cambrian}}) old.",
+     "A traditional Chinese: 書; pinyin: shū is old."),  # the first is a box
     ("en", "Seen on {{OS2NS|20 January|1905|2 February}} there.",
      "Seen on 20 January [2 February N.S.] 1905 there."),
     ("uk", "Він {{OldStyleDate|13 березня|1850|1 березня}} жив.", "Він 1 (13) березня 1850 жив."),

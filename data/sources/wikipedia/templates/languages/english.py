@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from data.sources.wikipedia.marks import HOLE
 from data.sources.wikipedia.templates import dates
 from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.forms import forms_of
@@ -139,7 +140,8 @@ term → @term
 defn | ghat | glossary definition → @definition
 bulleted list | bulletedlist | bullet list | unordered list → @bullets
 ordered list | numbered list → @numbered
-zh | lang-zh | chinese → @chinese
+zh | lang-zh → @chinese
+ma | mya → @million years ago
 ordinal → @ordinal
 gloss → ‘{1}’
 lit | lit. | literal translation → @literal
@@ -184,7 +186,7 @@ inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
 | hs | hidden sort key | ntsh | dtsh | display none
 | pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
-| multiple issues
+| multiple issues | chinese
 """
 
 
@@ -237,8 +239,24 @@ def _foreign(place: int) -> Rule:
     return rule
 
 
+def _million_years_ago(positional: list[str], named: dict[str, str]) -> str:
+    """{{Ma|65}}: 65 million years ago; {{Ma|250|65}}: 250 to 65 million years ago; {{mya|65|million years}}.
+
+    The age of a period that is given by its name is not in the dump.
+    """
+    begin, *others = positional or [""]
+    if not begin[:1].isdecimal():
+        return HOLE
+    error = named.get("error", "")
+    age = f"{begin} ± {error}" if error[:1].isdecimal() else begin
+    if others and others[0][:1].isdecimal():
+        age += f" to {others.pop(0)}"
+    return f"{age} {next(filter(None, others), 'million years ago')}"
+
+
 _FUNCTIONS: dict[str, Rule] = {
     "literal": _literal,
+    "million years ago": _million_years_ago,
     "sic": _sic,
     "supreme court": _supreme_court,
     "foreign": _foreign(0),
