@@ -167,6 +167,8 @@ class Calls:
         macro = self.macros.get(name)
         if macro is None or macro.arguments or macro.delimiters or macro.is_fence:
             return
+        if macro.before_dot is not None:
+            return
         value = macro.literal if macro.final else self._cache.get(name)
         last = _TRAILING.search(value) if value is not None else None
         if value is not None and (last is None or last[1] not in self.macros):
@@ -232,6 +234,8 @@ class Calls:
                 if chosen is None:
                     return None
                 value = self._inner(chosen, active | {name}, depth + 1)
+        elif macro.before_dot is not None and text.startswith(".", position):
+            value = self._inner(macro.before_dot, active | {name}, depth + 1)
         elif macro.final:
             value = macro.literal
         elif name in self._cache:

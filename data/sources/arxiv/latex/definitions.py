@@ -43,6 +43,10 @@ _PROGRAMS = re.compile(
 )
 _INPUTS = re.compile(r"\\(?:input|include)(?![A-Za-z])")
 _MESSAGE = re.compile(r"\\(?:err|message|typeout|(?:Package|Class|Generic)(?:Error|Warning))")
+# The end of an abbreviation that adds a period unless one follows, as in the style files of CVPR and ECCV.
+_ONE_DOT = re.compile(r"\s*+\\futurelet\s*+\\[A-Za-z@]++\s*+\\@[A-Za-z@]*dot[A-Za-z@]*\s*")
+_NEXT_DOT = re.compile(r"\\@ifnextchar\s*+(?:\{\.\}|\.)")
+_LAST_WORD = re.compile(r"\\([A-Za-z]+)\s*\Z")
 _CONTROL_SPACE = re.compile(r"(?<!\\)\\\Z")  # its space was stripped
 _BRANCHING = re.compile(r"\\(if[A-Za-z]*|else|or|fi)(?![A-Za-z])")
 _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is defined
@@ -81,6 +85,7 @@ class Macro:
     is_fence: bool = False  # of \DeclarePairedDelimiter: takes a star or a size, for its first and last piece
     is_conditional: bool = False  # its body tests flags
     has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
+    before_dot: str | None = None  # its other value, if it adds a period unless one follows
     asks: bool = False  # its body asks which optional arguments are given (\IfBooleanTF, \IfNoValueTF)
 
     @property
@@ -259,6 +264,12 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     """A new macro of a definition's body, or None if the body programs."""
     if not arguments and (picks := _PICKS.get(body.strip().removeprefix("\\"))):
         return replace(picks)
+    if not arguments and (values := _values_by_dot(body, known)):
+        macro = _macro(values[0], 0, known)
+        if macro is None or _PROGRAMS.search(values[1]):
+            return None
+        macro.before_dot = values[1].strip() if "\n" in body else values[1]
+        return macro
     spaced = _XSPACE.search(body) is not None
     if spaced:
         body = _XSPACE.sub("", body)
@@ -288,6 +299,29 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     return Macro(
         filled, arguments, spaced=spaced, is_conditional=is_conditional, has_tests=has_tests, asks=asks
     )
+
+
+def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
+    r"""A body's value, and its value before a period, if a period after a call changes it.
+
+    So end `\futurelet\@let@token\@onedot`, `e.g\@ifnextchar.{}{.\@}` and `\emph{e.g}\onedot`.
+    """
+    if _ONE_DOT.fullmatch(body):
+        return ".\\xspace", ""
+    if mark := _NEXT_DOT.search(body):
+        read = Arguments()
+        dotted = read.argument(body, mark.end())
+        other = read.argument(body, dotted[1]) if dotted else None
+        if dotted is None or other is None:
+            return None
+        before, after = body[: mark.start()], body[other[1] :]
+        return before + other[0] + after, _XSPACE.sub("", before + dotted[0] + after)
+    last = _LAST_WORD.search(body)
+    macro = known.macros.get(last[1]) if last else None
+    if last is None or macro is None or macro.before_dot is None:
+        return None
+    before = body[: last.start()]
+    return before + macro.literal + "\\xspace" * macro.spaced, before + macro.before_dot
 
 
 def _asks_flags(body: str, flags: Container[str]) -> bool:

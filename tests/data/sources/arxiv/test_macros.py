@@ -122,6 +122,21 @@ def test_macros_become_their_values(text, left):
     assert expanded(text) == left
 
 
+@pytest.mark.parametrize(
+    "definitions",
+    [
+        "\\DeclareRobustCommand\\onedot{\\futurelet\\@let@token\\@onedot}\\def\\eg{\\emph{e.g}\\onedot}",
+        "\\newcommand*{\\eg}{\n  \\@ifnextchar{.}\n  {\\emph{e.g}}\n  {\\emph{e.g}.\\xspace}\n}",
+        "\\def\\eg{\\emph{e.g}\\@ifnextchar.{}{.}\\xspace}",
+    ],
+)
+def test_an_abbreviation_ends_in_one_period(definitions):
+    text = f"\\makeatletter{definitions}\\makeatother"
+    text += "\\eg one (\\eg, two), \\eg. \\textbf{\\eg.} \\eg\\cite{a}"
+    left = "\\emph{e.g}. one (\\emph{e.g}., two), \\emph{e.g}. \\textbf{\\emph{e.g}.} \\emph{e.g}. \\cite{a}"
+    assert expanded(text) == "\\makeatletter\\makeatother" + left
+
+
 def test_in_the_body_a_group_keeps_its_definitions_to_itself():
     text = "\\newcommand{\\x}{1}\\section{A}\\x{\\renewcommand{\\x}{2}\\x}\\x"
     text += "\\begin{it}\\def\\x{3}\\x\\end{it}\\x"
