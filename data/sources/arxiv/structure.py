@@ -8,14 +8,14 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-from data.sources.arxiv.latex.syntax import BRACED, OPTION
+from data.sources.arxiv.latex.syntax import BRACED, Arguments
 
 _STRUCTURE = re.compile(
     r"\\(?=section|sub|newsec|chapter|pa|be|head|make|en|doc|bi|bf|by|Refs|text[bsr]|sc|[lL]arge|center|left|und|nob|print|put"
     r"|in)(?:"  # few commands begin so
     r"(?P<section>(?:(?:sub){0,2}section|newsec|chapter|part|(?:sub)?paragraph)\*?(?=\s*+[\[{])"
     r"|beginsection(?![A-Za-z@])|head(?=[^\n]{1,300}\\endhead)|heading(?=[^\n]{1,300}\\endheading))"
-    r"|begin\s*+\{(?P<begin>document|thebibliography|chapthebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
+    r"|begin\s*+\{(?P<begin>document|(?:mcite|chap)?thebibliography|thereferences|references|harvard|bibdiv|biblist|CSLReferences)"
     r"\*?\}"
     r"|end\s*+\{(?P<end>document|frontmatter|abstract)\}"
     r"|(?P<maketitle>maketitle)(?![A-Za-z@])"
@@ -27,7 +27,7 @@ _STRUCTURE = re.compile(
     r"(?:\n|\\|\Z)))"
     r"|(?P<bib>bibliography|bibliographystyle|nobibliography|printbibliography|printbibheading|putbib)"
     r"(?![A-Za-z@])\*?"
-    r"|(?P<bbl>(?:input|include)\s*+\{[^{}]*\.bbl\}))"
+    r"|(?P<bbl>(?:input|include)\s*+(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl(?![^\s}]))))"
 )
 # Headings of front and back matter; a paper with no other headings is a letter.
 _AROUND = re.compile(
@@ -41,11 +41,12 @@ _AROUND = re.compile(
 )
 _REFERENCES = re.compile(
     r"\s*+\{\s*+(?:(?!\\(?:ref|bib)name)(?:\\[A-Za-z]++\s*+|\{))*+(?:\\(?:ref|bib)name"
-    r"|(?:list of |cited |selected )?references(?: and (?:foot)?notes)?"
+    r"|(?:list of |cited |selected )?references(?: (?:and|\\&) (?:foot)?notes)?"
     r"|(?:foot)?notes and references|bibliography|works cited|literature cited|cited literature"
     r"|r(?:é|e|\\'\{?e\}?)f(?:é|e|\\'\{?e\}?)rences(?: bibliographiques)?|bibliographie|literaturverzeichnis"
     r"|referencias(?: bibliogr[áa]ficas)?|bibliograf(?:[íi]a|\\'\{?\\?i ?\}?a)|riferimenti bibliografici"
-    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|список литературы|(?P<literature>literature?|литература))"
+    r"|refer[êe]ncias(?: bibliogr[áa]ficas)?|список литературы"
+    r"|(?P<literature>literature?|литература|reference(?:s cited)?))"
     r"[\s:.]*+\}",
     re.IGNORECASE,
 )
@@ -53,10 +54,11 @@ _BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
 # Where a reference section ends: with its environment or command, or before these.
 _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
-    r"|\\input\s*\{[^{}]*\.bbl\})|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
+    r"|\\input\s*\{?[^\s{}]*\.bbl\b\}?)|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
     r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
 )
-_BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{center\})?[\s{}]*+){0,4}+")
+_BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
+_OPEN_BEFORE = re.compile(r"\\begin\{(?:center|flushleft)\}\s*\Z")
 _ENTRY = re.compile(
     r"\\bibitem|\{thebibliography\}|\[\d+\]|\\item|^[^\S\n]*+\d+\.|\b(?:18|19|20)\d\d\b", re.MULTILINE
 )
@@ -109,12 +111,12 @@ def body(text: str, opaque: list[tuple[int, int]]) -> str:
                 begin = titled = position
                 headings, removed = [], []
         elif mark["begin"] or mark["ams"] == "Refs":
-            close = "\\endRefs" if mark["ams"] else f"\\end{{{mark['begin']}}}"
+            close = "\\endRefs" if mark["ams"] else f"\\end{{{text[mark.start('begin') : position]}"
             stop = text.find(close, position)
             position = stop + len(close) if stop >= 0 else _document_end(text, position)
             removed.append((mark.start(), position))
         elif mark["bib"] or mark["bbl"]:
-            position = _arguments_end(text, position)
+            position = _argument_end(mark["bib"] or "", text, position)
             removed.append((mark.start(), position))
         elif mark["end"] == "abstract":  # its paragraphs may have headings
             headings = [heading for heading in headings if not heading["section"].startswith(("sub", "par"))]
@@ -173,7 +175,10 @@ def _loose_references(text: str, mark: re.Match) -> tuple[int, int] | None:
             return None
     end = _REFERENCES_END.search(text, mark.end())
     stop = len(text) if end is None else end.end() if end["after"] else end.start()
-    return (line if mark["bold"] else mark.start()), stop
+    if not mark["bold"]:
+        return mark.start(), stop
+    around = _OPEN_BEFORE.search(text, max(0, line - 40), line)
+    return (around.start() if around else line), stop
 
 
 def _document_end(text: str, position: int) -> int:
@@ -181,10 +186,12 @@ def _document_end(text: str, position: int) -> int:
     return end if end >= 0 else len(text)
 
 
-def _arguments_end(text: str, position: int) -> int:
-    option = OPTION.match(text, position)
-    position = option.end() if option else position
-    group = BRACED.match(text, position)
+def _argument_end(command: str, text: str, position: int) -> int:
+    """Where the argument of a bibliography's command ends: a group, or the options of \\printbibliography."""
+    if command.startswith(("print", "put")):
+        option = Arguments().option(text, position)
+        return option[1] if option else position
+    group = BRACED.match(text, position) if command else None
     return group.end() if group else position
 
 

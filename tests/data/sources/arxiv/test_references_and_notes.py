@@ -20,6 +20,14 @@ def body(preamble: str, text: str) -> str:
         f"\\noindent\\textbf{{\\large REFERENCES:}}\n\n  {ENTRY}",
         f"\\section*{{\\refname}}\n\\begin{{itemize}}\\item {ENTRY}\\end{{itemize}}",
         f"\\section*{{\\large\\bibname}}\n{ENTRY}",
+        "\\input paper.bbl",
+        "\\printbibliography[heading=none, title={Cited [1]}]",
+        "\\begin{mcitethebibliography}{9}\\bibitem{a} A.\\end{mcitethebibliography}",
+        "\\begin{thebibliography*}{9}\\bibitem{a} A.\\end{thebibliography*}",
+        f"\\section*{{References \\& Notes}}\n{ENTRY}",
+        "\\section*{Reference}\n\\begin{thebibliography}{9}\\bibitem{a} A.\\end{thebibliography}",
+        f"\\begin{{center}}\n{{\\large\\bf References}}\n\\end{{center}}\n{ENTRY}",
+        f"\\begin{{flushleft}}{{\\bf References}}\\end{{flushleft}}\n{ENTRY}",
     ],
 )
 def test_reference_lists_are_left_out(references):
@@ -28,6 +36,11 @@ def test_reference_lists_are_left_out(references):
         "\\section{B}",
         "After.",
     ]
+
+
+@pytest.mark.parametrize("references", ["\\input{main.bbl}", "\\printbibliography", "\\bibliography{a}"])
+def test_a_group_after_the_bibliography_is_kept(references):
+    assert body("", f"Before.\n\n{references}\n\n{{\\small After.}}") == "Before.\n\n{\\small After.}\n"
 
 
 def test_a_last_section_on_literature_is_text_without_entries():
