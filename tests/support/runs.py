@@ -48,6 +48,12 @@ def command(*overrides: str, ranks: int = 0) -> list[str]:
     ]
 
 
+def relama(verb: str) -> list[str]:
+    """`relama VERB` in its own Python, which prints no lines about waiting, however slow the machine is."""
+    code = "import sys; from configs import waiting; waiting.AFTER = 600.0; from launch import relama; "
+    return [sys.executable, "-c", f"{code}sys.exit(relama())", verb]
+
+
 def run(*overrides: str, ranks: int = 0, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, forked from a process that has imported torch (`python`'s options)."""
     return python(REPOSITORY / "train" / "main.py", *SMALL, *overrides, ranks=ranks, **options)

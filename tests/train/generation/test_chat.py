@@ -1,7 +1,6 @@
 """A text written in turns: what `generate` would write, commands that do as they say, a full context."""
 
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from data.tokens.tokenizer import Tokenizer
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
-from tests.support.runs import REPOSITORY
+from tests.support.runs import REPOSITORY, relama
 from train.generation.chat import Chat, ChatConfig, converse, until
 from train.generation.prompts import stream
 from train.generation.sampling import generate
@@ -114,15 +113,7 @@ def test_a_pipe_is_a_conversation(tokenizer, model, tmp_path: Path):
     extra = hugging_face_files(tokenizer, model.config.max_seq_len)
     write_huggingface(weights, tmp_path / "hf", dtype=torch.float32, shard_bytes=10**9, extra=extra)
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "launch.cli",
-            "chat",
-            f"weights={tmp_path / 'hf'}",
-            "max_tokens=4",
-            "dtype=fp32",
-        ],
+        [*relama("chat"), f"weights={tmp_path / 'hf'}", "max_tokens=4", "dtype=fp32"],
         cwd=REPOSITORY,
         input="import os\n/temperature 0\n/again\n",
         capture_output=True,

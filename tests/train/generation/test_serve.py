@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +26,7 @@ from model.formats.huggingface import write_huggingface
 from model.formats.weights import Weights
 from model.initialize import initialize
 from model.llama import Llama, LlamaConfig
-from tests.support.runs import REPOSITORY
+from tests.support.runs import REPOSITORY, relama
 from train.config import RunError
 from train.generation import batching, serve
 from train.generation.batching import Batcher, End, QueueFull, Request
@@ -348,7 +347,7 @@ def test_a_port_in_use_and_a_strange_address_are_refused_in_one_line():
 
 
 def test_ctrl_c_ends_a_server_that_is_writing_in_one_line(folder):
-    arguments = [sys.executable, "-m", "launch.cli", "serve", f"weights={folder}", "port=0", "dtype=fp32"]
+    arguments = [*relama("serve"), f"weights={folder}", "port=0", "dtype=fp32"]
     server = subprocess.Popen(
         arguments, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ
     )
