@@ -13,6 +13,7 @@ from data.sources.wikipedia.templates.patterns import Rule, Rules
 
 _ISO = re.compile(r"(\d{4})-(\d{1,2})(?:-(\d{1,2}))?")
 _IN_WORDS = re.compile(r"(\d{1,2})\.? ([^\W\d_]+)(?: (\d{1,4}))?")
+_NEGATIVE = re.compile(r"(?<!\S)[-−](\d{1,4})\Z")  # a year, in {{date|15|mars|-44}} and {{date|mars -44}}
 _JULIAN_DAY = 1_721_425  # of the ordinal 0
 
 
@@ -181,6 +182,8 @@ def _date_rule(language: str) -> Rule:
 
     def rule(positional: list[str], named: dict[str, str]) -> str:
         shown = [part for part in positional if part]
+        if language == "fr":
+            shown = [_NEGATIVE.sub(r"\1 av. J.-C.", part) for part in shown]
         if shown and (iso := _ISO.fullmatch(shown[0])):
             is_day_first = "dmy" in shown or named.get("df")
             return _british(*iso.groups("")) if is_day_first else written(*iso.groups(""))

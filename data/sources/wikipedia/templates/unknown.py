@@ -16,7 +16,7 @@ from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.functions import counted
 from data.sources.wikipedia.templates.languages import common
 
-_FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?")
+_FRENCH_ORDINAL = re.compile(r"(?:\d+|[IVX]+|[IVXLC]{2,})(?:er|re|ère|e|ème|nd|nde)(?: [^\W\d]+)?|2de?")
 _CENTURY = re.compile(
     r"[IVX]+(?:e (?:siècle|millénaire|s\.)|er (?:siècle|millénaire))(?: av\. j\.-c\.)?", re.IGNORECASE
 )

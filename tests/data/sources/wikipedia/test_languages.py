@@ -57,6 +57,8 @@ SENTENCES = [
     ("cs", "Dne {{JULGREG|12|3|1850}} tam.", "Dne 28. února jul. / 12. března 1850 greg. tam."),
     ("ru", "Он {{СС3|12.3.1850}} и {{СС|13|3|1850}} жил.",
      "Он 28 февраля (12 марта) 1850 и 1 (13) марта 1850 жил."),
+    ("fr", "Le {{date|15|mars|-44}}, en {{date|mars -44}}, à la {{2de}}.",
+     "Le 15 mars 44 av. J.-C., en mars 44 av. J.-C., à la 2de."),
     # in January the year differs
     ("de", "Am {{JULGREGDATUM|7|1|1900}} dort.", "Am 26. Dezember 1899 jul. / 7. Januar 1900 greg. dort."),
     ("ru", "Он {{СС3|04.01.1915}} и {{OldStyleDate|4|января|1915|22|декабря|1914}} жил.",
