@@ -51,16 +51,25 @@ class Disk:
             ) from None
 
     def store(self, fingerprint: str) -> Path:
-        """The folder of a store, which other jobs leave alone while this process lives."""
+        """The folder of a store, which other jobs leave alone while this process lives. Raises DataError."""
         folder = self.folder / fingerprint
         while fingerprint not in self._held:
-            (folder / "locks").mkdir(parents=True, exist_ok=True)
-            with suppress(OSError):
+            try:
+                (folder / "locks").mkdir(parents=True, exist_ok=True)
                 handle = open(folder / "in-use", "ab")  # noqa: SIM115 (held for life)
                 fcntl.flock(handle, fcntl.LOCK_SH)
                 os.utime(handle.fileno())
                 if os.path.samestat(os.fstat(handle.fileno()), os.stat(folder / "in-use")):
-                    self._held[fingerprint] = handle  # otherwise another job has just removed it
+                    self._held[fingerprint] = handle
+            except FileNotFoundError:
+                continue  # another job has just removed it
+            except OSError as error:
+                if error.errno in FULL:
+                    raise
+                raise DataError(
+                    f"cache.path={self.folder.parent}: cannot be locked ({error.strerror}); choose a folder "
+                    "on a local disk"
+                ) from None
         return folder
 
     def used(self) -> int:

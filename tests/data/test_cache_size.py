@@ -1,5 +1,7 @@
 """The cache of tokens takes no more of the disk than it may, whatever its threads do at the same time."""
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import data.cache.disk as disk_module
+from data.errors import DataError
 from data.loader import Loader
 from data.order import Order
 from data.tokens.sums import BLOCK
@@ -95,3 +98,16 @@ def test_a_part_of_a_page_is_counted_as_it_is_freed(tmp_path):
         assert disk.taken() == disk.used() >= 5000
         disk.punch(path, 0, BLOCK)
         assert disk.taken() == disk.used() < 5000
+
+
+def test_a_folder_without_locks_is_named_and_not_tried_forever(tmp_path, monkeypatch):
+    disk = disk_module.Disk(tmp_path, capacity=4 * BLOCK)
+    tries = iter(range(100))
+
+    def has_none(*_: object) -> None:
+        next(tries)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(disk_module.fcntl, "flock", has_none)
+    with pytest.raises(DataError, match=r"cannot be locked \(No locks available\); choose a folder on a local"):
+        disk.store("tokens")
