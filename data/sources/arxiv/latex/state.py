@@ -24,7 +24,7 @@ _NEWCOMMAND = re.compile(r"\\(newcommand|NewDocumentCommand)")
 
 _STRUCTURE = (
     "part chapter section subsection subsubsection paragraph subparagraph appendix begin end item label ref"
-    " pageref eqref cite citep citet citealt citealp citeauthor citeyear nocite bibitem bibliography"
+    " pageref cite citep citet citealt citealp citeauthor citeyear nocite bibitem bibliography"
     " bibliographystyle printbibliography input include subfile import documentclass documentstyle usepackage"
     " caption footnote footnotetext title author date abstract maketitle thanks includegraphics newcommand"
     " renewcommand providecommand def gdef edef xdef let newenvironment renewenvironment newtheorem url href"

@@ -88,6 +88,11 @@ def expanded(text: str) -> str:
             "5\\ \\relax{\\ensuremath{\\rm m\\ }}\\ ",
         ),
         ("\\def\\la{\\relax\\ifmmode<\\else$\\lt$\\fi}\\la", "\\ensuremath{<}"),
+        ("\\def\\eqref#1{equation~\\ref{#1}}see \\eqref{a}", "see equation~\\ref{a}"),
+        (
+            "\\let\\old\\eqref\\renewcommand{\\eqref}[1]{Eq.~\\old{#1}}see \\eqref{a}",
+            "see Eq.~\\eqref{a}",
+        ),
         ("\\newcommand{\\a}{\n  x\n}[\\a]", "[x]"),
         # \@ sets a space; other names with @ are programs, and an @ in text is one
         ("\\newcommand{\\eg}{e.g.\\@\\xspace}\\eg x (\\eg)", "e.g.\\@ x (e.g.\\@)"),
