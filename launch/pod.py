@@ -8,9 +8,9 @@ any other counts against the job's backoff limit.
 import sys
 
 if __name__ == "__main__":  # the other imports take seconds
-    from launch.early import end_at_once
+    from configs.interrupts import end_on_sigterm
 
-    end_at_once()
+    end_on_sigterm(75, "relama: told to end before torchrun had started; another pod resumes\n")  # REPLACE
 
 import os
 import signal
@@ -22,13 +22,12 @@ from pathlib import Path
 from configs.load import ConfigError, entry, load
 from data.folders import run_path
 from launch.config import LaunchConfig
-from launch.early import REPLACE
 from launch.split import split
 from launch.torchrun import MEASURE, torchrun
 from train.config import RunError, TrainConfig
 from train.run import markers
 
-FINAL = 76  # sysexits' EX_PROTOCOL, which Python and torchrun do not use either
+REPLACE, FINAL = 75, 76  # sysexits' EX_TEMPFAIL and EX_PROTOCOL, which Python and torchrun do not use
 NOTHING = (127, 128)  # the image has no Relama; a container runtime's own codes for a program that is missing
 # Runs this module, or says that it is not in the image.
 COMMAND = (

@@ -1,6 +1,6 @@
 """What a pod does with a signal that comes before torchrun can take it."""
 
-from launch.early import REPLACE
+from launch.pod import REPLACE
 from tests.support.fork_server import python
 
 # The signal comes when torchrun runs and Popen has not returned yet.
