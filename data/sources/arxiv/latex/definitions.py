@@ -53,6 +53,7 @@ _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is define
     r"\\ifx\s*+(?:(&|!|\*|\\\\)#[1-9]\1|\\@?undefined\s*+\\[A-Za-z]+|\\[A-Za-z]+\s*+\\(?:undefined|empty)(?![A-Za-z@]))"
     r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
+_NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?\s*+\d")
 ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")  # which arguments are given
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
@@ -276,7 +277,7 @@ def _macro(body: str, arguments: int, known: Known) -> Macro | None:
     if not known.may_input and _INPUTS.search(body):
         return None
     asks = ASKS.search(body) is not None
-    is_conditional = _asks_flags(body, known.flags)
+    is_conditional = _asks_flags(body, known)
     has_tests = TEST.search(body) is not None
     plain = TEST.sub("", body) if has_tests else body
     if _PROGRAMS.search(_BRANCHING.sub("", plain) if is_conditional else plain):
@@ -324,14 +325,16 @@ def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
     return before + macro.literal + "\\xspace" * macro.spaced, before + macro.before_dot
 
 
-def _asks_flags(body: str, flags: Container[str]) -> bool:
-    """Whether the body branches, and only on flags, on what is defined or on an empty argument."""
+def _asks_flags(body: str, known: Known) -> bool:
+    """Whether the body branches, and only on flags, on what is defined, on numbers or on an empty argument."""
     words = _BRANCHING.findall(body)
     asked = [word for word in words if word not in ("else", "or", "fi")]
     if not asked or len(asked) != words.count("fi"):
         return False
     n_plain = len(_DECIDABLE.findall(body))
-    return sum(word in flags for word in asked) + n_plain == len(asked)
+    numbers = (known.macros.get(name) for name in _NUMBER_TEST.findall(body))
+    n_plain += sum(macro is not None and macro.literal.strip().isdecimal() for macro in numbers)
+    return sum(word in known.flags for word in asked) + n_plain == len(asked)
 
 
 def _in_either_mode(body: str, arguments: int) -> str | None:

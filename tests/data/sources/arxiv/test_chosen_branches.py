@@ -32,6 +32,9 @@ def body(preamble: str, text: str) -> str:
          "other, none, some."),
         ("\\newcommand{\\see}[1]{\\ifx&#1&none\\else see #1\\fi}", "\\see{}, \\see{x}.", "none, see x."),
         ("\\newcommand{\\see}[1]{\\ifdefined\\full#1\\fi}", "a\\see{x}.", "a."),
+        ("\\def\\shown{0}\\newcommand{\\note}[2]{\\ifnum\\shown=1 #1: #2\\fi}", "a\\note{B}{x}.", "a."),
+        ("\\def\\shown{1}\\newcommand{\\note}[2]{\\ifnum\\shown=1 #1: #2\\fi}", "\\note{B}{x}.", "B: x."),
+        ("\\def\\full{2}\\newcommand{\\only}[2]{\\if\\full1#1\\else #2\\fi}", "\\only{a}{b}.", "b."),
         ("\\newcommandx{\\see}[2][1=a]{#1 and #2}", "\\see{b}, \\see[c]{d}.", "a and b, c and d."),
     ],
 )  # fmt: skip
