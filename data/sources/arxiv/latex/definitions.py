@@ -326,7 +326,7 @@ def _values_by_dot(body: str, known: Known) -> tuple[str, str] | None:
 
 
 def _asks_flags(body: str, known: Known) -> bool:
-    """Whether the body branches, and only on flags, on what is defined, on numbers or on an empty argument."""
+    """Whether the body branches, and only on flags, what is defined, numbers or an empty argument."""
     words = _BRANCHING.findall(body)
     asked = [word for word in words if word not in ("else", "or", "fi")]
     if not asked or len(asked) != words.count("fi"):
