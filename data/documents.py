@@ -6,12 +6,14 @@ the file and record it came from, so any trained token can be traced back to the
 """
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -100,9 +102,21 @@ class Record:
             self.licence.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
             return self.drop("not Unicode")
-        meta = json.dumps(self.meta, sort_keys=True, default=str)
+        try:
+            meta = json.dumps(self.meta, sort_keys=True, default=str, allow_nan=False)
+        except ValueError:
+            meta = json.dumps(_finite(self.meta), sort_keys=True, default=str)
         name = f"{source}:{digest.hexdigest()}"
         return Document(name, source, text, file, self.record, self.url, self.licence, meta)
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN and infinities, as pandas writes what is missing: JSON has neither."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:

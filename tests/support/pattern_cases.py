@@ -156,12 +156,29 @@ def attacks(pattern: re.Pattern) -> Iterator[tuple[str, str, str]]:
     """(beginning, what is repeated, end) of texts that may be slow; bytes as latin-1."""
     source = pattern.pattern
     tree = parser.parse(source, pattern.flags & ~re.UNICODE if isinstance(source, bytes) else pattern.flags)
+    text = source.decode("latin-1") if isinstance(source, bytes) else source
     seen = set()
+    ends = {"\0"} | {end + "\0" for end in _excluded(list(tree))}
     for head, pump in _points(list(tree), ""):
-        for attack in ((head[:_LONGEST], pump), ("", head[:_LONGEST]), ("", (head + pump)[:_LONGEST])):
+        once, again = (head[:_LONGEST], pump, "\0"), ("", (head + pump)[:_LONGEST], "\0")
+        made = [once, again, *(("", head[:_LONGEST], end) for end in sorted(ends))]  # `a[^*]*$` takes no `*`
+        if "^" in text:  # after a word, `^[#-]+|[#-]+$` only looks for its second half
+            made.append(("a" + once[0], pump, "\0"))
+        for attack in made:
             if attack[1] and attack not in seen:
                 seen.add(attack)
-                yield *attack, "\0"
+                yield attack
+
+
+def _excluded(nodes: list) -> Iterator[str]:
+    """The characters that the pattern's sets exclude."""
+    for kind, value in nodes:
+        if kind is op.NOT_LITERAL:
+            yield chr(value)
+        elif kind is op.IN and value[0][0] is op.NEGATE:
+            yield from (chr(code) for kind, code in value[1:] if kind is op.LITERAL)
+        for children in _children(kind, value):
+            yield from _excluded(children)
 
 
 def _points(nodes: list, head: str) -> Iterator[tuple[str, str]]:

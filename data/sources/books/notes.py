@@ -92,7 +92,9 @@ _OF_THE_MAKERS = re.compile(
 GUTENBERG = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"(?:[ \t\f]*+\n)*+")
 PARAGRAPH_END = re.compile(r"\n[ \t\f]*+\n")
-_RULES_BELOW = re.compile(r"(?:\n[^\w\n\"”’»)]*+)++\Z")  # what separated the note from the book
+_RULES_BELOW = re.compile(  # what separated the note from the book: lines without words after the last words
+    r"(?:\A|(?<=[\w\"”’»)]))([^\w\n\"”’»)]*+)\n[^\w\"”’»)]*+\Z"
+)
 # The name of who wrote a note, below it: Ana Ponte (Maio 2008).
 _SIGNATURE = re.compile(r"\s{4,40}[^\n()]{3,60}\([^\W\d_]{3,12}\.? (?:de )?\d{4}\)\s{0,40}")
 _BY = re.compile(r"\s*+by\s[^\n]{,100}\Z")
@@ -147,7 +149,7 @@ def without_makers(text: str) -> str:
     """The book without its makers' paragraphs above, below and inside it."""
     text = _without_notices(_without_credits(_without_manuzio(text)))
     without = _without_closing_credits(_without_closing_note(text)).rstrip()
-    return _RULES_BELOW.sub("", without) if len(without) < len(text.rstrip()) else without
+    return _RULES_BELOW.sub(r"\1", without) if len(without) < len(text.rstrip()) else without
 
 
 def _without_manuzio(text: str) -> str:

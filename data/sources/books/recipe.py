@@ -44,7 +44,9 @@ _NO_BOOKS = re.compile(
 )
 _INPUT = "Gutenberg's .txt, .zip or .gz, your own .txt, rows (.jsonl, .parquet), or a folder of these"
 
-_GUTENBERG_URL = re.compile(r"gutenberg\.(?:org|net)/(?:ebooks|files|etext|cache/epub)/(\d+)", re.IGNORECASE)
+_GUTENBERG_URL = re.compile(
+    r"gutenberg\.(?:org|net)/(?:ebooks|files|etext|cache/epub)/(\d{1,9})", re.IGNORECASE
+)
 _NUMBERED = re.compile(r"(\d{1,6})(?:-\d{1,2})?$")  # 1342, 1342-0, 1342-8
 _PG_NUMBERED = re.compile(r"pg-?(\d{1,6})(?:\W|_|$)", re.IGNORECASE)  # pg1342
 _MEDIA = re.compile(r"\S\.(?:mp3|ogg|m4b|m4a|wav|spx|midi?|mpe?g|avi|iso)\b", re.IGNORECASE)

@@ -23,13 +23,33 @@ _HOPELESS = 1000  # bad elements without a good one, after which the rest is not
 _CUT = 16  # an error so close to the end of what has been read may be due to that end
 _KEPT = 1000  # characters that are searched again with those that follow
 
-_DECODER = json.JSONDecoder()
 _MARKS = re.compile(r"[\s,]*+")  # between elements
 _TOKEN = re.compile(r'"(?:[^"\\\n]|\\[^\n])*+(?:"|(?P<open>))|[\[\]{},]')
 _OBJECT = r'\{\s*+"(?:[^"\\\n]|\\[^\n])*+"\s*+:'  # in a string, the quotation marks would have backslashes
 _NEXT_OBJECT = re.compile(rf"(?:(?<=[}}\],])\s*+|^[ \t]*+)(?P<object>{_OBJECT})", re.MULTILINE)
 _INSIDE_OUT = re.compile(r'\s*+,\s*+\{\s*+"[]\[{},:]')  # strings taken for what is between them
 _CLOSING = {"{": "}", "[": "]"}
+
+
+def _whole(digits: str) -> int | str:
+    """The number, or its digits if they are more than Python converts (4,300)."""
+    try:
+        return int(digits)
+    except ValueError:
+        return digits
+
+
+_DECODER, _PATIENT = json.JSONDecoder(), json.JSONDecoder(parse_int=_whole)  # the second is slow
+
+
+def raw_decode(text: str, at: int) -> tuple[object, int]:
+    """The value here, and its end. Raises JSONDecodeError or RecursionError."""
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        return _PATIENT.raw_decode(text, at)
 
 
 def json_values(file: io.BufferedReader, path: Path) -> Iterator[tuple[int, dict] | Drop]:
@@ -94,7 +114,7 @@ class _Values:
         """The value here. Raises TooLarge, JSONDecodeError or RecursionError, and stays in place."""
         while True:
             try:
-                value, end = _DECODER.raw_decode(self._text, self.at)
+                value, end = raw_decode(self._text, self.at)
                 if end < len(self._text) or self._ended:  # else a number may have more digits
                     self.at = end
                     return value

@@ -22,7 +22,7 @@ from data import folders
 from data.documents import Drop
 from data.errors import DataError
 from data.sources.files import limits, packed, tables
-from data.sources.files.json_values import json_values
+from data.sources.files.json_values import json_values, raw_decode
 
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, pa.ArrowException)
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zst": "zstd"}
@@ -37,7 +37,6 @@ _LINES = tuple(
     kind + pack for kind in (".jsonl", ".json", ".ndjson", ".jsonlines") for pack in ("", *COMPRESSIONS)
 )
 SUFFIXES = (*_LINES, ".parquet", ".arrow")
-_DECODER = json.JSONDecoder()
 _BETWEEN = re.compile(
     r"[\s,\x1e]*+"
 )  # objects on one line; the last is that of JSON text sequences (RFC 7464)
@@ -157,7 +156,7 @@ def _objects(line: bytes) -> list[dict]:
         text = line.decode()
         place = _BETWEEN.match(text).end()  # pyright: ignore[reportOptionalMemberAccess] - matches ""
         while place < len(text):
-            row, place = _DECODER.raw_decode(text, place)
+            row, place = raw_decode(text, place)
             if not isinstance(row, dict):
                 return []
             found.append(row)

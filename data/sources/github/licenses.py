@@ -36,6 +36,7 @@ _FAMILY = re.compile(  # license names that are counted individually
     r"|-nd|-sa)*)"
     r"(?:-[1-4](?:\.[0-2]|-clause)?)?)(?:-only|-or-later|\+)?"
 )
+_INNERMOST = re.compile(r"\(([^()]*+)\)")
 _EXCEPTION = re.compile(r" with (?:[\w.-]{0,60}exception(?:-[\d.]+)?|shl-[\d.]+)(?![\w.-])")
 _MET = "*"  # stands for a satisfied part of an expression
 _LONG_NAMES = {  # as on GitHub and package indexes, without quotes, commas, "the" and "version"
@@ -130,9 +131,16 @@ def is_accepted(expression: str, accepted: frozenset[str]) -> bool:
     """Whether the accepted licenses (lower case) satisfy an SPDX expression."""
     # An exception only ever adds permissions; "with Commons-Clause" is none.
     expression = _EXCEPTION.sub("", expression.lower())
-    while inner := re.search(r"\(([^()]*)\)", expression):
-        met = any(_all_accepted(one, accepted) for one in inner[1].split(" or "))
-        expression = expression[: inner.start()] + (_MET if met else UNKNOWN) + expression[inner.end() :]
+    n_inner = 1
+    while n_inner:  # all of the innermost parentheses at once
+        expression, n_inner = _INNERMOST.subn(
+            lambda inner: _MET if _is_met(inner[1], accepted) else UNKNOWN, expression
+        )
+    return _is_met(expression, accepted)
+
+
+def _is_met(expression: str, accepted: frozenset[str]) -> bool:
+    """The same without parentheses."""
     return any(_all_accepted(one, accepted) for one in expression.split(" or "))
 
 

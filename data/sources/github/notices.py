@@ -247,7 +247,10 @@ def _sentences(lines: list[str], start: int, stop: int) -> Iterator[list[int]]:
 def _words(line: str) -> str:
     """A comment line without its marks."""
     return re.sub(
-        r"^(?:[^\w@<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|[\s*/#;-]+$", "", line.strip(), flags=re.IGNORECASE
+        r"^(?:[^\w@<(©&'\"`]+|(?:rem|dnl)\b|[Cc] )+|(?<![\s*/#;-])[\s*/#;-]+$",
+        "",
+        line.strip(),
+        flags=re.IGNORECASE,
     )
 
 

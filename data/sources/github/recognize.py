@@ -140,10 +140,11 @@ _UNDER = re.compile(
 _NO_NAME = re.compile(
     r"(?:the|this|a|an|open|source|free|software|permissive|project|same|accompanying|file|general|following)"
 )
+_SPDX_MARK = r"SPDX-License-Identifier:"
 _SPDX = re.compile(
-    r"SPDX-License-Identifier:[ \t]*+("
-    r"(?:(?!-->|#})[^\n* \t])++(?:[ \t]++(?:(?!-->|#})[^\n* \t])++)*|(?<=[ \t])"
-    r")[ \t]*+(?:\*/|-->|#}|\*\)|$)",
+    rf"{_SPDX_MARK}[ \t]*+("
+    rf"(?:(?!-->|#}}|{_SPDX_MARK})[^\n* \t])++(?:[ \t]++(?:(?!-->|#}}|{_SPDX_MARK})[^\n* \t])++)*|(?<=[ \t])"
+    rf")[ \t]*+(?:\*/|-->|#}}|\*\)|$|(?={_SPDX_MARK}))",
     re.IGNORECASE | re.MULTILINE,
 )
 

@@ -327,7 +327,7 @@ class Page:
                 self._drop(_HTML_TABLE)
         elif name == "li" and not is_closing:
             self._out.append(f"{LINE}* ")
-        elif name[0] == "h" and name[1:].isdigit() and "1" <= name[1:] <= "6":
+        elif len(name) == 2 and name[0] == "h" and name[1] in "123456":
             marks = "=" * int(name[1:])
             self._out.append(f" {marks}{LINE}" if is_closing else f"{LINE}{marks} ")
         elif name in BLOCKS and _in_heading(found):

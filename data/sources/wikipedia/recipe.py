@@ -118,7 +118,7 @@ def _page(xml: bytes, file: str, site: dump.Site, namespaces: Namespaces) -> Rec
         return Drop("not wikitext", file, record, f"{model}: {title}")
     meta = {"title": title, "language": site.language, "namespaces": namespaces}
     if identity := revision.findtext("id"):
-        meta["revision"] = int(identity) if identity.isdecimal() else 0
+        meta["revision"] = int(identity) if re.fullmatch("[0-9]{1,18}", identity) else 0
     return Record(file, record, text, page_url(title, site.base, site.language), LICENSE, meta)
 
 

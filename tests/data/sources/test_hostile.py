@@ -285,6 +285,37 @@ def test_stray_end_tags_do_not_hide_depth_and_sloppy_pages_pass():
     assert not nesting.is_too_deep("<p><b>a" * 10_000)
 
 
+DIGITS = "1" * 5000  # int() refuses more than 4,300
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [
+        rf"\ifnum1<{DIGITS} word\else word\fi",
+        rf"\newcount\n \n={DIGITS}\relax word",
+        rf"\setcounter{{page}}{{{DIGITS}}}word",
+        rf"\ifodd{DIGITS} word\else word\fi",
+        rf"\newlength{{\w}}\setlength{{\w}}{{{DIGITS}pt}}word",
+        r"\newcount\n \n=1 " + r"\advance\n by\n" * 15_000 + r"\ifnum\n>0 word\else word\fi",
+        rf"\begin{{enumerate}}\setcounter{{enumi}}{{{DIGITS}}}\item word\end{{enumerate}}",
+        rf"\def\a#1{{word}}\a{{{DIGITS}}}\vspace{{{DIGITS}pt}}",
+    ],
+)
+def test_a_paper_with_a_number_of_thousands_of_digits_is_kept(latex):
+    assert "word" in clean_latex("\\section{A}\n" + latex)
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "de", "ru"])
+def test_a_page_with_a_number_of_thousands_of_digits_is_kept(language):
+    templates = ["roman", "percentage", "date", "dts", "birth_date", "age", "convert", "val", "frac"]
+    functions = ["#expr:", "#ifexpr:", "padleft:", "plural:", "formatnum:", "#if:", "#switch:"]
+    calls = [f"{name}|{given}" for name in templates for given in (DIGITS, f"1|{DIGITS}", f"1|2|{DIGITS}")]
+    calls += [f"{name}{DIGITS}|{DIGITS}|a" for name in functions]
+    for call in calls:
+        text = wikitext_to_text(f"before {{{{{call}}}}} after", "T", Namespaces.of({}), language)
+        assert "before" in text and "after" in text, call[:20]
+
+
 def test_deep_nesting_in_wikitext_and_latex_takes_linear_time():
 
     def wikitext(content: str) -> str:

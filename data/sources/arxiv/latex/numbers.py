@@ -34,7 +34,8 @@ _NUMBER = re.compile(
     r"\s*+(?:\\value\s*+\{\s*+(?P<counter>[A-Za-z@]++)\s*+\}|\\(?P<name>[A-Za-z@]++)|(?P<digits>[-+]?\d++))"
 )
 _NUMBER_END = re.compile(r"\s|\\relax(?![A-Za-z])")
-_DIGITS = re.compile(r"\s*+([-+]?\d++)\s*+")
+_DIGITS = re.compile(r"\s*+([-+]?0*\d{1,10})\s*+")  # TeX's largest number has ten
+_LARGEST = (1 << 31) - 1  # The TeXbook, chapter 24
 _POINT = 1 << 16
 _UNITS = {
     "pt": Fraction(_POINT), "in": _POINT * Fraction(7227, 100), "cm": _POINT * Fraction(7227, 254),
@@ -185,4 +186,5 @@ class Numbers:
 
     def _put(self, name: str, number: int | None, *, is_new: bool) -> None:
         if is_new or name in self.values:
-            self.values[name] = None if name in self._changed else number
+            too_big = number is not None and abs(number) > _LARGEST
+            self.values[name] = None if name in self._changed or too_big else number

@@ -30,7 +30,7 @@ class Calendar:
 
     def written(self, year: str, month: str, day: str) -> str:
         """A date, of which any part may be missing."""
-        if month.isdecimal() and int(month) <= 12:
+        if month.isdecimal() and len(month) < 10 and int(month) <= 12:
             month = self.months[int(month) - 1] if int(month) else ""
         day = day.lstrip("0")
         day = self.first if day == "1" and self.first else day + self.day_mark * day.isdecimal()

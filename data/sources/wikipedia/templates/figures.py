@@ -79,7 +79,7 @@ def _unit(name: str) -> str:
 def roman(positional: list[str], named: dict[str, str]) -> str:
     """{{roman|14}}: XIV."""
     number = positional[0] if positional else ""
-    if not number.isdecimal() or not 0 < int(number[:5]) < 4000:
+    if not number.isdecimal() or len(number) > 9 or not 0 < int(number) < 4000:
         return number
     left, numeral = int(number), ""
     for value, letters in _ROMAN:
@@ -95,7 +95,7 @@ def percentage(positional: list[str], named: dict[str, str]) -> str:
         share = 100 * float(part.replace(",", "")) / float(whole.replace(",", ""))
     except (ValueError, ZeroDivisionError):
         return f"{part}/{whole}".strip("/")
-    return f"{share:.{min(int(digits), 9) if digits.isdecimal() else 0}f}%"
+    return f"{share:.{min(int(digits[:9]), 9) if digits.isdecimal() else 0}f}%"
 
 
 def _dates(positional: list[str]) -> list[date]:

@@ -2,13 +2,16 @@
 
 import bz2
 import gzip
+import json
 import lzma
 import random
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from data.documents import Drop
+from data.documents import Drop, Record
 from data.sources import text
 from data.sources.files import limits, rows
 
@@ -90,6 +93,27 @@ def test_several_objects_on_a_line_are_all_read_each_with_its_number(tmp_path, c
 def test_a_line_with_an_object_and_something_else_is_malformed(tmp_path):
     found, bad = texts(tmp_path / "a.jsonl", '{"text": "a"} 7\n{"text": "b"}{"te\n{"text": "c"}\n')
     assert found == ["c"] and len(bad) == 2
+
+
+@pytest.mark.parametrize("layout", ["{0}\n{1}\n{0}\n", "[{0}, {1},\n{0}]", "{0} {1} {0}\n"])
+def test_a_number_with_more_digits_than_python_converts_is_kept_as_digits(tmp_path, layout):
+    digits = "-" + "7" * 5000
+    path = tmp_path / "a.json"
+    path.write_text(layout.format('{"text": "good"}', f'{{"text": "large", "n": {digits}, "m": 1}}'))
+    found = [item for item in text.read(path) if isinstance(item, Record)]
+    assert [item.meta for item in found if item.text == "large"] == [{"n": digits, "m": 1}]
+    assert layout.count("{0}") == sum(item.text == "good" for item in found)
+
+
+def test_what_json_does_not_have_becomes_null_in_a_document_s_meta(tmp_path):
+    path = tmp_path / "a.parquet"
+    values = [1.5, float("nan"), float("-inf")]
+    nested = [{"y": [value]} for value in values]
+    pq.write_table(pa.table({"text": ["a", "b", "c"], "x": values, "nested": nested}), path)
+    records = [record for record in text.read(path) if isinstance(record, Record)]
+    documents = [text.clean(record, source="mine") for record in records]
+    metas = [json.loads(document.meta, parse_constant=pytest.fail) for document in documents]
+    assert metas == [{"x": x, "nested": {"y": [x]}} for x in (1.5, None, None)]
 
 
 def test_an_empty_text_gives_way_to_a_content(tmp_path):

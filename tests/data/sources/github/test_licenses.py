@@ -15,6 +15,7 @@ from data.documents import Record
 from data.sources import github
 from data.sources.github import licenses
 from data.sources.github.recognize import notice_license, recognize
+from tests.support.cpu_time import takes_over
 from tests.support.github import APACHE, BSD2, BSD3, BSD4, CODE, GPL, MIT, outcome, repository
 
 
@@ -76,6 +77,16 @@ def test_pythons_own_license_is_recognized():
 )
 def test_an_expression_is_accepted_only_if_it_can_be_met(expression, accepted):
     assert licenses.is_accepted(expression, github.ACCEPTED) == accepted
+
+
+def test_time_is_linear_in_the_tags_of_a_file():
+    small, large = (" AND ".join(f"(mit OR gpl-{n})" for n in range(size)).lower() for size in (2_000, 8_000))
+    assert licenses.is_accepted(large, github.ACCEPTED)
+    assert not takes_over(
+        8,
+        lambda: licenses.is_accepted(large, github.ACCEPTED),
+        lambda: licenses.is_accepted(small, github.ACCEPTED),
+    )
 
 
 def test_the_nearest_license_covers_a_file(tmp_path):
