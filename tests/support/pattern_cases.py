@@ -26,6 +26,7 @@ _CANDIDATES = "ax1 \n\t-<>{}\\.,;:\"'()[]/*#=&|_%$A!?+~^@`0é—"
 # Modules that make patterns of escaped names from a text, each an alternation without repetition, or compile
 # in a function what other lines name.
 MADE_WHILE_RUNNING = {
+    "data.sources.arxiv.families",
     "data.sources.arxiv.latex.audiences",
     "data.sources.arxiv.latex.calls",
     "data.sources.arxiv.latex.comments",

@@ -14,6 +14,7 @@ from data.documents import Document, Drop, Record
 from data.sources import text
 from data.sources.arxiv import archives, papers
 from data.sources.arxiv.encoding import as_tex_reads
+from data.sources.arxiv.families import written_out
 from data.sources.arxiv.latex.comments import strip_comments
 from data.sources.arxiv.latex.macros import TooMuch, expand
 from data.sources.arxiv.latex.verbatim import declared
@@ -60,7 +61,7 @@ def clean(record: Record, *, source: str = "arxiv") -> Document | Drop:
 def clean_latex(latex: str) -> str:
     """A paper from its first section on, with macros expanded. Raises TooMuch."""
     verbatim = declared(latex)
-    return body(*expand(strip_comments(latex, verbatim=verbatim), verbatim))
+    return body(*expand(written_out(strip_comments(latex, verbatim=verbatim), verbatim), verbatim))
 
 
 def _read_rows(path: Path) -> Iterator[Record | Drop]:

@@ -1,0 +1,114 @@
+"""Macros with computed names: what a paper defines in a loop is what it would define one by one."""
+
+from functools import partial
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.sources.arxiv.families import written_out
+from data.sources.arxiv.recipe import clean_latex
+from tests.support.cpu_time import takes_over
+
+
+def body(preamble: str, text: str) -> str:
+    top = f"\\documentclass{{article}}\n{preamble}\n\\begin{{document}}\n\\section{{A}}\n"
+    return clean_latex(f"{top}{text}\n\\end{{document}}\n").removeprefix("\\section{A}\n").rstrip("\n")
+
+
+# How papers define \bA as \mathbf{A} for several letters; ITEMS, LISTED and BRACED stand for these.
+MAKES = r"\expandafter\def\csname b#1\endcsname{\mathbf{#1}}"
+ATS = r"\makeatletter%s\makeatother"
+FORMS = {
+    "up to its own name": r"\def\each#1{\ifx\each#1\else\one{#1}\expandafter\each\fi}"
+    r"\def\one#1{MAKES}\each ITEMS\each",
+    "up to \\relax": r"\def\each#1{\ifx#1\relax\else\one#1\expandafter\each\fi}"
+    r"\newcommand\one[1]{MAKES}\each BRACED\relax",
+    "with the definition in it": r"\def\each#1{\ifx\stop#1\else MAKES\expandafter\each\fi} \each ITEMS\stop",
+    "list of etoolbox": r"\newcommand{\one}[1]{\csdef{b#1}{\mathbf{#1}}} \forcsvlist{\one}{LISTED}",
+    "its own macro": r"\renewcommand*{\do}[1]{MAKES}\docsvlist{LISTED}",
+    "\\@for": ATS % r"\@for\x:=LISTED\do{\expandafter\edef\csname b\x\endcsname{\noexpand\mathbf{\x}}}",
+    "\\@tfor": ATS % r"\@tfor\x:=ITEMS\do{\@namedef{b\x}{\mathbf{\x}}}",
+    "\\foreach": r"\foreach \x in {LISTED}{\expandafter\xdef\csname b\x\endcsname{\noexpand\mathbf{\x}}}",
+    "calls": r"\newcommand{\one}[1]{\expandafter\newcommand\expandafter{\csname b#1\endcsname}{\mathbf{#1}}}"
+    r"CALLS",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=15, deadline=None)
+@given(letters=st.lists(st.sampled_from("ABCDEFXYZabcxyz"), min_size=1, max_size=8, unique=True))
+def test_a_loop_defines_what_its_turns_define(form, letters):
+    preamble = FORMS[form].replace("ITEMS", "".join(letters)).replace("LISTED", ", ".join(letters))
+    preamble = preamble.replace("BRACED", "".join(f"{{{letter}}}" for letter in letters))
+    preamble = preamble.replace("CALLS", "\n".join(rf"\one{{{letter}}}" for letter in letters))
+    used = "Let $" + "+".join(rf"\b{letter}_1" for letter in "ABCDEFXYZabcxyz") + "$ be."
+    shown = "+".join(
+        rf"\mathbf{{{letter}}}_1" if letter in letters else rf"\b{letter}_1" for letter in "ABCDEFXYZabcxyz"
+    )
+    assert body(preamble.replace("MAKES", MAKES), used) == f"Let ${shown}$ be."
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text", "shown"),
+    [
+        (r"\expandafter\def\csname bA\endcsname{\mathbf{A}}", r"$\bA$", r"$\mathbf{A}$"),
+        (r"\makeatletter\@namedef{nm}{Ann}\makeatother", r"By \nm.", "By Ann."),
+        # the same loop again, with another macro: blackboard letters, then names of other macros
+        (
+            r"\def\each#1{\ifx\each#1\else\one{#1}\expandafter\each\fi}"
+            r"\def\one#1{\expandafter\def\csname k#1\endcsname{\mathbb{#1}}}\each RN\each"
+            r"\def\one#1{\expandafter\def\csname v#1\endcsname{\bm{\csname #1\endcsname}}}"
+            r"\each {mu}{xi}\each",
+            r"$\kR \kN \vmu \vxi$",
+            r"$\mathbb{R} \mathbb{N} \bm{\mu } \bm{\xi }$",
+        ),
+        # arguments of its own
+        (
+            r"\newcommand{\op}[1]{\expandafter\newcommand\csname of#1\endcsname[1]{\mathrm{#1}(##1)}}\op{E}",
+            r"$\ofE{x}$",
+            r"$\mathrm{E}(x)$",
+        ),
+        (r"\foreach \x in {A,...,C}{\expandafter\gdef\csname c\x\endcsname{\x}}", r"\cA\cB\cC", "ABC"),
+        # a macro that only calls others
+        (
+            r"\newcommand\one[1]{\csdef{b#1}{B}}\newcommand\both[1]{\one{#1}\csdef{c#1}{C}}\both{x}",
+            r"\bx\cx",
+            "BC",
+        ),
+    ],
+)
+def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
+    assert body(preamble, text) == shown
+
+
+@pytest.mark.parametrize(
+    ("preamble", "text"),
+    [
+        (r"\def\one#1{\expandafter\def\csname b#1\endcsname{}}", r"See \one{2} and \verb|\one{A}|."),
+        (
+            r"\newcommand{\one}[1]{\csdef{b#1}{B}}",
+            "See\n\\begin{verbatim}\n\\one{A}\\csdef{x}{}\n\\end{verbatim}",
+        ),
+        (r"\newcommand{\ask}[1]{\expandafter\ifx\csname k#1\endcsname\relax a\else b\fi}", r"See \ask{x}."),
+        (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{x}{y} and \bx."),
+        (r"\def\each#1{\ifx\each#1\else\expandafter\each\fi}", r"See \each AB\each."),
+    ],
+)
+def test_what_is_not_known_to_define_stays(preamble, text):
+    assert body(preamble, text) == text
+
+
+def test_time_and_growth_are_bounded():
+    itself = r"\def\a#1{" + r"\a{#1}" * 100 + r"\csname x#1\endcsname}" + r"\a{y}" * 100
+    assert len(written_out(itself)) < 4 << 20
+    starts = r"\def\each#1{\ifx\stop#1\else\csdef{b#1}{}\expandafter\each\fi}"
+    for unit in (
+        r"\each A",
+        r"\csname ",
+        r"\begin{verbatim}",
+        r"\newcommand\a[1]{\csdef{b#1}{}}",
+        r"\one{\one{",
+    ):
+        small, large = (partial(written_out, starts + unit * size) for size in (2_000, 8_000))
+        assert not takes_over(8, large, small), unit
