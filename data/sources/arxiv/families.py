@@ -147,8 +147,9 @@ class _Writer:
             return (
                 ([_filled(body, item) for item in _items(listed[0])], listed[1]) if body and listed else None
             )
-        head = {"@for": _FOR, "@tfor": _FOR, "foreach": _FOREACH}.get(word)
-        found = head.match(text, position) if head else None
+        if word not in ("@for", "@tfor", "foreach"):
+            return None
+        found = (_FOREACH if word == "foreach" else _FOR).match(text, position)
         body = self._arguments.argument(text, found.end()) if found else None
         if found is None or body is None or not _ANY.search(body[0]):
             return None

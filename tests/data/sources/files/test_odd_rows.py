@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.documents import Drop, Record
+from data.documents import Document, Drop, Record
 from data.sources import text
 from data.sources.files import limits, rows
 
@@ -111,8 +111,8 @@ def test_what_json_does_not_have_becomes_null_in_a_document_s_meta(tmp_path):
     nested = [{"y": [value]} for value in values]
     pq.write_table(pa.table({"text": ["a", "b", "c"], "x": values, "nested": nested}), path)
     records = [record for record in text.read(path) if isinstance(record, Record)]
-    documents = [text.clean(record, source="mine") for record in records]
-    metas = [json.loads(document.meta, parse_constant=pytest.fail) for document in documents]
+    cleaned = [text.clean(record, source="mine") for record in records]
+    metas = [json.loads(one.meta, parse_constant=pytest.fail) for one in cleaned if isinstance(one, Document)]
     assert metas == [{"x": x, "nested": {"y": [x]}} for x in (1.5, None, None)]
 
 
