@@ -2,9 +2,9 @@ r"""Macros with computed names, of which a paper defines many at once: `\ddefloo
 
 In: LaTeX without comments. Out: the same with each such definition written out, as `\def\bA{\mathbf{A}}`, in
 the place of the call that makes it. Read are names made by `\csname`, `\@namedef` and etoolbox's `\csdef`;
-macros of one argument that define such names; and the loops that papers call them in. A call is left as it
-is unless every name that it makes is known. Sources: The TeXbook, chapter 7 (`\csname`); source2e, ltcntrl
-(`\@for`, `\@tfor`); the manuals of etoolbox (§3.8) and pgffor.
+macros that define such names, or a name that they are given; and the loops that papers call them in. A call
+is left as it is unless every name that it makes is known. Sources: The TeXbook, chapter 7 (`\csname`);
+source2e, ltcntrl (`\@for`, `\@tfor`); the manuals of etoolbox (§3.8) and pgffor.
 """
 
 import re
@@ -16,27 +16,30 @@ _ITEMS = 200  # of a loop
 _LIST = 20_000  # characters of one
 _NESTED = 4  # a loop calls a macro that calls another
 _GROWTH = 1 << 20  # characters that all calls of a paper may add
-_ANY = re.compile(r"\\csname|\\csg?def(?![A-Za-z])|\\@namedef")
+_DEFINITION = r"\\(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)(?![A-Za-z])"
+_DEFINES = re.compile(_DEFINITION)
+_ANY = re.compile(rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@namedef|{_DEFINITION}\s*+\{{?\s*+#\d")
 _WORD = re.compile(r"\\([A-Za-z@]++)")
-_NAME = r"[A-Za-z]{1,60}"
+_NAME = r"[^\\{}#%~$&^\s]{1,60}(?: [^\\{}#%~$&^\s]{1,60}){0,5}"
 _MADE = re.compile(
     r"\s*+\\(?P<word>[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)\s*+"
     r"(?:\\expandafter\s*+)?(?P<group>\{\s*+)?"
     rf"\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+(?(group)\}})"
 )
 _CSNAME_END = re.compile(rf"\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+")
+_NAME_AT_END = re.compile(r"\\[A-Za-z]{1,200}\Z")
 _BRACED_NAME = re.compile(rf"\s*+\{{\s*+({_NAME})\s*+\}}")
-_ONE_ARGUMENT = re.compile(
-    r"\*?\s*+(?:\{\s*+\\([A-Za-z@]++)\s*+\}|\\([A-Za-z@]++))\s*+(\[\s*+1\s*+\]|#1)?\s*+"
+_HEAD = re.compile(
+    r"\*?\s*+(?:\{\s*+\\([A-Za-z@]++)\s*+\}|\\([A-Za-z@]++))\s*+(?:\[\s*+([1-9])\s*+\]|((?:#[1-9])++))?+\s*+"
 )
 _ENDLESS = re.compile(  # \def\name#1{\ifx\stop#1\else … \expandafter\name\fi}
     r"\s*+\\ifx\s*+(?:#1\s*+)?\\(?P<stop>[A-Za-z@]++)\s*+(?:#1\s*+)?\\else(?![A-Za-z@])"
     r"(?P<body>.*)\\expandafter\s*+\\(?P<name>[A-Za-z@]++)\s*+\\fi\s*+",
     re.DOTALL,
 )
-_PARAMETER = re.compile(r"(\\[A-Za-z@]++)?(##|#1)")
+_PARAMETER = re.compile(r"(\\[A-Za-z@]++)?(##|#[1-9])")
 _PROGRAMS = re.compile(
-    r"\\(?:expandafter|noexpand|csname|endcsname|if[a-z]*|else|fi|[ex]def|begingroup|endgroup)(?![A-Za-z@])"
+    r"\\(?:expandafter|noexpand|csname|endcsname|csg?def|csuse|if[a-z]*|else|fi|[ex]def|begingroup|endgroup)(?![A-Za-z@])"
     r"|\\[A-Za-z]*@"
 )
 _ENVIRONMENT = re.compile(r"[ \t]*+\{([A-Za-z]*\*?)\}")
@@ -50,15 +53,17 @@ _DEFS = frozenset({"def", "gdef", "newcommand", "renewcommand", "providecommand"
 
 def written_out(text: str, verbatim: Verbatim = LATEX) -> str:
     """The text with the definitions of computed names written out."""
-    return _Writer(verbatim).read(text) if _ANY.search(text) else text
+    return _Writer(text, verbatim).read(text) if _ANY.search(text) else text
 
 
 class _Writer:
-    def __init__(self, verbatim: Verbatim) -> None:
+    def __init__(self, text: str, verbatim: Verbatim) -> None:
         self._verbatim = verbatim
         self._arguments = Arguments()
-        self._definers: dict[str, str] = {}  # macros of one argument, and their bodies
+        self._definers: dict[str, tuple[int, str]] = {}  # macros that define: their arguments and bodies
         self._endless: dict[str, tuple[str, str]] = {}  # loops over tokens: the name before which they end
+        self._names: dict[str, str] = {}  # for computed names with other characters than letters
+        self._taken = set(_WORD.findall(text))
         self._unclosed: set[str] = set()  # verbatim environments that no longer end
         self._left = _GROWTH
 
@@ -69,8 +74,14 @@ class _Writer:
                 continue
             made = self._made(mark[1], text, mark.end(), depth)
             if made is not None:
-                out += [text[start : mark.start()], made[0]]
-                start = position = made[1]
+                value, position = made
+                is_name = value[-1:].isalpha() and text[position : position + 1].isalpha()
+                out += [
+                    text[start : mark.start()],
+                    value,
+                    " " * (is_name and _NAME_AT_END.search(value) is not None),
+                ]
+                start = position
             elif mark[1] in _DEFS:
                 position = self._note(text, mark.end())
             else:
@@ -90,8 +101,8 @@ class _Writer:
         return position
 
     def _note(self, text: str, position: int) -> int:
-        """Remember the macro of one argument that is defined here; returns the definition's end."""
-        found = _ONE_ARGUMENT.match(text, position)
+        """Remember the macro that is defined here, if its calls define others; returns where that ends."""
+        found = _HEAD.match(text, position)
         if found is None or text[found.end() : found.end() + 1] != "{":
             return position
         name, end = found[1] or found[2], self._arguments.group_end(text, found.end())
@@ -101,10 +112,11 @@ class _Writer:
         self._endless.pop(name, None)
         body = text[found.end() + 1 : end - 1]
         endless = _ENDLESS.fullmatch(body)
-        if found[3] and endless and endless["name"] == name:
+        n_arguments = int(found[3] or len(found[4] or "") // 2)
+        if n_arguments == 1 and endless and endless["name"] == name:
             self._endless[name] = endless["stop"], endless["body"]
-        elif found[3] and (_ANY.search(body) or self._definers.keys() & {*_WORD.findall(body)}):
-            self._definers[name] = body
+        elif n_arguments and (_ANY.search(body) or self._definers.keys() & {*_WORD.findall(body)}):
+            self._definers[name] = n_arguments, body
         return end
 
     def _made(self, word: str, text: str, position: int, depth: int) -> tuple[str, int] | None:
@@ -112,13 +124,17 @@ class _Writer:
         if word == "expandafter":
             made = _MADE.match(text, position)
             word = _AT_ONCE.get(made["word"], made["word"]) if made else ""
-            return (f"\\{word}\\{made['name']} ", made.end()) if made else None
+            return (f"\\{word}\\{self._new(made['name'])}", made.end()) if made else None
         if word in ("@namedef", "csdef", "csgdef"):
             named = _BRACED_NAME.match(text, position)
-            return (f"\\{'g' * (word == 'csgdef')}def\\{named[1]} ", named.end()) if named else None
-        if word == "csname":
-            named = _CSNAME_END.match(text, position) if depth else None
-            return (f"\\{named[1]} ", named.end()) if named else None
+            defined = f"\\{'g' * (word == 'csgdef')}def"
+            return (f"{defined}\\{self._new(named[1])}", named.end()) if named else None
+        if word in ("csname", "csuse", "@nameuse"):
+            named = (
+                (_CSNAME_END if word == "csname" else _BRACED_NAME).match(text, position) if depth else None
+            )
+            known = self._names.get(named[1], named[1] * named[1].isalpha()) if named else ""
+            return (f"\\{known}", named.end()) if named and known else None
         call = self._call(word, text, position) if depth < _NESTED else None
         bodies, end = call or ([], position)
         bodies = [_NOEXPAND.sub("", body) for body in bodies[:_ITEMS]]
@@ -126,27 +142,41 @@ class _Writer:
         if not bodies or self._left < 0:
             return None
         values = [self.read(body, depth + 1) for body in bodies]
-        if any(value == body or _PROGRAMS.search(value) for value, body in zip(values, bodies)):
-            return None
+        for value, body in zip(values, bodies):
+            if _PROGRAMS.search(value) or (value == body and not _DEFINES.search(value)):
+                return None
         return "".join(values), end
+
+    def _new(self, name: str) -> str:
+        """The name to define for a computed one, which may have other characters than letters."""
+        if name.isascii() and name.isalpha():
+            return name
+        if name not in self._names:
+            letters = re.sub("[^A-Za-z]", "", name) or "x"
+            while letters in self._taken:
+                letters += "x"
+            self._taken.add(letters)
+            self._names[name] = letters
+        return self._names[name]
 
     def _call(self, word: str, text: str, position: int) -> tuple[list[str], int] | None:
         """What the call of a macro or a loop reads, item by item, and its end."""
         if word in self._definers:
-            argument = self._arguments.argument(text, position)
-            return ([_filled(self._definers[word], argument[0])], argument[1]) if argument else None
+            n_arguments, body = self._definers[word]
+            items, end = self._tokens(text, position, n_arguments)
+            return ([_filled(body, *items)], end) if len(items) == n_arguments else None
         if word in self._endless:
             end, body = self._endless[word]
             stop = text.find(f"\\{end}", position, position + _LIST)
-            items = self._tokens(text[position:stop]) if stop >= 0 else []
+            items, _ = self._tokens(text[position:stop]) if stop >= 0 else ([], 0)
             return [_filled(body, item) for item in items], stop + 1 + len(end)
         if word in ("forcsvlist", "docsvlist"):
             handler = self._arguments.argument(text, position) if word[0] == "f" else ("\\do", position)
             listed = self._arguments.argument(text, handler[1]) if handler else None
-            body = self._definers.get(handler[0].strip().lstrip("\\")) if handler else None
-            return (
-                ([_filled(body, item) for item in _items(listed[0])], listed[1]) if body and listed else None
-            )
+            known = self._definers.get(handler[0].strip().lstrip("\\")) if handler else None
+            if known is None or listed is None or known[0] != 1:
+                return None
+            return [_filled(known[1], item) for item in _items(listed[0])], listed[1]
         if word not in ("@for", "@tfor", "foreach"):
             return None
         found = (_FOREACH if word == "foreach" else _FOR).match(text, position)
@@ -154,24 +184,27 @@ class _Writer:
         if found is None or body is None or not _ANY.search(body[0]):
             return None
         variable = re.compile(rf"(\\[A-Za-z@]++)?(\\{found[1]})(?![A-Za-z@])[ \t]*")
-        items = self._tokens(found[2]) if word == "@tfor" else _items(found[2])
-        return [_filled(body[0], item, variable) for item in items], body[1]
+        items = self._tokens(found[2])[0] if word == "@tfor" else _items(found[2])
+        return [_filled(body[0], item, parameter=variable) for item in items], body[1]
 
-    def _tokens(self, text: str) -> list[str]:
-        items, position = [], 0
-        while len(items) < _ITEMS and (item := self._arguments.argument(text, position)):
+    def _tokens(self, text: str, position: int = 0, n_items: int = _ITEMS) -> tuple[list[str], int]:
+        """At most so many tokens or groups from here on, and their end."""
+        items = []
+        while len(items) < n_items and (item := self._arguments.argument(text, position)):
             items.append(item[0])
             position = item[1]
-        return items
+        return items, position
 
 
-def _filled(body: str, argument: str, parameter: re.Pattern = _PARAMETER) -> str:
-    """The body with the argument in the place of its parameter, as a token of its own after a name."""
+def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> str:
+    """The body with the arguments in place of their parameters, each as a token of its own after a name."""
 
     def put(mark: re.Match) -> str:
         before = mark[1] or ""
         if mark[2] == "##":
             return f"{before}#"
+        number = int(mark[2][1]) if mark[2][0] == "#" else 1
+        argument = arguments[number - 1] if number <= len(arguments) else ""
         return before + " " * (before != "" and argument[:1].isalpha()) + argument
 
     return parameter.sub(put, body)

@@ -61,7 +61,7 @@ def test_a_loop_defines_what_its_turns_define(form, letters):
             r"\def\one#1{\expandafter\def\csname v#1\endcsname{\bm{\csname #1\endcsname}}}"
             r"\each {mu}{xi}\each",
             r"$\kR \kN \vmu \vxi$",
-            r"$\mathbb{R} \mathbb{N} \bm{\mu } \bm{\xi }$",
+            r"$\mathbb{R} \mathbb{N} \bm{\mu} \bm{\xi}$",
         ),
         # arguments of its own
         (
@@ -69,7 +69,23 @@ def test_a_loop_defines_what_its_turns_define(form, letters):
             r"$\ofE{x}$",
             r"$\mathrm{E}(x)$",
         ),
+        (r"\newcommand{\greek}[1]{\csname #1\endcsname}", r"$\greek{mu}x+\greek{xi}_2$", r"$\mu x+\xi_2$"),
         (r"\foreach \x in {A,...,C}{\expandafter\gdef\csname c\x\endcsname{\x}}", r"\cA\cB\cC", "ABC"),
+        # names and values as arguments
+        (
+            r"\newcommand\op[2]{\newcommand#1{\operatorname{#2}}}\op\tr{tr}\op{\rk}{rk}",
+            r"$\tr A, \rk B$",
+            r"$\operatorname{tr} A, \operatorname{rk} B$",
+        ),
+        (r"\def\op#1#2{\expandafter\def\csname s#1\endcsname{#2}}\op{x}{y z}\op ab", r"\sx, \sa", "y z, b"),
+        # names that no command can have: a paper's results by keys
+        (
+            r"\newcommand{\keep}[2]{\expandafter\newcommand\csname r@#1\endcsname{#2}}\keep{top-1 (8)}{71.5}"
+            r"\keep{top1}{9}\newcommand{\ra}{R}\newcommand\show[1]{\csname r@#1\endcsname}",
+            r"Of \show{top-1 (8)}\,\% and \show{top1}.",
+            r"Of 71.5\,\% and 9.",
+        ),
+        (r"\csdef{k.1}{one}\newcommand\k[1]{\csuse{k.#1}}", r"\k{1}, \k{1} x", r"one, one x"),
         # a macro that only calls others
         (
             r"\newcommand\one[1]{\csdef{b#1}{B}}\newcommand\both[1]{\one{#1}\csdef{c#1}{C}}\both{x}",
@@ -85,13 +101,14 @@ def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
 @pytest.mark.parametrize(
     ("preamble", "text"),
     [
-        (r"\def\one#1{\expandafter\def\csname b#1\endcsname{}}", r"See \one{2} and \verb|\one{A}|."),
+        (r"\def\one#1{\expandafter\def\csname b#1\endcsname{}}", r"See \one{\x} and \verb|\one{A}|."),
         (
             r"\newcommand{\one}[1]{\csdef{b#1}{B}}",
             "See\n\\begin{verbatim}\n\\one{A}\\csdef{x}{}\n\\end{verbatim}",
         ),
         (r"\newcommand{\ask}[1]{\expandafter\ifx\csname k#1\endcsname\relax a\else b\fi}", r"See \ask{x}."),
-        (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{x}{y} and \bx."),
+        (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{\x}{y} and \bx."),
+        (r"\newcommand{\one}[2][x]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{y} and \bx."),
         (r"\def\each#1{\ifx\each#1\else\expandafter\each\fi}", r"See \each AB\each."),
     ],
 )
