@@ -9,6 +9,7 @@ source2e, ltcntrl (`\@for`, `\@tfor`); the manuals of etoolbox (§3.8) and pgffo
 
 import re
 
+from data.sources.arxiv.latex.macros import PROTECTED
 from data.sources.arxiv.latex.syntax import Arguments
 from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
 
@@ -19,7 +20,7 @@ _GROWTH = 1 << 20  # characters that all calls of a paper may add
 _DEFINITION = r"\\(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)(?![A-Za-z])"
 _DEFINES = re.compile(_DEFINITION)
 _ANY = re.compile(rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@namedef|{_DEFINITION}\s*+\{{?\s*+#\d")
-_WORD = re.compile(r"\\([A-Za-z@]++)")
+_WORD = re.compile(r"\\(?:([A-Za-z@]++)|.)", re.DOTALL)
 _NAME = r"[^\\{}#%~$&^\s]{1,60}(?: [^\\{}#%~$&^\s]{1,60}){0,5}"
 _MADE = re.compile(
     r"\s*+\\(?P<word>[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)\s*+"
@@ -70,7 +71,7 @@ class _Writer:
     def read(self, text: str, depth: int = 0) -> str:
         out, start, position = [], 0, 0
         for mark in _WORD.finditer(text):
-            if mark.start() < position:
+            if mark.start() < position or not mark[1]:
                 continue
             made = self._made(mark[1], text, mark.end(), depth)
             if made is not None:
@@ -106,7 +107,7 @@ class _Writer:
         if found is None or text[found.end() : found.end() + 1] != "{":
             return position
         name, end = found[1] or found[2], self._arguments.group_end(text, found.end())
-        if end < 0:
+        if end < 0 or name in PROTECTED:
             return position
         self._definers.pop(name, None)
         self._endless.pop(name, None)

@@ -110,6 +110,8 @@ def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
         (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{\x}{y} and \bx."),
         (r"\newcommand{\one}[2][x]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{y} and \bx."),
         (r"\def\each#1{\ifx\each#1\else\expandafter\each\fi}", r"See \each AB\each."),
+        (r"\newcommand{\mu}[1]{\csname x#1\endcsname}", r"A line\\mu{x} ends."),
+        (r"\renewcommand{\section}[1]{\csname x#1\endcsname}", "See\n\\section{this}\nhere."),
     ],
 )
 def test_what_is_not_known_to_define_stays(preamble, text):
