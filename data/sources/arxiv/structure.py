@@ -54,7 +54,7 @@ _BIBLIOGRAPHY = re.compile(r"\\bibitem|\{thebibliography\}")
 # Where a reference section ends: with its environment or command, or before these.
 _REFERENCES_END = re.compile(
     r"(?P<after>\\end\s*\{thebibliography\}|\\bibliography\s*\{[^{}]*\}|\\printbibliography(?:\[[^\]]{0,1000}\])?"
-    r"|\\input\s*\{?[^\s{}]*\.bbl\b\}?)|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
+    r"|\\input\s*(?:\{[^{}]*\.bbl\}|[^\s{}\\]{1,100}\.bbl\b))|\\(?:(?:sub)*section|chapter|part|appendix|clearpage|newpage|pagebreak|figcaption"
     r"|end\s*\{document\}|begin\s*\{(?:figure|table|deluxetable|appendix))"
 )
 _BEFORE_BOLD = re.compile(r"[\s{}]*+(?:\\[A-Za-z]++(?:\{(?:center|flushleft)\})?[\s{}]*+){0,4}+")
