@@ -15,20 +15,22 @@ from data.sources.arxiv.latex.verbatim import LATEX, Verbatim
 
 _ITEMS = 200  # of a loop
 _LIST = 20_000  # characters of one
+_LONGEST = 400  # characters of a name
 _NESTED = 4  # a loop calls a macro that calls another
 _GROWTH = 1 << 20  # characters that all calls of a paper may add
-_DEFINITION = r"\\(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)(?![A-Za-z])"
+_COMMAND = r"(?:[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)"
+_DEFINITION = rf"\\{_COMMAND}(?![A-Za-z])"
 _DEFINES = re.compile(_DEFINITION)
 _ANY = re.compile(rf"\\csname|\\csuse|\\csg?def(?![A-Za-z])|\\@namedef|{_DEFINITION}\s*+\{{?\s*+#\d")
 _WORD = re.compile(r"\\(?:([A-Za-z@]++)|.)", re.DOTALL)
 _NAME = r"[^\\{}#%~$&^\s]{1,60}(?: [^\\{}#%~$&^\s]{1,60}){0,5}"
 _MADE = re.compile(
-    r"\s*+\\(?P<word>[egx]?def|let|(?:re)?newcommand\*?|providecommand\*?|DeclareMathOperator\*?)\s*+"
+    rf"\s*+\\(?P<word>{_COMMAND})\s*+"
     r"(?:\\expandafter\s*+)?(?P<group>\{\s*+)?"
     rf"\\csname\s*+(?P<name>{_NAME})\s*+\\endcsname[ \t]*+(?(group)\}})"
 )
 _CSNAME_END = re.compile(rf"\s*+({_NAME})\s*+\\endcsname(?![A-Za-z@])[ \t]*+")
-_NAME_AT_END = re.compile(r"\\[A-Za-z]{1,200}\Z")
+_NAME_AT_END = re.compile(r"\\[A-Za-z]+\Z")
 _BRACED_NAME = re.compile(rf"\s*+\{{\s*+({_NAME})\s*+\}}")
 _HEAD = re.compile(
     r"\*?\s*+(?:\{\s*+\\([A-Za-z@]++)\s*+\}|\\([A-Za-z@]++))\s*+(?:\[\s*+([1-9])\s*+\]|((?:#[1-9])++))?+\s*+"
@@ -69,6 +71,7 @@ class _Writer:
         self._left = _GROWTH
 
     def read(self, text: str, depth: int = 0) -> str:
+        """The text with what it defines written out; `depth` counts the calls that it comes from."""
         out, start, position = [], 0, 0
         for mark in _WORD.finditer(text):
             if mark.start() < position or not mark[1]:
@@ -76,12 +79,9 @@ class _Writer:
             made = self._made(mark[1], text, mark.end(), depth)
             if made is not None:
                 value, position = made
-                is_name = value[-1:].isalpha() and text[position : position + 1].isalpha()
-                out += [
-                    text[start : mark.start()],
-                    value,
-                    " " * (is_name and _NAME_AT_END.search(value) is not None),
-                ]
+                out += [text[start : mark.start()], value]
+                if text[position : position + 1].isalpha() and _NAME_AT_END.search(value[-_LONGEST:]):
+                    out.append(" ")
                 start = position
             elif mark[1] in _DEFS:
                 position = self._note(text, mark.end())
@@ -134,14 +134,14 @@ class _Writer:
             named = (
                 (_CSNAME_END if word == "csname" else _BRACED_NAME).match(text, position) if depth else None
             )
-            known = self._names.get(named[1], named[1] * named[1].isalpha()) if named else ""
+            known = self._names.get(named[1], named[1] * _is_word(named[1])) if named else ""
             return (f"\\{known}", named.end()) if named and known else None
         call = self._call(word, text, position) if depth < _NESTED else None
         bodies, end = call or ([], position)
-        bodies = [_NOEXPAND.sub("", body) for body in bodies[:_ITEMS]]
         self._left -= sum(map(len, bodies))
-        if not bodies or self._left < 0:
+        if not 0 < len(bodies) <= _ITEMS or self._left < 0:
             return None
+        bodies = [_NOEXPAND.sub("", body) for body in bodies]
         values = [self.read(body, depth + 1) for body in bodies]
         for value, body in zip(values, bodies):
             if _PROGRAMS.search(value) or (value == body and not _DEFINES.search(value)):
@@ -150,7 +150,7 @@ class _Writer:
 
     def _new(self, name: str) -> str:
         """The name to define for a computed one, which may have other characters than letters."""
-        if name.isascii() and name.isalpha():
+        if _is_word(name):
             return name
         if name not in self._names:
             letters = re.sub("[^A-Za-z]", "", name) or "x"
@@ -169,7 +169,7 @@ class _Writer:
         if word in self._endless:
             end, body = self._endless[word]
             stop = text.find(f"\\{end}", position, position + _LIST)
-            items, _ = self._tokens(text[position:stop]) if stop >= 0 else ([], 0)
+            items = self._all_tokens(text[position:stop]) if stop >= 0 else []
             return [_filled(body, item) for item in items], stop + 1 + len(end)
         if word in ("forcsvlist", "docsvlist"):
             handler = self._arguments.argument(text, position) if word[0] == "f" else ("\\do", position)
@@ -185,16 +185,25 @@ class _Writer:
         if found is None or body is None or not _ANY.search(body[0]):
             return None
         variable = re.compile(rf"(\\[A-Za-z@]++)?(\\{found[1]})(?![A-Za-z@])[ \t]*")
-        items = self._tokens(found[2])[0] if word == "@tfor" else _items(found[2])
+        items = self._all_tokens(found[2]) if word == "@tfor" else _items(found[2])
         return [_filled(body[0], item, parameter=variable) for item in items], body[1]
 
-    def _tokens(self, text: str, position: int = 0, n_items: int = _ITEMS) -> tuple[list[str], int]:
+    def _all_tokens(self, text: str) -> list[str]:
+        """The tokens or groups of a list; none if there is something else, or too many for a loop."""
+        items, end = self._tokens(text, 0, _ITEMS)
+        return [] if text[end:].strip() else items
+
+    def _tokens(self, text: str, position: int, n_items: int) -> tuple[list[str], int]:
         """At most so many tokens or groups from here on, and their end."""
         items = []
         while len(items) < n_items and (item := self._arguments.argument(text, position)):
             items.append(item[0])
             position = item[1]
         return items, position
+
+
+def _is_word(name: str) -> bool:
+    return name.isascii() and name.isalpha()
 
 
 def _filled(body: str, *arguments: str, parameter: re.Pattern = _PARAMETER) -> str:

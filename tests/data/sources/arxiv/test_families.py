@@ -18,6 +18,7 @@ def body(preamble: str, text: str) -> str:
 
 # How papers define \bA as \mathbf{A} for several letters; ITEMS, LISTED and BRACED stand for these.
 MAKES = r"\expandafter\def\csname b#1\endcsname{\mathbf{#1}}"
+EACH = r"\def\each#1{\ifx\each#1\else\csdef{b#1}{B}\expandafter\each\fi}"
 ATS = r"\makeatletter%s\makeatother"
 FORMS = {
     "up to its own name": r"\def\each#1{\ifx\each#1\else\one{#1}\expandafter\each\fi}"
@@ -110,6 +111,8 @@ def test_definitions_by_computed_names_are_expanded(preamble, text, shown):
         (r"\newcommand{\one}[2]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{\x}{y} and \bx."),
         (r"\newcommand{\one}[2][x]{\expandafter\def\csname b#1\endcsname{#2}}", r"See \one{y} and \bx."),
         (r"\def\each#1{\ifx\each#1\else\expandafter\each\fi}", r"See \each AB\each."),
+        (EACH, r"See \each " + "A" * 300 + r"\each."),  # no part of a loop is lost
+        (EACH, r"See \each AB$\each."),
         (r"\newcommand{\mu}[1]{\csname x#1\endcsname}", r"A line\\mu{x} ends."),
         (r"\renewcommand{\section}[1]{\csname x#1\endcsname}", "See\n\\section{this}\nhere."),
     ],
