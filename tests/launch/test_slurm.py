@@ -92,6 +92,7 @@ def test_a_run_that_is_warned_preempted_and_stopped_ends_as_the_undisturbed_one(
     assert "it saves first" in capsys.readouterr().out
     wait(lambda: job not in ask("squeue", "--noheader", "--format=%i"), log)
     assert "stopped as asked" in log.read_text() and steps() >= 15
+    assert log.read_text().count("relama: resuming") == 2
     assert (run / "preempted.json").exists()
 
     end = steps() + 10
