@@ -48,7 +48,7 @@ class EngineConfig:
     cpus: int = 1  # per task
     memory_gb: int = 4  # per task
     partition: str | None = None  # the Slurm partition; required with Slurm
-    time: str = "24:00:00"  # a Slurm task's limit
+    time: str = "24:00:00"  # the time limit of a Slurm task
     setup: str | None = None  # a shell line to run before each Slurm task; null: activate this environment
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
     address: str | None = None  # of the Ray cluster; null: start a local one

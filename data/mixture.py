@@ -26,7 +26,9 @@ class DataConfig:
     weights: dict[str, float]  # source: its weight in the sampled tokens
     sources: list[str] | None = None  # a subset of the weights' names; null: all of them
     max_epochs: float | None = None  # refuse a run that would read a source more often; null: no limit
-    vocab_size: int | None = None  # of the tokenizer that data=sample trains; null: as in the stores
+    vocab_size: int | None = (
+        None  # pieces of the tokenizer that data=sample or text trains; null: 4096 for text, else the stores'
+    )
 
     def __post_init__(self) -> None:
         if not self.weights:

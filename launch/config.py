@@ -55,7 +55,9 @@ class ClusterConfig:
     exclude: list[str] = field(default_factory=list)  # Slurm, Kubernetes: nodes to leave out
     rendezvous: str | None = None  # local, on several machines: HOST:PORT of one of them
     partition: str | None = None  # Slurm's; null: its default
-    time: str | None = None  # Slurm's limit of one job; the run resumes in the next; null: the partition's
+    time: str | None = (
+        None  # Slurm's time limit of one job; the run resumes in the next; null: the partition's
+    )
     setup: str | None = None  # a shell file that the job sources first
     environment: dict[str, str] = field(default_factory=dict)  # variables of the job
     sbatch: dict[str, str] = field(default_factory=dict)  # further options of sbatch, such as account
@@ -64,7 +66,7 @@ class ClusterConfig:
     namespace: str | None = None  # null: the kubeconfig's
     volumes: list[str] = field(default_factory=list)  # CLAIM:/path; relative paths begin at the first
     secrets: list[str] = field(default_factory=list)  # Secrets whose entries become variables
-    resources: list[str] = field(default_factory=list)  # of a pod, such as rdma/ib=1,memory=200Gi
+    resources: list[str] = field(default_factory=list)  # a pod's limits, such as rdma/ib=1,memory=200Gi
     gpu_resource: str = "nvidia.com/gpu"  # what `gpus` counts
     shm: str = "16Gi"  # the size of /dev/shm, which takes memory
     node_selector: list[str] = field(default_factory=list)  # LABEL=VALUE
@@ -72,7 +74,7 @@ class ClusterConfig:
     priority: str | None = None  # a priority class
     service_account: str | None = None  # null: none, and no token in the pods
     pull_secrets: list[str] = field(default_factory=list)  # Secrets for the image's registry
-    port: int = 29400  # of the first pod, at which all meet
+    port: int = 29400  # of the first pod, where all pods meet
     runtime: str = "torch-distributed"  # trainjob: the ClusterTrainingRuntime
 
     def __post_init__(self) -> None:

@@ -34,7 +34,7 @@ class LlamaConfig:
     ffn_dim_multiplier: float = 1.0  # widens SwiGLU's hidden dim, as in Llama 2 70B and Llama 3
     rope_scaling: float = 1.0  # Llama 3.1: slow rotations are slower by this factor; 1: none
     rope_low_freq_factor: float = 1.0  # turns over the original context below which a rotation is slow
-    rope_high_freq_factor: float = 4.0  # and above which it is fast, and unchanged
+    rope_high_freq_factor: float = 4.0  # turns above which a rotation is fast, and unchanged
     rope_original_seq_len: int = 8192  # context length before the scaling
 
     def __post_init__(self) -> None:

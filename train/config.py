@@ -86,7 +86,7 @@ class TrainConfig:
     restart: bool = False  # train again from step 0 if all checkpoints of the run are damaged or gone
     init: str | None = None  # weights to start from: a run, a step, a Hugging Face or a Meta folder
     device: str = "auto"  # auto | cpu | cuda
-    precision: str = "auto"  # in which blocks compute: auto (bf16 where it is faster) | fp32 | bf16
+    precision: str = "auto"  # for computation in blocks: auto (bf16 where it is faster) | fp32 | bf16
     deterministic: bool = False  # slower kernels that give the same bits each time; CPUs do without
     threads: int | None = (
         None  # CPU threads per rank; null: OMP_NUM_THREADS, or this rank's share of the cores

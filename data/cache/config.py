@@ -12,7 +12,7 @@ class CacheConfig:
     """Where tokens and weights from a bucket are kept on this machine."""
 
     path: str | None = None  # a folder on a local disk; null: $RELAMA_CACHE, or relama in ~/.cache
-    gib: float = 32.0  # how much the tokens in it may take, of all jobs together
+    gib: float = 32.0  # the space that all jobs' tokens may take together
 
     def __post_init__(self) -> None:
         if not 0 < self.gib < float("inf"):

@@ -26,8 +26,9 @@ class CCNetConfig:
     min_language: float = 0.5  # lowest fastText probability of a page's language (CCNet)
     group: int | None = None  # compare paragraphs within this many files (CCNet: 50); null: the entire input
     models: str | None = None  # folder of recipe=ccnet-models, or CCNet's own; null: <corpora>/ccnet-models
-    cutoffs: list[float] | None = None  # perplexities that end head and middle (CCNet's own English model:
-    # 340,520); null: the corpus's own 30th and 60th percentiles
+    cutoffs: list[float] | None = (
+        None  # ends of head and middle (CCNet's English model: 340,520); null: 30th and 60th percentiles
+    )
     min_reference: float = 0.25  # lowest probability from the classifier of references (RedPajama)
     skip: list[str] = field(default_factory=list)  # any of: paragraphs, language, perplexity, references
     cited: list[str] = field(default_factory=list)  # recipe=ccnet-models: Wikipedia dumps, or lists of URLs
@@ -85,7 +86,7 @@ class PrepareConfig:
     output: str | None = None  # null: <corpora>/<source>; a URL: copy that folder there
     stage: str = "all"  # text | tokens | all; without a tokenizer, all means text
     tokenizer: str | None = None  # a SentencePiece model, or a tokenizer.json
-    vocab_size: int = VOCAB_SIZE  # recipe=all: of the tokenizer that it trains
+    vocab_size: int = VOCAB_SIZE  # recipe=all: pieces of the tokenizer that it trains
     seed: int = 0  # for the order of the documents in the token store
     heldout: float = 0.001  # share of the documents held out for validation
     replace: bool = False  # whether a token store or sample with other settings may be replaced

@@ -102,6 +102,15 @@ def test_the_page_of_keys_matches_the_code():
     assert keys.PAGE.read_text() == keys.page(), "run python -m launch.keys"
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_meaning_is_not_cut_where_its_line_ends(verb):
+    """Only comments on a field's own lines are read."""
+    module, schema, _ = VERBS[verb]
+    for key in describe.keys(verb, module, schema):
+        assert key.meaning.count("(") == key.meaning.count(")"), key
+        assert not key.meaning.endswith((":", ",", ";")), key
+
+
 def test_an_unknown_verb_is_answered_with_the_nearest(capsys):
     assert main(["trian"]) == 2
     assert "did you mean train?" in capsys.readouterr().err

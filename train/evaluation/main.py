@@ -59,7 +59,7 @@ class EvaluateConfig:
     size: str | None = None  # 7b | 13b | 33b | 65b: the paper's column; null: by the model's shape
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"  # auto | cpu | cuda
-    dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
+    dtype: str = "auto"  # for the weights and computation: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:

@@ -35,7 +35,7 @@ class ValidateWeightsConfig:
     seq_len: int | None = None  # null: the run's, or else the model's context
     micro_batch: int = 4  # sequences computed at once
     device: str = "auto"  # auto | cpu | cuda
-    dtype: str = "auto"  # of what is computed: auto (a run's own, else bf16 where it is faster) | fp32 | bf16
+    dtype: str = "auto"  # for computation: auto (a run's own, else bf16 where it is faster) | fp32 | bf16
     seed: int = 0  # where the spread begins; a run's own data: its seed
 
     def __post_init__(self) -> None:

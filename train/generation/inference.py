@@ -28,7 +28,7 @@ class InferenceParallel:
     """How a model is spread over the ranks for inference."""
 
     tp: int = 1  # ranks that share each matrix and the KV cache
-    tensor: str = "dtensor"  # of tp: dtensor | fairscale
+    tensor: str = "dtensor"  # for tp: dtensor | fairscale
 
     def __post_init__(self) -> None:
         if self.tp < 1:

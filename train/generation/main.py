@@ -45,7 +45,7 @@ class GenerateConfig:
     seed: int = 0  # of the draws
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"  # auto | cpu | cuda
-    dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
+    dtype: str = "auto"  # for the weights and computation: auto (bf16 where it is faster) | fp32 | bf16
     parallel: InferenceParallel = field(default_factory=InferenceParallel)
 
     def __post_init__(self) -> None:

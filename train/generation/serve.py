@@ -37,7 +37,7 @@ class ServeConfig:
     queue: int = 32  # texts that may wait; more are refused
     tokenizer: str | None = None  # null: the one that came with the weights
     device: str = "auto"  # auto | cpu | cuda
-    dtype: str = "auto"  # of the weights and what is computed: auto (bf16 where it is faster) | fp32 | bf16
+    dtype: str = "auto"  # for the weights and computation: auto (bf16 where it is faster) | fp32 | bf16
 
     def __post_init__(self) -> None:
         refuse_unknown_dtype(self.dtype)

@@ -16,10 +16,10 @@ class PhaseConfig:
     rope_theta: float | None = None  # instead of model.rope_theta, for longer sequences
     global_batch: int | None = None  # tokens per step
     schedule: str | None = (
-        None  # to `lr` by: constant | linear | cosine | 1-sqrt; null: optim.schedule continues
+        None  # how the rate gets to `lr`: constant | linear | cosine | 1-sqrt; null: optim.schedule continues
     )
     lr: float | None = (
-        None  # its last step's rate; null: optim.lr × optim.min_lr_ratio; constant: all its steps'
+        None  # the rate of its last step (constant: of all its steps); null: optim.lr × optim.min_lr_ratio
     )
 
     @property

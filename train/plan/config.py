@@ -21,7 +21,9 @@ class PlanConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)  # set by model=; not planned
     validate: ValidateConfig = field(default_factory=ValidateConfig)  # set by model=; not planned
     gpu: str = "a100-80"  # a name, or the memory in GiB
-    measured: str | None = None  # what benchmarks/gpu.py or launch check wrote: that speed, not the paper's
+    measured: str | None = (
+        None  # a file of benchmarks/gpu.py or launch check: plan with its speed, not the paper's
+    )
     layout: bool = False  # trace one rank of the layout
     steps: int = 1000  # of the run
     seq_len: int | None = None  # null: model.max_seq_len
