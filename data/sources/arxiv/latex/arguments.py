@@ -7,9 +7,10 @@ their end.
 import re
 
 from data.sources.arxiv.latex.definitions import ASKS, Macro
-from data.sources.arxiv.latex.syntax import Arguments, blanks_end
+from data.sources.arxiv.latex.syntax import MAX_GROUP, Arguments, blanks_end
 
 _NESTED = 10  # nesting of questions about optional arguments
+_ARGUMENT = re.compile(r"(?<!\\)#([1-9])")
 _SIZE = re.compile(r"\s*+\\([Bb]igg?)\s*+")
 
 
@@ -36,19 +37,31 @@ def call_arguments(macro: Macro, text: str, position: int, read: Arguments) -> t
 def _signed(
     signature: list[tuple[str, str]], text: str, position: int, read: Arguments
 ) -> tuple[list[str], int] | None:
-    arguments = []
+    """Kinds as in \\NewDocumentCommand (source2e, ltcmd)."""
+    arguments: list[str] = []
+    missing: list[int] = []
     for kind, default in signature:
-        if kind == "s":
-            found = ("*", position + 1) if text[position : position + 1] == "*" else ("", position)
-        elif kind == "m":
+        if kind == "m":
             found = read.argument(text, position)
+        elif kind[0] == "t":
+            found = ("*", position + 1) if text.startswith(kind[1], position) else ("", position)
+        elif kind[1:]:
+            found = read.between(kind[1], kind[2], text, position)
         else:
-            missing = default if kind == "O" else "-NoValue-"
-            found = read.option(text, position) or (missing, position)
+            found = read.option(text, position)
         if found is None:
-            return None
+            if kind[0] in "mrR":
+                return None
+            missing.append(len(arguments))
+            found = default if kind[0] in "OD" else "-NoValue-", position
         arguments.append(found[0])
         position = found[1]
+    shown = dict(enumerate(arguments, 1))
+    for place in missing:  # a default may show other arguments
+        default = arguments[place]
+        if default.count("#") * max(map(len, arguments)) > MAX_GROUP:
+            return None
+        arguments[place] = _ARGUMENT.sub(lambda mark: shown.get(int(mark[1]), ""), default)
     return arguments, position
 
 
@@ -68,7 +81,7 @@ def fence_body(macro: Macro, text: str, position: int, read: Arguments) -> tuple
 
 
 def answered(value: str, read: Arguments, depth: int = 0) -> str:
-    """A value in which the questions about optional arguments are replaced by the branches they choose."""
+    """A value in which the questions about its arguments are replaced by the branches that they choose."""
     out: list[str] = []
     place = 0
     for mark in ASKS.finditer(value) if depth < _NESTED else ():
@@ -82,11 +95,18 @@ def answered(value: str, read: Arguments, depth: int = 0) -> str:
             asked = asked[0] if asked else "", asked_branch[1]
         if asked is None or len(branches) < len(mark[2]):
             continue
-        given = asked[0] == "*" if mark[1] == "Boolean" else asked[0] != "-NoValue-"
-        chosen = branches.get("T" if given == (mark[1] != "NoValue") else "F", "")
+        chosen = branches.get("T" if _is_true(mark[1], asked[0]) else "F", "")
         out += [value[place : mark.start()], answered(chosen, read, depth + 1)]
         place = asked[1]
     return "".join(out) + value[place:]
+
+
+def _is_true(question: str, argument: str) -> bool:
+    if question == "Blank":
+        return not argument or argument.isspace()
+    if question == "Boolean":
+        return argument == "*"
+    return (argument == "-NoValue-") == (question == "NoValue")
 
 
 def _delimited(

@@ -25,13 +25,20 @@ _COMMANDS = frozenset(
     ]
 )
 _FENCES = frozenset({"DeclarePairedDelimiter", "DeclarePairedDelimiterX", "DeclarePairedDelimiterXPP"})
-_DOCUMENT_COMMANDS = frozenset(f"{verb}DocumentCommand" for verb in ("New", "Renew", "Provide", "Declare"))
-_XARGS = frozenset({"newcommandx", "renewcommandx", "providecommandx", "DeclareRobustCommandx"})
-_DEFS = frozenset({"def", "gdef", "edef", "xdef"})
-_ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
-DEFINERS = (
-    _COMMANDS | _XARGS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | {"let", "DeclareMathOperator"}
+_DOCUMENT_COMMANDS = frozenset(
+    f"{verb}{kind}DocumentCommand"
+    for verb in ("New", "Renew", "Provide", "Declare")
+    for kind in ("", "Expandable")
 )
+_XARGS = frozenset({"newcommandx", "renewcommandx", "providecommandx", "DeclareRobustCommandx"})
+_TWO_OPTIONS = frozenset({"newcommandtwoopt", "renewcommandtwoopt", "providecommandtwoopt"})  # package twoopt
+_DEFS = frozenset({"def", "gdef", "edef", "xdef"})
+_COPIES = frozenset(  # \let with braces (source2e, ltcmd; letltxmacro)
+    ["NewCommandCopy", "RenewCommandCopy", "DeclareCommandCopy", "LetLtxMacro", "GlobalLetLtxMacro"]
+)
+_ENVIRONMENTS = frozenset({"newenvironment", "renewenvironment"})
+DEFINERS = _COMMANDS | _XARGS | _TWO_OPTIONS | _DOCUMENT_COMMANDS | _DEFS | _ENVIRONMENTS | _FENCES | _COPIES
+DEFINERS |= {"let", "DeclareMathOperator"}
 AMSTEX = {"define": "def", "redefine": "def"}  # AMS-TeX's own names
 _PROGRAMS = re.compile(
     r"\\[A-Za-z]++@|\\@[A-Za-z@]|##"  # names with @; \@ alone is a sign
@@ -54,7 +61,8 @@ _DECIDABLE = re.compile(  # tests of an argument, or of whether a name is define
     r"|\\ifdefined\s*+\\[A-Za-z]+|\\if(?:num|case|odd)?(?![A-Za-z@])[^\\{}#\n]{0,20}#[1-9]"
 )
 _NUMBER_TEST = re.compile(r"\\if(?:num)?(?![A-Za-z@])\s*+\\([A-Za-z]+)\s*+[<=>]?\s*+\d")
-ASKS = re.compile(r"\\If(NoValue|Value|Boolean)(TF|T|F)(?![A-Za-z@])")  # which arguments are given
+ASKS = re.compile(r"\\If(NoValue|Value|Boolean|Blank)(TF|T|F)(?![A-Za-z@])")  # about an argument
+_ASKS_GIVEN = re.compile(r"\\If(?:NoValue|Value|Boolean)(?:TF|T|F)(?![A-Za-z@])")  # only by a signature
 _XSPACE = re.compile(r"\\xspace(?![A-Za-z@])")
 _NAME = re.compile(r"\s*+(\*?)\s*+(?:\{\s*\\([A-Za-z@]+|[^A-Za-z@])\s*\}|\\([A-Za-z@]+|[^A-Za-z@]))")
 _COUNT = re.compile(r"\s*\[\s*([0-9])\s*\]")
@@ -65,7 +73,10 @@ _DELIMITER = (
     r"(?:[^#{}\\]|\\(?!(?:begin|end|par|item|fi|else|or|relax|if[a-z]*)(?![A-Za-z@]))[A-Za-z@]+){0,1000}+"
 )
 _PARAMETERS = re.compile(rf"\s*+({_DELIMITER})((?:#[1-9]{_DELIMITER}){{0,9}}+)(?=\{{)")
-_SIGNATURE = re.compile(r"\s*+(?:\+?(m|s|o)|\+?(O)\s*+\{([^{}]*)\})")
+_SIGNATURE = re.compile(  # a kind, its tokens and its default; \ in a pair would be a control sequence
+    r"\s*+\+?(?:(?P<plain>[mso])|(?P<token>t[^\s{}\\])|(?P<pair>[dr][^\s{}\\]{2})"
+    r"|(?P<given>O|[DR][^\s{}\\]{2})\s*+\{(?P<default>(?:[^{}]|\{[^{}]*\})*+)\})"
+)
 _PARAMETER = re.compile(r"#[1-9]([^#]*)")
 _ARGUMENT = re.compile(r"(?:(?<!\\)|(?<=\\\\))#([1-9])")  # \# is a sign; in \\#1, the argument is
 _WORD_BLANKS = re.compile(r"(\\[A-Za-z@]++)\s++")  # blanks that TeX does not read
@@ -87,7 +98,7 @@ class Macro:
     is_conditional: bool = False  # its body tests flags
     has_tests: bool = False  # its body tests something with branches as arguments (\ifthenelse)
     before_dot: str | None = None  # its other value, if it adds a period unless one follows
-    asks: bool = False  # its body asks which optional arguments are given (\IfBooleanTF, \IfNoValueTF)
+    asks: bool = False  # its body asks whether arguments are given or blank (\IfBooleanTF, \IfBlankTF)
 
     @property
     def literal(self) -> str:
@@ -133,6 +144,8 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
         return _environment(text, position, read)
     if word == "let":
         return _let(text, position, known.macros)
+    if word in _COPIES:
+        return _copy(word, text, position, known.macros)
     if word in _DEFS:
         return _def(word, text, position, read, known)
     found = _NAME.match(text, position)
@@ -153,6 +166,11 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
             ("O", optional[str(n)]) if str(n) in optional else ("m", "") for n in range(1, count + 1)
         ]
         default = None
+    elif word in _TWO_OPTIONS:
+        count, first, position = _count(text, position, read)
+        second, position = read.option(text, position) or ("", position)
+        signature = [("O", first or ""), ("O", second), *[("m", "")] * (count - 2)][:count]
+        default = None
     elif word in _COMMANDS:
         count, default, position = _count(text, position, read)
     else:
@@ -166,7 +184,7 @@ def read_definition(word: str, text: str, position: int, read: Arguments, known:
     if word.startswith(("provide", "Provide")) and name in known.macros:
         return Definition(name, known.macros[name], position, is_kept=True)
     macro = _macro(body, count, known)
-    if macro and macro.asks and (signature is None or word in _XARGS):
+    if word not in _DOCUMENT_COMMANDS and _ASKS_GIVEN.search(body):
         macro = None
     if macro:
         macro.default, macro.signature = default, signature
@@ -207,15 +225,32 @@ def _let(text: str, position: int, macros: Mapping[str, Macro]) -> Definition | 
     found = _LET.match(text, position)
     if found is None:
         return None
-    name, target = found[1], found[2]
-    macro = None
+    target = found[2]
+    macro = _meant(target, macros) if target else None
+    return Definition(found[1], macro, found.end(), meaning=f"\\{target}" if target else "")
+
+
+def _copy(word: str, text: str, position: int, macros: Mapping[str, Macro]) -> Definition | None:
+    name = _NAME.match(text, position)
+    target = _NAME.match(text, name.end()) if name else None
+    if name is None or target is None or name[1] or target[1]:
+        return None
+    meant = target[2] or target[3]
+    is_global = word == "GlobalLetLtxMacro"
+    return Definition(
+        name[2] or name[3], _meant(meant, macros), target.end(), is_global, meaning=f"\\{meant}"
+    )
+
+
+def _meant(target: str, macros: Mapping[str, Macro]) -> Macro | None:
+    """The macro of a name that gets the meaning of another; None if that is unknown."""
     if target in macros:
-        macro = macros[target]
-    elif target in _PICKS:
-        macro = replace(_PICKS[target])
-    elif target and "@" not in target and target not in ("relax", "undefined"):
-        macro = Macro(["\\" + DONE + target], final=True)
-    return Definition(name, macro, found.end(), meaning=f"\\{target}" if target else "")
+        return macros[target]
+    if target in _PICKS:
+        return replace(_PICKS[target])
+    if "@" in target or target in ("relax", "undefined"):
+        return None
+    return Macro(["\\" + DONE + target], final=True)
 
 
 def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> Definition | None:
@@ -231,7 +266,7 @@ def _def(word: str, text: str, position: int, read: Arguments, known: Known) -> 
     if parameters:
         after = _PARAMETER.findall(parameters[2])
         macro = _macro(text[opening + 1 : end - 1], len(after), known)
-        macro = None if macro and macro.asks else macro
+        macro = None if _ASKS_GIVEN.search(text, opening, end) else macro
         if macro and (parameters[1] or any(after)):
             macro.delimiters = [_WORD_BLANKS.sub(r"\1", part) for part in (parameters[1], *after)]
     is_global = word in ("gdef", "xdef")
@@ -256,7 +291,8 @@ def _signature(kinds: str) -> list[tuple[str, str]] | None:
     found: list[tuple[str, str]] = []
     position = 0
     while mark := _SIGNATURE.match(kinds, position):
-        found.append((mark[1] or mark[2], mark[3] or ""))
+        kind = mark["plain"] or mark["token"] or mark["pair"] or mark["given"]
+        found.append(("t*" if kind == "s" else kind, mark["default"] or ""))
         position = mark.end()
     return found if not kinds[position:].strip() and len(found) <= 9 else None
 

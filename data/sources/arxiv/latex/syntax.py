@@ -64,6 +64,15 @@ class Arguments:
             return None
         return self._ended(_BRACKETS, "]", text, opening + 1)
 
+    def between(self, opening: str, closing: str, text: str, position: int) -> tuple[str, int] | None:
+        """The argument here between two characters, which may hold further pairs of them, and its end."""
+        start = blanks_end(text, position)
+        if text[start : start + 1] != opening:
+            return None
+        pattern = re.compile(rf"\\.|[{{}}{re.escape(opening + closing)}]", re.DOTALL)
+        nested = opening if opening != closing else ""
+        return self._ended(pattern, closing, text, start + 1, nested=nested)
+
     def until(self, delimiter: str, text: str, position: int) -> tuple[str, int] | None:
         r"""The argument of \def that ends at a delimiter outside of braces."""
         is_word = delimiter[0] == "\\" and delimiter[-1].isalpha()
@@ -72,15 +81,24 @@ class Arguments:
         return self._ended(pattern, delimiter, text, position, MAX_GROUP if is_word else MAX_OPTION)
 
     def _ended(
-        self, pattern: re.Pattern, end: str, text: str, position: int, most: int = MAX_OPTION
+        self,
+        pattern: re.Pattern,
+        end: str,
+        text: str,
+        position: int,
+        most: int = MAX_OPTION,
+        nested: str = "",
     ) -> tuple[str, int] | None:
-        depth = 0
+        depth = inner = 0
         if self._failures >= _FAILURES:
             return None
         for mark in pattern.finditer(text, position, position + most):
             kind = mark.group()
             if kind == end and depth == 0:
-                return text[position : mark.start()], mark.end()
+                if inner == 0:
+                    return text[position : mark.start()], mark.end()
+                inner -= 1
+            inner += depth == 0 and kind == nested
             depth += (kind == "{") - (kind == "}")
             if depth < 0:
                 return None

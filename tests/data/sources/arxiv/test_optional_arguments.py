@@ -27,6 +27,25 @@ def paper(preamble: str, text: str) -> str:
         (r"\NewDocumentCommand\a{s o}{\IfBooleanTF{#1}{\IfValueTF{#2}{both #2}{star}}{plain}}",
          r"\a\ and \a*\ and \a*[x].", r"plain\ and star\ and both x."),
         (r"\newcommand{\b}[1]{\IfBooleanTF{#1}{x}{y}}", r"\b{z}.", r"\b{z}."),
+        (r"\newcommand{\b}[1]{\IfBlankTF{#1}{none}{<#1>}\IfBlankF{#1}{!}}", r"\b{}, \b{ }, \b{x}.",
+         "none, none, <x>!."),
+        (r"\def\b#1{\IfBooleanTF{#1}{x}{y}}", r"\b{z}.", r"\b{z}."),
+        # Arguments in other signs than brackets, further marks than the star, defaults that show arguments.
+        (r"\NewDocumentCommand\at{m D(){0} t+}{#1 at #2\IfBooleanT{#3}{ and later}}",
+         r"\at{a}, \at{b}(f(1)), \at{c}({)})+.", "a at 0, b at f(1), c at {)} and later."),
+        (r"\DeclareExpandableDocumentCommand{\of}{r<> d||}{#1\IfValueT{#2}{ or #2}}",
+         r"\of<x>, \of<y<z>>|w|, \of{x}.", r"x, y<z> or w, \of{x}."),
+        (r"\NewDocumentCommand{\pair}{m O{#1}}{#1 and #2}", r"\pair{x}; \pair{x}[y].", "x and x; x and y."),
+        (r"\NewDocumentCommand{\p}{>{\TrimSpaces}m}{<#1>}", r"\p{ x }.", r"\p{ x }."),
+        # The package twoopt.
+        (r"\newcommandtwoopt{\seen}[3][see][p.~1]{#1 #3, #2}",
+         r"\seen{A}; \seen[cf.]{B}; \seen[cf.][p.~9]{C}.", "see A, p.~1; cf. B, p.~1; cf. C, p.~9."),
+        (r"\renewcommandtwoopt*\both[2][a][b]{#1#2}", r"\both, \both[x], \both[x][y].", "ab, xb, xy."),
+        # Copies of a meaning, with and without braces; the copy keeps it.
+        (r"\newcommand{\em}[1]{<#1>}\NewCommandCopy{\kept}{\em}\LetLtxMacro\too\em\renewcommand{\em}[1]{!#1!}",
+         r"\kept{a} \too{b} \em{c}", "<a> <b> !c!"),
+        (r"\LetLtxMacro{\oldsqrt}{\sqrt}\renewcommand{\sqrt}[1]{\oldsqrt{#1\,}}", r"$\sqrt{2}$",
+         r"$\sqrt{2\,}$"),
         # The package optional.
         (r"\usepackage[long]{optional}", r"A \opt{long,arxiv}{kept }\opt{short}{left out }B.", "A kept B."),
         ("", r"A \opt{long}{text}.", r"A \opt{long}{text}."),
