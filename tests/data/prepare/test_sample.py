@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,18 @@ ASK = (
     "core_only.block_extras(); data.prepare.sample.prepare_sample(pathlib.Path(sys.argv[1]))"
 )
 
+# The process that makes it begins once its input ends: when the others have come, however late.
+HELD = (
+    "import sys, data.prepare.sample as sample; make = sample._make; "
+    "sample._make = lambda *given: (sys.stdin.read(), make(*given))"
+)
 
-def ask(corpora: Path) -> subprocess.Popen:
-    """Start a process that asks for the sample."""
-    return subprocess.Popen([sys.executable, "-c", ASK, corpora], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+def ask(corpora: Path, errors: Path) -> subprocess.Popen:
+    """Start a process that asks for the sample, with its errors in a file."""
+    command = [sys.executable, "-c", f"{HELD}; {ASK}", corpora]
+    with errors.open("w") as file:
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stderr=file)
 
 
 def stores_of(corpora: Path) -> list[Path]:
@@ -54,9 +63,17 @@ def is_complete(corpora: Path) -> bool:
 def corpora(tmp_path_factory) -> Path:
     """The sample, requested by three processes at once; their output is next to it."""
     folder = tmp_path_factory.mktemp("sample") / "corpora"
-    asking = [ask(folder) for _ in range(3)]
-    outputs = [process.communicate()[1] for process in asking]
-    assert [process.returncode for process in asking] == [0, 0, 0], outputs
+    errors = [folder.parent / f"{number}.txt" for number in range(3)]
+    asking = [ask(folder, file) for file in errors]
+    said = lambda: [file.read_text() for file in errors]  # noqa: E731
+    while sum("waiting for another" in words for words in said()) < 2:
+        assert [process.poll() for process in asking] == [None] * 3, said()
+        time.sleep(0.05)
+    for process in asking:
+        present(process.stdin).close()
+    codes = [process.wait() for process in asking]
+    outputs = said()
+    assert codes == [0, 0, 0], outputs
     (folder.parent / "outputs.json").write_text(json.dumps(outputs))
     return folder
 
