@@ -50,15 +50,17 @@ REFUSALS = (  # words of the clients' errors, and what they mean
     ),
     (
         (
-            "AuthorizationHeaderMalformed",
-            "PermanentRedirect",
-            "IllegalLocation",
+            *("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocation"),
+            "InvalidRegionName",  # R2
             "redirect without LOCATION",
             "RecursionError",  # Amazon's client, redirected again and again
         ),
         "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own",
     ),
-    (("NoSuchBucket", "bucket does not exist"), "no such bucket; create it, or correct the name"),
+    (
+        ("NoSuchBucket", "InvalidBucketName", "bucket does not exist"),
+        "no such bucket; create it, or correct the name",
+    ),
     (("TooManyRedirects",), "the server redirects in a loop; correct the URL"),
     (("InvalidObjectState",), "the object is archived; restore it in the storage first"),
     (
@@ -67,15 +69,13 @@ REFUSALS = (  # words of the clients' errors, and what they mean
         "check the AWS_* variables",
     ),
 )
-SETTINGS = (  # of Amazon's client: words of its errors about a profile, a variable or its own files
-    "ProfileNotFound",
-    "ConfigParseError",
-    "ConfigNotFound",
-    "InvalidConfigError",
+SETTINGS = (  # words of errors about a profile, a variable or the files of Amazon's client
+    *("ProfileNotFound", "ConfigParseError", "ConfigNotFound", "InvalidConfigError"),
     "PartialCredentials",
     "NoRegionError",
     "InvalidRegionError",
     "Invalid endpoint",
+    "InvalidArgument",  # R2, to keys of another storage
 )
 _DENIED = "access denied"
 Content = TypeVar("Content")

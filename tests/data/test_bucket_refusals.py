@@ -96,6 +96,9 @@ def test_a_denied_read_is_refused_at_once(status, server, bucket):
         (301, "PermanentRedirect", "the bucket is in another region; set AWS_DEFAULT_REGION"),
         (307, "TemporaryRedirect", "the bucket is in another region; set AWS_DEFAULT_REGION"),
         (400, "AuthorizationHeaderMalformed", "the bucket is in another region; set AWS_DEFAULT_REGION"),
+        (400, "InvalidRegionName", "the bucket is in another region; set AWS_DEFAULT_REGION"),
+        (400, "InvalidBucketName", "no such bucket; create it, or correct the name"),
+        (400, "InvalidArgument", r"correct the AWS_\* variables"),
     ],
 )
 def test_what_amazons_codes_mean(status, code, refusal, server, bucket):
