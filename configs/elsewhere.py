@@ -16,6 +16,8 @@ _NAMES = {
         "accumulate_grad_batches global_train_batch_size grad_accum grad_accum_steps tokens_per_batch"
     ),
     "batch": "batch_size eval_batch_size",
+    "at": "step from_step branch_step",
+    "step": "at",
     "steps": (
         "num_iterations epochs num_epochs max_epochs num_train_epochs max_steps max_iters num_steps "
         "total_steps train_iters iterations lr_decay_iters lr_decay_steps train_iterations max_train_steps "

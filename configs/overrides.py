@@ -34,14 +34,17 @@ class ConfigError(Exception):
     is_final = True  # no restart changes it
 
 
-def checked(name: str, schema: type, arguments: list[str]) -> list[str]:
-    """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one."""
+def checked(name: str, schema: type, arguments: list[str], also: Iterable[str] = ()) -> list[str]:
+    """The arguments as overrides of `configs/<name>.yaml`. Raises ConfigError for the first wrong one.
+
+    `also`: other keys of the command, to suggest for an unknown one.
+    """
     groups, parser = groups_of(name), OverridesParser.create()
     found = []
     for before, argument in zip(["", *arguments], arguments):
         if hint := _of_the_one_before(before, argument, schema, groups):
             raise ConfigError(f"{argument!r}: expected key=value{hint}")
-        written = _checked(argument, schema, groups, parser)
+        written = _checked(argument, schema, groups, parser, also)
         key, _, value = written.lstrip("+").partition("=")
         if value in ("", "[]") and argument[-1] != "]" and schemas.needs_value(schema, key):
             what = f" ({meant})" if (meant := meaning(name, schema, key)) else ""
@@ -107,7 +110,9 @@ def at_home(value: str) -> str:
     return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
 
 
-def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser) -> str:
+def _checked(
+    argument: str, schema: type, groups: dict[str, list[str]], parser: OverridesParser, also: Iterable[str]
+) -> str:
     key, equals, value = argument.partition("=")
     if not equals or not key or argument.startswith(("~", "-")):
         raise ConfigError(f"{argument!r}: expected key=value{_instead(argument, schema, groups)}")
@@ -132,7 +137,7 @@ def _checked(argument: str, schema: type, groups: dict[str, list[str]], parser: 
             raise ConfigError(f"{key}={value}: not a value but a group of keys: {parts}")
         written = f"++{key}={value}"
     else:
-        raise ConfigError(schemas.unknown_key(key, schema, tuple(groups)))
+        raise ConfigError(schemas.unknown_key(key, schema, (*groups, *also)))
     if _parsed(written, key, value, parser, known.get(key)).is_sweep_override():
         raise ConfigError(f"{key}={value}: expected one value")
     return written

@@ -281,6 +281,12 @@ MISTAKES = {
     "prepare recipe=text source=new input=my.txt tokenizer=a/b": "hf download a/b --local-dir FOLDER",
     "audit tokens=1T": "tokens=1T: expected a number or null in digits: tokens=1000000000000",
     "branch run=first@1 to=new": "at: is required; give at=… (",
+    # a misspelled key is named before the required one that it stands for
+    "branch run=first step=1 to=new": "step: unknown key; did you mean at?",
+    "branch too=new": "too: unknown key; did you mean to?",
+    "branch run=first at 1 to=new": "'at': expected key=value without spaces: at=…",
+    "ladder size=1M,2M,3M": "size: unknown key; did you mean sizes?",
+    "explain run=first at=1": "at: unknown key; did you mean step?",
     "evaluate weights=first tasks=all": "tasks=all: no such task; expected one of the suite",
     "train TRAIN input=other.txt source=my run=new": "for another source, or move corpora/my away",
     # lists given in parts, as braces do, and empty ones

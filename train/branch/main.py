@@ -15,7 +15,7 @@ from pathlib import Path
 from configs import files, terminal
 from configs.errors import UNWRITABLE, reason
 from configs.load import ConfigError, entry, load, save
-from configs.overrides import as_key, items_of
+from configs.overrides import as_key, checked, items_of
 from data import folders
 from data.cache.store import open_store
 from data.errors import DataError
@@ -58,6 +58,8 @@ KEYS = ("run", "at", "to", "without", "phases")
 
 def run(argv: list[str]) -> None:
     mine, typed = split(as_key("run", argv))
+    # A misspelled key first: it may be the one that is missing.
+    checked("train", TrainConfig, [word for word in typed if "=" in word], also=KEYS)
     asked = load("branch", BranchConfig, mine)
     folder, left_out = make(asked, typed)
     for sentence in left_out:

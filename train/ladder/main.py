@@ -10,6 +10,7 @@ from pathlib import Path
 
 from configs.errors import reason
 from configs.load import ConfigError, entry, load
+from configs.overrides import checked
 from data.errors import DataError
 from data.folders import find_run, refuse_unwritable, run_path, write_whole
 from train.config import RunError, TrainConfig
@@ -27,8 +28,10 @@ KEYS = frozenset(field.name for field in fields(LadderConfig))
 
 def run(argv: list[str]) -> None:
     mine = [word for word in argv if word.partition("=")[0] in KEYS or word in ("-h", "--help")]
-    config = load("ladder", LadderConfig, mine)
     typed = [word for word in argv if word not in mine]
+    # A misspelled key first: it may be the one that is missing.
+    checked("train", TrainConfig, [word for word in typed if "=" in word], also=KEYS)
+    config = load("ladder", LadderConfig, mine)
     folder = run_path(config.run)
     if config.output:
         refuse_unwritable(Path(config.output))
