@@ -286,6 +286,8 @@ MISTAKES = {
     "branch too=new": "too: unknown key; did you mean to?",
     "branch run=first at 1 to=new": "'at': expected key=value without spaces: at=…",
     "ladder size=1M,2M,3M": "size: unknown key; did you mean sizes?",
+    "ladder sizes=1M,2M,3M launch=dry_run=true": "launch=dry_run=true: the ladder needs each run's end",
+    "ladder sizes=1M,2M,3M launch=processes=2,wait=false": "launch=wait=false: the ladder needs each run's",
     "explain run=first at=1": "at: unknown key; did you mean step?",
     "evaluate weights=first tasks=all": "tasks=all: no such task; expected one of the suite",
     "train TRAIN input=other.txt source=my run=new": "for another source, or move corpora/my away",

@@ -44,6 +44,9 @@ def run(argv: list[str]) -> None:
             "checkpoint.keep="
         ):
             raise ConfigError(f"{word}: the ladder sets this for each run; leave it out")
+    for word in config.launch:
+        if word.startswith(("wait=", "dry_run=")) and word not in ("wait=true", "dry_run=false"):
+            raise ConfigError(f"launch={word}: the ladder needs each run's end; leave it out")
     data = open_once(config, typed)
     ladder = _lay_out(config, data, typed)
     refuse_repetition(ladder, data, config.epochs)
