@@ -163,8 +163,8 @@ class Bucket:
             if found == before:
                 return found
         raise WrongContent(
-            f"{self.at(name)}: each of {WRONG_TRIES + 1} reads brought something else; the server alters "
-            "what it sends, or somebody writes there: run the command again"
+            f"{self.at(name)}: each of {WRONG_TRIES + 1} reads returned something else; the server alters "
+            "what it sends, or somebody is writing there: run the command again"
         )
 
     def ask(self, what: str, work: Callable[[Any, str], Any]) -> Any:

@@ -47,8 +47,8 @@ def run(argv: list[str]) -> None:
     if argv and not measures and "=" not in argv[0] and not argv[0].startswith("-"):
         words = ", ".join((MEASURE, "status", "stop", *SPREAD))
         raise ConfigError(
-            f"{argv[0]!r}: expected key=value, or before the keys one of {words}; a training run needs no "
-            "word, and other verbs run without `launch`"
+            f"{argv[0]!r}: expected key=value, or one of {words} before the keys; leave it out to train, "
+            "and run other verbs without `launch`"
         )
     mine, arguments = split(argv[measures:])
     config = load("launch", LaunchConfig, mine)

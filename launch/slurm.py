@@ -26,7 +26,9 @@ def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
     """The text of the job script for `run` (absolute); `arguments` are train's overrides."""
     cluster = config.cluster
     if re.search(r"[\\%]", str(run)):
-        raise ConfigError(f"run={run}: Slurm would read the \\ or % in its log's path; give another run=")
+        raise ConfigError(
+            f"run={run}: Slurm would interpret the \\ or % in its log's path; give another run="
+        )
     nodes = config.nodes.replace(":", "-")
     for name, expected, remedy in (
         ("nodes", nodes, "give nodes=N"),

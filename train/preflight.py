@@ -93,7 +93,7 @@ def _refuse_before_data(config: TrainConfig, layout: Layout, there: Callable[[],
     if model.vocab_size not in (-1, size):
         raise RunError(
             f"model.vocab_size={model.vocab_size}: data={data.name} trains a tokenizer of data.vocab_size="
-            f"{size}; set model.vocab_size=-1, or both alike"
+            f"{size}; set model.vocab_size=-1, or give both the same value"
         )
     config = replace(config, model=replace(model, vocab_size=size))
     if problem := needs.weights_problem(config, layout):

@@ -108,7 +108,7 @@ def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], pr
     free = shutil.disk_usage(folder).free
     if size + SPARE > free:
         raise DataError(
-            f"{folder}: {decimal(size)} are to be downloaded, and {decimal(free)} are free; give "
+            f"{folder}: the download takes {decimal(size)}, but only {decimal(free)} are free; give "
             "dumps.folder= on a larger disk, or dumps.only= or dumps.files= for fewer files"
         )
 

@@ -126,7 +126,7 @@ def _refuse_unlike(before: TokenStore, after: TokenStore, manifest: dict, added:
     if manifest["heldout"] != added["heldout"]:
         raise DataError(
             f"{after.folder}: prepared with heldout={added['heldout']}, and {before.folder} with "
-            f"{manifest['heldout']}, so a document could be held out and trained on; prepare both alike"
+            f"{manifest['heldout']}, so a document could be held out and trained on; give both the same"
         )
     if set(before.contents) & set(after.contents):
         raise DataError(f"{after.folder}: {before.folder} already has its tokens; nothing to append")

@@ -55,7 +55,7 @@ def publish(folder: Path, url: str) -> None:
     except Exception as error:  # each client library has its own errors
         how = refusal(error) or f"cannot be written ({line_of(error)})"
         raise DataError(
-            f"{url}: {how}; {folder} is complete, and the same command copies what is not there yet"
+            f"{url}: {how}; {folder} is complete, and the same command copies what is still missing"
         ) from None
 
 

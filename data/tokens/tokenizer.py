@@ -132,7 +132,7 @@ class Tokenizer:
             ids = np.array([self.bos_id, *self.encode(probe), self.eos_id])
             if self.text_bytes(ids) != len(self.decode(ids).encode()):
                 raise DataError(
-                    f"{self.path}: the bytes of its pieces do not add up on {probe[:20]!r}; expected a "
+                    f"{self.path}: its pieces of {probe[:20]!r} do not add up to its bytes; expected a "
                     "byte-level BPE, or one like SentencePiece's"
                 )
         for name, i in ((model.bos, model.bos_id), (model.eos, model.eos_id)):

@@ -147,7 +147,7 @@ def test_other_tokens_at_a_url_are_not_complete_while_they_are_being_replaced(tm
 
     with monkeypatch.context() as patch:
         patch.setattr(fsspec.get_filesystem_class("file"), "put_file", dies)
-        with pytest.raises(DataError, match="the same command copies what is not there yet"):
+        with pytest.raises(DataError, match="the same command copies what is still missing"):
             publish(new, url)
     assert not manifest.exists()
     publish(new, url)
@@ -168,7 +168,7 @@ def test_a_copy_that_failed_goes_on_with_what_is_missing_or_different(tmp_path, 
         put(self, source, goal, *rest, **options)
 
     monkeypatch.setattr(file_system, "put_file", partialmethod(counts, last=2))
-    with pytest.raises(DataError, match="the same command copies what is not there yet"):
+    with pytest.raises(DataError, match="the same command copies what is still missing"):
         publish(folder, url)
     there, failed = sent[:2], sent[2]
     sent.clear()

@@ -101,7 +101,7 @@ def test_a_copy_that_fails_is_one_line_that_says_how_to_go_on(text, capsys):
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == (
         "relama: error: full://box/a: cannot be written (quota exceeded); corpora/mine is complete, and the "
-        "same command copies what is not there yet"
+        "same command copies what is still missing"
     )
 
 

@@ -265,7 +265,7 @@ MISTAKES = {
     "launch cluster=slurm cluster.mem=64G": "cluster.mem: unknown key; an option of sbatch is given as",
     "launch name=first": "name: unknown key; did you mean run or source?",
     "launch rdzv_endpoint=host:1": "rdzv_endpoint: unknown key; did you mean cluster.rendezvous?",
-    "launch train model=tiny": "a training run needs no word, and other verbs run without `launch`",
+    "launch train model=tiny": "leave it out to train, and run other verbs without `launch`",
     # nearly right
     "generate weights=FIRST prompt=a": "FIRST: no such file or folder,",
     "explain run=First step=1": "run=First: no such run (runs/First); did you mean run=first?",

@@ -34,7 +34,7 @@ REFUSED = [
     (["run=a\ntouch b"], "contains an unprintable character"),
     (["processes=2", "parallel.tp=8"], "tp 8 = 8 × the rest, but the world size is 2"),
     (["data=mix", "corpora=nowhere"], "nowhere/: no token store for commoncrawl"),
-    (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would read the \\ or %"),
+    (["cluster=slurm", "run=50%j", "dry_run=true"], "Slurm would interpret the \\ or %"),
     (["cluster=slurm"], "sbatch not found; run this on a login node"),
     (["status"], "launch status: expected run=NAME of one that was launched"),
     (["stop", "run=x"], "no launch recorded for this run"),

@@ -86,7 +86,7 @@ PHASES = [
     ("phases.a.until_step=3 phases.b.lr=0.1", "expected schedule= with it", "phases.b.schedule=linear"),
     (
         "phases.a.schedule=linear",
-        "set optim.schedule=linear instead, or these of a later phase",
+        "set optim.schedule=linear instead, or set these for a later phase",
         "-phases.a.schedule optim.schedule=linear | "
         "-phases.a.schedule phases.a.until_step=9 phases.b.schedule=linear",
     ),

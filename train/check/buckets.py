@@ -44,7 +44,7 @@ def checkpoint_rates(url: str) -> tuple[float, float]:
     try:
         seconds, back = _seconds_to_read(bucket, name, MOVED)
         if back != content:
-            raise DataError(f"{bucket.at(name)}: reads back other bytes than were written")
+            raise DataError(f"{bucket.at(name)}: returns other bytes than were written")
         return written, MOVED / seconds
     finally:
         Sender(bucket, None, Event()).remove(name)

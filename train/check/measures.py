@@ -55,7 +55,7 @@ def disk_rates(folder: Path) -> tuple[float, float]:
             back = file.read()
             read = MOVED / (time.perf_counter() - begin)
         if back != content:
-            raise OSError(f"{path}: reads back other bytes than were written")
+            raise OSError(f"{path}: returns other bytes than were written")
         return written, read
     finally:
         path.unlink(missing_ok=True)

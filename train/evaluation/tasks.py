@@ -149,7 +149,7 @@ def _local(folder: Path, config: dict, shots: int) -> dict:
     for split in sorted(filter(None, wanted)):
         if split not in files:
             raise RunError(
-                f"{folder / split}.jsonl: is missing; expected {config['task']}'s documents, one per line"
+                f"{folder / split}.jsonl: missing; expected {config['task']}'s documents, one per line"
             )
     splits = {f"{kind}_split": None for kind in ("training", "validation", "test")}
     splits |= {key: config[key] for key in splits if config.get(key) in files}

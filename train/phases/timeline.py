@@ -217,7 +217,7 @@ def _refuse_rates(name: str, phase: PhaseConfig) -> None:
         its = " ".join(f"phases.{name}.{key}={getattr(phase, key)}" for key, _ in keys)
         raise ValueError(
             f"{its}: the first phase begins with the warm-up; set {', '.join(mend for _, mend in keys)} "
-            "instead, or these of a later phase"
+            "instead, or set these for a later phase"
         )
 
 

@@ -76,7 +76,7 @@ def _speed(config: PlanConfig, flops: int) -> tuple[float, str]:
     if size and config.device == A100 and config.model.vocab_size == COMMON["model.vocab_size"][0]:
         return SIZES[size]["tokens"] / GPU_HOURS[size] / 3600, "the paper's Table 15"
     if config.device is None:
-        raise RunError(f"gpu={config.gpu}: unknown speed; name one of {', '.join(GPU_NAMES)}")
+        raise RunError(f"gpu={config.gpu}: its speed is not known; give one of {', '.join(GPU_NAMES)}")
     return config.device.peak * MFU / flops, f"the paper's {MFU:.0%} of the peak, which yours may not reach"
 
 

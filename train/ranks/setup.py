@@ -248,7 +248,7 @@ def end_together(code: int = 0) -> int:
         codes = gather_objects(code)
     except RuntimeError:  # gloo: the connection was closed
         raise RunError(
-            "another rank failed while it ended: the lines on its machine say why; run the same command again"
+            "another rank failed while it ended; its machine's output says why: run the same command again"
         ) from None
     return next((code for code in codes if code), 0)
 

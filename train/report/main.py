@@ -40,7 +40,7 @@ class ReportConfig:
             raise ValueError("run=[]: expected a run (run=NAME), or several to compare (run=A,B)")
         if self.output and Path(self.output).suffix.lower() not in ("", ".html", ".htm"):
             raise ValueError(
-                f"output={self.output}: expected a name that ends in .html (a browser prints it)"
+                f"output={self.output}: expected a name that ends in .html (browsers can print it as PDF)"
             )
         if self.samples not in ("auto", "always", "never"):
             raise ValueError(f"samples={self.samples}: expected one of auto, always, never")

@@ -154,7 +154,7 @@ def saved_config(path: Path, state: dict) -> TrainConfig | None:
         return from_tree(state["config"], TrainConfig)
     except ConfigError as error:
         raise RunError(
-            f"{path}: the configuration in its checkpoint at step {state['step']} is not of this version "
+            f"{path}: the configuration in its checkpoint at step {state['step']} does not fit this version "
             f"({error}); resume with the version that wrote it"
         ) from None
 

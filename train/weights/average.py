@@ -100,7 +100,7 @@ def _refuse_other(weights: Weights, first: Weights, tokenizer: Tokenizer) -> Non
     ours, theirs = (_shape(each.config) for each in (weights, first))
     different = [f"model.{key}: {ours[key]}, not {theirs[key]}" for key in ours if ours[key] != theirs[key]]
     if different:
-        raise RunError(f"{weights.path}: another shape than {first.path} ({'; '.join(different)})")
+        raise RunError(f"{weights.path}: not the shape of {first.path} ({'; '.join(different)})")
     if weights.tokenizer_fingerprint not in (None, tokenizer.fingerprint):
         raise RunError(f"{weights.path}: trained with another tokenizer than {first.path}")
 

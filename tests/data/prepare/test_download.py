@@ -210,7 +210,7 @@ def test_a_disk_that_is_too_small_is_reported_before_anything_is_fetched(publish
     served, address = publisher
     monkeypatch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 1 << 20))
     with pytest.raises(
-        DataError, match=r"560 bytes are to be downloaded, and 1\.05 MB are free; give dumps\.folder="
+        DataError, match=r"the download takes 560 bytes, but only 1\.05 MB are free; give dumps\.folder="
     ):
         fetch("c4", address)
     assert ("GET", f"/datasets/allenai/c4/resolve/main/en/{SHARD}", None) not in served.asked

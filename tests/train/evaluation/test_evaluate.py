@@ -148,7 +148,7 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
     (benchmark,) = (row for row in SUITES["paper"] if row.name == "mmlu")
     arguments = ("tasks=[mmlu]", "protocols=[paper]", "size=13b")
     assert run(folder, mmlu, tmp_path, *arguments) == 1  # the other subjects' data is missing
-    assert "mmlu/anatomy/dev.jsonl: is missing" in capsys.readouterr().err
+    assert "mmlu/anatomy/dev.jsonl: missing" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mmlu").iterdir()] == ["abstract_algebra-5shot-paper.json"]
     two = replace(benchmark, subjects=SUBJECTS)
     monkeypatch.setitem(SUITES, "paper", (two,))
@@ -172,8 +172,8 @@ def test_mmlu_is_one_row_over_all_questions_and_resumes_by_subject(
         (["size=8b"], "size: 8b: no such choice"),
         (["limit=0"], "limit=0"),
         (["tasks=[piqa]", "benchmarks=nowhere"], "benchmarks=nowhere: no such folder; expected one with"),
-        (["tasks=[piqa]", "benchmarks=EMPTY"], "piqa/validation.jsonl: is missing"),
-        (["tasks=[mmlu]"], "abstract_algebra/dev.jsonl: is missing; expected mmlu_abstract_algebra"),
+        (["tasks=[piqa]", "benchmarks=EMPTY"], "piqa/validation.jsonl: missing"),
+        (["tasks=[mmlu]"], "abstract_algebra/dev.jsonl: missing; expected mmlu_abstract_algebra"),
         (["tasks=[piqa]", "benchmarks=BAD"], "piqa/validation.jsonl: line 2: not JSON; expected a document"),
         (["tasks=[piqa]", "benchmarks=BLANK"], "piqa/validation.jsonl: empty; expected documents"),
         (["tasks=[piqa]", "benchmarks=OTHER"], "'goal' is undefined"),

@@ -77,7 +77,7 @@ def test_a_gpu_that_is_not_known_gives_way_to_each_that_is_named_and_to_its_memo
     assert main(["model=7b", "gpu=80", f"measured={tmp_path / 'speed.json'}"]) == 0
     capsys.readouterr()
     assert main(["model=7b", "gpu=80"]) == 1
-    assert f"unknown speed; name one of {names}" in capsys.readouterr().err
+    assert f"its speed is not known; give one of {names}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
