@@ -132,6 +132,32 @@ def days(positional: list[str], named: dict[str, str]) -> str:
     return f"{abs((dates[1] - dates[0]).days):,}" if len(dates) > 1 else HOLE
 
 
+def years_and_days(positional: list[str], named: dict[str, str]) -> str:
+    """{{age in years and days|2001|4|26|2006|9|26}}: 5 years, 153 days."""
+    dates = _dates(positional)
+    if len(dates) < 2 or dates[0] > dates[1]:
+        return HOLE
+    born, then = dates
+    years = int(age(positional, named))
+    try:
+        last = born.replace(year=born.year + years)
+    except ValueError:  # February 29
+        last = date(born.year + years, 3, 1)
+    counts = {"year": years, "day": (then - last).days}
+    return ", ".join(f"{n} {unit}{'s' * (n != 1)}" for unit, n in counts.items() if n) or "0 days"
+
+
+def duration(positional: list[str], named: dict[str, str]) -> str:
+    """{{duration|h=1|m=2|s=3}}, {{duration|1|2|3}}: 1:02:03; {{duration|3:20}}: 3:20."""
+    if len(positional) == 1:
+        return positional[0]
+    given = zip(("h", "m", "s"), [*positional, "", "", ""])
+    hours, minutes, seconds = (named.get(key) or value for key, value in given)
+    if not hours:
+        return f"{minutes or '0'}:{seconds or '0':0>2}"
+    return f"{hours}:{minutes or '0':0>2}:{seconds or '0':0>2}"
+
+
 def rupees(positional: list[str], named: dict[str, str]) -> str:
     """{{INRConvert|5|c}}: ₹5 crore."""
     amount, scale = [*positional, "", ""][:2]
@@ -143,5 +169,7 @@ FUNCTIONS: dict[str, Rule] = {
     "percentage": percentage,
     "age": age,
     "days": days,
+    "years and days": years_and_days,
+    "duration": duration,
     "rupees": rupees,
 }

@@ -17,6 +17,8 @@ _BETWEEN = {
 }  # fmt: skip
 _UNITS = {"C": "°C", "F": "°F", "degC": "°C", "degF": "°F", "sqmi": "sq mi", "sqft": "sq ft", "mph": "mph"}
 _UNITS |= {"cuft": "cu ft", "cuin": "cu in", "sqin": "sq in", "USgal": "US gal", "impgal": "imp gal"}
+_UNITS |= {"solar mass": "M☉", "Solar mass": "M☉", "M_Solar": "M☉", "R_Solar": "R☉", "L_Solar": "L☉"}
+_UNITS |= {"M_Earth": "M⊕", "R_Earth": "R⊕", "M_Jupiter": "MJ", "R_Jupiter": "RJ"}
 _SIGNS = {
     "USD": "US$", "GBP": "£", "EUR": "€", "INR": "₹", "AUD": "A$", "CAD": "CA$", "NZD": "NZ$", "HKD": "HK$",
     "SGD": "S$", "JPY": "¥", "CNY": "CN¥", "RMB": "CN¥", "KRW": "₩", "RUB": "₽", "BRL": "R$", "PHP": "₱",
@@ -115,7 +117,8 @@ def value(positional: list[str], named: dict[str, str]) -> str:
     elif named.get("p") or named.get("s"):
         figures = named.get("p", "") + figures + named.get("s", "")
     power = f"×10^{named['e']}" if named.get("e") else ""
-    unit = with_powers(named.get("u") or named.get("ul") or named.get("unit") or "")
+    unit = named.get("u") or named.get("ul") or named.get("unit") or ""
+    unit = _UNITS.get(unit) or with_powers(unit)
     per = with_powers(named.get("up") or named.get("upl") or "")
     return " ".join(filter(None, [figures + power, unit + (f"/{per}" if per else "")]))
 

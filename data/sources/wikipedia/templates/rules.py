@@ -5,6 +5,7 @@ template. Each rule follows its template's documentation in the English Wikipedi
 """
 
 import re
+import unicodedata
 
 from data.sources.wikipedia.marks import HOLE, SUB, SUB_END, SUP, SUP_END, literal
 from data.sources.wikipedia.templates import arguments, authors, coordinates, figures, forms, measures
@@ -30,6 +31,28 @@ def nihongo(positional: list[str], named: dict[str, str]) -> str | None:
     first, *others = [*positional, "", "", ""][:4]
     inner = ", ".join(filter(None, others))
     return f"{first} ({inner})" if first and inner else first or inner
+
+
+def reading_first(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{nihongo3|English|kanji|romaji}}: romaji (kanji, English)."""
+    english, kanji, romaji, *others = [*positional, "", "", ""]
+    return nihongo([romaji, kanji, english, *others] if romaji else positional, named)
+
+
+def linked_words(positional: list[str], named: dict[str, str]) -> str:
+    """{{linktext|lorem|ipsum}}: lorem ipsum; {{linktext|漢|字}}: 漢字."""
+    is_wide = all(unicodedata.east_asian_width(part[0]) in "WF" for part in positional if part)
+    return ("" if is_wide else " ").join(filter(None, positional))
+
+
+def spaced(positional: list[str], named: dict[str, str]) -> str:
+    """{{thinsp}}: a space; {{thinsp|a|b}}: a b."""
+    return " ".join(positional) if len(positional) > 1 else " "
+
+
+def joined(positional: list[str], named: dict[str, str]) -> str:
+    """{{shy|super|market}}: supermarket, with a soft hyphen inside."""
+    return "".join(positional)
 
 
 def chemistry(positional: list[str], named: dict[str, str]) -> str:
@@ -232,7 +255,8 @@ def phonemes(positional: list[str], named: dict[str, str]) -> str:
 
 FUNCTIONS: dict[str, Rule] = {
     **arguments.FUNCTIONS, "citation": citation,
-    "nihongo": nihongo, "chemistry": chemistry, "equation": equation, "nuclide": nuclide,
+    "nihongo": nihongo, "reading first": reading_first, "linked words": linked_words, "spaced": spaced,
+    "joined": joined, "chemistry": chemistry, "equation": equation, "nuclide": nuclide,
     "junction": junction, "lowered and raised": lowered_and_raised,
     "raised": raised, "lowered": lowered, "raised and lowered": raised_and_lowered, "formula": formula,
     "root": root, "ship": ship, "ship class": ship_class, "verse": verse, "term": term,

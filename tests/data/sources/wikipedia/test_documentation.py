@@ -15,6 +15,34 @@ SENTENCES = [
      "(Казань, romanized: Kazan, lit. ‘cauldron’), (Rome, lit. ‘row’) and Рим, romanized: Rym."),
     ("en", "A ({{age in years, months and days|1775|4|19|1783|9|3}}) is {{age in years|1901|7|9|1950|7|8}}.",
      "A is 48."),
+    ("en", "Of 3 {{solar mass}} or {{Solar radius|1.2|link=y}}, {{val|2|u=M_Solar}}, at {{L4}}, "
+     "{{RA|18|11|2}}.",
+     "Of 3 M☉ or 1.2 R☉, 2 M☉, at L4, 18h 11m 2s."),
+    ("en", "The planets {{mp|2010 TK|7}}, {{mpl-|322756|2001 CK|32}} and {{mpl|Ceres}}.",
+     "The planets 2010 TK7, (322756) 2001 CK32 and Ceres."),
+    ("en", "On {{closed-open|0|1}}, {{open-closed|a, b}}, {{open-open|0|2}} or {{closed-closed|1|''n''}} "
+     "and {{mset|1|2}}.",
+     "On [0, 1), (a, b], (0, 2) or [1, n] and {1, 2}."),
+    ("en", "A {{dfn|ring}} of{{thinsp}}1{{thinsp|m|s}} in {{shy|super|mar|ket}}s{{shy}}, {{frac2|1|3}} of "
+     "9{{pprime}}.",
+     "A ring of 1m s in supermarkets, 1/3 of 9″."),
+    ("en", "It took {{ayd|April 26, 2001|September 26, 2006}}, {{age in years and days|2000|2|29|2001|3|2}}.",
+     "It took 5 years, 153 days, 1 year, 1 day."),
+    ("en", "In {{duration|m=3|s=5}}, {{duration|h=1|m=2}}, {{Duration|1|2|3}}, {{duration||20|4}} or "
+     "{{duration|3:20}}.",
+     "In 3:05, 1:02:00, 1:02:03, 20:04 or 3:20."),
+    ("en", "A quake of {{M|w|7.2}} or {{earthquake magnitude|5}} near {{airport codes|MMJ|RJAF}} or "
+     "{{airport codes||XY}}.",
+     "A quake of Mw 7.2 or M 5 near (IATA: MMJ, ICAO: RJAF) or (ICAO: XY)."),
+    ("en", "By {{IETF RFC|791}} and {{CVE|2020-1}}, {{unichar|00A9}} and {{unichar|0301|Acute}} go "
+     "{{arrow|r}}.",
+     "By RFC 791 and CVE-2020-1, U+00A9 © COPYRIGHT SIGN and U+0301 COMBINING ACUTE ACCENT go →."),
+    ("en", "A {{nihongo3|shrine|神社|jinja}}, a {{nihongo4|castle|城|shiro}} of {{linktext|東|京}} is "
+     "{{linktext|old|stone}}.",
+     "A jinja (神社, shrine), a castle (城, shiro) of 東京 is old stone."),
+    ("en", "Since {{est.|1990}}, {{cx|150 AD}}, of {{proto|Germanic|erþō}}, {{male}} and {{female}}; "
+     "A{{spades}}.",
+     "Since est. 1990, c. 150 AD, of Proto-Germanic *erþō, ♂ and ♀; A♠."),
     ("fr", "À ({{coréen|hangeul=서울|rr=Seoul}}), {{lang|ja|texte=大阪|trans=Ōsaka}}, {{lang|rtl|ar|قط}}",
      "À (서울, Seoul), 大阪 (Ōsaka), قط"),
     ("fr", "Il dit {{citation|texte=bonne nuit}} et {{citation étrangère|en|good night}}.",

@@ -9,7 +9,7 @@ nowrap | nobr | nobreak | small | smaller | small2 | big | bigger | larger | lar
 | quote box | quotebox | block quote | poemquote | poem quote | talk quote | poem | unicode | polytonic
 | nastaliq | hebrew | not a typo | notatypo | proper name | as written | typo
 | columns-list | columns list | col-list | collist | indent | center | ensl | keep
-| mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | nihongo4 | midsize | normal | box
+| mark | highlight | qtalk | lsj | phonetic | citas | lang-* | nihongo2 | midsize | normal | box
 | boxed | overline | vec | lj | ar | he | fr | fa | no italic | noitalics | transparent | gtr | wsl | tsl
 | wl | blockcitat → @text
 
@@ -35,8 +35,9 @@ ill | illm | interlanguage link | interlanguage link multi | link-interwiki | il
 | ikke oversat | ej översatt | нп | нп1 | нп2 | нп3 | нп4 | нп5 | нп6 | не переведено | не преведено
 | не перекладено → @interlanguage
 music → @music
-nihongo | nihongo3 | nihongo foot | нихонго | нихонґо | japonais | japonés | japonês | giapponese | japoński
+nihongo | nihongo4 | nihongo foot | нихонго | нихонґо | japonais | japonés | japonês | giapponese | japoński
 | japans | japanska | японский → @nihongo
+nihongo3 → @reading first
 korean | lang-ko | ko-hhrm | 한국어 → @korean
 
 # Text side by side.
@@ -44,7 +45,7 @@ ce | angbr | angle bracket | hsp → {*:}
 gaps → [{lhs} = ]{*:}[×{base=10}^{e}][ {u}]
 keypress | key press → {*:+}
 hlist | ubl | unbulleted list | csl | comma separated entries | vunblist → {*:, }
-linktext → {*}
+linktext → @linked words
 sortname → {1-2: }
 
 # Citations in a sentence.
@@ -75,7 +76,8 @@ double dagger | ddagger → ‡
 = → =
 · | dot | middot → ␣·␣
 • | bull | bullet → ␣•␣
-nbsp | space | spaces | sp | thinsp | thin space | hair space | hairsp | nnbsp → ␣
+nbsp | space | spaces | sp | hair space | hairsp | nnbsp → ␣
+thinsp | thin space → @spaced
 ndash | endash | en dash | – → –
 spnd | snd | snds | spaced ndash | spaced en dash | spaced endash | dash | sndash | spndsh → ␣–␣
 mdash | emdash | em dash | — | mdashb → —
@@ -89,7 +91,9 @@ times | × → ×
 ruby | ruby-ja → {1}[({2})]
 degree | degrees | deg → {1}°
 prime → {1}′
-shy | wbr | zwj | zwnj | 0 | spc | phantom →
+pprime → {1}″
+shy → @joined
+wbr | zwj | zwnj | 0 | spc | phantom →
 
 # Mathematics and chemistry.
 tmath | mathsf → @formula

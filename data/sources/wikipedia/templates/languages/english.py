@@ -1,8 +1,9 @@
 """Templates of the English Wikipedia."""
 
+import re
 import unicodedata
 
-from data.sources.wikipedia.marks import HOLE
+from data.sources.wikipedia.marks import HOLE, SUB, SUB_END
 from data.sources.wikipedia.templates import dates
 from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.forms import forms_of
@@ -66,12 +67,33 @@ e | esp | x10^ → [×10^{1}]
 10^ → 10^{1}
 £sd → [£{l}][ {s}s][ {d}d]
 sup2 → ²
+frac2 → @fraction
+closed-closed → @closed interval
+closed-open → @interval open above
+open-closed → @interval open below
+open-open → @open interval
+mset → @set
+solar mass | msun → [{1} ]M☉
+solar radius → [{1} ]R☉
+solar luminosity → [{1} ]L☉
+earth mass → [{1} ]M⊕
+earth radius → [{1} ]R⊕
+jupiter mass → [{1} ]MJ
+jupiter radius → [{1} ]RJ
+ra → {1}h[ {2}m][ {3}s]
+dec → {1}°[ {2}′][ {3}″]
+m | earthquake magnitude → @magnitude
+duration → @duration
 railgauge | track gauge | rail gauge | trackgauge | gauge → {1}
 c. | circa | ca. | approx | ca → c. {1}[–{2}]
 floruit | fl. | fl → fl. {1}[–{2}]
 reign | r. → r. {1}[–{2}]
 born | b. → born {1}
 died | d. → died {1}
+est. → est. {1}
+cx → c. {1}[–{2}]
+born-in → b. {1}
+died-in → d. {1}
 bce → [{1} ]BCE
 CE | ce era → [{1} ]CE
 th → th
@@ -113,7 +135,9 @@ myr → RM{1}
 idr → Rp{1}
 currency → @currency
 percentage | pct → @percentage
-age | age in years | ayd | age-years → @age
+age | age in years | age-years → @age
+ayd | age in years and days → @years and days
+un population → @missing
 inrconvert → @rupees
 age in * → @missing
 age in days | age-days | number of days | days between → @days
@@ -125,6 +149,18 @@ nfly | by | mlby | baseball year | nbay | nhly | cfly | cflyear | cfby | mlsy | 
 | asby → {1}
 
 # Names.
+mp | mpl | minor planet → @minor planet
+mpl- → @numbered minor planet
+l1 → L1
+l2 → L2
+l3 → L3
+l4 → L4
+l5 → L5
+airport codes → @airport codes
+ietf rfc | rfc → RFC {1}
+cve → CVE-{1}
+proto → Proto-{1}[ *{2}]
+unichar → @character
 ship → @ship
 sclass | sclass2 | ship class | sclass- | sclass2- → @ship class
 rws | stnlnk | stnlink | stn | station link | lus | rwsa | metrolink stop | dlrs | tws | tram stop | stl
@@ -133,7 +169,6 @@ bibleverse | bibleref | bibleref2 | bibleverse-lb | bibleverse with brackets | b
 cite quran | quran-usc | qref → Quran {1}[:{2}]
 section link | slink | section linkh → {1}[ § {2}]
 see below | see above → ({1})
-linktext → {*}
 nee | née → née[ {1}]
 né → né[ {1}]
 term → @term
@@ -174,6 +209,13 @@ party shortname | party name → {1}
 player | sortperson → {1}
 jct → @junction
 subsup → @lowered and raised
+arrow → @arrow
+male → ♂
+female → ♀
+hearts → ♥
+diams | diamonds → ♦
+clubs → ♣
+spades → ♠
 pad → ␣
 """
 
@@ -185,7 +227,7 @@ inflation-fn | inflation-year | refanchor | pronunciation | ns | pow | vr
 | rint | ric | rail-interchange | rail interchange | access icon
 | ranks | icd9 | icd10 | omim | gnd | lccn | open access | subscription required | registration required
 | hs | hidden sort key | ntsh | dtsh | display none
-| pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
+| in lang | pd-notice | update | expand section | unreferenced * | refimprove * | more citations needed *
 | multiple issues | chinese
 """
 
@@ -254,7 +296,67 @@ def _million_years_ago(positional: list[str], named: dict[str, str]) -> str:
     return f"{age} {next(filter(None, others), 'million years ago')}"
 
 
+def _interval(opening: str, closing: str) -> Rule:
+    """{{closed-open|a|b}}, {{closed-open|a, b}}: [a, b)."""
+    return lambda positional, named: opening + ", ".join(filter(None, positional)) + closing
+
+
+def _magnitude(positional: list[str], named: dict[str, str]) -> str:
+    """{{M|w|7.2}}: Mw 7.2; {{M|7.2}}: M 7.2."""
+    kind = positional[0] if positional and positional[0].isalpha() else ""
+    value = " ".join(positional[bool(kind) :][:1])
+    return f"M{SUB + kind + SUB_END if kind else ''} {value}".rstrip()
+
+
+def _minor_planet(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{mp|2003 UB|313}}: 2003 UB313."""
+    name, number = [*positional, "", ""][:2]
+    return name + (SUB + number + SUB_END if number else "") or None
+
+
+def _numbered_minor_planet(positional: list[str], named: dict[str, str]) -> str | None:
+    """{{mpl-|322756|2001 CK|32}}: (322756) 2001 CK32."""
+    name = _minor_planet(positional[1:], named)
+    return f"({positional[0]}) {name}" if name else next(iter(positional), None)
+
+
+def _airport_codes(positional: list[str], named: dict[str, str]) -> str:
+    """{{airport codes|MMJ|RJAF}}: (IATA: MMJ, ICAO: RJAF)."""
+    codes = zip(("IATA", "ICAO", "FAA LID", "TC LID"), positional)
+    shown = ", ".join(f"{kind}: {code}" for kind, code in codes if code)
+    return shown if named.get("p") == "n" or not shown else f"({shown})"
+
+
+def _character(positional: list[str], named: dict[str, str]) -> str:
+    """{{unichar|00A9}}: U+00A9 © COPYRIGHT SIGN."""
+    code = positional[0] if positional else ""
+    if not _CODE_POINT.fullmatch(code) or int(code, 16) > 0x10FFFF:
+        return f"U+{code}" if code else ""
+    char = chr(int(code, 16))
+    shown = char if char.isprintable() and not unicodedata.combining(char) else ""
+    return " ".join(filter(None, [f"U+{code.upper()}", shown, unicodedata.name(char, "")]))
+
+
+def _arrow(positional: list[str], named: dict[str, str]) -> str:
+    """{{arrow|r}}: →"""
+    direction = (positional[0] if positional else "r").lower()
+    return _ARROWS.get(direction, _ARROWS.get(direction[:1], ""))
+
+
+_CODE_POINT = re.compile(r"[0-9A-Fa-f]{1,6}")
+_ARROWS = {"r": "→", "l": "←", "u": "↑", "d": "↓", "lr": "↔", "rl": "↔", "ud": "↕"}
 _FUNCTIONS: dict[str, Rule] = {
+    "closed interval": _interval("[", "]"),
+    "interval open above": _interval("[", ")"),
+    "interval open below": _interval("(", "]"),
+    "open interval": _interval("(", ")"),
+    "set": _interval("{", "}"),
+    "magnitude": _magnitude,
+    "minor planet": _minor_planet,
+    "numbered minor planet": _numbered_minor_planet,
+    "airport codes": _airport_codes,
+    "character": _character,
+    "arrow": _arrow,
     "literal": _literal,
     "million years ago": _million_years_ago,
     "sic": _sic,
