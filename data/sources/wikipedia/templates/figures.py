@@ -98,6 +98,16 @@ def percentage(positional: list[str], named: dict[str, str]) -> str:
     return f"{share:.{min(int(digits[:9]), 9) if digits.isdecimal() else 0}f}%"
 
 
+def winning_percentage(positional: list[str], named: dict[str, str]) -> str:
+    """{{winning percentage|30|20}}: .600; the third argument counts ties, which are half a win."""
+    try:
+        wins, losses, ties = (float(part or 0) for part in [*positional, "", "", ""][:3])
+        share = (wins + ties / 2) / (wins + losses + ties)
+    except (ValueError, ZeroDivisionError):
+        return HOLE
+    return f"{share:.3f}".removeprefix("0")
+
+
 def _dates(positional: list[str]) -> list[date]:
     """The dates of `1950|5|1|2000|4|30`, `1950-05-01|…` or `1 May 1950|…`."""
     parts = [part for part in positional if part]
@@ -167,6 +177,7 @@ def rupees(positional: list[str], named: dict[str, str]) -> str:
 FUNCTIONS: dict[str, Rule] = {
     "roman": roman,
     "percentage": percentage,
+    "winning percentage": winning_percentage,
     "age": age,
     "days": days,
     "years and days": years_and_days,

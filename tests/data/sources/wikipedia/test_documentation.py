@@ -43,6 +43,10 @@ SENTENCES = [
     ("en", "Since {{est.|1990}}, {{cx|150 AD}}, of {{proto|Germanic|erþō}}, {{male}} and {{female}}; "
      "A{{spades}}.",
      "Since est. 1990, c. 150 AD, of Proto-Germanic *erþō, ♂ and ♀; A♠."),
+    ("en", "In the {{decade|1915}}, {{BWV|565}} ({{aka|Toccata}}, {{cf.|Hill}}) of {{ushr|California|51}}, "
+     "{{ushr|Iowa|AL|X}}, {{USpolabbr|R|NH}}, at {{winpct|30|20}} and {{winning percentage|1|0}}.",
+     "In the 1910s, BWV 565 (a.k.a. Toccata, cf. Hill) of California's 51st congressional district, "
+     "Iowa at-large, R-NH, at .600 and 1.000."),
     ("fr", "À ({{coréen|hangeul=서울|rr=Seoul}}), {{lang|ja|texte=大阪|trans=Ōsaka}}, {{lang|rtl|ar|قط}}",
      "À (서울, Seoul), 大阪 (Ōsaka), قط"),
     ("fr", "Il dit {{citation|texte=bonne nuit}} et {{citation étrangère|en|good night}}.",

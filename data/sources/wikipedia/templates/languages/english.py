@@ -1,10 +1,9 @@
 """Templates of the English Wikipedia."""
 
-import re
 import unicodedata
 
-from data.sources.wikipedia.marks import HOLE, SUB, SUB_END
-from data.sources.wikipedia.templates import dates
+from data.sources.wikipedia.marks import HOLE
+from data.sources.wikipedia.templates import dates, notations
 from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.forms import forms_of
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
@@ -90,6 +89,9 @@ floruit | fl. | fl → fl. {1}[–{2}]
 reign | r. → r. {1}[–{2}]
 born | b. → born {1}
 died | d. → died {1}
+aka | a.k.a. → a.k.a. {1}
+cf. → cf. {1}
+married-in → m. {1}
 est. → est. {1}
 cx → c. {1}[–{2}]
 born-in → b. {1}
@@ -138,6 +140,9 @@ percentage | pct → @percentage
 age | age in years | age-years → @age
 ayd | age in years and days → @years and days
 un population → @missing
+decade | decade link → @decade
+winpct | winning percentage → @winning percentage
+bbl to t → {1} barrels
 inrconvert → @rupees
 age in * → @missing
 age in days | age-days | number of days | days between → @days
@@ -159,6 +164,11 @@ l5 → L5
 airport codes → @airport codes
 ietf rfc | rfc → RFC {1}
 cve → CVE-{1}
+bwv → BWV {1}
+hwv → HWV {1}
+rv → RV {1}
+ushr → @district
+uspolabbr → {1}-{2}
 proto → Proto-{1}[ *{2}]
 unichar → @character
 ship → @ship
@@ -296,67 +306,7 @@ def _million_years_ago(positional: list[str], named: dict[str, str]) -> str:
     return f"{age} {next(filter(None, others), 'million years ago')}"
 
 
-def _interval(opening: str, closing: str) -> Rule:
-    """{{closed-open|a|b}}, {{closed-open|a, b}}: [a, b)."""
-    return lambda positional, named: opening + ", ".join(filter(None, positional)) + closing
-
-
-def _magnitude(positional: list[str], named: dict[str, str]) -> str:
-    """{{M|w|7.2}}: Mw 7.2; {{M|7.2}}: M 7.2."""
-    kind = positional[0] if positional and positional[0].isalpha() else ""
-    value = " ".join(positional[bool(kind) :][:1])
-    return f"M{SUB + kind + SUB_END if kind else ''} {value}".rstrip()
-
-
-def _minor_planet(positional: list[str], named: dict[str, str]) -> str | None:
-    """{{mp|2003 UB|313}}: 2003 UB313."""
-    name, number = [*positional, "", ""][:2]
-    return name + (SUB + number + SUB_END if number else "") or None
-
-
-def _numbered_minor_planet(positional: list[str], named: dict[str, str]) -> str | None:
-    """{{mpl-|322756|2001 CK|32}}: (322756) 2001 CK32."""
-    name = _minor_planet(positional[1:], named)
-    return f"({positional[0]}) {name}" if name else next(iter(positional), None)
-
-
-def _airport_codes(positional: list[str], named: dict[str, str]) -> str:
-    """{{airport codes|MMJ|RJAF}}: (IATA: MMJ, ICAO: RJAF)."""
-    codes = zip(("IATA", "ICAO", "FAA LID", "TC LID"), positional)
-    shown = ", ".join(f"{kind}: {code}" for kind, code in codes if code)
-    return shown if named.get("p") == "n" or not shown else f"({shown})"
-
-
-def _character(positional: list[str], named: dict[str, str]) -> str:
-    """{{unichar|00A9}}: U+00A9 © COPYRIGHT SIGN."""
-    code = positional[0] if positional else ""
-    if not _CODE_POINT.fullmatch(code) or int(code, 16) > 0x10FFFF:
-        return f"U+{code}" if code else ""
-    char = chr(int(code, 16))
-    shown = char if char.isprintable() and not unicodedata.combining(char) else ""
-    return " ".join(filter(None, [f"U+{code.upper()}", shown, unicodedata.name(char, "")]))
-
-
-def _arrow(positional: list[str], named: dict[str, str]) -> str:
-    """{{arrow|r}}: →"""
-    direction = (positional[0] if positional else "r").lower()
-    return _ARROWS.get(direction, _ARROWS.get(direction[:1], ""))
-
-
-_CODE_POINT = re.compile(r"[0-9A-Fa-f]{1,6}")
-_ARROWS = {"r": "→", "l": "←", "u": "↑", "d": "↓", "lr": "↔", "rl": "↔", "ud": "↕"}
 _FUNCTIONS: dict[str, Rule] = {
-    "closed interval": _interval("[", "]"),
-    "interval open above": _interval("[", ")"),
-    "interval open below": _interval("(", "]"),
-    "open interval": _interval("(", ")"),
-    "set": _interval("{", "}"),
-    "magnitude": _magnitude,
-    "minor planet": _minor_planet,
-    "numbered minor planet": _numbered_minor_planet,
-    "airport codes": _airport_codes,
-    "character": _character,
-    "arrow": _arrow,
     "literal": _literal,
     "million years ago": _million_years_ago,
     "sic": _sic,
@@ -371,6 +321,6 @@ _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _
 RULES = {
     "en": _ELEMENT_RULES
     | dropped(DROPPED)
-    | compiled(TABLE, FUNCTIONS | dates.ENGLISH | _FUNCTIONS)
+    | compiled(TABLE, FUNCTIONS | dates.ENGLISH | notations.ENGLISH | _FUNCTIONS)
     | _SHIP_RULES
 }
