@@ -1,7 +1,8 @@
 """Hugging Face's config.json of a `LlamaForCausalLM` as our shape, and back.
 
 LLaMA 1 to 3 and what others trained in their shape. A setting that our model does not have (biases, another
-activation, another scaling of the rotations) is refused by name.
+activation, another scaling of the rotations) is refused by name. Position interpolation (`linear`, arXiv
+2306.15595) is Llama 3.1's scaling with every rotation slow.
 """
 
 import json
@@ -29,6 +30,8 @@ LLAMA3 = {
     "high_freq_factor": "rope_high_freq_factor",
     "original_max_position_embeddings": "rope_original_seq_len",
 }
+# No rotation turns as often as this over the original context, so every one is slow.
+ALL_SLOW = {"rope_low_freq_factor": 8192.0, "rope_high_freq_factor": 16384.0, "rope_original_seq_len": 8192}
 COUNTS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "intermediate_size")
 # (multiple_of, ffn_dim_multiplier) to try: LLaMA's, powers of two, Llama 3's, Llama 2 70B's.
 ROUNDINGS = [(256, 1.0), *((2**power, 1.0) for power in range(12, -1, -1)), (1024, 1.3), (4096, 1.3)]
@@ -73,7 +76,6 @@ def read_config(path: Path) -> tuple[LlamaConfig, bool]:
 
 def their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
     """The config.json for `config`, which transformers 4 and 5 read."""
-    scaling = {key: getattr(config, ours) for key, ours in LLAMA3.items()}
     return {
         "architectures": ["LlamaForCausalLM"],
         **{key: value for key, value in FIXED.items() if key not in NOT_WRITTEN},
@@ -88,11 +90,19 @@ def their_config(config: LlamaConfig, dtype: torch.dtype) -> dict:
         "max_position_embeddings": config.max_seq_len,
         "rms_norm_eps": config.norm_eps,
         "rope_theta": config.rope_theta,
-        "rope_scaling": None if config.rope_scaling == 1 else {"rope_type": "llama3", **scaling},
+        "rope_scaling": _scaling(config),
         "initializer_range": 0.02,
         "use_cache": True,
         "torch_dtype": next(name for name, known in DTYPES.items() if known == dtype),
     }
+
+
+def _scaling(config: LlamaConfig) -> dict | None:
+    if config.rope_scaling == 1:
+        return None
+    if all(getattr(config, key) == value for key, value in ALL_SLOW.items()):
+        return {"type": "linear", "factor": config.rope_scaling}  # the name that old transformers know, too
+    return {"rope_type": "llama3", **{key: getattr(config, ours) for key, ours in LLAMA3.items()}}
 
 
 def _rope(path: Path, theirs: dict) -> dict:
@@ -101,18 +111,21 @@ def _rope(path: Path, theirs: dict) -> dict:
     if not isinstance(rope, dict):
         raise FormatError(f"{path}: rope_scaling={rope}: expected an object with rope_type, or null")
     kind = rope.get("rope_type", rope.get("type", "default"))
-    known = {"default": {}, "llama3": LLAMA3}.get(kind) if isinstance(kind, str) else None
+    kinds = {"default": {}, "linear": {"factor": "rope_scaling"}, "llama3": LLAMA3}
+    known = kinds.get(kind) if isinstance(kind, str) else None
     if known is None or rope.get("partial_rotary_factor", 1.0) != 1.0:
         raise FormatError(
-            f"{path}: rotary embeddings of type {kind!r}; expected LLaMA's default or Llama 3's (llama3), of "
-            "complete heads"
+            f"{path}: rotary embeddings of type {kind!r}; expected LLaMA's default, linear, or Llama 3's "
+            "(llama3), of complete heads"
         )
     theirs = {"rope_theta": rope.get("rope_theta", theirs.get("rope_theta", 10000.0))}
     theirs |= {key: rope.get(key) for key in known}
     numbers = {}
     for key, value in theirs.items():
         numbers[known.get(key, key)] = _number(path, key, value)
-    if known:
+    if kind == "linear" and numbers["rope_scaling"] != 1:
+        numbers |= ALL_SLOW
+    if kind == "llama3":
         refuse_unless_whole_number(path, rope, "original_max_position_embeddings")
         numbers["rope_original_seq_len"] = rope["original_max_position_embeddings"]
     return numbers

@@ -86,6 +86,16 @@ def test_a_model_that_transformers_saved_gives_its_logits(shape, version, tmp_pa
         torch.testing.assert_close(ours(tokens()), theirs(tokens()).logits, rtol=1e-5, atol=1e-5)
 
 
+def test_position_interpolation_keeps_its_name(tmp_path):
+    write(weights_of(drawn(FAMILY["linear"])), tmp_path / "hf", "hf")
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["rope_scaling"] == {"type": "linear", "factor": 4.0}
+    (tmp_path / "hf" / "config.json").write_text(
+        json.dumps(config | {"rope_scaling": {"type": "linear", "factor": 1}})
+    )
+    assert open_huggingface(tmp_path / "hf").config == CONFIG
+
+
 def tied_model() -> LlamaForCausalLM:
     config = TheirConfig(
         vocab_size=208,

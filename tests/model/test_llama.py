@@ -53,6 +53,7 @@ FAMILY = {
         "rope_scaling": 8.0,
         "rope_original_seq_len": 24,
     },
+    "linear": {"rope_scaling": 4.0, "rope_low_freq_factor": 8192.0, "rope_high_freq_factor": 16384.0},
     "wide heads": {"n_kv_heads": 2, "head_size": 24},
 }
 

@@ -22,6 +22,7 @@ FAMILY = {
     "llama 3": LLAMA_3,
     "llama 3.1": SCALED,
     "llama 3.2": replace(SCALED, rope_scaling=32.0),
+    "linear": replace(CONFIG, rope_scaling=4.0, rope_low_freq_factor=8192.0, rope_high_freq_factor=16384.0),
     "wide heads": replace(CONFIG, n_heads=4, n_kv_heads=2, head_size=24),
     "narrow feed-forward": replace(CONFIG, multiple_of=100, ffn_dim_multiplier=100 / 170),
 }

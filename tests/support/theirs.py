@@ -47,6 +47,8 @@ def to_theirs(name: str, tensor: torch.Tensor, head_dim: int) -> torch.Tensor:
 def their_rope(config: LlamaConfig) -> dict:
     if config.rope_scaling == 1:
         return {"rope_type": "default", "rope_theta": config.rope_theta}
+    if config.rope_low_freq_factor == config.rope_original_seq_len:  # every rotation is slow
+        return {"rope_type": "linear", "rope_theta": config.rope_theta, "factor": config.rope_scaling}
     return {
         "rope_type": "llama3",
         "rope_theta": config.rope_theta,
