@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 
 from tests.chaos.faults import KINDS, NEED_ANOTHER_RANK, NEED_NO_RESTART
@@ -165,6 +166,11 @@ class Campaign:
         else:
             if alive:
                 raise RunLost(f"{run.folder}: did not recover from: {kind}\n{run.log_tail()}")
+        if not alive:
+            resumed += run.new_resumptions()
+            if not resumed and kind not in NEED_NO_RESTART:  # it came after the run's end
+                self._next = chain([kind], self._next)
+                return
         one = Survived(
             kind,
             run.ranks,
