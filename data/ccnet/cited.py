@@ -1,7 +1,7 @@
-"""The URLs that Wikipedia cites as references: from its dumps, or from a list.
+"""Collects the URLs that Wikipedia cites as references, from its dumps or from a list.
 
 In: `pages-articles*.xml[.bz2|.gz]` (every `<ref …>…</ref>`, including named and list-defined references), or
-text files with a URL on each line. Out: a file of the sorted 64-bit hashes of the normalized URLs, which any
+text files with one URL per line. Out: a file with the normalized URLs' 64-bit hashes, sorted, which any
 number of processes can search without loading it.
 """
 
@@ -24,7 +24,7 @@ from data.sources.wikipedia.streams import Bad
 from data.tokens.heldout import normalized
 
 _OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
-_MAX_LINE = 64 << 10  # bytes of a line in a list; a longer one is no URL
+_MAX_LINE = 64 << 10  # bytes of a line in a list; anything longer is no URL
 _COMMENT, _COMMENT_END = "<!--", "-->"
 _REFERENCE = re.compile(r"<ref(?:\s[^<>]*)?(?<!/)>", re.IGNORECASE)
 _REFERENCE_END = re.compile(r"</ref\s*>", re.IGNORECASE)
@@ -32,7 +32,7 @@ _URL = re.compile(r"https?://[^\s|\[\]{}<>\"]+", re.IGNORECASE)
 
 
 def write_cited(paths: list[Path], output: Path) -> int:
-    """Write the hashes of all cited URLs; returns how many. Raises DataError for an unreadable file."""
+    """Write the hashes of all cited URLs; return how many. Raises DataError for an unreadable file."""
     found = array("Q")
     for path in paths:
         try:
@@ -60,13 +60,13 @@ def is_cited(url: str, hashes: np.ndarray) -> bool:
 
 
 def url_hash(url: str) -> int:
-    """A 64-bit hash of the URL, normalized as for held-out documents: the scheme and `www.` do not matter."""
+    """A 64-bit hash of the URL, normalized as for held-out documents: scheme and `www.` do not matter."""
     return xxhash.xxh3_64_intdigest(normalized(url).encode(errors="replace"))
 
 
 def references(wikitext: str) -> Iterator[str]:
     """The URLs inside the references of one article."""
-    # Patterns for complete comments or references would search the rest again for each unterminated one.
+    # A pattern for a complete comment or reference would rescan the rest at each unterminated one.
     text = _without_comments(wikitext)
     place = 0
     while begin := _REFERENCE.search(text, place):

@@ -1,8 +1,8 @@
-"""A fastText classifier's file as tables for `data/ccnet/c/native.c`.
+"""Reads a fastText classifier's file into tables for `data/ccnet/c/native.c`.
 
-In: a supervised model with a hierarchical softmax, quantized (.ftz) or not (.bin), as lid.176 is. Out: its
-labels and a function that gives the likeliest one. Formats and arithmetic are those of fastText 0.9.2
-(dictionary.cc, quantmatrix.cc, productquantizer.cc, loss.cc).
+In: a supervised model with a hierarchical softmax, such as lid.176, quantized (.ftz) or not (.bin). Out: a
+function that gives a line's likeliest label. Formats and arithmetic follow fastText 0.9.2 (dictionary.cc,
+quantmatrix.cc, productquantizer.cc, loss.cc).
 """
 
 import mmap
@@ -25,7 +25,7 @@ _CENTROIDS = 256
 
 
 def predictor(path: Path) -> Callable[[str], tuple[str, float]]:
-    """A function from one line to its likeliest label (or "") and that label's probability. Raises Unfit."""
+    """A function from a line to its likeliest label (or "") and that label's probability. Raises Unfit."""
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
     try:
@@ -73,7 +73,7 @@ def _predictor(file: "_Reader", make: Callable) -> Callable[[str], tuple[str, fl
 
 
 def _tree(counts: list[int]) -> np.ndarray:
-    """The children of each node of the Huffman tree over labels, sorted by falling count; -1: a leaf."""
+    """Each node's children in the Huffman tree over the labels (by falling count); -1 marks a leaf."""
     n_labels = len(counts)
     n_nodes = 2 * n_labels - 1
     weight = [*counts, *[10**15] * (n_labels - 1)]
@@ -90,7 +90,7 @@ def _tree(counts: list[int]) -> np.ndarray:
 
 
 class _Reader:
-    """Reads the file from its beginning, without a copy of large tables."""
+    """Reads the file from start to end, without copying large tables."""
 
     def __init__(self, path: Path) -> None:
         with path.open("rb") as file:
@@ -107,7 +107,7 @@ class _Reader:
         return np.frombuffer(self._data, kind, count, self._at - size)
 
     def words(self, count: int) -> tuple[list[bytes], list[int]]:
-        """The words or labels, and how often each occurs."""
+        """The next `count` words or labels, and how often each occurs."""
         names, counts = [], []
         for _ in range(count):
             names.append(self._data[self._at : self._data.find(b"\0", self._at)])

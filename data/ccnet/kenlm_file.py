@@ -1,8 +1,8 @@
-"""A KenLM file as it is searched by `data/ccnet/c/ngrams.c`.
+"""Opens a KenLM file for `data/ccnet/c/ngrams.c` to search.
 
-In: a binary file of `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
-vocabulary. Out: a function that scores a line, given as the numbers of pieces and the texts of others. The
-layout is that of KenLM's binary_format.hh, vocab.hh and trie.hh, version 5.
+In: a binary file from `build_binary trie` (not quantized, pointers not compressed) and the pieces of its
+vocabulary. Out: a function that scores a line, given as the numbers of known pieces and the texts of others.
+The layout follows KenLM's binary_format.hh, vocab.hh and trie.hh, version 5.
 """
 
 import mmap
@@ -19,12 +19,12 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
 
 _MAGIC = b"mmap lm http://kheafield.com/code format version 5\n\0"
 _FIXED, _COUNTS = 88, 108  # where the parameters and the numbers of n-grams begin
-_TRIE = 2  # the plain one of KenLM's model types
+_TRIE = 2  # KenLM's model type for a plain trie
 Score = Callable[[list[int | str]], float]
 
 
 def scorer(path: Path, pieces: list[str], unknown: int) -> Score:
-    """A function to log10 of a line's probability; the piece `unknown` is in no line. Raises Unfit."""
+    """A function that gives log10 of a line's probability; no line has the piece `unknown`. Raises Unfit."""
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
     words = pieces[:unknown] + pieces[unknown + 1 :]

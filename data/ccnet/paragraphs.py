@@ -1,9 +1,9 @@
 """A page's paragraphs (its lines) as 64-bit hashes of their normal form, as CCNet defines them.
 
-In: text whose lines are stripped. Out: an array of `<u8` with one hash per line, in order. The normal form is
-lower case, with every digit replaced by 0, and without control characters and the Unicode punctuation of
-CCNet's list (ASCII punctuation and accents are kept); the hash is the first eight bytes of its SHA-1
-(docs/recipe.md §2).
+In: text with stripped lines. Out: an array of `<u8` with one hash per line, in order. The normal form is
+lower case, has every digit replaced by 0, and lacks control characters and the Unicode punctuation in CCNet's
+list; it keeps ASCII punctuation and accents. The hash is the first eight bytes of its SHA-1 (docs/recipe.md
+§2).
 """
 
 from hashlib import sha1
@@ -17,9 +17,9 @@ CONTROLS = (*range(32), *range(127, 160))
 
 
 class Translation(dict[int, str | int | None]):
-    """A table for `str.translate` that adds digits and other characters when it meets them.
+    """A table for `str.translate` that adds digits and other characters when it first meets them.
 
-    A table of every digit takes a quarter of a second to make.
+    A table of every digit would take a quarter of a second to make.
     """
 
     def __missing__(self, code: int) -> str | int:
@@ -27,7 +27,7 @@ class Translation(dict[int, str | int | None]):
         return found
 
 
-_REMOVED = {*map(ord, PUNCTUATION), *CONTROLS} - {ord("\n")}  # it separates paragraphs
+_REMOVED = {*map(ord, PUNCTUATION), *CONTROLS} - {ord("\n")}  # a newline separates paragraphs
 _NORMAL = Translation({code: None for code in _REMOVED if not chr(code).isdecimal()})
 
 

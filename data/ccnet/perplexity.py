@@ -1,11 +1,12 @@
-"""How much a text differs from Wikipedia: its perplexity under SentencePiece and KenLM models, as in CCNet.
+"""Measures how unlike Wikipedia a text is: its perplexity under SentencePiece and KenLM models, as in CCNet.
 
 In: text and the two model files of its language, under CCNet's names (`en.sp.model`, `en.arpa.bin`). Out:
 10^(-log10 p / (tokens + 1)), with the page as one line. Pages below the corpus's own 30th percentile are
-`head`, those below its 60th `middle`, the rest `tail`; thresholds for another model do not apply.
+`head`, those below its 60th are `middle`, and the rest are `tail`. Thresholds do not carry over from one
+model to another.
 
-`data/ccnet/c` finds SentencePiece's own pieces and KenLM's own scores in less than half of the time. The
-libraries do it if that is not compiled, cannot read a file or differs on a probe.
+`data/ccnet/c` finds SentencePiece's own pieces and KenLM's own scores in less than half the time. The
+libraries are used if that code is not compiled, cannot read a file or differs on a probe.
 """
 
 import random
@@ -25,7 +26,7 @@ from data.tokens import sentencepiece_file
 from data.tokens.sentencepiece_file import CONTROL, UNKNOWN, Facts
 
 HEAD, MIDDLE = 30, 60  # percentiles (CCNet)
-MOST = 1_000_000  # a higher perplexity counts as this, which bounds the table of counts by tenths
+MOST = 1_000_000  # a higher perplexity counts as this, so that the table of counts by tenths is bounded
 # CCNet's replacement for each of its punctuation marks.
 _PUNCTUATION = dict(
     zip("，。、„”“«»」「《》´∶：？！（）；–．～’━〈〉【】％►", ',.,"""""""""\'::?!();-.~\'-<>[]%-')
@@ -48,7 +49,10 @@ _PROBES = ("the river rose again in the night , and many people left .", "a b c 
 
 
 def normalize(text: str) -> str:
-    """Lower case, without accents, digits as 0, punctuation mapped, no control characters or newlines."""
+    """The text in lower case, without accents, control characters or newlines.
+
+    Digits become 0, and punctuation marks become CCNet's replacements.
+    """
     text = text.strip().lower()
     if not text.isascii():
         text = normalized("NFD", text).translate(_ACCENTS)
@@ -59,7 +63,7 @@ class LanguageModel:
     """The two models of one language."""
 
     def __init__(self, pieces: Path, ngrams: Path) -> None:
-        """Raises DataError if either file is not a model, or they do not match."""
+        """Raises DataError if either file is not a model, or if they do not match."""
         for path in (pieces, ngrams):
             if not path.is_file():
                 raise DataError(
@@ -119,7 +123,7 @@ class LanguageModel:
 
 
 def _ordinary(facts: Facts) -> list[int]:
-    """The numbers of the pieces that are text, bytes among them."""
+    """The numbers of the pieces that stand for text, including byte pieces."""
     return np.flatnonzero(~np.isin(facts.kinds, (CONTROL, UNKNOWN))).tolist()
 
 
@@ -135,11 +139,11 @@ def tenths(perplexity: float) -> int:
 
 
 def cutoffs(counts: np.ndarray) -> tuple[float, float]:
-    """The ends of head and middle, from counts by `tenths`: at least 30 % and 60 % of the pages are below."""
+    """The ends of head and middle, from counts by `tenths`: at least 30 % and 60 % of pages are below."""
     below = np.cumsum(counts)
     total = int(below[-1])
     places = (-(-total * percent // 100) for percent in (HEAD, MIDDLE))
-    # One tenth above the page at that place, so that pages with the same perplexity are below.
+    # One tenth above the page at that place, so that pages with the same perplexity are below too.
     head, middle = ((int(np.searchsorted(below, max(1, place))) + 1) / 10 for place in places)
     return head, middle
 
@@ -158,7 +162,7 @@ def _load_ngrams(path: Path) -> kenlm.Model:
     config.show_progress = False
     with path.open("rb") as file:
         begins = file.read(64)
-    # KenLM would read any other file to its end before it fails.
+    # KenLM would read any other file to the end before failing.
     if not begins.startswith(b"mmap lm http://kheafield.com/code") and b"\\data\\" not in begins:
         raise DataError(f"{path}: not a KenLM model")
     try:

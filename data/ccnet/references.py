@@ -1,7 +1,7 @@
-"""Whether a page looks like those that Wikipedia cites: a linear fastText classifier.
+"""Judges whether a page looks like those that Wikipedia cites, with a linear fastText classifier.
 
-In: text and a model with the labels `__label__wiki` and `__label__cc`, RedPajama's names. Out: the
-probability of the first. The model is from floret (as `recipe=ccnet-models` trains it) or from fastText.
+In: text, and a model with RedPajama's labels, `__label__wiki` and `__label__cc`. Out: the probability of the
+first. The model comes from floret (as `recipe=ccnet-models` trains it) or from fastText.
 """
 
 from functools import lru_cache
@@ -16,7 +16,7 @@ CITED, OTHER = "__label__wiki", "__label__cc"
 
 
 def as_line(text: str) -> str:
-    """The text as one line, as the classifier reads it in training and prediction."""
+    """The text as the one line that the classifier reads, in training and in prediction."""
     return " ".join(text.split())
 
 

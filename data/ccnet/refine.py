@@ -1,9 +1,9 @@
-"""CCNet's steps, in order: remove repeated paragraphs; filter by language, perplexity and references.
+"""Runs CCNet's steps in order: remove repeated paragraphs; filter by language, perplexity and references.
 
-In: folders of pages, one for each task (Parquet and report.json). Out: folders in the same form with the kept
-pages, every other page counted under its reason, and the facts found (thresholds, numbers of paragraphs).
-Every task makes a folder that appears complete or not at all, so the result is the same on every engine and
-after any restart.
+In: folders of pages, one per task (Parquet and report.json). Out: folders in the same form with the kept
+pages, reports that count every other page under a reason, and facts about the whole (thresholds, numbers of
+paragraphs). Every task makes a folder that appears complete or not at all, so the result is the same on every
+engine and after any restart.
 """
 
 import json
@@ -39,7 +39,7 @@ class CCNet:
     cutoffs: tuple[float, float] | None = None  # perplexities; None: the corpus's own percentiles
     min_reference: float = 0.25  # (RedPajama)
     skip: frozenset[str] = frozenset()  # any of paragraphs, language, perplexity, references
-    sets: dict[str, int] = field(default_factory=dict)  # file: set within which to compare paragraphs, or 0
+    sets: dict[str, int] = field(default_factory=dict)  # file: the set its paragraphs are compared in (or 0)
 
     def folder(self) -> Path:
         """The folder of the models. Raises DataError if none was given."""
@@ -64,7 +64,7 @@ class CCNet:
     def __call__(
         self, read: list[Path], refined: list[Path], work: Path, on: EngineConfig, progress: Progress
     ) -> dict:
-        """Make `refined` from `read`, with its own files under `work`. Returns the facts."""
+        """Make `refined` from `read`, keeping other files under `work`. Returns the facts."""
         hashed, scored = ([work / name / folder.name for folder in read] for name in ("hashed", "scored"))
         for folder in (*hashed[:1], *scored[:1], *refined[:1], work / "partitions" / "0"):
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +90,7 @@ class CCNet:
         }
 
     def _limits(self, scored: list[Path]) -> dict[str, tuple[float, float]]:
-        """For each language with pages, the perplexities that end head and middle."""
+        """For each language with pages, the perplexities where head and middle end."""
         if "perplexity" in self.skip:
             return {}
         if self.cutoffs:
@@ -144,7 +144,7 @@ def _score(
 def _unique(
     ccnet: CCNet, read: Path, hashed: Path, repeated: dict[int, np.ndarray], counted: dict[str, int]
 ) -> Iterator[Document | Drop]:
-    """The pages without any copy of the paragraphs that occur more than once."""
+    """The pages without the paragraphs that occur more than once; no copy is kept."""
     with repeats.opened_order(hashed) as read_hashes:
         for page in _pages(read):
             hashes = read_hashes(page.text.count("\n") + 1)
@@ -159,14 +159,14 @@ def _unique(
 
 
 def _ahead(items: Iterable[T]) -> Iterator[T]:
-    """The items, made in batches: between one page and the next, a model's tables stay in the CPU's cache."""
+    """The items, made in batches, so that a model's tables stay in the CPU's cache from page to page."""
     items = iter(items)
     while batch := list(islice(items, BATCH)):
         yield from batch
 
 
 def _identified(ccnet: CCNet, page: Document) -> tuple[Document, Facts] | Drop:
-    """The page and what was found, if it is in a requested language."""
+    """The page and what was found about it, if it is in a requested language; else a drop."""
     if "language" in ccnet.skip:
         return page, {}
     name, score = language.identify(page.text, language.model_file(ccnet.models))
@@ -178,7 +178,7 @@ def _identified(ccnet: CCNet, page: Document) -> tuple[Document, Facts] | Drop:
 
 
 def _measured(ccnet: CCNet, page: Document, found: Facts, numbers: dict[str, list[int]]) -> Document:
-    """The page with what was found and its perplexity, which is added, in tenths, to `numbers`."""
+    """The page with what was found and its perplexity. Adds the perplexity, in tenths, to `numbers`."""
     if "perplexity" not in ccnet.skip:
         name = str(found["language"])
         value = round(perplexity.load(ccnet.folder(), name).perplexity(page.text), 1)
@@ -190,8 +190,8 @@ def _measured(ccnet: CCNet, page: Document, found: Facts, numbers: dict[str, lis
 def _select(
     ccnet: CCNet, limits: dict[str, tuple[float, float]], scored: list[Path], refined: list[Path], task: int
 ) -> None:
-    """Keep the pages in head and middle that resemble those that Wikipedia cites."""
-    if not limits and "references" in ccnet.skip:  # nothing to choose by
+    """Keep the pages in head and middle that resemble the ones Wikipedia cites."""
+    if not limits and "references" in ccnet.skip:  # there is nothing to select by
         temporary = folders.aside(folders.own(refined[task]))
         for path in scored[task].iterdir():
             folders.link(path, temporary / path.name)
@@ -217,7 +217,7 @@ def _chosen(ccnet: CCNet, limits: dict[str, tuple[float, float]], page: Document
 
 
 def _refined(items: Iterator[Document | Drop], before: Path, goal: Path) -> Path:
-    """A temporary folder for `goal` with the kept pages, and a report that counts all records of `before`."""
+    """A temporary folder for `goal`: the kept pages, and a report that counts all records of `before`."""
     temporary = folders.aside(folders.own(goal))
     report = Report(**json.loads((before / "report.json").read_text()))
     report = Report(read=report.read - report.kept, dropped=report.dropped)

@@ -1,9 +1,9 @@
-"""Which paragraphs occur more than once: exact, over inputs of any size, in bounded memory.
+"""Finds the paragraphs that occur more than once: exactly, for inputs of any size, in bounded memory.
 
-Two stages. Map: write the hashes of a task's pages, once in the pages' order, and once sorted without
-duplicates. Reduce: take one partition of all tasks' hashes at a time, and give each task those of its hashes
-that another task has too; a task finds repeats among its own pages by itself. Pages are compared only within
-their `set`: the entire input, or groups of 50 files (CCNet). Stages communicate through files alone.
+There are two stages. Map: write the hashes of a task's pages twice, in the pages' order, and sorted without
+duplicates. Reduce: take one partition of all tasks' hashes at a time, and tell each task which of its hashes
+another task has too; a task finds repeats among its own pages by itself. Pages are compared only within their
+`set`: the entire input, or a group of 50 files (CCNet). The stages communicate only through files.
 """
 
 import json
@@ -17,12 +17,12 @@ import numpy as np
 from data import folders
 from data.ccnet.paragraphs import HASH
 
-PARTITION = 1 << 25  # about how many hashes; reducing them takes less than a gigabyte
+PARTITION = 1 << 25  # about how many hashes it holds; reducing them takes less than a gigabyte
 
 
 @dataclass(frozen=True)
 class Partition:
-    """The hashes of one set from `index`/`count` of 2^64 up to (`index` + 1)/`count`."""
+    """The hashes in one set from `index`/`count` of 2^64 up to, but not including, (`index` + 1)/`count`."""
 
     set: int
     index: int
@@ -35,7 +35,7 @@ def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
     of_set: dict[int, bytearray] = {}
     with (temporary / "order").open("wb") as order:
         for number, page in pages:
-            order.write(page.data)  # `tofile` would open the file again
+            order.write(page.data)  # `tofile` would reopen the file
             of_set.setdefault(number, bytearray()).extend(page.data)
     sizes = {}
     for number in sorted(of_set):
@@ -52,7 +52,7 @@ def write_hashes(pages: Iterable[tuple[int, np.ndarray]], folder: Path) -> None:
 
 
 def partitions(hashed: list[Path]) -> list[Partition]:
-    """The partitions to reduce, which depend on the number of hashes alone, not on the engine."""
+    """The partitions to reduce; they depend on the number of hashes alone, not on the engine."""
     total: dict[int, int] = {}
     for folder in hashed:
         for number, size in _sizes(folder).items():
@@ -62,7 +62,7 @@ def partitions(hashed: list[Path]) -> list[Partition]:
 
 
 def reduce_partition(hashed: list[Path], which: Partition, folder: Path) -> None:
-    """Reduce: write into a new `folder`, for each task, those of its hashes that another task has too."""
+    """Reduce: for each task, write which of its hashes another task has too, into a new `folder`."""
     holders = [task for task, one in enumerate(hashed) if which.set in _sizes(one)]
     found = [
         _within(np.load(hashed[task] / f"once-{which.set}.npy", mmap_mode="r"), which) for task in holders
@@ -82,7 +82,7 @@ def reduce_partition(hashed: list[Path], which: Partition, folder: Path) -> None
 
 
 def repeated(hashed: Path, task: int, reduced: list[tuple[Partition, Path]]) -> dict[int, np.ndarray]:
-    """For each set, the sorted hashes of one task that occur more than once in the set."""
+    """For each set, the sorted hashes of one task's paragraphs that occur more than once in the set."""
     found = {}
     for number in _sizes(hashed):
         theirs = [_handed(folder, task) for which, folder in reduced if which.set == number]
@@ -92,7 +92,7 @@ def repeated(hashed: Path, task: int, reduced: list[tuple[Partition, Path]]) -> 
 
 @contextmanager
 def opened_order(hashed: Path) -> Iterator[Callable[[int], np.ndarray]]:
-    """A function that reads the hashes of the next page again, given how many it has."""
+    """A function that rereads the next page's hashes, given how many it has."""
     with (hashed / "order").open("rb") as order:
         yield lambda length: np.frombuffer(order.read(length * HASH.itemsize), HASH)
 

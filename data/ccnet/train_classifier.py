@@ -1,9 +1,9 @@
-"""The classifier of CCNet's last step: pages that Wikipedia cites against other pages of the same lengths.
+"""Trains the classifier of CCNet's last step: pages Wikipedia cites against other pages of the same lengths.
 
-In: pages of the dumps, each cited or drawn at random. Out: `references.bin` (floret, fastText's default
-settings) and the figures for its card. Unlike RedPajama's classifier, it sees each text once, its negatives
-are a random sample, and both classes have equally many pages of each length (in powers of two), so that it
-cannot learn from the length.
+In: pages from the dumps, each cited or drawn at random. Out: `references.bin` (floret with fastText's default
+settings) and the figures for its card. Unlike RedPajama's classifier, it trains on each text only once, its
+negatives are a random sample, and both classes have equally many pages of each length (in powers of two), so
+it cannot learn from the length.
 """
 
 import json
@@ -34,7 +34,7 @@ class Example:
 
 
 def examples(pages: Iterable[Document]) -> list[Example]:
-    """One example for each different text; it is cited if any page with that text is."""
+    """One example for each different text, cited if any page with that text is."""
     found: dict[int, Example] = {}
     for place, page in enumerate(pages):
         line = references.as_line(page.text)
@@ -46,7 +46,7 @@ def examples(pages: Iterable[Document]) -> list[Example]:
 
 
 def balanced(found: list[Example], seed: int, most: int = MOST) -> list[Example]:
-    """A sample drawn by `seed` with equally many of both classes for each length, in the order of reading."""
+    """A sample drawn by `seed`, with equally many of both classes at each length, in reading order."""
     draw = sorted(found, key=lambda one: xxhash.xxh3_64_intdigest(f"{seed}/{one.digest}".encode()))
     chosen: list[Example] = []
     total = min(most, sum(one.cited for one in found)) or 1

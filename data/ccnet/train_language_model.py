@@ -1,7 +1,7 @@
-"""The language model of CCNet's perplexity step: SentencePiece (unigram) and KenLM (5-grams) on Wikipedia.
+"""Trains the models of CCNet's perplexity step on Wikipedia: SentencePiece (unigram) and KenLM (5-grams).
 
-In: paragraphs of prepared Wikipedia text. Out: `<language>.sp.model` and `<language>.arpa.bin`, named as
-CCNet's own models are. `data/ccnet/build_kenlm.sh` builds KenLM's programs.
+In: paragraphs of prepared Wikipedia text. Out: `<language>.sp.model` and `<language>.arpa.bin`, named like
+CCNet's own. `data/ccnet/build_kenlm.sh` builds KenLM's programs.
 """
 
 import io
@@ -40,9 +40,9 @@ def programs() -> tuple[str, str]:
 def train_language_model(
     texts: Iterable[str], folder: Path, language: str, *, pieces: int, memory_gb: int
 ) -> dict[str, int]:
-    """Write the two models into `folder`, the n-grams last. Returns counts for the card.
+    """Write both models into `folder`, the n-grams last. Returns counts for the card.
 
-    Raises DataError if the text is too little for this many `pieces`, or KenLM fails.
+    Raises DataError if there is too little text for this many `pieces`, or if KenLM fails.
     """
     lmplz, build_binary = programs()
     with tempfile.TemporaryDirectory(prefix="relama-", dir=folder) as work:

@@ -1,8 +1,8 @@
-"""A SentencePiece unigram model as tables for `data/ccnet/c/pieces.c`.
+"""Turns a SentencePiece unigram model into tables for `data/ccnet/c/pieces.c`.
 
-In: the library's processor and the facts of its file. Out: a function that gives a line's pieces, as the
-library does: their numbers, and the text of characters that no piece has. Lines of printable ASCII are
-normalized here, because built-in normalizations change only their spaces; the library normalizes all others.
+In: the library's processor and the facts of its file. Out: a function that gives a line's pieces as the
+library does: their numbers, and the text of any characters that no piece has. Lines of printable ASCII are
+normalized here, because built-in normalizations change only their spaces; the library normalizes the rest.
 """
 
 import random
@@ -21,8 +21,8 @@ except ImportError:  # not compiled: there was no C compiler when Relama was ins
     native = None
 
 Encode = Callable[[str], list[int | str] | None]
-_UNKNOWN_PENALTY = np.float32(10)  # below the least score (unigram_model.cc)
-_KEEP_ASCII = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf")  # in lower case, that is
+_UNKNOWN_PENALTY = np.float32(10)  # how far below the lowest score (unigram_model.cc)
+_KEEP_ASCII = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf")  # that is, lower-case ASCII
 _PROBES = (
     "",
     " ",
@@ -35,12 +35,15 @@ _PROBES = (
 
 
 def encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
-    """The pieces of a lower-case line; None if a space is among its unknown characters. Raises Unfit."""
+    """A function that gives a lower-case line's pieces, or None if a space is among its unknown characters.
+
+    Raises Unfit if the compiled code cannot serve this model.
+    """
     if native is None:
         raise Unfit("data/ccnet/c/native.c is not compiled")
     try:
         table = _table(facts, native.Pieces)
-    except (AttributeError, TypeError, ValueError) as error:  # a module compiled before this was written
+    except (AttributeError, TypeError, ValueError) as error:  # the compiled module may be an older version
         raise Unfit(str(error)) from None
     if facts.model_type != UNIGRAM or facts.has_user_defined or facts.space_is_suffix:
         raise Unfit("not a plain unigram model")
@@ -57,7 +60,7 @@ def encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
             pieces = table.encode(" " + " ".join(words)) if words else []
         else:
             pieces = table.encode(processor.normalize(line).replace(SPACE, " "))
-        return by_library(line) if pieces is None else pieces  # it is longer than about 40 KB
+        return by_library(line) if pieces is None else pieces  # None: longer than about 40 KB
 
     if any(encode(probe) != by_library(probe) for probe in _probes(facts)):
         raise Unfit("the library encodes a probe differently")
@@ -65,7 +68,7 @@ def encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
 
 
 def library_encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
-    """The same function, by the library alone; of any model and any line."""
+    """The same function from the library alone, for any model and any line."""
     ordinary = np.flatnonzero(~np.isin(facts.kinds, (CONTROL, UNKNOWN))).tolist()
     numbers: dict[str, int | str] = {facts.pieces[i]: i for i in ordinary}
 
@@ -77,10 +80,10 @@ def library_encoder(processor: SentencePieceProcessor, facts: Facts) -> Encode:
 
 
 def _table(facts: Facts, make: Callable):
-    """The compiled table of the pieces of text."""
+    """The compiled table of the pieces that stand for text."""
     ordinary = np.flatnonzero(~np.isin(facts.kinds, (CONTROL, UNKNOWN, BYTE, UNUSED))).tolist()
     texts = {i: facts.pieces[i].replace(SPACE, " ") for i in ordinary}
-    order = sorted(texts, key=texts.__getitem__)  # as their bytes in UTF-8
+    order = sorted(texts, key=texts.__getitem__)  # in the order of their UTF-8 bytes
     scores = facts.scores[order]
     return make(
         [texts[i] for i in order],
