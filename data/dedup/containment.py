@@ -1,30 +1,31 @@
-"""Books contained in another book: found by sampled shingles, then measured exactly by all of them.
+"""Finds books contained in another book: by sampled shingles first, then measured exactly by all of them.
 
-In: the Parquet files of cleaned books. Out: the (file, row) of each book to drop, the book that contains it,
-and the share of its shingles found there. A shingle is five consecutive words, ignoring case, accents and
-punctuation: one changed word breaks five shingles, so editions that differ in one word of fifty still share
-90 %, while two unrelated novels share less than 1 %. Four stages, whose tasks need only the files of earlier
-stages:
+In: the Parquet files of cleaned books. Out: for each book to drop, its (file, row), the book that contains
+it, and the share of its shingles found there. A shingle is five consecutive words, ignoring case, accents and
+punctuation. One changed word breaks five shingles, so editions that differ in one word of fifty still share
+90 %, while two unrelated novels share less than 1 %. There are four stages; a task reads only what earlier
+stages wrote:
 
     sketch      a file's books           → a sample of their shingles' hashes, sorted
-    candidates  one partition            → pairs in which one book may contain the other, with counts
-    measure     one range of the books   → the number of shingles that each pair shares, exactly
+    candidates  one partition            → pairs where one book may contain the other, with counts
+    measure     one range of the books   → exactly how many shingles each pair shares
     decide      all measured pairs       → the books to drop
 
-**Which book is kept.** Books are sorted by their number of different shingles, longest first, ties by
-(file, row). In that order, a book is dropped if more than 90 % of it is in an earlier book that is kept. If
-two books contain each other, the longer is kept; if A is in B and B in C, but A is not in C, then B is
+**Which book is kept.** Books are sorted by their number of different shingles, longest first; ties are sorted
+by (file, row). In that order, a book is dropped if more than 90 % of it is in an earlier book that is kept.
+If two books contain each other, the longer is kept. If A is in B and B is in C, but A is not in C, then B is
 dropped and A is kept. Of equal books, all but the first are dropped, and the first too if a kept book
 contains it. If two books contain each other or are equal, and both have a date, the newer takes the place of
-the longer or the first (editions.py). The result depends neither on how files divide the books, nor on the
-number of tasks.
+the longer or the first (editions.py). The result does not depend on how the books are divided into files and
+tasks.
 
 **What may be missed.** The sketch keeps one hash in eight (FracMinHash), and all hashes of books of up to
-1,024 shingles. So equal books, and short books in short ones, are always found. A short book in a long one
-is missed if none of its n shingles was kept: (7/8)^(0.9 n), 6e-6 for a page of 100 words, 1e-46 for a
-thousand. Only a book's rarest quarter of hashes is looked up, and 64 hashes of it at most. A dropped book
-has at most a tenth of its shingles outside its holder, so at least 60 % of that quarter are in the holder;
-a candidate needs a quarter of the hashes looked up. Most of an ordinary novel's rarest hashes are in no
+1,024 shingles. So equal books, and short books in short ones, are always found. A short book in a long one is
+missed if none of its n shingles was kept. The probability is (7/8)^(0.9 n): 6e-6 for a page of 100 words,
+1e-46 for a thousand. In each partition, only the rarest quarter of a book's hashes is looked up, at most 64
+of them; only a book with few hashes may have more than a quarter looked up (64 in all). A dropped book has at
+most a tenth of its shingles outside its holder, so at least 60 % of that quarter are in the holder; a
+candidate needs only a quarter of the hashes looked up. Most of an ordinary novel's rarest hashes are in no
 other book, so it makes no pairs. If more than a thousand books share a hash, only the longest thousand are
 considered. Shingles are compared by 64-bit hashes: two books of 10^5 shingles share a false one with
 probability 5e-10.
@@ -47,9 +48,9 @@ from data.documents import read_row
 SHARE = (9, 10)  # a book is dropped if more than this share of it is in another (paper §2.1)
 SAMPLE = 8  # keep one hash in eight
 SHORT = 1024  # shingles; keep all hashes of books up to this length
-CHOSEN = 64  # hashes of a book that are looked up
-MAX_SHARED = 1000  # books considered for one shared hash
-PARTITION = 1 << 22  # about how many hashes; sorting them takes a third of a gigabyte
+CHOSEN = 64  # most hashes of a book to look up in a partition, and fewest in all
+MAX_SHARED = 1000  # most books to consider for one shared hash
+PARTITION = 1 << 22  # about how many hashes it holds; sorting them takes a third of a gigabyte
 
 SORTED = 1 << 22  # hashes sorted at a time
 CACHE = 64 << 20  # bytes of shingles held while pairs are measured
@@ -68,14 +69,14 @@ class Contained:
     row: int
     held_by_file: int
     held_by_row: int
-    share: float  # of the book's different shingles that occur in the kept book
+    share: float  # the share of the book's different shingles that occur in the kept book
 
 
 # ---- sketch
 
 
 def sketch(text_file: Path, out: Path) -> None:
-    """Write the folder `out`: a table of the file's books, and sorted files of their sampled hashes."""
+    """Write the folder `out`: a table of the file's books, and sorted files with their sampled hashes."""
     temporary = folders.aside(folders.own(out))
     books, keys, waiting, n_waiting, n_files = [], [], [], 0, 0
     for row, (text, meta) in enumerate(_texts(text_file)):
@@ -118,22 +119,22 @@ def _write_sorted(waiting: list[np.ndarray], path: Path) -> None:
 
 
 def n_partitions(sketches: list[Path]) -> int:
-    """The number of partitions of the hashes, which depends on their number alone."""
+    """How many partitions to make of the hashes; depends on the number of hashes alone."""
     paths = (path for one in sketches for path in folders.matching(one, "hashes-*.npy"))
     sizes = (np.load(path, mmap_mode="r").size for path in paths)
     return max(1, -(-sum(sizes) // PARTITION))
 
 
 def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -> None:
-    """Write the folder `out` for one partition: the pairs found, and how many hashes of each book were looked
-    up. Books are numbered across all sketches."""
+    """Write the folder `out` for one partition: the pairs found, and how many hashes of each book were
+    looked up. Books are numbered across all sketches."""
     books = Books(sketches)
     hashes, owners = _partition(sketches, books, index, n_partitions)
     order = np.lexsort((books.position[owners], hashes))
     hashes, owners = hashes[order], owners[order]
     new = changes(hashes)
     starts = np.flatnonzero(new)
-    which = np.cumsum(new) - 1  # each entry's index among the different hashes
+    which = np.cumsum(new) - 1  # the index of each entry's hash among the different hashes
     sharing = np.diff(starts, append=len(hashes))[which]
     short = hashes % np.uint64(SAMPLE) != 0
     lookups = _lookups(owners, short, sharing, n_partitions)
@@ -151,7 +152,7 @@ def candidates(sketches: list[Path], index: int, n_partitions: int, out: Path) -
 
 
 class Books:
-    """All books of all sketches: their numbers of shingles, places by length, and first equal books."""
+    """All books of all sketches: each one's number of shingles, place by length, and first equal book."""
 
     def __init__(self, sketches: list[Path]) -> None:
         tables = [np.load(one / "books.npy") for one in sketches]
@@ -179,7 +180,7 @@ class Books:
 def _partition(
     sketches: list[Path], books: Books, index: int, n_partitions: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The hashes of one partition and their books, leaving out books that equal an earlier one."""
+    """The hashes in one partition, and the book of each, without books that equal an earlier one."""
     low, high = (-(-(2**64) * edge // n_partitions) for edge in (index, index + 1))
     hashes, owners = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for number, one in enumerate(sketches):
@@ -197,10 +198,10 @@ def _partition(
 
 
 def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_partitions: int) -> np.ndarray:
-    """The entries to look up: from the rarest quarter of each book and each tier (short or not).
+    """The entries to look up: from the rarest quarter of each book's hashes in each tier (short or not).
 
-    All of the quarter if it has at most CHOSEN entries, else CHOSEN of them, evenly spread; over all
-    partitions, at least CHOSEN.
+    All of the quarter if it has at most CHOSEN entries, else CHOSEN of them, evenly spread. A book with few
+    hashes may give more than a quarter, so that all partitions together look up CHOSEN.
     """
     order = np.lexsort((sharing, short, owners))  # stable: ties keep the order of their hashes
     new = changes(owners[order]) | changes(short[order])
@@ -215,7 +216,7 @@ def _lookups(owners: np.ndarray, short: np.ndarray, sharing: np.ndarray, n_parti
 
 
 def _pairs(owners: np.ndarray, lookups: np.ndarray, longer: np.ndarray, short: bool) -> np.ndarray:
-    """Pairs of a book and each earlier book that shares a looked-up entry, with the number of such entries.
+    """Pairs of a book and an earlier book that shares a looked-up hash, with the number of such hashes.
 
     Counted a few million at a time.
     """
@@ -246,7 +247,7 @@ def _pairs(owners: np.ndarray, lookups: np.ndarray, longer: np.ndarray, short: b
 def measure(
     text_files: list[Path], sketches: list[Path], counts: list[Path], index: int, n_ranges: int, out: Path
 ) -> None:
-    """Write to the file `out` how many shingles each pair of one range of the books shares; SHARED."""
+    """Write to the file `out`, as SHARED, how many shingles the pairs in one range of the books share."""
     books = Books(sketches)
     held: OrderedDict[int, np.ndarray] = OrderedDict()
     measured = []
@@ -258,7 +259,7 @@ def measure(
 
 
 def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -> list[tuple[int, int]]:
-    """The pairs to measure: those for which at least a quarter of the looked-up hashes were found."""
+    """The pairs to measure: those that share at least a quarter of the looked-up hashes."""
     n_books = len(books.position)
     low, high = (n_books * edge // n_ranges for edge in (index, index + 1))
     looked_up = np.zeros((high - low, 2), np.int64)
@@ -279,7 +280,7 @@ def _candidates(books: "Books", counts: list[Path], index: int, n_ranges: int) -
 def _shingles_of(
     books: "Books", text_files: list[Path], number: int, held: OrderedDict[int, np.ndarray]
 ) -> np.ndarray:
-    """All shingles of a book; the most recently used are cached, up to CACHE bytes."""
+    """All shingles of a book; the most recently used books are cached, up to CACHE bytes."""
     if number not in held:
         file, row = books.place(number)
         held[number] = shingles(read_row(text_files[file], row).text)
@@ -299,7 +300,8 @@ def decide(sketches: list[Path], measured: list[Path]) -> list[Contained]:
     share, total = SHARE
     table = table[table["shared"] * np.uint64(total) > books.shingles[table["book"]] * np.uint64(share)]
     position, of_holder = books.position[table["book"]], books.position[table["holder"]]
-    order = np.lexsort((of_holder, -table["shared"].astype(np.int64), position))  # holders come first
+    # Longest books first, so that a holder is decided before the books in it.
+    order = np.lexsort((of_holder, -table["shared"].astype(np.int64), position))
     held_by: dict[int, tuple[int, int]] = {}  # book: holder, shared
     for book, holder, shared in table[order].tolist():
         if book not in held_by and holder not in held_by:

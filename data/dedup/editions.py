@@ -1,9 +1,9 @@
-"""Of two editions of a book, the newer is kept.
+"""Keeps the newer of two editions of a book.
 
 Containment keeps the longer of two books. If each contains the other (more than a given share of either is in
-the other), they are editions of one book, and the newest by what their headers declare takes the place of the
-longest: the later date of release or update, then the higher number. An edition whose date is unknown, or the
-same, is no newer.
+the other), they are editions of one book, and the newest takes the place of the longest. Which is newer is
+read from their headers: the later date of release or update, then the higher edition number. An edition
+without a known date is never newer.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-AGES = "ages.npy"  # in each sketch: the key of each of its books
+AGES = "ages.npy"  # in each sketch: its books' keys
 _DATE_DIGITS = 8  # YYYYMMDD
 
 Holders = dict[int, tuple[int, int]]  # book: the book that contains it, and the shingles they share
@@ -28,22 +28,25 @@ def age_key(meta: str) -> int:
 
 
 def ages(sketches: list[Path]) -> list[int]:
-    """The key of each book of these sketches."""
+    """The key of each book in these sketches."""
     return [key for one in sketches for key in np.load(one / AGES).tolist()]
 
 
 @dataclass(frozen=True)
 class Editions:
-    """What is known about all books, by their numbers."""
+    """What is known about all books, by number."""
 
     ages: list[int]
-    copies: dict[int, list[int]]  # first of several equal books: the others
+    copies: dict[int, list[int]]  # the first of several equal books: the others
     shared: dict[tuple[int, int], int]  # shingles that two books share, the lower number first
     shingles: list[int]
     share: tuple[int, int]
 
     def newest_kept(self, held_by: Holders) -> Holders:
-        """The books to drop, given those that length decides, of equal books only the first."""
+        """All books to drop, with their holders.
+
+        `held_by`: those that length alone decides, with only the first of equal books.
+        """
         held_by = self._exchanged(held_by)
         result = {}
         for first, (holder, count) in held_by.items():
@@ -57,7 +60,7 @@ class Editions:
         return result
 
     def _exchanged(self, held_by: Holders) -> Holders:
-        """Each holder's newest edition in its place. What only the older edition contains is kept."""
+        """The same with each holder's newest edition in its place; what only the older contains is kept."""
         held: dict[int, list[int]] = {}
         for book, (holder, _) in sorted(held_by.items()):
             held.setdefault(holder, []).append(book)
@@ -74,7 +77,7 @@ class Editions:
         return result
 
     def _newest(self, first: int) -> int:
-        """Of equal books the newest; the first if its date is unknown."""
+        """The newest of equal books; the first if its own date is unknown."""
         return (
             max([first, *self.copies.get(first, ())], key=self.ages.__getitem__)
             if self.ages[first]
@@ -88,6 +91,6 @@ class Editions:
         return self.shared.get((min(one, other), max(one, other)), 0)
 
     def _is_in(self, book: int, other: int) -> bool:
-        """Whether most of a book is in another."""
+        """Whether more than the given share of a book is in another."""
         share, total = self.share
         return self._common(book, other) * total > self.shingles[book] * share

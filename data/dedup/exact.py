@@ -1,8 +1,8 @@
-"""Exact duplicates over an entire source, in bounded memory: the first of equal texts is kept.
+"""Finds exact duplicates in an entire source, in bounded memory; the first of equal texts is kept.
 
-Two stages. Map: the hashes of a reading task's documents, sorted. Reduce: one partition of all tasks' hashes
-at a time; every document but the first of each hash, by (task, row), is marked. So the result depends on the
-order of the documents alone.
+There are two stages. Map: sort the hashes of a reading task's documents. Reduce: take one partition of all
+tasks' hashes at a time, and mark every document but the first of each hash, by (task, row). So the result
+depends on the order of the documents alone.
 """
 
 from collections.abc import Iterable
@@ -13,13 +13,13 @@ import xxhash
 
 from data.documents import Document
 
-PARTITION = 1 << 24  # about how many documents; sorting their hashes takes half a gigabyte
+PARTITION = 1 << 24  # about how many documents it holds; sorting their hashes takes half a gigabyte
 HASH = np.dtype([("high", "<u8"), ("low", "<u8"), ("row", "<u4")])
 MARK = np.dtype([("task", "<u4"), ("row", "<u4")])
 
 
 class Hashes:
-    """Collects the hashes of a task's documents, in their order."""
+    """Collects the hashes of a task's documents, in order."""
 
     def __init__(self) -> None:
         self._digests: list[bytes] = []
@@ -36,12 +36,12 @@ class Hashes:
 
 
 def n_partitions(n_documents: int) -> int:
-    """The number of partitions of the hashes, which depends on the number of documents alone."""
+    """How many partitions to make of the hashes; depends on the number of documents alone."""
     return max(1, -(-n_documents // PARTITION))
 
 
 def mark(hash_files: Iterable[Path], index: int, n_partitions: int) -> np.ndarray:
-    """The documents of one partition that repeat an earlier one: (task, row), sorted; MARK."""
+    """The documents in one partition that repeat an earlier one: an array of MARK, sorted by (task, row)."""
     low, high = (np.uint64(min(-(-(2**64) * edge // n_partitions), 2**64 - 1)) for edge in (index, index + 1))
     found, tasks = [], []
     for task, path in enumerate(hash_files):

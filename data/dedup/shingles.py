@@ -1,4 +1,4 @@
-"""A text's shingles: five consecutive words, ignoring case, accents and punctuation, as 64-bit hashes."""
+"""A text's shingles (five consecutive words, ignoring case, accents and punctuation) as 64-bit hashes."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _ACCENT = re.compile("[\u0300-\u036f]")
 
 
 def shingles(text: str) -> np.ndarray:
-    """The sorted hashes of all different shingles; a text of fewer than five words is one shingle."""
+    """The sorted hashes of all different shingles, (n,) uint64; fewer than five words are one shingle."""
     words = _word_hashes(text)
     if not len(words):
         return words
@@ -54,7 +54,7 @@ def _pieces(text: str) -> Iterator[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The words: letters and digits in lower case without accents; each ideograph or kana is one word."""
+    """The words: lower-case letters and digits, without accents; each ideograph or kana is one word."""
     if text.isascii():
         return _WORD.findall(text.lower())
     folded = _ACCENT.sub("", normalized("NFKD", text).casefold())
@@ -62,5 +62,5 @@ def _words(text: str) -> list[str]:
 
 
 def changes(column: np.ndarray) -> np.ndarray:
-    """Where a value differs from the one before it."""
+    """Where a value differs from the one before it, (n,) bool; the first always does."""
     return np.append(np.ones(min(1, len(column)), bool), column[1:] != column[:-1])

@@ -1,8 +1,8 @@
-"""The stages between reading and writing that find a source's duplicates.
+"""Finds a source's duplicates, in stages between reading and writing.
 
-In: the folders that the reading tasks made. Out: files under `marks`, from which each writing task takes the
-rows to drop, with a detail for each. `exact`: equal texts (`data/dedup/exact.py`); `contained`: books inside
-another (`data/dedup/containment.py`). Every task makes a file or folder that appears complete or not at all.
+In: the folders that the reading tasks made. Out: files under `marks` that tell each writing task which rows
+to drop, and why. `exact` finds equal texts (`data/dedup/exact.py`), `contained` finds books inside other
+books (`data/dedup/containment.py`). Every task makes a file or folder that appears complete or not at all.
 """
 
 import json
@@ -24,7 +24,7 @@ DETAILS = "details.json"
 def find(
     kind: str, read: list[Path], n_documents: int, marks: Path, on: EngineConfig, status: Callable[[], None]
 ) -> None:
-    """Mark the documents to drop; `kind` is "exact" or "contained". Finished tasks are not repeated."""
+    """Mark the documents to drop; `kind` is "exact" or "contained". Does not repeat finished tasks."""
 
     def stage(name: str, made: list[Path], work: Callable[[int], None]) -> None:
         todo = [item for item, path in enumerate(made) if not path.exists()]
@@ -49,7 +49,7 @@ def find(
 
 
 def marked(marks: Path, task: int) -> dict[int, str]:
-    """The rows to drop among a reading task's documents, each with its detail ("": an exact duplicate)."""
+    """The rows to drop from a reading task's documents, each with a detail ("" for an exact duplicate)."""
     rows: dict[int, str] = {}
     for path in folders.matching(marks, "[0-9]*.npy"):
         table = np.load(path, mmap_mode="r")
@@ -84,7 +84,7 @@ def _measure(
 def _decide(
     read: list[Path], texts: list[Path], sketches: list[Path], measured: list[Path], marks: Path
 ) -> None:
-    """The books to drop, by task and row, each with its holder and the share."""
+    """Write the books to drop, by task and row, each with its holder and the share found there."""
     place_of, n_rows = {}, dict.fromkeys(range(len(read)), 0)
     task_of = {folder: number for number, folder in enumerate(read)}
     for file, path in enumerate(texts):
