@@ -1,8 +1,8 @@
-"""Cleaned text to a token store: encoded once, shuffled by a hash, written shard by shard.
+"""Makes a token store from cleaned text: encodes it once, shuffles by a hash, writes shard by shard.
 
-Two stages in bounded memory (`data/tokens/stages.py`) make a store that depends on the documents and the
-seed alone, not on the number of processes. Documents whose hash of the URL (or of the text, if they have no
-URL) is below `heldout` form a separate split.
+The stages run in bounded memory (`data/tokens/stages.py`); the store depends on the documents and the
+settings alone, not on the number of processes. A share `heldout` of the documents, chosen by a hash of their
+URL (or of their text, if they have none), forms a separate split.
 """
 
 import json
@@ -28,7 +28,7 @@ from data.tokens.stages import SPLITS, Plan, encode_file, merge_bundle, text_byt
 from data.tokens.store import VERSION, manifest_checksum, tokenizer_files
 from data.tokens.tokenizer import Tokenizer
 
-SHARD_BYTES = 1 << 30  # about how much text a shard holds; writing it takes twice its tokens in memory
+SHARD_BYTES = 1 << 30  # about how much text a shard holds; writing one takes twice its tokens in memory
 
 
 def build_store(
@@ -42,9 +42,9 @@ def build_store(
     on: EngineConfig = engine.INLINE,
     shard_bytes: int = SHARD_BYTES,
 ) -> dict:
-    """Make the store of `text_folder` in `output`, complete or not at all; returns its manifest.
+    """Make the store of `text_folder` in `output`, complete or not at all; return its manifest.
 
-    Resumes interrupted work. Raises DataError if the text cannot be read.
+    Resumes interrupted work. Raises DataError if the text cannot be read or a shard is incomplete.
     """
     files = tuple(text_files(text_folder))
     sizes = [text_bytes(path) for path in files]
@@ -75,7 +75,7 @@ def build_store(
     manifest = _manifest(plan, source, text_folder, output, shards)
     folders.write_whole(plan.store / "manifest.json", json.dumps(manifest, indent=1))
     folders.commit(plan.store, output)
-    shutil.rmtree(work_folder(output))  # only now: until the commit everything can be resumed
+    shutil.rmtree(work_folder(output))  # only now, because a killed build resumes from it until the commit
     train = manifest["splits"]["train"]
     progress.say(
         f"{train['tokens']:,} tokens in {train['documents']:,} document{'s' * (train['documents'] != 1)} "
@@ -86,18 +86,18 @@ def build_store(
 
 
 def work_folder(output: Path) -> Path:
-    """The folder in which the store `output` is made."""
+    """The folder where the store `output` is built."""
     return output.with_name(output.name + ".work")
 
 
 def _begun(output: Path, settings: dict) -> Path:
-    """The work folder that is named by a hash of these settings; deletes those of other settings.
+    """The work folder, named by a hash of these settings; deletes the folders of other settings.
 
     So a process left over from an earlier attempt cannot write into a store with other settings.
     """
     work = work_folder(output)
     own = work / xxhash.xxh3_64_hexdigest(json.dumps(settings, sort_keys=True).encode())
-    shutil.rmtree(output.with_name(output.name + ".tmp"), ignore_errors=True)  # of an earlier version
+    shutil.rmtree(output.with_name(output.name + ".tmp"), ignore_errors=True)  # an earlier version's
     for other in work.iterdir() if work.is_dir() else ():
         if other != own:
             shutil.rmtree(other)
@@ -108,7 +108,7 @@ def _begun(output: Path, settings: dict) -> Path:
 
 def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress: Progress) -> None:
     todo = [file for file in range(len(plan.files)) if not plan.is_encoded(file)]
-    for file in todo:  # a marker whose files are damaged must not count as progress
+    for file in todo:  # a marker with damaged files must not count as progress
         plan.encoded_mark(file).unlink(missing_ok=True)
     before, started = sum(sizes) - sum(sizes[file] for file in todo), time.monotonic()
 
@@ -122,9 +122,9 @@ def _encode(plan: Plan, sizes: list[int], on: EngineConfig, logs: Path, progress
 
 
 def _with_something_held_out(plan: Plan, progress: Progress) -> Plan:
-    """The plan with one document, or its end, held out if the share selects none; prints which."""
+    """The plan, with one document or its end held out if the share selects none; prints which."""
     marks = [json.loads(plan.encoded_mark(file).read_text()) for file in range(len(plan.files))]
-    chosen = next((Apart(**mark["apart"]) for mark in marks if mark["apart"]), None)  # before a restart
+    chosen = next((Apart(**mark["apart"]) for mark in marks if mark["apart"]), None)  # by an earlier attempt
     if chosen is None:
         if plan.heldout <= 0 or any(mark["heldout"] for mark in marks):
             return plan
@@ -177,7 +177,7 @@ def _jobs(plan: Plan) -> list[tuple[str, int]]:
 
 
 def _verified_shards(plan: Plan) -> dict[str, dict]:
-    """The shards by name, after checking that no file, document or token is missing. Raises DataError."""
+    """The shards by name. Raises DataError if a file, document or token is missing."""
     jobs = _jobs(plan)
     made = [json.loads(plan.shard_mark(*job).read_text()) for job in jobs]
     shards = {entry["file"]: entry for entry in made if entry is not None}
@@ -193,7 +193,7 @@ def _verified_shards(plan: Plan) -> dict[str, dict]:
             f"{plan.folder}: the shards hold {', '.join(wrong)}; delete this folder and run the same command "
             "again"
         )
-    for entry in shards.values():  # those that an earlier version wrote
+    for entry in shards.values():  # an earlier version wrote shards without sums
         sums.add(plan.store / entry["file"], entry["xxh3"])
     names = {entry[key] for entry in shards.values() for key in ("file", "documents_file")}
     names |= {sums.name_for(entry["file"]) for entry in shards.values()}
@@ -222,5 +222,5 @@ def _manifest(plan: Plan, source: str, text_folder: Path, output: Path, shards: 
         "splits": splits,
     }
     if plan.apart:
-        manifest["apart"] = asdict(plan.apart)  # held out although the share selects no document
+        manifest["apart"] = asdict(plan.apart)  # held out because the share selects no document
     return {**manifest, "xxh3": manifest_checksum(manifest)}

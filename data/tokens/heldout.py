@@ -1,7 +1,7 @@
-"""Which documents are held out: a function of their URL, the same in all sources, or of their text.
+"""Chooses the documents to hold out by their URL, or by their text if they have none, alike in all sources.
 
-In a small corpus the share may select no document. Then one is chosen (`Apart`): the first that a larger
-share would select, or only its end if the document is much larger than the share.
+In a small corpus the share may select no document. Then the first document that a larger share would select
+is held out (`Apart`), or only its end if it is much larger than the share.
 """
 
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import xxhash
 
-LEAST = 8192  # fewest bytes to hold out (about 2,048 tokens), but never more than MOST
+LEAST = 8192  # fewest bytes to hold out (about 2,048 tokens), unless that exceeds MOST
 MOST = 0.1  # largest share of all text
 TOO_LITTLE = 4096  # hold out nothing if all text is less than this many bytes
 
 
 @dataclass(frozen=True)
 class Apart:
-    """The one document to hold out, or how many bytes of its end (None: all of it)."""
+    """The one document to hold out: its last `end_bytes` bytes, or all of it (None)."""
 
     file: int
     row: int
@@ -29,15 +29,15 @@ def is_heldout(url: str, text: str, share: float) -> bool:
 
 
 def place_of(url: str, text: str) -> int:
-    """A 64-bit hash, uniform over documents; those with the lowest are held out."""
+    """A 64-bit hash, uniform over documents; the documents with the lowest are held out."""
     name = normalized(url) if url else text
     return xxhash.xxh3_64_intdigest(b"heldout\0" + name.encode())
 
 
 def choose(file: int, row: int, size: int, total: int, n_documents: int, share: float) -> Apart | None:
-    """What to hold out if the share selects nothing: the document with the lowest place, its end, or None.
+    """What to hold out if the share selects nothing: the document with the lowest place, its end, or nothing.
 
-    `size` and `total` are the bytes of its text and of all text.
+    `size` and `total` are the bytes of its text and of all text. None if there is too little text.
     """
     if share <= 0 or total < TOO_LITTLE:
         return None
@@ -48,7 +48,7 @@ def choose(file: int, row: int, size: int, total: int, n_documents: int, share: 
 
 
 def cut_end(text: str, end_bytes: int) -> tuple[str, str]:
-    """Cut the text about `end_bytes` before its end, at a paragraph, line, sentence or word."""
+    """Cut the text about `end_bytes` before its end, at a paragraph, line, sentence or word if possible."""
     content = text.encode()
     target = len(content[: len(content) - end_bytes].decode(errors="ignore"))
     earliest = max(1, target - (len(text) - target))
@@ -61,9 +61,9 @@ def cut_end(text: str, end_bytes: int) -> tuple[str, str]:
 
 
 def normalized(url: str) -> str:
-    """A URL without the parts that may differ between two crawls of the same page.
+    """A URL without what may differ between two crawls of the same page.
 
-    These are the scheme, `www.`, the default port, the host's case, the last slash and the fragment.
+    That is the scheme, `www.`, the default port, the host's case, trailing slashes and the fragment.
     """
     try:
         parts = urlsplit(url.strip())

@@ -1,7 +1,7 @@
-"""A tokenizer.json of Hugging Face's tokenizers: byte-level BPE as in Llama 3, or like SentencePiece.
+"""A tokenizer.json of Hugging Face's tokenizers: byte-level BPE, as in Llama 3, or SentencePiece-like.
 
-The library is the reference for its ids. BOS and EOS are not in that file: tokenizer_config.json next to it
-names them, or else they are known names of the special tokens.
+The library is the reference for its ids. The file does not say which tokens are BOS and EOS: the
+tokenizer_config.json next to it does, or else they are special tokens with well-known names.
 """
 
 import hashlib
@@ -23,12 +23,12 @@ KNOWN = {
     "eos_token": ("<|end_of_text|>", "</s>", "<eos>", "<|endoftext|>"),
 }
 BYTE = re.compile("<0x[0-9A-F]{2}>")
-# What may differ between two files that give the same ids.
+# These may differ between two files that give the same ids.
 NOT_IDS = ("post_processor", "truncation", "padding")
 
 
 class JsonModel:
-    """Raises DataError if `content`, read from `path`, is not a tokenizer with BOS and EOS."""
+    """A tokenizer.json. Raises DataError if `content`, read from `path`, is not one with BOS and EOS."""
 
     name = "tokenizers"
 
@@ -40,7 +40,7 @@ class JsonModel:
         except Exception as error:  # tokenizers raises plain Exceptions
             line = (str(error).splitlines() or ["empty"])[0]
             raise DataError(f"{path}: not a tokenizer.json of the tokenizers library ({line})") from None
-        self._tokenizer.encode_special_tokens = True  # written literally in a text, they are text
+        self._tokenizer.encode_special_tokens = True  # a special token written out in a text is text
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
         self._vocabulary = self._tokenizer.get_vocab(with_added_tokens=True)
@@ -60,14 +60,14 @@ class JsonModel:
 
     @cached_property
     def piece_bytes(self) -> np.ndarray:
-        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a special token 0."""
+        """UTF-8 bytes of each id's text, (vocab,) int64; 1 for a byte piece, 0 for a special token."""
         kinds = set(_types(self._parsed.get("decoder")))
         sizes = np.zeros(self.vocab_size, dtype=np.int64)
         for piece, i in self._vocabulary.items():
             if i in self._added:
                 sizes[i] = 0 if self._added[i].special else len(piece.encode())
             elif "ByteLevel" in kinds:
-                sizes[i] = len(piece)  # a character stands for a byte
+                sizes[i] = len(piece)  # each character stands for a byte
             elif "ByteFallback" in kinds and BYTE.fullmatch(piece):
                 sizes[i] = 1
             else:
@@ -76,28 +76,28 @@ class JsonModel:
 
     @cached_property
     def adds_space(self) -> bool:
-        """Whether a space is put before every document, as SentencePiece does."""
+        """Whether every document gets a leading space, as with SentencePiece."""
         return int(self.piece_bytes[self.encode("a")].sum()) > 1
 
     @property
     def every_piece(self) -> list[str]:
-        """Short texts with each piece of the vocabulary in one, as far as a piece alone is text."""
+        """Short texts that together contain every piece of the vocabulary that has text."""
         return in_texts([self.decode([i]) for i in np.flatnonzero(self.piece_bytes).tolist()])
 
     @property
     def special(self) -> list[str]:
-        """Tokens that were added to the model, and byte pieces: encoded by the library alone."""
+        """Tokens added to the model, and byte pieces; only the library encodes texts that contain them."""
         return [token.content for token in self._added.values()] + [
             piece for piece in self._vocabulary if BYTE.fullmatch(piece)
         ]
 
     @property
     def pieces(self) -> dict[str, int]:
-        """The ids of the model's own pieces, without those added to it."""
+        """The ids of the model's own pieces, without added tokens."""
         return self._tokenizer.get_vocab(with_added_tokens=False)
 
     def with_bos(self) -> str:
-        """The tokenizer.json, with a post-processor that puts BOS before a text, as training does."""
+        """The tokenizer.json with a post-processor that puts BOS before a text, as training does."""
         plain = tokenizers.Tokenizer.from_str(self._content)
         ids = plain.encode("a", add_special_tokens=False).ids
         if plain.encode("a").ids == [self.bos_id, *ids]:
@@ -136,7 +136,7 @@ class JsonModel:
 
 
 def _types(part: object) -> Iterator[str]:
-    """The types of a decoder and of those in it."""
+    """The types of a decoder and of the decoders inside it."""
     if isinstance(part, dict):
         yield str(part.get("type"))
         for inner in part.get("decoders") or ():

@@ -1,4 +1,4 @@
-"""LLaMA's own tokenizer: its size, and the settings that its tokenizer.model records (docs/recipe.md §3)."""
+"""LLaMA's own tokenizer: its size, and the settings recorded in its tokenizer.model (docs/recipe.md §3)."""
 
 VOCAB_SIZE = 32000
 SETTINGS = {

@@ -1,4 +1,7 @@
-"""What a token store's manifest looks like: its checksum proves no damage, but anyone can compute it."""
+"""Checks and renders a token store's manifest.
+
+The checksum reveals damage, but anyone can compute it, so the content is checked too.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -7,11 +10,11 @@ from typing import Any
 import numpy as np
 
 PIECE = 10_000  # most entries of a list that are rendered at once
-LARGEST = 1 << 60  # of any number: sums of a few stay within 64 bits
+LARGEST = 1 << 60  # the largest number allowed, so that the sum of a few fits into 64 bits
 
 
 def manifest_problem(manifest: dict) -> str | None:
-    """What in it a store cannot be opened with, in a few words; None if all is there."""
+    """Why no store can be opened with this manifest, in a few words; None if one can."""
     try:
         _object(manifest, source=_text, dtype=_dtype, text_files=_list, splits=_dict, tokenizer=_dict)
         _object(manifest["tokenizer"], fingerprint=_text, vocab_size=_positive)
@@ -31,7 +34,7 @@ def manifest_problem(manifest: dict) -> str | None:
 
 
 def json_in_pieces(value: Any) -> Iterator[str]:
-    """The text of `json.dumps(value, sort_keys=True)`: that of 10⁶ shards would take a quarter of a GiB."""
+    """`json.dumps(value, sort_keys=True)` in pieces: in one, 10⁶ shards would take a quarter of a GiB."""
     if isinstance(value, dict) and value:
         for place, key in enumerate(sorted(value)):
             yield f"{', ' if place else '{'}{json.dumps(key)}: "

@@ -1,7 +1,7 @@
-"""A SentencePiece BPE as the tokenizer.json that gigatoken reads: its own conversion, made faster.
+"""Converts a SentencePiece BPE to the tokenizer.json that gigatoken reads, faster than gigatoken does.
 
-In: the facts of the file. Out: JSON. SentencePiece merges the two pieces whose union has the highest score, a
-tokenizer.json those that come first in its list of merges.
+In: the facts of the file. Out: JSON. SentencePiece merges the pair of pieces that makes the piece with the
+highest score; a tokenizer.json, the pair that comes first in its list of merges.
 """
 
 import json
@@ -12,7 +12,11 @@ from data.tokens.sentencepiece_file import BPE, CONTROL, SPACE, UNKNOWN, USER_DE
 
 
 def as_json(facts: Facts) -> str | None:
-    """None if it is not a BPE with bytes that keeps all spaces, or pieces are the same: gigatoken decides."""
+    """The tokenizer.json of a plain BPE; None for any other model, which gigatoken converts itself.
+
+    A plain BPE spells unknown characters in bytes, keeps all spaces and characters as they are, and has one
+    unknown piece and no piece twice.
+    """
     is_plain = facts.model_type == BPE and facts.has_bytes and facts.escapes_spaces
     if not is_plain or facts.has_map or facts.removes_spaces or facts.space_is_suffix:
         return None
@@ -54,7 +58,7 @@ def as_json(facts: Facts) -> str | None:
 
 
 def merges(facts: Facts, ids: dict[str, int]) -> list[tuple[str, str]]:
-    """Each pair of pieces that make a third: by its falling score, then by the left one's falling length."""
+    """Each pair of pieces that makes a third, by the third's falling score, then by falling lengths."""
     order = np.argsort(-facts.scores, kind="stable")
     scores = facts.scores[order]
     ends = [*(np.flatnonzero(scores[1:] != scores[:-1]) + 1).tolist(), len(order)]

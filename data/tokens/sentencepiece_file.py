@@ -1,8 +1,8 @@
-"""What a SentencePiece model file says of itself, which its library does not tell, or only piece by piece.
+"""Reads from a SentencePiece model file what its library does not tell, or tells only piece by piece.
 
-In: the file's bytes (a protocol buffer). Out: its pieces with their scores and kinds, the kind of model, its
-normalization and rules for spaces, which decide whether another implementation can give the same ids. The
-fields are those of sentencepiece_model.proto.
+In: the file's bytes (a protocol buffer). Out: its pieces with their scores and kinds, and the model's type,
+normalization and rules for spaces. These decide whether another implementation can give the same ids. The
+field numbers come from sentencepiece_model.proto.
 """
 
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SPACE = "\u2581"  # the mark of a space
+SPACE = "\u2581"  # stands for a space
 UNIGRAM, BPE = 1, 2
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6  # kinds of pieces
 _PIECE, _TRAINER, _NORMALIZER = 1, 2, 3  # of the file
@@ -23,23 +23,23 @@ _TEXT_KEY, _SCORE_KEY, _KIND_KEY = (_TEXT << 3 | _SIZED, _SCORE << 3 | _FOUR_BYT
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """The pieces, and the settings that change ids."""
+    """The pieces, and the settings that affect ids."""
 
     pieces: list[str]
     scores: np.ndarray  # (pieces,) float32
     kinds: np.ndarray  # (pieces,) uint8
     model_type: int
     normalization: str  # its name
-    has_map: bool  # characters are replaced
+    has_map: bool  # whether characters are replaced
     adds_space: bool
     removes_spaces: bool
     escapes_spaces: bool  # as U+2581
     space_is_suffix: bool
-    has_bytes: bool  # characters without a piece are spelled in bytes
+    has_bytes: bool  # whether characters without a piece are spelled in bytes
 
     @property
     def has_user_defined(self) -> bool:
-        """Whether some pieces are always kept in one."""
+        """Whether some pieces are never split."""
         return self.has(USER_DEFINED)
 
     def has(self, kind: int) -> bool:
@@ -51,7 +51,7 @@ class Facts:
 
 
 def facts(content: bytes) -> Facts:
-    """Raises ValueError if `content` is not a protocol buffer."""
+    """What the file says. Raises ValueError if `content` is not a protocol buffer."""
     trainer: dict[int, int | bytes] = {}
     normalizer: dict[int, int | bytes] = {}
     pieces, scores, kinds = [], [], bytearray()
@@ -88,7 +88,7 @@ def facts(content: bytes) -> Facts:
 
 def _piece(message: bytes) -> tuple[bytes, bytes, int]:
     """A piece's text, the four bytes of its score, and its kind."""
-    # As every library writes it: a short text, the score, and the kind if it is not the normal one.
+    # The fast path, for what every library writes: a short text, the score, and the kind if not NORMAL.
     end = 2 + message[1]
     length = len(message)
     if message[0] == _TEXT_KEY and end < 130 and length >= end + 5 and message[end] == _SCORE_KEY:
@@ -106,7 +106,7 @@ def _piece(message: bytes) -> tuple[bytes, bytes, int]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Each field's number and value. Raises IndexError or ValueError if it is damaged."""
+    """Each field's number and value. Raises IndexError or ValueError if the message is damaged."""
     at = 0
     while at < len(message):
         key = message[at]
@@ -129,7 +129,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A number, and the place after it."""
+    """The number at `at`, and the place after it."""
     byte = message[at]
     if byte < 128:
         return byte, at + 1

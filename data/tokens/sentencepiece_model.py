@@ -14,7 +14,7 @@ from data.tokens.sentencepiece_file import BYTE, CONTROL, SPACE, UNKNOWN, Facts
 
 
 class SentencePieceModel:
-    """Raises DataError if `content`, read from `path`, is not a SentencePiece model with BOS and EOS."""
+    """A tokenizer.model. Raises DataError if `content`, read from `path`, is not one with BOS and EOS."""
 
     name = "sentencepiece"
 
@@ -23,7 +23,7 @@ class SentencePieceModel:
             self._processor = sentencepiece.SentencePieceProcessor(model_proto=content)
         except RuntimeError:
             hint = "; expected a tokenizer.model of SentencePiece, or a tokenizer.json"
-            if content[:1].isascii() and b"=" in content.partition(b" ")[0]:  # base64 and a rank in each line
+            if content[:1].isascii() and b"=" in content.partition(b" ")[0]:  # lines of base64 and a rank
                 hint = "; Llama 3's is tiktoken's: give the tokenizer.json of its Hugging Face folder"
             raise DataError(f"{path}: not a SentencePiece model{hint}") from None
         if not content:
@@ -45,12 +45,12 @@ class SentencePieceModel:
 
     @cached_property
     def facts(self) -> Facts:
-        """What its file says. Raises ValueError."""
+        """What the file itself says. Raises ValueError if it cannot be parsed."""
         return sentencepiece_file.facts(self._processor.serialized_model_proto())
 
     @cached_property
     def piece_bytes(self) -> np.ndarray:
-        """UTF-8 bytes of each id's text, (vocab,) int64: a byte piece 1, a control piece 0."""
+        """UTF-8 bytes of each id's text, (vocab,) int64; 1 for a byte piece, 0 for a control piece."""
         sizes = np.array([len(piece.replace(SPACE, " ").encode()) for piece in self.facts.pieces], np.int64)
         sizes[self.facts.of_kind(BYTE)] = 1
         sizes[self.facts.of_kind(CONTROL, UNKNOWN)] = 0
@@ -58,18 +58,18 @@ class SentencePieceModel:
 
     @cached_property
     def adds_space(self) -> bool:
-        """Whether a space is put before every document, which is not part of its text."""
+        """Whether every document gets a leading space that is not part of its text."""
         return self._processor.encode("a", out_type=str)[0].startswith(SPACE)
 
     @property
     def every_piece(self) -> list[str]:
-        """Short texts with each piece of the vocabulary in one of them."""
+        """Short texts that together contain every piece of the vocabulary that has text."""
         is_text = (self.piece_bytes > 0) & (self.facts.kinds != BYTE)
         return in_texts([self.facts.pieces[i] for i in np.flatnonzero(is_text).tolist()])
 
     @property
     def special(self) -> list[str]:
-        """Control, unknown and byte pieces, which are not tokens where a text has them written out."""
+        """Control, unknown and byte pieces; written out in a text, they are text."""
         return [self.facts.pieces[i] for i in self.facts.of_kind(CONTROL, UNKNOWN, BYTE)]
 
     def gigatoken(self) -> Callable:
@@ -82,5 +82,5 @@ class SentencePieceModel:
 
 
 def in_texts(pieces: list[str]) -> list[str]:
-    """The pieces in texts of a hundred; of one long text, the reference encodes half as much in a second."""
+    """The pieces in texts of a hundred each; the reference encodes one long text only half as fast."""
     return [" ".join(pieces[start : start + 100]) for start in range(0, len(pieces), 100)]

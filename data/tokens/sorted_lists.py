@@ -1,9 +1,9 @@
 """Sorted lists: encoded documents in the order of a hash, read one range of the hash at a time.
 
-A list is two files: `<name>.entries`, sorted by key, and `<name>.tokens` in the same order. The documents of
-a range are found by bisection, so reading all ranges of a list reads it once. With more than FAN_IN text
-files their lists are first merged into at most FAN_IN: a shard then opens at most that many, so that the
-files opened grow with the corpus and not with its square.
+A list is two files: `<name>.entries`, sorted by key, and `<name>.tokens` in the same order. Bisection finds
+the documents of a range, so reading every range of a list reads it once. With more than FAN_IN text files,
+their lists are first merged into at most FAN_IN. A shard then opens at most that many, so the number of files
+opened grows with the corpus, not with its square.
 """
 
 import math
@@ -18,26 +18,26 @@ import numpy as np
 from data import folders
 
 FAN_IN = 128  # most lists that a shard is gathered from
-_MERGE_BYTES = 256 << 20  # of tokens that a merge holds, about
-# A document: its hash, its place in the tokens, its length in tokens and bytes, and where its text is.
+_MERGE_BYTES = 256 << 20  # about how many bytes of tokens a merge holds
+# A document: its hash, its place among the tokens, its length in tokens and bytes, and where its text is.
 ENTRY = np.dtype(
     [("key", "<u8"), ("start", "<u8"), ("tokens", "<u4"), ("bytes", "<u4"), ("file", "<u4"), ("row", "<u4")]
 )
 
 
 class SortedList:
-    """A list that is read; a context manager."""
+    """A list opened for reading; a context manager."""
 
     def __init__(self, folder: Path, name: str, dtype: np.dtype) -> None:
         entries, tokens = _paths(folder, name)
-        is_empty = not entries.stat().st_size  # which cannot be mapped
+        is_empty = not entries.stat().st_size  # an empty file cannot be mapped
         self._entries = np.empty(0, ENTRY) if is_empty else np.memmap(entries, ENTRY, "r")
         self._tokens = tokens.open("rb")
         self._dtype = dtype
         self.n_bytes = tokens.stat().st_size
 
     def range(self, low: int, high: int) -> tuple[np.ndarray, np.ndarray]:
-        """Entries and tokens of the documents whose hash is in [low, high)."""
+        """The entries and tokens of documents with a hash in [low, high)."""
         start, stop = (
             bisect_left(self._entries, edge, key=lambda one: int(one["key"])) for edge in (low, high)
         )
@@ -58,9 +58,9 @@ class SortedList:
 def write(
     folder: Path, name: str, parts: Iterable[tuple[np.ndarray, Iterable[np.ndarray]]]
 ) -> dict[str, int]:
-    """Write a list from parts of entries and their documents' tokens; returns the sizes of its files by name.
+    """Write a list from parts of entries with their documents' tokens; return its files' sizes by name.
 
-    The entries are sorted, over all parts; their `start` is set here.
+    The entries must be sorted across all parts. Their `start` is set here.
     """
     entries, tokens = _paths(folder, name)
     place = 0
@@ -81,7 +81,7 @@ def write(
 
 
 def gather(lists: Sequence[SortedList], low: int, high: int) -> tuple[np.ndarray, Iterator[np.ndarray]]:
-    """Entries of all lists with a hash in [low, high), sorted by hash, file and row; and their documents."""
+    """All lists' entries with a hash in [low, high), sorted by hash, file and row; and each one's tokens."""
     found = [one for each in lists if len((one := each.range(low, high))[0])]
     if not found:
         return np.empty(0, ENTRY), iter(())
@@ -94,7 +94,7 @@ def gather(lists: Sequence[SortedList], low: int, high: int) -> tuple[np.ndarray
 
 
 def merge(folder: Path, names: Sequence[str], goal: str, dtype: np.dtype) -> dict[str, int]:
-    """Merge lists into one, in bounded memory; returns the sizes of its files by name."""
+    """Merge lists into one, in bounded memory; return its files' sizes by name."""
     with ExitStack() as opened:
         lists = [opened.enter_context(SortedList(folder, name, dtype)) for name in names]
         n_parts = max(1, math.ceil(sum(each.n_bytes for each in lists) / _MERGE_BYTES))
@@ -108,7 +108,7 @@ def remove(folder: Path, name: str) -> None:
 
 
 def range_edge(part: int, n_parts: int) -> int:
-    """Where range `part` of `n_parts` of the hash begins. In exact integers, so that neighbors meet."""
+    """The hash where range `part` of `n_parts` begins. In exact integers, so that neighbors meet."""
     return -(-(2**64) * part // n_parts)
 
 

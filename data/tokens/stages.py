@@ -1,9 +1,9 @@
-"""The stages that make a token store, as tasks that can be sent to any process.
+"""The stages that make a token store, as tasks that can run in any process.
 
-Map: encode one text file, and sort its documents by a hash of (seed, id). Merge, if there are many files: the
-sorted lists of a bundle of files become one. Reduce: gather the p-th range of that hash from all lists into
-shard p. A task writes under its own temporary names and renames; its marker, which holds the sizes of its
-files, comes last. So a task may be killed, repeated or late without harm.
+Map: encode one text file, and sort its documents by a hash of (seed, id). Merge, if there are many files:
+make one sorted list from those of a bundle of files. Reduce: gather the p-th range of that hash from all
+lists into shard p. A task writes under temporary names of its own, then renames; its marker, which vouches
+for its files, comes last. So a task may be killed, repeated or late without harm.
 """
 
 import json
@@ -35,10 +35,10 @@ KEY = np.dtype("<u8")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that a task needs to know."""
+    """Everything a task needs to know."""
 
     tokenizer: Tokenizer
-    folder: Path  # of the work in progress
+    folder: Path  # holds the work in progress
     files: tuple[Path, ...]
     dtype: np.dtype
     seed: int
@@ -48,7 +48,7 @@ class Plan:
 
     @property
     def store(self) -> Path:
-        """The store in the making."""
+        """The folder of the unfinished store."""
         return self.folder / "store"
 
     @property
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def n_bundles(self) -> int:
-        """Bundles of text files whose lists are merged; 0 if there are few files."""
+        """How many bundles of text files have their lists merged; 0 if there are few files."""
         return math.ceil(len(self.files) / self._bundle_size) if len(self.files) > FAN_IN else 0
 
     @property
@@ -66,36 +66,36 @@ class Plan:
         return max(FAN_IN, math.ceil(len(self.files) / FAN_IN))
 
     def files_of(self, bundle: int) -> range:
-        """The text files whose lists a bundle merges."""
+        """The text files of a bundle, by number."""
         return range(bundle * self._bundle_size, min(len(self.files), (bundle + 1) * self._bundle_size))
 
     @property
     def list_names(self) -> list[str]:
-        """The lists that shards are gathered from, without their split."""
+        """The names of the lists that shards are gathered from, without the split."""
         if self.n_bundles:
             return [f"merged-{bundle:06d}" for bundle in range(self.n_bundles)]
         return [f"{file:06d}" for file in range(len(self.files))]
 
     def encoded_mark(self, file: int) -> Path:
-        """The marker of an encoded text file: its files' sizes, its documents and tokens."""
+        """The marker of an encoded text file: its lists' sizes, and counts of documents and tokens."""
         return self.folder / "encoded" / f"{file:06d}.json"
 
     def shard_mark(self, split: str, shard: int) -> Path:
-        """The marker of a written shard: its entry in the manifest, null if it is empty."""
+        """The marker of a written shard: its entry in the manifest, or null if the shard is empty."""
         return self.folder / "encoded" / f"{split}-{shard:05d}.json"
 
     def is_encoded(self, file: int) -> bool:
-        """Whether a text file is encoded, with all its files in place, or merged with others."""
+        """Whether a text file is encoded and its lists are in place, or already merged with others."""
         mark = self.encoded_mark(file)
         is_merged = self.n_bundles > 0 and self.is_merged(file // self._bundle_size)
         return self._has_files(mark) or (is_merged and mark.exists())
 
     def merged_mark(self, bundle: int) -> Path:
-        """The marker of a merged bundle: its files' sizes."""
+        """The marker of a merged bundle: the sizes of its lists' files."""
         return self.encoded / f"merged-{bundle:06d}.json"
 
     def is_merged(self, bundle: int) -> bool:
-        """Whether a bundle is merged, with all its files in place."""
+        """Whether a bundle is merged and its lists are in place."""
         return self._has_files(self.merged_mark(bundle))
 
     def _has_files(self, mark: Path) -> bool:
@@ -106,7 +106,7 @@ class Plan:
             return False
 
     def is_written(self, split: str, shard: int) -> bool:
-        """Whether a shard is written, with both its files in place."""
+        """Whether a shard is written and both its files are in place."""
         try:
             entry = json.loads(self.shard_mark(split, shard).read_text())
             return entry is None or (
@@ -140,9 +140,9 @@ def _encode(plan: Plan, file: int) -> None:
         ]
         keys += [xxhash.xxh3_64_intdigest(name.encode(), seed=plan.seed % 2**64) for name in names]
         sizes += [len(text.encode()) for text in texts]
-        del names, urls, texts  # before the next row group is read
+        del names, urls, texts  # free them before the next row group is read
     keys, sizes, rows_of = np.array(keys, KEY), np.array(sizes, np.uint32), np.array(rows_of, np.int64)
-    # Compared as Python integers, because a share of 2^64 may not fit into 64 bits.
+    # Compare as Python integers, because a share of 2^64 may not fit into 64 bits.
     apart = np.array([places[row] < plan.heldout * 2**64 for row in rows_of.tolist()], bool)
     apart |= np.array(ends, bool)
     made: dict[str, int] = {}
@@ -173,7 +173,7 @@ def _encode(plan: Plan, file: int) -> None:
 def _divided(
     plan: Plan, file: int, first: int, names: list[str], texts: list[str]
 ) -> tuple[list[str], list[str], list[int], list[bool]]:
-    """Ids, texts, rows, and which of them to hold out in any case: `plan.apart`, or the end cut off."""
+    """Ids, texts and rows, and which to hold out regardless of the hash: `plan.apart`, or its end."""
     rows = list(range(first, first + len(texts)))
     one = plan.apart
     if one is None or one.file != file or one.row not in rows:
@@ -190,7 +190,7 @@ def _divided(
 
 
 def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[int] | None:
-    """Place, row and bytes of the document that a larger share would select first."""
+    """The place, row and bytes of the document that a larger share would select first."""
     if not places:
         return None
     row = min(range(len(places)), key=places.__getitem__)
@@ -198,7 +198,7 @@ def _lowest(places: list[int], rows_of: np.ndarray, sizes: np.ndarray) -> list[i
 
 
 def merge_bundle(plan: Plan, bundle: int) -> None:
-    """Merge the lists of a bundle of text files, unless that is done."""
+    """Merge the lists of a bundle of text files, unless that is already done."""
     if plan.is_merged(bundle):
         return
     sizes: dict[str, int] = {}
@@ -209,7 +209,7 @@ def merge_bundle(plan: Plan, bundle: int) -> None:
 
 
 def write_shard(plan: Plan, jobs: list[tuple[str, int]], item: int) -> None:
-    """Reduce: write one shard of one split, unless it would be empty, and its entry of the manifest."""
+    """Reduce: write one shard of one split, unless it would be empty, and its marker."""
     split, shard = jobs[item]
     low, high = (sorted_lists.range_edge(edge, plan.shards[split]) for edge in (shard, shard + 1))
     with ExitStack() as opened:
@@ -268,7 +268,7 @@ def text_bytes(path: Path) -> int:
 
 
 def _mark(path: Path, content: object) -> None:
-    """Write a marker, after the files that it vouches for are on disk."""
+    """Write a marker; the files it vouches for must already be on disk."""
     with folders.replacing(path, folders.own(path)) as temporary:
         temporary.write_text(json.dumps(content))
 

@@ -1,4 +1,4 @@
-"""The token store: flat token shards, read in place, with document ends, and a manifest with their checksums.
+"""The token store: flat token shards with tables of document ends, and a manifest with their checksums.
 
 tokens/  manifest.json  tokenizer.model (or .json)  train-00000.bin  train-00000.docs  heldout-00000.bin …
 The shards of a split form one stream of tokens; each document is BOS ids EOS. The manifest is written last,
@@ -25,14 +25,14 @@ from data.folders import is_plain
 from data.tokens.manifest import json_in_pieces, manifest_problem
 
 VERSION = 1
-TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and that of Hugging Face's tokenizers
+TOKENIZERS = ("tokenizer.model", "tokenizer.json")  # SentencePiece's, and Hugging Face tokenizers'
 SCANNED = 1 << 20  # documents of a shard compared at once
-OPEN = 128  # most shards open at once, and tables of documents mapped; a process may have some 1,000
+OPEN = 128  # most shards open, and most document tables mapped; a process may open about 1,000 files
 # A document's end within its shard, and the text file and row it came from.
 DOCUMENT = np.dtype([("end", "<u8"), ("file", "<u4"), ("row", "<u4")])
 AGAIN = "rebuild it with `relama prepare … stage=tokens`"
 Opened = TypeVar("Opened")
-_numbers = count()  # of the stores opened in this process
+_numbers = count()  # one for each store opened in this process
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Span:
 
 
 class TokenStore:
-    """One split of one source's tokens, read in place. Raises DataError that names a damaged file."""
+    """One split of one source's tokens, read in place. Raises a DataError that names a damaged file."""
 
     def __init__(self, folder: Path, split: str, manifest: dict) -> None:
         self.folder, self.split = folder, split
@@ -58,7 +58,7 @@ class TokenStore:
         part = manifest["splits"][split]
         self.n_tokens: int = part["tokens"]
         self.n_documents: int = part["documents"]
-        self.n_bytes: int = part["bytes"]  # of text, UTF-8
+        self.n_bytes: int = part["bytes"]  # of text in UTF-8
         self._files: list[str] = manifest["text_files"]
         self._shards: list[dict] = part["shards"]
         self._ends = np.cumsum([shard["tokens"] for shard in self._shards], dtype=np.int64)
@@ -67,12 +67,12 @@ class TokenStore:
 
     @property
     def place(self) -> str:
-        """Where the store is: its folder or, of one in a bucket, its URL."""
+        """Where the store is: its folder, or its URL if it is in a bucket."""
         return str(self.folder)
 
     @property
     def tokenizer(self) -> Path:
-        """The tokenizer that made these tokens. Raises DataError if it cannot be had."""
+        """The tokenizer that made these tokens. Raises DataError if it is not available."""
         try:
             return tokenizer_in(self.folder)
         except OSError as error:
@@ -80,18 +80,18 @@ class TokenStore:
 
     @classmethod
     def open(cls, folder: Path, split: str = "train") -> "TokenStore":
-        """The store in `folder`; sizes are checked here, contents by `verify`."""
+        """Open the store in `folder`; this checks sizes, and `verify` checks contents."""
         manifest = read_manifest(folder)
         if split not in manifest["splits"]:
             raise DataError(f"{folder / 'manifest.json'}: no split {split}; {AGAIN}")
         return cls(folder, split, manifest)
 
     def verify(self) -> None:
-        """Read every shard and compare its checksum. Raises DataError that names the first that differs."""
+        """Read every shard and compare its checksum. Raises a DataError that names the first that differs."""
         for shard in self._shards:
             self._check_content(shard["file"], shard["xxh3"])
             self._check_content(shard["documents_file"], shard["documents_xxh3"])
-        from data.tokens.tokenizer import read_fingerprint  # imports that reading tokens does not need
+        from data.tokens.tokenizer import read_fingerprint  # here, because reading tokens does not need it
 
         path = self.tokenizer
         try:
@@ -108,7 +108,7 @@ class TokenStore:
         return [tuple(shard[key] for key in keys) for shard in self._shards]
 
     def n_sequences(self, seq_len: int) -> int:
-        """How many sequences of `seq_len` tokens, each followed by its last label, the split holds."""
+        """How many sequences of `seq_len` tokens the split holds, each followed by its last label."""
         return max(0, (self.n_tokens - 1) // seq_len)
 
     def sequence(self, i: int, seq_len: int) -> np.ndarray:
@@ -116,7 +116,7 @@ class TokenStore:
         return self.read(seq_len * i, seq_len * i + seq_len + 1)
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Tokens [start, stop) of the stream, across shards. Raises IndexError if out of range."""
+        """Tokens [start, stop) of the stream, across shards. Raises IndexError outside the stream."""
         if not 0 <= start <= stop <= self.n_tokens:
             raise IndexError(f"{self.folder}: tokens {start} to {stop}, but the split has {self.n_tokens}")
         shard = int(np.searchsorted(self._ends, start, side="right"))
@@ -126,7 +126,7 @@ class TokenStore:
             end = min(stop, int(self._ends[shard]))
             parts.append(self._slice(shard, start - first, end - first))
             start, shard = end, shard + 1
-        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # no copy within one shard
+        return parts[1] if len(parts) == 2 else np.concatenate(parts)  # one shard needs no copy
 
     def documents(self, start: int, stop: int) -> Iterator[Span]:
         """The documents that overlap tokens [start, stop), in order."""
@@ -149,11 +149,11 @@ class TokenStore:
         return span.text_file
 
     def text_place(self, span: Span) -> str:
-        """Where that file is, for people: a path or a URL."""
+        """Where that file is, as shown to people: a path or a URL."""
         return str(span.text_file)
 
     def open_text(self, number: int) -> BinaryIO:
-        """The text file of that number, to be read by ranges. Raises OSError or DataError."""
+        """Text file `number`, opened for reading ranges. Raises OSError or DataError."""
         return open(self.text_files[number], "rb")
 
     @property
@@ -162,7 +162,7 @@ class TokenStore:
         return [(self.folder / name).resolve() for name in self._files]
 
     def spans_of(self, rows: Mapping[int, np.ndarray]) -> Iterator[Span]:
-        """The documents of these rows of the text files (by number), in the order of the stream."""
+        """The documents that came from these rows of the text files (by number), in stream order."""
         wanted = np.unique(np.concatenate([(file << 32) + at.astype(np.uint64) for file, at in rows.items()]))
         first = 0
         for shard, described in enumerate(self._shards):
@@ -179,7 +179,7 @@ class TokenStore:
             first += described["tokens"]
 
     def place_of(self, token: int) -> tuple[Path, int]:
-        """The shard that holds a token of the stream, and the token's place in that shard."""
+        """The shard that holds this token of the stream, and the token's place in it."""
         shard = int(np.searchsorted(self._ends, token, side="right"))
         first = int(self._ends[shard]) - self._shards[shard]["tokens"]
         return self.folder / self._shards[shard]["file"], token - first
@@ -237,13 +237,13 @@ class TokenStore:
 def _tokens(folder: Path, name: str, dtype: np.dtype, store: int, start: int, stop: int) -> np.ndarray:
     """Tokens [start, stop) of a shard. Raises DataError.
 
-    They are read, not mapped: where a disk or a network drive fails, a mapped page kills the process.
+    Reads rather than maps them: if a disk or network drive fails, a mapped page kills the process.
     """
     low, high = start * dtype.itemsize, stop * dtype.itemsize
     try:
         file = _with_room(lambda: _opened(folder, name, store))
         content = os.pread(file.fileno(), high - low, low)
-        while len(content) < high - low:  # 2 GiB come at once at most
+        while len(content) < high - low:  # one read returns at most 2 GiB
             piece = os.pread(file.fileno(), high - low - len(content), low + len(content))
             if not piece:
                 raise DataError(f"{folder / name}: cut short while it was read; restore it, or {AGAIN}")
@@ -254,7 +254,7 @@ def _tokens(folder: Path, name: str, dtype: np.dtype, store: int, start: int, st
 
 
 def _with_room(opening: Callable[[], Opened]) -> Opened:
-    """`opening`; if the process has no file descriptors left, once more with those of the caches."""
+    """Call `opening`; if no file descriptors are left, close the cached files and call it again."""
     try:
         return opening()
     except OSError as error:
@@ -267,16 +267,16 @@ def _with_room(opening: Callable[[], Opened]) -> Opened:
 
 @lru_cache(maxsize=OPEN)
 def _opened(folder: Path, name: str, store: int) -> BinaryIO:
-    """`store` distinguishes two stores that were at one path at different times."""
+    """A shard's file, opened once; `store` tells apart stores that were at one path at different times."""
     file = open(folder / name, "rb", buffering=0)  # noqa: SIM115 - the cache holds it
-    if hasattr(os, "posix_fadvise"):  # otherwise the system would read 128 KiB ahead at each access
+    if hasattr(os, "posix_fadvise"):  # or the system would read 128 KiB ahead at each access
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
     return file
 
 
 @lru_cache(maxsize=OPEN)
 def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
-    """A file in memory."""
+    """A whole file as a memory-mapped array."""
     with open(folder / name, "rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if hasattr(mmap, "MADV_RANDOM"):
@@ -285,21 +285,21 @@ def _mapped(folder: Path, name: str, dtype: np.dtype, store: int) -> np.ndarray:
 
 
 def tokenizer_in(folder: Path) -> Path:
-    """The tokenizer that `folder` keeps; the path of a tokenizer.model if it keeps none."""
+    """The tokenizer kept in `folder`; if there is none, the path where a tokenizer.model would be."""
     found = (folder / name for name in TOKENIZERS if (folder / name).is_file())
     return next(found, folder / TOKENIZERS[0])
 
 
 def tokenizer_files(path: Path) -> dict[str, Path]:
-    """What to copy to keep the tokenizer at `path`: the copies' names, and the files."""
+    """The files to copy to keep the tokenizer at `path`, by the names of their copies."""
     if path.suffix != ".json":
         return {TOKENIZERS[0]: path}
-    names = path.with_name("tokenizer_config.json")  # of BOS and EOS
+    names = path.with_name("tokenizer_config.json")  # names BOS and EOS
     return ({names.name: names} if names.is_file() else {}) | {TOKENIZERS[1]: path}
 
 
 def read_manifest(folder: Path) -> dict:
-    """manifest.json of a store. Raises DataError if it is missing, torn, altered or of another version."""
+    """A store's manifest.json. Raises DataError if it is missing, torn, altered or of another version."""
     path = folder / "manifest.json"
     try:
         return parse_manifest(regular_file.content(path), str(path))
@@ -310,16 +310,16 @@ def read_manifest(folder: Path) -> dict:
 
 
 def _unreadable(path: Path, error: OSError) -> DataError:
-    """A passing error is not the store's fault: what is there may be intact."""
+    """The error for a file that cannot be read; a passing one does not mean that the store is damaged."""
     mend = "fix the cause and run the same command again" if is_passing(error) else AGAIN
     return DataError(f"{path}: cannot be read ({error.strerror or error}); {mend}")
 
 
 def parse_manifest(content: bytes, path: str) -> dict:
-    """A store's manifest from its text. Raises DataError if it is torn, altered or of another version."""
+    """A manifest from its bytes. Raises DataError if it is torn, altered or of another version."""
     try:
         text = content.decode("utf-8")
-        del content  # of 10⁶ shards: a quarter of a GiB, as is the text
+        del content  # with 10⁶ shards a quarter of a GiB, as is its text
         manifest = json.loads(text)
         del text
         expected = manifest_checksum(manifest) if isinstance(manifest, dict) else ""
@@ -343,7 +343,7 @@ def manifest_checksum(manifest: dict) -> str:
 
 
 def checksum(path: Path) -> str:
-    """xxh3-128 of a file, in constant memory."""
+    """A file's xxh3-128, in constant memory."""
     digest = xxhash.xxh3_128()
     with open(path, "rb") as file, regular_file.named(path):
         while piece := file.read(1 << 22):

@@ -1,8 +1,8 @@
-"""Checksums of a shard's blocks, in `train-00000.sums`, so that a reader of a bucket can check a small range.
+"""Checksums of a shard's blocks (`train-00000.sums`), with which readers of a bucket can check a small range.
 
-A JSON line (version, bytes of a block, the shard's size and checksum), a little-endian xxh3-64 of each block,
-and the xxh3-128 of all that. The shard's checksum ties the file to the shard that the manifest names; the
-manifest does not list it, so stores with and without such files have the same fingerprint.
+The file holds a JSON line (version, bytes per block, the shard's size and checksum), a little-endian xxh3-64
+of each block, and the xxh3-128 of all that. The shard's checksum ties the file to its shard in the manifest.
+The manifest does not list these files, so stores with and without them have the same fingerprint.
 """
 
 import json
@@ -23,7 +23,7 @@ _SEAL = 16  # bytes of the xxh3-128 at the end
 
 @dataclass(frozen=True)
 class BlockSums:
-    """The checksum of each block of a shard of `size` bytes."""
+    """The checksums of the blocks of a shard of `size` bytes."""
 
     size: int
     sums: np.ndarray
@@ -39,24 +39,24 @@ class BlockSums:
 
 
 def name_for(shard: str) -> str:
-    """The name of the file with the checksums of a shard's blocks."""
+    """The name of the file with the shard's block checksums."""
     return str(Path(shard).with_suffix(".sums"))
 
 
 def blocks_of(content: bytes | memoryview) -> Iterator[memoryview]:
-    """The blocks of a shard, or of a part of it that begins with a block."""
+    """The blocks of a shard, or of a part of it that starts at a block's start."""
     view = memoryview(content)
     return (view[start : start + BLOCK] for start in range(0, len(view), BLOCK))
 
 
 def render(size: int, xxh3: str, sums: list[int]) -> bytes:
-    """The content of the file for a shard of that size and checksum."""
+    """The file's content for a shard of this size and checksum."""
     content = _head(size, xxh3) + np.array(sums, SUM).tobytes()
     return content + xxhash.xxh3_128_digest(content)
 
 
 def length(size: int, xxh3: str) -> int:
-    """How many bytes `render` makes for a shard of that size."""
+    """How many bytes `render` makes for a shard of this size."""
     return len(_head(size, xxh3)) + -(-size // BLOCK) * SUM.itemsize + _SEAL
 
 
@@ -66,7 +66,7 @@ def _head(size: int, xxh3: str) -> bytes:
 
 
 def parse(content: bytes, size: int, xxh3: str) -> BlockSums:
-    """The checksums, if they are those of a shard of that size and checksum. Raises ValueError."""
+    """The checksums. Raises ValueError unless they are for a shard of this size and checksum."""
     if xxhash.xxh3_128_digest(content[:-_SEAL]) != content[-_SEAL:]:
         raise ValueError("altered since it was written (checksum)")
     head, _, sums = content[:-_SEAL].partition(b"\n")
@@ -85,7 +85,7 @@ def add(shard: Path, xxh3: str) -> None:
         parse(path.read_bytes(), shard.stat().st_size, xxh3)
         return
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # missing, or of another shard
+        pass  # missing, or another shard's
     sums: list[int] = []
     with open(shard, "rb") as file:
         while piece := file.read(BLOCK << 8):
@@ -95,7 +95,7 @@ def add(shard: Path, xxh3: str) -> None:
 
 
 def add_all(store: Path, manifest: dict) -> None:
-    """Add the missing files of a complete store."""
+    """Write the files that a complete store lacks."""
     for part in manifest["splits"].values():
         for shard in part["shards"]:
             add(store / shard["file"], shard["xxh3"])

@@ -1,9 +1,9 @@
-"""Text to token ids and back, exactly as the tokenizer's own library does it, but faster if that agrees.
+"""Text to token ids and back, exactly as the tokenizer's own library does it, but faster where possible.
 
-The library (sentencepiece, or tokenizers for a tokenizer.json) is the reference. With the extra `data`,
+The library (sentencepiece, or tokenizers for a tokenizer.json) is the reference. With the `data` extra,
 gigatoken encodes about ten times faster than sentencepiece. It would turn a literal `</s>` or `<0x0A>` in a
-text into a control token, so that a web page could forge the end of a document; the reference encodes such
-texts. `backend_note` says which of the two is used, and why.
+text into a control token, so that a web page could forge the end of a document; the reference therefore
+encodes such texts. `backend_note` says which of the two is used, and why.
 """
 
 import re
@@ -20,9 +20,9 @@ from data.errors import DataError
 from data.tokens.json_model import BYTE, JsonModel
 from data.tokens.sentencepiece_model import SPACE, SentencePieceModel
 
-REMEMBERED = 1 << 28  # characters between reloads: 0.03 s for ten of encoding, at most 400 MB of words
+REMEMBERED = 1 << 28  # characters between reloads: 0.03 s per 10 s of encoding, at most 400 MB of words
 _EXPECTED = "expected a tokenizer.model or tokenizer.json"
-# Texts on which tokenizers often differ; a faster encoder is used only if it agrees on all of them.
+# Tokenizers often differ on these texts; a faster encoder is used only if it agrees on all of them.
 PROBES = (
     "",
     " ",
@@ -57,11 +57,11 @@ class Tokenizer:
         self.model = (JsonModel if self.path.suffix == ".json" else SentencePieceModel)(self.path, content)
         self.fingerprint, self.vocab_size = self.model.fingerprint, self.model.vocab_size
         self.bos_id, self.eos_id = self.model.bos_id, self.model.eos_id
-        if isinstance(self.model, JsonModel):  # it may be of any kind
+        if isinstance(self.model, JsonModel):  # a tokenizer.json may describe any kind of model
             self._refuse_unfit(self.model)
 
     def __reduce__(self) -> tuple:
-        """Pickle only the path; another process opens it once."""
+        """Pickle only the path, which another process opens once."""
         return _opened, (self.path,)
 
     @property
@@ -88,9 +88,9 @@ class Tokenizer:
         return self.model.decode([int(i) for i in ids])
 
     def text_bytes(self, tokens: np.ndarray) -> int:
-        """UTF-8 bytes of the text of tokens[..., 1:]; the first token of each row is only context.
+        """UTF-8 bytes in the text of tokens[..., 1:]; each row's first token is only context.
 
-        The space that SentencePiece puts before every document is not counted.
+        Does not count the space that SentencePiece puts before every document.
         """
         before, ids = tokens[..., :-1], tokens[..., 1:]
         starts = np.count_nonzero((before == self.bos_id) & (ids != self.eos_id))
@@ -102,7 +102,7 @@ class Tokenizer:
 
     @cached_property
     def _choice(self) -> tuple["_Gigatoken | None", str]:
-        """The faster encoder or None, and a note about the choice."""
+        """The faster encoder, or None, and a note on why."""
         name = self.model.name
         try:
             fast = _Gigatoken(self.model.gigatoken())
@@ -117,16 +117,16 @@ class Tokenizer:
 
     @cached_property
     def _literal(self) -> re.Pattern:
-        """Matches what only the reference encodes."""
+        """Matches whatever only the reference may encode."""
         special, of_bytes = {*self.model.special}, {f"<0x{byte:02X}>" for byte in range(256)}
-        if of_bytes <= special:  # one pattern instead of 256, which take longer to compile
+        if of_bytes <= special:  # one pattern compiles faster than 256
             names = [BYTE.pattern, *map(re.escape, sorted(special - of_bytes))]
         else:
             names = map(re.escape, sorted(special))
         return re.compile("|".join(names))
 
     def _refuse_unfit(self, model: JsonModel) -> None:
-        """Raises DataError if it loses text, miscounts its bytes, or reads BOS or EOS in a text."""
+        """Raises DataError if `model` loses text, miscounts its bytes, or reads BOS or EOS in a text."""
         refuse_lossy(self, PROBES)
         for probe in PROBES:
             ids = np.array([self.bos_id, *self.encode(probe), self.eos_id])
@@ -147,9 +147,9 @@ def fingerprint_of(path: Path) -> str | None:
 
 
 def read_fingerprint(path: Path) -> str | None:
-    """The fingerprint of the tokenizer at `path`, which is not opened for use; None if it is damaged.
+    """The fingerprint of the tokenizer at `path`, without making it ready for use; None if it is damaged.
 
-    Raises OSError if it cannot be read.
+    Raises OSError if the file cannot be read.
     """
     content = regular_file.content(path)
     if path.suffix != ".json":
@@ -159,7 +159,7 @@ def read_fingerprint(path: Path) -> str | None:
 
 
 def refuse_lossy(tokenizer: Tokenizer, texts: Iterable[str]) -> int:
-    """How many U+2581 the texts lose, which SentencePiece cannot keep. Raises DataError for other losses."""
+    """How many U+2581 the texts lose (SentencePiece cannot keep them). Raises DataError for other losses."""
     lost = 0
     for text in texts:
         back = tokenizer.decode(tokenizer.encode(text))
@@ -182,7 +182,7 @@ def _opened(path: Path) -> Tokenizer:
 
 
 class _Gigatoken:
-    """The faster encoder, reloaded now and then because it caches every word that it has seen."""
+    """The faster encoder, reloaded now and then because it caches every word it has seen."""
 
     def __init__(self, load: Callable) -> None:
         self._load = load

@@ -1,7 +1,7 @@
-"""A tokenizer as the files that Hugging Face's AutoTokenizer loads, with the same ids.
+"""Writes a tokenizer as the files that Hugging Face's AutoTokenizer loads, with the same ids.
 
-transformers' own conversion of SentencePiece models silently changes ids (of doubled spaces, for example), so
-tokenizer.json is built here from the pieces' scores, and compared with sentencepiece before it is returned.
+transformers' own conversion of SentencePiece models silently changes ids (of doubled spaces, for example). So
+tokenizer.json is built here from the pieces' scores, and checked against sentencepiece before it is returned.
 """
 
 import json
@@ -18,14 +18,14 @@ from data.tokens.sentencepiece_file import NORMAL, UNUSED, USER_DEFINED
 from data.tokens.tokenizer import PROBES, SPACE, Tokenizer
 
 TRIALS = 2000  # random strings to compare
-# Lengths, by id, of the runs of spaces that have the same score in LLaMA's tokenizer.
+# The lengths, in order of id, of the runs of spaces that share one score in LLaMA's tokenizer.
 LLAMA_RUNS = (2, 4, 8, 5, 16, 6, 12, 13, 10, 14, 3, 9, 7, 11, 15, 1)
 
 
 def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str | bytes]:
     """tokenizer.json, tokenizer_config.json, special_tokens_map.json and any tokenizer.model, by name.
 
-    Raises DataError if tokenizer.json would give other ids (a unigram model, another normalization).
+    Raises DataError if tokenizer.json would give other ids (for a unigram model or another normalization).
     """
     if isinstance(tokenizer.model, JsonModel):
         special = {"bos_token": tokenizer.model.bos, "eos_token": tokenizer.model.eos}
@@ -47,9 +47,11 @@ def hugging_face_files(tokenizer: Tokenizer, max_length: int) -> dict[str, str |
 
 
 def is_plain_bpe(tokenizer: Tokenizer) -> bool:
-    """Whether Hugging Face's AutoTokenizer can surely have this SentencePiece model: a BPE with the identity
-    normalization, no pieces of the user's, and no two of the same score but LLaMA's runs of spaces. Far
-    cheaper than `why_not_exportable`, which is the proof.
+    """Whether this is a SentencePiece model that Hugging Face's AutoTokenizer can certainly load.
+
+    That is a BPE that changes no characters, has no user-defined, unused or repeated pieces, and has no two
+    pieces of the same score but LLaMA's runs of spaces. Far cheaper than `why_not_exportable`, which is the
+    proof.
     """
     if isinstance(tokenizer.model, JsonModel):
         return False
@@ -72,7 +74,7 @@ def is_plain_bpe(tokenizer: Tokenizer) -> bool:
 
 
 def why_not_exportable(tokenizer: Tokenizer) -> str | None:
-    """Why Hugging Face's AutoTokenizer could not have this tokenizer; None if it could. Takes a second."""
+    """Why Hugging Face's AutoTokenizer could not load this tokenizer; None if it could. Takes a second."""
     try:
         hugging_face_files(tokenizer, 1)
     except DataError as error:
@@ -86,7 +88,7 @@ def _settings(special: dict[str, str], max_length: int) -> dict[str, str | bytes
         **special,
         "add_bos_token": True,
         "add_eos_token": False,
-        # A control token written literally in a text is text, as in training.
+        # As in training, a control token written out in a text is text.
         "split_special_tokens": True,
         "clean_up_tokenization_spaces": False,
         "model_max_length": max_length,
@@ -99,7 +101,7 @@ def _settings(special: dict[str, str], max_length: int) -> dict[str, str | bytes
 
 
 def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
-    """Raises DataError if a tokenizer.json in `folder` has other pieces than `tokenizer`."""
+    """Raises DataError if `folder` has a tokenizer.json with other pieces than `tokenizer`."""
     path = folder / "tokenizer.json"
     if not path.is_file():
         return
@@ -122,7 +124,7 @@ def refuse_other_vocabulary(tokenizer: Tokenizer, folder: Path) -> None:
 
 
 def _build(path: Path, model: sentencepiece.SentencePieceProcessor):
-    """A `tokenizers.Tokenizer`; the pieces' scores give the order of the merges."""
+    """A `tokenizers.Tokenizer` that merges in the order of the pieces' scores."""
     from tokenizers import Tokenizer as Fast
     from tokenizers import decoders, normalizers, processors
     from tokenizers.models import BPE

@@ -1,8 +1,8 @@
-"""`relama tokenizer data=… output=…`: SentencePiece with LLaMA's settings, on the mixture's text.
+"""`relama tokenizer data=… output=…`: trains SentencePiece with LLaMA's settings on the mixture's text.
 
 In: cleaned text, sampled by the mixture's weights. Out: one `tokenizer.model`, refused if decoding does not
-give back the encoded text. OpenLLaMA's first tokenizers lost newlines, then repeated spaces, and it had to
-start again (docs/recipe.md §3).
+give back the encoded text. OpenLLaMA had to start over because its first tokenizers lost newlines, then
+repeated spaces (docs/recipe.md §3).
 """
 
 import io
@@ -71,9 +71,9 @@ def train_tokenizer(
     settings: dict | None = None,
     key: str = "vocab_size",
 ) -> Path:
-    """Write the model trained on `texts` to `output`, complete or not at all, and a record of its `settings`.
+    """Train on `texts` and write the model, complete or not at all, and a record of its `settings`.
 
-    Raises DataError if there is too little text for `vocab_size`, which the command calls `key`, or if the
+    Raises DataError if there is too little text for `vocab_size` (which the command calls `key`), or if the
     model does not round-trip.
     """
     sentences = _Sentences(texts, seed)
@@ -96,7 +96,7 @@ def train_tokenizer(
         trained = Tokenizer(temporary)
         refuse_lossy(trained, PROBES)
         lost = refuse_lossy(trained, sentences.kept)
-        if settings is not None:  # before the model, which would be refused without it
+        if settings is not None:  # before the model, which is refused if it has no record
             record = settings | {"xxh3": checksum(temporary)}
             folders.write_whole(_record(output), json.dumps(record, indent=1))
     left_out = f"; ignored {sentences.long:,} bytes in lines above {LONGEST} bytes" if sentences.long else ""
@@ -110,12 +110,12 @@ def train_tokenizer(
 
 
 def sample_texts(config: TokenizerConfig) -> Iterator[str]:
-    """max_bytes of text, divided by the sources' weights; a source with less text gives all of it."""
+    """max_bytes of text, divided by the sources' weights; a source with less than its share gives all."""
     weights = config.data.chosen()
     files = {source: text_files(Path(config.corpora) / source / "text") for source in weights}
     for source, weight in weights.items():
         left = share = int(config.max_bytes * weight / sum(weights.values()))
-        # In random order, so that the limit does not select only the first files.
+        # Random order, so that the limit does not select only the first files.
         for path in random.Random(f"{config.seed}/{source}").sample(files[source], len(files[source])):
             if left <= 0:
                 break
@@ -124,7 +124,7 @@ def sample_texts(config: TokenizerConfig) -> Iterator[str]:
                 left -= len(document.text.encode())
                 if left <= 0:
                     break
-        if left > 0 and len(weights) > 1:  # the sample differs from the mixture
+        if left > 0 and len(weights) > 1:  # so the sample differs from the mixture
             Progress("tokenizer").say(
                 f"{source} has only {share - left:,} bytes of text for a share of {share:,}; using all of it"
             )
@@ -151,20 +151,20 @@ def settings_of(config: TokenizerConfig) -> dict:
 
 
 def _record(model: Path) -> Path:
-    """The file that records the settings of a model."""
+    """The file that records a model's settings."""
     return model.with_name(model.name + ".json")
 
 
 def _is_trained(model: Path, settings: dict, may_replace: bool, vocab_size: str) -> bool:
-    """Whether the model exists with these settings. Raises DataError if it exists with others."""
+    """Whether the model exists, made with these settings. Raises DataError if it was made with others."""
     if not model.exists():
         return False
     try:
         made = json.loads(_record(model).read_text())
     except (OSError, ValueError):
         made = None
-    if isinstance(made, dict) and made.pop("xxh3", None) not in (None, checksum(model)):  # older: none
-        made = None  # the record of a model that was to replace this one
+    if isinstance(made, dict) and made.pop("xxh3", None) not in (None, checksum(model)):  # old ones have none
+        made = None  # the record belongs to a model that was to replace this one
     if made == json.loads(json.dumps(settings)):
         return True
     if may_replace:
@@ -183,7 +183,7 @@ def _is_trained(model: Path, settings: dict, may_replace: bool, vocab_size: str)
 
 
 class _Sentences:
-    """The lines of the texts (LLaMA has no newline piece); keeps some texts for the round-trip test."""
+    """The texts' lines (LLaMA has no newline piece); keeps some texts for the round-trip test."""
 
     def __init__(self, texts: Iterable[str], seed: int) -> None:
         self._texts, self._random = texts, random.Random(seed)
@@ -194,7 +194,7 @@ class _Sentences:
         for number, text in enumerate(self._texts):
             if len(self.kept) < CHECKED:
                 self.kept.append(text[:10_000])
-            elif (place := self._random.randrange(number + 1)) < CHECKED:  # all are equally likely
+            elif (place := self._random.randrange(number + 1)) < CHECKED:  # every text is equally likely
                 self.kept[place] = text[:10_000]
             for line in text.split("\n"):
                 size = len(line.encode())
@@ -206,7 +206,7 @@ class _Sentences:
 
 
 def _too_little(key: str, vocab_size: int, error: str, ignored: int) -> str:
-    """SentencePiece's error as one line that says what would work; bytes in long lines were `ignored`."""
+    """SentencePiece's error as one line that says what would work; `ignored` bytes were in overlong lines."""
     if most := re.search(r"value <= (\d+)", error):
         problem = f"too little text for more than {most[1]} pieces; give more text or {key}={most[1]}"
     elif least := re.search(r"required_chars\. \d+ vs (\d+)", error):
@@ -219,9 +219,9 @@ def _too_little(key: str, vocab_size: int, error: str, ignored: int) -> str:
 
 
 def make_tokenizer(config: TokenizerConfig, key: str = "vocab_size") -> None:
-    """Train the tokenizer asked for, unless it exists. Raises DataError.
+    """Train the requested tokenizer unless it exists. Raises DataError.
 
-    `key`: what the command calls `vocab_size`.
+    `key` is what the command calls `vocab_size`.
     """
     if config.path.is_dir():
         raise DataError(
