@@ -1,8 +1,8 @@
 """`relama append corpora=OLD more=NEW output=FOLDER`: the next version of prepared sources.
 
-In: two folders of sources with one tokenizer. Out: FOLDER, where a source of both has the training shards of
-OLD and then those of NEW, and any other is a link to its folder. Nothing is renumbered, so a branch of a run
-on OLD may continue with FOLDER (data/phases/grown.py checks it). The held-out text remains that of OLD, so
+In: two folders of sources that share a tokenizer. Out: FOLDER. A source in both gets OLD's training shards
+followed by NEW's; a source in only one is a link to its folder. OLD's tokens keep their numbers, so a branch
+of a run on OLD may continue with FOLDER (data/phases/grown.py checks this). The held-out text stays OLD's, so
 that losses are comparable.
 """
 
@@ -56,7 +56,7 @@ class AppendConfig:
 
 
 def append(corpora: Path, more: Path, output: Path) -> Iterator[str]:
-    """Make the new version; yields a line for each source. Raises DataError, and then makes nothing."""
+    """Make the new version; yields a line for each source. If it raises DataError, nothing has been made."""
     old, new = (sources_in(str(folder)) for folder in (corpora, more))
     for key, folder, found in (("corpora", corpora, old), ("more", more, new)):
         if not found:
@@ -85,12 +85,12 @@ def _fill(
         else:
             (aside / source).symlink_to(os.path.relpath(folder.resolve(), aside.resolve()))
             yield f"{source}: {TokenStore.open(folder / 'tokens').n_tokens:,} tokens, those of {folder}"
-    if (corpora / "sample").is_dir():  # otherwise data=sample would make its own stores there again
+    if (corpora / "sample").is_dir():  # or data=sample would make its stores there again
         shutil.copytree(corpora / "sample", aside / "sample", dirs_exist_ok=True)
 
 
 def _append(before: TokenStore, after: TokenStore, goal: Path) -> None:
-    """Make the store at `goal`."""
+    """Make a store at `goal` with the training shards of `before`, then those of `after`."""
     manifest, added = read_manifest(before.folder), read_manifest(after.folder)
     _refuse_unlike(before, after, manifest, added)
     goal.mkdir(parents=True)
@@ -133,7 +133,7 @@ def _refuse_unlike(before: TokenStore, after: TokenStore, manifest: dict, added:
 
 
 def _added(store: Path, part: dict, goal: Path, number: int, offset: int) -> dict:
-    """A shard under its new number; `offset` text files come before its own."""
+    """A shard's manifest entry after linking it under its new number; `offset` text files precede its own."""
     name, documents = f"train-{number:05d}.bin", f"train-{number:05d}.docs"
     _link(store / part["file"], goal / name)
     _link(store / sums.name_for(part["file"]), goal / sums.name_for(name))
@@ -144,7 +144,7 @@ def _added(store: Path, part: dict, goal: Path, number: int, offset: int) -> dic
 
 
 def _link(source: Path, goal: Path) -> None:
-    if source.exists():  # not .sums, in a store that an earlier version wrote
+    if source.exists():  # stores written by an earlier version have no .sums
         folders.link(source, goal)
 
 

@@ -1,7 +1,7 @@
-"""From `relama prepare`'s keys to CCNet's stages, their models, and the settings that are recorded.
+"""From the keys of `relama prepare` to CCNet's stages, their models and the recorded settings.
 
-In: the request and its inputs. Out: the stages (`CCNet`), after loading every model once, so that a missing
-or damaged one is refused before the first page is read; and the settings recorded in report.json.
+In: the request and its inputs. Out: the stages (`CCNet`) and the settings to record in report.json. Every
+model is loaded once here, so that a missing or damaged one is refused before the first page is read.
 """
 
 import json

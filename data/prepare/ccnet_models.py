@@ -1,8 +1,8 @@
 """`relama prepare recipe=ccnet-models input=DUMPS ccnet.cited=WIKIPEDIA`: the models for recipe=commoncrawl.
 
 In: prepared Wikipedia text, the dumps, and the URLs that Wikipedia cites. Out: a folder with a language
-model for each language, the classifier of references, and `card.json` and `card.md`, which say how they
-were made. A model that already exists is kept; too few cited pages are refused, with the number needed.
+model for each language, the classifier of references, and `card.json` and `card.md`, which say how the models
+were made. Existing models are kept. With too few cited pages, the error says how many are needed.
 """
 
 import json
@@ -34,9 +34,9 @@ from data.progress import Progress
 from data.remote import completed, stamp
 from data.sources import commoncrawl
 
-OTHERS = 2_000_000  # about how many uncited pages to draw from
-PAGE_BYTES = 3000  # about how many bytes of a compressed dump hold a page
-FEWEST = 10  # the fewest examples of a class, even for a stand-in
+OTHERS = 2_000_000  # roughly how many uncited pages to draw from
+PAGE_BYTES = 3000  # roughly how many bytes a page takes in a compressed dump
+FEWEST = 10  # fewest examples of each class, even for a stand-in
 CITED_FILE = "cited.npy"
 
 
@@ -120,7 +120,11 @@ def _classifier(
 
 
 def _sampled_pages(config: PrepareConfig, folder: Path, inputs: list[Path]) -> list[Path]:
-    """Files of cited pages and a sample of the others: requested languages, repeated paragraphs removed."""
+    """Files with the cited pages and a sample of the others, without repeated paragraphs.
+
+    Only pages in the requested languages. Draws them unless that is done; raises DataError if they were
+    drawn with other settings.
+    """
     share = min(1.0, OTHERS * PAGE_BYTES / max(1, sum(stamp(path)[0] for path in inputs)))
     keys, made = config.ccnet, folder / "pages"
     settings = {

@@ -1,4 +1,4 @@
-"""The keys of `relama prepare`, and the combinations that are refused at once."""
+"""The keys of `relama prepare`, and the combinations that are refused immediately."""
 
 import re
 from dataclasses import dataclass, field, fields
@@ -126,7 +126,7 @@ class PrepareConfig:
                 "as `wikipedia: PATH`), and corpora=, without output= and source="
             )
         is_missing = any(not remote.is_remote(path) and not Path(path).exists() for path in self.input)
-        is_refused_later = is_missing and self.stage != "tokens"  # by the recipe, which says what it reads
+        is_refused_later = is_missing and self.stage != "tokens"  # the recipe's error says what it reads
         if self.recipe == "text" and not self.source and not is_refused_later:
             raise ValueError(
                 "source: recipe=text needs a name for the source (source=wikipedia, source=novels)"

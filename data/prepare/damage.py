@@ -1,4 +1,4 @@
-"""Which file of unfinished work cannot be read: a disk lost its content, or somebody changed it."""
+"""Finds the file of unfinished work that cannot be read: a disk lost its content, or somebody changed it."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def named(work: Path) -> Iterator[None]:
 
 def _damaged(work: Path) -> Path | None:
     for path in sorted(work.rglob("*")):
-        if path.suffix in OPENERS and path.parent.name != "live":  # files in live/ may be half written
+        if path.suffix in OPENERS and path.parent.name != "live":  # files in live/ may be half-written
             try:
                 OPENERS[path.suffix](path)
             except (ValueError, EOFError):

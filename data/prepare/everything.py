@@ -1,8 +1,8 @@
-"""recipe=all: every source from one list of dumps, to text, then one tokenizer, then all token stores.
+"""recipe=all: from one list of dumps, make every source's text, then one tokenizer, then all token stores.
 
 In: a YAML file with `source: path` (or a list of paths) on each line. Out: each source as `relama prepare`
-makes it, and `corpora/tokenizer/tokenizer.model`. Faults in the request are refused before the first byte is
-read; the disk, time and memory needed are estimated; finished steps are skipped.
+makes it, and `corpora/tokenizer/tokenizer.model`. A faulty request is refused before the first byte is read;
+estimates of disk, time and memory are printed first; finished steps are skipped.
 """
 
 import os
@@ -25,9 +25,9 @@ from data.progress import Progress
 from data.tokens.tokenizer import Tokenizer
 from data.tokens.train_tokenizer import TokenizerConfig, sample_texts, train_tokenizer
 
-# MB/s per core of input as stored, and bytes of cleaned text per stored byte: measured on small real samples
-# (benchmarks/text/sources.py); c4 and commoncrawl are computed from their unpacked figures, at 2.6 and 4
-# unpacked bytes per stored byte. Real dumps differ, so messages say "about".
+# MB/s of stored input per core, and bytes of cleaned text per stored byte, measured on small real samples
+# (benchmarks/text/sources.py). Those of c4 and commoncrawl are computed from figures for unpacked input, at
+# 2.6 and 4 unpacked bytes per stored byte. Real dumps differ, so messages say "about".
 MEASURED = {
     "commoncrawl": (1.4, 0.3),
     "c4": (6.4, 2.5),
@@ -41,7 +41,7 @@ MEASURED = {
 EXPECTED = "expected a YAML file of `source: path` lines, such as `wikipedia: dumps/enwiki.xml.bz2`"
 TOKENS_PER_BYTE = 0.3  # docs/recipe.md §1: 2.8 to 4 bytes per token; a stored token takes two bytes
 ENCODING = 10.0  # MB/s per core
-WORKER_MEMORY = 2e9  # bytes, at most
+WORKER_MEMORY = 2e9  # bytes a worker takes at most
 
 
 def prepare_all(config: PrepareConfig) -> None:
@@ -59,10 +59,10 @@ def prepare_all(config: PrepareConfig) -> None:
     models = _models_request(config, sources) if config.stage != "tokens" else None
     _say_needs(config, sources)
     if config.stage != "tokens":
-        # CommonCrawl comes last: its models are trained on Wikipedia's text.
+        # CommonCrawl comes last because its models are trained on Wikipedia's text.
         for name, source in sorted(sources.items(), key=lambda item: item[0] == "commoncrawl"):
             if name == "commoncrawl" and models:
-                from data.prepare.ccnet_models import train_models  # imports packages only it needs
+                from data.prepare.ccnet_models import train_models  # needs packages that nothing else does
 
                 train_models(models)
             make(source)
@@ -94,7 +94,7 @@ def prepare_all(config: PrepareConfig) -> None:
 
 
 def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
-    """The request for each source, in the list's order. Raises DataError that names the faulty line."""
+    """Each source's request, in the list's order. Raises a DataError that names the faulty line."""
     try:
         listed = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -128,7 +128,7 @@ def read_list(path: Path, config: PrepareConfig) -> dict[str, PrepareConfig]:
 
 
 def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> PrepareConfig | None:
-    """The request that trains CommonCrawl's models, unless they were given. Raises DataError if it cannot."""
+    """The request that trains CommonCrawl's models; None if none are needed. Raises DataError."""
     if "commoncrawl" not in sources or config.ccnet.models:
         return None
     if {"perplexity", "references"} <= {*config.ccnet.skip}:
@@ -148,7 +148,7 @@ def _models_request(config: PrepareConfig, sources: dict[str, PrepareConfig]) ->
 
 
 def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None:
-    """Print estimates of the disk, time and memory needed, and a warning if the disk has too little space."""
+    """Print estimates of the disk, time and memory needed; warn if the disk has too little space."""
     cores = config.engine.workers or (os.cpu_count() or 1 if config.engine.name == "local" else 1)
     raw = text = seconds = 0.0
     for name, source in sources.items():
@@ -158,7 +158,7 @@ def _say_needs(config: PrepareConfig, sources: dict[str, PrepareConfig]) -> None
         raw += size
         text += size * ratio
         seconds += size / speed / 1e6 + size * ratio / ENCODING / 1e6
-    # Cleaned text is compressed to about 0.4 of its size, and on disk twice until a source is finished.
+    # Cleaned text compresses to about 0.4 of its size and is on disk twice until its source is finished.
     disk = text * 0.4 * 2 + text * TOKENS_PER_BYTE * 2 * 2
     training = 4 * min(text, TokenizerConfig.max_bytes)
     Progress("all").say(

@@ -1,4 +1,4 @@
-"""From `recipe=` and `input=` to the recipe's module and its inputs."""
+"""Finds the recipe's module and its inputs from `recipe=` and `input=`."""
 
 import importlib
 from pathlib import Path
@@ -32,7 +32,7 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
     except DataError:
         raise
     except Exception as error:
-        from data.bucket import refusal  # an import that local inputs do not wait for
+        from data.bucket import refusal  # here, so that local inputs need not wait for the import
 
         typed = f"input={','.join(config.input)}"
         is_remote = any(map(remote.is_remote, config.input))
@@ -40,7 +40,7 @@ def find_inputs(config: PrepareConfig) -> list[Path]:
             raise DataError(f"{typed}: {how}") from None
         if isinstance(error, OSError | ValueError | ImportError):
             raise DataError(f"{typed}: cannot be read ({error})") from None
-        if is_remote:  # a storage library's own kinds
+        if is_remote:  # storage libraries raise errors of their own kinds
             raise DataError(
                 f"{typed}: cannot be read ({error}); give credentials in the way that the storage's own "
                 "tools expect (AWS_*, HF_TOKEN, ~/.netrc, …)"

@@ -1,8 +1,8 @@
-"""Your own files, prepared for training in one go: text, their own tokenizer, tokens, a held-out part.
+"""Prepares your own files for training in one go: text, a tokenizer for it, tokens, a held-out part.
 
-In: files as `recipe=text` reads them. Out: what the separate commands would make (`relama prepare
-recipe=text`, `relama tokenizer`, `relama prepare stage=tokens`), in `corpora/<source>/`. Each step resumes
-and is reused by its own rules; a marker says that a source is complete.
+In: files that `recipe=text` can read. Out: in `corpora/<source>/`, what the separate commands would make
+(`relama prepare recipe=text`, `relama tokenizer`, `relama prepare stage=tokens`). Each step follows its own
+rules for resuming and reuse; a marker says that a source is complete.
 """
 
 import json
@@ -17,14 +17,14 @@ from data.prepare.inputs import find_inputs
 from data.progress import Progress
 from data.remote import completed, stamp
 
-HELDOUT = 0.01  # share of the documents; of a few long ones, the end of the text
+HELDOUT = 0.01  # share of the documents; with only a few long ones, the end of one
 
 
 def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int) -> None:
-    """Make `source` under `corpora` unless it is complete; once for all processes.
+    """Make `source` under `corpora` unless it is complete; if several processes ask, only one makes it.
 
-    Raises DataError if an input cannot be read, has too little text for `vocab_size`, or is not what the
-    existing source was made from.
+    Raises DataError if an input cannot be read, if there is too little text for `vocab_size`, or if the
+    existing source was made from other inputs.
     """
     config = _request(corpora, source, inputs)
     made = {
@@ -42,7 +42,7 @@ def prepare_text(corpora: Path, source: str, inputs: list[str], vocab_size: int)
 
 
 def refuse_unreadable(corpora: Path, source: str, inputs: list[str]) -> None:
-    """Raise DataError if `inputs` are missing, empty, or nothing that recipe=text reads."""
+    """Raise DataError if `inputs` are missing, empty, or not in a format that recipe=text reads."""
     find_inputs(_request(corpora, source, inputs))
 
 
@@ -68,7 +68,7 @@ def _holds(marker: Path, made: dict) -> bool:
 
 
 def _make(config: PrepareConfig, vocab_size: int) -> None:
-    from data.prepare.source import make  # heavy, and needed only once
+    from data.prepare.source import make  # a slow import, and needed only here
     from data.tokens.train_tokenizer import TokenizerConfig, make_tokenizer
 
     tokenizer, config.stage = config.tokenizer, "text"
@@ -79,7 +79,7 @@ def _make(config: PrepareConfig, vocab_size: int) -> None:
             key="data.vocab_size",
         )
         made_before = (config.folder / "tokens" / "manifest.json").is_file()
-        config.stage = "all" if made_before else "tokens"  # "all" says that the text is already there
+        config.stage = "all" if made_before else "tokens"  # "all" also reports that the text already exists
         make(config)
     except OtherSettings as error:
         raise DataError(

@@ -1,4 +1,4 @@
-"""report.html of a prepared source, from its report.json: counts, drops by reason, languages, lengths."""
+"""Writes a prepared source's report.html from report.json: counts, drops by reason, languages, lengths."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def _facts(report: dict) -> dict[str, str]:
 
 
 def _token_facts(folder: Path) -> dict[str, str]:
-    """Nothing without tokens, or with a damaged manifest: whoever opens the tokens is told about it."""
+    """Facts from the manifest; none if it is missing or damaged, which opening the tokens would report."""
     try:
         splits = json.loads((folder / "tokens" / "manifest.json").read_text(encoding="utf-8"))["splits"]
         tokens = splits["train"]["tokens"]
@@ -53,7 +53,7 @@ def _token_facts(folder: Path) -> dict[str, str]:
 
 
 def _range(bits: int) -> str:
-    """The range of lengths in bytes whose binary form has `bits` digits."""
+    """The range of byte lengths that take `bits` binary digits."""
     low, high = binary(2 ** max(0, bits - 1)), binary(2**bits)
     number, _, unit = low.partition(" ")
     return f"{number if high.endswith(unit) else low} to {high}"

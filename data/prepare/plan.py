@@ -1,8 +1,8 @@
-"""A recipe's functions, and how its work is divided into tasks.
+"""A recipe's functions, and the tasks its work is divided into.
 
 In: a recipe and its inputs. Out: tasks of about TASK_BYTES, which depend on the inputs' sizes alone, and the
-path of each task's files in the work folder. The settings are part of that folder's name, so a process left
-over from an attempt with other settings cannot write into it.
+paths of each task's files in the work folder. That folder is named after the settings, so a process left over
+from an attempt with other settings cannot write into it.
 """
 
 import json
@@ -36,14 +36,14 @@ class Slice:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a source's files are read and cleaned: plain functions, which can be sent to any process."""
+    """How a source's files are read and cleaned: plain functions that can be sent to any process."""
 
     read: Callable[..., Iterable[Record | Drop]]  # takes a local path; also index=, n_slices= if sliced
     clean: Callable[[Record], Document | Drop]
     duplicates: str | None = None  # None | "exact" | "contained"
     slices: Callable[[Path], int] | None = None  # the number of slices of an input
-    # Stages between reading and writing: (folders read, folders to make in the same form, a folder for their
-    # own files, engine, progress) → facts for the report (data/ccnet/refine.py).
+    # Stages between reading and writing: (folders read, folders to make in the same form, a folder for the
+    # stages' own files, engine, progress) → facts for the report (data/ccnet/refine.py).
     refine: Callable[[list[Path], list[Path], Path, EngineConfig, Progress], dict] | None = None
 
 
@@ -54,24 +54,24 @@ class Plan:
     recipe: Recipe
     tasks: tuple[tuple[Slice, ...], ...]
     stamps: dict[Path, tuple[int, str]]  # each input's `data.remote.stamp` when the work began
-    folder: Path  # of the work in progress
+    folder: Path  # holds the work in progress
     seconds: float  # most CPU time for cleaning one record
     limits: Limits = DEFAULT  # bounds on what is read
 
     def read(self, task: int) -> Path:
-        """A reading task's folder: documents, their hashes, its report and its quarantine."""
+        """A reading task's folder: documents and their hashes, a report and a quarantine."""
         return self.folder / "read" / f"{task:05d}"
 
     def refined(self, task: int) -> Path:
-        """The task's documents as they will be written to the text, still with duplicates."""
+        """The folder of the task's documents as they will be written to the text, still with duplicates."""
         return self.folder / "refined" / f"{task:05d}" if self.recipe.refine else self.read(task)
 
     def written(self, task: int) -> Path:
-        """The report of a task whose text is written; it comes last."""
+        """The report of a writing task; it appears last, so it also marks the task as done."""
         return self.folder / "written" / f"{task:05d}.json"
 
     def live(self, task: int) -> Path:
-        """A reading task's progress: [bytes, records]."""
+        """The file with a reading task's progress: [bytes, records]."""
         return self.folder / "live" / f"{task:05d}.json"
 
     @property
@@ -83,7 +83,7 @@ class Plan:
         return self.folder / "text"
 
     def size(self, task: int) -> int:
-        """A task's bytes of input."""
+        """How many bytes of input a task reads."""
         return sum(one.size for one in self.tasks[task])
 
 
@@ -93,7 +93,7 @@ def slices_of(recipe: Recipe, path: Path, size: int) -> list[Slice]:
 
 
 def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
-    """The slices in order, grouped into tasks of up to TASK_BYTES."""
+    """The slices in order, grouped into tasks of up to TASK_BYTES; a larger slice is a task by itself."""
     tasks: list[list[Slice]] = [[]]
     size = 0
     for one in slices:
@@ -106,7 +106,7 @@ def in_tasks(slices: list[Slice]) -> tuple[tuple[Slice, ...], ...]:
 
 
 def work_folder(folder: Path, settings: dict, progress: Progress) -> Path:
-    """The folder to work in, new or resumed. Raises DataError if it has unfinished work of other settings."""
+    """The folder to work in, new or resumed. Raises DataError if work with other settings is unfinished."""
     work = folder / WORK
     known = work / "settings.json"
     if (work / "read").is_dir():

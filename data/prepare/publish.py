@@ -1,7 +1,7 @@
-"""A prepared source, copied to a URL: what is not there yet, and last what vouches for the rest.
+"""Copies a prepared source to a URL: only what is not there yet, and last the file that vouches for the rest.
 
-`.copied.jsonl` in the source's folder notes of each copied file its own size and time, and what the storage
-then said of the object (size, ETag). A file is copied again if either has changed since.
+For each copied file, `.copied.jsonl` in the source's folder notes its size and time, and what the storage
+then reported for the object (size, ETag). A file is copied again if either has changed since.
 """
 
 import json
@@ -18,17 +18,17 @@ NOTES = ".copied.jsonl"
 
 
 def refuse_unreachable(url: str) -> None:
-    """Raise DataError, before hours of work, if nothing can be copied there: it needs credentials, say."""
-    with suppress(Denied):  # who may not read may still write
+    """Raise DataError, before hours of work, if nothing can be copied to the URL (no credentials, say)."""
+    with suppress(Denied):  # someone who may not read may still write
         Bucket(url).exists("report.json")
 
 
 def publish(folder: Path, url: str) -> None:
     """Copy a source's folder to a URL; the token store's manifest, which vouches for the rest, comes last.
 
-    Raises DataError.
+    Raises DataError if the storage refuses or fails; running it again copies what is still missing.
     """
-    if (folder / "tokens" / "manifest.json").is_file():  # with it, readers can check small ranges
+    if (folder / "tokens" / "manifest.json").is_file():  # these sums let readers check small ranges
         from data.tokens import store, sums
 
         sums.add_all(folder / "tokens", store.read_manifest(folder / "tokens"))
@@ -60,11 +60,11 @@ def publish(folder: Path, url: str) -> None:
 
 
 def _notes(folder: Path, url: str) -> dict[str, tuple[object, object]]:
-    """What is known of the files that were copied to `url`: here and there, by name."""
+    """By name, what was noted about each file copied to `url`: its facts here, and there."""
     found: dict[str, tuple[object, object]] = {}
     with suppress(FileNotFoundError):
         for line in (folder / NOTES).read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, KeyError, TypeError):  # of a kill while it was written
+            with suppress(ValueError, KeyError, TypeError):  # a line cut short when the process was killed
                 note = json.loads(line)
                 if note["url"] == url:
                     found[note["file"]] = note["here"], note["there"]
@@ -72,7 +72,7 @@ def _notes(folder: Path, url: str) -> dict[str, tuple[object, object]]:
 
 
 def _facts(place: Any) -> list | None:
-    """An object's size, and its ETag or time; None if there is none, or nothing but its size is known."""
+    """An object's size, and its ETag or time; None if it does not exist or only its size is known."""
     place.fs.invalidate_cache(place.path)
     try:
         info = place.fs.info(place.path)
@@ -83,8 +83,8 @@ def _facts(place: Any) -> list | None:
 
 
 def _hide_older(target: Any, folder: Path) -> None:
-    """Remove the manifest of other tokens there: half-replaced ones must not look complete."""
+    """Remove the manifest there if it is not ours: half-replaced tokens must not look complete."""
     ours, theirs = folder / "tokens/manifest.json", target / "tokens/manifest.json"
-    with suppress(FileNotFoundError, PermissionError):  # who may not read may still write
+    with suppress(FileNotFoundError, PermissionError):  # someone who may not read may still write
         if ours.is_file() and theirs.fs.cat_file(theirs.path) != ours.read_bytes():
             theirs.fs.rm_file(theirs.path)

@@ -1,10 +1,10 @@
-"""Runs a recipe: raw inputs in, `text/`, `report.json` and `quarantine.jsonl` out, on any engine.
+"""Runs a recipe on any engine: raw inputs in; `text/`, `report.json` and `quarantine.jsonl` out.
 
-The inputs are divided into tasks by their sizes alone (`data/prepare/plan.py`). Each task reads and cleans
-its slices into a folder that appears complete or not at all; duplicates are found across all tasks, one
-partition of the hashes at a time; then each task's text is written without them (`data/prepare/tasks.py`). So
-killed work can be resumed, and the text is the same, byte for byte, on every engine. Every record is either
-kept or counted under a reason.
+The inputs' sizes alone decide how they are divided into tasks (`data/prepare/plan.py`). Each task reads and
+cleans its slices into a folder that appears complete or not at all; duplicates are found across all tasks,
+one partition of the hashes at a time; then each task writes its text without them (`data/prepare/tasks.py`).
+So killed work can be resumed, and the text is the same, byte for byte, on every engine. Every record is
+either kept or counted under a reason.
 """
 
 import json
@@ -48,7 +48,7 @@ def make_text(
     """Write `folder/text`, `folder/report.json` and, if a record is malformed, `folder/quarantine.jsonl`.
 
     Raises DataError if `folder` has unfinished work with other `settings`, if no document is left, or if more
-    than the share `max_broken` of the inputs could not be read to their end.
+    than a share `max_broken` of the inputs' slices could not be read to the end.
     """
     started = time.monotonic()
     stamps = {path: stamp(path) for path in inputs}
@@ -107,7 +107,7 @@ def _refuse_broken(plan: Plan, folder: Path, report: Report, max_broken: float, 
 
 
 def _verify(plan: Plan, report: Report) -> None:
-    """Check that the text has as many documents as were counted. Raises DataError."""
+    """Raise DataError unless the text has as many documents as the report counts."""
     found = sum(pq.ParquetFile(path).metadata.num_rows for path in folders.matching(plan.text, "*.parquet"))
     if found != report.kept:
         raise DataError(
@@ -117,7 +117,7 @@ def _verify(plan: Plan, report: Report) -> None:
 
 
 def _reading(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], None]:
-    """A function that shows how much has been read, the speed, and the time left."""
+    """A function that shows how much has been read, the speed and the time left."""
     total = sum(plan.size(task) for task in range(len(plan.tasks)))
     before = total - sum(plan.size(task) for task in todo)
     started = time.monotonic()
@@ -146,7 +146,7 @@ def _writing(plan: Plan, todo: list[int], progress: Progress) -> Callable[[], No
 
 
 def _live(plan: Plan, task: int) -> tuple[int, int]:
-    """Bytes and records that a task has read so far."""
+    """How many bytes and records a task has read so far."""
     try:
         done, records = json.loads(plan.live(task).read_text())
         return min(done, plan.size(task)), records

@@ -1,9 +1,9 @@
-"""The built-in sample: real text that comes with every Python, prepared once and without a network.
+"""The built-in sample: real text that comes with every Python, prepared once, offline.
 
-In: this Python's standard library. Out: two sources, `python_code` (its files, by the GitHub recipe with
-Python's license accepted) and `python_docs` (the language reference's topics, and docstrings, by the text
-recipe), a tokenizer trained on both, and their token stores. A module's code and its docstrings have the same
-URL, so that they are held out together and neither reveals the other.
+In: this Python's standard library. Out: two sources, a tokenizer trained on both, and their token stores. The
+sources are `python_code` (the library's files, by the GitHub recipe with Python's license accepted) and
+`python_docs` (the language reference's topics and the docstrings, by the text recipe). A module's code and
+its docstrings have the same URL, so they are held out together and neither reveals the other.
 """
 
 import ast
@@ -24,12 +24,12 @@ from data.errors import DataError
 from data.folders import aside, commit, locked, write_whole
 from data.progress import Progress
 
-VERSION = 1  # raise it when the same Python would give another sample
+VERSION = 1  # raise this when the same Python would give another sample
 MADE_WITH = {"github": 13, "text": 8}  # the recipes' versions, copied (and tested): importing them is slow
 WEIGHTS = {"python_code": 60, "python_docs": 40}  # of the text that the tokenizer learns from
 VOCAB_SIZE = 4096
-HELDOUT = 0.03  # the usual thousandth of such a small corpus would be too little
-TOKENIZER_BYTES = 6_000_000  # of text, drawn by those weights
+HELDOUT = 0.03  # of such a small corpus, the usual 0.1 % would be too little
+TOKENIZER_BYTES = 6_000_000  # of text, drawn by these weights
 
 # Tests are not ordinary code; the other folders are not Python's own, or differ between machines.
 _SKIPPED = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages", "ensurepip"})
@@ -40,12 +40,12 @@ Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: bool | None = None) -> str:
     """Make the sample under `corpora`, in one process, unless a complete one exists.
 
-    A sample made by another Python or other recipes is never replaced unless asked, because runs may depend
-    on it: `replace=None` uses it and returns a line that says so (otherwise ""), `False` refuses it, and
-    `True` makes it again. `vocab_size=None` accepts any, and makes 4,096.
+    A sample made by another Python or other recipes is replaced only on request, because runs may depend on
+    it: `replace=None` uses it and returns a line that says so (otherwise ""), `False` refuses it, and `True`
+    makes it again. `vocab_size=None` accepts any vocabulary, and makes one of 4,096 pieces.
 
-    Raises DataError if the sample that exists has another vocabulary, or if this Python came without its
-    sources or its documentation.
+    Raises DataError if the existing sample has another vocabulary, or if this Python lacks its sources or
+    documentation.
     """
     made = {
         "version": VERSION,
@@ -71,7 +71,7 @@ def prepare_sample(corpora: Path, *, vocab_size: int | None = None, replace: boo
 
 
 def _difference(folder: Path, older: dict, made: dict, vocab_size: int | None, replace: bool | None) -> str:
-    """How a finished sample differs from what would be made now. Raises DataError if that is refused."""
+    """How a finished sample differs from one made now. Raises DataError if the difference is refused."""
     if vocab_size and older.get("vocab_size") != vocab_size:
         raise DataError(
             f"{folder}: its tokenizer has {older.get('vocab_size')} pieces, not "
@@ -101,11 +101,11 @@ def _older(corpora: Path) -> dict | None:
 
 
 def _make(corpora: Path, made: dict, progress: Progress) -> None:
-    """Make everything in a temporary folder; move the folders into place one by one, the marker last."""
+    """Make everything in a temporary folder, then move the folders into place, the marker last."""
     from data.prepare.page import write_page
     from data.prepare.recipe import Recipe, make_text
     from data.sources import github, text
-    from data.tokens.build import build_store  # these imports take a second, which a finished sample saves
+    from data.tokens.build import build_store  # slow imports (a second) that a finished sample can skip
     from data.tokens.tokenizer import Tokenizer
     from data.tokens.train_tokenizer import train_tokenizer
 
@@ -136,7 +136,7 @@ def _make(corpora: Path, made: dict, progress: Progress) -> None:
 
 
 def _by_weight(folder: Path) -> Iterator[str]:
-    """Randomly drawn documents of both sources, TOKENIZER_BYTES in all, divided by the weights."""
+    """Randomly drawn documents from both sources, TOKENIZER_BYTES in all, divided by WEIGHTS."""
     from data.documents import read_documents, text_files
 
     for source, weight in WEIGHTS.items():
@@ -181,7 +181,7 @@ def _is_source(file: str) -> bool:
 
 
 def _url(path: str) -> str:
-    """The file's URL on the branch, not the release, so that a patch release changes no held-out document."""
+    """The file's URL on its branch, not its release, so that a patch release holds out the same documents."""
     branch = ".".join(platform.python_version_tuple()[:2])
     return f"https://github.com/python/cpython/blob/{branch}/Lib/{path}"
 
@@ -195,7 +195,7 @@ def _documentation(library: Path) -> Iterator:
     for place, (name, body) in enumerate(sorted(topics.topics.items())):
         yield Record(topics.__file__, place, body.strip() + "\n", "", _LICENSE, {"topic": name})
     for source in _code(library):
-        if not isinstance(source, Record):  # belongs to the code
+        if not isinstance(source, Record):  # a drop, which python_code counts
             continue
         module = source.meta["path"].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         text = "\n\n".join(_docstrings(module, source.text))
@@ -204,7 +204,7 @@ def _documentation(library: Path) -> Iterator:
 
 
 def _docstrings(module: str, code: str) -> list[str]:
-    """Each docstring of a module, under a heading with the name and arguments that it documents."""
+    """A module's docstrings, each under a heading with the name and arguments it documents."""
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError):  # some files are broken on purpose

@@ -1,8 +1,8 @@
-"""One source, from its raw files to cleaned text with provenance, and on to its token store.
+"""Prepares one source: from raw files to cleaned text with provenance, and on to a token store.
 
-In: files in a source's own format. Out: `corpora/<source>/text/part-*.parquet`, a `report.json` that counts
-every record as kept or under a reason, and `tokens/`. The one idea: a recipe is three plain functions
-(`inputs`, `read`, `clean`) that do not know how they are run (`data/prepare/recipe.py`).
+In: files in the source's own format. Out: `corpora/<source>/text/part-*.parquet`, a `report.json` that counts
+every record as kept or under a reason for dropping it, and `tokens/`. The one idea: a recipe is three plain
+functions (`inputs`, `read`, `clean`) that do not know how they are run (`data/prepare/recipe.py`).
 """
 
 import json
@@ -36,19 +36,19 @@ def prepare(config: PrepareConfig) -> None:
 
 
 def make(config: PrepareConfig) -> None:
-    """Run the requested stages. Raises DataError; leaves no output that looks complete but is not."""
-    # Faults in the request are found before hours are spent on it.
+    """Run the requested stages. Raises DataError, but never leaves output that only looks complete."""
+    # Find faults in the request before spending hours on it.
     inputs = find_inputs(config) if config.stage != "tokens" else text_files(config.folder / "text")
     refine = None
     if config.recipe == "commoncrawl" and config.stage != "tokens":
-        from data.prepare.ccnet import ccnet_of  # imports packages that no other recipe needs
+        from data.prepare.ccnet import ccnet_of  # needs packages that no other recipe does
 
         refine = ccnet_of(config, inputs)
     if config.output and remote.is_remote(config.output):
         refuse_unreachable(config.output)
     tokenizer = None
     if config.tokenizer and config.stage != "text":
-        from data.tokens.tokenizer import Tokenizer  # an import that stage=text does not wait for
+        from data.tokens.tokenizer import Tokenizer  # here, so that stage=text need not wait for it
         from data.tokens.tokenizer_json import is_plain_bpe, why_not_exportable
 
         tokenizer = Tokenizer(Path(config.tokenizer))
@@ -65,11 +65,11 @@ def make(config: PrepareConfig) -> None:
             if (report := config.folder / "report.json").is_file():
                 try:
                     write_page(config.folder)
-                except (ValueError, TypeError, LookupError, AttributeError):  # the corpus is complete without
+                except (ValueError, TypeError, LookupError, AttributeError):  # the page is optional
                     Progress(config.name).say(f"warning: {report}: damaged; report.html is not written")
             if config.output and remote.is_remote(config.output):
                 publish(config.folder, config.output)
-    except OSError as error:  # an error of the output: those of the input are DataErrors or counted
+    except OSError as error:  # the output's, because the input's become DataErrors or are counted
         place = config.output or config.folder
         raise DataError(f"{place}: cannot be written ({reason(error)}){again(error)}") from None
 
@@ -92,7 +92,7 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
         settings |= settings_of(config)
     progress = Progress(config.name)
     if _is_prepared(folder, settings | {"input": [[str(path), *remote.stamp(path)] for path in inputs]}):
-        shutil.rmtree(folder / WORK, ignore_errors=True)  # if killed just before the end
+        shutil.rmtree(folder / WORK, ignore_errors=True)  # left if killed just before the end
         progress.say(f"{folder / 'text'} already exists with these settings; skipping")
         return
     if left_out := getattr(module, "left_out", None):
@@ -117,7 +117,7 @@ def _prepare_text(config: PrepareConfig, inputs: list[Path], refine: "CCNet | No
 
 
 def _is_prepared(folder: Path, settings: dict) -> bool:
-    """Whether the text exists with these settings. Raises DataError if it was made with others."""
+    """Whether the text exists, made with these settings. Raises DataError if it was made with others."""
     report = folder / "report.json"
     if not (folder / "text").exists():
         return False
@@ -138,8 +138,8 @@ def _is_prepared(folder: Path, settings: dict) -> bool:
 
 
 def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
-    """Make the token store, unless stage=all finds it; replace one with other settings only on request."""
-    from data.tokens.build import build_store, work_folder  # imports that stage=text does not wait for
+    """Make the token store unless stage=all finds it; replace one with other settings only on request."""
+    from data.tokens.build import build_store, work_folder  # here, so that stage=text need not wait for it
 
     text_folder, output = config.folder / "text", config.folder / "tokens"
     if (output / "manifest.json").exists():
@@ -151,7 +151,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
                 "give the original settings, move it away, or give replace=true",
             )
         if not different and config.stage == "all":
-            shutil.rmtree(work_folder(output), ignore_errors=True)  # if killed just before the end
+            shutil.rmtree(work_folder(output), ignore_errors=True)  # left if killed just before the end
             Progress(config.name).say(f"{output} already exists with these settings; skipping")
             return
     build_store(
@@ -166,7 +166,7 @@ def _prepare_tokens(config: PrepareConfig, tokenizer: "Tokenizer") -> None:
 
 
 def _differences(config: PrepareConfig, tokenizer: "Tokenizer", text_folder: Path, output: Path) -> list[str]:
-    """How the existing store differs from the request. Raises DataError if it is damaged (stage=all)."""
+    """How the existing store differs from the request. Raises DataError for a damaged one, if stage=all."""
     from data.tokens.store import read_manifest
 
     try:
@@ -192,7 +192,7 @@ def _next_step(config: PrepareConfig, tokenized: bool) -> str:
     folder = config.folder
     if tokenized:
         corpora, _, name = (config.output or "").rstrip("/").rpartition("/")
-        if not remote.is_remote(config.output or "") or name != folder.name:  # train finds it by its name
+        if not remote.is_remote(config.output or "") or name != folder.name:  # train finds a source by name
             corpora = str(folder.parent)
         train = f"relama train {mixture.keys_of([folder.name])} corpora={shlex.quote(corpora)}"
         return f"{corpora}/{folder.name}/tokens is ready. Next: {train}"

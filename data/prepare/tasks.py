@@ -1,8 +1,8 @@
-"""The two tasks of a recipe: read and clean some slices; write their text without marked duplicates.
+"""A recipe's two kinds of tasks: read and clean some slices; write their text without marked duplicates.
 
 A task's output depends on its input alone and appears complete or not at all, so a task may be killed,
-repeated or run twice at once. After an error of the machine or the network it is tried again, and then fails;
-only faults in the data itself are counted as malformed records.
+repeated or run twice at once. An error of the machine or the network is retried, and fails the task if it
+persists; only faults in the data itself are counted as malformed records.
 """
 
 import json
@@ -36,14 +36,14 @@ LIVE_SECONDS = 1.0  # how often a task reports its progress
 def read_task(plan: Plan, task: int) -> None:
     """Read and clean the slices of one task into `plan.read(task)`, which appears complete or not at all.
 
-    Raises DataError if an input cannot be read after several attempts, or has changed.
+    Raises DataError if an input still cannot be read after several attempts, or has changed.
     """
     with limits.within(plan.limits):
         retried(partial(_read, plan, task))
 
 
 def write_task(plan: Plan, task: int) -> None:
-    """Write one task's documents to the text, without those marked as duplicates."""
+    """Write one task's documents to the text, leaving out those marked as duplicates; then its report."""
     report = sum_reports([plan.refined(task) / "report.json"])
     rows = stages.marked(plan.duplicates, task)
     first = 0
@@ -99,7 +99,7 @@ def _documents(plan: Plan, task: int) -> Iterator[Document | Drop]:
     done = records = 0
     shown = time.monotonic()
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGPROF, _alarm)  # once: it takes longer than to clean a short record
+        signal.signal(signal.SIGPROF, _alarm)  # only once: it takes longer than cleaning a short record
     for one in plan.tasks[task]:
         _check_unchanged(plan, one.input)
         for item in _read_slice(plan.recipe, one):
@@ -114,7 +114,7 @@ def _documents(plan: Plan, task: int) -> Iterator[Document | Drop]:
 
 
 def _place(one: Slice) -> int:
-    """Bytes of a file that this process has read so far, if Linux reports them; else 0."""
+    """How many bytes of a file this process has read so far, if Linux reports it; else 0."""
     if one.count > 1:
         return 0
     with suppress(OSError, ValueError):
@@ -139,7 +139,10 @@ def _check_unchanged(plan: Plan, path: Path) -> None:
 
 
 def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
-    """The records of one slice; if reading fails, a drop that quarantines the rest."""
+    """The records of one slice, then a drop for the rest if its data cannot be read.
+
+    Raises PassingError if the machine or the network is at fault.
+    """
     position = 0
     read = partial(recipe.read, index=one.index, n_slices=one.count) if recipe.slices else recipe.read
     is_fetched = False
@@ -161,7 +164,7 @@ def _read_slice(recipe: Recipe, one: Slice) -> Iterator[Record | Drop]:
 
 
 def _why(error: Exception, path: Path) -> str:
-    """Why `path` cannot be read; of a folder, which file."""
+    """Why `path` cannot be read; for a folder, also which file in it."""
     if not isinstance(error, OSError) or not error.strerror:
         return f"{type(error).__name__}: {error}"
     is_below = error.filename and str(error.filename) != str(path)
@@ -169,7 +172,7 @@ def _why(error: Exception, path: Path) -> str:
 
 
 def _renamed(item: Record | Drop, path: Path, original: Path) -> Record | Drop:
-    """The item with the name of the original input instead of its copy."""
+    """The item, naming the original input instead of its local copy."""
     return replace(item, file=item.file.replace(str(path), named(original), 1))
 
 
@@ -188,12 +191,12 @@ def _cleaned(plan: Plan, item: Record | Drop) -> Document | Drop:
 
 
 class _TooLong(BaseException):
-    """Raised inside a recipe; not an Exception, so that no handler of the recipe catches it."""
+    """Raised inside a recipe; not an Exception, so that none of the recipe's handlers catches it."""
 
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise _TooLong in the block after this much CPU time. Works in the main thread only (signals).
+    """Raise _TooLong in the block after this much CPU time; no limit outside the main thread (signals).
 
     CPU time, not wall time, so that a paused or overloaded machine drops no record.
     """
@@ -238,4 +241,4 @@ def _copy_without(path: Path, goal: Path, dropped: Container[int]) -> None:
             if keep.any():
                 bits = pa.py_buffer(np.packbits(keep, bitorder="little"))  # `pa.array` imports pandas
                 writer.write_table(table.filter(pa.Array.from_buffers(pa.bool_(), len(keep), [None, bits])))
-            del table  # before the next one is read
+            del table  # free it before the next one is read
