@@ -2,7 +2,7 @@
 
 In: a `Record` as a reader found it. Out: a `Document`, or a `Drop` that says why the record was left out; and
 `part-00000.parquet`, … in a folder that appears complete or not at all. The one idea: each document carries
-the file and record it came from, so any trained token can be traced back to them.
+the file and record it came from, so any trained token can be traced to its source.
 """
 
 import json
@@ -32,34 +32,34 @@ SCHEMA = pa.schema(
         ("file", pa.string()),
         ("record", pa.int64()),
         ("url", pa.string()),
-        ("licence", pa.string()),  # British spelling: existing corpora have a column of this name
+        ("licence", pa.string()),  # British spelling, because existing corpora have this column
         ("meta", pa.string()),
     ]
 )
 _columns = attrgetter(*SCHEMA.names)
 GROUP_ROWS = 1024  # `read_row` decompresses one row group
 GROUP_BYTES = 16 << 20
-BATCH_ROWS = 64  # of a row group that are `Document`s at the same time
+BATCH_ROWS = 64  # rows of a row group held as `Document`s at the same time
 EXCERPT = 300  # characters of a dropped text that a report shows
 FILE_BYTES = 512 << 20  # of text; about a third of that on disk
 
 
 @dataclass(frozen=True)
 class Document:
-    """Cleaned text and where it came from; the fields are the Parquet columns, in their order."""
+    """Cleaned text and where it came from; the fields are the Parquet columns, in order."""
 
-    id: str  # unique in its source; the same however the input was divided into files
+    id: str  # unique within its source; does not depend on how the input is divided into files
     source: str
     text: str
-    file: str  # the input file, by the path or URL that was given
+    file: str  # the input file's path or URL, as given
     record: int  # the record's number in that file, from 0 (line, row or member)
     url: str = ""
     licence: str = ""
-    meta: str = "{}"  # JSON with everything else that is known
+    meta: str = "{}"  # everything else that is known, as JSON
 
     @cached_property
     def n_bytes(self) -> int:
-        """The length of the text in UTF-8; Python knows it of ASCII without encoding it."""
+        """The length of the text in UTF-8; ASCII text need not be encoded to know it."""
         return len(self.text) if self.text.isascii() else len(self.text.encode())
 
 
@@ -92,7 +92,7 @@ class Record:
         return Drop(reason, self.file, self.record, detail, text=beginning)
 
     def document(self, source: str, text: str) -> Document | Drop:
-        """The document with this cleaned text; a drop if the text is empty or not valid Unicode."""
+        """The document with this cleaned text, or a drop if the text is empty or not valid Unicode."""
         if not text or text.isspace():
             return self.drop("empty")
         file = self.file.encode(errors="backslashreplace").decode()  # a file name may hold any bytes
@@ -100,7 +100,7 @@ class Record:
             digest = xxhash.xxh3_128(f"{self.url}\0".encode())
             digest.update(text.encode())
             self.licence.encode()
-        except UnicodeEncodeError:  # half of a surrogate pair, as "\ud800" in JSON
+        except UnicodeEncodeError:  # half of a surrogate pair, such as "\ud800" in JSON
             return self.drop("not Unicode")
         try:
             meta = json.dumps(self.meta, sort_keys=True, default=str, allow_nan=False)
@@ -111,7 +111,7 @@ class Record:
 
 
 def _finite(value: Any) -> Any:
-    """The value with null for NaN and infinities, as pandas writes what is missing: JSON has neither."""
+    """The value with null for NaN (pandas' missing value) and infinities, because JSON has neither."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
@@ -130,7 +130,7 @@ def write_documents(documents: Iterable[Document], folder: Path) -> list[Path]:
 
 
 def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part") -> list[Path]:
-    """Write `<prefix>-*.parquet` directly into an existing folder; memory is bounded by a row group."""
+    """Write `<prefix>-*.parquet` directly into an existing folder, holding one row group in memory."""
     paths: list[Path] = []
     writer, in_file = None, 0
     try:
@@ -139,7 +139,7 @@ def write_parts(documents: Iterable[Document], folder: Path, prefix: str = "part
                 paths.append(folder / f"{prefix}-{len(paths):05d}.parquet")
                 writer, in_file = pq.ParquetWriter(paths[-1], SCHEMA, compression="zstd"), 0
             writer.write_table(_table(group))
-            del group  # before the next one is made
+            del group  # free it before the next one is made
             in_file += n_bytes
             if in_file >= FILE_BYTES:
                 writer.close()
@@ -159,14 +159,14 @@ def text_files(folder: Path) -> list[Path]:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents of one file, with one row group in memory."""
+    """The documents of one file, holding one row group in memory. Raises DataError if it is unreadable."""
     with _open(path) as file:
         for group in range(file.num_row_groups):
             yield from _documents(_read_group(file, group, path).to_batches(BATCH_ROWS))
 
 
 def read_row(path: Path, row: int) -> Document:
-    """The document at a row of the file, reading only its row group. Raises DataError."""
+    """The document at a row of the file, reading only its row group. Raises DataError if it cannot."""
     with _open(path) as file:
         first = 0
         for group in range(file.num_row_groups):
@@ -178,13 +178,13 @@ def read_row(path: Path, row: int) -> Document:
 
 
 def _documents(batches: Sequence[pa.RecordBatch]) -> Iterator[Document]:
-    """A function of its own: it releases a row group when it ends, before the next one is read."""
+    """Separate from `read_documents` so that a row group is freed before the next one is read."""
     for batch in batches:
         for row in zip(*[batch.column(name).to_pylist() for name in SCHEMA.names]):
             yield Document(*row)
 
 
-# `pa.array` would import pandas, which takes a quarter of a second.
+# Not `pa.array`: it imports pandas, which takes a quarter of a second.
 
 
 def _table(rows: Sequence[tuple]) -> pa.Table:
@@ -209,7 +209,7 @@ def _integers(values: Sequence[int]) -> pa.Array:
 
 
 def _groups(documents: Iterable[Document]) -> Iterator[tuple[list[tuple], int]]:
-    """Rows for one row group each, and their bytes of text."""
+    """The rows of each row group, and how many bytes of text they hold."""
     rows, n_bytes = [], 0
     for document in documents:
         rows.append(_columns(document))

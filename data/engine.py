@@ -1,9 +1,9 @@
-"""Where the tasks of a stage run: on this machine's cores, or on a Slurm or Ray cluster.
+"""Runs the tasks of a stage on this machine's cores, or on a Slurm or Ray cluster.
 
-A stage is a function of one integer, called once for each unfinished item. Its output appears complete or not
-at all, so a task may be killed or run twice, and nothing depends on how the items are divided. Slurm and Ray
-run through datatrove's executors; they need the extra `data` (and `ray`), and a file system that all nodes
-share.
+A stage is a function of one integer, called once for each unfinished item. Each call's output appears
+complete or not at all, so a task may be killed or run twice, and nothing depends on how the items are
+divided. Slurm and Ray run through datatrove's executors; they need the `data` extra (Ray also needs `ray`)
+and a file system that all nodes share.
 """
 
 import gc
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 KINDS = ("local", "slurm", "ray")
 Work = Callable[[int], None]
 _kept: "_Workers | None" = None
-STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # seconds between statuses; largest share of time that they may take
+STATUS_SECONDS, STATUS_SHARE = 0.5, 0.02  # seconds between statuses; the largest share of time they may take
 
 
 @dataclass
@@ -64,7 +64,7 @@ class EngineConfig:
             raise ValueError("engine.partition: Slurm needs a partition (`sinfo` lists them)")
 
     def check(self) -> None:
-        """Raises DataError if a program or package that the engine needs is not installed."""
+        """Raises DataError if a program or package the engine needs is not installed."""
         if self.name == "slurm" and shutil.which("sbatch") is None:
             raise DataError("engine=slurm: sbatch not found; run this on a login node of the cluster")
         for package, extra in {
@@ -85,10 +85,11 @@ INLINE = EngineConfig(workers=1)
 def run(
     config: EngineConfig, name: str, work: Work, items: list[int], logs: Path, status: Callable[[], None]
 ) -> None:
-    """Call `work(item)` for each item, in any order, and `status` now and then while they run.
+    """Call `work(item)` for each item, in any order, and call `status` now and then meanwhile.
 
     `work` must be picklable. `logs` is a folder for the cluster's own files. On this machine, raises whatever
-    `work` raises; on a cluster, a DataError that names the logs of the failed tasks.
+    `work` raises, or DataError if a worker is killed; on a cluster, a DataError that names the failed tasks'
+    logs.
     """
     if not items:
         return
@@ -101,9 +102,9 @@ def run(
 
 @contextmanager
 def kept_workers() -> Iterator[None]:
-    """Let all stages in the block share their worker processes, which then import everything only once."""
+    """Let all stages in the block share their worker processes, so each imports everything only once."""
     global _kept
-    if _kept is not None:  # in a block inside another
+    if _kept is not None:  # nested: the outer block's workers serve
         yield
         return
     _kept = _Workers()
@@ -115,7 +116,7 @@ def kept_workers() -> Iterator[None]:
 
 
 class _Workers:
-    """Processes of this machine that outlive a stage; started when they are needed."""
+    """Worker processes on this machine that outlive a stage; started when first needed."""
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
@@ -125,24 +126,24 @@ class _Workers:
         """Call `work` for each item, on at most `workers` processes at once."""
         if self._pool is None or self._size < workers:
             self.end()
-            # Spawned: the parent may hold threads (torch's, gigatoken's) that a fork would lose.
+            # Spawn, because a fork would lose any threads the parent has (torch's, gigatoken's).
             context = multiprocessing.get_context("spawn")
             self._pool, self._size = ProcessPoolExecutor(workers, context, initializer=_begin), workers
         with tempfile.TemporaryDirectory(prefix="relama-") as folder:
-            sent = Path(folder, "work.pickle")  # a stage's plan may be large: not sent with each item
+            sent = Path(folder, "work.pickle")  # a stage's plan may be too large to send with each item
             sent.write_bytes(pickle.dumps(work))
             try:
-                with held():  # or each worker would print a traceback of its own
+                with held():  # or each worker would print its own traceback
                     futures = [self._pool.submit(_do, sent, item) for item in items]
                 for future in as_completed(futures):
                     future.result()
             except KeyboardInterrupt:
-                for worker in multiprocessing.active_children():  # a task may be killed at any time
+                for worker in multiprocessing.active_children():  # safe: a task may be killed at any time
                     worker.kill()
                 self.end()
                 raise
             except BaseException as error:
-                self.end()  # start no more tasks
+                self.end()  # no more tasks
                 if not isinstance(error, BrokenProcessPool):
                     raise
                 raise DataError(
@@ -158,7 +159,7 @@ class _Workers:
 
 def _run_local(work: Work, items: list[int], workers: int) -> None:
     if workers == 1:
-        gc.freeze()  # or each collection looks at all that is loaded: a tenth of some recipes' time
+        gc.freeze()  # or each collection scans everything loaded, a tenth of some recipes' time
         try:
             for item in items:
                 work(item)
@@ -175,7 +176,7 @@ def _begin() -> None:
 
 
 def _die_with_parent() -> None:
-    """End this worker when the process that started it ends, for whatever reason."""
+    """End this worker when its parent process ends, for whatever reason."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         multiprocessing.connection.wait([parent.sentinel])
@@ -195,7 +196,7 @@ def _received(sent: Path) -> Work:
 
 
 class _Share:
-    """One cluster task of a stage: every `world_size`-th item, in the form of a datatrove step."""
+    """One cluster task of a stage, as a datatrove step: it takes every `world_size`-th item."""
 
     def __init__(self, work: Work, items: list[int]) -> None:
         self.work, self.items = work, items
@@ -210,7 +211,7 @@ def _run_cluster(config: EngineConfig, name: str, work: Work, items: list[int], 
     from loguru import logger
 
     logs = logs.resolve() / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
-    logs.mkdir(parents=True, mode=0o700)  # the scripts in it may hold secrets: engine.setup, engine.sbatch
+    logs.mkdir(parents=True, mode=0o700)  # its scripts may hold secrets from engine.setup and engine.sbatch
     logger.disable("datatrove")  # in this process; the tasks write their own logs
     executor = (
         _slurm(config, name, work, items, logs) if config.name == "slurm" else _ray(config, work, items, logs)
@@ -255,7 +256,7 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
     from datatrove.executor import RayPipelineExecutor
 
     if not ray.is_initialized():
-        # Without a dashboard, one service less listens. Ray refuses the argument together with an address.
+        # No dashboard, so one less service listens. Ray refuses this argument together with an address.
         own: dict[str, Any] = {} if config.address else {"include_dashboard": False}
         ray.init(address=config.address, log_to_driver=False, **own)
     return RayPipelineExecutor(
@@ -269,12 +270,12 @@ def _ray(config: EngineConfig, work: Work, items: list[int], logs: Path) -> "Pip
 
 
 def _environment() -> str:
-    """The folder of this environment's commands, including datatrove's `launch_pickled_pipeline`."""
+    """This environment's folder of commands, datatrove's `launch_pickled_pipeline` among them."""
     return str(Path(sys.executable).parent)
 
 
 def _wait(executor: Any, logs: Path) -> None:
-    """Wait until every task is done, or Slurm no longer knows the job."""
+    """Wait until every task is done, or the job is no longer in Slurm's queue."""
     is_silent = False
     while executor.get_incomplete_ranks(skip_completed=True):
         queue = subprocess.run(
@@ -284,7 +285,7 @@ def _wait(executor: Any, logs: Path) -> None:
         if answers and not queue.stdout.strip():
             time.sleep(5)  # a shared file system may show the last task's marker a little later
             return
-        if not answers and not is_silent:  # its tasks go on while the controller is busy or restarts
+        if not answers and not is_silent:  # tasks keep running while the controller is busy or restarting
             why = " ".join(queue.stderr.split())
             print(f"relama: squeue does not answer ({why}); still waiting", file=sys.stderr, flush=True)
         is_silent = not answers
@@ -293,7 +294,7 @@ def _wait(executor: Any, logs: Path) -> None:
 
 @contextmanager
 def _calling(status: Callable[[], None]) -> Iterator[None]:
-    """Call `status` twice a second from a thread during the block, or less often if that takes long."""
+    """During the block, call `status` from a thread: twice a second, or less often if it is slow."""
     done = threading.Event()
 
     def loop() -> None:

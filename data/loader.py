@@ -22,7 +22,7 @@ from data.tokens.store import TokenStore
 
 
 class Loader:
-    """Batches of one data-parallel rank; ranks of one tensor, pipeline or context group get the same ones."""
+    """One data-parallel rank's batches; ranks in one tensor, pipeline or context group get the same ones."""
 
     def __init__(
         self,
@@ -37,9 +37,10 @@ class Loader:
         prefetch: int = 4,
         node: Node | None = None,
     ) -> None:
-        """`micro_batch` and `global_batch` count sequences. Raises ValueError if they do not divide.
+        """`micro_batch` and `global_batch` count sequences. Raises ValueError unless every global batch is a
+        multiple of `micro_batch` × `dp_size`.
 
-        `node`: which ranks share this machine's cache of stores in buckets; None: this one alone.
+        `node` says which ranks share this machine's cache of stores in buckets; None means this rank alone.
         """
         self._steps = Steps.of(global_batch)
         for _, batch in self._steps.stretches:
@@ -50,13 +51,13 @@ class Loader:
                 )
         self._order, self._stores = order, stores
         self._samples_of = partial(samples_of, 0, dp_rank=dp_rank, dp_size=dp_size, micro_batch=micro_batch)
-        self._each = micro_batch * dp_size  # sequences of a micro-batch, over all ranks
+        self._each = micro_batch * dp_size  # sequences in a micro-batch over all ranks
         self._ahead = max(workers, prefetch)
         self._dp_size = dp_size
         self._node = node or Node(frozenset({dp_rank}))
         self._ahead_of: ReadAhead | None = None
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
-        self.wait_seconds = 0.0  # that the consumer spent waiting
+        self.wait_seconds = 0.0  # time the consumer has spent waiting
 
     def batches(self, steps_done: int, last_step: int) -> Iterator[tuple[Tensor, Tensor]]:
         """The micro-batches of steps steps_done + 1 … last_step. Raises DataError for unreadable tokens."""
@@ -74,8 +75,10 @@ class Loader:
             yield self._wait(pending.popleft())
 
     def _late(self, batch: int) -> int:
-        """How many steps of `batch` samples may not be read yet when the next one is asked for: what is
-        pending, and other ranks may be a step behind."""
+        """How many steps of `batch` samples may still be unread when the next one is asked for.
+
+        They are the pending ones, and one more because other ranks may be a step behind.
+        """
         return -(-self._ahead * self._each // batch) + 1
 
     def close(self) -> None:
@@ -85,7 +88,7 @@ class Loader:
         self._pool.shutdown(wait=True)
 
     def _fetch_ahead(self, steps_done: int, last_step: int) -> ReadAhead | None:
-        """Start to fetch from buckets; None for local stores, and for a replay, whose tokens are here."""
+        """Start fetching from buckets; None for local stores, and for a replay, whose tokens are here."""
         stores = bucket_stores(self._stores)
         if not stores or self._ahead_of:
             return None
@@ -125,7 +128,7 @@ class Loader:
             self.wait_seconds += time.perf_counter() - begin
 
     def _read(self, first: int, batch: int, micro: int) -> tuple[Tensor, Tensor]:
-        """A micro-batch of the global batch of `batch` samples from `first` on."""
+        """One micro-batch of the global batch of `batch` samples that starts at sample `first`."""
         rows = []
         for n in (first + place for place in self._samples_of(micro, global_batch=batch)):
             sample = self._order.locate(n)

@@ -1,4 +1,4 @@
-"""`python data/main.py recipe=github input=…` or `relama prepare …`: parse the keys and run the recipe."""
+"""`relama prepare recipe=github input=…` (or `python data/main.py …`): parse the keys and run the recipe."""
 
 import sys
 from pathlib import Path
@@ -16,10 +16,10 @@ def run(argv: list[str]) -> None:
 
 
 def prepare(config: PrepareConfig) -> None:
-    """Run the recipe of one source, or one of `MAKERS`. Raises DataError."""
+    """Run one source's recipe, or one of `MAKERS`. Raises DataError."""
     config.engine.check()
     if config.download:
-        recipe_module(config)  # a missing package is named before anything is downloaded
+        recipe_module(config)  # report a missing package before downloading anything
         from data.download.main import download
 
         config.input = [str(download(config.recipe, config.name, config.dumps)), *config.input]

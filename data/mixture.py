@@ -1,7 +1,7 @@
 """The mixture's sources, their weights and their token stores, without heavy imports.
 
-In: the `data` group of the configuration. Out: the weight of each chosen source, and the folder of its
-tokens; all missing stores are refused together, with the command that makes them.
+In: the configuration's `data` group. Out: each chosen source's weight and the folder of its tokens. One error
+names all missing stores and the command that makes them.
 """
 
 import re
@@ -65,13 +65,13 @@ def source_name(path: str) -> str:
 
 
 def keys_of(sources: list[str]) -> str:
-    """The keys that choose sources, of which some may be the user's own."""
+    """The keys that choose these sources, including a weight for each of the user's own."""
     own = [f"data.weights.{source}=1" for source in sources if source not in RECIPES]
     return " ".join(["data=mix", *own, f"data.sources={','.join(sources)}"])
 
 
 def some_of(there: list[str]) -> str:
-    """Sources that can be chosen and the keys for some of them, short however many there are."""
+    """For a message: the sources that can be chosen, and the keys for all or some of them."""
     if all(source in SAMPLE for source in there):
         return "what is there with data=sample"
     some = [source for source in there if source in RECIPES]
@@ -82,7 +82,7 @@ def some_of(there: list[str]) -> str:
 
 
 def folder_hint(corpora: Place) -> str:
-    """What to give instead of a source's own folder."""
+    """What to give instead, if `corpora` is a single source's own folder; else nothing."""
     is_source = not is_remote(corpora) and any(Path(corpora, part).is_dir() for part in ("text", "tokens"))
     return f"; {corpora} is one source: give the folder that it is in" if is_source else ""
 
@@ -93,7 +93,7 @@ def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
     missing = [source for source, place in stores.items() if not has_manifest(place)]
     if not missing:
         return stores
-    if str(corpora).startswith(("http://", "https://")):  # few list a folder, and none takes files
+    if str(corpora).startswith(("http://", "https://")):  # few servers list a folder, and none takes files
         raise DataError(
             f"{corpora}: no {missing[0]}/tokens/manifest.json there; put the folder {missing[0]} there that "
             "`relama prepare` makes, or correct the URL"
@@ -107,7 +107,7 @@ def find_stores(corpora: str | Path, config: DataConfig) -> dict[str, Place]:
 
 
 def tokens_of(corpora: str | Path, source: str) -> Place:
-    """Where the store of a source is, whether it exists or not."""
+    """Where a source's store belongs, whether or not it exists."""
     refuse_half_a_url(corpora)
     if is_remote(corpora):
         return f"{str(corpora).rstrip('/')}/{source}/tokens"
@@ -115,7 +115,7 @@ def tokens_of(corpora: str | Path, source: str) -> Place:
 
 
 def has_manifest(place: Place) -> bool:
-    """Whether a store is in this folder or at this URL. Raises DataError if a bucket does not answer."""
+    """Whether this folder or URL holds a store. Raises DataError if a bucket does not answer."""
     if not is_remote(place):
         return Path(place, "manifest.json").is_file()
     from data.bucket import Bucket

@@ -1,10 +1,10 @@
 """The order of the data: a global sample number in, (source, epoch, sequence) out.
 
-Pure functions of integers, without state, files or random generators. An order is a chain of segments, each
-with one mixture and length. Every block of samples holds each source exactly in proportion to its weight, in
-an order drawn from (seed, block); each source is read epoch by epoch (data/phases/reading.py), and continues
-where it was when a segment begins. So resuming, changing the world size, auditing and explaining a step all
-evaluate the same function.
+Pure functions of integers: no state, no files, no random generators. An order is a chain of segments, each
+with one mixture and sequence length. Every block of samples holds each source exactly in proportion to its
+weight, in an order drawn from (seed, block). Each source is read epoch by epoch (data/phases/reading.py) and
+continues where it left off when a segment begins. So resuming, changing the world size, auditing and
+explaining a step all evaluate the same function.
 """
 
 import math
@@ -32,8 +32,8 @@ class Sample:
 
     source: str
     epoch: int
-    index: int  # of the sequence in its source
-    k: int  # how many of the source's sequences come before it in the run
+    index: int  # the sequence's number in its source
+    k: int  # how many sequences of this source come before it in the run
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class Segment:
     """A stretch of the run with one mixture over one version of the data."""
 
     start: int  # its first sample number
-    block: dict[str, int]  # samples of each source in a block
+    block: dict[str, int]  # how many samples of each source a block holds
     first: dict[str, int]  # each source's k where the segment starts
     n_sequences: dict[str, int]
     seq_len: int
-    without: dict[str, Ranges] = field(default_factory=dict)  # tokens that no sample may show, by source
+    without: dict[str, Ranges] = field(default_factory=dict)  # by source, tokens that no sample may show
 
     def draws_like(self, other: "Segment") -> bool:
-        """Whether both have the same mixture over the same sequences."""
+        """Whether both segments draw the same mixture from the same sequences."""
         return replace(self, start=other.start, first=other.first) == other
 
 
 @dataclass(frozen=True)
 class Order:
-    """The order of a run; `skipped` are ranges [start, stop) of samples left out after loss spikes.
+    """The order of a run; `skipped` lists ranges [start, stop) of samples left out after loss spikes.
 
     Segments and skipped ranges count samples as if nothing were skipped.
     """
@@ -79,22 +79,22 @@ class Order:
         seq_len: int,
         without: Mapping[str, Ranges] | None = None,
     ) -> "Order":
-        """The same order up to sample `n`, then another mixture; each source continues where it was.
+        """The same order up to sample `n`, then another mixture; each source continues where it left off.
 
-        `without` are the token ranges that no sample shows from then on; None: as before.
+        `without` lists the token ranges that no sample shows from then on; None leaves them as they were.
         """
         if without is None:
             without = self._segment_of(self._number(n)).without
         return self._change(n, _segment(0, weights, {}, n_sequences, seq_len, without))
 
     def truncated(self, n: int) -> "Order":
-        """The same order up to sample `n`, which then never changes again."""
+        """The same order up to sample `n`, without any later change of mixture."""
         at = self._number(n)
         kept = tuple(segment for segment in self.segments if segment.start <= at)
         return Order(self.seed, kept, self.skipped)
 
     def skip(self, start: int, stop: int) -> "Order":
-        """The same order without the samples that are now numbered [start, stop).
+        """The same order without the samples now numbered [start, stop).
 
         Segments that begin after `start` still begin at the same sample.
         """
@@ -106,12 +106,12 @@ class Order:
         if not kept[-1].draws_like(current):  # the skipped samples reached into the next segment
             order = order._change(start, current)
         for n, segment in later:
-            if not segment.draws_like(order.segments[-1]):  # one that an earlier skip made
+            if not segment.draws_like(order.segments[-1]):  # drop a segment that only an earlier skip made
                 order = order._change(n, segment)
         return order
 
     def starts(self) -> Iterator[tuple[int, Segment]]:
-        """Each segment with its first sample; without those of which all samples are skipped."""
+        """Each segment with its first sample; segments that are skipped entirely are left out."""
         found = {}
         for segment in self.segments:
             left_out = sum(min(b, segment.start) - a for a, b in self.skipped if a < segment.start)
@@ -126,7 +126,7 @@ class Order:
         return self._segment_of(self._number(n)).seq_len
 
     def locate(self, n: int) -> Sample:
-        """The sequence at sample `n` (0, 1, …) of the run, in constant time and memory."""
+        """The sequence read as sample `n` (0, 1, …) of the run, in constant time and memory."""
         number = self._number(n)
         at = bisect_right(self._starts, number) - 1
         segment = self.segments[at]
@@ -156,7 +156,7 @@ class Order:
         at, reached = bisect_right(self._starts, number) - 1, self._count(number)
         read = {}
         for source, k in reached.items():
-            # of a source that this segment does not have, the last that did
+            # a source may be absent from this segment: then use the last segment that has it
             before = next(r[source] for r in reversed(self._readings[: at + 1]) if source in r)
             epoch, place = before.position(k)
             read[source] = epoch + place / before.size
@@ -173,9 +173,9 @@ class Order:
     def samples_of_sequences(
         self, segment: int, source: str, ranges: Ranges, stop: int
     ) -> Iterator[tuple[int, int]]:
-        """(sequence, sample) for each sample below `stop` at which a segment reads one of these sequences.
+        """(sequence, sample) for each sample below `stop` where a segment reads a sequence in `ranges`.
 
-        Takes time for the sequences in question only. Skipped samples are left out.
+        The time grows with the number of these sequences only. Skipped samples are left out.
         """
         here, last = self.segments[segment], self._number(stop - 1) + 1 if stop else 0
         if segment + 1 < len(self.segments):
@@ -205,7 +205,7 @@ class Order:
 
     @classmethod
     def from_json(cls, state: dict) -> "Order":
-        """What `to_json` gave. Raises ValueError for anything else."""
+        """The order that `to_json` wrote. Raises ValueError for anything else."""
         check_order(state)
 
         def of(segment: dict) -> Segment:
@@ -216,7 +216,7 @@ class Order:
         return cls(state["seed"], tuple(map(of, state["segments"])), skipped)
 
     def _change(self, n: int, wanted: Segment) -> "Order":
-        """Draw as `wanted` does from sample `n` on."""
+        """The same order, drawing as `wanted` does from sample `n` on."""
         at = self._number(n)
         reached = self._count(at)
         first = {source: reached.get(source, 0) for source in wanted.block}
@@ -230,7 +230,7 @@ class Order:
 
     @cached_property
     def _readings(self) -> list[dict[str, Reading]]:
-        """By segment, then by source."""
+        """How each source is read, by segment, then by source."""
         last: dict[str, Reading] = {}
         found = []
         for segment in self.segments:
@@ -252,14 +252,14 @@ class Order:
         return Kept(0, 1 << 62, self.skipped)
 
     def _number(self, n: int) -> int:
-        """The number of sample `n` if nothing were skipped."""
+        """The number sample `n` would have if nothing were skipped."""
         return self._shown.nth(n)
 
     def _segment_of(self, number: int) -> Segment:
         return self.segments[bisect_right(self._starts, number) - 1]
 
     def _count(self, number: int) -> dict[str, int]:
-        """Sequences of each source before `number`, if nothing were skipped."""
+        """How many sequences of each source would come before `number` if nothing were skipped."""
         counts: dict[str, int] = {}
         stops = [segment.start for segment in self.segments[1:]] + [number]
         for segment, stop in zip(self.segments, stops):
@@ -276,8 +276,8 @@ class Order:
 def block_of(weights: Mapping[str, object]) -> dict[str, int]:
     """The smallest integers in the ratio of `weights`, read as exact decimals (Table 1's sum to 200).
 
-    Raises ValueError for a weight that is not positive, or weights with so many decimals that a block exceeds
-    MAX_BLOCK.
+    Raises ValueError for a weight that is not positive, or if the block would exceed MAX_BLOCK because the
+    weights have too many decimals.
     """
     exact = {source: Fraction(Decimal(str(weight))) for source, weight in weights.items()}
     for source, weight in exact.items():
@@ -308,7 +308,7 @@ def samples_of(
 
 @lru_cache(maxsize=16)
 def block_order(seed: int, start: int, block: int, counts: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """For each place of a block: its source, and how many earlier places in the block have that source."""
+    """For each place in a block: its source, and how many earlier places have that source."""
     in_turn, earlier = _unshuffled(counts)
     places = np.arange(len(in_turn), dtype=np.uint64)
     places += np.uint64(keys_of(("block", seed, start, block))[0])  # the sum wraps
