@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from model.llama import FeedForward, Llama, rotate, shared
 
-# Rows that W x' multiplies faster than x W' does in fp32 on a CPU, up to four times (Zen 4; with bf16 never).
+# With so few rows, W x' is up to four times as fast as x W' in fp32 on a CPU (Zen 4; never in bf16).
 FEW_ROWS, FEW_NARROW_ROWS, NARROW = 3, 8, 512
 
 
@@ -100,7 +100,7 @@ def next_logits(model: Llama, cache: Cache, tokens: Tensor, counts: Tensor | Non
 def _attended(q: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, is_causal: bool) -> Tensor:
     """Attention of new queries to all keys so far, (batch, n_heads, n, head_dim)."""
     dtype = q.dtype
-    if q.shape[2] == 1 and q.is_cpu:  # in bf16 torch reads the keys of one query three times as slowly
+    if q.shape[2] == 1 and q.is_cpu:  # in bf16, torch reads one query's keys at a third of the speed
         q, keys, values = q.float(), keys.float(), values.float()
     gqa = shared(q, keys)
     out = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask, is_causal=is_causal, enable_gqa=gqa)
@@ -120,7 +120,7 @@ def _called(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _multiplied(layer: nn.Linear | FeedForward, x: Tensor) -> Tensor:
-    """layer(x) with each product the other way round: the library copies the larger factor of x W' first."""
+    """layer(x), each product the other way around: for x W', the library first copies the larger factor."""
     if isinstance(layer, FeedForward):
         return _multiplied(layer.w2, F.silu(_multiplied(layer.w1, x)) * _multiplied(layer.w3, x))
     rows = x.flatten(0, -2)

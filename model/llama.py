@@ -19,7 +19,7 @@ from model.loss import next_token_loss
 
 @dataclass
 class LlamaConfig:
-    """The shape of one LLaMA. Raises ValueError in one line that names the key."""
+    """The shape of one LLaMA. Raises a one-line ValueError that names the bad key."""
 
     dim: int = 4096  # width of the residual stream
     n_layers: int = 32  # transformer blocks
@@ -139,7 +139,7 @@ class Llama(nn.Module):
         self.rotations = rotation_table(self.config, device)
 
     def set_rope_theta(self, theta: float) -> None:
-        """Turn positions at another speed, as for longer sequences."""
+        """Rebuild the rotation table with the base `theta`, as for longer sequences."""
         self.config = replace(self.config, rope_theta=theta)
         self.init_buffers()
 
@@ -218,7 +218,10 @@ class RMSNorm(nn.Module):
 
 
 def hidden_dim(dim: int, multiple_of: int, multiplier: float = 1.0) -> int:
-    """SwiGLU's hidden dim: two thirds of 4·dim (paper §2.2), times `multiplier`, rounded up."""
+    """SwiGLU's hidden dim: two thirds of 4·dim (paper §2.2) times `multiplier`.
+
+    Rounded up to a multiple of `multiple_of`.
+    """
     hidden = int(multiplier * int(2 * (4 * dim) / 3))
     return multiple_of * -(-hidden // multiple_of)
 
@@ -266,7 +269,7 @@ def rotate(x: Tensor, rotations: Tensor) -> Tensor:
 
 
 class _Rotation(torch.autograd.Function):
-    """Its gradient is rotated back, which autograd would compute with more copies."""
+    """A rotation whose backward pass rotates the gradient back; autograd's own would make more copies."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
-"""Read a context once for all its continuations, and what many contexts begin with once for all of them.
+"""Read a context once for all its continuations, and a prefix once for all contexts that share it.
 
-A row of a batch is a context followed by its continuations, none of which sees another: each token has the
-position, and attends to the tokens, that it has in its own text. The keys and values of a shared prefix are
-computed once and kept.
+A row of a batch is a context followed by its continuations, none of which sees another: each token keeps its
+position in its own text, and attends only to that text. The keys and values of a shared prefix are computed
+once and kept.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ class Row:
 
 @torch.no_grad()
 def read_prefix(model: Llama, tokens: list[int]) -> Prefix:
-    """What `hidden_states` needs of a prefix; of an empty one, nothing."""
+    """The keys and values of a prefix, for `hidden_states`; an empty prefix has none."""
     kept: Prefix = []
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def hidden_states(model: Llama, prefix: Prefix, rows: list[Row]) -> Tensor:
 
 
 def _mask(part: Tensor, before: int) -> Tensor:
-    """Who attends to whom, (rows, 1, length, before + length): one's own text so far."""
+    """Who attends to whom, (rows, 1, length, before + length): each token to its own text so far."""
     length = part.shape[1]
     earlier = torch.ones(length, length, dtype=torch.bool, device=part.device).tril()
     own = (part[:, None, :] == part[:, :, None]) | (part[:, None, :] == 0)  # (rows, query, key)
@@ -115,7 +115,7 @@ def _through_layers(model: Llama, tokens: Tensor, positions: Tensor) -> Tensor:
 
 @contextmanager
 def _attending(model: Llama, ways: list[Callable[[Tensor, Tensor, Tensor], Tensor]]) -> Iterator[None]:
-    """Replace each layer's attention for a while."""
+    """Replace each layer's attention during the block."""
     try:
         for layer, way in zip(model.blocks, ways, strict=True):
             layer.attention.__dict__["attend"] = way  # takes precedence over the method

@@ -31,7 +31,7 @@ def shard(
     if reshard not in RESHARD:
         raise ValueError(f"parallel.reshard={reshard}: expected one of {', '.join(RESHARD)}")
     pipelined, mesh = mesh["pp"].size() > 1, data_mesh(mesh)
-    # What blocks are given is in param_dtype already, but for the rotation table, which must stay exact.
+    # Blocks get their inputs in param_dtype already, except the rotation table, which must stay exact.
     policy = MixedPrecisionPolicy(
         param_dtype=param_dtype, reduce_dtype=reduce_dtype, cast_forward_inputs=False
     )

@@ -19,7 +19,10 @@ MicroBatches = Iterable[tuple[Tensor, Tensor]]  # (inputs, labels), each (batch,
 
 
 def forward_backward(model: Llama | Pipeline, batches: MicroBatches, count: int) -> Tensor:
-    """Compute gradients of `count` micro-batches' mean loss, which is the result's mean over ranks."""
+    """Compute the gradients of the mean loss of `count` micro-batches.
+
+    Returns a scalar whose mean over ranks is that loss.
+    """
     if isinstance(model, Pipeline):
         return model.forward_backward(batches)
     total = torch.zeros((), device=next(model.parameters()).device)

@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def sequence_multiple(self) -> int:
-        """seq_len must be a multiple of it: two chunks per cp rank, a cp rank's part over its tp ranks."""
+        """What seq_len must be a multiple of: each cp rank has two chunks, and its tp ranks split them."""
         return math.lcm(2 * self.cp if self.cp > 1 else 1, self.cp * self.tp)
 
     def __str__(self) -> str:
@@ -129,7 +129,7 @@ def choose(wanted: Layout, world_size: int, limits: Limits) -> Layout:
 
 
 def padding(model: LlamaConfig, layout: Layout) -> float:
-    """What FSDP2 pads a block's matrices by to shard their rows evenly, as a share of them.
+    """How much FSDP2 pads a block's matrices to shard their rows evenly, as a share of their size.
 
     6,656 rows over 2,048 ranks are 3.25 rows each, stored and sent as 4.
     """

@@ -76,7 +76,10 @@ class Pipeline(nn.Module):
             _accept_hidden_states(stage, last=number == self.total - 1)
 
     def forward_backward(self, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Compute gradients of the micro-batches' mean loss, which is the result's mean over ranks."""
+        """Compute the gradients of the micro-batches' mean loss.
+
+        Returns a scalar whose mean over ranks is that loss.
+        """
         batches = list(batches)
         inputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))  # (count × batch, seq)
         losses: list[Tensor] = []
@@ -105,7 +108,7 @@ class Pipeline(nn.Module):
         return square.sqrt()
 
     def set_rope_theta(self, theta: float) -> None:
-        """As `Llama.set_rope_theta`."""
+        """Like `Llama.set_rope_theta`."""
         for stage in self.stages.values():
             stage.set_rope_theta(theta)
         self.config = next(iter(self.stages.values())).config
@@ -175,7 +178,7 @@ class Pipeline(nn.Module):
 
 
 def _accept_hidden_states(stage: Llama, last: bool) -> None:
-    """Make `stage` take tokens or hidden states, and the labels, which tell the full sequence's length."""
+    """Make `stage` take tokens or hidden states, and the labels, which have the full sequence's length."""
     model_forward = stage.forward
 
     def forward(arriving: Tensor, labels: Tensor) -> Tensor:
