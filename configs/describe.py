@@ -68,7 +68,7 @@ def page(config: str, module: str, schema: str) -> str:
 
 
 def table(some: list[Key], name: str = "key", meaning: str = "meaning") -> str:
-    """The same as a table in Markdown."""
+    """The keys as a table in Markdown."""
     rows = []
     for key in some:
         default = "required" if key.default is None else f"`{key.default}`"

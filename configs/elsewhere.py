@@ -4,7 +4,7 @@ From nanoGPT, nanochat, litgpt, torchtitan, Megatron-LM, Hugging Face's Trainer,
 Foundry, Axolotl and lm-eval.
 """
 
-# What other frameworks call our keys, by our key; where a name has several, they are suggested in this order.
+# Other frameworks' names for our keys, by our key. A name of several keys suggests them in this order.
 # A name is suggested only where the command has its key.
 _NAMES = {
     "micro_batch": (
@@ -142,7 +142,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {}
 for _key, _names in _NAMES.items():
     for _name in _names.split():
         ELSEWHERE[_name] = (*ELSEWHERE.get(_name, ()), _key)
-# Names, a key of the commands that they concern, and what to know.
+# Names, a key that only the commands they concern have, and what to know.
 ABSENT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (OF_SBATCH, "cluster.partition", "an option of sbatch is given as cluster.sbatch.NAME=VALUE"),
     (("run", "weights"), "gpus_per_node", "a plan needs no run; give its model, such as model=7b"),

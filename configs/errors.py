@@ -78,7 +78,7 @@ def explained(error: OSError) -> str | None:
 
 
 def reason(error: OSError) -> str:
-    """Why a place, which the caller names, cannot be used, in a few words without Python's numbers."""
+    """Why a place cannot be used, in a few words without Python's numbers; the caller names the place."""
     path = error.filename2 or error.filename
     if error.errno in _NO_FOLDER and path and _file_in(Path(path)):
         return "a file, expected a folder"
@@ -88,7 +88,7 @@ def reason(error: OSError) -> str:
 
 
 def again(error: OSError) -> str:
-    """How to go on after a place could not be written; `report` itself says it of a full disk."""
+    """How to go on after a place could not be written; empty for a full disk, where `report` says it."""
     return "" if error.errno in FULL else "; fix the cause and run the same command again"
 
 

@@ -1,8 +1,8 @@
 """Ctrl-C as one line and exit code 130, also while a program imports or ends.
 
 A KeyboardInterrupt that is raised within an import may reach C code, which prints a traceback of its own or
-makes another error of it. Before a verb runs and after it has run, nothing is unfinished, so the process may
-end at once; in between, `configs.load.entry` catches KeyboardInterrupt.
+turns it into another error. Before and after a verb runs, nothing is unfinished, so the process may end at
+once; in between, `configs.load.entry` catches KeyboardInterrupt.
 """
 
 import atexit
@@ -31,9 +31,9 @@ def raise_again() -> None:
 
 
 def end_on_sigterm(code: int, line: str) -> None:
-    """From now on SIGTERM prints `line` and ends this process, in which nothing is unfinished, with `code`.
+    """From now on SIGTERM prints `line` and ends this process with `code`; call it before any work starts.
 
-    A container's first process would not notice the signal otherwise.
+    Without a handler, a container's first process would not notice the signal.
     """
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -77,7 +77,7 @@ def _end(_number: int, _frame: FrameType | None) -> None:
 
 @atexit.register
 def _ignore() -> None:
-    """While Python is torn down it would restore the default handler: a finished verb would be killed."""
+    """Ignore Ctrl-C: Python restores the default handler as it ends, and that would kill a finished verb."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 

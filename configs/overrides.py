@@ -1,7 +1,7 @@
 """The `key=value` arguments of a command, checked against its dataclass and written as Hydra reads them.
 
 A key must exist, a group's choice must be a file of that group, and a value must parse. All of it is checked
-here, so that no message of Hydra's has to be understood. Texts and lists are taken as the shell gives them:
+here, so that nobody has to understand Hydra's messages. Texts and lists are taken as the shell gives them:
 `output=/tmp/a,b`, `data.sources=c4,books`, `input={a,b}.txt`.
 """
 
@@ -24,7 +24,7 @@ _PATHS = {
     "data": "for your own text: data=text input=PATH (train), or relama prepare recipe=text source=NAME "
     "input=PATH, then data.weights.NAME=1 data.sources=NAME",
 }
-SUGGESTED = 3  # choices; of more, the list is as useful
+SUGGESTED = 3  # choices; instead of more, the full list is as useful
 _SEVERAL = ("logger",)  # groups that take several choices: logger=wandb,tensorboard
 
 
@@ -106,7 +106,7 @@ def items_of(value: str) -> list[str]:
 
 
 def at_home(value: str) -> str:
-    """A path below ~, which shells leave after an equals sign, in full."""
+    """`value` with a leading ~ expanded: shells do not expand one after an equals sign."""
     return os.path.expanduser(value) if value == "~" or value.startswith("~/") else value
 
 
@@ -144,7 +144,7 @@ def _checked(
 
 
 def _with_earlier(found: list[str], written: str, argument: str) -> str:
-    """`written`; of a list that was given before, with its items: a shell's `input={a,b}.txt` gives it twice.
+    """`written`, plus any earlier list of its key: a shell turns `input={a,b}.txt` into two arguments.
 
     A list in brackets replaces the earlier one, as in Hydra.
     """
@@ -206,7 +206,7 @@ def _instead(argument: str, schema: type, groups: Iterable[str]) -> str:
 
 
 def _number(value: str, is_whole: bool) -> str | None:
-    """In digits, what was written as 10k, 1,000, 0,001 or, for an integer, 1e3."""
+    """In digits, what was written as 10k, 1,000, 0,001 or, for an integer, 1e3; None for anything else."""
     if is_whole and re.fullmatch(r"\d(\.\d+)?[eE]\+?1?\d|\d+\.0", value):  # YAML's 1e9 is 1000000000.0
         return f"{float(value):.0f}" if float(value).is_integer() else None
     if found := re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMbBtT])", value):
@@ -249,7 +249,7 @@ def _meant(group: str, value: str, choices: list[str]) -> str:
 
 
 def _holds(text: str, word: str) -> bool:
-    """Whether the parts of `word`, between hyphens and the like, are parts of `text`, in a row."""
+    """Whether the parts of `word`, split at hyphens and the like, follow one another in `text`."""
     inner, outer = (f"-{re.sub(r'[^a-z0-9]+', '-', each)}-" for each in (word, text))
     return inner in outer
 

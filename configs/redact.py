@@ -57,7 +57,7 @@ def _masked(text: str, values: list[str]) -> str:
 
 
 def names_container(url: str) -> bool:
-    """Whether what stands before @ in a URL is the container of an Azure account, and no secret."""
+    """Whether what stands before @ in a URL is the container of an Azure account, not a secret."""
     return re.match(rf"(?:abfss?|az)://{_CONTAINER}[\w.-]+(?:/|$)", url) is not None
 
 
@@ -72,7 +72,7 @@ def redact_command(arguments: list[str]) -> str:
 
 
 def redact_tree(tree: object) -> object:
-    """The same for each string in nested dicts and lists."""
+    """Nested dicts and lists, with the secrets in each string masked as by `redact`."""
     return _masked_tree(tree, _values_of_variables())
 
 

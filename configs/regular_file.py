@@ -1,5 +1,6 @@
-"""Read files that somebody else may have made, or a disk's repair: a pipe would block forever, a device would
-never end, and a file may have terabytes of zeros that take no room.
+"""Read files that somebody else, or the repair of a disk, may have made.
+
+A pipe would block forever, a device would never end, and a file may hold terabytes of zeros in no space.
 """
 
 import errno
@@ -38,7 +39,7 @@ def opened(path: Path) -> BinaryIO:
 
 @contextmanager
 def named(path: Path) -> Iterator[None]:
-    """Give an OSError of the block the name of the file: errors of reading and writing have none."""
+    """Add the file's name to an OSError from the block: errors of reading and writing have none."""
     try:
         yield
     except OSError as error:
@@ -48,7 +49,7 @@ def named(path: Path) -> Iterator[None]:
 
 
 def lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; one above LINE_BYTES comes in pieces, of which only the last ends in a newline."""
+    """The lines of a file; one longer than LINE_BYTES comes in pieces, and only the last has the newline."""
     while line := file.readline(LINE_BYTES):
         yield line
 

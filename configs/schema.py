@@ -64,7 +64,7 @@ def may_be_empty(schema: type, prefix: str = "") -> set[str]:
 
 
 def needs_value(schema: type, key: str) -> bool:
-    """Whether an empty text or list means nothing for a key, as a shell's variable that is not set gives."""
+    """Whether an empty text or list, such as an unset shell variable gives, means nothing for a key."""
     kind = leaves(schema).get(key)
     if list_of(kind) is not None:
         required = {field.name for field in fields(schema) if is_required(field)}

@@ -31,7 +31,7 @@ _last = time.monotonic()  # when something was last shown
 def accept_any_text() -> None:
     """Print any text in a locale without UTF-8: `…` as `...`, other characters escaped.
 
-    A stream that the shell has closed (`>&-`) is as if it were /dev/null.
+    A stream that the shell has closed (`>&-`) becomes /dev/null.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -61,7 +61,7 @@ def is_live() -> bool:
 
 
 def columns(stream: TextIO | None = None) -> int:
-    """The width of the terminal that `stream` (default: standard error) is."""
+    """The width of the terminal that `stream` (default: standard error) writes to."""
     try:
         return os.get_terminal_size((stream or sys.stderr).fileno()).columns or DEFAULT_COLUMNS
     except (OSError, ValueError, AttributeError):
@@ -89,7 +89,7 @@ def fit_before(text: str, end: str, room: int) -> str:
 
 
 def wrapped(text: str, stream: TextIO) -> str:
-    """A sentence in lines of the terminal's width; as it is in a pipe, or if it holds a command to copy."""
+    """A sentence in lines of the terminal's width; unchanged in a pipe, or if it holds a command to copy."""
     if not stream.isatty() or _COMMAND.search(text) or width(text) <= columns(stream):
         return text
     indent = " " * (len(text) - len(text.lstrip()) + 2)
@@ -126,7 +126,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def write(text: str, end: str = "\n", exact: bool = False, wrap: bool = False) -> None:
-    """Print a line on standard output that may hold data: `printable`, but for tabs.
+    """Print a line that may hold data on standard output, made `printable` except for its tabs.
 
     `exact`: a text for its own sake, such as a generation: lines stay, and a pipe or a file gets all of it.
     `wrap`: a sentence, which a terminal wraps between words.

@@ -56,7 +56,7 @@ def counted(activity: str, items: Sequence[T]) -> Iterator[T]:
 
 
 def _report() -> None:
-    """Until nothing is waited for: show the activity that is reported and how long it has taken."""
+    """Show the current activity and how long it has taken, until nothing is waited for."""
     global _thread, _shown
     live = terminal.is_live()
     again = 1.0 if live else AGAIN

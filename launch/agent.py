@@ -1,8 +1,8 @@
 """torchrun with one last line in place of its traceback: `python -m launch.agent` takes torchrun's arguments.
 
-The line is the error of the rank that failed first, which `configs/load.py` leaves in the file that torchrun
-names to each rank. Ranks that refuse their arguments are not started again, nor are those that fail twice in
-a row with the same line.
+The line is the error of the rank that failed first; configs/errors.py leaves it in the file that torchrun
+gives each rank. Ranks that refuse their arguments are not restarted, nor are ranks that fail twice in a row
+with the same line.
 """
 
 import sys
@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ[AGENT] = "1"
     if args.nproc_per_node != "1":
         os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun would, with four lines about it
-    if "LOGLEVEL" not in os.environ:  # which torchrun reads
+    if "LOGLEVEL" not in os.environ:  # torchrun's own setting
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
     setattr(api, "LocalElasticAgent", Agent)  # noqa: B010 - torchrun has no switch for another agent
     try:
@@ -71,7 +71,7 @@ class Agent(LocalElasticAgent):
 
 
 def _without_amounts(line: str) -> str:
-    """`line` without what differs from start to start, such as the GiB that are free."""
+    """`line` without what differs between starts, such as the free GiB."""
     return re.sub(r"(?<![\d.,])\d[\d.,]*+ (?:bytes?|[kMGTP]i?B)\b|(?<!\d)\d++\.\d++", "", line)
 
 

@@ -1,6 +1,6 @@
-"""`relama VERB key=value …`: the one table of verbs. Each is an entry point in the room it belongs to.
+"""`relama VERB key=value …`: the one table of verbs, each with its entry point in the room it belongs to.
 
-Nothing heavy is imported before the verb is known: `--help` answers at once.
+Nothing heavy is imported before the verb is known, so `--help` answers at once.
 """
 
 import difflib
@@ -95,7 +95,7 @@ VERBS = {
         "train small sizes, predict the next one's loss, and fit a scaling law",
     ),
 }
-# What other tools call a verb, or where it is.
+# Words from other tools, each with the verb that does it here.
 MEANT = {
     **dict.fromkeys(("sample", "infer", "inference", "predict", "complete", "run"), "generate"),
     **dict.fromkeys(("finetune", "resume", "fit"), "train"),
@@ -127,13 +127,13 @@ ALSO = {
 def main(argv: list[str] | None = None) -> int:
     terminal.accept_any_text()
     if argv is None:
-        end_at_once()  # while the verb is imported; then its `entry` handles it
+        end_at_once()  # while the verb is imported; from then on its `entry` handles Ctrl-C
     try:
         code = run(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         if argv is None:
             end_at_once()  # while Python ends
-            gc.freeze()  # or it would search for garbage all that was made
+            gc.freeze()  # or it would search everything for garbage
         return code
     except BrokenPipeError:  # `relama --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -149,7 +149,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(arguments: list[str]) -> int:
-    # An interactive zsh passes a comment that is pasted after a command on as arguments.
+    # An interactive zsh passes a comment pasted after a command as arguments.
     comment = next((place for place, word in enumerate(arguments) if word.startswith("#")), None)
     arguments = arguments[:comment]
     if arguments[:1] == ["help"] and arguments[1:2] and arguments[1] != "help":  # relama help train
@@ -190,7 +190,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _imported(name: str) -> ModuleType:
-    """The module. What an import makes is kept, so nothing searches it for garbage, now or later."""
+    """Import a module. What that creates stays alive, so the garbage collector need never search it."""
     gc.disable()
     try:
         return importlib.import_module(name)

@@ -46,7 +46,7 @@ def keep(run: Path, cluster: str, number: str, host: str, log: str, arguments: l
 
 
 def launched(runs: Path) -> list[Path]:
-    """The runs in a folder that were launched, those of sweeps too, by name."""
+    """The launched runs in a folder, including those of sweeps, by name."""
     patterns = ("*/launch/job*.json", "*/*/launch/job*.json")
     return sorted({path.parents[1] for pattern in patterns for path in runs.glob(pattern)})
 

@@ -1,7 +1,7 @@
-"""`cluster=kubernetes`: one manifest of built-in kinds, given to the cluster's API; its state; its stop.
+"""`cluster=kubernetes`: create a job through the cluster's API, ask for its state, stop it.
 
 An Indexed Job has one pod per machine; a headless Service gives the first pod a name at which the others
-meet it. Each pod runs launch/pod.py, whose exit code says whether it is to be replaced. With
+meet it. Each pod runs launch/pod.py, and its exit code says whether to replace it. With
 `cluster.format=jobset` or `trainjob` the same pod is wrapped for JobSet or Kubeflow Trainer.
 """
 
@@ -43,7 +43,10 @@ def text(config: LaunchConfig, run: Path, arguments: list[str]) -> str:
 
 
 def submit(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> Job:
-    """Create the job and Service. ConfigError with the API's message if it refuses; then nothing is left."""
+    """Create the job and its Service; return once the API has accepted both.
+
+    Raises ConfigError with the API's message if it refuses; then nothing is left behind.
+    """
     workload, *others = manifests(config, str(run), arguments)
     namespace = config.cluster.namespace or _current_namespace()
     name, kind = workload["metadata"]["name"], workload["kind"]
@@ -91,7 +94,7 @@ def is_queued(job: Job) -> bool:
 
 
 def is_complete(job: Job) -> bool:
-    """Whether all its pods have ended well: the run has finished. Raises ConfigError."""
+    """Whether all its pods have succeeded, so that the run has finished. Raises ConfigError."""
     kind, namespace, name = job.id.split("/")
     with _api() as api:
         found = _read(api, kind, namespace, name)
@@ -110,7 +113,7 @@ def stop(_run: Path, job: Job) -> str:
 
 
 def _state(found: Manifest) -> str:
-    """What a person wants to know of a workload: its last condition, and its pods if it counts them."""
+    """A workload's state for people: its last condition, or its pods if it counts them."""
     status = found.get("status") or {}
     if found["metadata"].get("deletionTimestamp"):
         return "stopping"
@@ -136,13 +139,13 @@ def _read(api: Any, kind: str, namespace: str, name: str) -> Manifest | None:
 
 
 def _delete(api: Any, kind: str, namespace: str, name: str) -> None:
-    """The object exists until its pods have ended, so that no successor can start while they run."""
+    """Delete it; it exists until its pods have ended, so that no successor can start while they run."""
     _call(api, "delete", kind, namespace, name, propagation_policy="Foreground")
 
 
 @contextmanager
 def _api():
-    """The cluster of the kubeconfig, or of the pod that this runs in. Raises ConfigError."""
+    """A client for the kubeconfig's cluster, or for that of the pod this runs in. Raises ConfigError."""
     try:
         from kubernetes import client, config
     except ImportError:
@@ -161,7 +164,7 @@ def _api():
 
 
 def _load(config: Any) -> None:
-    """`config.load_config` prints a line when there is no kubeconfig, and reads KUBECONFIG only on import."""
+    """Like `config.load_config`, but prints nothing without a kubeconfig, and reads KUBECONFIG now."""
     path = os.environ.get("KUBECONFIG")
     if path or Path("~/.kube/config").expanduser().exists():
         config.load_kube_config(config_file=path)
@@ -181,7 +184,7 @@ def _current_namespace() -> str:
 
 
 def _call(api: Any, verb: str, kind: str, namespace: str, *rest: Any, **options: Any) -> Any:
-    """The API's answer about a workload or Service, None if it is not there. Raises ConfigError."""
+    """The API's answer about a workload or Service; None if there is none. Raises ConfigError."""
     from kubernetes.client import CoreV1Api, CustomObjectsApi
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError

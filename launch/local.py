@@ -62,7 +62,7 @@ def become(config: LaunchConfig, arguments: list[str]) -> None:
 
 
 def is_alive(job: Job) -> bool:
-    """Whether the torchrun of `job` runs here: its process id may have been reused."""
+    """Whether the torchrun of `job` still runs here; another program may have its process id by now."""
     if not Path("/proc").is_dir():  # not Linux
         shown = subprocess.run(["ps", "-o", "args=", "-p", job.id], capture_output=True, text=True)
         return any(module in shown.stdout for module in MODULES)

@@ -33,7 +33,7 @@ from train.run import markers, views
 from train.run.folder import refuse_foreign, refuse_step
 from train.run.lineage import Lineage
 
-POLL = 15.0  # seconds between two questions about a job
+POLL = 15.0  # seconds between two queries of a job's state
 NFS_DELAY, POLL_MARKER = 60.0, 1.0  # seconds for which NFS may hide a new file (acdirmax), and between looks
 PLACES = {"local": local, "slurm": slurm, "kubernetes": k8s}
 
@@ -69,7 +69,7 @@ def run(argv: list[str]) -> None:
             "in one, or set checkpoint.remote=URL",
             file=sys.stderr,
         )
-    if measures:  # on the machines, and in the processes, that the run would have
+    if measures:  # on the run's machines, with its number of processes
         config, arguments = replace(config, max_restarts=0), [MEASURE, *arguments]
     if config.dry_run:
         print(text(config, path, arguments, argv), end="")
@@ -82,7 +82,7 @@ def run(argv: list[str]) -> None:
         weights = train.timeline.needed(train.corpora, lineage.step if lineage else 0)
         find_stores(train.corpora, replace(train.data, weights=weights, sources=None))
     if lineage and config.cluster.name != "kubernetes" and not complete_steps(path / "checkpoints"):
-        lineage.checkpoint()  # what it begins with must be there
+        lineage.checkpoint()  # the checkpoint that it begins with must exist
     if config.cluster.name == "local":
         return local.start(config, path, arguments, argv)
     place = k8s if config.cluster.name == "kubernetes" else slurm
@@ -101,7 +101,7 @@ def run(argv: list[str]) -> None:
 
 
 def queued(path: Path, cluster: str) -> Job | None:
-    """The job that waits or runs for the run in `path`, if there is one."""
+    """The job, waiting or running, of the run in `path`, if there is one."""
     jobs = [job for job in kept(path) if job.cluster == cluster]
     return next((job for job in jobs if PLACES[cluster].is_queued(job)), None)
 
@@ -135,7 +135,7 @@ def wait(path: Path, job: Job, is_queued: Callable[[Job], bool]) -> None:
 
 
 def spread(verb: str, argv: list[str]) -> None:
-    """`relama VERB` in several processes on this machine; does not return. They check its arguments."""
+    """`relama VERB` in several processes on this machine, which check its arguments; does not return."""
     mine, arguments = split(argv)
     config = replace(load("launch", LaunchConfig, mine), max_restarts=0)
     if config.cluster.name != "local" or config.max_nodes > 1:
@@ -157,7 +157,7 @@ def text(config: LaunchConfig, path: Path, arguments: list[str], typed: list[str
 
 
 def check(config: LaunchConfig, arguments: list[str]) -> TrainConfig:
-    """Train's config, if it can run on that many processes. Raises ConfigError or RunError."""
+    """Train's config, if it can run on the launch's processes. Raises ConfigError or RunError."""
     try:
         train = load("train", TrainConfig, arguments)
     except ConfigError as error:

@@ -97,7 +97,8 @@ def _job_set(config: LaunchConfig, name: str, arguments: list[str]) -> Manifest:
 
 
 def _train_job(config: LaunchConfig, name: str, arguments: list[str]) -> Manifest:
-    """The runtime brings the Job and the Service; PET_MASTER_ADDR names the first pod. Trainer 2.2.
+    """A TrainJob, as of Trainer 2.2: its runtime brings the Job and the Service, and PET_MASTER_ADDR names
+    the first pod.
 
     Raises ConfigError for more arguments than a TrainJob takes.
     """
@@ -238,5 +239,5 @@ def _own(config: LaunchConfig) -> list[str]:
 
 
 def _literal(argument: str) -> str:
-    """Kubernetes expands $(NAME) in commands and values, and reads $$ as a dollar sign."""
+    """Escape `argument`: Kubernetes expands $(NAME) in commands and values, and reads $$ as a dollar sign."""
     return argument.replace("$", "$$")

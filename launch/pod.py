@@ -1,8 +1,8 @@
 """What each pod of `cluster=kubernetes` runs: torchrun, and then an exit code that tells the job what to do.
 
 `python -m launch.pod nodes=4 … model=7b …` takes the keys of `relama launch`. Exit codes: 0, the run has
-finished; REPLACE, it is saved and another pod resumes it; FINAL, another attempt would end in the same way;
-any other counts against the job's backoff limit.
+finished; REPLACE, it is saved and another pod resumes it; FINAL, another attempt would end the same way. Any
+other code counts against the job's backoff limit.
 """
 
 import sys
@@ -28,7 +28,7 @@ from train.config import RunError, TrainConfig
 from train.run import markers
 
 REPLACE, FINAL = 75, 76  # sysexits' EX_TEMPFAIL and EX_PROTOCOL, which Python and torchrun do not use
-NOTHING = (127, 128)  # the image has no Relama; a container runtime's own codes for a program that is missing
+NOTHING = (127, 128)  # no Relama in the image; also container runtimes' codes for a missing program
 # Runs this module, or says that it is not in the image.
 COMMAND = (
     "import importlib.util, runpy, sys\n"
@@ -92,7 +92,7 @@ def address(host: str) -> str:
 
 
 def judge(code: int, before: dict[str, object], after: dict[str, object]) -> tuple[int, str]:
-    """This pod's exit code, and why, from torchrun's code and what the run left meanwhile."""
+    """This pod's exit code and the reason, from torchrun's code and what the run left meanwhile."""
     left = {name for name in after if after[name] is not None and after[name] != before[name]}
     if code == 0 or markers.FINISHED in left:
         return 0, "the run has finished"
@@ -106,12 +106,12 @@ def judge(code: int, before: dict[str, object], after: dict[str, object]) -> tup
 
 
 def judge_check(code: int) -> tuple[int, str]:
-    """As `judge`, for `launch check`."""
+    """Like `judge`, for `launch check`."""
     return (FINAL, "the check failed, or found problems: see above") if code else (0, "the check is done")
 
 
 def _seen(folder: Path) -> dict[str, object]:
-    """The run's markers and newest checkpoint, comparable later: those of an earlier start do not count."""
+    """A snapshot of the run's markers and newest checkpoint: what an earlier start left does not count."""
     names = {name: folder / name for name in (markers.FINISHED, markers.STOPPED, markers.PREEMPTED)}
     seen: dict[str, object] = {}
     for name, path in names.items():
@@ -122,9 +122,9 @@ def _seen(folder: Path) -> dict[str, object]:
 
 
 def _supervised(command: list[str]) -> int:
-    """Run torchrun; it gets the signals that this process, the pod's first, gets."""
+    """Run torchrun, and pass on the signals that this process, the pod's first, gets."""
     child: subprocess.Popen | None = None
-    early: list[int] = []  # that came while it was being started
+    early: list[int] = []  # signals that came before it had started
 
     def pass_on(number: int, _frame: object) -> None:
         if child is None:

@@ -1,7 +1,7 @@
-"""`cluster=slurm`: the job script, submitted with sbatch; its state from squeue; its stop.
+"""`cluster=slurm`: submit a job script with sbatch, ask squeue for its state, stop it.
 
-The script is written for people to read. Each argument of the command line is quoted, on its own line; each
-option of sbatch is quoted as sbatch reads it.
+People should be able to read the script. It has each argument of the command on a line of its own, quoted,
+and each option of sbatch quoted as sbatch reads it.
 """
 
 import re
@@ -77,7 +77,7 @@ def script(config: LaunchConfig, run: Path, arguments: list[str], typed: list[st
     )
 
 
-_MODULE = " \\\n    -m \\\n    "  # `python -m launch.agent` stays in one line
+_MODULE = " \\\n    -m \\\n    "  # `python -m launch.agent` stays on one line
 _SCRIPT = """\
 #!/usr/bin/env bash
 # {command}
@@ -137,7 +137,7 @@ exit "$code"
 
 
 def submit(config: LaunchConfig, run: Path, arguments: list[str], typed: list[str]) -> Job:
-    """Hand the script to Slurm. ConfigError with sbatch's message if it refuses; nothing is left then."""
+    """Hand the script to Slurm. Raises ConfigError with sbatch's message if it refuses, leaving nothing."""
     _need("sbatch")
     for job in kept(run):
         if job.cluster == "slurm" and (state := _state(job)):
@@ -175,7 +175,7 @@ def is_queued(job: Job) -> bool:
 
 
 def stop(run: Path, job: Job) -> str:
-    """A running job saves and ends without being requeued; a waiting one is canceled."""
+    """Stop the job: if it runs, it saves and ends without being requeued; if it waits, it is canceled."""
     _need("scancel")
     state = _state(job)
     if not state:
@@ -205,7 +205,7 @@ def _asked(job: Job, form: str) -> str:
 
 
 def _directive(name: str, value: str) -> str:
-    """One `#SBATCH` line; sbatch reads double quotes, and a backslash before a quote or another."""
+    """One `#SBATCH` line; sbatch reads double quotes, and a backslash before a quote or a backslash."""
     if not re.fullmatch(r"[\w@%+=:,./-]*", value):
         value = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
     return f"#SBATCH --{name}={value}" if value else f"#SBATCH --{name}"

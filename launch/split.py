@@ -9,7 +9,7 @@ from launch.config import OF_KUBERNETES, ClusterConfig
 
 KEYS = ("cluster", "nodes", "gpus", "processes", "cpus", "image", "max_restarts", "wait", "dry_run")
 
-# What is refused with the cluster's key that is meant: its last part, another tool's name, sbatch's options.
+# Words refused with a hint at the cluster key they mean: its last part, another tool's name, or sbatch's.
 MEANT = {
     *(field.name for field in fields(ClusterConfig) if field.name not in COMMON),
     *(name for name, keys in ELSEWHERE.items() if keys[0].startswith("cluster.")),
@@ -28,7 +28,10 @@ READ_BY = {
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The launch's own arguments, and train's. Refuses line breaks (the job script has comments)."""
+    """The launch's own arguments, and train's.
+
+    Raises ConfigError for unprintable characters: a line break would end a comment in the job script.
+    """
     for arg in argv:
         if not arg.isprintable():
             raise ConfigError(f"{arg!r}: contains an unprintable character")
@@ -38,7 +41,7 @@ def split(argv: list[str]) -> tuple[list[str], list[str]]:
 
 
 def without_effect(mine: list[str], cluster: str) -> dict[str, str]:
-    """The launch's own arguments that this kind of cluster does not read, with the kinds that do."""
+    """The launch's own arguments that this kind of cluster ignores, each with the kinds that read it."""
     found = {arg: READ_BY.get(".".join(key_of(arg).split(".")[:2]), (cluster,)) for arg in mine}
     return {arg: " and ".join(kinds) for arg, kinds in found.items() if cluster not in kinds}
 

@@ -78,7 +78,7 @@ def _waited(command: list[str]) -> int:
     if before != signal.SIG_IGN:  # which the command inherits
         signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
     try:
-        code = subprocess.Popen(command).wait()  # KeyboardInterrupt within Popen would leave it alone
+        code = subprocess.Popen(command).wait()  # a KeyboardInterrupt inside Popen would orphan it
     finally:
         signal.signal(signal.SIGINT, before)
     return INTERRUPTED[0] if seen else code
@@ -99,7 +99,7 @@ def _at_once(verb: str, lines: list[list[str]], n_jobs: int = -1) -> list[int]:
 
 
 def _submitted(verb: str, lines: list[list[str]], executor: str, **options: Any) -> list[int]:
-    """By submitit, as one array of jobs, whose files are in `submitit/` next to the runs."""
+    """Submit the runs as one array of jobs; submitit's files are in `submitit/` next to the runs."""
     try:
         import submitit
     except ImportError:
@@ -135,7 +135,7 @@ def _submitted(verb: str, lines: list[list[str]], executor: str, **options: Any)
 
 
 def logged(verb: str, line: list[str]) -> int:
-    """One run, with its output in launch/sweep.log of its folder, because several would be mixed here."""
+    """Run one, with its output in its folder's launch/sweep.log: here, several outputs would mix."""
     log = _log(line)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as sink:

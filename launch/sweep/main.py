@@ -25,7 +25,10 @@ REMOTE = "checkpoint.remote"
 
 
 def run(verb: str, argv: list[str]) -> int:
-    """Start `relama VERB` for each combination. Raises ConfigError: before the first, or if some failed."""
+    """Run `relama VERB` for each combination; returns the exit code.
+
+    Raises ConfigError before the first run if an argument is bad, or at the end if some runs failed.
+    """
     launcher, options, arguments = launchers.split([arg for arg in argv if arg not in FLAGS])
     lines = [*commands(arguments)]
     if len(lines) == 1:
@@ -69,7 +72,7 @@ def names(lines: list[list[str]]) -> list[str]:
 
 
 def values(arg: str) -> list[str]:
-    """`key=a,b` as `key=a` and `key=b`; an argument that is not swept alone."""
+    """Split `key=a,b` into `key=a` and `key=b`; an argument that is not swept stays whole."""
     key, equals, value = arg.partition("=")
     known, plain = schemas.leaves(TrainConfig), key_of(arg)
     takes_list = plain == "logger" or (plain in known and schemas.list_of(known[plain]) is not None)
