@@ -1,7 +1,7 @@
-"""Checkpoints of machines that share no run folder: they are on the first rank's machine.
+"""Checkpoints of a run whose machines share no folder: the first rank's machine keeps them.
 
-The ranks of the other machines write a save's files to their own disk, and send them to the first rank. To
-read a checkpoint, each of these machines gets a copy of it for as long as that takes.
+The ranks of the other machines write a save's files to their own disks and send them to the first rank. To
+read a checkpoint, each of these machines gets a temporary copy of it.
 """
 
 import os
@@ -42,14 +42,14 @@ def collect(folder: Path, files: list[dict[str, dict]], group: dist.ProcessGroup
                         entry["bytes"],
                         lambda piece, rank=rank: dist.recv(piece, rank, group),
                     )
-            except OSError as error:  # the other files are sent all the same: both sides count
+            except OSError as error:  # go on: the other side expects the remaining files
                 problems.append(error)
     if problems:
         raise problems[0]
 
 
 def refuse_changed(folder: Path, files: list[dict[str, dict]]) -> None:
-    """Raise RunError if a file that was sent to the first rank, which calls it, is not the one written."""
+    """Raise RunError if a file sent to the first rank did not arrive as written; only that rank calls it."""
     for rank in placement.away():
         if describe([folder / name for name in files[rank]]) != files[rank]:
             raise RunError(f"{', '.join(files[rank])}: changed on the way from rank {rank}")
@@ -119,7 +119,7 @@ def _receive(path: Path, n_bytes: int, receive: Callable[[Tensor], object]) -> N
 
 
 class _Patient:
-    """A file whose first error is raised at its end: the other side counts on every piece."""
+    """A file that raises its error only when it is closed: the other side expects every piece."""
 
     def __init__(self, path: Path, mode: str) -> None:
         self._error: OSError | None = None

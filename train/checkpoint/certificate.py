@@ -21,7 +21,7 @@ from train.config import RunError
 from train.ranks import identity
 from train.ranks.setup import first_rank_does, gather_objects
 
-# GPU kernels may add in another order the next time.
+# GPU kernels may add in another order when replayed.
 TOLERANCE = {"cpu": 0.0, "cuda": 1e-4}
 
 
@@ -31,7 +31,7 @@ class Certifier:
     def __init__(self, saver: Saver, steps: int, device: torch.device) -> None:
         self._saver, self._steps = saver, steps
         self._tolerance = TOLERANCE[device.type]
-        self._saved: int | None = None  # the step whose checkpoint is to be verified
+        self._saved: int | None = None  # the step whose checkpoint awaits verification
         self._losses: dict[int, float] = {}
 
     def saved(self, step: int) -> None:
@@ -39,7 +39,7 @@ class Certifier:
         self._saved, self._losses = (step, {}) if self._steps else (None, {})
 
     def forget(self) -> None:
-        """The run was rewound: the checkpoint to be verified may no longer be part of it."""
+        """The run was rewound: the checkpoint that awaits verification may no longer be part of it."""
         self._saved = None
 
     def saw(self, step: int, loss: float) -> None:
@@ -59,7 +59,7 @@ class Certifier:
     ) -> bool:
         """Verify the checkpoint; report and return whether it is verified. All ranks call it when `is_due`.
 
-        `ailing`: why the model is not healthy, if it is not; a dead model replays exactly, too.
+        `ailing`: why the model is not healthy, if it is not: even a dead model replays exactly.
         `replay(first, last)` trains these steps again and returns their losses, with no other side effects.
         """
         saved, losses, self._saved = self._saved, self._losses, None

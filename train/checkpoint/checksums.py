@@ -36,5 +36,5 @@ def checksums(parts: list[Tensor]) -> Tensor:
 
 
 def values(sums: dict[str, Tensor]) -> dict[str, int]:
-    """Checksums as numbers, read at once: each read waits until the device has done all that is queued."""
+    """Checksums as numbers, in a single read: each read waits for everything queued on the device."""
     return dict(zip(sums, torch.stack(list(sums.values())).tolist(), strict=True)) if sums else {}

@@ -4,8 +4,8 @@ step-000123/ has the tensors' files, state.json (the state, and each file's size
 replay from it gave the same losses (certificate.py), verified.json. It is written under another name and
 renamed once everything is on disk, so a folder with this name is complete or can be recognized as damaged.
 
-A checkpoint is skipped or deleted only on proof: what cannot be read at the moment (a transient error of a
-network file system) is read again, and then ends the command, because it may be intact.
+A checkpoint is skipped or deleted only if it is provably damaged. A file that cannot be read at the moment (a
+transient error of a network file system) may be intact: it is tried again, and then the command ends.
 """
 
 import json
@@ -61,7 +61,7 @@ def newest_complete(checkpoints: Path) -> tuple[Path, dict] | None:
 
 
 def newest_state(checkpoints: Path) -> dict | None:
-    """The state of the newest complete checkpoint, of whose files only the sizes are checked, or None."""
+    """The state of the newest complete checkpoint, or None; checks only the sizes of its other files."""
     return next(
         (read_state(folder) for folder in reversed(_steps(checkpoints)) if _is_complete(folder)), None
     )
@@ -73,14 +73,14 @@ def had_checkpoints(checkpoints: Path) -> bool:
 
 
 def complete_steps(checkpoints: Path) -> list[int]:
-    """The steps of the complete checkpoints, oldest first; of their files only the sizes are checked."""
+    """The steps of the complete checkpoints, oldest first; checks only the sizes of their tensor files."""
     return [step_of(folder) for folder in _steps(checkpoints) if _is_complete(folder)]
 
 
 def damage_seen_by_all(folder: Path) -> list[str]:
-    """`damage` with the files shared out among the ranks that see the first rank's folder.
+    """`damage`, with the files divided among the ranks that see the first rank's folder.
 
-    All ranks call it, and all raise its Unreadable.
+    All ranks call it; if one raises Unreadable, all do.
     """
     share, unreadable = [], None
     try:
@@ -214,7 +214,7 @@ def name_latest(final: Path) -> None:
 
 
 def fingerprint(state: dict) -> str:
-    """The checksum of a checkpoint's state, which has those of its files."""
+    """The checksum of a checkpoint's state, which includes the checksums of its files."""
     return _sum(state)
 
 
@@ -226,7 +226,7 @@ def pin(folder: Path, branch: Path) -> None:
 
 def is_needed(folder: Path) -> bool:
     """Whether an existing branch continues from this checkpoint."""
-    runs = folder.absolute().parents[2]  # may have been moved with the branches in it
+    runs = folder.absolute().parents[2]  # all runs may have been moved together
     places = (place for branch in _branches(folder) for place in (Path(branch), runs / Path(branch).name))
     return any((place / "lineage.json").is_file() for place in places)
 
@@ -256,11 +256,11 @@ def remove_steps(checkpoints: Path, steps: list[int]) -> None:
 
 
 def retain(checkpoints: Path, keep: int, newest: int, keep_every: int = 0) -> None:
-    """Remove complete checkpoints up to step `newest`, but the newest `keep`, verified and healthy ones,
-    and those that a branch needs.
+    """Remove complete checkpoints up to step `newest` that are no longer needed.
 
-    Those of steps divisible by `keep_every` (0: none) are kept for good, and do not count.
-    Others are left: damaged ones, which do not count, and later ones, which this run has not reached.
+    Needed are the newest `keep`, the newest verified one, the newest healthy one and any that a branch needs.
+    Steps divisible by `keep_every` (0: none) are kept for good and do not count toward `keep`. Damaged
+    checkpoints do not count either; they stay, as do later ones, which this run has not reached.
     """
     numbered = [(step_of(folder), folder) for folder in _steps(checkpoints)]
     counted = [
@@ -290,7 +290,7 @@ def mark_verified(folder: Path, losses: dict[int, float]) -> None:
 
 
 def is_verified(folder: Path) -> bool:
-    """Whether the checkpoint has a mark, and the mark is for its current contents. Raises Unreadable."""
+    """Whether the checkpoint has a mark made for its current contents. Raises Unreadable."""
     mark = folder / "verified.json"
     try:
         content = _patiently(mark, lambda: regular_file.content(mark))
@@ -302,7 +302,7 @@ def is_verified(folder: Path) -> bool:
 
 
 def remove_leftovers(checkpoints: Path) -> None:
-    """Remove what a killed save or clean-up left; rank 0 calls it under the run's lock."""
+    """Remove what a killed save or clean-up left; the rank that holds the folder's lock calls it."""
     for path in checkpoints.glob("step-*.tmp"):
         delete(path)
 
@@ -324,7 +324,7 @@ def _sum(state: dict) -> str:
 def remove(folder: Path) -> None:
     """Remove a checkpoint; rename it first, so that a half-removed one does not look damaged.
 
-    One that a branch needs is only moved out of the way of its run.
+    If a branch needs it, it is only moved out of its run's way.
     """
     if is_needed(folder):
         with suppress(RunError):  # a damaged one is useless to the branch too
@@ -341,7 +341,7 @@ def remove(folder: Path) -> None:
 
 
 def delete(path: Path) -> None:
-    """Remove a folder as far as possible; of a link to a folder, only the link."""
+    """Remove a folder as far as possible; if it is a link, remove only the link."""
     if path.is_symlink():
         path.unlink(missing_ok=True)
     else:

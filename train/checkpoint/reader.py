@@ -28,8 +28,8 @@ from torch.futures import Future
 from train.config import RunError
 
 _METADATA = "torch.distributed.checkpoint.metadata"
-# All that the metadata of a checkpoint of tensors is made of. BytesStorageMetadata is missing: what it
-# describes is unpickled by torch without limits.
+# Everything that the metadata of tensors needs. BytesStorageMetadata is left out on purpose: torch unpickles
+# what it describes without limits.
 _ALLOWED = {
     (_METADATA, name): getattr(dcp_metadata, name)
     for name in (

@@ -44,8 +44,8 @@ class Remote:
         abandons: Callable[[bytes, dict], bool] = lambda log, state: False,
         refuse: Callable[[dict], None] = lambda state: None,
     ) -> None:
-        """`abandons`: whether a run's decisions went back past the checkpoint with this state.
-        `refuse` raises RunError for a checkpoint of another run; it is asked before one is downloaded.
+        """`abandons(decisions, state)`: whether the run rewound past the checkpoint with this state.
+        `refuse(state)` raises RunError for another run's checkpoint; it is called before each download.
 
         Raises RunError if the URL cannot be opened or belongs to another run.
         """
@@ -91,7 +91,7 @@ class Remote:
             raise RunError(f"checkpoint.remote: {error}") from None
 
     def write_note(self) -> None:
-        """Write down in the run folder where its copies are."""
+        """Record in the run folder where its copies are."""
         folders.write_whole(self.folder / OURS, json.dumps({"url": self.url, "id": self.id}))
 
     def steps(self) -> list[int]:
@@ -99,9 +99,10 @@ class Remote:
         return remote_steps(self.bucket)
 
     def _refuse_another_run(self) -> str:
-        """This run's id: its own, or of the run at the URL if it is this run or this folder has none yet.
+        """This run's id: the one at the URL, else the one in its folder, else a new one.
 
-        The folder's note and the URL's are views. Where one is lost, an equal checkpoint shows the same run.
+        Raises RunError if the URL is another run's. Either side's note may be lost; then an equal checkpoint
+        on both sides shows that it is the same run.
         """
         ours = json_of(content_of(self.folder / OURS))
         mine = ours.get("id") if str(ours.get("url")).rstrip("/") == self.url.rstrip("/") else None
@@ -129,12 +130,12 @@ class Remote:
             )
 
     def is_same(self, step: int) -> bool:
-        """Whether the checkpoint at the URL is the local one, not of the same step before a rewind."""
+        """Whether the checkpoint at the URL is the local one, not one that a rewind replaced."""
         local = (step_folder(self.checkpoints, step) / STATE).read_bytes()
         return self.bucket.read_agreed(f"{place(step)}/{STATE}") == local
 
     def is_abandoned(self, step: int) -> bool:
-        """Whether the run has gone back past a checkpoint at the URL, by its log here or there."""
+        """Whether the run has rewound past a checkpoint at the URL, by its decisions here or there."""
         try:
             state = json_of(self.bucket.read_agreed(f"{place(step)}/{STATE}"))
         except FileNotFoundError:

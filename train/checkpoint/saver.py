@@ -1,10 +1,10 @@
 """Save while training continues: copy the state during the next step, write it during the following ones.
 
 `save` starts a thread that copies the state (staging.py), then writes and commits it exactly as a
-synchronous save does, over its own process group. Meanwhile the weights may be read, but change only after
-`before_update`. Before the commit, the copy must still have the checksums that the state
-had. A failed write loses only that checkpoint: it is reported at once, training continues, and the next save
-tries again. If no save can follow (`wait`), it is an error.
+synchronous save does, over its own process group. Meanwhile the weights may be read, but must not change
+before `before_update` returns. Before the commit, the copy's checksums must still be those of the state. A
+failed write loses only that checkpoint: it is reported at once, training continues, and the next save tries
+again. Where no save will follow (`wait`), a failure is an error.
 """
 
 import threading
@@ -85,7 +85,7 @@ class Saver:
 
     @property
     def is_writing(self) -> bool:
-        """Whether a save is in progress: `newest` may be removed for the one that is to follow it."""
+        """Whether a save is in progress; once it commits, `newest` may be removed."""
         return self._thread is not None and self._thread.is_alive()
 
     def before_update(self) -> None:
@@ -169,8 +169,9 @@ class Saver:
                 identity.say(f"warning: {what}; training continues, and the next save tries again")
 
     def _make_room(self) -> None:
-        """Remove what `keep` has not covered since it was lowered: after a commit would be too late on a
-        full disk. Nothing beyond the newest checkpoint counts: it may be damaged.
+        """Before writing, remove what a lowered `keep` no longer covers: on a full disk, later is too late.
+
+        Checkpoints beyond `newest` do not count: they may be damaged.
         """
         if self.newest is not None:
             with suppress(OSError, RunError):  # tried again after the commit, which says why

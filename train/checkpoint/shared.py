@@ -28,7 +28,7 @@ OFFER = "offer.json"  # the URL and the names of the files; without it a folder 
 TAKEN, SENT = ".taken", ".sent"
 LOOK = 0.5  # seconds between two looks at the run folder
 IDLE = 5.0  # seconds without work after which a machine whose training has ended stops helping
-PATIENCE, SLOWEST = 60.0, 1e6  # a file that another machine takes is waited for so many seconds, and bytes/s
+PATIENCE, SLOWEST = 60.0, 1e6  # seconds to wait for another machine's file, plus its size at bytes/s
 
 
 class Files:
@@ -49,7 +49,7 @@ class Files:
                 time.sleep(LOOK / 5)
 
     def help(self, sender: Sender, name: str, entries: dict[str, dict]) -> bool:
-        """Send files as long as some are not taken; returns whether there were any."""
+        """Send each file that nobody has taken yet; returns whether there were any."""
         return any([self._send(path, sender, name, entries) for path in self.unsent()])
 
     def unsent(self) -> list[Path]:
@@ -85,7 +85,7 @@ class Files:
 
 @contextmanager
 def linked(source: Path) -> Iterator[Files]:
-    """The files of the checkpoint `source` during the block: retention may remove that meanwhile."""
+    """Links to the files of the checkpoint `source`, in case retention removes it during the block."""
     copy = source.with_name(source.name + SUFFIX)
     _withdraw(copy)
     try:
@@ -112,7 +112,7 @@ def _withdraw(copy: Path) -> None:
 
 
 class Helper:
-    """Sends files of the checkpoints that the first rank offers. One process of each other machine has it."""
+    """Sends files of the checkpoints that the first rank offers, in one process of each other machine."""
 
     def __init__(self, url: str, checkpoints: Path, upload_mbps: float | None = None) -> None:
         self._url, self._checkpoints, self._upload_mbps = url, checkpoints, upload_mbps
@@ -137,7 +137,7 @@ class Helper:
             if self._look(sender):
                 worked = time.monotonic()
             elif not self._closing.wait(LOOK):
-                worked = time.monotonic()  # what counts is the time after the end
+                worked = time.monotonic()  # only idle time after training's end counts
             else:
                 time.sleep(LOOK)
 

@@ -1,8 +1,8 @@
 """A copy of the state, in memory that is reused from save to save, so that training can continue.
 
-In: the tensors of a checkpoint (this rank's shards, on any device). Out: a planner with which
-torch.distributed.checkpoint writes the copies in their place. Memory for GPU tensors is pinned. Nothing is
-allocated after the first save.
+In: the tensors of a checkpoint (this rank's shards, on any device). Out: a planner that makes
+torch.distributed.checkpoint write the copies in their place. Copies of GPU tensors are in pinned memory.
+After the first save, nothing is allocated unless a shape changes.
 """
 
 from collections.abc import Iterator
@@ -71,9 +71,9 @@ def local_parts(tensors: dict, prefix: str = "") -> Iterator[tuple[str, Tensor]]
 
 class _StagedPlanner(DefaultSavePlanner):
     def __init__(self, buffers: dict[str, Tensor], key: str) -> None:
-        # Rank 0 plans for all ranks, in Python: it keeps the plan until the tensors' shapes change.
+        # Rank 0 plans for all ranks, in slow Python: keep its plan until the tensors' shapes change.
         super().__init__(enable_plan_caching=True)
-        self._cached_plans_key = key  # torch keeps the plans of a process by this, otherwise by the class
+        self._cached_plans_key = key  # torch caches plans under this key, or else under the class
         self._buffers = buffers
 
     def resolve_data(self, write_item: WriteItem) -> Tensor:

@@ -145,7 +145,7 @@ class _Writer(FileSystemWriter):
     """torch's writer, without the random id and the path that would make two saves of one state differ."""
 
     def __init__(self, folder: Path, **how: Any) -> None:
-        # To read ahead, torch would wait at every 10 MB until the GPU has done all that is queued.
+        # When torch copies ahead, it waits every 10 MB for everything queued on the GPU.
         super().__init__(folder, per_thread_copy_ahead=0, **how)
         self.fs = _Files()
 
@@ -161,7 +161,7 @@ class _Writer(FileSystemWriter):
 
 class _Files(FileSystem):
     def mkdir(self, path: str | os.PathLike) -> None:
-        """Nothing: if the folder made for the save has moved away, a new one would look like the run's."""
+        """Do nothing: if the save's folder was moved away, a new one would look like the run's."""
 
 
 class _Planner(DefaultSavePlanner):
@@ -174,7 +174,7 @@ class _Planner(DefaultSavePlanner):
 
 
 def _fresh(folder: Path) -> None:
-    """Make an empty folder, but not its run's folder, which may have been moved away."""
+    """Make an empty folder and its parent, but never the run's folder: that may have been moved away."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(exist_ok=True)
     folder.mkdir()
@@ -263,7 +263,7 @@ def _values(saved: LlamaConfig, model: LlamaConfig) -> str:
 
 
 def _compared(model: LlamaConfig) -> dict:
-    """What two models must share to share weights. Other keys may give the same hidden dim or heads."""
+    """What two models must share to share weights. Different keys can give the same hidden dim or heads."""
     values = asdict(model) | {"n_kv_heads": model.kv_heads, "head_size": model.head_dim}
     values |= {"hidden_dim (multiple_of, ffn_dim_multiplier)": model.hidden_dim}
     unused = ["max_seq_len", "multiple_of", "ffn_dim_multiplier"]

@@ -33,7 +33,7 @@ def place(step: int) -> str:
 
 
 class Sender:
-    """Puts objects into a bucket, within a bandwidth until `closing` is set. Raises DataError."""
+    """Puts objects into a bucket, within a bandwidth limit until `closing` is set. Raises DataError."""
 
     def __init__(self, bucket: Bucket, upload_mbps: float | None, closing: threading.Event) -> None:
         """`upload_mbps`: most megabits per second, for an upload and for reading it back; None: no bound."""
@@ -93,7 +93,7 @@ class Sender:
                 self._pause(len(piece), begin)
 
     def _pause(self, n_bytes: int, begin: float) -> None:
-        """Wait until `n_bytes` since `begin` are within the bandwidth; a run that ends need not wait."""
+        """Wait until `n_bytes` since `begin` are within the limit, or until `closing` is set."""
         if self._rate is not None:
             self._closing.wait(max(0.0, n_bytes / self._rate - (time.monotonic() - begin)))
 
@@ -104,7 +104,7 @@ def remote_steps(bucket: Bucket) -> list[int]:
 
 
 def newest_remote_state(bucket: Bucket) -> dict | None:
-    """The state of the newest checkpoint whose state is intact, of a run in a bucket."""
+    """The state of the newest checkpoint of a run in a bucket, skipping damaged states; None without one."""
     with tempfile.TemporaryDirectory() as folder:
         found = (
             _download_state(bucket, place(step), Path(folder)) for step in reversed(remote_steps(bucket))
@@ -113,7 +113,7 @@ def newest_remote_state(bucket: Bucket) -> dict | None:
 
 
 def begun_steps(bucket: Bucket) -> list[int]:
-    """The steps of which the bucket has any file, oldest first."""
+    """The steps that the bucket has any file of, oldest first."""
     names = [name for name in bucket.names("checkpoints") if name.startswith("step-")]
     return sorted(int(name[5:]) for name in names if name[5:].isdecimal())
 
@@ -127,8 +127,8 @@ def download_step(
 ) -> bool:
     """Download the checkpoint `name` to the folder `final`; returns whether it is intact.
 
-    `refuse` gets its state before anything else is downloaded, and raises for one that is not wanted.
-    `before_commit` is called once it is known to be intact, before the folder `final` is there.
+    `refuse` gets its state before anything else is downloaded, and raises if it is not wanted.
+    `before_commit` is called once the files have proved intact, before the folder `final` exists.
     """
     aside = final.with_name(f"{final.name}.download.tmp")
     shutil.rmtree(aside, ignore_errors=True)
@@ -160,7 +160,7 @@ def _download_files(bucket: Bucket, name: str, aside: Path, files: dict[str, dic
 
 
 def _download_state(bucket: Bucket, name: str, aside: Path) -> dict | None:
-    """The checkpoint's state; None if it is missing, or damaged each time."""
+    """The checkpoint's state; None if it is missing or damaged in every try."""
     for _ in range(TRIES):  # a server may lie once
         with suppress(RunError, FileNotFoundError):
             (aside / STATE).write_bytes(bucket.read(f"{name}/{STATE}"))
@@ -169,7 +169,7 @@ def _download_state(bucket: Bucket, name: str, aside: Path) -> dict | None:
 
 
 def _download_file(bucket: Bucket, name: str, path: Path, facts: dict | None) -> None:
-    """Download a file, again if it has another checksum than state.json's `facts`."""
+    """Download a file, again if its checksum differs from that in `facts` (state.json's)."""
     for _ in range(TRIES if facts else 1):
         download(bucket, name, path)
         if facts and checksum(path) == facts["xxh3"]:

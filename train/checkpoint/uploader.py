@@ -20,7 +20,7 @@ from train.checkpoint.transfer import STATE, Sender, begun_steps, place
 from train.config import RunError
 from train.ranks import identity
 
-AGAIN = 60.0  # seconds before a failed upload is made again
+AGAIN = 60.0  # seconds before a failed upload is tried again
 
 
 class Uploader:
@@ -42,10 +42,10 @@ class Uploader:
         self._sender = Sender(remote.bucket, upload_mbps, self._closing)
         owner = {"id": remote.id, "session": self._session, "host": socket.gethostname()}
         try:
-            # A run that ends does not wait until something can be removed.
+            # At its end, a run does not wait for removals that fail.
             self._remover = Sender(Bucket(remote.url, hurry=self._closing), None, self._closing)
             self._sender.put_bytes(json.dumps(owner).encode(), OWNER)
-        except FileNotFoundError:  # as Google's client says it of a bucket
+        except FileNotFoundError:  # Google's client raises this for a missing bucket
             raise RunError(
                 f"checkpoint.remote={remote.url}: no such bucket; create it, or correct the name"
             ) from None
@@ -60,9 +60,9 @@ class Uploader:
         self._wanted.set()
 
     def close(self, seconds: float | None = None) -> bool:
-        """Wait until the newest checkpoint is uploaded, or has failed again.
+        """Wait until the newest checkpoint is uploaded or its last try has failed.
 
-        At most so many seconds, if they are given; returns whether that was enough.
+        Waits at most `seconds`, if given; returns whether that was enough.
         """
         if not self._closing.is_set():
             self._closing.set()
@@ -142,9 +142,9 @@ class Uploader:
             self._sender.put_bytes((files.copy / STATE).read_bytes(), f"{place(step)}/{STATE}")
 
     def _retain(self, here: list[int]) -> None:
-        """Remove what retention has removed here, but not older checkpoints, which a restored disk lacks.
+        """Remove from the URL what retention has removed here, and later checkpoints from before a rewind.
 
-        A later checkpoint is removed if the run has gone back past it.
+        The newest `keep` at the URL stay even if they are not here: a restored disk lacks them.
         """
         there = self._remote.steps()
         for step in [step for step in there if step > here[-1] and self._remote.is_abandoned(step)]:

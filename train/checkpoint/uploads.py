@@ -17,7 +17,7 @@ from train.config_groups import CheckpointConfig
 from train.ranks import identity, placement
 from train.ranks.setup import first_rank_does
 
-ROUND = 20.0  # seconds for which the others wait for an upload, before they are told that it continues
+ROUND = 20.0  # seconds that the other ranks wait for an upload before they hear that it continues
 
 
 def state_there(config: CheckpointConfig, folder: Path) -> dict | None:
@@ -42,8 +42,8 @@ def restored(
 ) -> Remote | None:
     """What the run in `folder` has at `checkpoint.remote`, once its newest checkpoint is here too.
 
-    All ranks call it; the others and a run without a URL get None. `abandons` and `refuse` are those
-    of `Remote`, `restart` that of its `restore`. Raises RunError.
+    All ranks call it; only the first gets it, and none does without a URL. `abandons` and `refuse` are
+    those of `Remote`, `restart` that of its `restore`. Raises RunError.
     """
     opened: list[Remote] = []
 
@@ -82,7 +82,7 @@ class Uploads:
                 saver.committed.append(self._uploader.upload)
 
         first_rank_does(begin)
-        sees = not placement.is_away()  # what the first rank offers in its folder
+        sees = not placement.is_away()  # the folder in which the first rank offers files
         if config.remote is not None and identity.local_rank() == 0 and remote is None and sees:
             self._helper = Helper(config.remote, checkpoints, config.upload_mbps)
 

@@ -1,7 +1,7 @@
 """What a run is: its configuration, from its newest checkpoint or config.yaml, and whether a command fits it.
 
-The checkpoint decides, because it is what the command would continue. Checkpoints made before they held the
-configuration still hold the order of the data, so the rest comes from config.yaml.
+The checkpoint decides, because it is what the command would continue. Old checkpoints hold no configuration,
+only the order of the data; the rest then comes from config.yaml.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,10 @@ NAME = "config.yaml"
 
 
 def read_run_config(path: Path) -> TrainConfig:
-    """The configuration of the run at `path`. Raises RunError if it is not a run folder, or damaged."""
+    """The configuration of the run at `path`: config.yaml's, or if that fails, the newest checkpoint's.
+
+    Raises RunError if neither exists or can be read.
+    """
     try:
         return _of_file(path)
     except ConfigError as error:
@@ -53,9 +56,9 @@ def refuse_another_run(path: Path, config: TrainConfig, state: dict | None) -> N
 
 
 def changes(path: Path, config: TrainConfig, state: dict | None) -> list[str]:
-    """What `config` would change of the run in `path` with the newest `state`, a text for each key."""
+    """What `config` would change in the run at `path`, given its newest `state`: one line per key."""
     now = asdict(config)
-    if state and "config" in state:  # what was masked there is compared with what was typed, masked or not
+    if state and "config" in state:  # secrets are masked there, and may be here
         state = {**state, "config": unmasked(state["config"], now)}
         if all(_at(state["config"], key) == _at(now, key) for key in RUN_IDENTITY):
             return []
@@ -77,7 +80,7 @@ def changes(path: Path, config: TrainConfig, state: dict | None) -> list[str]:
 def settle_horizon(config: TrainConfig, there: dict | None = None) -> TrainConfig:
     """`config` with the warm-up that its run began with, if `steps` alone would give another one.
 
-    Only for the schedules whose horizon may change. `there`: the state of a checkpoint that is not here yet.
+    Only for schedules that let `steps` change. `there`: the state of a remote checkpoint not downloaded yet.
     All ranks call it.
     """
     path = run_path(config.run)
@@ -98,8 +101,8 @@ def settle_precision(
 ) -> TrainConfig:
     """`config` with a precision in place of `auto`: the run's own, if it has started. All ranks call it.
 
-    `there`: the state of a checkpoint that is not here yet. Says (`say`) which, and why; and on other
-    hardware, what `auto` would have chosen there.
+    `there`: the state of a remote checkpoint not downloaded yet. Reports the choice and its reason through
+    `say`; if a run resumes on other hardware, also what `auto` would choose here.
     """
 
     def decide() -> tuple[str, str]:
@@ -123,7 +126,7 @@ def settle_precision(
 
 
 def _remedy(path: Path, config: TrainConfig, changed: list[str], step: int) -> str:
-    """How to get a different horizon nevertheless."""
+    """How to get a different number of steps anyway; empty if `steps` is not among the changes."""
     if not any(line.startswith("steps:") for line in changed):
         return ""
     why = f"optim.schedule={config.optim.schedule} makes the rates of trained steps depend on steps"
@@ -147,7 +150,7 @@ def _recorded_precision(folder: Path) -> str | None:
 
 
 def saved_config(path: Path, state: dict) -> TrainConfig | None:
-    """The configuration in a checkpoint's state, None if it is older than that."""
+    """The configuration in a checkpoint's state; None if an old version saved none. Raises RunError."""
     if "config" not in state:
         return None
     try:
@@ -168,7 +171,7 @@ def _of_file(path: Path) -> TrainConfig:
 
 
 def _from_view(path: Path, has_checkpoint: bool) -> TrainConfig | None:
-    """config.yaml's configuration, None if it is missing or damaged, which is reported."""
+    """config.yaml's configuration; None if missing or damaged, with a warning unless nothing exists yet."""
     saved = path / NAME
     try:
         return _of_file(path)
@@ -185,7 +188,7 @@ def _from_view(path: Path, has_checkpoint: bool) -> TrainConfig | None:
 
 
 def _order_differences(state: dict, config: TrainConfig) -> list[str]:
-    """What the order of a checkpoint's data says that the configuration does not."""
+    """Where the data order of a checkpoint differs from the configuration's, one line per key."""
     order = Order.from_json(state["order"])
     segment, timeline = order.segments[0], config.timeline
     seed = "seed" if config.data_seed is None else "data_seed"
@@ -203,7 +206,7 @@ def _order_differences(state: dict, config: TrainConfig) -> list[str]:
 
 def _at(tree: object, key: str) -> object:
     for part in key.split("."):
-        tree = tree.get(part) if isinstance(tree, dict) else None  # absent from an earlier version's
+        tree = tree.get(part) if isinstance(tree, dict) else None  # an earlier version may lack the key
     return tree
 
 

@@ -28,7 +28,7 @@ from train.ranks.setup import all_ranks_do, first_rank_does
 from train.run import configuration, history, lock, markers, views
 from train.run.lease import Lease
 
-# Files that the trainer must be able to replace; of others it can do without.
+# Files that the trainer must be able to replace; it can do without the others.
 FILES = (
     configuration.NAME,
     "order.json",
@@ -38,8 +38,8 @@ FILES = (
     *markers.ALL,
 )
 CHECKPOINTS = "checkpoints"
-HANGS = "hangs"  # what the watchdog has seen; empty files otherwise
-OURS = (lock.NAME, configuration.NAME, CHECKPOINTS)  # any of these makes a folder a run's
+HANGS = "hangs"  # the watchdog's reports; empty files if it saw no hang
+OURS = (lock.NAME, configuration.NAME, CHECKPOINTS)  # any of these marks a folder as a run's
 
 
 def refuse_foreign(path: Path) -> None:
@@ -61,7 +61,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def refuse_step(run: str, key: str = "run") -> None:
-    """Raise RunError if a new run would have the name of another run's step."""
+    """Raise RunError if a new run's name, such as NAME@100, means a step of an existing run."""
     name, _, step = run.rpartition("@")
     if name and step.isdecimal() and not folders.run_path(run).exists() and folders.run_path(name).is_dir():
         raise RunError(
@@ -71,9 +71,9 @@ def refuse_step(run: str, key: str = "run") -> None:
 
 
 def refuse_other_data(config: TrainConfig) -> None:
-    """Raise RunError if the run's folder cannot take `config.data`; asked before that data is prepared.
+    """Raise RunError if the run's folder cannot take `config.data`; called before that data is prepared.
 
-    Whatever else may differ, `claimed` refuses.
+    `claimed` refuses all other differences.
     """
     path = folders.run_path(config.run)
     refuse_step(config.run)
@@ -133,7 +133,7 @@ def claimed(config: TrainConfig, arguments: list[str]) -> Iterator["RunFolder"]:
 
 
 def _refuse_apart_without_remote(path: Path, config: TrainConfig, apart: list[str], host: str) -> None:
-    """Machines may have folders of their own if a bucket has the run, whichever of them comes first."""
+    """Raise RunError unless a bucket has the run: another machine may be first at the next start."""
     some = ", ".join(apart[:3]) + ("…" if len(apart) > 3 else "")
     if config.checkpoint.remote is None:
         raise RunError(
@@ -218,13 +218,13 @@ class RunFolder:
                 shutil.copyfile(file, temporary)
 
     def set_aside(self, *paths: Path) -> None:
-        """Keep files of a run that starts again under other names."""
+        """Rename the files of a run that starts again, so that they are kept."""
         for path in paths:
             if note := folders.set_aside(path):
                 identity.say(f"{path.name} starts again{note}")
 
     def refuse_unwritable(self) -> None:
-        """Raise OSError if no checkpoint can be made, before hours of training; all ranks call it."""
+        """Raise OSError now, not after hours of training, if no save can succeed; all ranks call it."""
 
         def refuse() -> None:
             if not placement.writes():

@@ -14,7 +14,10 @@ FREE = ("wsd", "constant")
 
 
 def moved(saved: TrainConfig, config: TrainConfig, step: int) -> TrainConfig | None:
-    """`saved`, trained up to `step`, with the horizon of `config`; None if a trained step would change."""
+    """`saved`, trained up to `step`, with the horizon of `config`.
+
+    None if the horizon is the same, or a trained step would change.
+    """
     if saved.steps == config.steps or saved.optim.schedule not in FREE or step > config.steps:
         return None
     optim = replace(saved.optim, decay_steps=config.optim.decay_steps)

@@ -1,8 +1,8 @@
 """The lease of a run's folder: renewed by its owner, and checked by everyone who wants to take it over.
 
-In: the open and locked `.lock`, whose text is who owns it and a count that grows at every beat. Out: whether
-the folder is still this process's: it may be moved, renamed or removed while the run trains, or be taken
-over by a process of another machine if this one did not run for a while.
+In: the open, locked `.lock`, which names its owner and counts the owner's beats. Out: whether the folder is
+still this process's. It may be moved, renamed or removed while the run trains, or taken over by a process on
+another machine if this one was suspended for a while.
 """
 
 import fcntl
@@ -37,11 +37,10 @@ class Owner:
     beat: int
 
     def may_live(self, path: Path, handle: IO, within: float | None = None) -> bool:
-        """Whether it may still be training, although this process has the lock.
+        """Whether the owner may still be training although this process has the lock.
 
-        It must have signed within these seconds (default: FORGOTTEN).
-
-        Not on this machine, whose processes share its locks; and not if the folder is a copy of another's.
+        Only if it signed in the last `within` seconds (default: FORGOTTEN), on another machine (locks hold
+        between processes of one machine), in this very file (not one that was copied with its folder).
         """
         status = os.fstat(handle.fileno())
         if self.machine == this_machine() or self.inode != status.st_ino:
@@ -67,9 +66,9 @@ class Lease:
         return lease
 
     def problem(self) -> str | None:
-        """Why nothing may be written to the folder now; None if it is where it was, and this process's.
+        """Why nothing may be written to the folder now; None if it is in place and still this process's.
 
-        A lease that another process took ends this one at once: it must not write another byte.
+        If another process took the lease, this process exits at once: it must not write another byte.
         """
         found = None
         try:
@@ -92,14 +91,14 @@ class Lease:
         """Release the folder. The file remains: deleting it would race with the next owner."""
         self._released.set()
         with self._changing:
-            with suppress(OSError):  # the next owner would wait for this one in vain
+            with suppress(OSError):  # at worst, the next owner waits for this one in vain
                 os.truncate(self._handle.fileno(), len(_process()))
             self._handle.close()
 
     def _renew(self) -> None:
         while not self._released.wait(BEAT):
             try:
-                problem = self.problem()  # before signing: on a new run, the last of two to sign wins
+                problem = self.problem()  # before signing: of two that sign a new run, the last wins
                 self._sign()
             except (OSError, ValueError):  # a transient error; or just released
                 continue
@@ -120,7 +119,7 @@ class Lease:
             whose = f"id {self.id} of {this_machine()} file {inode} beat {self._beats:012d}\n"
             text = _process() + whose.encode()
             os.pwrite(number, text, 0)
-            if self._beats == 0:  # after that: who reads meanwhile must not find it free
+            if self._beats == 0:  # after the write: a reader in between must not find it free
                 os.truncate(number, len(text))
             os.fsync(number)  # network file systems show it to others only then
             self._beats += 1
@@ -138,7 +137,7 @@ class Lease:
             return None
 
     def _signed_again(self) -> bool:
-        """Take a lease that was deleted or overwritten again; False if another process holds the file."""
+        """Retake a lease that was deleted or overwritten; False if another process holds the file."""
         with self._changing:
             if self._released.is_set():
                 return True
@@ -179,12 +178,12 @@ def read(handle: IO) -> Owner | None:
 
 def read_at(path: Path) -> Owner | None:
     """Who owns the lease at `path`; None if it was released or is garbage. Raises OSError."""
-    with opened(path, 0) as handle:  # opening it asks the file system of another machine again
+    with opened(path, 0) as handle:  # opening makes a network file system ask its server again
         return read(handle)
 
 
 def this_machine() -> str:
-    """This machine's name until it is started again."""
+    """This machine's name and boot: a restart gives it another."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -1,7 +1,7 @@
 """lineage.json of a branch: which checkpoint of which run it continues from.
 
-A branch has no copy of its past: until it has saved a checkpoint it starts from its parent's, whose
-folder lists the branches that need it (branches.json), so that the parent keeps it.
+A branch does not copy its past: until it saves a checkpoint, it starts from its parent's. That checkpoint's
+folder lists the branches that need it (branches.json), so the parent keeps it.
 """
 
 import json
@@ -19,7 +19,7 @@ NAME = "lineage.json"
 
 @dataclass(frozen=True)
 class Lineage:
-    """The parent's folder, its last step that is this run's too, and the checksum of that checkpoint."""
+    """The parent's folder, the last step that both runs share, and the checksum of its checkpoint."""
 
     parent: Path
     step: int
@@ -44,7 +44,7 @@ class Lineage:
         return cls(parent, found["step"], found["checksum"], found.get("fingerprints", {}), without)
 
     def write(self, folder: Path, run: Path) -> None:
-        """Write it into `folder`, which becomes `run`; the parent is named relative to that."""
+        """Write it into `folder`, which becomes `run`; a parent next to `run` is named by a relative path."""
         parent = self.parent.resolve()
         near = parent.parent == run.resolve().parent
         known = asdict(self) | {"parent": f"../{parent.name}" if near else str(parent)}
@@ -72,7 +72,7 @@ class Lineage:
 
 
 def inherited(run: Path) -> int:
-    """The steps that a parent trained; 0 if the run at `run` is not a branch."""
+    """How many of the run's steps its parent trained; 0 if the run is not a branch."""
     lineage = Lineage.read(run)
     return lineage.step if lineage else 0
 

@@ -1,9 +1,9 @@
 """One owner of a run's folder at a time: a lock, and a lease where locks do not reach.
 
-`.lock` is locked with flock, which keeps off the processes of this machine, and those of others if the file
-system carries locks to them. Many do not, so the owner also renews the lease in that file every BEAT seconds
-(lease.py), and a process of another machine that gets the lock waits PATIENCE seconds for a sign of life.
-The file belongs to the process whose id is in it: whoever takes a run over replaces the file.
+The owner locks `.lock` with flock. That keeps out the processes of this machine, and those of other machines
+if the file system shares locks between them. Many do not, so the owner also renews a lease in that file every
+BEAT seconds (lease.py), and a process on another machine that gets the lock waits PATIENCE seconds for a sign
+of life. The file belongs to the process whose id is in it: whoever takes a run over replaces the file.
 """
 
 import errno
@@ -27,7 +27,10 @@ LOCAL = ("ext4", "xfs", "btrfs", "tmpfs", "overlay", "ext3", "f2fs", "zfs")  # f
 
 
 def hold(path: Path, patience: float = WAIT) -> Lease:
-    """Own `path` until the lease is released. Raises RunError if another process has it, or without locks."""
+    """Own `path` until the lease is released.
+
+    Raises RunError if another process owns it, or if the file system has no locks.
+    """
     deadline = time.monotonic() + patience
     while True:
         handle = _locked(path, deadline)
@@ -48,7 +51,7 @@ def hold(path: Path, patience: float = WAIT) -> Lease:
 
 
 def is_shared(path: Path, owner: str) -> bool:
-    """Whether `path` is the lock that the first rank holds by the lease `owner`, so all see one folder."""
+    """Whether `path` is the first rank's lock, with its lease id `owner`: then the folder is the same one."""
     deadline = time.monotonic() + (0.0 if _is_on_a_local_disk(path) else SEEN)
     while not _is_of(path, owner):
         if time.monotonic() > deadline:
@@ -58,7 +61,7 @@ def is_shared(path: Path, owner: str) -> bool:
 
 
 def _is_on_a_local_disk(path: Path) -> bool:
-    """Whether Linux says that no other machine can have this file system; it shows new files at once."""
+    """Whether Linux says that the file system is this machine's alone, where new files appear at once."""
     try:
         there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
         device = there.stat().st_dev
@@ -72,7 +75,7 @@ def _is_on_a_local_disk(path: Path) -> bool:
 def _is_of(path: Path, owner: str) -> bool:
     try:
         found = lease.read_at(path)
-    except PermissionError:  # it is there, and a folder of this machine's own would have none
+    except PermissionError:  # the lock exists; a folder of this machine's own would have none yet
         return True
     except OSError:
         return False
@@ -85,7 +88,7 @@ def _locked(path: Path, deadline: float) -> IO[str]:
         handle = lease.opened(path)
     except OSError as error:
         if not os.path.lexists(path) or error.errno == errno.EROFS:
-            raise  # of the folder
+            raise  # the folder is at fault, not the file
         raise RunError(
             f"{path}: cannot be opened ({error.strerror}); restore access, or {views.AWAY}"
         ) from None
@@ -115,13 +118,13 @@ def _is_still(path: Path, handle: IO[str]) -> bool:
 
 
 def _has_gone(owner: lease.Owner, path: Path) -> bool:
-    """Whether the owner gives no sign of life for as long as it takes to be sure."""
+    """Whether the owner gives no sign of life for PATIENCE seconds."""
     identity.say(
         f"{path.parent}: {owner.owner} has not released this run; waiting {lease.PATIENCE:.0f} s for a sign "
         "of life from there"
     )
     pause = min(lease.BEAT / 2, lease.PATIENCE / 4)
-    for _ in range(math.ceil(lease.PATIENCE / pause)):  # not by the clock, which goes on while suspended
+    for _ in range(math.ceil(lease.PATIENCE / pause)):  # not by the clock, which runs on while suspended
         time.sleep(pause)
         with suppress(OSError):
             if lease.read_at(path) != owner:

@@ -1,7 +1,7 @@
 """Markers: small files in the run folder that tell a job script how the run ended.
 
-torchrun turns every exit code of a worker into 1, so a script cannot distinguish a preempted run, to be
-requeued, from a finished or a failed one. `preempted.json`, `finished.json` or `stopped.json` does. Each is
+torchrun turns every exit code of a worker into 1, so a script cannot tell a preempted run, which it should
+requeue, from a failed one. `preempted.json`, `finished.json` or `stopped.json` says which it was. Each is
 written atomically, and a run that starts or resumes removes them.
 """
 
@@ -36,7 +36,7 @@ def clear(folder: Path) -> None:
 
 
 def has_finished(folder: Path, last_step: int) -> bool:
-    """Whether the run ended after `last_step` when it was last started; False if its marker is damaged."""
+    """Whether the run's marker says that it finished `last_step`; False if the marker is damaged."""
     try:
         return schema.FINISHED.parse(views.content(folder / FINISHED) or b"")["step"] >= last_step
     except (RunError, ValueError):

@@ -19,7 +19,7 @@ from train.run.lineage import ancestors
 from train.run.schema import DECISION
 from train.run.starts import read_events, read_starts
 
-SECOND_HALF = 2  # rates are means over the lines from 1/2 on, once caches and clocks have settled
+SECOND_HALF = 2  # rates are means over the last half of the lines, once caches and clocks have settled
 
 
 @dataclass
@@ -32,7 +32,7 @@ class RunRecord:
     starts: list[dict]
     attempts: list[dict]  # every start, rewind and end
     decisions: list[dict]
-    ancestors: list[tuple[Path, int]]  # of a branch: its parent and the last step of that, and so on
+    ancestors: list[tuple[Path, int]]  # a branch's parent and its last step there, and so on
     past: list[dict]  # the lines of the steps that its ancestors trained
 
     @classmethod
@@ -85,7 +85,7 @@ class RunRecord:
         return sum((line.get("seconds") or {}).get(name, 0.0) for line in self.lines)
 
     def ranks_at(self, step: int) -> int | None:
-        """How many ranks trained the step that counts: those of the last start that reached it."""
+        """How many ranks trained the step: those of the last start at or before it, whose result counts."""
         able = [start["ranks"] for start in self.starts if start["first_step"] <= step]
         return able[-1] if able else None
 

@@ -53,14 +53,14 @@ def started(folder: Path, arguments: list[str] | None, step: int, ranks: Ranks) 
 
 
 def saved(folder: Path, step: int) -> None:
-    """Record the first checkpoint that this process saved: a folder without any has lost them."""
+    """Record this process's first checkpoint: if the folder later has none, they were lost."""
     _append(folder, {"event": "saved", "step": step})
 
 
 def had_checkpoints(folder: Path, begun: int) -> bool:
-    """Whether the run once had a checkpoint, other than those that it went back behind on purpose.
+    """Whether the run once had a checkpoint, not counting those that it rewound past on purpose.
 
-    `begun`: the steps that a parent run trained.
+    `begun`: how many steps a parent run trained.
     """
     for event in reversed(json_lines.read(folder / NAME, EVENT)):
         if event.get("event") == "saved":
@@ -86,7 +86,7 @@ def read_starts(folder: Path) -> list[dict]:
 def other_device(folder: Path, device: torch.device) -> str | None:
     """What the last start computed on, and what this one does; None if they are the same, or unknown.
 
-    The last bits of a result depend on it: on the number of threads, and on the processor or GPU.
+    The last bits of a result depend on the GPU, or on the processor and the number of threads.
     """
     devices = [line["device"] for line in read_starts(folder) if line.get("device")]
     now = _device_name(device)

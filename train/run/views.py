@@ -32,7 +32,7 @@ def content(path: Path) -> bytes | None:
 
 
 def write(path: Path, text: str) -> None:
-    """Replace a file at once. Raises RunError."""
+    """Replace a file atomically. Raises RunError if it cannot be written."""
     try:
         folders.write_whole(path, text)
     except OSError as error:
