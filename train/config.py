@@ -219,10 +219,10 @@ class TrainConfig:
         )
 
     def model_at(self, step: int) -> LlamaConfig:
-        """The model's shape after `step`: a phase may turn its positions at another speed."""
+        """The model's config at `step`: a phase may set another rope_theta."""
         return replace(self.model, rope_theta=self.timeline.at(step).rope_theta)
 
     @property
     def last_step(self) -> int:
-        """The step after which this run ends, the schedule's or an earlier one."""
+        """The step after which this run ends: `stop_at`, or else `steps`."""
         return self.stop_at or self.steps

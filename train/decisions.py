@@ -29,8 +29,8 @@ RETURNS = ("rewind", "reload")  # actions that go back to a checkpoint
 def rewind(decision: dict, steps: list[int], back: int, batch: int | Steps, begun: int = 0) -> dict:
     """Complete a decision to rewind: `to_step` (one of `steps`, or `begun`) and the `samples` to leave out.
 
-    `batch` is in sequences of each step. The samples from `back` steps before the spike up to it are left
-    out; if an earlier problem was still unresolved, the spike began with that one.
+    `batch`: sequences per step. The samples from `back` steps before the spike up to it are left out; if an
+    earlier problem was still unresolved, the spike began with that one.
     """
     last = earliest(decision, back)
     to_step = max((step for step in steps if step <= last), default=begun)
@@ -134,7 +134,7 @@ class Log:
         self._write_out()
 
     def write_together(self, decision: dict) -> None:
-        """`write` on the first rank; all ranks call it. What a restart would decide again may wait.
+        """`write` on the first rank; all ranks call it. A line may wait if a restart would decide it again.
 
         Raises RunError if a rewind cannot be logged: a restart would not know of it.
         """
@@ -173,8 +173,8 @@ def read_log(folder: Path) -> list[dict]:
 def reconcile(folder: Path, known: list[dict]) -> list[dict]:
     """The decisions to continue with: a checkpoint's, then later ones in the log; for the first rank.
 
-    The training repeats bitwise, so a decision after the checkpoint that is lost with a damaged log is
-    taken again. A log that is damaged or lacks the checkpoint's decisions is written again, and reported.
+    Training repeats bitwise, so a decision after the checkpoint that a damaged log has lost is taken again. A
+    log that is damaged, or lacks decisions of the checkpoint, is reported and written again.
     """
     path = folder / LOG
     logged, problem = _read(path)
@@ -190,7 +190,7 @@ def reconcile(folder: Path, known: list[dict]) -> list[dict]:
 
 
 def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
-    """Where the decisions that a checkpoint does not know begin in the log; None if the log lacks known ones.
+    """The index in the log of the first decision that a checkpoint lacks; None if the log lacks known ones.
 
     All returns are kept, in order; between two of them a step is decided once, after at most a recompute.
     """
@@ -214,7 +214,7 @@ def _first_unknown(known: list[dict], logged: list[dict]) -> int | None:
 
 
 def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
-    """Remove checkpoints that a rewind they do not know of went back past."""
+    """Remove checkpoints that the run rewound past after saving them."""
     if not rewinds(logged):
         return
     steps = complete_steps(checkpoints)
@@ -224,14 +224,14 @@ def remove_abandoned(checkpoints: Path, logged: list[dict]) -> None:
 
 
 def is_abandoned(state: dict, logged: list[dict]) -> bool:
-    """Whether a rewind unknown to the checkpoint with `state` went back past it."""
+    """Whether the run rewound past the checkpoint with `state` after saving it."""
     start = _first_unknown(state["recovery"]["decisions"], logged)
     unknown = [] if start is None else rewinds(logged[start:])
     return any(decision["to_step"] < state["step"] for decision in unknown)
 
 
 def abandons(log: bytes, state: dict) -> bool:
-    """Whether a log's rewinds went back past the checkpoint with `state`, which does not know of them."""
+    """`is_abandoned`, given the bytes of a log, which counts up to its first damaged line."""
     logged = _lines(log)[0]
     return bool(rewinds(logged)) and is_abandoned(state, logged)
 
@@ -241,7 +241,7 @@ def _read(path: Path) -> tuple[list[dict], str | None]:
 
 
 def _lines(log: bytes) -> tuple[list[dict], str | None]:
-    """The lines before the first damaged one, and what is wrong with that. A torn last line never acted."""
+    """The decisions before the first damaged line, and its fault. A torn last line never took effect."""
     found: list[dict] = []
     lines = log.split(b"\n")
     for number, line in enumerate(lines, 1):

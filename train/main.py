@@ -62,7 +62,7 @@ def run(argv: list[str]) -> int:
 
 
 def _introduce(run: Resolved, folder: Path, chosen: list[str]) -> None:
-    """Say what the run is and needs, once it can start; not at each restart, or if nothing is left to do."""
+    """Say what the run is and needs, unless this is a restart or nothing is left to train."""
     if not identity.restarts() and not markers.has_finished(folder, run.config.last_step):
         for sentence in (*needs.sentences(run.config, run.layout, folder), *chosen):
             identity.say(sentence)
@@ -74,7 +74,7 @@ def _dismiss_the_idle(ranks: Ranks, code: int) -> None:
 
 
 def _resolved(config: TrainConfig) -> Resolved:
-    """`resolve`; what a first start refuses on local data, torchrun does not try again."""
+    """`resolve`, but on a first start with local data a refusal is final: torchrun does not try again."""
     try:
         return resolve(config, _refuse_early)
     except RunError as error:

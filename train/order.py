@@ -33,7 +33,7 @@ def branched(
     stores: Mapping[str, TokenStore],
     without: Mapping[str, Ranges] | None = None,
 ) -> Order:
-    """`order` up to step `at`, then what the phases of `config` call for, without these token ranges."""
+    """`order` up to step `at`, then what the phases of `config` call for, leaving out `without`."""
     order = order.truncated(config.timeline.steps.sample(at))
     left = [phase for phase in config.timeline.phases if phase.end > at]
     return _with(order, config, left, at, stores, without)
@@ -74,7 +74,7 @@ def refuse_repeats(order: Order, config: TrainConfig, at: int = 0) -> None:
 
 
 def _size(order: Order, source: str) -> int:
-    """In sequences, where it is read last."""
+    """A source's size in sequences, in the last segment that reads it."""
     return next(one.n_sequences[source] for one in reversed(order.segments) if source in one.n_sequences)
 
 
@@ -88,7 +88,7 @@ def _with(
 ) -> Order:
     """`order` with a new segment for each of these phases, from its start or from step `at` if that is later.
 
-    A phase that draws as the segment before it gets none, so an unchanged mixture continues undisturbed.
+    A phase that draws like the segment before it gets none, so an unchanged mixture continues undisturbed.
     """
     for phase in phases:
         n = config.timeline.steps.sample(max(at, phase.start))

@@ -1,7 +1,8 @@
 """The dtype in which a model computes: `precision=` of training, `dtype=` of inference.
 
-`auto` is bf16 on GPUs, and on CPUs whose bf16 products are measured faster. A run keeps what its first start
-chose, on whatever hardware it continues. Weights, optimizer and reduction of a run are in fp32 either way.
+`auto` is bf16 on GPUs with bf16 products, and on CPUs that are measured to be WORTH_IT times as fast in bf16.
+A run keeps what its first start chose, whatever hardware it continues on. A run's weights, optimizer and
+reduction are in fp32 either way.
 """
 
 import os
@@ -63,15 +64,15 @@ def choose(requested: str, device: torch.device, model: LlamaConfig, rows: int =
 
 
 def _times(ratio: float) -> str:
-    """Two decimals, so that what falls just short of WORTH_IT does not read as equal to it."""
+    """Two decimals, so that a ratio just short of WORTH_IT does not read as equal to it."""
     return f"{ratio:.2f} times" if ratio < 100 else "more than 100 times"
 
 
 def bf16_speedup(rows: int, width: int) -> float:
-    """How many times as fast as in fp32 this CPU computes a linear layer in bf16, forward and backward.
+    """How many times as fast this CPU is in bf16 as in fp32, for a linear layer, forward and backward.
 
-    `rows` and `width` of its input and output. Measured in CPU time, as other processes may take the cores,
-    and in one thread: several wait for each other busily while one of them has no core.
+    Its input and output are (rows, width). Measured in CPU time, because other processes may take the cores,
+    and in one thread: with several, all would spin while one of them has no core.
     """
 
     def products(dtype: torch.dtype) -> Callable[[], float]:
@@ -89,7 +90,7 @@ def bf16_speedup(rows: int, width: int) -> float:
         seconds(1)  # the first call chooses its kernels
         begin = time.perf_counter()
         seconds(1)
-        # A small product takes less than the clock of CPU time can tell.
+        # One small product is too short for the clock of CPU time.
         calls = max(1, round(SAMPLE / (time.perf_counter() - begin)))
         return lambda: seconds(calls)
 
@@ -106,7 +107,7 @@ def bf16_speedup(rows: int, width: int) -> float:
 
 
 def inference_dtype(requested: str, ranks: Ranks, model: LlamaConfig, rows: int) -> torch.dtype:
-    """`choose`, by the first rank for all of them; it says so if it chose bf16 itself."""
+    """`choose`, by the first rank for all of them; it says so if `auto` became bf16."""
     choice = first_rank_does(lambda: choose(requested, ranks.device, model, rows))
     if requested == "auto" and choice.name != "fp32" and ranks.is_first:
         print(f"relama: dtype={choice.name} ({choice.why})", file=sys.stderr)

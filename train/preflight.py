@@ -50,7 +50,7 @@ class Resolved:
 
     @property
     def fingerprints(self) -> dict[str, str]:
-        """Each source's training tokens."""
+        """The fingerprint of each source's training tokens."""
         return {source: store.fingerprint for source, store in self.train.items()}
 
 
@@ -102,7 +102,7 @@ def _refuse_before_data(config: TrainConfig, layout: Layout, there: Callable[[],
 
 
 def _refuse_without_data(config: TrainConfig, layout: Layout) -> None:
-    """Refuse what a model whose vocabulary is known shows before its data is read. Raises RunError."""
+    """Refuse what can be refused once the vocabulary is known, before data is read. Raises RunError."""
     run = run_path(config.run)
     layout_of(config, config.model, layout.world_size)  # again, now that the vocabulary is known
     if config.init and not (run / "checkpoints" / "latest").exists():
@@ -113,7 +113,7 @@ def _refuse_without_data(config: TrainConfig, layout: Layout) -> None:
 
 
 def _warn_of_long_rewinds(config: TrainConfig) -> None:
-    """Say so if a rewind may find no kept checkpoint that is old enough, and return to the start."""
+    """Warn if a rewind may find no checkpoint that is old enough, and so return to the start."""
     checkpoint, back = config.checkpoint, config.recovery.back
     needed = -(-(back - 1) // checkpoint.every) + 1  # a spike may follow the newest one at once
     if config.recovery.policy == "rewind" and not checkpoint.keep_every and checkpoint.keep < needed:
@@ -125,7 +125,7 @@ def _warn_of_long_rewinds(config: TrainConfig) -> None:
 
 
 def settled(run: Resolved, device: torch.device, say: Callable[[str], object]) -> Resolved:
-    """`run` with what depends on `device`, or on how its folder began: precision=auto, the warm-up.
+    """`run` with its last choices made, which depend on `device` and its folder: precision and warm-up.
 
     All ranks call it, once they have joined. `say` gets the precision and the reason for it. Raises RunError.
     """

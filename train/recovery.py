@@ -1,7 +1,7 @@
 """The judge of each step: spikes of the loss or the gradient norm, non-finite values, and a dead model.
 
 In: a step's loss and norm, the same on all ranks. Out: a decision (train/decisions.py) or none. Its history
-and decisions are in every checkpoint, so a resumed run judges alike.
+and decisions are in every checkpoint, so a resumed run judges the same way.
 """
 
 import math
@@ -13,19 +13,19 @@ from data.order import Order
 from train.config_groups import RecoveryConfig
 from train.decisions import rewinds, standing
 
-FALLEN = 1.0  # nats below the untrained loss, from which a return to it is judged
-RETURNED = 0.1  # of what had been gained: what a dead model has left at most
+FALLEN = 1.0  # nats that the loss must fall below the untrained one before a return to that is judged
+RETURNED = 0.1  # the most that a dead model has left, as a share of what it had gained
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a step. `kind` is not_finite, spike, or dead: the model learns nothing any more."""
+    """What is wrong with a step. `kind` is not_finite, spike, or dead: the model no longer learns."""
 
     kind: str
     why: str
 
     def recompute(self, step: int, where: str) -> dict:
-        """The decision to discard a result whose problem did not return when the step was computed again."""
+        """The decision to discard a result whose problem was gone when the step was computed again."""
         return {"step": step, "action": "recompute", "kind": self.kind, "why": f"{self.why} ({where})"}
 
 

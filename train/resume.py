@@ -161,7 +161,7 @@ def _position(run: Resolved, state: dict, lineage: Lineage | None) -> tuple[int,
 
 
 def _repeated(run: Resolved, weights: Weights) -> list[str]:
-    """The sources of which this run reads the sequences that the run of the weights read, in their order."""
+    """The sources that this run reads in the same order as the run that trained the weights did."""
     if weights.step is None:  # not a Relama checkpoint
         return []
     parent = read_state(weights.path)
@@ -196,7 +196,7 @@ def _record(
 
 
 def _record_elsewhere(run: Resolved, folder: RunFolder) -> None:
-    """What the folder of a machine that does not see the first rank's needs."""
+    """Bring the folder of a machine that does not see the first rank's in line with the position."""
     markers.clear(folder.path)
     _keep_tokenizer(run, folder)
 
@@ -211,7 +211,7 @@ def store_place(store: TokenStore) -> str:
 
 
 def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, begun: int) -> None:
-    """A run that had checkpoints starts from the beginning only with restart=true; its past is kept."""
+    """Raise RunError if a run has lost all its checkpoints; with restart=true, set its past aside instead."""
     if not had_checkpoints(folder.checkpoints) and not starts.had_checkpoints(folder.path, begun):
         return
     if not run.config.restart:
@@ -227,7 +227,7 @@ def _refuse_lost_checkpoints(run: Resolved, folder: RunFolder, begun: int) -> No
 def _refuse_newer_elsewhere(run: Resolved, folder: RunFolder, step: int) -> None:
     """Raise RunError if a machine that shares no folder with the first has a later checkpoint than `step`.
 
-    It was the first before, and was lost before it had uploaded that one. All ranks call it.
+    That machine was first in an earlier start, and failed before it had uploaded that one. All ranks call it.
     """
     here = all_ranks_do(
         lambda: max(complete_steps(folder.checkpoints), default=0) if placement.leads() else 0

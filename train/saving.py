@@ -26,7 +26,7 @@ from train.run.folder import RunFolder
 
 
 class Saving:
-    """Saves one run. A save has the log lines of its steps on disk before, or holds the last one itself.
+    """Saves one run. Before a save, all its steps' log lines are on disk; it may hold the last one itself.
 
     All ranks call it alike.
     """
@@ -54,8 +54,8 @@ class Saving:
     def steps_to_return_to(self, last: int | None) -> list[int]:
         """The steps of the checkpoints here, on the first rank. Raises RunError.
 
-        With `last`, one up to that step is among them if there is one at checkpoint.remote: a restored disk
-        has only the newest.
+        With `last`, if none here is that old, one is downloaded from checkpoint.remote: a restored disk has
+        only the newest.
         """
         steps = complete_steps(self._folder.checkpoints)
         if last is not None and self._remote is not None and not any(step <= last for step in steps):
@@ -67,7 +67,7 @@ class Saving:
         return step % self._run.config.checkpoint.every == 0 or self._is_owed
 
     def owe(self) -> None:
-        """Save after the present step. All ranks call it."""
+        """Save after the current step. All ranks call it."""
         self._is_owed = True
 
     def has_lost_the_newest(self) -> bool:

@@ -196,7 +196,7 @@ class Trainer:
         self._warm = True
 
     def _on_device(self, part: Tensor) -> Tensor:
-        """`part` on the device; copied from pinned memory, or the host would wait for a GPU."""
+        """`part` on the device; copied from pinned memory, because otherwise the host waits for the GPU."""
         device = self.ranks.device
         if device.type == "cuda":
             part = part.contiguous().pin_memory()
@@ -219,7 +219,7 @@ class Trainer:
         return has_started
 
     def _measure(self, line: dict, clock: Clock) -> None:
-        """Log a step's line with its held-out losses and scores, or without if a signal ends the run."""
+        """Log a step's line with its held-out losses and scores, or without them if a signal ends the run."""
         self.measured.complete(line, self.state.model, self.tokenizer, clock, self.signals)
         self._log(line)
 

@@ -12,7 +12,7 @@ from train.phases.config import PhaseConfig
 from train.phases.timeline import REST, end_by_share
 
 FIXED = ("seed", "data_seed", "init", "restart")  # what a branch cannot change
-PAST = "past"  # the name of a parent's steps that had none
+PAST = "past"  # the name of a parent's steps that had no phase name
 
 
 def branched_config(
@@ -89,7 +89,7 @@ def _refuse_other_text(parent: TrainConfig, typed: TrainConfig) -> None:
 
 
 def _given(parent: TrainConfig, typed: TrainConfig) -> PhaseConfig | None:
-    """What the branch changes of the keys that a phase sets, None if nothing."""
+    """The phase keys that the branch changes, with their new values; None if it changes none."""
     weights = dict(typed.data.chosen())
     found = PhaseConfig(
         weights=weights if weights != dict(parent.data.chosen()) else None,

@@ -57,7 +57,10 @@ class Found:
 
 
 def find(folder: Path, document: str, cache: CacheConfig | None = None, corpora: str | None = None) -> Found:
-    """Raises DataError or RunError: no such run, or a document that no store knows."""
+    """What the run has seen of `document`, and what it will see.
+
+    Raises DataError or RunError if there is no such run, or no store knows the document.
+    """
     order, steps, stores = explain.read_run(folder, cache or CacheConfig(), corpora)
     last_step = read_run_config(folder).steps
     reached = explain.last_step(folder) or max((step for _, step in ancestors(folder)), default=0)

@@ -58,7 +58,7 @@ KEYS = ("run", "at", "to", "without", "phases")
 
 def run(argv: list[str]) -> None:
     mine, typed = split(as_key("run", argv))
-    # A misspelled key first: it may be the one that is missing.
+    # Look for misspelled keys first: one of them may be the key that is missing.
     checked("train", TrainConfig, [word for word in typed if "=" in word], also=KEYS)
     asked = load("branch", BranchConfig, mine)
     folder, left_out = make(asked, typed)
@@ -88,7 +88,7 @@ def make(asked: BranchConfig, typed: list[str]) -> tuple[Path, list[str]]:
     _refuse_existing(folder)
     ancestors(parent)  # refuses a circle
     checkpoint, state = _checkpoint(parent, asked.at)
-    # Checkpoints made before they held the configuration are of the one in config.yaml.
+    # Old checkpoints hold no configuration; theirs is in config.yaml.
     saved = configuration.saved_config(parent, state) or configuration.read_run_config(parent)
     wanted = _wanted(saved, [*typed, f"run={asked.to}"])
     try:
@@ -213,7 +213,7 @@ def _stores(config: TrainConfig, at: int) -> dict[str, TokenStore]:
 
 
 def _left_out(without: str | None, stores: dict[str, TokenStore]) -> dict[str, Ranges]:
-    """The token ranges of the documents to leave out; prints how much other text is left out with them."""
+    """The token ranges of the documents to leave out, by source. Raises RunError if there is no such file."""
     if without is None:
         return {}
     if not Path(without).is_file():

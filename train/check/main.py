@@ -92,7 +92,7 @@ def _check(config: TrainConfig, ranks: Ranks) -> int:
 
 
 def _of_this_rank(config: TrainConfig, ranks: Ranks) -> dict:
-    """What a rank measures alone; all ranks at the same time."""
+    """What a rank measures on its own, while all others do the same."""
     found: dict = {"node": identity.node(), "problems": [], "tokens": None, "vocab_size": None}
     found["versions"] = {
         "Python": platform.python_version(),

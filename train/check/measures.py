@@ -96,7 +96,7 @@ def pair_rates(leaders: list[int], device: torch.device) -> dict[int, float]:
 
 
 def rounds(members: list[int]) -> list[list[tuple[int, int]]]:
-    """Rounds of disjoint pairs, in which each two members meet once (the circle method)."""
+    """Rounds of disjoint pairs, in which every two members meet once (the circle method)."""
     circle: list[int | None] = [*members, *([None] if len(members) % 2 else [])]
     found = []
     for _ in range(len(circle) - 1):
@@ -110,7 +110,7 @@ def rounds(members: list[int]) -> list[list[tuple[int, int]]]:
 def clock_offset() -> float:
     """Seconds by which this rank's clock is ahead of the first rank's, to within a message's time.
 
-    The median of several looks: a rank that did not run for a moment has not the wrong time.
+    The median of several readings: a rank that stalled for a moment must not seem to have the wrong time.
     """
     mine = []
     for _ in range(TIMES):

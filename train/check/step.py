@@ -16,7 +16,7 @@ from train.optimizer import build_optimizer
 from train.ranks.setup import Ranks, gather_objects
 
 STEPS = 3  # the first may compile; the last is timed
-MOST = 8  # micro-batches of a step, which takes minutes if a large batch meets few ranks
+MOST = 8  # micro-batches of a step: a large batch would take a few ranks minutes
 
 
 def try_steps(config: TrainConfig, ranks: Ranks) -> dict:

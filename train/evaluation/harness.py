@@ -31,7 +31,7 @@ MAX_GENERATED = 256  # tokens, if a task does not set it: lm-eval's default
 class RelamaLM(TemplateLM):
     """`model` on its device, or over `layout`; each copy of it computes `batch` texts at once.
 
-    lm-eval runs alike on every rank with all answers; only the computing is divided among the copies.
+    lm-eval runs on every rank in the same way, with all answers; the copies divide only the computing.
     """
 
     def __init__(self, model: Llama, tokenizer: Tokenizer, batch: int, layout: Layout | None = None) -> None:

@@ -1,6 +1,6 @@
 """`evaluate.every=N`: benchmarks scored on the live weights while a run trains.
 
-The weights are copied into a model for inference, the ranks share the requests, and the copy is dropped: the
+The weights are copied into a model for inference, the ranks share the requests, and the copy is dropped, so
 training continues with the same bits. A task that fails is reported and left out.
 """
 

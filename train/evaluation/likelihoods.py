@@ -14,8 +14,8 @@ from model.llama import Llama
 from model.shared_context import Row, hidden_states, read_prefix
 
 Answer = tuple[float, bool]  # log-likelihood; whether greedy decoding would give the continuation
-ENOUGH = 512  # tokens that a device multiplies about as fast, for each, as more
-SHARED = 32  # tokens: contexts that begin alike for fewer are not worth a cluster
+ENOUGH = 512  # tokens at once; with more, a device is hardly faster per token
+SHARED = 32  # tokens; contexts whose common beginning is shorter are not worth a cluster
 
 
 @dataclass
@@ -34,8 +34,8 @@ def log_likelihoods(
 ) -> Iterator[tuple[int, Answer]]:
     """(pair's number, answer) as they come, `batch` rows at once.
 
-    Each pair is the tokens of a context and of its continuation, at least one and at most max_seq_len. Texts
-    that are longer than max_seq_len + 1 lose their beginning, as in lm-eval.
+    Each pair is the tokens of a context and of its continuation: at least one, at most max_seq_len. Texts
+    longer than max_seq_len + 1 lose their beginning, as in lm-eval.
     """
     groups = _groups(pairs, model.config.max_seq_len)
     for shared, cluster in clusters([group.context for group in groups]):
@@ -72,7 +72,7 @@ def clusters(contexts: list[list[int]]) -> Iterator[tuple[int, list[int]]]:
 
 
 def _common(a: list[int], b: list[int]) -> int:
-    """How many tokens both begin with, at most all but the last of either."""
+    """How many first tokens both share, never counting the last of either."""
     most = min(len(a), len(b)) - 1
     return next((at for at in range(most) if a[at] != b[at]), most)
 
@@ -88,7 +88,7 @@ def _groups(pairs: list[tuple[list[int], list[int]]], context: int) -> list[_Gro
 def _batches(rows: list[_Filled], most: int) -> Iterator[list[_Filled]]:
     """Up to `most` rows at once; fewer if they are enough and the next would be padded by more than a tenth.
 
-    The rows come by falling length.
+    `rows` come longest first.
     """
     part: list[_Filled] = []
     for filled in rows:

@@ -123,7 +123,7 @@ def refuse_answers_out_of_reach(task: ConfigurableTask, where: str) -> None:
 
 
 def _refuse_other_lines(files: Iterable[str]) -> None:
-    """Raise RunError that names the first line that is not a document, or a file without any."""
+    """Raise RunError, naming the first line that is not a document, or a file without documents."""
     for file in files:
         number = 0
         with open(file, "rb") as lines:

@@ -98,8 +98,8 @@ def table(results: dict[str, dict[str, float]]) -> list[str]:
 def _with_the_runs_data(
     config: ValidateWeightsConfig, weights: Weights, given: set[str]
 ) -> ValidateWeightsConfig:
-    """With what the run used, where `weights` are a run's: its precision; and its data, sequence length and
-    seed if no data= is given."""
+    """`config` with what the run used, if `weights` are a run's: its precision and, without data=, its data,
+    sequence length and seed."""
     if weights.step is None or not (weights.path.parents[1] / "config.yaml").exists():
         return config
     run = read_run_config(weights.path.parents[1])

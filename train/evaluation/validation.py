@@ -67,7 +67,7 @@ def validate(
 
     Each source's result has `loss` (nats per token), `perplexity`, `bits_per_byte`, `tokens`, and how many
     sequences were read (`sequences`) of how many held out (`of_sequences`). A source with less held-out text
-    than one sequence is measured on one shorter sequence (which ranks that share it can divide evenly).
+    than one sequence is measured on one shorter sequence (which the ranks that share it can divide evenly).
 
     `must_stop` is called before each batch, with the same answer on all ranks; raises Interrupted if true.
     """
@@ -120,7 +120,7 @@ def _of_source(
         )
     sums = sums.to(ranks.device)
     dist.all_reduce(sums)
-    sums /= ranks.world_size // ranks.dp_size  # ranks of one sample each counted it
+    sums /= ranks.world_size // ranks.dp_size  # all ranks that share a sample counted it
     nats, tokens_seen, bytes_seen = sums.tolist()
     return {
         "loss": nats / tokens_seen,

@@ -56,8 +56,8 @@ class Batcher:
         self._most_rows, self._most_waiting = rows, waiting
         self._waiting: deque[Request] = deque()
         self._running: list[Request] = []
-        self._last: list[int] = []  # of each running text, the token that the model reads next
-        self._left: list[int] = []  # of each running text, how many tokens it may still get
+        self._last: list[int] = []  # for each running text, the token that the model reads next
+        self._left: list[int] = []  # for each running text, how many tokens it may still get
         self._taken = 0  # texts that run or are about to
         self.drawn = 0  # tokens so far, of all texts
         self._cache: Cache | None = None
@@ -142,7 +142,7 @@ class Batcher:
     def _tell(
         self, requests: list[Request], lefts: list[int], logits: torch.Tensor
     ) -> list[tuple[int, int, int]]:
-        """Draw a token for each row and emit it; (row, token, how many are left) of those that continue."""
+        """Draw a token for each row and emit it. Returns (row, token, left) for texts that continue."""
         kept = []
         for row, (request, left, values) in enumerate(zip(requests, lefts, logits.float().cpu())):
             if request.cancelled:

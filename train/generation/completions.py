@@ -99,7 +99,7 @@ def parse(body: bytes, model: str, tokenizer: Tokenizer, context: int, most: int
 
 
 def _in_utf8(text: str) -> str:
-    """Half of a surrogate pair, which JSON can hold and UTF-8 cannot, as JSON escapes it."""
+    """`text` with halves of surrogate pairs, which JSON can hold and UTF-8 cannot, as JSON escapes them."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -209,7 +209,7 @@ class Reply:
         }
 
     def whole(self, texts: list[tuple[str, str | None]], prompt_tokens: int, tokens: int) -> dict:
-        """All texts with why they ended."""
+        """All texts, each with the reason it ended."""
         choices = [self._choice(index, *text) for index, text in enumerate(texts)]
         return {**self._head, "choices": choices, "usage": usage(prompt_tokens, tokens)}
 

@@ -143,7 +143,7 @@ class Running:
         return self._reply.whole(texts, *self._usage())
 
     async def _leave_with(self, request: Request) -> None:
-        """End the texts once the client has gone, also those that wait."""
+        """End the texts once the client has gone, including those that wait."""
         while (await request.receive())["type"] != "http.disconnect":
             continue
         self._said.put_nowait((0, None))
@@ -213,7 +213,7 @@ def application(server: Server, hosts: frozenset[str] | None) -> Starlette:
 
 
 class _OnlyFor:
-    """Refuses requests for other names: a page could make a browser call this server so (DNS rebinding)."""
+    """Refuses requests for other names: with one, a page could have a browser call here (DNS rebinding)."""
 
     def __init__(self, app, hosts: frozenset[str]) -> None:
         self._app, self._hosts = app, hosts

@@ -1,13 +1,13 @@
 """The sentinel: between two updates nothing may change this rank's parameters or AdamW's state.
 
 Right after each update it records an exact checksum of every local shard, and compares it right before the
-next one. What happens during the update itself is bounded: by what AdamW can do (bounds.py), measured on a
-few tensors after each update in turn and on all of them before a save or when a step has a problem, and by
-comparing replicas with one another, where there are any.
+next one. The update itself is checked against the most that AdamW can do (bounds.py): on a few tensors in
+turn after each update, and on all of them before a save or when a step has a problem. Replicas, where there
+are any, are compared with one another.
 
 It only reads, so it changes nothing that is computed. If reading everything twice per step would cost more
-than the given share of a step, each step checks one K-th of every shard, and sees a flip there with
-probability 1/K: the next update absorbs the others.
+than the given share of a step, each step checks one K-th of every shard, and so sees a flip with probability
+1/K; the next update absorbs one that it missed.
 """
 
 import math

@@ -19,7 +19,7 @@ from train.ladder.fit import LEVEL, Fit
 from train.ladder.law import NAMES, SERVE_FLOPS, TRAIN_FLOPS
 from train.ladder.results import Result
 
-SEEN = 0.01  # share of the loss from which a term of the law is seen
+SEEN = 0.01  # share of the loss from which a term of the law counts as seen
 BUDGETS = 100  # times the FLOPs of the largest run: the budget to advise on, if none is given
 
 
@@ -137,7 +137,7 @@ def undetermined(done: Sequence[Result], fitted: Fit) -> str:
 
 
 def advice(config: LadderConfig, done: Sequence[Result], fitted: Fit) -> dict[str, Any] | None:
-    """What the law says of a training budget, and of serving at the same loss; None if it is undetermined."""
+    """What the law advises for a training budget, and for serving at its loss; None if it is undetermined."""
     law = fitted.law
     if undetermined(done, fitted):
         return None
@@ -209,7 +209,7 @@ def summary(document: dict[str, Any]) -> list[str]:
 
 
 def _number(value: Any) -> float:
-    """As written by `_plain`, which makes infinite predictions null."""
+    """A number as `_plain` wrote it: null is infinite."""
     return math.inf if value is None else float(value)
 
 

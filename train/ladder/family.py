@@ -5,7 +5,7 @@ small models of Hoffmann et al. (arXiv 2203.15556, Table A9) have 64. So one num
 dim = width_per_layer × layers, heads = layers.
 
 Batch and peak rate: DeepSeek LLM (arXiv 2401.02954, §3.1) from the FLOPs C of a run: 0.2920·C^0.3271 tokens
-and 0.3118·C^-0.1250. They fitted them to 1e17 to 2e19 FLOPs; outside of that, they are extrapolated.
+and 0.3118·C^-0.1250. Their fit covers 1e17 to 2e19 FLOPs; outside that range it is extrapolated.
 """
 
 import math
@@ -70,7 +70,7 @@ def rungs(
 
 
 def _shapes(sizes: Sequence[float], vocab_size: int, width: int, seq_len: int) -> list[LlamaConfig]:
-    """Each size's shape. Raises RunError if one has none nearby, or none of its own."""
+    """Each size's shape. Raises RunError if a size has no shape nearby, or would share another's."""
     shapes: list[LlamaConfig] = []
     for size in sizes:
         shape = shape_of(size, vocab_size=vocab_size, width_per_layer=width, seq_len=seq_len)

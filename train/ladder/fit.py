@@ -49,7 +49,7 @@ class Fit:
     noise: list[float]  # residuals, enlarged for the parameters fitted: what a new run's may be
 
     def interval(self, name: str) -> Interval:
-        """Of one of the law's parameters."""
+        """The interval of one of the law's parameters."""
         return _interval([getattr(law, name) for law in self.laws])
 
     def predict(self, parameters: float, tokens: float) -> tuple[float, Interval]:

@@ -16,7 +16,7 @@ from train.preflight import open_data
 class Tokens:
     """What all runs of a ladder are trained and measured on."""
 
-    config: TrainConfig  # of a run, but for what the ladder sets
+    config: TrainConfig  # of a run, except what the ladder sets
     stores: dict[str, TokenStore]  # by source
 
     @property

@@ -40,7 +40,7 @@ class Logger(Protocol):
     """A place for metrics. Its methods may raise anything; one thread calls them."""
 
     def open(self, at: Position) -> int:
-        """Connect, also again after a failure; returns the last step that need not be logged.
+        """Connect, or reconnect after a failure; returns the last step that need not be logged.
 
         Steps after `at.kept` are trained again: to the same values, unless the run has rewound since.
         """
@@ -111,7 +111,7 @@ class Follower:
                 self._rest(None)
 
     def _rest(self, pause: float | None) -> None:
-        """Wait for news, or after a failure for `pause` seconds; in both cases at most to the run's end."""
+        """Wait for news, or after a failure for `pause` seconds; the run's end cuts either short."""
         with self._changed:
             if pause is None:
                 self._changed.wait_for(lambda: self._news or self._closing)
@@ -146,7 +146,7 @@ class Follower:
         self._file = open(self._metrics, "rb")  # noqa: SIM115 - held between calls
 
     def _is_other(self) -> bool:
-        """Whether somebody replaced the file, or cut it short before the place reached in it."""
+        """Whether somebody replaced the file, or cut it off before the position reached in it."""
         assert self._file is not None
         mine = os.fstat(self._file.fileno())
         try:
@@ -174,7 +174,7 @@ def _reason(error: Exception) -> str:
 def values(line: dict) -> Values:
     """The numbers in a line of metrics.jsonl, by the names that all loggers use.
 
-    Nested keys are joined by `/`; other characters than letters, digits, `_`, `-`, `.` and `/` become `_`. A
+    Nested keys are joined by `/`; characters other than letters, digits, `_`, `-`, `.` and `/` become `_`. A
     loss that is not finite is NaN; an unknown figure has no value; a decision to skip is `decision/skip`.
     """
     found: Values = {}

@@ -57,7 +57,7 @@ class Journal:
             self.say(sentence)
 
     def settle(self) -> bool:
-        """Flush; whether all lines are on disk. A checkpoint that outlived its metrics would leave a gap."""
+        """Flush; returns whether all lines are on disk. A checkpoint that outlived them would leave a gap."""
         if self._unwritten:
             self._write_out()
         try:
@@ -86,7 +86,7 @@ class Journal:
             self._end = before + written
 
     def _separator(self, end: int) -> bytes:
-        """What a new line needs before it, after somebody else changed the file, which ends at `end`."""
+        """What to write before a new line if somebody else changed the file, which now ends at `end`."""
         if end < self._end:
             self.say(
                 f"warning: {self._path}: cut short while this run trains ({self._end - end:,} bytes are "

@@ -27,7 +27,7 @@ class Kept:
     step: int = 0  # the last step given to the service
 
     def follows(self, at: Position) -> bool:
-        """Whether a run that continues there is this one: none of its steps was taken back."""
+        """Whether a run that continues at `at` is still this one: none of its steps was taken back."""
         return self.rewinds == at.rewinds
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SEAL = "tokens"  # every line has it; logged last, so that a step that has it is complete
-MOST_METRICS, MOST_PARAMETERS, LONGEST = 1000, 100, 500  # what MLflow takes in one request, and characters
+MOST_METRICS, MOST_PARAMETERS, LONGEST = 1000, 100, 500  # of a request; of a value
 
 
 class Mlflow:

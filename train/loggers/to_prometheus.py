@@ -18,7 +18,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class Prometheus:
-    """The gauges of one run: of each metric, the newest value."""
+    """The gauges of one run: the newest value of each metric."""
 
     def __init__(self, setting: str, folder: Path) -> None:
         self._setting, self._folder = setting, folder

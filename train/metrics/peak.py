@@ -58,7 +58,7 @@ def measured_peak(
 
 
 def _least_cpu_seconds(size: int, dtype: torch.dtype, seconds: float) -> float:
-    """Of one product, over all threads of this process."""
+    """The least CPU time of one product, over all threads of this process."""
     a, b, out = (torch.ones(size, size, dtype=dtype) for _ in range(3))
     torch.mm(a, b, out=out)  # the first call starts the threads
     least, end = math.inf, time.perf_counter() + seconds
@@ -71,7 +71,7 @@ def _least_cpu_seconds(size: int, dtype: torch.dtype, seconds: float) -> float:
 
 
 def best_known(measured: float, dtype: torch.dtype, file: Path | None = None) -> float:
-    """`measured`, or a better figure remembered of this machine, which each machine's first rank updates."""
+    """`measured`, or a better figure remembered for this machine; each machine's first rank updates it."""
     file = file or remembered_file()
     best = remembered(dtype, file)
     if measured <= best:
@@ -107,7 +107,7 @@ def _read(file: Path) -> dict[str, dict]:
 
 
 def _write(file: Path, entries: dict[str, dict]) -> None:
-    """Without a writable home, the next start measures again."""
+    """Write the entries; without a writable home, the next start measures again."""
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with folders.replacing(file, folders.own(file)) as temporary:  # other machines may share the home

@@ -75,7 +75,7 @@ def _parts(line: dict, last_step: int, left: float | None) -> list[list[str]]:
 
 
 def _mfu(line: dict) -> list[str]:
-    """With the peak that it is a share of, and without."""
+    """The MFU, with the peak that it is a share of, and without it."""
     if line["mfu"] is None:
         return ["MFU unknown"] * 2
     share = f"MFU {line['mfu'] * _unpaused(line):.1%}"
@@ -83,7 +83,7 @@ def _mfu(line: dict) -> list[str]:
 
 
 def _unpaused(line: dict) -> float:
-    """By how much a step is faster without its pauses: else the speed would seem to drop at each of them."""
+    """How many times as fast a step is without its pauses, which would make the speed seem to drop."""
     seconds = line.get("seconds", {})
     total = seconds.get("total", 0.0)
     left = total - sum(seconds.get(name, 0.0) for name in PAUSES)
@@ -91,7 +91,7 @@ def _unpaused(line: dict) -> float:
 
 
 def _epochs(epochs: dict[str, float]) -> list[str]:
-    """All of them, or of several sources only the least and the most read."""
+    """The epochs of all sources; with three or more, also a short form: the least and the most read."""
     if not epochs:
         return [""]
     every = f"epochs: {' '.join(f'{source} {count:.2f}' for source, count in epochs.items())}"

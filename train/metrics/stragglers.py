@@ -1,8 +1,8 @@
 """Which rank is slow: now and then, each rank times the same arithmetic on its own, and all are compared.
 
 Ranks wait for each other within a step, so every rank's step takes as long as the slowest's. Matrix products
-without communication tell them apart, and so does the time that each waited for its own data. The products
-are timed together, not the best of them: a rank whose CPU is throttled or shared is fast in between.
+without communication tell them apart, and so does the time that each waited for its own data. The mean
+product counts, not the best: a rank whose CPU is throttled or shared is fast in between.
 """
 
 import statistics
@@ -15,7 +15,7 @@ from train.ranks.setup import gather_objects
 
 SLOW = 1.5  # times the other ranks' median, beyond which a rank is named as slow
 SIZE = {"cpu": 384, "cuda": 4096}  # matrix size: about a millisecond
-SHARE = 0.002  # of the time between two comparisons, for which the products run
+SHARE = 0.002  # of the time between two comparisons, which the products may take
 LONGEST = 0.5  # seconds for the products
 FEWEST = 5  # products
 STARVED = 0.05  # share of the time between two comparisons below which waiting for data is not reported

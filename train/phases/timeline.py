@@ -56,7 +56,7 @@ class Timeline:
 
     @property
     def steps(self) -> Steps:
-        """From steps to samples."""
+        """What maps steps to samples."""
         stretches: list[tuple[int, int]] = []
         for phase in self.phases:
             if not stretches or stretches[-1][1] != phase.batch:
@@ -65,11 +65,11 @@ class Timeline:
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weight of each source of any phase, over all tokens of the run."""
+        """The weight of each source over all tokens of the run, from all phases."""
         return self.phases[0].weights if len(self.phases) == 1 else self.tokens_by_source(self.phases[-1].end)
 
     def tokens_by_source(self, steps_done: int) -> dict[str, float]:
-        """The tokens of each source of any phase that the mixtures call for."""
+        """How many tokens of each source the mixtures of all phases call for, up to `steps_done`."""
         found: dict[str, float] = {}
         for phase in self.phases:
             tokens = max(0, min(steps_done, phase.end) - phase.start) * phase.global_batch
@@ -108,11 +108,11 @@ class Timeline:
 
     @property
     def common_length(self) -> int:
-        """What divides every phase's seq_len."""
+        """The greatest length that divides every phase's seq_len."""
         return math.gcd(*(phase.seq_len for phase in self.phases))
 
     def common_micro_batches(self, micro_batch: int) -> int:
-        """What divides the micro-batches of every phase's global batch."""
+        """The greatest number that divides the micro-batches of every phase's global batch."""
         return math.gcd(*(phase.batch // micro_batch for phase in self.phases))
 
 

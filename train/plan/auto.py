@@ -56,7 +56,7 @@ def settle(config: TrainConfig) -> TrainConfig:
 
 
 def _memory_per_rank(on_gpu: bool, ranks_per_node: int) -> float:
-    """Bytes. Equal machines give equal numbers, whatever else they are doing."""
+    """Bytes in total, not free: equal machines give equal numbers, whatever else they are doing."""
     if on_gpu:
         return torch.cuda.get_device_properties(identity.local_rank()).total_memory
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / ranks_per_node

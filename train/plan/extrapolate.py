@@ -15,7 +15,7 @@ from train.plan.fake_ranks import Trace
 N = TypeVar("N", int, float)
 V = TypeVar("V")
 
-SHALLOW = 3, 4  # layers: fewer, and no layer has both a reduce-scatter behind it and an all-gather ahead
+SHALLOW = 3, 4  # layers; with fewer, none has both a reduce-scatter behind it and an all-gather ahead
 
 
 @dataclass

@@ -126,7 +126,7 @@ def available_memory() -> int | None:
 
 @contextmanager
 def memory_named() -> Iterator[None]:
-    """Within the block, memory that runs out is a RunError."""
+    """Turn running out of memory within the block into a RunError."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch has one of its own for GPUs, and none for CPUs

@@ -66,7 +66,7 @@ def refuse_half() -> None:
 
 
 def unset() -> str:
-    """The command that removes what is set of torchrun's variables."""
+    """The command that unsets those of torchrun's variables that are set."""
     return f"`unset {' '.join(name for name in NEEDED if name in os.environ)}`"
 
 

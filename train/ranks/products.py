@@ -20,7 +20,7 @@ from torch.types import Number
 CPUINFO = Path("/proc/cpuinfo")
 # Multiplications; for fewer, the detour through Python costs more than it gains.
 LEAST, LEAST_OF_ONE_ROW = 2**21, 2**19
-FEWEST = 8  # rows or columns; fewer, but for a single one, MKL multiplies as fast (model/decode.py)
+FEWEST = 8  # rows or columns; with fewer, except just one, MKL is as fast (model/decode.py)
 
 
 @cache
@@ -31,7 +31,7 @@ def use_onednn_where_faster() -> Library | None:
 
 @contextmanager
 def as_relama_multiplies() -> Iterator[None]:
-    """The same for a while, beside other tools in one process."""
+    """`use_onednn_where_faster`, within the block only: other tools may share the process."""
     library = replaced_products() if is_onednn_faster() else None
     try:
         yield
@@ -41,7 +41,7 @@ def as_relama_multiplies() -> Iterator[None]:
 
 
 def is_onednn_faster() -> bool:
-    """Known by the kind of CPU, not measured, so that a run computes the same bits at each start."""
+    """Whether oneDNN is faster on this kind of CPU; not measured, so all starts compute the same bits."""
     has_both = torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()
     return has_both and torch.backends.cpu.get_cpu_capability() == "AVX512" and not _is_intels()
 
@@ -82,7 +82,7 @@ def replaced_products() -> Library:
 
 
 def _is_large(a: Tensor, b: Tensor) -> bool:
-    """Whether oneDNN may multiply the two; what is wrong with them, torch says."""
+    """Whether oneDNN may multiply the two; if they do not fit together, torch will say so."""
     are_matrices = a.dtype == b.dtype == torch.float32 and a.ndim == b.ndim == 2 and a.shape[1] == b.shape[0]
     if not are_matrices or not (_is_whole(a) and _is_whole(b)):
         return False
@@ -91,7 +91,7 @@ def _is_large(a: Tensor, b: Tensor) -> bool:
 
 
 def _is_whole(matrix: Tensor) -> bool:
-    """Its rows, or its columns, follow each other in memory: others take oneDNN a thousand times as long."""
+    """Whether its rows, or its columns, are contiguous: if not, oneDNN takes a thousand times as long."""
     rows, columns = matrix.shape
     return matrix.stride() in ((columns, 1), (1, rows))
 
@@ -101,7 +101,7 @@ def _can_hold(out: Tensor, a: Tensor, b: Tensor) -> bool:
 
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
-    if a.stride(0) == 1 and a.numel() > b.numel():  # a's rows would be copied: multiply the other way round
+    if a.stride(0) == 1 and a.numel() > b.numel():  # a's rows would be copied: multiply the other way around
         return _times_transposed(b.t(), a).t()
     return _times_transposed(a, b.t())
 

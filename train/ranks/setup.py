@@ -146,7 +146,7 @@ def set_up(
 
 
 def join_process_group(backend: str, world_size: int, patience: timedelta) -> int:
-    """Join the group and return this rank, on the agent's store, which may hold keys of starts that died.
+    """Join the group on the agent's store, which may hold keys of starts that died; returns this rank.
 
     Raises RunError.
     """
@@ -190,7 +190,7 @@ def tear_down() -> None:
 
 
 def _end_threads_with(mesh: DeviceMesh) -> None:
-    """Let the threads of the mesh's groups end before the interpreter does; one that is left may abort it.
+    """End the threads of the mesh's groups before the interpreter ends; a thread that is left may abort it.
 
     torch's caches keep the mesh, and so its groups; what else has them refers to itself.
     """
@@ -238,8 +238,8 @@ def all_ranks_do(work: Callable[[], T]) -> T:
 def end_together(code: int = 0) -> int:
     """The exit code for all ranks, once each has finished its work: the first one that is not 0.
 
-    Otherwise a machine whose ranks had ended well would wait minutes for one whose rank fails after that,
-    and then report a success. All ranks call it, last, except one that fails. Raises RunError if one did.
+    Without this, a machine whose ranks ended well would wait for minutes if a rank elsewhere failed later,
+    and then report success. All ranks call it last, except one that failed. Raises RunError if one did.
     """
     if not identity.has_group():
         return code

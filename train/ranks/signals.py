@@ -12,7 +12,7 @@ from train.ranks import identity
 
 
 class Signals:
-    """Remembers the first of them that this rank receives, from its construction on."""
+    """Remembers the first such signal that this rank receives after its construction."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -46,7 +46,7 @@ class Signals:
 
 
 def _answer(more: str) -> None:
-    """Say at once that the step is the last one; it may take long. `print` may be what was interrupted."""
+    """Say at once that this step is the last; it may take long. Not by `print`, which may be interrupted."""
     below = "\n" if terminal.is_live() else ""  # the live line and the terminal's ^C
     with suppress(OSError):  # nobody reads it
         os.write(2, f"{below}relama: stopping after this step{more}\n".encode())

@@ -78,7 +78,7 @@ class Watchdog:
         faulthandler.dump_traceback_later(seconds, exit=True, file=self._file or sys.stderr)
 
     def _is_run_folder(self) -> bool:
-        """Before it is one, nothing may be written to it."""
+        """Whether the folder is a run's yet; before that, nothing may be written to it."""
         return (self._folder.parent / ".lock").exists()
 
     def _end(self, doing: str, seconds: float) -> None:

@@ -86,7 +86,7 @@ def published(size: str) -> dict[str, tuple[object, str]]:
 
 
 def nearest_size(model: LlamaConfig) -> str:
-    """The size that shares most of width, heads and layers; among equals, the nearest parameter count."""
+    """The size that shares most of width, heads and layers; a tie goes to the nearest parameter count."""
     ours = n_params(replace(model, vocab_size=VOCAB_SIZE))
 
     def distance(size: str) -> tuple[int, float]:
@@ -99,9 +99,9 @@ def nearest_size(model: LlamaConfig) -> str:
 
 
 def tokenizer_settings(path: Path) -> dict:
-    """What a SentencePiece model records of its training and normalization. RunError if not one.
+    """What a SentencePiece model records of its training and normalization. Raises RunError if it is not one.
 
-    A tokenizer.json records nothing of it.
+    A tokenizer.json records nothing of the kind.
     """
     if path.suffix == ".json":
         return {"format": "a tokenizer.json", "vocab_size": Tokenizer(path).vocab_size}

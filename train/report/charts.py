@@ -76,7 +76,7 @@ class Chart:
         )
 
     def file(self) -> str:
-        """The same as a standalone SVG file, in light colors."""
+        """The chart as a standalone SVG file, in light colors."""
         shown = [line for line in self.lines if line.legend]
         keys, x = [], LEFT
         for line in shown:
@@ -185,7 +185,7 @@ def _x_ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers in [low, high], on a logarithmic axis, where they do not touch."""
+    """Round numbers in [low, high] for a logarithmic axis, few enough that their labels do not touch."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     units = (1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)
     inside = [unit * 10.0**power for power in powers for unit in units if low <= unit * 10.0**power <= high]

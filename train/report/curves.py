@@ -186,7 +186,7 @@ def speed(run: RunRecord) -> dict[str, Any]:
 
 
 def _communication(run: RunRecord) -> str:
-    """Over the steps that measured it; empty if none did."""
+    """A sentence on exposed communication, over the steps that measured it; empty if none did."""
     watched = [line["seconds"] for line in run.lines if "communication" in (line.get("seconds") or {})]
     if not watched:
         return ""

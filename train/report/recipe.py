@@ -58,7 +58,7 @@ def mixture(run: RunRecord) -> dict[str, Any]:
 
 
 def _at_the_end(seen: float | None, done: float | None, all_tokens: float | None) -> str:
-    """Epochs at the run's end, by those seen over the source's tokens that are done."""
+    """Epochs at the run's end, from those seen so far and the source's tokens, done and in all."""
     return f"{seen / done * all_tokens:.3f}" if seen is not None and done and all_tokens else "–"
 
 

@@ -1,7 +1,6 @@
 """`relama runs`: every run in a folder with its state, step, tokens, held-out figure, speed and age.
 
-In: run folders, of which the config, the markers and the metrics are read. A run that cannot be read has a
-row that says why.
+In: run folders, with their configs, markers and metrics. A run that cannot be read has a row that says why.
 """
 
 import fcntl
@@ -75,7 +74,7 @@ def table(found: list[Row]) -> list[str]:
 
 
 def _is_run(path: Path) -> bool:
-    """Whether it has a config, or of a start that was killed the lock; a source of a corpus has one, too."""
+    """Whether it has a config, or the lock of a start that was killed; a corpus's source has a lock, too."""
     if (path / configuration.NAME).is_file():
         return True
     is_locked = (path / lock.NAME).is_file()

@@ -1,7 +1,7 @@
 """`relama average weights=A@5000,A@6000 output=FOLDER`: the mean of several checkpoints, or a moving average.
 
-All of one shape and one tokenizer, in any format. The output is a checkpoint as `relama import` writes one.
-One tensor of each is read at a time.
+They may have any format, but must share one shape and one tokenizer. The output is a checkpoint like that of
+`relama import`. One tensor of each is read at a time.
 """
 
 import shlex

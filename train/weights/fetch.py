@@ -35,7 +35,7 @@ def url_of(path: Path) -> str | None:
 def fetched(url: str, *, checked: bool = False) -> Path:
     """The local copy of the weights at `url`; RUN@STEP names a step. Raises RunError.
 
-    A copy that is cut is downloaded again; if `checked`, also a checkpoint whose checksums differ.
+    A copy that was cut short is downloaded again and, if `checked`, so is one whose checksums differ.
     """
     try:
         name, at, step = url.rpartition("@")

@@ -84,7 +84,7 @@ def find_checkpoint(path: Path, url: str | None = None) -> tuple[Path, dict]:
     """The checkpoint at `path` (a step folder), or the newest complete one of the run there, and its state.
 
     With a process group, all ranks call it. Raises RunError if there is none, or if the named one is damaged.
-    `url`: what `path` is the copy of, if it was fetched; a damaged copy is fetched again.
+    `url`: where `path` was fetched from, if it was; a damaged copy is fetched again.
     """
     url, path = url or url_of(path), _named(path)
     if (path / "checkpoints").is_dir():
@@ -107,7 +107,7 @@ def find_checkpoint(path: Path, url: str | None = None) -> tuple[Path, dict]:
 
 
 def refuse_unknown(path: Path) -> None:
-    """Raise RunError unless something that may be weights has this path or, of a run, this name."""
+    """Raise RunError unless `path` leads to something that may be weights, or names a run."""
     path = _named(path)
     if path.exists() and _is_weights(path):
         return
@@ -141,9 +141,9 @@ def refuse_unknown(path: Path) -> None:
 
 
 def _named(path: Path) -> Path:
-    """`path`; or, if no weights have that name, the run that has, or the step of a run that RUN@STEP names.
+    """`path`; or, if no weights have that name, the run that does, or the step of a run that RUN@STEP names.
 
-    Of a run's checkpoints folder: the run. Of a URL: its copy in the cache.
+    A run's checkpoints folder stands for the run, and a URL for its copy in the cache.
     """
     if url := url_of(path):
         return fetched(url)
@@ -195,7 +195,7 @@ def load_model(weights: Weights, device: torch.device, dtype: torch.dtype = torc
 def tokenizer_of(weights: Weights, given: str | None = None, padding: float = 0.0) -> Tokenizer:
     """The tokenizer that came with `weights`, or the `given` one, checked against them. Raises RunError.
 
-    The weights may have more pieces than the tokenizer, by up to `padding` of its number.
+    The weights may have more pieces than the tokenizer, by up to `padding` (a share of its number).
     """
     path = Path(given) if given else weights.tokenizer
     if path is None:
