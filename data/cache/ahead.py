@@ -1,8 +1,8 @@
-"""Fetch what a node's ranks will read, in the order in which they will, and evict what is needed last.
+"""Fetches what a node's ranks will read, in that order, and evicts what is needed last.
 
-One rank of each node runs this thread. The order of the data says what every sample reads, so the thread asks
-the bucket for it some steps ahead, and frees the part of the cache whose next use is furthest away (Belady's
-rule), never one that is needed before the part it makes room for.
+One rank on each node runs this thread. The order of the data says what every sample reads, so the thread
+requests it from the bucket some steps ahead. To make room, it frees the part of the cache whose next use is
+furthest away (Belady's rule), but never one that is needed sooner than the new part.
 """
 
 import heapq
@@ -24,10 +24,10 @@ from data.tokens.sums import BLOCK
 THREADS = 16  # requests in flight at once
 LEAST_AHEAD = 256  # samples
 STEPS_AHEAD = 3
-TIDY = 64  # samples between two looks at which requests have ended
-LONG_UNIT = 64  # blocks of a request when all of a store will be read and kept: 1 MiB
-MOST_TRACKED = 1 << 20  # units whose next use is kept in memory
-UNKNOWN = NEVER + 1  # the next use of what an earlier process left: looked up before anything is evicted
+TIDY = 64  # samples between two checks of which requests have ended
+LONG_UNIT = 64  # blocks per request (1 MiB) when all of a store will be read and kept
+MOST_TRACKED = 1 << 20  # most units whose next use is kept in memory
+UNKNOWN = NEVER + 1  # the next use of an earlier process's leftovers, looked up before anything is evicted
 Key = tuple[str, int, int]  # source, shard, unit
 
 
@@ -44,8 +44,8 @@ def bucket_stores(stores: dict[str, TokenStore]) -> dict[str, BucketStore]:
 
 
 def choose_units(order: Order, stores: dict[str, BucketStore], first: int, last: int, share: float) -> None:
-    """Set how much one request fetches: 1 MiB of a store that this node will read in full and can keep, or
-    else the blocks of each sequence. `share` of samples [first, last) is read on this node."""
+    """Set how much one request fetches: 1 MiB if this node will read the entire store and can keep it, or
+    else one block. This node reads a `share` of samples [first, last)."""
     if not stores:
         return
     disk = next(iter(stores.values())).disk
@@ -72,34 +72,34 @@ class ReadAhead:
         first_batch: int = 0,
         late: int = 0,
     ) -> None:
-        """`is_ours`: whether a sample is read on this node. `first_batch`: how many samples the ranks wait
-        for before their first step: nothing else is fetched until these are here. `late`: how many samples
-        after the one that `reached` names may have been read already."""
+        """`is_ours` says whether this node reads a sample. The ranks wait for `first_batch` samples before
+        their first step, so nothing else is fetched until these are here. `late` is how many samples after
+        the one given to `reached` may have been read already."""
         self.order, self.stores = order, stores
         self.evictions = 0  # units
         self._is_ours, self._first, self._last = is_ours, first, last
         self._urgent = first + first_batch
         self._disk = next(iter(stores.values())).disk
         largest = max(store.unit for store in stores.values()) * BLOCK
-        most = max(1, self._disk.capacity // (4 * largest))  # reading ahead must not fill the cache
+        most = max(1, self._disk.capacity // (4 * largest))  # or reading ahead would fill the cache
         wanted = min(max(LEAST_AHEAD, STEPS_AHEAD * global_batch), most)
-        self._ahead = max(wanted, late + 2 * global_batch)  # with less, the ranks would fetch first
+        self._ahead = max(wanted, late + 2 * global_batch)  # with less, the ranks would overtake this thread
         self._position = first  # the oldest sample that a rank may still be reading
         self._moved = threading.Condition()
         self._closed = False
         total = sum(store.n_tokens * store.dtype.itemsize for store in stores.values())
         self._evicts = total > self._disk.capacity
-        self._needs: dict[Key, int] = {}  # next use of cached parts
+        self._needs: dict[Key, int] = {}  # when each cached part is needed next
         self._furthest: list[tuple[int, Key]] = []  # heap of (-next use, key); stale where `_needs` differs
-        self._asked: deque[tuple[int, list[Key]]] = deque()  # samples fetched and not yet passed
+        self._asked: deque[tuple[int, list[Key]]] = deque()  # samples that are fetched but not yet passed
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
-        self._begun: set[tuple[str, int]] = set()  # shards whose checksums were asked for
+        self._begun: set[tuple[str, int]] = set()  # shards whose checksums have been requested
         self._flying: dict[Key, Future] = {}
         self._thread = threading.Thread(target=self._run, name="read-ahead", daemon=True)
         self._thread.start()
 
     def reached(self, sample: int) -> None:
-        """No rank of the node will read samples before this one."""
+        """Say that no rank on this node will read samples before this one."""
         with self._moved:
             self._position = max(self._position, sample)
             self._moved.notify()
@@ -137,13 +137,13 @@ class ReadAhead:
             )
 
     def _wait_for(self, condition: Callable[[], bool]) -> bool:
-        """Wait until it holds; False if this is closed first."""
+        """Wait until `condition` holds; False if `close` comes first."""
         with self._moved:
             self._moved.wait_for(lambda: self._closed or condition())
             return not self._closed
 
     def _wait_for_arrivals(self) -> bool:
-        """Wait until all that was asked for is here, or failed; False if this is closed first."""
+        """Wait until everything requested has arrived or failed; False if `close` comes first."""
         for future in self._flying.values():
             future.add_done_callback(self._notify)
         return self._wait_for(lambda: all(future.done() for future in self._flying.values()))
@@ -161,14 +161,14 @@ class ReadAhead:
         start = sample.index * length
         keys = [(sample.source, *unit) for unit in store.units(start, start + length + 1)]
         for source, shard, _ in keys:
-            if (source, shard) not in self._begun:  # with its first block, not before it
+            if (source, shard) not in self._begun:  # along with its first block, no earlier
                 self._begun.add((source, shard))
                 self._pool.submit(self._bring_sums, store, shard)
         for key in keys:
             if self._is_flying(key):
                 continue
             if self._evicts and key not in self._needs and not self._make_room(n, self._bytes(key)):
-                continue  # all that is cached is needed sooner: the reader fetches this for itself
+                continue  # everything cached is needed sooner, so the reader fetches this for itself
             if self._evicts:
                 self._note(key, n)
             self._flying[key] = self._pool.submit(self._bring, store, key)
@@ -181,7 +181,7 @@ class ReadAhead:
         return future is not None and not future.done()
 
     def _bring(self, store: BucketStore, key: Key) -> None:
-        with suppress(DataError, OSError):  # the reader meets the same error, and reports it
+        with suppress(DataError, OSError):  # the reader meets the same error and reports it
             store.bring(*key[1:])
 
     def _bring_sums(self, store: BucketStore, shard: int) -> None:
@@ -192,7 +192,7 @@ class ReadAhead:
         return self.stores[key[0]].unit * BLOCK
 
     def _pass(self) -> None:
-        """Look up the next use of what has just been read."""
+        """Look up when what has just been read is needed next."""
         while self._asked and self._asked[0][0] < self._position:
             n, keys = self._asked.popleft()
             for key in keys if self._evicts else ():
@@ -216,7 +216,7 @@ class ReadAhead:
         return next_use(self.order, key[0], tokens, self._position, self._last, self._is_ours)
 
     def _make_room(self, n: int, needed: int) -> bool:
-        """Free `needed` bytes of parts that are needed later than sample `n`; False if that is impossible."""
+        """Free `needed` bytes, only from parts needed later than sample `n`; False if that is impossible."""
         needed += sum(self._bytes(key) for key, future in self._flying.items() if not future.done())
         while self._disk.taken() + needed > self._disk.capacity or len(self._needs) >= MOST_TRACKED:
             if self._disk.free_unused():
@@ -240,7 +240,7 @@ class ReadAhead:
         return True
 
     def _count_leftovers(self) -> None:
-        """Find what an earlier process left in the cache: its next use is looked up when room is needed."""
+        """Find what an earlier process left in the cache; its next use is looked up when room is needed."""
         for source, store in self.stores.items():
             for shard, unit in store.units_on_disk():
                 key = (source, shard, unit)
@@ -251,5 +251,5 @@ class ReadAhead:
 
 
 def is_ours(node: Collection[int], dp_size: int) -> Callable[[int], bool]:
-    """Whether a sample is read by one of these data-parallel ranks."""
+    """A function that says whether one of these data-parallel ranks reads a sample."""
     return lambda n: n % dp_size in node

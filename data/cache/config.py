@@ -1,4 +1,4 @@
-"""The keys of the cache for what is read from buckets."""
+"""The keys of the cache for tokens and weights read from buckets."""
 
 import os
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
-"""The cache on a local disk: sparse copies of shards, bounded in what they take, shared by any processes.
+"""The cache on a local disk: sparse copies of shards, of bounded size, shared by any number of processes.
 
 tokens/FINGERPRINT/  manifest.json  tokenizer.model  train-00000.bin (sparse)  train-00000.sums  …
-There is no index. A block is present if its bytes have the right checksum, which every reader checks anyway:
-so a kill, a torn write, a full disk or another process that frees a block at the same time costs another
-read of the bucket, and never a wrong token.
+There is no index. A block is present if its bytes have the right checksum, which every reader checks anyway.
+So a kill, a torn write, a full disk, or another process freeing the block at the same time costs one more
+read from the bucket, but never yields a wrong token.
 """
 
 import ctypes
@@ -25,10 +25,10 @@ from configs.sizes import binary
 from data.cache import files
 from data.errors import DataError
 
-STRIPES = 128  # locks of a store, so that processes do not fetch the same block at once
+STRIPES = 128  # locks per store, so that processes do not fetch the same block at once
 OPEN_FILES = 128
-PAGE = 4096  # bytes that a disk gives a file at least
-RECOUNT = 5.0  # seconds between two looks at what the cache takes on the disk
+PAGE = 4096  # the smallest piece of a file that a disk allocates, in bytes
+RECOUNT = 5.0  # seconds between two measurements of the space the cache takes
 _KEEP_SIZE_PUNCH = 0x1 | 0x2  # Linux: FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 
 
@@ -36,12 +36,12 @@ class Disk:
     """The cache in `folder`, of at most `capacity` bytes."""
 
     def __init__(self, folder: Path, capacity: int) -> None:
-        """Raises DataError if it cannot be written."""
+        """Raises DataError if the folder cannot be written."""
         self.folder, self.capacity = folder / "tokens", capacity
         self._held: dict[str, IO[bytes]] = {}
         self._warned = False
         self._taken, self._counted = 0, -RECOUNT  # bytes, and when they were counted
-        self._being_written = 0  # bytes that `used` may not show yet
+        self._being_written = 0  # bytes that `used` may not include yet
         self._counting = threading.Lock()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -51,7 +51,7 @@ class Disk:
             ) from None
 
     def store(self, fingerprint: str) -> Path:
-        """The folder of a store, which other jobs leave alone while this process lives. Raises DataError."""
+        """A store's folder, which other jobs will not remove while this process lives. Raises DataError."""
         folder = self.folder / fingerprint
         while fingerprint not in self._held:
             try:
@@ -73,18 +73,18 @@ class Disk:
         return folder
 
     def used(self) -> int:
-        """Bytes that the cache takes on the disk."""
+        """How many bytes the cache takes on the disk."""
         return sum(_disk_bytes(path) for path in self.folder.glob("*/*"))
 
     def taken(self) -> int:
-        """About `used()`: counted every few seconds, because other processes share the cache."""
+        """About `used()`, recounted every few seconds because other processes share the cache."""
         with self._counting:
             if time.monotonic() - self._counted >= RECOUNT:
                 self._taken, self._counted = self.used() + self._being_written, time.monotonic()
             return self._taken
 
     def refuse_too_little(self, needed: int) -> None:
-        """Raise DataError if the disk lacks the room that the cache may take and this run needs."""
+        """Raise DataError if the disk lacks room that the cache may take and this run needs."""
         free = shutil.disk_usage(self.folder).free
         wanted = min(self.capacity, needed) - self.used()
         if wanted > free:
@@ -94,7 +94,7 @@ class Disk:
             )
 
     def free_unused(self) -> bool:
-        """Remove the oldest store that no living job reads; returns whether there was one."""
+        """Remove the oldest store that no living job reads; return whether there was one."""
         for folder in sorted(self.folder.iterdir(), key=_age):
             if folder.name in self._held:
                 continue
@@ -106,9 +106,9 @@ class Disk:
         return False
 
     def write(self, path: Path, offset: int, content: bytes, size: int) -> bool:
-        """Put bytes into the sparse file `path` of `size` bytes; returns whether there was room."""
+        """Write into the sparse file `path` of `size` bytes; return whether there was room."""
         self.taken()
-        room = -(-len(content) // PAGE) * PAGE  # what `punch` gives back
+        room = -(-len(content) // PAGE) * PAGE  # the space that `punch` gives back
         with self._counting:
             if self._taken + room > self.capacity:
                 return False
@@ -130,7 +130,7 @@ class Disk:
         return True
 
     def keep(self, path: Path, content: bytes) -> bool:
-        """Write a small file, complete or not at all; returns whether the disk had room. Raises DataError."""
+        """Write a small file, complete or not at all; return whether the disk had room. Raises DataError."""
         try:
             files.keep(path, content)
         except DataError as error:
@@ -141,17 +141,17 @@ class Disk:
         return True
 
     def read(self, path: Path, offset: int, n_bytes: int, size: int) -> bytes:
-        """Bytes of the sparse file; zeros, or fewer bytes, where nothing was written."""
+        """Read from the sparse file; unwritten parts give zeros or, at its end, fewer bytes."""
         try:
             return os.pread(_opened(path, size).fileno(), n_bytes, offset)
         except OSError:
             return b""
 
     def punch(self, path: Path, offset: int, n_bytes: int) -> None:
-        """Free a part of a sparse file. Raises DataError if the file system cannot."""
+        """Free a part of a sparse file. Raises DataError if the file system cannot do that."""
         if not path.exists():
             return
-        with open(path, "r+b") as file, self._counting:  # a count between the two would lack it twice
+        with open(path, "r+b") as file, self._counting:  # a count in between would subtract it twice
             before = os.fstat(file.fileno()).st_blocks
             if _punch(file.fileno(), offset, n_bytes):
                 self._taken += (os.fstat(file.fileno()).st_blocks - before) * 512
@@ -163,7 +163,7 @@ class Disk:
 
     @contextmanager
     def claim(self, store: Path, key: str, kind: str = "") -> Iterator[None]:
-        """Hold the lock for a part of a store: one process or thread fetches it, the others wait.
+        """Hold the lock for a part of a store, so that one process or thread fetches it and the others wait.
 
         A thread may hold two claims at once only if they are of different kinds, because keys share locks.
         """
@@ -197,7 +197,7 @@ def stretches(path: Path) -> Iterator[tuple[int, int]]:
 
 @lru_cache(maxsize=OPEN_FILES)
 def _file(path: Path, size: int) -> IO[bytes]:
-    # A file object: it is closed once no thread uses it, so a number cannot mean another file meanwhile.
+    # A file object, because it closes only when no thread uses it; a number could be reused for another file.
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     file = open(handle, "r+b", buffering=0)  # noqa: SIM115 (the last reference closes it)
     if os.fstat(file.fileno()).st_size != size:

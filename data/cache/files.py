@@ -1,7 +1,7 @@
-"""The files of a token store in a bucket that are read in full, and its cleaned text.
+"""The files that are read in full from a token store in a bucket, and its cleaned text.
 
-The manifest, the tokenizer and the tables of documents are copied to the cache, complete or not at all.
-Of the cleaned text, `explain` copies a file, and `find` reads columns by ranges.
+The manifest, the tokenizer and the document tables are copied to the cache, complete or not at all. Of the
+cleaned text, `explain` copies single files, and `find` reads columns by ranges.
 """
 
 import io
@@ -19,12 +19,12 @@ from data.bucket import Bucket
 from data.errors import DataError
 from data.tokens.store import AGAIN, TOKENIZERS, parse_manifest, tokenizer_in
 
-TRIES = 3  # tries for a tokenizer whose content is wrong
-READ = 1 << 20  # bytes of a request for a range of a text file
+TRIES = 3  # tries for a tokenizer that arrives with wrong content
+READ = 1 << 20  # bytes per request for a range of a text file
 
 
 def remote_manifest(bucket: Bucket) -> dict:
-    """manifest.json of a store in a bucket. Raises DataError."""
+    """The manifest.json of a store in a bucket. Raises DataError."""
     where = bucket.at("manifest.json")
 
     def check(content: bytes) -> str | None:
@@ -47,7 +47,7 @@ def remote_manifest(bucket: Bucket) -> dict:
 
 def local_tokenizer(bucket: Bucket, folder: Path, fingerprint: str) -> Path:
     """A copy of the store's tokenizer. Raises DataError if it is missing or has another fingerprint."""
-    from data.tokens.tokenizer import fingerprint_of  # imports that reading tokens does not need
+    from data.tokens.tokenizer import fingerprint_of  # here, because reading tokens does not need it
 
     def is_right() -> bool:
         with suppress(DataError, OSError):
@@ -71,7 +71,7 @@ def local_tokenizer(bucket: Bucket, folder: Path, fingerprint: str) -> Path:
 
 
 def keep(path: Path, content: bytes) -> None:
-    """Write a file of the cache, complete or not at all."""
+    """Write a file to the cache, complete or not at all."""
     temporary = path.with_name(f"{folders.own(path).name}.{threading.get_ident()}")
     try:
         with folders.replacing(path, temporary):
@@ -83,7 +83,7 @@ def keep(path: Path, content: bytes) -> None:
 
 
 def whole(bucket: Bucket, name: str, size: int, xxh3: str) -> bytes:
-    """An object of known size and checksum. Raises DataError."""
+    """All of an object, with this size and checksum. Raises DataError."""
 
     def check(content: bytes) -> str | None:
         return None if xxhash.xxh3_128_hexdigest(content) == xxh3 else "differs from its checksum"
@@ -97,8 +97,8 @@ def whole(bucket: Bucket, name: str, size: int, xxh3: str) -> bytes:
 
 
 def local_text(bucket: Bucket, folder: Path, text_file: Path) -> Path:
-    """A copy of a file of cleaned text in `folder`, the store's place in the cache; a missing one is not
-    copied, and its reader says so."""
+    """A copy of a file of cleaned text in `folder`, the store's place in the cache. A missing file is not
+    copied; whoever reads it reports that."""
     path, found = folder / "text" / text_file.name, _beside(bucket, folder, text_file)
     if found and not path.exists():
         path.parent.mkdir(exist_ok=True)
@@ -108,7 +108,7 @@ def local_text(bucket: Bucket, folder: Path, text_file: Path) -> Path:
 
 
 def open_text(bucket: Bucket, folder: Path, text_file: Path) -> BinaryIO:
-    """A file of cleaned text, to be read by ranges. Raises DataError if it is not next to the tokens."""
+    """A file of cleaned text, opened for reading ranges. Raises DataError if it is not next to the tokens."""
     found = _beside(bucket, folder, text_file)
     try:
         if found:
@@ -120,13 +120,13 @@ def open_text(bucket: Bucket, folder: Path, text_file: Path) -> BinaryIO:
 
 
 def text_place(bucket: Bucket, folder: Path, text_file: Path) -> str:
-    """Where a file of cleaned text is in the bucket, or would have to be."""
+    """Where a file of cleaned text is in the bucket, or should be."""
     found = _beside(bucket, folder, text_file)
     return found[0].at(found[1]) if found else f"{bucket.url}: its text, {text_file.name}"
 
 
 def _beside(bucket: Bucket, folder: Path, text_file: Path) -> tuple[Bucket, str] | None:
-    """The folder of the bucket that has the store and its text, and the text file's name in it."""
+    """The bucket's folder with both the store and its text, and the text file's name in it; else None."""
     relative = os.path.relpath(text_file, folder.resolve())
     if not re.fullmatch(r"\.\./[^/]+/[^/]+", relative):
         return None
@@ -134,7 +134,7 @@ def _beside(bucket: Bucket, folder: Path, text_file: Path) -> tuple[Bucket, str]
 
 
 class _Ranges(io.RawIOBase):
-    """An object of a bucket as a file. Raises FileNotFoundError or DataError."""
+    """An object in a bucket as a file. Raises FileNotFoundError or DataError."""
 
     def __init__(self, bucket: Bucket, name: str) -> None:
         self._bucket, self._name, self._size, self._at = bucket, name, bucket.size(name), 0

@@ -1,7 +1,7 @@
-"""When tokens will be needed next: the inverse of the order of the data.
+"""Finds when tokens will be needed next, by inverting the order of the data.
 
-`Order.locate` says what a sample reads; here, which samples read given tokens. Both are functions of the
-order alone, so the cache knows what to evict and need not guess.
+`Order.locate` says which tokens a sample reads; this says which samples read given tokens. Both depend on the
+order alone, so the cache need not guess what to evict.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,15 +22,15 @@ def next_use(
     stop: int,
     mine: Callable[[int], bool] = lambda n: True,
 ) -> int:
-    """The first sample in [after, stop), of those that are `mine`, that reads any of tokens [low, high) of a
-    source; NEVER if there is none."""
+    """The first sample in [after, stop) that is `mine` and reads any of a source's tokens [low, high); NEVER
+    if there is none."""
     low, high = tokens
     best = NEVER
     for number, segment, begin, end in _stretches(order, after, stop):
         if source not in segment.n_sequences:
             continue
         length, total = segment.seq_len, segment.n_sequences[source]
-        first = max(0, -(-low // length) - 1)  # a sequence includes its last label
+        first = max(0, -(-low // length) - 1)  # a sequence also reads its last label
         for index in range(first, min(total, (high - 1) // length + 1)):
             for n in _uses(order, number, source, index, begin, min(end, best)):
                 if mine(n):
@@ -42,7 +42,7 @@ def next_use(
 
 
 def _stretches(order: Order, after: int, stop: int) -> Iterator[tuple[int, Segment, int, int]]:
-    """The segments between two samples, by number, each with its own samples in between."""
+    """The segments between two samples: (number, segment, its first sample there, its stop)."""
     starts = [_sample(order, segment.start) for segment in order.segments] + [NEVER]
     for number, (segment, start, end) in enumerate(zip(order.segments, starts, starts[1:])):
         if max(start, after) < min(end, stop):
@@ -50,7 +50,7 @@ def _stretches(order: Order, after: int, stop: int) -> Iterator[tuple[int, Segme
 
 
 def _uses(order: Order, number: int, source: str, index: int, after: int, stop: int) -> Iterator[int]:
-    """The samples in [after, stop) of a segment that are sequence `index` of `source`, in order."""
+    """The samples in [after, stop) where a segment reads sequence `index` of `source`, in order."""
     segment, reading = order.segments[number], order.reading_in(number, source)
     share, size = segment.block[source], sum(segment.block.values())
     if not reading.holds(index):
@@ -78,12 +78,12 @@ def _uses(order: Order, number: int, source: str, index: int, after: int, stop: 
 
 
 def _sample(order: Order, number: int) -> int:
-    """The sample that has a number, counting those that are skipped: the inverse of Order's numbers."""
+    """The sample with a number that counts skipped samples too: the inverse of `Order._number`."""
     return number - sum(min(high, number) - low for low, high in order.skipped if low < number)
 
 
 @lru_cache(maxsize=512)
 def _places(seed: int, start: int, block: int, counts: tuple[int, ...]) -> list[np.ndarray]:
-    """Where each source's samples are in a block."""
-    sources, _ = block_order.__wrapped__(seed, start, block, counts)  # past its cache, which reading needs
+    """The places of each source's samples in a block."""
+    sources, _ = block_order.__wrapped__(seed, start, block, counts)  # leave its cache to the readers
     return [np.flatnonzero(sources == source) for source in range(len(counts))]

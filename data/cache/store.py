@@ -1,8 +1,8 @@
-"""A token store in a bucket, read by ranges through the cache: the same tokens as from a local folder.
+"""A token store in a bucket, read by ranges through the cache; gives the same tokens as a local folder.
 
 Every block is compared with its checksum each time it is read, from the bucket or from the cache. The
-checksums come from the store's `.sums` files (data/tokens/sums.py); those of a store without them are made by
-reading each shard once, in full, and comparing it with the manifest's checksum.
+checksums come from the store's `.sums` files (data/tokens/sums.py). If a store has none, they are made by
+reading each shard once in full and comparing it with the manifest's checksum.
 """
 
 import json
@@ -27,7 +27,7 @@ from data.tokens.store import AGAIN, DOCUMENT, OPEN, Span, TokenStore
 from data.tokens.sums import BLOCK, BlockSums
 
 STRIPES = 16
-PIECE = 8 << 20  # bytes of a request when a shard is read in full
+PIECE = 8 << 20  # bytes per request when a shard is read in full
 
 
 def open_store(place: str | Path, split: str = "train", cache: CacheConfig | None = None) -> TokenStore:
@@ -45,7 +45,7 @@ class BucketStore(TokenStore):
 
     @classmethod
     def at(cls, url: str, split: str, cache: CacheConfig) -> "BucketStore":
-        """The store at `url`. Raises DataError if there is none, or it cannot be read."""
+        """The store at `url`. Raises DataError if there is none or if it cannot be read."""
         bucket, disk = Bucket(url), _disk(cache.folder, cache.bytes)
         manifest = files.remote_manifest(bucket)
         if split not in manifest["splits"]:
@@ -56,11 +56,11 @@ class BucketStore(TokenStore):
 
     def __init__(self, folder: Path, split: str, manifest: dict, bucket: Bucket, disk: Disk) -> None:
         self.bucket, self.disk = bucket, disk
-        self.unit = 1  # blocks that one request fetches
-        self.fetched = self.hits = 0  # blocks: from the bucket, from the cache
+        self.unit = 1  # blocks per request
+        self.fetched = self.hits = 0  # blocks from the bucket, and from the cache
         self._changing = threading.Lock()
         self._finding = [threading.Lock() for _ in range(STRIPES)]  # so that one thread reads a shard's sums
-        self._all_sums: dict[int, BlockSums] = {}  # of the shards read last
+        self._all_sums: dict[int, BlockSums] = {}  # by shard, for at most OPEN of them
         super().__init__(folder, split, manifest)
 
     @property
@@ -69,7 +69,7 @@ class BucketStore(TokenStore):
 
     @property
     def tokenizer(self) -> Path:
-        """A copy in the cache, read from the bucket when it is first asked for: batches do not need it."""
+        """A copy in the cache, fetched from the bucket on first use, because batches do not need it."""
         return files.local_tokenizer(self.bucket, self.folder, self.tokenizer_fingerprint)
 
     def size_of(self, shard: int) -> int:
@@ -96,7 +96,7 @@ class BucketStore(TokenStore):
             start, shard = end, shard + 1
 
     def units_on_disk(self) -> Iterator[tuple[int, int]]:
-        """The (shard, unit) pairs of which the cache holds a part."""
+        """The (shard, unit) pairs that the cache holds at least in part."""
         size = self.unit * BLOCK
         for shard in range(len(self._shards)):
             for low, high in stretches(self.path_of(shard)):
@@ -104,7 +104,7 @@ class BucketStore(TokenStore):
                     yield shard, unit
 
     def bring(self, shard: int, unit: int) -> int:
-        """Put a unit into the cache; returns how many bytes came from the bucket. Raises DataError."""
+        """Bring a unit into the cache; return how many bytes came from the bucket. Raises DataError."""
         low = unit * self.unit
         high = min(low + self.unit, -(-self.size_of(shard) // BLOCK))
         if all(self._cached(shard, block) is not None for block in range(low, high)):
@@ -112,11 +112,11 @@ class BucketStore(TokenStore):
         return self._fetch(shard, unit)[1]
 
     def bring_sums(self, shard: int) -> None:
-        """Get a shard's checksums. Raises DataError."""
+        """Bring a shard's checksums into the cache. Raises DataError."""
         self._sums(shard)
 
     def verify(self) -> None:
-        """Read every shard from the bucket and compare checksums; the tokenizer, too. Raises DataError."""
+        """Read every shard and the tokenizer from the bucket, and compare checksums. Raises DataError."""
         for shard in range(len(self._shards)):
             self._read_all(shard, keep=False)
         files.local_tokenizer(self.bucket, self.folder, self.tokenizer_fingerprint)
@@ -140,7 +140,7 @@ class BucketStore(TokenStore):
         return np.frombuffer(content, np.uint8)[low - first * BLOCK : high - first * BLOCK].view(self.dtype)
 
     def _block(self, shard: int, block: int) -> bytes | memoryview:
-        """A block whose checksum is right, from the cache or else from the bucket."""
+        """A block with the right checksum, from the cache or else from the bucket."""
         found = self._cached(shard, block)
         if found is not None:
             self.hits += 1
@@ -156,7 +156,7 @@ class BucketStore(TokenStore):
         return None if known.wrong(block, found) else found
 
     def _fetch(self, shard: int, unit: int) -> tuple[bytes, int]:
-        """A unit's bytes, and how many of them came from the bucket; they are left in the cache."""
+        """A unit's bytes, and how many came from the bucket; they stay in the cache if there is room."""
         name, size, path = self._shards[shard]["file"], self.size_of(shard), self.path_of(shard)
         low, high = unit * self.unit * BLOCK, min((unit + 1) * self.unit * BLOCK, size)
         first = unit * self.unit
@@ -169,7 +169,7 @@ class BucketStore(TokenStore):
         with self.disk.claim(self.folder, f"{name} {unit}"):
             there = self.disk.read(path, low, high - low, size) if path.exists() else b""
             if len(there) == high - low and check(there) is None:
-                return there, 0  # another process or thread has fetched it meanwhile
+                return there, 0  # another process or thread has fetched it in the meantime
             try:
                 content = self.bucket.read(name, low, high, check)
             except FileNotFoundError:
@@ -195,7 +195,7 @@ class BucketStore(TokenStore):
         return known
 
     def _find_sums(self, shard: int) -> BlockSums:
-        """From the cache, from the bucket, or made by reading the shard in full."""
+        """A shard's checksums: from the cache, from the bucket, or made by reading the shard in full."""
         entry = self._shards[shard]
         name, size = sums.name_for(entry["file"]), self.size_of(shard)
         path = self.folder / name
@@ -230,8 +230,8 @@ class BucketStore(TokenStore):
         return None
 
     def _read_all(self, shard: int, keep: bool) -> bytes:
-        """Read a shard from the bucket; returns its `.sums` content. Raises DataError if it is not the
-        manifest's. With `keep` its blocks are left in the cache, if there is room."""
+        """Read a shard from the bucket; return the content of its `.sums`. With `keep`, its blocks stay in
+        the cache if there is room. Raises DataError if it is not the shard in the manifest."""
         entry, size = self._shards[shard], self.size_of(shard)
         keep = keep and self.disk.used() + size <= self.disk.capacity
         for is_last in (False, False, True):

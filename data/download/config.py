@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
-RECIPES = ("books", "c4", "stackexchange", "wikipedia")  # whose publishers have stable public URLs
+RECIPES = ("books", "c4", "stackexchange", "wikipedia")  # their publishers have stable public URLs
 
 
 @dataclass

@@ -1,6 +1,6 @@
-"""HTTP for downloads: a file that continues where it broke off, and small pages; every failure is one line.
+"""HTTP for downloads: files, resumed where they broke off, and small pages; every failure is one line.
 
-Only the standard library is used, so that proxies (HTTPS_PROXY) and certificates work as for Python itself.
+Uses only the standard library, so that proxies (HTTPS_PROXY) and certificates work as in Python itself.
 """
 
 import http.client
@@ -21,15 +21,15 @@ AGENT = (
     "Relama (LLaMA's pretraining data; one connection at a time)"  # Wikimedia asks robots to name themselves
 )
 TIMEOUT = 60.0  # seconds without a byte
-PAUSES = (1.0, 4.0, 15.0, 60.0)  # seconds before each new attempt; any progress begins the count again
-MAX_PAGE = 64 << 20  # bytes of a list of files
+PAUSES = (1.0, 4.0, 15.0, 60.0)  # seconds before each new attempt; any progress restarts the count
+MAX_PAGE = 64 << 20  # most bytes of a list of files
 CHUNK = 1 << 20
 _LATER = (408, 425, 429, 500, 502, 503, 504)
 T = TypeVar("T")
 
 
 class _Broken(Exception):
-    """A request failed, and a later one may not; `pause`: seconds that the server asks for."""
+    """A request failed, but a later one may succeed; `pause`: seconds the server asks to wait."""
 
     def __init__(self, problem: str, pause: float = 0.0) -> None:
         super().__init__(problem)
@@ -50,7 +50,7 @@ def page(url: str, method: str = "GET") -> tuple[bytes, Message]:
 
 
 def download(url: str, part: Path, size: int | None, show: Callable[[int], None]) -> None:
-    """Download the rest of the file into `part`, after the bytes that it already has. Raises DataError."""
+    """Download the rest of the file into `part`, after the bytes already there. Raises DataError."""
 
     def here() -> int:
         return part.stat().st_size if part.exists() else 0
@@ -63,7 +63,7 @@ def download(url: str, part: Path, size: int | None, show: Callable[[int], None]
             part.unlink()
             start = 0
         with _open(url, start) as response:
-            if response.status != 206:  # this server sends the complete file
+            if response.status != 206:  # the server sends the whole file instead
                 start = 0
             length = response.headers.get("Content-Length")
             end = start + int(length) if length and length.isdigit() else size
@@ -100,17 +100,17 @@ def _open(url: str, start: int = 0, method: str = "GET") -> http.client.HTTPResp
 
 
 def _patiently(url: str, work: Callable[[], T], progress: Callable[[], int]) -> T:
-    """`work()`, repeated after failures until `progress()` has not grown for len(PAUSES) of them."""
+    """`work()`, repeated after failures, until `progress()` has not grown over len(PAUSES) of them."""
     failures, best = 0, progress()
     while True:
         try:
             return work()
         except (_Broken, http.client.HTTPException, OSError) as error:
-            if isinstance(error, OSError) and error.filename:  # of the disk
+            if isinstance(error, OSError) and error.filename:  # an error of the disk
                 raise
             if progress() > best:
                 failures, best = 0, progress()
-            # A machine without a network does not get one within a minute: do not retry.
+            # Do not retry without a network: it will not appear within a minute.
             if failures == len(PAUSES) or (not best and failures and _is_offline(error)):
                 raise DataError(
                     f"{redact(url)}: cannot be fetched ({_reason(error)}); what has arrived is kept: run the "

@@ -1,7 +1,7 @@
-"""`download=true`: the publisher's files in `dumps/<source>`, each complete and verified, or absent.
+"""`download=true`: fetches the publisher's files into `dumps/<source>`, each complete and verified or absent.
 
-The list of files is kept next to them (`.downloads.json`), so a second start fetches the rest of the same
-dump, and needs no network once all are here. An unfinished file (`.NAME.part`) continues where it broke off.
+The list of files is kept next to them (`.downloads.json`), so a second run fetches the rest of the same dump,
+and needs no network once all files are here. An unfinished file (`.NAME.part`) is resumed where it broke off.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ SPARE = 1 << 30  # bytes of disk to leave free
 
 
 def download(recipe: str, source: str, config: DumpsConfig) -> Path:
-    """Fetch what is missing of the recipe's files; returns their folder. Raises DataError."""
+    """Fetch those of the recipe's files that are missing; return their folder. Raises DataError."""
     folder, progress = Path(config.folder) / source, Progress(source)
     try:
         files = _files(recipe, folder, config, progress)
@@ -53,7 +53,7 @@ def download(recipe: str, source: str, config: DumpsConfig) -> Path:
 
 
 def _files(recipe: str, folder: Path, config: DumpsConfig, progress: Progress) -> list[Remote]:
-    """The wanted files: as listed at the first start, or by the publisher now."""
+    """The wanted files: as listed in the first run, or by the publisher now."""
     base = (config.mirror or PUBLISHERS[recipe][0]).rstrip("/")
     asked = {"from": base, "only": config.only, "files": config.files}
     try:
@@ -93,7 +93,7 @@ def _part(folder: Path, file: Remote) -> Path:
 
 
 def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], progress: Progress) -> None:
-    """Say how much is to be downloaded. Raises DataError if the disk has too little space for it."""
+    """Say how much there is to download. Raises DataError if the disk has too little space for it."""
     parts = [_part(folder, file) for file in missing]
     begun = sum(part.stat().st_size for part in parts if part.exists())
     size = sum(file.size or 0 for file in missing) - begun
@@ -114,12 +114,12 @@ def _say_and_refuse(folder: Path, files: list[Remote], missing: list[Remote], pr
 
 
 def _fetch(file: Remote, folder: Path, show: Callable[[int], None]) -> None:
-    """One file: complete and with the right checksum, or absent. Raises DataError."""
+    """Fetch one file, complete and with the right checksum, or not at all. Raises DataError."""
     part = _part(folder, file)
-    if not file.digest and file.size is None:  # nothing would show that the two parts are of different files
+    if not file.digest and file.size is None:  # nothing would reveal a second part from a different file
         part.unlink(missing_ok=True)
     problem = None
-    for _ in range(2):  # a file may change on its server while it is downloaded
+    for _ in range(2):  # a file may change on the server during the download
         http.download(file.url, part, file.size, show)
         problem = _problem(part, file)
         if problem is None:
@@ -147,7 +147,7 @@ def _problem(part: Path, file: Remote) -> str | None:
 
 
 def _showing(progress: Progress, counted: str, file: Remote) -> Callable[[int], None]:
-    """A function of the bytes that have arrived, which shows them and the speed."""
+    """A function that takes how many bytes have arrived, and shows them and the speed."""
     first: list[tuple[float, int]] = []
 
     def show(done: int) -> None:

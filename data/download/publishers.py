@@ -1,6 +1,6 @@
-"""Where each publisher lists its files: their names, addresses, sizes and checksums.
+"""Lists each publisher's files: their names, addresses, sizes and checksums.
 
-Read from the publishers' documentation; the addresses were not tried from here (docs/data.md).
+Based on the publishers' documentation; the addresses have not been tried (docs/data.md).
 """
 
 import json
@@ -32,9 +32,9 @@ class Remote:
     name: str
     url: str
     size: int | None = None  # bytes
-    algorithm: str = ""  # of `digest`, a name that hashlib knows; empty: the publisher has no checksum
+    algorithm: str = ""  # the digest's, as hashlib names it; empty: the publisher has no checksum
     digest: str = ""
-    pause: float = 0.0  # seconds that the publisher asks for between two files
+    pause: float = 0.0  # seconds the publisher asks to wait between two files
 
 
 Only = Callable[[str], bool]  # whether a file of this name is wanted
@@ -43,7 +43,7 @@ Lister = Callable[[str, Only, list[str]], Iterator[Remote]]
 
 def wikipedia(base: str, only: Only, prefixes: list[str]) -> Iterator[Remote]:
     """The newest complete dump of each of the paper's languages, with Wikimedia's SHA-1."""
-    from data.sources.wikipedia.recipe import LANGUAGES  # imports packages only it needs
+    from data.sources.wikipedia.recipe import LANGUAGES  # needs packages that nothing else here does
 
     for wiki in (f"{code}wiki" for code in sorted(LANGUAGES)):
         if prefixes and not any(wiki.startswith(one) or one.startswith(wiki) for one in prefixes):
@@ -77,7 +77,7 @@ def c4(base: str, only: Only, _prefixes: list[str]) -> Iterator[Remote]:
 
 def stackexchange(base: str, only: Only, _prefixes: list[str]) -> Iterator[Remote]:
     """The largest sites of the last dump on archive.org, the smallest first, with its SHA-1."""
-    from data.sources.stackexchange import recipe  # imports packages only it needs
+    from data.sources.stackexchange import recipe  # needs packages that nothing else here does
 
     url = f"{base}/metadata/stackexchange"
     files = [file for file in _json(url, http.page(url)[0], dict).get("files", []) if "name" in file]
@@ -109,7 +109,7 @@ def books(base: str, only: Only, _prefixes: list[str]) -> Iterator[Remote]:
         time.sleep(BETWEEN_PAGES if url else 0)
 
 
-# Recipe: the publisher's address, and its lister.
+# By recipe: the publisher's address, and the function that lists its files.
 PUBLISHERS: dict[str, tuple[str, Lister]] = {
     "books": ("https://www.gutenberg.org", books),
     "c4": ("https://huggingface.co", c4),
@@ -119,7 +119,7 @@ PUBLISHERS: dict[str, tuple[str, Lister]] = {
 
 
 def listed(recipe: str, base: str, prefixes: list[str]) -> Iterator[Remote]:
-    """The files of a recipe whose names begin with one of `prefixes` (empty: all). Raises DataError."""
+    """A recipe's files with names that begin with one of `prefixes` (empty: all). Raises DataError."""
     for file in PUBLISHERS[recipe][1](
         base, lambda name: not prefixes or name.startswith(tuple(prefixes)), prefixes
     ):

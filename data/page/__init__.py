@@ -16,7 +16,7 @@ TEMPLATES = Path(__file__).parent
 
 
 def render(template: str, *folders: Path, **values: object) -> str:
-    """Render `template`, which is searched in `folders` and then among the shared templates."""
+    """Render `template`, looked up in `folders` first, then among the shared templates."""
     environment = Environment(
         loader=FileSystemLoader([*folders, TEMPLATES]),
         autoescape=True,
@@ -32,7 +32,7 @@ def render(template: str, *folders: Path, **values: object) -> str:
 
 
 def count(number: float | None) -> str:
-    """A number of tokens, steps or parameters: in full if small, else to three digits."""
+    """A number of tokens, steps or parameters: in full if small, otherwise to three digits."""
     if number is None:
         return "–"
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
@@ -42,7 +42,7 @@ def count(number: float | None) -> str:
 
 
 def plural(number: int, noun: str, several: str = "") -> str:
-    """`1 rank`, `2 ranks`; `several`: a plural without s."""
+    """`1 rank`, `2 ranks`; `several` is the plural if it is not formed with s."""
     return f"{number:,} {noun if number == 1 else several or noun + 's'}"
 
 

@@ -9,7 +9,7 @@ from data.tokens.store import TokenStore
 def refuse_other_past(store: TokenStore, fingerprint: str, before: Path | None) -> None:
     """Raise DataError unless `store` is, or appends to, the store with this fingerprint.
 
-    `before`: where that one was.
+    `before` is where that store was.
     """
     if store.fingerprint == fingerprint:
         return

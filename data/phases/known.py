@@ -1,14 +1,14 @@
-"""An order as a file states it, checked before it is used: anyone may have written the file. Pure."""
+"""Checks an order read from a file before it is used, because anyone may have written the file. Pure."""
 
 from typing import Any
 
-LARGEST = 1 << 60  # of any number: sums of a few stay within 64 bits
-LARGEST_BLOCK = 1 << 20  # samples; it is drawn as a whole
-_KEYS = {"start", "block", "first", "n_sequences", "seq_len"}  # of a segment; "without" is optional
+LARGEST = 1 << 60  # the largest number allowed, so that the sum of a few fits into 64 bits
+LARGEST_BLOCK = 1 << 20  # samples; a block is drawn as a whole
+_KEYS = {"start", "block", "first", "n_sequences", "seq_len"}  # a segment's; "without" is optional
 
 
 def check_order(state: object) -> None:
-    """Raises ValueError, which names the part, if `state` is not what `Order.to_json` gives."""
+    """Raises a ValueError that names the faulty part, if `state` is not what `Order.to_json` gives."""
     known = _of(dict, state, "order")
     _number(known.get("seed"), "seed", -LARGEST)
     _pairs(known.get("skipped"), "skipped")

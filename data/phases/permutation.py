@@ -10,9 +10,10 @@ ROUNDS = 8
 
 
 def permute(j: int, n: int, *key: object) -> int:
-    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network, cycle-walking.
+    """The image of `j` under a permutation of 0 … n-1 drawn from `key`: a Feistel network with cycle-walking.
 
-    The network's domain is less than twice `n` (or 16), so walking takes fewer than two passes on average.
+    If n > 8, the network's domain is smaller than 2n, so walking takes fewer than two passes on average; else
+    the domain is 16.
     """
     low, high = _halves(n)
     keys = round_keys(key)
@@ -27,7 +28,7 @@ def permute(j: int, n: int, *key: object) -> int:
 
 
 def unpermute(i: int, n: int, *key: object) -> int:
-    """The `j` whose image is `i`: the rounds of `permute` backwards."""
+    """The `j` that `permute` maps to `i`: the same rounds, backward."""
     low, high = _halves(n)
     keys = round_keys(key)
     while True:
@@ -51,4 +52,4 @@ def keys_of(key: tuple) -> tuple[int, ...]:
     return struct.unpack(f"<{ROUNDS}Q", digest)
 
 
-round_keys = lru_cache(maxsize=1024)(keys_of)  # an epoch's keys are used again and again, a block's are not
+round_keys = lru_cache(maxsize=1024)(keys_of)  # for an epoch's keys, which are reused; a block's are not

@@ -1,9 +1,10 @@
-"""How one source is read over the segments of a run: its k-th sequence in the run → epoch and number.
+"""How a run's segments read one source: from its k-th sequence in the run to an epoch and a sequence number.
 
-Each epoch visits every sequence once, in an order drawn from (seed, source, epoch). A segment in which the
-source is the same continues where it was. One in which it has grown, or lost sequences, first finishes the
-epoch: the sequences not read yet, and new ones. One with another length cuts the source into other
-sequences; it continues after the same share of the epoch, in tokens.
+Each epoch visits every sequence once, in an order drawn from (seed, source, epoch). If the source is
+unchanged, a segment continues where the last one left off. If the source has grown or lost sequences, the
+segment first finishes the epoch with the sequences not read yet and the new ones. If the sequence length has
+changed, the source is cut into other sequences, and the segment continues after the same share of the epoch,
+in tokens.
 """
 
 from bisect import bisect_right
@@ -16,7 +17,7 @@ from data.phases.permutation import permute, unpermute
 
 @dataclass(frozen=True)
 class Reading:
-    """A source of `n_sequences` of `seq_len` tokens, without token ranges `without`, from its k = `start`."""
+    """Reads a source of `n_sequences` of `seq_len` tokens from its k = `start`, avoiding tokens `without`."""
 
     seed: int
     source: str
@@ -24,12 +25,12 @@ class Reading:
     seq_len: int
     without: Ranges = ()
     start: int = 0
-    epoch: int = 0  # at `start`
-    place: int = 0  # in that epoch
-    unread: "Reading | None" = None  # whose epoch is finished first
+    epoch: int = 0  # the epoch at `start`
+    place: int = 0  # the place in that epoch
+    unread: "Reading | None" = None  # an earlier reading, to finish its epoch first
 
     def follow(self, k: int, n_sequences: int, seq_len: int, without: Ranges) -> "Reading":
-        """How the source is read from its k-th sequence on, after this."""
+        """The reading that takes over from this one at the source's k-th sequence."""
         now = (n_sequences, seq_len, without)
         if now == (self.n_sequences, self.seq_len, self.without):
             return self
@@ -45,11 +46,11 @@ class Reading:
 
     @property
     def size(self) -> int:
-        """Sequences in an epoch."""
+        """How many sequences an epoch has."""
         return self._kept.size
 
     def locate(self, k: int) -> tuple[int, int]:
-        """(epoch, number of the sequence in the source)."""
+        """The epoch of the run's k-th sequence, and its number in the source."""
         i = k - self.start
         if self.unread is not None and i < self._rest_size:
             return self.epoch, self._of_rest(i)
@@ -57,7 +58,7 @@ class Reading:
         return epoch, self._kept.nth(permute(j, self.size, self.seed, self.source, epoch))
 
     def position(self, k: int) -> tuple[int, int]:
-        """(epoch, how many sequences of that epoch come before the k-th of the run)."""
+        """The epoch of the run's k-th sequence, and how many sequences of that epoch come before it."""
         i = k - self.start
         if self.unread is None:
             epochs, j = divmod(i + self.place, self.size)
@@ -68,11 +69,11 @@ class Reading:
         return self.epoch + 1 + epochs, j
 
     def holds(self, index: int) -> bool:
-        """Whether an epoch shows sequence `index`."""
+        """Whether epochs include sequence `index`."""
         return 0 <= index < self.n_sequences and self._kept.before(index) is not None
 
     def find(self, index: int, epoch: int) -> int | None:
-        """The k at which sequence `index` is read in `epoch`; None if that was before `start`, or never."""
+        """The k where sequence `index` is read in `epoch`; None if that is before `start`, or never."""
         place = self._kept.before(index)
         if place is None or epoch < self.epoch or index >= self.n_sequences:
             return None
@@ -91,7 +92,7 @@ class Reading:
             raise ValueError(f"{self.source}: no sequence of {self.seq_len} tokens is left to train on")
         return kept
 
-    # The rest of an epoch: the k's of `unread` that are left of it, then the sequences that are new.
+    # The rest of an epoch: first what `unread` still has to read (as its k's), then the new sequences.
 
     @cached_property
     def _old(self) -> Kept:
@@ -117,7 +118,7 @@ class Reading:
 
     def _of_rest(self, i: int) -> int:
         assert self.unread is not None
-        if self._new.size:  # otherwise what is left keeps its order
+        if self._new.size:  # without new sequences, the rest keeps its order
             i = permute(i, self._rest_size, self.seed, self.source, "rest", self.start)
         if i < self._old.size:
             return self.unread.locate(self._old.nth(i))[1]
@@ -139,7 +140,7 @@ class Reading:
 
 def _holds(ranges: Ranges, others: Ranges) -> bool:
     """Whether `ranges` cover all of `others`."""
-    at = [bisect_right(ranges, (low, high)) for low, high in others]  # the range that may hold it is before
+    at = [bisect_right(ranges, (low, high)) for low, high in others]  # the range before this may cover it
     return all(
         any(a <= low and high <= b for a, b in ranges[max(0, i - 1) : i + 1])
         for i, (low, high) in zip(at, others)

@@ -1,7 +1,7 @@
-"""Which documents of the token stores are meant: by URL, file and record, license, id or a pattern.
+"""Finds documents in the token stores by URL, file and record, license, id or pattern.
 
-In: `document=…`, or a text file with one of these on each line. Out: their ranges of tokens, by source. Only
-the provenance columns of the cleaned text are read, and the stores' lists of documents.
+In: `document=…`, or a text file with one description per line. Out: the documents' token ranges, by source.
+Reads only the provenance columns of the cleaned text, and the stores' document tables.
 """
 
 import difflib
@@ -21,11 +21,11 @@ from data.errors import DataError
 from data.phases.kept import Ranges, merged
 from data.tokens.store import Span, TokenStore
 
-pc: Any = pyarrow.compute  # pyarrow makes its functions when imported
+pc: Any = pyarrow.compute  # Any, because pyarrow creates its functions at import
 COLUMNS = ("id", "url", "file", "record", "licence")
-SEARCHED = 100_000  # URLs and ids that are searched for similar names
+SEARCHED = 100_000  # most URLs and ids to search for similar names
 EXPLAINED = "`relama explain run=NAME step=N` prints those of a step's documents"
-REMEDY = {  # what to give instead of an unknown description of each kind, if no name is similar
+REMEDY = {  # by kind, what to give instead of an unknown description if no name is similar
     "url": f"give a URL or an id ({EXPLAINED}), re:PATTERN, or a text file with one per line",
     "record": f"give FILE#RECORD as a recipe read it ({EXPLAINED})",
     "license": "none of its documents has a license",
@@ -35,15 +35,15 @@ REMEDY = {  # what to give instead of an unknown description of each kind, if no
 
 @dataclass(frozen=True)
 class Wanted:
-    """One description: `kind` is url, id, record (FILE#NUMBER), license or pattern."""
+    """One description: `kind` is url (a URL or an id), record (FILE#NUMBER), license or pattern."""
 
     kind: str
     value: str
-    typed: str = field(default="", compare=False)  # with its key, or its file and line
+    typed: str = field(default="", compare=False)  # as typed, after its key or its file and line
 
     @classmethod
     def of(cls, text: str, where: str = "document=") -> "Wanted":
-        """Raises DataError for a pattern that is not a regular expression."""
+        """The description in `text`. Raises DataError for a pattern that is not a regular expression."""
         typed = where + text
         if text.startswith(("license:", "licence:")):
             return cls("license", text.partition(":")[2], typed)
@@ -59,7 +59,7 @@ class Wanted:
 
 
 def wanted_in(text: str, key: str = "document") -> list[Wanted]:
-    """The descriptions that a key gives: one, or those of the lines of a text file. Raises DataError."""
+    """The descriptions that a key gives: one, or one per line of a text file. Raises DataError."""
     path = Path(text)
     if "://" in text or not path.is_file():
         return [Wanted.of(text, f"{key}=")]
@@ -80,7 +80,7 @@ def wanted_in(text: str, key: str = "document") -> list[Wanted]:
 
 
 def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, list[Span]]:
-    """The documents' places in each store. Raises DataError for a description that no store knows."""
+    """Where the documents are in each store. Raises DataError for a description that matches nothing."""
     unknown, found = set(wanted), {}
     urls, records, others = _sorted_out(wanted)
     for source, store in stores.items():
@@ -99,16 +99,19 @@ def select(stores: dict[str, TokenStore], wanted: list[Wanted]) -> dict[str, lis
 
 
 def shown(spans: Iterable[Span]) -> Ranges:
-    """The token ranges that show the documents' text. The control tokens at their ends show nothing."""
+    """The token ranges that show the documents' text, without the control tokens at their ends.
+
+    A document of only control tokens counts as shown by these.
+    """
     return merged((s.start + 1, s.stop - 1) if s.stop - s.start > 2 else (s.start, s.stop) for s in spans)
 
 
 Urls = dict[str, Wanted]  # by URL or id
-Records = dict[int, list[tuple[str, Wanted]]]  # files, by record
+Records = dict[int, list[tuple[str, Wanted]]]  # the files wanted, by record number
 
 
 def _sorted_out(wanted: Iterable[Wanted]) -> tuple[Urls, Records, list[Wanted]]:
-    """The URLs, ids and records by their values, so that a thousand are found as fast as one; the others."""
+    """URLs and ids by value, records by number (so a thousand are found as fast as one), and the others."""
     urls: Urls = {}
     records: Records = {}
     others = []
@@ -126,7 +129,7 @@ def _sorted_out(wanted: Iterable[Wanted]) -> tuple[Urls, Records, list[Wanted]]:
 def _found(
     table: pa.Table, urls: Urls, records: Records, others: list[Wanted]
 ) -> Iterator[tuple[int, Wanted]]:
-    """The rows of a table of provenance that are meant, each with the description that means it."""
+    """The matching rows of a provenance table, each with the description it matches."""
     for column in ("url", "id") if urls else ():
         for row, name in enumerate(table[column].to_pylist()):
             if name in urls:
@@ -142,7 +145,7 @@ def _found(
 
 
 def _matches(table: pa.Table, one: Wanted) -> np.ndarray:
-    """Which rows of a table of provenance have a license or match a pattern, as booleans."""
+    """Which rows of a provenance table have the license or match the pattern, (rows,) bool."""
     if one.kind == "license":
         found = pc.equal(pc.utf8_lower(table["licence"]), one.value.lower())
     else:
@@ -154,12 +157,12 @@ def _matches(table: pa.Table, one: Wanted) -> np.ndarray:
 
 
 def _provenance(store: TokenStore, number: int) -> Iterator[tuple[int, pa.Table]]:
-    """The provenance of a file of cleaned text, a row group at a time, each with its first row's number."""
+    """The provenance of a file of cleaned text, one row group at a time, each with its first row's number."""
     try:
         with store.open_text(number) as text, pq.ParquetFile(text, pre_buffer=False) as file:
             first = 0
             for group in range(file.num_row_groups):
-                # A thread of Arrow's that still holds `text` when Python ends would abort the process.
+                # If one of Arrow's threads still holds `text` when Python exits, it aborts the process.
                 table = file.read_row_group(group, columns=list(COLUMNS), use_threads=False)
                 yield first, table
                 first += table.num_rows
@@ -171,13 +174,13 @@ def _provenance(store: TokenStore, number: int) -> Iterator[tuple[int, pa.Table]
 
 
 def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
-    """The names most similar to an unknown one."""
+    """A hint with the names most similar to an unknown one; empty if none is similar."""
     if one.kind == "pattern":
         return ""
     value, cutoff, parts = one.value, 0.5, 0
     column = "url" if "://" in value else "id"
     if one.kind == "license":
-        column, cutoff = "licence", 0.0  # there are few: some are always worth showing
+        column, cutoff = "licence", 0.0  # there are few licenses, so some are always worth showing
     elif one.kind == "record":
         column, value = "file", value.rpartition("#")[0]
         parts = value.count("/") + 1
@@ -189,7 +192,7 @@ def _near(stores: dict[str, TokenStore], one: Wanted) -> str:
 
 
 def _names(stores: dict[str, TokenStore], column: str, parts: int) -> Iterator[str]:
-    """The values of a column, only the last `parts` parts of a path if that is not 0."""
+    """The values of a column; if `parts` is not 0, only the last `parts` parts of each path."""
     for store in stores.values():
         for number in range(len(store.text_files)):
             for _, table in _provenance(store, number):

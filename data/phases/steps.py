@@ -1,4 +1,4 @@
-"""From a step to its samples, where the global batch may change between phases."""
+"""From a step to its samples, when the global batch may change between phases."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Steps:
-    """Stretches of steps with one global batch: (steps before it, sequences per step), from step 0 on."""
+    """Stretches of steps that share a global batch: (steps before it, sequences per step), from step 0 on."""
 
     stretches: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, known: "int | list | Steps") -> "Steps":
-        """From order.json, or from the sequences of each step. Raises ValueError or TypeError."""
+        """From order.json, or from a number of sequences per step. Raises ValueError or TypeError."""
         if isinstance(known, Steps):
             return known
         pairs = [(0, known)] if isinstance(known, int) else known
@@ -22,11 +22,11 @@ class Steps:
         return steps
 
     def to_json(self) -> int | list[list[int]]:
-        """The sequences of each step, or the stretches if there are several."""
+        """The sequences per step, or the stretches if there are several."""
         return self.stretches[0][1] if len(self.stretches) == 1 else [list(pair) for pair in self.stretches]
 
     def batch(self, step: int) -> int:
-        """Sequences in the global batch of `step` (1, 2, …)."""
+        """How many sequences the global batch of `step` (1, 2, …) has."""
         return self.stretches[bisect_right(self.stretches, (step - 1, 1 << 62)) - 1][1]
 
     def sample(self, steps_done: int) -> int:

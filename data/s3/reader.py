@@ -1,7 +1,7 @@
-"""Objects of S3 read by obstore, whose first answer comes sooner than s3fs's (benchmarks/buckets).
+"""Reads S3 objects with obstore, which answers its first request sooner than s3fs (benchmarks/buckets).
 
-It is used where the environment has the keys and nothing else that Amazon's own tools would look at. What
-profiles, roles and a certificate bundle mean is left to s3fs, which has Amazon's own code for them.
+It is used if the environment holds the keys and nothing else that Amazon's own tools would consult. Profiles,
+roles and certificate bundles are left to s3fs, which uses Amazon's own code for them.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from configs.redact import redact
 from data.errors import DataError
 
 OTHER_FILES = ("~/.aws/config", "~/.config/fsspec")  # may name a region, an endpoint or a role
-KNOWN = {  # variables that mean the same to obstore as it is set up here, or nothing to either
+KNOWN = {  # these mean the same to Amazon's tools and to obstore as set up here, or nothing to either
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -30,7 +30,7 @@ KNOWN = {  # variables that mean the same to obstore as it is set up here, or no
     "AWS_PAGER",
     "AWS_REGION",
 }
-OTHER_PARTITIONS = ("cn-", "us-iso", "eu-iso", "us-gov")  # their hosts have other names
+OTHER_PARTITIONS = ("cn-", "us-iso", "eu-iso", "us-gov")  # regions with other host names
 CONNECT = 5  # seconds
 STALLED = 15  # seconds without a byte
 
@@ -56,7 +56,7 @@ class S3Reader:
                 return bytes(await (await obstore.get_async(self._client, path)).bytes_async())
             return bytes(await obstore.get_range_async(self._client, path, start=start or 0, end=stop))
 
-        answer = asyncio.run_coroutine_threadsafe(asked(), _loop())  # a wait that Ctrl-C ends
+        answer = asyncio.run_coroutine_threadsafe(asked(), _loop())  # so that Ctrl-C can end the wait
         try:
             return answer.result(timeout)
         except TimeoutError:
@@ -80,7 +80,7 @@ def reader_of(url: str) -> S3Reader | None:
     if any(Path(file).expanduser().exists() for file in OTHER_FILES):
         return None
     bucket, _, prefix = path.partition("/")
-    if {"", ".", ".."} & {*(prefix.split("/") if prefix else ())}:  # which obstore alters or refuses
+    if {"", ".", ".."} & {*(prefix.split("/") if prefix else ())}:  # obstore alters or refuses these
         return None
     try:
         return S3Reader(_client(bucket, tuple(settings.items())), prefix)
@@ -89,7 +89,7 @@ def reader_of(url: str) -> S3Reader | None:
 
 
 def refuse_wrong(environment: Mapping[str, str]) -> None:
-    """Raises DataError for what no request can carry: a line break, or an endpoint that is not a URL."""
+    """Raises DataError for a value that no request can carry: a line break, or an endpoint that is no URL."""
     for name in sorted(KNOWN & environment.keys()):
         value = environment[name]
         if value != value.strip():
@@ -101,7 +101,7 @@ def refuse_wrong(environment: Mapping[str, str]) -> None:
 
 
 def _wrong_endpoint(url: str) -> str | None:
-    """What is wrong with the URL of a server, or None."""
+    """What is wrong with a server's URL, or None."""
     try:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https"):
@@ -110,7 +110,7 @@ def _wrong_endpoint(url: str) -> str | None:
             return "names no host"
         if parts.port == 0:
             return "names port 0"
-    except ValueError as error:  # its port, or brackets that do not match
+    except ValueError as error:  # a bad port, or brackets that do not match
         return str(error)
     return "has a query" if parts.query or parts.fragment else None
 
@@ -139,13 +139,13 @@ def _client(bucket: str, settings: tuple[tuple[str, str], ...]) -> Any:
     from obstore.store import S3Store
 
     config: Any = dict(settings)
-    # As Amazon's tools: the bucket is part of the host's name, except at other servers.
+    # As in Amazon's tools, the bucket is part of the host name, except on other servers.
     config["virtual_hosted_style_request"] = "endpoint" not in config and "." not in bucket
     options: Any = {
         "allow_http": config.get("endpoint", "").startswith("http://"),
         "connect_timeout": f"{CONNECT}s",
         "read_timeout": f"{STALLED}s",
-        "timeout": "1d",  # each read has its own
+        "timeout": "1d",  # each read sets its own
     }
     return S3Store(bucket, config=config, client_options=options, retry_config={"max_retries": 0})
 
@@ -154,7 +154,7 @@ _started_in: int | None = None  # the process that has obstore's threads
 
 
 def is_usable() -> bool:
-    """False in a process that was forked after another one's first read: obstore's threads are not there."""
+    """False in a process forked after another's first read, because it lacks obstore's threads."""
     return _started_in in (None, os.getpid())
 
 
@@ -167,7 +167,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 def _plain(error: BaseException) -> str:
-    """What happened, from an error of many lines: '503 Service Unavailable, SlowDown'."""
+    """What happened, condensed from a long error: '503 Service Unavailable, SlowDown'."""
     text = str(error)
     status = re.search(r"status code: (\d+(?: [A-Z][A-Za-z]*)*)", text)
     code = re.search(r"<Code>(\w+)</Code>", text) or re.search(r"\bkind: (\w+)", text)
