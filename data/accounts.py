@@ -1,8 +1,8 @@
-"""A source's records, accounted for: counts by reason with examples, languages, lengths; the quarantine.
+"""Accounts for a source's records: counts by reason, with examples; languages; lengths; the quarantine.
 
-In: the documents and drops of one task. Out: a `Report`, whose sum over all tasks is the same however the
-input was divided; and a line in `quarantine.jsonl` for every record that could not be read, with its file,
-number and error.
+In: the documents and drops of one task. Out: a `Report`, which summed over all tasks is the same no matter
+how the input was divided; and, for every record that could not be read, a line in `quarantine.jsonl` with its
+file, number and error.
 """
 
 import json
@@ -14,9 +14,9 @@ from configs.sizes import decimal
 from data.documents import EXCERPT, Document, Drop
 
 EXAMPLES = 3  # kept for each reason
-MANY = 1000  # different reasons, languages or notes that are counted one by one
+MANY = 1000  # most different reasons, languages or notes that are counted separately
 OTHERS = "(others)"
-BROKEN = "malformed file"  # the reason for a file that could not be read to its end
+BROKEN = "malformed file"  # the reason given for a file that could not be read to the end
 
 
 @dataclass
@@ -27,9 +27,9 @@ class Report:
     kept: int = 0
     text_bytes: int = 0
     dropped: dict[str, dict] = field(default_factory=dict)  # reason: count, examples
-    languages: dict[str, int] = field(default_factory=dict)  # language: documents, if the source knows it
+    languages: dict[str, int] = field(default_factory=dict)  # language, if known: documents
     lengths: dict[str, int] = field(default_factory=dict)  # key: documents of 2^(key-1) to 2^key - 1 bytes
-    notes: dict[str, int] = field(default_factory=dict)  # a correction made while reading: documents
+    notes: dict[str, int] = field(default_factory=dict)  # correction made while reading: documents
 
     def keep(self, document: Document) -> None:
         size = document.n_bytes
@@ -43,7 +43,7 @@ class Report:
         self._count(drop)
 
     def drop_kept(self, document: Document, drop: Drop) -> None:
-        """Drop a document that was counted as kept."""
+        """Count as dropped a document that was counted as kept."""
         size = document.n_bytes
         self.kept -= 1
         self.text_bytes -= size
@@ -51,7 +51,7 @@ class Report:
         self._count(drop)
 
     def add(self, other: "Report") -> None:
-        """Add the counts of `other`, and its examples while there is room."""
+        """Add the counts from `other`, and its examples while there is room."""
         self.read += other.read
         self.kept += other.kept
         self.text_bytes += other.text_bytes
@@ -64,13 +64,13 @@ class Report:
                 _add(getattr(self, name), key, count)
 
     def summary(self) -> str:
-        """One line: what was read, kept and dropped."""
+        """What was read, kept and dropped, in one line."""
         dropped = ", ".join(f"{reason} ({counted['count']:,})" for reason, counted in self._reasons())
         kept = f"{self.kept:,} kept ({decimal(self.text_bytes)})"
         return f"{self.read:,} record{'s' * (self.read != 1)} read, {kept}; dropped: {dropped or 'none'}"
 
     def example(self) -> str:
-        """What was wrong with the first record that was dropped for the most frequent reason."""
+        """What was wrong with the first record dropped for the most frequent reason."""
         for _, counted in self._reasons():
             for one in counted["examples"]:
                 detail = f": {one['detail']}" if one["detail"] else ""
@@ -78,11 +78,11 @@ class Report:
         return ""
 
     def _reasons(self) -> list[tuple[str, dict]]:
-        """The reasons and their counts and examples, the most frequent first."""
+        """The reasons with their counts and examples, the most frequent first."""
         return sorted(self.dropped.items(), key=lambda item: (-item[1]["count"], item[0]))
 
     def as_dict(self) -> dict:
-        """A plain dict for JSON, every table sorted by key so that the order of the tasks does not matter."""
+        """A plain dict for JSON. Every table is sorted by key, so the order of the tasks does not matter."""
         plain = asdict(self)
         for name in ("dropped", "languages", "notes"):
             plain[name] = dict(sorted(plain[name].items()))
@@ -123,7 +123,7 @@ def account(items: Iterable[Document | Drop], report: Report, quarantine: "Quara
 
 
 class Quarantine:
-    """Writes a JSON line for every malformed record; the file is created with the first."""
+    """Writes a JSON line for every malformed record; the first one creates the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

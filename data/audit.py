@@ -1,8 +1,8 @@
-"""`relama audit`: the mixture that a run would see, compared with Table 1 of the paper.
+"""`relama audit`: compares the mixture that a run would see with Table 1 of the paper.
 
-In: the mixture and the manifests of the stores under `corpora`. Out: each source's tokens, share, epochs at
-the run's length and bytes per token, next to the paper's; then every source that is missing or will be
-repeated too often. `strict=true` makes these findings an error.
+In: the mixture, and the manifests of the stores under `corpora`. Out: each source's tokens, share, epochs at
+the run's length, and bytes per token, next to the paper's; then every source that is missing, repeated too
+often or weighted differently. `strict=true` makes these findings an error.
 """
 
 import json
@@ -27,7 +27,7 @@ PAPER_BATCH = 1 << 22
 
 @dataclass(frozen=True)
 class Paper:
-    """A row of Table 1 (docs/recipe.md §1); bytes per token follow from its other columns."""
+    """A row of Table 1 (docs/recipe.md §1); its bytes per token follow from the other columns."""
 
     share: float
     epochs: float  # at 1.4T tokens
@@ -78,7 +78,7 @@ class AuditConfig:
 
     @property
     def length(self) -> float | None:
-        """Tokens that the run sees; None for your own mixture without steps= or tokens=."""
+        """How many tokens the run sees; None for your own mixture without steps= or tokens=."""
         if self.steps is not None:
             return self.steps * self.global_batch
         if self.tokens is None and TABLE_1.keys() & self.data.chosen().keys():
@@ -92,7 +92,7 @@ class Row:
 
     source: str
     share: float
-    tokens: int | None = None  # to train on
+    tokens: int | None = None  # tokens to train on
     documents: int | None = None
     bytes_per_token: float | None = None
     epochs: float | None = None
@@ -103,7 +103,7 @@ class Row:
 
 @dataclass
 class Audit:
-    """The audit: `findings` are the differences from the paper, `notes` are other facts to know."""
+    """The result: `findings` are differences from the paper, `notes` are other facts worth knowing."""
 
     length: float | None  # tokens
     rows: list[Row]
@@ -212,7 +212,7 @@ def table(found: Audit) -> Iterator[str]:
 
 
 def _count(number: float | None) -> str:
-    """A small number in full, a large one to three digits."""
+    """A number: in full if small, otherwise to three digits."""
     if number is None:
         return "–"
     for unit, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M")):

@@ -1,8 +1,8 @@
-"""A folder in a bucket: reads that are retried until they have the right length and checksum, or named.
+"""Reads a folder in a bucket; retries until the bytes have the right length and checksum, or names the fault.
 
-Any URL that fsspec knows. A read ends with the right bytes or a DataError: one line with the URL, never with
-a secret. What a later try can change (a slow, failing or lying server) is tried again; what it cannot
-(no credentials, no such object) is refused at once.
+Takes any URL that fsspec knows. A read ends with the right bytes or with a DataError: one line with the URL,
+never with a secret. What may pass (a slow, failing or lying server) is retried; what will not (no
+credentials, no such object) is refused at once.
 """
 
 import errno
@@ -22,12 +22,12 @@ from data import remote
 from data.errors import DataError
 from data.s3 import reader as s3
 
-PATIENCE = 300.0  # seconds of failures before a read gives up
-WRONG_TRIES = 6  # tries of a read whose bytes arrive but are wrong
+PATIENCE = 300.0  # seconds of failures after which a read gives up
+WRONG_TRIES = 6  # tries of a read that brings wrong bytes
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
-SLOWEST = 100e3  # bytes/s, below which a request is given up and made again
-TIMEOUT = 20.0  # seconds, and what SLOWEST adds
-REFUSALS = (  # words of the clients' errors, and what they mean
+SLOWEST = 100e3  # bytes/s; a slower request is abandoned and repeated
+TIMEOUT = 20.0  # seconds for a request, plus the time its bytes take at SLOWEST
+REFUSALS = (  # words in the clients' errors, and what they mean
     (
         (
             "NoCredentials",
@@ -53,7 +53,7 @@ REFUSALS = (  # words of the clients' errors, and what they mean
             *("AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocation"),
             "InvalidRegionName",  # R2
             "redirect without LOCATION",
-            "RecursionError",  # Amazon's client, redirected again and again
+            "RecursionError",  # Amazon's client, redirected endlessly
         ),
         "the bucket is in another region; set AWS_DEFAULT_REGION to the bucket's own",
     ),
@@ -69,17 +69,17 @@ REFUSALS = (  # words of the clients' errors, and what they mean
         "check the AWS_* variables",
     ),
 )
-SETTINGS = (  # words of errors about a profile, a variable or the files of Amazon's client
+SETTINGS = (  # words in errors about a profile, a variable or a file of Amazon's client
     *("ProfileNotFound", "ConfigParseError", "ConfigNotFound", "InvalidConfigError"),
     "PartialCredentials",
     "NoRegionError",
     "InvalidRegionError",
     "Invalid endpoint",
-    "InvalidArgument",  # R2, to keys of another storage
+    "InvalidArgument",  # R2, for another storage's keys
 )
 _DENIED = "access denied"
 Content = TypeVar("Content")
-Check = Callable[[bytes], str | None]  # what is wrong with the bytes that arrived, or None
+Check = Callable[[bytes], str | None]  # says what is wrong with the bytes that arrived; None if nothing is
 
 
 @dataclass
@@ -95,9 +95,9 @@ class Bucket:
     """The folder at `url`. Safe to use from several threads."""
 
     def __init__(self, url: str, hurry: threading.Event | None = None) -> None:
-        """`hurry`: while it is set, a read that fails is not made again.
+        """`hurry`: while it is set, a failed read is not repeated.
 
-        Raises DataError for a URL with a password, or of a kind that is not installed.
+        Raises DataError for a URL with a password, or of a kind whose client is not installed.
         """
         remote.refuse_credentials(url)
         _refuse_no_folder(url)
@@ -106,7 +106,7 @@ class Bucket:
         if self.url.partition("://")[0] in ("s3", "s3a"):
             s3.refuse_wrong(os.environ)
         self._s3 = s3.reader_of(self.url)
-        self._place = None if self._s3 else _open(self.url)  # s3fs costs 0.3 s: imported once it is needed
+        self._place = None if self._s3 else _open(self.url)  # importing s3fs takes 0.3 s, so not yet
         self._counting = threading.Lock()
         self._warned = False
         self.hurry = hurry or threading.Event()
@@ -150,7 +150,7 @@ class Bucket:
         return self._patiently(where, attempt)
 
     def read_agreed(self, name: str) -> bytes:
-        """All of an object whose checksum nobody keeps: what two reads in a row bring.
+        """All of an object without a known checksum; returns it once two reads in a row agree.
 
         Raises FileNotFoundError, or DataError.
         """
@@ -168,7 +168,7 @@ class Bucket:
         )
 
     def ask(self, what: str, work: Callable[[Any, str], Any]) -> Any:
-        """`work(file system, path)`, retried alike. Raises FileNotFoundError or DataError."""
+        """`work(file system, path)`, with the same retries. Raises FileNotFoundError or DataError."""
         return self._patiently(what, lambda: work(self.fs, f"{self.root}/{what}".rstrip("/")))
 
     def size(self, name: str) -> int:
@@ -179,7 +179,7 @@ class Bucket:
             try:
                 return int(fs.info(path)["size"])
             except OSError as error:
-                if error.errno == errno.EINVAL:  # an answer to HEAD cannot say why; that to GET does
+                if error.errno == errno.EINVAL:  # HEAD's answer cannot say why, but GET's does
                     fs.cat_file(path, start=0, end=1)
                 raise
 
@@ -217,7 +217,7 @@ class Bucket:
         return content
 
     def _read_by_fsspec(self, path: str, start: int | None, stop: int | None, timeout: float | None) -> bytes:
-        if not getattr(self.fs, "async_impl", False):  # hf:// would read 5 MB ahead for each range
+        if not getattr(self.fs, "async_impl", False):  # or hf:// would read 5 MB ahead for each range
             return self.fs.cat_file(path, start=start, end=stop, cache_type="none")
         from fsspec.asyn import sync
 
@@ -234,13 +234,13 @@ class Bucket:
         while True:
             try:
                 return attempt()
-            except DataError:  # of something else that the attempt read, patiently too
+            except DataError:  # from another patient read inside this attempt
                 raise
             except FileNotFoundError as error:
-                if final := refusal(error):  # the bucket, not the object
+                if final := refusal(error):  # about the bucket, not the object
                     raise DataError(f"{self.url}: {final}") from None
                 raise
-            except (NotADirectoryError, IsADirectoryError) as error:  # of file://
+            except (NotADirectoryError, IsADirectoryError) as error:  # from file://
                 raise FileNotFoundError(str(error)) from None
             except Exception as error:  # each client library has its own errors
                 if final := refusal(error):
@@ -249,7 +249,7 @@ class Bucket:
                 status = _status(error)
                 if status in (404, 410):
                     raise FileNotFoundError(line_of(error)) from None
-                # An object shorter than the requested range was replaced. Checksum…: a client's own error.
+                # The object was replaced if it is shorter than the range. Checksum… is a client's own error.
                 is_wrong = isinstance(error, Wrong) or status == 416 or "Checksum" in type(error).__name__
                 wrong += is_wrong
                 if wrong >= WRONG_TRIES:
@@ -275,7 +275,7 @@ class Bucket:
             self.traffic.retries += 1
             is_new = not self._warned and is_long
             self._warned |= is_new
-        if is_new:  # one line for each bucket: an outage must not fill the log
+        if is_new:  # one line per bucket, so that an outage does not fill the log
             print(
                 f"relama: warning: {self.at(where)}: {failed}; retrying (further failures are counted)",
                 file=sys.stderr,
@@ -284,7 +284,7 @@ class Bucket:
 
 
 class Denied(DataError):
-    """The credentials in use may not do this."""
+    """The credentials in use do not permit this."""
 
 
 class Wrong(Exception):
@@ -292,7 +292,7 @@ class Wrong(Exception):
 
 
 class WrongContent(DataError):
-    """Each try brought wrong bytes."""
+    """Every try brought wrong bytes."""
 
 
 def _open(url: str) -> tuple[Any, str]:
@@ -310,7 +310,7 @@ def _open(url: str) -> tuple[Any, str]:
         if final := refusal(error):
             raise DataError(f"{url}: {final}") from None
         raise DataError(f"{url}: {line_of(error)}; expected a URL of one of {remote.KINDS}") from None
-    except Exception as error:  # each client has its own, of missing credentials above all
+    except Exception as error:  # each client has its own errors, mostly for missing credentials
         raise DataError(f"{url}: {refusal(error) or f'cannot be opened ({line_of(error)})'}") from None
     if package == "s3fs":
         fs.retries = 1  # retries are counted and named here, not hidden in the client
@@ -318,7 +318,7 @@ def _open(url: str) -> tuple[Any, str]:
 
 
 def _refuse_no_folder(url: str) -> None:
-    """Raise DataError for a URL below which nothing can be."""
+    """Raise DataError for a URL that cannot have anything below it."""
     scheme, _, path = url.partition("://")
     if not path.strip("/"):
         raise DataError(f"{url}: names no bucket; expected {scheme}://BUCKET/FOLDER")
@@ -331,7 +331,7 @@ def _refuse_no_folder(url: str) -> None:
 
 
 def _options(package: str | None, scheme: str) -> dict[str, Any]:
-    if scheme in ("http", "https"):  # a range of compressed content is useless
+    if scheme in ("http", "https"):  # no compression: a range of compressed content is useless
         return {"client_kwargs": {"headers": {"Accept-Encoding": "identity"}}}
     if package != "s3fs":
         return {}
@@ -353,7 +353,7 @@ def refusal(error: BaseException) -> str | None:
             return refusal
     if any(word in text for word in SETTINGS):
         return f"{line_of(error)}; correct the AWS_* variables, or ~/.aws"
-    is_denied = _status(error) in (401, 403) and "rateLimit" not in text  # which Google calls forbidden
+    is_denied = _status(error) in (401, 403) and "rateLimit" not in text  # Google's rate limits are 403s too
     if is_denied or any(isinstance(one, PermissionError) for one in causes):
         return (
             f"{_DENIED} ({line_of(error)}); check which credentials are in use and that they may "
@@ -373,7 +373,7 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 
 def _status(error: BaseException) -> int | None:
-    """The status of the server's answer, where each client library keeps it; None if there was none."""
+    """The HTTP status, from wherever each client library keeps it; None if the server did not answer."""
     for one in _causes(error):
         for status in _statuses(one):
             if isinstance(status, int) and 400 <= status < 600:
@@ -383,14 +383,14 @@ def _status(error: BaseException) -> int | None:
 
 def _statuses(error: BaseException) -> Iterator[object]:
     answer = getattr(error, "response", None)
-    if isinstance(answer, dict):  # of Amazon's client
+    if isinstance(answer, dict):  # from Amazon's client
         yield answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
     yield getattr(answer, "status_code", None)
     for name in ("status", "status_code", "code"):
         yield getattr(error, name, None)
-    if text := re.match(r"(\d{3}) [A-Z]", str(error)):  # of S3Reader
+    if text := re.match(r"(\d{3}) [A-Z]", str(error)):  # from S3Reader
         yield int(text[1])
-    if isinstance(error, OSError) and str(error).startswith("Forbidden: "):  # of gcsfs
+    if isinstance(error, OSError) and str(error).startswith("Forbidden: "):  # from gcsfs
         yield 403
 
 

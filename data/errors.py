@@ -1,4 +1,4 @@
-"""The errors of preparing data: a fault in the data or the request, or a passing error of the machine."""
+"""Errors in preparing data: a fault in the data or the request, or a passing error of the machine."""
 
 import errno
 import time
@@ -16,23 +16,23 @@ class DataError(Exception):
 
 
 class OtherSettings(DataError):
-    """What is to be made exists, made with other settings: what differs, and the way out."""
+    """The output already exists, made with other settings; says what differs, and what to do."""
 
     def __str__(self) -> str:
         return "; ".join(map(str, self.args))
 
 
 class Unfit(Exception):
-    """A compiled reader cannot use this model; its library can. Or there is no compiled module."""
+    """The compiled reader cannot use this model, or is not compiled; the model's library can."""
 
 
 class PassingError(Exception):
-    """A file cannot be read at the moment, for a reason outside the file."""
+    """A file cannot be read at the moment, for a reason that is not in the file."""
 
 
 def is_passing(error: BaseException) -> bool:
     """Whether an error or one of its causes comes from the machine or the network, not from the data."""
-    if isinstance(error, FileNotFoundError):  # a reader may look for a file that does not exist
+    if isinstance(error, FileNotFoundError):  # a reader may look for a file that never existed
         return True
     cause: BaseException | None = error
     for _ in range(20):
@@ -53,7 +53,7 @@ def raise_passing(error: BaseException) -> None:
 
 
 def retried(work: Callable[[], None]) -> None:
-    """Call `work`, and again after a pause if it raises PassingError; DataError if the last attempt does."""
+    """Call `work`, and again after a pause if it raises PassingError; DataError after the last attempt."""
     for pause in (*PAUSES, None):
         try:
             return work()

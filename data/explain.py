@@ -1,8 +1,9 @@
-"""`relama explain run=NAME step=S`: the data that any step of any run was trained on, by file and record.
+"""`relama explain run=NAME step=S`: the data that any step of a run was trained on, by file and record.
 
 In: the run's order.json, which the trainer wrote. Out: the source, epoch, shard, documents and text of each
-sequence of the step. No log is needed: the order is a function of the sample number. `seen` is its inverse,
-for `relama find`: which samples show a stretch of tokens, computed without reading the past.
+sequence in the step. No log is needed, because the order is a function of the sample number. `seen` is the
+inverse, for `relama find`: it computes which samples show a stretch of tokens, without going through the
+past.
 """
 
 import json
@@ -30,7 +31,7 @@ from data.tokens.store import TokenStore
 from data.tokens.tokenizer import Tokenizer
 
 AGAIN = "run the command that trains this run again to restore it"
-TEXT = "    | "  # before each line of a document
+TEXT = "    | "  # precedes each line of a document
 
 
 @dataclass
@@ -64,7 +65,7 @@ def explain(
     cache: CacheConfig | None = None,
     corpora: str | None = None,
 ) -> Iterator[str]:
-    """The lines to print about `step`. Raises DataError for a missing run, store or text."""
+    """The lines to print about `step`. Raises DataError if the run, a store or a text is missing."""
     order, steps, stores = read_run(folder, cache or CacheConfig(), corpora)
     tokenizer = Tokenizer(next(iter(stores.values())).tokenizer)
     first, batch = steps.sample(step - 1), steps.batch(step)
@@ -125,9 +126,9 @@ def _read_document(text_file: Path, row: int, place: str) -> Document:
 def read_run(
     folder: Path, cache: CacheConfig, corpora: str | None = None
 ) -> tuple[Order, Steps, dict[str, TokenStore]]:
-    """The run's order, its steps' samples and its stores, refused if their tokens have changed.
+    """The run's order, its steps' samples, and its stores. Raises DataError if their tokens have changed.
 
-    The stores are where the run read them, or in `corpora`.
+    The stores are where the run read them or, if `corpora` is given, there.
     """
 
     def opened(source: str, place: str) -> TokenStore:
@@ -156,7 +157,7 @@ def read_run(
     stores = {source: opened(source, place) for source, place in folders.items()}
     every = {source for part in order.segments for source in part.block}
     for source, (place, fingerprint) in _of_the_past(folder, every - {*folders}).items():
-        with suppress(DataError):  # gone: its samples say so
+        with suppress(DataError):  # if it is gone, its samples will say so
             stores[source], fingerprints[source] = opened(source, place), fingerprint
     for source, store in stores.items():
         if store.fingerprint != fingerprints.get(source):
@@ -175,7 +176,7 @@ def read_run(
 
 
 def _of_the_past(folder: Path, wanted: set[str]) -> dict[str, tuple[str, str]]:
-    """The place and the fingerprint of sources that only the runs before a branch read, as far as known."""
+    """Where known, the place and fingerprint of sources that only the runs before a branch read."""
     found: dict[str, tuple[str, str]] = {}
     seen: set[Path] = set()
     while wanted - {*found} and folder.resolve() not in seen:
@@ -192,7 +193,7 @@ def _of_the_past(folder: Path, wanted: set[str]) -> dict[str, tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Seen:
-    """A sample that shows some of the tokens, how many, and the step that trains on it."""
+    """A sample that shows some of the tokens, how many it shows, and the step that trains on it."""
 
     step: int
     sample: int
@@ -200,7 +201,7 @@ class Seen:
 
 
 def seen(order: Order, steps: Steps, source: str, ranges: Ranges, stop: int) -> Iterator[Seen]:
-    """The samples below `stop` that show tokens of `ranges`, in the order of their segments."""
+    """The samples below `stop` that show tokens in `ranges`, segment by segment."""
     for number, segment in enumerate(order.segments):
         if source not in segment.block:
             continue

@@ -1,4 +1,4 @@
-"""Files and folders that appear complete or not at all, and one owner at a time while they are made.
+"""Files and folders that appear complete or not at all, with one owner at a time while they are made.
 
 Everything is written under a temporary name next to its destination, synced to disk and then renamed. A
 killed process leaves only temporary names behind, which the next process deletes.
@@ -21,11 +21,11 @@ from configs.checks import near
 from data.errors import DataError
 
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK, errno.EXDEV)
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # of a file system without flock
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what a file system without flock reports
 
 
 def run_path(run: str) -> Path:
-    """The folder of `run=`: runs/RUN, or RUN itself if it is /absolute, ./relative, below runs/ or a run."""
+    """The folder of `run=`: RUN itself if /absolute, ./relative, below runs/ or a run; else runs/RUN."""
     first, path = run.partition(os.sep)[0], Path(run)
     is_path = (first in ("", ".", "..", "runs") and os.sep in run) or run in (".", "..")
     is_run = os.sep in run and (path / "config.yaml").is_file()  # made when anything with a slash was a path
@@ -33,15 +33,15 @@ def run_path(run: str) -> Path:
 
 
 def run_with(path: Path) -> Path | None:
-    """The run folder that `path` is or is in; None without one."""
+    """The run folder that is `path` or contains it; None if there is none."""
     return next((one for one in (path, *path.parents) if _is_run(one)), None)
 
 
 def find_run(word: str, key: str = "run") -> Path:
-    """The folder of an existing run, by its name, its path or the path of something in it (its checkpoints).
+    """The folder of an existing run, given its name, its path or the path of something in it (checkpoints).
 
-    Raises DataError, naming `key` and what is probably meant, if `word` is one of its steps, a folder of
-    runs or unknown.
+    Raises a DataError that names `key` and the probable intent if `word` is a step of a run, a folder of runs
+    or unknown.
     """
     path = run_path(word)
     name, _, step = word.rpartition("@")
@@ -55,7 +55,7 @@ def find_run(word: str, key: str = "run") -> Path:
     if runs := runs_in(path):
         some = ", ".join(f"{key}={run_word(run)}" for run in runs[:5])
         raise DataError(f"{key}={word}: a folder of runs; choose one: {some}")
-    if path.exists():  # its reader says what is wrong
+    if path.exists():  # whatever reads it reports what is wrong
         return path
     names = [other.name for other in path.parent.glob("*") if other.is_dir()]
     alike = near(path.name, names)
@@ -64,7 +64,7 @@ def find_run(word: str, key: str = "run") -> Path:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The runs directly in a folder, as those of a sweep are, by name."""
+    """The runs directly in a folder (a sweep's, for example), sorted by name."""
     return sorted(config.parent for config in folder.glob("*/config.yaml"))
 
 
@@ -88,9 +88,9 @@ def aside(folder: Path) -> Path:
 
 @contextmanager
 def filling(folder: Path) -> Iterator[Path]:
-    """A temporary folder as of `aside`, for this process alone; afterwards what is left of it is deleted.
+    """A temporary folder as from `aside`, for this process alone; what is left of it afterward is deleted.
 
-    Raises DataError if another process is filling it. In the block nobody else makes `folder`.
+    Raises DataError if another process is filling it. During the block, nobody else makes `folder`.
     """
     temporary = folder.with_name(folder.name + ".tmp")
     temporary.mkdir(parents=True, exist_ok=True)
@@ -99,11 +99,11 @@ def filling(folder: Path) -> Iterator[Path]:
         if not _is_locked(handle, temporary, fcntl.LOCK_EX | fcntl.LOCK_NB):
             raise DataError(f"{folder}: another process is writing it; wait for it, or choose another folder")
         try:
-            for left in temporary.iterdir():  # by a process that was killed
+            for left in temporary.iterdir():  # remains from a killed process
                 shutil.rmtree(left) if left.is_dir() and not left.is_symlink() else left.unlink()
             yield temporary
         finally:
-            if _is(handle, temporary):  # it was not committed
+            if _is(handle, temporary):  # not committed
                 shutil.rmtree(temporary, ignore_errors=True)
     finally:
         os.close(handle)
@@ -122,7 +122,7 @@ def commit(temporary: Path, folder: Path) -> None:
 
 
 def commit_once(temporary: Path, folder: Path) -> None:
-    """Rename `temporary` to `folder`, unless another process has already made the same folder."""
+    """Rename `temporary` to `folder` unless another process has already made the same folder."""
     sync_tree(temporary)
     try:
         temporary.rename(folder)
@@ -135,9 +135,9 @@ def commit_once(temporary: Path, folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
-    """Yield a path to write to; after the block the file is synced to disk and replaces `path`.
+    """Yield a path to write to; after the block, its file is synced to disk and replaces `path`.
 
-    If the block raises, `path` is unchanged. Two processes take turns. Tasks that may run twice pass a
+    If the block raises, `path` is unchanged. Two processes take turns. A task that may run twice passes a
     `temporary` made by `own`.
     """
     if path.is_dir():
@@ -155,7 +155,7 @@ def replacing(path: Path, temporary: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def _alone(temporary: Path) -> Iterator[Path]:
-    """Wait until no other process writes `temporary`, and hold it."""
+    """Wait until no other process is writing `temporary`, then hold it."""
     while True:
         handle = os.open(temporary, os.O_CREAT | os.O_RDWR, 0o666)
         try:
@@ -167,7 +167,7 @@ def _alone(temporary: Path) -> Iterator[Path]:
 
 
 def _is_locked(handle: int, path: Path, how: int) -> bool:
-    """Lock the open `path`; False if another has it, or has renamed or deleted it meanwhile."""
+    """Lock the open `path`; False if another process holds it, or has since renamed or deleted it."""
     try:
         fcntl.flock(handle, how)
     except BlockingIOError:
@@ -179,7 +179,7 @@ def _is_locked(handle: int, path: Path, how: int) -> bool:
 
 
 def _is(handle: int, path: Path) -> bool:
-    """Whether `path` is still what was opened as `handle`."""
+    """Whether `path` is still the file or folder that was opened as `handle`."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -189,7 +189,7 @@ def _is(handle: int, path: Path) -> bool:
 def write_whole(path: Path, text: str) -> None:
     """Write a small text file that appears complete or not at all. Raises OSError.
 
-    Half of a surrogate pair, as in a file name that is not UTF-8, is written as JSON escapes it.
+    Half of a surrogate pair, as from a file name that is not UTF-8, is written as its JSON escape.
     """
     with regular_file.named(path), replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
@@ -206,21 +206,21 @@ def walk(folder: Path, needs_hidden: bool = True) -> Iterator[tuple[str, list[st
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below a folder, sorted. Raises OSError for a folder that cannot be listed; `rglob` skips it.
+    """All files below a folder, sorted. Unlike `rglob`, raises OSError for a folder that cannot be listed.
 
-    Hidden folders that cannot be listed, such as a trash or a system's index, are skipped.
+    It skips hidden folders that cannot be listed, such as the trash or a system's index.
     """
     found = [Path(place, name) for place, _, names in walk(folder, needs_hidden=False) for name in names]
     return sorted(path for path in found if path.is_file())
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether the name of a file or of a folder above it begins with a dot; `path` is relative."""
+    """Whether any part of the relative `path`, a file or a folder, begins with a dot."""
     return any(part[0] == "." for part in path.parts)
 
 
 def matching(folder: Path, pattern: str) -> list[Path]:
-    """The paths in a folder whose names match, sorted; none without the folder. Raises OSError as above."""
+    """The paths in a folder that match, sorted; none if there is no such folder. Raises OSError."""
     try:
         return sorted(path for path in folder.iterdir() if fnmatchcase(path.name, pattern))
     except (FileNotFoundError, NotADirectoryError):
@@ -228,7 +228,7 @@ def matching(folder: Path, pattern: str) -> list[Path]:
 
 
 def set_aside(path: Path) -> str:
-    """Keep a file under another name; returns a note that says which, empty if there is nothing to keep."""
+    """Keep a file under another name; return a note with that name, empty if there is nothing to keep."""
     if not path.exists() or path.stat().st_size == 0:
         return ""
     number = 1
@@ -239,9 +239,9 @@ def set_aside(path: Path) -> str:
 
 
 def refuse_unwritable(path: Path, output: Path | None = None) -> None:
-    """Raise DataError, naming `output`, if no file can be made at `path`; folders above may be missing.
+    """Raise a DataError that names `output` if no file can be made at `path`; its parents may be missing.
 
-    For what takes long to compute: asked before it. Nothing is left behind.
+    Call it before computing for a long time. It leaves nothing behind.
     """
     parent = path.parent
     try:
@@ -249,7 +249,7 @@ def refuse_unwritable(path: Path, output: Path | None = None) -> None:
             raise IsADirectoryError(errno.EISDIR, "a folder; give the name of a file")
         while not parent.exists():
             parent = parent.parent
-        with tempfile.TemporaryFile(dir=parent):  # without a name: a kill leaves nothing behind
+        with tempfile.TemporaryFile(dir=parent):  # it has no name, so a kill leaves nothing behind
             pass
     except OSError as error:
         raise DataError(f"output={output or path}: cannot be written ({error.strerror or error})") from None
@@ -259,8 +259,8 @@ def refuse_unwritable(path: Path, output: Path | None = None) -> None:
 def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` during the block; the lock is also released if this process is killed.
 
-    If another process holds it: with `waiting`, call that once and wait; without, raise DataError. So does a
-    file system without locks.
+    If another process holds the lock, calls `waiting` once and waits, or raises DataError if `waiting` is
+    None. Also raises DataError on a file system without locks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as handle:
@@ -282,17 +282,17 @@ def locked(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[No
 
 
 def is_plain(name: object) -> bool:
-    """Whether `name` is a plain name, which cannot lead out of its folder."""
+    """Whether `name` is a plain name that cannot lead out of its folder."""
     return isinstance(name, str) and name not in ("", ".", "..") and not set("/\\\0") & set(name)
 
 
 def own(path: Path) -> Path:
-    """A name next to `path` for this process only, because a cluster may run a task twice at once."""
+    """A path next to `path` for this process only, because a cluster may run a task twice at once."""
     return path.with_name(f"{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
 
 
 def link(source: Path, goal: Path) -> None:
-    """Give a file a second name; where its file system has no links (or no more), a complete copy."""
+    """Give a file a second name, or copy it if its file system has no links (or no more of them)."""
     try:
         os.link(source, goal)
     except OSError as error:
@@ -314,7 +314,7 @@ def sync(path: Path) -> None:
     try:
         os.fsync(handle)
     except OSError as error:
-        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems sync no folders
+        if error.errno != errno.EINVAL or not path.is_dir():  # some file systems cannot sync folders
             raise
     finally:
         os.close(handle)

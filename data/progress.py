@@ -6,7 +6,7 @@ from configs import terminal
 
 
 class Progress:
-    """Shows `label: message`: a few times a second on a terminal, else after 5 seconds and then every 10."""
+    """Shows `label: message`: a few times a second on a terminal, else after 5 seconds, then every 10."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -15,7 +15,7 @@ class Progress:
         self._next = self.started + (0.0 if self._live else 5.0)
 
     def show(self, message: str) -> None:
-        """Show the current state; most calls return at once."""
+        """Show the current state; most calls return immediately."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + (0.2 if self._live else 10.0)

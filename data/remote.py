@@ -1,7 +1,7 @@
 """Remote inputs and outputs: any URL that fsspec knows (s3://, https://, hf://, …).
 
-Readers take local files only: a remote input is copied to a temporary folder while it is read, and its
-documents still name the URL. Output is made locally and then copied to its URL.
+Readers take only local files: a remote input is copied to a temporary folder to be read, but its documents
+still name the URL. Output is made locally and then copied to its URL.
 """
 
 import logging
@@ -28,14 +28,14 @@ PACKAGES = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("az", "abfs", "abfss"), "adlfs"),
 }
-# What a storage says of an object in fsspec's info(), beside its size, that changes with its content.
-_FIRST_MARKS = ("ETag", "LastModified", "mtime")  # of S3, Google and files
+# What a storage reports about an object in fsspec's info(), besides its size, that changes with its content.
+_FIRST_MARKS = ("ETag", "LastModified", "mtime")  # from S3, Google and files
 MARKS = (
-    *("ETag", "etag", "LastModified", "last_modified", "mtime"),  # the small ones are Azure's
-    *("Last-Modified", "modificationTime"),  # of a web server without ETags, of WebHDFS
-    *("xet_hash", "blob_id", "sha"),  # of the Hub and of GitHub
+    *("ETag", "etag", "LastModified", "last_modified", "mtime"),  # the lower-case ones are Azure's
+    *("Last-Modified", "modificationTime"),  # from web servers without ETags, and from WebHDFS
+    *("xet_hash", "blob_id", "sha"),  # from the Hub and GitHub
 )
-_AZURE = "https://storage.azure.com/.default"  # what a token is asked for
+_AZURE = "https://storage.azure.com/.default"  # the scope of the requested token
 _EXTRAS = {"s3fs": "s3", "gcsfs": "gcs", "adlfs": "azure"}
 _SIGNED = re.compile(
     r"(?i)[?&](x-amz-signature|x-amz-credential|x-goog-signature|signature|sig|(\w*_)?token|"
@@ -48,7 +48,7 @@ def is_remote(path: str | Path) -> bool:
 
 
 def refuse_half_a_url(path: str | Path) -> None:
-    """Raises DataError for `s3:/bucket` and the like, which would pass for a local folder."""
+    """Raises DataError for `s3:/bucket` and the like, which would be taken for a local folder."""
     scheme, colon, rest = str(path).partition(":")
     is_whole = rest.startswith("//") and rest.strip("/")
     if colon and scheme in SCHEMES and not is_whole and not Path(path).exists():
@@ -56,7 +56,7 @@ def refuse_half_a_url(path: str | Path) -> None:
 
 
 def place(path: str) -> Any:
-    """A Path, or for a URL an object with the same methods (UPath). Raises DataError if that fails."""
+    """A Path or, for a URL, an object with the same methods (UPath). Raises DataError if that fails."""
     if not is_remote(path):
         return Path(path).expanduser()
     refuse_credentials(path)
@@ -77,7 +77,7 @@ def place(path: str) -> Any:
 
 
 def named(path: Any) -> str:
-    """An input's path or URL, in Azure with the account, which UPath's own text leaves out."""
+    """An input's path or URL; for Azure with the account, which UPath's own text leaves out."""
     account = getattr(path, "storage_options", {}).get("account_name")
     if account is None:
         return str(path)
@@ -91,24 +91,24 @@ def client(url: str) -> str | None:
     if package and find_spec(package) is None:
         raise DataError(f"{url}: needs {package}; pip install -e '.[{_EXTRAS[package]}]'")
     for logger in (package, "azure") if package == "adlfs" else (package,) if package else ():
-        logging.getLogger(logger).addHandler(logging.NullHandler())  # or failures print tracebacks
+        logging.getLogger(logger).addHandler(logging.NullHandler())  # or failures would print tracebacks
     return package
 
 
 def check_credentials(fs: Any) -> None:
-    """Raise Azure's error if it gives no token; its client would ask again and again for minutes."""
+    """Raise Azure's error if it issues no token; its client would keep retrying for minutes."""
     if credential := getattr(fs, "sync_credential", None):
         credential.get_token(_AZURE)
 
 
 def waiting_for(url: str) -> AbstractContextManager[None]:
-    """Say that a storage is waited for if the block takes seconds, in the thread that a person waits for."""
+    """Say what the command is waiting for if the block takes seconds; only in the main thread."""
     is_alone = threading.current_thread() is threading.main_thread() and speaks()
     return waiting(f"waiting for {url}") if is_alone else nullcontext()
 
 
 def refuse_credentials(url: str) -> None:
-    """Raises DataError for a URL that contains a password or signature, which provenance would record."""
+    """Raises DataError for a URL with a password or signature, because provenance would record it."""
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
     if ("@" in host and not names_container(url)) or _SIGNED.search(rest):
@@ -121,10 +121,10 @@ def refuse_credentials(url: str) -> None:
 
 
 def stamp(path: Any) -> tuple[int, str]:
-    """An input's size in bytes, and its time or ETag (of a folder: of its files), to notice a change.
+    """An input's size in bytes, and its time or ETag, to notice a change; for a folder, those of its files.
 
-    Of a remote one, what its client knows from listing the folder. Raises DataError if it cannot be read at
-    the moment.
+    For a remote input, uses what its client knows from listing the folder. Raises DataError if the input
+    cannot be read at the moment.
     """
     try:
         with waiting_for(str(path)) if is_remote(path) else nullcontext():
@@ -137,7 +137,7 @@ def stamp(path: Any) -> tuple[int, str]:
 
 
 def stamp_now(path: Any) -> tuple[int, str]:
-    """`stamp`, asked of the storage anew. Raises OSError."""
+    """`stamp`, from asking the storage again. Raises OSError."""
     if is_remote(path):
         path.fs.invalidate_cache()
     return _stamp(path)
@@ -158,7 +158,7 @@ def _stamp(path: Any) -> tuple[int, str]:
 
 
 def _mark(facts: list[dict]) -> str:
-    """Changes with one of the objects. `A+B` if A, which earlier versions recorded, does not know all."""
+    """A mark that changes with any of the objects. `A+B` if earlier versions recorded only A of it."""
     first = [str(next((fact[key] for key in _FIRST_MARKS if fact.get(key)), "")) for fact in facts]
     other = [str(next((fact[key] for key in MARKS if fact.get(key)), "")).strip('"') for fact in facts]
     known = [one or two for one, two in zip(first, other, strict=True)]
@@ -166,7 +166,7 @@ def _mark(facts: list[dict]) -> str:
 
 
 def completed(recorded: Any, now: list[list]) -> Any:
-    """The `recorded` stamps, each after its input's name, with what is known `now` where less was known."""
+    """The `recorded` stamps (each after its input's name), with what is known `now` where less was known."""
     if not isinstance(recorded, list) or len(recorded) != len(now):
         return recorded
     return [new if _knew_less(old, new) else old for old, new in zip(recorded, now, strict=True)]
@@ -179,7 +179,7 @@ def _knew_less(old: Any, new: list) -> bool:
 
 @contextmanager
 def fetched(path: Any) -> Iterator[Path]:
-    """The input as a local path; a remote one is copied, and the copy deleted afterwards. Raises OSError."""
+    """The input as a local path; a remote one is copied and the copy deleted afterward. Raises OSError."""
     if not is_remote(path):
         yield path
         return

@@ -1,4 +1,4 @@
-"""splitmix64's finalizer (Steele, Lea and Flood 2014): each bit affects each bit of the result."""
+"""splitmix64's finalizer (Steele, Lea and Flood 2014): every input bit affects every bit of the result."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ _FIRST, _SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 
 def mix(x: int) -> int:
-    """The finalizer of one integer from 0 to 2^64 - 1."""
+    """The finalizer applied to one integer from 0 to 2^64 - 1."""
     x = (x ^ x >> 30) * _FIRST & MASK
     x = (x ^ x >> 27) * _SECOND & MASK
     return x ^ x >> 31
 
 
 def mix_array(x: np.ndarray) -> np.ndarray:
-    """The finalizer of each uint64 of an array, in place; returns the array."""
+    """The finalizer applied to each uint64 of an array, in place; returns the array."""
     for shift, factor in ((30, _FIRST), (27, _SECOND)):
         x ^= x >> np.uint64(shift)
         x *= np.uint64(factor)
