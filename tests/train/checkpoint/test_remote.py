@@ -338,7 +338,7 @@ def test_a_checkpoint_that_a_rewind_went_back_past_is_not_restored_and_is_remove
 def test_a_spike_after_the_disk_was_lost_returns_to_an_older_copy(removes, corpora, tmp_path):
     """The last rewind of a run that was never stopped, on a disk that has only the step before it."""
     first, decided, words, whole = None, [], [], tmp_path
-    for sigma in (2.4, 2.1, 1.8, 1.5):  # until the run rewinds to one of its checkpoints
+    for sigma in (2.4, 2.1, 1.8, 1.5, 1.2, 0.9, 0.6):  # until the run rewinds to one of its checkpoints
         words = [
             *(f"corpora={corpora}", "steps=30", "checkpoint.every=4", "optim.lr=0.02", "recovery=rewind"),
             *(f"recovery.sigma={sigma}", "recovery.window=8", "recovery.limit=50", "recovery.back=3"),
