@@ -3,9 +3,10 @@
 import unicodedata
 
 from data.sources.wikipedia.marks import HOLE
-from data.sources.wikipedia.templates import dates, notations
+from data.sources.wikipedia.templates import dates
 from data.sources.wikipedia.templates.arguments import text
 from data.sources.wikipedia.templates.forms import forms_of
+from data.sources.wikipedia.templates.languages import english_notations
 from data.sources.wikipedia.templates.patterns import Rule, compiled, dropped
 from data.sources.wikipedia.templates.rules import FUNCTIONS, prefixed_ship
 
@@ -321,6 +322,6 @@ _ELEMENT_RULES = compiled("\n".join(f"{name} → {symbol}" for name, symbol in _
 RULES = {
     "en": _ELEMENT_RULES
     | dropped(DROPPED)
-    | compiled(TABLE, FUNCTIONS | dates.ENGLISH | notations.ENGLISH | _FUNCTIONS)
+    | compiled(TABLE, FUNCTIONS | dates.ENGLISH | english_notations.FUNCTIONS | _FUNCTIONS)
     | _SHIP_RULES
 }

@@ -75,7 +75,7 @@ def decade(positional: list[str], named: dict[str, str]) -> str:
     return f"{year[:-1]}0s" if year.isdecimal() else year
 
 
-ENGLISH: dict[str, Rule] = {
+FUNCTIONS: dict[str, Rule] = {
     "closed interval": interval("[", "]"),
     "interval open above": interval("[", ")"),
     "interval open below": interval("(", "]"),
